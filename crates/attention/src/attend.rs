@@ -1,0 +1,40 @@
+//! Scaled dot-product attention over grouped heads, written like its papers.
+
+use burn::tensor::{Bool, DType, Tensor, activation::softmax};
+
+/// `softmax(q k^T / sqrt(head_dim)) v`, and the probabilities.
+///
+/// Vaswani et al. 2017, arXiv:1706.03762, with the grouped queries of Ainslie et al. 2023, arXiv:2305.13245: query
+/// head `h` reads key/value head `h / groups`. Keys are not repeated for it: the queries of one group stand
+/// below each other as rows of one matrix.
+///
+/// `q` `[batch, heads, seq, head_dim]`, `k` and `v` `[batch, kv_heads, keys, head_dim]`, `hidden`
+/// `[batch or 1, 1, seq, keys]` -> `[batch, heads, seq, head_dim]`, `[batch, heads, seq, keys]`
+///
+/// A query from which every key is hidden (padding) gets the plain mean of the values: finite, and meaningless.
+pub fn attend(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    hidden: Option<Tensor<4, Bool>>,
+) -> (Tensor<4>, Tensor<4>) {
+    let dtype = q.dtype();
+    let [batch, heads, seq, head_dim] = q.dims();
+    let [_, kv_heads, keys, _] = k.dims();
+    let groups = heads / kv_heads;
+
+    let q = q * (head_dim as f64).powf(-0.5);
+    let q = q.reshape([batch, kv_heads, groups * seq, head_dim]);
+    let scores = q.matmul(k.swap_dims(2, 3)); // [batch, kv_heads, groups * seq, keys]
+    let scores = scores.reshape([batch, heads, seq, keys]).cast(DType::F32);
+    let scores = match hidden {
+        Some(hidden) => scores.mask_fill(hidden.expand([batch, heads, seq, keys]), f32::MIN),
+        None => scores,
+    };
+    let probabilities = softmax(scores, 3).cast(dtype); // [batch, heads, seq, keys]
+    let grouped = probabilities
+        .clone()
+        .reshape([batch, kv_heads, groups * seq, keys]);
+    let mixed = grouped.matmul(v); // [batch, kv_heads, groups * seq, head_dim]
+    (mixed.reshape([batch, heads, seq, head_dim]), probabilities)
+}

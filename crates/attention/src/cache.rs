@@ -1,0 +1,190 @@
+//! What a model remembers of the tokens before.
+
+mod buffer;
+mod keys;
+mod layer;
+
+use std::sync::Arc;
+
+use glass_backend::{Device, Dtype};
+use glass_config::LlamaConfig;
+use thiserror::Error;
+
+use crate::{Padding, Pass, Rope, Window};
+use buffer::PositionLimit;
+pub use keys::Keys;
+pub use layer::LayerCache;
+
+/// The keys and values of every layer, and what a forward pass needs to know of the tokens before it.
+///
+/// Keys are stored as they were rotated, at their absolute position, and never rotated again.
+pub struct Cache {
+    layers: Vec<LayerCache>,
+    rope: Rope,
+    half: usize,
+    /// Most values per position in one activation.
+    widest: usize,
+    batch: usize,
+    seen: usize,
+    padding: Option<Arc<Padding>>,
+    score_bytes: usize,
+    device: Device,
+}
+
+/// A sequence that the cache cannot hold.
+#[derive(Debug, Error, Clone, PartialEq)]
+pub enum CacheError {
+    #[error(
+        "{positions} positions need {bytes} bytes of keys in one layer, but device {device} binds at most {limit}: \
+         shorten the prompt or --max-new-tokens, or use a device with a larger limit"
+    )]
+    TooLarge {
+        positions: usize,
+        bytes: u64,
+        limit: u64,
+        device: String,
+    },
+    #[error(
+        "a pass over {seq} positions needs {bytes} bytes for one activation, but device {device} binds at most {limit}: \
+         give fewer positions at a time, or use a device with a larger limit"
+    )]
+    PassTooLarge {
+        seq: usize,
+        bytes: u64,
+        limit: u64,
+        device: String,
+    },
+    #[error("the cache was made for a batch of {made_for}, not {asked_for}")]
+    Batch { made_for: usize, asked_for: usize },
+}
+
+/// Scores of one block, at most: large enough that a matrix product is busy, small beside any model's weights.
+const SCORE_BYTES: usize = 64 << 20;
+
+impl Cache {
+    /// An empty cache for `batch` sequences: a growing one for full layers, a ring of W positions for sliding ones.
+    pub fn new(config: &LlamaConfig, batch: usize, device: &Device, dtype: Dtype) -> Self {
+        Self::with_layers(config, batch, device, |layer| {
+            let limit = PositionLimit::new(config, batch, device, dtype);
+            LayerCache::new(Window::from(config.layer_types[layer]), limit)
+        })
+    }
+
+    /// A cache that keeps nothing: for a single pass over whole sequences, as in training.
+    pub fn none(config: &LlamaConfig, batch: usize, device: &Device) -> Self {
+        Self::with_layers(config, batch, device, |_| LayerCache::Nothing)
+    }
+
+    fn with_layers(
+        config: &LlamaConfig,
+        batch: usize,
+        device: &Device,
+        layer: impl Fn(usize) -> LayerCache,
+    ) -> Self {
+        let binding = device.max_binding().map_or(usize::MAX, |limit| {
+            usize::try_from(limit).unwrap_or(usize::MAX)
+        });
+        Self {
+            layers: (0..config.num_hidden_layers).map(layer).collect(),
+            rope: Rope::new(config),
+            half: config.head_dim / 2,
+            widest: config
+                .intermediate_size
+                .max(config.hidden_size)
+                .max(config.q_size()),
+            batch,
+            seen: 0,
+            padding: None,
+            score_bytes: SCORE_BYTES.min(binding),
+            device: device.clone(),
+        }
+    }
+
+    /// Says which slots of the coming prompt hold tokens: `[batch, seq]`, `true` for a token.
+    pub fn with_attention_mask(mut self, mask: &[Vec<bool>]) -> Self {
+        self.padding = Padding::from_mask(mask).map(Arc::new);
+        self
+    }
+
+    /// Limits the scores that are held at a time; the logits do not depend on it.
+    pub fn with_score_bytes(mut self, bytes: usize) -> Self {
+        self.score_bytes = bytes;
+        self
+    }
+
+    /// Makes room for this many positions at once, instead of growing towards them.
+    pub fn reserve(&mut self, positions: usize) {
+        for layer in &mut self.layers {
+            layer.reserve(positions);
+        }
+    }
+
+    /// Whether the device can hold what `positions` positions need.
+    ///
+    /// # Errors
+    /// [`CacheError::TooLarge`].
+    pub fn check(&self, positions: usize) -> Result<(), CacheError> {
+        self.layers
+            .iter()
+            .try_for_each(|layer| layer.check(positions, &self.device))
+    }
+
+    /// Begins a forward pass over `seq` more slots of each of `batch` rows.
+    ///
+    /// # Errors
+    /// A batch of another size, or more positions than the device can bind in one tensor.
+    pub fn begin(&mut self, batch: usize, seq: usize) -> Result<Pass, CacheError> {
+        if batch != self.batch || self.padding.as_ref().is_some_and(|p| p.batch() != batch) {
+            return Err(CacheError::Batch {
+                made_for: self.batch,
+                asked_for: batch,
+            });
+        }
+        let slots = self.seen..self.seen + seq;
+        self.check(slots.end)?;
+        let bytes = (batch * seq * self.widest * size_of::<f32>()) as u64;
+        if let Some(limit) = self.device.max_binding().filter(|&limit| bytes > limit) {
+            return Err(CacheError::PassTooLarge {
+                seq,
+                bytes,
+                limit,
+                device: self.device.name().to_owned(),
+            });
+        }
+        let positions = match &self.padding {
+            None => vec![slots.clone().collect()],
+            Some(padding) => (0..batch)
+                .map(|row| {
+                    slots
+                        .clone()
+                        .map(|slot| padding.position(row, slot))
+                        .collect()
+                })
+                .collect::<Vec<Vec<usize>>>(),
+        };
+        let table = self.rope.table(&positions);
+        self.seen = slots.end;
+        Ok(Pass::new(
+            slots,
+            table,
+            self.half,
+            self.padding.clone(),
+            self.score_bytes,
+            self.device.burn(),
+        ))
+    }
+
+    pub fn layer(&mut self, layer: usize) -> &mut LayerCache {
+        &mut self.layers[layer]
+    }
+
+    /// Slots filled so far.
+    pub fn seen(&self) -> usize {
+        self.seen
+    }
+
+    /// Bytes of device memory that the keys and values take now, room for more included.
+    pub fn bytes(&self) -> u64 {
+        self.layers.iter().map(LayerCache::bytes).sum()
+    }
+}

@@ -1,0 +1,110 @@
+//! Which keys a query may see. The only place that knows; masks, slices and ring caches ask here.
+
+use std::{num::NonZeroUsize, ops::Range};
+
+use glass_config::LayerType;
+
+/// How far back a query of one layer sees.
+///
+/// A query at position `i` sees the key at position `j` if and only if `0 <= i - j < W`: exactly W keys, its own
+/// included. That is the window of Longformer (Beltagy et al. 2020, arXiv:2004.05150) made causal, as Mistral 7B
+/// uses it (Jiang et al. 2023, arXiv:2310.06825) and as `transformers` computes it. A window at least as long as
+/// the sequence is full causal attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Window {
+    /// Every key up to the query's own.
+    Full,
+    /// The last W keys, the query's own included.
+    Last(NonZeroUsize),
+}
+
+impl Window {
+    /// Whether a query at position `query` sees the key at position `key`.
+    pub fn sees(self, query: usize, key: usize) -> bool {
+        (self.first_seen(query)..=query).contains(&key)
+    }
+
+    /// The earliest position that a query at `query` sees.
+    pub fn first_seen(self, query: usize) -> usize {
+        match self {
+            Window::Full => 0,
+            Window::Last(w) => (query + 1).saturating_sub(w.get()),
+        }
+    }
+
+    /// The positions that at least one of these queries sees.
+    pub fn seen_by(self, queries: Range<usize>) -> Range<usize> {
+        self.first_seen(queries.start)..queries.end
+    }
+
+    /// How many positions a cache has to hold at most, the newest included; `None`: all of them.
+    pub fn span(self) -> Option<usize> {
+        match self {
+            Window::Full => None,
+            Window::Last(w) => Some(w.get()),
+        }
+    }
+}
+
+impl From<LayerType> for Window {
+    fn from(layer_type: LayerType) -> Self {
+        match layer_type {
+            LayerType::Full => Window::Full,
+            LayerType::Sliding { window } => Window::Last(window),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn last(w: usize) -> Window {
+        Window::Last(NonZeroUsize::new(w).unwrap())
+    }
+
+    /// The definition, word for word.
+    fn defined(w: Option<usize>, i: usize, j: usize) -> bool {
+        let distance = i as i64 - j as i64;
+        0 <= distance && w.is_none_or(|w| distance < w as i64)
+    }
+
+    #[test]
+    fn sees_is_the_definition() {
+        for i in 0..20 {
+            for j in 0..20 {
+                assert_eq!(Window::Full.sees(i, j), defined(None, i, j));
+                for w in 1..25 {
+                    assert_eq!(
+                        last(w).sees(i, j),
+                        defined(Some(w), i, j),
+                        "w {w} i {i} j {j}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_query_sees_exactly_w_keys_once_there_are_as_many() {
+        for w in 1..9 {
+            for i in w - 1..30 {
+                assert_eq!((0..=i + 3).filter(|&j| last(w).sees(i, j)).count(), w);
+            }
+        }
+    }
+
+    #[test]
+    fn seen_by_is_the_union() {
+        for window in [Window::Full, last(1), last(2), last(7)] {
+            for start in 0..12 {
+                for end in start + 1..16 {
+                    let union: Vec<_> = (0..20)
+                        .filter(|&j| (start..end).any(|i| window.sees(i, j)))
+                        .collect();
+                    assert_eq!(window.seen_by(start..end).collect::<Vec<_>>(), union);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! A device by name, and what it can do.
+
+use burn::tensor::Device as BurnDevice;
+
+use crate::{DeviceError, Dtype};
+
+/// Something to compute on, opened by name.
+///
+/// | name | what |
+/// |---|---|
+/// | `auto` | the first real GPU if there is one, else `flex` |
+/// | `flex` | this machine's CPU, Burn's SIMD backend |
+/// | `ndarray` | this machine's CPU, Burn's older backend (float32 only, slow, deprecated by Burn) |
+/// | `wgpu`, `wgpu:N` | the first, or the N-th, adapter that `glass devices` lists |
+/// | `cuda`, `cuda:N` | an NVIDIA GPU through CUDA (feature `cuda`) |
+/// | `cpu` | this machine's CPU through CubeCL (feature `cpu`) |
+#[derive(Clone, Debug)]
+pub struct Device {
+    name: String,
+    description: String,
+    burn: BurnDevice,
+    max_binding: Option<u64>,
+    dtypes: Vec<Dtype>,
+}
+
+impl Device {
+    /// Opens the device that `name` stands for.
+    ///
+    /// # Errors
+    /// An unknown name, a backend that is not in this build, an adapter that is not there or that refuses.
+    pub fn open(name: &str) -> Result<Self, DeviceError> {
+        let (backend, index) = match name.split_once(':') {
+            Some((backend, digits)) => match digits.parse::<usize>() {
+                Ok(index) => (backend, Some(index)),
+                Err(_) => return Err(unknown(name)),
+            },
+            None => (name, None),
+        };
+        match (backend, index) {
+            ("auto", None) => Self::open_auto(),
+            ("flex", None) => Self::open_flex(),
+            ("ndarray", None) => Self::open_ndarray(),
+            ("wgpu", index) => Self::open_wgpu(name, index.unwrap_or(0)),
+            ("cuda", index) => Self::open_cuda(name, index.unwrap_or(0)),
+            ("cpu", None) => Self::open_cpu(),
+            _ => Err(unknown(name)),
+        }
+    }
+
+    /// The names that [`Device::open`] takes in this build, without the numbered ones.
+    pub fn known() -> Vec<String> {
+        let mut names = vec!["auto"];
+        names.extend(cfg!(feature = "flex").then_some("flex"));
+        names.extend(cfg!(feature = "ndarray").then_some("ndarray"));
+        names.extend(cfg!(feature = "wgpu").then_some("wgpu"));
+        names.extend(cfg!(feature = "cuda").then_some("cuda"));
+        names.extend(cfg!(feature = "cpu").then_some("cpu"));
+        names.into_iter().map(str::to_owned).collect()
+    }
+
+    /// The name it was opened by; for `auto`, the one that was chosen.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What stands behind the name, for people.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// Burn's handle, which tensors are made on.
+    pub fn burn(&self) -> &BurnDevice {
+        &self.burn
+    }
+
+    /// Most bytes that one tensor may have here; `None` where only memory limits it.
+    pub fn max_binding(&self) -> Option<u64> {
+        self.max_binding
+    }
+
+    /// The same device with a lower limit: tests see with it what a small adapter sees.
+    pub fn with_max_binding(mut self, bytes: u64) -> Self {
+        self.max_binding = Some(self.max_binding.map_or(bytes, |limit| limit.min(bytes)));
+        self
+    }
+
+    /// The float types that this device really computes in.
+    pub fn dtypes(&self) -> &[Dtype] {
+        &self.dtypes
+    }
+
+    /// Says before anything is loaded whether models can run in `dtype` here.
+    ///
+    /// # Errors
+    /// [`DeviceError::UnsupportedDtype`], with the types that would work.
+    pub fn check_dtype(&self, dtype: Dtype) -> Result<(), DeviceError> {
+        if self.dtypes.contains(&dtype) {
+            return Ok(());
+        }
+        Err(DeviceError::UnsupportedDtype {
+            device: self.name.clone(),
+            dtype,
+            instead: self
+                .dtypes
+                .iter()
+                .map(Dtype::to_string)
+                .collect::<Vec<_>>()
+                .join(" or "),
+        })
+    }
+
+    /// Waits until everything asked of the device is done.
+    ///
+    /// # Errors
+    /// What went wrong on the device since the last time, such as memory running out.
+    pub fn sync(&self) -> Result<(), DeviceError> {
+        self.burn.sync().map_err(|error| self.failed(error))
+    }
+
+    /// An error of this device from whatever Burn reported, as one line.
+    pub fn failed(&self, error: impl std::fmt::Display) -> DeviceError {
+        DeviceError::Failed {
+            device: self.name.clone(),
+            reason: one_line(&error.to_string()),
+        }
+    }
+
+    fn open_auto() -> Result<Self, DeviceError> {
+        #[cfg(feature = "wgpu")]
+        if crate::adapters().iter().any(crate::Adapter::is_gpu) {
+            return Self::open_wgpu("wgpu", 0);
+        }
+        Self::open_flex()
+    }
+
+    #[cfg(feature = "flex")]
+    fn open_flex() -> Result<Self, DeviceError> {
+        Ok(Self {
+            name: "flex".into(),
+            description: format!("CPU, {} threads", cpu_threads()),
+            burn: BurnDevice::flex(),
+            max_binding: None,
+            dtypes: vec![Dtype::F32, Dtype::F16, Dtype::BF16],
+        })
+    }
+
+    #[cfg(not(feature = "flex"))]
+    fn open_flex() -> Result<Self, DeviceError> {
+        Err(not_built("flex", "flex"))
+    }
+
+    #[cfg(feature = "ndarray")]
+    fn open_ndarray() -> Result<Self, DeviceError> {
+        // Burn deprecates this backend; the project keeps it for as long as Burn ships it, to compare.
+        #[allow(deprecated)]
+        let burn = BurnDevice::ndarray();
+        Ok(Self {
+            name: "ndarray".into(),
+            description: format!("CPU, {} threads", cpu_threads()),
+            burn,
+            max_binding: None,
+            dtypes: vec![Dtype::F32],
+        })
+    }
+
+    #[cfg(not(feature = "ndarray"))]
+    fn open_ndarray() -> Result<Self, DeviceError> {
+        Err(not_built("ndarray", "ndarray"))
+    }
+
+    #[cfg(feature = "wgpu")]
+    fn open_wgpu(name: &str, index: usize) -> Result<Self, DeviceError> {
+        use std::{collections::HashMap, sync::Mutex};
+
+        let adapters = crate::adapters();
+        let adapter = adapters.get(index).ok_or_else(|| DeviceError::NoAdapter {
+            name: name.to_owned(),
+            found: match adapters.len() {
+                0 => "this machine shows no Vulkan, Metal or DX12 adapter (is a driver installed?)"
+                    .to_owned(),
+                1 => "this machine has one, wgpu:0".to_owned(),
+                n => format!("this machine has {n}, wgpu:0 to wgpu:{}", n - 1),
+            },
+        })?;
+        // Burn starts an adapter once per process and refuses to do it again.
+        static STARTED: Mutex<Option<HashMap<usize, BurnDevice>>> = Mutex::new(None);
+        let mut started = STARTED.lock().unwrap_or_else(|poison| poison.into_inner());
+        let started = started.get_or_insert_default();
+        let burn = match started.get(&index) {
+            Some(burn) => burn.clone(),
+            None => {
+                if !adapter.is_gpu() {
+                    tune_little();
+                }
+                let burn = BurnDevice::wgpu_options()
+                    .device_kind(adapter.selector.clone())
+                    .graphics_api(adapter.api)
+                    .init()
+                    .map_err(|error| DeviceError::Start {
+                        name: name.to_owned(),
+                        reason: one_line(&error.to_string()),
+                    })?;
+                started.insert(index, burn.clone());
+                burn
+            }
+        };
+        let mut dtypes = vec![Dtype::F32];
+        dtypes.extend(
+            [Dtype::F16, Dtype::BF16]
+                .into_iter()
+                .filter(|dtype| burn.supports_dtype(dtype.burn())),
+        );
+        Ok(Self {
+            name: name.to_owned(),
+            description: format!("{}, {:?}, {}", adapter.name, adapter.api, adapter.kind),
+            burn,
+            max_binding: Some(adapter.max_binding),
+            dtypes,
+        })
+    }
+
+    #[cfg(not(feature = "wgpu"))]
+    fn open_wgpu(name: &str, _index: usize) -> Result<Self, DeviceError> {
+        Err(not_built(name, "wgpu"))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn open_cuda(name: &str, index: usize) -> Result<Self, DeviceError> {
+        let burn = BurnDevice::cuda(index);
+        let dtypes = Dtype::ALL
+            .into_iter()
+            .filter(|dtype| burn.supports_dtype(dtype.burn()))
+            .collect();
+        Ok(Self {
+            name: name.to_owned(),
+            description: format!("CUDA device {index}"),
+            burn,
+            max_binding: None,
+            dtypes,
+        })
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    fn open_cuda(name: &str, _index: usize) -> Result<Self, DeviceError> {
+        Err(not_built(name, "cuda"))
+    }
+
+    #[cfg(feature = "cpu")]
+    fn open_cpu() -> Result<Self, DeviceError> {
+        let burn = BurnDevice::cpu();
+        let dtypes = Dtype::ALL
+            .into_iter()
+            .filter(|dtype| burn.supports_dtype(dtype.burn()))
+            .collect();
+        Ok(Self {
+            name: "cpu".into(),
+            description: format!("CPU through CubeCL, {} threads", cpu_threads()),
+            burn,
+            max_binding: None,
+            dtypes,
+        })
+    }
+
+    #[cfg(not(feature = "cpu"))]
+    fn open_cpu() -> Result<Self, DeviceError> {
+        Err(not_built("cpu", "cpu"))
+    }
+}
+
+/// On a software rasterizer every kernel that autotuning tries takes seconds and none is much better,
+/// so it tries as few as it can. A `cubecl.toml` or `CUBECL_AUTOTUNE_LEVEL` of the user's own wins.
+#[cfg(feature = "wgpu")]
+fn tune_little() {
+    use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig, autotune::AutotuneLevel};
+
+    if std::env::var_os("CUBECL_AUTOTUNE_LEVEL").is_some() {
+        return;
+    }
+    let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+    config.autotune.level = AutotuneLevel::Minimal;
+    // False if something read the configuration earlier in this process: then its own level stays.
+    let _ = CubeClRuntimeConfig::try_set(config);
+}
+
+#[cfg(any(feature = "flex", feature = "ndarray", feature = "cpu"))]
+fn cpu_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn unknown(name: &str) -> DeviceError {
+    DeviceError::UnknownDevice {
+        name: name.to_owned(),
+        known: Device::known(),
+    }
+}
+
+#[allow(dead_code)] // Each backend that is compiled in has one call less.
+fn not_built(name: &str, feature: &'static str) -> DeviceError {
+    DeviceError::NotBuilt {
+        name: name.to_owned(),
+        feature,
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_not_devices() {
+        for name in ["", "gpu", "flex:1", "wgpu:x", "wgpu:-1", "auto:0", "WGPU"] {
+            let error = Device::open(name).unwrap_err();
+            assert!(
+                matches!(error, DeviceError::UnknownDevice { .. }),
+                "{name}: {error}"
+            );
+            assert!(!error.to_string().contains('\n'));
+        }
+    }
+
+    #[test]
+    fn an_adapter_that_is_not_there() {
+        let error = Device::open("wgpu:97").unwrap_err().to_string();
+        assert!(
+            error.contains("wgpu:97") && error.contains("glass devices"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_is_not_built_says_how_to_build_it() {
+        #[cfg(not(feature = "cuda"))]
+        assert!(
+            Device::open("cuda:1")
+                .unwrap_err()
+                .to_string()
+                .contains("--features cuda")
+        );
+    }
+
+    #[test]
+    fn ndarray_has_float32_alone() {
+        let device = Device::open("ndarray").unwrap();
+        device.check_dtype(Dtype::F32).unwrap();
+        let error = device.check_dtype(Dtype::F16).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "device ndarray does not compute in f16: use --dtype f32"
+        );
+    }
+}

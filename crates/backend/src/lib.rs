@@ -1,0 +1,25 @@
+//! Where a model computes: devices, float types, their limits, and the weights that live there.
+//!
+//! This is the only crate that names a Burn backend. Everything above it is written once over
+//! `burn::tensor::Tensor`, which carries its device with it.
+//!
+//! Reading order: [`Dtype`] and [`Device`] (what there is to compute on) · [`Weights`] (where numbers
+//! come from) · [`Rows`] and [`Linear`] (how a matrix is held and multiplied).
+
+#[cfg(feature = "wgpu")]
+mod adapters;
+mod device;
+mod dtype;
+mod error;
+mod linear;
+mod rows;
+mod weights;
+
+#[cfg(feature = "wgpu")]
+pub use adapters::{Adapter, AdapterKind, adapters};
+pub use device::Device;
+pub use dtype::Dtype;
+pub use error::{DeviceError, WeightError};
+pub use linear::Linear;
+pub use rows::Rows;
+pub use weights::{WeightSource, Weights};

@@ -1,0 +1,51 @@
+//! `y = x W^T + b`.
+
+use burn::{
+    module::{Module, Param},
+    tensor::Tensor,
+};
+
+use crate::{Rows, WeightError, Weights};
+
+/// A projection with weights `[out, in]`, the order in which Hugging Face stores them, which is also the order
+/// in which one row makes one output.
+#[derive(Module, Debug)]
+pub struct Linear {
+    weight: Rows,
+    bias: Option<Param<Tensor<1>>>,
+}
+
+impl Linear {
+    /// Loads `weight` `[out, in]` and, if `bias` is set, `bias` `[out]`.
+    ///
+    /// # Errors
+    /// What the source says of either tensor.
+    pub fn load(
+        mut weights: Weights<'_>,
+        [out, input]: [usize; 2],
+        bias: bool,
+    ) -> Result<Self, WeightError> {
+        Ok(Self {
+            weight: Rows::load(&mut weights, "weight", [out, input])?,
+            bias: match bias {
+                true => Some(weights.vector("bias", out)?),
+                false => None,
+            },
+        })
+    }
+
+    /// `x` `[.., in]` -> `[.., out]`
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let mut shape = x.dims();
+        let input = shape[D - 1];
+        let n: usize = shape[..D - 1].iter().product();
+        shape[D - 1] = self.weight.shape()[0];
+
+        let y = self.weight.project(x.reshape([n, input])); // [n, out]
+        let y = match &self.bias {
+            Some(bias) => y + bias.val().unsqueeze(), // [n, out] + [1, out]
+            None => y,
+        };
+        y.reshape(shape)
+    }
+}

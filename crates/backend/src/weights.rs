@@ -1,0 +1,103 @@
+//! Where a module gets its numbers from when it is made: a checkpoint, or a random generator before training.
+
+use std::ops::Range;
+
+use burn::{
+    module::Param,
+    tensor::{Tensor, TensorData},
+};
+
+use crate::{Device, Dtype, WeightError};
+
+/// Named tensors, whoever holds them.
+pub trait WeightSource {
+    /// Rows `rows` (along the first axis) of tensor `name`, converted to `dtype`.
+    ///
+    /// # Errors
+    /// The tensor is missing, or its whole shape is not `shape`, or its type cannot be converted.
+    fn read(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        rows: Range<usize>,
+        dtype: Dtype,
+    ) -> Result<TensorData, WeightError>;
+}
+
+/// A source seen from one module: its path in the model, and the device and type the numbers shall have.
+///
+/// Paths are Hugging Face's, so that `model.layers.0.self_attn.q_proj.weight` in a file is reached by
+/// `.at("model").at("layers.0").at("self_attn").at("q_proj")` and then `"weight"`.
+pub struct Weights<'a> {
+    source: &'a mut dyn WeightSource,
+    path: String,
+    device: &'a Device,
+    dtype: Dtype,
+}
+
+impl<'a> Weights<'a> {
+    pub fn new(source: &'a mut dyn WeightSource, device: &'a Device, dtype: Dtype) -> Self {
+        Self {
+            source,
+            path: String::new(),
+            device,
+            dtype,
+        }
+    }
+
+    /// The same source one step deeper.
+    pub fn at(&mut self, name: impl std::fmt::Display) -> Weights<'_> {
+        Weights {
+            path: self.full_name(name),
+            source: self.source,
+            device: self.device,
+            dtype: self.dtype,
+        }
+    }
+
+    /// The name in the checkpoint of what is called `name` here.
+    pub fn full_name(&self, name: impl std::fmt::Display) -> String {
+        match self.path.as_str() {
+            "" => name.to_string(),
+            path => format!("{path}.{name}"),
+        }
+    }
+
+    pub fn device(&self) -> &Device {
+        self.device
+    }
+
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// The whole of a tensor `[len]`.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub fn vector(&mut self, name: &str, len: usize) -> Result<Param<Tensor<1>>, WeightError> {
+        self.read(name, &[len], 0..len)
+    }
+
+    /// Rows `rows` of a tensor `[rows, columns]`; [`crate::Rows`] decides which.
+    pub(crate) fn rows(
+        &mut self,
+        name: &str,
+        shape: [usize; 2],
+        rows: Range<usize>,
+    ) -> Result<Param<Tensor<2>>, WeightError> {
+        self.read(name, &shape, rows)
+    }
+
+    fn read<const D: usize>(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        rows: Range<usize>,
+    ) -> Result<Param<Tensor<D>>, WeightError> {
+        let name = self.full_name(name);
+        let data = self.source.read(&name, shape, rows, self.dtype)?;
+        let options = (self.device.burn(), self.dtype.burn());
+        Ok(Param::from_tensor(Tensor::from_data(data, options)))
+    }
+}

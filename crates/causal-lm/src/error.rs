@@ -1,0 +1,59 @@
+use std::path::PathBuf;
+
+use glass_attention::CacheError;
+use glass_backend::{DeviceError, WeightError};
+use glass_config::ConfigError;
+use thiserror::Error;
+
+use crate::{
+    checkpoint::CheckpointError,
+    generate::{GenerationConfigError, SamplingError, StopError},
+    hub::HubError,
+    tokenizer::TokenizerError,
+};
+
+/// Anything that keeps a model from running. Each is one line: what, where, and what would fix it.
+#[derive(Debug, Error)]
+pub enum Error {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    #[error(transparent)]
+    Weight(#[from] WeightError),
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    #[error(transparent)]
+    GenerationConfig(#[from] GenerationConfigError),
+    #[error(transparent)]
+    Sampling(#[from] SamplingError),
+    #[error(transparent)]
+    Stop(#[from] StopError),
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    #[error(
+        "the prompt has {tokens} tokens, {over} more than the {context} of the model's context \
+         (max_position_embeddings): shorten it by {over}, or raise the limit with --set max_position_embeddings={tokens}"
+    )]
+    PromptTooLong {
+        tokens: usize,
+        context: usize,
+        over: usize,
+    },
+    #[error("the prompt has no tokens: give some text, or ids")]
+    EmptyPrompt,
+    #[error(
+        "token id {id} (number {index} of the prompt) is not below the vocabulary size {vocab_size}"
+    )]
+    IdOutOfRange {
+        id: u32,
+        index: usize,
+        vocab_size: usize,
+    },
+    #[error("{}: no tokenizer.json in the folder: add it, or give token ids with --ids", folder.display())]
+    NoTokenizer { folder: PathBuf },
+}

@@ -1,0 +1,233 @@
+//! Generation: one token after the other, each step a forward pass over one new position.
+//!
+//! Reading order: [`Llama::generate`] (the loop) · [`sampling`] (how the next token is chosen) · [`stop`] (when it is
+//! over) · [`generation_config`] (what the model's makers want).
+
+pub mod generation_config;
+pub mod sampling;
+pub mod stop;
+
+use std::{
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
+
+use glass_attention::{Cache, Rope, Unobserved};
+
+pub use generation_config::{GenerationConfig, GenerationConfigError};
+pub use sampling::{Sampler, SamplingConfig, SamplingError, log_softmax_at};
+pub use stop::{FinishReason, StopError, StopRule};
+
+use crate::{Error, Llama, LogitsFor, tokenizer::StreamingDetokenizer};
+
+/// How to generate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GenerateOptions {
+    pub sampling: SamplingConfig,
+    /// Most tokens to generate; less if the context ends before.
+    pub max_new_tokens: usize,
+    /// Ids that end the text.
+    pub eos_ids: Vec<u32>,
+    /// Texts that end the text.
+    pub stop_strings: Vec<String>,
+}
+
+/// What happens, as it happens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Progress<'a> {
+    /// So many tokens of the prompt have been read.
+    Prompt { done: usize, total: usize },
+    /// A token was chosen, and so much text is final now: never half a character, never part of a stop string,
+    /// perhaps nothing. At the very end there may be text without a new token.
+    Text { id: Option<u32>, text: &'a str },
+}
+
+/// One finished text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Generated {
+    /// The new ids, an end-of-sequence id included.
+    pub ids: Vec<u32>,
+    /// Their text; `None` if there is no tokenizer.
+    pub text: Option<String>,
+    /// Sum of the natural log-probabilities of `ids` under the model's own distribution.
+    pub score: f64,
+    pub finish_reason: FinishReason,
+    pub prompt_tokens: usize,
+    /// From the first token of the prompt to its logits.
+    pub prefill: Duration,
+    /// From there to the end; the first token is chosen in it, and every further one costs a pass.
+    pub decode: Duration,
+    /// Bytes of keys and values at the end.
+    pub cache_bytes: u64,
+}
+
+impl Generated {
+    pub fn prefill_tokens_per_second(&self) -> f64 {
+        self.prompt_tokens as f64 / self.prefill.as_secs_f64().max(1e-9)
+    }
+
+    /// Speed of the passes over generated tokens; the last of those is never passed over.
+    pub fn decode_tokens_per_second(&self) -> f64 {
+        self.ids.len().saturating_sub(1) as f64 / self.decode.as_secs_f64().max(1e-9)
+    }
+}
+
+/// A long prompt is read in pieces of this many tokens: long enough to keep matrix products busy, short enough that
+/// activations stay small beside the weights and that somebody waiting sees it move.
+const PREFILL_CHUNK: usize = 512;
+
+/// New tokens that the cache makes room for at once; most texts end before.
+const RESERVED: usize = 1024;
+
+impl Llama {
+    /// How many tokens the model's context has room for after a prompt of `prompt` tokens.
+    ///
+    /// # Errors
+    /// [`Error::PromptTooLong`] if it does not even hold the prompt.
+    pub fn room(&self, prompt: usize) -> Result<usize, Error> {
+        let context = self.config.max_position_embeddings;
+        match prompt.checked_sub(context) {
+            // The last new token is never read by the model, so that it needs no position.
+            None | Some(0) => Ok(context - prompt + 1),
+            Some(over) => Err(Error::PromptTooLong {
+                tokens: prompt,
+                context,
+                over,
+            }),
+        }
+    }
+
+    /// Continues `prompt` and tells `progress` as it goes; `progress` may break it off.
+    ///
+    /// # Errors
+    /// A prompt that is empty, too long or not of this vocabulary; options that make no sense; logits that are not
+    /// numbers; a device that fails.
+    pub fn generate(
+        &self,
+        prompt: &[u32],
+        options: &GenerateOptions,
+        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<Generated, Error> {
+        let mut sampler = Sampler::new(options.sampling.clone())?;
+        let room = self.room(prompt.len())?;
+        if prompt.is_empty() {
+            return Err(Error::EmptyPrompt);
+        }
+        let limit = options.max_new_tokens.min(room);
+        let mut stop = StopRule::new(options.eos_ids.clone(), options.stop_strings.clone(), limit)?;
+        let mut text = match &self.tokenizer {
+            Some(tokenizer) => Some(StreamingDetokenizer::new(tokenizer, prompt, true)?),
+            None => None,
+        };
+        let mut out = Generated {
+            ids: Vec::new(),
+            text: text.as_ref().map(|_| String::new()),
+            score: 0.0,
+            finish_reason: FinishReason::Length,
+            prompt_tokens: prompt.len(),
+            prefill: Duration::ZERO,
+            decode: Duration::ZERO,
+            cache_bytes: 0,
+        };
+
+        let mut cache = self.cache(1);
+        cache.check(prompt.len() + limit)?;
+        cache.reserve(prompt.len() + limit.min(RESERVED));
+        let start = Instant::now();
+        let Some(mut logits) = self.prefill(prompt, &mut cache, progress)? else {
+            out.finish_reason = FinishReason::Interrupted;
+            return Ok(out);
+        };
+        out.prefill = start.elapsed();
+
+        let start = Instant::now();
+        let mut previous = prompt.to_vec();
+        while !stop.limit_reached() {
+            let raw = logits.clone();
+            let id = sampler.sample(&mut logits, &previous)?;
+            out.score += log_softmax_at(&raw, id);
+            out.ids.push(id);
+            previous.push(id);
+
+            let piece = match &mut text {
+                Some(text) => text.push(id)?,
+                None => String::new(),
+            };
+            let step = stop.push(id, &piece);
+            if let Some(all) = &mut out.text {
+                all.push_str(&step.text);
+            }
+            let flow = progress(Progress::Text {
+                id: Some(id),
+                text: &step.text,
+            });
+            if let Some(reason) = step.finish {
+                out.finish_reason = reason;
+                break;
+            }
+            if flow.is_break() {
+                out.finish_reason = FinishReason::Interrupted;
+                break;
+            }
+            logits = self.logits_of_last(&[id], &mut cache)?;
+        }
+        let rest = match text {
+            Some(text) => text.finish()?,
+            None => String::new(),
+        };
+        let rest = stop.finish(&rest);
+        if let Some(all) = &mut out.text {
+            all.push_str(&rest);
+        }
+        // Nothing is left to break off.
+        let _ = progress(Progress::Text {
+            id: None,
+            text: &rest,
+        });
+        out.decode = start.elapsed();
+        out.cache_bytes = cache.bytes();
+        Ok(out)
+    }
+
+    /// Reads the prompt and returns the logits `[vocab_size]` of its last position; `None` if it was broken off.
+    fn prefill(
+        &self,
+        prompt: &[u32],
+        cache: &mut Cache,
+        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<Option<Vec<f32>>, Error> {
+        let total = prompt.len();
+        let chunk = match Rope::new(&self.config).depends_on_length(total) {
+            true => total,
+            false => PREFILL_CHUNK,
+        };
+        let (whole, last) = prompt.split_at((total - 1) / chunk * chunk);
+        let mut done = 0;
+        for ids in whole.chunks(chunk) {
+            self.model
+                .hidden(self.ids(&[ids])?, cache, &mut Unobserved)?;
+            // Without this the device would queue the whole prompt before anybody saw it move.
+            self.device.sync()?;
+            done += ids.len();
+            if progress(Progress::Prompt { done, total }).is_break() {
+                return Ok(None);
+            }
+        }
+        let logits = self.logits_of_last(last, cache)?;
+        match progress(Progress::Prompt { done: total, total }) {
+            ControlFlow::Continue(()) => Ok(Some(logits)),
+            ControlFlow::Break(()) => Ok(None),
+        }
+    }
+
+    /// One pass over `ids`, then the logits `[vocab_size]` of the last of them.
+    fn logits_of_last(&self, ids: &[u32], cache: &mut Cache) -> Result<Vec<f32>, Error> {
+        let ids = self.ids(&[ids])?; // [1, seq]
+        let logits = self
+            .model
+            .forward(ids, cache, LogitsFor::Last, &mut Unobserved)?; // [1, 1, vocab_size]
+        logits
+            .try_into_vec_as::<f32>()
+            .map_err(|error| self.device.failed(error).into())
+    }
+}

@@ -1,0 +1,137 @@
+//! A model loaded from a folder: config, weights, tokenizer.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Int, Tensor, TensorData};
+use glass_attention::Cache;
+use glass_backend::{Device, Dtype, Weights};
+use glass_config::{LlamaConfig, Override};
+
+use crate::{
+    Error, LlamaForCausalLM,
+    checkpoint::{CheckpointSource, Files},
+    generate::GenerationConfig,
+    tokenizer::Tokenizer,
+};
+
+/// A Llama that is ready to run.
+pub struct Llama {
+    pub model: LlamaForCausalLM,
+    pub config: LlamaConfig,
+    pub generation_config: GenerationConfig,
+    /// `None` if the folder has no tokenizer: then the model takes and gives ids.
+    pub tokenizer: Option<Tokenizer>,
+    pub device: Device,
+    pub dtype: Dtype,
+    pub folder: PathBuf,
+    /// What is not as expected and does not stop the model: one line each.
+    pub warnings: Vec<String>,
+}
+
+/// How to load a folder.
+pub struct LoadOptions<'a> {
+    pub device: Device,
+    /// What weights are held and multiplied in.
+    pub dtype: Dtype,
+    /// Laid over `config.json` before it is read.
+    pub overrides: &'a [Override],
+    /// Told the bytes read so far and the bytes in all.
+    pub progress: &'a mut dyn FnMut(u64, u64),
+}
+
+impl Llama {
+    /// Loads a folder in the Hugging Face layout.
+    ///
+    /// Everything that can be refused is refused before the first weight is read: the device's types, the config, the
+    /// tokenizer, the files' headers.
+    ///
+    /// # Errors
+    /// Anything in the folder that is not as it must be.
+    pub fn load(folder: &Path, options: LoadOptions<'_>) -> Result<Self, Error> {
+        let LoadOptions {
+            device,
+            dtype,
+            overrides,
+            progress,
+        } = options;
+        device.check_dtype(dtype)?;
+        let files = Files::open(folder)?;
+        let config = LlamaConfig::from_file(&folder.join("config.json"), overrides)?;
+        let generation_config = GenerationConfig::from_folder(folder)?;
+        let tokenizer = Tokenizer::from_folder(folder)?;
+
+        let (mut read, total) = (0, files.total_bytes());
+        let mut add = |bytes| {
+            read += bytes;
+            progress(read, total);
+        };
+        let mut source = CheckpointSource::new(&files, &mut add);
+        let model = LlamaForCausalLM::load(Weights::new(&mut source, &device, dtype), &config)?;
+        let mut warnings = source.finish(config.tie_word_embeddings)?;
+        device.sync()?;
+
+        warnings.extend(generation_config.warnings.iter().cloned());
+        warnings.extend(config.ignored.iter().map(|field| {
+            format!(
+                "config.json: {} = {} is ignored: {}",
+                field.name, field.value, field.why
+            )
+        }));
+        Ok(Self {
+            model,
+            config,
+            generation_config,
+            tokenizer,
+            device,
+            dtype,
+            folder: folder.to_owned(),
+            warnings,
+        })
+    }
+
+    /// An empty cache for `batch` sequences.
+    pub fn cache(&self, batch: usize) -> Cache {
+        Cache::new(&self.config, batch, &self.device, self.dtype)
+    }
+
+    /// The tokenizer, or the error that says there is none.
+    ///
+    /// # Errors
+    /// [`Error::NoTokenizer`].
+    pub fn tokenizer(&self) -> Result<&Tokenizer, Error> {
+        self.tokenizer.as_ref().ok_or_else(|| Error::NoTokenizer {
+            folder: self.folder.clone(),
+        })
+    }
+
+    /// Ids of the tokens that end a text.
+    pub fn eos_ids(&self) -> Vec<u32> {
+        self.generation_config.eos_ids(&self.config.eos_token_id)
+    }
+
+    /// Rows of ids, all of one length, as a tensor `[batch, seq]` on the model's device.
+    ///
+    /// # Errors
+    /// [`Error::IdOutOfRange`]: the embedding has no row for such an id.
+    pub fn ids(&self, rows: &[&[u32]]) -> Result<Tensor<2, Int>, Error> {
+        let vocab_size = self.config.vocab_size;
+        for row in rows {
+            if let Some(index) = row.iter().position(|&id| id as usize >= vocab_size) {
+                return Err(Error::IdOutOfRange {
+                    id: row[index],
+                    index,
+                    vocab_size,
+                });
+            }
+        }
+        let seq = rows.first().map_or(0, |row| row.len());
+        let ids: Vec<i32> = rows
+            .iter()
+            .copied()
+            .flatten()
+            .map(|&id| id as i32)
+            .collect();
+        let data = TensorData::new(ids, [rows.len(), seq]);
+        Ok(Tensor::from_data(data, self.device.burn()))
+    }
+}

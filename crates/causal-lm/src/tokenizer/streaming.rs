@@ -1,0 +1,185 @@
+//! Text token by token, while a model generates.
+//!
+//! A token is not a piece of text: it may hold half a character, and a decoder treats the first token of a text
+//! differently (SentencePiece drops its leading space). So new text is what the last few tokens, decoded together,
+//! have more than they had before. Decoding only a window of recent tokens keeps the cost per token constant.
+
+use std::str::from_utf8;
+
+use super::{Tokenizer, TokenizerError};
+
+const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
+
+/// Tokens kept as context. A character spans at most four tokens (one per byte), and one token with text is enough
+/// to show the decoder that the text has already begun.
+const CONTEXT: usize = 8;
+
+/// Unprinted bytes in a byte-fallback run at which its whole characters are printed without waiting for its end.
+const LONGEST_HELD_RUN: usize = 32;
+
+/// Prompt tokens looked at to find the state in which the prompt's text ends.
+const PROMPT_TAIL: usize = 64;
+
+/// Turns generated ids into text that is final as soon as it is returned.
+///
+/// The pieces together are `decode(prompt + generated)` without its beginning `decode(prompt)`. Half a character is
+/// held back until it is complete or proven invalid.
+///
+/// Byte-fallback tokens (`<0xE5>`) need more care: the decoder turns a whole run of them into U+FFFD, one for each
+/// byte, when any part of the run is not UTF-8. So a run is held back until it ends or is proven invalid. The one
+/// exception: a run of more than 32 bytes is printed in parts, and if it turns invalid after that, the characters
+/// already printed stay.
+pub struct StreamingDetokenizer<'t> {
+    tokenizer: &'t Tokenizer,
+    skip_special: bool,
+    /// The most recent tokens with text.
+    window: Vec<u32>,
+    /// How much of the window's text has been returned (or is the prompt's).
+    printed: String,
+    /// The unprinted bytes of the byte-fallback run at the window's end, one token each.
+    run: Vec<u8>,
+    /// The window ends in a run that can no longer become UTF-8.
+    broken_run: bool,
+}
+
+impl<'t> StreamingDetokenizer<'t> {
+    /// A detokenizer for what follows `prompt` (which may be empty). `skip_special` as in [`Tokenizer::decode`].
+    ///
+    /// # Errors
+    /// When the tokenizer's decoder fails on the prompt.
+    pub fn new(
+        tokenizer: &'t Tokenizer,
+        prompt: &[u32],
+        skip_special: bool,
+    ) -> Result<Self, TokenizerError> {
+        let mut this = Self {
+            tokenizer,
+            skip_special,
+            window: Vec::new(),
+            printed: String::new(),
+            run: Vec::new(),
+            broken_run: false,
+        };
+        for &id in &prompt[prompt.len().saturating_sub(PROMPT_TAIL)..] {
+            this.push(id)?;
+        }
+        // Nothing of the prompt is to come again, not even what a stream would still hold back.
+        this.printed = this.decode(&this.window)?;
+        if from_utf8(&this.run).is_ok() {
+            this.run.clear();
+        }
+        Ok(this)
+    }
+
+    /// Takes the next token; returns the text that is final now, often empty.
+    ///
+    /// # Errors
+    /// When the tokenizer's decoder fails.
+    pub fn push(&mut self, id: u32) -> Result<String, TokenizerError> {
+        let Some(token) = self.tokenizer.visible_token(id, self.skip_special) else {
+            return Ok(String::new());
+        };
+        match self.tokenizer.fallback_byte(&token) {
+            None => self.push_text(id),
+            // The window already proves the run invalid: it need not grow.
+            Some(_) if self.broken_run => Ok(REPLACEMENT.to_string()),
+            Some(byte) => self.push_byte(id, byte),
+        }
+    }
+
+    /// The text still held back when no token follows.
+    ///
+    /// # Errors
+    /// When the tokenizer's decoder fails.
+    pub fn finish(mut self) -> Result<String, TokenizerError> {
+        self.print(false)
+    }
+
+    fn push_text(&mut self, id: u32) -> Result<String, TokenizerError> {
+        self.window.push(id);
+        // U+FFFD at the end may be the first bytes of a character. Under byte fallback it is not: there the run says
+        // what is open.
+        let fresh = self.print(!self.tokenizer.byte_fallback)?;
+        self.run.clear();
+        self.broken_run = false;
+        if self.window.len() > 2 * CONTEXT {
+            self.shrink_window(CONTEXT)?;
+        }
+        Ok(fresh)
+    }
+
+    fn push_byte(&mut self, id: u32, byte: u8) -> Result<String, TokenizerError> {
+        self.window.push(id);
+        self.run.push(byte);
+        match from_utf8(&self.run) {
+            Ok(_) if self.run.len() < LONGEST_HELD_RUN => Ok(String::new()),
+            Ok(_) => {
+                let fresh = self.print(false)?;
+                // The run goes on, so the context must begin with a whole character.
+                let continues = |byte: &u8| byte & 0b1100_0000 == 0b1000_0000;
+                let mut start = self.run.len() - CONTEXT;
+                while start > 0 && continues(&self.run[start]) {
+                    start -= 1;
+                }
+                self.shrink_window(self.run.len() - start)?;
+                self.run.clear();
+                Ok(fresh)
+            }
+            Err(error) if error.error_len().is_none() => Ok(String::new()),
+            Err(error) => {
+                let fresh = self.print(false)?;
+                // The bytes from the first invalid one on keep every continuation of the run invalid.
+                let proof = self.run.len() - error.valid_up_to();
+                self.window.drain(..self.window.len() - proof);
+                self.printed = self.decode(&self.window)?;
+                self.run.clear();
+                self.broken_run = true;
+                Ok(fresh)
+            }
+        }
+    }
+
+    /// What the window's text has more than `printed`, without a U+FFFD at its end if `hold` says to keep it back.
+    fn print(&mut self, hold: bool) -> Result<String, TokenizerError> {
+        let mut text = self.decode(&self.window)?;
+        let fresh = text
+            .strip_prefix(&self.printed)
+            // The prompt's last character was incomplete and is complete now.
+            .or_else(|| text.strip_prefix(self.printed.trim_end_matches(REPLACEMENT)));
+        let mut fresh = match fresh {
+            Some(fresh) => fresh.to_owned(),
+            // Printed characters of this run have turned invalid. They cannot be taken back: print the rest alone.
+            None => {
+                let unprinted = self.run.len().max(1);
+                let start = self.window.len().saturating_sub(unprinted);
+                self.decode(&self.window[start..])?
+            }
+        };
+        if hold && fresh.ends_with(REPLACEMENT) {
+            fresh.pop();
+            text.pop();
+        }
+        self.printed = text;
+        Ok(fresh)
+    }
+
+    /// Forgets all but the last `keep` tokens of the window.
+    fn shrink_window(&mut self, keep: usize) -> Result<(), TokenizerError> {
+        let text = self.decode(&self.window)?;
+        let held = text.get(self.printed.len()..).unwrap_or_default();
+        let start = self.window.len() - keep;
+        let kept = self.decode(&self.window[start..])?;
+        // Without text of its own, the shorter window would be the beginning of a text again.
+        if let Some(printed) = kept.strip_suffix(held)
+            && !printed.is_empty()
+        {
+            self.printed = printed.to_owned();
+            self.window.drain(..start);
+        }
+        Ok(())
+    }
+
+    fn decode(&self, ids: &[u32]) -> Result<String, TokenizerError> {
+        self.tokenizer.decode(ids, self.skip_special)
+    }
+}

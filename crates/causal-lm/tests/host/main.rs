@@ -1,0 +1,8 @@
+//! Everything that needs no device, in one process.
+
+mod checkpoint_convert;
+mod checkpoint_files;
+mod generate;
+mod hub;
+mod tokenizer;
+mod tokenizer_cases;

@@ -1,0 +1,5 @@
+//! Tokenizers small enough to see through; `tokenizer_cases.rs` has the real ones.
+
+mod encoding;
+mod streaming;
+mod tiny;

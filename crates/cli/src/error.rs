@@ -1,0 +1,56 @@
+use std::{io, path::PathBuf};
+
+use thiserror::Error;
+
+/// Why a command failed: one line each.
+#[derive(Debug, Error)]
+pub enum CliError {
+    #[error(transparent)]
+    Model(#[from] glass_causal_lm::Error),
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("cannot write {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("{}: {reason}", path.display())]
+    Input { path: PathBuf, reason: String },
+    #[error("{0}")]
+    Usage(String),
+    #[error("cannot write to standard output: {0}")]
+    Stdout(io::Error),
+    /// The reader of standard output went away, as `head` does: nothing to say.
+    #[error("standard output was closed")]
+    Closed,
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl CliError {
+    /// What standard output answered.
+    pub fn stdout(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => CliError::Closed,
+            _ => CliError::Stdout(error),
+        }
+    }
+}
+
+/// Errors of the crates below go through the one that gathers them.
+macro_rules! from_below {
+    ($($error:ty),*) => {$(
+        impl From<$error> for CliError {
+            fn from(error: $error) -> Self {
+                CliError::Model(error.into())
+            }
+        }
+    )*};
+}
+
+from_below!(
+    glass_attention::CacheError,
+    glass_backend::DeviceError,
+    glass_config::ConfigError,
+    glass_causal_lm::checkpoint::CheckpointError,
+    glass_causal_lm::generate::GenerationConfigError,
+    glass_causal_lm::hub::HubError,
+    glass_causal_lm::tokenizer::TokenizerError
+);

@@ -1,0 +1,176 @@
+//! `glass generate`
+
+use std::{
+    io::{self, IsTerminal, Write},
+    ops::ControlFlow,
+};
+
+use glass_causal_lm::{
+    Llama,
+    generate::{FinishReason, GenerateOptions, Generated, Progress, SamplingConfig},
+};
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+
+use crate::{
+    args,
+    error::CliError,
+    interrupt,
+    load::{self, Loaded},
+    peak_memory, prompt,
+};
+
+/// How much is written where neither the user nor the model's makers say.
+const MAX_NEW_TOKENS: usize = 256;
+
+pub fn run(args: args::Generate) -> Result<(), CliError> {
+    let given = prompt::read(args.prompt)?;
+    let loaded = load::load(&args.model, &args.compute)?;
+    let llama = &loaded.llama;
+    let ids = prompt::ids(&given, llama)?;
+    let room = llama.room(ids.len())?;
+    let options = GenerateOptions {
+        sampling: sampling(llama, &args.sampling),
+        max_new_tokens: match (args.max_new_tokens, llama.generation_config.max_new_tokens) {
+            (Some(asked), _) => asked,
+            (None, Some(theirs)) => theirs,
+            (None, None) => MAX_NEW_TOKENS,
+        },
+        eos_ids: match args.ignore_eos {
+            true => vec![],
+            false => llama.eos_ids(),
+        },
+        stop_strings: [&llama.generation_config.stop_strings[..], &args.stop].concat(),
+    };
+    if args.max_new_tokens.is_some_and(|asked| asked > room) {
+        load::warn([format!(
+            "the model's context of {} has room for {room} new tokens, not {}: --set max_position_embeddings raises it",
+            llama.config.max_position_embeddings, options.max_new_tokens
+        )]);
+    }
+    if args.json {
+        let out = stream(llama, &ids, &options, &mut io::sink())?;
+        let text = report(&loaded, &out).to_string();
+        writeln!(io::stdout(), "{text}").map_err(CliError::stdout)?;
+        return ended(&out);
+    }
+    // On a terminal the text stands behind its prompt, but a pipe gets the new text alone.
+    if let (prompt::Given::Text(text), true) = (&given, io::stderr().is_terminal()) {
+        eprint!("{text}");
+    }
+    let out = stream(llama, &ids, &options, &mut io::stdout())?;
+    println_stdout()?;
+    eprintln!("{}", summary(&loaded, &out));
+    ended(&out)
+}
+
+/// What the user says, over what the model's makers say.
+fn sampling(llama: &Llama, args: &args::Sampling) -> SamplingConfig {
+    let mut theirs = llama.generation_config.clone();
+    if let Some(temperature) = args.temperature {
+        // A temperature asks for sampling, and 0 for none; the makers' other numbers then hold as they would there.
+        theirs.do_sample = Some(temperature != 0.0);
+        theirs.temperature = Some(temperature);
+    } else if [args.top_p, args.min_p].iter().any(Option::is_some) || args.top_k.is_some() {
+        theirs.do_sample = Some(true);
+    }
+    let theirs = theirs.sampling(args.seed);
+    SamplingConfig {
+        temperature: args.temperature.unwrap_or(theirs.temperature),
+        top_k: args.top_k.unwrap_or(theirs.top_k),
+        top_p: args.top_p.unwrap_or(theirs.top_p),
+        min_p: args.min_p.unwrap_or(theirs.min_p),
+        repetition_penalty: args.repetition_penalty.unwrap_or(theirs.repetition_penalty),
+        seed: args.seed,
+    }
+}
+
+/// Generates and writes text to `out` as soon as it is final; ids, where there is no tokenizer.
+pub fn stream(
+    llama: &Llama,
+    ids: &[u32],
+    options: &GenerateOptions,
+    out: &mut dyn Write,
+) -> Result<Generated, CliError> {
+    let mut failed = None;
+    let mut bar: Option<ProgressBar> = None;
+    let generated = llama.generate(ids, options, &mut |progress| {
+        match progress {
+            Progress::Prompt { done, total } if done < total => {
+                let bar = bar.get_or_insert_with(|| load::tokens_bar("reading the prompt"));
+                bar.set_length(total as u64);
+                bar.set_position(done as u64);
+            }
+            Progress::Prompt { .. } => {
+                if let Some(bar) = bar.take() {
+                    bar.finish_and_clear();
+                }
+            }
+            Progress::Text { id, text } => {
+                let written = match (&llama.tokenizer, id) {
+                    (Some(_), _) => out.write_all(text.as_bytes()),
+                    (None, Some(id)) => write!(out, "{id} "),
+                    (None, None) => Ok(()),
+                };
+                if let Err(error) = written.and_then(|()| out.flush()) {
+                    failed = Some(CliError::stdout(error));
+                }
+            }
+        }
+        match interrupt::asked() || failed.is_some() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    })?;
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(generated),
+    }
+}
+
+pub fn println_stdout() -> Result<(), CliError> {
+    writeln!(io::stdout()).map_err(CliError::stdout)
+}
+
+pub fn ended(out: &Generated) -> Result<(), CliError> {
+    match out.finish_reason {
+        FinishReason::Interrupted => Err(CliError::Interrupted),
+        _ => Ok(()),
+    }
+}
+
+pub fn summary(loaded: &Loaded, out: &Generated) -> String {
+    let memory = peak_memory::bytes().map_or(String::new(), |bytes| {
+        format!(", peak memory {} MB", bytes / 1_000_000)
+    });
+    format!(
+        "glass: {} prompt tokens at {:.1}/s, {} new ones at {:.1}/s ({}), loaded in {:.2} s, device {}, {}{memory}",
+        out.prompt_tokens,
+        out.prefill_tokens_per_second(),
+        out.ids.len(),
+        out.decode_tokens_per_second(),
+        out.finish_reason,
+        loaded.load.as_secs_f64(),
+        loaded.llama.device.name(),
+        loaded.llama.dtype,
+    )
+}
+
+fn report(loaded: &Loaded, out: &Generated) -> Value {
+    json!({
+        "sequences": [{
+            "ids": out.ids,
+            "text": out.text,
+            "score": out.score,
+            "finish_reason": out.finish_reason.to_string(),
+        }],
+        "prompt_tokens": out.prompt_tokens,
+        "generated_tokens": out.ids.len(),
+        "load_seconds": loaded.load.as_secs_f64(),
+        "prefill_tokens_per_second": out.prefill_tokens_per_second(),
+        "decode_tokens_per_second": out.decode_tokens_per_second(),
+        "peak_memory_bytes": peak_memory::bytes(),
+        "device": loaded.llama.device.name(),
+        "dtype": loaded.llama.dtype.to_string(),
+    })
+}

@@ -1,0 +1,276 @@
+//! `glass info`: what a model is made of, from its config and the headers of its files.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
+
+use glass_attention::Window;
+use glass_causal_lm::checkpoint::Files;
+use glass_config::LlamaConfig;
+use serde_json::{Value, json};
+
+use crate::{args, error::CliError, load};
+
+pub fn run(args: args::Info) -> Result<(), CliError> {
+    let folder = load::folder(&args.model)?;
+    let config = LlamaConfig::from_file(&folder.join("config.json"), &args.model.overrides)?;
+    let files = Files::open(&folder)?;
+    load::warn(files.warnings());
+    let facts = facts(&config, &files, args.dtype.bytes() as u64);
+    let text = match args.json {
+        true => format!("{:#}", facts.json(&config, &files, args.dtype.to_string())),
+        false => facts.text(&config, &files, args.dtype.to_string(), args.tensors),
+    };
+    writeln!(io::stdout(), "{}", text.trim_end()).map_err(CliError::stdout)
+}
+
+struct Facts {
+    /// Parts of the model and their parameters.
+    parameters: Vec<(&'static str, u64)>,
+    /// Window, number of layers with it, bytes per token, bytes at full context.
+    caches: Vec<(Window, u64, u64, u64)>,
+    /// How many positions back a token can influence the last one; `None`: all of them.
+    reach: Option<u64>,
+    /// Stored type, number of tensors, bytes.
+    stored: BTreeMap<String, (u64, u64)>,
+    weight_bytes: u64,
+}
+
+fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
+    let layers = config.num_hidden_layers as u64;
+    let (hidden, inner) = (config.hidden_size as u64, config.intermediate_size as u64);
+    let (q, kv) = (config.q_size() as u64, config.kv_size() as u64);
+    let embedding = config.vocab_size as u64 * hidden;
+    let when = |has: bool, n: u64| if has { n } else { 0 };
+    let attention = hidden * (2 * q + 2 * kv)
+        + when(config.bias.q_k_v, q + 2 * kv)
+        + when(config.bias.o, hidden);
+    let mlp = 3 * hidden * inner + when(config.bias.mlp, 2 * inner + hidden);
+    let parameters = vec![
+        ("embedding", embedding),
+        ("attention", layers * attention),
+        ("mlp", layers * mlp),
+        ("norms", (2 * layers + 1) * hidden),
+        ("head", when(!config.tie_word_embeddings, embedding)),
+    ];
+
+    let context = config.max_position_embeddings as u64;
+    let per_token = 2 * kv * bytes;
+    let mut caches: Vec<(Window, u64, u64, u64)> = Vec::new();
+    for &layer_type in &config.layer_types {
+        let window = Window::from(layer_type);
+        match caches.iter_mut().find(|(known, ..)| *known == window) {
+            Some((_, count, ..)) => *count += 1,
+            None => caches.push((window, 1, 0, 0)),
+        }
+    }
+    for (window, count, token, full) in &mut caches {
+        let kept = window
+            .span()
+            .map_or(context, |span| context.min(span as u64));
+        *token = *count * per_token;
+        *full = *token * kept;
+    }
+    let reach = config
+        .layer_types
+        .iter()
+        .map(|&layer_type| Window::from(layer_type).span().map(|span| span as u64 - 1))
+        .sum();
+    let mut stored: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    for tensor in files.names().filter_map(|name| files.get(name)) {
+        let entry = stored.entry(tensor.dtype.to_string()).or_default();
+        entry.0 += 1;
+        entry.1 += tensor.bytes.len() as u64;
+    }
+    Facts {
+        weight_bytes: bytes * parameters.iter().map(|(_, n)| n).sum::<u64>(),
+        parameters,
+        caches,
+        reach,
+        stored,
+    }
+}
+
+impl Facts {
+    fn total(&self) -> u64 {
+        self.parameters.iter().map(|(_, n)| n).sum()
+    }
+
+    fn text(&self, config: &LlamaConfig, files: &Files, dtype: String, tensors: bool) -> String {
+        let mut out = String::new();
+        let mut line = |name: &str, value: String| out += &format!("{name:<22} {value}\n");
+        line("model_type", config.model_type.to_string());
+        line(
+            "architecture",
+            format!(
+                "{} layers, hidden {}, MLP {} ({}), {} heads of {} over {} key/value heads, vocabulary {}{}",
+                config.num_hidden_layers,
+                config.hidden_size,
+                config.intermediate_size,
+                config.hidden_act,
+                config.num_attention_heads,
+                config.head_dim,
+                config.num_key_value_heads,
+                config.vocab_size,
+                if config.tie_word_embeddings {
+                    ", tied head"
+                } else {
+                    ""
+                },
+            ),
+        );
+        let biases = [
+            (config.bias.q_k_v, "q, k, v"),
+            (config.bias.o, "o"),
+            (config.bias.mlp, "MLP"),
+        ];
+        let biases: Vec<_> = biases
+            .iter()
+            .filter(|(has, _)| *has)
+            .map(|(_, name)| *name)
+            .collect();
+        line(
+            "biases",
+            if biases.is_empty() {
+                "none".into()
+            } else {
+                biases.join(", ")
+            },
+        );
+        line(
+            "positions",
+            format!(
+                "rope {} with theta {}, context {}",
+                config.rope_parameters.rope_type.name(),
+                config.rope_parameters.rope_theta,
+                config.max_position_embeddings
+            ),
+        );
+        line("parameters", count(self.total()));
+        for (part, n) in &self.parameters {
+            line(&format!("  {part}"), count(*n));
+        }
+        line("weights", format!("{} in {dtype}", size(self.weight_bytes)));
+        for (window, layers, token, full) in &self.caches {
+            line(
+                &format!("KV cache, {}", kind(*window)),
+                format!(
+                    "{layers} layers: {token} bytes per token, {} at full context, in {dtype}",
+                    size(*full)
+                ),
+            );
+        }
+        line(
+            "reach",
+            match self.reach {
+                None => "the whole context".into(),
+                Some(reach) => format!("{reach} positions back, over all layers"),
+            },
+        );
+        for (dtype, (n, bytes)) in &self.stored {
+            line(
+                "stored",
+                format!("{n} tensors in {dtype}, {}", size(*bytes)),
+            );
+        }
+        if tensors {
+            for (name, tensor) in files
+                .names()
+                .filter_map(|name| Some((name, files.get(name)?)))
+            {
+                line(
+                    "  tensor",
+                    format!("{name} {} {:?}", tensor.dtype, tensor.shape),
+                );
+            }
+        }
+        match config.ignored.as_slice() {
+            [] => line("ignored fields", "none".into()),
+            fields => {
+                for field in fields {
+                    line(
+                        "ignored field",
+                        format!("{} = {}: {}", field.name, field.value, field.why),
+                    );
+                }
+            }
+        }
+        out
+    }
+
+    fn json(&self, config: &LlamaConfig, files: &Files, dtype: String) -> Value {
+        let parts: serde_json::Map<_, _> = self
+            .parameters
+            .iter()
+            .map(|(part, n)| ((*part).to_owned(), json!(n)))
+            .collect();
+        let caches: Vec<_> = self
+            .caches
+            .iter()
+            .map(|(window, layers, token, full)| {
+                json!({
+                    "kind": if window.span().is_some() { "sliding_attention" } else { "full_attention" },
+                    "window": window.span(),
+                    "layers": layers,
+                    "bytes_per_token": token,
+                    "bytes_at_full_context": full,
+                })
+            })
+            .collect();
+        let tensors: Vec<_> = files
+            .names()
+            .filter_map(|name| Some((name, files.get(name)?)))
+            .map(|(name, tensor)| {
+                json!({ "name": name, "dtype": tensor.dtype.to_string(), "shape": tensor.shape })
+            })
+            .collect();
+        let ignored: Vec<_> = config
+            .ignored
+            .iter()
+            .map(|field| json!({ "name": field.name, "value": field.value, "why": field.why }))
+            .collect();
+        json!({
+            "model_type": config.model_type.to_string(),
+            "config": config.to_json(),
+            "parameters": self.total(),
+            "parameters_by_part": parts,
+            "dtype": dtype,
+            "weight_bytes": self.weight_bytes,
+            "stored_bytes": files.total_bytes(),
+            "kv_cache": caches,
+            "reach": self.reach,
+            "tensors": tensors,
+            "ignored_fields": ignored,
+        })
+    }
+}
+
+fn kind(window: Window) -> String {
+    match window.span() {
+        None => "full".into(),
+        Some(w) => format!("window {w}"),
+    }
+}
+
+/// 1234567 -> 1,234,567
+fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..10_000 => format!("{bytes} bytes"),
+        10_000..10_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        10_000_000..10_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}

@@ -1,0 +1,131 @@
+//! From what the user typed to a loaded model, with progress.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use glass_backend::Device;
+use glass_causal_lm::{
+    Llama, LoadOptions,
+    hub::{self, HubOptions, HubProgress},
+};
+use glass_config::Override;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{args, error::CliError};
+
+pub struct Loaded {
+    pub llama: Llama,
+    pub load: Duration,
+}
+
+/// Finds the folder and loads it; everything odd is said on standard error.
+pub fn load(model: &args::Model, compute: &args::Compute) -> Result<Loaded, CliError> {
+    let device = Device::open(&compute.device)?;
+    device.check_dtype(compute.dtype)?;
+    let folder = folder(model)?;
+    load_folder(&folder, &model.overrides, device, compute)
+}
+
+pub fn load_folder(
+    folder: &Path,
+    overrides: &[Override],
+    device: Device,
+    compute: &args::Compute,
+) -> Result<Loaded, CliError> {
+    let start = Instant::now();
+    let bar = bytes_bar("loading");
+    let llama = Llama::load(
+        folder,
+        LoadOptions {
+            device,
+            dtype: compute.dtype,
+            overrides,
+            progress: &mut |read, total| {
+                bar.set_length(total);
+                bar.set_position(read);
+            },
+        },
+    );
+    bar.finish_and_clear();
+    let llama = llama?;
+    let load = start.elapsed();
+    warn(&llama.warnings);
+    warn(
+        llama
+            .tokenizer
+            .iter()
+            .flat_map(|tokenizer| tokenizer.warnings()),
+    );
+    Ok(Loaded { llama, load })
+}
+
+/// The folder that a model's name stands for, fetched from the hub if need be.
+pub fn folder(model: &args::Model) -> Result<PathBuf, CliError> {
+    let mut progress = Download(None);
+    let folder = hub::resolve(
+        &model.model,
+        model.revision.as_deref(),
+        &HubOptions::from_env(),
+        &mut progress,
+    );
+    progress.finish();
+    Ok(folder?)
+}
+
+/// One line on standard error for each.
+pub fn warn<T: AsRef<str>>(warnings: impl IntoIterator<Item = T>) {
+    for warning in warnings {
+        eprintln!("glass: warning: {}", warning.as_ref());
+    }
+}
+
+struct Download(Option<ProgressBar>);
+
+impl HubProgress for Download {
+    fn start(&mut self, file: &str, bytes: u64) {
+        self.finish();
+        let bar = bytes_bar(file);
+        bar.set_length(bytes);
+        self.0 = Some(bar);
+    }
+
+    fn advance(&mut self, bytes: u64) {
+        if let Some(bar) = &self.0 {
+            bar.inc(bytes);
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some(bar) = self.0.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn warn(&mut self, message: &str) {
+        self.finish();
+        warn([message]);
+    }
+}
+
+/// A bar of bytes on standard error; indicatif draws none where that is not a terminal.
+fn bytes_bar(what: &str) -> ProgressBar {
+    bar(
+        what,
+        "{bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
+    )
+}
+
+/// A bar of tokens.
+pub fn tokens_bar(what: &str) -> ProgressBar {
+    bar(what, "{pos} of {len} tokens, {per_sec}, {eta} left")
+}
+
+fn bar(what: &str, numbers: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(&format!("{{msg}} {{wide_bar}} {numbers}"))
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0)
+        .with_style(style)
+        .with_message(what.to_owned())
+}

@@ -1,0 +1,329 @@
+//! `glass logits`: every number that a model can be checked by, in one file.
+
+use std::{fs, io::Write, path::Path};
+
+use burn::tensor::{DType, Tensor, TensorData};
+use glass_attention::{Cache, HiddenState, Observer, Pass};
+use glass_causal_lm::Llama;
+use safetensors::{Dtype, tensor::TensorView};
+use serde_json::Value;
+
+use crate::{
+    args::{self, Capture},
+    error::CliError,
+    load, prompt,
+};
+
+/// Rows of ids of one length, and which of them are tokens.
+struct Batch {
+    ids: Vec<Vec<u32>>,
+    mask: Option<Vec<Vec<bool>>>,
+}
+
+/// Logits that are computed at a time, in values: bounds what is on the device beside the hidden states.
+const LOGITS_AT_ONCE: usize = 16 << 20;
+
+pub fn run(args: args::Logits) -> Result<(), CliError> {
+    let given = match (&args.input.ids, &args.input.ids_file) {
+        (Some(args::Ids(ids)), _) => Some(Batch {
+            ids: vec![ids.clone()],
+            mask: None,
+        }),
+        (_, Some(path)) => Some(read_batch(path)?),
+        _ => None,
+    };
+    let mut output = Output::create(&args.output)?;
+    let loaded = load::load(&args.model, &args.compute)?;
+    let llama = &loaded.llama;
+    let batch = match given {
+        Some(batch) => batch,
+        None => {
+            let text = args.input.text.unwrap_or_default();
+            let ids = prompt::ids(&prompt::Given::Text(text), llama)?;
+            Batch {
+                ids: vec![ids],
+                mask: None,
+            }
+        }
+    };
+    let (rows, seq) = (batch.ids.len(), batch.ids[0].len());
+    let context = llama.config.max_position_embeddings;
+    if seq > context {
+        load::warn([format!(
+            "{seq} positions are {} more than the model's context of {context}",
+            seq - context
+        )]);
+    }
+
+    let mut seen = Recorder {
+        hidden: args.capture.contains(&Capture::Hidden),
+        attention: args.capture.contains(&Capture::Attention),
+        ..Recorder::default()
+    };
+    let mut cache = Cache::none(&llama.config, rows, &llama.device);
+    if let Some(mask) = &batch.mask {
+        cache = cache.with_attention_mask(mask);
+    }
+    let ids: Vec<&[u32]> = batch.ids.iter().map(Vec::as_slice).collect();
+    let hidden = llama
+        .model
+        .hidden(llama.ids(&ids)?, &mut cache, &mut seen)
+        .map_err(glass_causal_lm::Error::from)?; // [batch, seq, hidden_size]
+    seen.result?;
+    for (name, shape, values) in seen.tensors {
+        output.add(name, shape, &values);
+    }
+    let logits = logits(llama, hidden)?;
+    output.add(
+        "logits".into(),
+        vec![rows, seq, llama.config.vocab_size],
+        &logits,
+    );
+    output.write()?;
+    eprintln!(
+        "glass: wrote {} ({rows} x {seq} positions, device {}, {})",
+        args.output.display(),
+        llama.device.name(),
+        llama.dtype
+    );
+    Ok(())
+}
+
+/// `hidden` `[batch, seq, hidden_size]` -> `batch * seq * vocab_size` values, row-major
+fn logits(llama: &Llama, hidden: Tensor<3>) -> Result<Vec<f32>, CliError> {
+    let [batch, seq, hidden_size] = hidden.dims();
+    let flat = hidden.reshape([1, batch * seq, hidden_size]);
+    let step = (LOGITS_AT_ONCE / llama.config.vocab_size).max(1);
+    let mut logits = Vec::with_capacity(batch * seq * llama.config.vocab_size);
+    for start in (0..batch * seq).step_by(step) {
+        let some = flat.clone().narrow(1, start, step.min(batch * seq - start));
+        logits.extend(host(llama.model.head(some))?);
+    }
+    Ok(logits)
+}
+
+/// The values of a tensor as float32 on the host.
+fn host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, CliError> {
+    tensor
+        .cast(DType::F32)
+        .try_into_data()
+        .map_err(|error| error.to_string())
+        .and_then(|data: TensorData| data.try_into_vec().map_err(|error| error.to_string()))
+        .map_err(|reason| CliError::Usage(format!("the device failed: {reason}")))
+}
+
+/// Keeps what a forward pass shows.
+struct Recorder {
+    hidden: bool,
+    attention: bool,
+    tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
+    result: Result<(), CliError>,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self {
+            hidden: false,
+            attention: false,
+            tensors: Vec::new(),
+            result: Ok(()),
+        }
+    }
+}
+
+impl Recorder {
+    fn keep<const D: usize>(&mut self, name: String, tensor: Tensor<D>) {
+        let shape = tensor.dims().to_vec();
+        match host(tensor) {
+            Ok(values) => self.tensors.push((name, shape, values)),
+            Err(error) => self.result = Err(error),
+        }
+    }
+}
+
+impl Observer for Recorder {
+    fn pass(&mut self, pass: &Pass) {
+        let (table, rows) = pass.rope_table();
+        let seq = pass.slots().len();
+        let half = table.cos.len() / (rows * seq).max(1);
+        // Both halves of a head turn by the same angles; the reference writes them out twice.
+        let both = |values: &[f32]| -> Vec<f32> {
+            values
+                .chunks(half)
+                .flat_map(|angles| [angles, angles].concat())
+                .collect()
+        };
+        let shape = vec![rows, seq, 2 * half];
+        self.tensors
+            .push(("rope.cos".into(), shape.clone(), both(&table.cos)));
+        self.tensors
+            .push(("rope.sin".into(), shape, both(&table.sin)));
+    }
+
+    fn hidden(&mut self, state: HiddenState, x: &Tensor<3>) {
+        if self.hidden {
+            let name = match state {
+                HiddenState::Embed => "hidden.embed".to_owned(),
+                HiddenState::Layer(i) => format!("hidden.layer.{i}"),
+                HiddenState::Norm => "hidden.norm".to_owned(),
+            };
+            self.keep(name, x.clone());
+        }
+    }
+
+    fn wants_attention(&self) -> bool {
+        self.attention
+    }
+
+    fn attention(&mut self, layer: usize, probabilities: Tensor<4>) {
+        self.keep(format!("attn.{layer}"), probabilities);
+    }
+}
+
+/// A safetensors file that appears whole or not at all.
+struct Output<'a> {
+    path: &'a Path,
+    file: tempfile::NamedTempFile,
+    tensors: Vec<(String, Vec<usize>, Vec<u8>)>,
+}
+
+impl<'a> Output<'a> {
+    /// Made before the model is loaded, so that a path that cannot be written costs no waiting.
+    fn create(path: &'a Path) -> Result<Self, CliError> {
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        if path.is_dir() {
+            return Err(CliError::Input {
+                path: path.to_owned(),
+                reason: "is a folder: give the name of a file".into(),
+            });
+        }
+        let file = tempfile::NamedTempFile::new_in(folder).map_err(|source| CliError::Write {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            path,
+            file,
+            tensors: Vec::new(),
+        })
+    }
+
+    fn add(&mut self, name: String, shape: Vec<usize>, values: &[f32]) {
+        let bytes = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        self.tensors.push((name, shape, bytes));
+    }
+
+    fn write(mut self) -> Result<(), CliError> {
+        let failed = |reason: String| CliError::Input {
+            path: self.path.to_owned(),
+            reason,
+        };
+        let views = self
+            .tensors
+            .iter()
+            .map(|(name, shape, bytes)| {
+                TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name, view))
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| failed(error.to_string()))?;
+        let bytes =
+            safetensors::serialize(views, None).map_err(|error| failed(error.to_string()))?;
+        let write = |source| CliError::Write {
+            path: self.path.to_owned(),
+            source,
+        };
+        self.file.write_all(&bytes).map_err(write)?;
+        let file = self
+            .file
+            .persist(self.path)
+            .map_err(|error| write(error.error))?;
+        // A temporary file is private; what the user asked for is as open as any file they make.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            file.set_permissions(fs::Permissions::from_mode(0o644))
+                .map_err(write)?;
+        }
+        Ok(())
+    }
+}
+
+fn read_batch(path: &Path) -> Result<Batch, CliError> {
+    let bad = |reason: String| CliError::Input {
+        path: path.to_owned(),
+        reason,
+    };
+    let text = fs::read_to_string(path).map_err(|source| CliError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let value: Value =
+        serde_json::from_str(&text).map_err(|error| bad(format!("not JSON: {error}")))?;
+    let Value::Object(mut fields) = value else {
+        return Err(bad("expected {\"input_ids\": [[...]]}".into()));
+    };
+    let ids = matrix(fields.shift_remove("input_ids"), "input_ids")
+        .and_then(|rows| rows.ok_or_else(|| "input_ids is missing".to_owned()))
+        .map_err(bad)?;
+    let mask = matrix(fields.shift_remove("attention_mask"), "attention_mask").map_err(bad)?;
+    if let Some(name) = fields.keys().next() {
+        return Err(bad(format!(
+            "field {name:?} is not known: only input_ids and attention_mask are"
+        )));
+    }
+    let (rows, seq) = (ids.len(), ids.first().map_or(0, Vec::len));
+    if seq == 0 {
+        return Err(bad("input_ids is empty".into()));
+    }
+    if ids.iter().any(|row| row.len() != seq) {
+        return Err(bad(
+            "the rows of input_ids differ in length: pad them on the left and give attention_mask"
+                .into(),
+        ));
+    }
+    let Some(mask) = mask else {
+        return Ok(Batch { ids, mask: None });
+    };
+    if mask.len() != rows || mask.iter().any(|row| row.len() != seq) {
+        return Err(bad(format!(
+            "attention_mask must have the shape of input_ids, {rows} x {seq}"
+        )));
+    }
+    if mask.iter().flatten().any(|&value| value > 1) {
+        return Err(bad(
+            "attention_mask holds something else than 0 and 1".into()
+        ));
+    }
+    if let Some(row) = mask
+        .iter()
+        .position(|row| row.iter().all(|&value| value == 0))
+    {
+        return Err(bad(format!("row {row} of attention_mask has no token")));
+    }
+    let mask = mask
+        .iter()
+        .map(|row| row.iter().map(|&value| value == 1).collect())
+        .collect();
+    Ok(Batch {
+        ids,
+        mask: Some(mask),
+    })
+}
+
+/// `[[1, 2], [3, 4]]`; `None` if it is not there.
+fn matrix(value: Option<Value>, name: &str) -> Result<Option<Vec<Vec<u32>>>, String> {
+    value
+        .filter(|value| !value.is_null())
+        .map(|value| {
+            serde_json::from_value(value).map_err(|error| {
+                format!("{name} must be a list of lists of whole numbers from 0 on: {error}")
+            })
+        })
+        .transpose()
+}

@@ -1,0 +1,87 @@
+//! `glass`: the command.
+
+mod args;
+mod demo;
+mod devices;
+mod embedded;
+mod error;
+mod generate;
+mod info;
+mod interrupt;
+mod load;
+mod logits;
+mod peak_memory;
+mod prompt;
+
+use std::{
+    panic::{self, AssertUnwindSafe},
+    process::ExitCode,
+    sync::Mutex,
+};
+
+use args::{Command, Glass};
+use clap::Parser;
+use error::CliError;
+
+fn main() -> ExitCode {
+    let glass = Glass::parse();
+    interrupt::watch();
+    remember_panics();
+    match panic::catch_unwind(AssertUnwindSafe(|| run(glass))) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(CliError::Closed)) => ExitCode::SUCCESS,
+        Ok(Err(CliError::Interrupted)) => ExitCode::from(interrupt::EXIT_CODE),
+        Ok(Err(error)) => {
+            eprintln!("glass: error: {}", one_line(&error.to_string()));
+            ExitCode::FAILURE
+        }
+        Err(_) => {
+            let what = FIRST_PANIC.lock().ok().and_then(|mut first| first.take());
+            eprintln!(
+                "glass: error: the program or the device failed: {} \
+                 (if memory did not run out, this is a bug; RUST_BACKTRACE=1 shows where)",
+                one_line(&what.unwrap_or_else(|| "no reason given".to_owned()))
+            );
+            ExitCode::from(101)
+        }
+    }
+}
+
+fn run(glass: Glass) -> Result<(), CliError> {
+    match glass.command {
+        None => demo::run(),
+        Some(Command::Generate(args)) => generate::run(args),
+        Some(Command::Logits(args)) => logits::run(args),
+        Some(Command::Info(args)) => info::run(args),
+        Some(Command::Devices) => devices::run(),
+    }
+}
+
+/// The first panic is the cause; those that follow on other threads are only its echo.
+static FIRST_PANIC: Mutex<Option<String>> = Mutex::new(None);
+
+/// No panic reaches a user as such: its message becomes part of the one line that `main` prints.
+fn remember_panics() {
+    let show = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if show {
+            usual(info);
+        }
+        if let Ok(mut first) = FIRST_PANIC.lock() {
+            first.get_or_insert_with(|| {
+                info.payload_as_str()
+                    .unwrap_or("no reason given")
+                    .to_owned()
+            });
+        }
+    }));
+}
+
+fn one_line(text: &str) -> String {
+    text.split(['\n', '\r'])
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}

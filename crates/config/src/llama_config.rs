@@ -1,0 +1,137 @@
+//! The config itself: what every other crate builds from.
+
+use std::path::Path;
+
+use crate::parse::{parse_object, read_text};
+use crate::{
+    Activation, Bias, ConfigError, Dtype, LayerType, ModelType, Override, RopeParameters, read,
+};
+
+/// A model of the Llama architecture, complete: defaults are filled in and families resolved.
+///
+/// Fields carry Hugging Face's names. A config from [`from_file`](Self::from_file) or
+/// [`from_json`](Self::from_json) has passed [`validate`](Self::validate); one that was built or
+/// changed by hand should be put through it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LlamaConfig {
+    pub model_type: ModelType,
+    /// Rows of the embedding and of the head.
+    pub vocab_size: usize,
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    /// Width inside the MLP.
+    pub intermediate_size: usize,
+    pub num_hidden_layers: usize,
+    /// Query heads.
+    pub num_attention_heads: usize,
+    /// Key and value heads; each serves [`groups`](Self::groups) query heads.
+    pub num_key_value_heads: usize,
+    /// Width of one head, even; not always hidden_size / num_attention_heads.
+    pub head_dim: usize,
+    pub hidden_act: Activation,
+    /// Added under the root of every RMSNorm.
+    pub rms_norm_eps: f64,
+    /// Positions that the model was made for; nothing stops a longer text but its quality.
+    pub max_position_embeddings: usize,
+    pub rope_parameters: RopeParameters,
+    pub bias: Bias,
+    /// Whether the head is the embedding's own matrix; such checkpoints hold no `lm_head.weight`.
+    pub tie_word_embeddings: bool,
+    /// One entry per layer.
+    pub layer_types: Vec<LayerType>,
+    /// Token ids are not checked against `vocab_size`, as in transformers: an id that the model
+    /// cannot emit is harmless.
+    pub bos_token_id: Option<u32>,
+    /// Tokens that end a text; empty: none does.
+    pub eos_token_id: Vec<u32>,
+    pub pad_token_id: Option<u32>,
+    /// What the checkpoint says its weights are; the tensors themselves have the last word.
+    pub dtype: Option<Dtype>,
+    /// Standard deviation of fresh weights.
+    pub initializer_range: f64,
+    /// Probability, while training, of dropping an attention weight.
+    pub attention_dropout: f64,
+    /// Every field of the file that has no use here and is not known to be harmless, in the file's
+    /// order.
+    pub ignored: Vec<IgnoredField>,
+}
+
+/// A field of the file that the model does not use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IgnoredField {
+    /// As in the file, dotted where nested: `rope_scaling.factor`.
+    pub name: String,
+    /// Its value as JSON.
+    pub value: String,
+    /// Why it has no use, as half a sentence.
+    pub why: String,
+}
+
+impl LlamaConfig {
+    /// Reads a `config.json` in either dialect and lays `overrides` over it, in order.
+    ///
+    /// # Errors
+    /// One line that names the file and what is wrong: the file itself, a field, or an override.
+    pub fn from_file(path: &Path, overrides: &[Override]) -> Result<Self, ConfigError> {
+        let text = read_text(path)?;
+        Self::from_json(&text, &path.display().to_string(), overrides)
+    }
+
+    /// The same from the text of a file; `origin` names it in errors.
+    ///
+    /// # Errors
+    /// As for [`from_file`](Self::from_file).
+    pub fn from_json(
+        text: &str,
+        origin: &str,
+        overrides: &[Override],
+    ) -> Result<Self, ConfigError> {
+        read::read(parse_object(text, origin)?, origin, overrides)
+    }
+
+    /// Width of all queries together: num_attention_heads · head_dim.
+    pub fn q_size(&self) -> usize {
+        self.num_attention_heads * self.head_dim
+    }
+
+    /// Width of all keys, and of all values: num_key_value_heads · head_dim.
+    pub fn kv_size(&self) -> usize {
+        self.num_key_value_heads * self.head_dim
+    }
+
+    /// Query heads per key/value head.
+    pub fn groups(&self) -> usize {
+        self.num_attention_heads / self.num_key_value_heads
+    }
+
+    /// Numbers in the checkpoint, a tied head counted once. Saturates for a config that
+    /// [`validate`](Self::validate) would refuse.
+    pub fn num_parameters(&self) -> usize {
+        self.checked_parameters().unwrap_or(usize::MAX)
+    }
+
+    pub(crate) fn checked_parameters(&self) -> Option<usize> {
+        let hidden = self.hidden_size;
+        let q_size = self.num_attention_heads.checked_mul(self.head_dim)?;
+        let kv_size = self.num_key_value_heads.checked_mul(self.head_dim)?;
+        let linear = |rows: usize, columns: usize, bias: bool| {
+            let weight = rows.checked_mul(columns)?;
+            weight.checked_add(if bias { rows } else { 0 })
+        };
+        let per_layer = [
+            linear(q_size, hidden, self.bias.q_k_v)?,
+            linear(kv_size, hidden, self.bias.q_k_v)?.checked_mul(2)?,
+            linear(hidden, q_size, self.bias.o)?,
+            linear(self.intermediate_size, hidden, self.bias.mlp)?.checked_mul(2)?,
+            linear(hidden, self.intermediate_size, self.bias.mlp)?,
+            hidden.checked_mul(2)?,
+        ];
+        let layer = per_layer.into_iter().try_fold(0, usize::checked_add)?;
+        let matrices = if self.tie_word_embeddings { 1 } else { 2 };
+        let ends = linear(self.vocab_size, hidden, false)?.checked_mul(matrices)?;
+        layer
+            .checked_mul(self.num_hidden_layers)?
+            .checked_add(ends)?
+            .checked_add(hidden)
+    }
+}

@@ -1,0 +1,199 @@
+//! What a family does not have.
+
+use std::num::NonZeroUsize;
+
+use glass_config::{LayerType, LlamaConfig, ModelType};
+use serde_json::json;
+
+use crate::common::{check, file, minimal, read};
+
+#[test]
+fn windows() {
+    let list = |slides: [bool; 4]| {
+        slides.map(|s| {
+            if s {
+                "sliding_attention"
+            } else {
+                "full_attention"
+            }
+        })
+    };
+    let mixed = list([true, false, true, false]);
+    let zero = "sliding_window = 0: must be at least 1, for a query always sees its own key; null means no window";
+    check(
+        "llama",
+        &[
+            (
+                json!({"layer_types": mixed}),
+                "layer_types = [\"sliding_attention\",\"full_attention\",\"sliding_attention\",\"f...: llama never slides; \
+                 set layer_types to null, or model_type to mistral (all layers slide) or qwen2 (some)",
+            ),
+            (
+                json!({"layer_types": ["full_attention"]}),
+                "layer_types = 1 entries: must have one entry per layer, num_hidden_layers = 4",
+            ),
+            (
+                json!({"layer_types": ["full_attention", "full_attention", "linear_attention", "full_attention"]}),
+                "layer_types[2] = \"linear_attention\" is not supported: a layer here is full_attention or \
+                 sliding_attention",
+            ),
+        ],
+    );
+    check(
+        "mistral",
+        &[
+            (json!({"sliding_window": 0}), zero),
+            (
+                json!({"sliding_window": -1}),
+                "sliding_window = -1: must be a whole number that is not negative",
+            ),
+            (
+                json!({"sliding_window": 8, "layer_types": mixed}),
+                "layer_types = [\"sliding_attention\",\"full_attention\",\"sliding_attention\",\"f...: every mistral layer \
+                 slides while sliding_window is 8; set one of the two to null",
+            ),
+            (
+                json!({"sliding_window": null, "layer_types": mixed}),
+                "layer_types = [\"sliding_attention\",\"full_attention\",\"sliding_attention\",\"f...: no mistral layer \
+                 slides while sliding_window is null; give the window, or set layer_types to null",
+            ),
+        ],
+    );
+    check(
+        "qwen2",
+        &[
+            (
+                json!({"use_sliding_window": true, "sliding_window": 0}),
+                zero,
+            ),
+            (
+                json!({"sliding_window": "8"}),
+                "sliding_window = \"8\": must be a whole number, not a string",
+            ),
+            (
+                json!({"layer_types": mixed}),
+                "layer_types[0] = sliding_attention contradicts use_sliding_window = false: keep the one that is meant",
+            ),
+            (
+                json!({"layer_types": mixed, "use_sliding_window": true, "sliding_window": null}),
+                "layer_types[0] = sliding_attention contradicts sliding_window = null: keep the one that is meant",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn biases_that_the_family_does_not_have() {
+    let escape = "set it to null to follow the family, or correct model_type";
+    check(
+        "mistral",
+        &[
+            (
+                json!({"attention_bias": true}),
+                &format!(
+                    "attention_bias = true is not supported: mistral's attention has no biases; {escape}"
+                ),
+            ),
+            (
+                json!({"mlp_bias": true}),
+                &format!("mlp_bias = true is not supported: mistral's MLP has no biases; {escape}"),
+            ),
+        ],
+    );
+    check(
+        "qwen2",
+        &[(
+            json!({"attention_bias": false}),
+            &format!(
+                "attention_bias = false is not supported: qwen2's attention always has biases on q, k and v; {escape}"
+            ),
+        )],
+    );
+}
+
+#[test]
+fn fields_that_would_change_the_result() {
+    let fields = [
+        json!({"quantization_config": {"quant_method": "gptq"}}),
+        json!({"partial_rotary_factor": 0.5}),
+        json!({"rope_interleaved": true}),
+        json!({"attn_logit_softcapping": 50.0}),
+        json!({"final_logit_softcapping": 30.0}),
+        json!({"logit_scale": 0.0625}),
+        json!({"logits_scaling": 8}),
+        json!({"embedding_multiplier": 12}),
+        json!({"residual_multiplier": 0.22}),
+        json!({"attention_multiplier": 0.0078125}),
+        json!({"query_pre_attn_scalar": 256}),
+        json!({"use_qk_norm": true}),
+        json!({"clip_qkv": 8.0}),
+        json!({"num_local_experts": 8}),
+        json!({"num_experts": 60}),
+        json!({"no_rope_layers": [1, 1, 1, 0]}),
+        json!({"attention_chunk_size": 8192}),
+        json!({"is_encoder_decoder": true}),
+        json!({"add_cross_attention": true}),
+        json!({"pruned_heads": {"0": [1]}}),
+        json!({"rope_local_base_freq": 10000}),
+        json!({"sliding_window_pattern": 6}),
+        json!({"position_embedding_type": "absolute"}),
+        json!({"hidden_activation": "gelu"}),
+        json!({"qkv_bias": true}),
+        json!({"vision_config": {}}),
+        json!({"per_layer_config": {"0": {"head_dim": 8}}}),
+        json!({"mlp_layer_types": ["dense", "sparse"]}),
+    ];
+    for field in fields {
+        let (name, value) = field.as_object().unwrap().iter().next().unwrap();
+        let line = read(&file("llama", field.clone())).unwrap_err().to_string();
+        let start = format!("config.json: {name} = {value} is not supported: ");
+        assert!(line.starts_with(&start), "{line}");
+    }
+    for (name, value) in [
+        ("partial_rotary_factor", json!(0.25)),
+        ("mrope_section", json!([2, 2, 2])),
+        ("alpha", json!(1000.0)),
+        ("full_attention", json!({"rope_type": "default"})),
+    ] {
+        let line = read(&file(
+            "llama",
+            json!({"rope_scaling": {"type": "default", name: value}}),
+        ));
+        let start = format!("config.json: rope_scaling.{name} = {value} is not supported: ");
+        assert!(
+            line.as_ref().unwrap_err().to_string().starts_with(&start),
+            "{line:?}"
+        );
+    }
+}
+
+/// A config put together in code is held to the family's rules too.
+#[test]
+fn configs_by_hand() {
+    let valid = read(&minimal("llama")).unwrap();
+    let window = LayerType::Sliding {
+        window: NonZeroUsize::new(8).unwrap(),
+    };
+    let line = |change: &dyn Fn(&mut LlamaConfig)| {
+        let mut config = valid.clone();
+        change(&mut config);
+        config.validate().unwrap_err().to_string()
+    };
+    assert_eq!(
+        line(&|config| config.layer_types[1] = window),
+        "layer_types = mixed: llama has none such: llama never slides, mistral in all layers or none"
+    );
+    assert_eq!(
+        line(&|config| {
+            config.layer_types.pop();
+        }),
+        "layer_types = 3 entries: must have one entry per layer, num_hidden_layers = 4"
+    );
+    assert!(
+        line(&|config| config.bias.o = true).starts_with("bias = Bias { q_k_v: false, o: true")
+    );
+    assert!(line(&|config| config.model_type = ModelType::Qwen2).starts_with("bias = "));
+    assert!(
+        line(&|config| config.num_attention_heads = 0).starts_with("num_attention_heads = 0: ")
+    );
+}

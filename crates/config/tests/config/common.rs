@@ -1,0 +1,44 @@
+//! A small valid file of each family, to be changed one field at a time.
+
+use glass_config::{ConfigError, LlamaConfig, Override};
+use serde_json::{Value, json};
+
+/// A file that holds what every file must, and nothing else.
+pub fn minimal(model_type: &str) -> Value {
+    json!({
+        "model_type": model_type, "vocab_size": 128, "hidden_size": 48, "intermediate_size": 96,
+        "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2,
+    })
+}
+
+/// `minimal` with `changes` laid over it.
+pub fn file(model_type: &str, changes: Value) -> Value {
+    let mut file = minimal(model_type);
+    let (Value::Object(fields), Value::Object(changes)) = (&mut file, changes) else {
+        panic!("both are objects");
+    };
+    fields.extend(changes);
+    file
+}
+
+pub fn read_with(file: &Value, overrides: &[&str]) -> Result<LlamaConfig, ConfigError> {
+    let overrides: Vec<Override> = overrides
+        .iter()
+        .map(|text| text.parse())
+        .collect::<Result<_, _>>()?;
+    LlamaConfig::from_json(&file.to_string(), "config.json", &overrides)
+}
+
+pub fn read(file: &Value) -> Result<LlamaConfig, ConfigError> {
+    read_with(file, &[])
+}
+
+/// Each change to a small valid file, and the line it gets after `config.json: `.
+pub fn check(family: &str, cases: &[(Value, &str)]) {
+    for (changes, expected) in cases {
+        match read(&file(family, changes.clone())) {
+            Ok(_) => panic!("{changes} was accepted"),
+            Err(error) => assert_eq!(error.to_string(), format!("config.json: {expected}")),
+        }
+    }
+}

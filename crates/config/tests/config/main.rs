@@ -1,0 +1,12 @@
+//! What comes out of a `config.json`, and what a wrong one is told.
+
+mod bad_family;
+mod bad_fields;
+mod bad_files;
+mod bad_rope;
+mod common;
+mod families;
+mod overrides;
+mod rope;
+mod round_trip;
+mod whole_files;

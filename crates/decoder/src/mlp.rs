@@ -1,0 +1,59 @@
+use burn::{
+    module::Module,
+    tensor::{
+        Tensor,
+        activation::{gelu, relu, silu},
+    },
+};
+use glass_backend::{Linear, WeightError, Weights};
+use glass_config::{Activation, LlamaConfig};
+
+/// The gated MLP: `down_proj(act(gate_proj(x)) * up_proj(x))`, SwiGLU when the activation is SiLU.
+/// Shazeer 2020, arXiv:2002.05202.
+#[derive(Module, Debug)]
+pub struct LlamaMlp {
+    gate_proj: Linear,
+    up_proj: Linear,
+    down_proj: Linear,
+    #[module(skip)]
+    hidden_act: Activation,
+}
+
+impl LlamaMlp {
+    /// # Errors
+    /// A weight that is missing or does not fit the config.
+    pub fn load(mut weights: Weights<'_>, config: &LlamaConfig) -> Result<Self, WeightError> {
+        let (hidden, inner, bias) = (
+            config.hidden_size,
+            config.intermediate_size,
+            config.bias.mlp,
+        );
+        Ok(Self {
+            gate_proj: Linear::load(weights.at("gate_proj"), [inner, hidden], bias)?,
+            up_proj: Linear::load(weights.at("up_proj"), [inner, hidden], bias)?,
+            down_proj: Linear::load(weights.at("down_proj"), [hidden, inner], bias)?,
+            hidden_act: config.hidden_act,
+        })
+    }
+
+    /// `x` `[batch, seq, hidden_size]` -> the same shape
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let gate = self.gate_proj.forward(x.clone()); // [batch, seq, intermediate_size]
+        let up = self.up_proj.forward(x); // [batch, seq, intermediate_size]
+        self.down_proj.forward(activate(self.hidden_act, gate) * up) // [batch, seq, hidden_size]
+    }
+}
+
+fn activate(activation: Activation, x: Tensor<3>) -> Tensor<3> {
+    match activation {
+        Activation::Silu => silu(x),
+        Activation::Gelu => gelu(x),
+        // Hendrycks and Gimpel 2016, arXiv:1606.08415: the approximation by tanh.
+        Activation::GeluTanh => {
+            let inner = (x.clone() + x.clone().powi_scalar(3) * 0.044715)
+                * (2.0 / std::f64::consts::PI).sqrt();
+            x * 0.5 * (inner.tanh() + 1.0)
+        }
+        Activation::Relu => relu(x),
+    }
+}
