@@ -24,7 +24,7 @@ use crate::{Error, Llama, LogitsFor, tokenizer::StreamingDetokenizer};
 #[derive(Clone, Debug, PartialEq)]
 pub struct GenerateOptions {
     pub sampling: SamplingConfig,
-    /// Most tokens to generate; less if the context ends before.
+    /// Most tokens to generate. Nothing stops them at the end of the context (see [`Llama::room`]) but their quality.
     pub max_new_tokens: usize,
     /// Ids that end the text.
     pub eos_ids: Vec<u32>,
@@ -80,19 +80,19 @@ const PREFILL_CHUNK: usize = 512;
 const RESERVED: usize = 1024;
 
 impl Llama {
-    /// How many tokens the model's context has room for after a prompt of `prompt` tokens.
+    /// How many new tokens the model's context has room for after a prompt of `prompt` tokens, one at least.
     ///
     /// # Errors
     /// [`Error::PromptTooLong`] if it does not even hold the prompt.
     pub fn room(&self, prompt: usize) -> Result<usize, Error> {
-        let context = self.config.max_position_embeddings;
-        match prompt.checked_sub(context) {
+        let context = self.config.context();
+        match context.checked_sub(prompt) {
             // The last new token is never read by the model, so that it needs no position.
-            None | Some(0) => Ok(context - prompt + 1),
-            Some(over) => Err(Error::PromptTooLong {
+            Some(free) => Ok(free + 1),
+            None => Err(Error::PromptTooLong {
                 tokens: prompt,
                 context,
-                over,
+                over: prompt - context,
             }),
         }
     }
@@ -109,11 +109,11 @@ impl Llama {
         progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Generated, Error> {
         let mut sampler = Sampler::new(options.sampling.clone())?;
-        let room = self.room(prompt.len())?;
+        self.room(prompt.len())?;
         if prompt.is_empty() {
             return Err(Error::EmptyPrompt);
         }
-        let limit = options.max_new_tokens.min(room);
+        let limit = options.max_new_tokens;
         let mut stop = StopRule::new(options.eos_ids.clone(), options.stop_strings.clone(), limit)?;
         let mut text = match &self.tokenizer {
             Some(tokenizer) => Some(StreamingDetokenizer::new(tokenizer, prompt, true)?),
@@ -131,7 +131,7 @@ impl Llama {
         };
 
         let mut cache = self.cache(1);
-        cache.check(prompt.len() + limit)?;
+        cache.check(prompt.len().saturating_add(limit))?;
         cache.reserve(prompt.len() + limit.min(RESERVED));
         let start = Instant::now();
         let Some(mut logits) = self.prefill(prompt, &mut cache, progress)? else {

@@ -82,7 +82,7 @@ pub struct Generate {
 #[group(multiple = false)]
 pub struct Prompt {
     /// The text
-    #[arg(short, long = "prompt", value_name = "TEXT")]
+    #[arg(short = 'p', long = "prompt", value_name = "TEXT")]
     pub text: Option<String>,
     /// Token ids, separated by commas; needs no tokenizer
     #[arg(long, value_name = "1,2,3", value_parser = parse_ids)]
@@ -147,7 +147,7 @@ pub struct Input {
     #[arg(long, value_name = "FILE")]
     pub ids_file: Option<PathBuf>,
     /// A text, turned into ids by the model's tokenizer
-    #[arg(short, long = "prompt", value_name = "TEXT")]
+    #[arg(short = 'p', long = "prompt", value_name = "TEXT")]
     pub text: Option<String>,
 }
 

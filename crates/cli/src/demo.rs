@@ -32,7 +32,7 @@ pub fn run() -> Result<(), CliError> {
     let options = GenerateOptions {
         sampling: llama.generation_config.sampling(0),
         max_new_tokens: NEW_TOKENS,
-        eos_ids: llama.eos_ids(),
+        eos_ids: vec![], // noise ends anywhere
         stop_strings: vec![],
     };
     let out = generate::stream(llama, &ids, &options, &mut io::stdout())?;

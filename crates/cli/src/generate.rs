@@ -31,21 +31,20 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
     let room = llama.room(ids.len())?;
     let options = GenerateOptions {
         sampling: sampling(llama, &args.sampling),
-        max_new_tokens: match (args.max_new_tokens, llama.generation_config.max_new_tokens) {
-            (Some(asked), _) => asked,
-            (None, Some(theirs)) => theirs,
-            (None, None) => MAX_NEW_TOKENS,
-        },
+        max_new_tokens: args.max_new_tokens.unwrap_or_else(|| {
+            let theirs = llama.generation_config.max_new_tokens;
+            theirs.unwrap_or(MAX_NEW_TOKENS).min(room)
+        }),
         eos_ids: match args.ignore_eos {
             true => vec![],
             false => llama.eos_ids(),
         },
         stop_strings: [&llama.generation_config.stop_strings[..], &args.stop].concat(),
     };
-    if args.max_new_tokens.is_some_and(|asked| asked > room) {
+    if options.max_new_tokens > room {
         load::warn([format!(
-            "the model's context of {} has room for {room} new tokens, not {}: --set max_position_embeddings raises it",
-            llama.config.max_position_embeddings, options.max_new_tokens
+            "the model's context of {} tokens has room for {room} new ones, and what comes after them may be noise",
+            llama.config.context()
         )]);
     }
     if args.json {

@@ -47,7 +47,7 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
         }
     };
     let (rows, seq) = (batch.ids.len(), batch.ids[0].len());
-    let context = llama.config.max_position_embeddings;
+    let context = llama.config.context();
     if seq > context {
         load::warn([format!(
             "{seq} positions are {} more than the model's context of {context}",

@@ -24,6 +24,8 @@ use clap::Parser;
 use error::CliError;
 
 fn main() -> ExitCode {
+    // SAFETY: no other thread is there yet that could read the environment.
+    unsafe { quiet_wayland() };
     let glass = Glass::parse();
     interrupt::watch();
     remember_panics();
@@ -44,6 +46,17 @@ fn main() -> ExitCode {
             );
             ExitCode::from(101)
         }
+    }
+}
+
+/// Vulkan drivers look for a Wayland session, and its library complains on standard error, twice, wherever there is no
+/// folder for one: on servers, in containers. Any folder satisfies it.
+///
+/// # Safety
+/// Changes the environment: no other thread may be running.
+unsafe fn quiet_wayland() {
+    if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        unsafe { std::env::set_var("XDG_RUNTIME_DIR", std::env::temp_dir()) };
     }
 }
 

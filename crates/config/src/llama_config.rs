@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::parse::{parse_object, read_text};
 use crate::{
-    Activation, Bias, ConfigError, Dtype, LayerType, ModelType, Override, RopeParameters, read,
+    Activation, Bias, ConfigError, Dtype, LayerType, ModelType, Override, RopeParameters, RopeType,
+    read,
 };
 
 /// A model of the Llama architecture, complete: defaults are filled in and families resolved.
@@ -87,6 +88,15 @@ impl LlamaConfig {
         overrides: &[Override],
     ) -> Result<Self, ConfigError> {
         read::read(parse_object(text, origin)?, origin, overrides)
+    }
+
+    /// Longest text that the model is meant for, in tokens. `dynamic` stretches its rotation as a text
+    /// grows, up to `factor` times the trained length; the other types say their full length themselves.
+    pub fn context(&self) -> usize {
+        match self.rope_parameters.rope_type {
+            RopeType::Dynamic { factor } => (self.max_position_embeddings as f64 * factor) as usize,
+            _ => self.max_position_embeddings,
+        }
     }
 
     /// Width of all queries together: num_attention_heads · head_dim.
