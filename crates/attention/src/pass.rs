@@ -16,8 +16,11 @@ pub struct Pass {
     padding: Option<Arc<Padding>>,
     score_bytes: usize,
     device: Device,
-    masks: RefCell<HashMap<(Window, Range<usize>, Keys), Option<Tensor<4, Bool>>>>,
+    masks: RefCell<HashMap<Block, Option<Tensor<4, Bool>>>>,
 }
+
+/// What a mask depends on within a pass: the window, the queries, the keys.
+type Block = (Window, Range<usize>, Keys);
 
 impl Pass {
     /// `table` has one row, or one per row of the batch; `score_bytes` is what a block of scores may take.

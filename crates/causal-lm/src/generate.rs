@@ -108,7 +108,7 @@ impl Llama {
         options: &GenerateOptions,
         progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Generated, Error> {
-        let mut sampler = Sampler::new(options.sampling.clone())?;
+        let mut sampler = Sampler::new(options.sampling)?;
         self.room(prompt.len())?;
         if prompt.is_empty() {
             return Err(Error::EmptyPrompt);

@@ -5,8 +5,9 @@ use thiserror::Error;
 /// Why a command failed: one line each.
 #[derive(Debug, Error)]
 pub enum CliError {
+    /// Boxed, because it is many times the size of what functions return when all is well.
     #[error(transparent)]
-    Model(#[from] glass_causal_lm::Error),
+    Model(Box<glass_causal_lm::Error>),
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write {}: {source}", path.display())]
@@ -34,12 +35,18 @@ impl CliError {
     }
 }
 
+impl From<glass_causal_lm::Error> for CliError {
+    fn from(error: glass_causal_lm::Error) -> Self {
+        CliError::Model(Box::new(error))
+    }
+}
+
 /// Errors of the crates below go through the one that gathers them.
 macro_rules! from_below {
     ($($error:ty),*) => {$(
         impl From<$error> for CliError {
             fn from(error: $error) -> Self {
-                CliError::Model(error.into())
+                glass_causal_lm::Error::from(error).into()
             }
         }
     )*};

@@ -29,6 +29,12 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
     let llama = &loaded.llama;
     let ids = prompt::ids(&given, llama)?;
     let room = llama.room(ids.len())?;
+    if llama.tokenizer.is_none() && !args.stop.is_empty() {
+        return Err(CliError::Usage(format!(
+            "--stop watches the text, and {} has no tokenizer.json that would make ids text: leave it out",
+            llama.folder.display()
+        )));
+    }
     let options = GenerateOptions {
         sampling: sampling(llama, &args.sampling),
         max_new_tokens: args.max_new_tokens.unwrap_or_else(|| {
@@ -91,6 +97,7 @@ pub fn stream(
     options: &GenerateOptions,
     out: &mut dyn Write,
 ) -> Result<Generated, CliError> {
+    interrupt::listen();
     let mut failed = None;
     let mut bar: Option<ProgressBar> = None;
     let generated = llama.generate(ids, options, &mut |progress| {

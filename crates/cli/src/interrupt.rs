@@ -1,4 +1,5 @@
-//! Ctrl-C: the first asks the work to end at the next token, the second ends the process.
+//! Ctrl-C. While something listens, the first asks it to end at its next step; otherwise, and the second time, the
+//! process ends at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,16 +7,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub const EXIT_CODE: u8 = 130;
 
 static ASKED: AtomicBool = AtomicBool::new(false);
+static LISTENING: AtomicBool = AtomicBool::new(false);
 
 pub fn watch() {
     let handler = || {
-        if ASKED.swap(true, Ordering::SeqCst) {
+        if !LISTENING.load(Ordering::SeqCst) || ASKED.swap(true, Ordering::SeqCst) {
             std::process::exit(EXIT_CODE.into());
         }
     };
     if let Err(error) = ctrlc::set_handler(handler) {
         eprintln!("glass: warning: Ctrl-C will end the program at once: {error}");
     }
+}
+
+/// From here on somebody looks at [`asked`] every now and then.
+pub fn listen() {
+    LISTENING.store(true, Ordering::SeqCst);
 }
 
 pub fn asked() -> bool {

@@ -47,6 +47,9 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
         }
     };
     let (rows, seq) = (batch.ids.len(), batch.ids[0].len());
+    if seq == 0 {
+        return Err(glass_causal_lm::Error::EmptyPrompt.into());
+    }
     let context = llama.config.context();
     if seq > context {
         load::warn([format!(
@@ -63,6 +66,8 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
     let mut cache = Cache::none(&llama.config, rows, &llama.device);
     if let Some(mask) = &batch.mask {
         cache = cache.with_attention_mask(mask);
+        // With a mask the reference has positions, and so angles, for every row, even where they are all alike.
+        seen.rope_rows = Some(rows);
     }
     let ids: Vec<&[u32]> = batch.ids.iter().map(Vec::as_slice).collect();
     let hidden = llama
@@ -116,6 +121,8 @@ fn host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, CliError> {
 struct Recorder {
     hidden: bool,
     attention: bool,
+    /// How many rows the rotary table is to have, if not as many as differ.
+    rope_rows: Option<usize>,
     tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
     result: Result<(), CliError>,
 }
@@ -125,6 +132,7 @@ impl Default for Recorder {
         Self {
             hidden: false,
             attention: false,
+            rope_rows: None,
             tensors: Vec::new(),
             result: Ok(()),
         }
@@ -146,14 +154,16 @@ impl Observer for Recorder {
         let (table, rows) = pass.rope_table();
         let seq = pass.slots().len();
         let half = table.cos.len() / (rows * seq).max(1);
+        let repeat = self.rope_rows.unwrap_or(rows) / rows;
         // Both halves of a head turn by the same angles; the reference writes them out twice.
         let both = |values: &[f32]| -> Vec<f32> {
-            values
+            let whole: Vec<f32> = values
                 .chunks(half)
                 .flat_map(|angles| [angles, angles].concat())
-                .collect()
+                .collect();
+            whole.repeat(repeat)
         };
-        let shape = vec![rows, seq, 2 * half];
+        let shape = vec![rows * repeat, seq, 2 * half];
         self.tensors
             .push(("rope.cos".into(), shape.clone(), both(&table.cos)));
         self.tensors

@@ -125,7 +125,6 @@ fn update_ring(
     // More tokens would push out what the first of them still see, so those are read before, in order.
     let past = slots.start - slots.start.min(len - 1)..slots.start;
     let mut parts: Vec<_> = places(past.clone(), len)
-        .into_iter()
         .map(|place| buffer.read(place.start, place.len()))
         .collect();
     parts.push((k.clone(), v.clone()));
@@ -145,13 +144,11 @@ fn update_ring(
     (Tensor::cat(keys, 2), Tensor::cat(values, 2), all) // [batch, kv_heads, past + seq, head_dim]
 }
 
-/// Where a ring of `len` keeps these positions (at most `len` of them): one run of places, or two around the seam.
-fn places(positions: Range<usize>, len: usize) -> Vec<Range<usize>> {
+/// Where a ring of `len` keeps these positions (at most `len` of them): a run of places, or two around the seam.
+fn places(positions: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
     let start = positions.start % len;
     let end = start + positions.len();
-    match (positions.is_empty(), end <= len) {
-        (true, _) => vec![],
-        (false, true) => vec![start..end],
-        (false, false) => vec![start..len, 0..end - len],
-    }
+    [start..end.min(len), 0..end.saturating_sub(len)]
+        .into_iter()
+        .filter(|place| !place.is_empty())
 }
