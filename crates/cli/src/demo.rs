@@ -5,7 +5,7 @@ use std::io;
 use glass_backend::{Device, Dtype};
 use glass_causal_lm::generate::GenerateOptions;
 
-use crate::{args, embedded, error::CliError, generate, load, prompt};
+use crate::{args, embedded, error::CliError, generate, interrupt, load, prompt, say::say};
 
 const PROMPT: &str = "ROMEO:\n";
 const NEW_TOKENS: usize = 200;
@@ -15,11 +15,13 @@ pub fn run() -> Result<(), CliError> {
         device: "auto".into(),
         dtype: Dtype::F32,
     };
+    // A process that ended at once would leave the unpacked model behind.
+    interrupt::listen();
     let folder = embedded::unpack()?;
     let device = Device::open(&compute.device)?;
     let loaded = load::load_folder(folder.path(), &[], device, &compute)?;
     let llama = &loaded.llama;
-    eprintln!(
+    say!(
         "glass: the built-in model {} ({} parameters, {}), on {} ({}), {}",
         embedded::NAME,
         llama.config.num_parameters(),
@@ -37,8 +39,8 @@ pub fn run() -> Result<(), CliError> {
     };
     let out = generate::stream(llama, &ids, &options, &mut io::stdout())?;
     generate::println_stdout()?;
-    eprintln!("{}", generate::summary(&loaded, &out));
-    eprintln!(
+    say!("{}", generate::summary(&loaded, &out));
+    say!(
         "glass: to run your own: glass generate FOLDER-OR-HUB-NAME -p \"Once upon a time\" (glass --help says more)"
     );
     generate::ended(&out)

@@ -18,12 +18,14 @@ use crate::{
     interrupt,
     load::{self, Loaded},
     peak_memory, prompt,
+    say::say,
 };
 
 /// How much is written where neither the user nor the model's makers say.
 const MAX_NEW_TOKENS: usize = 256;
 
 pub fn run(args: args::Generate) -> Result<(), CliError> {
+    let typed = args.prompt.text.is_some();
     let given = prompt::read(args.prompt)?;
     let loaded = load::load(&args.model, &args.compute)?;
     let llama = &loaded.llama;
@@ -59,13 +61,13 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
         writeln!(io::stdout(), "{text}").map_err(CliError::stdout)?;
         return ended(&out);
     }
-    // On a terminal the text stands behind its prompt, but a pipe gets the new text alone.
-    if let (prompt::Given::Text(text), true) = (&given, io::stderr().is_terminal()) {
+    // On a terminal the text stands behind the prompt that was typed; a pipe gets the new text alone.
+    if let (prompt::Given::Text(text), true) = (&given, typed && io::stderr().is_terminal()) {
         eprint!("{text}");
     }
     let out = stream(llama, &ids, &options, &mut io::stdout())?;
     println_stdout()?;
-    eprintln!("{}", summary(&loaded, &out));
+    say!("{}", summary(&loaded, &out));
     ended(&out)
 }
 

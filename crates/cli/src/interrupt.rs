@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::say::say;
+
 /// What shells expect of a program that was interrupted.
 pub const EXIT_CODE: u8 = 130;
 
@@ -16,7 +18,7 @@ pub fn watch() {
         }
     };
     if let Err(error) = ctrlc::set_handler(handler) {
-        eprintln!("glass: warning: Ctrl-C will end the program at once: {error}");
+        say!("glass: warning: Ctrl-C will end the program at once: {error}");
     }
 }
 

@@ -13,7 +13,7 @@ use glass_causal_lm::{
 use glass_config::Override;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::{args, error::CliError};
+use crate::{args, error::CliError, say::say};
 
 pub struct Loaded {
     pub llama: Llama,
@@ -77,7 +77,7 @@ pub fn folder(model: &args::Model) -> Result<PathBuf, CliError> {
 /// One line on standard error for each.
 pub fn warn<T: AsRef<str>>(warnings: impl IntoIterator<Item = T>) {
     for warning in warnings {
-        eprintln!("glass: warning: {}", warning.as_ref());
+        say!("glass: warning: {}", warning.as_ref());
     }
 }
 

@@ -1,17 +1,19 @@
 //! `glass logits`: every number that a model can be checked by, in one file.
 
-use std::{fs, io::Write, path::Path};
+use std::{fs, path::Path};
 
 use burn::tensor::{DType, Tensor, TensorData};
 use glass_attention::{Cache, HiddenState, Observer, Pass};
 use glass_causal_lm::Llama;
-use safetensors::{Dtype, tensor::TensorView};
 use serde_json::Value;
 
 use crate::{
     args::{self, Capture},
     error::CliError,
-    load, prompt,
+    load,
+    output::Output,
+    prompt,
+    say::say,
 };
 
 /// Rows of ids of one length, and which of them are tokens.
@@ -85,7 +87,7 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
         &logits,
     );
     output.write()?;
-    eprintln!(
+    say!(
         "glass: wrote {} ({rows} x {seq} positions, device {}, {})",
         args.output.display(),
         llama.device.name(),
@@ -187,80 +189,6 @@ impl Observer for Recorder {
 
     fn attention(&mut self, layer: usize, probabilities: Tensor<4>) {
         self.keep(format!("attn.{layer}"), probabilities);
-    }
-}
-
-/// A safetensors file that appears whole or not at all.
-struct Output<'a> {
-    path: &'a Path,
-    file: tempfile::NamedTempFile,
-    tensors: Vec<(String, Vec<usize>, Vec<u8>)>,
-}
-
-impl<'a> Output<'a> {
-    /// Made before the model is loaded, so that a path that cannot be written costs no waiting.
-    fn create(path: &'a Path) -> Result<Self, CliError> {
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        if path.is_dir() {
-            return Err(CliError::Input {
-                path: path.to_owned(),
-                reason: "is a folder: give the name of a file".into(),
-            });
-        }
-        let file = tempfile::NamedTempFile::new_in(folder).map_err(|source| CliError::Write {
-            path: path.to_owned(),
-            source,
-        })?;
-        Ok(Self {
-            path,
-            file,
-            tensors: Vec::new(),
-        })
-    }
-
-    fn add(&mut self, name: String, shape: Vec<usize>, values: &[f32]) {
-        let bytes = values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
-        self.tensors.push((name, shape, bytes));
-    }
-
-    fn write(mut self) -> Result<(), CliError> {
-        let failed = |reason: String| CliError::Input {
-            path: self.path.to_owned(),
-            reason,
-        };
-        let views = self
-            .tensors
-            .iter()
-            .map(|(name, shape, bytes)| {
-                TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name, view))
-            })
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| failed(error.to_string()))?;
-        let bytes =
-            safetensors::serialize(views, None).map_err(|error| failed(error.to_string()))?;
-        let write = |source| CliError::Write {
-            path: self.path.to_owned(),
-            source,
-        };
-        self.file.write_all(&bytes).map_err(write)?;
-        let file = self
-            .file
-            .persist(self.path)
-            .map_err(|error| write(error.error))?;
-        // A temporary file is private; what the user asked for is as open as any file they make.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            file.set_permissions(fs::Permissions::from_mode(0o644))
-                .map_err(write)?;
-        }
-        Ok(())
     }
 }
 

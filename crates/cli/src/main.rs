@@ -10,8 +10,10 @@ mod info;
 mod interrupt;
 mod load;
 mod logits;
+mod output;
 mod peak_memory;
 mod prompt;
+mod say;
 
 use std::{
     panic::{self, AssertUnwindSafe},
@@ -22,6 +24,7 @@ use std::{
 use args::{Command, Glass};
 use clap::Parser;
 use error::CliError;
+use say::say;
 
 fn main() -> ExitCode {
     // SAFETY: no other thread is there yet that could read the environment.
@@ -34,12 +37,12 @@ fn main() -> ExitCode {
         Ok(Err(CliError::Closed)) => ExitCode::SUCCESS,
         Ok(Err(CliError::Interrupted)) => ExitCode::from(interrupt::EXIT_CODE),
         Ok(Err(error)) => {
-            eprintln!("glass: error: {}", one_line(&error.to_string()));
+            say!("glass: error: {}", one_line(&error.to_string()));
             ExitCode::FAILURE
         }
         Err(_) => {
             let what = FIRST_PANIC.lock().ok().and_then(|mut first| first.take());
-            eprintln!(
+            say!(
                 "glass: error: the program or the device failed: {} \
                  (if memory did not run out, this is a bug; RUST_BACKTRACE=1 shows where)",
                 one_line(&what.unwrap_or_else(|| "no reason given".to_owned()))

@@ -1,0 +1,152 @@
+//! Whole steps of whole models: how fast a prompt is read, and how fast text comes.
+//!
+//!     cargo bench --workspace --bench steps                        every device, the small shape
+//!     cargo bench --workspace --bench steps -- llama-40M flex      one shape, chosen devices
+//!
+//! Devices take turns (A B A B), so that a machine that slows down slows all of them; the ratio is to the first one.
+
+use std::{env, ops::ControlFlow, process::ExitCode};
+
+use glass_backend::{Device, Dtype};
+use glass_benches::noise;
+use glass_causal_lm::{
+    Llama,
+    generate::{GenerateOptions, SamplingConfig},
+};
+use glass_config::LlamaConfig;
+
+const ROUNDS: usize = 5;
+const NEW_TOKENS: usize = 32;
+
+/// Name, config, tokens of the prompt.
+const SHAPES: [(&str, &str, usize); 3] = [
+    (
+        "small",
+        r#"{"model_type": "mistral", "vocab_size": 512, "hidden_size": 128, "intermediate_size": 352,
+            "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2, "sliding_window": 64,
+            "tie_word_embeddings": true, "max_position_embeddings": 4096}"#,
+        128,
+    ),
+    (
+        "llama-40M",
+        r#"{"model_type": "llama", "vocab_size": 32000, "hidden_size": 512, "intermediate_size": 1408,
+            "num_hidden_layers": 8, "num_attention_heads": 8, "num_key_value_heads": 4,
+            "tie_word_embeddings": true, "max_position_embeddings": 4096}"#,
+        512,
+    ),
+    (
+        "llama-56M-window",
+        r#"{"model_type": "mistral", "vocab_size": 32000, "hidden_size": 512, "intermediate_size": 1408,
+            "num_hidden_layers": 8, "num_attention_heads": 8, "num_key_value_heads": 4, "sliding_window": 256,
+            "tie_word_embeddings": false, "max_position_embeddings": 131072}"#,
+        512,
+    ),
+];
+
+struct Row {
+    llama: Llama,
+    prefill: Vec<f64>,
+    decode: Vec<f64>,
+}
+
+fn main() -> ExitCode {
+    // Cargo passes `--bench`.
+    let args: Vec<String> = env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let wanted = args.first().map_or("small", String::as_str);
+    let Some((name, config, prompt)) = SHAPES.iter().find(|(name, ..)| *name == wanted) else {
+        let names: Vec<_> = SHAPES.iter().map(|(name, ..)| *name).collect();
+        eprintln!("no shape is called {wanted:?}: use {}", names.join(", "));
+        return ExitCode::FAILURE;
+    };
+    let config = match LlamaConfig::from_json(config, name, &[]) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let devices = match args.get(1..) {
+        Some(devices) if !devices.is_empty() => devices.to_vec(),
+        _ => ["flex", "ndarray", "wgpu"].map(str::to_owned).to_vec(),
+    };
+
+    println!(
+        "{name}, f32, prompt of {prompt}, {NEW_TOKENS} new tokens, best and median of {ROUNDS} rounds"
+    );
+    let mut rows = Vec::new();
+    for device in devices {
+        let made = Device::open(&device)
+            .map_err(|error| error.to_string())
+            .and_then(|device| {
+                noise(&config, &device, Dtype::F32).map_err(|error| error.to_string())
+            });
+        match made {
+            Ok(llama) => rows.push(Row {
+                llama,
+                prefill: vec![],
+                decode: vec![],
+            }),
+            Err(error) => println!("{device:<8} {error}"),
+        }
+    }
+    for round in 0..=ROUNDS {
+        for row in &mut rows {
+            match measure(&row.llama, *prompt) {
+                // The first round compiles kernels and touches memory.
+                Ok(_) if round == 0 => {}
+                Ok((prefill, decode)) => {
+                    row.prefill.push(prefill);
+                    row.decode.push(decode);
+                }
+                Err(error) => println!("{:<8} {error}", row.llama.device.name()),
+            }
+        }
+    }
+    println!("device     prefill t/s (median)    ratio     decode t/s (median)    ratio");
+    let mut base = None;
+    for row in &mut rows {
+        let (Some(prefill), Some(decode)) = (best(&mut row.prefill), best(&mut row.decode)) else {
+            continue;
+        };
+        let (p, d) = *base.get_or_insert((prefill.1, decode.1));
+        println!(
+            "{:<8} {:>11.1} {:>10.1} {:>8.3} {:>13.1} {:>10.1} {:>8.3}",
+            row.llama.device.name(),
+            prefill.0,
+            prefill.1,
+            prefill.1 / p,
+            decode.0,
+            decode.1,
+            decode.1 / d
+        );
+    }
+    ExitCode::SUCCESS
+}
+
+/// Tokens per second of the prompt and of the text.
+fn measure(llama: &Llama, prompt: usize) -> Result<(f64, f64), String> {
+    let vocab = llama.config.vocab_size as u32;
+    let ids: Vec<u32> = (0..prompt as u32)
+        .map(|i| i.wrapping_mul(7919) % vocab)
+        .collect();
+    let options = GenerateOptions {
+        sampling: SamplingConfig::default(),
+        max_new_tokens: NEW_TOKENS,
+        eos_ids: vec![],
+        stop_strings: vec![],
+    };
+    // Every step ends with its logits on the host, so that nothing is still running when the clock is read.
+    let out = llama
+        .generate(&ids, &options, &mut |_| ControlFlow::Continue(()))
+        .map_err(|error| error.to_string())?;
+    Ok((
+        out.prefill_tokens_per_second(),
+        out.decode_tokens_per_second(),
+    ))
+}
+
+/// The best and the median; `None` if nothing was measured.
+fn best(rates: &mut [f64]) -> Option<(f64, f64)> {
+    rates.sort_by(f64::total_cmp);
+    Some((*rates.last()?, rates[rates.len() / 2]))
+}
