@@ -8,15 +8,15 @@ use burn::tensor::{Bool, DType, Tensor, activation::softmax};
 /// head `h` reads key/value head `h / groups`. Keys are not repeated for it: the queries of one group stand
 /// below each other as rows of one matrix.
 ///
-/// `q` `[batch, heads, seq, head_dim]`, `k` and `v` `[batch, kv_heads, keys, head_dim]`, `hidden`
+/// `q` `[batch, heads, seq, head_dim]`, `k` and `v` `[batch, kv_heads, keys, head_dim]`, `masked`
 /// `[batch or 1, 1, seq, keys]` -> `[batch, heads, seq, head_dim]`, `[batch, heads, seq, keys]`
 ///
-/// A query from which every key is hidden (padding) gets the plain mean of the values: finite, and meaningless.
+/// `masked` is true where a query must not see a key. A query that sees none (padding) gets the plain mean of the values: finite, and meaningless.
 pub fn attend(
     q: Tensor<4>,
     k: Tensor<4>,
     v: Tensor<4>,
-    hidden: Option<Tensor<4, Bool>>,
+    masked: Option<Tensor<4, Bool>>,
 ) -> (Tensor<4>, Tensor<4>) {
     let dtype = q.dtype();
     let [batch, heads, seq, head_dim] = q.dims();
@@ -27,8 +27,8 @@ pub fn attend(
     let q = q.reshape([batch, kv_heads, groups * seq, head_dim]);
     let scores = q.matmul(k.swap_dims(2, 3)); // [batch, kv_heads, groups * seq, keys]
     let scores = scores.reshape([batch, heads, seq, keys]).cast(DType::F32);
-    let scores = match hidden {
-        Some(hidden) => scores.mask_fill(hidden.expand([batch, heads, seq, keys]), f32::MIN),
+    let scores = match masked {
+        Some(masked) => scores.mask_fill(masked.expand([batch, heads, seq, keys]), f32::MIN),
         None => scores,
     };
     let probabilities = softmax(scores, 3).cast(dtype); // [batch, heads, seq, keys]

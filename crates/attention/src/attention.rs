@@ -67,8 +67,8 @@ impl LlamaAttention {
         let (k, v, keys) = cache.update(k, v, pass.slots()); // [batch, kv_heads, keys, head_dim]
 
         let mixed = if observer.wants_attention() {
-            let hidden = pass.hidden(self.window, pass.slots(), &keys);
-            let (mixed, probabilities) = attend(q, k, v, hidden);
+            let masked = pass.masked(self.window, pass.slots(), &keys);
+            let (mixed, probabilities) = attend(q, k, v, masked);
             observer.attention(self.layer, probabilities);
             mixed // [batch, heads, seq, head_dim]
         } else {
@@ -102,8 +102,8 @@ impl LlamaAttention {
                 let (start, seen) = keys.seen_by(self.window, queries.clone());
                 let k = narrow(k.clone(), start, seen.len()); // [batch, kv_heads, seen, head_dim]
                 let v = narrow(v.clone(), start, seen.len()); // [batch, kv_heads, seen, head_dim]
-                let hidden = pass.hidden(self.window, queries, &seen); // [batch or 1, 1, block, seen]
-                attend(q, k, v, hidden).0 // [batch, heads, block, head_dim]
+                let masked = pass.masked(self.window, queries, &seen); // [batch or 1, 1, block, seen]
+                attend(q, k, v, masked).0 // [batch, heads, block, head_dim]
             })
             .collect::<Vec<_>>();
         match blocks.len() {
@@ -113,7 +113,7 @@ impl LlamaAttention {
     }
 }
 
-/// Part of the sequence axis, for nothing if it is all of it.
+/// Part of the sequence axis; where it is all of it, `start` is 0 and nothing needs to be done.
 fn narrow(x: Tensor<4>, start: usize, len: usize) -> Tensor<4> {
     match x.dims()[2] == len {
         true => x,

@@ -71,7 +71,7 @@ impl Pass {
     }
 
     /// What `queries` must not see of `keys`: `[batch or 1, 1, queries, keys]`; made once for all layers alike.
-    pub(crate) fn hidden(
+    pub(crate) fn masked(
         &self,
         window: Window,
         queries: Range<usize>,
@@ -82,9 +82,9 @@ impl Pass {
             .entry((window, queries.clone(), keys.clone()))
             .or_insert_with(|| {
                 let shape = [self.rows, 1, queries.len(), keys.len()];
-                let hidden = mask::hidden(window, queries, keys, self.padding.as_deref())?;
+                let masked = mask::masked(window, queries, keys, self.padding.as_deref())?;
                 Some(Tensor::from_data(
-                    TensorData::new(hidden, shape),
+                    TensorData::new(masked, shape),
                     &self.device,
                 ))
             })

@@ -37,7 +37,7 @@ pub enum Error {
     Cache(#[from] CacheError),
     #[error(
         "the prompt has {tokens} tokens, {over} more than the {context} of the model's context \
-         (max_position_embeddings): shorten it by {over}, or raise the limit with --set max_position_embeddings={tokens}"
+         (max_position_embeddings): shorten it by {over}, or raise the limit with --set max_position_embeddings=N"
     )]
     PromptTooLong {
         tokens: usize,
@@ -47,11 +47,11 @@ pub enum Error {
     #[error("the prompt has no tokens: give some text, or ids")]
     EmptyPrompt,
     #[error(
-        "token id {id} (number {index} of the prompt) is not below the vocabulary size {vocab_size}"
+        "token id {id} (number {number} of the prompt) is not below the vocabulary size {vocab_size}"
     )]
     IdOutOfRange {
         id: u32,
-        index: usize,
+        number: usize,
         vocab_size: usize,
     },
     #[error("{}: no tokenizer.json in the folder: add it, or give token ids with --ids", folder.display())]

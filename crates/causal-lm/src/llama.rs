@@ -119,7 +119,7 @@ impl Llama {
             if let Some(index) = row.iter().position(|&id| id as usize >= vocab_size) {
                 return Err(Error::IdOutOfRange {
                     id: row[index],
-                    index,
+                    number: index + 1,
                     vocab_size,
                 });
             }

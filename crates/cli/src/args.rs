@@ -96,19 +96,19 @@ pub struct Prompt {
 #[derive(Debug, Args)]
 pub struct Sampling {
     /// 0: always the most probable token; 1: the model's own distribution
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
     pub temperature: Option<f32>,
     /// Only the K most probable tokens; 0: all [default when sampling: 50, as in transformers]
     #[arg(long, value_name = "K")]
     pub top_k: Option<usize>,
     /// Only the most probable tokens that make up this share; 1: all
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub top_p: Option<f32>,
     /// Only tokens at least this fraction as probable as the best; 0: all
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub min_p: Option<f32>,
     /// Make tokens that are there already less probable; 1: do not
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub repetition_penalty: Option<f32>,
     /// The same seed gives the same text on the same device
     #[arg(long, default_value_t = 0)]

@@ -40,8 +40,11 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
     let options = GenerateOptions {
         sampling: sampling(llama, &args.sampling),
         max_new_tokens: args.max_new_tokens.unwrap_or_else(|| {
-            let theirs = llama.generation_config.max_new_tokens;
-            theirs.unwrap_or(MAX_NEW_TOKENS).min(room)
+            let theirs = &llama.generation_config;
+            // Its max_length counts the prompt too.
+            let rest = theirs.max_length.map(|all| all.saturating_sub(ids.len()));
+            let new = theirs.max_new_tokens.or(rest);
+            new.unwrap_or(MAX_NEW_TOKENS).min(room)
         }),
         eos_ids: match args.ignore_eos {
             true => vec![],
@@ -49,6 +52,11 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
         },
         stop_strings: [&llama.generation_config.stop_strings[..], &args.stop].concat(),
     };
+    if options.max_new_tokens == 0 && args.max_new_tokens.is_none() {
+        load::warn([
+            "generation_config.json allows no new tokens after this prompt: --max-new-tokens does",
+        ]);
+    }
     if options.max_new_tokens > room {
         load::warn([format!(
             "the model's context of {} tokens has room for {room} new ones, and what comes after them may be noise",

@@ -55,7 +55,7 @@ fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
         ("head", when(!config.tie_word_embeddings, embedding)),
     ];
 
-    let context = config.max_position_embeddings as u64;
+    let context = config.context() as u64;
     let per_token = 2 * kv * bytes;
     let mut caches: Vec<(Window, u64, u64, u64)> = Vec::new();
     for &layer_type in &config.layer_types {
@@ -144,7 +144,7 @@ impl Facts {
                 "rope {} with theta {}, context {}",
                 config.rope_parameters.rope_type.name(),
                 config.rope_parameters.rope_theta,
-                config.max_position_embeddings
+                config.context()
             ),
         );
         line("parameters", count(self.total()));

@@ -2,8 +2,9 @@
 
 use std::{fs, path::Path};
 
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::Tensor;
 use glass_attention::{Cache, HiddenState, Observer, Pass};
+use glass_backend::Device;
 use glass_causal_lm::Llama;
 use serde_json::Value;
 
@@ -63,7 +64,10 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
     let mut seen = Recorder {
         hidden: args.capture.contains(&Capture::Hidden),
         attention: args.capture.contains(&Capture::Attention),
-        ..Recorder::default()
+        device: llama.device.clone(),
+        rope_rows: None,
+        tensors: Vec::new(),
+        result: Ok(()),
     };
     let mut cache = Cache::none(&llama.config, rows, &llama.device);
     if let Some(mask) = &batch.mask {
@@ -104,23 +108,21 @@ fn logits(llama: &Llama, hidden: Tensor<3>) -> Result<Vec<f32>, CliError> {
     let mut logits = Vec::with_capacity(batch * seq * llama.config.vocab_size);
     for start in (0..batch * seq).step_by(step) {
         let some = flat.clone().narrow(1, start, step.min(batch * seq - start));
-        logits.extend(host(llama.model.head(some))?);
+        logits.extend(host(llama.model.head(some), &llama.device)?);
     }
     Ok(logits)
 }
 
 /// The values of a tensor as float32 on the host.
-fn host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, CliError> {
+fn host<const D: usize>(tensor: Tensor<D>, device: &Device) -> Result<Vec<f32>, CliError> {
     tensor
-        .cast(DType::F32)
-        .try_into_data()
-        .map_err(|error| error.to_string())
-        .and_then(|data: TensorData| data.try_into_vec().map_err(|error| error.to_string()))
-        .map_err(|reason| CliError::Usage(format!("the device failed: {reason}")))
+        .try_into_vec_as::<f32>()
+        .map_err(|error| device.failed(error).into())
 }
 
 /// Keeps what a forward pass shows.
 struct Recorder {
+    device: Device,
     hidden: bool,
     attention: bool,
     /// How many rows the rotary table is to have, if not as many as differ.
@@ -129,22 +131,10 @@ struct Recorder {
     result: Result<(), CliError>,
 }
 
-impl Default for Recorder {
-    fn default() -> Self {
-        Self {
-            hidden: false,
-            attention: false,
-            rope_rows: None,
-            tensors: Vec::new(),
-            result: Ok(()),
-        }
-    }
-}
-
 impl Recorder {
     fn keep<const D: usize>(&mut self, name: String, tensor: Tensor<D>) {
         let shape = tensor.dims().to_vec();
-        match host(tensor) {
+        match host(tensor, &self.device) {
             Ok(values) => self.tensors.push((name, shape, values)),
             Err(error) => self.result = Err(error),
         }

@@ -51,7 +51,7 @@ fn length(value: usize) -> Result<(), FieldError> {
 
 impl RopeParameters {
     pub(crate) fn validate(&self, head_dim: usize) -> Result<(), FieldError> {
-        // The angles are computed in float32.
+        // The reference computes angles in float32.
         check(
             self.rope_theta > 0.0 && self.rope_theta <= f64::from(f32::MAX),
             "rope_theta",

@@ -60,7 +60,8 @@ pub fn llama(config: &LlamaConfig, seed: u64, device: &Device) -> Llama {
     }
 }
 
-/// A small Qwen2, whose layers may slide one by one: `windows` has one entry per layer, `None` for full attention.
+/// A small Llama, whose layers may slide one by one, as Qwen2's do: `windows` has one entry per layer, `None` for full
+/// attention.
 pub fn config(windows: &[Option<usize>]) -> LlamaConfig {
     let mut config = LlamaConfig::from_json(
         r#"{"model_type": "llama", "vocab_size": 50, "hidden_size": 24, "intermediate_size": 40,

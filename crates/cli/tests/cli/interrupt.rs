@@ -1,0 +1,165 @@
+//! Ctrl-C, and readers that go away.
+
+use std::{
+    fs,
+    io::Read,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+
+use crate::{
+    models::{fixture, random_tiny},
+    run::{Ran, command, text},
+};
+
+/// More tokens than anybody waits for.
+const ENDLESS: [&str; 5] = ["-n", "100000000", "--ignore-eos", "--device", "flex"];
+
+fn endless() -> Command {
+    command(&[&["generate", &random_tiny(), "-p", "hi"], &ENDLESS[..]].concat())
+}
+
+fn start(command: &mut Command) -> Child {
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("glass starts")
+}
+
+/// Reads until these words have come.
+fn wait_for(reader: &mut impl Read, words: &str) -> String {
+    let mut text = String::new();
+    let mut byte = [0];
+    while !text.contains(words) {
+        assert_eq!(
+            reader.read(&mut byte).expect("readable"),
+            1,
+            "only {text:?} came"
+        );
+        text.push(char::from(byte[0]));
+    }
+    text
+}
+
+fn interrupt(child: &Child) {
+    let id = libc::pid_t::try_from(child.id()).expect("a process id");
+    // SAFETY: the child was not waited for yet, so that the id is its own.
+    assert_eq!(unsafe { libc::kill(id, libc::SIGINT) }, 0);
+}
+
+/// How it ended, which must be soon; `head` is what standard error had already said.
+fn end(child: Child, stdout: String, stderr: String) -> Ran {
+    let start = Instant::now();
+    let output = child.wait_with_output().expect("it ends");
+    assert!(
+        start.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        start.elapsed()
+    );
+    let ran = Ran {
+        code: output.status.code(),
+        stdout: stdout + &String::from_utf8_lossy(&output.stdout),
+        stderr: stderr + &String::from_utf8_lossy(&output.stderr),
+    };
+    ran.has_no_panic();
+    ran
+}
+
+#[test]
+fn ctrl_c_ends_a_text_where_it_is() {
+    let mut child = start(&mut endless());
+    let mut letters = [0; 20];
+    let stdout = child.stdout.as_mut().expect("piped");
+    stdout.read_exact(&mut letters).expect("some text");
+    interrupt(&child);
+    let ran = end(
+        child,
+        String::from_utf8_lossy(&letters).into(),
+        String::new(),
+    );
+    assert_eq!(ran.code, Some(130), "{ran:?}");
+    assert!(
+        ran.stdout.len() > 20 && ran.stdout.ends_with('\n'),
+        "{ran:?}"
+    );
+    ran.says(&["(interrupted)"]);
+    assert!(!ran.stderr.contains("error"), "{ran:?}");
+}
+
+#[test]
+fn ctrl_c_still_gives_the_json_of_what_there_is() {
+    let mut child = start(endless().arg("--json"));
+    // That is said when the model is loaded.
+    let said = wait_for(child.stderr.as_mut().expect("piped"), "may be noise\n");
+    std::thread::sleep(Duration::from_millis(300));
+    interrupt(&child);
+    let ran = end(child, String::new(), said);
+    assert_eq!(ran.code, Some(130), "{ran:?}");
+    let json = ran.json();
+    let sequence = &json["sequences"][0];
+    assert_eq!(sequence["finish_reason"], "interrupted");
+    let ids = sequence["ids"].as_array().expect("a list");
+    assert_eq!(json["generated_tokens"], ids.len());
+    assert!(!ids.is_empty());
+}
+
+#[test]
+fn ctrl_c_ends_logits_and_leaves_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let input = folder.path().join("input.json");
+    // Long enough that the pass takes seconds.
+    fs::write(&input, json!({ "input_ids": [vec![7; 6000]] }).to_string()).expect("written");
+    let mut child = start(&mut command(&[
+        "logits",
+        &fixture("llama-gqa"),
+        "--ids-file",
+        &text(&input),
+        "--device",
+        "flex",
+        "-o",
+        &text(&folder.path().join("out")),
+    ]));
+    let said = wait_for(child.stderr.as_mut().expect("piped"), "of 128\n");
+    interrupt(&child);
+    let ran = end(child, String::new(), said);
+    assert_eq!(ran.code, Some(130), "{ran:?}");
+    assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 1);
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it_quietly() {
+    let mut child = start(&mut endless());
+    let mut stdout = child.stdout.take().expect("piped");
+    stdout.read_exact(&mut [0; 5]).expect("some text");
+    drop(stdout);
+    let ran = end(child, String::new(), String::new());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(!ran.stderr.contains("error"), "{ran:?}");
+
+    let model = random_tiny();
+    for args in [&["info", &model][..], &["devices"], &["--help"]] {
+        let mut child = start(&mut command(args));
+        drop(child.stdout.take());
+        let ran = end(child, String::new(), String::new());
+        assert_eq!((ran.code, &*ran.stderr), (Some(0), ""), "{args:?}");
+    }
+}
+
+#[test]
+fn nobody_has_to_read_standard_error() {
+    let model = random_tiny();
+    let mut child = start(&mut command(&[
+        "generate", &model, "-p", "hi", "-n", "5", "--device", "flex",
+    ]));
+    drop(child.stderr.take());
+    let ran = end(child, String::new(), String::new());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.len() > 1, "{ran:?}");
+
+    let mut child = start(&mut command(&["info", "/nothing/here"]));
+    drop(child.stderr.take());
+    assert_eq!(end(child, String::new(), String::new()).code, Some(1));
+}

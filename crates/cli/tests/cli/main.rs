@@ -1,0 +1,17 @@
+//! The command as a user runs it: arguments in; exit code, standard output and standard error out.
+
+mod broken_checkpoint;
+mod config;
+mod devices;
+mod generate;
+mod hub;
+mod info;
+#[cfg(unix)]
+mod interrupt;
+mod logits;
+mod logits_input;
+mod models;
+mod prompt;
+mod run;
+mod stop;
+mod usage;

@@ -1,0 +1,72 @@
+//! `glass` alone, its help, and what is no command.
+
+use crate::{
+    models::random_tiny,
+    run::{refused, succeeds},
+};
+
+#[test]
+fn alone_it_runs_the_built_in_model() {
+    let ran = succeeds::<&str>(&[]);
+    ran.says(&[
+        "the built-in model random-tiny",
+        "never trained",
+        ", on ",
+        "200 new ones",
+        "glass generate",
+    ]);
+    let letters = ran.stdout.trim_end_matches('\n').chars().count();
+    assert!(letters > 100, "{ran:?}");
+}
+
+#[test]
+fn help_and_version() {
+    let help = succeeds(&["--help"]).stdout;
+    for command in ["generate", "logits", "info", "devices"] {
+        assert!(help.contains(command), "{help}");
+        assert!(succeeds(&[command, "--help"]).stdout.contains("Usage: "));
+    }
+    assert!(succeeds(&["--version"]).stdout.starts_with("glass "));
+}
+
+#[test]
+fn bad_usage_is_refused() {
+    let model = &random_tiny();
+    refused(&["train"], &["unrecognized subcommand 'train'"]);
+    refused(&["generate"], &["<MODEL>"]);
+    refused(&["generate", model, "--colour"], &["--colour"]);
+    let both = ["generate", model, "-p", "hi", "--ids", "1"];
+    refused(&both, &["--prompt", "cannot be used with", "--ids"]);
+    refused(
+        &["generate", model, "--ids", "1,x"],
+        &["\"x\" is not a token id"],
+    );
+    refused(&["generate", model, "--ids", ""], &["is not a token id"]);
+    refused(
+        &["generate", model, "-p", "hi", "-n", "many"],
+        &["--max-new-tokens", "many"],
+    );
+    refused(&["generate", model, "-p", "hi", "--seed", "-1"], &["-1"]);
+    refused(
+        &["generate", model, "-p", "hi", "--dtype", "f64"],
+        &["\"f64\"", "f32, f16 or bf16"],
+    );
+    refused(
+        &["logits", model, "-o", "x"],
+        &["--ids", "--ids-file", "--prompt"],
+    );
+    refused(&["logits", model, "--ids", "1"], &["--output"]);
+    refused(
+        &[
+            "logits",
+            model,
+            "--ids",
+            "1",
+            "-o",
+            "x",
+            "--capture",
+            "thoughts",
+        ],
+        &["thoughts", "hidden, attention"],
+    );
+}
