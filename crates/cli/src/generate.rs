@@ -25,6 +25,7 @@ use crate::{
 const MAX_NEW_TOKENS: usize = 256;
 
 pub fn run(args: args::Generate) -> Result<(), CliError> {
+    overlay(&args.sampling, SamplingConfig::default()).validate()?; // before anybody waits for a model
     let typed = args.prompt.text.is_some();
     let given = prompt::read(args.prompt)?;
     let loaded = load::load(&args.model, &args.compute)?;
@@ -89,13 +90,17 @@ fn sampling(llama: &Llama, args: &args::Sampling) -> SamplingConfig {
     } else if [args.top_p, args.min_p].iter().any(Option::is_some) || args.top_k.is_some() {
         theirs.do_sample = Some(true);
     }
-    let theirs = theirs.sampling(args.seed);
+    overlay(args, theirs.sampling(args.seed))
+}
+
+/// `under`, wherever the user says nothing.
+fn overlay(args: &args::Sampling, under: SamplingConfig) -> SamplingConfig {
     SamplingConfig {
-        temperature: args.temperature.unwrap_or(theirs.temperature),
-        top_k: args.top_k.unwrap_or(theirs.top_k),
-        top_p: args.top_p.unwrap_or(theirs.top_p),
-        min_p: args.min_p.unwrap_or(theirs.min_p),
-        repetition_penalty: args.repetition_penalty.unwrap_or(theirs.repetition_penalty),
+        temperature: args.temperature.unwrap_or(under.temperature),
+        top_k: args.top_k.unwrap_or(under.top_k),
+        top_p: args.top_p.unwrap_or(under.top_p),
+        min_p: args.min_p.unwrap_or(under.min_p),
+        repetition_penalty: args.repetition_penalty.unwrap_or(under.repetition_penalty),
         seed: args.seed,
     }
 }

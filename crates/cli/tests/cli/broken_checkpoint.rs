@@ -37,6 +37,7 @@ fn no_weights() {
         &words,
     );
     fails(&["info", path], &words);
+    model.remove("expected.safetensors");
     model.write("pytorch_model.bin", "pickled");
     fails(&["info", path], &["pytorch_model.bin", "safetensors"]);
 }

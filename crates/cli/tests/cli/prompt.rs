@@ -177,7 +177,10 @@ fn a_prompt_without_a_tokenizer() {
 #[test]
 fn ids_out_of_the_vocabulary() {
     let model = &fixture("llama-gqa");
-    fails(&args(model, &["--ids", "1,128,3"]), &["128", "vocabulary"]);
+    fails(
+        &args(model, &["--ids", "1,128,3"]),
+        &["token id 128", "number 2", "vocabulary size 128"],
+    );
     fails(
         &args(model, &["--ids", "4294967295"]),
         &["4294967295", "128"],
@@ -194,13 +197,18 @@ fn a_prompt_beyond_the_context_is_said_by_how_much() {
         &[
             "131 tokens",
             "3 more than the 128",
-            "max_position_embeddings=131",
+            "--set max_position_embeddings=",
         ],
     );
     // What it advises works.
     succeeds(&args(
         model,
-        &["--ids", &ids(131), "--set", "max_position_embeddings=131"],
+        &[
+            "--ids",
+            &ids(131),
+            "--set",
+            "--set max_position_embeddings=",
+        ],
     ));
 
     // A full context has room for the one token that is never read again.
