@@ -46,12 +46,11 @@ pub enum Error {
     },
     #[error("the prompt has no tokens: give some text, or ids")]
     EmptyPrompt,
-    #[error(
-        "token id {id} (number {number} of the prompt) is not below the vocabulary size {vocab_size}"
-    )]
+    /// `place` says where it stands, for people.
+    #[error("token id {id} ({place}) is not below the vocabulary size {vocab_size}")]
     IdOutOfRange {
         id: u32,
-        number: usize,
+        place: String,
         vocab_size: usize,
     },
     #[error("{}: no tokenizer.json in the folder: add it, or give token ids with --ids", folder.display())]

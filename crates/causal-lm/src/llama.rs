@@ -115,11 +115,14 @@ impl Llama {
     /// [`Error::IdOutOfRange`]: the embedding has no row for such an id.
     pub fn ids(&self, rows: &[&[u32]]) -> Result<Tensor<2, Int>, Error> {
         let vocab_size = self.config.vocab_size;
-        for row in rows {
+        for (number, row) in rows.iter().enumerate() {
             if let Some(index) = row.iter().position(|&id| id as usize >= vocab_size) {
                 return Err(Error::IdOutOfRange {
                     id: row[index],
-                    number: index + 1,
+                    place: match rows.len() {
+                        1 => format!("number {} of the prompt", index + 1),
+                        _ => format!("number {} of row {}", index + 1, number + 1),
+                    },
                     vocab_size,
                 });
             }

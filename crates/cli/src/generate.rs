@@ -38,6 +38,11 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
             llama.folder.display()
         )));
     }
+    if llama.tokenizer.is_none() && !llama.generation_config.stop_strings.is_empty() {
+        load::warn([
+            "generation_config.json: stop_strings is ignored: there is no tokenizer.json that would make ids text",
+        ]);
+    }
     let options = GenerateOptions {
         sampling: sampling(llama, &args.sampling),
         max_new_tokens: args.max_new_tokens.unwrap_or_else(|| {

@@ -18,7 +18,7 @@ pub const WEIGHTS_INDEX: &str = "model.safetensors.index.json";
 /// An opened checkpoint. The files are mapped into memory, not read: opening costs the headers only, and bytes come from
 /// disk when a tensor is looked at.
 pub struct Files {
-    folder: PathBuf,
+    origin: PathBuf,
     shards: Vec<Shard>,
     tensors: BTreeMap<String, Place>,
     warnings: Vec<String>,
@@ -63,14 +63,14 @@ impl Files {
                 });
             }
         }
+        let single = folder.join(WEIGHTS);
+        let index = folder.join(WEIGHTS_INDEX);
         let mut files = Self {
-            folder: folder.to_owned(),
+            origin: single.clone(),
             shards: Vec::new(),
             tensors: BTreeMap::new(),
             warnings: Vec::new(),
         };
-        let single = folder.join(WEIGHTS);
-        let index = folder.join(WEIGHTS_INDEX);
         if is_there(&single) {
             files.add(&single)?;
             if is_there(&index) {
@@ -81,6 +81,7 @@ impl Files {
             }
         } else if is_there(&index) {
             files.add_sharded(&Index::read(&index)?)?;
+            files.origin = index;
         } else {
             return Err(no_safetensors(folder));
         }
@@ -119,9 +120,9 @@ impl Files {
             .sum()
     }
 
-    /// The folder that was opened.
+    /// The file that says which tensors there are: the weights, or the index of their shards.
     pub fn origin(&self) -> &Path {
-        &self.folder
+        &self.origin
     }
 
     /// One line for each thing that is odd but does not stop loading, to be shown to the user.
@@ -131,7 +132,7 @@ impl Files {
 
     fn add_sharded(&mut self, index: &Index) -> Result<(), CheckpointError> {
         for shard in index.shards() {
-            let path = self.folder.join(shard);
+            let path = index.file().with_file_name(shard);
             if !is_there(&path) {
                 return Err(CheckpointError::NoShard {
                     index: index.file().to_owned(),
@@ -141,7 +142,7 @@ impl Files {
             self.add(&path)?;
         }
         for (tensor, shard) in index.entries() {
-            let path = self.folder.join(shard);
+            let path = index.file().with_file_name(shard);
             if self.get(tensor).is_none_or(|found| found.file != path) {
                 return Err(CheckpointError::NotInShard {
                     index: index.file().to_owned(),

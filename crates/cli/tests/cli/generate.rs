@@ -203,3 +203,63 @@ fn sampling_options_have_their_range() {
         );
     }
 }
+
+#[test]
+fn sampling_options_are_judged_before_loading() {
+    let broken = copy(&random_tiny());
+    broken.truncate("model.safetensors", 100);
+    fails(
+        &[
+            "generate",
+            &broken.path(),
+            "-p",
+            "hi",
+            "--device",
+            "flex",
+            "--top-p",
+            "2",
+        ],
+        &["top_p = 2"],
+    );
+}
+
+#[test]
+fn without_a_number_of_tokens_the_makers_say_how_many() {
+    let copy = copy(&fixture("llama-gqa"));
+    let generated = |fields: &[(&str, u32)], rest: &[&str]| {
+        copy.edit_json("generation_config.json", |all| {
+            all.remove("max_new_tokens");
+            all.remove("max_length");
+            for (name, value) in fields {
+                all.insert((*name).to_owned(), json!(value));
+            }
+        });
+        let path = copy.path();
+        let head = [
+            "generate",
+            &path,
+            "--ids",
+            "1,2,3",
+            "--ignore-eos",
+            "--json",
+            "--device",
+            "flex",
+        ];
+        let json = succeeds(&[&head[..], rest].concat()).json();
+        json["generated_tokens"].as_u64().expect("a number")
+    };
+    assert_eq!(generated(&[("max_new_tokens", 7)], &[]), 7);
+    assert_eq!(
+        generated(&[("max_length", 10)], &[]),
+        7,
+        "the prompt counts"
+    );
+    assert_eq!(
+        generated(&[("max_length", 10), ("max_new_tokens", 5)], &[]),
+        5
+    );
+    assert_eq!(generated(&[("max_new_tokens", 7)], &["-n", "9"]), 9);
+    // The context holds 128 and the last token is never read.
+    assert_eq!(generated(&[("max_new_tokens", 5000)], &[]), 126);
+    assert_eq!(generated(&[], &[]), 126);
+}

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::Read,
+    net::TcpListener,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -50,7 +51,7 @@ fn interrupt(child: &Child) {
     assert_eq!(unsafe { libc::kill(id, libc::SIGINT) }, 0);
 }
 
-/// How it ended, which must be soon; `head` is what standard error had already said.
+/// How it ended, which must be soon; `stdout` and `stderr` are what it had already said.
 fn end(child: Child, stdout: String, stderr: String) -> Ran {
     let start = Instant::now();
     let output = child.wait_with_output().expect("it ends");
@@ -127,6 +128,24 @@ fn ctrl_c_ends_logits_and_leaves_nothing() {
     let ran = end(child, String::new(), said);
     assert_eq!(ran.code, Some(130), "{ran:?}");
     assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 1);
+}
+
+#[test]
+fn ctrl_c_ends_the_waiting_for_a_hub_that_does_not_answer() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    let child = start(
+        command(&["generate", "org/name", "-p", "hi", "--device", "flex"])
+            .env("HF_HOME", home.path())
+            .env("HF_ENDPOINT", endpoint),
+    );
+    // Somebody is waiting at the other end from here on.
+    let connection = listener.accept().expect("a connection");
+    interrupt(&child);
+    let ran = end(child, String::new(), String::new());
+    assert_eq!((ran.code, &*ran.stderr), (Some(130), ""));
+    drop(connection);
 }
 
 #[test]

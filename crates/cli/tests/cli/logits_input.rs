@@ -140,9 +140,30 @@ fn no_place_to_write() {
     fs::write(&file, "").expect("written");
     to(&text(&file.join("out")), &["folder does not exist"]);
     assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 1);
-    if cfg!(unix) {
-        to("/dev/null", &["/dev/null", "not a regular file"]);
-    }
+}
+
+/// A device must not be replaced by a file. By way of a link, so that a failure of this test costs only the link.
+#[cfg(unix)]
+#[test]
+fn a_device_is_no_place_to_write() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let link = folder.path().join("null");
+    std::os::unix::fs::symlink("/dev/null", &link).expect("a link");
+    let link = text(&link);
+    fails(
+        &[
+            "logits",
+            &fixture("llama-gqa"),
+            "--ids",
+            "1",
+            "--device",
+            "flex",
+            "-o",
+            &link,
+        ],
+        &[&link, "not a regular file"],
+    );
+    assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 1);
 }
 
 #[test]

@@ -203,12 +203,7 @@ fn a_prompt_beyond_the_context_is_said_by_how_much() {
     // What it advises works.
     succeeds(&args(
         model,
-        &[
-            "--ids",
-            &ids(131),
-            "--set",
-            "--set max_position_embeddings=",
-        ],
+        &["--ids", &ids(131), "--set", "max_position_embeddings=131"],
     ));
 
     // A full context has room for the one token that is never read again.

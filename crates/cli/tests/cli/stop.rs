@@ -86,6 +86,25 @@ fn the_makers_stop_strings_count_too() {
 }
 
 #[test]
+fn without_a_tokenizer_the_makers_stop_strings_are_warned_of() {
+    let copy = copy(&fixture("llama-gqa"));
+    copy.edit_json("generation_config.json", |fields| {
+        fields.insert("stop_strings".into(), "a".into());
+    });
+    let ran = succeeds(&[
+        "generate",
+        &copy.path(),
+        "--ids",
+        "1",
+        "-n",
+        "2",
+        "--device",
+        "flex",
+    ]);
+    ran.says(&["glass: warning: ", "stop_strings", "tokenizer.json"]);
+}
+
+#[test]
 fn stop_strings_that_cannot_work_are_refused() {
     let model = random_tiny();
     fails(
