@@ -139,10 +139,10 @@ fn measure(llama: &Llama, prompt: usize) -> Result<(f64, f64), String> {
     let out = llama
         .generate(&ids, &options, &mut |_| ControlFlow::Continue(()))
         .map_err(|error| error.to_string())?;
-    Ok((
-        out.prefill_tokens_per_second(),
-        out.decode_tokens_per_second(),
-    ))
+    let rates = out
+        .prefill_tokens_per_second()
+        .zip(out.decode_tokens_per_second());
+    rates.ok_or_else(|| "nothing was generated".to_owned())
 }
 
 /// The best and the median; `None` if nothing was measured.

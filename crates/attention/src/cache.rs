@@ -54,6 +54,8 @@ pub enum CacheError {
         limit: u64,
         device: String,
     },
+    #[error("a pass needs at least one position")]
+    Empty,
     #[error("the cache was made for a batch of {made_for}, not {asked_for}")]
     Batch { made_for: usize, asked_for: usize },
 }
@@ -139,6 +141,9 @@ impl Cache {
                 made_for: self.batch,
                 asked_for: batch,
             });
+        }
+        if seq == 0 {
+            return Err(CacheError::Empty);
         }
         let slots = self.seen..self.seen + seq;
         self.check(slots.end)?;

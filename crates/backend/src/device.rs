@@ -111,6 +111,14 @@ impl Device {
         })
     }
 
+    /// What a user of `dtype` should know here.
+    pub fn caveat(&self, dtype: Dtype) -> Option<&'static str> {
+        (self.name == "flex" && dtype == Dtype::BF16).then_some(
+            "flex multiplies bf16 by converting the weights to f32 every time: f16 is as small and f32 as exact, \
+             and both are many times faster",
+        )
+    }
+
     /// Waits until everything asked of the device is done.
     ///
     /// # Errors

@@ -36,13 +36,14 @@ pub enum Error {
     #[error(transparent)]
     Cache(#[from] CacheError),
     #[error(
-        "the prompt has {tokens} tokens, {over} more than the {context} of the model's context \
-         (max_position_embeddings): shorten it by {over}, or raise the limit with --set max_position_embeddings=N"
+        "the prompt has {tokens} tokens, {over} more than the {context} of the model's context: shorten it by {over}{advice}"
     )]
     PromptTooLong {
         tokens: usize,
         context: usize,
         over: usize,
+        /// What else would help, if anything would.
+        advice: &'static str,
     },
     #[error("the prompt has no tokens: give some text, or ids")]
     EmptyPrompt,

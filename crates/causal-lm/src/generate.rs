@@ -13,6 +13,7 @@ use std::{
 };
 
 use glass_attention::{Cache, Rope, Unobserved};
+use glass_config::RopeType;
 
 pub use generation_config::{GenerationConfig, GenerationConfigError};
 pub use sampling::{Sampler, SamplingConfig, SamplingError, log_softmax_at};
@@ -62,13 +63,16 @@ pub struct Generated {
 }
 
 impl Generated {
-    pub fn prefill_tokens_per_second(&self) -> f64 {
-        self.prompt_tokens as f64 / self.prefill.as_secs_f64().max(1e-9)
+    /// Speed of reading the prompt; `None` if that was broken off.
+    pub fn prefill_tokens_per_second(&self) -> Option<f64> {
+        let seconds = self.prefill.as_secs_f64();
+        (seconds > 0.0).then(|| self.prompt_tokens as f64 / seconds)
     }
 
-    /// Speed of the passes over generated tokens; the last of those is never passed over.
-    pub fn decode_tokens_per_second(&self) -> f64 {
-        self.ids.len().saturating_sub(1) as f64 / self.decode.as_secs_f64().max(1e-9)
+    /// Speed of the passes over generated tokens, the last of which is never passed over; `None` if there was none.
+    pub fn decode_tokens_per_second(&self) -> Option<f64> {
+        let passes = self.ids.len().saturating_sub(1);
+        (passes > 0).then(|| passes as f64 / self.decode.as_secs_f64().max(1e-9))
     }
 }
 
@@ -93,6 +97,13 @@ impl Llama {
                 tokens: prompt,
                 context,
                 over: prompt - context,
+                advice: match self.config.rope_parameters.rope_type {
+                    RopeType::Default | RopeType::Linear { .. } => {
+                        ", or raise the limit with --set max_position_embeddings=N"
+                    }
+                    // The other types compute angles from it: raising it would make another model.
+                    _ => "",
+                },
             }),
         }
     }

@@ -6,6 +6,7 @@
 mod error;
 mod llama;
 mod llama_for_causal_lm;
+mod small_file;
 
 pub mod checkpoint;
 pub mod generate;

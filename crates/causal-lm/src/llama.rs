@@ -42,8 +42,7 @@ pub struct LoadOptions<'a> {
 impl Llama {
     /// Loads a folder in the Hugging Face layout.
     ///
-    /// Everything that can be refused is refused before the first weight is read: the device's types, the config, the
-    /// tokenizer, the files' headers.
+    /// The device's types, the config, the tokenizer and the files' headers are checked before the first weight is read.
     ///
     /// # Errors
     /// Anything in the folder that is not as it must be.
@@ -57,7 +56,15 @@ impl Llama {
         device.check_dtype(dtype)?;
         let files = Files::open(folder)?;
         let config = LlamaConfig::from_file(&folder.join("config.json"), overrides)?;
-        let generation_config = GenerationConfig::from_folder(folder)?;
+        let mut generation_config = GenerationConfig::from_folder(folder)?;
+        // What somebody sets by hand goes before what the makers wrote down elsewhere.
+        let overridden = |field| overrides.iter().any(|set| set.key() == field);
+        if overridden("eos_token_id") {
+            generation_config.eos_token_id.clear();
+        }
+        if overridden("bos_token_id") {
+            generation_config.bos_token_id = None;
+        }
         let tokenizer = Tokenizer::from_folder(folder)?;
 
         let (mut read, total) = (0, files.total_bytes());
@@ -70,6 +77,7 @@ impl Llama {
         let mut warnings = source.finish(config.tie_word_embeddings)?;
         device.sync()?;
 
+        warnings.extend(device.caveat(dtype).map(str::to_owned));
         warnings.extend(generation_config.warnings.iter().cloned());
         warnings.extend(config.ignored.iter().map(|field| {
             format!(
@@ -113,6 +121,9 @@ impl Llama {
     ///
     /// # Errors
     /// [`Error::IdOutOfRange`]: the embedding has no row for such an id.
+    ///
+    /// # Panics
+    /// If the rows differ in length.
     pub fn ids(&self, rows: &[&[u32]]) -> Result<Tensor<2, Int>, Error> {
         let vocab_size = self.config.vocab_size;
         for (number, row) in rows.iter().enumerate() {

@@ -5,13 +5,13 @@
 
 mod streaming;
 
-use std::fs;
-use std::io::ErrorKind;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::small_file::read_small_file;
 pub use streaming::StreamingDetokenizer;
 
 const FILE: &str = "tokenizer.json";
@@ -80,13 +80,18 @@ impl Tokenizer {
             path: origin.to_owned(),
             reason: one_line(reason),
         };
-        let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(|error| broken(&error))?;
+        // Where it is not JSON at all, this says so with line and column.
+        let _: Value = serde_json::from_slice(json).map_err(|error| broken(&error))?;
+        let mut inner = guarded(|| tokenizers::Tokenizer::from_bytes(json))
+            .map_err(|reason| broken(&reason))?;
         // A tokenizer saved after training may carry its training batches' length limit; like transformers, cut and
         // pad only when asked, which generation never does.
         inner
             .with_truncation(None)
             .map_err(|error| broken(&error))?;
         inner.with_padding(None);
+        // A post-processor that names tokens it does not define shows only when it is used.
+        guarded(|| inner.encode("", true)).map_err(|reason| broken(&reason))?;
         let byte_fallback = inner
             .get_decoder()
             .and_then(|decoder| serde_json::to_value(decoder).ok())
@@ -132,11 +137,8 @@ impl Tokenizer {
     }
 
     fn encoding(&self, text: &str, special: bool) -> Result<tokenizers::Encoding, TokenizerError> {
-        self.inner
-            .encode(text, special)
-            .map_err(|error| TokenizerError::Encode {
-                reason: one_line(&error),
-            })
+        guarded(|| self.inner.encode(text, special))
+            .map_err(|reason| TokenizerError::Encode { reason })
     }
 
     /// The text of `ids`. With `skip_special`, special tokens leave no text. An id that the tokenizer does not have
@@ -145,11 +147,8 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer's decoder fails.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, TokenizerError> {
-        self.inner
-            .decode(ids, skip_special)
-            .map_err(|error| TokenizerError::Decode {
-                reason: one_line(&error),
-            })
+        guarded(|| self.inner.decode(ids, skip_special))
+            .map_err(|reason| TokenizerError::Decode { reason })
     }
 
     /// Number of tokens, added tokens included. A model's `vocab_size` may be larger (padding).
@@ -221,13 +220,17 @@ impl Tokenizer {
 }
 
 fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, TokenizerError> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(TokenizerError::Unreadable {
-            path: path.display().to_string(),
-            reason: one_line(&error),
-        }),
+    read_small_file(path).map_err(|error| TokenizerError::Unreadable {
+        path: path.display().to_string(),
+        reason: one_line(&error),
+    })
+}
+
+/// The `tokenizers` crate panics on some damaged files; here that is an error like any other.
+fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+    match panic::catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(|error| one_line(&error)),
+        Err(_) => Err("the parts of the file do not fit together".to_owned()),
     }
 }
 

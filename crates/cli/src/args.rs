@@ -110,9 +110,9 @@ pub struct Sampling {
     /// Make tokens that are there already less probable; 1: do not
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub repetition_penalty: Option<f32>,
-    /// The same seed gives the same text on the same device
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
+    /// The same seed gives the same text on the same device [default: 0]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
 }
 
 #[derive(Debug, Args)]

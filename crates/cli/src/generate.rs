@@ -69,6 +69,25 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
             llama.config.context()
         )]);
     }
+    if options.sampling.is_greedy() {
+        let given = [
+            ("--top-k", args.sampling.top_k.is_some()),
+            ("--top-p", args.sampling.top_p.is_some()),
+            ("--min-p", args.sampling.min_p.is_some()),
+            ("--seed", args.sampling.seed.is_some()),
+        ];
+        let given: Vec<_> = given
+            .iter()
+            .filter(|(_, given)| *given)
+            .map(|(name, _)| *name)
+            .collect();
+        if !given.is_empty() {
+            load::warn([format!(
+                "{} without effect: the most probable token is taken always (--temperature 1 samples)",
+                given.join(", ")
+            )]);
+        }
+    }
     if args.json {
         let out = stream(llama, &ids, &options, &mut io::sink())?;
         let text = report(&loaded, &out).to_string();
@@ -95,7 +114,7 @@ fn sampling(llama: &Llama, args: &args::Sampling) -> SamplingConfig {
     } else if [args.top_p, args.min_p].iter().any(Option::is_some) || args.top_k.is_some() {
         theirs.do_sample = Some(true);
     }
-    overlay(args, theirs.sampling(args.seed))
+    overlay(args, theirs.sampling(0))
 }
 
 /// `under`, wherever the user says nothing.
@@ -106,7 +125,7 @@ fn overlay(args: &args::Sampling, under: SamplingConfig) -> SamplingConfig {
         top_p: args.top_p.unwrap_or(under.top_p),
         min_p: args.min_p.unwrap_or(under.min_p),
         repetition_penalty: args.repetition_penalty.unwrap_or(under.repetition_penalty),
-        seed: args.seed,
+        seed: args.seed.unwrap_or(under.seed),
     }
 }
 
@@ -169,12 +188,13 @@ pub fn summary(loaded: &Loaded, out: &Generated) -> String {
     let memory = peak_memory::bytes().map_or(String::new(), |bytes| {
         format!(", peak memory {} MB", bytes / 1_000_000)
     });
+    let at = |speed: Option<f64>| speed.map_or(String::new(), |speed| format!(" at {speed:.1}/s"));
     format!(
-        "glass: {} prompt tokens at {:.1}/s, {} new ones at {:.1}/s ({}), loaded in {:.2} s, device {}, {}{memory}",
+        "glass: {} prompt tokens{}, {} new ones{} ({}), loaded in {:.2} s, device {}, {}{memory}",
         out.prompt_tokens,
-        out.prefill_tokens_per_second(),
+        at(out.prefill_tokens_per_second()),
         out.ids.len(),
-        out.decode_tokens_per_second(),
+        at(out.decode_tokens_per_second()),
         out.finish_reason,
         loaded.load.as_secs_f64(),
         loaded.llama.device.name(),

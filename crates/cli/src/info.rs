@@ -38,25 +38,15 @@ struct Facts {
 }
 
 fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
-    let layers = config.num_hidden_layers as u64;
-    let (hidden, inner) = (config.hidden_size as u64, config.intermediate_size as u64);
-    let (q, kv) = (config.q_size() as u64, config.kv_size() as u64);
-    let embedding = config.vocab_size as u64 * hidden;
-    let when = |has: bool, n: u64| if has { n } else { 0 };
-    let attention = hidden * (2 * q + 2 * kv)
-        + when(config.bias.q_k_v, q + 2 * kv)
-        + when(config.bias.o, hidden);
-    let mlp = 3 * hidden * inner + when(config.bias.mlp, 2 * inner + hidden);
-    let parameters = vec![
-        ("embedding", embedding),
-        ("attention", layers * attention),
-        ("mlp", layers * mlp),
-        ("norms", (2 * layers + 1) * hidden),
-        ("head", when(!config.tie_word_embeddings, embedding)),
-    ];
+    let parameters: Vec<_> = config
+        .parameters_by_part()
+        .into_iter()
+        .flatten()
+        .map(|(part, n)| (part, n as u64))
+        .collect();
 
     let context = config.context() as u64;
-    let per_token = 2 * kv * bytes;
+    let per_token = 2 * config.kv_size() as u64 * bytes;
     let mut caches: Vec<(Window, u64, u64, u64)> = Vec::new();
     for &layer_type in &config.layer_types {
         let window = Window::from(layer_type);
@@ -76,7 +66,8 @@ fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
         .layer_types
         .iter()
         .map(|&layer_type| Window::from(layer_type).span().map(|span| span as u64 - 1))
-        .sum();
+        .try_fold(0u64, |all, back| Some(all.saturating_add(back?)))
+        .filter(|&reach| reach < context);
     let mut stored: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     for tensor in files.names().filter_map(|name| files.get(name)) {
         let entry = stored.entry(tensor.dtype.to_string()).or_default();

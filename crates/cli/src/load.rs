@@ -77,7 +77,7 @@ pub fn folder(model: &args::Model) -> Result<PathBuf, CliError> {
 /// One line on standard error for each.
 pub fn warn<T: AsRef<str>>(warnings: impl IntoIterator<Item = T>) {
     for warning in warnings {
-        say!("glass: warning: {}", warning.as_ref());
+        say!("glass: warning: {}", crate::one_line(warning.as_ref()));
     }
 }
 

@@ -82,13 +82,13 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
         .map_err(glass_causal_lm::Error::from)?; // [batch, seq, hidden_size]
     seen.result?;
     for (name, shape, values) in seen.tensors {
-        output.add(name, shape, &values);
+        output.add(name, shape, values);
     }
     let logits = logits(llama, hidden)?;
     output.add(
         "logits".into(),
         vec![rows, seq, llama.config.vocab_size],
-        &logits,
+        logits,
     );
     output.write()?;
     say!(

@@ -94,10 +94,19 @@ fn remember_panics() {
     }));
 }
 
-fn one_line(text: &str) -> String {
-    text.split(['\n', '\r'])
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+/// One line, in which nothing from a file can steer the terminal.
+pub fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for part in text.split(['\n', '\r']).map(str::trim) {
+        if !line.is_empty() && !part.is_empty() {
+            line.push(' ');
+        }
+        for letter in part.chars() {
+            match letter.is_control() {
+                true => line.extend(letter.escape_default()),
+                false => line.push(letter),
+            }
+        }
+    }
+    line
 }

@@ -1,24 +1,30 @@
 //! A safetensors file that appears whole or not at all.
 
-use std::{fs, io::Write, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use safetensors::{Dtype, tensor::TensorView};
 
 use crate::{error::CliError, interrupt};
 
-pub struct Output<'a> {
-    path: &'a Path,
-    folder: &'a Path,
-    tensors: Vec<(String, Vec<usize>, Vec<u8>)>,
+pub struct Output {
+    path: PathBuf,
+    folder: PathBuf,
+    tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
 }
 
-impl<'a> Output<'a> {
+impl Output {
     /// Looks at the path before the model is loaded, so that one that cannot be written costs no waiting.
-    pub fn create(path: &'a Path) -> Result<Self, CliError> {
+    pub fn create(path: &Path) -> Result<Self, CliError> {
         let refuse = |reason: &str| CliError::Input {
             path: path.to_owned(),
             reason: reason.to_owned(),
         };
+        // Through a link the file that it names is replaced, and not the link.
+        let followed = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let path = followed.as_path();
         let folder = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -42,19 +48,15 @@ impl<'a> Output<'a> {
             source,
         })?;
         Ok(Self {
-            path,
-            folder,
+            path: path.to_owned(),
+            folder: folder.to_owned(),
             tensors: Vec::new(),
         })
     }
 
     /// A float32 tensor, its values row-major.
-    pub fn add(&mut self, name: String, shape: Vec<usize>, values: &[f32]) {
-        let bytes = values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
-        self.tensors.push((name, shape, bytes));
+    pub fn add(&mut self, name: String, shape: Vec<usize>, values: Vec<f32>) {
+        self.tensors.push((name, shape, values));
     }
 
     pub fn write(self) -> Result<(), CliError> {
@@ -65,13 +67,13 @@ impl<'a> Output<'a> {
         let views = self
             .tensors
             .iter()
-            .map(|(name, shape, bytes)| {
+            .map(|(name, shape, values)| {
+                // The format is little-endian, as is every machine that this runs on.
+                let bytes = bytemuck::cast_slice(values);
                 TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name, view))
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| failed(error.to_string()))?;
-        let bytes =
-            safetensors::serialize(views, None).map_err(|error| failed(error.to_string()))?;
 
         // A process that ended in here would leave its temporary file behind.
         interrupt::listen();
@@ -79,14 +81,16 @@ impl<'a> Output<'a> {
             path: self.path.to_owned(),
             source,
         };
+        // It is written under a temporary name and renamed when it is whole. Temporary files are private; what the user
+        // asked for is to be as open as any file they make.
         let mut builder = tempfile::Builder::new();
-        // A temporary file is private; what the user asked for is as open as any file they make.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(self.folder).map_err(write)?;
-        file.write_all(&bytes).map_err(write)?;
-        file.persist(self.path)
-            .map_err(|error| write(error.error))?;
+        let usual = builder.tempfile_in(&self.folder).map_err(write)?;
+        let permissions = usual.as_file().metadata().map_err(write)?.permissions();
+        safetensors::serialize_to_file(views, None, &self.path)
+            .map_err(|error| failed(error.to_string()))?;
+        fs::set_permissions(&self.path, permissions).map_err(write)?;
         Ok(())
     }
 }

@@ -120,7 +120,8 @@ impl LlamaConfig {
         self.checked_parameters().unwrap_or(usize::MAX)
     }
 
-    pub(crate) fn checked_parameters(&self) -> Option<usize> {
+    /// The same by part of the model, in the order of a forward pass; `None` if a number overflows.
+    pub fn parameters_by_part(&self) -> Option<[(&'static str, usize); 5]> {
         let hidden = self.hidden_size;
         let q_size = self.num_attention_heads.checked_mul(self.head_dim)?;
         let kv_size = self.num_key_value_heads.checked_mul(self.head_dim)?;
@@ -128,20 +129,41 @@ impl LlamaConfig {
             let weight = rows.checked_mul(columns)?;
             weight.checked_add(if bias { rows } else { 0 })
         };
-        let per_layer = [
+        let sum = |parts: &[usize]| parts.iter().try_fold(0usize, |all, n| all.checked_add(*n));
+        let layers = self.num_hidden_layers;
+        let attention = sum(&[
             linear(q_size, hidden, self.bias.q_k_v)?,
             linear(kv_size, hidden, self.bias.q_k_v)?.checked_mul(2)?,
             linear(hidden, q_size, self.bias.o)?,
+        ])?;
+        let mlp = sum(&[
             linear(self.intermediate_size, hidden, self.bias.mlp)?.checked_mul(2)?,
             linear(hidden, self.intermediate_size, self.bias.mlp)?,
-            hidden.checked_mul(2)?,
-        ];
-        let layer = per_layer.into_iter().try_fold(0, usize::checked_add)?;
-        let matrices = if self.tie_word_embeddings { 1 } else { 2 };
-        let ends = linear(self.vocab_size, hidden, false)?.checked_mul(matrices)?;
-        layer
-            .checked_mul(self.num_hidden_layers)?
-            .checked_add(ends)?
-            .checked_add(hidden)
+        ])?;
+        let vocabulary = linear(self.vocab_size, hidden, false)?;
+        Some([
+            ("embedding", vocabulary),
+            ("attention", attention.checked_mul(layers)?),
+            ("mlp", mlp.checked_mul(layers)?),
+            (
+                "norms",
+                hidden.checked_mul(layers.checked_mul(2)?.checked_add(1)?)?,
+            ),
+            (
+                "head",
+                if self.tie_word_embeddings {
+                    0
+                } else {
+                    vocabulary
+                },
+            ),
+        ])
+    }
+
+    pub(crate) fn checked_parameters(&self) -> Option<usize> {
+        let parts = self.parameters_by_part()?;
+        parts
+            .iter()
+            .try_fold(0usize, |all, (_, n)| all.checked_add(*n))
     }
 }

@@ -22,6 +22,13 @@ pub struct Override {
     text: String,
 }
 
+impl Override {
+    /// The field that is set, as it was typed.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
 impl FromStr for Override {
     type Err = ConfigError;
 

@@ -14,8 +14,16 @@ use crate::fields::kind;
 pub(crate) fn read_text(path: &Path) -> Result<String, ConfigError> {
     let shown = path.display().to_string();
     // Asked first because the error for reading a directory differs between operating systems.
-    if path.is_dir() {
-        return Err(ConfigError::IsDirectory { path: shown });
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => return Err(ConfigError::IsDirectory { path: shown }),
+        // A pipe or a device might never end.
+        Ok(meta) if !meta.is_file() => {
+            return Err(ConfigError::Unreadable {
+                path: shown,
+                reason: "not a regular file".to_owned(),
+            });
+        }
+        _ => {}
     }
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,

@@ -98,6 +98,13 @@ impl Reader {
         // Null is how version 4 wrote an unknown dtype.
         let dtype = top.nullable("dtype", text)?.some();
         let dtype = word(dtype, "dtype", Dtype::from_name, Dtype::NAMES)?;
+        top.mark_idle(
+            "dtype",
+            "the tensors in the files have their own types, and what they are computed in is chosen at load",
+        );
+        for name in ["pad_token_id", "initializer_range", "attention_dropout"] {
+            top.mark_idle(name, "it has no part in running a model");
+        }
         let max_position_embeddings = top
             .optional("max_position_embeddings", size)?
             .unwrap_or(defaults.max_position_embeddings);

@@ -92,7 +92,7 @@ impl LayerCache {
         match limit {
             Some(limit) if needed > limit.positions => Err(CacheError::TooLarge {
                 positions: needed,
-                bytes: needed as u64 * limit.bytes_per_position,
+                bytes: (needed as u64).saturating_mul(limit.bytes_per_position),
                 limit: limit.limit,
                 device: device.name().to_owned(),
             }),

@@ -71,15 +71,15 @@ impl Files {
             tensors: BTreeMap::new(),
             warnings: Vec::new(),
         };
-        if is_there(&single) {
+        if is_there(&single)? {
             files.add(&single)?;
-            if is_there(&index) {
+            if is_there(&index)? {
                 files.warnings.push(format!(
                     "{} is not used: {WEIGHTS} lies beside it and comes first",
                     index.display()
                 ));
             }
-        } else if is_there(&index) {
+        } else if is_there(&index)? {
             files.add_sharded(&Index::read(&index)?)?;
             files.origin = index;
         } else {
@@ -133,7 +133,7 @@ impl Files {
     fn add_sharded(&mut self, index: &Index) -> Result<(), CheckpointError> {
         for shard in index.shards() {
             let path = index.file().with_file_name(shard);
-            if !is_there(&path) {
+            if !is_there(&path)? {
                 return Err(CheckpointError::NoShard {
                     index: index.file().to_owned(),
                     shard: shard.to_owned(),
@@ -190,8 +190,15 @@ impl Files {
 }
 
 /// Also true for a link that leads nowhere, whose error should name the link and not say that nothing is there.
-fn is_there(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
+fn is_there(path: &Path) -> Result<bool, CheckpointError> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(CheckpointError::Read {
+            file: path.to_owned(),
+            source,
+        }),
+    }
 }
 
 /// Explains a folder without safetensors by the weights of other formats in it.

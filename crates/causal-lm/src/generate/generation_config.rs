@@ -5,14 +5,13 @@
 
 mod fields;
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::generate::sampling::SamplingConfig;
+use crate::generate::sampling::{SamplingConfig, SamplingError};
+use crate::small_file::read_small_file;
 
 const FILE: &str = "generation_config.json";
 
@@ -20,12 +19,14 @@ const FILE: &str = "generation_config.json";
 const DEFAULT_TOP_K: usize = 50;
 
 /// Why a `generation_config.json` could not be read. Each message is one line.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Error)]
 pub enum GenerationConfigError {
     #[error("{path}: cannot be read ({reason}); check the path and its permissions")]
     Unreadable { path: String, reason: String },
     #[error("{path}: not a JSON object ({reason}); download it again, or remove it to do without")]
     Broken { path: String, reason: String },
+    #[error("{path}: {error}")]
+    Range { path: String, error: SamplingError },
     #[error("{path}: {field} = {value}: {rule}")]
     Field {
         path: String,
@@ -67,9 +68,9 @@ impl GenerationConfig {
     pub fn from_folder(folder: &Path) -> Result<Self, GenerationConfigError> {
         let path = folder.join(FILE);
         let origin = path.display().to_string();
-        match fs::read(&path) {
-            Ok(json) => Self::from_json(&json, &origin),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
+        match read_small_file(&path) {
+            Ok(Some(json)) => Self::from_json(&json, &origin),
+            Ok(None) => Ok(Self::default()),
             Err(error) => Err(GenerationConfigError::Unreadable {
                 path: origin,
                 reason: error.to_string(),

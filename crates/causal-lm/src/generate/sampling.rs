@@ -24,12 +24,11 @@ pub enum SamplingError {
     #[error("the logits row is empty: a model needs at least one token in its vocabulary")]
     NoLogits,
     #[error(
-        "the logit of token {id} is {value}: the weights are damaged, or the numbers left the range of the dtype \
-         (try float32)"
+        "the logit of token {id} is {value}: the weights are damaged, or numbers left the range of a dtype smaller than f32"
     )]
     NotFinite { id: usize, value: f32 },
     #[error(
-        "every logit is -inf: no token is possible (damaged weights, or the dtype's range: try float32)"
+        "every logit is -inf: no token is possible (damaged weights, or the dtype's range, if it is not float32)"
     )]
     NothingPossible,
 }

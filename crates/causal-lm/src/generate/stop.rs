@@ -15,7 +15,7 @@ pub enum FinishReason {
     Eos,
     /// The text contains a stop string.
     StopString,
-    /// As many tokens as were allowed, or as the context has room for.
+    /// As many tokens as were allowed.
     Length,
     /// Someone asked generation to end.
     Interrupted,

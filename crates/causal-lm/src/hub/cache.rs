@@ -13,9 +13,10 @@ use crate::checkpoint::Index;
 use crate::checkpoint::{WEIGHTS, WEIGHTS_INDEX};
 
 /// Files without which a model cannot be loaded, weights apart.
-pub(super) const REQUIRED: [&str; 2] = ["config.json", "tokenizer.json"];
+pub(super) const CONFIG: &str = "config.json";
 /// Files that say more about a model, if it has them.
-pub(super) const OPTIONAL: [&str; 4] = [
+pub(super) const OPTIONAL: [&str; 5] = [
+    "tokenizer.json",
     "generation_config.json",
     "tokenizer_config.json",
     "chat_template.jinja",
@@ -58,8 +59,8 @@ pub(super) fn find(cache: &Path, model: &str, revision: &str) -> Option<Snapshot
 
 fn missing(folder: &Path) -> Option<String> {
     let lacks = |file: &str| !folder.join(file).exists();
-    if let Some(file) = REQUIRED.into_iter().find(|file| lacks(file)) {
-        return Some(file.to_owned());
+    if lacks(CONFIG) {
+        return Some(CONFIG.to_owned());
     }
     if !lacks(WEIGHTS) {
         return None;

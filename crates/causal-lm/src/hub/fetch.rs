@@ -10,7 +10,7 @@ use std::time::Duration;
 use hf_hub::api::sync::{Api, ApiBuilder};
 use hf_hub::{Cache, Repo, RepoType};
 
-use super::cache::{OPTIONAL, REQUIRED, absent_folder};
+use super::cache::{CONFIG, OPTIONAL, absent_folder};
 use super::listing::Listing;
 use super::{HubError, HubOptions, HubProgress};
 use crate::checkpoint::Index;
@@ -63,9 +63,7 @@ impl Download<'_> {
         let listing = self.listing()?;
         let commit = listing.sha.as_str();
         let weights = self.weights(&listing)?;
-        for file in REQUIRED {
-            self.file(file, &listing, progress)?;
-        }
+        self.file(CONFIG, &listing, progress)?;
         let absent = absent_folder(self.cache, self.model, commit);
         for file in OPTIONAL {
             if listing.get(file).is_some() {
@@ -98,29 +96,21 @@ impl Download<'_> {
             lacks,
             fix,
         };
-        let [config, tokenizer] = REQUIRED;
-        if listing.get(config).is_none() {
+        if listing.get(CONFIG).is_none() {
             return Err(unfit(
-                format!("no {config}"),
+                format!("no {CONFIG}"),
                 "name a repository in the transformers layout",
             ));
         }
         let weights = [WEIGHTS, WEIGHTS_INDEX]
             .into_iter()
             .find(|file| listing.get(file).is_some());
-        let Some(weights) = weights else {
-            return Err(unfit(
+        weights.ok_or_else(|| {
+            unfit(
                 format!("neither {WEIGHTS} nor {WEIGHTS_INDEX}"),
                 "name a revision or repository with safetensors weights, or convert these with transformers' save_pretrained",
-            ));
-        };
-        if listing.get(tokenizer).is_none() {
-            return Err(unfit(
-                format!("no {tokenizer}"),
-                "save its tokenizer again with transformers' save_pretrained and give the local folder",
-            ));
-        }
-        Ok(weights)
+            )
+        })
     }
 
     /// Brings one file into the cache, whole, and returns its path there.

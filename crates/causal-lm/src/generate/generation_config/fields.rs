@@ -127,7 +127,7 @@ pub(super) fn read(
         warnings: Vec::new(),
     };
     reader.warn_of_what_is_not_honoured();
-    Ok(GenerationConfig {
+    let config = GenerationConfig {
         eos_token_id: reader.ids("eos_token_id")?,
         bos_token_id: reader.id("bos_token_id")?,
         pad_token_id: reader.id("pad_token_id")?,
@@ -141,11 +141,27 @@ pub(super) fn read(
         max_length: reader.count("max_length")?,
         stop_strings: reader.many(
             "stop_strings",
-            "must be a string or a list of them",
-            |value| value.as_str().map(str::to_owned),
+            "must be a string or a list of them, none empty",
+            |value| {
+                value
+                    .as_str()
+                    .filter(|stop| !stop.is_empty())
+                    .map(str::to_owned)
+            },
         )?,
         warnings: reader.warnings,
-    })
+    };
+    // Checked whether or not this file asks for sampling: the user may, and then its other numbers hold.
+    let sampling = GenerationConfig {
+        do_sample: Some(true),
+        ..config.clone()
+    };
+    let checked = sampling.sampling(0).validate();
+    checked.map_err(|error| GenerationConfigError::Range {
+        path: origin.to_owned(),
+        error,
+    })?;
+    Ok(config)
 }
 
 struct Reader<'a> {

@@ -313,15 +313,14 @@ fn a_cache_made_by_others() {
 
     server.shut();
     options.offline = true;
-    fs::remove_file(snapshot.join("tokenizer.json")).unwrap();
-    assert_says(&get(&options).unwrap_err(), &["lacks its tokenizer.json"]);
+    fs::remove_file(snapshot.join("config.json")).unwrap();
+    assert_says(&get(&options).unwrap_err(), &["lacks its config.json"]);
 }
 
 #[test]
 fn repositories_that_hold_no_model_for_this_crate() {
     for (absent, part) in [
         ("config.json", "the repository has no config.json"),
-        ("tokenizer.json", "the repository has no tokenizer.json"),
         (
             "model.safetensors",
             "the repository has neither model.safetensors nor model.safetensors.index.json",
@@ -336,6 +335,23 @@ fn repositories_that_hold_no_model_for_this_crate() {
         );
         assert_eq!(server.requests().len(), 1, "nothing is fetched in vain");
     }
+}
+
+/// A model that takes and gives ids needs no tokenizer.
+#[test]
+fn a_repository_without_a_tokenizer() {
+    let mut files = repository();
+    files.retain(|(name, _)| *name != "tokenizer.json");
+    let (mut server, cache) = (Server::new(&files), TempDir::new().unwrap());
+    let options = options(&server, cache.path());
+    let folder = get(&options).unwrap();
+    assert!(folder.join("model.safetensors").exists() && !folder.join("tokenizer.json").exists());
+    server.shut();
+    assert_eq!(
+        get(&options).unwrap(),
+        folder,
+        "known not to exist: nobody is asked again"
+    );
 }
 
 #[test]
