@@ -1,7 +1,7 @@
 //! `key=value` pairs laid over either dialect.
 
 use crate::common::{file, minimal, read_with};
-use glass_config::{Dtype, LayerType, LlamaConfig, ModelType, Override, RopeType};
+use glass_config::{LayerType, LlamaConfig, ModelType, Override, RopeType};
 use serde_json::{Value, json};
 
 fn apply(file: &Value, overrides: &[&str]) -> LlamaConfig {
