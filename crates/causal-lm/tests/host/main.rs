@@ -2,6 +2,7 @@
 
 mod checkpoint_convert;
 mod checkpoint_files;
+mod checkpoint_saving;
 mod generate;
 mod hub;
 mod tokenizer;
