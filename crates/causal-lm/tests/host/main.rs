@@ -3,6 +3,7 @@
 mod checkpoint_convert;
 mod checkpoint_files;
 mod checkpoint_saving;
+mod convert;
 mod generate;
 mod hub;
 mod tokenizer;
