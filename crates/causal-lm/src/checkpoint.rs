@@ -1,17 +1,30 @@
-//! What a checkpoint on disk holds, and how it becomes a model's weights. The only owner of its quirks.
+//! What a checkpoint on disk holds, how it becomes a model's weights, and how it is written. The only owner of its
+//! quirks.
 //!
 //! Reading order: [`Files`] (one map from tensor name to bytes) · [`convert`] (bytes of one float type to another) ·
-//! [`CheckpointSource`] (what the modules ask for their numbers, and what nobody asked for).
+//! [`CheckpointSource`] (what the modules ask for their numbers, and what nobody asked for) · [`Saving`] (a folder whose
+//! new files appear together) · [`TensorSource`] (what is saved) and [`ShardSize`] (in how many files) · [`Converted`]
+//! (a checkpoint to be saved again).
 
 mod convert;
+mod converted;
 mod error;
 mod files;
 mod index;
+mod save_error;
+mod saving;
 mod shard;
+mod sharding;
 mod source;
+mod writer;
 
-pub use convert::{UnsupportedDtype, convert, float};
+pub use convert::{UnsupportedDtype, convert, float, stored};
+pub use converted::Converted;
 pub use error::CheckpointError;
 pub use files::{Files, RawTensor, WEIGHTS, WEIGHTS_INDEX};
 pub(crate) use index::Index;
+pub use save_error::SaveError;
+pub use saving::{Existing, Saving};
+pub use sharding::{BadSize, ShardSize};
 pub use source::CheckpointSource;
+pub use writer::{SaveProgress, TensorSource, TensorSpec, Written};

@@ -6,7 +6,7 @@ use glass_config::ConfigError;
 use thiserror::Error;
 
 use crate::{
-    checkpoint::CheckpointError,
+    checkpoint::{CheckpointError, SaveError},
     generate::{GenerationConfigError, SamplingError, StopError},
     hub::HubError,
     tokenizer::TokenizerError,
@@ -23,6 +23,8 @@ pub enum Error {
     Weight(#[from] WeightError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Save(#[from] SaveError),
     #[error(transparent)]
     Hub(#[from] HubError),
     #[error(transparent)]

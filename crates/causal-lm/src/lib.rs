@@ -1,8 +1,10 @@
 //! From hidden states to text: the head, checkpoints on disk and on the hub, the tokenizer, and generation.
 //!
 //! Reading order: [`LlamaForCausalLM`] (the head) · [`Llama`] (a model loaded from a folder) · [`checkpoint`] and
-//! [`hub`] (where its weights come from) · [`tokenizer`] · [`generate`] (one token after the other).
+//! [`hub`] (where its weights come from) · [`tokenizer`] · [`generate`] (one token after the other) · [`convert()`] (a
+//! folder written again).
 
+mod convert;
 mod error;
 mod llama;
 mod llama_for_causal_lm;
@@ -13,6 +15,7 @@ pub mod generate;
 pub mod hub;
 pub mod tokenizer;
 
+pub use convert::{Conversion, ConvertOptions, check_target, convert};
 pub use error::Error;
 pub use llama::{Llama, LoadOptions};
 pub use llama_for_causal_lm::{LlamaForCausalLM, LogitsFor};

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use glass_backend::Dtype;
+use glass_causal_lm::checkpoint::ShardSize;
 use glass_config::Override;
 
 /// A Llama you can see through: runs Llama, Mistral and Qwen2 checkpoints in the Hugging Face layout.
@@ -24,19 +25,28 @@ pub enum Command {
     Logits(Logits),
     /// Say what a model is made of
     Info(Info),
+    /// Write a model again, in another float type or in files of another size
+    Convert(Convert),
     /// List what there is to compute on
     Devices,
 }
 
-/// Which model, and how to lay its config out.
+/// Which model.
 #[derive(Debug, Args)]
-pub struct Model {
+pub struct Source {
     /// A folder with config.json and safetensors, or a hub name (org/name)
     #[arg(value_name = "MODEL")]
     pub model: String,
     /// Branch, tag or commit of a hub model
     #[arg(long)]
     pub revision: Option<String>,
+}
+
+/// Which model, and how to lay its config out.
+#[derive(Debug, Args)]
+pub struct Model {
+    #[command(flatten)]
+    pub source: Source,
     /// Replace a field of config.json, for instance sliding_window=64 or rope_parameters.rope_type=linear (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<Override>,
@@ -164,6 +174,21 @@ pub struct Info {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Convert {
+    #[command(flatten)]
+    pub source: Source,
+    /// The folder to write, which must be new or empty
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Float type to store all tensors in: f32, f16 or bf16 [default: each keeps its own]
+    #[arg(long)]
+    pub dtype: Option<Dtype>,
+    /// Most bytes of tensors in one file: a number with kB, MB, GB, TB (thousands) or KiB, MiB, GiB, TiB (1024)
+    #[arg(long, value_name = "SIZE", default_value = "5GB")]
+    pub max_shard_size: ShardSize,
 }
 
 /// A list of ids; a type of its own, because clap reads a `Vec` as a repeatable option.

@@ -57,6 +57,7 @@ from_below!(
     glass_backend::DeviceError,
     glass_config::ConfigError,
     glass_causal_lm::checkpoint::CheckpointError,
+    glass_causal_lm::checkpoint::SaveError,
     glass_causal_lm::generate::GenerationConfigError,
     glass_causal_lm::generate::SamplingError,
     glass_causal_lm::hub::HubError,

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{args, error::CliError, load};
 
 pub fn run(args: args::Info) -> Result<(), CliError> {
-    let folder = load::folder(&args.model)?;
+    let folder = load::folder(&args.model.source)?;
     let config = LlamaConfig::from_file(&folder.join("config.json"), &args.model.overrides)?;
     let files = Files::open(&folder)?;
     load::warn(files.warnings());
@@ -257,7 +257,7 @@ fn count(n: u64) -> String {
     out
 }
 
-fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     match bytes {
         0..10_000 => format!("{bytes} bytes"),
         10_000..10_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),

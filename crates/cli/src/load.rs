@@ -24,7 +24,7 @@ pub struct Loaded {
 pub fn load(model: &args::Model, compute: &args::Compute) -> Result<Loaded, CliError> {
     let device = Device::open(&compute.device)?;
     device.check_dtype(compute.dtype)?;
-    let folder = folder(model)?;
+    let folder = folder(&model.source)?;
     load_folder(&folder, &model.overrides, device, compute)
 }
 
@@ -62,11 +62,11 @@ pub fn load_folder(
 }
 
 /// The folder that a model's name stands for, fetched from the hub if need be.
-pub fn folder(model: &args::Model) -> Result<PathBuf, CliError> {
+pub fn folder(source: &args::Source) -> Result<PathBuf, CliError> {
     let mut progress = Download(None);
     let folder = hub::resolve(
-        &model.model,
-        model.revision.as_deref(),
+        &source.model,
+        source.revision.as_deref(),
         &HubOptions::from_env(),
         &mut progress,
     );
@@ -110,7 +110,7 @@ impl HubProgress for Download {
 }
 
 /// A bar of bytes on standard error; indicatif draws none where that is not a terminal.
-fn bytes_bar(what: &str) -> ProgressBar {
+pub fn bytes_bar(what: &str) -> ProgressBar {
     bar(
         what,
         "{bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",

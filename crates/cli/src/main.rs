@@ -1,6 +1,7 @@
 //! `glass`: the command.
 
 mod args;
+mod convert;
 mod demo;
 mod devices;
 mod embedded;
@@ -69,6 +70,7 @@ fn run(glass: Glass) -> Result<(), CliError> {
         Some(Command::Generate(args)) => generate::run(args),
         Some(Command::Logits(args)) => logits::run(args),
         Some(Command::Info(args)) => info::run(args),
+        Some(Command::Convert(args)) => convert::run(args),
         Some(Command::Devices) => devices::run(),
     }
 }

@@ -28,7 +28,10 @@
 //! 7. `unused.rs`, `foreign_fields.rs`: what nobody asked for is refused, reported, or harmless
 //! 8. `validate.rs`, `rope_rules.rs`: do the values make a model?
 //! 9. `write.rs`: and back to JSON
+//!
+//! Beside that way, `config_text.rs` copies a file.
 
+mod config_text;
 mod error;
 mod family;
 mod fields;
@@ -47,6 +50,7 @@ mod validate;
 mod values;
 mod write;
 
+pub use config_text::config_text;
 pub use error::{ConfigError, FieldError};
 pub use family::{Bias, ModelType};
 pub use layers::LayerType;

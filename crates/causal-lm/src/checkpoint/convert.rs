@@ -24,6 +24,15 @@ pub fn float(dtype: safetensors::Dtype) -> Result<Dtype, UnsupportedDtype> {
     }
 }
 
+/// The name of `dtype` in a file: the inverse of [`float`].
+pub fn stored(dtype: Dtype) -> safetensors::Dtype {
+    match dtype {
+        Dtype::F32 => safetensors::Dtype::F32,
+        Dtype::F16 => safetensors::Dtype::F16,
+        Dtype::BF16 => safetensors::Dtype::BF16,
+    }
+}
+
 /// Elements that one task converts: big enough to pay for the task, small enough for its buffers to stay in the cache.
 const CHUNK: usize = 4096;
 

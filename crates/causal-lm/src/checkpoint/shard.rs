@@ -20,7 +20,7 @@ pub(super) const LFS_POINTER: &[u8] = b"version https://git-lfs";
 const LENGTH_BYTES: usize = 8;
 
 /// The format's own limit, against headers that would take all memory to parse.
-const MAX_HEADER: u64 = 100_000_000;
+pub(super) const MAX_HEADER: u64 = 100_000_000;
 
 pub(super) struct Shard {
     pub path: PathBuf,

@@ -2,6 +2,8 @@
 
 mod checkpoint_convert;
 mod checkpoint_files;
+mod checkpoint_saving;
+mod convert;
 mod generate;
 mod hub;
 mod tokenizer;

@@ -2,6 +2,7 @@
 
 mod broken_checkpoint;
 mod config;
+mod convert;
 mod devices;
 mod generate;
 mod hub;

@@ -22,7 +22,7 @@ fn alone_it_runs_the_built_in_model() {
 #[test]
 fn help_and_version() {
     let help = succeeds(&["--help"]).stdout;
-    for command in ["generate", "logits", "info", "devices"] {
+    for command in ["generate", "logits", "info", "convert", "devices"] {
         assert!(help.contains(command), "{help}");
         assert!(succeeds(&[command, "--help"]).stdout.contains("Usage: "));
     }
@@ -56,6 +56,11 @@ fn bad_usage_is_refused() {
         &["--ids", "--ids-file", "--prompt"],
     );
     refused(&["logits", model, "--ids", "1"], &["--output"]);
+    refused(&["convert", model], &["--output"]);
+    refused(
+        &["convert", model, "-o", "x", "--max-shard-size", "5 apples"],
+        &["\"5 apples\" is not a size", "5GB, 1.5GiB or 500MB"],
+    );
     refused(
         &[
             "logits",

@@ -5,6 +5,7 @@ mod bad_fields;
 mod bad_files;
 mod bad_rope;
 mod common;
+mod config_text;
 mod families;
 mod overrides;
 mod rope;

@@ -1,0 +1,65 @@
+//! `glass convert`: a model written again, in another type or in files of another size.
+
+use std::{ops::ControlFlow, path::Path};
+
+use glass_causal_lm::{ConvertOptions, Error, checkpoint::SaveError};
+
+use crate::{args, error::CliError, info, interrupt, load, say::say};
+
+/// Names in one line.
+const NAMED: usize = 5;
+
+pub fn run(args: args::Convert) -> Result<(), CliError> {
+    glass_causal_lm::check_target(Path::new(&args.source.model), &args.output)?;
+    let folder = load::folder(&args.source)?;
+
+    // A process that ended in here would leave what it has written so far.
+    interrupt::listen();
+    let bar = load::bytes_bar("writing");
+    let options = ConvertOptions {
+        dtype: args.dtype,
+        max_shard_size: args.max_shard_size,
+        progress: &mut |written, total| {
+            bar.set_length(total);
+            bar.set_position(written);
+            match interrupt::asked() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        },
+    };
+    let done = glass_causal_lm::convert(&folder, &args.output, options);
+    bar.finish_and_clear();
+    let done = match done {
+        Err(Error::Save(SaveError::Interrupted)) => return Err(CliError::Interrupted),
+        done => done?,
+    };
+
+    load::warn(&done.warnings);
+    if let Some(names) = some_of(&done.left_out) {
+        load::warn([format!("not copied from {}: {names}", folder.display())]);
+    }
+    let written = done.written;
+    let dtypes: Vec<String> = written.dtypes.iter().map(ToString::to_string).collect();
+    say!(
+        "glass: wrote {} ({} tensors in {}, {} in {})",
+        args.output.display(),
+        written.tensors,
+        dtypes.join(" and "),
+        info::size(written.bytes),
+        match written.files.as_slice() {
+            [file] => file.clone(),
+            files => format!("{} files", files.len()),
+        }
+    );
+    Ok(())
+}
+
+fn some_of(names: &[String]) -> Option<String> {
+    let (first, rest) = names.split_at(names.len().min(NAMED));
+    match (first, rest.len()) {
+        ([], _) => None,
+        (_, 0) => Some(first.join(", ")),
+        (_, others) => Some(format!("{} and {others} others", first.join(", "))),
+    }
+}
