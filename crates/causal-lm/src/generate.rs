@@ -19,7 +19,7 @@ pub use generation_config::{GenerationConfig, GenerationConfigError};
 pub use sampling::{Sampler, SamplingConfig, SamplingError, log_softmax_at};
 pub use stop::{FinishReason, StopError, StopRule};
 
-use crate::{Error, Llama, LogitsFor, tokenizer::StreamingDetokenizer};
+use crate::{Error, Llama, LogitsFor, llama::PASS_TOKENS, tokenizer::StreamingDetokenizer};
 
 /// How to generate.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,10 +75,6 @@ impl Generated {
         (passes > 0).then(|| passes as f64 / self.decode.as_secs_f64().max(1e-9))
     }
 }
-
-/// A long prompt is read in pieces of this many tokens: long enough to keep matrix products busy, short enough that
-/// activations stay small beside the weights and that somebody waiting sees it move.
-const PREFILL_CHUNK: usize = 512;
 
 /// New tokens that the cache makes room for at once; most texts end before.
 const RESERVED: usize = 1024;
@@ -210,7 +206,7 @@ impl Llama {
         let total = prompt.len();
         let chunk = match Rope::new(&self.config).depends_on_length(total) {
             true => total,
-            false => PREFILL_CHUNK,
+            false => PASS_TOKENS,
         };
         let (whole, last) = prompt.split_at((total - 1) / chunk * chunk);
         let mut done = 0;

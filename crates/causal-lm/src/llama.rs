@@ -14,6 +14,13 @@ use crate::{
     tokenizer::Tokenizer,
 };
 
+/// A long text is read in pieces of this many tokens: long enough to keep matrix products busy, short enough that
+/// activations stay small beside the weights and that somebody waiting sees it move.
+pub(crate) const PASS_TOKENS: usize = 512;
+
+/// Logits that are computed at a time, in values (64 MiB): bounds what is on the device beside the hidden states.
+const LOGITS_AT_ONCE: usize = 16 << 20;
+
 /// A Llama that is ready to run.
 pub struct Llama {
     pub model: LlamaForCausalLM,
@@ -125,18 +132,11 @@ impl Llama {
     /// # Panics
     /// If the rows differ in length.
     pub fn ids(&self, rows: &[&[u32]]) -> Result<Tensor<2, Int>, Error> {
-        let vocab_size = self.config.vocab_size;
         for (number, row) in rows.iter().enumerate() {
-            if let Some(index) = row.iter().position(|&id| id as usize >= vocab_size) {
-                return Err(Error::IdOutOfRange {
-                    id: row[index],
-                    place: match rows.len() {
-                        1 => format!("number {} of the prompt", index + 1),
-                        _ => format!("number {} of row {}", index + 1, number + 1),
-                    },
-                    vocab_size,
-                });
-            }
+            self.check_ids(row, |index| match rows.len() {
+                1 => format!("number {} of the prompt", index + 1),
+                _ => format!("number {} of row {}", index + 1, number + 1),
+            })?;
         }
         let seq = rows.first().map_or(0, |row| row.len());
         let ids: Vec<i32> = rows
@@ -147,5 +147,48 @@ impl Llama {
             .collect();
         let data = TensorData::new(ids, [rows.len(), seq]);
         Ok(Tensor::from_data(data, self.device.burn()))
+    }
+
+    /// Whether the embedding has a row for every id; `place` says where the one with this index stands.
+    pub(crate) fn check_ids(
+        &self,
+        ids: &[u32],
+        place: impl FnOnce(usize) -> String,
+    ) -> Result<(), Error> {
+        let vocab_size = self.config.vocab_size;
+        match ids.iter().position(|&id| id as usize >= vocab_size) {
+            None => Ok(()),
+            Some(index) => Err(Error::IdOutOfRange {
+                id: ids[index],
+                place: place(index),
+                vocab_size,
+            }),
+        }
+    }
+
+    /// The head on every position of `hidden` `[batch, seq, hidden_size]`, read back in blocks: `each` gets some more
+    /// rows of `vocab_size` logits, row-major, so that there never is a `[batch, seq, vocab_size]` tensor. A block has
+    /// 16 Mi logits (64 MiB) at most, or one row if that is larger.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn read_logits(
+        &self,
+        hidden: Tensor<3>,
+        each: &mut dyn FnMut(&[f32]),
+    ) -> Result<(), Error> {
+        let [batch, seq, hidden_size] = hidden.dims();
+        let rows = batch * seq;
+        let flat = hidden.reshape([1, rows, hidden_size]); // [1, batch * seq, hidden_size]
+        let step = (LOGITS_AT_ONCE / self.config.vocab_size).max(1);
+        for start in (0..rows).step_by(step) {
+            let some = flat.clone().narrow(1, start, step.min(rows - start)); // [1, some, hidden_size]
+            let logits = self.model.head(some); // [1, some, vocab_size]
+            let logits = logits
+                .try_into_vec_as::<f32>()
+                .map_err(|error| self.device.failed(error))?;
+            each(&logits);
+        }
+        Ok(())
     }
 }

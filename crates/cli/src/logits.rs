@@ -5,7 +5,6 @@ use std::{fs, path::Path};
 use burn::tensor::Tensor;
 use glass_attention::{Cache, HiddenState, Observer, Pass};
 use glass_backend::Device;
-use glass_causal_lm::Llama;
 use serde_json::Value;
 
 use crate::{
@@ -22,9 +21,6 @@ struct Batch {
     ids: Vec<Vec<u32>>,
     mask: Option<Vec<Vec<bool>>>,
 }
-
-/// Logits that are computed at a time, in values: bounds what is on the device beside the hidden states.
-const LOGITS_AT_ONCE: usize = 16 << 20;
 
 pub fn run(args: args::Logits) -> Result<(), CliError> {
     let given = match (&args.input.ids, &args.input.ids_file) {
@@ -84,7 +80,8 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
     for (name, shape, values) in seen.tensors {
         output.add(name, shape, values);
     }
-    let logits = logits(llama, hidden)?;
+    let mut logits = Vec::with_capacity(rows * seq * llama.config.vocab_size);
+    llama.read_logits(hidden, &mut |some| logits.extend_from_slice(some))?;
     output.add(
         "logits".into(),
         vec![rows, seq, llama.config.vocab_size],
@@ -98,19 +95,6 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
         llama.dtype
     );
     Ok(())
-}
-
-/// `hidden` `[batch, seq, hidden_size]` -> `batch * seq * vocab_size` values, row-major
-fn logits(llama: &Llama, hidden: Tensor<3>) -> Result<Vec<f32>, CliError> {
-    let [batch, seq, hidden_size] = hidden.dims();
-    let flat = hidden.reshape([1, batch * seq, hidden_size]);
-    let step = (LOGITS_AT_ONCE / llama.config.vocab_size).max(1);
-    let mut logits = Vec::with_capacity(batch * seq * llama.config.vocab_size);
-    for start in (0..batch * seq).step_by(step) {
-        let some = flat.clone().narrow(1, start, step.min(batch * seq - start));
-        logits.extend(host(llama.model.head(some), &llama.device)?);
-    }
-    Ok(logits)
 }
 
 /// The values of a tensor as float32 on the host.
