@@ -3,6 +3,7 @@
 //! The `tokenizers` crate does the work (it is the engine under transformers' tokenizers); this file decides what a
 //! model runner must decide: where the file is, when BOS is added, and what to say when something is wrong.
 
+mod encoded;
 mod streaming;
 
 use std::panic::{self, AssertUnwindSafe};
@@ -12,6 +13,8 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::small_file::read_small_file;
+
+pub use encoded::Encoded;
 pub use streaming::StreamingDetokenizer;
 
 const FILE: &str = "tokenizer.json";
@@ -125,15 +128,28 @@ impl Tokenizer {
     /// # Errors
     /// As [`Self::encode`].
     pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        Ok(self.encode_with_bytes(text)?.into_ids())
+    }
+
+    /// The ids of [`Self::encode_prompt`], and the bytes that each stands for.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn encode_with_bytes(&self, text: &str) -> Result<Encoded, TokenizerError> {
         let encoding = self.encoding(text, true)?;
-        let mut ids = encoding.get_ids().to_vec();
+        let mut tokens: Vec<(u32, usize)> = encoding
+            .get_ids()
+            .iter()
+            .zip(encoding.get_offsets())
+            .map(|(&id, &(_, end))| (id, end))
+            .collect();
         // The mask marks what the post-processor added, not special tokens written in the text.
         let mask = encoding.get_special_tokens_mask();
         let added = mask.iter().take_while(|&&mark| mark == 1).count();
-        if added > 0 && ids.get(added) == Some(&ids[added - 1]) {
-            ids.remove(added);
+        if added > 0 && tokens.get(added).map(|next| next.0) == Some(tokens[added - 1].0) {
+            tokens.remove(added - 1);
         }
-        Ok(ids)
+        Ok(Encoded::new(tokens, text.len()))
     }
 
     fn encoding(&self, text: &str, special: bool) -> Result<tokenizers::Encoding, TokenizerError> {

@@ -1,5 +1,6 @@
 //! Tokenizers small enough to see through; `tokenizer_cases.rs` has the real ones.
 
+mod bytes;
 mod encoding;
 mod streaming;
 mod tiny;
