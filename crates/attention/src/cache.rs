@@ -36,7 +36,7 @@ pub struct Cache {
 pub enum CacheError {
     #[error(
         "{positions} positions need {bytes} bytes of keys in one layer, but device {device} binds at most {limit}: \
-         shorten the prompt or --max-new-tokens, or use a device with a larger limit"
+         ask for fewer (a shorter prompt, --max-new-tokens, --window), or use a device with a larger limit"
     )]
     TooLarge {
         positions: usize,

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::{
     checkpoint::{CheckpointError, SaveError},
+    eval::EvalError,
     generate::{GenerationConfigError, SamplingError, StopError},
     hub::HubError,
     tokenizer::TokenizerError,
@@ -37,6 +38,8 @@ pub enum Error {
     Stop(#[from] StopError),
     #[error(transparent)]
     Cache(#[from] CacheError),
+    #[error(transparent)]
+    Eval(#[from] EvalError),
     #[error(
         "the prompt has {tokens} tokens, {over} more than the {context} of the model's context: shorten it by {over}{advice}"
     )]

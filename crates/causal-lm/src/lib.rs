@@ -1,8 +1,8 @@
 //! From hidden states to text: the head, checkpoints on disk and on the hub, the tokenizer, and generation.
 //!
 //! Reading order: [`LlamaForCausalLM`] (the head) · [`Llama`] (a model loaded from a folder) · [`checkpoint`] and
-//! [`hub`] (where its weights come from) · [`tokenizer`] · [`generate`] (one token after the other) · [`convert()`] (a
-//! folder written again).
+//! [`hub`] (where its weights come from) · [`tokenizer`] · [`generate`] (one token after the other) · [`eval`] (how good
+//! it is) · [`convert()`] (a folder written again).
 
 mod convert;
 mod error;
@@ -11,6 +11,7 @@ mod llama_for_causal_lm;
 mod small_file;
 
 pub mod checkpoint;
+pub mod eval;
 pub mod generate;
 pub mod hub;
 pub mod tokenizer;

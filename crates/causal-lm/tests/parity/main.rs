@@ -4,6 +4,7 @@
 
 mod devices;
 mod fixture;
+mod perplexity;
 mod precision;
 mod properties;
 mod random_model;

@@ -1,0 +1,39 @@
+//! Measures of a model: how well it predicts a text.
+//!
+//! Reading order: [`Windows`] (which token is predicted from which) · [`Llama::token_nlls`](crate::Llama::token_nlls)
+//! (how well each was predicted) · [`Perplexity`] (the figures that are made of it).
+
+mod nll;
+mod perplexity;
+mod windows;
+
+use std::num::NonZeroUsize;
+
+use thiserror::Error;
+
+pub use nll::Scored;
+pub use perplexity::Perplexity;
+pub use windows::{Segment, Windows};
+
+/// Why a text cannot be scored. Each message is one line.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum EvalError {
+    #[error(
+        "a stride of {stride} would leave out tokens between windows of {window}: make it {window} or less"
+    )]
+    Stride {
+        stride: NonZeroUsize,
+        window: NonZeroUsize,
+    },
+    #[error(
+        "the text has {tokens} token{}: two or more are needed, because the first has nothing to be predicted from",
+        if *.tokens == 1 { "" } else { "s" }
+    )]
+    TooShort { tokens: usize },
+    /// `number` counts from 1.
+    #[error(
+        "token {number} of the text has a negative log-likelihood of {value}: the weights are damaged, or the numbers \
+         left the range of the dtype (try f32)"
+    )]
+    NotFinite { number: usize, value: f64 },
+}

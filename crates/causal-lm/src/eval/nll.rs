@@ -1,0 +1,118 @@
+//! The negative log-likelihood of each token of a text.
+
+use std::ops::{ControlFlow, Range};
+
+use glass_attention::{Cache, Rope, Unobserved};
+use rayon::prelude::*;
+
+use super::{EvalError, Segment, Windows};
+use crate::{Error, Llama, generate::log_softmax_at, llama::PASS_TOKENS};
+
+/// Whether to go on.
+type Flow = Result<ControlFlow<()>, Error>;
+
+/// How far the scoring has come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scored {
+    pub tokens: usize,
+    /// How many there are to score.
+    pub total: usize,
+    /// Sum over those scored so far, in nats.
+    pub nll: f64,
+}
+
+impl Llama {
+    /// `-ln p(ids[i] | what its window reads before it)` for `i` = 1, 2, ...: the negative log-likelihood of each id but
+    /// the first, in nats. [`Windows`] says what is read.
+    ///
+    /// Logits are computed in blocks ([`Llama::read_logits`]), their softmax in float64 on the host. `progress` hears of
+    /// every pass and may break it off: the list then ends there.
+    ///
+    /// # Errors
+    /// Fewer than two ids, or one that is not of this vocabulary; a likelihood that is not a number; a device that cannot
+    /// hold a window, or fails.
+    pub fn token_nlls(
+        &self,
+        ids: &[u32],
+        windows: Windows,
+        progress: &mut dyn FnMut(Scored) -> ControlFlow<()>,
+    ) -> Result<Vec<f64>, Error> {
+        if ids.len() < 2 {
+            return Err(EvalError::TooShort { tokens: ids.len() }.into());
+        }
+        self.check_ids(ids, |index| format!("number {} of the text", index + 1))?;
+
+        let segments: Vec<Segment> = windows.segments(ids.len()).collect();
+        let batches = segments
+            .chunk_by(|a, b| a.read.len() == b.read.len() && a.unscored() == b.unscored())
+            // Short windows go through the model together.
+            .flat_map(|alike| alike.chunks((PASS_TOKENS / alike[0].read.len()).max(1)));
+        let mut nlls = Vec::with_capacity(ids.len() - 1);
+        let mut sum = 0.0;
+        for batch in batches {
+            let flow = self.score(ids, batch, &mut |new| {
+                for &value in new {
+                    if !value.is_finite() {
+                        let number = nlls.len() + 2;
+                        return Err(EvalError::NotFinite { number, value }.into());
+                    }
+                    nlls.push(value);
+                    sum += value;
+                }
+                Ok(progress(Scored {
+                    tokens: nlls.len(),
+                    total: ids.len() - 1,
+                    nll: sum,
+                }))
+            })?;
+            if flow.is_break() {
+                break;
+            }
+        }
+        Ok(nlls)
+    }
+
+    /// Reads windows of one shape, several if they are short, and hands the NLLs of their scored tokens to `each`: in
+    /// order, and pass by pass, so that there may be none.
+    fn score(&self, ids: &[u32], batch: &[Segment], each: &mut dyn FnMut(&[f64]) -> Flow) -> Flow {
+        let (seq, unscored) = (batch[0].read.len(), batch[0].unscored());
+        let one_pass = seq <= PASS_TOKENS || Rope::new(&self.config).depends_on_length(seq);
+        let (mut cache, piece) = match one_pass {
+            true => (Cache::none(&self.config, batch.len(), &self.device), seq),
+            false => (self.cache(batch.len()), PASS_TOKENS),
+        };
+        cache.check(seq)?;
+        cache.reserve(seq);
+        // The ids at the same positions of every window.
+        let rows = |positions: Range<usize>| -> Vec<&[u32]> {
+            let window = |segment: &Segment| &ids[segment.read.start..][positions.clone()];
+            batch.iter().map(window).collect()
+        };
+        for start in (0..seq).step_by(piece) {
+            let end = seq.min(start + piece);
+            let hidden =
+                self.model
+                    .hidden(self.ids(&rows(start..end))?, &mut cache, &mut Unobserved)?; // [batch, end - start, hidden_size]
+            let from = start.max(unscored);
+            let mut nlls = Vec::new();
+            if from < end {
+                let hidden = hidden.narrow(1, from - start, end - from); // [batch, end - from, hidden_size]
+                let next = rows(from + 1..end + 1).concat();
+                self.read_logits(hidden, &mut |logits| {
+                    let block = logits.par_chunks(self.config.vocab_size);
+                    let block = block.zip(&next[nlls.len()..]);
+                    let block: Vec<f64> =
+                        block.map(|(row, &id)| -log_softmax_at(row, id)).collect();
+                    nlls.extend(block);
+                })?;
+            } else {
+                // Without this the device would queue the whole window before anybody saw it move.
+                self.device.sync()?;
+            }
+            if each(&nlls)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
