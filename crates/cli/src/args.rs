@@ -1,6 +1,6 @@
 //! What a person types.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use glass_backend::Dtype;
@@ -27,6 +27,8 @@ pub enum Command {
     Info(Info),
     /// Write a model again, in another float type or in files of another size
     Convert(Convert),
+    /// Measure a model
+    Eval(Eval),
     /// List what there is to compute on
     Devices,
 }
@@ -189,6 +191,42 @@ pub struct Convert {
     /// Most bytes of tensors in one file: a number with kB, MB, GB, TB (thousands) or KiB, MiB, GiB, TiB (1024)
     #[arg(long, value_name = "SIZE", default_value = "5GB")]
     pub max_shard_size: ShardSize,
+}
+
+#[derive(Debug, Args)]
+pub struct Eval {
+    #[command(subcommand)]
+    pub measure: Measure,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Measure {
+    /// How well a model predicts a text: perplexity, nats per token, bits per byte
+    Perplexity(Perplexity),
+}
+
+#[derive(Debug, Args)]
+pub struct Perplexity {
+    #[command(flatten)]
+    pub model: Model,
+    /// A UTF-8 file, scored to its last byte
+    #[arg(long, value_name = "FILE")]
+    pub text: PathBuf,
+    /// Tokens that the model reads at once [default: its context, 2048 at most]
+    #[arg(long, value_name = "N")]
+    pub window: Option<NonZeroUsize>,
+    /// Tokens from the beginning of a window to that of the next; each token is scored once, from N - M + 1 tokens
+    /// before it at least, unless the text has fewer [default: N, no overlap]
+    #[arg(long, value_name = "M")]
+    pub stride: Option<NonZeroUsize>,
+    /// Score no more than the first T tokens
+    #[arg(long, value_name = "T")]
+    pub max_tokens: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub compute: Compute,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// A list of ids; a type of its own, because clap reads a `Vec` as a repeatable option.

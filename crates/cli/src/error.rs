@@ -58,6 +58,7 @@ from_below!(
     glass_config::ConfigError,
     glass_causal_lm::checkpoint::CheckpointError,
     glass_causal_lm::checkpoint::SaveError,
+    glass_causal_lm::eval::EvalError,
     glass_causal_lm::generate::GenerationConfigError,
     glass_causal_lm::generate::SamplingError,
     glass_causal_lm::hub::HubError,

@@ -6,6 +6,7 @@ mod demo;
 mod devices;
 mod embedded;
 mod error;
+mod eval;
 mod generate;
 mod info;
 mod interrupt;
@@ -71,6 +72,7 @@ fn run(glass: Glass) -> Result<(), CliError> {
         Some(Command::Logits(args)) => logits::run(args),
         Some(Command::Info(args)) => info::run(args),
         Some(Command::Convert(args)) => convert::run(args),
+        Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Devices) => devices::run(),
     }
 }

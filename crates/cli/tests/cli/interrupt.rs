@@ -108,6 +108,37 @@ fn ctrl_c_still_gives_the_json_of_what_there_is() {
 }
 
 #[test]
+fn ctrl_c_gives_the_perplexity_of_what_was_scored() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("long.txt");
+    fs::write(&file, "to be or not to be\n".repeat(100_000)).expect("written");
+    let mut child = start(&mut command(&[
+        "eval",
+        "perplexity",
+        &random_tiny(),
+        "--text",
+        &text(&file),
+        "--window",
+        "1025",
+        "--device",
+        "flex",
+        "--json",
+    ]));
+    // That is said when scoring begins.
+    let said = wait_for(child.stderr.as_mut().expect("piped"), "badly\n");
+    std::thread::sleep(Duration::from_millis(500));
+    interrupt(&child);
+    let ran = end(child, String::new(), said);
+    assert_eq!(ran.code, Some(130), "{ran:?}");
+    ran.says(&["(interrupted)"]);
+    let json = ran.json();
+    assert_eq!(json["interrupted"], true);
+    let tokens = json["tokens"].as_u64().expect("a number");
+    assert!((1..1_899_999).contains(&tokens), "{tokens}");
+    assert!(json["mean_nll"].is_f64());
+}
+
+#[test]
 fn ctrl_c_ends_logits_and_leaves_nothing() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let input = folder.path().join("input.json");

@@ -12,6 +12,7 @@ mod interrupt;
 mod logits;
 mod logits_input;
 mod models;
+mod perplexity;
 mod prompt;
 mod run;
 mod stop;

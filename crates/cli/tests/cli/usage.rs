@@ -22,7 +22,7 @@ fn alone_it_runs_the_built_in_model() {
 #[test]
 fn help_and_version() {
     let help = succeeds(&["--help"]).stdout;
-    for command in ["generate", "logits", "info", "convert", "devices"] {
+    for command in ["generate", "logits", "info", "convert", "eval", "devices"] {
         assert!(help.contains(command), "{help}");
         assert!(succeeds(&[command, "--help"]).stdout.contains("Usage: "));
     }
