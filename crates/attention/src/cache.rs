@@ -179,6 +179,7 @@ impl Cache {
         ))
     }
 
+    /// What the layer of this number remembers.
     pub fn layer(&mut self, layer: usize) -> &mut LayerCache {
         &mut self.layers[layer]
     }

@@ -29,6 +29,7 @@ pub struct RopeTable {
 }
 
 impl Rope {
+    /// The rotation that a model's config asks for.
     pub fn new(config: &LlamaConfig) -> Self {
         Self {
             head_dim: config.head_dim,

@@ -45,6 +45,7 @@ pub struct Adapter {
 }
 
 impl Adapter {
+    /// Whether it is hardware.
     pub fn is_gpu(&self) -> bool {
         self.kind != AdapterKind::Software
     }

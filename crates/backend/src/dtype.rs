@@ -18,6 +18,7 @@ pub enum Dtype {
 }
 
 impl Dtype {
+    /// All three.
     pub const ALL: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::BF16];
 
     /// Bytes per value.

@@ -36,6 +36,7 @@ pub struct Weights<'a> {
 }
 
 impl<'a> Weights<'a> {
+    /// A source seen from the whole model.
     pub fn new(source: &'a mut dyn WeightSource, device: &'a Device, dtype: Dtype) -> Self {
         Self {
             source,
@@ -63,10 +64,12 @@ impl<'a> Weights<'a> {
         }
     }
 
+    /// Where the numbers shall be.
     pub fn device(&self) -> &Device {
         self.device
     }
 
+    /// The type they shall have.
     pub fn dtype(&self) -> Dtype {
         self.dtype
     }

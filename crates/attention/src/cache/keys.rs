@@ -12,6 +12,7 @@ pub enum Keys {
 }
 
 impl Keys {
+    /// How many keys there are.
     pub fn len(&self) -> usize {
         match self {
             Keys::Run(run) => run.len(),
@@ -19,6 +20,7 @@ impl Keys {
         }
     }
 
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -66,6 +66,7 @@ impl LayerCache {
         }
     }
 
+    /// Makes room for this many positions at the first allocation, as far as they are kept.
     pub fn reserve(&mut self, positions: usize) {
         match self {
             LayerCache::Nothing => {}

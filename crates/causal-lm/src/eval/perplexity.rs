@@ -65,6 +65,7 @@ impl Perplexity {
         self.nll_per_byte().map(|nats| nats / LN_2)
     }
 
+    /// Speed, tokenizing not counted.
     pub fn tokens_per_second(&self) -> f64 {
         self.tokens as f64 / self.duration.as_secs_f64().max(1e-9)
     }

@@ -46,10 +46,12 @@ impl Windows {
     }
 
     /// Most tokens that are read at once.
+    /// Tokens that one window reads.
     pub fn window(self) -> usize {
         self.window.get()
     }
 
+    /// Tokens between the beginnings of two windows.
     pub fn stride(self) -> usize {
         self.stride.get()
     }

@@ -123,6 +123,7 @@ impl Sampler {
         })
     }
 
+    /// What it was made with.
     pub fn config(&self) -> &SamplingConfig {
         &self.config
     }

@@ -32,6 +32,7 @@ impl fmt::Display for FinishReason {
     }
 }
 
+/// A stop rule that makes no sense.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StopError {
     #[error("stop string {index} is empty: it would stop before the first token; leave it out")]
