@@ -84,7 +84,8 @@ impl Tokenizer {
             reason: one_line(reason),
         };
         // Where it is not JSON at all, this says so with line and column.
-        let _: Value = serde_json::from_slice(json).map_err(|error| broken(&error))?;
+        let _: serde::de::IgnoredAny =
+            serde_json::from_slice(json).map_err(|error| broken(&error))?;
         let mut inner = guarded(|| tokenizers::Tokenizer::from_bytes(json))
             .map_err(|reason| broken(&reason))?;
         // A tokenizer saved after training may carry its training batches' length limit; like transformers, cut and
