@@ -2,6 +2,8 @@
 
 use burn::tensor::{Bool, DType, Tensor, activation::softmax};
 
+use crate::Dropout;
+
 /// `softmax(q k^T / sqrt(head_dim)) v`, and the probabilities.
 ///
 /// Vaswani et al. 2017, arXiv:1706.03762, with the grouped queries of Ainslie et al. 2023, arXiv:2305.13245: query
@@ -17,6 +19,7 @@ pub fn attend(
     k: Tensor<4>,
     v: Tensor<4>,
     masked: Option<Tensor<4, Bool>>,
+    dropout: Dropout,
 ) -> (Tensor<4>, Tensor<4>) {
     let dtype = q.dtype();
     let [batch, heads, seq, head_dim] = q.dims();
@@ -32,9 +35,10 @@ pub fn attend(
         None => scores,
     };
     let probabilities = softmax(scores, 3).cast(dtype); // [batch, heads, seq, keys]
-    let grouped = probabilities
-        .clone()
-        .reshape([batch, kv_heads, groups * seq, keys]);
+    let grouped =
+        dropout
+            .apply(probabilities.clone())
+            .reshape([batch, kv_heads, groups * seq, keys]);
     let mixed = grouped.matmul(v); // [batch, kv_heads, groups * seq, head_dim]
     (mixed.reshape([batch, heads, seq, head_dim]), probabilities)
 }

@@ -68,7 +68,7 @@ impl LlamaAttention {
 
         let mixed = if observer.wants_attention() {
             let masked = pass.masked(self.window, pass.slots(), &keys);
-            let (mixed, probabilities) = attend(q, k, v, masked);
+            let (mixed, probabilities) = attend(q, k, v, masked, pass.dropouts().attention);
             observer.attention(self.layer, probabilities);
             mixed // [batch, heads, seq, head_dim]
         } else {
@@ -103,7 +103,7 @@ impl LlamaAttention {
                 let k = narrow(k.clone(), start, seen.len()); // [batch, kv_heads, seen, head_dim]
                 let v = narrow(v.clone(), start, seen.len()); // [batch, kv_heads, seen, head_dim]
                 let masked = pass.masked(self.window, queries, &seen); // [batch or 1, 1, block, seen]
-                attend(q, k, v, masked).0 // [batch, heads, block, head_dim]
+                attend(q, k, v, masked, pass.dropouts().attention).0 // [batch, heads, block, head_dim]
             })
             .collect::<Vec<_>>();
         match blocks.len() {

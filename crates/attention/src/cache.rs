@@ -10,7 +10,7 @@ use glass_backend::{Device, Dtype};
 use glass_config::LlamaConfig;
 use thiserror::Error;
 
-use crate::{Padding, Pass, Rope, Window};
+use crate::{Dropouts, Padding, Pass, Rope, Window};
 use buffer::PositionLimit;
 pub use keys::Keys;
 pub use layer::LayerCache;
@@ -28,6 +28,7 @@ pub struct Cache {
     seen: usize,
     padding: Option<Arc<Padding>>,
     score_bytes: usize,
+    dropouts: Dropouts,
     device: Device,
 }
 
@@ -98,6 +99,7 @@ impl Cache {
             seen: 0,
             padding: None,
             score_bytes: SCORE_BYTES.min(binding),
+            dropouts: Dropouts::default(),
             device: device.clone(),
         }
     }
@@ -111,6 +113,12 @@ impl Cache {
     /// Limits the scores that are held at a time; the logits do not depend on it.
     pub fn with_score_bytes(mut self, bytes: usize) -> Self {
         self.score_bytes = bytes;
+        self
+    }
+
+    /// Drops values in every pass: for training only.
+    pub fn with_dropouts(mut self, dropouts: Dropouts) -> Self {
+        self.dropouts = dropouts;
         self
     }
 
@@ -175,6 +183,7 @@ impl Cache {
             self.half,
             self.padding.clone(),
             self.score_bytes,
+            self.dropouts,
             self.device.burn(),
         ))
     }

@@ -6,6 +6,7 @@
 mod attend;
 mod attention;
 mod cache;
+mod dropout;
 mod mask;
 mod observer;
 mod padding;
@@ -16,6 +17,7 @@ mod window;
 pub use attend::attend;
 pub use attention::LlamaAttention;
 pub use cache::{Cache, CacheError, Keys, LayerCache};
+pub use dropout::{Dropout, Dropouts};
 pub use observer::{HiddenState, Observer, Unobserved};
 pub use padding::Padding;
 pub use pass::Pass;

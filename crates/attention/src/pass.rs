@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::HashMap, ops::Range, sync::Arc};
 
 use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
 
-use crate::{Keys, Padding, RopeTable, Window, mask};
+use crate::{Dropouts, Keys, Padding, RopeTable, Window, mask};
 
 /// One forward pass: which slots it fills, its rotary table, its masks.
 pub struct Pass {
@@ -15,6 +15,7 @@ pub struct Pass {
     sin: Tensor<4>,
     padding: Option<Arc<Padding>>,
     score_bytes: usize,
+    dropouts: Dropouts,
     device: Device,
     masks: RefCell<HashMap<Block, Option<Tensor<4, Bool>>>>,
 }
@@ -30,6 +31,7 @@ impl Pass {
         half: usize,
         padding: Option<Arc<Padding>>,
         score_bytes: usize,
+        dropouts: Dropouts,
         device: &Device,
     ) -> Self {
         let rows = padding.as_ref().map_or(1, |padding| padding.batch());
@@ -45,6 +47,7 @@ impl Pass {
             table,
             padding,
             score_bytes,
+            dropouts,
             device: device.clone(),
             masks: RefCell::default(),
         }
@@ -53,6 +56,11 @@ impl Pass {
     /// The slots that this pass fills; its queries stand there.
     pub fn slots(&self) -> Range<usize> {
         self.slots.clone()
+    }
+
+    /// What this pass drops: nothing, except in training.
+    pub fn dropouts(&self) -> Dropouts {
+        self.dropouts
     }
 
     /// `[batch or 1, 1, seq, head_dim / 2]`, float32

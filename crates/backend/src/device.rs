@@ -75,6 +75,14 @@ impl Device {
         &self.burn
     }
 
+    /// The same device for training: what is computed on it is remembered, so that gradients can be had.
+    pub fn training(&self) -> Self {
+        Self {
+            burn: self.burn.clone().autodiff(),
+            ..self.clone()
+        }
+    }
+
     /// Most bytes that one tensor may have here; `None` where only memory limits it.
     pub fn max_binding(&self) -> Option<u64> {
         self.max_binding

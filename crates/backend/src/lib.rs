@@ -4,12 +4,14 @@
 //! `burn::tensor::Tensor`, which carries its device with it.
 //!
 //! Reading order: [`Dtype`] and [`Device`] (what there is to compute on) · [`Weights`] (where numbers
-//! come from) · [`Rows`] and [`Linear`] (how a matrix is held and multiplied).
+//! come from) · [`Rows`], [`Embedding`] and [`Linear`] (how a matrix is held, looked up and
+//! multiplied).
 
 #[cfg(feature = "wgpu")]
 mod adapters;
 mod device;
 mod dtype;
+mod embedding;
 mod error;
 mod linear;
 mod rows;
@@ -19,6 +21,7 @@ mod weights;
 pub use adapters::{Adapter, AdapterKind, adapters};
 pub use device::Device;
 pub use dtype::Dtype;
+pub use embedding::Embedding;
 pub use error::{DeviceError, WeightError};
 pub use linear::Linear;
 pub use rows::Rows;

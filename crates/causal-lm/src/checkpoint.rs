@@ -4,13 +4,14 @@
 //! Reading order: [`Files`] (one map from tensor name to bytes) · [`convert`] (bytes of one float type to another) ·
 //! [`CheckpointSource`] (what the modules ask for their numbers, and what nobody asked for) · [`Saving`] (a folder whose
 //! new files appear together) · [`TensorSource`] (what is saved) and [`ShardSize`] (in how many files) · [`Converted`]
-//! (a checkpoint to be saved again).
+//! (a checkpoint to be saved again) · [`Parameters`] (a model in memory to be saved).
 
 mod convert;
 mod converted;
 mod error;
 mod files;
 mod index;
+mod parameters;
 mod save_error;
 mod saving;
 mod shard;
@@ -23,6 +24,7 @@ pub use converted::Converted;
 pub use error::CheckpointError;
 pub use files::{Files, RawTensor, WEIGHTS, WEIGHTS_INDEX};
 pub(crate) use index::Index;
+pub use parameters::{Parameters, parameter_name};
 pub use save_error::SaveError;
 pub use saving::{Existing, Saving};
 pub use sharding::{BadSize, ShardSize};

@@ -77,12 +77,7 @@ impl LlamaForCausalLM {
     pub fn head(&self, hidden: Tensor<3>) -> Tensor<3> {
         let logits = match &self.lm_head {
             Some(lm_head) => lm_head.forward(hidden), // [batch, seq, vocab_size]
-            None => {
-                let [batch, seq, hidden_size] = hidden.dims();
-                let embedding = self.model.embed_tokens();
-                let flat = embedding.project(hidden.reshape([batch * seq, hidden_size]));
-                flat.reshape([batch, seq, embedding.shape()[0]]) // [batch, seq, vocab_size]
-            }
+            None => self.model.embed_tokens().project(hidden), // [batch, seq, vocab_size]
         };
         logits.cast(DType::F32)
     }

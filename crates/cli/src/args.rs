@@ -1,11 +1,15 @@
 //! What a person types.
 
+mod train;
+
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use glass_backend::Dtype;
 use glass_causal_lm::checkpoint::ShardSize;
 use glass_config::Override;
+
+pub use train::Train;
 
 /// A Llama you can see through: runs Llama, Mistral and Qwen2 checkpoints in the Hugging Face layout.
 ///
@@ -27,6 +31,8 @@ pub enum Command {
     Info(Info),
     /// Write a model again, in another float type or in files of another size
     Convert(Convert),
+    /// Train a model on a text
+    Train(Train),
     /// Measure a model
     Eval(Eval),
     /// List what there is to compute on

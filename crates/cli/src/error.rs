@@ -8,6 +8,8 @@ pub enum CliError {
     /// Boxed, because it is many times the size of what functions return when all is well.
     #[error(transparent)]
     Model(Box<glass_causal_lm::Error>),
+    #[error(transparent)]
+    Train(#[from] glass_train::TrainError),
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write {}: {source}", path.display())]

@@ -16,6 +16,7 @@ mod output;
 mod peak_memory;
 mod prompt;
 mod say;
+mod train;
 
 use std::{
     panic::{self, AssertUnwindSafe},
@@ -72,6 +73,7 @@ fn run(glass: Glass) -> Result<(), CliError> {
         Some(Command::Logits(args)) => logits::run(args),
         Some(Command::Info(args)) => info::run(args),
         Some(Command::Convert(args)) => convert::run(args),
+        Some(Command::Train(args)) => train::run(args),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Devices) => devices::run(),
     }

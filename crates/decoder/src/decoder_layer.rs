@@ -42,8 +42,9 @@ impl LlamaDecoderLayer {
         observer: &mut dyn Observer,
     ) -> Tensor<3> {
         let normed = self.input_layernorm.forward(x.clone());
-        let x = x + self.self_attn.forward(normed, cache, pass, observer);
+        let attended = self.self_attn.forward(normed, cache, pass, observer);
+        let x = x + pass.dropouts().residual.apply(attended);
         let normed = self.post_attention_layernorm.forward(x.clone());
-        x + self.mlp.forward(normed)
+        x + pass.dropouts().residual.apply(self.mlp.forward(normed))
     }
 }

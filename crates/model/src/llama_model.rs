@@ -3,14 +3,14 @@ use burn::{
     tensor::{Int, Tensor},
 };
 use glass_attention::{Cache, CacheError, HiddenState, Observer};
-use glass_backend::{Rows, WeightError, Weights};
+use glass_backend::{Embedding, WeightError, Weights};
 use glass_config::LlamaConfig;
 use glass_decoder::{LlamaDecoderLayer, LlamaRmsNorm};
 
 /// Ids in, hidden states out: everything of a Llama but the head.
 #[derive(Module, Debug)]
 pub struct LlamaModel {
-    embed_tokens: Rows,
+    embed_tokens: Embedding,
     layers: Vec<LlamaDecoderLayer>,
     norm: LlamaRmsNorm,
 }
@@ -21,7 +21,7 @@ impl LlamaModel {
     pub fn load(mut weights: Weights<'_>, config: &LlamaConfig) -> Result<Self, WeightError> {
         let (vocab, hidden) = (config.vocab_size, config.hidden_size);
         Ok(Self {
-            embed_tokens: Rows::load(&mut weights.at("embed_tokens"), "weight", [vocab, hidden])?,
+            embed_tokens: Embedding::load(weights.at("embed_tokens"), [vocab, hidden])?,
             layers: (0..config.num_hidden_layers)
                 .map(|layer| {
                     let weights = weights.at(format_args!("layers.{layer}"));
@@ -48,8 +48,8 @@ impl LlamaModel {
         let pass = cache.begin(batch, seq)?;
         observer.pass(&pass);
 
-        let x = self.embed_tokens.select(ids.flatten(0, 1)); // [batch * seq, hidden_size]
-        let mut x = x.reshape([batch as i32, seq as i32, -1]); // [batch, seq, hidden_size]
+        let mut x = self.embed_tokens.forward(ids); // [batch, seq, hidden_size]
+        x = pass.dropouts().residual.apply(x);
         observer.hidden(HiddenState::Embed, &x);
         for (i, layer) in self.layers.iter().enumerate() {
             x = layer.forward(x, cache.layer(i), &pass, observer); // [batch, seq, hidden_size]
@@ -60,8 +60,8 @@ impl LlamaModel {
         Ok(x)
     }
 
-    /// The embedding's matrix, which a tied head projects with.
-    pub fn embed_tokens(&self) -> &Rows {
+    /// The embedding, which a tied head projects with.
+    pub fn embed_tokens(&self) -> &Embedding {
         &self.embed_tokens
     }
 }

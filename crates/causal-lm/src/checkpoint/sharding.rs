@@ -12,6 +12,14 @@ use crate::checkpoint::WEIGHTS;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShardSize(NonZeroU64);
 
+impl Default for ShardSize {
+    /// 5 GB, as in `transformers`.
+    fn default() -> Self {
+        const FIVE_GB: NonZeroU64 = NonZeroU64::new(5_000_000_000).unwrap();
+        Self(FIVE_GB)
+    }
+}
+
 /// A text that is no size.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(

@@ -1,0 +1,42 @@
+//! A row for every token.
+
+use burn::{
+    module::Module,
+    tensor::{Int, Tensor},
+};
+
+use crate::{Rows, WeightError, Weights};
+
+/// A table of vectors `[vocab, columns]`, one per token.
+#[derive(Module, Debug)]
+pub struct Embedding {
+    weight: Rows,
+}
+
+impl Embedding {
+    /// Loads `weight` `[vocab, columns]`.
+    ///
+    /// # Errors
+    /// What the source says of it.
+    pub fn load(mut weights: Weights<'_>, shape: [usize; 2]) -> Result<Self, WeightError> {
+        Ok(Self {
+            weight: Rows::load(&mut weights, "weight", shape)?,
+        })
+    }
+
+    /// `ids` `[batch, seq]`, every id below `vocab` -> `[batch, seq, columns]`
+    pub fn forward(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        let [batch, seq] = ids.dims();
+        let rows = self.weight.select(ids.flatten(0, 1)); // [batch * seq, columns]
+        let columns = rows.dims()[1];
+        rows.reshape([batch, seq, columns])
+    }
+
+    /// The table used the other way round, as a tied head does: `x` `[batch, seq, columns]` -> `[batch, seq, vocab]`
+    pub fn project(&self, x: Tensor<3>) -> Tensor<3> {
+        let [batch, seq, columns] = x.dims();
+        let scores = self.weight.project(x.reshape([batch * seq, columns])); // [batch * seq, vocab]
+        let vocab = scores.dims()[1];
+        scores.reshape([batch, seq, vocab])
+    }
+}

@@ -1,0 +1,134 @@
+//! `glass train`: what a person types.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use glass_config::Override;
+use glass_train::{Recipe, tokenizer::TokenizerChoice};
+
+/// A run is either new (--text, -o) or goes on (--resume).
+#[derive(Debug, Args)]
+pub struct Train {
+    /// A UTF-8 file to learn from; its last tenth is kept back to measure with
+    #[arg(long, value_name = "FILE", required_unless_present = "resume")]
+    pub text: Option<PathBuf>,
+    /// The folder to write, which must be new or empty
+    #[arg(short, long, value_name = "DIR", required_unless_present = "resume")]
+    pub output: Option<PathBuf>,
+    /// Go on where the run in this folder was stopped, with all it was started with (the text may have moved: --text)
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["output", "Shape", "New", "Numbers"])]
+    pub resume: Option<PathBuf>,
+    #[command(flatten)]
+    pub shape: Shape,
+    #[command(flatten)]
+    pub new: New,
+    #[command(flatten)]
+    pub numbers: Numbers,
+    /// auto, flex, ndarray, wgpu, wgpu:N (see `glass devices`)
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+}
+
+/// Which model to train.
+#[derive(Debug, Args)]
+#[group(id = "Shape", multiple = false)]
+pub struct Shape {
+    /// A shape by name: tiny, tiny-window, small, small-window, stories-15M [default: small]
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// A config.json with the shape
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[group(id = "New", multiple = true)]
+pub struct New {
+    /// Replace a field of the config, for instance sliding_window=64 or attention_dropout=0.1 (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<Override>,
+    /// char (one token per character), bpe:N (byte pairs learned from the text, N tokens) or a tokenizer.json
+    #[arg(long, value_name = "char|bpe:N|FILE")]
+    pub tokenizer: Option<TokenizerChoice>,
+}
+
+/// The recipe. What is not given has the default in brackets.
+#[derive(Debug, Default, Args)]
+#[group(id = "Numbers", multiple = true)]
+pub struct Numbers {
+    /// Optimizer steps [1000]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// Sequences that go through the model together [16]
+    #[arg(long, value_name = "N")]
+    pub batch: Option<usize>,
+    /// Tokens of a sequence [256]
+    #[arg(long, value_name = "N")]
+    pub context: Option<usize>,
+    /// Batches whose gradients are averaged for a step [1]
+    #[arg(long, value_name = "N")]
+    pub accumulate: Option<usize>,
+    /// Learning rate after the warm-up [0.001]
+    #[arg(long, value_name = "X")]
+    pub learning_rate: Option<f64>,
+    /// Learning rate of the last step [a tenth of --learning-rate]
+    #[arg(long, value_name = "X")]
+    pub min_learning_rate: Option<f64>,
+    /// Steps until the learning rate is reached [a tenth of --steps, 100 at most]
+    #[arg(long, value_name = "N")]
+    pub warmup_steps: Option<usize>,
+    /// AdamW's decay of matrices [0.1]
+    #[arg(long, value_name = "X")]
+    pub weight_decay: Option<f64>,
+    /// AdamW's memory of gradients [0.9]
+    #[arg(long, value_name = "X")]
+    pub beta1: Option<f64>,
+    /// AdamW's memory of squared gradients [0.99]
+    #[arg(long, value_name = "X")]
+    pub beta2: Option<f64>,
+    /// Largest norm of the gradients; 0: any [1]
+    #[arg(long, value_name = "X")]
+    pub clip: Option<f64>,
+    /// Probability of dropping a value of the embeddings and of the residual branches [0]
+    #[arg(long, value_name = "P")]
+    pub dropout: Option<f64>,
+    /// Steps between two measurements on the text kept back [250]
+    #[arg(long, value_name = "N")]
+    pub eval_every: Option<usize>,
+    /// Steps between two checkpoints: a killed run loses as many at most [250]
+    #[arg(long, value_name = "N")]
+    pub save_every: Option<usize>,
+    /// Share of the text that is kept back, at its end [0.1]
+    #[arg(long, value_name = "P")]
+    pub held_out: Option<f64>,
+    /// Decides first weights, order of reading and dropout [0]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+impl Numbers {
+    /// The recipe with what was given in the place of the defaults.
+    pub fn recipe(&self) -> Recipe {
+        let usual = Recipe::default();
+        let steps = self.steps.unwrap_or(usual.steps);
+        let learning_rate = self.learning_rate.unwrap_or(usual.learning_rate);
+        Recipe {
+            steps,
+            batch: self.batch.unwrap_or(usual.batch),
+            context: self.context.unwrap_or(usual.context),
+            accumulate: self.accumulate.unwrap_or(usual.accumulate),
+            learning_rate,
+            min_learning_rate: self.min_learning_rate.unwrap_or(learning_rate / 10.0),
+            warmup_steps: self.warmup_steps.unwrap_or((steps / 10).min(100)),
+            weight_decay: self.weight_decay.unwrap_or(usual.weight_decay),
+            beta1: self.beta1.unwrap_or(usual.beta1),
+            beta2: self.beta2.unwrap_or(usual.beta2),
+            clip: self.clip.unwrap_or(usual.clip),
+            dropout: self.dropout.unwrap_or(usual.dropout),
+            eval_every: self.eval_every.unwrap_or(usual.eval_every),
+            save_every: self.save_every.unwrap_or(usual.save_every),
+            held_out: self.held_out.unwrap_or(usual.held_out),
+            seed: self.seed.unwrap_or(usual.seed),
+        }
+    }
+}

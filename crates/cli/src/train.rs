@@ -1,0 +1,174 @@
+//! `glass train`: a model of one's own.
+
+use std::{ops::ControlFlow, path::PathBuf, time::Duration};
+
+use glass_backend::Device;
+use glass_train::{Event, Outcome, Run, Shape, Start, tokenizer::TokenizerChoice};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::{args, error::CliError, interrupt, load, say::say};
+
+const PRESET: &str = "small";
+
+pub fn run(args: args::Train) -> Result<(), CliError> {
+    keep_memory();
+    let device = Device::open(&args.device)?;
+    // A process that ended in here would leave what it has written so far.
+    interrupt::listen();
+    let mut run = match &args.resume {
+        Some(folder) => Run::resume(folder, args.text.as_deref(), device)?,
+        None => Run::start(start(args, device)?)?,
+    };
+    load::warn(run.warnings());
+    introduce(&run);
+
+    let bar = bar(&run);
+    let outcome = run.go(&mut |event| {
+        show(&bar, event);
+        match interrupt::asked() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    });
+    bar.finish_and_clear();
+    let outcome = outcome?;
+    sum_up(&run, outcome);
+    match outcome.complete {
+        true => Ok(()),
+        false => Err(CliError::Interrupted),
+    }
+}
+
+fn start(args: args::Train, device: Device) -> Result<Start, CliError> {
+    let recipe = args.numbers.recipe();
+    let missing =
+        |what: &str| CliError::Usage(format!("{what} is missing (see glass train --help)"));
+    Ok(Start {
+        text: args.text.ok_or_else(|| missing("--text"))?,
+        shape: match (args.shape.preset, args.shape.config) {
+            (_, Some(path)) => Shape::Config(path),
+            (name, None) => Shape::Preset(name.unwrap_or_else(|| PRESET.into())),
+        },
+        overrides: args.new.overrides,
+        tokenizer: args.new.tokenizer.unwrap_or(TokenizerChoice::Char),
+        recipe,
+        output: args.output.ok_or_else(|| missing("--output"))?,
+        device,
+    })
+}
+
+/// Every step asks for the same memory as the one before. The GNU allocator would give large pieces back to the system
+/// in between and get them again, zeroed, page by page: up to a sixth of the time of a step.
+fn keep_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: these set numbers of the allocator, which it reads under its own lock.
+    unsafe {
+        // Before version 2.35 it refuses more than 32 MiB.
+        if libc::mallopt(libc::M_MMAP_THRESHOLD, i32::MAX) == 0 {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
+        }
+        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+        libc::mallopt(libc::M_TOP_PAD, 256 << 20);
+    }
+}
+
+fn introduce(run: &Run) {
+    let (config, recipe, corpus) = (run.config(), run.recipe(), run.corpus());
+    say!(
+        "glass: {} parameters on {} ({}); {} tokens to learn from, {} kept back; {} steps of {} tokens, {:.1} readings of the text",
+        config.num_parameters(),
+        run.device().name(),
+        run.device().description(),
+        corpus.train.len(),
+        corpus.held_out.len(),
+        recipe.steps,
+        recipe.tokens_per_step(),
+        (recipe.steps * recipe.tokens_per_step()) as f64 / corpus.train.len() as f64,
+    );
+    if run.steps() > 0 {
+        say!("glass: going on after step {}", run.steps());
+    }
+}
+
+/// Steps on standard error; where that is not a terminal, a line per measurement instead.
+fn bar(run: &Run) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {wide_bar} step {pos} of {len}, {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5));
+    bar.set_length(run.recipe().steps as u64);
+    bar.set_style(style);
+    bar.set_message("training");
+    bar.set_position(run.steps() as u64);
+    bar.reset_eta();
+    bar
+}
+
+fn show(bar: &ProgressBar, event: Event) {
+    match event {
+        Event::Step {
+            step,
+            report,
+            tokens_per_second,
+            ..
+        } => {
+            bar.set_position(step as u64);
+            bar.set_message(format!(
+                "loss {:.4}, rate {:.1e}, {tokens_per_second:.0} tokens/s",
+                report.loss, report.learning_rate
+            ));
+        }
+        Event::Measuring { tokens, total } => {
+            bar.set_message(format!(
+                "measuring on the text kept back, {}%",
+                100 * tokens / total.max(1)
+            ));
+        }
+        Event::Measured {
+            step,
+            train_loss,
+            loss,
+            seconds,
+        } => {
+            let train = train_loss.map_or(String::new(), |loss| format!("train {loss:.4}, "));
+            let line = format!(
+                "glass: step {step}: {train}held out {loss:.4} nats per token, {}",
+                HumanDuration(Duration::from_secs_f64(seconds))
+            );
+            bar.suspend(|| say!("{line}"));
+        }
+        Event::Saved { .. } => {}
+    }
+}
+
+fn sum_up(run: &Run, outcome: Outcome) {
+    let folder = run.folder().display();
+    if !outcome.complete {
+        say!(
+            "glass: stopped after step {} of {}, and saved; go on with: glass train --resume {folder}",
+            outcome.step,
+            run.recipe().steps
+        );
+        return;
+    }
+    let loss = outcome.held_out_loss;
+    say!(
+        "glass: trained {} steps in {}{}; wrote {folder}",
+        outcome.step,
+        HumanDuration(Duration::from_secs_f64(outcome.seconds)),
+        loss.map_or(String::new(), |loss| format!(
+            ", held out {loss:.4} nats per token"
+        )),
+    );
+    if let (Some(last), Some((step, best))) = (loss, outcome.best)
+        && best < last
+    {
+        load::warn([format!(
+            "the text kept back was predicted better at step {step} ({best:.4}): the model begins to learn the text by \
+             heart; fewer --steps, some --dropout or more text help"
+        )]);
+    }
+    say!(
+        "glass: the curve is in {}; try it with: glass generate {folder}",
+        PathBuf::from(run.folder()).join("loss.svg").display()
+    );
+}

@@ -1,0 +1,84 @@
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::{metrics::MetricsError, plot::PlotError, tokenizer::TokenizerChoiceError};
+
+/// Why a model cannot be trained: one line each.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    #[error("--{field} {reason}")]
+    Recipe { field: &'static str, reason: String },
+    #[error("there is no preset {name}: use one of {known}, or --config with a config.json")]
+    Preset { name: String, known: String },
+    #[error("{}: {reason}", path.display())]
+    Text { path: PathBuf, reason: String },
+    #[error(
+        "the text has {tokens} tokens to {part}, and {needed} are needed: give a longer text, or a smaller --context"
+    )]
+    TooShort {
+        part: &'static str,
+        tokens: usize,
+        needed: usize,
+    },
+    #[error(
+        "the tokenizer has {tokenizer} tokens, but vocab_size of the config is {config}: set it to {tokenizer} or more"
+    )]
+    Vocabulary { tokenizer: usize, config: usize },
+    #[error(
+        "step {step}: loss {loss}, gradient norm {gradient_norm}: not numbers; the last checkpoint is kept; try a lower \
+         --learning-rate, more --warmup-steps, or a lower --clip"
+    )]
+    NotFinite {
+        step: usize,
+        loss: f64,
+        gradient_norm: f64,
+    },
+    #[error(
+        "step {step}: the loss diverges (mean of the last steps {now:.3}, it was {best:.3}); the last checkpoint is kept; \
+         try a lower --learning-rate, more --warmup-steps, or a lower --clip"
+    )]
+    Diverged { step: usize, now: f64, best: f64 },
+    #[error("{}: {reason}", path.display())]
+    Resume { path: PathBuf, reason: String },
+    #[error("{}: cannot be written ({source})", path.display())]
+    Write {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerChoiceError),
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    #[error(transparent)]
+    Plot(#[from] PlotError),
+    /// Boxed, because it is many times the size of what functions return when all is well.
+    #[error(transparent)]
+    Model(Box<glass_causal_lm::Error>),
+}
+
+impl From<glass_causal_lm::Error> for TrainError {
+    fn from(error: glass_causal_lm::Error) -> Self {
+        TrainError::Model(Box::new(error))
+    }
+}
+
+/// Errors of the crates below go through the one that gathers them.
+macro_rules! from_below {
+    ($($error:ty),*) => {$(
+        impl From<$error> for TrainError {
+            fn from(error: $error) -> Self {
+                glass_causal_lm::Error::from(error).into()
+            }
+        }
+    )*};
+}
+
+from_below!(
+    glass_backend::DeviceError,
+    glass_backend::WeightError,
+    glass_config::ConfigError,
+    glass_causal_lm::checkpoint::CheckpointError,
+    glass_causal_lm::checkpoint::SaveError,
+    glass_causal_lm::tokenizer::TokenizerError
+);

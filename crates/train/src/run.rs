@@ -1,0 +1,384 @@
+//! All steps of a run.
+
+use std::{
+    collections::VecDeque,
+    fs,
+    num::NonZeroUsize,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use glass_backend::{Device, Dtype};
+use glass_causal_lm::{
+    Llama,
+    checkpoint::{Existing, Parameters, Saving, ShardSize},
+    eval::Windows,
+    generate::GenerationConfig,
+};
+use glass_config::LlamaConfig;
+
+use crate::{
+    Checkpoint, Corpus, Order, Recipe, StepReport, TrainError, Trainer,
+    metrics::{EvaluationRecord, MetricsLog, Record, TrainRecord},
+    plot::loss_plot,
+};
+
+/// One line per step and per measurement.
+pub(crate) const METRICS: &str = "metrics.jsonl";
+const PLOT: &str = "loss.svg";
+
+/// A run: a model, what it learns from, and the folder where it leaves what it has learned.
+pub struct Run {
+    files: Files,
+    config: LlamaConfig,
+    device: Device,
+    corpus: Corpus,
+    order: Order,
+    trainer: Trainer,
+    checkpoint: Checkpoint,
+    metrics: MetricsLog,
+    records: Vec<Record>,
+    watch: Watch,
+    warnings: Vec<String>,
+}
+
+/// What somebody who waits wants to hear.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Event {
+    Step {
+        /// Steps done.
+        step: usize,
+        report: StepReport,
+        /// Of this step.
+        tokens_per_second: f64,
+    },
+    /// The held-out text is being read.
+    Measuring {
+        tokens: usize,
+        total: usize,
+    },
+    Measured {
+        step: usize,
+        /// Mean of the last steps.
+        train_loss: Option<f64>,
+        loss: f64,
+        /// Spent training so far.
+        seconds: f64,
+    },
+    Saved {
+        step: usize,
+    },
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outcome {
+    pub step: usize,
+    /// Whether all steps of the recipe are done.
+    pub complete: bool,
+    /// Of the last measurement, in nats per token.
+    pub held_out_loss: Option<f64>,
+    /// The lowest, and the step at which it was measured.
+    pub best: Option<(usize, f64)>,
+    pub seconds: f64,
+}
+
+impl Run {
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn new(
+        files: Files,
+        config: LlamaConfig,
+        device: Device,
+        corpus: Corpus,
+        trainer: Trainer,
+        checkpoint: Checkpoint,
+        metrics: MetricsLog,
+        records: Vec<Record>,
+        warnings: Vec<String>,
+    ) -> Self {
+        let recipe = &checkpoint.recipe;
+        let mut watch = Watch::default();
+        for record in &records {
+            if let Record::Train(record) = record {
+                watch.diverges(record.train_loss);
+            }
+        }
+        Self {
+            order: Order::new(corpus.train.len(), recipe.context, recipe.seed),
+            files,
+            config,
+            device,
+            corpus,
+            trainer,
+            checkpoint,
+            metrics,
+            records,
+            watch,
+            warnings,
+        }
+    }
+
+    /// What is not as asked, or not used: one line each.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    pub fn recipe(&self) -> &Recipe {
+        &self.checkpoint.recipe
+    }
+
+    pub fn config(&self) -> &LlamaConfig {
+        &self.config
+    }
+
+    pub fn corpus(&self) -> &Corpus {
+        &self.corpus
+    }
+
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Steps done.
+    pub fn steps(&self) -> usize {
+        self.trainer.steps()
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.files.folder
+    }
+
+    /// Does all steps that are left. `each` hears of everything, and may break the run off: what was learned is saved
+    /// then, too.
+    ///
+    /// # Errors
+    /// The loss is not a number, or diverges; the device fails; something cannot be written. The last checkpoint is still
+    /// there.
+    pub fn go(
+        &mut self,
+        each: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<Outcome, TrainError> {
+        let recipe = self.recipe().clone();
+        let mut flow = ControlFlow::Continue(());
+        while flow.is_continue() && self.steps() < recipe.steps {
+            let start = Instant::now();
+            let report = self.step()?;
+            let seconds = start.elapsed().as_secs_f64();
+            self.checkpoint.seconds += seconds;
+            let step = self.steps();
+            self.record(Record::Train(TrainRecord {
+                step: step as u64,
+                train_loss: report.loss,
+                lr: report.learning_rate,
+                grad_norm: report.gradient_norm,
+                tokens: (step * recipe.tokens_per_step()) as u64,
+                seconds: self.checkpoint.seconds,
+            }))?;
+            if let Some((now, best)) = self.watch.diverges(report.loss) {
+                return Err(TrainError::Diverged { step, now, best });
+            }
+            flow = each(Event::Step {
+                step,
+                report,
+                tokens_per_second: recipe.tokens_per_step() as f64 / seconds.max(1e-9),
+            });
+
+            let last = step == recipe.steps;
+            if flow.is_continue() && (last || step.is_multiple_of(recipe.eval_every)) {
+                flow = self.measure(each)?;
+            }
+            if last || flow.is_break() || step.is_multiple_of(recipe.save_every) {
+                self.save()?;
+                // Breaking off twice is breaking off.
+                if each(Event::Saved { step }).is_break() {
+                    flow = ControlFlow::Break(());
+                }
+            }
+        }
+        Ok(self.outcome())
+    }
+
+    fn step(&mut self) -> Result<StepReport, TrainError> {
+        let recipe = &self.checkpoint.recipe;
+        let (rows, length) = (recipe.sequences_per_step(), recipe.context + 1);
+        let first = self.trainer.steps() * rows;
+        let sequences: Vec<&[u32]> = (first..first + rows)
+            .map(|number| &self.corpus.train[self.order.start(number)..][..length])
+            .collect();
+        let batches: Vec<Vec<&[u32]>> = sequences.chunks(recipe.batch).map(<[_]>::to_vec).collect();
+        self.trainer.step(&batches)
+    }
+
+    /// The mean loss on the held-out text, read in windows of `context` tokens without overlap: the number that
+    /// `glass eval perplexity --window CONTEXT` gives.
+    fn measure(
+        &mut self,
+        each: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, TrainError> {
+        let step = self.steps();
+        let window = NonZeroUsize::new(self.recipe().context).unwrap_or(NonZeroUsize::MIN);
+        let windows = Windows::new(window, None).map_err(glass_causal_lm::Error::from)?;
+        let llama = Llama {
+            model: self.trainer.model_for_use(),
+            config: self.config.clone(),
+            generation_config: GenerationConfig::default(),
+            tokenizer: None,
+            device: self.device.clone(),
+            dtype: Dtype::F32,
+            folder: self.files.folder.clone(),
+            warnings: vec![],
+        };
+        let total = self.corpus.held_out.len() - 1;
+        let nlls = llama.token_nlls(&self.corpus.held_out, windows, &mut |scored| {
+            each(Event::Measuring {
+                tokens: scored.tokens,
+                total,
+            })
+        })?;
+        if nlls.len() < total {
+            return Ok(ControlFlow::Break(()));
+        }
+        let loss = nlls.iter().sum::<f64>() / total as f64;
+        self.record(Record::Evaluation(EvaluationRecord {
+            step: step as u64,
+            val_loss: loss,
+        }))?;
+        Ok(each(Event::Measured {
+            step,
+            train_loss: self.watch.mean(),
+            loss,
+            seconds: self.checkpoint.seconds,
+        }))
+    }
+
+    /// A checkpoint to go on from, and the model as a folder for use.
+    fn save(&mut self) -> Result<(), TrainError> {
+        self.checkpoint.step = self.steps();
+        self.metrics.sync()?;
+        self.checkpoint.save(&self.files.folder, &self.trainer)?;
+        let mut saving = Saving::begin(&self.files.folder, Existing::Replace)?;
+        self.files.write_all(&mut saving)?;
+        let mut tensors = Parameters::new(Dtype::F32);
+        tensors.add("", &self.trainer.model);
+        saving.write_tensors(&mut tensors, ShardSize::default(), &mut |_, _| {
+            ControlFlow::Continue(())
+        })?;
+        saving.finish()?;
+        self.draw()
+    }
+
+    /// The curve so far.
+    fn draw(&self) -> Result<(), TrainError> {
+        let path = self.files.folder.join(PLOT);
+        let title = self.files.folder.file_name().unwrap_or_default();
+        let subtitle = format!(
+            "{} parameters, {} tokens per step, on {}",
+            self.config.num_parameters(),
+            self.recipe().tokens_per_step(),
+            self.device.name()
+        );
+        let svg = loss_plot(&self.records, &title.to_string_lossy(), &subtitle)?;
+        let aside = path.with_extension("svg.tmp");
+        fs::write(&aside, svg)
+            .and_then(|()| fs::rename(&aside, &path))
+            .map_err(|source| TrainError::Write { path, source })
+    }
+
+    fn record(&mut self, record: Record) -> Result<(), TrainError> {
+        self.metrics.append(&record)?;
+        self.records.push(record);
+        Ok(())
+    }
+
+    fn outcome(&self) -> Outcome {
+        let measured = || {
+            self.records.iter().filter_map(|record| match record {
+                Record::Evaluation(record) => Some((record.step as usize, record.val_loss)),
+                Record::Train(_) => None,
+            })
+        };
+        Outcome {
+            step: self.steps(),
+            complete: self.steps() >= self.recipe().steps,
+            held_out_loss: measured().last().map(|(_, loss)| loss),
+            best: measured().min_by(|a, b| a.1.total_cmp(&b.1)),
+            seconds: self.checkpoint.seconds,
+        }
+    }
+}
+
+/// The small files of the result.
+pub(crate) struct Files {
+    pub folder: PathBuf,
+    pub config: Vec<u8>,
+    pub generation_config: Vec<u8>,
+    pub tokenizer: Vec<u8>,
+    pub tokenizer_config: Vec<u8>,
+}
+
+impl Files {
+    pub fn write_all(&self, saving: &mut Saving) -> Result<(), TrainError> {
+        for (name, bytes) in [
+            ("config.json", &self.config),
+            ("generation_config.json", &self.generation_config),
+            ("tokenizer.json", &self.tokenizer),
+            ("tokenizer_config.json", &self.tokenizer_config),
+        ] {
+            saving.write(name, bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// Sees a run that no longer learns but forgets.
+#[derive(Default)]
+struct Watch {
+    last: VecDeque<f64>,
+    best: Option<f64>,
+}
+
+impl Watch {
+    /// Steps that are looked at together, because single batches differ.
+    const STEPS: usize = 25;
+    /// In nats: a run that is worse by so much than it was is lost. Noise over that many steps is far below it, and it
+    /// is the difference between a model that knows its language's letters and one that knows its words.
+    const RISE: f64 = 1.0;
+
+    /// Over the last steps, fewer at the beginning.
+    fn mean(&self) -> Option<f64> {
+        (!self.last.is_empty()).then(|| self.last.iter().sum::<f64>() / self.last.len() as f64)
+    }
+
+    /// The mean loss now and at its best, if the loss diverges.
+    fn diverges(&mut self, loss: f64) -> Option<(f64, f64)> {
+        self.last.push_back(loss);
+        if self.last.len() > Self::STEPS {
+            self.last.pop_front();
+        }
+        if self.last.len() < Self::STEPS {
+            return None;
+        }
+        let now = self.mean()?;
+        let best = self.best.map_or(now, |best| best.min(now));
+        self.best = Some(best);
+        (now > best + Self::RISE).then_some((now, best))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_that_rises_for_good_is_seen_and_a_spike_is_not() {
+        let mut watch = Watch::default();
+        let falling = (0..200).map(|step| 4.0 - step as f64 / 100.0);
+        assert!(falling.clone().all(|loss| watch.diverges(loss).is_none()));
+        assert_eq!(watch.diverges(12.0), None);
+        assert!((0..30).all(|_| watch.diverges(2.0).is_none()));
+        let mut rising = (0..200).filter_map(|step| watch.diverges(2.0 + step as f64 / 20.0));
+        let (now, best) = rising.next().expect("it is seen");
+        assert!(now > best + 1.0 && best < 2.3, "{now} {best}");
+    }
+}

@@ -1,0 +1,253 @@
+//! How a run begins, or goes on: everything that can be wrong is found here, before the first step.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use glass_backend::{Device, Dtype, Weights};
+use glass_causal_lm::{
+    LlamaForCausalLM,
+    checkpoint::{Existing, Saving},
+};
+use glass_config::{LlamaConfig, Override};
+use serde_json::json;
+
+use crate::{
+    AdamW, Checkpoint, Corpus, Initialiser, Recipe, Run, TrainError, Trainer,
+    checkpoint::FOLDER,
+    corpus::Text,
+    metrics::MetricsLog,
+    preset,
+    run::{Files, METRICS},
+    tokenizer::{TokenizerChoice, TrainedTokenizer, train_tokenizer},
+};
+
+/// What a new run needs.
+pub struct Start {
+    pub text: PathBuf,
+    pub shape: Shape,
+    /// Laid over the config before it is used.
+    pub overrides: Vec<Override>,
+    pub tokenizer: TokenizerChoice,
+    pub recipe: Recipe,
+    /// New or empty.
+    pub output: PathBuf,
+    pub device: Device,
+}
+
+/// What model is to be trained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shape {
+    Preset(String),
+    /// A `config.json`.
+    Config(PathBuf),
+}
+
+impl Run {
+    /// Checks everything, then makes the folder and the model. Nothing is written if anything is wrong.
+    ///
+    /// # Errors
+    /// The recipe, text, shape, tokenizer or folder cannot be used; one line that says what to change.
+    pub fn start(start: Start) -> Result<Self, TrainError> {
+        let Start {
+            text: path,
+            shape,
+            overrides,
+            tokenizer,
+            recipe,
+            output,
+            device,
+        } = start;
+        recipe.check()?;
+        device.check_dtype(Dtype::F32)?;
+        let text = Text::read(&path, recipe.held_out)?;
+        // An alphabet is no knowledge of the held-out text, but what is merged would be.
+        let seen = match tokenizer {
+            TokenizerChoice::Char => text.whole(),
+            _ => text.train(),
+        };
+        let tokenizer = train_tokenizer(&tokenizer, seen)?;
+        let mut config = match &shape {
+            Shape::Preset(name) => preset(name, tokenizer.vocab_size(), recipe.context)?,
+            Shape::Config(path) => LlamaConfig::from_file(path, &[])?,
+        };
+        if !overrides.is_empty() {
+            let fields = config.to_json().to_string();
+            config = LlamaConfig::from_json(&fields, "the config with --set", &overrides)?;
+        }
+        let corpus = corpus(&text, &tokenizer, &config, &recipe)?;
+
+        let mut source = Initialiser::new(&config, recipe.seed);
+        let training = device.training();
+        let weights = Weights::new(&mut source, &training, Dtype::F32);
+        let model = LlamaForCausalLM::load(weights, &config)?;
+        let trainer = Trainer::new(model, AdamW::new(&recipe), &config, &device, &recipe, 0);
+
+        let files = Files {
+            folder: output,
+            config: format!("{:#}\n", config.to_json()).into_bytes(),
+            generation_config: generation_config(&tokenizer),
+            tokenizer: tokenizer.json().to_vec(),
+            tokenizer_config: tokenizer.config_json().to_vec(),
+        };
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| TrainError::Write { path, source }
+        };
+        let mut saving = Saving::begin(&files.folder, Existing::Refuse)?;
+        files.write_all(&mut saving)?;
+        saving.finish()?;
+        let training = files.folder.join(FOLDER);
+        fs::create_dir_all(&training).map_err(failed(&training))?;
+        let path = fs::canonicalize(&path).unwrap_or(path);
+        let checkpoint = Checkpoint::new(recipe, path, text.mark());
+        checkpoint.save(&files.folder, &trainer)?;
+        let metrics = MetricsLog::create(&files.folder.join(METRICS))?;
+        let warnings = warnings(&tokenizer, &config, &corpus)?;
+        Ok(Self::new(
+            files,
+            config,
+            device,
+            corpus,
+            trainer,
+            checkpoint,
+            metrics,
+            vec![],
+            warnings,
+        ))
+    }
+
+    /// Goes on from the newest checkpoint in `folder`, on the same text, which may have moved to `text`.
+    ///
+    /// # Errors
+    /// There is no checkpoint, it is damaged, or the text is another one.
+    pub fn resume(folder: &Path, text: Option<&Path>, device: Device) -> Result<Self, TrainError> {
+        let (mut checkpoint, place) = Checkpoint::find(folder)?;
+        let recipe = &checkpoint.recipe;
+        recipe.check()?;
+        if let Some(path) = text {
+            checkpoint.text = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        }
+        let text = Text::read(&checkpoint.text, recipe.held_out)?;
+        if text.mark() != checkpoint.text_mark {
+            return Err(TrainError::Text {
+                path: checkpoint.text.clone(),
+                reason: format!(
+                    "is not the text that the run in {} began with: give that one with --text",
+                    folder.display()
+                ),
+            });
+        }
+        let config = LlamaConfig::from_file(&folder.join("config.json"), &[])?;
+        let tokenizer = TokenizerChoice::File(folder.join("tokenizer.json"));
+        let tokenizer = train_tokenizer(&tokenizer, text.train())?;
+        let corpus = corpus(&text, &tokenizer, &config, recipe)?;
+        let trainer = checkpoint.restore(&place, &config, &device)?;
+        let read = |name: &str| {
+            let path = folder.join(name);
+            fs::read(&path).map_err(|error| TrainError::Resume {
+                path,
+                reason: format!("cannot be read ({error})"),
+            })
+        };
+        let files = Files {
+            config: read("config.json")?,
+            generation_config: read("generation_config.json")?,
+            tokenizer: read("tokenizer.json")?,
+            tokenizer_config: read("tokenizer_config.json")?,
+            folder: folder.to_owned(),
+        };
+        let step = checkpoint.step as u64;
+        let (metrics, resumed) = MetricsLog::resume(&folder.join(METRICS), step)?;
+        let warnings = warnings(&tokenizer, &config, &corpus)?;
+        Ok(Self::new(
+            files,
+            config,
+            device,
+            corpus,
+            trainer,
+            checkpoint,
+            metrics,
+            resumed.kept,
+            warnings,
+        ))
+    }
+}
+
+fn corpus(
+    text: &Text,
+    tokenizer: &TrainedTokenizer,
+    config: &LlamaConfig,
+    recipe: &Recipe,
+) -> Result<Corpus, TrainError> {
+    if tokenizer.vocab_size() > config.vocab_size {
+        return Err(TrainError::Vocabulary {
+            tokenizer: tokenizer.vocab_size(),
+            config: config.vocab_size,
+        });
+    }
+    if recipe.context > config.context() {
+        return Err(TrainError::Recipe {
+            field: "context",
+            reason: format!(
+                "is {}, more than the {} positions of the config: lower it, or raise max_position_embeddings",
+                recipe.context,
+                config.context()
+            ),
+        });
+    }
+    let corpus = Corpus {
+        train: tokenizer.encode(text.train())?,
+        held_out: tokenizer.encode(text.held_out())?,
+    };
+    corpus.check(recipe)?;
+    Ok(corpus)
+}
+
+fn warnings(
+    tokenizer: &TrainedTokenizer,
+    config: &LlamaConfig,
+    corpus: &Corpus,
+) -> Result<Vec<String>, TrainError> {
+    let mut warnings = tokenizer.warnings().to_vec();
+    warnings.extend(config.ignored.iter().map(|field| {
+        let (name, value, why) = (&field.name, &field.value, &field.why);
+        format!("config.json: {name} = {value} is ignored: {why}")
+    }));
+    if let Some(unk) = tokenizer.special_ids().unk {
+        let unknown = |ids: &[u32]| ids.iter().filter(|&&id| id == unk).count();
+        let unknown = unknown(&corpus.train) + unknown(&corpus.held_out);
+        if unknown > 0 {
+            warnings.push(format!(
+                "{unknown} tokens of the text are unknown to the tokenizer, and the model learns them as one"
+            ));
+        }
+    }
+    if !tokenizer.tokenizer().encode("", true)?.is_empty() {
+        warnings.push(
+            "the tokenizer puts a token before every prompt (BOS) that the text, read as one, does not have: prompts of \
+             some length are continued better than short ones"
+                .into(),
+        );
+    }
+    Ok(warnings)
+}
+
+/// A model that was trained on one long text writes on until it is stopped, and greedily it repeats itself.
+fn generation_config(tokenizer: &TrainedTokenizer) -> Vec<u8> {
+    let mut fields = json!({
+        "do_sample": true,
+        "max_new_tokens": 500,
+        "temperature": 0.8,
+        "top_k": 0,
+    });
+    let ids = tokenizer.special_ids();
+    if let Some(id) = ids.bos {
+        fields["bos_token_id"] = json!(id);
+    }
+    if let Some(id) = ids.eos {
+        fields["eos_token_id"] = json!(id);
+    }
+    format!("{fields:#}\n").into_bytes()
+}

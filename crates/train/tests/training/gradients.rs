@@ -1,0 +1,205 @@
+//! The gradients that one optimizer step uses, part by part and of the whole.
+
+use std::ops::Range;
+
+use burn::{
+    module::Param,
+    tensor::{Int, Tensor, TensorData},
+};
+use glass_attention::{Cache, LlamaAttention, Unobserved, rotate};
+use glass_backend::{Device, Dtype, WeightError, WeightSource, Weights};
+use glass_causal_lm::{LlamaForCausalLM, LogitsFor};
+use glass_config::LlamaConfig;
+use glass_decoder::{LlamaMlp, LlamaRmsNorm};
+use glass_train::cross_entropy;
+use serde_json::{Value, json};
+
+use crate::{
+    devices,
+    finite_differences::{check, random},
+    runs,
+};
+
+const BATCH: usize = 2;
+const SEQ: usize = 7;
+
+/// Weights large enough that every term counts, biases and norms among them.
+struct Random;
+
+impl WeightSource for Random {
+    fn read(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        rows: Range<usize>,
+        _dtype: Dtype,
+    ) -> Result<TensorData, WeightError> {
+        let columns: usize = shape[1..].iter().product();
+        let seed = name
+            .bytes()
+            .fold(7, |seed: u64, byte| seed.wrapping_mul(31) + u64::from(byte));
+        let all = random(shape[0] * columns, seed);
+        let spread = match shape {
+            [_] => 0.5,
+            _ => 1.5 / (columns as f64).sqrt(),
+        };
+        let offset = if name.contains("norm") { 1.0 } else { 0.0 };
+        let part = &all[rows.start * columns..rows.end * columns];
+        let values: Vec<f32> = part.iter().map(|x| (offset + spread * x) as f32).collect();
+        Ok(TensorData::new(
+            values,
+            [&[rows.len()], &shape[1..]].concat(),
+        ))
+    }
+}
+
+fn config(fields: Value) -> LlamaConfig {
+    let fields = runs::config(fields).to_string();
+    LlamaConfig::from_json(&fields, "test", &[]).expect("a config")
+}
+
+/// An input that has a gradient, too.
+fn input<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
+    let values = random(shape.iter().product(), 5)
+        .iter()
+        .map(|&x| x as f32)
+        .collect::<Vec<_>>();
+    Param::from_tensor(Tensor::from_data(
+        TensorData::new(values, shape),
+        device.burn(),
+    ))
+}
+
+fn ids(seq: usize, vocab_size: usize, seed: u64, device: &Device) -> Tensor<2, Int> {
+    let random = random(BATCH * seq, seed);
+    let ids: Vec<i64> = random
+        .iter()
+        .map(|x| (x.abs() * (vocab_size - 1) as f64) as i64)
+        .collect();
+    Tensor::from_data(TensorData::new(ids, [BATCH, seq]), device.burn())
+}
+
+#[test]
+fn rms_norm() {
+    let device = devices::flex().training();
+    // Epsilons without and with weight beside the mean of the squares.
+    for eps in [1e-5, 0.3] {
+        let norm = LlamaRmsNorm::load(Weights::new(&mut Random, &device, Dtype::F32), 8, eps);
+        let module = (input([BATCH, 3, 8], &device), norm.expect("weights"));
+        check("norm", &module, |(x, norm)| {
+            norm.forward(x.val()).flatten(0, 2)
+        });
+    }
+}
+
+#[test]
+fn rotation() {
+    let device = devices::flex().training();
+    let config = config(json!({}));
+    let pass = Cache::none(&config, BATCH, &device)
+        .begin(BATCH, SEQ)
+        .expect("a pass");
+    let x = input([BATCH, 2, SEQ, config.head_dim], &device);
+    check("rotate", &x, |x| {
+        rotate(x.val(), pass.cos(), pass.sin()).flatten(0, 3)
+    });
+}
+
+/// Full and sliding, the window shorter than the sequence; four heads on two, with biases and rotation. Once in blocks of
+/// queries, as long sequences are computed.
+#[test]
+fn attention() {
+    let device = devices::flex().training();
+    let window = json!({"model_type": "mistral", "sliding_window": 3});
+    for (case, fields, score_bytes) in [
+        ("full", json!({"attention_bias": true}), usize::MAX),
+        (
+            "full in blocks",
+            json!({"attention_bias": true}),
+            4 * 8 * SEQ * 3,
+        ),
+        ("window", window.clone(), usize::MAX),
+        ("window in blocks", window, 4 * 8 * SEQ * 2),
+    ] {
+        let config = config(fields);
+        let attention =
+            LlamaAttention::load(Weights::new(&mut Random, &device, Dtype::F32), &config, 0);
+        let x = input([BATCH, SEQ, config.hidden_size], &device);
+        check(case, &(x, attention.expect("weights")), |(x, attention)| {
+            let mut cache = Cache::none(&config, BATCH, &device).with_score_bytes(score_bytes);
+            let pass = cache.begin(BATCH, SEQ).expect("a pass");
+            attention
+                .forward(x.val(), cache.layer(0), &pass, &mut Unobserved)
+                .flatten(0, 2)
+        });
+    }
+}
+
+#[test]
+fn mlp() {
+    let device = devices::flex().training();
+    for activation in ["silu", "gelu", "gelu_pytorch_tanh"] {
+        let config = config(json!({"hidden_act": activation, "mlp_bias": true}));
+        let mlp = LlamaMlp::load(Weights::new(&mut Random, &device, Dtype::F32), &config);
+        let module = (
+            input([BATCH, 3, config.hidden_size], &device),
+            mlp.expect("weights"),
+        );
+        check(activation, &module, |(x, mlp)| {
+            mlp.forward(x.val()).flatten(0, 2)
+        });
+    }
+}
+
+#[test]
+fn loss() {
+    let device = devices::flex().training();
+    let targets: Tensor<1, Int> = ids(SEQ, 9, 2, &device).flatten(0, 1);
+    let logits = input([BATCH * SEQ, 9], &device);
+    check("loss", &logits, |logits| {
+        cross_entropy(logits.val() * 4.0, targets.clone())
+    });
+
+    // What it is: the mean of -ln p, here of p = 1/2 and p = 1/4.
+    let logits = [[2f32.ln(), 0.0, 0.0], [0.0, 0.0, 2f32.ln()]];
+    let logits = Tensor::<2>::from_data(logits, device.burn());
+    let loss = cross_entropy(logits, Tensor::from_data([0, 1], device.burn()));
+    assert!((loss.into_scalar::<f32>() - 1.5 * 2f32.ln()).abs() < 1e-6);
+}
+
+/// Everything from ids to loss; one layer full, one sliding. The tied embedding is used at both ends.
+#[test]
+fn whole_model() {
+    for device in devices::all() {
+        whole("tied", json!({}), &device);
+    }
+    whole(
+        "untied",
+        json!({"tie_word_embeddings": false}),
+        &devices::flex(),
+    );
+    // Every matrix in several tensors, as a device with small bindings needs it.
+    whole("split", json!({}), &devices::flex().with_max_binding(2000));
+}
+
+fn whole(case: &str, fields: Value, device: &Device) {
+    let device = device.training();
+    let mut config = config(fields);
+    let window = config_window(3);
+    config.layer_types[1] = window;
+    let model = LlamaForCausalLM::load(Weights::new(&mut Random, &device, Dtype::F32), &config);
+    let vocab = config.vocab_size;
+    let targets: Tensor<1, Int> = ids(SEQ, vocab, 4, &device).flatten(0, 1);
+    let case = format!("{case} on {}", device.name());
+    check(&case, &model.expect("weights"), |model| {
+        let mut cache = Cache::none(&config, BATCH, &device);
+        let ids = ids(SEQ, vocab, 3, &device);
+        let logits = model.forward(ids, &mut cache, LogitsFor::All, &mut Unobserved);
+        cross_entropy(logits.expect("a pass").flatten(0, 1), targets.clone())
+    });
+}
+
+fn config_window(w: usize) -> glass_config::LayerType {
+    let window = std::num::NonZeroUsize::new(w).expect("a window");
+    glass_config::LayerType::Sliding { window }
+}
