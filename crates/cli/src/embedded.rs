@@ -7,22 +7,23 @@ use tempfile::TempDir;
 use crate::error::CliError;
 
 /// What it is called, here and in `weights/`.
-pub const NAME: &str = "random-tiny";
+pub const NAME: &str = "shakespeare-window";
 
 /// What a reader of its output has to know.
-pub const NATURE: &str = "randomly initialised and never trained, so that it writes noise";
+pub const NATURE: &str = "trained by this project on Shakespeare, letter by letter";
 
 macro_rules! files {
     ($($name:literal),*) => {
-        [$(($name, include_bytes!(concat!("../../../weights/random-tiny/", $name)).as_slice())),*]
+        [$(($name, include_bytes!(concat!("../../../weights/shakespeare-window/", $name)).as_slice())),*]
     };
 }
 
-const FILES: [(&str, &[u8]); 4] = files!(
+const FILES: [(&str, &[u8]); 5] = files!(
     "config.json",
     "generation_config.json",
     "model.safetensors",
-    "tokenizer.json"
+    "tokenizer.json",
+    "tokenizer_config.json"
 );
 
 /// Writes the model to a folder of its own, which goes when the value is dropped: from there on it is a model like any

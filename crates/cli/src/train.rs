@@ -1,10 +1,10 @@
 //! `glass train`: a model of one's own.
 
-use std::{ops::ControlFlow, path::PathBuf, time::Duration};
+use std::{fmt, ops::ControlFlow, path::PathBuf, time::Duration};
 
 use glass_backend::Device;
 use glass_train::{Event, Outcome, Run, Shape, Start, tokenizer::TokenizerChoice};
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::{args, error::CliError, interrupt, load, say::say};
 
@@ -92,8 +92,17 @@ fn introduce(run: &Run) {
 
 /// Steps on standard error; where that is not a terminal, a line per measurement instead.
 fn bar(run: &Run) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} {wide_bar} step {pos} of {len}, {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    // How long it takes is not known before the first step.
+    let first = run.steps() as u64;
+    let left = move |state: &ProgressState, to: &mut dyn fmt::Write| {
+        if state.pos() > first {
+            // Nobody could be told that a line could not be drawn.
+            let _ = write!(to, ", {:#} left", HumanDuration(state.eta()));
+        }
+    };
+    let style = ProgressStyle::with_template("{msg} {wide_bar} step {pos} of {len}{left}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("left", left);
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5));
     bar.set_length(run.recipe().steps as u64);
     bar.set_style(style);
@@ -113,7 +122,7 @@ fn show(bar: &ProgressBar, event: Event) {
         } => {
             bar.set_position(step as u64);
             bar.set_message(format!(
-                "loss {:.4}, rate {:.1e}, {tokens_per_second:.0} tokens/s",
+                "loss {:.4}, lr {:.1e}, {tokens_per_second:.0} tokens/s",
                 report.loss, report.learning_rate
             ));
         }
@@ -168,7 +177,7 @@ fn sum_up(run: &Run, outcome: Outcome) {
         )]);
     }
     say!(
-        "glass: the curve is in {}; try it with: glass generate {folder}",
+        "glass: the curve is in {}; try it with: glass generate {folder} -p \"...\"",
         PathBuf::from(run.folder()).join("loss.svg").display()
     );
 }

@@ -20,6 +20,10 @@ use crate::{AdamW, Recipe, TrainError, Trainer, corpus::TextMark};
 pub const FOLDER: &str = "training";
 const STATE: &str = "state.json";
 const FORMAT: u32 = 1;
+
+/// Checkpoints that are there at a time: what goes wrong in a step may be seen only after it was saved.
+const KEPT: usize = 2;
+
 /// Prefixes of the optimizer's moments, as PyTorch names them.
 const MOMENTS: [&str; 2] = ["exp_avg", "exp_avg_sq"];
 
@@ -28,8 +32,8 @@ const MOMENTS: [&str; 2] = ["exp_avg", "exp_avg_sq"];
 /// of the random numbers too.
 ///
 /// One folder `training/step-N` with `model.safetensors` (the weights under their names, the moments behind `exp_avg.`
-/// and `exp_avg_sq.`, all in float32) and `state.json`. It is written under another name and renamed, and only then is
-/// the one before it removed: a kill at any moment leaves one whole checkpoint.
+/// and `exp_avg_sq.`, all in float32) and `state.json`. It is written under another name and renamed, and only then
+/// are older ones removed: a kill at any moment leaves a whole checkpoint. The one before the newest is kept, too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checkpoint {
@@ -55,10 +59,10 @@ impl Checkpoint {
         }
     }
 
-    /// Writes it to the run's folder, and removes the one before it.
+    /// Writes it to the run's folder, and removes all but it and the one before.
     ///
     /// # Errors
-    /// It cannot be written; the one before it is still there then.
+    /// It cannot be written; those before it are still there then.
     pub fn save(&self, run: &Path, trainer: &Trainer) -> Result<(), TrainError> {
         let folder = run.join(FOLDER);
         let aside = folder.join("unfinished");
@@ -88,10 +92,29 @@ impl Checkpoint {
         // The same step can only be there already if nothing was learned since.
         remove(&place).map_err(failed(&place))?;
         fs::rename(&aside, &place).map_err(failed(&place))?;
-        for (step, old) in steps(&folder).map_err(failed(&folder))? {
-            if step != self.step {
-                remove(&old).map_err(failed(&old))?;
-            }
+        let mut all = steps(&folder).map_err(failed(&folder))?;
+        all.sort_unstable();
+        let (old, _) = all.split_at(all.len().saturating_sub(KEPT));
+        for (_, old) in old {
+            remove(old).map_err(failed(old))?;
+        }
+        Ok(())
+    }
+
+    /// Removes those after step `good`, unless there is no other.
+    ///
+    /// # Errors
+    /// One cannot be removed.
+    pub fn discard_after(run: &Path, good: usize) -> Result<(), TrainError> {
+        let folder = run.join(FOLDER);
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| TrainError::Write { path, source }
+        };
+        let mut all = steps(&folder).map_err(failed(&folder))?;
+        all.sort_unstable();
+        for (_, bad) in all.iter().skip(1).filter(|(step, _)| *step > good) {
+            remove(bad).map_err(failed(bad))?;
         }
         Ok(())
     }

@@ -35,6 +35,11 @@ pub enum TrainError {
         gradient_norm: f64,
     },
     #[error(
+        "step {step}: the loss on the held-out text is {loss}: not a number; the last checkpoint is kept; try a lower \
+         --learning-rate, more --warmup-steps, or a lower --clip"
+    )]
+    HeldOutNotFinite { step: usize, loss: f64 },
+    #[error(
         "step {step}: the loss diverges (mean of the last steps {now:.3}, it was {best:.3}); the last checkpoint is kept; \
          try a lower --learning-rate, more --warmup-steps, or a lower --clip"
     )]

@@ -11,9 +11,9 @@ use std::{
 
 use glass_backend::{Device, Dtype};
 use glass_causal_lm::{
-    Llama,
+    Error, Llama,
     checkpoint::{Existing, Parameters, Saving, ShardSize},
-    eval::Windows,
+    eval::{EvalError, Windows},
     generate::GenerationConfig,
 };
 use glass_config::LlamaConfig;
@@ -75,7 +75,7 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
     pub step: usize,
-    /// Whether all steps of the recipe are done.
+    /// Whether all steps of the recipe are done, and measured.
     pub complete: bool,
     /// Of the last measurement, in nats per token.
     pub held_out_loss: Option<f64>,
@@ -101,7 +101,7 @@ impl Run {
         let mut watch = Watch::default();
         for record in &records {
             if let Record::Train(record) = record {
-                watch.diverges(record.train_loss);
+                watch.diverges(record.step as usize, record.train_loss);
             }
         }
         Self {
@@ -153,14 +153,44 @@ impl Run {
     /// then, too.
     ///
     /// # Errors
-    /// The loss is not a number, or diverges; the device fails; something cannot be written. The last checkpoint is still
-    /// there.
+    /// The loss is not a number, or diverges; the device fails; something cannot be written. The last good checkpoint is
+    /// still there, and the model in the folder is that one's.
     pub fn go(
+        &mut self,
+        each: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<Outcome, TrainError> {
+        let done = self.all_steps(each);
+        let good = match &done {
+            // What shows in a step was done to the weights by the one before.
+            Err(TrainError::NotFinite { step, .. }) => step.saturating_sub(2),
+            Err(TrainError::HeldOutNotFinite { step, .. }) => step.saturating_sub(1),
+            Err(TrainError::Diverged { .. }) => self.watch.best_step(),
+            _ => return done,
+        };
+        self.fall_back(good)?;
+        done
+    }
+
+    /// Forgets what was saved after step `good`, as far as there is anything older.
+    fn fall_back(&mut self, good: usize) -> Result<(), TrainError> {
+        Checkpoint::discard_after(self.folder(), good)?;
+        let (checkpoint, place) = Checkpoint::find(self.folder())?;
+        self.trainer = checkpoint.restore(&place, &self.config, &self.device)?;
+        self.checkpoint = checkpoint;
+        self.publish()
+    }
+
+    fn all_steps(
         &mut self,
         each: &mut dyn FnMut(Event) -> ControlFlow<()>,
     ) -> Result<Outcome, TrainError> {
         let recipe = self.recipe().clone();
         let mut flow = ControlFlow::Continue(());
+        if self.is_to_be_measured() {
+            // It was broken off between the step and its measurement.
+            flow = self.measure(each)?;
+            self.draw()?;
+        }
         while flow.is_continue() && self.steps() < recipe.steps {
             let start = Instant::now();
             let report = self.step()?;
@@ -175,7 +205,7 @@ impl Run {
                 tokens: (step * recipe.tokens_per_step()) as u64,
                 seconds: self.checkpoint.seconds,
             }))?;
-            if let Some((now, best)) = self.watch.diverges(report.loss) {
+            if let Some((now, best)) = self.watch.diverges(step, report.loss) {
                 return Err(TrainError::Diverged { step, now, best });
             }
             flow = each(Event::Step {
@@ -184,10 +214,10 @@ impl Run {
                 tokens_per_second: recipe.tokens_per_step() as f64 / seconds.max(1e-9),
             });
 
-            let last = step == recipe.steps;
-            if flow.is_continue() && (last || step.is_multiple_of(recipe.eval_every)) {
+            if flow.is_continue() && self.is_to_be_measured() {
                 flow = self.measure(each)?;
             }
+            let last = step == recipe.steps;
             if last || flow.is_break() || step.is_multiple_of(recipe.save_every) {
                 self.save()?;
                 // Breaking off twice is breaking off.
@@ -210,6 +240,14 @@ impl Run {
         self.trainer.step(&batches)
     }
 
+    /// Whether the last step is one to measure after, and was not yet.
+    fn is_to_be_measured(&self) -> bool {
+        let (step, recipe) = (self.steps(), self.recipe());
+        let due = step > 0 && (step == recipe.steps || step.is_multiple_of(recipe.eval_every));
+        let of_this_step = |record: &Record| matches!(record, Record::Evaluation(record) if record.step == step as u64);
+        due && !self.records.iter().rev().any(of_this_step)
+    }
+
     /// The mean loss on the held-out text, read in windows of `context` tokens without overlap: the number that
     /// `glass eval perplexity --window CONTEXT` gives.
     fn measure(
@@ -218,7 +256,7 @@ impl Run {
     ) -> Result<ControlFlow<()>, TrainError> {
         let step = self.steps();
         let window = NonZeroUsize::new(self.recipe().context).unwrap_or(NonZeroUsize::MIN);
-        let windows = Windows::new(window, None).map_err(glass_causal_lm::Error::from)?;
+        let windows = Windows::new(window, None).map_err(Error::from)?;
         let llama = Llama {
             model: self.trainer.model_for_use(),
             config: self.config.clone(),
@@ -235,6 +273,13 @@ impl Run {
                 tokens: scored.tokens,
                 total,
             })
+        });
+        let nlls = nlls.map_err(|error| match error {
+            // There it means damaged weights, here a run that went wrong.
+            Error::Eval(EvalError::NotFinite { value, .. }) => {
+                TrainError::HeldOutNotFinite { step, loss: value }
+            }
+            error => error.into(),
         })?;
         if nlls.len() < total {
             return Ok(ControlFlow::Break(()));
@@ -252,11 +297,16 @@ impl Run {
         }))
     }
 
-    /// A checkpoint to go on from, and the model as a folder for use.
+    /// A checkpoint to go on from, and what it is good for.
     fn save(&mut self) -> Result<(), TrainError> {
         self.checkpoint.step = self.steps();
         self.metrics.sync()?;
         self.checkpoint.save(&self.files.folder, &self.trainer)?;
+        self.publish()
+    }
+
+    /// The model as it is now as a folder for use, and the curve so far.
+    fn publish(&self) -> Result<(), TrainError> {
         let mut saving = Saving::begin(&self.files.folder, Existing::Replace)?;
         self.files.write_all(&mut saving)?;
         let mut tensors = Parameters::new(Dtype::F32);
@@ -300,7 +350,7 @@ impl Run {
         };
         Outcome {
             step: self.steps(),
-            complete: self.steps() >= self.recipe().steps,
+            complete: self.steps() >= self.recipe().steps && !self.is_to_be_measured(),
             held_out_loss: measured().last().map(|(_, loss)| loss),
             best: measured().min_by(|a, b| a.1.total_cmp(&b.1)),
             seconds: self.checkpoint.seconds,
@@ -335,7 +385,8 @@ impl Files {
 #[derive(Default)]
 struct Watch {
     last: VecDeque<f64>,
-    best: Option<f64>,
+    /// The lowest mean, and the step that it ends at.
+    best: Option<(usize, f64)>,
 }
 
 impl Watch {
@@ -351,7 +402,7 @@ impl Watch {
     }
 
     /// The mean loss now and at its best, if the loss diverges.
-    fn diverges(&mut self, loss: f64) -> Option<(f64, f64)> {
+    fn diverges(&mut self, step: usize, loss: f64) -> Option<(f64, f64)> {
         self.last.push_back(loss);
         if self.last.len() > Self::STEPS {
             self.last.pop_front();
@@ -360,9 +411,14 @@ impl Watch {
             return None;
         }
         let now = self.mean()?;
-        let best = self.best.map_or(now, |best| best.min(now));
-        self.best = Some(best);
+        let best = self.best.filter(|&(_, best)| best <= now);
+        let (_, best) = *self.best.insert(best.unwrap_or((step, now)));
         (now > best + Self::RISE).then_some((now, best))
+    }
+
+    /// The last step of the best stretch; 0 before there is one.
+    fn best_step(&self) -> usize {
+        self.best.map_or(0, |(step, _)| step)
     }
 }
 
@@ -373,12 +429,18 @@ mod tests {
     #[test]
     fn a_loss_that_rises_for_good_is_seen_and_a_spike_is_not() {
         let mut watch = Watch::default();
-        let falling = (0..200).map(|step| 4.0 - step as f64 / 100.0);
-        assert!(falling.clone().all(|loss| watch.diverges(loss).is_none()));
-        assert_eq!(watch.diverges(12.0), None);
-        assert!((0..30).all(|_| watch.diverges(2.0).is_none()));
-        let mut rising = (0..200).filter_map(|step| watch.diverges(2.0 + step as f64 / 20.0));
-        let (now, best) = rising.next().expect("it is seen");
+        let mut steps = 1..;
+        let mut seen = |loss| watch.diverges(steps.next().unwrap_or(0), loss);
+        assert!((0..200).all(|step| seen(4.0 - f64::from(step) / 100.0).is_none()));
+        assert_eq!(seen(12.0), None);
+        assert!((0..30).all(|_| seen(2.0).is_none()));
+        let rising = (0..200).find_map(|step| seen(2.0 + f64::from(step) / 20.0));
+        let (now, best) = rising.expect("it is seen");
         assert!(now > best + 1.0 && best < 2.3, "{now} {best}");
+        assert!(
+            (200..240).contains(&watch.best_step()),
+            "{}",
+            watch.best_step()
+        );
     }
 }

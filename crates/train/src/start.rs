@@ -87,7 +87,7 @@ impl Run {
         let files = Files {
             folder: output,
             config: format!("{:#}\n", config.to_json()).into_bytes(),
-            generation_config: generation_config(&tokenizer),
+            generation_config: generation_config(&tokenizer, &config),
             tokenizer: tokenizer.json().to_vec(),
             tokenizer_config: tokenizer.config_json().to_vec(),
         };
@@ -129,7 +129,13 @@ impl Run {
         if let Some(path) = text {
             checkpoint.text = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         }
-        let text = Text::read(&checkpoint.text, recipe.held_out)?;
+        let text = Text::read(&checkpoint.text, recipe.held_out).map_err(|error| match error {
+            TrainError::Text { path, reason } => TrainError::Text {
+                path,
+                reason: format!("{reason} (--text says where it is now)"),
+            },
+            error => error,
+        })?;
         if text.mark() != checkpoint.text_mark {
             return Err(TrainError::Text {
                 path: checkpoint.text.clone(),
@@ -234,14 +240,19 @@ fn warnings(
     Ok(warnings)
 }
 
+/// Enough to see how it writes.
+const NEW_TOKENS: usize = 500;
+
 /// A model that was trained on one long text writes on until it is stopped, and greedily it repeats itself.
-fn generation_config(tokenizer: &TrainedTokenizer) -> Vec<u8> {
+fn generation_config(tokenizer: &TrainedTokenizer, config: &LlamaConfig) -> Vec<u8> {
     let mut fields = json!({
         "do_sample": true,
-        "max_new_tokens": 500,
         "temperature": 0.8,
         "top_k": 0,
     });
+    if config.context() >= 2 * NEW_TOKENS {
+        fields["max_new_tokens"] = json!(NEW_TOKENS);
+    }
     let ids = tokenizer.special_ids();
     if let Some(id) = ids.bos {
         fields["bos_token_id"] = json!(id);

@@ -15,5 +15,10 @@ mod models;
 mod perplexity;
 mod prompt;
 mod run;
+mod shipped;
 mod stop;
+mod train;
+mod train_input;
+#[cfg(unix)]
+mod train_resume;
 mod usage;

@@ -18,9 +18,14 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The built-in model: a tokenizer of characters, sampling by its generation_config.json, a context of 1024.
+/// A model for trying things: a tokenizer of characters, sampling by its generation_config.json, a context of 1024.
 pub fn random_tiny() -> String {
     text(&repository().join("weights/random-tiny"))
+}
+
+/// A trained model of the repository.
+pub fn shipped(name: &str) -> String {
+    text(&repository().join("weights").join(name))
 }
 
 /// A model without a tokenizer, with what transformers computes from it.

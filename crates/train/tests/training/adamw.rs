@@ -22,7 +22,7 @@ fn two() -> Two {
 /// All nine numbers.
 fn values(model: &Two) -> Vec<f64> {
     let flat = Tensor::cat(vec![model.0.val().flatten::<1>(0, 1), model.1.val()], 0);
-    let flat: Vec<f32> = flat.into_data().to_vec().expect("float32");
+    let flat: Vec<f32> = flat.into_data().try_to_vec().expect("float32");
     flat.into_iter().map(f64::from).collect()
 }
 

@@ -12,7 +12,7 @@ use rand_chacha::{
 };
 
 /// How far parameters are moved, as length of the whole move.
-const STEP: f64 = 0.02;
+const STEP: f64 = 0.01;
 
 /// Roundings to float32 that one output may gather on its way, all in one direction. Most cancel out, so this is wide for
 /// tens of operations.
@@ -26,7 +26,8 @@ const DIRECTIONS: u64 = 2;
 ///
 /// The slope along a direction of length 1 is taken from four losses around the point, summed in float64; its error is
 /// of order `STEP^4`, below float32's. What is left is rounding: each loss is off by at most `ROUNDINGS * 2^-24` of its
-/// terms' magnitudes, and the slope by `(8 + 8 + 1 + 1) / 12 / STEP` times that.
+/// terms' magnitudes, and the slope by `(8 + 8 + 1 + 1) / 12 / STEP` times that. That must be less than one hundredth of
+/// the steepest slope, or the test would see too little.
 pub fn check<M: Module>(case: &str, module: &M, forward: impl Fn(&M) -> Tensor<1>) {
     let output = forward(module); // [n]
     let mix = Loss::mix(output.dims()[0]);
@@ -97,7 +98,7 @@ impl Loss {
     }
 
     fn of(output: Tensor<1>, mix: &[f32]) -> Self {
-        let output: Vec<f32> = output.into_data().to_vec().expect("float32");
+        let output: Vec<f32> = output.into_data().try_to_vec().expect("float32");
         let terms = output
             .iter()
             .zip(mix)
@@ -151,7 +152,7 @@ impl ModuleVisitor for Parameters<'_> {
         let gradient = self.gradients.get::<D>(param.id);
         let gradient = gradient.unwrap_or_else(|| panic!("{name} has no gradient"));
         assert_eq!(gradient.dims(), param.dims(), "{name}");
-        let gradient: Vec<f32> = gradient.into_data().to_vec().expect("float32");
+        let gradient: Vec<f32> = gradient.into_data().try_to_vec().expect("float32");
         self.found.push(Parameter {
             name,
             id: param.id,

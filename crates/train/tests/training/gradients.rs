@@ -1,6 +1,6 @@
 //! The gradients that one optimizer step uses, part by part and of the whole.
 
-use std::ops::Range;
+use std::{num::NonZeroUsize, ops::Range};
 
 use burn::{
     module::Param,
@@ -9,7 +9,7 @@ use burn::{
 use glass_attention::{Cache, LlamaAttention, Unobserved, rotate};
 use glass_backend::{Device, Dtype, WeightError, WeightSource, Weights};
 use glass_causal_lm::{LlamaForCausalLM, LogitsFor};
-use glass_config::LlamaConfig;
+use glass_config::{LayerType, LlamaConfig};
 use glass_decoder::{LlamaMlp, LlamaRmsNorm};
 use glass_train::cross_entropy;
 use serde_json::{Value, json};
@@ -41,6 +41,8 @@ impl WeightSource for Random {
         let all = random(shape[0] * columns, seed);
         let spread = match shape {
             [_] => 0.5,
+            // Norms bend sharply where vectors are short.
+            _ if name.contains("embed_tokens") => 1.0,
             _ => 1.5 / (columns as f64).sqrt(),
         };
         let offset = if name.contains("norm") { 1.0 } else { 0.0 };
@@ -167,39 +169,44 @@ fn loss() {
     assert!((loss.into_scalar::<f32>() - 1.5 * 2f32.ln()).abs() < 1e-6);
 }
 
-/// Everything from ids to loss; one layer full, one sliding. The tied embedding is used at both ends.
+/// Everything from ids to loss, with full and sliding layers. The tied embedding is used at both ends.
 #[test]
 fn whole_model() {
-    for device in devices::all() {
-        whole("tied", json!({}), &device);
-    }
-    whole(
-        "untied",
-        json!({"tie_word_embeddings": false}),
-        &devices::flex(),
-    );
+    let flex = devices::flex();
+    let untied = json!({"tie_word_embeddings": false});
+    whole("tied", json!({}), &[None, NonZeroUsize::new(3)], &flex);
+    whole("untied", untied, &[NonZeroUsize::new(2), None], &flex);
     // Every matrix in several tensors, as a device with small bindings needs it.
-    whole("split", json!({}), &devices::flex().with_max_binding(2000));
+    whole(
+        "split",
+        json!({}),
+        &[NonZeroUsize::new(3)],
+        &flex.with_max_binding(2000),
+    );
+    for device in devices::all() {
+        // Small: software Vulkan compiles every kernel for seconds.
+        whole(device.name(), json!({}), &[NonZeroUsize::new(3)], &device);
+    }
 }
 
-fn whole(case: &str, fields: Value, device: &Device) {
+fn whole(case: &str, fields: Value, windows: &[Option<NonZeroUsize>], device: &Device) {
     let device = device.training();
     let mut config = config(fields);
-    let window = config_window(3);
-    config.layer_types[1] = window;
+    config.num_hidden_layers = windows.len();
+    config.layer_types = windows
+        .iter()
+        .map(|window| match *window {
+            Some(window) => LayerType::Sliding { window },
+            None => LayerType::Full,
+        })
+        .collect();
     let model = LlamaForCausalLM::load(Weights::new(&mut Random, &device, Dtype::F32), &config);
     let vocab = config.vocab_size;
     let targets: Tensor<1, Int> = ids(SEQ, vocab, 4, &device).flatten(0, 1);
-    let case = format!("{case} on {}", device.name());
-    check(&case, &model.expect("weights"), |model| {
+    check(case, &model.expect("weights"), |model| {
         let mut cache = Cache::none(&config, BATCH, &device);
         let ids = ids(SEQ, vocab, 3, &device);
         let logits = model.forward(ids, &mut cache, LogitsFor::All, &mut Unobserved);
         cross_entropy(logits.expect("a pass").flatten(0, 1), targets.clone())
     });
-}
-
-fn config_window(w: usize) -> glass_config::LayerType {
-    let window = std::num::NonZeroUsize::new(w).expect("a window");
-    glass_config::LayerType::Sliding { window }
 }

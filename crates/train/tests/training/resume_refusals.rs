@@ -64,7 +64,7 @@ fn damaged_files() {
     let place = Place::new();
     let whole = broken_off(&place);
     let damaged = place.path("damaged");
-    let mut refuse = |file: &str, damage: &dyn Fn(&Path), parts: &[&str]| {
+    let refuse = |file: &str, damage: &dyn Fn(&Path), parts: &[&str]| {
         let _ = fs::remove_dir_all(&damaged);
         copy(&whole, &damaged);
         damage(&damaged.join(file));

@@ -7,7 +7,6 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-use glass_backend::Device;
 use glass_train::{
     Event, Outcome, Recipe, Run, Shape, Start, TrainError, tokenizer::TokenizerChoice,
 };
@@ -106,16 +105,20 @@ pub fn recipe() -> Recipe {
     }
 }
 
-/// Dropout draws from the device's one generator, which every step seeds: runs with dropout have it for themselves.
+/// Dropout on flex draws from the one generator of the process, which every step seeds: runs with dropout have it for
+/// themselves.
 static GENERATOR: RwLock<()> = RwLock::new(());
 
 pub fn go(
     run: &mut Run,
     each: &mut dyn FnMut(Event) -> ControlFlow<()>,
 ) -> Result<Outcome, TrainError> {
+    let seeds = run.device().name() == "flex";
     let draws = run.recipe().dropout > 0.0 || run.config().attention_dropout > 0.0;
-    let _alone = draws.then(|| GENERATOR.write().unwrap_or_else(PoisonError::into_inner));
-    let _shared = (!draws).then(|| GENERATOR.read().unwrap_or_else(PoisonError::into_inner));
+    let alone = || GENERATOR.write().unwrap_or_else(PoisonError::into_inner);
+    let together = || GENERATOR.read().unwrap_or_else(PoisonError::into_inner);
+    let _alone = (seeds && draws).then(alone);
+    let _together = (seeds && !draws).then(together);
     run.go(each)
 }
 

@@ -1,0 +1,303 @@
+//! `glass train`: what comes out of it.
+
+use std::{fs, path::PathBuf};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::run::{Ran, command, run, succeeds, text};
+
+/// Forty steps with a measurement in the middle and one at the end.
+pub const SHORT: &str =
+    "--preset tiny --steps 40 --batch 4 --context 32 --eval-every 20 --device flex";
+
+/// A folder with a text to learn from, and room for the model.
+pub struct Desk(TempDir);
+
+impl Desk {
+    pub fn new() -> Self {
+        Self::with(&prose(6000))
+    }
+
+    pub fn with(content: &str) -> Self {
+        let desk = Self(tempfile::tempdir().expect("a temporary folder"));
+        fs::write(desk.path("text.txt"), content).expect("written");
+        desk
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn model(&self) -> String {
+        text(&self.path("model"))
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        let path = self.path(name);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// The lines of metrics.jsonl, without what differs between two runs that do the same.
+    pub fn metrics(&self) -> Vec<Value> {
+        let read = |line: &str| -> Value {
+            let mut record: Value = serde_json::from_str(line).expect("JSON");
+            record.as_object_mut().expect("an object").remove("seconds");
+            record
+        };
+        self.read("model/metrics.jsonl").lines().map(read).collect()
+    }
+
+    /// The arguments that train `model` on the text.
+    pub fn train(&self, more: &str) -> Vec<String> {
+        let text = text(&self.path("text.txt"));
+        let fixed = ["train", "--text", &text, "-o", &self.model()].map(String::from);
+        let more = more.split_whitespace().map(String::from);
+        fixed.into_iter().chain(more).collect()
+    }
+
+    pub fn names(&self, folder: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(folder)).expect("a folder");
+        let mut names: Vec<String> = entries
+            .map(|entry| text(entry.expect("readable").file_name().as_ref()))
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// Letters with something to learn in them: words in an order that a small generator draws.
+fn prose(bytes: usize) -> String {
+    const WORDS: [&str; 16] = [
+        "the", "king", "hath", "no", "crown", "upon", "his", "head", "and", "we", "shall", "not",
+        "weep", "for", "him", "tonight",
+    ];
+    let mut state = 1u32;
+    let mut prose = String::new();
+    while prose.len() < bytes {
+        // Knuth's multiplier with the increment of Numerical Recipes; the upper bits are the good ones.
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        prose.push_str(WORDS[(state >> 28) as usize]);
+        prose.push(if (state >> 20) & 7 == 0 { '\n' } else { ' ' });
+    }
+    prose.truncate(bytes);
+    prose
+}
+
+/// Trains, and says nothing on standard output.
+pub fn trains(args: &[String]) -> Ran {
+    let ran = succeeds(args);
+    assert_eq!(ran.stdout, "");
+    ran
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value}"))
+}
+
+#[test]
+fn a_trained_folder_is_a_model_like_any_other() {
+    let desk = Desk::new();
+    let ran = trains(&desk.train(SHORT));
+    // A terminal has a progress bar; here is a line per measurement, and nothing that moves a cursor.
+    let lines: Vec<&str> = ran.stderr.lines().collect();
+    let begins = [
+        "glass: 87744 parameters on flex (CPU, ",
+        "glass: step 20: train ",
+        "glass: step 40: train ",
+        "glass: trained 40 steps in ",
+        "glass: the curve is in ",
+    ];
+    assert_eq!(lines.len(), begins.len(), "{ran:?}");
+    for (line, begin) in lines.iter().zip(begins) {
+        assert!(line.starts_with(begin), "{ran:?}");
+    }
+    assert!(!ran.stderr.contains(['\r', '\x1b']), "{ran:?}");
+    ran.says(&[
+        "; 5400 tokens to learn from, 600 kept back; 40 steps of 128 tokens, 0.9 readings",
+        &format!("glass generate {} -p", desk.model()),
+    ]);
+
+    let files = [
+        "config.json",
+        "generation_config.json",
+        "loss.svg",
+        "metrics.jsonl",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "training",
+    ];
+    assert_eq!(desk.names("model"), files);
+    let kept = desk.names("model/training");
+    assert!(
+        kept.len() == 2 && kept.contains(&"step-40".into()),
+        "{kept:?}"
+    );
+    let svg = desk.read("model/loss.svg");
+    assert!(
+        svg.starts_with("<svg") && svg.contains("87744 parameters"),
+        "{svg}"
+    );
+
+    let metrics = desk.metrics();
+    let steps: Vec<&Value> = metrics.iter().map(|line| &line["step"]).collect();
+    let expected = (1..=20).chain(20..=40).chain([40]).map(Value::from);
+    assert_eq!(
+        steps,
+        expected.collect::<Vec<_>>().iter().collect::<Vec<_>>()
+    );
+    assert_eq!(metrics[0]["tokens"], 128);
+    // The tenth of 40 steps is the warm-up.
+    assert_eq!(number(&metrics[0]["lr"]), 1e-3 / 4.0);
+    let (first, last) = (number(&metrics[0]["train_loss"]), &metrics[41]["val_loss"]);
+    assert!(number(last) < first - 0.3, "{last} after {first}");
+
+    // What the run measured is what the command for it measures.
+    let held_out = desk.path("held-out.txt");
+    fs::write(&held_out, &prose(6000)[5400..]).expect("written");
+    let model = desk.model();
+    let eval = [
+        "eval",
+        "perplexity",
+        &model,
+        "--text",
+        &text(&held_out),
+        "--window",
+        "32",
+        "--json",
+        "--device",
+        "flex",
+    ];
+    let scored = succeeds(&eval).json();
+    assert_eq!(scored["tokens"], 599);
+    let off = (number(&scored["mean_nll"]) - number(last)).abs();
+    assert!(off < 1e-4, "{off}");
+
+    let generate = [
+        "generate", &model, "-p", "the king", "-n", "20", "--device", "flex",
+    ];
+    let written = succeeds(&generate).stdout;
+    assert!(
+        written.trim_end_matches('\n').chars().count() >= 20,
+        "{written}"
+    );
+    let info = succeeds(&["info", &model]).stdout;
+    assert!(info.contains("87,744") && info.contains("F32"), "{info}");
+}
+
+#[test]
+fn a_config_with_a_window_and_learned_byte_pairs() {
+    let desk = Desk::new();
+    let config = json!({
+        "model_type": "mistral",
+        "vocab_size": 300,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 256,
+        "sliding_window": 16,
+        "rms_norm_eps": 1e-5,
+        "tie_word_embeddings": false,
+    });
+    let path = desk.path("shape.json");
+    fs::write(&path, config.to_string()).expect("written");
+    let options = format!(
+        "--config {} --tokenizer bpe:300 --set sliding_window=8 --steps 6 --batch 2 --context 24 --accumulate 2 \
+         --dropout 0.1 --device flex",
+        text(&path)
+    );
+    let ran = trains(&desk.train(&options));
+    ran.says(&["6 steps of 96 tokens"]);
+    let model = desk.model();
+    let info = succeeds(&["info", &model, "--json"]).json();
+    assert_eq!(info["config"]["sliding_window"], 8, "{info}");
+    assert_eq!(info["config"]["tie_word_embeddings"], false);
+    // Past the window, and past the length it learned from.
+    let generate = [
+        "generate",
+        &model,
+        "-p",
+        "the crown",
+        "-n",
+        "60",
+        "--json",
+        "--device",
+        "flex",
+    ];
+    let ids = &succeeds(&generate).json()["sequences"][0]["ids"];
+    assert_eq!(ids.as_array().map(Vec::len), Some(60));
+}
+
+#[test]
+fn ndarray_trains_too() {
+    let desk = Desk::new();
+    let ran = trains(
+        &desk.train("--preset tiny-window --steps 2 --batch 2 --context 16 --device ndarray"),
+    );
+    ran.says(&[" parameters on ndarray (", "trained 2 steps"]);
+    let learned = desk.metrics();
+    let other = Desk::new();
+    trains(&other.train("--preset tiny-window --steps 2 --batch 2 --context 16 --device flex"));
+    for (a, b) in learned.iter().zip(other.metrics()) {
+        for field in ["train_loss", "val_loss"] {
+            if let Some(loss) = a[field].as_f64() {
+                let off = (loss - number(&b[field])).abs();
+                assert!(off < 1e-4, "{field}: {a} and {b}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_it_and_the_checkpoint_is_kept() {
+    let desk = Desk::new();
+    let wild = "--preset tiny --steps 60 --batch 4 --context 32 --save-every 1 --learning-rate 1e30 --warmup-steps 0 \
+                --clip 0 --device flex";
+    let ran = run(&mut command(&desk.train(wild)));
+    assert_eq!((ran.code, &*ran.stdout), (Some(1), ""), "{ran:?}");
+    let error = ran.stderr.lines().last().expect("an error");
+    assert!(error.starts_with("glass: error: step 2: "), "{ran:?}");
+    ran.says(&[
+        "NaN",
+        "the last checkpoint is kept",
+        "lower --learning-rate",
+    ]);
+    // What was saved after the first step was lost already.
+    assert_eq!(desk.names("model/training"), ["step-0"]);
+    assert_eq!(desk.metrics().len(), 1);
+}
+
+#[test]
+fn its_help_names_every_default() {
+    let help = succeeds(&["train", "--help"]).stdout;
+    let recipe = glass_train::Recipe::default();
+    for (option, default) in [
+        ("--steps", recipe.steps.to_string()),
+        ("--batch", recipe.batch.to_string()),
+        ("--context", recipe.context.to_string()),
+        ("--accumulate", recipe.accumulate.to_string()),
+        ("--learning-rate", recipe.learning_rate.to_string()),
+        ("--weight-decay", recipe.weight_decay.to_string()),
+        ("--beta1", recipe.beta1.to_string()),
+        ("--beta2", recipe.beta2.to_string()),
+        ("--clip", recipe.clip.to_string()),
+        ("--dropout", recipe.dropout.to_string()),
+        ("--eval-every", recipe.eval_every.to_string()),
+        ("--save-every", recipe.save_every.to_string()),
+        ("--held-out", recipe.held_out.to_string()),
+        ("--seed", recipe.seed.to_string()),
+    ] {
+        let about = help
+            .split(&format!("{option} <"))
+            .nth(1)
+            .expect("the option");
+        let about = about.split("--").next().expect("what it does");
+        assert!(about.contains(&format!("[{default}]")), "{option}: {about}");
+    }
+    for preset in glass_train::PRESETS {
+        assert!(help.contains(preset.name), "{}", preset.name);
+    }
+}
