@@ -138,33 +138,44 @@ pub struct CachePlan {
     pub sliding: Option<CachePolicy>,
 }
 
-impl CachePlan {
-    /// From what a person types: policies for all layers, or behind `full=` and `sliding=` for those of one kind. What
-    /// comes later goes before.
-    ///
-    /// # Errors
-    /// [`CachePolicyError::Unknown`].
-    pub fn parse<T: AsRef<str>>(
-        texts: impl IntoIterator<Item = T>,
-    ) -> Result<Self, CachePolicyError> {
+impl FromStr for CachePlan {
+    type Err = CachePolicyError;
+
+    /// A policy for all layers, or for those of one kind behind `full=` or `sliding=`; several behind commas, of which a
+    /// later one goes before an earlier one: `tova:512,sliding=full`.
+    fn from_str(text: &str) -> Result<Self, CachePolicyError> {
         let mut plan = Self::default();
-        for text in texts {
-            match text.as_ref().split_once('=') {
+        for part in text.split(',') {
+            match part.split_once('=') {
                 None => {
-                    let policy = Some(text.as_ref().parse()?);
+                    let policy = Some(part.parse()?);
                     (plan.full, plan.sliding) = (policy, policy);
                 }
                 Some(("full", policy)) => plan.full = Some(policy.parse()?),
                 Some(("sliding", policy)) => plan.sliding = Some(policy.parse()?),
                 Some(_) => {
-                    let text = text.as_ref().to_owned();
+                    let text = part.to_owned();
                     return Err(CachePolicyError::Unknown { text });
                 }
             }
         }
         Ok(plan)
     }
+}
 
+impl fmt::Display for CachePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.full, self.sliding) {
+            (None, None) => write!(f, "as configured"),
+            (Some(full), Some(sliding)) if full == sliding => write!(f, "{full}"),
+            (Some(full), Some(sliding)) => write!(f, "full={full},sliding={sliding}"),
+            (Some(full), None) => write!(f, "full={full}"),
+            (None, Some(sliding)) => write!(f, "sliding={sliding}"),
+        }
+    }
+}
+
+impl CachePlan {
     /// The policy of a layer of this kind.
     pub fn policy(self, layer: LayerType) -> CachePolicy {
         match layer {
@@ -264,10 +275,12 @@ mod tests {
 
     #[test]
     fn plans_name_kinds_of_layers() {
-        let plan = CachePlan::parse(["tova:8", "sliding=full"]).unwrap();
+        let plan: CachePlan = "tova:8,sliding=full".parse().unwrap();
         assert_eq!(plan.full, Some("tova:8".parse().unwrap()));
         assert_eq!(plan.sliding, Some(CachePolicy::Full));
-        assert_eq!(CachePlan::parse::<&str>([]).unwrap(), CachePlan::default());
-        assert!(CachePlan::parse(["layer3=full"]).is_err());
+        assert_eq!(plan.to_string().parse(), Ok(plan));
+        for text in ["", "layer3=full", "full=", "tova:8,", "full=full=full"] {
+            assert!(text.parse::<CachePlan>().is_err(), "{text}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use glass_backend::{Device, Dtype};
-use glass_causal_lm::generate::GenerateOptions;
+use glass_causal_lm::{Memory, generate::GenerateOptions};
 
 use crate::{args, embedded, error::CliError, generate, interrupt, load, prompt, say::say};
 
@@ -36,6 +36,7 @@ pub fn run() -> Result<(), CliError> {
         max_new_tokens: NEW_TOKENS,
         eos_ids: vec![], // noise ends anywhere
         stop_strings: vec![],
+        memory: Memory::default(),
     };
     let out = generate::stream(llama, &ids, &options, &mut io::stdout())?;
     generate::println_stdout()?;

@@ -11,7 +11,7 @@ use std::{
 
 use glass_backend::{Device, Dtype};
 use glass_causal_lm::{
-    Llama,
+    Llama, Memory,
     checkpoint::{Existing, Parameters, Saving, ShardSize},
     eval::Windows,
     generate::GenerationConfig,
@@ -230,12 +230,17 @@ impl Run {
             warnings: vec![],
         };
         let total = self.corpus.held_out.len() - 1;
-        let nlls = llama.token_nlls(&self.corpus.held_out, windows, &mut |scored| {
-            each(Event::Measuring {
-                tokens: scored.tokens,
-                total,
-            })
-        })?;
+        let nlls = llama.token_nlls(
+            &self.corpus.held_out,
+            windows,
+            Memory::default(),
+            &mut |scored| {
+                each(Event::Measuring {
+                    tokens: scored.tokens,
+                    total,
+                })
+            },
+        )?;
         if nlls.len() < total {
             return Ok(ControlFlow::Break(()));
         }
