@@ -134,6 +134,7 @@ fn measure(llama: &Llama, prompt: usize) -> Result<(f64, f64), String> {
         max_new_tokens: NEW_TOKENS,
         eos_ids: vec![],
         stop_strings: vec![],
+        memory: glass_causal_lm::Memory::default(),
     };
     // Every step ends with its logits on the host, so that nothing is still running when the clock is read.
     let out = llama

@@ -1,27 +1,29 @@
 //! What a model remembers of the tokens before.
 
 mod buffer;
-mod keys;
+mod full;
 mod layer;
+mod ring;
+mod sinks;
+mod tova;
 
 use std::sync::Arc;
 
 use glass_backend::{Device, Dtype};
-use glass_config::LlamaConfig;
+use glass_config::{LayerType, LlamaConfig};
 use thiserror::Error;
 
-use crate::{Dropouts, Padding, Pass, Rope, Window};
+use crate::{CachePlan, CachePolicy, CachePolicyError, Dropouts, Padding, Pass, Rope, Window};
 use buffer::PositionLimit;
-pub use keys::Keys;
 pub use layer::LayerCache;
+use layer::Nothing;
 
 /// The keys and values of every layer, and what a forward pass needs to know of the tokens before it.
 ///
 /// Keys are stored as they were rotated, at their absolute position, and never rotated again.
 pub struct Cache {
-    layers: Vec<LayerCache>,
+    layers: Vec<Box<dyn LayerCache>>,
     rope: Rope,
-    half: usize,
     /// Most values per position in one activation.
     widest: usize,
     batch: usize,
@@ -65,32 +67,59 @@ pub enum CacheError {
 const SCORE_BYTES: usize = 64 << 20;
 
 impl Cache {
-    /// An empty cache for `batch` sequences: a growing one for full layers, a ring of W positions for sliding ones.
+    /// An empty cache for `batch` sequences, as the config asks for it: full layers keep everything, sliding layers a
+    /// ring of their window.
     pub fn new(config: &LlamaConfig, batch: usize, device: &Device, dtype: Dtype) -> Self {
+        Self::with_plan(config, CachePlan::default(), batch, device, dtype)
+    }
+
+    /// The same with other policies.
+    ///
+    /// # Errors
+    /// They do not fit the model.
+    pub fn planned(
+        config: &LlamaConfig,
+        plan: CachePlan,
+        batch: usize,
+        device: &Device,
+        dtype: Dtype,
+    ) -> Result<Self, CachePolicyError> {
+        plan.check(config)?;
+        Ok(Self::with_plan(config, plan, batch, device, dtype))
+    }
+
+    fn with_plan(
+        config: &LlamaConfig,
+        plan: CachePlan,
+        batch: usize,
+        device: &Device,
+        dtype: Dtype,
+    ) -> Self {
+        let limit = PositionLimit::new(config, batch, device, dtype);
         Self::with_layers(config, batch, device, |layer| {
-            let limit = PositionLimit::new(config, batch, device, dtype);
-            LayerCache::new(Window::from(config.layer_types[layer]), limit)
+            remember(plan.policy(layer), layer, limit)
         })
     }
 
     /// A cache that keeps nothing: for a single pass over whole sequences, as in training.
     pub fn none(config: &LlamaConfig, batch: usize, device: &Device) -> Self {
-        Self::with_layers(config, batch, device, |_| LayerCache::Nothing)
+        Self::with_layers(config, batch, device, |layer| {
+            Box::new(Nothing(layer.into()))
+        })
     }
 
     fn with_layers(
         config: &LlamaConfig,
         batch: usize,
         device: &Device,
-        layer: impl Fn(usize) -> LayerCache,
+        layer: impl Fn(LayerType) -> Box<dyn LayerCache>,
     ) -> Self {
         let binding = device.max_binding().map_or(usize::MAX, |limit| {
             usize::try_from(limit).unwrap_or(usize::MAX)
         });
         Self {
-            layers: (0..config.num_hidden_layers).map(layer).collect(),
+            layers: config.layer_types.iter().map(|&kind| layer(kind)).collect(),
             rope: Rope::new(config),
-            half: config.head_dim / 2,
             widest: config
                 .intermediate_size
                 .max(config.hidden_size)
@@ -164,23 +193,10 @@ impl Cache {
                 device: self.device.name().to_owned(),
             });
         }
-        let positions = match &self.padding {
-            None => vec![slots.clone().collect()],
-            Some(padding) => (0..batch)
-                .map(|row| {
-                    slots
-                        .clone()
-                        .map(|slot| padding.position(row, slot))
-                        .collect()
-                })
-                .collect::<Vec<Vec<usize>>>(),
-        };
-        let table = self.rope.table(&positions);
         self.seen = slots.end;
         Ok(Pass::new(
             slots,
-            table,
-            self.half,
+            &self.rope,
             self.padding.clone(),
             self.score_bytes,
             self.dropouts,
@@ -189,8 +205,8 @@ impl Cache {
     }
 
     /// What the layer of this number remembers.
-    pub fn layer(&mut self, layer: usize) -> &mut LayerCache {
-        &mut self.layers[layer]
+    pub fn layer(&mut self, layer: usize) -> &mut dyn LayerCache {
+        self.layers[layer].as_mut()
     }
 
     /// Slots filled so far.
@@ -200,6 +216,26 @@ impl Cache {
 
     /// Bytes of device memory that the keys and values take now, room for more included.
     pub fn bytes(&self) -> u64 {
-        self.layers.iter().map(LayerCache::bytes).sum()
+        self.layers.iter().map(|layer| layer.bytes()).sum()
+    }
+}
+
+/// A layer of this kind under this policy.
+fn remember(
+    policy: CachePolicy,
+    layer: LayerType,
+    limit: Option<PositionLimit>,
+) -> Box<dyn LayerCache> {
+    let window = policy.window(layer);
+    match (policy, window) {
+        (CachePolicy::Sinks { sinks, window }, _) => {
+            Box::new(sinks::Sinks::new(sinks, window, limit))
+        }
+        (CachePolicy::Tova { states }, window) => Box::new(tova::Tova::new(states, window, limit)),
+        (CachePolicy::Ring { .. }, Window::Last(len)) => Box::new(ring::Ring::new(len, limit)),
+        // A ring without a window has no end.
+        (CachePolicy::Full | CachePolicy::Ring { .. }, window) => {
+            Box::new(full::Full::new(window, limit))
+        }
     }
 }

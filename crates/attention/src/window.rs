@@ -37,6 +37,14 @@ impl Window {
         self.first_seen(queries.start)..queries.end
     }
 
+    /// The one that sees less.
+    pub fn min(self, other: Window) -> Window {
+        match (self, other) {
+            (Window::Full, narrower) | (narrower, Window::Full) => narrower,
+            (Window::Last(a), Window::Last(b)) => Window::Last(a.min(b)),
+        }
+    }
+
     /// How many positions a cache has to hold at most, the newest included; `None`: all of them.
     pub fn span(self) -> Option<usize> {
         match self {

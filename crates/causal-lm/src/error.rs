@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use glass_attention::CacheError;
+use glass_attention::{CacheError, CachePolicyError};
 use glass_backend::{DeviceError, WeightError};
 use glass_config::ConfigError;
 use thiserror::Error;
@@ -38,6 +38,8 @@ pub enum Error {
     Stop(#[from] StopError),
     #[error(transparent)]
     Cache(#[from] CacheError),
+    #[error(transparent)]
+    CachePolicy(#[from] CachePolicyError),
     #[error(transparent)]
     Eval(#[from] EvalError),
     #[error(

@@ -1,8 +1,9 @@
 //! Measures of a model: how well it predicts a text.
 //!
 //! Reading order: [`Windows`] (which token is predicted from which) · [`Llama::token_nlls`](crate::Llama::token_nlls)
-//! (how well each was predicted) · [`Perplexity`] (the figures that are made of it).
+//! (how well each was predicted) · [`Perplexity`] and [`by_position`] (the figures that are made of it).
 
+mod by_position;
 mod nll;
 mod perplexity;
 mod windows;
@@ -11,6 +12,7 @@ use std::num::NonZeroUsize;
 
 use thiserror::Error;
 
+pub use by_position::{Bucket, by_position};
 pub use nll::Scored;
 pub use perplexity::Perplexity;
 pub use windows::{Segment, Windows};

@@ -19,7 +19,7 @@ pub use generation_config::{GenerationConfig, GenerationConfigError};
 pub use sampling::{Sampler, SamplingConfig, SamplingError, log_softmax_at};
 pub use stop::{FinishReason, StopError, StopRule};
 
-use crate::{Error, Llama, LogitsFor, llama::PASS_TOKENS, tokenizer::StreamingDetokenizer};
+use crate::{Error, Llama, LogitsFor, Memory, tokenizer::StreamingDetokenizer};
 
 /// How to generate.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,7 @@ pub struct GenerateOptions {
     pub eos_ids: Vec<u32>,
     /// Texts that end the text.
     pub stop_strings: Vec<String>,
+    pub memory: Memory,
 }
 
 /// What happens, as it happens.
@@ -137,11 +138,11 @@ impl Llama {
             cache_bytes: 0,
         };
 
-        let mut cache = self.cache(1);
+        let mut cache = self.planned_cache(options.memory.plan, 1)?;
         cache.check(prompt.len().saturating_add(limit))?;
         cache.reserve(prompt.len() + limit.min(RESERVED));
         let start = Instant::now();
-        let Some(mut logits) = self.prefill(prompt, &mut cache, progress)? else {
+        let Some(mut logits) = self.prefill(prompt, options.memory, &mut cache, progress)? else {
             out.finish_reason = FinishReason::Interrupted;
             return Ok(out);
         };
@@ -200,13 +201,14 @@ impl Llama {
     fn prefill(
         &self,
         prompt: &[u32],
+        memory: Memory,
         cache: &mut Cache,
         progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Option<Vec<f32>>, Error> {
         let total = prompt.len();
         let chunk = match Rope::new(&self.config).depends_on_length(total) {
             true => total,
-            false => PASS_TOKENS,
+            false => memory.prefill_chunk.get(),
         };
         let (whole, last) = prompt.split_at((total - 1) / chunk * chunk);
         let mut done = 0;

@@ -18,5 +18,5 @@ pub mod tokenizer;
 
 pub use convert::{Conversion, ConvertOptions, check_target, convert};
 pub use error::Error;
-pub use llama::{Llama, LoadOptions};
+pub use llama::{Llama, LoadOptions, Memory};
 pub use llama_for_causal_lm::{LlamaForCausalLM, LogitsFor};

@@ -1,9 +1,12 @@
 //! A model loaded from a folder: config, weights, tokenizer.
 
-use std::path::{Path, PathBuf};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
 use burn::tensor::{Int, Tensor, TensorData};
-use glass_attention::Cache;
+use glass_attention::{Cache, CachePlan, CachePolicyError};
 use glass_backend::{Device, Dtype, Weights};
 use glass_config::{LlamaConfig, Override};
 
@@ -14,9 +17,25 @@ use crate::{
     tokenizer::Tokenizer,
 };
 
-/// A long text is read in pieces of this many tokens: long enough to keep matrix products busy, short enough that
-/// activations stay small beside the weights and that somebody waiting sees it move.
-pub(crate) const PASS_TOKENS: usize = 512;
+/// What is kept of a text, and in what pieces it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    pub plan: CachePlan,
+    /// Tokens of a prompt that go through the model together. No score tensor is larger than this many queries by the
+    /// keys that they see; the logits do not depend on it.
+    pub prefill_chunk: NonZeroUsize,
+}
+
+impl Default for Memory {
+    /// What the config asks for, in pieces of 512: long enough to keep matrix products busy, short enough that activations
+    /// stay small beside the weights and that somebody waiting sees it move.
+    fn default() -> Self {
+        Self {
+            plan: CachePlan::default(),
+            prefill_chunk: const { NonZeroUsize::new(512).unwrap() },
+        }
+    }
+}
 
 /// Logits that are computed at a time, in values (64 MiB): bounds what is on the device beside the hidden states.
 const LOGITS_AT_ONCE: usize = 16 << 20;
@@ -104,9 +123,17 @@ impl Llama {
         })
     }
 
-    /// An empty cache for `batch` sequences.
+    /// An empty cache for `batch` sequences, as the config asks for it.
     pub fn cache(&self, batch: usize) -> Cache {
         Cache::new(&self.config, batch, &self.device, self.dtype)
+    }
+
+    /// The same with other policies.
+    ///
+    /// # Errors
+    /// They do not fit the model.
+    pub fn planned_cache(&self, plan: CachePlan, batch: usize) -> Result<Cache, CachePolicyError> {
+        Cache::planned(&self.config, plan, batch, &self.device, self.dtype)
     }
 
     /// The tokenizer, or the error that says there is none.

@@ -5,6 +5,7 @@ mod train;
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use glass_attention::CachePlan;
 use glass_backend::Dtype;
 use glass_causal_lm::checkpoint::ShardSize;
 use glass_config::Override;
@@ -82,6 +83,14 @@ pub struct Generate {
     /// Most tokens to generate [default: the model's generation_config.json, else 256]
     #[arg(long, short = 'n', value_name = "N")]
     pub max_new_tokens: Option<usize>,
+    /// What is kept of the text so far: full (everything), ring (a sliding layer's window), ring:W (the last W), sinks:S+W
+    /// (the first S and the last W), tova:N (the N most attended to); for layers of one kind full=POLICY,sliding=POLICY
+    /// [default: full layers full, sliding layers ring]
+    #[arg(long, value_name = "POLICY")]
+    pub cache: Option<CachePlan>,
+    /// Tokens of the prompt that go through the model together; the result does not depend on it [default: 512]
+    #[arg(long, value_name = "N")]
+    pub prefill_chunk: Option<NonZeroUsize>,
     #[command(flatten)]
     pub sampling: Sampling,
     /// Go on after an end-of-sequence token
@@ -230,6 +239,15 @@ pub struct Perplexity {
     pub max_tokens: Option<NonZeroUsize>,
     #[command(flatten)]
     pub compute: Compute,
+    /// Say how well tokens are predicted by how many were read before them: 1, 2 to 3, 4 to 7, ...
+    #[arg(long)]
+    pub by_position: bool,
+    /// What is kept of the text read, as for `glass generate`; repeated, each is measured
+    #[arg(long, value_name = "POLICY")]
+    pub cache: Vec<CachePlan>,
+    /// Tokens that go through the model together; the result does not depend on it [default: 512]
+    #[arg(long, value_name = "N")]
+    pub prefill_chunk: Option<NonZeroUsize>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

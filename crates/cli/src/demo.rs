@@ -3,7 +3,7 @@
 use std::{io, ops::ControlFlow};
 
 use glass_backend::{Device, Dtype};
-use glass_causal_lm::{Llama, generate::GenerateOptions};
+use glass_causal_lm::{Llama, Memory, generate::GenerateOptions};
 
 use crate::{args, embedded, error::CliError, generate, interrupt, load, prompt, say::say};
 
@@ -30,6 +30,7 @@ pub fn run() -> Result<(), CliError> {
         max_new_tokens: NEW_TOKENS,
         eos_ids: llama.eos_ids(),
         stop_strings: vec![],
+        memory: Memory::default(),
     };
     say!(
         "glass: {} ({:.1} M parameters, {}), on {} ({}), {}{}",

@@ -56,6 +56,7 @@ macro_rules! from_below {
 
 from_below!(
     glass_attention::CacheError,
+    glass_attention::CachePolicyError,
     glass_backend::DeviceError,
     glass_config::ConfigError,
     glass_causal_lm::checkpoint::CheckpointError,

@@ -57,6 +57,12 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
             false => llama.eos_ids(),
         },
         stop_strings: [&llama.generation_config.stop_strings[..], &args.stop].concat(),
+        memory: load::memory(
+            args.cache.unwrap_or_default(),
+            args.prefill_chunk,
+            llama,
+            ids.len(),
+        )?,
     };
     if options.max_new_tokens == 0 && args.max_new_tokens.is_none() {
         load::warn([

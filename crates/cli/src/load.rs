@@ -1,13 +1,15 @@
 //! From what the user typed to a loaded model, with progress.
 
 use std::{
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
+use glass_attention::{CachePlan, Rope};
 use glass_backend::Device;
 use glass_causal_lm::{
-    Llama, LoadOptions,
+    Llama, LoadOptions, Memory,
     hub::{self, HubOptions, HubProgress},
 };
 use glass_config::Override;
@@ -72,6 +74,35 @@ pub fn folder(source: &args::Source) -> Result<PathBuf, CliError> {
     );
     progress.finish();
     Ok(folder?)
+}
+
+/// How a text of `tokens` tokens is read and remembered, checked against the model; what changes its results is said.
+pub fn memory(
+    plan: CachePlan,
+    prefill_chunk: Option<NonZeroUsize>,
+    llama: &Llama,
+    tokens: usize,
+) -> Result<Memory, CliError> {
+    let memory = Memory {
+        plan,
+        prefill_chunk: prefill_chunk.unwrap_or(Memory::default().prefill_chunk),
+    };
+    memory.plan.check(&llama.config)?;
+    if !memory.plan.is_exact(&llama.config) {
+        warn([format!(
+            "with --cache {} layers forget what the config says they see: the model's results are not its own",
+            memory.plan
+        )]);
+    }
+    if prefill_chunk.is_some_and(|chunk| chunk.get() < tokens)
+        && Rope::new(&llama.config).depends_on_length(tokens)
+    {
+        warn([format!(
+            "--prefill-chunk without effect: rope type {} turns {tokens} tokens by angles of their own, in one pass",
+            llama.config.rope_parameters.rope_type.name()
+        )]);
+    }
+    Ok(memory)
 }
 
 /// One line on standard error for each.

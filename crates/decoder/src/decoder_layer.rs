@@ -37,7 +37,7 @@ impl LlamaDecoderLayer {
     pub fn forward(
         &self,
         x: Tensor<3>,
-        cache: &mut LayerCache,
+        cache: &mut dyn LayerCache,
         pass: &Pass,
         observer: &mut dyn Observer,
     ) -> Tensor<3> {

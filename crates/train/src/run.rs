@@ -11,7 +11,7 @@ use std::{
 
 use glass_backend::{Device, Dtype};
 use glass_causal_lm::{
-    Error, Llama,
+    Error, Llama, Memory,
     checkpoint::{Existing, Parameters, Saving, ShardSize},
     eval::{EvalError, Windows},
     generate::GenerationConfig,
@@ -268,7 +268,8 @@ impl Run {
             warnings: vec![],
         };
         let total = self.corpus.held_out.len() - 1;
-        let nlls = llama.token_nlls(&self.corpus.held_out, windows, &mut |scored| {
+        let (held_out, memory) = (&self.corpus.held_out, Memory::default());
+        let nlls = llama.token_nlls(held_out, windows, memory, &mut |scored| {
             each(Event::Measuring {
                 tokens: scored.tokens,
                 total,

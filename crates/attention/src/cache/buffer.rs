@@ -1,4 +1,4 @@
-use burn::tensor::Tensor;
+use burn::tensor::{Bool, Tensor};
 use glass_backend::{Device, Dtype};
 use glass_config::LlamaConfig;
 
@@ -44,6 +44,20 @@ impl Buffer {
         self.held = Some((
             keys.slice_assign(place.clone(), k),
             values.slice_assign(place, v),
+        ));
+    }
+
+    /// Writes one position, `k` and `v` `[batch, kv_heads, 1, head_dim]`, to the place of each row that `place`
+    /// `[batch, 1, capacity, 1]` marks.
+    pub fn replace(&mut self, place: Tensor<4, Bool>, k: Tensor<4>, v: Tensor<4>) {
+        let Some((keys, values)) = self.held.take() else {
+            unreachable!("only what is full is replaced")
+        };
+        let shape = keys.dims();
+        let place = place.expand(shape); // [batch, kv_heads, capacity, head_dim]
+        self.held = Some((
+            keys.mask_where(place.clone(), k.expand(shape)),
+            values.mask_where(place, v.expand(shape)),
         ));
     }
 

@@ -6,7 +6,7 @@ use glass_attention::{Cache, Rope, Unobserved};
 use rayon::prelude::*;
 
 use super::{EvalError, Segment, Windows};
-use crate::{Error, Llama, generate::log_softmax_at, llama::PASS_TOKENS};
+use crate::{Error, Llama, Memory, generate::log_softmax_at};
 
 /// Whether to go on.
 type Flow = Result<ControlFlow<()>, Error>;
@@ -25,6 +25,8 @@ impl Llama {
     /// `-ln p(ids[i] | what its window reads before it)` for `i` = 1, 2, ...: the negative log-likelihood of each id but
     /// the first, in nats. [`Windows`] says what is read.
     ///
+    /// `memory` says what is kept of a window, and how it is read.
+    ///
     /// Logits are computed in blocks ([`Llama::read_logits`]), their softmax in float64 on the host. `progress` hears of
     /// every pass and may break it off: the list then ends there.
     ///
@@ -35,6 +37,7 @@ impl Llama {
         &self,
         ids: &[u32],
         windows: Windows,
+        memory: Memory,
         progress: &mut dyn FnMut(Scored) -> ControlFlow<()>,
     ) -> Result<Vec<f64>, Error> {
         if ids.len() < 2 {
@@ -46,11 +49,14 @@ impl Llama {
         let batches = segments
             .chunk_by(|a, b| a.read.len() == b.read.len() && a.unscored() == b.unscored())
             // Short windows go through the model together.
-            .flat_map(|alike| alike.chunks((PASS_TOKENS / alike[0].read.len()).max(1)));
+            .flat_map(|alike| {
+                let fitting = memory.prefill_chunk.get() / alike[0].read.len();
+                alike.chunks(fitting.max(1))
+            });
         let mut nlls = Vec::with_capacity(ids.len() - 1);
         let mut sum = 0.0;
         for batch in batches {
-            let flow = self.score(ids, batch, &mut |new| {
+            let flow = self.score(ids, batch, memory, &mut |new| {
                 for &value in new {
                     if !value.is_finite() {
                         let number = nlls.len() + 2;
@@ -74,12 +80,23 @@ impl Llama {
 
     /// Reads windows of one shape, several if they are short, and hands the NLLs of their scored tokens to `each`: in
     /// order, and pass by pass, so that there may be none.
-    fn score(&self, ids: &[u32], batch: &[Segment], each: &mut dyn FnMut(&[f64]) -> Flow) -> Flow {
+    fn score(
+        &self,
+        ids: &[u32],
+        batch: &[Segment],
+        memory: Memory,
+        each: &mut dyn FnMut(&[f64]) -> Flow,
+    ) -> Flow {
         let (seq, unscored) = (batch[0].read.len(), batch[0].unscored());
-        let one_pass = seq <= PASS_TOKENS || Rope::new(&self.config).depends_on_length(seq);
-        let (mut cache, piece) = match one_pass {
-            true => (Cache::none(&self.config, batch.len(), &self.device), seq),
-            false => (self.cache(batch.len()), PASS_TOKENS),
+        let chunk = memory.prefill_chunk.get();
+        let piece = match Rope::new(&self.config).depends_on_length(seq) {
+            true => seq,
+            false => seq.min(chunk),
+        };
+        // What goes through in one piece, and forgets nothing, need not be remembered.
+        let mut cache = match piece == seq && memory.plan.is_exact(&self.config) {
+            true => Cache::none(&self.config, batch.len(), &self.device),
+            false => self.planned_cache(memory.plan, batch.len())?,
         };
         cache.check(seq)?;
         cache.reserve(seq);

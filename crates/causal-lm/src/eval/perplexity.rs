@@ -1,13 +1,8 @@
 //! How many equally likely tokens a model in effect chooses from, and measures that compare across tokenizers.
 
-use std::{
-    f64::consts::LN_2,
-    ops::ControlFlow,
-    time::{Duration, Instant},
-};
+use std::{f64::consts::LN_2, time::Duration};
 
-use super::{Scored, Windows};
-use crate::{Error, Llama, tokenizer::Encoded};
+use crate::tokenizer::Encoded;
 
 /// How well a model predicts a text.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,30 +16,17 @@ pub struct Perplexity {
     pub duration: Duration,
 }
 
-impl Llama {
-    /// Scores `text` in [`Windows`]. `progress` may break it off: the result is then that of the tokens scored so far,
-    /// which may be none.
-    ///
-    /// # Errors
-    /// As for [`Llama::token_nlls`].
-    pub fn perplexity(
-        &self,
-        text: &Encoded,
-        windows: Windows,
-        progress: &mut dyn FnMut(Scored) -> ControlFlow<()>,
-    ) -> Result<Perplexity, Error> {
-        let start = Instant::now();
-        let nlls = self.token_nlls(text.ids(), windows, progress)?;
-        Ok(Perplexity {
+impl Perplexity {
+    /// What [`Llama::token_nlls`](crate::Llama::token_nlls) gave for `text`, as far as it came, in this time.
+    pub fn new(nlls: &[f64], text: &Encoded, duration: Duration) -> Self {
+        Self {
             tokens: nlls.len(),
             bytes: text.bytes(1..nlls.len() + 1),
             nll: nlls.iter().sum(),
-            duration: start.elapsed(),
-        })
+            duration,
+        }
     }
-}
 
-impl Perplexity {
     /// Nats per token: the cross-entropy of model and text. NaN if no token was scored.
     pub fn mean_nll(&self) -> f64 {
         self.nll / self.tokens as f64

@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, ops::ControlFlow};
 use glass_attention::{Cache, Unobserved};
 use glass_backend::Device;
 use glass_causal_lm::{
-    Error, Llama, LogitsFor,
+    Error, Llama, LogitsFor, Memory,
     eval::{EvalError, Scored, Windows},
 };
 use glass_config::RopeType;
@@ -25,7 +25,9 @@ fn windows(window: usize, stride: usize) -> Windows {
 
 fn nlls(llama: &Llama, ids: &[u32], windows: Windows) -> Vec<f64> {
     llama
-        .token_nlls(ids, windows, &mut |_| ControlFlow::Continue(()))
+        .token_nlls(ids, windows, Memory::default(), &mut |_| {
+            ControlFlow::Continue(())
+        })
         .expect("scored")
 }
 
@@ -215,7 +217,7 @@ fn progress_adds_up_and_can_break_it_off() {
     let all = nlls(&llama, &ids, windows(100, 100));
     let mut seen: Vec<Scored> = vec![];
     let part = llama
-        .token_nlls(&ids, windows(100, 100), &mut |now| {
+        .token_nlls(&ids, windows(100, 100), Memory::default(), &mut |now| {
             seen.push(now);
             match seen.len() {
                 2 => ControlFlow::Break(()),
@@ -238,7 +240,9 @@ fn what_cannot_be_scored_is_an_error() {
     let llama = some_model(&device);
     let error = |llama: &Llama, ids: &[u32]| {
         llama
-            .token_nlls(ids, windows(4, 4), &mut |_| ControlFlow::Continue(()))
+            .token_nlls(ids, windows(4, 4), Memory::default(), &mut |_| {
+                ControlFlow::Continue(())
+            })
             .expect_err("an error")
     };
     for tokens in [0, 1] {
@@ -270,9 +274,12 @@ fn what_cannot_be_scored_is_an_error() {
         ..some_model(&devices::flex())
     };
     let error = small
-        .token_nlls(&random_model::tokens(60, 1), windows(40, 40), &mut |_| {
-            ControlFlow::Continue(())
-        })
+        .token_nlls(
+            &random_model::tokens(60, 1),
+            windows(40, 40),
+            Memory::default(),
+            &mut |_| ControlFlow::Continue(()),
+        )
         .expect_err("a pass that cannot be bound");
     assert!(error.to_string().contains("40 positions"), "{error}");
 }

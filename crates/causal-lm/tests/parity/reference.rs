@@ -136,5 +136,6 @@ fn greedy(max_new_tokens: usize) -> GenerateOptions {
         max_new_tokens,
         eos_ids: vec![],
         stop_strings: vec![],
+        memory: glass_causal_lm::Memory::default(),
     }
 }

@@ -11,6 +11,7 @@ mod info;
 mod interrupt;
 mod logits;
 mod logits_input;
+mod memory;
 mod models;
 mod perplexity;
 mod prompt;

@@ -1,0 +1,67 @@
+//! Attention in blocks of queries, so that scores never take more memory than a pass allows.
+
+use std::ops::Range;
+
+use burn::tensor::Tensor;
+
+use crate::{Keys, Observer, Pass, Window, attend};
+
+/// What a layer's cache is told of the pass it is in.
+pub struct Call<'a> {
+    pub pass: &'a Pass,
+    pub observer: &'a mut dyn Observer,
+    pub layer: usize,
+}
+
+/// The same as [`attend`] on everything, but never more scores at a time than the pass allows, and none for keys that no
+/// query of the block sees. Only an observer that asks for the probabilities gets them whole.
+///
+/// `q` `[batch, heads, queries, head_dim]`, `k` and `v` `[batch, kv_heads, keys, head_dim]`, rotated -> as `q`
+pub(crate) fn attend_in_blocks(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    keys: &Keys,
+    window: Window,
+    queries: Range<usize>,
+    call: &mut Call<'_>,
+) -> Tensor<4> {
+    let Call {
+        pass,
+        observer,
+        layer,
+    } = call;
+    let dropout = pass.dropouts().attention;
+    if observer.wants_attention() {
+        let masked = pass.masked(window, queries, keys);
+        let (mixed, probabilities) = attend(q, k, v, masked, dropout);
+        observer.attention(*layer, probabilities);
+        return mixed; // [batch, heads, seq, head_dim]
+    }
+    let [batch, heads, ..] = q.dims();
+    let first = queries.start;
+    let mut blocks = pass
+        .blocks(window, batch * heads, queries)
+        .into_iter()
+        .map(|queries| {
+            let q = narrow(q.clone(), queries.start - first, queries.len()); // [batch, heads, block, head_dim]
+            let (start, seen) = keys.seen_by(window, queries.clone());
+            let k = narrow(k.clone(), start, seen.len()); // [batch, kv_heads, seen, head_dim]
+            let v = narrow(v.clone(), start, seen.len()); // [batch, kv_heads, seen, head_dim]
+            let masked = pass.masked(window, queries, &seen); // [batch or 1, 1, block, seen]
+            attend(q, k, v, masked, dropout).0 // [batch, heads, block, head_dim]
+        })
+        .collect::<Vec<_>>();
+    match blocks.len() {
+        1 => blocks.swap_remove(0),
+        _ => Tensor::cat(blocks, 2), // [batch, heads, seq, head_dim]
+    }
+}
+
+/// Part of the sequence axis; where it is all of it, `start` is 0 and nothing needs to be done.
+pub(crate) fn narrow(x: Tensor<4>, start: usize, len: usize) -> Tensor<4> {
+    match x.dims()[2] == len {
+        true => x,
+        false => x.narrow(2, start, len),
+    }
+}

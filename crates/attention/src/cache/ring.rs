@@ -1,0 +1,114 @@
+//! The policy `ring`: a sliding layer's past, and no more.
+
+use std::{num::NonZeroUsize, ops::Range};
+
+use burn::tensor::Tensor;
+use glass_backend::Device;
+
+use super::{
+    CacheError, LayerCache,
+    buffer::{Buffer, PositionLimit},
+    layer::fits,
+};
+use crate::{Call, Keys, Window, attend_in_blocks};
+
+/// The last `len` positions, position `p` at place `p % len`.
+pub(super) struct Ring {
+    buffer: Buffer,
+    len: NonZeroUsize,
+    limit: Option<PositionLimit>,
+}
+
+impl Ring {
+    /// `len` is the window's.
+    pub fn new(len: NonZeroUsize, limit: Option<PositionLimit>) -> Self {
+        let most = limit.map_or(usize::MAX, |limit| limit.positions);
+        Self {
+            buffer: Buffer::new(len.get().min(most)),
+            len,
+            limit,
+        }
+    }
+
+    /// Remembers the keys and values of `slots` and returns those that the queries there may see, themselves included.
+    ///
+    /// `k` and `v` `[batch, kv_heads, seq, head_dim]` -> `[batch, kv_heads, keys, head_dim]` each
+    pub fn update(
+        &mut self,
+        k: Tensor<4>,
+        v: Tensor<4>,
+        slots: Range<usize>,
+    ) -> (Tensor<4>, Tensor<4>, Keys) {
+        let Self { buffer, len, .. } = self;
+        let len = len.get();
+        let seq = slots.len();
+        // Until the ring has gone round once, it is a buffer like any other.
+        if slots.end <= len {
+            buffer.write(slots.start, k, v);
+            let (k, v) = buffer.read(0, slots.end);
+            return (k, v, Keys::Run(0..slots.end));
+        }
+        // One token pushes out the one position that it no longer sees: what is left is what it may see.
+        if seq == 1 {
+            buffer.write(slots.start % len, k, v);
+            let (k, v) = buffer.read(0, len);
+            let end = slots.end;
+            return (k, v, Keys::Ring { end, len });
+        }
+        // More tokens would push out what the first of them still see, so those are read before, in order.
+        let past = slots.start - slots.start.min(len - 1)..slots.start;
+        let mut parts: Vec<_> = places(past.clone(), len)
+            .map(|place| buffer.read(place.start, place.len()))
+            .collect();
+        parts.push((k.clone(), v.clone()));
+        let (keys, values): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+
+        let kept = slots.end - seq.min(len)..slots.end;
+        let mut from = kept.start - slots.start;
+        for place in places(kept, len) {
+            buffer.write(
+                place.start,
+                k.clone().narrow(2, from, place.len()),
+                v.clone().narrow(2, from, place.len()),
+            );
+            from += place.len();
+        }
+        let all = Keys::Run(past.start..slots.end);
+        (Tensor::cat(keys, 2), Tensor::cat(values, 2), all) // [batch, kv_heads, past + seq, head_dim]
+    }
+}
+
+impl LayerCache for Ring {
+    fn attend(
+        &mut self,
+        q: Tensor<4>,
+        k: Tensor<4>,
+        v: Tensor<4>,
+        call: &mut Call<'_>,
+    ) -> Tensor<4> {
+        let (q, slots) = (call.pass.rotate(q), call.pass.slots());
+        let (k, v, keys) = self.update(k, v, slots.clone());
+        attend_in_blocks(q, k, v, &keys, Window::Last(self.len), slots, call)
+    }
+
+    fn reserve(&mut self, positions: usize) {
+        self.buffer.reserve(positions.min(self.len.get()));
+    }
+
+    fn bytes(&self) -> u64 {
+        self.buffer.bytes()
+    }
+
+    fn check(&self, positions: usize, device: &Device) -> Result<(), CacheError> {
+        fits(positions.min(self.len.get()), self.limit, device)
+    }
+}
+
+/// Where a ring of `len` keeps these positions (at most `len` of them): a run of places, or two around the seam.
+fn places(positions: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
+    let start = positions.start % len;
+    let end = start + positions.len();
+    [start..end.min(len), 0..end.saturating_sub(len)]
+        .into_iter()
+        .filter(|place| !place.is_empty())
+}

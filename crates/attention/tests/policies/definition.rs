@@ -1,0 +1,120 @@
+//! The policies' definitions, word for word, in float64: which states a query sees, where they stand, what is forgotten.
+
+use glass_attention::{CachePolicy, Rope};
+
+/// Queries, keys and values of one layer, not rotated: `[heads or kv_heads][seq][head_dim]`.
+pub struct Row {
+    pub q: Vec<Vec<Vec<f64>>>,
+    pub k: Vec<Vec<Vec<f64>>>,
+    pub v: Vec<Vec<Vec<f64>>>,
+}
+
+/// What comes out: `[seq][heads][head_dim]`, and how far the state that was dropped was from being another, at its
+/// nearest (infinite where nothing was dropped).
+pub struct Expected {
+    pub mixed: Vec<Vec<Vec<f64>>>,
+    pub margin: f64,
+}
+
+/// One token after the other, each attending to what its policy has kept.
+pub fn run(row: &Row, policy: CachePolicy, own_window: Option<usize>, rope: &Rope) -> Expected {
+    let heads = row.q.len();
+    let groups = heads / row.k.len();
+    let head_dim = row.q[0][0].len();
+    let seq = row.q[0].len();
+    let mut kept: Vec<usize> = Vec::new();
+    let mut expected = Expected {
+        mixed: Vec::new(),
+        margin: f64::INFINITY,
+    };
+    for token in 0..seq {
+        kept.push(token);
+        let own = own_window.unwrap_or(usize::MAX);
+        let visible: Vec<usize> = kept.iter().copied().filter(|&j| token - j < own).collect();
+        let visible: Vec<usize> = match policy {
+            CachePolicy::Ring { window: Some(w) } => visible
+                .into_iter()
+                .filter(|&j| token - j < w.get())
+                .collect(),
+            CachePolicy::Sinks { sinks, window } => kept
+                .iter()
+                .copied()
+                .filter(|&j| j < sinks.get() || token - j < window.get())
+                .collect(),
+            _ => visible,
+        };
+        // StreamingLLM counts positions within the cache; all others have them from the text.
+        let place = |index: usize, j: usize| match policy {
+            CachePolicy::Sinks { .. } => index,
+            _ => j,
+        };
+        let query_place = match policy {
+            CachePolicy::Sinks { .. } => visible.len() - 1,
+            _ => token,
+        };
+        let mut attention = vec![0.0; visible.len()];
+        let mut out = Vec::new();
+        for head in 0..heads {
+            let q = turn(&row.q[head][token], query_place, rope);
+            let scores: Vec<f64> = visible
+                .iter()
+                .enumerate()
+                .map(|(index, &j)| {
+                    let k = turn(&row.k[head / groups][j], place(index, j), rope);
+                    dot(&q, &k) / (head_dim as f64).sqrt()
+                })
+                .collect();
+            let shares = softmax(&scores);
+            let mut mixed = vec![0.0; head_dim];
+            for ((share, &j), sum) in shares.iter().zip(&visible).zip(&mut attention) {
+                *sum += share / heads as f64;
+                for (m, v) in mixed.iter_mut().zip(&row.v[head / groups][j]) {
+                    *m += share * v;
+                }
+            }
+            out.push(mixed);
+        }
+        expected.mixed.push(out);
+        if let CachePolicy::Tova { states } = policy
+            && kept.len() > states.get()
+        {
+            // What the layer's window hides is attended to least of all.
+            match kept.iter().position(|j| !visible.contains(j)) {
+                Some(hidden) => {
+                    kept.remove(hidden);
+                }
+                None => {
+                    let mut order: Vec<usize> = (0..kept.len()).collect();
+                    order.sort_by(|&a, &b| attention[a].total_cmp(&attention[b]));
+                    let margin = attention[order[1]] - attention[order[0]];
+                    expected.margin = expected.margin.min(margin);
+                    kept.remove(order[0]);
+                }
+            }
+        }
+    }
+    expected
+}
+
+fn turn(x: &[f64], place: usize, rope: &Rope) -> Vec<f64> {
+    let half = x.len() / 2;
+    let scaling = rope.attention_scaling();
+    let mut turned = vec![0.0; x.len()];
+    for (i, frequency) in rope.inv_freq(1).iter().enumerate() {
+        let (sin, cos) = (place as f64 * frequency).sin_cos();
+        turned[i] = (x[i] * cos - x[i + half] * sin) * scaling;
+        turned[i + half] = (x[i + half] * cos + x[i] * sin) * scaling;
+    }
+    turned
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn softmax(scores: &[f64]) -> Vec<f64> {
+    let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = scores.iter().map(|score| (score - most).exp()).collect();
+    let sum: f64 = weights.iter().sum();
+    weights.iter().map(|weight| weight / sum).collect()
+}
