@@ -1,4 +1,4 @@
-//! Models to measure: any shape, weights made on the fly, no download.
+//! Models to measure (any shape, weights made on the fly, no download), and what many measurements say.
 
 use std::{ops::Range, path::PathBuf};
 
@@ -51,4 +51,10 @@ pub fn noise(config: &LlamaConfig, device: &Device, dtype: Dtype) -> Result<Llam
         folder: PathBuf::new(),
         warnings: vec![],
     })
+}
+
+/// The best and the median of some rates; `None` if nothing was measured.
+pub fn best_and_median(rates: &mut [f64]) -> Option<(f64, f64)> {
+    rates.sort_by(f64::total_cmp);
+    Some((*rates.last()?, rates[rates.len() / 2]))
 }

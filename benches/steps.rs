@@ -8,7 +8,7 @@
 use std::{env, ops::ControlFlow, process::ExitCode};
 
 use glass_backend::{Device, Dtype};
-use glass_benches::noise;
+use glass_benches::{best_and_median, noise};
 use glass_causal_lm::{
     Llama,
     generate::{GenerateOptions, SamplingConfig},
@@ -105,7 +105,10 @@ fn main() -> ExitCode {
     println!("device     prefill t/s (median)    ratio     decode t/s (median)    ratio");
     let mut base = None;
     for row in &mut rows {
-        let (Some(prefill), Some(decode)) = (best(&mut row.prefill), best(&mut row.decode)) else {
+        let (Some(prefill), Some(decode)) = (
+            best_and_median(&mut row.prefill),
+            best_and_median(&mut row.decode),
+        ) else {
             continue;
         };
         let (p, d) = *base.get_or_insert((prefill.1, decode.1));
@@ -144,10 +147,4 @@ fn measure(llama: &Llama, prompt: usize) -> Result<(f64, f64), String> {
         .prefill_tokens_per_second()
         .zip(out.decode_tokens_per_second());
     rates.ok_or_else(|| "nothing was generated".to_owned())
-}
-
-/// The best and the median; `None` if nothing was measured.
-fn best(rates: &mut [f64]) -> Option<(f64, f64)> {
-    rates.sort_by(f64::total_cmp);
-    Some((*rates.last()?, rates[rates.len() / 2]))
 }

@@ -1,8 +1,9 @@
 use std::path::PathBuf;
 
+use glass_plot::PlotError;
 use thiserror::Error;
 
-use crate::{metrics::MetricsError, plot::PlotError, tokenizer::TokenizerChoiceError};
+use crate::{metrics::MetricsError, tokenizer::TokenizerChoiceError};
 
 /// Why a model cannot be trained: one line each.
 #[derive(Debug, Error)]

@@ -107,7 +107,7 @@ mod tests {
             residual_range: 0.005,
         };
         let data = source.read(name, shape, rows, Dtype::F32).unwrap();
-        data.to_vec().unwrap()
+        data.try_to_vec().unwrap()
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Reading order: [`Recipe`] (every number that decides a run) · [`preset`] (shapes of models) · [`Initialiser`] (weights
 //! before the first step) · [`Corpus`] and [`Order`] (what is read, and when) · [`cross_entropy`] (what is minimised) ·
 //! [`learning_rate`] (how far a step goes) · [`AdamW`] (where it goes) · [`Trainer`] (one step) · [`Checkpoint`] (what a
-//! killed run goes on from) · [`run`] (all steps) · [`metrics`] and [`plot`] (what is left to look at).
+//! killed run goes on from) · [`run`] (all steps) · [`metrics`] (what is left to look at).
 
 mod adamw;
 mod checkpoint;
@@ -21,7 +21,6 @@ mod start;
 mod trainer;
 
 pub mod metrics;
-pub mod plot;
 pub mod tokenizer;
 
 pub use adamw::AdamW;

@@ -17,11 +17,11 @@ use glass_causal_lm::{
     generate::GenerationConfig,
 };
 use glass_config::LlamaConfig;
+use glass_plot::{Point, loss_plot};
 
 use crate::{
     Checkpoint, Corpus, Order, Recipe, StepReport, TrainError, Trainer,
     metrics::{EvaluationRecord, MetricsLog, Record, TrainRecord},
-    plot::loss_plot,
 };
 
 /// One line per step and per measurement.
@@ -329,7 +329,15 @@ impl Run {
             self.recipe().tokens_per_step(),
             self.device.name()
         );
-        let svg = loss_plot(&self.records, &title.to_string_lossy(), &subtitle)?;
+        let (mut training, mut validation): (Vec<Point>, Vec<Point>) = Default::default();
+        for record in &self.records {
+            let step = record.step() as f64;
+            match record {
+                Record::Train(record) => training.push((step, record.train_loss)),
+                Record::Evaluation(record) => validation.push((step, record.val_loss)),
+            }
+        }
+        let svg = loss_plot(&training, &validation, &title.to_string_lossy(), &subtitle)?;
         let aside = path.with_extension("svg.tmp");
         fs::write(&aside, svg)
             .and_then(|()| fs::rename(&aside, &path))

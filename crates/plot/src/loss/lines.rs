@@ -1,23 +1,22 @@
-//! From the recorded losses to the few hundred points that a figure can show.
+//! Which lines a run's losses make.
 
-use std::{mem, ops::Range};
+use std::ops::Range;
 
 use plotters::prelude::*;
 
-use super::{grouped, style};
+use crate::{
+    number::grouped,
+    style,
+    thin::{BUCKETS, Point, extremes},
+};
 
-/// Training step and loss.
-pub type Point = (f64, f64);
-
-/// A curve is thinned out to at most twice as many points: more would not be seen.
-const BUCKETS: usize = 400;
 /// With fewer training lines than this they are drawn as they are.
 const FEWEST_TO_SMOOTH: usize = 50;
 /// More dots than this on one curve run together.
 const MOST_DOTS: usize = 60;
 
-/// A line of the figure, thinned out.
-pub struct Curve {
+/// A line of the picture, thinned out.
+pub struct Line {
     pub label: String,
     pub points: Vec<Point>,
     pub style: ShapeStyle,
@@ -25,35 +24,30 @@ pub struct Curve {
     pub dots: bool,
 }
 
-/// The curves in the order in which they are painted.
-pub fn curves(train: &[Point], validation: &[Point]) -> Vec<Curve> {
-    let curve = |label: &str, points: Vec<Point>, style, dots| Curve {
+/// The lines in the order in which they are painted.
+pub fn lines(train: &[Point], validation: &[Point]) -> Vec<Line> {
+    let line = |label: &str, points: Vec<Point>, style, dots| Line {
         label: label.to_owned(),
         dots: points.len() == 1 || dots && points.len() <= MOST_DOTS,
         points,
         style,
     };
-    let mut curves = Vec::new();
+    let mut lines = Vec::new();
     if train.len() >= FEWEST_TO_SMOOTH {
         let faint = style::line(style::BLUE.mix(0.45), 1.0);
-        curves.push(curve(
-            "training, as recorded",
-            extremes(train),
-            faint,
-            false,
-        ));
+        lines.push(line("training, as recorded", extremes(train), faint, false));
         let (mean, window) = running_mean(train);
-        let label = format!("training, mean of {} records", grouped(window as f64));
-        curves.push(curve(&label, mean, style::line(style::BLUE, 2.0), false));
+        let label = format!("training, mean of {} records", grouped(window as f64, 0));
+        lines.push(line(&label, mean, style::line(style::BLUE, 2.0), false));
     } else if !train.is_empty() {
         let plain = style::line(style::BLUE, 1.5);
-        curves.push(curve("training", train.to_vec(), plain, false));
+        lines.push(line("training", train.to_vec(), plain, false));
     }
     if !validation.is_empty() {
         let orange = style::line(style::VERMILLION, 2.0);
-        curves.push(curve("validation", extremes(validation), orange, true));
+        lines.push(line("validation", extremes(validation), orange, true));
     }
-    curves
+    lines
 }
 
 /// The loss that nine tenths of the points do not exceed; minus infinity without points.
@@ -65,24 +59,6 @@ pub fn ninth_decile(points: &[Point]) -> f64 {
         .get((last * 9).div_ceil(10))
         .copied()
         .unwrap_or(f64::NEG_INFINITY)
-}
-
-/// The lowest and the highest point of each of [`BUCKETS`] stretches, in their order: what a curve of all points would
-/// look like at this size.
-fn extremes(points: &[Point]) -> Vec<Point> {
-    if points.len() <= 2 * BUCKETS {
-        return points.to_vec();
-    }
-    let lower = |a: &usize, b: &usize| points[*a].1.total_cmp(&points[*b].1);
-    let mut kept = Vec::with_capacity(2 * BUCKETS);
-    for bucket in 0..BUCKETS {
-        let of_bucket = || bucket * points.len() / BUCKETS..(bucket + 1) * points.len() / BUCKETS;
-        if let (Some(low), Some(high)) = (of_bucket().min_by(lower), of_bucket().max_by(lower)) {
-            kept.push(points[low.min(high)]);
-            kept.push(points[low.max(high)]);
-        }
-    }
-    kept
 }
 
 /// The mean over a fiftieth of the points around each, and how many these are. Towards the start the window shrinks
@@ -101,32 +77,7 @@ fn running_mean(points: &[Point]) -> (Vec<Point>, usize) {
     (sampled.map(mean_around).collect(), 2 * reach + 1)
 }
 
-/// The pieces of a curve that are not above `top`, cut where it crosses.
-pub fn below(points: &[Point], top: f64) -> Vec<Vec<Point>> {
-    let mut pieces = Vec::new();
-    let mut piece = Vec::new();
-    let mut previous: Option<Point> = None;
-    for &point in points {
-        let seen = point.1 <= top;
-        if let Some(before) = previous
-            && seen != (before.1 <= top)
-        {
-            let part = (top - before.1) / (point.1 - before.1);
-            piece.push((before.0 + part * (point.0 - before.0), top));
-            if !seen {
-                pieces.push(mem::take(&mut piece));
-            }
-        }
-        if seen {
-            piece.push(point);
-        }
-        previous = Some(point);
-    }
-    pieces.push(piece);
-    pieces
-}
-
-/// The smallest y (pictures count downwards) of a curve between two x, in drawing units.
+/// The smallest y (pictures count downwards) of a line between two x, in drawing units.
 pub fn highest_within(points: &[(i32, i32)], span: &Range<i32>) -> Option<i32> {
     let segments = points.windows(2).filter_map(|ends| {
         let ((x0, y0), (x1, y1)) = (ends[0], ends[1]);

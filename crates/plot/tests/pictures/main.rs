@@ -1,0 +1,6 @@
+//! Pictures are read as text: what they say, and where they draw it.
+
+mod curves;
+mod heat_map;
+mod loss;
+mod svg;
