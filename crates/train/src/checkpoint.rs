@@ -67,10 +67,7 @@ impl Checkpoint {
         let folder = run.join(FOLDER);
         let aside = folder.join("unfinished");
         let place = folder.join(name(self.step));
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |source| TrainError::Write { path, source }
-        };
+        let failed = TrainError::write;
         remove(&aside).map_err(failed(&aside))?;
 
         let mut tensors = Parameters::new(Dtype::F32);
@@ -107,10 +104,7 @@ impl Checkpoint {
     /// One cannot be removed.
     pub fn discard_after(run: &Path, good: usize) -> Result<(), TrainError> {
         let folder = run.join(FOLDER);
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |source| TrainError::Write { path, source }
-        };
+        let failed = TrainError::write;
         let mut all = steps(&folder).map_err(failed(&folder))?;
         all.sort_unstable();
         for (_, bad) in all.iter().skip(1).filter(|(step, _)| *step > good) {

@@ -1,4 +1,7 @@
-use std::path::PathBuf;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use glass_plot::PlotError;
 use thiserror::Error;
@@ -48,10 +51,7 @@ pub enum TrainError {
     #[error("{}: {reason}", path.display())]
     Resume { path: PathBuf, reason: String },
     #[error("{}: cannot be written ({source})", path.display())]
-    Write {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Write { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Tokenizer(#[from] TokenizerChoiceError),
     #[error(transparent)]
@@ -61,6 +61,14 @@ pub enum TrainError {
     /// Boxed, because it is many times the size of what functions return when all is well.
     #[error(transparent)]
     Model(Box<glass_causal_lm::Error>),
+}
+
+impl TrainError {
+    /// What keeps `path` from being written.
+    pub(crate) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Write { path, source }
+    }
 }
 
 impl From<glass_causal_lm::Error> for TrainError {

@@ -30,17 +30,17 @@ const PLOT: &str = "loss.svg";
 
 /// A run: a model, what it learns from, and the folder where it leaves what it has learned.
 pub struct Run {
-    files: Files,
-    config: LlamaConfig,
-    device: Device,
-    corpus: Corpus,
-    order: Order,
-    trainer: Trainer,
-    checkpoint: Checkpoint,
-    metrics: MetricsLog,
-    records: Vec<Record>,
-    watch: Watch,
-    warnings: Vec<String>,
+    pub(crate) files: Files,
+    pub(crate) config: LlamaConfig,
+    pub(crate) device: Device,
+    pub(crate) corpus: Corpus,
+    pub(crate) order: Order,
+    pub(crate) trainer: Trainer,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) metrics: MetricsLog,
+    pub(crate) records: Vec<Record>,
+    pub(crate) watch: Watch,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// What somebody who waits wants to hear.
@@ -85,40 +85,6 @@ pub struct Outcome {
 }
 
 impl Run {
-    #[allow(clippy::too_many_arguments)]
-    pub(crate) fn new(
-        files: Files,
-        config: LlamaConfig,
-        device: Device,
-        corpus: Corpus,
-        trainer: Trainer,
-        checkpoint: Checkpoint,
-        metrics: MetricsLog,
-        records: Vec<Record>,
-        warnings: Vec<String>,
-    ) -> Self {
-        let recipe = &checkpoint.recipe;
-        let mut watch = Watch::default();
-        for record in &records {
-            if let Record::Train(record) = record {
-                watch.diverges(record.step as usize, record.train_loss);
-            }
-        }
-        Self {
-            order: Order::new(corpus.train.len(), recipe.context, recipe.seed),
-            files,
-            config,
-            device,
-            corpus,
-            trainer,
-            checkpoint,
-            metrics,
-            records,
-            watch,
-            warnings,
-        }
-    }
-
     /// What is not as asked, or not used: one line each.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
@@ -360,7 +326,7 @@ impl Run {
         Outcome {
             step: self.steps(),
             complete: self.steps() >= self.recipe().steps && !self.is_to_be_measured(),
-            held_out_loss: measured().last().map(|(_, loss)| loss),
+            held_out_loss: measured().next_back().map(|(_, loss)| loss),
             best: measured().min_by(|a, b| a.1.total_cmp(&b.1)),
             seconds: self.checkpoint.seconds,
         }
@@ -392,7 +358,7 @@ impl Files {
 
 /// Sees a run that no longer learns but forgets.
 #[derive(Default)]
-struct Watch {
+pub(crate) struct Watch {
     last: VecDeque<f64>,
     /// The lowest mean, and the step that it ends at.
     best: Option<(usize, f64)>,
@@ -404,6 +370,17 @@ impl Watch {
     /// In nats: a run that is worse by so much than it was is lost. Noise over that many steps is far below it, and it
     /// is the difference between a model that knows its language's letters and one that knows its words.
     const RISE: f64 = 1.0;
+
+    /// As it is after these.
+    pub fn after(records: &[Record]) -> Self {
+        let mut watch = Self::default();
+        for record in records {
+            if let Record::Train(record) = record {
+                watch.diverges(record.step as usize, record.train_loss);
+            }
+        }
+        watch
+    }
 
     /// Over the last steps, fewer at the beginning.
     fn mean(&self) -> Option<f64> {

@@ -14,12 +14,12 @@ use glass_config::{LlamaConfig, Override};
 use serde_json::json;
 
 use crate::{
-    AdamW, Checkpoint, Corpus, Initialiser, Recipe, Run, TrainError, Trainer,
+    AdamW, Checkpoint, Corpus, Initialiser, Order, Recipe, Run, TrainError, Trainer,
     checkpoint::FOLDER,
     corpus::Text,
-    metrics::MetricsLog,
+    metrics::{MetricsLog, Record},
     preset,
-    run::{Files, METRICS},
+    run::{Files, METRICS, Watch},
     tokenizer::{TokenizerChoice, TrainedTokenizer, train_tokenizer},
 };
 
@@ -67,11 +67,18 @@ impl Run {
             TokenizerChoice::Char => text.whole(),
             _ => text.train(),
         };
+        let tokenizer_is_new = !matches!(tokenizer, TokenizerChoice::File(_));
         let tokenizer = train_tokenizer(&tokenizer, seen)?;
         let mut config = match &shape {
             Shape::Preset(name) => preset(name, tokenizer.vocab_size(), recipe.context)?,
             Shape::Config(path) => LlamaConfig::from_file(path, &[])?,
         };
+        // Ids that mean something in the vocabulary that the config was made for mean characters here.
+        if tokenizer_is_new {
+            config.bos_token_id = None;
+            config.eos_token_id.clear();
+            config.pad_token_id = None;
+        }
         if !overrides.is_empty() {
             let fields = config.to_json().to_string();
             config = LlamaConfig::from_json(&fields, "the config with --set", &overrides)?;
@@ -91,31 +98,25 @@ impl Run {
             tokenizer: tokenizer.json().to_vec(),
             tokenizer_config: tokenizer.config_json().to_vec(),
         };
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |source| TrainError::Write { path, source }
-        };
         let mut saving = Saving::begin(&files.folder, Existing::Refuse)?;
         files.write_all(&mut saving)?;
         saving.finish()?;
         let training = files.folder.join(FOLDER);
-        fs::create_dir_all(&training).map_err(failed(&training))?;
+        fs::create_dir_all(&training).map_err(TrainError::write(&training))?;
         let path = fs::canonicalize(&path).unwrap_or(path);
         let checkpoint = Checkpoint::new(recipe, path, text.mark());
         checkpoint.save(&files.folder, &trainer)?;
         let metrics = MetricsLog::create(&files.folder.join(METRICS))?;
-        let warnings = warnings(&tokenizer, &config, &corpus)?;
-        Ok(Self::new(
+        let begun = Begun {
+            warnings: warnings(&tokenizer, &config, &corpus)?,
             files,
             config,
             device,
             corpus,
             trainer,
             checkpoint,
-            metrics,
-            vec![],
-            warnings,
-        ))
+        };
+        Ok(begun.run(metrics, vec![]))
     }
 
     /// Goes on from the newest checkpoint in `folder`, on the same text, which may have moved to `text`.
@@ -166,18 +167,46 @@ impl Run {
         };
         let step = checkpoint.step as u64;
         let (metrics, resumed) = MetricsLog::resume(&folder.join(METRICS), step)?;
-        let warnings = warnings(&tokenizer, &config, &corpus)?;
-        Ok(Self::new(
+        let begun = Begun {
+            warnings: warnings(&tokenizer, &config, &corpus)?,
             files,
             config,
             device,
             corpus,
             trainer,
             checkpoint,
+        };
+        Ok(begun.run(metrics, resumed.kept))
+    }
+}
+
+/// All of a run but what it has measured.
+struct Begun {
+    files: Files,
+    config: LlamaConfig,
+    device: Device,
+    corpus: Corpus,
+    trainer: Trainer,
+    checkpoint: Checkpoint,
+    warnings: Vec<String>,
+}
+
+impl Begun {
+    fn run(self, metrics: MetricsLog, records: Vec<Record>) -> Run {
+        let recipe = &self.checkpoint.recipe;
+        Run {
+            order: Order::new(self.corpus.train.len(), recipe.context, recipe.seed),
+            watch: Watch::after(&records),
+            files: self.files,
+            config: self.config,
+            device: self.device,
+            corpus: self.corpus,
+            trainer: self.trainer,
+            checkpoint: self.checkpoint,
+            warnings: self.warnings,
             metrics,
-            resumed.kept,
-            warnings,
-        ))
+            records,
+        }
     }
 }
 
