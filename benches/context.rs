@@ -4,24 +4,20 @@
 //!     cargo bench --workspace --bench context -- flex --longest 16384    one device, shorter texts
 //!
 //! All policies read the same text with the same weights, in pieces of 512 tokens, and stop at each doubling of the
-//! position to decode some steps. There they take turns (A B C A B C), and with them a ring that has read W tokens and no
+//! position to decode some steps. There they take turns (A B C C B A), and with them a ring that has read W tokens and no
 //! more: each ratio is to its speed in the same round, so that a machine that slows down does not bend it.
 
-use std::{
-    error::Error,
-    fs,
-    path::PathBuf,
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::{fs, iter, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use glass_attention::{Cache, Unobserved};
 use glass_backend::{Device, Dtype};
-use glass_benches::{best_and_median, noise};
-use glass_causal_lm::{Llama, LogitsFor};
+use glass_benches::{
+    Reader, best_and_median, noise,
+    reader::{self, Outcome},
+};
+use glass_causal_lm::Llama;
 use glass_config::LlamaConfig;
-use glass_plot::{Axes, Axis, Scale, Series, curves};
+use glass_plot::{Axes, Axis, PlotError, Scale, Series, curves};
 
 const WINDOW: usize = 256;
 /// The first one stands for the window itself. Every layer attends fully but for what its policy forgets.
@@ -32,14 +28,8 @@ const SHAPE: &str = r#"{"model_type": "llama", "vocab_size": 512, "hidden_size":
 
 /// Where decoding is measured first. The steps of all rounds fit in before the next doubling.
 const FIRST: usize = 512;
-const PIECE: usize = 512;
-/// Pieces whose median is the speed of reading at a position.
-const LAST_PIECES: usize = 5;
 
 const ROUNDS: usize = 11;
-const STEPS: usize = 16;
-/// A turn ends early where steps are slow.
-const TURN: Duration = Duration::from_millis(150);
 
 #[derive(Parser)]
 struct Args {
@@ -50,7 +40,7 @@ struct Args {
     #[arg(long, default_value_t = 131_072)]
     longest: usize,
     /// A policy stops where reading on to the next position would take it beyond so many seconds in all.
-    #[arg(long, default_value_t = 45)]
+    #[arg(long, default_value_t = 30)]
     budget: u64,
     /// Draws decoding speed against position into this SVG file.
     #[arg(long)]
@@ -59,8 +49,6 @@ struct Args {
     #[arg(long, hide = true)]
     bench: bool,
 }
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
     match run(&Args::parse()) {
@@ -75,10 +63,16 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Outcome<()> {
     let config = LlamaConfig::from_json(SHAPE, "the measured shape", &[])?;
     println!(
-        "hidden {}, {} layers, f32, random weights, W = {WINDOW}; read: the last {LAST_PIECES} pieces of {PIECE}; \
-         decoded: best and median of {ROUNDS} rounds;\nratio: to a ring at {WINDOW} in the same rounds, median; cache: \
-         bytes of keys and values, room to grow included",
+        "hidden {}, {} layers, f32, random weights, W = {WINDOW}",
         config.hidden_size, config.num_hidden_layers
+    );
+    println!(
+        "read: median of the last {} pieces of {}; decode: best (median) of {ROUNDS} rounds;",
+        reader::LAST_PIECES,
+        reader::PIECE
+    );
+    println!(
+        "ratio: to a ring at {WINDOW} in the same rounds, median; cache: bytes, room to grow included"
     );
     let mut series = Vec::new();
     for name in &args.devices {
@@ -95,24 +89,29 @@ fn run(args: &Args) -> Outcome<()> {
         }
     }
     if let Some(path) = &args.plot {
-        let log2 = |label| Axis {
-            label,
-            scale: Scale::Log2,
-        };
-        let subtitle = format!(
-            "Random weights: hidden {}, {} layers, window {WINDOW}, float32.",
-            config.hidden_size, config.num_hidden_layers
-        );
-        let axes = Axes {
-            title: "Decode against position",
-            subtitle: &subtitle,
-            x: log2("position, tokens"),
-            y: log2("decode, tokens/s"),
-        };
-        fs::write(path, curves(&series, &axes)?)
+        fs::write(path, picture(&series, &config)?)
             .map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(())
+}
+
+/// Both axes in doublings: what is halved by each doubling falls as a straight line.
+fn picture(series: &[Series], config: &LlamaConfig) -> Result<String, PlotError> {
+    let log2 = |label| Axis {
+        label,
+        scale: Scale::Log2,
+    };
+    let subtitle = format!(
+        "Random weights: hidden {}, {} layers, window {WINDOW}, float32. Median of {ROUNDS} rounds.",
+        config.hidden_size, config.num_hidden_layers
+    );
+    let axes = Axes {
+        title: "Decode against position",
+        subtitle: &subtitle,
+        x: log2("position, tokens"),
+        y: log2("decode, tokens/s"),
+    };
+    curves(series, &axes)
 }
 
 /// What was measured of one policy at one position.
@@ -135,7 +134,15 @@ fn of<'a>(policy: &str, rows: &'a [Row]) -> impl Iterator<Item = &'a Row> {
 
 fn measure_device(name: &str, config: &LlamaConfig, args: &Args) -> Outcome<Vec<Row>> {
     let llama = noise(config, &Device::open(name)?, Dtype::F32)?;
-    let readers = || POLICIES.iter().map(|policy| Reader::new(&llama, policy));
+    println!(
+        "\n{name}: {}\nposition  policy       prefill, s  read t/s  decode t/s (median)  ratio       cache",
+        llama.device.description()
+    );
+    let readers = || {
+        POLICIES
+            .into_iter()
+            .map(|policy| Reader::new(&llama, policy))
+    };
     // Kernels are compiled and memory is touched before anything counts.
     for reader in readers() {
         let mut reader = reader?;
@@ -143,21 +150,18 @@ fn measure_device(name: &str, config: &LlamaConfig, args: &Args) -> Outcome<Vec<
         reader.decode()?;
     }
 
-    println!(
-        "\n{name}: {}\nposition  policy       prefill, s  read t/s  decode t/s (median)  ratio       cache",
-        llama.device.description()
-    );
-    let mut readers = readers().collect::<Outcome<Vec<_>>>()?;
+    let mut readers = readers().collect::<Result<Vec<_>, _>>()?;
     let mut rows: Vec<Row> = Vec::new();
     let positions = (FIRST.ilog2()..).map(|exponent| 1 << exponent);
     for position in positions.take_while(|&position| position <= args.longest) {
         let mut going_on = Vec::new();
         for mut reader in readers {
-            let total = reader.prefill + reader.at_least(position);
+            let total = reader.prefill() + reader.at_least(position);
             if total > args.budget as f64 {
                 println!(
                     "{position:>8}  {:<12} stops: to read so far takes more than {total:.0} s (--budget {})",
-                    reader.policy, args.budget
+                    reader.policy(),
+                    args.budget
                 );
             } else {
                 reader.read_to(position)?;
@@ -185,146 +189,55 @@ fn measure_device(name: &str, config: &LlamaConfig, args: &Args) -> Outcome<Vec<
 }
 
 /// Decodes from `position` on, which all readers have reached, in turns.
-fn measure(llama: &Llama, readers: &mut [Reader<'_>], position: usize) -> Outcome<Vec<Row>> {
-    let bytes: Vec<u64> = readers.iter().map(|reader| reader.cache.bytes()).collect();
+fn measure<'a>(llama: &'a Llama, readers: &mut [Reader<'a>], position: usize) -> Outcome<Vec<Row>> {
+    let bytes: Vec<u64> = readers.iter().map(Reader::cache_bytes).collect();
     let mut at_window = Reader::new(llama, POLICIES[0])?;
     at_window.read_to(WINDOW)?;
-    let mut rates = vec![(Vec::new(), Vec::new()); readers.len()];
+    let mut turns: Vec<_> = iter::once(&mut at_window).chain(readers).collect();
+    let mut rates = vec![Vec::new(); turns.len()];
+    let mut order: Vec<usize> = (0..turns.len()).collect();
     for _ in 0..ROUNDS {
-        let base = at_window.decode()?;
-        for (reader, (decode, ratio)) in readers.iter_mut().zip(&mut rates) {
-            let rate = reader.decode()?;
-            decode.push(rate);
-            ratio.push(rate / base);
+        for &turn in &order {
+            rates[turn].push(turns[turn].decode()?);
         }
+        // There and back: nobody always comes after the one that leaves most behind.
+        order.reverse();
     }
-    let measured = readers.iter().zip(bytes).zip(&mut rates);
-    let rows = measured.map(|((reader, bytes), (decode, ratio))| {
+    let (base, rates) = rates.split_at_mut(1);
+    let measured = turns[1..].iter().zip(bytes).zip(rates);
+    let rows = measured.map(|((reader, bytes), decode)| {
+        let mut ratios: Vec<f64> = decode.iter().zip(&base[0]).map(|(a, b)| a / b).collect();
         Some(Row {
-            policy: reader.policy,
+            policy: reader.policy(),
             position,
-            prefill: reader.prefill,
+            prefill: reader.prefill(),
             read: best_and_median(&mut reader.last_pieces())?.1,
             decode: best_and_median(decode)?,
-            ratio: best_and_median(ratio)?.1,
+            ratio: best_and_median(&mut ratios)?.1,
             bytes,
         })
     });
     Ok(rows.flatten().collect())
 }
 
-/// One policy's speed and memory at the end against those at the start.
+/// What one policy costs at the last position, beside the window and beside half the text.
 fn conclusion(policy: &str, rows: &[Row]) -> Option<String> {
     let (first, last) = (of(policy, rows).next()?, of(policy, rows).last()?);
-    let constant = of(policy, rows).all(|row| row.bytes == first.bytes);
-    let memory = match constant {
+    let half = of(policy, rows).find(|row| 2 * row.position == last.position);
+    let twice = half.map_or(String::new(), |half| {
+        let times = last.prefill / half.prefill;
+        format!(", and to read twice as much as before took {times:.2} times as long")
+    });
+    let memory = match of(policy, rows).all(|row| row.bytes == first.bytes) {
         true => format!("constant at {} bytes", first.bytes),
-        false => format!("{} times as large", last.bytes / first.bytes),
+        false => format!(
+            "{} times as large as at {}",
+            last.bytes / first.bytes,
+            first.position
+        ),
     };
     Some(format!(
-        "{policy}: at {}, decodes at {:.3} of the speed of a ring at {WINDOW}, and reads at {:.3} of its own at {}; its \
-         cache is {memory}",
-        last.position,
-        last.ratio,
-        last.read / first.read,
-        first.position
+        "{policy}: at {}, decodes at {:.3} of the speed of a ring at {WINDOW}{twice}; its cache is {memory}",
+        last.position, last.ratio
     ))
-}
-
-/// A text as far as it has been read under one policy.
-struct Reader<'a> {
-    llama: &'a Llama,
-    policy: &'static str,
-    cache: Cache,
-    /// Seconds that reading has taken.
-    prefill: f64,
-    /// Tokens and seconds of each piece since the last position.
-    pieces: Vec<(usize, f64)>,
-}
-
-impl<'a> Reader<'a> {
-    fn new(llama: &'a Llama, policy: &'static str) -> Outcome<Self> {
-        Ok(Self {
-            llama,
-            policy,
-            cache: llama.planned_cache(policy.parse()?, 1)?,
-            prefill: 0.0,
-            pieces: vec![],
-        })
-    }
-
-    fn read_to(&mut self, position: usize) -> Outcome<()> {
-        self.pieces.clear();
-        while self.cache.seen() < position {
-            // The odd piece comes first, so that the last ones are whole.
-            let rest = position - self.cache.seen();
-            let len = match rest % PIECE {
-                0 => PIECE,
-                odd => odd,
-            };
-            let ids = self.next_ids(len);
-            let start = Instant::now();
-            let ids = self.llama.ids(&[&ids])?; // [1, len]
-            self.llama
-                .model
-                .hidden(ids, &mut self.cache, &mut Unobserved)?;
-            self.llama.device.sync()?;
-            self.pieces.push((len, start.elapsed().as_secs_f64()));
-        }
-        let tokens: usize = self.pieces.iter().map(|piece| piece.0).sum();
-        let seconds: f64 = self.pieces.iter().map(|piece| piece.1).sum();
-        // Since the position before, steps stood in for some of the tokens: those count as if they had been read here.
-        let doubled = match position {
-            FIRST => position,
-            _ => position / 2,
-        };
-        self.prefill += seconds * doubled as f64 / tokens.max(1) as f64;
-        Ok(())
-    }
-
-    /// Seconds to read on to `position` if no piece takes longer than the last one.
-    fn at_least(&self, position: usize) -> f64 {
-        let tokens = position - self.cache.seen();
-        let last = self.pieces.last();
-        last.map_or(0.0, |(len, seconds)| tokens as f64 / *len as f64 * seconds)
-    }
-
-    /// Tokens per second.
-    fn last_pieces(&self) -> Vec<f64> {
-        let last = self.pieces.iter().rev().take(LAST_PIECES);
-        last.map(|(len, seconds)| *len as f64 / seconds).collect()
-    }
-
-    /// Tokens per second of one turn.
-    fn decode(&mut self) -> Outcome<f64> {
-        // Whoever had the turn before has left its own data in the processor's caches.
-        self.step()?;
-        let start = Instant::now();
-        let mut steps = 0;
-        while steps < STEPS && start.elapsed() < TURN {
-            self.step()?;
-            steps += 1;
-        }
-        Ok(steps as f64 / start.elapsed().as_secs_f64())
-    }
-
-    /// As in generation, a step ends with its logits on the host.
-    fn step(&mut self) -> Outcome<()> {
-        let ids = self.llama.ids(&[&self.next_ids(1)])?; // [1, 1]
-        let model = &self.llama.model;
-        let logits = model.forward(ids, &mut self.cache, LogitsFor::Last, &mut Unobserved)?; // [1, 1, vocab_size]
-        logits
-            .try_into_vec_as::<f32>()
-            .map_err(|error| self.llama.device.failed(error))?;
-        Ok(())
-    }
-
-    /// The same text for everybody.
-    fn next_ids(&self, len: usize) -> Vec<u32> {
-        let vocab = self.llama.config.vocab_size as u32;
-        let seen = self.cache.seen() as u32;
-        (seen..seen + len as u32)
-            .map(|position| position.wrapping_mul(7919) % vocab)
-            .collect()
-    }
 }

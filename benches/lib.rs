@@ -1,11 +1,14 @@
 //! Models to measure (any shape, weights made on the fly, no download), and what many measurements say.
 
+pub mod reader;
+
 use std::{ops::Range, path::PathBuf};
 
 use burn::tensor::TensorData;
 use glass_backend::{Device, Dtype, WeightError, WeightSource, Weights};
 use glass_causal_lm::{Llama, LlamaForCausalLM, generate::GenerationConfig};
 use glass_config::LlamaConfig;
+pub use reader::Reader;
 
 /// Weights that keep activations finite and cost little to make. What they say is noise; how long they take is not.
 struct Noise(u32);

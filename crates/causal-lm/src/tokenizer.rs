@@ -4,6 +4,7 @@
 //! model runner must decide: where the file is, when BOS is added, and what to say when something is wrong.
 
 mod encoded;
+mod ordinary;
 mod streaming;
 
 use std::panic::{self, AssertUnwindSafe};

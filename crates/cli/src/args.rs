@@ -1,5 +1,6 @@
 //! What a person types.
 
+mod eval;
 mod train;
 
 use std::{num::NonZeroUsize, path::PathBuf};
@@ -10,6 +11,7 @@ use glass_backend::Dtype;
 use glass_causal_lm::checkpoint::ShardSize;
 use glass_config::Override;
 
+pub use eval::{Eval, Measure, Mode, Needle, Perplexity};
 pub use train::Train;
 
 /// A Llama you can see through: runs Llama, Mistral and Qwen2 checkpoints in the Hugging Face layout.
@@ -206,51 +208,6 @@ pub struct Convert {
     /// Most bytes of tensors in one file: a number with kB, MB, GB, TB (thousands) or KiB, MiB, GiB, TiB (1024)
     #[arg(long, value_name = "SIZE", default_value = "5GB")]
     pub max_shard_size: ShardSize,
-}
-
-#[derive(Debug, Args)]
-pub struct Eval {
-    #[command(subcommand)]
-    pub measure: Measure,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Measure {
-    /// How well a model predicts a text: perplexity, nats per token, bits per byte
-    Perplexity(Perplexity),
-}
-
-#[derive(Debug, Args)]
-pub struct Perplexity {
-    #[command(flatten)]
-    pub model: Model,
-    /// A UTF-8 file, scored to its last byte
-    #[arg(long, value_name = "FILE")]
-    pub text: PathBuf,
-    /// Tokens that the model reads at once [default: its context, 2048 at most]
-    #[arg(long, value_name = "N")]
-    pub window: Option<NonZeroUsize>,
-    /// Tokens from the beginning of a window to that of the next; each token is scored once, from N - M + 1 tokens
-    /// before it at least, unless the text has fewer [default: N, no overlap]
-    #[arg(long, value_name = "M")]
-    pub stride: Option<NonZeroUsize>,
-    /// Score no more than the first T tokens
-    #[arg(long, value_name = "T")]
-    pub max_tokens: Option<NonZeroUsize>,
-    #[command(flatten)]
-    pub compute: Compute,
-    /// Say how well tokens are predicted by how many were read before them: 1, 2 to 3, 4 to 7, ...
-    #[arg(long)]
-    pub by_position: bool,
-    /// What is kept of the text read, as for `glass generate`; repeated, each is measured
-    #[arg(long, value_name = "POLICY")]
-    pub cache: Vec<CachePlan>,
-    /// Tokens that go through the model together; the result does not depend on it [default: 512]
-    #[arg(long, value_name = "N")]
-    pub prefill_chunk: Option<NonZeroUsize>,
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// A list of ids; a type of its own, because clap reads a `Vec` as a repeatable option.

@@ -10,6 +10,8 @@ pub enum CliError {
     Model(Box<glass_causal_lm::Error>),
     #[error(transparent)]
     Train(#[from] glass_train::TrainError),
+    #[error(transparent)]
+    Plot(#[from] glass_plot::PlotError),
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write {}: {source}", path.display())]

@@ -1,22 +1,23 @@
-//! A safetensors file that appears whole or not at all.
+//! Files that appear whole or not at all.
 
 use std::{
     fs,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
 use safetensors::{Dtype, tensor::TensorView};
+use tempfile::NamedTempFile;
 
 use crate::{error::CliError, interrupt};
 
-pub struct Output {
+pub struct OutputFile {
     path: PathBuf,
     folder: PathBuf,
-    tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
 }
 
-impl Output {
-    /// Looks at the path before the model is loaded, so that one that cannot be written costs no waiting.
+impl OutputFile {
+    /// Looks at the path before there is anything to write, so that one that cannot be written costs no waiting.
     pub fn create(path: &Path) -> Result<Self, CliError> {
         let refuse = |reason: &str| CliError::Input {
             path: path.to_owned(),
@@ -50,6 +51,50 @@ impl Output {
         Ok(Self {
             path: path.to_owned(),
             folder: folder.to_owned(),
+        })
+    }
+
+    /// Writes all of it.
+    pub fn write(self, bytes: &[u8]) -> Result<(), CliError> {
+        // A process that ended in here would leave its temporary file behind.
+        interrupt::listen();
+        let write = || -> io::Result<()> {
+            let mut file = self.temporary()?;
+            file.write_all(bytes)?;
+            file.as_file().sync_all()?;
+            file.persist(&self.path)?;
+            Ok(())
+        };
+        write().map_err(|source| self.failed(source))
+    }
+
+    /// Temporary files are private; what the user asked for is to be as open as any file they make.
+    fn temporary(&self) -> io::Result<NamedTempFile> {
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        builder.tempfile_in(&self.folder)
+    }
+
+    fn failed(&self, source: io::Error) -> CliError {
+        CliError::Write {
+            path: self.path.clone(),
+            source,
+        }
+    }
+}
+
+/// A safetensors file.
+pub struct Output {
+    file: OutputFile,
+    tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
+}
+
+impl Output {
+    /// As [`OutputFile::create`].
+    pub fn create(path: &Path) -> Result<Self, CliError> {
+        Ok(Self {
+            file: OutputFile::create(path)?,
             tensors: Vec::new(),
         })
     }
@@ -61,7 +106,7 @@ impl Output {
 
     pub fn write(self) -> Result<(), CliError> {
         let failed = |reason: String| CliError::Input {
-            path: self.path.to_owned(),
+            path: self.file.path.clone(),
             reason,
         };
         let views = self
@@ -77,20 +122,13 @@ impl Output {
 
         // A process that ended in here would leave its temporary file behind.
         interrupt::listen();
-        let write = |source| CliError::Write {
-            path: self.path.to_owned(),
-            source,
-        };
-        // It is written under a temporary name and renamed when it is whole. Temporary files are private; what the user
-        // asked for is to be as open as any file they make.
-        let mut builder = tempfile::Builder::new();
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let usual = builder.tempfile_in(&self.folder).map_err(write)?;
+        let write = |source| self.file.failed(source);
+        // It is written under a temporary name, which is private, and renamed when it is whole.
+        let usual = self.file.temporary().map_err(write)?;
         let permissions = usual.as_file().metadata().map_err(write)?.permissions();
-        safetensors::serialize_to_file(views, None, &self.path)
+        safetensors::serialize_to_file(views, None, &self.file.path)
             .map_err(|error| failed(error.to_string()))?;
-        fs::set_permissions(&self.path, permissions).map_err(write)?;
+        fs::set_permissions(&self.file.path, permissions).map_err(write)?;
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, ops::ControlFlow, path::PathBuf, time::Duration};
 
 use glass_backend::Device;
 use glass_train::{Event, Outcome, Run, Shape, Start, tokenizer::TokenizerChoice};
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{FormattedDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::{args, error::CliError, interrupt, load, say::say};
 
@@ -97,7 +97,7 @@ fn bar(run: &Run) -> ProgressBar {
     let left = move |state: &ProgressState, to: &mut dyn fmt::Write| {
         if state.pos() > first {
             // Nobody could be told that a line could not be drawn.
-            let _ = write!(to, ", {:#} left", HumanDuration(state.eta()));
+            let _ = write!(to, ", {:#} left", FormattedDuration(state.eta()));
         }
     };
     let style = ProgressStyle::with_template("{msg} {wide_bar} step {pos} of {len}{left}")
@@ -141,7 +141,7 @@ fn show(bar: &ProgressBar, event: Event) {
             let train = train_loss.map_or(String::new(), |loss| format!("train {loss:.4}, "));
             let line = format!(
                 "glass: step {step}: {train}held out {loss:.4} nats per token, {}",
-                HumanDuration(Duration::from_secs_f64(seconds))
+                FormattedDuration(Duration::from_secs_f64(seconds))
             );
             bar.suspend(|| say!("{line}"));
         }
@@ -163,7 +163,7 @@ fn sum_up(run: &Run, outcome: Outcome) {
     say!(
         "glass: trained {} steps in {}{}; wrote {folder}",
         outcome.step,
-        HumanDuration(Duration::from_secs_f64(outcome.seconds)),
+        FormattedDuration(Duration::from_secs_f64(outcome.seconds)),
         loss.map_or(String::new(), |loss| format!(
             ", held out {loss:.4} nats per token"
         )),

@@ -9,6 +9,7 @@ mod adamw;
 mod checkpoint;
 mod corpus;
 mod error;
+mod files;
 mod gradients;
 mod init;
 mod loss;
@@ -19,6 +20,7 @@ mod run;
 mod schedule;
 mod start;
 mod trainer;
+mod watch;
 
 pub mod metrics;
 pub mod tokenizer;

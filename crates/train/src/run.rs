@@ -1,13 +1,6 @@
 //! All steps of a run.
 
-use std::{
-    collections::VecDeque,
-    fs,
-    num::NonZeroUsize,
-    ops::ControlFlow,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{fs, num::NonZeroUsize, ops::ControlFlow, path::Path, time::Instant};
 
 use glass_backend::{Device, Dtype};
 use glass_causal_lm::{
@@ -21,7 +14,9 @@ use glass_plot::{Point, loss_plot};
 
 use crate::{
     Checkpoint, Corpus, Order, Recipe, StepReport, TrainError, Trainer,
+    files::Files,
     metrics::{EvaluationRecord, MetricsLog, Record, TrainRecord},
+    watch::Watch,
 };
 
 /// One line per step and per measurement.
@@ -330,103 +325,5 @@ impl Run {
             best: measured().min_by(|a, b| a.1.total_cmp(&b.1)),
             seconds: self.checkpoint.seconds,
         }
-    }
-}
-
-/// The small files of the result.
-pub(crate) struct Files {
-    pub folder: PathBuf,
-    pub config: Vec<u8>,
-    pub generation_config: Vec<u8>,
-    pub tokenizer: Vec<u8>,
-    pub tokenizer_config: Vec<u8>,
-}
-
-impl Files {
-    pub fn write_all(&self, saving: &mut Saving) -> Result<(), TrainError> {
-        for (name, bytes) in [
-            ("config.json", &self.config),
-            ("generation_config.json", &self.generation_config),
-            ("tokenizer.json", &self.tokenizer),
-            ("tokenizer_config.json", &self.tokenizer_config),
-        ] {
-            saving.write(name, bytes)?;
-        }
-        Ok(())
-    }
-}
-
-/// Sees a run that no longer learns but forgets.
-#[derive(Default)]
-pub(crate) struct Watch {
-    last: VecDeque<f64>,
-    /// The lowest mean, and the step that it ends at.
-    best: Option<(usize, f64)>,
-}
-
-impl Watch {
-    /// Steps that are looked at together, because single batches differ.
-    const STEPS: usize = 25;
-    /// In nats: a run that is worse by so much than it was is lost. Noise over that many steps is far below it, and it
-    /// is the difference between a model that knows its language's letters and one that knows its words.
-    const RISE: f64 = 1.0;
-
-    /// As it is after these.
-    pub fn after(records: &[Record]) -> Self {
-        let mut watch = Self::default();
-        for record in records {
-            if let Record::Train(record) = record {
-                watch.diverges(record.step as usize, record.train_loss);
-            }
-        }
-        watch
-    }
-
-    /// Over the last steps, fewer at the beginning.
-    fn mean(&self) -> Option<f64> {
-        (!self.last.is_empty()).then(|| self.last.iter().sum::<f64>() / self.last.len() as f64)
-    }
-
-    /// The mean loss now and at its best, if the loss diverges.
-    fn diverges(&mut self, step: usize, loss: f64) -> Option<(f64, f64)> {
-        self.last.push_back(loss);
-        if self.last.len() > Self::STEPS {
-            self.last.pop_front();
-        }
-        if self.last.len() < Self::STEPS {
-            return None;
-        }
-        let now = self.mean()?;
-        let best = self.best.filter(|&(_, best)| best <= now);
-        let (_, best) = *self.best.insert(best.unwrap_or((step, now)));
-        (now > best + Self::RISE).then_some((now, best))
-    }
-
-    /// The last step of the best stretch; 0 before there is one.
-    fn best_step(&self) -> usize {
-        self.best.map_or(0, |(step, _)| step)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_loss_that_rises_for_good_is_seen_and_a_spike_is_not() {
-        let mut watch = Watch::default();
-        let mut steps = 1..;
-        let mut seen = |loss| watch.diverges(steps.next().unwrap_or(0), loss);
-        assert!((0..200).all(|step| seen(4.0 - f64::from(step) / 100.0).is_none()));
-        assert_eq!(seen(12.0), None);
-        assert!((0..30).all(|_| seen(2.0).is_none()));
-        let rising = (0..200).find_map(|step| seen(2.0 + f64::from(step) / 20.0));
-        let (now, best) = rising.expect("it is seen");
-        assert!(now > best + 1.0 && best < 2.3, "{now} {best}");
-        assert!(
-            (200..240).contains(&watch.best_step()),
-            "{}",
-            watch.best_step()
-        );
     }
 }

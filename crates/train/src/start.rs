@@ -17,10 +17,12 @@ use crate::{
     AdamW, Checkpoint, Corpus, Initialiser, Order, Recipe, Run, TrainError, Trainer,
     checkpoint::FOLDER,
     corpus::Text,
+    files::Files,
     metrics::{MetricsLog, Record},
     preset,
-    run::{Files, METRICS, Watch},
+    run::METRICS,
     tokenizer::{TokenizerChoice, TrainedTokenizer, train_tokenizer},
+    watch::Watch,
 };
 
 /// What a new run needs.

@@ -2,14 +2,10 @@
 
 use std::ops::{ControlFlow, Range};
 
-use glass_attention::{Cache, Rope, Unobserved};
 use rayon::prelude::*;
 
-use super::{EvalError, Segment, Windows};
+use super::{EvalError, Segment, Windows, pieces::Flow};
 use crate::{Error, Llama, Memory, generate::log_softmax_at};
-
-/// Whether to go on.
-type Flow = Result<ControlFlow<()>, Error>;
 
 /// How far the scoring has come.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,34 +83,16 @@ impl Llama {
         memory: Memory,
         each: &mut dyn FnMut(&[f64]) -> Flow,
     ) -> Flow {
-        let (seq, unscored) = (batch[0].read.len(), batch[0].unscored());
-        let chunk = memory.prefill_chunk.get();
-        let piece = match Rope::new(&self.config).depends_on_length(seq) {
-            true => seq,
-            false => seq.min(chunk),
-        };
-        // What goes through in one piece, and forgets nothing, need not be remembered.
-        let mut cache = match piece == seq && memory.plan.is_exact(&self.config) {
-            true => Cache::none(&self.config, batch.len(), &self.device),
-            false => self.planned_cache(memory.plan, batch.len())?,
-        };
-        cache.check(seq)?;
-        cache.reserve(seq);
         // The ids at the same positions of every window.
         let rows = |positions: Range<usize>| -> Vec<&[u32]> {
             let window = |segment: &Segment| &ids[segment.read.start..][positions.clone()];
             batch.iter().map(window).collect()
         };
-        for start in (0..seq).step_by(piece) {
-            let end = seq.min(start + piece);
-            let hidden =
-                self.model
-                    .hidden(self.ids(&rows(start..end))?, &mut cache, &mut Unobserved)?; // [batch, end - start, hidden_size]
-            let from = start.max(unscored);
-            let mut nlls = Vec::new();
-            if from < end {
-                let hidden = hidden.narrow(1, from - start, end - from); // [batch, end - from, hidden_size]
-                let next = rows(from + 1..end + 1).concat();
+        let (seq, unscored) = (batch[0].read.len(), batch[0].unscored());
+        self.read_in_pieces(&rows(0..seq), unscored, memory, &mut |positions, hidden| {
+            let next = rows(positions.start + 1..positions.end + 1).concat();
+            let mut nlls = Vec::with_capacity(next.len());
+            if let Some(hidden) = hidden {
                 self.read_logits(hidden, &mut |logits| {
                     let block = logits.par_chunks(self.config.vocab_size);
                     let block = block.zip(&next[nlls.len()..]);
@@ -122,14 +100,8 @@ impl Llama {
                         block.map(|(row, &id)| -log_softmax_at(row, id)).collect();
                     nlls.extend(block);
                 })?;
-            } else {
-                // Without this the device would queue the whole window before anybody saw it move.
-                self.device.sync()?;
             }
-            if each(&nlls)?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
+            each(&nlls)
+        })
     }
 }

@@ -178,7 +178,7 @@ impl Sampler {
 }
 
 /// The id of the highest logit; of equal ones the lowest id, as torch's argmax.
-fn argmax(logits: &[f32]) -> Result<u32, SamplingError> {
+pub(crate) fn argmax(logits: &[f32]) -> Result<u32, SamplingError> {
     let Some(&first) = logits.first() else {
         return Err(SamplingError::NoLogits);
     };

@@ -5,6 +5,7 @@ mod checkpoint_files;
 mod checkpoint_saving;
 mod convert;
 mod generate;
+mod haystack;
 mod hub;
 mod tokenizer;
 mod tokenizer_cases;

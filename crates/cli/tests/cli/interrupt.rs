@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     models::{fixture, random_tiny},
@@ -136,6 +136,43 @@ fn ctrl_c_gives_the_perplexity_of_what_was_scored() {
     let tokens = json["tokens"].as_u64().expect("a number");
     assert!((1..1_899_999).contains(&tokens), "{tokens}");
     assert!(json["mean_nll"].is_f64());
+}
+
+#[test]
+fn ctrl_c_gives_what_was_found_until_then() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let picture = folder.path().join("map.svg");
+    let mut child = start(&mut command(&[
+        "eval",
+        "needle",
+        &random_tiny(),
+        "--length",
+        "1030",
+        "--trials",
+        "1000000",
+        "--device",
+        "flex",
+        "--json",
+        "--plot",
+        &text(&picture),
+    ]));
+    // That is said when the search begins.
+    let said = wait_for(child.stderr.as_mut().expect("piped"), "alone\n");
+    std::thread::sleep(Duration::from_millis(1500));
+    interrupt(&child);
+    let ran = end(child, String::new(), said);
+    assert_eq!(ran.code, Some(130), "{ran:?}");
+    ran.says(&["(interrupted)"]);
+    let json = ran.json();
+    assert_eq!(json["interrupted"], true);
+    let cells = json["runs"][0]["cells"].as_array().expect("cells");
+    assert!((1..1_000_000).contains(&cells[0]["trials"].as_u64().expect("a number")));
+    assert!(cells[0]["found"].is_f64());
+    assert_eq!(
+        (&cells[4]["trials"], &cells[4]["found"]),
+        (&0.into(), &Value::Null)
+    );
+    assert!(picture.is_file());
 }
 
 #[test]

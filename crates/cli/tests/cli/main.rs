@@ -13,11 +13,16 @@ mod logits;
 mod logits_input;
 mod memory;
 mod models;
+mod needle;
+mod needle_input;
 mod perplexity;
 mod prompt;
 mod run;
 mod shipped;
 mod stop;
+#[allow(dead_code, reason = "the tests of the pictures need more of it")]
+#[path = "../../../plot/tests/pictures/svg.rs"]
+mod svg;
 mod train;
 mod train_input;
 #[cfg(unix)]

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::{
     models::{random_tiny, shipped},
-    run::{Ran, command, refused, run, succeeds, text},
+    run::{Ran, command, fails, refused, run, succeeds, text},
+    svg::texts,
 };
 
 /// Two hundred characters, far beyond a window of 64.
@@ -139,4 +140,52 @@ fn likelihoods_by_position_make_up_the_whole() {
     for part in ["tokens before", "sinks:4+60", "128 to 255", "256 to 300"] {
         assert!(table.contains(part), "{part}: {table}");
     }
+}
+
+#[test]
+fn likelihoods_by_position_can_be_drawn() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, picture) = (folder.path().join("text.txt"), folder.path().join("a.svg"));
+    fs::write(&file, PROMPT).expect("a file");
+    let (file, picture, model) = (text(&file), text(&picture), shipped("shakespeare-window"));
+    let args = [
+        "eval",
+        "perplexity",
+        &model,
+        "--text",
+        &file,
+        "--device",
+        "flex",
+        "--plot",
+        &picture,
+    ];
+    refused(&args, &["--by-position"]);
+    let args = [&args[..], &["--by-position"]].concat();
+    succeeds(&[&args[..], &["--cache", "ring", "--cache", "tova:16"]].concat());
+    let svg = fs::read_to_string(&picture).expect("a picture");
+    let words = texts(&svg);
+    for word in ["ring", "tova:16", "nats per token", "128"] {
+        assert!(words.contains(&word), "{word} in {words:?}");
+    }
+    assert!(
+        words.contains(&"shakespeare-window on text.txt"),
+        "{words:?}"
+    );
+
+    // Refused before the model is looked for.
+    let refuse = |change: &[(&str, &str)], more: &[&str], words: &[&str]| {
+        let mut args = args.clone();
+        for (from, to) in change.iter().chain(&[(&*model, "/nothing/here")]) {
+            let place = args.iter().position(|arg| arg == from).expect("given");
+            args[place] = to;
+        }
+        fails(&[&args[..], more].concat(), words);
+    };
+    let nowhere = text(&folder.path().join("none/a.svg"));
+    refuse(
+        &[(&picture, &nowhere)],
+        &[],
+        &["none/a.svg", "does not exist"],
+    );
+    refuse(&[], &["--cache", "ring"].repeat(20), &["20 curves"]);
 }

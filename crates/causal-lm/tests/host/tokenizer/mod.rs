@@ -2,5 +2,6 @@
 
 mod bytes;
 mod encoding;
+mod ordinary;
 mod streaming;
 mod tiny;

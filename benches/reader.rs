@@ -1,0 +1,144 @@
+//! One text, read and continued under one cache policy, with a stopwatch.
+
+use std::{
+    error::Error,
+    time::{Duration, Instant},
+};
+
+use glass_attention::{Cache, Unobserved};
+use glass_causal_lm::{Llama, LogitsFor};
+
+pub type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// Tokens that are read together.
+pub const PIECE: usize = 512;
+/// Pieces whose median is the speed of reading at a position.
+pub const LAST_PIECES: usize = 5;
+
+const WARM_UP: usize = 2;
+const STEPS: usize = 16;
+/// A turn ends early where steps are slow.
+const TURN: Duration = Duration::from_millis(150);
+
+/// A text as far as it has been read under one policy.
+pub struct Reader<'a> {
+    llama: &'a Llama,
+    policy: &'static str,
+    cache: Cache,
+    /// The last that was read to.
+    position: usize,
+    /// Seconds that reading has taken.
+    prefill: f64,
+    /// Tokens and seconds of each piece since the last position.
+    pieces: Vec<(usize, f64)>,
+}
+
+impl<'a> Reader<'a> {
+    /// # Errors
+    /// No policy, or not for this model.
+    pub fn new(llama: &'a Llama, policy: &'static str) -> Outcome<Self> {
+        Ok(Self {
+            llama,
+            policy,
+            cache: llama.planned_cache(policy.parse()?, 1)?,
+            position: 0,
+            prefill: 0.0,
+            pieces: vec![],
+        })
+    }
+
+    /// Reads on, piece by piece.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn read_to(&mut self, position: usize) -> Outcome<()> {
+        self.pieces.clear();
+        while self.cache.seen() < position {
+            // The odd piece comes first, so that the last ones are whole.
+            let rest = position - self.cache.seen();
+            let len = match rest % PIECE {
+                0 => PIECE,
+                odd => odd,
+            };
+            let ids = self.next_ids(len);
+            let start = Instant::now();
+            let ids = self.llama.ids(&[&ids])?; // [1, len]
+            self.llama
+                .model
+                .hidden(ids, &mut self.cache, &mut Unobserved)?;
+            self.llama.device.sync()?;
+            self.pieces.push((len, start.elapsed().as_secs_f64()));
+        }
+        let tokens: usize = self.pieces.iter().map(|piece| piece.0).sum();
+        let seconds: f64 = self.pieces.iter().map(|piece| piece.1).sum();
+        // Since the position before, steps stood in for some of the tokens: those count as if they had been read here.
+        let share = (position - self.position) as f64 / tokens.max(1) as f64;
+        self.prefill += seconds * share;
+        self.position = position;
+        Ok(())
+    }
+
+    /// Seconds that reading has taken, all of the text so far.
+    pub fn prefill(&self) -> f64 {
+        self.prefill
+    }
+
+    pub fn policy(&self) -> &'static str {
+        self.policy
+    }
+
+    pub fn cache_bytes(&self) -> u64 {
+        self.cache.bytes()
+    }
+
+    /// Seconds to read on to `position` if no piece takes longer than the last one.
+    pub fn at_least(&self, position: usize) -> f64 {
+        let tokens = position - self.cache.seen();
+        let last = self.pieces.last();
+        last.map_or(0.0, |(len, seconds)| tokens as f64 / *len as f64 * seconds)
+    }
+
+    /// Tokens per second of each of the last pieces.
+    pub fn last_pieces(&self) -> Vec<f64> {
+        let last = self.pieces.iter().rev().take(LAST_PIECES);
+        last.map(|(len, seconds)| *len as f64 / seconds).collect()
+    }
+
+    /// Tokens per second of one turn, which goes on for at most `WARM_UP + STEPS` steps.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn decode(&mut self) -> Outcome<f64> {
+        // Whoever had the turn before has left its own data in the processor's caches.
+        for _ in 0..WARM_UP {
+            self.step()?;
+        }
+        let start = Instant::now();
+        let mut steps = 0;
+        while steps < STEPS && start.elapsed() < TURN {
+            self.step()?;
+            steps += 1;
+        }
+        Ok(steps as f64 / start.elapsed().as_secs_f64())
+    }
+
+    /// As in generation, a step ends with its logits on the host.
+    fn step(&mut self) -> Outcome<()> {
+        let ids = self.llama.ids(&[&self.next_ids(1)])?; // [1, 1]
+        let model = &self.llama.model;
+        let logits = model.forward(ids, &mut self.cache, LogitsFor::Last, &mut Unobserved)?; // [1, 1, vocab_size]
+        logits
+            .try_into_vec_as::<f32>()
+            .map_err(|error| self.llama.device.failed(error))?;
+        Ok(())
+    }
+
+    /// The same text for everybody.
+    fn next_ids(&self, len: usize) -> Vec<u32> {
+        let vocab = self.llama.config.vocab_size as u32;
+        let seen = self.cache.seen() as u32;
+        (seen..seen + len as u32)
+            .map(|position| position.wrapping_mul(7919) % vocab)
+            .collect()
+    }
+}

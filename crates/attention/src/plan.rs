@@ -1,0 +1,197 @@
+//! What the layers of a model keep, together.
+
+use std::{fmt, str::FromStr};
+
+use glass_config::{LayerType, LlamaConfig, RopeType};
+
+use crate::{CachePolicy, CachePolicyError, Window};
+
+/// The policies of all layers: what the config asks for (full layers keep everything, sliding layers a ring of their
+/// window), unless something else is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CachePlan {
+    /// Of layers with full attention.
+    pub full: Option<CachePolicy>,
+    /// Of layers with a sliding window.
+    pub sliding: Option<CachePolicy>,
+}
+
+impl FromStr for CachePlan {
+    type Err = CachePolicyError;
+
+    /// A policy for all layers, or for those of one kind behind `full=` or `sliding=`; several behind commas, of which a
+    /// later one goes before an earlier one: `tova:512,sliding=full`.
+    fn from_str(text: &str) -> Result<Self, CachePolicyError> {
+        let mut plan = Self::default();
+        for part in text.split(',') {
+            match part.split_once('=') {
+                None => {
+                    let policy = Some(part.parse()?);
+                    (plan.full, plan.sliding) = (policy, policy);
+                }
+                Some(("full", policy)) => plan.full = Some(policy.parse()?),
+                Some(("sliding", policy)) => plan.sliding = Some(policy.parse()?),
+                Some(_) => {
+                    let text = part.to_owned();
+                    return Err(CachePolicyError::Unknown { text });
+                }
+            }
+        }
+        Ok(plan)
+    }
+}
+
+impl fmt::Display for CachePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.full, self.sliding) {
+            (None, None) => write!(f, "as configured"),
+            (Some(full), Some(sliding)) if full == sliding => write!(f, "{full}"),
+            (Some(full), Some(sliding)) => write!(f, "full={full},sliding={sliding}"),
+            (Some(full), None) => write!(f, "full={full}"),
+            (None, Some(sliding)) => write!(f, "sliding={sliding}"),
+        }
+    }
+}
+
+impl CachePlan {
+    /// The policy of a layer of this kind.
+    pub fn policy(self, layer: LayerType) -> CachePolicy {
+        match layer {
+            LayerType::Full => self.full.unwrap_or(CachePolicy::Full),
+            LayerType::Sliding { .. } => self.sliding.unwrap_or(CachePolicy::Ring { window: None }),
+        }
+    }
+
+    /// Whether the model computes what its config says: nothing is forgotten that a layer would see.
+    pub fn is_exact(self, config: &LlamaConfig) -> bool {
+        config.layer_types.iter().all(|&layer| {
+            let policy = self.policy(layer);
+            let exact = matches!(policy, CachePolicy::Full | CachePolicy::Ring { .. });
+            exact && policy.window(layer) == Window::from(layer)
+        })
+    }
+
+    /// # Errors
+    /// A policy that does not fit the model, or layers that it does not have.
+    pub fn check(self, config: &LlamaConfig) -> Result<(), CachePolicyError> {
+        let has = |full| {
+            config
+                .layer_types
+                .iter()
+                .any(|&layer| (layer == LayerType::Full) == full)
+        };
+        // One for all layers is one for those that there are.
+        if self.full != self.sliding {
+            for (policy, kind, there) in [
+                (self.full, "full-attention", has(true)),
+                (self.sliding, "sliding-window", has(false)),
+            ] {
+                if let Some(policy) = policy.filter(|_| !there) {
+                    return Err(CachePolicyError::NoSuchLayers { policy, kind });
+                }
+            }
+        }
+        for &layer in &config.layer_types {
+            let policy = self.policy(layer);
+            let CachePolicy::Sinks { window, .. } = policy else {
+                continue;
+            };
+            if let LayerType::Sliding { window: own } = layer
+                && window > own
+            {
+                let (window, own) = (window.get(), own.get());
+                return Err(CachePolicyError::BeyondWindow {
+                    policy,
+                    window,
+                    own,
+                });
+            }
+            let rope = &config.rope_parameters.rope_type;
+            if matches!(rope, RopeType::Dynamic { .. } | RopeType::Longrope { .. }) {
+                let rope = rope.name();
+                return Err(CachePolicyError::Rope { policy, rope });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_name_kinds_of_layers() {
+        let plan: CachePlan = "tova:8,sliding=full".parse().unwrap();
+        assert_eq!(plan.full, Some("tova:8".parse().unwrap()));
+        assert_eq!(plan.sliding, Some(CachePolicy::Full));
+        assert_eq!(plan.to_string().parse(), Ok(plan));
+        for text in ["", "layer3=full", "full=", "tova:8,", "full=full=full"] {
+            assert!(text.parse::<CachePlan>().is_err(), "{text}");
+        }
+    }
+
+    fn config(fields: &str) -> LlamaConfig {
+        let text = format!(
+            r#"{{"vocab_size": 7, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 2,
+                "num_attention_heads": 2, "max_position_embeddings": 64, {fields}}}"#
+        );
+        LlamaConfig::from_json(&text, "test", &[]).unwrap()
+    }
+
+    #[test]
+    fn what_does_not_fit_a_model_is_refused() {
+        let full = config(r#""model_type": "llama""#);
+        let sliding = config(r#""model_type": "mistral", "sliding_window": 8"#);
+        let mixed = config(
+            r#""model_type": "qwen2", "use_sliding_window": true, "sliding_window": 8,
+               "layer_types": ["full_attention", "sliding_attention"]"#,
+        );
+        let dynamic = config(
+            r#""model_type": "llama", "rope_parameters":
+               {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}"#,
+        );
+        let check = |text: &str, config| {
+            let plan: CachePlan = text.parse().unwrap();
+            plan.check(config).map_err(|error| error.to_string())
+        };
+        for text in ["full", "ring", "ring:3", "sinks:2+6", "tova:4"] {
+            for config in [&full, &sliding, &mixed] {
+                assert_eq!(check(text, config), Ok(()), "{text}");
+            }
+        }
+        for (text, config, part) in [
+            ("sliding=full", &full, "no sliding-window layers"),
+            ("full=tova:4", &sliding, "no full-attention layers"),
+            ("sinks:2+9", &sliding, "give at most 8"),
+            ("sliding=sinks:1+64", &mixed, "give at most 8"),
+            ("sinks:2+6", &dynamic, "rope type dynamic"),
+        ] {
+            let error = check(text, config).unwrap_err();
+            assert!(
+                error.contains(part) && !error.contains('\n'),
+                "{text}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_plan_knows_whether_it_forgets() {
+        let full = config(r#""model_type": "llama""#);
+        let sliding = config(r#""model_type": "mistral", "sliding_window": 8"#);
+        for (text, of_full, of_sliding) in [
+            ("full", true, true),
+            ("ring", true, true),
+            ("ring:8", false, true),
+            ("ring:9", false, true),
+            ("ring:7", false, false),
+            ("sinks:1+7", false, false),
+            ("tova:4", false, false),
+        ] {
+            let plan: CachePlan = text.parse().unwrap();
+            assert_eq!(plan.is_exact(&full), of_full, "{text}");
+            assert_eq!(plan.is_exact(&sliding), of_sliding, "{text}");
+        }
+        assert!(CachePlan::default().is_exact(&full) && CachePlan::default().is_exact(&sliding));
+    }
+}

@@ -1,0 +1,256 @@
+//! `glass eval needle`: what a model still finds in a long text.
+
+mod show;
+
+use std::{
+    io::{self, Write},
+    num::NonZeroUsize,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use glass_attention::CachePlan;
+use glass_causal_lm::{
+    Llama, Memory,
+    eval::{Cell, EvalError, Search, Straw, Task},
+};
+use serde_json::{Value, json};
+
+use super::{memories, on, read_text};
+use crate::{
+    args::{self, Mode},
+    error::CliError,
+    interrupt,
+    load::{self, Loaded},
+    output::OutputFile,
+    peak_memory,
+    say::say,
+};
+
+const DEPTHS: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
+const HOPS: [NonZeroUsize; 3] = [
+    NonZeroUsize::MIN,
+    NonZeroUsize::new(2).unwrap(),
+    NonZeroUsize::new(4).unwrap(),
+];
+const VALUE: NonZeroUsize = NonZeroUsize::new(4).unwrap();
+
+/// One search of all haystacks, under one plan of what is kept.
+struct Run {
+    plan: CachePlan,
+    /// By task, and then by length.
+    cells: Vec<Vec<Cell>>,
+    tokens: usize,
+    duration: Duration,
+}
+
+impl Run {
+    fn trials(&self) -> usize {
+        self.cells.iter().flatten().map(|cell| cell.trials).sum()
+    }
+
+    /// Mean over all haystacks.
+    fn found(&self) -> Option<f64> {
+        let found = |cell: &Cell| cell.found().map(|found| found * cell.trials as f64);
+        let sum: f64 = self.cells.iter().flatten().filter_map(found).sum();
+        (self.trials() > 0).then(|| sum / self.trials() as f64)
+    }
+}
+
+pub fn run(args: args::Needle) -> Result<(), CliError> {
+    let search = Search {
+        tasks: tasks(&args)?,
+        lengths: args.length.clone(),
+        trials: args.trials,
+        seed: args.seed,
+    };
+    // What can be refused without the model is, before anybody waits for one.
+    for task in &search.tasks {
+        for length in &search.lengths {
+            task.room(length.get(), 0).map_err(EvalError::from)?;
+        }
+    }
+    let text = args.haystack.as_deref().map(read_text).transpose()?;
+    let picture = args.plot.as_deref().map(OutputFile::create).transpose()?;
+    let loaded = load::load(&args.model, &args.compute)?;
+    let llama = &loaded.llama;
+    let straw = llama.straw(text.as_deref())?;
+    search.check(&straw)?;
+    let longest = search.lengths.iter().max().map_or(0, |length| length.get());
+    let context = llama.config.context();
+    if longest > context {
+        load::warn([format!(
+            "haystacks of {longest} tokens are {} more than the model's context of {context}, and it may find nothing in \
+             them for that alone",
+            longest - context
+        )]);
+    }
+    let memories = memories(&args.cache, args.prefill_chunk, llama, longest)?;
+
+    interrupt::listen();
+    let mut runs = Vec::new();
+    for memory in memories {
+        runs.push(measure(llama, &search, &straw, memory)?);
+    }
+    let trials = search.trials.get() * search.tasks.len() * search.lengths.len();
+    let complete = runs.iter().all(|run| run.trials() == trials);
+    if runs.iter().any(|run| run.trials() > 0) {
+        let shown = show::Shown {
+            args: &args,
+            search: &search,
+            runs: &runs,
+            model: llama.folder.file_name().map(Path::new),
+        };
+        if let Some(picture) = picture {
+            picture.write(shown.plot()?.as_bytes())?;
+        }
+        let text = match args.json {
+            true => report(&args, &search, &loaded, &runs, complete).to_string(),
+            false => shown.tables(),
+        };
+        writeln!(io::stdout(), "{text}").map_err(CliError::stdout)?;
+    }
+    for run in &runs {
+        say!("{}", summary(&loaded, run, complete));
+    }
+    match complete {
+        true => Ok(()),
+        false => Err(CliError::Interrupted),
+    }
+}
+
+/// The rows of what is shown: depths, or hops.
+fn tasks(args: &args::Needle) -> Result<Vec<Task>, CliError> {
+    let key = args.key;
+    let refuse = |option: &str, mode: &str, instead: &str| {
+        Err(CliError::Usage(format!(
+            "{option} has no meaning with --mode {mode}: {instead}"
+        )))
+    };
+    match args.mode {
+        Mode::Single if !args.hops.is_empty() => {
+            refuse("--hops", "single", "leave it out, or take --mode chain")
+        }
+        Mode::Chain if !args.depth.is_empty() => refuse(
+            "--depth",
+            "chain",
+            "its links stand at places drawn by chance (leave it out)",
+        ),
+        Mode::Chain if args.value.is_some() => {
+            refuse("--value", "chain", "the answers are keys (use --key)")
+        }
+        Mode::Single => {
+            let value = args.value.unwrap_or(VALUE);
+            let depths = if args.depth.is_empty() {
+                &DEPTHS[..]
+            } else {
+                &args.depth
+            };
+            let task = |&depth| Task::Single { key, value, depth };
+            Ok(depths.iter().map(task).collect())
+        }
+        Mode::Chain => {
+            let hops = if args.hops.is_empty() {
+                &HOPS[..]
+            } else {
+                &args.hops
+            };
+            Ok(hops.iter().map(|&hops| Task::Chain { key, hops }).collect())
+        }
+    }
+}
+
+fn measure(llama: &Llama, search: &Search, straw: &Straw, memory: Memory) -> Result<Run, CliError> {
+    let bar = load::tokens_bar("searching");
+    let start = Instant::now();
+    let mut tokens = 0;
+    let cells = llama.search(search, straw, memory, &mut |now| {
+        tokens = now.tokens;
+        bar.set_length(now.total as u64);
+        bar.set_position(now.tokens as u64);
+        if let Some(found) = now.found {
+            bar.set_message(format!("{}, found {found:.4}", memory.plan));
+        }
+        on()
+    });
+    bar.finish_and_clear();
+    Ok(Run {
+        plan: memory.plan,
+        cells: cells?,
+        tokens,
+        duration: start.elapsed(),
+    })
+}
+
+fn report(
+    args: &args::Needle,
+    search: &Search,
+    loaded: &Loaded,
+    runs: &[Run],
+    complete: bool,
+) -> Value {
+    let value = (args.mode == Mode::Single).then_some(args.value.unwrap_or(VALUE));
+    json!({
+        "mode": match args.mode {
+            Mode::Single => "single",
+            Mode::Chain => "chain",
+        },
+        "key": args.key,
+        "value": value,
+        "trials": args.trials,
+        "seed": args.seed,
+        "haystack": args.haystack,
+        "runs": runs.iter().map(|run| figures(search, run)).collect::<Vec<_>>(),
+        "interrupted": !complete,
+        "load_seconds": loaded.load.as_secs_f64(),
+        "peak_memory_bytes": peak_memory::bytes(),
+        "device": loaded.llama.device.name(),
+        "dtype": loaded.llama.dtype.to_string(),
+    })
+}
+
+fn figures(search: &Search, run: &Run) -> Value {
+    let mut cells = Vec::new();
+    for (task, row) in search.tasks.iter().zip(&run.cells) {
+        for (length, cell) in search.lengths.iter().zip(row) {
+            let mut figures = json!({
+                "length": length,
+                "trials": cell.trials,
+                "found": cell.found(),
+                "tokens_right": cell.tokens_right(),
+                "mean_nll": cell.mean_nll(),
+            });
+            match task {
+                Task::Single { depth, .. } => figures["depth"] = json!(depth),
+                Task::Chain { hops, .. } => figures["hops"] = json!(hops),
+            }
+            cells.push(figures);
+        }
+    }
+    let seconds = run.duration.as_secs_f64();
+    json!({
+        "cache": run.plan.to_string(),
+        "found": run.found(),
+        "cells": cells,
+        "tokens": run.tokens,
+        "seconds": seconds,
+        "tokens_per_second": run.tokens as f64 / seconds.max(1e-9),
+    })
+}
+
+fn summary(loaded: &Loaded, run: &Run, complete: bool) -> String {
+    let Llama { device, dtype, .. } = &loaded.llama;
+    let found = run
+        .found()
+        .map_or("-".into(), |found| format!("{found:.4}"));
+    format!(
+        "glass: cache {}: found {found} in {} haystacks, {} tokens at {:.1}/s{}, loaded in {:.2} s, device {}, {dtype}",
+        run.plan,
+        run.trials(),
+        run.tokens,
+        run.tokens as f64 / run.duration.as_secs_f64().max(1e-9),
+        if complete { "" } else { " (interrupted)" },
+        loaded.load.as_secs_f64(),
+        device.name(),
+    )
+}

@@ -1,0 +1,96 @@
+//! What was found, for people: a table, and a heat map.
+
+use std::path::Path;
+
+use glass_causal_lm::eval::{Search, Task};
+use glass_plot::{HeatMap, PlotError, heat_maps};
+
+use super::{Run, VALUE};
+use crate::args::{self, Mode};
+
+pub struct Shown<'a> {
+    pub args: &'a args::Needle,
+    pub search: &'a Search,
+    pub runs: &'a [Run],
+    /// How the model is called.
+    pub model: Option<&'a Path>,
+}
+
+impl Shown<'_> {
+    /// A table for each plan: tasks downwards, lengths to the right.
+    pub fn tables(&self) -> String {
+        let tables: Vec<String> = self.runs.iter().map(|run| self.table(run)).collect();
+        tables.join("\n\n")
+    }
+
+    fn table(&self, run: &Run) -> String {
+        let mut out = format!("{:<22} {}\n", "cache", run.plan);
+        out += &format!("{:<22} {}\n", "found", self.measured());
+        out += &format!("{:<22}", format!("{} \\ tokens read", self.rows_are()));
+        for length in &self.search.lengths {
+            out += &format!(" {length:>8}");
+        }
+        for (name, row) in self.rows().iter().zip(&run.cells) {
+            out += &format!("\n{name:<22}");
+            for cell in row {
+                let found = cell
+                    .found()
+                    .map_or("-".into(), |found| format!("{found:.4}"));
+                out += &format!(" {found:>8}");
+            }
+        }
+        out
+    }
+
+    /// A heat map for each plan.
+    pub fn plot(&self) -> Result<String, PlotError> {
+        let columns = self.search.lengths.iter().map(|length| length.to_string());
+        let columns: Vec<String> = columns.collect();
+        let map = |run: &Run| HeatMap {
+            title: run.plan.to_string(),
+            subtitle: String::new(),
+            rows: self.rows(),
+            columns: columns.clone(),
+            row_label: self.rows_are().into(),
+            column_label: "tokens read".into(),
+            values: run
+                .cells
+                .iter()
+                .map(|row| row.iter().map(|cell| cell.found()).collect())
+                .collect(),
+        };
+        let maps: Vec<HeatMap> = self.runs.iter().map(map).collect();
+        let title = match self.args.mode {
+            Mode::Single => "A needle in a haystack",
+            Mode::Chain => "A chain in a haystack",
+        };
+        let model = self.model.unwrap_or(Path::new("model")).display();
+        heat_maps(&maps, title, &format!("{model}: {}", self.measured()))
+    }
+
+    fn measured(&self) -> String {
+        let args::Needle { key, trials, .. } = self.args;
+        match self.args.mode {
+            Mode::Single => {
+                let value = self.args.value.unwrap_or(VALUE);
+                format!("share of {trials} trials (tokens: key {key}, value {value})")
+            }
+            Mode::Chain => format!("mean share of hops, {trials} trials (tokens: key {key})"),
+        }
+    }
+
+    fn rows_are(&self) -> &'static str {
+        match self.args.mode {
+            Mode::Single => "depth",
+            Mode::Chain => "hops",
+        }
+    }
+
+    fn rows(&self) -> Vec<String> {
+        let name = |task: &Task| match task {
+            Task::Single { depth, .. } => depth.to_string(),
+            Task::Chain { hops, .. } => hops.to_string(),
+        };
+        self.search.tasks.iter().map(name).collect()
+    }
+}

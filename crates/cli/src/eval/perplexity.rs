@@ -1,0 +1,286 @@
+//! `glass eval perplexity`: how well a model predicts a text.
+
+use std::{
+    io::{self, Write},
+    num::NonZeroUsize,
+    path::Path,
+    time::Instant,
+};
+
+use glass_attention::CachePlan;
+use glass_causal_lm::{
+    Llama, Memory,
+    eval::{Bucket, Perplexity, Windows, by_position},
+    tokenizer::Encoded,
+};
+use glass_plot::{Axes, Axis, PlotError, Scale, Series, curves};
+use serde_json::{Value, json};
+
+use super::{memories, on, read_text};
+use crate::{
+    args,
+    error::CliError,
+    interrupt,
+    load::{self, Loaded},
+    output::OutputFile,
+    peak_memory,
+    say::say,
+};
+
+/// The window where none is asked for, if the context is longer: a full attention over it would cost too much to be
+/// what somebody gets who did not ask.
+const WINDOW: NonZeroUsize = NonZeroUsize::new(2048).unwrap();
+
+/// One scoring of the text, under one plan of what is kept.
+struct Scored {
+    plan: CachePlan,
+    perplexity: Perplexity,
+    buckets: Vec<Bucket>,
+}
+
+pub fn run(args: args::Perplexity) -> Result<(), CliError> {
+    // What can be refused without the model is, before anybody waits for one.
+    Windows::new(args.window.unwrap_or(NonZeroUsize::MAX), args.stride)?;
+    if args.plot.is_some() && args.cache.len() > glass_plot::MOST_SERIES {
+        let given = args.cache.len();
+        return Err(PlotError::TooManySeries { given }.into());
+    }
+    let text = read_text(&args.text)?;
+    let picture = args.plot.as_deref().map(OutputFile::create).transpose()?;
+    let loaded = load::load(&args.model, &args.compute)?;
+    let llama = &loaded.llama;
+    let Some(tokenizer) = &llama.tokenizer else {
+        return Err(CliError::Input {
+            path: llama.folder.clone(),
+            reason: "no tokenizer.json in the folder that would make the text ids: add it".into(),
+        });
+    };
+    let context = llama.config.context();
+    let default = NonZeroUsize::new(context).map_or(WINDOW, |context| context.min(WINDOW));
+    let windows = Windows::new(args.window.unwrap_or(default), args.stride)?;
+    let mut encoded = tokenizer.encode_with_bytes(&text)?;
+    if let Some(most) = args.max_tokens {
+        encoded.truncate(most.get().saturating_add(1)); // the first is read and not scored
+    }
+    let total = encoded.ids().len().saturating_sub(1);
+    let longest = windows.window().min(total);
+    if longest > context {
+        load::warn([format!(
+            "windows of {longest} tokens are {} more than the model's context of {context}, and it may score the last of \
+             them badly",
+            longest - context
+        )]);
+    }
+    let memories = memories(&args.cache, args.prefill_chunk, llama, longest)?;
+
+    interrupt::listen();
+    let mut runs = Vec::new();
+    for memory in memories {
+        runs.push(score(llama, &encoded, windows, memory)?);
+    }
+    let complete = runs.iter().all(|run| run.perplexity.tokens == total);
+    if runs.iter().any(|run| run.perplexity.tokens > 0) {
+        if let Some(picture) = picture {
+            picture.write(plot(&runs, &llama.folder, &args.text)?.as_bytes())?;
+        }
+        let text = match args.json {
+            true => report(&loaded, &runs, windows, complete, args.by_position).to_string(),
+            false => tables(&runs, windows, total, args.by_position),
+        };
+        writeln!(io::stdout(), "{text}").map_err(CliError::stdout)?;
+    }
+    for run in &runs {
+        say!("{}", summary(&loaded, &run.perplexity, complete));
+    }
+    match complete {
+        true => Ok(()),
+        false => Err(CliError::Interrupted),
+    }
+}
+
+fn score(
+    llama: &Llama,
+    text: &Encoded,
+    windows: Windows,
+    memory: Memory,
+) -> Result<Scored, CliError> {
+    let bar = load::tokens_bar("scoring");
+    let start = Instant::now();
+    let nlls = llama.token_nlls(text.ids(), windows, memory, &mut |now| {
+        bar.set_length(now.total as u64);
+        bar.set_position(now.tokens as u64);
+        if now.tokens > 0 {
+            bar.set_message(format!("mean NLL {:.4}", now.nll / now.tokens as f64));
+        }
+        on()
+    });
+    bar.finish_and_clear();
+    let nlls = nlls?;
+    Ok(Scored {
+        plan: memory.plan,
+        perplexity: Perplexity::new(&nlls, text, start.elapsed()),
+        buckets: by_position(&nlls, windows),
+    })
+}
+
+fn table(scored: &Perplexity, windows: Windows, total: usize) -> String {
+    let per_byte = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.6}"));
+    [
+        ("perplexity", format!("{:.6}", scored.perplexity())),
+        ("nats per token", format!("{:.6}", scored.mean_nll())),
+        ("nats per byte", per_byte(scored.nll_per_byte())),
+        ("bits per byte", per_byte(scored.bits_per_byte())),
+        (
+            "tokens scored",
+            format!("{} of {total}, {} bytes", scored.tokens, scored.bytes),
+        ),
+        (
+            "windows",
+            format!(
+                "{} tokens, one every {}",
+                windows.window(),
+                windows.stride()
+            ),
+        ),
+    ]
+    .map(|(name, value)| format!("{name:<22} {value}"))
+    .join("\n")
+}
+
+/// The figures of each plan; by position, if that is asked for, a column for each.
+fn tables(runs: &[Scored], windows: Windows, total: usize, by_position: bool) -> String {
+    let mut out = Vec::new();
+    for run in runs {
+        if runs.len() > 1 {
+            out.push(format!("{:<22} {}", "cache", run.plan));
+        }
+        out.push(table(&run.perplexity, windows, total));
+    }
+    if by_position {
+        out.push(String::new());
+        out.push(positions(runs));
+    }
+    out.join("\n")
+}
+
+/// Mean nats per token by how many tokens were read before.
+fn positions(runs: &[Scored]) -> String {
+    let names: Vec<String> = runs.iter().map(|run| run.plan.to_string()).collect();
+    let wide = |name: &String| name.chars().count().max(10);
+    let mut out = format!("{:<17} {:>8}", "tokens before", "scored");
+    for name in &names {
+        out += &format!("  {name:>width$}", width = wide(name));
+    }
+    for (row, bucket) in runs[0].buckets.iter().enumerate() {
+        let range = match bucket.from == bucket.to {
+            true => bucket.from.to_string(),
+            false => format!("{} to {}", bucket.from, bucket.to),
+        };
+        out += &format!("\n{range:<17} {:>8}", bucket.tokens);
+        for (run, name) in runs.iter().zip(&names) {
+            let nll = run
+                .buckets
+                .get(row)
+                .map_or("-".into(), |bucket| format!("{:.4}", bucket.mean_nll));
+            out += &format!("  {nll:>width$}", width = wide(name));
+        }
+    }
+    out
+}
+
+/// A curve for each plan: mean nats per token against the number of tokens read before, the least of each bucket.
+fn plot(runs: &[Scored], model: &Path, text: &Path) -> Result<String, PlotError> {
+    let series: Vec<Series> = runs
+        .iter()
+        .map(|run| Series {
+            name: run.plan.to_string(),
+            points: run
+                .buckets
+                .iter()
+                .map(|bucket| (bucket.from as f64, bucket.mean_nll))
+                .collect(),
+        })
+        .collect();
+    let name = |path: &Path| {
+        let name = path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    };
+    let axes = Axes {
+        title: "How well tokens are predicted by how many were read before",
+        subtitle: &format!("{} on {}", name(model), name(text)),
+        x: Axis {
+            label: "tokens read before, from here to twice as many",
+            scale: Scale::Log2,
+        },
+        y: Axis {
+            label: "nats per token",
+            scale: Scale::Linear,
+        },
+    };
+    curves(&series, &axes)
+}
+
+/// The figures of the first plan, as if it were the only one, and of all in `runs` if there are several.
+fn report(
+    loaded: &Loaded,
+    runs: &[Scored],
+    windows: Windows,
+    complete: bool,
+    by_position: bool,
+) -> Value {
+    let figures = |run: &Scored| {
+        let scored = &run.perplexity;
+        let mut figures = json!({
+            "cache": run.plan.to_string(),
+            "tokens": scored.tokens,
+            "mean_nll": scored.mean_nll(),
+            "perplexity": scored.perplexity(),
+            "bytes": scored.bytes,
+            "nll_per_byte": scored.nll_per_byte(),
+            "bits_per_byte": scored.bits_per_byte(),
+            "seconds": scored.duration.as_secs_f64(),
+            "tokens_per_second": scored.tokens_per_second(),
+        });
+        if by_position {
+            let bucket = |bucket: &Bucket| {
+                json!({
+                    "from": bucket.from,
+                    "to": bucket.to,
+                    "tokens": bucket.tokens,
+                    "mean_nll": bucket.mean_nll,
+                })
+            };
+            figures["by_position"] = run.buckets.iter().map(bucket).collect();
+        }
+        figures
+    };
+    let mut report = figures(&runs[0]);
+    let common = json!({
+        "window": windows.window(),
+        "stride": windows.stride(),
+        "interrupted": !complete,
+        "load_seconds": loaded.load.as_secs_f64(),
+        "peak_memory_bytes": peak_memory::bytes(),
+        "device": loaded.llama.device.name(),
+        "dtype": loaded.llama.dtype.to_string(),
+    });
+    if let (Value::Object(report), Value::Object(common)) = (&mut report, common) {
+        report.extend(common);
+    }
+    if runs.len() > 1 {
+        report["runs"] = runs.iter().map(figures).collect();
+    }
+    report
+}
+
+fn summary(loaded: &Loaded, scored: &Perplexity, complete: bool) -> String {
+    let Llama { device, dtype, .. } = &loaded.llama;
+    format!(
+        "glass: {} tokens at {:.1}/s{}, loaded in {:.2} s, device {}, {dtype}",
+        scored.tokens,
+        scored.tokens_per_second(),
+        if complete { "" } else { " (interrupted)" },
+        loaded.load.as_secs_f64(),
+        device.name(),
+    )
+}
