@@ -174,7 +174,7 @@ fn measure_device(name: &str, config: &LlamaConfig, args: &Args) -> Outcome<Vec<
         }
         for row in measure(&llama, &mut readers, position)? {
             println!(
-                "{position:>8}  {:<12} {:>10.1} {:>9.0} {:>10.1} ({:>7.1}) {:>6.3} {:>11}",
+                "{position:>8}  {:<12} {:>10.2} {:>9.0} {:>10.1} ({:>7.1}) {:>6.3} {:>11}",
                 row.policy, row.prefill, row.read, row.decode.0, row.decode.1, row.ratio, row.bytes
             );
             rows.push(row);

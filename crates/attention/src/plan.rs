@@ -134,7 +134,7 @@ mod tests {
     fn config(fields: &str) -> LlamaConfig {
         let text = format!(
             r#"{{"vocab_size": 7, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 2,
-                "num_attention_heads": 2, "max_position_embeddings": 64, {fields}}}"#
+                "num_attention_heads": 2, "num_key_value_heads": 2, "max_position_embeddings": 64, {fields}}}"#
         );
         LlamaConfig::from_json(&text, "test", &[]).unwrap()
     }
