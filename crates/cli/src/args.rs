@@ -11,7 +11,7 @@ use glass_backend::Dtype;
 use glass_causal_lm::checkpoint::ShardSize;
 use glass_config::Override;
 
-pub use eval::{Eval, Measure, Mode, Needle, Perplexity};
+pub use eval::{Caches, Eval, Measure, Mode, Needle, Perplexity};
 pub use train::Train;
 
 /// A Llama you can see through: runs Llama, Mistral and Qwen2 checkpoints in the Hugging Face layout.

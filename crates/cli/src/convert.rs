@@ -1,6 +1,6 @@
 //! `glass convert`: a model written again, in another type or in files of another size.
 
-use std::{ops::ControlFlow, path::Path};
+use std::path::Path;
 
 use glass_causal_lm::{ConvertOptions, Error, checkpoint::SaveError};
 
@@ -22,10 +22,7 @@ pub fn run(args: args::Convert) -> Result<(), CliError> {
         progress: &mut |written, total| {
             bar.set_length(total);
             bar.set_position(written);
-            match interrupt::asked() {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
+            interrupt::flow()
         },
     };
     let done = glass_causal_lm::convert(&folder, &args.output, options);

@@ -1,6 +1,6 @@
 //! `glass` alone: the built-in model, on the device at hand.
 
-use std::{io, ops::ControlFlow};
+use std::io;
 
 use glass_backend::{Device, Dtype};
 use glass_causal_lm::{Llama, Memory, generate::GenerateOptions};
@@ -62,10 +62,7 @@ fn speed(llama: &Llama, ids: &[u32], options: &GenerateOptions) -> Result<Option
             max_new_tokens: tokens,
             ..options.clone()
         };
-        let out = llama.generate(ids, &options, &mut |_| match interrupt::asked() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        })?;
+        let out = llama.generate(ids, &options, &mut |_| interrupt::flow())?;
         speed = out.decode_tokens_per_second();
     }
     Ok(speed)

@@ -3,7 +3,7 @@
 mod needle;
 mod perplexity;
 
-use std::{fs, num::NonZeroUsize, ops::ControlFlow, path::Path};
+use std::{fs, path::Path};
 
 use glass_attention::CachePlan;
 use glass_causal_lm::{Llama, Memory};
@@ -11,7 +11,7 @@ use glass_causal_lm::{Llama, Memory};
 use crate::{
     args::{self, Measure},
     error::CliError,
-    interrupt, load,
+    load,
 };
 
 pub fn run(args: args::Eval) -> Result<(), CliError> {
@@ -22,28 +22,15 @@ pub fn run(args: args::Eval) -> Result<(), CliError> {
 }
 
 /// How texts of up to `longest` tokens are read and remembered: once as the config asks for it, if no plan is given.
-fn memories(
-    plans: &[CachePlan],
-    prefill_chunk: Option<NonZeroUsize>,
-    llama: &Llama,
-    longest: usize,
-) -> Result<Vec<Memory>, CliError> {
-    let plans = match plans {
+fn memories(caches: &args::Caches, llama: &Llama, longest: usize) -> Result<Vec<Memory>, CliError> {
+    let plans = match caches.cache.as_slice() {
         [] => &[CachePlan::default()],
         plans => plans,
     };
     plans
         .iter()
-        .map(|&plan| load::memory(plan, prefill_chunk, llama, longest))
+        .map(|&plan| load::memory(plan, caches.prefill_chunk, llama, longest))
         .collect()
-}
-
-/// Whether nobody has asked for the end.
-fn on() -> ControlFlow<()> {
-    match interrupt::asked() {
-        true => ControlFlow::Break(()),
-        false => ControlFlow::Continue(()),
-    }
 }
 
 fn read_text(path: &Path) -> Result<String, CliError> {

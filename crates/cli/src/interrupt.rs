@@ -1,7 +1,10 @@
 //! Ctrl-C. While something listens, the first asks it to end at its next step; otherwise, and the second time, the
 //! process ends at once.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    ops::ControlFlow,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use crate::say::say;
 
@@ -29,4 +32,12 @@ pub fn listen() {
 
 pub fn asked() -> bool {
     ASKED.load(Ordering::SeqCst)
+}
+
+/// The same as an answer to whoever reports progress.
+pub fn flow() -> ControlFlow<()> {
+    match asked() {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    }
 }

@@ -1,6 +1,6 @@
 //! `glass train`: a model of one's own.
 
-use std::{fmt, ops::ControlFlow, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use glass_backend::Device;
 use glass_train::{Event, Outcome, Run, Shape, Start, tokenizer::TokenizerChoice};
@@ -25,10 +25,7 @@ pub fn run(args: args::Train) -> Result<(), CliError> {
     let bar = bar(&run);
     let outcome = run.go(&mut |event| {
         show(&bar, event);
-        match interrupt::asked() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
+        interrupt::flow()
     });
     bar.finish_and_clear();
     let outcome = outcome?;

@@ -21,6 +21,17 @@ pub enum Measure {
     Needle(Needle),
 }
 
+/// Ways to remember what is read.
+#[derive(Debug, Args)]
+pub struct Caches {
+    /// What is kept of the text read, as for `glass generate`; repeated, each is measured
+    #[arg(long, value_name = "POLICY")]
+    pub cache: Vec<CachePlan>,
+    /// Tokens that go through the model together; the result does not depend on it [default: 512]
+    #[arg(long, value_name = "N")]
+    pub prefill_chunk: Option<NonZeroUsize>,
+}
+
 #[derive(Debug, Args)]
 pub struct Perplexity {
     #[command(flatten)]
@@ -46,12 +57,8 @@ pub struct Perplexity {
     /// Draw that as curves, one for each cache, into an SVG file
     #[arg(long, value_name = "FILE", requires = "by_position")]
     pub plot: Option<PathBuf>,
-    /// What is kept of the text read, as for `glass generate`; repeated, each is measured
-    #[arg(long, value_name = "POLICY")]
-    pub cache: Vec<CachePlan>,
-    /// Tokens that go through the model together; the result does not depend on it [default: 512]
-    #[arg(long, value_name = "N")]
-    pub prefill_chunk: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub caches: Caches,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -92,12 +99,8 @@ pub struct Needle {
     pub seed: u64,
     #[command(flatten)]
     pub compute: Compute,
-    /// What is kept of the text read, as for `glass generate`; repeated, each is measured
-    #[arg(long, value_name = "POLICY")]
-    pub cache: Vec<CachePlan>,
-    /// Tokens that go through the model together; the result does not depend on it [default: 512]
-    #[arg(long, value_name = "N")]
-    pub prefill_chunk: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub caches: Caches,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

@@ -16,7 +16,7 @@ use glass_causal_lm::{
 };
 use serde_json::{Value, json};
 
-use super::{memories, on, read_text};
+use super::{memories, read_text};
 use crate::{
     args::{self, Mode},
     error::CliError,
@@ -85,7 +85,7 @@ pub fn run(args: args::Needle) -> Result<(), CliError> {
             longest - context
         )]);
     }
-    let memories = memories(&args.cache, args.prefill_chunk, llama, longest)?;
+    let memories = memories(&args.caches, llama, longest)?;
 
     interrupt::listen();
     let mut runs = Vec::new();
@@ -171,7 +171,7 @@ fn measure(llama: &Llama, search: &Search, straw: &Straw, memory: Memory) -> Res
         if let Some(found) = now.found {
             bar.set_message(format!("{}, found {found:.4}", memory.plan));
         }
-        on()
+        interrupt::flow()
     });
     bar.finish_and_clear();
     Ok(Run {

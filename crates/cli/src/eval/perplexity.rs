@@ -16,7 +16,7 @@ use glass_causal_lm::{
 use glass_plot::{Axes, Axis, PlotError, Scale, Series, curves};
 use serde_json::{Value, json};
 
-use super::{memories, on, read_text};
+use super::{memories, read_text};
 use crate::{
     args,
     error::CliError,
@@ -41,8 +41,8 @@ struct Scored {
 pub fn run(args: args::Perplexity) -> Result<(), CliError> {
     // What can be refused without the model is, before anybody waits for one.
     Windows::new(args.window.unwrap_or(NonZeroUsize::MAX), args.stride)?;
-    if args.plot.is_some() && args.cache.len() > glass_plot::MOST_SERIES {
-        let given = args.cache.len();
+    if args.plot.is_some() && args.caches.cache.len() > glass_plot::MOST_SERIES {
+        let given = args.caches.cache.len();
         return Err(PlotError::TooManySeries { given }.into());
     }
     let text = read_text(&args.text)?;
@@ -71,7 +71,7 @@ pub fn run(args: args::Perplexity) -> Result<(), CliError> {
             longest - context
         )]);
     }
-    let memories = memories(&args.cache, args.prefill_chunk, llama, longest)?;
+    let memories = memories(&args.caches, llama, longest)?;
 
     interrupt::listen();
     let mut runs = Vec::new();
@@ -112,7 +112,7 @@ fn score(
         if now.tokens > 0 {
             bar.set_message(format!("mean NLL {:.4}", now.nll / now.tokens as f64));
         }
-        on()
+        interrupt::flow()
     });
     bar.finish_and_clear();
     let nlls = nlls?;
