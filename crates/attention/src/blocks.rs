@@ -40,7 +40,7 @@ pub(crate) fn attend_in_blocks(
     }
     let [batch, heads, ..] = q.dims();
     let first = queries.start;
-    let mut blocks = pass
+    let blocks = pass
         .blocks(window, batch * heads, queries)
         .into_iter()
         .map(|queries| {
@@ -51,10 +51,15 @@ pub(crate) fn attend_in_blocks(
             let masked = pass.masked(window, queries, &seen); // [batch or 1, 1, block, seen]
             attend(q, k, v, masked, dropout).0 // [batch, heads, block, head_dim]
         })
-        .collect::<Vec<_>>();
-    match blocks.len() {
-        1 => blocks.swap_remove(0),
-        _ => Tensor::cat(blocks, 2), // [batch, heads, seq, head_dim]
+        .collect();
+    join(blocks) // [batch, heads, queries, head_dim]
+}
+
+/// Stretches of the sequence axis, one behind the other; a single one is not copied.
+pub(crate) fn join(mut stretches: Vec<Tensor<4>>) -> Tensor<4> {
+    match stretches.len() {
+        1 => stretches.swap_remove(0),
+        _ => Tensor::cat(stretches, 2),
     }
 }
 

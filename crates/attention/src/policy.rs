@@ -107,21 +107,6 @@ impl fmt::Display for CachePolicy {
 }
 
 impl CachePolicy {
-    /// How many states a layer holds when it has seen `positions` tokens, room to grow not counted.
-    pub fn states(self, layer: LayerType, positions: usize) -> usize {
-        let most = match self {
-            Self::Full => usize::MAX,
-            Self::Ring { window } => [window.map(NonZeroUsize::get), Window::from(layer).span()]
-                .into_iter()
-                .flatten()
-                .min()
-                .unwrap_or(usize::MAX),
-            Self::Sinks { sinks, window } => sinks.get() + window.get(),
-            Self::Tova { states } => states.get() + 1,
-        };
-        positions.min(most)
-    }
-
     /// What the layer's queries see under it, if that is a window.
     pub(crate) fn window(self, layer: LayerType) -> Window {
         let own = Window::from(layer);

@@ -76,10 +76,7 @@ impl Buffer {
     }
 
     pub fn bytes(&self) -> u64 {
-        self.held.as_ref().map_or(0, |(k, _)| {
-            let elements: usize = k.dims().iter().product();
-            2 * (elements * k.dtype().size()) as u64
-        })
+        bytes(self.held.as_ref())
     }
 
     /// At least doubles the room, so that filling it costs a constant per position.
@@ -105,6 +102,14 @@ impl Buffer {
         }
         self.held = Some((keys, values));
     }
+}
+
+/// What keys and values of one shape take together.
+pub fn bytes(held: Option<&(Tensor<4>, Tensor<4>)>) -> u64 {
+    held.map_or(0, |(k, _)| {
+        let elements: usize = k.dims().iter().product();
+        2 * (elements * k.dtype().size()) as u64
+    })
 }
 
 /// What a binding limit means for a cache.

@@ -5,8 +5,17 @@ use std::{num::NonZeroUsize, ops::Range};
 use burn::tensor::{Bool, Tensor, TensorData};
 use glass_backend::Device;
 
-use super::{CacheError, LayerCache, buffer::PositionLimit, layer::fits, ring::Ring};
-use crate::{Call, Pass, Window, blocks::narrow, mix, probabilities, scores};
+use super::{
+    CacheError, LayerCache,
+    buffer::{PositionLimit, bytes},
+    layer::fits,
+    ring::Ring,
+};
+use crate::{
+    Call, Pass, Window,
+    blocks::{join, narrow},
+    mix, probabilities, scores,
+};
 
 /// StreamingLLM: Xiao et al. 2023, arXiv:2309.17453. Models put attention that they have no other use for on the first
 /// tokens; a window that has lost those breaks down. So the first S tokens are kept beside the last W, and positions are
@@ -135,11 +144,7 @@ impl LayerCache for Sinks {
                 let v = Tensor::cat(vec![first_v.clone(), v], 2); // [batch, kv_heads, S + seen, head_dim]
                 mix(shares.cast(v.dtype()), v) // [batch, heads, block, head_dim]
             });
-        let mut blocks: Vec<_> = blocks.collect();
-        match blocks.len() {
-            1 => blocks.swap_remove(0),
-            _ => Tensor::cat(blocks, 2), // [batch, heads, seq, head_dim]
-        }
+        join(blocks.collect()) // [batch, heads, seq, head_dim]
     }
 
     fn reserve(&mut self, positions: usize) {
@@ -147,11 +152,7 @@ impl LayerCache for Sinks {
     }
 
     fn bytes(&self) -> u64 {
-        let first = self.first.as_ref().map_or(0, |(k, _)| {
-            let elements: usize = k.dims().iter().product();
-            2 * (elements * k.dtype().size()) as u64
-        });
-        first + self.last.bytes()
+        bytes(self.first.as_ref()) + self.last.bytes()
     }
 
     fn check(&self, positions: usize, device: &Device) -> Result<(), CacheError> {

@@ -11,7 +11,9 @@ use super::{
     layer::fits,
 };
 use crate::{
-    Call, Keys, Pass, Window, attend_in_blocks, blocks::narrow, mix, probabilities, scores,
+    Call, Keys, Pass, Window, attend_in_blocks,
+    blocks::{join, narrow},
+    mix, probabilities, scores,
 };
 
 /// Token Omission Via Attention: Oren et al. 2024, arXiv:2401.06104. Each token's query attends to the states that are
@@ -129,10 +131,7 @@ impl LayerCache for Tova {
             }
             mixed.push(self.attend_one(one(&q), start + index));
         }
-        match mixed.len() {
-            1 => mixed.swap_remove(0),
-            _ => Tensor::cat(mixed, 2), // [batch, heads, seq, head_dim]
-        }
+        join(mixed) // [batch, heads, seq, head_dim]
     }
 
     fn reserve(&mut self, positions: usize) {

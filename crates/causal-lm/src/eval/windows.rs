@@ -46,7 +46,6 @@ impl Windows {
     }
 
     /// Most tokens that are read at once.
-    /// Tokens that one window reads.
     pub fn window(self) -> usize {
         self.window.get()
     }
