@@ -45,10 +45,17 @@ pub struct Checkpoint {
     /// Where the text was read from.
     pub text: PathBuf,
     pub text_mark: TextMark,
+    /// Whether the tokenizer was learned from the text, so that it can be encoded in pieces.
+    pub tokenizer_is_learned: bool,
 }
 
 impl Checkpoint {
-    pub fn new(recipe: Recipe, text: PathBuf, text_mark: TextMark) -> Self {
+    pub fn new(
+        recipe: Recipe,
+        text: PathBuf,
+        text_mark: TextMark,
+        tokenizer_is_learned: bool,
+    ) -> Self {
         Self {
             format: FORMAT,
             step: 0,
@@ -56,6 +63,7 @@ impl Checkpoint {
             recipe,
             text,
             text_mark,
+            tokenizer_is_learned,
         }
     }
 

@@ -69,14 +69,14 @@ impl Run {
             TokenizerChoice::Char => text.whole(),
             _ => text.train(),
         };
-        let tokenizer_is_new = !matches!(tokenizer, TokenizerChoice::File(_));
+        let tokenizer_is_learned = !matches!(tokenizer, TokenizerChoice::File(_));
         let tokenizer = train_tokenizer(&tokenizer, seen)?;
         let mut config = match &shape {
             Shape::Preset(name) => preset(name, tokenizer.vocab_size(), recipe.context)?,
             Shape::Config(path) => LlamaConfig::from_file(path, &[])?,
         };
         // Ids that mean something in the vocabulary that the config was made for mean characters here.
-        if tokenizer_is_new {
+        if tokenizer_is_learned {
             config.bos_token_id = None;
             config.eos_token_id.clear();
             config.pad_token_id = None;
@@ -106,7 +106,7 @@ impl Run {
         let training = files.folder.join(FOLDER);
         fs::create_dir_all(&training).map_err(TrainError::write(&training))?;
         let path = fs::canonicalize(&path).unwrap_or(path);
-        let checkpoint = Checkpoint::new(recipe, path, text.mark());
+        let checkpoint = Checkpoint::new(recipe, path, text.mark(), tokenizer_is_learned);
         checkpoint.save(&files.folder, &trainer)?;
         let metrics = MetricsLog::create(&files.folder.join(METRICS))?;
         let begun = Begun {
@@ -151,6 +151,7 @@ impl Run {
         let config = LlamaConfig::from_file(&folder.join("config.json"), &[])?;
         let tokenizer = TokenizerChoice::File(folder.join("tokenizer.json"));
         let tokenizer = train_tokenizer(&tokenizer, text.train())?;
+        let tokenizer = tokenizer.learned_here(checkpoint.tokenizer_is_learned);
         let corpus = corpus(&text, &tokenizer, &config, recipe)?;
         let trainer = checkpoint.restore(&place, &config, &device)?;
         let read = |name: &str| {

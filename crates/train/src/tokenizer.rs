@@ -133,6 +133,13 @@ impl TrainedTokenizer {
         Ok(ids)
     }
 
+    /// Says of one that was read from files whether it was learned here, which they do not: then a text may be encoded in
+    /// [`pieces`], in the memory that it took the first time.
+    pub fn learned_here(mut self, in_pieces: bool) -> Self {
+        self.in_pieces = in_pieces;
+        self
+    }
+
     /// For all else: decoding, single tokens.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
