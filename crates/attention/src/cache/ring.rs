@@ -112,3 +112,31 @@ fn places(positions: Range<usize>, len: usize) -> impl Iterator<Item = Range<usi
         .into_iter()
         .filter(|place| !place.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Queries see `W - 1` older keys and their own piece: scores of a piece are `seq x (W - 1 + seq)` at most, however
+    /// much was read before.
+    #[test]
+    fn a_piece_is_scored_against_its_window_and_itself() {
+        let device = Device::open("flex").expect("it is built in");
+        for w in [1, 2, 3, 7] {
+            for seq in [1, 2, 5, 7, 8, 20] {
+                let len = NonZeroUsize::new(w).expect("W is at least 1");
+                let mut ring = Ring::new(len, None);
+                for start in (0..100).step_by(seq) {
+                    let kv = Tensor::<4>::zeros([1, 1, seq, 2], device.burn());
+                    let (k, v, keys) = ring.update(kv.clone(), kv, start..start + seq);
+                    assert_eq!([k.dims()[2], v.dims()[2]], [keys.len(); 2]);
+                    assert!(keys.len() < w + seq, "W {w}, {seq}: {} keys", keys.len());
+                    let mut positions: Vec<_> = keys.positions().collect();
+                    positions.sort_unstable();
+                    let reach = Window::Last(len).seen_by(start..start + seq);
+                    assert_eq!(positions, reach.collect::<Vec<_>>());
+                }
+            }
+        }
+    }
+}

@@ -121,55 +121,65 @@ fn chunked_and_cached_and_padded_equal_whole() {
     }
 }
 
-/// The windows around every edge: 1, small ones, around the length, and far above it.
+/// Windows and lengths around every edge: as long as the window, one less, one more, twice round the ring and one more;
+/// and for one length, windows around it and far above.
+fn edges() -> impl Iterator<Item = (usize, usize)> {
+    let around = |w: usize| [w - 1, w, w + 1, 2 * w, 2 * w + 1].map(|seq| (w, seq));
+    let windows = [1, 2, 3, 7].into_iter().flat_map(around);
+    let lengths = [9, 10, 11, 40].map(|w| (w, 10));
+    windows.chain(lengths).filter(|(_, seq)| *seq > 0)
+}
+
+/// Mask over everything == ring, token by token and in pieces == blocks == rows padded to one length.
 #[test]
 fn every_window_by_ring_and_by_blocks_equals_its_mask() {
     for device in devices::all() {
-        for seq in [1, 2, 7, 15] {
-            for w in [1, 2, 3, 7, seq - 1, seq, seq + 1, 40] {
-                if w == 0 {
-                    continue;
-                }
-                let config = random_model::config(&[Some(w), None, Some(w)]);
-                let llama = random_model::llama(&config, w as u64, &device);
-                let rows = [random_model::tokens(seq, 5)];
-                let masked = whole(&llama, &rows, None).swap_remove(0);
-                for pieces in [&[1][..], &[seq], &[w], &[3, 1], &[w + 1]] {
-                    let ring = in_pieces(&llama, &rows, None, pieces).swap_remove(0);
-                    let off = apart(&ring, &masked);
-                    assert!(
-                        off <= SAME,
-                        "{}: W {w} seq {seq} {pieces:?}: {off}",
-                        device.name()
-                    );
-                }
-                if devices::is_wgpu(&device) {
-                    continue; // the cutting into blocks is the same code on every backend
-                }
-                for score_bytes in [4, 6 * 4 * 12, 6 * 4 * 60] {
-                    let mut cache = Cache::none(&config, 1, &device).with_score_bytes(score_bytes);
-                    let out = llama
-                        .model
-                        .forward(
-                            fixture::ids(&llama, &rows),
-                            &mut cache,
-                            LogitsFor::All,
-                            &mut Unobserved,
-                        )
-                        .expect("a pass");
-                    let out = fixture::host(out);
-                    let blocks: Vec<_> = out
-                        .values
-                        .chunks(out.shape[2])
-                        .map(<[f32]>::to_vec)
-                        .collect();
-                    let off = apart(&blocks, &masked);
-                    assert!(
-                        off <= SAME,
-                        "{}: W {w} seq {seq} {score_bytes}: {off}",
-                        device.name()
-                    );
-                }
+        for (w, seq) in edges() {
+            let config = random_model::config(&[Some(w), None, Some(w)]);
+            let llama = random_model::llama(&config, w as u64, &device);
+            let rows = [random_model::tokens(seq, 5)];
+            let masked = whole(&llama, &rows, None).swap_remove(0);
+            let same = |what: &str, found: &[Vec<f32>], expected: &[Vec<f32>]| {
+                let off = apart(found, expected);
+                let device = device.name();
+                assert!(off <= SAME, "{device}: W {w} seq {seq} {what}: {off}");
+            };
+            for pieces in [&[1][..], &[seq], &[w], &[3, 1], &[w + 1]] {
+                let ring = in_pieces(&llama, &rows, None, pieces).swap_remove(0);
+                same(&format!("{pieces:?}"), &ring, &masked);
+            }
+            // Rows of which the first places are padding: each gives what its tokens give alone.
+            let pads: Vec<usize> = [0, 1, w].map(|pad| pad.min(seq - 1)).to_vec();
+            let padded: Vec<Vec<u32>> = pads
+                .iter()
+                .map(|&pad| [&vec![0; pad], &rows[0][..seq - pad]].concat())
+                .collect();
+            let mask: Vec<Vec<bool>> = pads
+                .iter()
+                .map(|&pad| (0..seq).map(|slot| slot >= pad).collect())
+                .collect();
+            let together = in_pieces(&llama, &padded, Some(&mask), &[2, 1]);
+            for (found, &pad) in together.iter().zip(&pads) {
+                same("padded", &found[pad..], &masked[..seq - pad]);
+            }
+            if devices::is_wgpu(&device) {
+                continue; // the cutting into blocks is the same code on every backend
+            }
+            for score_bytes in [4, 6 * 4 * 12, 6 * 4 * 60] {
+                let mut cache = Cache::none(&config, 1, &device).with_score_bytes(score_bytes);
+                let out = llama
+                    .model
+                    .forward(
+                        fixture::ids(&llama, &rows),
+                        &mut cache,
+                        LogitsFor::All,
+                        &mut Unobserved,
+                    )
+                    .expect("a pass");
+                let out = fixture::host(out);
+                let blocks = out.values.chunks(out.shape[2]);
+                let blocks: Vec<_> = blocks.map(<[f32]>::to_vec).collect();
+                same("blocks", &blocks, &masked);
             }
         }
     }
@@ -194,20 +204,25 @@ fn a_window_as_long_as_the_text_is_full_attention() {
 /// A token changes the outputs within `layers * (W - 1)` positions behind it, and none beyond.
 #[test]
 fn what_is_out_of_reach_changes_nothing() {
-    let device = devices::flex();
-    let (layers, seq, changed) = (2, 20, 4);
-    for w in 1..6 {
-        let config = random_model::config(&vec![Some(w); layers]);
-        let llama = random_model::llama(&config, 21, &device);
-        let row = random_model::tokens(seq, 9);
-        let mut other = row.clone();
-        other[changed] = (other[changed] + 1) % 50;
-        let a = in_pieces(&llama, &[row], None, &[4]).swap_remove(0);
-        let b = in_pieces(&llama, &[other], None, &[4]).swap_remove(0);
-        for position in 0..seq {
-            let same = a[position] == b[position];
-            let within = (changed..=changed + layers * (w - 1)).contains(&position);
-            assert_eq!(same, !within, "W {w}, position {position}");
+    let (layers, seq, changed) = (2, 16, 4);
+    for device in devices::all() {
+        for w in [1, 2, 3, 7] {
+            let config = random_model::config(&vec![Some(w); layers]);
+            let llama = random_model::llama(&config, 21, &device);
+            let row = random_model::tokens(seq, 9);
+            let mut other = row.clone();
+            other[changed] = (other[changed] + 1) % 50;
+            for pieces in [&[4][..], &[seq], &[1]] {
+                let a = in_pieces(&llama, std::slice::from_ref(&row), None, pieces).swap_remove(0);
+                let b =
+                    in_pieces(&llama, std::slice::from_ref(&other), None, pieces).swap_remove(0);
+                for position in 0..seq {
+                    let same = a[position] == b[position];
+                    let within = (changed..=changed + layers * (w - 1)).contains(&position);
+                    let device = device.name();
+                    assert_eq!(same, !within, "{device}: W {w}, position {position}");
+                }
+            }
         }
     }
 }
