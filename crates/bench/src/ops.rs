@@ -1,0 +1,156 @@
+//! Where the time of a step goes, op by op: `glass bench --ops`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Format, RenderError,
+    render::{self, Column, Grid, Line, Mark, figure, percent, scaled},
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    Prefill,
+    Decode,
+}
+
+/// One op of a step on a device, summed over all layers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OpRow {
+    pub device: String,
+    pub phase: Phase,
+    pub op: String,
+    pub seconds: f64,
+    /// Of the whole step, 0 to 1: [`fill_shares`].
+    pub share: Option<f64>,
+    /// Read and written, at least.
+    pub bytes: Option<u64>,
+    /// Floating-point operations.
+    pub flops: Option<f64>,
+    /// The least time that the device's measured bandwidth and GEMM rate allow, to the time it took (Williams et al. 2009,
+    /// "Roofline").
+    pub roofline_share: Option<f64>,
+}
+
+/// Fills in `share`, by device and phase.
+pub fn fill_shares(rows: &mut [OpRow]) {
+    let totals: Vec<f64> = rows
+        .iter()
+        .map(|row| {
+            let same = rows.iter().filter(|other| row.is_of_step(other));
+            same.map(|other| other.seconds).sum()
+        })
+        .collect();
+    for (row, total) in rows.iter_mut().zip(totals) {
+        let share = row.seconds / total;
+        row.share = share.is_finite().then_some(share);
+    }
+}
+
+impl OpRow {
+    fn is_of_step(&self, other: &OpRow) -> bool {
+        (&self.device, self.phase) == (&other.device, other.phase)
+    }
+}
+
+/// A table for each device and phase, in the order in which they first appear, with the ops in the order given (that of the
+/// walk through the model) and a total. Programs get the rows without totals, which they would count twice.
+///
+/// # Errors
+/// As for [`render`](crate::render).
+pub fn render_ops(rows: &[OpRow], format: Format, colour: bool) -> Result<String, RenderError> {
+    render::write(rows, || grids(rows), format, colour)
+}
+
+const COLUMNS: [Column; 6] = [
+    Column {
+        head: "op",
+        unit: "",
+    },
+    Column {
+        head: "time",
+        unit: "ms",
+    },
+    Column {
+        head: "share",
+        unit: "%",
+    },
+    Column {
+        head: "moved",
+        unit: "MB",
+    },
+    Column {
+        head: "computed",
+        unit: "GFLOP",
+    },
+    Column {
+        head: "roofline",
+        unit: "%",
+    },
+];
+
+fn grids(rows: &[OpRow]) -> Vec<Grid> {
+    let mut steps: Vec<Vec<&OpRow>> = Vec::new();
+    for row in rows {
+        match steps.iter_mut().find(|step| step[0].is_of_step(row)) {
+            Some(step) => step.push(row),
+            None => steps.push(vec![row]),
+        }
+    }
+    let grid = |step: &Vec<&OpRow>| {
+        let phase = match step[0].phase {
+            Phase::Prefill => "prefill",
+            Phase::Decode => "one token of decode",
+        };
+        let total = total(step);
+        Grid {
+            title: format!("{}, {phase}", step[0].device),
+            columns: COLUMNS.into(),
+            names: 1,
+            lines: step.iter().copied().chain([&total]).map(line).collect(),
+            ..Grid::default()
+        }
+    };
+    steps.iter().map(grid).collect()
+}
+
+fn line(row: &OpRow) -> Line {
+    Line {
+        cells: vec![
+            row.op.clone(),
+            figure(Some(1e3 * row.seconds)),
+            percent(row.share),
+            scaled(row.bytes.map(|bytes| bytes as f64), 1e6),
+            scaled(row.flops, 1e9),
+            percent(row.roofline_share),
+        ],
+        mark: Mark::Counts,
+    }
+}
+
+/// Of one step. Time under no roof is lost to the whole: its share of the roofline is the least time of all ops to the time
+/// of all ops.
+fn total(step: &[&OpRow]) -> OpRow {
+    let seconds = step.iter().map(|row| row.seconds).sum();
+    let least = sum(step, |row| Some(row.roofline_share? * row.seconds));
+    OpRow {
+        device: step[0].device.clone(),
+        phase: step[0].phase,
+        op: "total".into(),
+        seconds,
+        share: sum(step, |row| row.share),
+        bytes: step
+            .iter()
+            .filter_map(|row| row.bytes)
+            .reduce(u64::saturating_add),
+        flops: sum(step, |row| row.flops),
+        roofline_share: least
+            .map(|least| least / seconds)
+            .filter(|share| share.is_finite()),
+    }
+}
+
+/// Of what is known; `None` if nothing is.
+fn sum(step: &[&OpRow], of: fn(&OpRow) -> Option<f64>) -> Option<f64> {
+    step.iter().filter_map(|row| of(row)).reduce(|a, b| a + b)
+}

@@ -1,0 +1,107 @@
+//! One row of the result: a model of a dtype on a device, reading a prompt and writing text after it.
+
+use serde::{Deserialize, Serialize};
+
+/// Speed and correctness side by side. Rates are tokens per second (`tps`), `_s` seconds, `_ms` milliseconds.
+///
+/// What was not measured is `None`. A row with an `error` that has not `failed` was not measured to its end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// As a person names it: `flex`, `wgpu:0`.
+    pub device: String,
+    /// What the device is, in its driver's words.
+    pub adapter: String,
+    pub dtype: String,
+    /// Which bodies the fused operations have.
+    pub kernels: String,
+    pub model: String,
+    /// Numbers in the model's weights, a tied head counted once.
+    pub parameters: Option<u64>,
+    /// Tokens read at once.
+    pub prompt: usize,
+    /// Tokens written after them.
+    pub r#gen: usize,
+    /// Tokens that were there before the prompt.
+    pub depth: usize,
+    /// Rounds asked for, not counting the cold one.
+    pub repeat: usize,
+    /// Median over the rounds.
+    pub prefill_tps: Option<f64>,
+    pub prefill_tps_mean: Option<f64>,
+    /// Standard deviation of the sample.
+    pub prefill_tps_sd: Option<f64>,
+    /// Median over the rounds.
+    pub decode_tps: Option<f64>,
+    pub decode_tps_mean: Option<f64>,
+    /// Standard deviation of the sample.
+    pub decode_tps_sd: Option<f64>,
+    /// From the prompt to the first token.
+    pub ttft_ms: Option<f64>,
+    pub token_ms_p50: Option<f64>,
+    pub token_ms_p95: Option<f64>,
+    /// The first round, in which kernels are compiled and tuned.
+    pub cold_s: Option<f64>,
+    pub load_s: Option<f64>,
+    pub peak_host_bytes: Option<u64>,
+    pub peak_device_bytes: Option<u64>,
+    /// Of weights, read for one token of decode.
+    pub bytes_per_token: Option<u64>,
+    /// Memory bandwidth measured on this device, bytes per second.
+    pub bandwidth: Option<f64>,
+    /// Of it, what reading the weights takes at the measured rate of decode.
+    pub bandwidth_share: Option<f64>,
+    /// Of prefill, per second.
+    pub flops: Option<f64>,
+    /// Of a matrix product measured on this device, per second.
+    pub gemm_flops: Option<f64>,
+    /// `flops` of `gemm_flops`.
+    pub gemm_share: Option<f64>,
+    /// To the reference, over all compared logits. JSON has no NaN: it is `null` there, and `error` says so.
+    pub max_logit_diff: Option<f64>,
+    /// Tokens equal before the first difference, of those compared: 0 to 1.
+    pub greedy_agreement: Option<f64>,
+    /// Tokens compared.
+    pub greedy_tokens: Option<usize>,
+    /// Median rate to that of the base row.
+    pub prefill_ratio: Option<f64>,
+    /// Median rate to that of the base row.
+    pub decode_ratio: Option<f64>,
+    /// The row computes something else than the reference, and its speed means nothing: `error` says why.
+    pub failed: bool,
+    pub error: Option<String>,
+}
+
+impl Record {
+    /// Fills in both ratios; a base that was not measured, or stands still, gives none.
+    pub fn compare(&mut self, base: &Record) {
+        let ratio = |own: Option<f64>, base: Option<f64>| {
+            let ratio = own? / base?;
+            ratio.is_finite().then_some(ratio)
+        };
+        self.prefill_ratio = ratio(self.prefill_tps, base.prefill_tps);
+        self.decode_ratio = ratio(self.decode_tps, base.decode_tps);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_of_medians_and_need_both() {
+        let base = Record {
+            prefill_tps: Some(100.0),
+            decode_tps: Some(0.0),
+            ..Record::default()
+        };
+        let mut row = Record {
+            prefill_tps: Some(250.0),
+            decode_tps: Some(7.0),
+            ..Record::default()
+        };
+        row.compare(&base);
+        assert_eq!((row.prefill_ratio, row.decode_ratio), (Some(2.5), None));
+        row.compare(&Record::default());
+        assert_eq!(row.prefill_ratio, None);
+    }
+}

@@ -1,0 +1,166 @@
+//! Records as tables for people: speed and correctness side by side, then where time and memory go.
+
+use super::{Column, Grid, Line, Mark, figure, percent, scaled};
+use crate::Record;
+
+/// A column of a table of records.
+struct Field {
+    column: Column,
+    said: fn(&Record) -> String,
+}
+
+const fn field(head: &'static str, unit: &'static str, said: fn(&Record) -> String) -> Field {
+    Field {
+        column: Column { head, unit },
+        said,
+    }
+}
+
+/// Which row it is.
+const NAMES: [Field; 5] = [
+    field("device", "", |row| row.device.clone()),
+    field("dtype", "", |row| row.dtype.clone()),
+    field("kernels", "", |row| row.kernels.clone()),
+    field("prompt", "tokens", |row| row.prompt.to_string()),
+    field("depth", "tokens", |row| row.depth.to_string()),
+];
+
+const SPEED: [Field; 8] = [
+    field("prefill", "t/s", |row| figure(row.prefill_tps)),
+    field("", "±sd", |row| deviation(row.prefill_tps_sd)),
+    field("ratio", "", |row| ratio(row.prefill_ratio)),
+    field("decode", "t/s", |row| figure(row.decode_tps)),
+    field("", "±sd", |row| deviation(row.decode_tps_sd)),
+    field("ratio", "", |row| ratio(row.decode_ratio)),
+    field("logits", "max diff", |row| {
+        row.max_logit_diff.map_or("-".into(), |diff| match diff {
+            0.0 => "0".into(),
+            diff => format!("{diff:.1e}"),
+        })
+    }),
+    field("greedy", "equal", greedy),
+];
+
+const TIME: [Field; 7] = [
+    field("prefill", "mean t/s", |row| figure(row.prefill_tps_mean)),
+    field("decode", "mean t/s", |row| figure(row.decode_tps_mean)),
+    field("first", "ms", |row| figure(row.ttft_ms)),
+    field("a token", "ms p50", |row| figure(row.token_ms_p50)),
+    field("a token", "ms p95", |row| figure(row.token_ms_p95)),
+    field("cold", "s", |row| figure(row.cold_s)),
+    field("load", "s", |row| figure(row.load_s)),
+];
+
+const MEMORY: [Field; 8] = [
+    field("host", "MB", |row| megabytes(row.peak_host_bytes)),
+    field("device", "MB", |row| megabytes(row.peak_device_bytes)),
+    field("a token", "MB", |row| megabytes(row.bytes_per_token)),
+    field("memory", "GB/s", |row| scaled(row.bandwidth, 1e9)),
+    field("decode", "% of it", |row| percent(row.bandwidth_share)),
+    field("prefill", "GFLOP/s", |row| scaled(row.flops, 1e9)),
+    field("GEMM", "GFLOP/s", |row| scaled(row.gemm_flops, 1e9)),
+    field("prefill", "% of it", |row| percent(row.gemm_share)),
+];
+
+/// Three tables for each model, in the order in which models first appear.
+pub fn grids(records: &[Record]) -> Vec<Grid> {
+    let key = |row: &Record| (row.model.clone(), row.parameters, row.r#gen, row.repeat);
+    let mut groups: Vec<Vec<&Record>> = Vec::new();
+    for row in records {
+        match groups.iter_mut().find(|group| key(group[0]) == key(row)) {
+            Some(group) => group.push(row),
+            None => groups.push(vec![row]),
+        }
+    }
+    groups.iter().flat_map(|rows| tables(rows)).collect()
+}
+
+fn tables(rows: &[&Record]) -> [Grid; 3] {
+    let mut speed = table(&SPEED, rows, mark);
+    speed.title = title(rows[0]);
+    speed.notes = adapters(rows);
+    let mut time = table(&TIME, rows, mark_again);
+    time.title = "time: means of the rounds, from the prompt to the first token, each later token, the cold round, loading".into();
+    let mut memory = table(&MEMORY, rows, mark_again);
+    memory.title =
+        "memory and roofs: peaks, weights read for a token, bandwidth and GEMM as measured here"
+            .into();
+    [speed, time, memory]
+}
+
+fn title(row: &Record) -> String {
+    let parameters = row
+        .parameters
+        .map(|count| format!(", {} M parameters", figure(Some(count as f64 / 1e6))));
+    format!(
+        "{}{}, {} tokens after the prompt: medians of {} rounds ± standard deviation, ratios to base",
+        row.model,
+        parameters.unwrap_or_default(),
+        row.r#gen,
+        row.repeat
+    )
+}
+
+fn table(fields: &[Field], rows: &[&Record], mark: fn(&Record) -> Mark) -> Grid {
+    let fields = || NAMES.iter().chain(fields);
+    let line = |row: &&Record| Line {
+        cells: fields().map(|field| (field.said)(row)).collect(),
+        mark: mark(row),
+    };
+    Grid {
+        columns: fields().map(|field| field.column).collect(),
+        names: NAMES.len(),
+        lines: rows.iter().map(line).collect(),
+        ..Grid::default()
+    }
+}
+
+fn mark(row: &Record) -> Mark {
+    match &row.error {
+        Some(why) if row.failed => Mark::Failed(why.clone()),
+        None if row.failed => Mark::Failed("no reason given".into()),
+        Some(what) => Mark::Error(what.clone()),
+        None => Mark::Counts,
+    }
+}
+
+/// The reason stands in the first table.
+fn mark_again(row: &Record) -> Mark {
+    match mark(row) {
+        Mark::Counts => Mark::Counts,
+        Mark::Failed(_) => Mark::Failed("see above".into()),
+        Mark::Error(_) => Mark::Error("see above".into()),
+    }
+}
+
+/// What the devices are: a line each, because drivers' names are long.
+fn adapters(rows: &[&Record]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for row in rows.iter().filter(|row| !row.adapter.is_empty()) {
+        let note = format!("{}: {}", row.device, row.adapter);
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    notes
+}
+
+fn deviation(value: Option<f64>) -> String {
+    value.map_or("-".into(), |value| format!("±{}", figure(Some(value))))
+}
+
+fn ratio(value: Option<f64>) -> String {
+    value.map_or("-".into(), |value| format!("{value:.2}x"))
+}
+
+fn megabytes(bytes: Option<u64>) -> String {
+    scaled(bytes.map(|bytes| bytes as f64), 1e6)
+}
+
+/// Tokens, where it is known how many were compared.
+fn greedy(row: &Record) -> String {
+    match (row.greedy_agreement, row.greedy_tokens) {
+        (Some(share), Some(tokens)) => format!("{:.0}/{tokens}", share * tokens as f64),
+        (share, _) => share.map_or("-".into(), |share| format!("{share:.3}")),
+    }
+}
