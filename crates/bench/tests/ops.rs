@@ -1,5 +1,7 @@
 //! The breakdown by op.
 
+mod csv;
+
 use glass_bench::{Format, OpRow, Phase, fill_shares, render_ops};
 
 fn op(device: &str, phase: Phase, op: &str, seconds: f64, roofline_share: Option<f64>) -> OpRow {
@@ -76,9 +78,7 @@ fn programs_read_the_rows_back_without_totals() {
     assert!(csv.starts_with(
         "device,phase,op,seconds,share,bytes,flops,roofline_share\nflex,decode,embedding,"
     ));
-    let read = csv::Reader::from_reader(csv.as_bytes()).into_deserialize();
-    let read: Vec<OpRow> = read.map(|row| row.unwrap()).collect();
-    assert_eq!(read, ops());
+    assert_eq!(csv::read::<OpRow>(&csv), ops());
     let jsonl = render_ops(&ops(), Format::Jsonl, false).unwrap();
     let read: Vec<OpRow> = jsonl
         .lines()

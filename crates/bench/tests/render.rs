@@ -1,5 +1,7 @@
 //! Results in every format: what they say, and what a program reads back.
 
+mod csv;
+
 use glass_bench::{Format, Record, chart, render};
 
 const HEAD: &str = "device,adapter,dtype,kernels,model,parameters,prompt,gen,depth,repeat,prefill_tps,prefill_tps_mean,\
@@ -92,8 +94,7 @@ fn without_nan(mut records: Vec<Record>) -> Vec<Record> {
 }
 
 fn read_csv(text: &str) -> Vec<Record> {
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
-    reader.deserialize().map(|row| row.unwrap()).collect()
+    csv::read(text)
 }
 
 fn read_jsonl(text: &str) -> Vec<Record> {
@@ -118,9 +119,7 @@ fn csv_is_read_back() {
     assert!(text.contains(",\"a machine, of two cores\","), "{text}");
     let lost = text.lines().nth(3).unwrap();
     assert!(lost.contains(",,,,,") && !lost.contains("null") && !lost.contains(",-,"));
-    let read = read_csv(&text);
-    assert!(read[1].max_logit_diff.unwrap().is_nan());
-    assert_eq!(without_nan(read), without_nan(all().to_vec()));
+    assert_eq!(read_csv(&text), without_nan(all().to_vec()));
 }
 
 #[test]
