@@ -58,9 +58,10 @@ impl LlamaAttention {
             y.reshape([batch, seq, heads, self.head_dim])
                 .swap_dims(1, 2)
         };
-        let q = split(self.q_proj.forward(x.clone()), heads); // [batch, heads, seq, head_dim]
-        let k = split(self.k_proj.forward(x.clone()), self.num_key_value_heads); // [batch, kv_heads, seq, head_dim]
-        let v = split(self.v_proj.forward(x), self.num_key_value_heads); // [batch, kv_heads, seq, head_dim]
+        let [q, k, v] = Linear::forward_all([&self.q_proj, &self.k_proj, &self.v_proj], x);
+        let q = split(q, heads); // [batch, heads, seq, head_dim]
+        let k = split(k, self.num_key_value_heads); // [batch, kv_heads, seq, head_dim]
+        let v = split(v, self.num_key_value_heads); // [batch, kv_heads, seq, head_dim]
         let k = pass.rotate(k); // [batch, kv_heads, seq, head_dim]
         let mut call = Call {
             pass,

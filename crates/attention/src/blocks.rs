@@ -38,7 +38,14 @@ pub(crate) fn attend_in_blocks(
         observer.attention(*layer, probabilities);
         return mixed; // [batch, heads, seq, head_dim]
     }
-    let [batch, heads, ..] = q.dims();
+    let [batch, heads, _, head_dim] = q.dims();
+    if dropout.p == 0.0 {
+        let visible = || pass.visible(window, queries.clone(), keys);
+        let scale = (head_dim as f64).powf(-0.5);
+        if let Some(mixed) = pass.fused().attend(&q, &k, &v, visible, scale) {
+            return mixed; // [batch, heads, queries, head_dim]
+        }
+    }
     let first = queries.start;
     let blocks = pass
         .blocks(window, batch * heads, queries)

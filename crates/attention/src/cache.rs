@@ -200,7 +200,7 @@ impl Cache {
             self.padding.clone(),
             self.score_bytes,
             self.dropouts,
-            self.device.burn(),
+            &self.device,
         ))
     }
 

@@ -1,8 +1,10 @@
 //! What all layers of one forward pass share.
 
-use std::{cell::RefCell, collections::HashMap, ops::Range, sync::Arc};
+use std::{cell::RefCell, collections::HashMap, ops::Range, rc::Rc, sync::Arc};
 
-use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
+use burn::tensor::{Bool, DType, Device as BurnDevice, Tensor, TensorData};
+
+use glass_backend::{Device, Fused, Visible};
 
 use crate::{Dropouts, Keys, Padding, Rope, RopeTable, Window, mask, rotate};
 
@@ -18,8 +20,10 @@ pub struct Pass {
     padding: Option<Arc<Padding>>,
     score_bytes: usize,
     dropouts: Dropouts,
-    device: Device,
+    device: BurnDevice,
+    fused: Fused,
     masks: RefCell<HashMap<Block, Option<Tensor<4, Bool>>>>,
+    visible: RefCell<HashMap<Block, Rc<Visible>>>,
     turns: RefCell<HashMap<usize, (Tensor<4>, Tensor<4>)>>,
 }
 
@@ -46,7 +50,7 @@ impl Pass {
                 .collect::<Vec<Vec<usize>>>(),
         };
         let table = rope.table(&positions);
-        let (cos, sin) = tensors(&table, [positions.len(), slots.len()], device);
+        let (cos, sin) = tensors(&table, [positions.len(), slots.len()], device.burn());
         Self {
             slots,
             positions,
@@ -57,8 +61,10 @@ impl Pass {
             padding,
             score_bytes,
             dropouts,
-            device: device.clone(),
+            device: device.burn().clone(),
+            fused: device.fused(),
             masks: RefCell::default(),
+            visible: RefCell::default(),
             turns: RefCell::default(),
         }
     }
@@ -87,7 +93,7 @@ impl Pass {
     ///
     /// `x` `[batch, heads, seq, head_dim]` -> the same shape
     pub fn rotate(&self, x: Tensor<4>) -> Tensor<4> {
-        rotate(x, self.cos(), self.sin())
+        self.turn(x, self.cos(), self.sin())
     }
 
     /// Turns them by their positions, or by `most` where those are beyond.
@@ -102,7 +108,13 @@ impl Pass {
             let shape = [positions.len(), self.slots.len()];
             tensors(&self.rope.table(&positions), shape, &self.device)
         });
-        rotate(x, cos.clone(), sin.clone())
+        self.turn(x, cos.clone(), sin.clone())
+    }
+
+    /// [`rotate`], in the version of the device.
+    fn turn(&self, x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> {
+        let fused = self.fused.rotate(&x, &cos, &sin);
+        fused.unwrap_or_else(|| rotate(x, cos, sin))
     }
 
     /// `[batch or 1, 1, seq, head_dim / 2]`, float32
@@ -141,8 +153,33 @@ impl Pass {
             .clone()
     }
 
+    /// The keys that each of `queries` sees of `keys`, for fused kernels; made once for all layers alike.
+    pub(crate) fn visible(
+        &self,
+        window: Window,
+        queries: Range<usize>,
+        keys: &Keys,
+    ) -> Rc<Visible> {
+        let block = (window, queries.clone(), keys.clone());
+        let mut visible = self.visible.borrow_mut();
+        let made = visible.entry(block).or_insert_with(|| {
+            Rc::new(mask::visible(
+                window,
+                queries,
+                keys,
+                self.padding.as_deref(),
+            ))
+        });
+        made.clone()
+    }
+
+    /// The kernels of the device.
+    pub(crate) fn fused(&self) -> Fused {
+        self.fused
+    }
+
     /// Where the pass computes.
-    pub(crate) fn device(&self) -> &Device {
+    pub(crate) fn device(&self) -> &BurnDevice {
         &self.device
     }
 
@@ -182,7 +219,11 @@ impl Pass {
 }
 
 /// Cosines and sines as tensors, `[rows, 1, seq, head_dim / 2]` each.
-fn tensors(table: &RopeTable, [rows, seq]: [usize; 2], device: &Device) -> (Tensor<4>, Tensor<4>) {
+fn tensors(
+    table: &RopeTable,
+    [rows, seq]: [usize; 2],
+    device: &BurnDevice,
+) -> (Tensor<4>, Tensor<4>) {
     let tensor = |values: &Vec<f32>| {
         let shape = [rows, 1, seq, values.len() / (rows * seq)];
         Tensor::<4>::from_data(TensorData::new(values.clone(), shape), (device, DType::F32))

@@ -4,7 +4,7 @@ mod open;
 
 use burn::tensor::Device as BurnDevice;
 
-use crate::{DeviceError, Dtype};
+use crate::{DeviceError, Dtype, Fused, Kernels, fused::Family};
 
 /// Something to compute on, opened by name.
 ///
@@ -23,6 +23,8 @@ pub struct Device {
     burn: BurnDevice,
     max_binding: Option<u64>,
     dtypes: Vec<Dtype>,
+    kernels: Kernels,
+    family: Option<Family>,
 }
 
 impl Device {
@@ -75,10 +77,31 @@ impl Device {
         &self.burn
     }
 
-    /// The same device for training: what is computed on it is remembered, so that gradients can be had.
+    /// The same device with this version of the operations that have two.
+    pub fn with_kernels(mut self, kernels: Kernels) -> Self {
+        self.kernels = kernels;
+        self
+    }
+
+    /// Which version computes here where there are two.
+    pub fn kernels(&self) -> Kernels {
+        match self.fused() {
+            Fused::NONE => Kernels::Plain,
+            _ => Kernels::Fused,
+        }
+    }
+
+    /// The kernels that modules on this device use.
+    pub fn fused(&self) -> Fused {
+        Fused::new(self.family, self.kernels)
+    }
+
+    /// The same device for training: what is computed on it is remembered, so that gradients can be had. Its kernels are
+    /// plain, because only those can be followed backwards.
     pub fn training(&self) -> Self {
         Self {
             burn: self.burn.clone().autodiff(),
+            kernels: Kernels::Plain,
             ..self.clone()
         }
     }

@@ -17,6 +17,8 @@ pub enum DeviceError {
     Start { name: String, reason: String },
     #[error("no dtype is called {name:?}: use f32, f16 or bf16")]
     UnknownDtype { name: String },
+    #[error("no kernels are called {name:?}: use fused or plain")]
+    UnknownKernels { name: String },
     #[error("device {device} does not compute in {dtype}: use --dtype {instead}")]
     UnsupportedDtype {
         device: String,

@@ -5,24 +5,30 @@
 //!
 //! Reading order: [`Dtype`] and [`Device`] (what there is to compute on) · [`Weights`] (where numbers
 //! come from) · [`Rows`], [`Embedding`] and [`Linear`] (how a matrix is held, looked up and
-//! multiplied).
+//! multiplied) · [`Kernels`] and [`Fused`] (the operations that exist twice).
 
 #[cfg(feature = "wgpu")]
 mod adapters;
+mod cpu;
 mod device;
 mod dtype;
 mod embedding;
 mod error;
+mod fused;
+mod kernels;
 mod linear;
 mod rows;
 mod weights;
 
 #[cfg(feature = "wgpu")]
 pub use adapters::{Adapter, AdapterKind, adapters};
+pub use cpu::Visible;
 pub use device::Device;
 pub use dtype::Dtype;
 pub use embedding::Embedding;
 pub use error::{DeviceError, WeightError};
+pub use fused::Fused;
+pub use kernels::Kernels;
 pub use linear::Linear;
 pub use rows::Rows;
 pub use weights::{WeightSource, Weights};

@@ -36,16 +36,35 @@ impl Linear {
 
     /// `x` `[.., in]` -> `[.., out]`
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let mut shape = x.dims();
+        let [y] = Self::forward_all([self], x);
+        y
+    }
+
+    /// Several projections of the same `x`, for which a device may have to be woken only once.
+    ///
+    /// `x` `[.., in]` -> `[.., out]` each
+    pub fn forward_all<const N: usize, const D: usize>(
+        projections: [&Self; N],
+        x: Tensor<D>,
+    ) -> [Tensor<D>; N] {
+        let shape = x.dims();
         let input = shape[D - 1];
         let n: usize = shape[..D - 1].iter().product();
-        shape[D - 1] = self.weight.shape()[0];
 
-        let y = self.weight.project(x.reshape([n, input])); // [n, out]
-        let y = match &self.bias {
-            Some(bias) => y + bias.val().unsqueeze(), // [n, out] + [1, out]
-            None => y,
-        };
-        y.reshape(shape)
+        let weights = projections.map(|projection| &projection.weight);
+        let products = Rows::project_all(&weights, x.reshape([n, input])); // [n, out] each
+        let mut products = products.into_iter();
+        projections.map(|projection| {
+            let Some(y) = products.next() else {
+                unreachable!("a product for each matrix")
+            };
+            let y = match &projection.bias {
+                Some(bias) => y + bias.val().unsqueeze(), // [n, out] + [1, out]
+                None => y,
+            };
+            let mut shape = shape;
+            shape[D - 1] = projection.weight.shape()[0];
+            y.reshape(shape)
+        })
     }
 }

@@ -5,7 +5,7 @@ use burn::{
     tensor::{Int, Tensor},
 };
 
-use crate::{Device, WeightError, Weights};
+use crate::{Device, Fused, WeightError, Weights};
 
 /// A matrix `[rows, columns]` in the order in which Hugging Face stores it: one row per token of an embedding,
 /// one row per output of a projection.
@@ -16,6 +16,8 @@ use crate::{Device, WeightError, Weights};
 pub struct Rows {
     /// Each `[rows of this part, columns]`, in order.
     parts: Vec<Param<Tensor<2>>>,
+    #[module(skip)]
+    fused: Fused,
 }
 
 impl Rows {
@@ -44,7 +46,8 @@ impl Rows {
                 weights.rows(name, [rows, columns], start..end)
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { parts })
+        let fused = weights.device().fused();
+        Ok(Self { parts, fused })
     }
 
     /// How many tensors hold the matrix.
@@ -95,15 +98,30 @@ impl Rows {
     ///
     /// `x` `[n, columns]` -> `[n, rows]`
     pub fn project(&self, x: Tensor<2>) -> Tensor<2> {
-        let mut outputs: Vec<_> = self
-            .parts
-            .iter()
-            .map(|part| x.clone().matmul(part.val().transpose())) // [n, rows of this part]
-            .collect();
-        match outputs.len() {
-            1 => outputs.swap_remove(0),
-            _ => Tensor::cat(outputs, 1), // [n, rows]
-        }
+        let mut outputs = Self::project_all(&[self], x);
+        outputs.swap_remove(0)
+    }
+
+    /// The same for several matrices of equally many columns.
+    ///
+    /// `x` `[n, columns]` -> `[n, rows]` each
+    pub fn project_all(matrices: &[&Self], x: Tensor<2>) -> Vec<Tensor<2>> {
+        let all = || matrices.iter().flat_map(|matrix| &matrix.parts);
+        let fused = matrices.first().map_or(Fused::NONE, |matrix| matrix.fused);
+        let weights: Vec<_> = all().map(Param::val).collect();
+        let products = fused.project(&x, &weights).unwrap_or_else(|| {
+            let plain = |weight: Tensor<2>| x.clone().matmul(weight.transpose()); // [n, rows of this part]
+            weights.into_iter().map(plain).collect()
+        });
+        let mut products = products.into_iter();
+        let joined = matrices.iter().map(|matrix| {
+            let mut parts: Vec<_> = products.by_ref().take(matrix.parts()).collect();
+            match parts.len() {
+                1 => parts.swap_remove(0),
+                _ => Tensor::cat(parts, 1), // [n, rows]
+            }
+        });
+        joined.collect()
     }
 }
 

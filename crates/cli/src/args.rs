@@ -7,7 +7,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use glass_attention::CachePlan;
-use glass_backend::Dtype;
+use glass_backend::{Dtype, Kernels};
 use glass_causal_lm::checkpoint::ShardSize;
 use glass_config::Override;
 
@@ -72,6 +72,9 @@ pub struct Compute {
     /// Float type of weights and products: f32, f16 or bf16, as far as the device computes it
     #[arg(long, default_value = "f32")]
     pub dtype: Dtype,
+    /// fused: this program's own kernels where the device has them; plain: tensor operations, written like their papers
+    #[arg(long, value_name = "fused|plain", default_value = "fused")]
+    pub kernels: Kernels,
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use glass_backend::{Device, Dtype};
+use glass_backend::{Device, Dtype, Kernels};
 use glass_causal_lm::{Llama, Memory, generate::GenerateOptions};
 
 use crate::{args, embedded, error::CliError, generate, interrupt, load, prompt, say::say};
@@ -17,6 +17,7 @@ pub fn run() -> Result<(), CliError> {
     let compute = args::Compute {
         device: "auto".into(),
         dtype: Dtype::F32,
+        kernels: Kernels::default(),
     };
     // A process that ended at once would leave the unpacked model behind.
     interrupt::listen();

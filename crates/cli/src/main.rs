@@ -34,6 +34,11 @@ fn main() -> ExitCode {
     unsafe { quiet_wayland() };
     let glass = Glass::parse();
     interrupt::watch();
+    // A pass is a few hundred small pieces of work: without this thread in the pool, each would wait for another to wake up.
+    // It fails only if a pool is there already, and that one serves as well.
+    let _ = rayon::ThreadPoolBuilder::new()
+        .use_current_thread()
+        .build_global();
     remember_panics();
     match panic::catch_unwind(AssertUnwindSafe(|| run(glass))) {
         Ok(Ok(())) => ExitCode::SUCCESS,

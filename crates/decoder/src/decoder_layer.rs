@@ -43,8 +43,8 @@ impl LlamaDecoderLayer {
     ) -> Tensor<3> {
         let normed = self.input_layernorm.forward(x.clone());
         let attended = self.self_attn.forward(normed, cache, pass, observer);
-        let x = x + pass.dropouts().residual.apply(attended);
-        let normed = self.post_attention_layernorm.forward(x.clone());
+        let attended = pass.dropouts().residual.apply(attended);
+        let (x, normed) = self.post_attention_layernorm.forward_sum(x, attended);
         x + pass.dropouts().residual.apply(self.mlp.forward(normed))
     }
 }

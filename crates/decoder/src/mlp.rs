@@ -5,7 +5,7 @@ use burn::{
         activation::{gelu, relu, silu},
     },
 };
-use glass_backend::{Linear, WeightError, Weights};
+use glass_backend::{Fused, Linear, WeightError, Weights};
 use glass_config::{Activation, LlamaConfig};
 
 /// The gated MLP: `down_proj(act(gate_proj(x)) * up_proj(x))`, SwiGLU when the activation is SiLU.
@@ -17,6 +17,8 @@ pub struct LlamaMlp {
     down_proj: Linear,
     #[module(skip)]
     hidden_act: Activation,
+    #[module(skip)]
+    fused: Fused,
 }
 
 impl LlamaMlp {
@@ -33,14 +35,23 @@ impl LlamaMlp {
             up_proj: Linear::load(weights.at("up_proj"), [inner, hidden], bias)?,
             down_proj: Linear::load(weights.at("down_proj"), [hidden, inner], bias)?,
             hidden_act: config.hidden_act,
+            fused: weights.device().fused(),
         })
     }
 
     /// `x` `[batch, seq, hidden_size]` -> the same shape
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let gate = self.gate_proj.forward(x.clone()); // [batch, seq, intermediate_size]
-        let up = self.up_proj.forward(x); // [batch, seq, intermediate_size]
-        self.down_proj.forward(activate(self.hidden_act, gate) * up) // [batch, seq, hidden_size]
+        let [gate, up] = Linear::forward_all([&self.gate_proj, &self.up_proj], x); // [batch, seq, intermediate_size] each
+        self.down_proj.forward(self.gated(gate, up)) // [batch, seq, hidden_size]
+    }
+
+    /// `act(gate) * up`, all `[batch, seq, intermediate_size]`
+    fn gated(&self, gate: Tensor<3>, up: Tensor<3>) -> Tensor<3> {
+        let fused = match self.hidden_act {
+            Activation::Silu => self.fused.silu_gate(&gate, &up),
+            _ => None,
+        };
+        fused.unwrap_or_else(|| activate(self.hidden_act, gate) * up)
     }
 }
 

@@ -2,13 +2,15 @@ use burn::{
     module::{Module, Param},
     tensor::{DType, Tensor},
 };
-use glass_backend::{WeightError, Weights};
+use glass_backend::{Fused, WeightError, Weights};
 
 /// Root mean square layer normalization: Zhang and Sennrich 2019, arXiv:1910.07467.
 #[derive(Module, Debug)]
 pub struct LlamaRmsNorm {
     weight: Param<Tensor<1>>,
     eps: f64,
+    #[module(skip)]
+    fused: Fused,
 }
 
 impl LlamaRmsNorm {
@@ -22,6 +24,7 @@ impl LlamaRmsNorm {
         Ok(Self {
             weight: weights.vector("weight", hidden_size)?,
             eps,
+            fused: weights.device().fused(),
         })
     }
 
@@ -29,10 +32,27 @@ impl LlamaRmsNorm {
     ///
     /// `x` `[batch, seq, hidden_size]` -> the same shape
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let weight = self.weight.val();
+        if let Some(normed) = self.fused.rms_norm(&x, &weight, self.eps) {
+            return normed;
+        }
         let dtype = x.dtype();
         let x = x.cast(DType::F32);
         let mean_square = x.clone().square().mean_dim(2); // [batch, seq, 1]
         let normed = x / (mean_square + self.eps).sqrt(); // [batch, seq, hidden_size]
-        normed.cast(dtype) * self.weight.val().unsqueeze() // [batch, seq, hidden_size]
+        normed.cast(dtype) * weight.unsqueeze() // [batch, seq, hidden_size]
+    }
+
+    /// `x + delta`, and the norm of that.
+    ///
+    /// `x` and `delta` `[batch, seq, hidden_size]` -> the same shape each
+    pub fn forward_sum(&self, x: Tensor<3>, delta: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
+        let fused = self
+            .fused
+            .add_rms_norm(&x, &delta, &self.weight.val(), self.eps);
+        fused.unwrap_or_else(|| {
+            let sum = x + delta; // [batch, seq, hidden_size]
+            (sum.clone(), self.forward(sum))
+        })
     }
 }

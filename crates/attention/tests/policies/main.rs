@@ -5,7 +5,7 @@ mod definition;
 use burn::tensor::{Tensor, TensorData};
 use definition::{Expected, Row};
 use glass_attention::{Cache, CachePlan, CachePolicy, Call, Rope, Unobserved};
-use glass_backend::{Device, Dtype};
+use glass_backend::{Device, Dtype, Kernels};
 use glass_config::LlamaConfig;
 use proptest::{prelude::*, test_runner::TestRunner};
 
@@ -27,7 +27,8 @@ fn config(window: Option<usize>) -> LlamaConfig {
 
 fn devices() -> Vec<Device> {
     let open = |name| Device::open(name).expect("it is built in");
-    let mut devices = vec![open("flex"), open("ndarray")];
+    let plain = open("flex").with_kernels(Kernels::Plain);
+    let mut devices = vec![open("flex"), plain, open("ndarray")];
     match Device::open("wgpu") {
         Ok(device) => devices.push(device),
         Err(error) if std::env::var_os("GLASS_REQUIRE_WGPU").is_some() => panic!("{error}"),

@@ -3,7 +3,7 @@
 use burn::tensor::Device as BurnDevice;
 
 use super::{Device, one_line};
-use crate::{DeviceError, Dtype};
+use crate::{DeviceError, Dtype, Kernels};
 
 impl Device {
     pub(super) fn open_auto() -> Result<Self, DeviceError> {
@@ -22,6 +22,8 @@ impl Device {
             burn: BurnDevice::flex(),
             max_binding: None,
             dtypes: vec![Dtype::F32, Dtype::F16, Dtype::BF16],
+            kernels: Kernels::default(),
+            family: Some(crate::fused::Family::Flex),
         })
     }
 
@@ -41,6 +43,8 @@ impl Device {
             burn,
             max_binding: None,
             dtypes: vec![Dtype::F32],
+            kernels: Kernels::default(),
+            family: None,
         })
     }
 
@@ -97,6 +101,8 @@ impl Device {
             burn,
             max_binding: Some(adapter.max_binding),
             dtypes,
+            kernels: Kernels::default(),
+            family: None,
         })
     }
 
@@ -118,6 +124,8 @@ impl Device {
             burn,
             max_binding: None,
             dtypes,
+            kernels: Kernels::default(),
+            family: None,
         })
     }
 
@@ -139,6 +147,8 @@ impl Device {
             burn,
             max_binding: None,
             dtypes,
+            kernels: Kernels::default(),
+            family: None,
         })
     }
 

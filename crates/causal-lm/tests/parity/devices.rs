@@ -1,11 +1,12 @@
 //! The backends under test.
 
-use glass_backend::Device;
+use glass_backend::{Device, Kernels};
 
-/// flex, ndarray, and wgpu where there is an adapter. `GLASS_REQUIRE_WGPU=1` makes a missing one a failure.
+/// flex with fused and with plain kernels, ndarray, and wgpu where there is an adapter. `GLASS_REQUIRE_WGPU=1` makes a missing one a failure.
 pub fn all() -> Vec<Device> {
     let mut devices = vec![
-        Device::open("flex").expect("flex is built in"),
+        flex(),
+        flex().with_kernels(Kernels::Plain),
         Device::open("ndarray").expect("ndarray is built in"),
     ];
     match Device::open("wgpu") {

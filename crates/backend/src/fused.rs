@@ -1,0 +1,112 @@
+//! Fused kernels: the operations that decide how fast a model is, each in one piece.
+//!
+//! Every one of them has a plain version in tensor operations, in the crate whose idea it is, and answers `None` where
+//! that is what computes: on devices without such a kernel, in training, and with [`Kernels::Plain`].
+
+#[cfg(feature = "flex")]
+mod flex;
+
+use std::rc::Rc;
+
+use burn::tensor::Tensor;
+
+use crate::{Kernels, Visible};
+
+/// The fused kernels of a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fused(Option<Family>);
+
+/// Whose kernels they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    #[cfg(feature = "flex")]
+    Flex,
+}
+
+impl Fused {
+    /// No kernels: everything is plain.
+    pub const NONE: Self = Self(None);
+
+    pub(crate) fn new(family: Option<Family>, kernels: Kernels) -> Self {
+        Self(family.filter(|_| kernels == Kernels::Fused))
+    }
+
+    /// `x / sqrt(mean(x^2) + eps) * weight` along the last axis, in float32, rounded once.
+    ///
+    /// `x` `[.., d]`, `weight` `[d]` -> as `x`
+    pub fn rms_norm<const D: usize>(
+        self,
+        x: &Tensor<D>,
+        weight: &Tensor<1>,
+        eps: f64,
+    ) -> Option<Tensor<D>> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            Family::Flex => flex::rms_norm(x, weight, eps),
+        }
+    }
+
+    /// `x + delta`, and the norm of that: what stands between the two parts of a decoder layer.
+    ///
+    /// `x` and `delta` `[.., d]`, `weight` `[d]` -> as `x` each
+    pub fn add_rms_norm<const D: usize>(
+        self,
+        x: &Tensor<D>,
+        delta: &Tensor<D>,
+        weight: &Tensor<1>,
+        eps: f64,
+    ) -> Option<(Tensor<D>, Tensor<D>)> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            Family::Flex => flex::add_rms_norm(x, delta, weight, eps),
+        }
+    }
+
+    /// `silu(gate) * up`, in float32, rounded once.
+    ///
+    /// `gate` and `up` of one shape -> the same shape
+    pub fn silu_gate<const D: usize>(self, gate: &Tensor<D>, up: &Tensor<D>) -> Option<Tensor<D>> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            Family::Flex => flex::silu_gate(gate, up),
+        }
+    }
+
+    /// Turns the pair `(x[i], x[i + head_dim / 2])` of every head by its angle, in float32, rounded once.
+    ///
+    /// `x` `[batch, heads, seq, head_dim]`, `cos` and `sin` `[batch or 1, 1, seq, head_dim / 2]` in float32 -> as `x`
+    pub fn rotate(self, x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<4>> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            Family::Flex => flex::rotate(x, cos, sin),
+        }
+    }
+
+    /// `x W^T` for each of these matrices, summed in float32, rounded once.
+    ///
+    /// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each
+    pub fn project(self, x: &Tensor<2>, weights: &[Tensor<2>]) -> Option<Vec<Tensor<2>>> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            Family::Flex => flex::project(x, weights),
+        }
+    }
+
+    /// `softmax(scale q k^T) v` over the keys that each query sees, query head `h` reading key/value head `h / groups`,
+    /// in float32, rounded once. A query that sees no key gets zeros.
+    ///
+    /// `q` `[batch, heads, queries, head_dim]`, `k` and `v` `[batch, kv_heads, keys, head_dim]` -> as `q`
+    pub fn attend(
+        self,
+        q: &Tensor<4>,
+        k: &Tensor<4>,
+        v: &Tensor<4>,
+        visible: impl FnOnce() -> Rc<Visible>,
+        scale: f64,
+    ) -> Option<Tensor<4>> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            Family::Flex => flex::attend(q, k, v, &visible(), scale),
+        }
+    }
+}

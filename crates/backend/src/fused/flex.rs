@@ -1,0 +1,252 @@
+//! The CPU kernels on flex's tensors: what lies where, and in which type.
+
+use burn::{
+    backend::{Flex, TensorMetadata, flex::FlexTensor},
+    tensor::{DType, Element as BurnElement, Tensor, TensorData},
+};
+use bytemuck::Pod;
+use half::{bf16, f16, slice::HalfFloatSliceExt};
+
+use crate::cpu::{self, Angles, Element, Level, View, ViewMut, Visible, Weight};
+
+pub fn rms_norm<const D: usize>(x: &Tensor<D>, weight: &Tensor<1>, eps: f64) -> Option<Tensor<D>> {
+    let (x, weight) = (Floats::of(x)?, Floats::of(weight)?);
+    let mut out = vec![0.0; x.values().len()];
+    cpu::rms_norm(
+        Level::best(),
+        x.values(),
+        weight.values(),
+        eps as f32,
+        &mut out,
+    );
+    Some(x.like(out))
+}
+
+pub fn add_rms_norm<const D: usize>(
+    x: &Tensor<D>,
+    delta: &Tensor<D>,
+    weight: &Tensor<1>,
+    eps: f64,
+) -> Option<(Tensor<D>, Tensor<D>)> {
+    let (x, delta, weight) = (Floats::of(x)?, Floats::of(delta)?, Floats::of(weight)?);
+    let mut sum = x.values().to_vec();
+    let mut out = vec![0.0; sum.len()];
+    let (delta, weight) = (delta.values(), weight.values());
+    cpu::add_rms_norm(Level::best(), &mut sum, delta, weight, eps as f32, &mut out);
+    Some((x.like(sum), x.like(out)))
+}
+
+pub fn silu_gate<const D: usize>(gate: &Tensor<D>, up: &Tensor<D>) -> Option<Tensor<D>> {
+    let (gate, up) = (Floats::of(gate)?, Floats::of(up)?);
+    let mut out = gate.values().to_vec();
+    cpu::silu_gate(Level::best(), &mut out, up.values());
+    Some(gate.like(out))
+}
+
+pub fn rotate(x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<4>> {
+    let (cos, sin) = (Floats::of(cos)?, Floats::of(sin)?);
+    let angles = Angles {
+        cos: cos.values(),
+        sin: sin.values(),
+    };
+    let x = Floats::where_it_lies(x)?;
+    let shape = x.shape();
+    let mut out = vec![0.0_f32; shape.iter().product()];
+    let [_, heads, seq, head_dim] = shape;
+    let strides = [heads * seq * head_dim, seq * head_dim, head_dim];
+    cpu::rotate(
+        Level::best(),
+        x.view(),
+        angles,
+        &mut ViewMut::new(&mut out, shape, strides),
+    );
+    Some(x.like(out))
+}
+
+pub fn project(x: &Tensor<2>, weights: &[Tensor<2>]) -> Option<Vec<Tensor<2>>> {
+    let x = Floats::of(x)?;
+    let weights: Vec<FlexTensor> = weights.iter().map(primitive).collect::<Option<_>>()?;
+    match weights.first()?.dtype() {
+        DType::F32 => project_by::<f32>(&x, &weights),
+        DType::F16 => project_by::<f16>(&x, &weights),
+        DType::BF16 => project_by::<bf16>(&x, &weights),
+        _ => None,
+    }
+}
+
+fn project_by<W: Weight + BurnElement + Pod>(
+    x: &Floats,
+    weights: &[FlexTensor],
+) -> Option<Vec<Tensor<2>>> {
+    let [n, columns] = x.shape();
+    let weights: Vec<&[W]> = weights
+        .iter()
+        .map(FlexTensor::as_slice)
+        .collect::<Option<_>>()?;
+    let rows = |weight: &[W]| weight.len() / columns.max(1);
+    let mut outputs: Vec<Vec<f32>> = weights.iter().map(|w| vec![0.0; n * rows(w)]).collect();
+    let mut products: Vec<(&[W], &mut [f32])> = weights
+        .iter()
+        .zip(&mut outputs)
+        .map(|(weight, out)| (*weight, out.as_mut_slice()))
+        .collect();
+    match n < cpu::GEMM_FROM {
+        true => cpu::project_all(x.values(), &mut products, columns),
+        false => {
+            for (weight, out) in &mut products {
+                cpu::project_many(x.values(), weight, out, columns);
+            }
+        }
+    }
+    let shaped = outputs.into_iter().zip(&weights);
+    let shaped = shaped.map(|(out, weight)| x.shaped(out, [n, rows(weight)]));
+    Some(shaped.collect())
+}
+
+pub fn attend(
+    q: &Tensor<4>,
+    k: &Tensor<4>,
+    v: &Tensor<4>,
+    visible: &Visible,
+    scale: f64,
+) -> Option<Tensor<4>> {
+    let q = Floats::where_it_lies(q)?;
+    let (k, v) = (primitive(k)?, primitive(v)?);
+    match k.dtype() {
+        DType::F32 => attend_by::<f32>(&q, &k, &v, visible, scale),
+        DType::F16 => attend_by::<f16>(&q, &k, &v, visible, scale),
+        DType::BF16 => attend_by::<bf16>(&q, &k, &v, visible, scale),
+        _ => None,
+    }
+}
+
+fn attend_by<T: Element + BurnElement + Pod>(
+    q: &Floats,
+    k: &FlexTensor,
+    v: &FlexTensor,
+    visible: &Visible,
+    scale: f64,
+) -> Option<Tensor<4>> {
+    let shape @ [batch, heads, queries, head_dim] = q.shape();
+    let mut out = vec![0.0_f32; shape.iter().product()];
+    // In memory one token after the other, as the projection that comes next wants them.
+    let strides = [queries * heads * head_dim, head_dim, heads * head_dim];
+    cpu::attend(
+        Level::best(),
+        q.view(),
+        view::<T>(k)?,
+        view::<T>(v)?,
+        visible,
+        scale as f32,
+        &mut ViewMut::new(&mut out, shape, strides),
+    );
+    let by_token: Tensor<4> = q.shaped(out, [batch, queries, heads, head_dim]);
+    Some(by_token.swap_dims(1, 2)) // [batch, heads, queries, head_dim]
+}
+
+/// A tensor on flex; `None` if it is elsewhere.
+fn primitive<const D: usize>(x: &Tensor<D>) -> Option<FlexTensor> {
+    x.clone().try_into_primitive::<Flex>().ok()
+}
+
+/// `[batch, heads, seq, head_dim]` where it lies; `None` if the vectors of `head_dim` are not whole there.
+fn view<T: Element + BurnElement + Pod>(x: &FlexTensor) -> Option<View<'_, T>> {
+    let layout = x.layout();
+    let shape: [usize; 4] = layout.shape().dims();
+    let [batch, head, seq, inner] = *layout.strides() else {
+        return None;
+    };
+    if inner != 1 && shape[3] > 1 {
+        return None;
+    }
+    let stride = |stride: isize| usize::try_from(stride).ok();
+    let strides = [stride(batch)?, stride(head)?, stride(seq)?];
+    let from = layout.start_offset().min(x.storage::<T>().len());
+    Some(View::new(&x.storage::<T>()[from..], shape, strides))
+}
+
+/// A tensor's numbers as float32: where they lie if that is what they are, and else converted.
+struct Floats {
+    tensor: FlexTensor,
+    dtype: DType,
+}
+
+impl Floats {
+    /// In the order of their indices.
+    fn of<const D: usize>(x: &Tensor<D>) -> Option<Self> {
+        let x = primitive(x)?;
+        let dtype = x.dtype();
+        let tensor = match x.is_contiguous() {
+            true => x,
+            false => x.to_contiguous(),
+        };
+        Self::converted(tensor, dtype)
+    }
+
+    /// `[batch, heads, seq, head_dim]` in any order, if the vectors of `head_dim` are whole.
+    fn where_it_lies(x: &Tensor<4>) -> Option<Self> {
+        let tensor = primitive(x)?;
+        match tensor.dtype() == DType::F32 && view::<f32>(&tensor).is_some() {
+            true => Some(Self {
+                tensor,
+                dtype: DType::F32,
+            }),
+            false => Self::of(x),
+        }
+    }
+
+    fn converted(x: FlexTensor, dtype: DType) -> Option<Self> {
+        let shape = x.layout().shape().clone();
+        let tensor = match dtype {
+            DType::F32 => x,
+            DType::F16 => {
+                FlexTensor::from_data(TensorData::new(x.as_slice::<f16>()?.to_f32_vec(), shape))
+            }
+            DType::BF16 => {
+                FlexTensor::from_data(TensorData::new(x.as_slice::<bf16>()?.to_f32_vec(), shape))
+            }
+            _ => return None,
+        };
+        Some(Self { tensor, dtype })
+    }
+
+    /// In the order of their indices.
+    fn values(&self) -> &[f32] {
+        match self.tensor.as_slice() {
+            Some(values) => values,
+            None => unreachable!("made contiguous"),
+        }
+    }
+
+    fn view(&self) -> View<'_, f32> {
+        match view(&self.tensor) {
+            Some(view) => view,
+            None => unreachable!("looked at, or made contiguous"),
+        }
+    }
+
+    fn shape<const D: usize>(&self) -> [usize; D] {
+        self.tensor.shape().dims()
+    }
+
+    /// Results in the type of these numbers, and in their shape.
+    fn like<const D: usize>(&self, values: Vec<f32>) -> Tensor<D> {
+        self.shaped(values, self.shape())
+    }
+
+    /// Results in the type of these numbers.
+    fn shaped<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
+        let data = match self.dtype {
+            DType::F16 => TensorData::new(narrowed::<f16>(&values), shape),
+            DType::BF16 => TensorData::new(narrowed::<bf16>(&values), shape),
+            _ => TensorData::new(values, shape),
+        };
+        Tensor::from_primitive::<Flex>(FlexTensor::from_data(data))
+    }
+}
+
+fn narrowed<T: Element + Default + Clone>(values: &[f32]) -> Vec<T> {
+    let mut narrowed = vec![T::default(); values.len()];
+    T::narrow(values, &mut narrowed);
+    narrowed
+}

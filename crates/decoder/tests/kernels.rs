@@ -1,0 +1,134 @@
+//! Fused kernels against the plain versions they stand for, over random shapes, on every backend and in every type.
+
+use std::ops::Range;
+
+use burn::tensor::{DType, Tensor, TensorData};
+use glass_backend::{Device, Dtype, Kernels, Linear, WeightError, WeightSource, Weights};
+use glass_config::LlamaConfig;
+use glass_decoder::{LlamaMlp, LlamaRmsNorm};
+use proptest::{prelude::*, test_runner::TestRunner};
+
+/// Numbers of about the size 1; which ones depends on the name and the place alone.
+fn numbers(name: &str, range: Range<usize>) -> Vec<f32> {
+    let seed = name
+        .bytes()
+        .fold(7u64, |seed, byte| seed.wrapping_mul(31) + u64::from(byte));
+    let number = |place: usize| {
+        let mut x = (seed ^ place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        x ^= x >> 29;
+        x = x.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (x >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    range.map(number).collect()
+}
+
+struct Named;
+
+impl WeightSource for Named {
+    fn read(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        rows: Range<usize>,
+        dtype: Dtype,
+    ) -> Result<TensorData, WeightError> {
+        let row: usize = shape[1..].iter().product();
+        let values = numbers(name, rows.start * row..rows.end * row);
+        let mut part = shape.to_vec();
+        part[0] = rows.len();
+        Ok(TensorData::new(values, part).convert_dtype(dtype.burn()))
+    }
+}
+
+fn devices() -> Vec<Device> {
+    let open = |name| Device::open(name).expect("it is built in");
+    let mut devices = vec![open("flex"), open("ndarray")];
+    match Device::open("wgpu") {
+        Ok(device) => devices.push(device),
+        Err(error) if std::env::var_os("GLASS_REQUIRE_WGPU").is_some() => panic!("{error}"),
+        Err(error) => eprintln!("not tested on wgpu: {error}"),
+    }
+    devices
+}
+
+/// What modules of this shape make of one input: a projection, a norm, a sum and its norm, an MLP.
+fn outputs(
+    [batch, seq, hidden, inner]: [usize; 4],
+    activation: &str,
+    device: &Device,
+    dtype: Dtype,
+) -> Vec<Vec<f32>> {
+    let config = serde_json::json!({
+        "model_type": "llama", "vocab_size": 7, "hidden_size": hidden, "intermediate_size": inner,
+        "num_hidden_layers": 1, "num_attention_heads": 1, "head_dim": 2, "hidden_act": activation, "mlp_bias": true,
+    });
+    let config = LlamaConfig::from_json(&config.to_string(), "test", &[]).expect("a config");
+    let mut source = Named;
+    let mut weights = Weights::new(&mut source, device, dtype);
+    let norm = LlamaRmsNorm::load(weights.at("norm"), hidden, 1e-5).expect("weights");
+    let mlp = LlamaMlp::load(weights.at("mlp"), &config).expect("weights");
+    let linear = Linear::load(weights.at("linear"), [inner, hidden], true).expect("weights");
+    let input = |name| {
+        let values = numbers(name, 0..batch * seq * hidden);
+        let data = TensorData::new(values, [batch, seq, hidden]);
+        Tensor::<3>::from_data(data, (device.burn(), dtype.burn()))
+    };
+    let (sum, normed) = norm.forward_sum(input("x"), input("delta"));
+    // What a caller may hand over is not always in one piece.
+    let turned = input("x").swap_dims(0, 1).swap_dims(0, 1);
+    let outputs = [
+        linear.forward(input("x")),
+        norm.forward(turned),
+        sum,
+        normed,
+        mlp.forward(input("x")),
+    ];
+    let read = |output: Tensor<3>| output.cast(DType::F32).into_data().try_to_vec::<f32>();
+    outputs
+        .map(|output| read(output).expect("float32"))
+        .to_vec()
+}
+
+#[test]
+fn fused_kernels_are_their_plain_versions() {
+    // A device without fused kernels would be compared with itself.
+    let has_fused = |device: &Device| device.kernels() == Kernels::Fused;
+    for device in devices().into_iter().filter(has_fused) {
+        for &dtype in device.dtypes() {
+            let wgpu = device.name().starts_with("wgpu");
+            let mut runner = TestRunner::new(ProptestConfig {
+                cases: if wgpu { 4 } else { 60 },
+                failure_persistence: None,
+                ..ProptestConfig::default()
+            });
+            // The longest are beyond where projections of prompts begin to be computed in another way.
+            let seq = prop_oneof![4 => 1usize..12, 1 => 120usize..140];
+            let strategy = (1usize..4, seq, 1usize..70, 1usize..90, prop::bool::ANY);
+            let outcome = runner.run(&strategy, |(batch, seq, hidden, inner, silu)| {
+                let shape = [batch, seq, hidden, inner];
+                let activation = if silu { "silu" } else { "gelu" };
+                let fused = outputs(shape, activation, &device, dtype);
+                let plain = device.clone().with_kernels(Kernels::Plain);
+                let plain = outputs(shape, activation, &plain, dtype);
+                let names = ["linear", "norm", "sum", "norm of the sum", "mlp"];
+                for ((fused, plain), name) in fused.iter().zip(&plain).zip(names) {
+                    prop_assert_eq!(fused.len(), plain.len());
+                    let largest = plain.iter().fold(1e-3f32, |most, x| most.max(x.abs()));
+                    let off = fused.iter().zip(plain).map(|(a, b)| (a - b).abs());
+                    let off = off.fold(0.0, |most: f32, off| {
+                        if off.is_nan() {
+                            f32::INFINITY
+                        } else {
+                            most.max(off)
+                        }
+                    });
+                    // A handful of roundings to the type, and sums of at most 90 in float32.
+                    let allowed = (8.0 * dtype.unit_roundoff() + 90.0 * 2f64.powi(-24)) as f32;
+                    prop_assert!(off <= allowed * largest, "{name}: {off} of {largest}");
+                }
+                Ok(())
+            });
+            outcome.unwrap_or_else(|error| panic!("{} in {dtype}: {error}", device.name()));
+        }
+    }
+}
