@@ -144,9 +144,10 @@ impl Device {
 
     /// What a user of `dtype` should know here.
     pub fn caveat(&self, dtype: Dtype) -> Option<&'static str> {
-        (self.name == "flex" && dtype == Dtype::BF16).then_some(
-            "flex multiplies bf16 by converting the weights to f32 every time: f16 is as small and f32 as exact, \
-             and both are many times faster",
+        let converts = self.name == "flex" && self.kernels() == Kernels::Plain;
+        (converts && dtype == Dtype::BF16).then_some(
+            "plain kernels on flex multiply bf16 by converting the weights to f32 every time, which is many times slower than \
+             --kernels fused",
         )
     }
 

@@ -11,7 +11,6 @@ use crate::{args, error::CliError, interrupt, load, say::say};
 const PRESET: &str = "small";
 
 pub fn run(args: args::Train) -> Result<(), CliError> {
-    keep_memory();
     let device = Device::open(&args.device)?;
     // A process that ended in here would leave what it has written so far.
     interrupt::listen();
@@ -52,21 +51,6 @@ fn start(args: args::Train, device: Device) -> Result<Start, CliError> {
         output: args.output.ok_or_else(|| missing("--output"))?,
         device,
     })
-}
-
-/// Every step asks for the same memory as the one before. The GNU allocator would give large pieces back to the system
-/// in between and get them again, zeroed, page by page: up to a sixth of the time of a step.
-fn keep_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: these set numbers of the allocator, which it reads under its own lock.
-    unsafe {
-        // Before version 2.35 it refuses more than 32 MiB.
-        if libc::mallopt(libc::M_MMAP_THRESHOLD, i32::MAX) == 0 {
-            libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
-        }
-        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
-        libc::mallopt(libc::M_TOP_PAD, 256 << 20);
-    }
 }
 
 fn introduce(run: &Run) {
