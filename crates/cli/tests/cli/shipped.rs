@@ -71,3 +71,26 @@ fn only_the_windowed_model_reads_on_beyond_what_it_was_trained_with() {
     let in_pieces = mean_nll(&full, &file, &["--window", "256"]);
     assert!(in_one > in_pieces + 0.1, "{in_one} {in_pieces}");
 }
+
+/// Shares of 50 needles found by this model at the beginning of texts of 24 and of 48 letters.
+fn found(name: &str) -> [f64; 2] {
+    let model = shipped(name);
+    let mut args = vec![
+        "eval", "needle", &model, "--length", "24,48", "--depth", "0",
+    ];
+    args.extend(["--trials", "50", "--device", "flex", "--json"]);
+    let json = succeeds(&args).json();
+    [0, 1].map(|cell| {
+        let found = &json["runs"][0]["cells"][cell]["found"];
+        found.as_f64().expect("a share")
+    })
+}
+
+/// The lesson of docs/recall.md.
+#[test]
+fn a_window_alone_loses_the_needle_that_a_full_layer_finds() {
+    let [near, far] = found("recall-window");
+    assert!(near > 0.7 && far == 0.0, "window: {near}, {far}");
+    let [near, far] = found("recall-alternating");
+    assert!(near > 0.7 && far > 0.6, "alternating: {near}, {far}");
+}
