@@ -11,8 +11,9 @@ use std::{fs, iter, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use glass_backend::{Device, Dtype};
+use glass_bench::{SEED, noise};
 use glass_benches::{
-    Reader, best_and_median, noise,
+    Reader, best_and_median,
     reader::{self, Outcome},
 };
 use glass_causal_lm::Llama;
@@ -133,7 +134,7 @@ fn of<'a>(policy: &str, rows: &'a [Row]) -> impl Iterator<Item = &'a Row> {
 }
 
 fn measure_device(name: &str, config: &LlamaConfig, args: &Args) -> Outcome<Vec<Row>> {
-    let llama = noise(config, &Device::open(name)?, Dtype::F32)?;
+    let llama = noise(config, &Device::open(name)?, Dtype::F32, SEED)?;
     println!(
         "\n{name}: {}\nposition  policy       prefill, s  read t/s  decode t/s (median)  ratio       cache",
         llama.device.description()

@@ -1,25 +1,48 @@
-//! What `glass bench` says, and in which order it measures: the part that knows nothing of Burn and runs no model.
+//! `glass bench`: how fast a model is on each device, and whether what it computes there is right.
 //!
-//! Reading order: [`Shape`] (what is measured when no model is named) · [`Turns`] (A B A B) · [`Summary`] (many
-//! measurements of one thing) · [`host_bandwidth`] (a roof) · [`Record`] (one row of the result) · [`Correctness`]
-//! (whether the row counts) · [`OpRow`] (where the time goes) · `render.rs` (tables and files) · [`chart`] (a picture).
+//! Reading order: [`Setup`] and [`Shape`] (what is measured) · [`round`] (with a stopwatch) · [`Roofs`] and [`costs`] (what
+//! would be possible) · [`check`] and [`Correctness`] (whether it counts) · `protocol.rs` and `worker.rs` (a process for
+//! each) · [`run`] and [`Turns`] (A B A B) · [`Summary`] (many measurements of one thing) · [`Record`] (one row of the
+//! result) · [`OpRow`] (where the time goes) · `render.rs` (tables and files) · [`chart`] (a picture).
 
 mod chart;
+mod correct;
+pub mod costs;
 mod host_bandwidth;
+mod host_memory;
 mod interleave;
+mod measure;
+mod noise;
 mod ops;
+mod peak_memory;
+mod protocol;
 mod record;
 mod render;
+mod roofs;
+mod row;
+mod run;
+mod setup;
 mod shapes;
 mod statistics;
+mod subject;
 mod verdict;
+mod worker;
 
 pub use chart::chart;
+pub use correct::{CorrectError, check, tolerance, write_reference};
 pub use host_bandwidth::{BUFFER, PASSES, host_bandwidth};
 pub use interleave::{Turn, Turns};
+pub use measure::{Round, round};
+pub use noise::{SEED, noise};
 pub use ops::{OpRow, Phase, fill_shares, render_ops};
+pub use peak_memory::peak_host_bytes;
+pub use protocol::{Answer, Checked, Failure, Opened, Request, serve};
 pub use record::Record;
 pub use render::{Format, RenderError, UnknownFormat, render};
+pub use roofs::Roofs;
+pub use run::{Plan, Results, Watch, run};
+pub use setup::{Origin, Setup, Task};
 pub use shapes::{SHAPES, Shape, UnknownShape};
 pub use statistics::{Better, Summary};
 pub use verdict::{Broken, Correctness, Greedy};
+pub use worker::{Lost, Worker};

@@ -25,6 +25,8 @@ pub struct Record {
     pub depth: usize,
     /// Rounds asked for, not counting the cold one.
     pub repeat: usize,
+    /// Rounds measured: fewer where they take long.
+    pub rounds: usize,
     /// Median over the rounds.
     pub prefill_tps: Option<f64>,
     pub prefill_tps_mean: Option<f64>,
@@ -39,7 +41,8 @@ pub struct Record {
     pub ttft_ms: Option<f64>,
     pub token_ms_p50: Option<f64>,
     pub token_ms_p95: Option<f64>,
-    /// The first round, in which kernels are compiled and tuned.
+    /// The first round, in which kernels are compiled and tuned, the tokens before the prompt included. What several rows
+    /// of one model, device and dtype have in common the first of them pays for.
     pub cold_s: Option<f64>,
     pub load_s: Option<f64>,
     pub peak_host_bytes: Option<u64>,
@@ -62,6 +65,8 @@ pub struct Record {
     pub greedy_agreement: Option<f64>,
     /// Tokens compared.
     pub greedy_tokens: Option<usize>,
+    /// The row that ratios are to, as [`Record::name`].
+    pub base: String,
     /// Median rate to that of the base row.
     pub prefill_ratio: Option<f64>,
     /// Median rate to that of the base row.
@@ -72,12 +77,18 @@ pub struct Record {
 }
 
 impl Record {
+    /// What computed it.
+    pub fn name(&self) -> String {
+        format!("{} {} {}", self.device, self.dtype, self.kernels)
+    }
+
     /// Fills in both ratios; a base that was not measured, or stands still, gives none.
     pub fn compare(&mut self, base: &Record) {
         let ratio = |own: Option<f64>, base: Option<f64>| {
             let ratio = own? / base?;
             ratio.is_finite().then_some(ratio)
         };
+        self.base = base.name();
         self.prefill_ratio = ratio(self.prefill_tps, base.prefill_tps);
         self.decode_ratio = ratio(self.decode_tps, base.decode_tps);
     }

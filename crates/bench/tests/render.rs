@@ -4,10 +4,10 @@ mod csv;
 
 use glass_bench::{Format, Record, chart, render};
 
-const HEAD: &str = "device,adapter,dtype,kernels,model,parameters,prompt,gen,depth,repeat,prefill_tps,prefill_tps_mean,\
+const HEAD: &str = "device,adapter,dtype,kernels,model,parameters,prompt,gen,depth,repeat,rounds,prefill_tps,prefill_tps_mean,\
 prefill_tps_sd,decode_tps,decode_tps_mean,decode_tps_sd,ttft_ms,token_ms_p50,token_ms_p95,cold_s,load_s,peak_host_bytes,\
 peak_device_bytes,bytes_per_token,bandwidth,bandwidth_share,flops,gemm_flops,gemm_share,max_logit_diff,greedy_agreement,\
-greedy_tokens,prefill_ratio,decode_ratio,failed,error";
+greedy_tokens,base,prefill_ratio,decode_ratio,failed,error";
 
 fn measured(device: &str) -> Record {
     Record {
@@ -21,6 +21,7 @@ fn measured(device: &str) -> Record {
         r#gen: 64,
         depth: 4096,
         repeat: 5,
+        rounds: 5,
         prefill_tps: Some(1234.5678),
         prefill_tps_mean: Some(1230.1),
         prefill_tps_sd: Some(12.25),
@@ -43,6 +44,7 @@ fn measured(device: &str) -> Record {
         max_logit_diff: Some(1.25e-5),
         greedy_agreement: Some(1.0),
         greedy_tokens: Some(128),
+        base: "ndarray f32 plain".into(),
         prefill_ratio: Some(1.0),
         decode_ratio: Some(12.345),
         failed: false,

@@ -1,5 +1,6 @@
 //! What a person types.
 
+mod bench;
 mod eval;
 mod train;
 
@@ -11,6 +12,7 @@ use glass_backend::{Dtype, Kernels};
 use glass_causal_lm::checkpoint::ShardSize;
 use glass_config::Override;
 
+pub use bench::Bench;
 pub use eval::{Caches, Eval, Measure, Mode, Needle, Perplexity};
 pub use train::Train;
 
@@ -38,8 +40,13 @@ pub enum Command {
     Train(Train),
     /// Measure a model
     Eval(Eval),
+    /// Measure how fast a model is on each device, and whether it is right there
+    Bench(Bench),
     /// List what there is to compute on
     Devices,
+    /// Measure what `glass bench` asks for on standard input
+    #[command(hide = true)]
+    BenchSubject,
 }
 
 /// Which model.

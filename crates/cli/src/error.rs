@@ -25,6 +25,10 @@ pub enum CliError {
     /// The reader of standard output went away, as `head` does: nothing to say.
     #[error("standard output was closed")]
     Closed,
+    #[error("the results cannot be written: {0}")]
+    Render(#[from] glass_bench::RenderError),
+    #[error("{bad} of {all} rows were not measured, or are not right: they say why")]
+    Rows { bad: usize, all: usize },
     #[error("interrupted")]
     Interrupted,
 }

@@ -17,7 +17,7 @@ use crate::{
     error::CliError,
     interrupt,
     load::{self, Loaded},
-    peak_memory, prompt,
+    prompt,
     say::say,
 };
 
@@ -191,7 +191,7 @@ pub fn ended(out: &Generated) -> Result<(), CliError> {
 }
 
 pub fn summary(loaded: &Loaded, out: &Generated) -> String {
-    let memory = peak_memory::bytes().map_or(String::new(), |bytes| {
+    let memory = glass_bench::peak_host_bytes().map_or(String::new(), |bytes| {
         format!(", peak memory {} MB", bytes / 1_000_000)
     });
     let at = |speed: Option<f64>| speed.map_or(String::new(), |speed| format!(" at {speed:.1}/s"));
@@ -221,7 +221,7 @@ fn report(loaded: &Loaded, out: &Generated) -> Value {
         "load_seconds": loaded.load.as_secs_f64(),
         "prefill_tokens_per_second": out.prefill_tokens_per_second(),
         "decode_tokens_per_second": out.decode_tokens_per_second(),
-        "peak_memory_bytes": peak_memory::bytes(),
+        "peak_memory_bytes": glass_bench::peak_host_bytes(),
         "device": loaded.llama.device.name(),
         "dtype": loaded.llama.dtype.to_string(),
     })

@@ -1,6 +1,7 @@
 //! `glass`: the command.
 
 mod args;
+mod bench;
 mod convert;
 mod demo;
 mod devices;
@@ -13,7 +14,6 @@ mod interrupt;
 mod load;
 mod logits;
 mod output;
-mod peak_memory;
 mod prompt;
 mod say;
 mod train;
@@ -97,7 +97,9 @@ fn run(glass: Glass) -> Result<(), CliError> {
         Some(Command::Convert(args)) => convert::run(args),
         Some(Command::Train(args)) => train::run(args),
         Some(Command::Eval(args)) => eval::run(args),
+        Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Devices) => devices::run(),
+        Some(Command::BenchSubject) => bench::subject::run(),
     }
 }
 

@@ -23,7 +23,6 @@ use crate::{
     interrupt,
     load::{self, Loaded},
     output::OutputFile,
-    peak_memory,
     say::say,
 };
 
@@ -203,7 +202,7 @@ fn report(
         "runs": runs.iter().map(|run| figures(search, run)).collect::<Vec<_>>(),
         "interrupted": !complete,
         "load_seconds": loaded.load.as_secs_f64(),
-        "peak_memory_bytes": peak_memory::bytes(),
+        "peak_memory_bytes": glass_bench::peak_host_bytes(),
         "device": loaded.llama.device.name(),
         "dtype": loaded.llama.dtype.to_string(),
     })

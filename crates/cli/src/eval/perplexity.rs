@@ -23,7 +23,6 @@ use crate::{
     interrupt,
     load::{self, Loaded},
     output::OutputFile,
-    peak_memory,
     say::say,
 };
 
@@ -260,7 +259,7 @@ fn report(
         "stride": windows.stride(),
         "interrupted": !complete,
         "load_seconds": loaded.load.as_secs_f64(),
-        "peak_memory_bytes": peak_memory::bytes(),
+        "peak_memory_bytes": glass_bench::peak_host_bytes(),
         "device": loaded.llama.device.name(),
         "dtype": loaded.llama.dtype.to_string(),
     });

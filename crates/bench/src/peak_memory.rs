@@ -2,7 +2,7 @@
 
 /// Bytes; `None` where the system does not say.
 #[cfg(unix)]
-pub fn bytes() -> Option<u64> {
+pub fn peak_host_bytes() -> Option<u64> {
     // SAFETY: rusage is plain numbers, for which all zeros is a value, and getrusage fills in what it is given.
     let usage = unsafe {
         let mut usage = std::mem::zeroed::<libc::rusage>();
@@ -17,6 +17,6 @@ pub fn bytes() -> Option<u64> {
 }
 
 #[cfg(not(unix))]
-pub fn bytes() -> Option<u64> {
+pub fn peak_host_bytes() -> Option<u64> {
     None
 }

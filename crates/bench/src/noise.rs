@@ -1,0 +1,77 @@
+//! Weights made on the fly, for any shape and any device, without a download.
+
+use std::{ops::Range, path::PathBuf};
+
+use burn::tensor::TensorData;
+use glass_backend::{Device, Dtype, WeightError, WeightSource, Weights};
+use glass_causal_lm::{Llama, LlamaForCausalLM, generate::GenerationConfig};
+use glass_config::LlamaConfig;
+
+/// Weights that keep activations finite and cost little to make. What they say is noise; how long they take is not.
+///
+/// They come in the order in which the model asks for them, and a matrix that a device holds in parts is asked for from its
+/// first row to its last: the same seed gives the same model on every device.
+struct Noise(Xorshift32);
+
+/// Marsaglia 2003, "Xorshift RNGs".
+#[derive(Clone, Copy, Debug)]
+pub struct Xorshift32(u32);
+
+impl Xorshift32 {
+    /// Zero, which would stay zero, counts as one.
+    pub fn new(seed: u32) -> Self {
+        Self(seed.max(1))
+    }
+
+    pub fn next_u32(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        self.0
+    }
+}
+
+impl WeightSource for Noise {
+    fn read(
+        &mut self,
+        _name: &str,
+        shape: &[usize],
+        rows: Range<usize>,
+        _dtype: Dtype,
+    ) -> Result<TensorData, WeightError> {
+        let row: usize = shape[1..].iter().product();
+        let scale = 1.0 / (row as f32).sqrt() / (1u32 << 31) as f32;
+        let values: Vec<f32> = (0..rows.len() * row)
+            .map(|_| self.0.next_u32() as i32 as f32 * scale)
+            .collect();
+        let mut part = shape.to_vec();
+        part[0] = rows.len();
+        Ok(TensorData::new(values, part))
+    }
+}
+
+/// The seed of the models that are measured.
+pub const SEED: u32 = 2_463_534_242;
+
+/// A model of this shape on this device, tensor by tensor, so that the host never holds more than one of them.
+///
+/// # Errors
+/// A device that cannot hold it.
+pub fn noise(
+    config: &LlamaConfig,
+    device: &Device,
+    dtype: Dtype,
+    seed: u32,
+) -> Result<Llama, WeightError> {
+    let mut source = Noise(Xorshift32::new(seed));
+    Ok(Llama {
+        model: LlamaForCausalLM::load(Weights::new(&mut source, device, dtype), config)?,
+        config: config.clone(),
+        generation_config: GenerationConfig::default(),
+        tokenizer: None,
+        device: device.clone(),
+        dtype,
+        folder: PathBuf::new(),
+        warnings: vec![],
+    })
+}

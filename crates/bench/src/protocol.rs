@@ -1,0 +1,189 @@
+//! What is said between the process that measures and the one that shows: a line of JSON each way.
+//!
+//! Each model has a process of its own, so that its peak memory is its own, a cold start is cold, and whatever kills it
+//! kills nobody else.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    time::Instant,
+};
+
+use glass_backend::{Device, DeviceError};
+use glass_causal_lm::{Error, Llama};
+use glass_config::Override;
+use serde::{Deserialize, Serialize};
+
+use crate::{Correctness, Greedy, Roofs, Round, Setup, Task, correct, costs, host_memory, measure};
+
+/// What is asked, in this order; the first opens the model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    Open(Setup),
+    /// Write the reference's logits to this file.
+    Reference(PathBuf),
+    Round(Task),
+    /// Compare with the reference in this file, and its greedy text.
+    Check(PathBuf, Vec<u32>),
+    Roofs,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Answer {
+    Opened(Opened),
+    Reference(Vec<u32>),
+    Round(Round),
+    Checked(Checked),
+    Roofs(Roofs),
+    Failed(Failure),
+}
+
+/// A model that is ready.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Opened {
+    /// What the device is, in its driver's words.
+    pub adapter: String,
+    /// Which bodies the fused operations really have there.
+    pub kernels: String,
+    pub parameters: u64,
+    pub bytes_per_token: u64,
+    pub load_s: f64,
+    /// One line each.
+    pub warnings: Vec<String>,
+}
+
+/// JSON has no NaN: `None` stands for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Checked {
+    pub max_logit_diff: Option<f64>,
+    pub equal: usize,
+    pub compared: usize,
+    pub gap: Option<f64>,
+    pub tolerance: f64,
+}
+
+impl Checked {
+    pub fn correctness(&self) -> Correctness {
+        Correctness {
+            max_logit_diff: self.max_logit_diff.unwrap_or(f64::NAN),
+            greedy: Greedy {
+                equal: self.equal,
+                compared: self.compared,
+                gap: self.gap,
+            },
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    pub reason: String,
+    /// There is no such device in this build or machine.
+    pub missing: bool,
+}
+
+impl Failure {
+    pub fn new(reason: impl ToString) -> Self {
+        Self {
+            reason: reason.to_string(),
+            missing: false,
+        }
+    }
+}
+
+impl From<DeviceError> for Failure {
+    fn from(error: DeviceError) -> Self {
+        Self {
+            reason: error.to_string(),
+            missing: matches!(
+                error,
+                DeviceError::NotBuilt { .. }
+                    | DeviceError::NoAdapter { .. }
+                    | DeviceError::Start { .. }
+            ),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::new(error)
+    }
+}
+
+/// Answers lines until there are no more.
+///
+/// # Errors
+/// Whoever asked is gone.
+pub fn serve(
+    requests: impl IntoIterator<Item = String>,
+    mut answers: impl Write,
+) -> io::Result<()> {
+    let mut llama = None;
+    for line in requests {
+        let answer = match serde_json::from_str(&line) {
+            Ok(request) => answer(request, &mut llama).unwrap_or_else(Answer::Failed),
+            Err(error) => Answer::Failed(Failure::new(error)),
+        };
+        let text = serde_json::to_string(&answer)?;
+        writeln!(answers, "{text}")?;
+        answers.flush()?;
+    }
+    Ok(())
+}
+
+fn answer(request: Request, model: &mut Option<Llama>) -> Result<Answer, Failure> {
+    if let Request::Open(setup) = request {
+        let (llama, opened) = open(&setup)?;
+        *model = Some(llama);
+        return Ok(Answer::Opened(opened));
+    }
+    let Some(llama) = model else {
+        return Err(Failure::new("no model was opened"));
+    };
+    Ok(match request {
+        Request::Open(_) => unreachable!("answered above"),
+        Request::Round(task) => Answer::Round(measure::round(llama, task)?),
+        Request::Roofs => Answer::Roofs(Roofs::measure(&llama.device, llama.dtype)?),
+        Request::Reference(file) => {
+            Answer::Reference(correct::write_reference(llama, &file).map_err(Failure::new)?)
+        }
+        Request::Check(file, tokens) => {
+            let (seen, tolerance) = correct::check(llama, &file, &tokens).map_err(Failure::new)?;
+            let finite = |value: f64| value.is_finite().then_some(value);
+            Answer::Checked(Checked {
+                max_logit_diff: finite(seen.max_logit_diff),
+                equal: seen.greedy.equal,
+                compared: seen.greedy.compared,
+                gap: seen.greedy.gap.and_then(finite),
+                tolerance,
+            })
+        }
+    })
+}
+
+fn open(setup: &Setup) -> Result<(Llama, Opened), Failure> {
+    let device = Device::open(&setup.device)?;
+    let dtype = setup.dtype.parse()?;
+    device.check_dtype(dtype)?;
+    let overrides: Vec<Override> = setup
+        .overrides
+        .iter()
+        .map(|text| text.parse())
+        .collect::<Result<_, _>>()
+        .map_err(Failure::new)?;
+    let config = setup.origin.config(&overrides).map_err(Failure::new)?;
+    host_memory::check(&device, costs::weight_bytes(&config, dtype))?;
+    let start = Instant::now();
+    let llama = setup.origin.load(&overrides, device, dtype)?;
+    let opened = Opened {
+        adapter: llama.device.description().to_owned(),
+        kernels: "plain".into(),
+        parameters: config.num_parameters() as u64,
+        bytes_per_token: costs::bytes_per_token(&config, dtype),
+        load_s: start.elapsed().as_secs_f64(),
+        warnings: llama.warnings.clone(),
+    };
+    Ok((llama, opened))
+}

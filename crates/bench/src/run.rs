@@ -1,0 +1,330 @@
+//! All rows, from the first process to the last ratio.
+
+use std::{
+    collections::HashMap,
+    ops::ControlFlow,
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Answer, Checked, Record, Request, Roofs, Setup, Task, Turn, Turns,
+    row::Row,
+    subject::{Subject, unexpected},
+    worker::Lost,
+};
+
+/// What is to be measured.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What the model is called.
+    pub model: String,
+    /// In the order of the rows.
+    pub setups: Vec<Setup>,
+    pub tasks: Vec<Task>,
+    /// Rounds of each row, not counting the cold one.
+    pub repeat: usize,
+    /// A row has no further round once its warm rounds have taken so long together; one it always has.
+    pub patience: Duration,
+    /// Nobody asked for these devices by name: one that is not there is left out.
+    pub any_device: bool,
+    /// A device, a dtype or kernels that the base of ratios has, as far as it is given; the first setup that has them is it.
+    pub base: Vec<String>,
+    /// A folder for what is thrown away afterwards.
+    pub scratch: PathBuf,
+}
+
+/// Somebody who waits.
+pub trait Watch {
+    /// What happens now, how many turns are done and left, and how long those that are left will take.
+    fn now(&mut self, what: &str, turns: (usize, usize), remaining: Option<Duration>);
+
+    /// One line that has to be known.
+    fn warn(&mut self, line: &str);
+
+    /// Whether to go on; asked every now and then.
+    fn flow(&mut self) -> ControlFlow<()>;
+}
+
+/// What came out.
+#[derive(Clone, Debug, Default)]
+pub struct Results {
+    /// In the order of tasks, and of setups in each.
+    pub records: Vec<Record>,
+    /// Somebody broke it off.
+    pub interrupted: bool,
+}
+
+/// Measures all rows: a round of each in turn, then whether they are right, then the roofs. `command` makes a process that
+/// calls [`serve`](crate::serve).
+pub fn run(plan: &Plan, command: &dyn Fn() -> Command, watch: &mut dyn Watch) -> Results {
+    let mut bench = Bench {
+        plan,
+        command,
+        subjects: Vec::new(),
+        rows: Vec::new(),
+        checked: HashMap::new(),
+        roofs: HashMap::new(),
+    };
+    let interrupted = bench.all(watch).is_break();
+    Results {
+        records: bench.records(watch, interrupted),
+        interrupted,
+    }
+}
+
+struct Bench<'a> {
+    plan: &'a Plan,
+    command: &'a dyn Fn() -> Command,
+    subjects: Vec<Subject<'a>>,
+    rows: Vec<Row>,
+    /// By subject.
+    checked: HashMap<usize, Result<Checked, String>>,
+    /// By device and dtype.
+    roofs: HashMap<(String, String), Roofs>,
+}
+
+/// Where the reference's logits are, and its greedy text.
+type Reference = (PathBuf, Vec<u32>);
+
+impl Bench<'_> {
+    fn all(&mut self, watch: &mut dyn Watch) -> ControlFlow<()> {
+        let reference = self.reference(watch)?;
+        self.open(watch)?;
+        self.rounds(watch)?;
+        if let Some((file, tokens)) = reference {
+            self.check(&Request::Check(file, tokens), watch)?;
+        }
+        self.measure_roofs(watch)
+    }
+
+    /// The logits that all rows are compared with, from a process that is gone before they load.
+    fn reference(&mut self, watch: &mut dyn Watch) -> ControlFlow<(), Option<Reference>> {
+        let Some(first) = self.plan.setups.first() else {
+            return ControlFlow::Continue(None);
+        };
+        watch.now("the reference", (0, 0), None);
+        let setup = Setup {
+            device: "flex".into(),
+            dtype: "f32".into(),
+            kernels: "plain".into(),
+            ..first.clone()
+        };
+        let file = self.plan.scratch.join("reference.f32");
+        let mut subject = Subject::new(setup, self.command);
+        let lost = match subject.ask(&Request::Reference(file.clone()), watch) {
+            Ok(Answer::Reference(tokens)) => return ControlFlow::Continue(Some((file, tokens))),
+            Ok(_) => unexpected(),
+            Err(lost) => lost,
+        };
+        let reason = reason(lost)?;
+        watch.warn(&format!(
+            "no row is compared with the reference (flex, f32, plain), which failed: {reason}"
+        ));
+        ControlFlow::Continue(None)
+    }
+
+    /// A process for each setup, one after the other.
+    fn open(&mut self, watch: &mut dyn Watch) -> ControlFlow<()> {
+        let mut said = Vec::new();
+        for setup in &self.plan.setups {
+            watch.now(&format!("loading {setup}"), (0, 0), None);
+            let mut subject = Subject::new(setup.clone(), self.command);
+            let error = match subject.open(watch) {
+                Ok(()) => None,
+                Err(Lost::Refused(failure)) if failure.missing && self.plan.any_device => {
+                    watch.warn(&format!("{} is left out: {}", setup.device, failure.reason));
+                    continue;
+                }
+                Err(lost) => Some(reason(lost)?),
+            };
+            // A device without kernels of its own has one kind, whatever it is asked for.
+            if self
+                .subjects
+                .iter()
+                .any(|other| other.setup() == subject.setup())
+            {
+                watch.warn(&format!(
+                    "{setup} is left out: it is {} again",
+                    subject.setup()
+                ));
+                continue;
+            }
+            for warning in subject.opened().iter().flat_map(|opened| &opened.warnings) {
+                if !said.contains(warning) {
+                    watch.warn(warning);
+                    said.push(warning.clone());
+                }
+            }
+            let number = self.subjects.len();
+            self.rows.extend(self.plan.tasks.iter().map(|&task| Row {
+                error: error.clone(),
+                ..Row::new(number, task)
+            }));
+            self.subjects.push(subject);
+        }
+        // Rows that do the same take turns.
+        let order = |row: &Row| self.plan.tasks.iter().position(|task| *task == row.task);
+        self.rows.sort_by_key(order);
+        ControlFlow::Continue(())
+    }
+
+    /// The cold round of each row, and then the warm ones.
+    fn rounds(&mut self, watch: &mut dyn Watch) -> ControlFlow<()> {
+        let mut turns = Turns::new(self.rows.len(), 1 + self.plan.repeat);
+        for (number, row) in self.rows.iter().enumerate() {
+            if row.error.is_some() {
+                turns.drop_out(number);
+            }
+        }
+        let mut done = 0;
+        loop {
+            let (left, remaining) = (turns.left(), turns.remaining());
+            let Some(Turn { round, row: number }) = turns.next() else {
+                return ControlFlow::Continue(());
+            };
+            let row = &mut self.rows[number];
+            let subject = &mut self.subjects[row.subject];
+            let what = match round {
+                0 => format!("{}, cold", subject.setup()),
+                round => format!("{}, round {round}", subject.setup()),
+            };
+            watch.now(&what, (done, left), remaining);
+            done += 1;
+            let start = Instant::now();
+            let lost = match subject.ask(&Request::Round(row.task), watch) {
+                Ok(Answer::Round(round)) => {
+                    row.add(round);
+                    turns.took(number, start.elapsed());
+                    if row.took() > self.plan.patience {
+                        turns.drop_out(number);
+                    }
+                    continue;
+                }
+                Ok(_) => unexpected(),
+                Err(lost) => lost,
+            };
+            row.error = Some(reason(lost)?);
+            turns.drop_out(number);
+        }
+    }
+
+    /// Compares each setup that has rows left.
+    fn check(&mut self, request: &Request, watch: &mut dyn Watch) -> ControlFlow<()> {
+        for (number, subject) in self.subjects.iter_mut().enumerate() {
+            let mut rows = self.rows.iter().filter(|row| row.subject == number);
+            if rows.all(|row| row.error.is_some()) {
+                continue;
+            }
+            watch.now(
+                &format!("{}, against the reference", subject.setup()),
+                (0, 0),
+                None,
+            );
+            let seen = match subject.ask(request, watch) {
+                Ok(Answer::Checked(checked)) => Ok(checked),
+                Ok(_) => Err(reason(unexpected())?),
+                Err(lost) => Err(reason(lost)?),
+            };
+            self.checked.insert(number, seen);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn measure_roofs(&mut self, watch: &mut dyn Watch) -> ControlFlow<()> {
+        for (number, subject) in self.subjects.iter_mut().enumerate() {
+            let Setup { device, dtype, .. } = subject.setup();
+            let key = (device.clone(), dtype.clone());
+            let mut rows = self.rows.iter().filter(|row| row.subject == number);
+            if self.roofs.contains_key(&key) || rows.all(|row| row.error.is_some()) {
+                continue;
+            }
+            watch.now(
+                &format!("{}, bandwidth and GEMM", subject.setup()),
+                (0, 0),
+                None,
+            );
+            let lost = match subject.ask(&Request::Roofs, watch) {
+                Ok(Answer::Roofs(roofs)) => {
+                    self.roofs.insert(key, roofs);
+                    continue;
+                }
+                Ok(_) => unexpected(),
+                Err(lost) => lost,
+            };
+            let reason = reason(lost)?;
+            let setup = subject.setup();
+            watch.warn(&format!(
+                "{setup}: its bandwidth and GEMM rate are not known: {reason}"
+            ));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn records(&self, watch: &mut dyn Watch, interrupted: bool) -> Vec<Record> {
+        let mut records: Vec<Record> = self
+            .rows
+            .iter()
+            .map(|row| self.record(row, interrupted))
+            .collect();
+        let has = |record: &Record, word: &String| {
+            [&record.device, &record.dtype, &record.kernels].contains(&word)
+        };
+        let fits = |record: &&Record| self.plan.base.iter().all(|word| has(record, word));
+        let Some(base) = records.iter().find(fits).map(Record::name) else {
+            if !self.plan.base.is_empty() && !records.is_empty() {
+                watch.warn(&format!("no row is the base {}", self.plan.base.join(" ")));
+            }
+            return records;
+        };
+        let bases: Vec<Record> = records
+            .iter()
+            .filter(|record| record.name() == base)
+            .cloned()
+            .collect();
+        for record in &mut records {
+            let same = |base: &&Record| (base.prompt, base.depth) == (record.prompt, record.depth);
+            if let Some(base) = bases.iter().find(same) {
+                record.compare(base);
+            }
+        }
+        records
+    }
+
+    fn record(&self, row: &Row, interrupted: bool) -> Record {
+        let subject = &self.subjects[row.subject];
+        let setup = subject.setup();
+        let key = (setup.device.clone(), setup.dtype.clone());
+        let roofs = self.roofs.get(&key).copied().unwrap_or_default();
+        let mut record = Record {
+            model: self.plan.model.clone(),
+            repeat: self.plan.repeat,
+            ..row.record(setup, subject.opened(), roofs)
+        };
+        if interrupted && row.warm.is_empty() && row.error.is_none() {
+            record.error = Some("interrupted before it was measured".into());
+        }
+        match self.checked.get(&row.subject) {
+            _ if record.error.is_some() => {}
+            Some(Ok(checked)) => record.judge(&checked.correctness(), checked.tolerance),
+            Some(Err(reason)) => {
+                record.failed = true;
+                record.error = Some(format!(
+                    "it cannot be compared with the reference: {reason}"
+                ));
+            }
+            None => {}
+        }
+        record
+    }
+}
+
+/// Why a row has no answer; whoever asks to end gets no row at all.
+fn reason(lost: Lost) -> ControlFlow<(), String> {
+    match lost {
+        Lost::Interrupted => ControlFlow::Break(()),
+        Lost::Refused(failure) => ControlFlow::Continue(failure.reason),
+        Lost::Died(reason) => ControlFlow::Continue(reason),
+    }
+}

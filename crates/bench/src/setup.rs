@@ -1,0 +1,97 @@
+//! What is measured: a model, where it computes, and what it has to do there.
+
+use std::{fmt, path::PathBuf};
+
+use glass_backend::{Device, Dtype};
+use glass_causal_lm::{Error, Llama, LoadOptions};
+use glass_config::{ConfigError, LlamaConfig, Override};
+use serde::{Deserialize, Serialize};
+
+use crate::{SEED, SHAPES, noise};
+
+/// Where a model comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Origin {
+    /// A folder in the Hugging Face layout.
+    Folder(PathBuf),
+    /// A [`Shape`](crate::Shape) of this name, with weights made on the fly.
+    Shape(String),
+}
+
+/// One model on one device, in one dtype.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setup {
+    pub origin: Origin,
+    /// `key=value`, laid over the config.
+    pub overrides: Vec<String>,
+    pub device: String,
+    pub dtype: String,
+    /// Which bodies the fused operations have.
+    pub kernels: String,
+}
+
+/// `flex f32 plain`.
+impl fmt::Display for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.device, self.dtype, self.kernels)
+    }
+}
+
+impl Origin {
+    /// The config, without any weights.
+    ///
+    /// # Errors
+    /// A config that cannot be read.
+    pub fn config(&self, overrides: &[Override]) -> Result<LlamaConfig, ConfigError> {
+        match self {
+            Origin::Folder(folder) => {
+                LlamaConfig::from_file(&folder.join("config.json"), overrides)
+            }
+            Origin::Shape(name) => {
+                let shape = SHAPES.into_iter().find(|shape| shape.name == name);
+                let text = shape.map_or("", |shape| shape.config);
+                LlamaConfig::from_json(text, name, overrides)
+            }
+        }
+    }
+
+    /// The whole model.
+    ///
+    /// # Errors
+    /// A model that cannot be loaded there.
+    pub fn load(
+        &self,
+        overrides: &[Override],
+        device: Device,
+        dtype: Dtype,
+    ) -> Result<Llama, Error> {
+        match self {
+            Origin::Folder(folder) => Llama::load(
+                folder,
+                LoadOptions {
+                    device,
+                    dtype,
+                    overrides,
+                    progress: &mut |_, _| {},
+                },
+            ),
+            Origin::Shape(_) => {
+                device.check_dtype(dtype)?;
+                let llama = noise(&self.config(overrides)?, &device, dtype, SEED)?;
+                device.sync()?;
+                Ok(llama)
+            }
+        }
+    }
+}
+
+/// What a row has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Tokens that are there before.
+    pub depth: usize,
+    /// Tokens that are read then.
+    pub prompt: usize,
+    /// Tokens that are written after that.
+    pub r#gen: usize,
+}

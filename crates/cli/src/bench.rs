@@ -1,0 +1,157 @@
+//! `glass bench`: speed and correctness, side by side.
+
+mod progress;
+pub mod subject;
+
+use std::{
+    env,
+    io::{self, IsTerminal, Write},
+    path::Path,
+    process::Command,
+    time::Duration,
+};
+
+use glass_backend::Device;
+use glass_bench::{Origin, Plan, Record, Results, Setup, Task, chart, render, run as measure};
+
+use crate::{args, embedded, error::CliError, interrupt, load, output::OutputFile};
+use progress::Progress;
+
+/// A model to measure.
+struct Model {
+    name: String,
+    origin: Origin,
+}
+
+pub fn run(args: args::Bench) -> Result<(), CliError> {
+    let picture = args.plot.as_deref().map(OutputFile::create).transpose()?;
+    // A process that ended at once would leave the unpacked model behind.
+    interrupt::listen();
+    let scratch = tempfile::Builder::new().prefix("glass-").tempdir();
+    let scratch = scratch.map_err(|source| CliError::Write {
+        path: env::temp_dir(),
+        source,
+    })?;
+    let folder = match (&args.model, args.preset.is_empty()) {
+        (None, true) => Some(embedded::unpack()?),
+        _ => None,
+    };
+    let models = models(&args, folder.as_ref().map(|folder| folder.path()))?;
+    // What can be refused without a process is, before anybody waits for one.
+    for model in &models {
+        model.origin.config(&args.overrides)?;
+    }
+    let program = env::current_exe().map_err(|error| {
+        CliError::Usage(format!("the program does not find itself on disk: {error}"))
+    })?;
+    let command = || {
+        let mut command = Command::new(&program);
+        command.arg("bench-subject");
+        command
+    };
+    let mut results = Results::default();
+    for model in models {
+        let mut progress = Progress::new();
+        let found = measure(&plan(&args, model, scratch.path()), &command, &mut progress);
+        results.records.extend(found.records);
+        results.interrupted = found.interrupted;
+        if found.interrupted {
+            break;
+        }
+    }
+    show(&args, &results.records, picture)?;
+    let bad = |record: &&Record| record.error.is_some();
+    match (
+        results.interrupted,
+        results.records.iter().filter(bad).count(),
+    ) {
+        (true, _) => Err(CliError::Interrupted),
+        (false, 0) => Ok(()),
+        (false, bad) => Err(CliError::Rows {
+            bad,
+            all: results.records.len(),
+        }),
+    }
+}
+
+fn models(args: &args::Bench, embedded: Option<&Path>) -> Result<Vec<Model>, CliError> {
+    if let Some(folder) = embedded {
+        return Ok(vec![Model {
+            name: embedded::NAME.into(),
+            origin: Origin::Folder(folder.into()),
+        }]);
+    }
+    if let Some(name) = &args.model {
+        let folder = load::folder(&args::Source {
+            model: name.clone(),
+            revision: args.revision.clone(),
+        })?;
+        let last = Path::new(name).file_name().unwrap_or_default();
+        return Ok(vec![Model {
+            name: last.to_string_lossy().into_owned(),
+            origin: Origin::Folder(folder),
+        }]);
+    }
+    let shapes = args.preset.iter().map(|shape| Model {
+        name: shape.name.into(),
+        origin: Origin::Shape(shape.name.into()),
+    });
+    Ok(shapes.collect())
+}
+
+fn plan(args: &args::Bench, model: Model, scratch: &Path) -> Plan {
+    let every = || Device::known().into_iter().filter(|name| name != "auto");
+    let devices = match args.device.is_empty() {
+        true => every().collect(),
+        false => args.device.clone(),
+    };
+    let setups = devices.iter().flat_map(|device| {
+        args.dtype.iter().map(|dtype| Setup {
+            origin: model.origin.clone(),
+            overrides: args.overrides.iter().map(ToString::to_string).collect(),
+            device: device.clone(),
+            dtype: dtype.to_string(),
+            kernels: "plain".into(),
+        })
+    });
+    let tasks = args.depth.iter().flat_map(|&depth| {
+        args.prompt.iter().map(move |prompt| Task {
+            depth,
+            prompt: prompt.get(),
+            r#gen: args.generate.get(),
+        })
+    });
+    Plan {
+        setups: setups.collect(),
+        tasks: tasks.collect(),
+        model: model.name,
+        repeat: args.repeat.get(),
+        patience: Duration::from_secs_f64(args.row_seconds),
+        any_device: args.device.is_empty(),
+        base: args.base.clone(),
+        scratch: scratch.into(),
+    }
+}
+
+/// On standard output, and in the picture.
+fn show(
+    args: &args::Bench,
+    records: &[Record],
+    picture: Option<OutputFile>,
+) -> Result<(), CliError> {
+    let mut out = io::stdout();
+    // https://no-color.org
+    let colour = out.is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let text = render(records, args.format, colour)?;
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(CliError::stdout)?;
+    if let Some(picture) = picture {
+        let subtitle = format!(
+            "{} tokens after the prompt; medians of up to {} rounds, and their standard deviation",
+            args.generate, args.repeat
+        );
+        picture.write(chart(records, "How fast, where", &subtitle)?.as_bytes())?;
+    }
+    Ok(())
+}
