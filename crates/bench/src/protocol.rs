@@ -45,7 +45,6 @@ pub struct Opened {
     pub adapter: String,
     /// Which bodies the fused operations really have there.
     pub kernels: String,
-    pub parameters: u64,
     pub bytes_per_token: u64,
     pub load_s: f64,
     /// One line each.
@@ -180,7 +179,6 @@ fn open(setup: &Setup) -> Result<(Llama, Opened), Failure> {
     let opened = Opened {
         adapter: llama.device.description().to_owned(),
         kernels: "plain".into(),
-        parameters: config.num_parameters() as u64,
         bytes_per_token: costs::bytes_per_token(&config, dtype),
         load_s: start.elapsed().as_secs_f64(),
         warnings: llama.warnings.clone(),

@@ -79,7 +79,6 @@ impl Row {
             adapter: opened.map_or(String::new(), |opened| opened.adapter.clone()),
             dtype: setup.dtype.clone(),
             kernels: setup.kernels.clone(),
-            parameters: opened.map(|opened| opened.parameters),
             prompt,
             r#gen,
             depth,

@@ -20,6 +20,8 @@ use crate::{
 pub struct Plan {
     /// What the model is called.
     pub model: String,
+    /// Numbers in its weights.
+    pub parameters: u64,
     /// In the order of the rows.
     pub setups: Vec<Setup>,
     pub tasks: Vec<Task>,
@@ -271,10 +273,15 @@ impl Bench<'_> {
         let has = |record: &Record, word: &String| {
             [&record.device, &record.dtype, &record.kernels].contains(&word)
         };
-        let fits = |record: &&Record| self.plan.base.iter().all(|word| has(record, word));
+        let fits = |record: &&Record| {
+            record.error.is_none() && self.plan.base.iter().all(|word| has(record, word))
+        };
         let Some(base) = records.iter().find(fits).map(Record::name) else {
             if !self.plan.base.is_empty() && !records.is_empty() {
-                watch.warn(&format!("no row is the base {}", self.plan.base.join(" ")));
+                let base = self.plan.base.join(" ");
+                watch.warn(&format!(
+                    "there are no ratios: no row that counts is {base}"
+                ));
             }
             return records;
         };
@@ -299,6 +306,7 @@ impl Bench<'_> {
         let roofs = self.roofs.get(&key).copied().unwrap_or_default();
         let mut record = Record {
             model: self.plan.model.clone(),
+            parameters: Some(self.plan.parameters),
             repeat: self.plan.repeat,
             ..row.record(setup, subject.opened(), roofs)
         };

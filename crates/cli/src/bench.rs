@@ -38,9 +38,10 @@ pub fn run(args: args::Bench) -> Result<(), CliError> {
     };
     let models = models(&args, folder.as_ref().map(|folder| folder.path()))?;
     // What can be refused without a process is, before anybody waits for one.
-    for model in &models {
-        model.origin.config(&args.overrides)?;
-    }
+    let plans: Vec<Plan> = models
+        .into_iter()
+        .map(|model| plan(&args, model, scratch.path()))
+        .collect::<Result<_, _>>()?;
     let program = env::current_exe().map_err(|error| {
         CliError::Usage(format!("the program does not find itself on disk: {error}"))
     })?;
@@ -50,9 +51,9 @@ pub fn run(args: args::Bench) -> Result<(), CliError> {
         command
     };
     let mut results = Results::default();
-    for model in models {
+    for plan in &plans {
         let mut progress = Progress::new();
-        let found = measure(&plan(&args, model, scratch.path()), &command, &mut progress);
+        let found = measure(plan, &command, &mut progress);
         results.records.extend(found.records);
         results.interrupted = found.interrupted;
         if found.interrupted {
@@ -99,7 +100,8 @@ fn models(args: &args::Bench, embedded: Option<&Path>) -> Result<Vec<Model>, Cli
     Ok(shapes.collect())
 }
 
-fn plan(args: &args::Bench, model: Model, scratch: &Path) -> Plan {
+fn plan(args: &args::Bench, model: Model, scratch: &Path) -> Result<Plan, CliError> {
+    let config = model.origin.config(&args.overrides)?;
     let every = || Device::known().into_iter().filter(|name| name != "auto");
     let devices = match args.device.is_empty() {
         true => every().collect(),
@@ -121,16 +123,17 @@ fn plan(args: &args::Bench, model: Model, scratch: &Path) -> Plan {
             r#gen: args.generate.get(),
         })
     });
-    Plan {
+    Ok(Plan {
         setups: setups.collect(),
         tasks: tasks.collect(),
         model: model.name,
+        parameters: config.num_parameters() as u64,
         repeat: args.repeat.get(),
         patience: Duration::from_secs_f64(args.row_seconds),
         any_device: args.device.is_empty(),
         base: args.base.clone(),
         scratch: scratch.into(),
-    }
+    })
 }
 
 /// On standard output, and in the picture.

@@ -64,7 +64,16 @@ const MEMORY: [Field; 8] = [
 
 /// Three tables for each model, in the order in which models first appear.
 pub fn grids(records: &[Record]) -> Vec<Grid> {
-    let key = |row: &Record| (row.model.clone(), row.parameters, row.r#gen, row.repeat);
+    let key = |row: &Record| {
+        let Record {
+            model,
+            parameters,
+            repeat,
+            base,
+            ..
+        } = row;
+        (model.clone(), *parameters, row.r#gen, *repeat, base.clone())
+    };
     let mut groups: Vec<Vec<&Record>> = Vec::new();
     for row in records {
         match groups.iter_mut().find(|group| key(group[0]) == key(row)) {
@@ -78,7 +87,7 @@ pub fn grids(records: &[Record]) -> Vec<Grid> {
 fn tables(rows: &[&Record]) -> [Grid; 3] {
     let mut speed = table(&SPEED, rows, mark);
     speed.title = title(rows[0]);
-    speed.notes = adapters(rows);
+    speed.notes = [adapters(rows), shortened(rows), beyond_memory(rows)].concat();
     let mut time = table(&TIME, rows, mark_again);
     time.title = "time: means of the rounds, from the prompt to the first token, each later token, the cold round, loading".into();
     let mut memory = table(&MEMORY, rows, mark_again);
@@ -93,11 +102,15 @@ fn title(row: &Record) -> String {
         .parameters
         .map(|count| format!(", {} M parameters", figure(Some(count as f64 / 1e6))));
     format!(
-        "{}{}, {} tokens after the prompt: medians of {} rounds ± standard deviation, ratios to base",
+        "{}{}, {} tokens after the prompt: medians of {} rounds ± standard deviation{}",
         row.model,
         parameters.unwrap_or_default(),
         row.r#gen,
-        row.repeat
+        row.repeat,
+        match row.base.as_str() {
+            "" => String::new(),
+            base => format!(", ratios to {base}"),
+        }
     )
 }
 
@@ -143,6 +156,33 @@ fn adapters(rows: &[&Record]) -> Vec<String> {
         }
     }
     notes
+}
+
+/// Rows that took too long for all their rounds.
+fn shortened(rows: &[&Record]) -> Vec<String> {
+    let short = |row: &&&Record| row.error.is_none() && row.rounds < row.repeat;
+    let note = |row: &&Record| {
+        let Record {
+            prompt,
+            depth,
+            rounds,
+            repeat,
+            ..
+        } = row;
+        let name = row.name();
+        format!(
+            "{name}, prompt {prompt}, depth {depth}: {rounds} of {repeat} rounds, which took long"
+        )
+    };
+    rows.iter().filter(short).map(note).collect()
+}
+
+/// A share of more than everything asks for a word.
+fn beyond_memory(rows: &[&Record]) -> Vec<String> {
+    let beyond = |row: &&Record| row.bandwidth_share.is_some_and(|share| share > 1.0);
+    let note = "more than 100 % of the memory's bandwidth: the weights are read from the processor's caches";
+    let any = rows.iter().any(beyond);
+    any.then(|| note.to_owned()).into_iter().collect()
 }
 
 fn deviation(value: Option<f64>) -> String {

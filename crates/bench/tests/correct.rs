@@ -1,0 +1,98 @@
+//! Rows that are right, and rows that are wrong.
+
+use glass_backend::{Device, Dtype};
+use glass_bench::{Broken, Correctness, SEED, SHAPES, check, noise, tolerance, write_reference};
+use glass_causal_lm::Llama;
+use glass_config::{LlamaConfig, Override};
+use tempfile::TempDir;
+
+fn config(overrides: &[&str]) -> LlamaConfig {
+    let overrides: Vec<Override> = overrides.iter().map(|text| text.parse().unwrap()).collect();
+    let text = r#"{"model_type": "mistral", "vocab_size": 300, "hidden_size": 64, "intermediate_size": 160,
+        "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2, "sliding_window": 64,
+        "tie_word_embeddings": false, "max_position_embeddings": 4096}"#;
+    LlamaConfig::from_json(text, "test", &overrides).unwrap()
+}
+
+fn model(overrides: &[&str], device: &str, dtype: Dtype, seed: u32) -> Llama {
+    let device = Device::open(device).unwrap();
+    noise(&config(overrides), &device, dtype, seed).unwrap()
+}
+
+fn right() -> Llama {
+    model(&[], "flex", Dtype::F32, SEED)
+}
+
+/// Against [`right`], and under which tolerance.
+fn seen(llama: &Llama) -> (Correctness, f64) {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("reference");
+    let tokens = write_reference(&right(), &file).unwrap();
+    check(llama, &file, &tokens).unwrap()
+}
+
+#[test]
+fn the_reference_is_itself() {
+    let (seen, tolerance) = seen(&right());
+    assert_eq!((seen.max_logit_diff, seen.greedy.equal), (0.0, 128));
+    assert_eq!(seen.broken(tolerance), None);
+}
+
+#[test]
+fn other_backends_and_dtypes_are_near() {
+    for (device, dtype) in [
+        ("ndarray", Dtype::F32),
+        ("flex", Dtype::F16),
+        ("flex", Dtype::BF16),
+    ] {
+        let (seen, tolerance) = seen(&model(&[], device, dtype, SEED));
+        assert!(
+            seen.max_logit_diff > 0.0,
+            "{device} {dtype} is the reference"
+        );
+        assert_eq!(seen.broken(tolerance), None, "{device} {dtype}: {seen:?}");
+    }
+}
+
+#[test]
+fn another_model_is_struck_out() {
+    for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
+        let (seen, tolerance) = seen(&model(&[], "flex", dtype, SEED + 1));
+        let broken = seen.broken(tolerance);
+        assert!(
+            matches!(broken, Some(Broken::Logits { .. })),
+            "{dtype}: {seen:?}"
+        );
+    }
+}
+
+/// Each is a mistake that somebody who writes a backend can make.
+#[test]
+fn a_model_that_is_a_little_wrong_is_struck_out() {
+    for wrong in [
+        "sliding_window=63",
+        "rope_parameters.rope_theta=9000",
+        "rms_norm_eps=0.001",
+    ] {
+        let (seen, tolerance) = seen(&model(&[wrong], "flex", Dtype::F32, SEED));
+        assert!(
+            seen.broken(tolerance).is_some(),
+            "{wrong}: {seen:?} under {tolerance}"
+        );
+    }
+}
+
+#[test]
+fn a_tolerance_is_a_small_part_of_the_largest_logit() {
+    let one = |name: &str, dtype| {
+        let shape = SHAPES.into_iter().find(|shape| shape.name == name).unwrap();
+        let config = LlamaConfig::from_json(shape.config, name, &[]).unwrap();
+        tolerance(&config, dtype, 1.0)
+    };
+    for shape in SHAPES {
+        assert!(one(shape.name, Dtype::F32) < 2e-3, "{}", shape.name);
+        assert!(one(shape.name, Dtype::F16) < 0.07, "{}", shape.name);
+        assert!(one(shape.name, Dtype::BF16) < 0.6, "{}", shape.name);
+        assert!(one(shape.name, Dtype::F32) < one(shape.name, Dtype::F16));
+    }
+}

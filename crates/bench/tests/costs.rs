@@ -1,0 +1,84 @@
+//! What a pass costs, against what the models hold and against counting.
+
+use glass_backend::{Device, Dtype};
+use glass_bench::{
+    SEED, SHAPES,
+    costs::{attention_flops, bytes_per_token, flops, weight_bytes, weights_read},
+    noise,
+};
+use glass_causal_lm::checkpoint::Parameters;
+use glass_config::{LayerType, LlamaConfig};
+
+fn config(tied: bool, window: Option<usize>) -> LlamaConfig {
+    let window = window.map_or("null".into(), |window| window.to_string());
+    let text = format!(
+        r#"{{"model_type": "mistral", "vocab_size": 50, "hidden_size": 24, "intermediate_size": 40,
+            "num_hidden_layers": 3, "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 8,
+            "sliding_window": {window}, "tie_word_embeddings": {tied}, "max_position_embeddings": 64}}"#
+    );
+    LlamaConfig::from_json(&text, "test", &[]).unwrap()
+}
+
+#[test]
+fn weights_are_those_that_the_model_holds() {
+    let device = Device::open("flex").unwrap();
+    for tied in [true, false] {
+        let config = config(tied, None);
+        let llama = noise(&config, &device, Dtype::F32, SEED).unwrap();
+        let mut parameters = Parameters::new(Dtype::F32);
+        parameters.add("", &llama.model);
+        let all = parameters.elements() as u64;
+        assert_eq!(weight_bytes(&config, Dtype::F32), 4 * all);
+        // Of an embedding that is no head, a row is read; a tied one is read whole, and its row again.
+        let table = 50 * 24;
+        let beside = if tied { 0 } else { table };
+        assert_eq!(weights_read(&config, 1), all - beside + 24);
+        assert_eq!(weights_read(&config, 7), all - beside + 7 * 24);
+        assert_eq!(
+            bytes_per_token(&config, Dtype::F16),
+            2 * (all - beside + 24)
+        );
+    }
+}
+
+#[test]
+fn attention_counts_the_keys_that_are_seen() {
+    for window in [None, Some(1), Some(5), Some(64)] {
+        let config = config(true, window);
+        for (depth, tokens) in [(0, 1), (0, 9), (3, 4), (4, 1), (9, 6), (70, 3)] {
+            let sees = |query: usize, key: usize| {
+                key <= query && window.is_none_or(|window| query - key < window)
+            };
+            let pairs: usize = (depth..depth + tokens)
+                .map(|query| (0..=query).filter(|&key| sees(query, key)).count())
+                .sum();
+            // Two products of heads · head_dim multiplications and additions, in three layers.
+            let expected = (3 * pairs * 2 * 2 * 48) as f64;
+            let counted = attention_flops(&config, depth, tokens);
+            assert_eq!(counted, expected, "{window:?} {depth} {tokens}");
+        }
+    }
+}
+
+#[test]
+fn a_token_costs_two_operations_for_each_weight_of_a_matrix() {
+    for shape in SHAPES {
+        let config = LlamaConfig::from_json(shape.config, shape.name, &[]).unwrap();
+        let norms = (2 * config.num_hidden_layers + 1) * config.hidden_size;
+        let rows = config.hidden_size; // of the embedding, which is looked up
+        let matrices = weights_read(&config, 1) as f64 - (norms + rows) as f64;
+        let one = flops(&config, 100, 1);
+        assert_eq!(
+            one - attention_flops(&config, 100, 1),
+            2.0 * matrices,
+            "{}",
+            shape.name
+        );
+        let slides = config
+            .layer_types
+            .iter()
+            .any(|kind| *kind != LayerType::Full);
+        let deeper = flops(&config, 100_000, 1) > flops(&config, 10_000, 1);
+        assert_eq!(deeper, !slides, "{}", shape.name);
+    }
+}
