@@ -1,5 +1,8 @@
 //! The command as a user runs it: arguments in; exit code, standard output and standard error out.
 
+mod bench;
+#[cfg(target_os = "linux")]
+mod bench_end;
 mod broken_checkpoint;
 mod config;
 mod convert;
