@@ -4,7 +4,7 @@ use burn::{module::Module, tensor::Tensor};
 use glass_backend::{Linear, WeightError, Weights};
 use glass_config::LlamaConfig;
 
-use crate::{Call, LayerCache, Observer, Pass};
+use crate::{Call, LayerCache, Observer, Pass, Step};
 
 /// `o_proj(attention(q_proj(x), k_proj(x), v_proj(x)))`, as `LlamaAttention` of `transformers`.
 ///
@@ -59,19 +59,24 @@ impl LlamaAttention {
                 .swap_dims(1, 2)
         };
         let [q, k, v] = Linear::forward_all([&self.q_proj, &self.k_proj, &self.v_proj], x);
+        observer.done(Step::Qkv);
         let q = split(q, heads); // [batch, heads, seq, head_dim]
         let k = split(k, self.num_key_value_heads); // [batch, kv_heads, seq, head_dim]
         let v = split(v, self.num_key_value_heads); // [batch, kv_heads, seq, head_dim]
         let k = pass.rotate(k); // [batch, kv_heads, seq, head_dim]
+        observer.done(Step::Rope);
         let mut call = Call {
             pass,
             observer,
             layer: self.layer,
         };
         let mixed = cache.attend(q, k, v, &mut call); // [batch, heads, seq, head_dim]
+        observer.done(Step::Attention);
         let mixed = mixed
             .swap_dims(1, 2)
             .reshape([batch, seq, heads * self.head_dim]);
-        self.o_proj.forward(mixed) // [batch, seq, hidden_size]
+        let out = self.o_proj.forward(mixed); // [batch, seq, hidden_size]
+        observer.done(Step::Output);
+        out
     }
 }

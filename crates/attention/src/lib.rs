@@ -26,7 +26,7 @@ pub(crate) use blocks::attend_in_blocks;
 pub use cache::{Cache, CacheError, LayerCache};
 pub use dropout::{Dropout, Dropouts};
 pub use keys::Keys;
-pub use observer::{HiddenState, Observer, Unobserved};
+pub use observer::{HiddenState, Observer, Step, Unobserved};
 pub use padding::Padding;
 pub use pass::Pass;
 pub use plan::CachePlan;

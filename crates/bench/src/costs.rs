@@ -1,5 +1,8 @@
 //! What a pass must at least read and compute, from the config alone.
 
+use std::ops::Range;
+
+use glass_attention::Step;
 use glass_backend::Dtype;
 use glass_config::{LayerType, LlamaConfig};
 
@@ -65,4 +68,73 @@ fn pairs(layer: LayerType, depth: usize, tokens: usize) -> f64 {
         growing => growing as f64 * (first + last) / 2.0,
     };
     grown + (tokens - growing) as f64 * window as f64
+}
+
+/// What one kind of step must at least move and compute, in all layers together.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Read and written.
+    pub bytes: u64,
+    /// Floating-point operations of products; the others are few, and memory is their roof.
+    pub flops: f64,
+}
+
+/// Of a pass that fills these slots, with `logits` rows of the head at its end.
+pub fn step(
+    config: &LlamaConfig,
+    dtype: Dtype,
+    step: Step,
+    slots: Range<usize>,
+    logits: usize,
+) -> Cost {
+    let layers = config.num_hidden_layers;
+    let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+    let (q, kv) = (config.q_size(), config.kv_size());
+    let tokens = slots.len();
+    // Activations: so many values for each token and layer.
+    let moved = |values: usize| values * tokens * layers;
+    let matrices = |weights: usize| 2.0 * (weights * tokens * layers) as f64;
+    let (values, flops) = match step {
+        Step::Embedding => (2 * hidden * tokens, 0.0),
+        Step::Norm => {
+            let norms = (2 * layers + 1) * hidden * (2 * tokens + 1);
+            (norms + moved(2 * hidden), 0.0)
+        }
+        Step::Qkv => {
+            let weights = (q + 2 * kv) * hidden;
+            (
+                weights * layers + moved(hidden + q + 2 * kv),
+                matrices(weights),
+            )
+        }
+        Step::Rope => (moved(2 * (q + kv)), 0.0),
+        Step::Cache => (moved(2 * 2 * kv), 0.0),
+        Step::Attention => {
+            let kept = config.layer_types.iter().map(|layer| match layer {
+                LayerType::Full => slots.end,
+                LayerType::Sliding { window } => slots.end.min(window.get() + tokens - 1),
+            });
+            let kept: usize = kept.sum();
+            let flops = attention_flops(config, slots.start, tokens);
+            (2 * kv * kept + moved(2 * q), flops)
+        }
+        Step::Output => (
+            q * hidden * layers + moved(q + hidden),
+            matrices(q * hidden),
+        ),
+        Step::Mlp => {
+            let weights = 3 * hidden * inner;
+            (weights * layers + moved(2 * hidden), matrices(weights))
+        }
+        Step::Residual => (moved(3 * hidden), 0.0),
+        Step::Head => {
+            let weights = config.vocab_size * hidden;
+            let moved = weights + (hidden + config.vocab_size) * logits;
+            (moved, 2.0 * (weights * logits) as f64)
+        }
+    };
+    Cost {
+        bytes: (values * dtype.bytes()) as u64,
+        flops,
+    }
 }

@@ -3,7 +3,7 @@
 //! Reading order: [`Setup`] and [`Shape`] (what is measured) · [`round`] (with a stopwatch) · [`Roofs`] and [`costs`] (what
 //! would be possible) · [`check`] and [`Correctness`] (whether it counts) · `protocol.rs` and `worker.rs` (a process for
 //! each) · [`run`] and [`Turns`] (A B A B) · [`Summary`] (many measurements of one thing) · [`Record`] (one row of the
-//! result) · [`OpRow`] (where the time goes) · `render.rs` (tables and files) · [`chart`] (a picture).
+//! result) · [`ops`] and [`OpRow`] (where the time goes) · `render.rs` (tables and files) · [`chart`] (a picture).
 
 mod chart;
 mod correct;
@@ -21,9 +21,11 @@ mod render;
 mod roofs;
 mod row;
 mod run;
+mod run_ops;
 mod setup;
 mod shapes;
 mod statistics;
+mod stopwatch;
 mod subject;
 mod verdict;
 mod worker;
@@ -41,8 +43,10 @@ pub use record::Record;
 pub use render::{Format, RenderError, UnknownFormat, render};
 pub use roofs::Roofs;
 pub use run::{Plan, Results, Watch, run};
+pub use run_ops::{OpResults, run_ops};
 pub use setup::{Origin, Setup, Task};
 pub use shapes::{SHAPES, Shape, UnknownShape};
 pub use statistics::{Better, Summary};
+pub use stopwatch::{OpTime, ops};
 pub use verdict::{Broken, Correctness, Greedy};
 pub use worker::{Lost, Worker};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Format, RenderError,
+    Format, RenderError, Setup,
     render::{self, Column, Grid, Line, Mark, figure, percent, scaled},
 };
 
@@ -17,7 +17,15 @@ pub enum Phase {
 /// One op of a step on a device, summed over all layers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OpRow {
+    pub model: String,
     pub device: String,
+    pub dtype: String,
+    /// Which bodies the fused operations have.
+    pub kernels: String,
+    /// Tokens of the prompt: those of a prefill, those before a decoded token.
+    pub prompt: usize,
+    /// Tokens before the prompt.
+    pub depth: usize,
     pub phase: Phase,
     pub op: String,
     pub seconds: f64,
@@ -30,6 +38,8 @@ pub struct OpRow {
     /// The least time that the device's measured bandwidth and GEMM rate allow, to the time it took (Williams et al. 2009,
     /// "Roofline").
     pub roofline_share: Option<f64>,
+    /// The whole step when nobody looks: devices that work ahead of the host are faster then than all ops together.
+    pub unobserved_s: f64,
 }
 
 /// Fills in `share`, by device and phase.
@@ -49,7 +59,24 @@ pub fn fill_shares(rows: &mut [OpRow]) {
 
 impl OpRow {
     fn is_of_step(&self, other: &OpRow) -> bool {
-        (&self.device, self.phase) == (&other.device, other.phase)
+        let step = |row: &OpRow| (row.prompt, row.depth, row.phase);
+        let by = |row: &OpRow| {
+            let OpRow {
+                model,
+                device,
+                dtype,
+                kernels,
+                ..
+            } = row;
+            [model, device, dtype, kernels].map(String::clone)
+        };
+        step(self) == step(other) && by(self) == by(other)
+    }
+
+    /// Whether it belongs to this model in this setup.
+    pub fn of(&self, model: &str, setup: &Setup) -> bool {
+        let own = [&self.device, &self.dtype, &self.kernels];
+        self.model == model && own == [&setup.device, &setup.dtype, &setup.kernels]
     }
 }
 
@@ -98,13 +125,25 @@ fn grids(rows: &[OpRow]) -> Vec<Grid> {
         }
     }
     let grid = |step: &Vec<&OpRow>| {
+        let OpRow {
+            model,
+            device,
+            dtype,
+            kernels,
+            prompt,
+            depth,
+            ..
+        } = step[0];
         let phase = match step[0].phase {
-            Phase::Prefill => "prefill",
-            Phase::Decode => "one token of decode",
+            Phase::Prefill => format!("prefill of {prompt} tokens at depth {depth}"),
+            Phase::Decode => format!("one token of decode at depth {}", depth + prompt),
         };
         let total = total(step);
+        let alone = figure(Some(1e3 * step[0].unobserved_s));
         Grid {
-            title: format!("{}, {phase}", step[0].device),
+            title: format!(
+                "{model} on {device} {dtype} {kernels}, {phase} ({alone} ms without a halt after each op)"
+            ),
             columns: COLUMNS.into(),
             names: 1,
             lines: step.iter().copied().chain([&total]).map(line).collect(),
@@ -134,8 +173,6 @@ fn total(step: &[&OpRow]) -> OpRow {
     let seconds = step.iter().map(|row| row.seconds).sum();
     let least = sum(step, |row| Some(row.roofline_share? * row.seconds));
     OpRow {
-        device: step[0].device.clone(),
-        phase: step[0].phase,
         op: "total".into(),
         seconds,
         share: sum(step, |row| row.share),
@@ -147,6 +184,7 @@ fn total(step: &[&OpRow]) -> OpRow {
         roofline_share: least
             .map(|least| least / seconds)
             .filter(|share| share.is_finite()),
+        ..step[0].clone()
     }
 }
 

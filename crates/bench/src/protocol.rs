@@ -14,7 +14,10 @@ use glass_causal_lm::{Error, Llama};
 use glass_config::Override;
 use serde::{Deserialize, Serialize};
 
-use crate::{Correctness, Greedy, Roofs, Round, Setup, Task, correct, costs, host_memory, measure};
+use crate::{
+    Correctness, Greedy, Roofs, Round, Setup, Task, correct, costs, host_memory, measure,
+    stopwatch::{self, OpTime},
+};
 
 /// What is asked, in this order; the first opens the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +29,8 @@ pub enum Request {
     /// Compare with the reference in this file, and its greedy text.
     Check(PathBuf, Vec<u32>),
     Roofs,
+    /// Op by op, in so many rounds.
+    Ops(Task, usize),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +40,7 @@ pub enum Answer {
     Round(Round),
     Checked(Checked),
     Roofs(Roofs),
+    Ops(Vec<OpTime>),
     Failed(Failure),
 }
 
@@ -145,6 +151,7 @@ fn answer(request: Request, model: &mut Option<Llama>) -> Result<Answer, Failure
         Request::Open(_) => unreachable!("answered above"),
         Request::Round(task) => Answer::Round(measure::round(llama, task)?),
         Request::Roofs => Answer::Roofs(Roofs::measure(&llama.device, llama.dtype)?),
+        Request::Ops(task, rounds) => Answer::Ops(stopwatch::ops(llama, task, rounds)?),
         Request::Reference(file) => {
             Answer::Reference(correct::write_reference(llama, &file).map_err(Failure::new)?)
         }

@@ -329,7 +329,7 @@ impl Bench<'_> {
 }
 
 /// Why a row has no answer; whoever asks to end gets no row at all.
-fn reason(lost: Lost) -> ControlFlow<(), String> {
+pub fn reason(lost: Lost) -> ControlFlow<(), String> {
     match lost {
         Lost::Interrupted => ControlFlow::Break(()),
         Lost::Refused(failure) => ControlFlow::Continue(failure.reason),

@@ -1,9 +1,10 @@
 //! What a pass costs, against what the models hold and against counting.
 
+use glass_attention::Step;
 use glass_backend::{Device, Dtype};
 use glass_bench::{
     SEED, SHAPES,
-    costs::{attention_flops, bytes_per_token, flops, weight_bytes, weights_read},
+    costs::{attention_flops, bytes_per_token, flops, step, weight_bytes, weights_read},
     noise,
 };
 use glass_causal_lm::checkpoint::Parameters;
@@ -80,5 +81,53 @@ fn a_token_costs_two_operations_for_each_weight_of_a_matrix() {
             .any(|kind| *kind != LayerType::Full);
         let deeper = flops(&config, 100_000, 1) > flops(&config, 10_000, 1);
         assert_eq!(deeper, !slides, "{}", shape.name);
+    }
+}
+
+const STEPS: [Step; 10] = [
+    Step::Embedding,
+    Step::Norm,
+    Step::Qkv,
+    Step::Rope,
+    Step::Cache,
+    Step::Attention,
+    Step::Output,
+    Step::Mlp,
+    Step::Residual,
+    Step::Head,
+];
+
+#[test]
+fn steps_add_up_to_the_pass() {
+    for shape in SHAPES {
+        let config = LlamaConfig::from_json(shape.config, shape.name, &[]).unwrap();
+        for slots in [0..1, 0..300, 700..701, 5000..5300] {
+            let costs = STEPS.map(|kind| step(&config, Dtype::F16, kind, slots.clone(), 1));
+            let sum: f64 = costs.iter().map(|cost| cost.flops).sum();
+            let whole = flops(&config, slots.start, slots.len());
+            assert!(
+                (sum / whole - 1.0).abs() < 1e-12,
+                "{} {slots:?}",
+                shape.name
+            );
+            // The weights are most of what a token moves, and every step moves something.
+            let bytes: u64 = costs.iter().map(|cost| cost.bytes).sum();
+            assert!(
+                bytes > bytes_per_token(&config, Dtype::F16),
+                "{}",
+                shape.name
+            );
+            assert!(costs.iter().all(|cost| cost.bytes > 0));
+        }
+        let far = |kind| step(&config, Dtype::F32, kind, 9000..9001, 1).bytes;
+        let near = |kind| step(&config, Dtype::F32, kind, 5000..5001, 1).bytes;
+        for kind in STEPS {
+            let slides = config
+                .layer_types
+                .iter()
+                .any(|kind| *kind != LayerType::Full);
+            let grows = kind == Step::Attention && !slides;
+            assert_eq!(far(kind) > near(kind), grows, "{} {kind:?}", shape.name);
+        }
     }
 }

@@ -6,7 +6,12 @@ use glass_bench::{Format, OpRow, Phase, fill_shares, render_ops};
 
 fn op(device: &str, phase: Phase, op: &str, seconds: f64, roofline_share: Option<f64>) -> OpRow {
     OpRow {
+        model: "m".into(),
         device: device.into(),
+        dtype: "f32".into(),
+        kernels: "fused".into(),
+        prompt: 512,
+        depth: 4096,
         phase,
         op: op.into(),
         seconds,
@@ -14,6 +19,7 @@ fn op(device: &str, phase: Phase, op: &str, seconds: f64, roofline_share: Option
         bytes: roofline_share.map(|_| 1_500_000),
         flops: roofline_share.map(|_| 2e9),
         roofline_share,
+        unobserved_s: 0.0095,
     }
 }
 
@@ -47,7 +53,10 @@ fn shares_are_of_one_step() {
 fn tables_keep_the_order_of_the_walk_and_add_up() {
     let table = render_ops(&ops(), Format::Table, false).unwrap();
     let lines: Vec<&str> = table.lines().collect();
-    assert_eq!(lines[0], "flex, one token of decode");
+    assert_eq!(
+        lines[0],
+        "m on flex f32 fused, one token of decode at depth 4608 (9.500 ms without a halt after each op)"
+    );
     let names: Vec<&str> = lines[3..7].iter().map(|line| &line[..5]).collect();
     assert_eq!(names, ["embed", "mlp  ", "host ", "total"]);
     assert_eq!(
@@ -63,7 +72,7 @@ fn tables_keep_the_order_of_the_walk_and_add_up() {
         cells(lines[6]),
         ["total", "10.00", "100.0", "3.000", "4.000", "47.5"]
     );
-    assert!(table.contains("\nflex, prefill\n"));
+    assert!(table.contains("\nm on flex f32 fused, prefill of 512 tokens at depth 4096 ("));
     assert_eq!(
         cells(lines.last().unwrap()),
         ["total", "500.0", "100.0", "-", "-", "-"]
@@ -76,7 +85,8 @@ fn tables_keep_the_order_of_the_walk_and_add_up() {
 fn programs_read_the_rows_back_without_totals() {
     let csv = render_ops(&ops(), Format::Csv, false).unwrap();
     assert!(csv.starts_with(
-        "device,phase,op,seconds,share,bytes,flops,roofline_share\nflex,decode,embedding,"
+        "model,device,dtype,kernels,prompt,depth,phase,op,seconds,share,bytes,flops,roofline_share,unobserved_s\n\
+         m,flex,f32,fused,512,4096,decode,embedding,"
     ));
     assert_eq!(csv::read::<OpRow>(&csv), ops());
     let jsonl = render_ops(&ops(), Format::Jsonl, false).unwrap();

@@ -2,7 +2,7 @@ use burn::{
     module::Module,
     tensor::{DType, Int, Tensor},
 };
-use glass_attention::{Cache, CacheError, Observer};
+use glass_attention::{Cache, CacheError, Observer, Step};
 use glass_backend::{Linear, WeightError, Weights};
 use glass_config::LlamaConfig;
 use glass_model::LlamaModel;
@@ -57,7 +57,9 @@ impl LlamaForCausalLM {
                 hidden.narrow(1, last, 1) // [batch, 1, hidden_size]
             }
         };
-        Ok(self.head(hidden))
+        let logits = self.head(hidden); // [batch, seq or 1, vocab_size]
+        observer.done(Step::Head);
+        Ok(logits)
     }
 
     /// The model without its head: `ids` `[batch, seq]` -> `[batch, seq, hidden_size]`, after the final norm

@@ -12,7 +12,10 @@ use std::{
 };
 
 use glass_backend::Device;
-use glass_bench::{Origin, Plan, Record, Results, Setup, Task, chart, render, run as measure};
+use glass_bench::{
+    OpResults, Origin, Plan, Record, RenderError, Results, Setup, Task, chart, render, render_ops,
+    run as measure, run_ops,
+};
 
 use crate::{args, embedded, error::CliError, interrupt, load, output::OutputFile};
 use progress::Progress;
@@ -50,6 +53,9 @@ pub fn run(args: args::Bench) -> Result<(), CliError> {
         command.arg("bench-subject");
         command
     };
+    if args.ops {
+        return take_apart(&args, &plans, &command);
+    }
     let mut results = Results::default();
     for plan in &plans {
         let mut progress = Progress::new();
@@ -62,17 +68,8 @@ pub fn run(args: args::Bench) -> Result<(), CliError> {
     }
     show(&args, &results.records, picture)?;
     let bad = |record: &&Record| record.error.is_some();
-    match (
-        results.interrupted,
-        results.records.iter().filter(bad).count(),
-    ) {
-        (true, _) => Err(CliError::Interrupted),
-        (false, 0) => Ok(()),
-        (false, bad) => Err(CliError::Rows {
-            bad,
-            all: results.records.len(),
-        }),
-    }
+    let bad = results.records.iter().filter(bad).count();
+    ended(results.interrupted, bad, results.records.len())
 }
 
 fn models(args: &args::Bench, embedded: Option<&Path>) -> Result<Vec<Model>, CliError> {
@@ -136,19 +133,52 @@ fn plan(args: &args::Bench, model: Model, scratch: &Path) -> Result<Plan, CliErr
     })
 }
 
+/// Where the time of steps goes.
+fn take_apart(
+    args: &args::Bench,
+    plans: &[Plan],
+    command: &dyn Fn() -> Command,
+) -> Result<(), CliError> {
+    let mut all = OpResults::default();
+    for plan in plans {
+        let found = run_ops(plan, command, &mut Progress::new());
+        all.rows.extend(found.rows);
+        all.all += found.all;
+        all.bad += found.bad;
+        all.interrupted = found.interrupted;
+        if found.interrupted {
+            break;
+        }
+    }
+    print(|colour| render_ops(&all.rows, args.format, colour))?;
+    ended(all.interrupted, all.bad, all.all)
+}
+
+fn ended(interrupted: bool, bad: usize, all: usize) -> Result<(), CliError> {
+    match (interrupted, bad) {
+        (true, _) => Err(CliError::Interrupted),
+        (false, 0) => Ok(()),
+        (false, bad) => Err(CliError::Rows { bad, all }),
+    }
+}
+
+/// On standard output, in colour where that is a terminal and nobody minds.
+fn print(text: impl FnOnce(bool) -> Result<String, RenderError>) -> Result<(), CliError> {
+    let mut out = io::stdout();
+    // https://no-color.org
+    let colour = out.is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    out.write_all(text(colour)?.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(CliError::stdout)
+}
+
 /// On standard output, and in the picture.
 fn show(
     args: &args::Bench,
     records: &[Record],
     picture: Option<OutputFile>,
 ) -> Result<(), CliError> {
-    let mut out = io::stdout();
-    // https://no-color.org
-    let colour = out.is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let text = render(records, args.format, colour)?;
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(CliError::stdout)?;
+    print(|colour| render(records, args.format, colour))?;
     if let Some(picture) = picture {
         let subtitle = format!(
             "{} tokens after the prompt; medians of up to {} rounds, and their standard deviation",

@@ -1,5 +1,5 @@
 use burn::{module::Module, tensor::Tensor};
-use glass_attention::{LayerCache, LlamaAttention, Observer, Pass};
+use glass_attention::{LayerCache, LlamaAttention, Observer, Pass, Step};
 use glass_backend::{WeightError, Weights};
 use glass_config::LlamaConfig;
 
@@ -42,9 +42,15 @@ impl LlamaDecoderLayer {
         observer: &mut dyn Observer,
     ) -> Tensor<3> {
         let normed = self.input_layernorm.forward(x.clone());
+        observer.done(Step::Norm);
         let attended = self.self_attn.forward(normed, cache, pass, observer);
         let attended = pass.dropouts().residual.apply(attended);
         let (x, normed) = self.post_attention_layernorm.forward_sum(x, attended);
-        x + pass.dropouts().residual.apply(self.mlp.forward(normed))
+        observer.done(Step::Norm);
+        let moved = self.mlp.forward(normed);
+        observer.done(Step::Mlp);
+        let x = x + pass.dropouts().residual.apply(moved);
+        observer.done(Step::Residual);
+        x
     }
 }

@@ -2,7 +2,7 @@ use burn::{
     module::Module,
     tensor::{Int, Tensor},
 };
-use glass_attention::{Cache, CacheError, HiddenState, Observer};
+use glass_attention::{Cache, CacheError, HiddenState, Observer, Step};
 use glass_backend::{Embedding, WeightError, Weights};
 use glass_config::LlamaConfig;
 use glass_decoder::{LlamaDecoderLayer, LlamaRmsNorm};
@@ -50,12 +50,14 @@ impl LlamaModel {
 
         let mut x = self.embed_tokens.forward(ids); // [batch, seq, hidden_size]
         x = pass.dropouts().residual.apply(x);
+        observer.done(Step::Embedding);
         observer.hidden(HiddenState::Embed, &x);
         for (i, layer) in self.layers.iter().enumerate() {
             x = layer.forward(x, cache.layer(i), &pass, observer); // [batch, seq, hidden_size]
             observer.hidden(HiddenState::Layer(i), &x);
         }
         let x = self.norm.forward(x); // [batch, seq, hidden_size]
+        observer.done(Step::Norm);
         observer.hidden(HiddenState::Norm, &x);
         Ok(x)
     }

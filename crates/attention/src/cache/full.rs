@@ -8,7 +8,7 @@ use super::{
     buffer::{Buffer, PositionLimit},
     layer::fits,
 };
-use crate::{Call, Keys, Window, attend_in_blocks};
+use crate::{Call, Keys, Step, Window, attend_in_blocks};
 
 /// Every position, one after the other. No step copies the past: the room doubles when it is used up.
 pub(super) struct Full {
@@ -41,7 +41,9 @@ impl LayerCache for Full {
         // What no query of this pass sees need not be read.
         let seen = self.window.seen_by(slots.clone());
         let (k, v) = self.buffer.read(seen.start, seen.len()); // [batch, kv_heads, seen, head_dim]
+        call.observer.done(Step::Cache);
         let q = call.pass.rotate(q);
+        call.observer.done(Step::Rope);
         attend_in_blocks(q, k, v, &Keys::Run(seen), self.window, slots, call)
     }
 

@@ -10,7 +10,7 @@ use super::{
     buffer::{Buffer, PositionLimit},
     layer::fits,
 };
-use crate::{Call, Keys, Window, attend_in_blocks};
+use crate::{Call, Keys, Step, Window, attend_in_blocks};
 
 /// The last `len` positions, position `p` at place `p % len`.
 pub(super) struct Ring {
@@ -87,7 +87,9 @@ impl LayerCache for Ring {
         call: &mut Call<'_>,
     ) -> Tensor<4> {
         let (q, slots) = (call.pass.rotate(q), call.pass.slots());
+        call.observer.done(Step::Rope);
         let (k, v, keys) = self.update(k, v, slots.clone());
+        call.observer.done(Step::Cache);
         attend_in_blocks(q, k, v, &keys, Window::Last(self.len), slots, call)
     }
 

@@ -63,6 +63,9 @@ pub struct Bench {
     /// table, md, csv or jsonl
     #[arg(long, default_value = "table")]
     pub format: Format,
+    /// Instead of rates, where the time of a prefill and of one token goes, op by op
+    #[arg(long, conflicts_with_all = ["plot", "base", "row_seconds"])]
+    pub ops: bool,
     /// Draw tokens per second as bars into an SVG file
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,

@@ -240,3 +240,60 @@ fn the_process_behind_a_row_answers_and_ends() {
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
     assert!(!succeeds(&["--help"]).stdout.contains("bench-subject"));
 }
+
+#[test]
+fn ops_take_a_step_apart() {
+    let model = &random_tiny();
+    let ran = bench(&[
+        model,
+        "--device",
+        "flex,ndarray",
+        "--ops",
+        "--depth",
+        "0,40",
+        "--format",
+        "jsonl",
+    ]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
+    let rows = rows(&ran);
+    // Two devices, two depths, two phases.
+    assert_eq!(rows.len(), 2 * 2 * 2 * 13);
+    for step in rows.chunks(13) {
+        let of = |row: &Value| {
+            let fields = ["device", "depth", "phase", "unobserved_s"];
+            fields.map(|field| row[field].clone())
+        };
+        assert!(step.iter().all(|row| of(row) == of(&step[0])), "{step:?}");
+        let shares: f64 = step.iter().map(|row| number(row, "share")).sum();
+        assert!((shares - 1.0).abs() < 1e-9, "{shares}");
+        let named = |name: &str| {
+            let row = step.iter().find(|row| row["op"] == name);
+            row.unwrap_or_else(|| panic!("no {name}"))
+        };
+        for op in [
+            "embedding",
+            "norms",
+            "q, k, v",
+            "rope",
+            "cache",
+            "attention",
+            "output",
+            "mlp",
+            "head",
+            "host sync",
+        ] {
+            assert!(number(named(op), "seconds") > 0.0, "{op}");
+            assert!(number(named(op), "roofline_share") > 0.0, "{op}");
+        }
+        assert!(number(named("sampling"), "seconds") > 0.0);
+        assert_eq!(named("sampling")["bytes"], Value::Null);
+    }
+    let table = bench(&[model, "--device", "flex", "--ops"]).stdout;
+    assert!(table.starts_with("random-tiny on flex f32 "), "{table}");
+    assert!(table.contains("one token of decode at depth 8 "), "{table}");
+    refused(&["bench", model, "--ops", "--plot", "a.svg"], &["--plot"]);
+    let ran = bench(&[model, "--ops", "--device", "fpga,flex"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    ran.says(&["fpga", "1 of 2 rows"]);
+    assert!(ran.stdout.contains("total"));
+}

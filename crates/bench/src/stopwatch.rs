@@ -1,0 +1,264 @@
+//! Where the time of a step goes: an observer that halts after each op.
+
+use std::{ops::Range, time::Instant};
+
+use glass_attention::{Observer, Pass, Step};
+use glass_backend::{Device, DeviceError};
+use glass_causal_lm::{
+    Error, Llama, LogitsFor, Memory,
+    generate::{Sampler, SamplingConfig},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Better, Phase, Summary, Task,
+    costs::{self, Cost},
+    measure::Text,
+};
+
+/// What is timed, in the order of the walk.
+const OPS: [(Op, &str); 13] = [
+    (Op::Begin, "ids, tables"),
+    (Op::Step(Step::Embedding), "embedding"),
+    (Op::Step(Step::Norm), "norms"),
+    (Op::Step(Step::Qkv), "q, k, v"),
+    (Op::Step(Step::Rope), "rope"),
+    (Op::Step(Step::Cache), "cache"),
+    (Op::Step(Step::Attention), "attention"),
+    (Op::Step(Step::Output), "output"),
+    (Op::Step(Step::Mlp), "mlp"),
+    (Op::Step(Step::Residual), "residual"),
+    (Op::Step(Step::Head), "head"),
+    (Op::Host, "host sync"),
+    (Op::Sampling, "sampling"),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Op {
+    /// What a pass needs besides the ids' own: they go to the device, and so do the rotary table and masks.
+    Begin,
+    Step(Step),
+    /// Logits come to the host.
+    Host,
+    /// A token is chosen.
+    Sampling,
+}
+
+/// One op of a step, summed over all layers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OpTime {
+    pub phase: Phase,
+    pub op: String,
+    /// The median of all rounds.
+    pub seconds: f64,
+    pub bytes: Option<u64>,
+    pub flops: Option<f64>,
+    /// The whole step when nobody looks, the median of as many rounds.
+    pub unobserved_s: f64,
+}
+
+/// Times the prompt as often as `rounds`, and each token that is written after it, op by op.
+///
+/// After each op the device is waited for, so that what an op takes is its own; a device that works ahead of the host takes
+/// longer in all than when nobody looks, which is measured as well.
+///
+/// # Errors
+/// The device fails, or cannot hold the text.
+pub fn ops(llama: &Llama, task: Task, rounds: usize) -> Result<Vec<OpTime>, Error> {
+    let Task {
+        depth,
+        prompt,
+        r#gen,
+    } = task;
+    let (mut prefill, mut decode) = (Rounds::default(), Rounds::default());
+    // The first round compiles, tunes and touches memory.
+    for round in 0..=rounds {
+        let mut watched = Watched::new(llama, task)?;
+        let one = watched.prompt(depth..depth + prompt)?;
+        let mut steps = Vec::new();
+        for place in 0..r#gen {
+            steps.push(watched.step(depth + prompt + place)?);
+        }
+        let alone = crate::round(llama, task)?;
+        if round > 0 {
+            prefill.add(one, alone.first_s);
+            let pairs = steps.into_iter().zip(alone.tokens_s);
+            pairs.for_each(|(step, alone)| decode.add(step, alone));
+        }
+    }
+    let mut times = prefill.summed_up(Phase::Prefill);
+    times.extend(decode.summed_up(Phase::Decode));
+    Ok(times)
+}
+
+/// Steps of one kind.
+#[derive(Default)]
+struct Rounds {
+    steps: Vec<Split>,
+    alone: Vec<f64>,
+}
+
+impl Rounds {
+    fn add(&mut self, step: Split, alone: f64) {
+        self.steps.push(step);
+        self.alone.push(alone);
+    }
+
+    fn summed_up(&self, phase: Phase) -> Vec<OpTime> {
+        let median = |seconds: &[f64]| {
+            Summary::of(seconds, Better::Lower).map_or(0.0, |summary| summary.median)
+        };
+        let unobserved_s = median(&self.alone);
+        let time = |(place, (op, name)): (usize, &(Op, &str))| {
+            let seconds: Vec<f64> = self.steps.iter().map(|step| step.seconds[place]).collect();
+            // Costs grow by a token from step to step: those in the middle stand for all.
+            let cost = self.steps.get(self.steps.len() / 2);
+            let cost = cost.map(|step| step.costs[place]).unwrap_or_default();
+            let known = !matches!(op, Op::Begin | Op::Sampling);
+            OpTime {
+                phase,
+                op: (*name).to_owned(),
+                seconds: median(&seconds),
+                bytes: known.then_some(cost.bytes),
+                flops: (known && cost.flops > 0.0).then_some(cost.flops),
+                unobserved_s,
+            }
+        };
+        OPS.iter().enumerate().map(time).collect()
+    }
+}
+
+/// A step taken apart, by the places in [`OPS`].
+#[derive(Clone, Debug, Default)]
+struct Split {
+    seconds: [f64; OPS.len()],
+    costs: [Cost; OPS.len()],
+}
+
+/// A text that is read under the stopwatch.
+struct Watched<'a> {
+    text: Text<'a>,
+    sampler: Sampler,
+    id: u32,
+}
+
+impl<'a> Watched<'a> {
+    /// With the tokens before the prompt.
+    fn new(llama: &'a Llama, task: Task) -> Result<Self, Error> {
+        let mut text = Text::new(llama, task.depth + task.prompt + task.r#gen)?;
+        text.read(0..task.depth)?;
+        Ok(Self {
+            text,
+            sampler: Sampler::new(SamplingConfig::default())?,
+            id: 0,
+        })
+    }
+
+    /// The prompt, in the pieces of generation.
+    fn prompt(&mut self, places: Range<usize>) -> Result<Split, Error> {
+        let mut split = Split::default();
+        let end = places.end;
+        let piece = Memory::default().prefill_chunk.get();
+        for start in places.step_by(piece) {
+            let slots = start..end.min(start + piece);
+            let ids = self.text.tokens(slots.clone());
+            self.pass(&ids, slots.clone(), slots.end == end, &mut split)?;
+        }
+        Ok(split)
+    }
+
+    /// One more token.
+    fn step(&mut self, place: usize) -> Result<Split, Error> {
+        let mut split = Split::default();
+        self.pass(&[self.id], place..place + 1, true, &mut split)?;
+        Ok(split)
+    }
+
+    fn pass(
+        &mut self,
+        ids: &[u32],
+        slots: Range<usize>,
+        last: bool,
+        split: &mut Split,
+    ) -> Result<(), Error> {
+        let (llama, cache) = self.text.parts();
+        llama.device.sync()?;
+        let mut watch = Stopwatch {
+            device: &llama.device,
+            since: Instant::now(),
+            split,
+            failed: None,
+        };
+        let ids = llama.ids(&[ids])?; // [1, seq]
+        let model = &llama.model;
+        match last {
+            false => {
+                model.hidden(ids, cache, &mut watch)?; // [1, seq, hidden_size]
+            }
+            true => {
+                let logits = model.forward(ids, cache, LogitsFor::Last, &mut watch)?; // [1, 1, vocab_size]
+                let mut logits = logits
+                    .try_into_vec_as::<f32>()
+                    .map_err(|error| llama.device.failed(error))?;
+                watch.lap(Op::Host);
+                self.id = self.sampler.sample(&mut logits, &[])?;
+                watch.lap(Op::Sampling);
+            }
+        }
+        if let Some(error) = watch.failed {
+            return Err(error.into());
+        }
+        for (place, (op, _)) in OPS.iter().enumerate() {
+            let cost = match op {
+                Op::Step(step) => costs::step(
+                    &llama.config,
+                    llama.dtype,
+                    *step,
+                    slots.clone(),
+                    last.into(),
+                ),
+                Op::Host if last => Cost {
+                    bytes: (llama.config.vocab_size * size_of::<f32>()) as u64,
+                    flops: 0.0,
+                },
+                _ => Cost::default(),
+            };
+            if *op != Op::Step(Step::Head) || last {
+                split.costs[place].bytes += cost.bytes;
+                split.costs[place].flops += cost.flops;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Gives the time since the op before to the op that was just made.
+struct Stopwatch<'a> {
+    device: &'a Device,
+    since: Instant,
+    split: &'a mut Split,
+    failed: Option<DeviceError>,
+}
+
+impl Stopwatch<'_> {
+    fn lap(&mut self, op: Op) {
+        if let Err(error) = self.device.sync() {
+            self.failed.get_or_insert(error);
+        }
+        let now = Instant::now();
+        if let Some(place) = OPS.iter().position(|(known, _)| *known == op) {
+            self.split.seconds[place] += (now - self.since).as_secs_f64();
+        }
+        self.since = now;
+    }
+}
+
+impl Observer for Stopwatch<'_> {
+    fn pass(&mut self, _pass: &Pass) {
+        self.lap(Op::Begin);
+    }
+
+    fn done(&mut self, step: Step) {
+        self.lap(Op::Step(step));
+    }
+}
