@@ -11,7 +11,13 @@ use glass_config::LlamaConfig;
 ///
 /// They come in the order in which the model asks for them, and a matrix that a device holds in parts is asked for from its
 /// first row to its last: the same seed gives the same model on every device.
-struct Noise(Xorshift32);
+pub struct Noise(Xorshift32);
+
+impl Noise {
+    pub fn new(seed: u32) -> Self {
+        Self(Xorshift32::new(seed))
+    }
+}
 
 /// Marsaglia 2003, "Xorshift RNGs".
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +69,7 @@ pub fn noise(
     dtype: Dtype,
     seed: u32,
 ) -> Result<Llama, WeightError> {
-    let mut source = Noise(Xorshift32::new(seed));
+    let mut source = Noise::new(seed);
     Ok(Llama {
         model: LlamaForCausalLM::load(Weights::new(&mut source, device, dtype), config)?,
         config: config.clone(),
