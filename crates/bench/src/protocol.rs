@@ -170,7 +170,7 @@ fn answer(request: Request, model: &mut Option<Llama>) -> Result<Answer, Failure
 }
 
 fn open(setup: &Setup) -> Result<(Llama, Opened), Failure> {
-    let device = Device::open(&setup.device)?;
+    let device = Device::open(&setup.device)?.with_kernels(setup.kernels.parse()?);
     let dtype = setup.dtype.parse()?;
     device.check_dtype(dtype)?;
     let overrides: Vec<Override> = setup
@@ -185,7 +185,7 @@ fn open(setup: &Setup) -> Result<(Llama, Opened), Failure> {
     let llama = setup.origin.load(&overrides, device, dtype)?;
     let opened = Opened {
         adapter: llama.device.description().to_owned(),
-        kernels: "plain".into(),
+        kernels: llama.device.kernels().to_string(),
         bytes_per_token: costs::bytes_per_token(&config, dtype),
         load_s: start.elapsed().as_secs_f64(),
         warnings: llama.warnings.clone(),

@@ -104,15 +104,18 @@ fn plan(args: &args::Bench, model: Model, scratch: &Path) -> Result<Plan, CliErr
         true => every().collect(),
         false => args.device.clone(),
     };
-    let setups = devices.iter().flat_map(|device| {
-        args.dtype.iter().map(|dtype| Setup {
-            origin: model.origin.clone(),
-            overrides: args.overrides.iter().map(ToString::to_string).collect(),
-            device: device.clone(),
-            dtype: dtype.to_string(),
-            kernels: "plain".into(),
-        })
-    });
+    let mut setups = Vec::new();
+    for device in &devices {
+        for dtype in &args.dtype {
+            setups.extend(args.kernels.iter().map(|kernels| Setup {
+                origin: model.origin.clone(),
+                overrides: args.overrides.iter().map(ToString::to_string).collect(),
+                device: device.clone(),
+                dtype: dtype.to_string(),
+                kernels: kernels.to_string(),
+            }));
+        }
+    }
     let tasks = args.depth.iter().flat_map(|&depth| {
         args.prompt.iter().map(move |prompt| Task {
             depth,
@@ -121,7 +124,7 @@ fn plan(args: &args::Bench, model: Model, scratch: &Path) -> Result<Plan, CliErr
         })
     });
     Ok(Plan {
-        setups: setups.collect(),
+        setups,
         tasks: tasks.collect(),
         model: model.name,
         parameters: config.num_parameters() as u64,

@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
-use glass_backend::Dtype;
+use glass_backend::{Dtype, Kernels};
 use glass_bench::{Format, Shape};
 use glass_config::Override;
 
@@ -37,6 +37,15 @@ pub struct Bench {
         default_value = "f32"
     )]
     pub dtype: Vec<Dtype>,
+    /// fused: this program's own kernels where the device has them; plain: tensor operations, written like their papers;
+    /// or both behind commas
+    #[arg(
+        long,
+        value_name = "KERNELS",
+        value_delimiter = ',',
+        default_value = "fused"
+    )]
+    pub kernels: Vec<Kernels>,
     /// Tokens that are read at once; several behind commas
     #[arg(
         long,

@@ -141,7 +141,7 @@ fn a_device_that_is_not_there_has_a_row_that_says_so() {
     assert!(number(&rows[1], "decode_tps") > 0.0);
     assert_eq!(
         rows[1]["base"],
-        rows[0]["base"].as_str().map_or("", |_| "flex f32 plain")
+        rows[0]["base"].as_str().map_or("", |_| "flex f32 fused")
     );
 }
 
