@@ -14,13 +14,12 @@ use std::{
 use glass_attention::Unobserved;
 use glass_backend::Dtype;
 use glass_causal_lm::{
-    Error, Llama,
+    Llama,
     generate::{Sampler, SamplingConfig},
 };
 use glass_config::LlamaConfig;
-use thiserror::Error;
 
-use crate::{Correctness, Greedy, measure::Text, noise::Xorshift32};
+use crate::{BenchError, Correctness, Greedy, measure::Text, noise::Xorshift32};
 
 /// Tokens of the prompt: longer than the windows of small models.
 pub const PROMPT: usize = 320;
@@ -29,27 +28,12 @@ const COMPARED: usize = 64;
 /// Tokens of the greedy text.
 pub const GREEDY: usize = 128;
 
-/// A reference that cannot be made, or compared with.
-#[derive(Debug, Error)]
-pub enum CorrectError {
-    #[error(transparent)]
-    Model(Box<Error>),
-    #[error("the reference's logits cannot be kept in {file}: {source}")]
-    File { file: String, source: io::Error },
-}
-
-impl<E: Into<Error>> From<E> for CorrectError {
-    fn from(error: E) -> Self {
-        Self::Model(Box::new(error.into()))
-    }
-}
-
 /// Writes the reference's logits to `file`, row by row, float32 in this machine's order, and returns its greedy tokens.
 ///
 /// # Errors
 /// The model fails, or the file.
-pub fn write_reference(llama: &Llama, file: &Path) -> Result<Vec<u32>, CorrectError> {
-    let failed = |source| CorrectError::File {
+pub fn write_reference(llama: &Llama, file: &Path) -> Result<Vec<u32>, BenchError> {
+    let failed = |source| BenchError::File {
         file: file.display().to_string(),
         source,
     };
@@ -78,12 +62,8 @@ pub fn write_reference(llama: &Llama, file: &Path) -> Result<Vec<u32>, CorrectEr
 ///
 /// # Errors
 /// The model fails, or the file.
-pub fn check(
-    llama: &Llama,
-    file: &Path,
-    tokens: &[u32],
-) -> Result<(Correctness, f64), CorrectError> {
-    let failed = |source| CorrectError::File {
+pub fn check(llama: &Llama, file: &Path, tokens: &[u32]) -> Result<(Correctness, f64), BenchError> {
+    let failed = |source| BenchError::File {
         file: file.display().to_string(),
         source,
     };
@@ -130,7 +110,7 @@ struct Greedily<'a> {
 }
 
 impl<'a> Greedily<'a> {
-    fn new(llama: &'a Llama) -> Result<Self, Error> {
+    fn new(llama: &'a Llama) -> Result<Self, BenchError> {
         Ok(Self {
             text: Text::new(llama, PROMPT + GREEDY)?,
             sampler: Sampler::new(SamplingConfig::default())?,
@@ -138,7 +118,7 @@ impl<'a> Greedily<'a> {
     }
 
     /// Reads the prompt in one pass: the last logits, `[vocab_size]` each.
-    fn prompt(&mut self, llama: &Llama) -> Result<Vec<Vec<f32>>, Error> {
+    fn prompt(&mut self, llama: &Llama) -> Result<Vec<Vec<f32>>, BenchError> {
         let mut random = Xorshift32::new(PROMPT as u32);
         let vocab = llama.config.vocab_size as u32;
         let ids: Vec<u32> = (0..PROMPT).map(|_| random.next_u32() % vocab).collect();
@@ -155,7 +135,7 @@ impl<'a> Greedily<'a> {
         Ok(rows)
     }
 
-    fn choose(&mut self, logits: &[f32]) -> Result<u32, Error> {
+    fn choose(&mut self, logits: &[f32]) -> Result<u32, BenchError> {
         Ok(self.sampler.sample(&mut logits.to_vec(), &[])?)
     }
 }

@@ -8,6 +8,7 @@
 mod chart;
 mod correct;
 pub mod costs;
+mod error;
 mod host_bandwidth;
 mod host_memory;
 mod interleave;
@@ -16,6 +17,7 @@ mod noise;
 mod ops;
 mod peak_memory;
 mod protocol;
+mod ratios;
 mod record;
 mod render;
 mod roofs;
@@ -31,7 +33,8 @@ mod verdict;
 mod worker;
 
 pub use chart::chart;
-pub use correct::{CorrectError, check, tolerance, write_reference};
+pub use correct::{check, tolerance, write_reference};
+pub use error::BenchError;
 pub use host_bandwidth::{BUFFER, PASSES, host_bandwidth};
 pub use interleave::{Turn, Turns};
 pub use measure::{Round, Text, round};

@@ -11,12 +11,12 @@ use std::{ops::Range, time::Instant};
 use glass_attention::{Cache, Unobserved};
 use glass_backend::Device;
 use glass_causal_lm::{
-    Error, Llama, LogitsFor, Memory,
+    Llama, LogitsFor, Memory,
     generate::{Sampler, SamplingConfig},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Task, costs, peak_host_bytes};
+use crate::{BenchError, Task, costs, peak_host_bytes};
 
 /// What one round of a row took.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ pub struct Round {
 ///
 /// # Errors
 /// The device fails, cannot hold the text, or gives logits that are no numbers.
-pub fn round(llama: &Llama, task: Task) -> Result<Round, Error> {
+pub fn round(llama: &Llama, task: Task) -> Result<Round, BenchError> {
     let Task {
         depth,
         prompt,
@@ -92,7 +92,7 @@ impl<'a> Text<'a> {
     ///
     /// # Errors
     /// The device cannot hold so many.
-    pub fn new(llama: &'a Llama, len: usize) -> Result<Self, Error> {
+    pub fn new(llama: &'a Llama, len: usize) -> Result<Self, BenchError> {
         let mut cache = llama.cache(1);
         cache.check(len)?;
         cache.reserve(len);
@@ -103,7 +103,7 @@ impl<'a> Text<'a> {
     ///
     /// # Errors
     /// The device fails.
-    pub fn read(&mut self, places: Range<usize>) -> Result<(), Error> {
+    pub fn read(&mut self, places: Range<usize>) -> Result<(), BenchError> {
         for piece in self
             .tokens(places)
             .chunks(Memory::default().prefill_chunk.get())
@@ -121,7 +121,7 @@ impl<'a> Text<'a> {
     ///
     /// # Errors
     /// The device fails.
-    pub fn logits_after(&mut self, places: Range<usize>) -> Result<Vec<f32>, Error> {
+    pub fn logits_after(&mut self, places: Range<usize>) -> Result<Vec<f32>, BenchError> {
         let piece = Memory::default().prefill_chunk.get();
         let last = places.start + (places.len() - 1) / piece * piece;
         self.read(places.start..last)?;
@@ -133,11 +133,11 @@ impl<'a> Text<'a> {
     ///
     /// # Errors
     /// The device fails.
-    pub fn step(&mut self, id: u32) -> Result<Vec<f32>, Error> {
+    pub fn step(&mut self, id: u32) -> Result<Vec<f32>, BenchError> {
         self.pass(&[id])
     }
 
-    fn pass(&mut self, ids: &[u32]) -> Result<Vec<f32>, Error> {
+    fn pass(&mut self, ids: &[u32]) -> Result<Vec<f32>, BenchError> {
         let ids = self.llama.ids(&[ids])?; // [1, seq]
         let model = &self.llama.model;
         let logits = model.forward(ids, &mut self.cache, LogitsFor::Last, &mut Unobserved)?; // [1, 1, vocab_size]

@@ -10,12 +10,13 @@ use std::{
 };
 
 use glass_backend::{Device, DeviceError};
-use glass_causal_lm::{Error, Llama};
+use glass_causal_lm::Llama;
 use glass_config::Override;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Correctness, Greedy, Roofs, Round, Setup, Task, correct, costs, host_memory, measure,
+    BenchError, Correctness, Greedy, Roofs, Round, Setup, Task, correct, costs, host_memory,
+    measure,
     stopwatch::{self, OpTime},
 };
 
@@ -111,8 +112,8 @@ impl From<DeviceError> for Failure {
     }
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
+impl From<BenchError> for Failure {
+    fn from(error: BenchError) -> Self {
         Self::new(error)
     }
 }
@@ -152,11 +153,9 @@ fn answer(request: Request, model: &mut Option<Llama>) -> Result<Answer, Failure
         Request::Round(task) => Answer::Round(measure::round(llama, task)?),
         Request::Roofs => Answer::Roofs(Roofs::measure(&llama.device, llama.dtype)?),
         Request::Ops(task, rounds) => Answer::Ops(stopwatch::ops(llama, task, rounds)?),
-        Request::Reference(file) => {
-            Answer::Reference(correct::write_reference(llama, &file).map_err(Failure::new)?)
-        }
+        Request::Reference(file) => Answer::Reference(correct::write_reference(llama, &file)?),
         Request::Check(file, tokens) => {
-            let (seen, tolerance) = correct::check(llama, &file, &tokens).map_err(Failure::new)?;
+            let (seen, tolerance) = correct::check(llama, &file, &tokens)?;
             let finite = |value: f64| value.is_finite().then_some(value);
             Answer::Checked(Checked {
                 max_logit_diff: finite(seen.max_logit_diff),

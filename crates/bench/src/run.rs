@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     Answer, Checked, Record, Request, Roofs, Setup, Task, Turn, Turns,
+    ratios::fill_ratios,
     row::Row,
     subject::{Subject, unexpected},
     worker::Lost,
@@ -270,31 +271,12 @@ impl Bench<'_> {
             .iter()
             .map(|row| self.record(row, interrupted))
             .collect();
-        let has = |record: &Record, word: &String| {
-            [&record.device, &record.dtype, &record.kernels].contains(&word)
-        };
-        let fits = |record: &&Record| {
-            record.error.is_none() && self.plan.base.iter().all(|word| has(record, word))
-        };
-        let Some(base) = records.iter().find(fits).map(Record::name) else {
-            if !self.plan.base.is_empty() && !records.is_empty() {
-                let base = self.plan.base.join(" ");
-                watch.warn(&format!(
-                    "there are no ratios: no row that counts is {base}"
-                ));
-            }
-            return records;
-        };
-        let bases: Vec<Record> = records
-            .iter()
-            .filter(|record| record.name() == base)
-            .cloned()
-            .collect();
-        for record in &mut records {
-            let same = |base: &&Record| (base.prompt, base.depth) == (record.prompt, record.depth);
-            if let Some(base) = bases.iter().find(same) {
-                record.compare(base);
-            }
+        let found = fill_ratios(&mut records, &self.plan.base);
+        if !found && !self.plan.base.is_empty() && !records.is_empty() {
+            let base = self.plan.base.join(" ");
+            watch.warn(&format!(
+                "there are no ratios: no row that counts is {base}"
+            ));
         }
         records
     }

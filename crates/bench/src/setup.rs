@@ -3,11 +3,11 @@
 use std::{fmt, path::PathBuf};
 
 use glass_backend::{Device, Dtype};
-use glass_causal_lm::{Error, Llama, LoadOptions};
+use glass_causal_lm::{Llama, LoadOptions};
 use glass_config::{ConfigError, LlamaConfig, Override};
 use serde::{Deserialize, Serialize};
 
-use crate::{SEED, SHAPES, noise};
+use crate::{BenchError, SEED, SHAPES, noise};
 
 /// Where a model comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,9 +64,9 @@ impl Origin {
         overrides: &[Override],
         device: Device,
         dtype: Dtype,
-    ) -> Result<Llama, Error> {
+    ) -> Result<Llama, BenchError> {
         match self {
-            Origin::Folder(folder) => Llama::load(
+            Origin::Folder(folder) => Ok(Llama::load(
                 folder,
                 LoadOptions {
                     device,
@@ -74,7 +74,7 @@ impl Origin {
                     overrides,
                     progress: &mut |_, _| {},
                 },
-            ),
+            )?),
             Origin::Shape(_) => {
                 device.check_dtype(dtype)?;
                 let llama = noise(&self.config(overrides)?, &device, dtype, SEED)?;

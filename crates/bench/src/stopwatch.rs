@@ -5,13 +5,13 @@ use std::{ops::Range, time::Instant};
 use glass_attention::{Observer, Pass, Step};
 use glass_backend::{Device, DeviceError};
 use glass_causal_lm::{
-    Error, Llama, LogitsFor, Memory,
+    Llama, LogitsFor, Memory,
     generate::{Sampler, SamplingConfig},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Better, Phase, Summary, Task,
+    BenchError, Better, Phase, Summary, Task,
     costs::{self, Cost},
     measure::Text,
 };
@@ -64,7 +64,7 @@ pub struct OpTime {
 ///
 /// # Errors
 /// The device fails, or cannot hold the text.
-pub fn ops(llama: &Llama, task: Task, rounds: usize) -> Result<Vec<OpTime>, Error> {
+pub fn ops(llama: &Llama, task: Task, rounds: usize) -> Result<Vec<OpTime>, BenchError> {
     let Task {
         depth,
         prompt,
@@ -144,7 +144,7 @@ struct Watched<'a> {
 
 impl<'a> Watched<'a> {
     /// With the tokens before the prompt.
-    fn new(llama: &'a Llama, task: Task) -> Result<Self, Error> {
+    fn new(llama: &'a Llama, task: Task) -> Result<Self, BenchError> {
         let mut text = Text::new(llama, task.depth + task.prompt + task.r#gen)?;
         text.read(0..task.depth)?;
         Ok(Self {
@@ -155,7 +155,7 @@ impl<'a> Watched<'a> {
     }
 
     /// The prompt, in the pieces of generation.
-    fn prompt(&mut self, places: Range<usize>) -> Result<Split, Error> {
+    fn prompt(&mut self, places: Range<usize>) -> Result<Split, BenchError> {
         let mut split = Split::default();
         let end = places.end;
         let piece = Memory::default().prefill_chunk.get();
@@ -168,7 +168,7 @@ impl<'a> Watched<'a> {
     }
 
     /// One more token.
-    fn step(&mut self, place: usize) -> Result<Split, Error> {
+    fn step(&mut self, place: usize) -> Result<Split, BenchError> {
         let mut split = Split::default();
         self.pass(&[self.id], place..place + 1, true, &mut split)?;
         Ok(split)
@@ -180,7 +180,7 @@ impl<'a> Watched<'a> {
         slots: Range<usize>,
         last: bool,
         split: &mut Split,
-    ) -> Result<(), Error> {
+    ) -> Result<(), BenchError> {
         let (llama, cache) = self.text.parts();
         llama.device.sync()?;
         let mut watch = Stopwatch {

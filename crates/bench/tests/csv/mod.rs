@@ -18,8 +18,8 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Vec<T> {
 }
 
 /// Fields that are texts, even if there is nothing in them.
-const TEXTS: [&str; 7] = [
-    "device", "adapter", "dtype", "kernels", "model", "op", "phase",
+const TEXTS: [&str; 8] = [
+    "device", "adapter", "dtype", "kernels", "model", "op", "phase", "base",
 ];
 
 fn value(name: &str, cell: &str) -> Value {
