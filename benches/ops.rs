@@ -15,7 +15,7 @@ use burn::tensor::{Distribution, Int, Tensor, TensorData};
 use criterion::{Criterion, criterion_group, criterion_main};
 use glass_attention::{Cache, LlamaAttention, Unobserved, rotate};
 use glass_backend::{Device, Dtype, Embedding, Linear, Weights};
-use glass_bench::{Noise, SEED, SHAPES, Task, Text, noise};
+use glass_bench::{Noise, SEED, SHAPES, Text, noise};
 use glass_config::LlamaConfig;
 use glass_decoder::{LlamaMlp, LlamaRmsNorm};
 
