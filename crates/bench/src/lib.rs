@@ -3,7 +3,7 @@
 //! Reading order: [`Setup`] and [`Shape`] (what is measured) · [`round`] (with a stopwatch) · [`Roofs`] and [`costs`] (what
 //! would be possible) · [`check`] and [`Correctness`] (whether it counts) · `protocol.rs` and `worker.rs` (a process for
 //! each) · [`run`] and [`Turns`] (A B A B) · [`Summary`] (many measurements of one thing) · [`Record`] (one row of the
-//! result) · [`ops`] and [`OpRow`] (where the time goes) · `render.rs` (tables and files) · [`chart`] (a picture).
+//! result) · [`ops()`] and [`OpRow`] (where the time goes) · `render.rs` (tables and files) · [`chart`] (a picture).
 
 mod chart;
 mod correct;
