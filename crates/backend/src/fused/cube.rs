@@ -100,3 +100,6 @@ impl Strided {
         Self { tensor, strides }
     }
 }
+
+#[cfg(all(test, feature = "flex"))]
+mod tests;

@@ -7,7 +7,7 @@ use cubecl::{ir::ElemType, prelude::*};
 use super::{Machine, elem, empty, primitive, reduce, tensor, vector_size};
 
 /// On an adapter with matrix units, more vectors than this are theirs.
-const MOST: usize = 8;
+pub(super) const MOST: usize = 8;
 
 pub fn project(machine: Machine, x: &Tensor<2>, weights: &[Tensor<2>]) -> Option<Vec<Tensor<2>>> {
     let [n, columns] = x.dims();
