@@ -3,6 +3,8 @@
 //! Every one of them has a plain version in tensor operations, in the crate whose idea it is, and answers `None` where
 //! that is what computes: on devices without such a kernel, in training, and with [`Kernels::Plain`].
 
+#[cfg(feature = "wgpu")]
+mod cube;
 #[cfg(feature = "flex")]
 mod flex;
 
@@ -10,6 +12,8 @@ use std::rc::Rc;
 
 use burn::tensor::Tensor;
 
+#[cfg(feature = "wgpu")]
+pub(crate) use self::cube::Machine;
 use crate::{Kernels, Visible};
 
 /// The fused kernels of a device.
@@ -21,6 +25,8 @@ pub struct Fused(Option<Family>);
 pub(crate) enum Family {
     #[cfg(feature = "flex")]
     Flex,
+    #[cfg(feature = "wgpu")]
+    Cube(Machine),
 }
 
 impl Fused {
@@ -43,6 +49,8 @@ impl Fused {
         match self.0? {
             #[cfg(feature = "flex")]
             Family::Flex => flex::rms_norm(x, weight, eps),
+            #[cfg(feature = "wgpu")]
+            Family::Cube(machine) => cube::rms_norm(machine, x, weight, eps),
         }
     }
 
@@ -59,6 +67,8 @@ impl Fused {
         match self.0? {
             #[cfg(feature = "flex")]
             Family::Flex => flex::add_rms_norm(x, delta, weight, eps),
+            #[cfg(feature = "wgpu")]
+            Family::Cube(machine) => cube::add_rms_norm(machine, x, delta, weight, eps),
         }
     }
 
@@ -69,6 +79,8 @@ impl Fused {
         match self.0? {
             #[cfg(feature = "flex")]
             Family::Flex => flex::silu_gate(gate, up),
+            #[cfg(feature = "wgpu")]
+            Family::Cube(machine) => cube::silu_gate(machine, gate, up),
         }
     }
 
@@ -79,6 +91,8 @@ impl Fused {
         match self.0? {
             #[cfg(feature = "flex")]
             Family::Flex => flex::rotate(x, cos, sin),
+            #[cfg(feature = "wgpu")]
+            Family::Cube(machine) => cube::rotate(machine, x, cos, sin),
         }
     }
 
@@ -89,6 +103,8 @@ impl Fused {
         match self.0? {
             #[cfg(feature = "flex")]
             Family::Flex => flex::project(x, weights),
+            #[cfg(feature = "wgpu")]
+            Family::Cube(machine) => cube::project(machine, x, weights),
         }
     }
 
@@ -107,6 +123,8 @@ impl Fused {
         match self.0? {
             #[cfg(feature = "flex")]
             Family::Flex => flex::attend(q, k, v, &visible(), scale),
+            #[cfg(feature = "wgpu")]
+            Family::Cube(machine) => cube::attend(machine, q, k, v, &visible(), scale),
         }
     }
 }

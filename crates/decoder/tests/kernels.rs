@@ -51,6 +51,16 @@ fn devices() -> Vec<Device> {
     devices
 }
 
+/// Where the plain versions are computed that this device's kernels are held to: on an adapter every new shape of theirs
+/// would be compiled and tuned for seconds, and the tests of the other crates compare them there.
+fn plain(device: &Device) -> Device {
+    let device = match device.name().starts_with("wgpu") {
+        true => Device::open("flex").expect("it is built in"),
+        false => device.clone(),
+    };
+    device.with_kernels(Kernels::Plain)
+}
+
 /// What modules of this shape make of one input: a projection, a norm, a sum and its norm, an MLP.
 fn outputs(
     [batch, seq, hidden, inner]: [usize; 4],
@@ -95,9 +105,8 @@ fn fused_kernels_are_their_plain_versions() {
     let has_fused = |device: &Device| device.kernels() == Kernels::Fused;
     for device in devices().into_iter().filter(has_fused) {
         for &dtype in device.dtypes() {
-            let wgpu = device.name().starts_with("wgpu");
             let mut runner = TestRunner::new(ProptestConfig {
-                cases: if wgpu { 4 } else { 60 },
+                cases: 60,
                 failure_persistence: None,
                 ..ProptestConfig::default()
             });
@@ -108,8 +117,7 @@ fn fused_kernels_are_their_plain_versions() {
                 let shape = [batch, seq, hidden, inner];
                 let activation = if silu { "silu" } else { "gelu" };
                 let fused = outputs(shape, activation, &device, dtype);
-                let plain = device.clone().with_kernels(Kernels::Plain);
-                let plain = outputs(shape, activation, &plain, dtype);
+                let plain = outputs(shape, activation, &plain(&device), dtype);
                 let names = ["linear", "norm", "sum", "norm of the sum", "mlp"];
                 for ((fused, plain), name) in fused.iter().zip(&plain).zip(names) {
                     prop_assert_eq!(fused.len(), plain.len());

@@ -102,7 +102,9 @@ impl Device {
             max_binding: Some(adapter.max_binding),
             dtypes,
             kernels: Kernels::default(),
-            family: None,
+            family: Some(crate::fused::Family::Cube(crate::fused::Machine {
+                software: !adapter.is_gpu(),
+            })),
         })
     }
 

@@ -82,6 +82,22 @@ impl Visible {
         })
     }
 
+    /// The batch, or 1 if all its rows are alike.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Where the runs of each query begin, `rows * queries + 1` words, and then the runs, two words each: start and end.
+    pub(crate) fn words(&self) -> impl Iterator<Item = u32> {
+        let runs = self.runs.iter().flat_map(|run| [run.start, run.end]);
+        // An adapter's tensors are below 2^32 numbers.
+        self.starts
+            .iter()
+            .copied()
+            .chain(runs)
+            .map(|word| word as u32)
+    }
+
     pub(super) fn fits(&self, batch: usize, queries: usize, keys: usize) -> bool {
         (self.rows == 1 || self.rows == batch) && self.queries == queries && self.keys == keys
     }
