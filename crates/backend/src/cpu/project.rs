@@ -25,21 +25,14 @@ const FEW: usize = 8;
 /// cache when they do.
 const LONG_BYTES: usize = 1 << 20;
 
-/// `x` `[n, columns]` times `weight` `[rows, columns]` -> `y` `[n, rows]`, summed in float32.
+/// `x` `[n, columns]` times each `weight` `[rows, columns]` -> its `y` `[n, rows]`, summed in float32: several projections of
+/// one `x` (queries, keys and values; gate and up) with one wait for all threads.
 ///
 /// The weights are read from memory once whatever `n` is, up to about eight at the speed of the memory. The result does not
 /// depend on the number of threads, nor a row of it on the other rows. See [`super::many::project_many`] for prompts.
 ///
 /// # Panics
 /// If the lengths contradict each other.
-pub(crate) fn project<W: Weight>(x: &[f32], weight: &[W], y: &mut [f32], columns: usize) {
-    project_all(x, &mut [(weight, y)], columns);
-}
-
-/// Several projections of the same `x` (queries, keys and values; gate and up) with one wait for all threads.
-///
-/// # Panics
-/// As [`project`].
 pub(crate) fn project_all<W: Weight>(
     x: &[f32],
     products: &mut [(&[W], &mut [f32])],

@@ -92,11 +92,7 @@ fn project_by<W: Weight + BurnElement + Pod>(
         .collect();
     match n < cpu::GEMM_FROM {
         true => cpu::project_all(x.values(), &mut products, columns),
-        false => {
-            for (weight, out) in &mut products {
-                cpu::project_many(x.values(), weight, out, columns);
-            }
-        }
+        false => cpu::project_many(x.values(), &mut products, columns),
     }
     let shaped = outputs.into_iter().zip(&weights);
     let shaped = shaped.map(|(out, weight)| x.shaped(out, [n, rows(weight)]));

@@ -2,8 +2,13 @@
 
 use half::{bf16, f16};
 
-use super::{project, project_all, project_at};
+use super::{project_all, project_at};
 use crate::cpu::{lanes::Level, many::project_many, weight::Weight};
+
+/// One projection alone.
+fn project<W: Weight>(x: &[f32], weight: &[W], y: &mut [f32], columns: usize) {
+    project_all(x, &mut [(weight, y)], columns);
+}
 
 /// Numbers in -1..1, by a linear congruential generator.
 struct Random(u64);
@@ -73,7 +78,7 @@ fn check<W: Weight>(store: fn(f32) -> W, load: fn(W) -> f32) {
                 }
             }
             let mut y = vec![f32::NAN; n * rows];
-            project_many(&x, &weight, &mut y, columns);
+            project_many(&x, &mut [(&weight, &mut y)], columns);
             assert_product(&x, &exact, &y, columns, "project_many");
         }
     }
@@ -207,7 +212,11 @@ fn many_vectors_go_through_gemm() {
     for (n, rows, columns) in [(128, 300, 65), (129, 1, 7), (200, 513, 1)] {
         let (x, weight) = (random.take(n * columns), random.take(rows * columns));
         let mut y = vec![f32::NAN; n * rows];
-        project_many(&x, &weight, &mut y, columns);
+        // A second one beside it, so that panels of both are in the same region.
+        let mut other = vec![f32::NAN; n * rows];
+        let mut both: [(&[f32], &mut [f32]); 2] = [(&weight, &mut y), (&weight, &mut other)];
+        project_many(&x, &mut both, columns);
+        assert_eq!(y, other);
         assert_product(&x, &weight, &y, columns, "gemm");
     }
 }
@@ -216,7 +225,7 @@ fn many_vectors_go_through_gemm() {
 fn nothing_gives_nothing_and_no_columns_give_zeros() {
     project::<f32>(&[], &[], &mut [], 5);
     project::<f32>(&[1.0; 5], &[], &mut [], 5);
-    project_many::<f32>(&[0.0; 500], &[], &mut [], 2);
+    project_many::<f32>(&[0.0; 500], &mut [(&[], &mut [])], 2);
     let mut y = [f32::NAN; 6];
     project::<f32>(&[], &[], &mut y, 0);
     assert_eq!(y, [0.0; 6]);

@@ -114,7 +114,7 @@ fn kernel<F: Float, N: Size>(
     out: &mut [F],
     vectors: usize,
     rows: usize,
-    n: usize,
+    tokens: usize,
     #[comptime] shape: Shape,
     #[define(F)] _dtype: ElemType,
 ) {
@@ -134,7 +134,7 @@ fn kernel<F: Float, N: Size>(
         let mut inputs = Array::<Vector<f32, N>>::new(shape.tokens);
         #[unroll]
         for token in 0..shape.tokens {
-            let token_at = usize::min(first_token + token, n - 1);
+            let token_at = usize::min(first_token + token, tokens - 1);
             inputs[token] = Vector::cast_from(x[token_at * vectors + at]);
         }
         #[unroll]
@@ -154,7 +154,7 @@ fn kernel<F: Float, N: Size>(
         for row in 0..shape.rows {
             #[unroll]
             for token in 0..shape.tokens {
-                if first_row + row < rows && first_token + token < n {
+                if first_row + row < rows && first_token + token < tokens {
                     let sum = Vector::vector_sum(sums[row * shape.tokens + token]);
                     out[(first_token + token) * rows + first_row + row] = F::cast_from(sum);
                 }
@@ -178,7 +178,7 @@ fn kernel<F: Float, N: Size>(
             for row in 0..shape.rows {
                 #[unroll]
                 for token in 0..shape.tokens {
-                    if first_row + row < rows && first_token + token < n {
+                    if first_row + row < rows && first_token + token < tokens {
                         let sum = shared[(row * shape.tokens + token) * shape.units + unit];
                         out[(first_token + token) * rows + first_row + row] = F::cast_from(sum);
                     }
