@@ -83,11 +83,13 @@ impl Visible {
     }
 
     /// The batch, or 1 if all its rows are alike.
+    #[cfg(feature = "wgpu")]
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }
 
     /// Where the runs of each query begin, `rows * queries + 1` words, and then the runs, two words each: start and end.
+    #[cfg(feature = "wgpu")]
     pub(crate) fn words(&self) -> impl Iterator<Item = u32> {
         let runs = self.runs.iter().flat_map(|run| [run.start, run.end]);
         // An adapter's tensors are below 2^32 numbers.

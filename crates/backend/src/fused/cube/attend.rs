@@ -12,7 +12,7 @@ const MOST_QUERIES: usize = 8;
 /// Keys whose scores are held at once.
 const STRETCH: usize = 128;
 
-/// Less than any score, and more than infinity: the difference of two of these is a number.
+/// Less than any score, but a number: the difference of two of these is one, too.
 const LOWEST: f32 = -1e30;
 
 pub fn attend(
