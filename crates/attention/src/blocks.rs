@@ -14,7 +14,8 @@ pub struct Call<'a> {
 }
 
 /// The same as [`attend`] on everything, but never more scores at a time than the pass allows, and none for keys that no
-/// query of the block sees. Only an observer that asks for the probabilities gets them whole.
+/// query of the block sees. Only an observer that asks for the probabilities gets them whole. A fused kernel has no scores
+/// to cut, and takes the queries at once.
 ///
 /// `q` `[batch, heads, queries, head_dim]`, `k` and `v` `[batch, kv_heads, keys, head_dim]`, rotated -> as `q`
 pub(crate) fn attend_in_blocks(

@@ -1,8 +1,8 @@
 //! The kernels of the CPU, on slices: nothing here knows of Burn.
 //!
 //! Each runs at the best instruction set of the machine it is on ([`Level`]), gives the same result on any number of
-//! threads, and states its error. Reading order: [`project`](project::project_all) (most of a model's time) · [`norm`], [`swiglu`], [`rope`]
-//! (small, but many) · [`attend`].
+//! threads, and states its error. Reading order: [`project_all`] (most of a model's time) · [`norm`], [`swiglu`],
+//! [`rope`] (small, but many) · [`attend()`].
 #![cfg_attr(not(feature = "flex"), allow(dead_code))]
 
 mod attend;

@@ -189,3 +189,18 @@ fn likelihoods_by_position_can_be_drawn() {
     );
     refuse(&[], &["--cache", "ring"].repeat(20), &["20 curves"]);
 }
+
+/// What is reported is the program's own, and not the peak of the process that started it.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_peak_is_not_inherited() {
+    let mine = vec![1u8; 512 << 20];
+    assert!(mine.iter().step_by(4096).all(|&byte| byte == 1));
+    let model = shipped("recall-full");
+    let args = [
+        "generate", &model, "--ids", "1", "-n", "2", "--json", "--device", "flex",
+    ];
+    let peak = succeeds(&args).json()["peak_memory_bytes"].as_u64();
+    let peak = peak.expect("a number");
+    assert!(peak < mine.len() as u64 / 2, "{peak} bytes");
+}
