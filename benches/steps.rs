@@ -65,7 +65,7 @@ fn main() -> ExitCode {
         let made = Device::open(&device)
             .map_err(|error| error.to_string())
             .and_then(|device| {
-                noise(&config, &device, Dtype::F32, SEED).map_err(|error| error.to_string())
+                noise(&config, &device, Dtype::F32.into(), SEED).map_err(|error| error.to_string())
             });
         match made {
             Ok(llama) => rows.push(Row {

@@ -8,7 +8,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use glass_attention::CachePlan;
-use glass_backend::{Dtype, Kernels};
+use glass_backend::{Dtype, Kernels, codes::Bits};
 use glass_causal_lm::checkpoint::ShardSize;
 use glass_config::Override;
 
@@ -36,6 +36,8 @@ pub enum Command {
     Info(Info),
     /// Write a model again, in another float type or in files of another size
     Convert(Convert),
+    /// Write a model again, with its matrices in 8 or 4 bits
+    Quantize(Quantize),
     /// Train a model on a text
     Train(Train),
     /// Measure a model
@@ -79,6 +81,9 @@ pub struct Compute {
     /// Float type of weights and products: f32, f16 or bf16, as far as the device computes it
     #[arg(long, default_value = "f32")]
     pub dtype: Dtype,
+    /// Make the projections into 8 or 4 bits while loading, and the head into 8 (`glass quantize` saves such a model)
+    #[arg(long, value_name = "8|4", value_parser = parse_bits)]
+    pub quantize: Option<Bits>,
     /// fused: this program's own kernels where the device has them; plain: tensor operations, written like their papers
     #[arg(long, value_name = "fused|plain", default_value = "fused")]
     pub kernels: Kernels,
@@ -218,6 +223,29 @@ pub struct Convert {
     /// Most bytes of tensors in one file: a number with kB, MB, GB, TB (thousands) or KiB, MiB, GiB, TiB (1024)
     #[arg(long, value_name = "SIZE", default_value = "5GB")]
     pub max_shard_size: ShardSize,
+}
+
+#[derive(Debug, Args)]
+pub struct Quantize {
+    #[command(flatten)]
+    pub source: Source,
+    /// Of the projections; the head has 8 always, and an embedding that is not the head stays as it is
+    #[arg(long, value_name = "8|4", value_parser = parse_bits)]
+    pub bits: Bits,
+    /// The folder to write, which must be new or empty
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Most bytes of tensors in one file, as for `glass convert`
+    #[arg(long, value_name = "SIZE", default_value = "5GB")]
+    pub max_shard_size: ShardSize,
+}
+
+fn parse_bits(text: &str) -> Result<Bits, String> {
+    match text {
+        "8" => Ok(Bits::Eight),
+        "4" => Ok(Bits::Four),
+        _ => Err("give 8 or 4".to_owned()),
+    }
 }
 
 /// A list of ids; a type of its own, because clap reads a `Vec` as a repeatable option.

@@ -17,6 +17,7 @@ pub fn run() -> Result<(), CliError> {
     let compute = args::Compute {
         device: "auto".into(),
         dtype: Dtype::F32,
+        quantize: None,
         kernels: Kernels::default(),
     };
     // A process that ended at once would leave the unpacked model behind.

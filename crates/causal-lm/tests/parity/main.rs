@@ -7,6 +7,7 @@ mod fixture;
 mod perplexity;
 mod precision;
 mod properties;
+mod quantized;
 mod random_model;
 mod reference;
 mod splitting;
