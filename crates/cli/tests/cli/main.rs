@@ -20,6 +20,7 @@ mod needle;
 mod needle_input;
 mod perplexity;
 mod prompt;
+mod quantize;
 mod run;
 mod shipped;
 mod stop;
