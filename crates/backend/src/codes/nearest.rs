@@ -5,11 +5,10 @@ use half::f16;
 
 use super::{BLOCK, Bits};
 
-/// Where the number of largest magnitude may fall on the scale of 4-bit codes: around -8, its code by the plain scale, which
-/// others of a block's numbers may well gain by leaving.
-const EXTREMES: [f32; 18] = [
-    -8.9, -8.7, -8.5, -8.3, -8.1, -7.9, -7.7, -7.5, -7.3, -7.1, -6.9, -6.7, -6.5, 6.9, 7.1, 7.3,
-    7.5, 7.7,
+/// Where the number of largest magnitude is tried on the scale of 4-bit codes: around -8, its code by the plain scale, which
+/// the other numbers of a block may well gain by leaving, and at the other end.
+const EXTREMES: [f32; 16] = [
+    -8.8, -8.6, -8.4, -8.2, -8.0, -7.8, -7.6, -7.4, -7.2, -7.0, -6.8, -6.6, 6.8, 7.0, 7.2, 7.4,
 ];
 
 /// One row. The index of the first number that cannot be encoded, if there is one.
@@ -46,10 +45,14 @@ pub(super) fn encode_row(
 #[inline(always)]
 fn store(code: &[f32; BLOCK], bits: Bits, codes: &mut [u8]) {
     let offset = bits.offset() as f32;
-    let mut bytes = [0_u8; BLOCK];
-    for (byte, code) in bytes.iter_mut().zip(code) {
-        // Through bits, as in `round`: a cast checks its range.
-        *byte = (code + offset + ROUND).to_bits() as u8;
+    // Through bits, since a cast checks its range, and in two steps, which compilers make vectors of.
+    let mut words = [0; BLOCK];
+    for (word, code) in words.iter_mut().zip(code) {
+        *word = (code + offset + ROUND).to_bits();
+    }
+    let mut bytes = [0; BLOCK];
+    for (byte, word) in bytes.iter_mut().zip(words) {
+        *byte = word as u8;
     }
     match bits {
         Bits::Eight => codes.copy_from_slice(&bytes),
@@ -164,16 +167,22 @@ fn four(block: &[f32; BLOCK]) -> Option<(f16, [f32; BLOCK])> {
 
     // With the codes `c` of numbers `w` held, the best scale is <w, c> / <c, c>, which leaves an error of
     // <w, w> - <w, c>^2 / <c, c>.
-    let (mut best_gain, mut best_scale) = (0.0, 0.0);
-    for at in EXTREMES {
-        let inverse = at / extreme;
-        let mut code = [0.0; BLOCK];
-        for (code, number) in code.iter_mut().zip(block) {
-            *code = round(clamped(number * inverse, least, most));
+    let mut products = [0.0; EXTREMES.len()];
+    let mut squares = [0.0; EXTREMES.len()];
+    for number in block {
+        let number = number / extreme;
+        let sums = products.iter_mut().zip(&mut squares);
+        for ((product, square), at) in sums.zip(EXTREMES) {
+            let code = round(clamped(number * at, least, most));
+            *product += number * code;
+            *square += code * code;
         }
-        let (wc, cc) = (dot(block, &code), dot(&code, &code));
-        if wc * wc > best_gain * cc {
-            (best_gain, best_scale) = (wc * wc / cc, wc / cc);
+    }
+    let (mut best_gain, mut best_scale) = (0.0, 0.0);
+    for (product, square) in products.into_iter().zip(squares) {
+        if product * product > best_gain * square {
+            best_gain = product * product / square;
+            best_scale = product / square * extreme;
         }
     }
 
