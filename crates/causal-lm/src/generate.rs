@@ -16,7 +16,7 @@ use glass_attention::{Cache, Rope, Unobserved};
 use glass_config::RopeType;
 
 pub use generation_config::{GenerationConfig, GenerationConfigError};
-pub use sampling::{Sampler, SamplingConfig, SamplingError, log_softmax_at};
+pub use sampling::{Sampler, SamplingConfig, SamplingError, SequenceBias, log_softmax_at};
 pub use stop::{FinishReason, StopError, StopRule};
 
 use crate::{Error, Llama, LogitsFor, Memory, tokenizer::StreamingDetokenizer};
@@ -116,7 +116,8 @@ impl Llama {
         options: &GenerateOptions,
         progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Generated, Error> {
-        let mut sampler = Sampler::new(options.sampling)?;
+        options.sampling.check_vocabulary(self.config.vocab_size)?;
+        let mut sampler = Sampler::new(options.sampling.clone())?.after_prompt(prompt.len());
         self.room(prompt.len())?;
         if prompt.is_empty() {
             return Err(Error::EmptyPrompt);

@@ -2,6 +2,7 @@
 
 mod bench;
 mod eval;
+mod sampling;
 mod train;
 
 use std::{num::NonZeroUsize, path::PathBuf};
@@ -14,6 +15,7 @@ use glass_config::Override;
 
 pub use bench::Bench;
 pub use eval::{Caches, Eval, Measure, Mode, Needle, Perplexity};
+pub use sampling::Sampling;
 pub use train::Train;
 
 /// A Llama you can see through: runs Llama, Mistral and Qwen2 checkpoints in the Hugging Face layout.
@@ -129,29 +131,6 @@ pub struct Prompt {
     /// A file with the text; one newline at its end does not count
     #[arg(long, value_name = "FILE")]
     pub prompt_file: Option<PathBuf>,
-}
-
-/// How the next token is chosen. What is not given comes from the model's generation_config.json, as in transformers.
-#[derive(Debug, Args)]
-pub struct Sampling {
-    /// 0: always the most probable token; 1: the model's own distribution
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
-    pub temperature: Option<f32>,
-    /// Only the K most probable tokens; 0: all [default when sampling: 50, as in transformers]
-    #[arg(long, value_name = "K")]
-    pub top_k: Option<usize>,
-    /// Only the most probable tokens that make up this share; 1: all
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
-    pub top_p: Option<f32>,
-    /// Only tokens at least this fraction as probable as the best; 0: all
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
-    pub min_p: Option<f32>,
-    /// Make tokens that are there already less probable; 1: do not
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
-    pub repetition_penalty: Option<f32>,
-    /// The same seed gives the same text on the same device [default: 0]
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
 }
 
 #[derive(Debug, Args)]

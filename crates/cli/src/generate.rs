@@ -64,6 +64,7 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
             ids.len(),
         )?,
     };
+    options.sampling.check_vocabulary(llama.config.vocab_size)?;
     if options.max_new_tokens == 0 && args.max_new_tokens.is_none() {
         load::warn([
             "generation_config.json allows no new tokens after this prompt: --max-new-tokens does",
@@ -80,6 +81,7 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
             ("--top-k", args.sampling.top_k.is_some()),
             ("--top-p", args.sampling.top_p.is_some()),
             ("--min-p", args.sampling.min_p.is_some()),
+            ("--typical-p", args.sampling.typical_p.is_some()),
             ("--seed", args.sampling.seed.is_some()),
         ];
         let given: Vec<_> = given
@@ -117,13 +119,17 @@ fn sampling(llama: &Llama, args: &args::Sampling) -> SamplingConfig {
         // A temperature asks for sampling, and 0 for none; the makers' other numbers then hold as they would there.
         theirs.do_sample = Some(temperature != 0.0);
         theirs.temperature = Some(temperature);
-    } else if [args.top_p, args.min_p].iter().any(Option::is_some) || args.top_k.is_some() {
+    } else if [args.top_p, args.min_p, args.typical_p]
+        .iter()
+        .any(Option::is_some)
+        || args.top_k.is_some()
+    {
         theirs.do_sample = Some(true);
     }
     overlay(args, theirs.sampling(0))
 }
 
-/// `under`, wherever the user says nothing.
+/// `under`, wherever the user says nothing; biases are added to those there.
 fn overlay(args: &args::Sampling, under: SamplingConfig) -> SamplingConfig {
     SamplingConfig {
         temperature: args.temperature.unwrap_or(under.temperature),
@@ -131,6 +137,13 @@ fn overlay(args: &args::Sampling, under: SamplingConfig) -> SamplingConfig {
         top_p: args.top_p.unwrap_or(under.top_p),
         min_p: args.min_p.unwrap_or(under.min_p),
         repetition_penalty: args.repetition_penalty.unwrap_or(under.repetition_penalty),
+        typical_p: args.typical_p.unwrap_or(under.typical_p),
+        presence_penalty: args.presence_penalty.unwrap_or(under.presence_penalty),
+        frequency_penalty: args.frequency_penalty.unwrap_or(under.frequency_penalty),
+        no_repeat_ngram_size: args
+            .no_repeat_ngram_size
+            .unwrap_or(under.no_repeat_ngram_size),
+        sequence_bias: [under.sequence_bias, args.logit_bias.clone()].concat(),
         seed: args.seed.unwrap_or(under.seed),
     }
 }
