@@ -113,6 +113,14 @@ pub struct Generate {
     /// Stop before this text (repeatable)
     #[arg(long, value_name = "TEXT")]
     pub stop: Vec<String>,
+    /// Tell the natural log-probability of every new token, and of the N most probable ones at its place, under the model's
+    /// own distribution: as a table behind the text, or with --json
+    #[arg(long, value_name = "N")]
+    pub logprobs: Option<usize>,
+    /// Guess up to N tokens from what followed the last ones when they occurred before, and check them in one pass: faster
+    /// where a text repeats itself, and the same text
+    #[arg(long, value_name = "N", value_parser = parse_draft)]
+    pub prompt_lookup: Option<NonZeroUsize>,
     /// Print one JSON object at the end instead of streaming
     #[arg(long)]
     pub json: bool,
@@ -212,6 +220,16 @@ fn parse_ids(text: &str) -> Result<Ids, String> {
         })
         .collect::<Result<_, _>>()
         .map(Ids)
+}
+
+/// More would cost more passes' work than any text repeats.
+const LONGEST_DRAFT: usize = 1024;
+
+fn parse_draft(text: &str) -> Result<NonZeroUsize, String> {
+    match text.parse::<NonZeroUsize>() {
+        Ok(tokens) if tokens.get() <= LONGEST_DRAFT => Ok(tokens),
+        _ => Err(format!("not a whole number from 1 to {LONGEST_DRAFT}")),
+    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,16 @@
 //! `glass generate`
 
+mod logprobs;
+
 use std::{
     io::{self, IsTerminal, Write},
     ops::ControlFlow,
 };
 
+use glass_attention::{CachePlan, CachePolicy, Rope};
 use glass_causal_lm::{
     Llama,
-    generate::{FinishReason, GenerateOptions, Generated, Progress, SamplingConfig},
+    generate::{FinishReason, GenerateOptions, Generated, Progress, SamplingConfig, Speculation},
 };
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -26,6 +29,16 @@ const MAX_NEW_TOKENS: usize = 256;
 
 pub fn run(args: args::Generate) -> Result<(), CliError> {
     overlay(&args.sampling, SamplingConfig::default()).validate()?; // before anybody waits for a model
+    let tova = |plan: CachePlan| {
+        let mut policies = [plan.full, plan.sliding].into_iter().flatten();
+        policies.any(|policy| matches!(policy, CachePolicy::Tova { .. }))
+    };
+    if args.prompt_lookup.is_some() && args.cache.is_some_and(tova) {
+        return Err(CliError::Usage(
+            "--prompt-lookup takes wrong guesses back, and --cache tova has forgotten other states for them: use full, ring or sinks"
+                .to_owned(),
+        ));
+    }
     let typed = args.prompt.text.is_some();
     let given = prompt::read(args.prompt)?;
     let loaded = load::load(&args.model, &args.compute)?;
@@ -63,6 +76,8 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
             llama,
             ids.len(),
         )?,
+        logprobs: args.logprobs,
+        prompt_lookup: args.prompt_lookup,
     };
     options.sampling.check_vocabulary(llama.config.vocab_size)?;
     if options.max_new_tokens == 0 && args.max_new_tokens.is_none() {
@@ -74,6 +89,15 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
         load::warn([format!(
             "the model's context of {} tokens has room for {room} new ones, and what comes after them may be noise",
             llama.config.context()
+        )]);
+    }
+    let rope = Rope::new(&llama.config);
+    if options.prompt_lookup.is_some()
+        && rope.depends_on_length(ids.len().saturating_add(options.max_new_tokens))
+    {
+        load::warn([format!(
+            "--prompt-lookup is without effect beyond the trained context: rope type {} turns tokens by the length of their pass",
+            rope.name()
         )]);
     }
     if options.sampling.is_greedy() {
@@ -108,7 +132,13 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
     }
     let out = stream(llama, &ids, &options, &mut io::stdout())?;
     println_stdout()?;
+    if let Some(logprobs) = &out.logprobs {
+        say!("{}", logprobs::table(logprobs, llama.tokenizer.as_ref()));
+    }
     say!("{}", summary(&loaded, &out));
+    if let Some(speculation) = &out.speculation {
+        say!("{}", drafts(speculation));
+    }
     ended(&out)
 }
 
@@ -221,14 +251,36 @@ pub fn summary(loaded: &Loaded, out: &Generated) -> String {
     )
 }
 
+/// One line about what was guessed.
+fn drafts(speculation: &Speculation) -> String {
+    let Speculation {
+        passes,
+        drafted,
+        accepted,
+        ..
+    } = speculation;
+    let mut line = format!("glass: prompt lookup: {accepted} of {drafted} drafted tokens accepted");
+    if let Some(tokens) = speculation.tokens_per_pass() {
+        line += &format!(", {tokens:.2} tokens per pass over {passes} passes");
+    }
+    if let Some(times) = speculation.speed_up() {
+        line += &format!(", about {times:.2} times as fast as without");
+    }
+    line
+}
+
 fn report(loaded: &Loaded, out: &Generated) -> Value {
-    json!({
-        "sequences": [{
-            "ids": out.ids,
-            "text": out.text,
-            "score": out.score,
-            "finish_reason": out.finish_reason.to_string(),
-        }],
+    let mut sequence = json!({
+        "ids": out.ids,
+        "text": out.text,
+        "score": out.score,
+        "finish_reason": out.finish_reason.to_string(),
+    });
+    if let Some(logprobs) = &out.logprobs {
+        sequence["logprobs"] = logprobs::json(logprobs, loaded.llama.tokenizer.as_ref());
+    }
+    let mut report = json!({
+        "sequences": [sequence],
         "prompt_tokens": out.prompt_tokens,
         "generated_tokens": out.ids.len(),
         "load_seconds": loaded.load.as_secs_f64(),
@@ -237,5 +289,16 @@ fn report(loaded: &Loaded, out: &Generated) -> Value {
         "peak_memory_bytes": glass_bench::peak_host_bytes(),
         "device": loaded.llama.device.name(),
         "dtype": loaded.llama.dtype.to_string(),
-    })
+    });
+    if let Some(speculation) = &out.speculation {
+        report["speculation"] = json!({
+            "passes": speculation.passes,
+            "drafted": speculation.drafted,
+            "accepted": speculation.accepted,
+            "acceptance": speculation.acceptance(),
+            "tokens_per_pass": speculation.tokens_per_pass(),
+            "speed_up": speculation.speed_up(),
+        });
+    }
+    report
 }
