@@ -1,13 +1,17 @@
 //! Generation: one token after the other, each step a forward pass over one new position.
 //!
 //! Reading order: [`Llama::generate`] (the loop) · [`sampling`] (how the next token is chosen) · [`stop`] (when it is
-//! over) · [`generation_config`] (what the model's makers want).
+//! over) · [`generation_config`] (what the model's makers want) · [`logprobs`] (how probable it was) ·
+//! [`prompt_lookup`] (several tokens from one pass).
 
 pub mod generation_config;
+pub mod logprobs;
+pub mod prompt_lookup;
 pub mod sampling;
 pub mod stop;
 
 use std::{
+    num::NonZeroUsize,
     ops::ControlFlow,
     time::{Duration, Instant},
 };
@@ -16,8 +20,12 @@ use glass_attention::{Cache, Rope, Unobserved};
 use glass_config::RopeType;
 
 pub use generation_config::{GenerationConfig, GenerationConfigError};
-pub use sampling::{Sampler, SamplingConfig, SamplingError, log_softmax_at};
+pub use logprobs::TokenLogprobs;
+pub use prompt_lookup::Speculation;
+pub use sampling::{Sampler, SamplingConfig, SamplingError, SequenceBias, log_softmax_at};
 pub use stop::{FinishReason, StopError, StopRule};
+
+use prompt_lookup::PromptLookup;
 
 use crate::{Error, Llama, LogitsFor, Memory, tokenizer::StreamingDetokenizer};
 
@@ -32,6 +40,10 @@ pub struct GenerateOptions {
     /// Texts that end the text.
     pub stop_strings: Vec<String>,
     pub memory: Memory,
+    /// Tell the log-probability of every chosen token, and of so many of the most probable ones.
+    pub logprobs: Option<usize>,
+    /// Guess up to so many tokens from the text so far and check them in one pass; see [`prompt_lookup`].
+    pub prompt_lookup: Option<NonZeroUsize>,
 }
 
 /// What happens, as it happens.
@@ -53,6 +65,8 @@ pub struct Generated {
     pub text: Option<String>,
     /// Sum of the natural log-probabilities of `ids` under the model's own distribution.
     pub score: f64,
+    /// Of each of `ids`, if [`GenerateOptions::logprobs`] asked for them.
+    pub logprobs: Option<Vec<TokenLogprobs>>,
     pub finish_reason: FinishReason,
     pub prompt_tokens: usize,
     /// From the first token of the prompt to its logits.
@@ -61,6 +75,8 @@ pub struct Generated {
     pub decode: Duration,
     /// Bytes of keys and values at the end.
     pub cache_bytes: u64,
+    /// If [`GenerateOptions::prompt_lookup`] asked for drafts.
+    pub speculation: Option<Speculation>,
 }
 
 impl Generated {
@@ -116,7 +132,8 @@ impl Llama {
         options: &GenerateOptions,
         progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Generated, Error> {
-        let mut sampler = Sampler::new(options.sampling)?;
+        options.sampling.check_vocabulary(self.config.vocab_size)?;
+        let mut sampler = Sampler::new(options.sampling.clone())?.after_prompt(prompt.len());
         self.room(prompt.len())?;
         if prompt.is_empty() {
             return Err(Error::EmptyPrompt);
@@ -131,14 +148,20 @@ impl Llama {
             ids: Vec::new(),
             text: text.as_ref().map(|_| String::new()),
             score: 0.0,
+            logprobs: options.logprobs.map(|_| Vec::new()),
             finish_reason: FinishReason::Length,
             prompt_tokens: prompt.len(),
             prefill: Duration::ZERO,
             decode: Duration::ZERO,
             cache_bytes: 0,
+            speculation: None,
         };
 
         let mut cache = self.planned_cache(options.memory.plan, 1)?;
+        if let Some(draft) = options.prompt_lookup {
+            cache = cache.with_rollback(draft.get())?;
+        }
+        let mut lookup = PromptLookup::new(options.prompt_lookup);
         cache.check(prompt.len().saturating_add(limit))?;
         cache.reserve(prompt.len() + limit.min(RESERVED));
         let start = Instant::now();
@@ -154,6 +177,9 @@ impl Llama {
             let raw = logits.clone();
             let id = sampler.sample(&mut logits, &previous)?;
             out.score += log_softmax_at(&raw, id);
+            if let (Some(logprobs), Some(top)) = (&mut out.logprobs, options.logprobs) {
+                logprobs.push(TokenLogprobs::new(&raw, id, top));
+            }
             out.ids.push(id);
             previous.push(id);
 
@@ -177,8 +203,10 @@ impl Llama {
                 out.finish_reason = FinishReason::Interrupted;
                 break;
             }
-            logits = self.logits_of_last(&[id], &mut cache)?;
+            let wanted = limit - out.ids.len();
+            logits = lookup.logits_after(&previous, wanted, self, &mut cache)?;
         }
+        out.speculation = options.prompt_lookup.map(|_| lookup.speculation);
         let rest = match text {
             Some(text) => text.finish()?,
             None => String::new(),
@@ -231,12 +259,31 @@ impl Llama {
 
     /// One pass over `ids`, then the logits `[vocab_size]` of the last of them.
     fn logits_of_last(&self, ids: &[u32], cache: &mut Cache) -> Result<Vec<f32>, Error> {
+        let mut rows = self.logits_of(ids, LogitsFor::Last, cache)?;
+        Ok(rows.pop().unwrap_or_default())
+    }
+
+    /// One pass over `ids`, then the logits `[vocab_size]` of each of them, or of the last.
+    fn logits_of(
+        &self,
+        ids: &[u32],
+        logits_for: LogitsFor,
+        cache: &mut Cache,
+    ) -> Result<Vec<Vec<f32>>, Error> {
         let ids = self.ids(&[ids])?; // [1, seq]
         let logits = self
             .model
-            .forward(ids, cache, LogitsFor::Last, &mut Unobserved)?; // [1, 1, vocab_size]
-        logits
+            .forward(ids, cache, logits_for, &mut Unobserved)?; // [1, seq or 1, vocab_size]
+        let logits = logits
             .try_into_vec_as::<f32>()
-            .map_err(|error| self.device.failed(error).into())
+            .map_err(|error| self.device.failed(error))?;
+        // The one row of a plain step is not copied.
+        match logits.len() == self.config.vocab_size {
+            true => Ok(vec![logits]),
+            false => Ok(logits
+                .chunks(self.config.vocab_size)
+                .map(<[f32]>::to_vec)
+                .collect()),
+        }
     }
 }

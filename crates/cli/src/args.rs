@@ -2,6 +2,7 @@
 
 mod bench;
 mod eval;
+mod sampling;
 mod train;
 
 use std::{num::NonZeroUsize, path::PathBuf};
@@ -14,6 +15,7 @@ use glass_config::Override;
 
 pub use bench::Bench;
 pub use eval::{Caches, Eval, Measure, Mode, Needle, Perplexity};
+pub use sampling::Sampling;
 pub use train::Train;
 
 /// A Llama you can see through: runs Llama, Mistral and Qwen2 checkpoints in the Hugging Face layout.
@@ -116,6 +118,14 @@ pub struct Generate {
     /// Stop before this text (repeatable)
     #[arg(long, value_name = "TEXT")]
     pub stop: Vec<String>,
+    /// Tell the natural log-probability of every new token, and of the N most probable ones at its place, under the model's
+    /// own distribution: as a table behind the text, or with --json
+    #[arg(long, value_name = "N")]
+    pub logprobs: Option<usize>,
+    /// Guess up to N tokens from what followed the last ones when they occurred before, and check them in one pass: faster
+    /// where a text repeats itself, and the same text
+    #[arg(long, value_name = "N", value_parser = parse_draft)]
+    pub prompt_lookup: Option<NonZeroUsize>,
     /// Print one JSON object at the end instead of streaming
     #[arg(long)]
     pub json: bool,
@@ -134,29 +144,6 @@ pub struct Prompt {
     /// A file with the text; one newline at its end does not count
     #[arg(long, value_name = "FILE")]
     pub prompt_file: Option<PathBuf>,
-}
-
-/// How the next token is chosen. What is not given comes from the model's generation_config.json, as in transformers.
-#[derive(Debug, Args)]
-pub struct Sampling {
-    /// 0: always the most probable token; 1: the model's own distribution
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
-    pub temperature: Option<f32>,
-    /// Only the K most probable tokens; 0: all [default when sampling: 50, as in transformers]
-    #[arg(long, value_name = "K")]
-    pub top_k: Option<usize>,
-    /// Only the most probable tokens that make up this share; 1: all
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
-    pub top_p: Option<f32>,
-    /// Only tokens at least this fraction as probable as the best; 0: all
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
-    pub min_p: Option<f32>,
-    /// Make tokens that are there already less probable; 1: do not
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
-    pub repetition_penalty: Option<f32>,
-    /// The same seed gives the same text on the same device [default: 0]
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -261,6 +248,16 @@ fn parse_ids(text: &str) -> Result<Ids, String> {
         })
         .collect::<Result<_, _>>()
         .map(Ids)
+}
+
+/// More would cost more passes' work than any text repeats.
+const LONGEST_DRAFT: usize = 1024;
+
+fn parse_draft(text: &str) -> Result<NonZeroUsize, String> {
+    match text.parse::<NonZeroUsize>() {
+        Ok(tokens) if tokens.get() <= LONGEST_DRAFT => Ok(tokens),
+        _ => Err(format!("not a whole number from 1 to {LONGEST_DRAFT}")),
+    }
 }
 
 #[cfg(test)]

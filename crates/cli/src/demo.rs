@@ -33,6 +33,8 @@ pub fn run() -> Result<(), CliError> {
         eos_ids: llama.eos_ids(),
         stop_strings: vec![],
         memory: Memory::default(),
+        logprobs: None,
+        prompt_lookup: None,
     };
     say!(
         "glass: {} ({:.1} M parameters, {}), on {} ({}), {}{}",
