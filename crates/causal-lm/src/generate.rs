@@ -1,9 +1,15 @@
 //! Generation: one token after the other, each step a forward pass over one new position.
 //!
 //! Reading order: [`Llama::generate`] (the loop) · [`sampling`] (how the next token is chosen) · [`stop`] (when it is
-//! over) · [`generation_config`] (what the model's makers want).
+//! over) · [`generation_config`] (what the model's makers want) · [`Llama::generate_batch`] (many texts at once) ·
+//! [`Llama::beam_search`] and [`Llama::exhaustive_search`] (the most probable texts, looked for).
 
+mod batch;
+mod beam;
+mod exhaustive;
 pub mod generation_config;
+mod hypothesis;
+mod rows;
 pub mod sampling;
 pub mod stop;
 
@@ -15,7 +21,12 @@ use std::{
 use glass_attention::{Cache, Rope, Unobserved};
 use glass_config::RopeType;
 
+pub use batch::BatchRow;
+pub use beam::{BeamError, BeamOptions, EarlyStopping, Found};
+pub use exhaustive::{ExhaustiveError, ExhaustiveOptions, MOST_SEQUENCES};
 pub use generation_config::{GenerationConfig, GenerationConfigError};
+pub use hypothesis::{Hypothesis, score};
+pub use rows::Advance;
 pub use sampling::{Sampler, SamplingConfig, SamplingError, log_softmax_at};
 pub use stop::{FinishReason, StopError, StopRule};
 

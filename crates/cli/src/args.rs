@@ -1,7 +1,9 @@
 //! What a person types.
 
+mod batch;
 mod bench;
 mod eval;
+mod search;
 mod train;
 
 use std::{num::NonZeroUsize, path::PathBuf};
@@ -12,8 +14,10 @@ use glass_backend::{Dtype, Kernels};
 use glass_causal_lm::checkpoint::ShardSize;
 use glass_config::Override;
 
+pub use batch::Batch;
 pub use bench::Bench;
 pub use eval::{Caches, Eval, Measure, Mode, Needle, Perplexity};
+pub use search::Search;
 pub use train::Train;
 
 /// A Llama you can see through: runs Llama, Mistral and Qwen2 checkpoints in the Hugging Face layout.
@@ -105,6 +109,10 @@ pub struct Generate {
     pub prefill_chunk: Option<NonZeroUsize>,
     #[command(flatten)]
     pub sampling: Sampling,
+    #[command(flatten)]
+    pub search: Search,
+    #[command(flatten)]
+    pub batch: Batch,
     /// Go on after an end-of-sequence token
     #[arg(long)]
     pub ignore_eos: bool,

@@ -2,6 +2,7 @@
 //!
 //! One process for all of it: a software Vulkan compiles each kernel for seconds, once per process.
 
+mod batch;
 mod devices;
 mod fixture;
 mod perplexity;
@@ -9,4 +10,5 @@ mod precision;
 mod properties;
 mod random_model;
 mod reference;
+mod search;
 mod splitting;
