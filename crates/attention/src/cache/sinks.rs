@@ -162,11 +162,9 @@ impl LayerCache for Sinks {
             let of = |x: Tensor<4>| x.select(0, selection.index().clone());
             (of(keys), of(values)) // [rows, kv_heads, S, head_dim]
         });
-        // Without padding one row speaks for all.
-        if self.slots.len() > 1 {
-            let slots = selection.rows().iter().map(|&row| self.slots[row].clone());
-            self.slots = slots.collect();
-        }
+        // Without padding one row speaks for all; the next pass knows how many it takes.
+        let of = |&row: &usize| self.slots.get(row).or(self.slots.first()).cloned();
+        self.slots = selection.rows().iter().filter_map(of).collect();
         self.last.select(selection);
     }
 

@@ -73,7 +73,7 @@ impl Run {
             row.tokens.extend((0..count).map(new));
         }
         let part = |kind: usize, heads: usize| -> Tensor<4> {
-            let mut values = vec![];
+            let mut values: Vec<f32> = vec![];
             for row in &self.rows {
                 let tokens = &row.tokens[row.tokens.len() - count..];
                 for head in 0..heads {

@@ -449,7 +449,7 @@ fn short_texts_and_broken_off_searches() {
     };
     let found = search(&llama, &[1], &nothing);
     assert_eq!((found.sequences.len(), found.interrupted), (1, false));
-    assert_eq!(found.sequences[0].ids, []);
+    assert!(found.sequences[0].ids.is_empty());
     assert_eq!(found.sequences[0].finish_reason, FinishReason::Length);
 
     let long = BeamOptions {

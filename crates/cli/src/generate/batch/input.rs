@@ -68,8 +68,10 @@ pub fn read(path: &Path) -> Result<Vec<Result<Prompt, Bad>>, CliError> {
 
 fn prompt(line: usize, bytes: &[u8]) -> Result<Prompt, String> {
     let value = serde_json::from_slice(bytes).map_err(|error| {
-        // Its line is always the first.
-        format!("is not JSON (column {}): {error}", error.column())
+        // What it says of lines is about this one alone.
+        let text = error.to_string();
+        let what = text.split(" at line ").next().unwrap_or_default();
+        format!("is not JSON: {what} in column {}", error.column())
     })?;
     let Value::Object(fields) = value else {
         return Err("is not an object: {\"prompt\": \"text\"} or {\"prompt_ids\": [1,2,3]}".into());
