@@ -4,6 +4,7 @@ mod buffer;
 mod full;
 mod layer;
 mod ring;
+mod select;
 mod sinks;
 mod tova;
 
@@ -17,6 +18,7 @@ use crate::{CachePlan, CachePolicy, CachePolicyError, Dropouts, Padding, Pass, R
 use buffer::PositionLimit;
 pub use layer::LayerCache;
 use layer::Nothing;
+pub use select::Selection;
 
 /// The keys and values of every layer, and what a forward pass needs to know of the tokens before it.
 ///
@@ -59,6 +61,10 @@ pub enum CacheError {
     },
     #[error("a pass needs at least one position")]
     Empty,
+    #[error("a cache needs at least one row")]
+    NoRows,
+    #[error("a cache of {batch} rows has no row {row} (the first is 0)")]
+    NoSuchRow { row: usize, batch: usize },
     #[error("the cache was made for a batch of {made_for}, not {asked_for}")]
     Batch { made_for: usize, asked_for: usize },
     #[error("a cache of {seen} positions cannot be cut to {asked_for}")]

@@ -23,7 +23,7 @@ pub use attend::{attend, mix, probabilities, scores};
 pub use attention::LlamaAttention;
 pub use blocks::Call;
 pub(crate) use blocks::attend_in_blocks;
-pub use cache::{Cache, CacheError, LayerCache};
+pub use cache::{Cache, CacheError, LayerCache, Selection};
 pub use dropout::{Dropout, Dropouts};
 pub use keys::Keys;
 pub use observer::{HiddenState, Observer, Step, Unobserved};

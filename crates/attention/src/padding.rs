@@ -44,6 +44,13 @@ impl Padding {
         Some(Self { rows })
     }
 
+    /// These rows alone; `None` if nothing in them is padding.
+    pub fn select(&self, rows: &[usize]) -> Option<Self> {
+        let rows: Vec<Row> = rows.iter().map(|&row| self.rows[row].clone()).collect();
+        let padded = rows.iter().any(|row| row.attends.contains(&false));
+        padded.then_some(Self { rows })
+    }
+
     /// Number of rows.
     pub fn batch(&self) -> usize {
         self.rows.len()

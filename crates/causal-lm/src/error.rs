@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::{
     checkpoint::{CheckpointError, SaveError},
     eval::EvalError,
-    generate::{GenerationConfigError, SamplingError, StopError},
+    generate::{BeamError, ExhaustiveError, GenerationConfigError, SamplingError, StopError},
     hub::HubError,
     tokenizer::TokenizerError,
 };
@@ -36,6 +36,10 @@ pub enum Error {
     Sampling(#[from] SamplingError),
     #[error(transparent)]
     Stop(#[from] StopError),
+    #[error(transparent)]
+    Beam(#[from] BeamError),
+    #[error(transparent)]
+    Exhaustive(#[from] ExhaustiveError),
     #[error(transparent)]
     Cache(#[from] CacheError),
     #[error(transparent)]

@@ -2,11 +2,17 @@
 //!
 //! Reading order: [`Llama::generate`] (the loop) · [`sampling`] (how the next token is chosen) · [`stop`] (when it is
 //! over) · [`generation_config`] (what the model's makers want) · [`logprobs`] (how probable it was) ·
-//! [`prompt_lookup`] (several tokens from one pass).
+//! [`prompt_lookup`] (several tokens from one pass) · [`Llama::generate_batch`] (many texts at once) ·
+//! [`Llama::beam_search`] and [`Llama::exhaustive_search`] (the most probable texts, looked for).
 
+mod batch;
+mod beam;
+mod exhaustive;
 pub mod generation_config;
+mod hypothesis;
 pub mod logprobs;
 pub mod prompt_lookup;
+mod rows;
 pub mod sampling;
 pub mod stop;
 
@@ -19,9 +25,14 @@ use std::{
 use glass_attention::{Cache, Rope, Unobserved};
 use glass_config::RopeType;
 
+pub use batch::BatchRow;
+pub use beam::{BeamError, BeamOptions, EarlyStopping, Found};
+pub use exhaustive::{ExhaustiveError, ExhaustiveOptions, MOST_SEQUENCES};
 pub use generation_config::{GenerationConfig, GenerationConfigError};
+pub use hypothesis::{Hypothesis, score};
 pub use logprobs::TokenLogprobs;
 pub use prompt_lookup::Speculation;
+pub use rows::Advance;
 pub use sampling::{Sampler, SamplingConfig, SamplingError, SequenceBias, log_softmax_at};
 pub use stop::{FinishReason, StopError, StopRule};
 

@@ -1,8 +1,10 @@
 //! What a person types.
 
+mod batch;
 mod bench;
 mod eval;
 mod sampling;
+mod search;
 mod train;
 
 use std::{num::NonZeroUsize, path::PathBuf};
@@ -13,9 +15,11 @@ use glass_backend::{Dtype, Kernels, codes::Bits};
 use glass_causal_lm::checkpoint::ShardSize;
 use glass_config::Override;
 
+pub use batch::Batch;
 pub use bench::Bench;
 pub use eval::{Caches, Eval, Measure, Mode, Needle, Perplexity};
 pub use sampling::Sampling;
+pub use search::Search;
 pub use train::Train;
 
 /// A Llama you can see through: runs Llama, Mistral and Qwen2 checkpoints in the Hugging Face layout.
@@ -112,6 +116,10 @@ pub struct Generate {
     pub prefill_chunk: Option<NonZeroUsize>,
     #[command(flatten)]
     pub sampling: Sampling,
+    #[command(flatten)]
+    pub search: Search,
+    #[command(flatten)]
+    pub batch: Batch,
     /// Go on after an end-of-sequence token
     #[arg(long)]
     pub ignore_eos: bool,

@@ -29,6 +29,8 @@ pub enum CliError {
     Render(#[from] glass_bench::RenderError),
     #[error("{bad} of {all} rows were not measured, or are not right: they say why")]
     Rows { bad: usize, all: usize },
+    #[error("{bad} of {all} prompts were not continued: see above")]
+    Prompts { bad: usize, all: usize },
     #[error("interrupted")]
     Interrupted,
 }

@@ -1,6 +1,8 @@
 //! `glass generate`
 
+mod batch;
 mod logprobs;
+mod search;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -9,7 +11,7 @@ use std::{
 
 use glass_attention::{CachePlan, CachePolicy, Rope};
 use glass_causal_lm::{
-    Llama,
+    Llama, Memory,
     generate::{FinishReason, GenerateOptions, Generated, Progress, SamplingConfig, Speculation},
 };
 use indicatif::ProgressBar;
@@ -39,46 +41,34 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
                 .to_owned(),
         ));
     }
+    search::check(&args)?;
+    if let Some(size) = args.batch.batch {
+        return batch::run(&args, size);
+    }
+    if let Some(path) = &args.prompt.prompt_file
+        && path
+            .extension()
+            .is_some_and(|extension| extension == "jsonl")
+    {
+        load::warn([format!(
+            "{} is read as one text: --batch N takes its lines as prompts",
+            path.display()
+        )]);
+    }
     let typed = args.prompt.text.is_some();
-    let given = prompt::read(args.prompt)?;
+    let given = prompt::read(&args.prompt)?;
     let loaded = load::load(&args.model, &args.compute)?;
     let llama = &loaded.llama;
     let ids = prompt::ids(&given, llama)?;
     let room = llama.room(ids.len())?;
-    if llama.tokenizer.is_none() && !args.stop.is_empty() {
-        return Err(CliError::Usage(format!(
-            "--stop watches the text, and {} has no tokenizer.json that would make ids text: leave it out",
-            llama.folder.display()
-        )));
-    }
-    if llama.tokenizer.is_none() && !llama.generation_config.stop_strings.is_empty() {
-        load::warn([
-            "generation_config.json: stop_strings is ignored: there is no tokenizer.json that would make ids text",
-        ]);
-    }
-    let options = GenerateOptions {
-        sampling: sampling(llama, &args.sampling),
-        max_new_tokens: args.max_new_tokens.unwrap_or_else(|| {
-            let theirs = &llama.generation_config;
-            // Its max_length counts the prompt too.
-            let rest = theirs.max_length.map(|all| all.saturating_sub(ids.len()));
-            let new = theirs.max_new_tokens.or(rest);
-            new.unwrap_or(MAX_NEW_TOKENS).min(room)
-        }),
-        eos_ids: match args.ignore_eos {
-            true => vec![],
-            false => llama.eos_ids(),
-        },
-        stop_strings: [&llama.generation_config.stop_strings[..], &args.stop].concat(),
-        memory: load::memory(
-            args.cache.unwrap_or_default(),
-            args.prefill_chunk,
-            llama,
-            ids.len(),
-        )?,
-        logprobs: args.logprobs,
-        prompt_lookup: args.prompt_lookup,
-    };
+    check_stop_strings(&args, llama)?;
+    let memory = load::memory(
+        args.cache.unwrap_or_default(),
+        args.prefill_chunk,
+        llama,
+        ids.len(),
+    )?;
+    let options = options(&args, llama, ids.len(), room, memory);
     options.sampling.check_vocabulary(llama.config.vocab_size)?;
     if options.max_new_tokens == 0 && args.max_new_tokens.is_none() {
         load::warn([
@@ -100,26 +90,10 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
             rope.name()
         )]);
     }
-    if options.sampling.is_greedy() {
-        let given = [
-            ("--top-k", args.sampling.top_k.is_some()),
-            ("--top-p", args.sampling.top_p.is_some()),
-            ("--min-p", args.sampling.min_p.is_some()),
-            ("--typical-p", args.sampling.typical_p.is_some()),
-            ("--seed", args.sampling.seed.is_some()),
-        ];
-        let given: Vec<_> = given
-            .iter()
-            .filter(|(_, given)| *given)
-            .map(|(name, _)| *name)
-            .collect();
-        if !given.is_empty() {
-            load::warn([format!(
-                "{} without effect: the most probable token is taken always (--temperature 1 samples)",
-                given.join(", ")
-            )]);
-        }
+    if search::is_wanted(&args.search) {
+        return search::run(&loaded, &ids, &options, &args);
     }
+    warn_of_chance_without_effect(&args.sampling, &options.sampling);
     if args.json {
         let out = stream(llama, &ids, &options, &mut io::sink())?;
         let text = report(&loaded, &out).to_string();
@@ -140,6 +114,77 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
         say!("{}", drafts(speculation));
     }
     ended(&out)
+}
+
+/// Stop strings are text: without a tokenizer nobody would find them.
+fn check_stop_strings(args: &args::Generate, llama: &Llama) -> Result<(), CliError> {
+    if llama.tokenizer.is_some() {
+        return Ok(());
+    }
+    if !args.stop.is_empty() {
+        return Err(CliError::Usage(format!(
+            "--stop watches the text, and {} has no tokenizer.json that would make ids text: leave it out",
+            llama.folder.display()
+        )));
+    }
+    if !llama.generation_config.stop_strings.is_empty() {
+        load::warn([
+            "generation_config.json: stop_strings is ignored: there is no tokenizer.json that would make ids text",
+        ]);
+    }
+    Ok(())
+}
+
+/// How a prompt of so many tokens, behind which the context has `room`, is continued: what the user says, over what the
+/// model's makers say.
+fn options(
+    args: &args::Generate,
+    llama: &Llama,
+    prompt: usize,
+    room: usize,
+    memory: Memory,
+) -> GenerateOptions {
+    GenerateOptions {
+        sampling: sampling(llama, &args.sampling),
+        max_new_tokens: args.max_new_tokens.unwrap_or_else(|| {
+            let theirs = &llama.generation_config;
+            // Its max_length counts the prompt too.
+            let rest = theirs.max_length.map(|all| all.saturating_sub(prompt));
+            let new = theirs.max_new_tokens.or(rest);
+            new.unwrap_or(MAX_NEW_TOKENS).min(room)
+        }),
+        eos_ids: match args.ignore_eos {
+            true => vec![],
+            false => llama.eos_ids(),
+        },
+        stop_strings: [&llama.generation_config.stop_strings[..], &args.stop].concat(),
+        memory,
+        logprobs: args.logprobs,
+        prompt_lookup: args.prompt_lookup,
+    }
+}
+
+fn warn_of_chance_without_effect(args: &args::Sampling, sampling: &SamplingConfig) {
+    if sampling.is_greedy() {
+        let given = [
+            ("--top-k", args.top_k.is_some()),
+            ("--top-p", args.top_p.is_some()),
+            ("--min-p", args.min_p.is_some()),
+            ("--typical-p", args.typical_p.is_some()),
+            ("--seed", args.seed.is_some()),
+        ];
+        let given: Vec<_> = given
+            .iter()
+            .filter(|(_, given)| *given)
+            .map(|(name, _)| *name)
+            .collect();
+        if !given.is_empty() {
+            load::warn([format!(
+                "{} without effect: the most probable token is taken always (--temperature 1 samples)",
+                given.join(", ")
+            )]);
+        }
+    }
 }
 
 /// What the user says, over what the model's makers say.

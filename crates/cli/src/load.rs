@@ -155,6 +155,11 @@ pub fn tokens_bar(what: &str) -> ProgressBar {
     bar(what, "{pos} of {len} tokens, {per_sec}, {eta} left")
 }
 
+/// A bar of prompts.
+pub fn prompts_bar(what: &str) -> ProgressBar {
+    bar(what, "{pos} of {len} prompts, {eta} left")
+}
+
 fn bar(what: &str, numbers: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(&format!("{{msg}} {{wide_bar}} {numbers}"))
         .unwrap_or_else(|_| ProgressStyle::default_bar());

@@ -15,15 +15,18 @@ pub enum Given {
     Ids(Vec<u32>),
 }
 
-pub fn read(prompt: args::Prompt) -> Result<Given, CliError> {
-    if let Some(text) = prompt.text {
-        return Ok(Given::Text(text));
+pub fn read(prompt: &args::Prompt) -> Result<Given, CliError> {
+    if let Some(text) = &prompt.text {
+        return Ok(Given::Text(text.clone()));
     }
-    if let Some(args::Ids(ids)) = prompt.ids {
-        return Ok(Given::Ids(ids));
+    if let Some(args::Ids(ids)) = &prompt.ids {
+        return Ok(Given::Ids(ids.clone()));
     }
-    if let Some(path) = prompt.prompt_file {
-        let text = fs::read_to_string(&path).map_err(|source| CliError::Read { path, source })?;
+    if let Some(path) = &prompt.prompt_file {
+        let text = fs::read_to_string(path).map_err(|source| CliError::Read {
+            path: path.clone(),
+            source,
+        })?;
         return Ok(Given::Text(without_newline(text)));
     }
     let mut stdin = io::stdin();

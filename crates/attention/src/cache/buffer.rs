@@ -1,4 +1,6 @@
-use burn::tensor::{Bool, Tensor};
+use std::ops::Range;
+
+use burn::tensor::{Bool, Int, Tensor};
 use glass_backend::{Device, Dtype};
 use glass_config::LlamaConfig;
 
@@ -75,6 +77,38 @@ impl Buffer {
         }
     }
 
+    /// Never grows beyond `most` positions, as long as it can be helped.
+    pub fn limit(&mut self, most: usize) {
+        self.most = most;
+    }
+
+    /// Keeps these rows: everything is copied, once.
+    pub fn select(&mut self, rows: &Tensor<1, Int>) {
+        let room = self.capacity().min(self.most);
+        let Some((keys, values)) = self.held.take() else {
+            return;
+        };
+        let of = |x: Tensor<4>| match x.dims()[2] > room {
+            true => x.narrow(2, 0, room).select(0, rows.clone()),
+            false => x.select(0, rows.clone()),
+        };
+        self.held = Some((of(keys), of(values)));
+    }
+
+    /// Gives as many rows as there are what these rows hold at `places`; the rest stays where it is.
+    pub fn select_at(&mut self, rows: &Tensor<1, Int>, places: Range<usize>) {
+        let Some((keys, values)) = self.held.take() else {
+            return;
+        };
+        let of = |x: Tensor<4>| {
+            let [batch, heads, _, head_dim] = x.dims();
+            let some = x.clone().narrow(2, places.start, places.len());
+            let some = some.select(0, rows.clone()); // [batch, kv_heads, places, head_dim]
+            x.slice_assign([0..batch, 0..heads, places.clone(), 0..head_dim], some)
+        };
+        self.held = Some((of(keys), of(values)));
+    }
+
     pub fn bytes(&self) -> u64 {
         bytes(self.held.as_ref())
     }
@@ -130,5 +164,15 @@ impl PositionLimit {
             bytes_per_position: bytes,
             limit,
         })
+    }
+
+    /// The same limit for `after` rows instead of `before`.
+    pub fn for_batch(self, before: usize, after: usize) -> Self {
+        let bytes = self.bytes_per_position / before as u64 * after as u64;
+        Self {
+            positions: usize::try_from(self.limit / bytes.max(1)).unwrap_or(usize::MAX),
+            bytes_per_position: bytes,
+            limit: self.limit,
+        }
     }
 }

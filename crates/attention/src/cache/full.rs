@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use glass_backend::Device;
 
 use super::{
-    CacheError, LayerCache,
+    CacheError, LayerCache, Selection,
     buffer::{Buffer, PositionLimit},
     layer::fits,
 };
@@ -49,6 +49,19 @@ impl LayerCache for Full {
 
     fn reserve(&mut self, positions: usize) {
         self.buffer.reserve(positions);
+    }
+
+    fn set_batch(&mut self, before: usize, after: usize) {
+        self.limit = self.limit.map(|limit| limit.for_batch(before, after));
+        self.buffer
+            .limit(self.limit.map_or(usize::MAX, |limit| limit.positions));
+    }
+
+    fn select(&mut self, selection: &Selection) {
+        match selection.differs() {
+            Some(slots) => self.buffer.select_at(selection.index(), slots),
+            None => self.buffer.select(selection.index()),
+        }
     }
 
     fn bytes(&self) -> u64 {

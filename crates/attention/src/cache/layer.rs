@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use glass_backend::Device;
 
-use super::{CacheError, buffer::PositionLimit};
+use super::{CacheError, Selection, buffer::PositionLimit};
 use crate::{Call, Keys, Window, attend_in_blocks};
 
 /// The past of one layer, and how its queries attend to it. One file per policy; [`CachePolicy`](crate::CachePolicy) has
@@ -24,6 +24,12 @@ pub trait LayerCache: Send {
 
     /// Makes room for this many positions at the first allocation, as far as they are kept.
     fn reserve(&mut self, positions: usize);
+
+    /// What is held is for `after` rows from here on, no longer for `before`: limits that depend on it change.
+    fn set_batch(&mut self, before: usize, after: usize);
+
+    /// Keeps these rows. The limits are for their number already.
+    fn select(&mut self, selection: &Selection);
 
     /// Bytes held now, room for more included.
     fn bytes(&self) -> u64;
@@ -64,6 +70,10 @@ impl LayerCache for Nothing {
     }
 
     fn reserve(&mut self, _positions: usize) {}
+
+    fn set_batch(&mut self, _before: usize, _after: usize) {}
+
+    fn select(&mut self, _selection: &Selection) {}
 
     fn bytes(&self) -> u64 {
         0

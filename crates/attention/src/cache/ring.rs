@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use glass_backend::Device;
 
 use super::{
-    CacheError, LayerCache,
+    CacheError, LayerCache, Selection,
     buffer::{Buffer, PositionLimit},
     layer::fits,
 };
@@ -105,6 +105,25 @@ impl LayerCache for Ring {
 
     fn reserve(&mut self, positions: usize) {
         self.buffer.reserve(positions.min(self.room));
+    }
+
+    fn set_batch(&mut self, before: usize, after: usize) {
+        self.limit = self.limit.map(|limit| limit.for_batch(before, after));
+        let most = self.limit.map_or(usize::MAX, |limit| limit.positions);
+        self.buffer.limit(self.len.get().min(most));
+    }
+
+    fn select(&mut self, selection: &Selection) {
+        let Some(slots) = selection.differs() else {
+            self.buffer.select(selection.index());
+            return;
+        };
+        // Before it has gone round once, places are slots; from then on all places are in use.
+        let len = self.buffer.capacity();
+        let held = slots.start.max(slots.end.saturating_sub(len))..slots.end;
+        for places in places(held, len) {
+            self.buffer.select_at(selection.index(), places);
+        }
     }
 
     fn bytes(&self) -> u64 {

@@ -6,7 +6,7 @@ use burn::tensor::{Bool, Tensor, TensorData};
 use glass_backend::Device;
 
 use super::{
-    CacheError, LayerCache,
+    CacheError, LayerCache, Selection,
     buffer::{PositionLimit, bytes},
     layer::fits,
     ring::Ring,
@@ -149,6 +149,23 @@ impl LayerCache for Sinks {
 
     fn reserve(&mut self, positions: usize) {
         self.last.reserve(positions);
+    }
+
+    fn set_batch(&mut self, before: usize, after: usize) {
+        self.limit = self.limit.map(|limit| limit.for_batch(before, after));
+        self.last.set_batch(before, after);
+    }
+
+    fn select(&mut self, selection: &Selection) {
+        // They are few.
+        self.first = self.first.take().map(|(keys, values)| {
+            let of = |x: Tensor<4>| x.select(0, selection.index().clone());
+            (of(keys), of(values)) // [rows, kv_heads, S, head_dim]
+        });
+        // Without padding one row speaks for all; the next pass knows how many it takes.
+        let of = |&row: &usize| self.slots.get(row).or(self.slots.first()).cloned();
+        self.slots = selection.rows().iter().filter_map(of).collect();
+        self.last.select(selection);
     }
 
     fn bytes(&self) -> u64 {

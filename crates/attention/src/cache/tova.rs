@@ -6,7 +6,7 @@ use burn::tensor::{Bool, Int, Tensor, TensorData};
 use glass_backend::Device;
 
 use super::{
-    CacheError, LayerCache,
+    CacheError, LayerCache, Selection,
     buffer::{Buffer, PositionLimit},
     layer::fits,
 };
@@ -140,6 +140,20 @@ impl LayerCache for Tova {
 
     fn reserve(&mut self, positions: usize) {
         self.buffer.reserve(positions.min(self.states + 1));
+    }
+
+    fn set_batch(&mut self, before: usize, after: usize) {
+        self.limit = self.limit.map(|limit| limit.for_batch(before, after));
+    }
+
+    /// Rows forget different states, so that no stretch of places is alike.
+    fn select(&mut self, selection: &Selection) {
+        let rows = selection.index();
+        self.buffer.select(rows);
+        let slots = self.slots.take();
+        self.slots = slots.map(|slots| slots.select(0, rows.clone())); // [rows, 1, 1, filled]
+        let dropped = self.dropped.take();
+        self.dropped = dropped.map(|dropped| dropped.select(0, rows.clone())); // [rows, 1, 1, N + 1]
     }
 
     fn bytes(&self) -> u64 {

@@ -1,6 +1,7 @@
 //! Every cache policy against its definition in float64, on every backend, for any way of feeding the same tokens.
 
 mod definition;
+mod select;
 
 use burn::tensor::{Tensor, TensorData};
 use definition::{Expected, Row};

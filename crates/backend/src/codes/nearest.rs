@@ -97,18 +97,6 @@ fn round(number: f32) -> f32 {
     number + ROUND - ROUND
 }
 
-/// The binary16 number next to `magnitude`, which is not negative, on the far side of zero or equal; `None` beyond the
-/// largest.
-#[inline(always)]
-fn rounded_up(magnitude: f32) -> Option<f16> {
-    let nearest = f16::from_f32(magnitude);
-    let up = match nearest.to_f32() < magnitude {
-        true => f16::from_bits(nearest.to_bits() + 1),
-        false => nearest,
-    };
-    up.is_finite().then_some(up)
-}
-
 /// `None` if there is no scale.
 #[inline(always)]
 fn eight(block: &[f32; BLOCK]) -> Option<(f16, [f32; BLOCK])> {
@@ -117,14 +105,15 @@ fn eight(block: &[f32; BLOCK]) -> Option<(f16, [f32; BLOCK])> {
     Some((scale, codes(block, scale.to_f32(), -127.0, 127.0)))
 }
 
-/// The least scale by which `largest` is at most `code`; the product of a binary16 number and such a code is exact.
+/// The least scale by which `largest` is at most `code`, whose products with binary16 numbers are exact; `None` beyond them.
 #[inline(always)]
 fn least_scale(largest: f32, code: f32) -> Option<f16> {
-    let scale = rounded_up(largest / code)?;
-    match scale.to_f32() * code < largest {
-        true => rounded_up(scale.to_f32() * (1.0 + f32::EPSILON)),
-        false => Some(scale),
-    }
+    let nearest = f16::from_f32(largest / code);
+    let scale = match nearest.to_f32() * code < largest {
+        true => f16::from_bits(nearest.to_bits() + 1),
+        false => nearest,
+    };
+    scale.is_finite().then_some(scale)
 }
 
 /// The nearest codes from `least` to `most`; zeros by a scale of zero.

@@ -87,7 +87,7 @@ fn check_errors(bits: Bits, scale: f64, block: &[f64], errors: &[f64]) {
     let rounding = 1.0 + 2f64.powi(-16);
     match bits {
         Bits::Eight => {
-            let scale_bound = (largest / 127.0 * (1.0 + 2f64.powi(-10))).max(2f64.powi(-24));
+            let scale_bound = largest / 127.0 * (1.0 + 2f64.powi(-10)) + 2f64.powi(-24);
             assert!(scale <= scale_bound, "{scale} for {largest}");
             for error in errors {
                 assert!(*error <= scale / 2.0 * rounding, "{error} by scale {scale}");

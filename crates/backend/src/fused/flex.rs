@@ -115,9 +115,7 @@ pub fn project_quantized(x: &Tensor<2>, weights: &[&Quantized]) -> Option<Vec<Te
     for (weight, out) in weights.iter().zip(&mut outputs) {
         products.push((weight.codes()?, out.as_mut_slice()));
     }
-    if products.len() < 1000 {
-        return None;
-    }
+    cpu::project_codes(x.values(), &mut products, columns);
     let shaped = outputs.into_iter().zip(&weights);
     let shaped = shaped.map(|(out, weight)| x.shaped(out, [n, weight.rows]));
     Some(shaped.collect())

@@ -2,6 +2,7 @@
 //!
 //! One process for all of it: a software Vulkan compiles each kernel for seconds, once per process.
 
+mod batch;
 mod devices;
 mod fixture;
 mod perplexity;
@@ -12,4 +13,5 @@ mod quantized;
 mod random_model;
 mod reference;
 mod rules;
+mod search;
 mod splitting;

@@ -1,5 +1,6 @@
 //! The command as a user runs it: arguments in; exit code, standard output and standard error out.
 
+mod batch;
 mod bench;
 #[cfg(target_os = "linux")]
 mod bench_end;
@@ -22,6 +23,7 @@ mod perplexity;
 mod prompt;
 mod quantize;
 mod run;
+mod search;
 mod shipped;
 mod stop;
 #[allow(dead_code, reason = "the tests of the pictures need more of it")]

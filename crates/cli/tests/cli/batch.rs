@@ -1,0 +1,328 @@
+//! `glass generate --batch`: a file of prompts in, a file of texts out, whatever happens in between.
+
+use std::{fs, path::PathBuf};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    models::{fixture, random_tiny},
+    run::{Ran, command, refused, run, text},
+};
+
+/// A folder with a file of prompts.
+struct Prompts {
+    folder: TempDir,
+}
+
+impl Prompts {
+    fn new(lines: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::write(folder.path().join("prompts.jsonl"), lines).expect("written");
+        Self { folder }
+    }
+
+    fn output(&self) -> PathBuf {
+        self.folder.path().join("out.jsonl")
+    }
+
+    /// `glass generate MODEL --prompt-file ... --batch 2 -o ...` on flex.
+    fn run(&self, model: &str, more: &[&str]) -> Ran {
+        let prompts = text(&self.folder.path().join("prompts.jsonl"));
+        let output = text(&self.output());
+        let args = [
+            "generate",
+            model,
+            "--prompt-file",
+            &prompts,
+            "--batch",
+            "2",
+            "-o",
+            &output,
+            "--device",
+            "flex",
+        ];
+        run(&mut command(&[&args[..], more].concat()))
+    }
+
+    fn rows(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.output()).expect("an output");
+        assert!(text.is_empty() || text.ends_with('\n'), "{text}");
+        text.lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect()
+    }
+}
+
+const FIVE: &str = r#"{"prompt": "ROMEO:"}
+{"id": "second", "prompt": "What is it that she said to you?"}
+
+{"prompt_ids": [1, 5, 6, 7]}
+{"id": 77, "prompt": ""}
+{"prompt": "x"}
+"#;
+
+/// What `glass generate` says of one of them alone.
+fn alone(model: &str, prompt: &Value, more: &[&str]) -> Value {
+    let ids = prompt["prompt_ids"].as_array().map(|ids| {
+        let ids: Vec<String> = ids.iter().map(Value::to_string).collect();
+        ids.join(",")
+    });
+    let given = match &ids {
+        Some(ids) => ["--ids", ids],
+        None => ["-p", prompt["prompt"].as_str().expect("a text")],
+    };
+    let args = [
+        &["generate", model, "--json", "--device", "flex"][..],
+        &given,
+        more,
+    ];
+    let ran = run(&mut command(&args.concat()));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    ran.json()["sequences"][0].clone()
+}
+
+#[test]
+fn every_prompt_is_continued_as_it_would_be_alone() {
+    let model = random_tiny();
+    for more in [
+        &["-n", "25", "--temperature", "0"][..],
+        &["-n", "25", "--temperature", "0.9", "--seed", "3"],
+        &["-n", "9", "--ignore-eos", "--cache", "ring:8"],
+    ] {
+        let prompts = Prompts::new(FIVE);
+        let ran = prompts.run(&model, more);
+        assert_eq!((ran.code, &*ran.stdout), (Some(0), ""), "{ran:?}");
+        ran.says(&["glass: 5 prompts, "]);
+        let rows = prompts.rows();
+        let ids: Vec<&Value> = rows.iter().map(|row| &row["id"]).collect();
+        // Where there is none, it is the number of the line.
+        assert_eq!(
+            ids,
+            [
+                &json!(1),
+                &json!("second"),
+                &json!(4),
+                &json!(77),
+                &json!(6)
+            ]
+        );
+        for row in &rows {
+            let expected = alone(&model, row, more);
+            for field in ["ids", "text", "finish_reason"] {
+                assert_eq!(row[field], expected[field], "{field} {more:?}");
+            }
+            let score = |row: &Value| row["score"].as_f64().expect("a number");
+            assert!((score(row) - score(&expected)).abs() < 1e-3);
+        }
+    }
+}
+
+#[test]
+fn without_a_file_the_texts_go_to_standard_output() {
+    let prompts = Prompts::new(FIVE);
+    let model = fixture("llama-gqa");
+    let file = text(&prompts.folder.path().join("prompts.jsonl"));
+    let args = [
+        "generate",
+        &model,
+        "--prompt-file",
+        &file,
+        "--batch",
+        "3",
+        "-n",
+        "4",
+        "--device",
+        "flex",
+    ];
+    let ran = run(&mut command(&args));
+    // A model without a tokenizer takes ids alone.
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let rows: Vec<Value> = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!((rows.len(), &rows[0]["id"]), (1, &json!(4)));
+    assert_eq!(rows[0]["text"], Value::Null);
+    ran.says(&[
+        "line 1: ",
+        "line 2: ",
+        "line 5: ",
+        "line 6: ",
+        "tokenizer.json",
+    ]);
+    ran.says(&["4 of 5 prompts were not continued"]);
+}
+
+#[test]
+fn a_bad_line_is_named_and_stops_no_other() {
+    let prompts = Prompts::new(
+        "{\"prompt\": \"a\"}\n{\"prompt\": \"b\"\nnonsense\n{\"prompt\": 7}\n{\"prompt_ids\": [5000]}\n\
+         {\"id\": 1, \"prompt\": \"c\"}\n{\"prompt\": \"d\", \"color\": \"red\"}\n{\"prompt\": \"e\"}\n",
+    );
+    let model = random_tiny();
+    let ran = prompts.run(&model, &["-n", "3"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    ran.says(&[
+        "line 2: is not JSON",
+        "line 3: is not JSON",
+        "line 4: its prompt is not a string",
+        "line 5: token id 5000",
+        "line 6: its id 1 is that of line 1 too",
+        "line 7: has a field \"color\"",
+        "glass: 2 prompts, 6 new tokens",
+        "glass: error: 6 of 8 prompts were not continued",
+    ]);
+    for line in ran.stderr.lines() {
+        assert!(line.starts_with("glass: "), "{line}");
+    }
+    let rows = prompts.rows();
+    let ids: Vec<&Value> = rows.iter().map(|row| &row["id"]).collect();
+    assert_eq!(ids, [1, 8]);
+}
+
+#[test]
+fn what_is_there_is_not_done_again() {
+    let prompts = Prompts::new(FIVE);
+    let model = random_tiny();
+    let more = ["-n", "12", "--temperature", "0"];
+    prompts.run(&model, &more);
+    let whole = fs::read(prompts.output()).expect("an output");
+
+    let ran = prompts.run(&model, &more);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    ran.says(&["5 of 5 prompts were done before"]);
+    assert_eq!(fs::read(prompts.output()).expect("an output"), whole);
+
+    // Cut off anywhere, as a kill does, it ends as it was.
+    let lines: Vec<usize> = (0..whole.len()).filter(|&i| whole[i] == b'\n').collect();
+    for end in [
+        0,
+        1,
+        5,
+        lines[0],
+        lines[0] + 1,
+        lines[1] + 30,
+        lines[4] - 1,
+        lines[4],
+    ] {
+        fs::write(prompts.output(), &whole[..end]).expect("written");
+        let ran = prompts.run(&model, &more);
+        assert_eq!(ran.code, Some(0), "{end}: {ran:?}");
+        let now = fs::read(prompts.output()).expect("an output");
+        assert!(now == whole, "{end}: {}", String::from_utf8_lossy(&now));
+        let by_half = end > 0 && !lines.contains(&end) && !lines.contains(&(end - 1));
+        assert_eq!(ran.stderr.contains("by half"), by_half, "{end}: {ran:?}");
+    }
+
+    // A line between them changes the numbers of those behind it, whose prompts are then other ones.
+    let more_lines = format!("{{\"prompt\": \"new\"}}\n{FIVE}");
+    fs::write(prompts.folder.path().join("prompts.jsonl"), more_lines).expect("written");
+    let ran = prompts.run(&model, &more);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    ran.says(&["line 1: its id 1 stands in line 1 of the output with another prompt"]);
+    assert_eq!(prompts.rows().len(), 8);
+}
+
+#[test]
+fn a_killed_run_goes_on() {
+    let lines: String = (0..40)
+        .map(|number| format!("{{\"id\": \"p{number}\", \"prompt\": \"number {number}\"}}\n"))
+        .collect();
+    let prompts = Prompts::new(&lines);
+    let model = random_tiny();
+    let more = ["-n", "150", "--temperature", "0", "--ignore-eos"];
+    let args = [
+        "generate",
+        &model,
+        "--prompt-file",
+        &text(&prompts.folder.path().join("prompts.jsonl")),
+        "--batch",
+        "2",
+        "-o",
+        &text(&prompts.output()),
+        "--device",
+        "flex",
+    ];
+    let mut child = command(&[&args[..], &more].concat())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("glass starts");
+    // Killed as soon as something is there.
+    while fs::metadata(prompts.output()).map_or(0, |meta| meta.len()) == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill().expect("killed");
+    child.wait().expect("it ended");
+    let ran = prompts.run(&model, &more);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let rows = prompts.rows();
+    let ids: Vec<&str> = rows.iter().filter_map(|row| row["id"].as_str()).collect();
+    let expected: Vec<String> = (0..40).map(|number| format!("p{number}")).collect();
+    assert_eq!(ids, expected);
+    for row in rows.iter().step_by(13) {
+        assert_eq!(row["ids"], alone(&model, row, &more)["ids"]);
+    }
+}
+
+#[test]
+fn files_that_are_something_else_are_left_alone() {
+    let model = random_tiny();
+    for lines in ["", "\n\n  \n"] {
+        Prompts::new(lines)
+            .run(&model, &[])
+            .failed(&["has no prompts"]);
+    }
+    for content in [
+        "my notes\n",
+        "my notes",
+        "{\"id\":1}\n",
+        "{\"id\":1,\"prompt\":\"a\",\"finish_reason\":\"eos\"}\n{}\n",
+    ] {
+        let prompts = Prompts::new(FIVE);
+        fs::write(prompts.output(), content).expect("written");
+        let ran = prompts.run(&model, &[]);
+        ran.failed(&["nothing that this command writes"]);
+        let now = fs::read_to_string(prompts.output()).expect("an output");
+        assert_eq!(now, content);
+    }
+    let prompts = Prompts::new(FIVE);
+    fs::create_dir(prompts.output()).expect("a folder");
+    prompts.run(&model, &[]).failed(&["out.jsonl"]);
+    fs::remove_file(prompts.folder.path().join("prompts.jsonl")).expect("removed");
+    prompts.run(&model, &[]).failed(&["cannot read"]);
+}
+
+#[test]
+fn options_of_a_batch_go_with_nothing_else() {
+    let model = random_tiny();
+    let prompts = Prompts::new(FIVE);
+    let file = text(&prompts.folder.path().join("prompts.jsonl"));
+    let args = ["generate", &model, "--batch", "2"];
+    refused(&args, &["--prompt-file"]);
+    let file = ["--prompt-file", &file];
+    let with = |more: &[&'static str]| [&args[..], &file, more].concat();
+    refused(&with(&["--json"]), &["--json"]);
+    refused(&with(&["--num-beams", "2"]), &["--num-beams"]);
+    refused(&with(&["--exhaustive"]), &["--exhaustive"]);
+    refused(&[&args[..3], &["0"], &file[..]].concat(), &["--batch"]);
+    refused(&[&args[..2], &file, &["-o", "x"]].concat(), &["--batch"]);
+}
+
+#[test]
+fn lines_that_are_read_as_one_text_are_warned_of() {
+    let prompts = Prompts::new("{\"prompt\": \"a\"}\n");
+    let file = text(&prompts.folder.path().join("prompts.jsonl"));
+    let args = [
+        "generate",
+        &random_tiny(),
+        "--prompt-file",
+        &file,
+        "-n",
+        "1",
+    ];
+    let ran = run(&mut command(&[&args[..], &["--device", "flex"]].concat()));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    ran.says(&["read as one text", "--batch N"]);
+}
