@@ -364,6 +364,8 @@ fn greedy(llama: &Llama, prompt: &[u32], max_new_tokens: usize, eos_ids: Vec<u32
         eos_ids,
         stop_strings: vec![],
         memory: Memory::default(),
+        logprobs: None,
+        prompt_lookup: None,
     };
     llama
         .generate(prompt, &options, &mut |_| ControlFlow::Continue(()))
