@@ -108,37 +108,28 @@ pub fn run(
     args: &args::Generate,
 ) -> Result<(), CliError> {
     let Loaded { llama, .. } = loaded;
-    let name = wanted(&args.search);
-    if args.sampling.temperature.is_none() && !options.sampling.is_greedy() {
-        load::warn([format!(
-            "generation_config.json: do_sample is not honoured with {name}: a search draws nothing"
-        )]);
-    }
-    if !options.stop_strings.is_empty() {
-        load::warn([format!(
-            "generation_config.json: stop_strings is not honoured with {name}"
-        )]);
-    }
     let beams = BeamOptions {
         repetition_penalty: options.sampling.repetition_penalty,
         eos_ids: options.eos_ids.clone(),
         memory: options.memory,
         ..beam_options(&args.search, options.max_new_tokens)
     };
+    let all = args.search.exhaustive.then(|| ExhaustiveOptions {
+        length_penalty: beams.length_penalty,
+        num_return_sequences: beams.num_return_sequences,
+        max_new_tokens: beams.max_new_tokens,
+        eos_ids: beams.eos_ids.clone(),
+    });
+    if let Some(all) = &all {
+        all.validate(llama.config.vocab_size)
+            .map_err(glass_causal_lm::Error::from)?;
+    }
+    warn_of_what_is_not_honoured(options, args);
     interrupt::listen();
     let bar = load::tokens_bar("searching");
-    let found = match args.search.exhaustive {
-        true => llama.exhaustive_search(
-            ids,
-            &ExhaustiveOptions {
-                length_penalty: beams.length_penalty,
-                num_return_sequences: beams.num_return_sequences,
-                max_new_tokens: beams.max_new_tokens,
-                eos_ids: beams.eos_ids.clone(),
-            },
-            &mut |advance| show(&bar, advance),
-        ),
-        false => {
+    let found = match &all {
+        Some(all) => llama.exhaustive_search(ids, all, &mut |advance| show(&bar, advance)),
+        None => {
             bar.set_length((beams.num_beams.get() * beams.max_new_tokens) as u64);
             llama.beam_search(ids, &beams, &mut |advance| show(&bar, advance))
         }
@@ -155,6 +146,25 @@ pub fn run(
     match found.interrupted {
         true => Err(CliError::Interrupted),
         false => Ok(()),
+    }
+}
+
+fn warn_of_what_is_not_honoured(options: &GenerateOptions, args: &args::Generate) {
+    let name = wanted(&args.search);
+    if args.sampling.temperature.is_none() && !options.sampling.is_greedy() {
+        load::warn([format!(
+            "generation_config.json: do_sample is not honoured with {name}: a search draws nothing"
+        )]);
+    }
+    if !options.stop_strings.is_empty() {
+        load::warn([format!(
+            "generation_config.json: stop_strings is not honoured with {name}"
+        )]);
+    }
+    if args.search.exhaustive && options.sampling.repetition_penalty != 1.0 {
+        load::warn([
+            "generation_config.json: repetition_penalty is not honoured with --exhaustive",
+        ]);
     }
 }
 
