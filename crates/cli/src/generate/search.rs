@@ -6,7 +6,7 @@ use std::{
 };
 
 use glass_causal_lm::generate::{
-    Advance, BeamOptions, EarlyStopping, ExhaustiveOptions, Found, GenerateOptions, Hypothesis,
+    Advance, BeamOptions, ExhaustiveOptions, Found, GenerateOptions, Hypothesis,
 };
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -69,12 +69,19 @@ pub fn check(args: &args::Generate) -> Result<(), CliError> {
             wanted(search)
         )));
     }
-    if search.exhaustive && sampling.repetition_penalty.is_some() {
-        return Err(CliError::Usage(
-            "--repetition-penalty has no place in an exhaustive search, which is about the model's own distribution: \
-             leave it out"
-                .into(),
-        ));
+    let idle = name(&[
+        (
+            "--repetition-penalty",
+            sampling.repetition_penalty.is_some(),
+        ),
+        ("--cache", args.cache.is_some()),
+        ("--prefill-chunk", args.prefill_chunk.is_some()),
+    ]);
+    if search.exhaustive && !idle.is_empty() {
+        return Err(CliError::Usage(format!(
+            "{idle} has no place in an exhaustive search, which scores whole texts by the model's own distribution: leave \
+             it out"
+        )));
     }
     beam_options(search, 0)
         .validate()
@@ -95,7 +102,7 @@ fn beam_options(search: &args::Search, max_new_tokens: usize) -> BeamOptions {
     let beams = search.num_beams.unwrap_or(wanted);
     BeamOptions {
         length_penalty: search.length_penalty.unwrap_or(1.0),
-        early_stopping: search.early_stopping.unwrap_or(EarlyStopping::default()),
+        early_stopping: search.early_stopping.unwrap_or_default(),
         num_return_sequences: wanted,
         ..BeamOptions::new(beams, max_new_tokens)
     }
