@@ -32,6 +32,25 @@ pub struct ExhaustiveOptions {
     pub eos_ids: Vec<u32>,
 }
 
+impl ExhaustiveOptions {
+    /// # Errors
+    /// More than [`MOST_SEQUENCES`] sequences, or a penalty that is no number.
+    pub fn validate(&self, vocab_size: usize) -> Result<(), ExhaustiveError> {
+        let (length, most) = (self.max_new_tokens, most_tokens(vocab_size));
+        if length > most {
+            return Err(ExhaustiveError::TooMany {
+                vocab_size,
+                length,
+                most,
+            });
+        }
+        match self.length_penalty {
+            value if value.is_finite() => Ok(()),
+            value => Err(ExhaustiveError::LengthPenalty { value }),
+        }
+    }
+}
+
 /// A search that would not end: one line.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum ExhaustiveError {
@@ -68,19 +87,7 @@ impl Llama {
         progress: &mut dyn FnMut(Advance) -> ControlFlow<()>,
     ) -> Result<Found, Error> {
         let (vocab_size, length) = (self.config.vocab_size, options.max_new_tokens);
-        let most = most_tokens(vocab_size);
-        if length > most {
-            return Err(ExhaustiveError::TooMany {
-                vocab_size,
-                length,
-                most,
-            }
-            .into());
-        }
-        if !options.length_penalty.is_finite() {
-            let value = options.length_penalty;
-            return Err(ExhaustiveError::LengthPenalty { value }.into());
-        }
+        options.validate(vocab_size)?;
         self.room(prompt.len())?;
         if prompt.is_empty() {
             return Err(Error::EmptyPrompt);

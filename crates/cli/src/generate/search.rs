@@ -6,7 +6,7 @@ use std::{
 };
 
 use glass_causal_lm::generate::{
-    Advance, BeamOptions, EarlyStopping, ExhaustiveOptions, Found, GenerateOptions, Hypothesis,
+    Advance, BeamOptions, ExhaustiveOptions, Found, GenerateOptions, Hypothesis,
 };
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -87,12 +87,19 @@ pub fn check(args: &args::Generate) -> Result<(), CliError> {
             wanted(search)
         )));
     }
-    if search.exhaustive && sampling.repetition_penalty.is_some() {
-        return Err(CliError::Usage(
-            "--repetition-penalty has no place in an exhaustive search, which is about the model's own distribution: \
-             leave it out"
-                .into(),
-        ));
+    let idle = name(&[
+        (
+            "--repetition-penalty",
+            sampling.repetition_penalty.is_some(),
+        ),
+        ("--cache", args.cache.is_some()),
+        ("--prefill-chunk", args.prefill_chunk.is_some()),
+    ]);
+    if search.exhaustive && !idle.is_empty() {
+        return Err(CliError::Usage(format!(
+            "{idle} has no place in an exhaustive search, which scores whole texts by the model's own distribution: leave \
+             it out"
+        )));
     }
     beam_options(search, 0)
         .validate()
@@ -113,7 +120,7 @@ fn beam_options(search: &args::Search, max_new_tokens: usize) -> BeamOptions {
     let beams = search.num_beams.unwrap_or(wanted);
     BeamOptions {
         length_penalty: search.length_penalty.unwrap_or(1.0),
-        early_stopping: search.early_stopping.unwrap_or(EarlyStopping::default()),
+        early_stopping: search.early_stopping.unwrap_or_default(),
         num_return_sequences: wanted,
         ..BeamOptions::new(beams, max_new_tokens)
     }
@@ -126,43 +133,28 @@ pub fn run(
     args: &args::Generate,
 ) -> Result<(), CliError> {
     let Loaded { llama, .. } = loaded;
-    let name = wanted(&args.search);
-    if args.sampling.temperature.is_none() && !options.sampling.is_greedy() {
-        load::warn([format!(
-            "generation_config.json: do_sample is not honoured with {name}: a search draws nothing"
-        )]);
-    }
-    let theirs = &options.sampling;
-    if theirs.no_repeat_ngram_size > 0 || !theirs.sequence_bias.is_empty() {
-        load::warn([format!(
-            "generation_config.json: n-gram rules and biases are not honoured with {name}"
-        )]);
-    }
-    if !options.stop_strings.is_empty() {
-        load::warn([format!(
-            "generation_config.json: stop_strings is not honoured with {name}"
-        )]);
-    }
     let beams = BeamOptions {
         repetition_penalty: options.sampling.repetition_penalty,
         eos_ids: options.eos_ids.clone(),
         memory: options.memory,
         ..beam_options(&args.search, options.max_new_tokens)
     };
+    let all = args.search.exhaustive.then(|| ExhaustiveOptions {
+        length_penalty: beams.length_penalty,
+        num_return_sequences: beams.num_return_sequences,
+        max_new_tokens: beams.max_new_tokens,
+        eos_ids: beams.eos_ids.clone(),
+    });
+    if let Some(all) = &all {
+        all.validate(llama.config.vocab_size)
+            .map_err(glass_causal_lm::Error::from)?;
+    }
+    warn_of_what_is_not_honoured(options, args);
     interrupt::listen();
     let bar = load::tokens_bar("searching");
-    let found = match args.search.exhaustive {
-        true => llama.exhaustive_search(
-            ids,
-            &ExhaustiveOptions {
-                length_penalty: beams.length_penalty,
-                num_return_sequences: beams.num_return_sequences,
-                max_new_tokens: beams.max_new_tokens,
-                eos_ids: beams.eos_ids.clone(),
-            },
-            &mut |advance| show(&bar, advance),
-        ),
-        false => {
+    let found = match &all {
+        Some(all) => llama.exhaustive_search(ids, all, &mut |advance| show(&bar, advance)),
+        None => {
             bar.set_length((beams.num_beams.get() * beams.max_new_tokens) as u64);
             llama.beam_search(ids, &beams, &mut |advance| show(&bar, advance))
         }
@@ -179,6 +171,31 @@ pub fn run(
     match found.interrupted {
         true => Err(CliError::Interrupted),
         false => Ok(()),
+    }
+}
+
+fn warn_of_what_is_not_honoured(options: &GenerateOptions, args: &args::Generate) {
+    let name = wanted(&args.search);
+    if args.sampling.temperature.is_none() && !options.sampling.is_greedy() {
+        load::warn([format!(
+            "generation_config.json: do_sample is not honoured with {name}: a search draws nothing"
+        )]);
+    }
+    if !options.stop_strings.is_empty() {
+        load::warn([format!(
+            "generation_config.json: stop_strings is not honoured with {name}"
+        )]);
+    }
+    let theirs = &options.sampling;
+    if theirs.no_repeat_ngram_size > 0 || !theirs.sequence_bias.is_empty() {
+        load::warn([format!(
+            "generation_config.json: n-gram rules and biases are not honoured with {name}"
+        )]);
+    }
+    if args.search.exhaustive && options.sampling.repetition_penalty != 1.0 {
+        load::warn([
+            "generation_config.json: repetition_penalty is not honoured with --exhaustive",
+        ]);
     }
 }
 

@@ -189,6 +189,7 @@ fn what_is_there_is_not_done_again() {
     let more = ["-n", "12", "--temperature", "0"];
     prompts.run(&model, &more);
     let whole = fs::read(prompts.output()).expect("an output");
+    let rows = prompts.rows();
 
     let ran = prompts.run(&model, &more);
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -210,8 +211,14 @@ fn what_is_there_is_not_done_again() {
         fs::write(prompts.output(), &whole[..end]).expect("written");
         let ran = prompts.run(&model, &more);
         assert_eq!(ran.code, Some(0), "{end}: {ran:?}");
-        let now = fs::read(prompts.output()).expect("an output");
-        assert!(now == whole, "{end}: {}", String::from_utf8_lossy(&now));
+        let now = prompts.rows();
+        assert_eq!(now.len(), rows.len(), "{end}");
+        for (now, then) in now.iter().zip(&rows) {
+            // The last digits of a score depend on who went together.
+            for field in ["id", "prompt", "prompt_ids", "ids", "text", "finish_reason"] {
+                assert_eq!(now[field], then[field], "{end}");
+            }
+        }
         let by_half = end > 0 && !lines.contains(&end) && !lines.contains(&(end - 1));
         assert_eq!(ran.stderr.contains("by half"), by_half, "{end}: {ran:?}");
     }

@@ -168,8 +168,14 @@ fn what_draws_or_streams_does_not_go_with_a_search() {
             "leave --exhaustive out",
         ),
         (
-            &["--exhaustive", "--repetition-penalty", "2"],
-            "--repetition-penalty",
+            &[
+                "--exhaustive",
+                "--repetition-penalty",
+                "2",
+                "--cache",
+                "ring:4",
+            ],
+            "--repetition-penalty, --cache has no place",
         ),
         (
             &["--length-penalty", "2"],
