@@ -6,6 +6,7 @@ use glass_config::ConfigError;
 use thiserror::Error;
 
 use crate::{
+    chat::ChatTemplateError,
     checkpoint::{CheckpointError, SaveError},
     eval::EvalError,
     generate::{GenerationConfigError, SamplingError, StopError},
@@ -40,6 +41,8 @@ pub enum Error {
     Cache(#[from] CacheError),
     #[error(transparent)]
     CachePolicy(#[from] CachePolicyError),
+    #[error(transparent)]
+    ChatTemplate(#[from] ChatTemplateError),
     #[error(transparent)]
     Eval(#[from] EvalError),
     #[error(

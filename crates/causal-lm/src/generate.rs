@@ -55,7 +55,9 @@ pub struct Generated {
     pub score: f64,
     pub finish_reason: FinishReason,
     pub prompt_tokens: usize,
-    /// From the first token of the prompt to its logits.
+    /// Those of them that the cache had read before.
+    pub reused_tokens: usize,
+    /// From the first unread token of the prompt to its logits.
     pub prefill: Duration,
     /// From there to the end; the first token is chosen in it, and every further one costs a pass.
     pub decode: Duration,
@@ -67,7 +69,8 @@ impl Generated {
     /// Speed of reading the prompt; `None` if that was broken off.
     pub fn prefill_tokens_per_second(&self) -> Option<f64> {
         let seconds = self.prefill.as_secs_f64();
-        (seconds > 0.0).then(|| self.prompt_tokens as f64 / seconds)
+        let read = self.prompt_tokens - self.reused_tokens;
+        (seconds > 0.0).then(|| read as f64 / seconds)
     }
 
     /// Speed of the passes over generated tokens, the last of which is never passed over; `None` if there was none.
@@ -116,9 +119,26 @@ impl Llama {
         options: &GenerateOptions,
         progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Generated, Error> {
+        let mut cache = self.planned_cache(options.memory.plan, 1)?;
+        self.generate_with(&mut cache, prompt, options, progress)
+    }
+
+    /// The same with a cache that may have read the beginning of `prompt` before: its first [`Cache::seen`] tokens, which
+    /// are not computed again. One token at least is unread. Afterwards the cache has read the prompt and all new tokens
+    /// but the last; less, if it was broken off.
+    ///
+    /// # Errors
+    /// As [`Llama::generate`]. The cache is then of no use.
+    pub fn generate_with(
+        &self,
+        cache: &mut Cache,
+        prompt: &[u32],
+        options: &GenerateOptions,
+        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<Generated, Error> {
         let mut sampler = Sampler::new(options.sampling)?;
         self.room(prompt.len())?;
-        if prompt.is_empty() {
+        if prompt.len() <= cache.seen() {
             return Err(Error::EmptyPrompt);
         }
         let limit = options.max_new_tokens;
@@ -133,16 +153,16 @@ impl Llama {
             score: 0.0,
             finish_reason: FinishReason::Length,
             prompt_tokens: prompt.len(),
+            reused_tokens: cache.seen(),
             prefill: Duration::ZERO,
             decode: Duration::ZERO,
             cache_bytes: 0,
         };
 
-        let mut cache = self.planned_cache(options.memory.plan, 1)?;
         cache.check(prompt.len().saturating_add(limit))?;
         cache.reserve(prompt.len() + limit.min(RESERVED));
         let start = Instant::now();
-        let Some(mut logits) = self.prefill(prompt, options.memory, &mut cache, progress)? else {
+        let Some(mut logits) = self.prefill(prompt, options.memory, cache, progress)? else {
             out.finish_reason = FinishReason::Interrupted;
             return Ok(out);
         };
@@ -177,7 +197,7 @@ impl Llama {
                 out.finish_reason = FinishReason::Interrupted;
                 break;
             }
-            logits = self.logits_of_last(&[id], &mut cache)?;
+            logits = self.logits_of_last(&[id], cache)?;
         }
         let rest = match text {
             Some(text) => text.finish()?,
@@ -197,7 +217,7 @@ impl Llama {
         Ok(out)
     }
 
-    /// Reads the prompt and returns the logits `[vocab_size]` of its last position; `None` if it was broken off.
+    /// Reads what is unread of the prompt and returns the logits `[vocab_size]` of its last position; `None` if it was broken off.
     fn prefill(
         &self,
         prompt: &[u32],
@@ -210,8 +230,9 @@ impl Llama {
             true => total,
             false => memory.prefill_chunk.get(),
         };
-        let (whole, last) = prompt.split_at((total - 1) / chunk * chunk);
-        let mut done = 0;
+        let mut done = cache.seen();
+        let unread = &prompt[done..];
+        let (whole, last) = unread.split_at((unread.len() - 1) / chunk * chunk);
         for ids in whole.chunks(chunk) {
             self.model
                 .hidden(self.ids(&[ids])?, cache, &mut Unobserved)?;
