@@ -1,6 +1,7 @@
 //! What a person types.
 
 mod bench;
+mod chat;
 mod eval;
 mod train;
 
@@ -13,6 +14,7 @@ use glass_causal_lm::checkpoint::ShardSize;
 use glass_config::Override;
 
 pub use bench::Bench;
+pub use chat::Chat;
 pub use eval::{Caches, Eval, Measure, Mode, Needle, Perplexity};
 pub use train::Train;
 
@@ -30,6 +32,8 @@ pub struct Glass {
 pub enum Command {
     /// Continue a text, streamed to standard output
     Generate(Generate),
+    /// Talk with a model
+    Chat(Chat),
     /// Write the logits of every position, and what led to them, to a safetensors file
     Logits(Logits),
     /// Say what a model is made of

@@ -29,6 +29,8 @@ pub enum CliError {
     Render(#[from] glass_bench::RenderError),
     #[error("{bad} of {all} rows were not measured, or are not right: they say why")]
     Rows { bad: usize, all: usize },
+    #[error("{bad} of {all} messages were not answered: what was wrong is said above")]
+    Unanswered { bad: usize, all: usize },
     #[error("interrupted")]
     Interrupted,
 }
@@ -65,6 +67,7 @@ from_below!(
     glass_attention::CachePolicyError,
     glass_backend::DeviceError,
     glass_config::ConfigError,
+    glass_causal_lm::chat::ChatTemplateError,
     glass_causal_lm::checkpoint::CheckpointError,
     glass_causal_lm::checkpoint::SaveError,
     glass_causal_lm::eval::EvalError,
