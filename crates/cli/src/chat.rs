@@ -37,7 +37,7 @@ pub fn run(args: args::Chat) -> Result<(), CliError> {
     let loaded = load::load_folder(&folder, &args.model.overrides, device, &args.compute)?;
     let llama = &loaded.llama;
     llama.tokenizer()?;
-    let options = options(llama, &args)?;
+    let options = options(llama, &template, &args)?;
     let conversation = Conversation::new(llama, &template, options).with_messages(messages);
     let terminal = io::stdin().is_terminal();
     let mut talk = Talk::new(llama, &template, conversation, terminal);
@@ -88,13 +88,21 @@ fn saved(path: &std::path::Path) -> Result<Vec<Message>, CliError> {
     Ok(read_messages(&json, &path.display().to_string())?)
 }
 
-fn options(llama: &Llama, args: &args::Chat) -> Result<GenerateOptions, CliError> {
+fn options(
+    llama: &Llama,
+    template: &ChatTemplate,
+    args: &args::Chat,
+) -> Result<GenerateOptions, CliError> {
     let theirs = &llama.generation_config;
     let asked = args.max_new_tokens.map(|tokens| tokens.get());
+    let mut eos_ids = llama.eos_ids();
+    // Models tuned to chat often keep the generation_config.json of the model they come from, which ends texts alone.
+    let turn = template.eos_token();
+    eos_ids.extend(turn.and_then(|token| llama.tokenizer.as_ref()?.token_id(token)));
     Ok(GenerateOptions {
         sampling: generate::sampling(llama, &args.sampling),
         max_new_tokens: asked.or(theirs.max_new_tokens).unwrap_or(MAX_NEW_TOKENS),
-        eos_ids: llama.eos_ids(),
+        eos_ids,
         stop_strings: [&theirs.stop_strings[..], &args.stop].concat(),
         memory: load::memory(args.cache.unwrap_or_default(), args.prefill_chunk, llama, 0)?,
     })

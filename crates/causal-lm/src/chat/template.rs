@@ -117,6 +117,13 @@ impl ChatTemplate {
         })
     }
 
+    /// The token that ends a turn in most templates, as the folder names it.
+    pub fn eos_token(&self) -> Option<&str> {
+        let named = self.special_tokens.iter();
+        let mut eos = named.filter(|(name, _)| name == "eos_token");
+        eos.next().and_then(|(_, token)| token.as_str())
+    }
+
     /// The text after which the assistant answers `messages`.
     ///
     /// # Errors

@@ -117,14 +117,17 @@ const TEXTS: [&str; 5] = ["Hello", "  What is it? ", "a\nb", "</s> and <s>", "By
 fn answers_with_a_kept_cache_are_those_without() {
     let (_folder, template) = template();
     for device in devices::all() {
-        for (overrides, plan, always) in [
+        let cases = [
             (FULL, "", true),
-            (WINDOW, "full", true),
             (WINDOW, "", false),
+            (WINDOW, "full", true),
             (FULL, "ring:48", false),
             (FULL, "sinks:4+44", false),
             (FULL, "tova:64", false),
-        ] {
+        ];
+        // A GPU in software takes seconds for each.
+        let some = if devices::is_wgpu(&device) { 2 } else { 6 };
+        for (overrides, plan, always) in cases.into_iter().take(some) {
             let llama = llama(overrides, device.clone());
             let options = options(&llama, 20, plan);
             let model = (&llama, &template, &options);
@@ -153,6 +156,7 @@ fn answers_with_a_kept_cache_are_those_without() {
 #[test]
 fn logits_after_a_kept_beginning_are_those_without() {
     let device = devices::flex();
+    let mut refused = 0;
     for windows in [
         vec![None, None],
         vec![Some(8), Some(8)],
@@ -166,10 +170,8 @@ fn logits_after_a_kept_beginning_are_those_without() {
             let read = llama.generate_with(&mut kept, &ids[..first], &options, &mut go_on);
             assert_eq!(kept.seen(), first + read.expect("a text").ids.len() - 1);
             if kept.truncate(cut).is_err() {
-                assert!(
-                    windows[0].is_some() && first > 7,
-                    "{windows:?} {first} {cut}"
-                );
+                assert!(windows[0].is_some() && kept.seen() > 8);
+                refused += 1;
                 continue;
             }
             let mut fresh = llama.cache(1);
@@ -194,6 +196,7 @@ fn logits_after_a_kept_beginning_are_those_without() {
             }
         }
     }
+    assert!((1..12).contains(&refused), "{refused}");
 }
 
 #[test]

@@ -14,24 +14,33 @@ use crate::{
 };
 
 /// Whitespace around what was said is cut.
-pub const TEMPLATE: &str = "{% for m in messages %}{{ bos_token + m.role + ': ' + m.content | trim + eos_token }}\
-                            {% endfor %}{% if add_generation_prompt %}{{ bos_token + 'assistant: ' }}{% endif %}";
+pub const TEMPLATE: &str = "{% for m in messages %}{{ '<s>' + m.role + ': ' + m.content | trim + '</s>' }}{% endfor %}\
+                            {% if add_generation_prompt %}{{ '<s>assistant: ' }}{% endif %}";
 
-/// A copy of the random model that has learned no more, but has a template.
+/// A copy of the random model, with a template.
 pub fn model() -> Copy {
     let model = copy(&random_tiny());
     model.write("chat_template.jinja", TEMPLATE);
-    model.write(
-        "tokenizer_config.json",
-        r#"{"bos_token": "<s>", "eos_token": "</s>"}"#,
-    );
     model
 }
 
-const GREEDY: [&str; 6] = ["--device", "flex", "--temperature", "0", "-n", "12"];
+/// No answer ends before its last token.
+const GREEDY: [&str; 6] = [
+    "--device",
+    "flex",
+    "--temperature",
+    "0",
+    "--set",
+    "eos_token_id=null",
+];
 
+/// Answers of 12 tokens.
 fn chat(model: &str, options: &[&str]) -> Command {
-    command(&[&["chat", model], &GREEDY[..], options].concat())
+    long_chat(model, "12", options)
+}
+
+fn long_chat(model: &str, tokens: &str, options: &[&str]) -> Command {
+    command(&[&["chat", model, "-n", tokens], &GREEDY[..], options].concat())
 }
 
 /// Runs with these lines on standard input.
@@ -55,9 +64,10 @@ fn saved(path: &std::path::Path) -> Value {
 #[test]
 fn each_message_is_answered_in_the_light_of_those_before() {
     let model = model();
+    let path = &model.path();
     let file = model.file("saved.json");
     let lines = format!("Hello\nWho?\n\n/save {}\n", text(&file));
-    let ran = says(chat(&model.path(), &[]), &lines);
+    let ran = says(chat(path, &[]), &lines);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     ran.says(&[
         "context 1024 tokens",
@@ -85,7 +95,7 @@ fn each_message_is_answered_in_the_light_of_those_before() {
     );
     for (prompt, answer) in [(first, content(1)), (second, content(3))] {
         let generate = [
-            &["generate", &model.path(), "-p", &prompt, "--json"],
+            &["generate", path, "-p", &prompt, "--json", "-n", "12"],
             &GREEDY[..],
         ]
         .concat();
@@ -103,10 +113,10 @@ fn what_was_read_is_not_read_again() {
         "Hello\n/stats\nHow are you?\n/stats\n",
     );
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    // <s>user: Hello</s><s>assistant: is 26 tokens, and the last one is always computed.
+    // <s>user: Hello</s><s>assistant: is 25 tokens, and the last one is always computed.
     ran.says(&[
-        "26 tokens: 0 reused, 26 computed",
-        "37 of 1024 tokens of the context",
+        "25 tokens: 0 reused, 25 computed",
+        "36 of 1024 tokens of the context",
     ]);
     let stats: Vec<_> = ran
         .stderr
@@ -118,7 +128,7 @@ fn what_was_read_is_not_read_again() {
         .next()
         .and_then(|text| text.split(' ').next_back());
     let reused: usize = reused.expect("a number").parse().expect("a number");
-    assert!((26..=37).contains(&reused), "{ran:?}");
+    assert!((25..=36).contains(&reused), "{ran:?}");
 }
 
 #[test]
@@ -167,8 +177,7 @@ fn a_model_without_a_template_says_how_to_give_one() {
     let model = model();
     let file = &text(&model.file("chat_template.jinja"));
     let ran = says(chat(bare, &["--chat-template", file]), "Hello\n");
-    // This folder names no special tokens, so that the template writes none.
-    assert_ne!(
+    assert_eq!(
         answers(&ran),
         answers(&says(chat(&model.path(), &[]), "Hello\n"))
     );
@@ -244,7 +253,7 @@ fn what_goes_wrong_is_one_line_and_loses_nothing() {
     let ran = says(chat(&model.path(), &[]), &lines);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     ran.says(&[
-        "glass: error: the prompt has 1121 tokens, 97 more than the 1024 of the model's context",
+        "glass: error: the prompt has 1120 tokens, 96 more than the 1024 of the model's context",
         "its folder does not exist",
         "glass: error: 1 of 3 messages were not answered",
     ]);
@@ -275,14 +284,14 @@ fn what_goes_wrong_is_one_line_and_loses_nothing() {
 #[test]
 fn a_full_context_says_what_it_drops() {
     let model = model();
-    let options = ["--set", "max_position_embeddings=150"];
+    let options = ["--set", "max_position_embeddings=128"];
     let ran = says(
         chat(&model.path(), &options),
         "Number one\nNumber two\nNumber three\n/stats\n",
     );
     assert_eq!(answers(&ran).len(), 3, "{ran:?}");
     ran.says(&[
-        "glass: the context of 150 tokens is full: the model no longer knows 1 turn, \"Number one\"",
+        "glass: the context of 128 tokens is full: the model no longer knows 1 turn, \"Number one\"",
         "6 messages, 2 of them no longer given to the model",
     ]);
 }
@@ -309,8 +318,12 @@ fn options_are_those_of_generate() {
     };
     assert_eq!(sampled(&["--seed", "7"]), sampled(&["--seed", "7"]));
     assert_ne!(sampled(&["--seed", "7"]), sampled(&["--seed", "8"]));
-    let cut = says(chat(path, &["--stop", "e", "-n", "60"]), "Hello\n");
-    assert!(!answers(&cut)[0].contains('e'), "{cut:?}");
+    let cut = says(long_chat(path, "60", &["--stop", "k"]), "Hello\n");
+    assert!(!answers(&cut)[0].contains('k'), "{cut:?}");
+    let turns = r#"{"bos_token": "<s>", "eos_token": "k"}"#;
+    model.write("tokenizer_config.json", turns);
+    let ended = says(long_chat(path, "60", &[]), "Hello\n");
+    assert_eq!(answers(&ended)[0], format!("{}k", answers(&cut)[0]));
     fails(&["chat", path, "--temperature", "-1"], &["temperature"]);
     refused(&["chat", path, "-n", "0"], &["--max-new-tokens"]);
     let ran = says(
@@ -327,22 +340,13 @@ fn ctrl_c_ends_it_where_it_is() {
     use std::io::Read;
 
     let model = model();
-    let mut child = chat(
-        &model.path(),
-        &[
-            "-n",
-            "100000000",
-            "--set",
-            "eos_token_id=null",
-            "--set",
-            "max_position_embeddings=100000000",
-        ],
-    )
-    .stdin(Stdio::piped())
-    .stdout(Stdio::piped())
-    .stderr(Stdio::piped())
-    .spawn()
-    .expect("glass starts");
+    let endless = ["--set", "max_position_embeddings=100000000"];
+    let mut child = long_chat(&model.path(), "100000000", &endless)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("glass starts");
     let mut stdin = child.stdin.take().expect("piped");
     stdin.write_all(b"Hello\n").expect("written");
     child

@@ -1,6 +1,6 @@
 //! Conversations at a terminal.
 
-use std::{fs, thread::sleep, time::Duration};
+use std::{fs, process::Stdio, thread::sleep, time::Duration};
 
 use rexpect::{process::WaitStatus, reader::Options, session::PtySession, spawn_with_options};
 use serde_json::Value;
@@ -11,37 +11,61 @@ use crate::{
     run::{command, text},
 };
 
-/// A terminal in which somebody talks with a model that never ends by itself, unless told to.
-fn terminal(model: &Copy, options: &[&str]) -> PtySession {
-    let path = model.path();
-    let endless = [
-        "--set",
-        "eos_token_id=null",
-        "--set",
-        "max_position_embeddings=100000000",
-    ];
-    let args = [
-        &["chat", &path, "--device", "flex", "--temperature", "0"],
-        &endless[..],
-        options,
-    ];
-    let mut command = command(&args.concat());
-    command.env("TERM", "xterm");
-    let options = Options::new()
-        .timeout_ms(Some(60_000))
-        .strip_ansi_escape_codes(true);
-    let mut terminal = spawn_with_options(command, options).expect("a terminal");
-    terminal
-        .exp_string("/help says what there is")
-        .expect("a greeting");
-    terminal.exp_string("> ").expect("a prompt");
-    terminal
-}
+/// Somebody who talks with a model that never ends an answer by itself.
+struct Terminal(PtySession);
 
-fn exit_code(terminal: &PtySession) -> i32 {
-    match terminal.process().wait().expect("it ends") {
-        WaitStatus::Exited(_, code) => code,
-        other => panic!("{other:?}"),
+impl Terminal {
+    fn open(model: &Copy, tokens: &str) -> Self {
+        let mut command = command(&[
+            "chat",
+            &model.path(),
+            "--device",
+            "flex",
+            "--temperature",
+            "0",
+            "--set",
+            "eos_token_id=null",
+            "--set",
+            "max_position_embeddings=100000000",
+            "-n",
+            tokens,
+        ]);
+        command.env("TERM", "xterm").stdin(Stdio::inherit());
+        let options = Options::new()
+            .timeout_ms(Some(60_000))
+            .strip_ansi_escape_codes(true);
+        let mut terminal = Self(spawn_with_options(command, options).expect("a terminal"));
+        terminal.shows("/help says what there is");
+        terminal.shows("> ");
+        terminal
+    }
+
+    /// Keys, Enter not among them.
+    fn types(&mut self, keys: &str) {
+        self.0.send(keys).expect("sent");
+        self.0.flush().expect("sent");
+    }
+
+    fn says(&mut self, line: &str) {
+        self.0.send_line(line).expect("sent");
+    }
+
+    fn presses_control(&mut self, key: char) {
+        self.0.send_control(key).expect("sent");
+    }
+
+    /// Waits until it does, and returns what came before.
+    fn shows(&mut self, words: &str) -> String {
+        self.0.exp_string(words).expect(words)
+    }
+
+    /// It ends, with this code.
+    fn ends(mut self, code: i32) {
+        self.0.exp_eof().expect("the end");
+        match self.0.process().wait().expect("it ends") {
+            WaitStatus::Exited(_, ended) => assert_eq!(ended, code),
+            other => panic!("{other:?}"),
+        }
     }
 }
 
@@ -49,82 +73,72 @@ fn exit_code(terminal: &PtySession) -> i32 {
 fn a_conversation_at_a_terminal() {
     let model = model();
     let file = model.file("saved.json");
-    let mut terminal = terminal(&model, &["-n", "8"]);
-    terminal.send_line("Hello").expect("sent");
-    terminal
-        .exp_string("cut off after 8 tokens")
-        .expect("an answer");
-    terminal.exp_string("> ").expect("a prompt");
-    // A line that goes on, and the arrow that brings back what was said.
-    terminal.send_line("two\\").expect("sent");
-    terminal.send_line("lines").expect("sent");
-    terminal
-        .exp_string("cut off after 8 tokens")
-        .expect("an answer");
-    terminal.exp_string("> ").expect("a prompt");
-    terminal.send("\x1b[A\x1b[A").expect("sent");
-    terminal.flush().expect("sent");
-    terminal.exp_string("Hello").expect("what was said first");
-    terminal.send_line("!").expect("sent");
-    terminal
-        .exp_string("cut off after 8 tokens")
-        .expect("an answer");
-    terminal
-        .send_line(&format!("/save {}", text(&file)))
-        .expect("sent");
-    terminal.exp_string("6 messages in").expect("saved");
-    terminal.exp_string("> ").expect("a prompt");
-    terminal.send_control('d').expect("sent");
-    terminal.exp_eof().expect("the end");
-    assert_eq!(exit_code(&terminal), 0);
+    let mut terminal = Terminal::open(&model, "8");
+    let answered = |terminal: &mut Terminal| {
+        terminal.shows("cut off after 8 tokens");
+        terminal.shows("> ");
+    };
+    terminal.says("Hello");
+    answered(&mut terminal);
+    terminal.says("two\\");
+    terminal.says("lines");
+    answered(&mut terminal);
+    // The arrow goes up through both lines, and then to what was said before them.
+    terminal.types("\x1b[A\x1b[A\x1b[A");
+    terminal.shows("Hello");
+    terminal.says("!");
+    answered(&mut terminal);
+    // What is pasted is sent when Enter is pressed, whatever is in it.
+    terminal.types("\x1b[200~a\nb\x1b[201~");
+    terminal.says("");
+    answered(&mut terminal);
+    terminal.says(&format!("/save {}", text(&file)));
+    terminal.shows("8 messages in");
+    terminal.shows("> ");
+    terminal.presses_control('d');
+    terminal.ends(0);
 
     let saved: Value = serde_json::from_slice(&fs::read(file).expect("readable")).expect("JSON");
-    assert_eq!(saved[0]["content"], "Hello");
-    assert_eq!(saved[2]["content"], "two\nlines");
-    assert_eq!(saved[4]["content"], "Hello!");
+    let said: Vec<_> = (0..8).step_by(2).map(|i| &saved[i]["content"]).collect();
+    assert_eq!(said, ["Hello", "two\nlines", "Hello!", "a\nb"]);
 }
 
 #[test]
 fn ctrl_c_stops_the_answer_and_twice_at_an_empty_prompt_leaves() {
     let model = model();
-    let mut terminal = terminal(&model, &["-n", "100000000"]);
+    let mut terminal = Terminal::open(&model, "100000000");
     for said in ["Hello", "Again"] {
-        terminal.send_line(said).expect("sent");
+        terminal.says(said);
         // The line that was typed, and then the answer to it.
-        terminal.exp_string(said).expect("an echo");
+        terminal.shows(said);
         sleep(Duration::from_millis(700));
-        terminal.send_control('c').expect("sent");
-        let answer = terminal.exp_string("glass: stopped").expect("it stops");
+        terminal.presses_control('c');
+        let answer = terminal.shows("glass: stopped");
         assert!(answer.trim().len() > 20, "{answer:?}");
-        terminal.exp_string("> ").expect("a prompt");
+        terminal.shows("> ");
     }
-    terminal.send_line("/stats").expect("sent");
-    terminal
-        .exp_string("4 messages, 0 of them")
-        .expect("both turns are there");
-    terminal.exp_string("(interrupted)").expect("how it ended");
-    terminal.exp_string("> ").expect("a prompt");
+    terminal.says("/stats");
+    terminal.shows("4 messages, 0 of them");
+    terminal.shows("(interrupted)");
+    terminal.shows("> ");
 
     // What is being typed is thrown away, and nothing else.
     for _ in 0..3 {
-        terminal.send("half a line").expect("sent");
-        terminal.flush().expect("sent");
-        terminal.exp_string("half a line").expect("an echo");
-        terminal.send_control('c').expect("sent");
-        terminal.exp_string("> ").expect("a prompt");
+        terminal.types("half a line");
+        terminal.shows("half a line");
+        terminal.presses_control('c');
+        terminal.shows("> ");
     }
-    terminal.send_control('c').expect("sent");
-    terminal.exp_string("once more leaves").expect("a warning");
-    terminal.exp_string("> ").expect("a prompt");
-    terminal.send_line("/system").expect("sent");
-    terminal
-        .exp_string("no system message")
-        .expect("it goes on");
-    terminal.exp_string("> ").expect("a prompt");
-    terminal.send_control('c').expect("sent");
-    terminal.exp_string("once more leaves").expect("a warning");
-    terminal.exp_string("> ").expect("a prompt");
-    terminal.send_control('c').expect("sent");
-    terminal.exp_eof().expect("the end");
-    assert_eq!(exit_code(&terminal), 130);
+    let warned = |terminal: &mut Terminal| {
+        terminal.presses_control('c');
+        terminal.shows("once more leaves");
+        terminal.shows("> ");
+    };
+    warned(&mut terminal);
+    terminal.says("/system");
+    terminal.shows("no system message");
+    terminal.shows("> ");
+    warned(&mut terminal);
+    terminal.presses_control('c');
+    terminal.ends(130);
 }

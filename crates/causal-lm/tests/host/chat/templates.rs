@@ -173,6 +173,11 @@ fn special_tokens_are_the_folders() {
         assert_eq!(rendered(&files, &hello()), text);
     }
     assert_eq!(rendered(&[template], &hello()), "False");
+    for (config, eos) in [(new, Some("<b>")), ("{}", None)] {
+        let folder = folder(&[template, ("tokenizer_config.json", config)]);
+        let template = ChatTemplate::from_folder(folder.path()).expect("a template");
+        assert_eq!(template.eos_token(), eos);
+    }
 }
 
 #[test]
