@@ -155,6 +155,7 @@ fn project_bytes(
     columns: usize,
 ) {
     assert_eq!(x.len() % columns, 0, "x is [n, columns]");
+    let n = x.len() / columns;
     let x = Activations::new(x, columns, Order::Plain);
     let products = products.iter_mut();
     let mut products: Vec<_> = products
@@ -163,7 +164,7 @@ fn project_bytes(
             (*weight, &mut **y)
         })
         .collect();
-    panel::multiply(&Quantized::new(dots, &x, columns), &mut products);
+    panel::multiply(&Quantized::new(dots, &x, n, columns), &mut products);
 }
 
 #[cfg(test)]

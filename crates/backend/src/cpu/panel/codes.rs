@@ -56,13 +56,19 @@ impl ByteDots {
 pub(crate) struct Quantized<'a> {
     dots: ByteDots,
     x: &'a Activations,
+    vectors: usize,
     columns: usize,
 }
 
 impl<'a> Quantized<'a> {
-    /// `x` in its plain order.
-    pub(crate) fn new(dots: ByteDots, x: &'a Activations, columns: usize) -> Self {
-        Self { dots, x, columns }
+    /// `x` `[vectors, columns]`, in its plain order.
+    pub(crate) fn new(dots: ByteDots, x: &'a Activations, vectors: usize, columns: usize) -> Self {
+        Self {
+            dots,
+            x,
+            vectors,
+            columns,
+        }
     }
 }
 
@@ -88,7 +94,7 @@ impl<'a> Scheme for Quantized<'a> {
     }
 
     fn vectors(&self) -> usize {
-        self.x.n()
+        self.vectors
     }
 
     fn rows(&self, weight: &Codes<'a>) -> usize {
