@@ -13,6 +13,8 @@ use std::rc::Rc;
 use burn::tensor::Tensor;
 
 #[cfg(feature = "wgpu")]
+pub use self::cube::CodedRef;
+#[cfg(feature = "wgpu")]
 pub(crate) use self::cube::Machine;
 use crate::{Kernels, Visible};
 
@@ -108,6 +110,18 @@ impl Fused {
         }
     }
 
+    /// `x W^T` for each of these matrices in 8 or 4 bits, as if they were dequantized first.
+    ///
+    /// `x` `[n, columns]` -> `[n, rows]` each
+    #[cfg(feature = "wgpu")]
+    pub fn project_codes(self, x: &Tensor<2>, weights: &[CodedRef<'_>]) -> Option<Vec<Tensor<2>>> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            Family::Flex => None,
+            Family::Cube(machine) => cube::project_codes(machine, x, weights),
+        }
+    }
+
     /// `softmax(scale q k^T) v` over the keys that each query sees, query head `h` reading key/value head `h / groups`,
     /// in float32, rounded once. A query that sees no key gets zeros.
     ///
@@ -125,6 +139,22 @@ impl Fused {
             Family::Flex => flex::attend(q, k, v, &visible(), scale),
             #[cfg(feature = "wgpu")]
             Family::Cube(machine) => cube::attend(machine, q, k, v, &visible(), scale),
+        }
+    }
+
+    /// The most probable token of each row, where reading the logits back costs more than finding it: its id, its logit, and
+    /// the natural logarithm of its probability. Of equal ones it is that with the lowest id.
+    ///
+    /// If a row has NaN or +inf in it, the token is the first of those. If it is nothing but -inf, so is the logit.
+    ///
+    /// `logits` `[n, vocab]` in float32 -> `[n, 3]`
+    pub fn argmax(self, logits: &Tensor<2>) -> Option<Tensor<2>> {
+        match self.0? {
+            // The CPU has them where the sampler wants them.
+            #[cfg(feature = "flex")]
+            Family::Flex => None,
+            #[cfg(feature = "wgpu")]
+            Family::Cube(machine) => cube::argmax(machine, logits),
         }
     }
 }

@@ -27,6 +27,8 @@ pub use device::Device;
 pub use dtype::Dtype;
 pub use embedding::Embedding;
 pub use error::{DeviceError, WeightError};
+#[cfg(feature = "wgpu")]
+pub use fused::CodedRef;
 pub use fused::Fused;
 pub use kernels::Kernels;
 pub use linear::Linear;

@@ -74,17 +74,19 @@ impl Device {
         let burn = match started.get(&index) {
             Some(burn) => burn.clone(),
             None => {
+                let mut options = BurnDevice::wgpu_options()
+                    .device_kind(adapter.selector.clone())
+                    .graphics_api(adapter.api);
                 if !adapter.is_gpu() {
                     tune_little();
+                    if std::env::var_os("CUBECL_WGPU_MAX_TASKS").is_none() {
+                        options = options.tasks_max(SOFTWARE_TASKS);
+                    }
                 }
-                let burn = BurnDevice::wgpu_options()
-                    .device_kind(adapter.selector.clone())
-                    .graphics_api(adapter.api)
-                    .init()
-                    .map_err(|error| DeviceError::Start {
-                        name: name.to_owned(),
-                        reason: one_line(&error.to_string()),
-                    })?;
+                let burn = options.init().map_err(|error| DeviceError::Start {
+                    name: name.to_owned(),
+                    reason: one_line(&error.to_string()),
+                })?;
                 started.insert(index, burn.clone());
                 burn
             }
@@ -159,6 +161,11 @@ impl Device {
         Err(not_built("cpu", "cpu"))
     }
 }
+
+/// Kernels that are handed to a software adapter together: a token's. It computes in the thread that hands them in, and
+/// whoever asks for more meanwhile spins on a core that it needs.
+#[cfg(feature = "wgpu")]
+const SOFTWARE_TASKS: usize = 256;
 
 /// On a software rasterizer every kernel that autotuning tries takes seconds and none is much better,
 /// so it tries as few as it can. A `cubecl.toml` or `CUBECL_AUTOTUNE_LEVEL` of the user's own wins.
