@@ -67,6 +67,16 @@ impl Device {
                 n => format!("this machine has {n}, wgpu:0 to wgpu:{}", n - 1),
             },
         })?;
+        // Mesa's llvmpipe ends the process with what the SPIR-V compiler makes, and Burn lets nobody choose per adapter.
+        #[cfg(feature = "vulkan")]
+        if !adapter.is_gpu() && adapter.api == burn::tensor::wgpu::WgpuBackend::Vulkan {
+            return Err(DeviceError::Start {
+                name: name.to_owned(),
+                reason: "it is Vulkan in software, and this build compiles kernels for real GPUs: build it without the \
+                         feature vulkan"
+                    .to_owned(),
+            });
+        }
         // Burn starts an adapter once per process and refuses to do it again.
         static STARTED: Mutex<Option<HashMap<usize, BurnDevice>>> = Mutex::new(None);
         let mut started = STARTED.lock().unwrap_or_else(|poison| poison.into_inner());

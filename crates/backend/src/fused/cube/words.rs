@@ -256,9 +256,10 @@ fn numbers<W: Int, N: Size, M: Size>(
         for j in 0..reading.load {
             let word = loaded.extract(j);
             let first = comptime!((i * reading.load + j) * parts);
-            bits[first] = u32::cast_from(word);
+            bits[first] = signed(u32::cast_from(word), reading.format);
             if comptime!(parts == 2) {
-                bits[comptime!(first + 1)] = u32::cast_from(word >> W::from_int(32));
+                let upper = u32::cast_from(word >> W::from_int(32));
+                bits[comptime!(first + 1)] = signed(upper, reading.format);
             }
         }
     }
@@ -280,6 +281,16 @@ fn numbers<W: Int, N: Size, M: Size>(
     numbers
 }
 
+/// Codes in two's complement: that takes their highest bit the other way round.
+#[cube]
+fn signed(bits: u32, #[comptime] format: Format) -> u32 {
+    match comptime!(format) {
+        Format::Codes(8) => bits ^ 0x8080_8080u32,
+        Format::Codes(_) => bits ^ 0x8888_8888u32,
+        _ => bits,
+    }
+}
+
 /// The number whose lowest bit is the `place`-th.
 #[cube]
 fn number(bits: u32, #[comptime] place: u32, #[comptime] format: Format) -> f32 {
@@ -288,9 +299,9 @@ fn number(bits: u32, #[comptime] place: u32, #[comptime] format: Format) -> f32 
         Format::F16 => widened(bits >> place),
         Format::Codes(width) => {
             let width = comptime!(width as u32);
-            // With its highest bit turned over, a code is in two's complement; shifted up and back, it is alone.
-            let turned = (bits << comptime!(32 - width - place)) ^ 0x8000_0000u32;
-            f32::cast_from(i32::reinterpret(turned) >> comptime!(32 - width as i32))
+            // Shifted up and back with its sign, it is alone.
+            let shifted = i32::reinterpret(bits << comptime!(32 - width - place));
+            f32::cast_from(shifted >> comptime!(32 - width as i32))
         }
     }
 }
