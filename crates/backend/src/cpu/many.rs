@@ -88,7 +88,7 @@ fn project_with<S: Square, W: Weight>(
     let x = Floats::<_, Single<f32>, Single<W>>::new(Fma(simd), x, columns);
     let products = products.iter_mut();
     let mut products: Vec<_> = products
-        .map(|(weight, y)| (Matrix::new(*weight, columns), &mut **y))
+        .map(|(weight, y)| (Matrix::new(weight, columns), &mut **y))
         .collect();
     panel::multiply(&x, &mut products);
 }

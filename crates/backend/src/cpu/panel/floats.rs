@@ -102,7 +102,10 @@ impl Arithmetic for PairDots {
         };
         // SAFETY: `self` is proof of these instructions, and any 512 bits are numbers.
         unsafe {
-            let (w, x) = (transmute::<_, __m512bh>(w), transmute::<_, __m512bh>(x));
+            let (w, x) = (
+                transmute::<pulp::f32x16, __m512bh>(w),
+                transmute::<pulp::f32x16, __m512bh>(x),
+            );
             pulp::cast(_mm512_dpbf16_ps(pulp::cast(sum), w, x))
         }
     }

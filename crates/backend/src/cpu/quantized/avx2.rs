@@ -24,11 +24,7 @@ impl Bytes for V3 {
 
     #[inline(always)]
     fn vectorize<F: FnOnce()>(self, f: F) {
-        Simd::vectorize(
-            self,
-            #[inline(always)]
-            || f(),
-        );
+        Simd::vectorize(self, f);
     }
 
     #[inline(always)]

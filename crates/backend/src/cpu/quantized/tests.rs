@@ -74,8 +74,9 @@ fn assert_products(x: &[f32], matrix: &Matrix, y: &[f32], what: &str) {
             for (b, scale) in scales.iter().enumerate() {
                 let step = f64::from(quantized.scales[b]);
                 let scale = scale.to_f64();
-                for at in b * BLOCK..(b + 1) * BLOCK {
-                    let (code, x_code) = (codes[at], f64::from(quantized.codes[at]));
+                let block = codes.iter().zip(quantized.codes).enumerate();
+                for (at, (code, x_code)) in block.skip(b * BLOCK).take(BLOCK) {
+                    let x_code = f64::from(*x_code);
                     same += code * scale * x_code * step;
                     // Kernels may multiply codes with their offset, and subtract it from the sum.
                     size += ((code.abs() + 2.0 * offset) * scale * x_code * step).abs();
