@@ -134,7 +134,7 @@ fn of<'a>(policy: &str, rows: &'a [Row]) -> impl Iterator<Item = &'a Row> {
 }
 
 fn measure_device(name: &str, config: &LlamaConfig, args: &Args) -> Outcome<Vec<Row>> {
-    let llama = noise(config, &Device::open(name)?, Dtype::F32, SEED)?;
+    let llama = noise(config, &Device::open(name)?, Dtype::F32.into(), SEED)?;
     println!(
         "\n{name}: {}\nposition  policy       prefill, s  read t/s  decode t/s (median)  ratio       cache",
         llama.device.description()

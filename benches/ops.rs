@@ -134,7 +134,7 @@ fn steps(criterion: &mut Criterion) {
     const DEPTH: usize = 128;
     let config = config();
     for device in devices() {
-        let llama = noise(&config, &device, Dtype::F32, SEED).expect("it fits");
+        let llama = noise(&config, &device, Dtype::F32.into(), SEED).expect("it fits");
         criterion.bench_function(&format!("prefill/{DEPTH}/{}", device.name()), |bencher| {
             let begin = || Text::new(&llama, DEPTH).expect("it fits");
             bencher.iter(|| begin().logits_after(0..DEPTH).expect("the device works"));

@@ -65,7 +65,7 @@ fn main() -> ExitCode {
         let made = Device::open(&device)
             .map_err(|error| error.to_string())
             .and_then(|device| {
-                noise(&config, &device, Dtype::F32, SEED).map_err(|error| error.to_string())
+                noise(&config, &device, Dtype::F32.into(), SEED).map_err(|error| error.to_string())
             });
         match made {
             Ok(llama) => rows.push(Row {
@@ -125,6 +125,8 @@ fn measure(llama: &Llama, prompt: usize) -> Result<(f64, f64), String> {
         eos_ids: vec![],
         stop_strings: vec![],
         memory: glass_causal_lm::Memory::default(),
+        logprobs: None,
+        prompt_lookup: None,
     };
     // Every step ends with its logits on the host, so that nothing is still running when the clock is read.
     let out = llama

@@ -67,6 +67,28 @@ pub enum CacheError {
     NoSuchRow { row: usize, batch: usize },
     #[error("the cache was made for a batch of {made_for}, not {asked_for}")]
     Batch { made_for: usize, asked_for: usize },
+    #[error("a cache of {seen} positions cannot be cut to {asked_for}")]
+    Longer { seen: usize, asked_for: usize },
+    #[error(
+        "a cache of {seen} positions cannot go back to {asked_for}: a layer has written over states that are seen from \
+         there (its policy keeps no more): begin with an empty one, or use --cache full"
+    )]
+    Overwritten { seen: usize, asked_for: usize },
+    #[error(
+        "a cache of {seen} positions cannot go back to {asked_for}: beyond the trained context rope type {rope} turned \
+         its keys by the length of the text then: begin with an empty one"
+    )]
+    TurnedByLength {
+        seen: usize,
+        asked_for: usize,
+        rope: &'static str,
+    },
+    #[error("cache policy {policy} cannot go back: use full, ring or sinks")]
+    OneWay { policy: &'static str },
+    #[error(
+        "a cache of {seen} positions keeps what it has kept so far: ask for more before the first pass"
+    )]
+    Begun { seen: usize },
 }
 
 /// Scores of one block, at most: large enough that a matrix product is busy, small beside any model's weights.
@@ -157,6 +179,21 @@ impl Cache {
         self
     }
 
+    /// Keeps `slots` states more than the policies need, so that [`Cache::truncate`] can always go back by as many: what
+    /// a pass over drafted tokens asks for. Only rings hold more for it; what they compute does not change.
+    ///
+    /// # Errors
+    /// A policy that cannot go back (`tova`), or a cache that is not empty.
+    pub fn with_rollback(mut self, slots: usize) -> Result<Self, CacheError> {
+        if self.seen > 0 {
+            return Err(CacheError::Begun { seen: self.seen });
+        }
+        self.layers
+            .iter_mut()
+            .try_for_each(|layer| layer.keep_more(slots))?;
+        Ok(self)
+    }
+
     /// Makes room for this many positions at once, instead of growing towards them.
     pub fn reserve(&mut self, positions: usize) {
         for layer in &mut self.layers {
@@ -208,6 +245,40 @@ impl Cache {
             self.dropouts,
             &self.device,
         ))
+    }
+
+    /// Goes back to the first `slots` slots: what follows is computed as if the others had never been.
+    ///
+    /// Full layers can always go back, and all policies to 0. A ring, and the last states beside sinks, can as long as
+    /// what is seen from there has not been written over: before it has gone round once, by one slot, or by what
+    /// [`Cache::with_rollback`] asked for. `tova` can as long as it has dropped nothing. An attention mask stays: it
+    /// speaks of slots.
+    ///
+    /// # Errors
+    /// It cannot, or holds fewer slots: then nothing has changed.
+    pub fn truncate(&mut self, slots: usize) -> Result<(), CacheError> {
+        let (seen, asked_for) = (self.seen, slots);
+        if slots > seen {
+            return Err(CacheError::Longer { seen, asked_for });
+        }
+        if slots == seen {
+            return Ok(());
+        }
+        if slots > 0 && self.rope.depends_on_length(seen) {
+            return Err(CacheError::TurnedByLength {
+                seen,
+                asked_for,
+                rope: self.rope.name(),
+            });
+        }
+        if !self.layers.iter().all(|layer| layer.can_truncate(slots)) {
+            return Err(CacheError::Overwritten { seen, asked_for });
+        }
+        for layer in &mut self.layers {
+            layer.truncate(slots);
+        }
+        self.seen = slots;
+        Ok(())
     }
 
     /// What the layer of this number remembers.

@@ -156,6 +156,11 @@ impl Rope {
         }
     }
 
+    /// What a config calls this type.
+    pub fn name(&self) -> &'static str {
+        self.rope_type.name()
+    }
+
     /// What cosine and sine are multiplied by, so that scores are multiplied by its square.
     pub fn attention_scaling(&self) -> f64 {
         // YaRN, section 3.4: the temperature that entropy asks for in a context `scale` times longer.

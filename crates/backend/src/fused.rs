@@ -10,11 +10,11 @@ mod flex;
 
 use std::rc::Rc;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
 #[cfg(feature = "wgpu")]
 pub(crate) use self::cube::Machine;
-use crate::{Kernels, Visible};
+use crate::{Kernels, Quantized, Visible};
 
 /// The fused kernels of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,6 +105,37 @@ impl Fused {
             Family::Flex => flex::project(x, weights),
             #[cfg(feature = "wgpu")]
             Family::Cube(machine) => cube::project(machine, x, weights),
+        }
+    }
+
+    /// [`project`](Self::project) with matrices in few bits.
+    ///
+    /// On a CPU `x` is rounded to 8 bits with a scale for each 32 numbers, as the products are sums of whole numbers there:
+    /// an output is off by at most `sum over blocks of max|x| / 254 * sum|w|` of the block.
+    ///
+    /// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each
+    pub fn project_quantized(
+        self,
+        x: &Tensor<2>,
+        weights: &[&Quantized],
+    ) -> Option<Vec<Tensor<2>>> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            Family::Flex => flex::project_quantized(x, weights),
+            #[cfg(feature = "wgpu")]
+            Family::Cube(_) => None,
+        }
+    }
+
+    /// Rows of a matrix in few bits, dequantized.
+    ///
+    /// `ids` `[n]`, every id below the number of rows -> `[n, columns]`
+    pub fn select(self, matrix: &Quantized, ids: &Tensor<1, Int>) -> Option<Tensor<2>> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            Family::Flex => flex::select(matrix, ids),
+            #[cfg(feature = "wgpu")]
+            Family::Cube(_) => None,
         }
     }
 

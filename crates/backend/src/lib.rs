@@ -9,6 +9,7 @@
 
 #[cfg(feature = "wgpu")]
 mod adapters;
+pub mod codes;
 mod cpu;
 mod device;
 mod dtype;
@@ -17,6 +18,7 @@ mod error;
 mod fused;
 mod kernels;
 mod linear;
+mod quantized;
 mod rows;
 mod weights;
 
@@ -30,5 +32,6 @@ pub use error::{DeviceError, WeightError};
 pub use fused::Fused;
 pub use kernels::Kernels;
 pub use linear::Linear;
+pub use quantized::{CodedRows, Quantized};
 pub use rows::Rows;
 pub use weights::{WeightSource, Weights};

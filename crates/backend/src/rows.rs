@@ -5,17 +5,21 @@ use burn::{
     tensor::{Int, Tensor},
 };
 
-use crate::{Device, Fused, WeightError, Weights};
+use crate::{Device, Fused, Quantized, WeightError, Weights};
 
 /// A matrix `[rows, columns]` in the order in which Hugging Face stores it: one row per token of an embedding,
 /// one row per output of a projection.
 ///
 /// WebGPU promises bindings of 128 MiB and no more, and a vocabulary of 128,256 tokens by 2048 is 1 GiB in float32,
-/// so the matrix is split between rows where the device's limit demands it. Nobody above this type sees the split.
+/// so the matrix is split between rows where the device's limit demands it. Nobody above this type sees the split, nor
+/// whether the numbers are held in few bits.
 #[derive(Module, Debug)]
 pub struct Rows {
-    /// Each `[rows of this part, columns]`, in order.
+    /// Each `[rows of this part, columns]`, in order; empty if the matrix is quantized.
     parts: Vec<Param<Tensor<2>>>,
+    /// The same for a quantized matrix.
+    #[module(skip)]
+    quantized: Vec<Quantized>,
     #[module(skip)]
     fused: Fused,
 }
@@ -30,7 +34,9 @@ impl Rows {
         name: &str,
         [rows, columns]: [usize; 2],
     ) -> Result<Self, WeightError> {
-        let row_bytes = columns * weights.dtype().bytes();
+        let coded = weights.is_coded(name)?;
+        // A quantized matrix is dequantized where there is no kernel for it, in integers of 32 bits first.
+        let row_bytes = columns * if coded { 4 } else { weights.dtype().bytes() };
         let per_part = rows_per_part(rows, row_bytes, weights.device()).map_err(|limit| {
             WeightError::RowTooLarge {
                 name: weights.full_name(name),
@@ -39,45 +45,52 @@ impl Rows {
                 device: weights.device().name().to_owned(),
             }
         })?;
-        let parts = (0..rows)
-            .step_by(per_part)
-            .map(|start| {
-                let end = rows.min(start + per_part);
-                weights.rows(name, [rows, columns], start..end)
-            })
-            .collect::<Result<_, _>>()?;
+        let cuts = (0..rows).step_by(per_part);
+        let cuts = cuts.map(|start| start..rows.min(start + per_part));
         let fused = weights.device().fused();
-        Ok(Self { parts, fused })
+        let (mut parts, mut quantized) = (Vec::new(), Vec::new());
+        for cut in cuts {
+            match coded {
+                true => quantized.push(weights.coded_rows(name, [rows, columns], cut)?),
+                false => parts.push(weights.rows(name, [rows, columns], cut)?),
+            }
+        }
+        Ok(Self {
+            parts,
+            quantized,
+            fused,
+        })
     }
 
-    /// How many tensors hold the matrix.
+    /// How many parts hold the matrix.
     pub fn parts(&self) -> usize {
-        self.parts.len()
+        self.parts.len() + self.quantized.len()
     }
 
     /// `[rows, columns]`.
     pub fn shape(&self) -> [usize; 2] {
-        let rows = self.parts.iter().map(|part| part.dims()[0]).sum();
-        [rows, self.parts[0].dims()[1]]
+        let shapes = || {
+            let parts = self.parts.iter().map(|part| part.dims());
+            parts.chain(self.quantized.iter().map(Quantized::shape))
+        };
+        let rows = shapes().map(|[rows, _]| rows).sum();
+        [rows, shapes().next().map_or(0, |[_, columns]| columns)]
     }
 
     /// The rows with these numbers: an embedding.
     ///
     /// `ids` `[n]` with every id below the number of rows -> `[n, columns]`
     pub fn select(&self, ids: Tensor<1, Int>) -> Tensor<2> {
-        let [first, rest @ ..] = self.parts.as_slice() else {
-            unreachable!("a matrix has at least one part")
-        };
-        if rest.is_empty() {
-            return first.val().select(0, ids); // [n, columns]
+        if self.parts() == 1 {
+            return self.select_from(0, ids); // [n, columns]
         }
         // Every part is asked for every id, clamped into its range, and the answers of the right one are kept.
         let mut start = 0i64;
         let mut selected: Option<Tensor<2>> = None;
-        for part in &self.parts {
-            let rows = part.dims()[0] as i64;
+        for part in 0..self.parts() {
+            let rows = self.rows_of(part) as i64;
             let local = ids.clone() - start; // [n]
-            let here = part.val().select(0, local.clone().clamp(0, rows - 1)); // [n, columns]
+            let here = self.select_from(part, local.clone().clamp(0, rows - 1)); // [n, columns]
             selected = Some(match selected {
                 None => here,
                 Some(before) => {
@@ -94,6 +107,24 @@ impl Rows {
         selected.unwrap_or_else(|| unreachable!("there is more than one part"))
     }
 
+    fn rows_of(&self, part: usize) -> usize {
+        match self.quantized.get(part) {
+            Some(quantized) => quantized.shape()[0],
+            None => self.parts[part].dims()[0],
+        }
+    }
+
+    /// `ids` `[n]` -> `[n, columns]`
+    fn select_from(&self, part: usize, ids: Tensor<1, Int>) -> Tensor<2> {
+        match self.quantized.get(part) {
+            Some(quantized) => {
+                let fused = self.fused.select(quantized, &ids);
+                fused.unwrap_or_else(|| quantized.select(ids).dequantize())
+            }
+            None => self.parts[part].val().select(0, ids),
+        }
+    }
+
     /// The product with the transposed matrix: a projection, or the head.
     ///
     /// `x` `[n, columns]` -> `[n, rows]`
@@ -106,16 +137,29 @@ impl Rows {
     ///
     /// `x` `[n, columns]` -> `[n, rows]` each
     pub fn project_all(matrices: &[&Self], x: Tensor<2>) -> Vec<Tensor<2>> {
-        let all = || matrices.iter().flat_map(|matrix| &matrix.parts);
         let fused = matrices.first().map_or(Fused::NONE, |matrix| matrix.fused);
-        let weights: Vec<_> = all().map(Param::val).collect();
-        let products = fused.project(&x, &weights).unwrap_or_else(|| {
-            let plain = |weight: Tensor<2>| x.clone().matmul(weight.transpose()); // [n, rows of this part]
-            weights.into_iter().map(plain).collect()
+        let plain = |weight: Tensor<2>| x.clone().matmul(weight.transpose()); // [n, rows of this part]
+        let weights: Vec<_> = matrices
+            .iter()
+            .flat_map(|matrix| matrix.parts.iter().map(Param::val))
+            .collect();
+        let quantized: Vec<_> = matrices
+            .iter()
+            .flat_map(|matrix| &matrix.quantized)
+            .collect();
+        let products = fused
+            .project(&x, &weights)
+            .unwrap_or_else(|| weights.into_iter().map(plain).collect());
+        let dequantized = fused.project_quantized(&x, &quantized).unwrap_or_else(|| {
+            let weights = quantized.iter().map(|weight| weight.dequantize());
+            weights.map(plain).collect()
         });
-        let mut products = products.into_iter();
+        let (mut products, mut dequantized) = (products.into_iter(), dequantized.into_iter());
         let joined = matrices.iter().map(|matrix| {
-            let mut parts: Vec<_> = products.by_ref().take(matrix.parts()).collect();
+            let parts = products.by_ref().take(matrix.parts.len());
+            let mut parts: Vec<_> = parts
+                .chain(dequantized.by_ref().take(matrix.quantized.len()))
+                .collect();
             match parts.len() {
                 1 => parts.swap_remove(0),
                 _ => Tensor::cat(parts, 1), // [n, rows]

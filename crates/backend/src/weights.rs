@@ -7,7 +7,7 @@ use burn::{
     tensor::{Tensor, TensorData},
 };
 
-use crate::{Device, Dtype, WeightError};
+use crate::{CodedRows, Device, Dtype, Quantized, WeightError};
 
 /// Named tensors, whoever holds them.
 pub trait WeightSource {
@@ -22,6 +22,56 @@ pub trait WeightSource {
         rows: Range<usize>,
         dtype: Dtype,
     ) -> Result<TensorData, WeightError>;
+
+    /// Whether matrix `name` comes as codes.
+    ///
+    /// # Errors
+    /// It is neither whole in one form nor in the other.
+    fn is_coded(&mut self, _name: &str) -> Result<bool, WeightError> {
+        Ok(false)
+    }
+
+    /// The same as [`read`](Self::read) for a matrix `[rows, columns]` that comes as codes.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    fn read_coded(
+        &mut self,
+        name: &str,
+        _shape: [usize; 2],
+        _rows: Range<usize>,
+    ) -> Result<CodedRows, WeightError> {
+        Err(WeightError::Other {
+            origin: "the source of the weights".to_owned(),
+            name: name.to_owned(),
+            reason: "it has no codes".to_owned(),
+        })
+    }
+}
+
+impl<S: WeightSource + ?Sized> WeightSource for &mut S {
+    fn read(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        rows: Range<usize>,
+        dtype: Dtype,
+    ) -> Result<TensorData, WeightError> {
+        (**self).read(name, shape, rows, dtype)
+    }
+
+    fn is_coded(&mut self, name: &str) -> Result<bool, WeightError> {
+        (**self).is_coded(name)
+    }
+
+    fn read_coded(
+        &mut self,
+        name: &str,
+        shape: [usize; 2],
+        rows: Range<usize>,
+    ) -> Result<CodedRows, WeightError> {
+        (**self).read_coded(name, shape, rows)
+    }
 }
 
 /// A source seen from one module: its path in the model, and the device and type the numbers shall have.
@@ -90,6 +140,24 @@ impl<'a> Weights<'a> {
         rows: Range<usize>,
     ) -> Result<Param<Tensor<2>>, WeightError> {
         self.read(name, &shape, rows)
+    }
+
+    /// Whether a matrix comes as codes: [`Quantized`] then, and not a tensor of its numbers.
+    pub(crate) fn is_coded(&mut self, name: &str) -> Result<bool, WeightError> {
+        let name = self.full_name(name);
+        self.source.is_coded(&name)
+    }
+
+    /// As [`rows`](Self::rows).
+    pub(crate) fn coded_rows(
+        &mut self,
+        name: &str,
+        shape: [usize; 2],
+        rows: Range<usize>,
+    ) -> Result<Quantized, WeightError> {
+        let name = self.full_name(name);
+        let rows = self.source.read_coded(&name, shape, rows)?;
+        Ok(Quantized::new(rows, shape[1], self.device, self.dtype))
     }
 
     fn read<const D: usize>(

@@ -1,6 +1,8 @@
 //! The reference, and how far a row is from it.
 //!
-//! The reference is float32 on `flex` with plain kernels: the body that the tests compare with `transformers`. It reads a
+//! The reference is float32 on `flex` with plain kernels: the body that the tests compare with `transformers`. Rows in few bits
+//! have one of their own, which holds the same numbers in float32: what is lost when a model is quantized is no error of
+//! whoever computes with it (`glass eval perplexity` measures that). It reads a
 //! prompt, whose last logits are kept, and writes a greedy text, whose logits are kept as well. Whoever is compared reads the
 //! same prompt and writes its own greedy text: as long as that is the reference's, all logits are compared, those of the long
 //! pass and those of single steps.
@@ -19,7 +21,7 @@ use glass_causal_lm::{
 };
 use glass_config::LlamaConfig;
 
-use crate::{BenchError, Correctness, Greedy, measure::Text, noise::Xorshift32};
+use crate::{BenchError, Correctness, Greedy, Precision, measure::Text, noise::Xorshift32};
 
 /// Tokens of the prompt: longer than the windows of small models.
 pub const PROMPT: usize = 320;
@@ -62,7 +64,12 @@ pub fn write_reference(llama: &Llama, file: &Path) -> Result<Vec<u32>, BenchErro
 ///
 /// # Errors
 /// The model fails, or the file.
-pub fn check(llama: &Llama, file: &Path, tokens: &[u32]) -> Result<(Correctness, f64), BenchError> {
+pub fn check(
+    llama: &Llama,
+    precision: Precision,
+    file: &Path,
+    tokens: &[u32],
+) -> Result<(Correctness, f64), BenchError> {
     let failed = |source| BenchError::File {
         file: file.display().to_string(),
         source,
@@ -97,10 +104,7 @@ pub fn check(llama: &Llama, file: &Path, tokens: &[u32]) -> Result<(Correctness,
         max_logit_diff: reference.off,
         greedy: Greedy::compare(tokens, &own, |_| gap),
     };
-    Ok((
-        seen,
-        tolerance(&llama.config, llama.dtype, reference.largest),
-    ))
+    Ok((seen, tolerance(&llama.config, precision, reference.largest)))
 }
 
 /// A greedy text after the prompt.
@@ -191,13 +195,9 @@ const DEVIATIONS: f64 = 6.0;
 /// "A new approach to probabilistic rounding error analysis"). Sums are in float32 in every dtype, over as many terms as the
 /// widest matrix has columns, which by the same reason costs the square root of that in float32's own roundoff. A wrong
 /// weight, position or mask moves logits by a good part of the largest, which is more in float32 and float16 by far.
-pub fn tolerance(config: &LlamaConfig, dtype: Dtype, largest: f64) -> f64 {
+pub fn tolerance(config: &LlamaConfig, precision: Precision, largest: f64) -> f64 {
     let roundings = ROUNDINGS_PER_LAYER * config.num_hidden_layers as f64 + ROUNDINGS_BESIDE;
     let terms = config.intermediate_size.max(config.hidden_size) as f64;
-    let own = match dtype {
-        Dtype::F32 => 0.0,
-        half => half.unit_roundoff(),
-    };
-    let each = own + terms.sqrt() * Dtype::F32.unit_roundoff();
+    let each = precision.unit_roundoff() + terms.sqrt() * Dtype::F32.unit_roundoff();
     DEVIATIONS * roundings.sqrt() * each * largest
 }

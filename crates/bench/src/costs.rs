@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use glass_attention::Step;
-use glass_backend::Dtype;
 use glass_config::{LayerType, LlamaConfig};
+
+use crate::Precision;
 
 /// Numbers of weights that a pass over `tokens` tokens reads, with the head on its last position: every matrix and every norm
 /// once, and of the embedding the tokens' rows. A tied head is the embedding's matrix, which is then read whole.
@@ -19,13 +20,22 @@ pub fn weights_read(config: &LlamaConfig, tokens: usize) -> u64 {
 }
 
 /// Bytes of weights read for one token of decode.
-pub fn bytes_per_token(config: &LlamaConfig, dtype: Dtype) -> u64 {
-    weights_read(config, 1) * dtype.bytes() as u64
+pub fn bytes_per_token(config: &LlamaConfig, precision: Precision) -> u64 {
+    bytes(config, precision, weights_read(config, 1))
 }
 
 /// Bytes of all weights.
-pub fn weight_bytes(config: &LlamaConfig, dtype: Dtype) -> u64 {
-    config.num_parameters() as u64 * dtype.bytes() as u64
+pub fn weight_bytes(config: &LlamaConfig, precision: Precision) -> u64 {
+    bytes(config, precision, config.num_parameters() as u64)
+}
+
+/// Of so many weights: all projections and the head among them, and the rest in floating point.
+fn bytes(config: &LlamaConfig, precision: Precision, weights: u64) -> u64 {
+    let projections = linear_weights(config) * config.num_hidden_layers as f64;
+    let head = (config.vocab_size * config.hidden_size) as f64;
+    let others = weights as f64 - projections - head;
+    let matrices = projections * precision.projection_bytes() + head * precision.head_bytes();
+    (matrices + others * precision.dtype.bytes() as f64) as u64
 }
 
 /// Floating-point operations of a pass over `tokens` tokens after `depth` others, with the head on its last position: a
@@ -82,7 +92,7 @@ pub struct Cost {
 /// Of a pass that fills these slots, with `logits` rows of the head at its end.
 pub fn step(
     config: &LlamaConfig,
-    dtype: Dtype,
+    precision: Precision,
     step: Step,
     slots: Range<usize>,
     logits: usize,
@@ -94,21 +104,32 @@ pub fn step(
     // Activations: so many values for each token and layer.
     let moved = |values: usize| values * tokens * layers;
     let matrices = |weights: usize| 2.0 * (weights * tokens * layers) as f64;
-    let (values, flops) = match step {
-        Step::Embedding => (2 * hidden * tokens, 0.0),
+    let (in_projections, in_head) = (precision.projection_bytes(), precision.head_bytes());
+    let in_embedding = match config.tie_word_embeddings {
+        true => in_head,
+        false => precision.dtype.bytes() as f64,
+    };
+    // Bytes of weights, values of activations, and operations.
+    let (weights, values, flops) = match step {
+        Step::Embedding => (
+            (hidden * tokens) as f64 * in_embedding,
+            hidden * tokens,
+            0.0,
+        ),
         Step::Norm => {
             let norms = (2 * layers + 1) * hidden * (2 * tokens + 1);
-            (norms + moved(2 * hidden), 0.0)
+            (0.0, norms + moved(2 * hidden), 0.0)
         }
         Step::Qkv => {
             let weights = (q + 2 * kv) * hidden;
             (
-                weights * layers + moved(hidden + q + 2 * kv),
+                (weights * layers) as f64 * in_projections,
+                moved(hidden + q + 2 * kv),
                 matrices(weights),
             )
         }
-        Step::Rope => (moved(2 * (q + kv)), 0.0),
-        Step::Cache => (moved(2 * 2 * kv), 0.0),
+        Step::Rope => (0.0, moved(2 * (q + kv)), 0.0),
+        Step::Cache => (0.0, moved(2 * 2 * kv), 0.0),
         Step::Attention => {
             let kept = config.layer_types.iter().map(|layer| match layer {
                 LayerType::Full => slots.end,
@@ -116,25 +137,33 @@ pub fn step(
             });
             let kept: usize = kept.sum();
             let flops = attention_flops(config, slots.start, tokens);
-            (2 * kv * kept + moved(2 * q), flops)
+            (0.0, 2 * kv * kept + moved(2 * q), flops)
         }
         Step::Output => (
-            q * hidden * layers + moved(q + hidden),
+            (q * hidden * layers) as f64 * in_projections,
+            moved(q + hidden),
             matrices(q * hidden),
         ),
         Step::Mlp => {
             let weights = 3 * hidden * inner;
-            (weights * layers + moved(2 * hidden), matrices(weights))
+            (
+                (weights * layers) as f64 * in_projections,
+                moved(2 * hidden),
+                matrices(weights),
+            )
         }
-        Step::Residual => (moved(3 * hidden), 0.0),
+        Step::Residual => (0.0, moved(3 * hidden), 0.0),
         Step::Head => {
             let weights = config.vocab_size * hidden;
-            let moved = weights + (hidden + config.vocab_size) * logits;
-            (moved, 2.0 * (weights * logits) as f64)
+            (
+                weights as f64 * in_head,
+                (hidden + config.vocab_size) * logits,
+                2.0 * (weights * logits) as f64,
+            )
         }
     };
     Cost {
-        bytes: (values * dtype.bytes()) as u64,
+        bytes: weights as u64 + (values * precision.dtype.bytes()) as u64,
         flops,
     }
 }

@@ -1,6 +1,6 @@
 //! `glass bench`: how fast a model is on each device, and whether what it computes there is right.
 //!
-//! Reading order: [`Setup`] and [`Shape`] (what is measured) · [`round`] (with a stopwatch) · [`Roofs`] and [`costs`] (what
+//! Reading order: [`Setup`], [`Precision`] and [`Shape`] (what is measured) · [`round`] (with a stopwatch) · [`Roofs`] and [`costs`] (what
 //! would be possible) · [`check`] and [`Correctness`] (whether it counts) · `protocol.rs` and `worker.rs` (a process for
 //! each) · [`run`] and [`Turns`] (A B A B) · [`Summary`] (many measurements of one thing) · [`Record`] (one row of the
 //! result) · [`ops()`] and [`OpRow`] (where the time goes) · `render.rs` (tables and files) · [`chart`] (a picture).
@@ -16,6 +16,7 @@ mod measure;
 mod noise;
 mod ops;
 mod peak_memory;
+mod precision;
 mod protocol;
 mod ratios;
 mod record;
@@ -41,6 +42,7 @@ pub use measure::{Round, Text, round};
 pub use noise::{Noise, SEED, noise};
 pub use ops::{OpRow, Phase, fill_shares, render_ops};
 pub use peak_memory::peak_host_bytes;
+pub use precision::Precision;
 pub use protocol::{Answer, Checked, Failure, Opened, Request, serve};
 pub use record::Record;
 pub use render::{Format, RenderError, UnknownFormat, render};

@@ -4,8 +4,14 @@ use std::{ops::Range, path::PathBuf};
 
 use burn::tensor::TensorData;
 use glass_backend::{Device, Dtype, WeightError, WeightSource, Weights};
-use glass_causal_lm::{Llama, LlamaForCausalLM, generate::GenerationConfig};
+use glass_causal_lm::{
+    Llama, LlamaForCausalLM,
+    checkpoint::{Quantizing, Scheme},
+    generate::GenerationConfig,
+};
 use glass_config::LlamaConfig;
+
+use crate::Precision;
 
 /// Weights that keep activations finite and cost little to make. What they say is noise; how long they take is not.
 ///
@@ -66,12 +72,20 @@ pub const SEED: u32 = 2_463_534_242;
 pub fn noise(
     config: &LlamaConfig,
     device: &Device,
-    dtype: Dtype,
+    precision: Precision,
     seed: u32,
 ) -> Result<Llama, WeightError> {
-    let mut source = Noise::new(seed);
+    let (mut noise, dtype) = (Noise::new(seed), precision.dtype);
+    let model = match precision.quantize {
+        None => LlamaForCausalLM::load(Weights::new(&mut noise, device, dtype), config)?,
+        Some(bits) => {
+            let mut source = Quantizing::new(noise, Scheme::new(bits, config));
+            source.widened = precision.widened;
+            LlamaForCausalLM::load(Weights::new(&mut source, device, dtype), config)?
+        }
+    };
     Ok(Llama {
-        model: LlamaForCausalLM::load(Weights::new(&mut source, device, dtype), config)?,
+        model,
         config: config.clone(),
         generation_config: GenerationConfig::default(),
         tokenizer: None,

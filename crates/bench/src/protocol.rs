@@ -15,8 +15,8 @@ use glass_config::Override;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BenchError, Correctness, Greedy, Roofs, Round, Setup, Task, correct, costs, host_memory,
-    measure,
+    BenchError, Correctness, Greedy, Precision, Roofs, Round, Setup, Task, correct, costs,
+    host_memory, measure,
     stopwatch::{self, OpTime},
 };
 
@@ -126,10 +126,10 @@ pub fn serve(
     requests: impl IntoIterator<Item = String>,
     mut answers: impl Write,
 ) -> io::Result<()> {
-    let mut llama = None;
+    let mut model = None;
     for line in requests {
         let answer = match serde_json::from_str(&line) {
-            Ok(request) => answer(request, &mut llama).unwrap_or_else(Answer::Failed),
+            Ok(request) => answer(request, &mut model).unwrap_or_else(Answer::Failed),
             Err(error) => Answer::Failed(Failure::new(error)),
         };
         let text = serde_json::to_string(&answer)?;
@@ -139,23 +139,23 @@ pub fn serve(
     Ok(())
 }
 
-fn answer(request: Request, model: &mut Option<Llama>) -> Result<Answer, Failure> {
+fn answer(request: Request, model: &mut Option<(Llama, Precision)>) -> Result<Answer, Failure> {
     if let Request::Open(setup) = request {
-        let (llama, opened) = open(&setup)?;
-        *model = Some(llama);
+        let (llama, precision, opened) = open(&setup)?;
+        *model = Some((llama, precision));
         return Ok(Answer::Opened(opened));
     }
-    let Some(llama) = model else {
+    let Some((llama, precision)) = model else {
         return Err(Failure::new("no model was opened"));
     };
     Ok(match request {
         Request::Open(_) => unreachable!("answered above"),
         Request::Round(task) => Answer::Round(measure::round(llama, task)?),
         Request::Roofs => Answer::Roofs(Roofs::measure(&llama.device, llama.dtype)?),
-        Request::Ops(task, rounds) => Answer::Ops(stopwatch::ops(llama, task, rounds)?),
+        Request::Ops(task, rounds) => Answer::Ops(stopwatch::ops(llama, *precision, task, rounds)?),
         Request::Reference(file) => Answer::Reference(correct::write_reference(llama, &file)?),
         Request::Check(file, tokens) => {
-            let (seen, tolerance) = correct::check(llama, &file, &tokens)?;
+            let (seen, tolerance) = correct::check(llama, *precision, &file, &tokens)?;
             let finite = |value: f64| value.is_finite().then_some(value);
             Answer::Checked(Checked {
                 max_logit_diff: finite(seen.max_logit_diff),
@@ -168,10 +168,10 @@ fn answer(request: Request, model: &mut Option<Llama>) -> Result<Answer, Failure
     })
 }
 
-fn open(setup: &Setup) -> Result<(Llama, Opened), Failure> {
+fn open(setup: &Setup) -> Result<(Llama, Precision, Opened), Failure> {
     let device = Device::open(&setup.device)?.with_kernels(setup.kernels.parse()?);
-    let dtype = setup.dtype.parse()?;
-    device.check_dtype(dtype)?;
+    let precision: Precision = setup.dtype.parse()?;
+    device.check_dtype(precision.dtype)?;
     let overrides: Vec<Override> = setup
         .overrides
         .iter()
@@ -179,15 +179,15 @@ fn open(setup: &Setup) -> Result<(Llama, Opened), Failure> {
         .collect::<Result<_, _>>()
         .map_err(Failure::new)?;
     let config = setup.origin.config(&overrides).map_err(Failure::new)?;
-    host_memory::check(&device, costs::weight_bytes(&config, dtype))?;
+    host_memory::check(&device, costs::weight_bytes(&config, precision))?;
     let start = Instant::now();
-    let llama = setup.origin.load(&overrides, device, dtype)?;
+    let llama = setup.origin.load(&overrides, device, precision)?;
     let opened = Opened {
         adapter: llama.device.description().to_owned(),
         kernels: llama.device.kernels().to_string(),
-        bytes_per_token: costs::bytes_per_token(&config, dtype),
+        bytes_per_token: costs::bytes_per_token(&config, precision),
         load_s: start.elapsed().as_secs_f64(),
         warnings: llama.warnings.clone(),
     };
-    Ok((llama, opened))
+    Ok((llama, precision, opened))
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    Answer, Checked, Record, Request, Roofs, Setup, Task, Turn, Turns,
+    Answer, Checked, Precision, Record, Request, Roofs, Setup, Task, Turn, Turns,
     ratios::fill_ratios,
     row::Row,
     subject::{Subject, unexpected},
@@ -93,28 +93,35 @@ type Reference = (PathBuf, Vec<u32>);
 
 impl Bench<'_> {
     fn all(&mut self, watch: &mut dyn Watch) -> ControlFlow<()> {
-        let reference = self.reference(watch)?;
+        let mut references = HashMap::new();
+        for setup in &self.plan.setups {
+            let precision = reference_of(setup);
+            if !references.contains_key(&precision) {
+                let reference = self.reference(setup, &precision, watch)?;
+                references.insert(precision, reference);
+            }
+        }
         self.open(watch)?;
         self.rounds(watch)?;
-        if let Some((file, tokens)) = reference {
-            self.check(&Request::Check(file, tokens), watch)?;
-        }
+        self.check(&references, watch)?;
         self.measure_roofs(watch)
     }
 
-    /// The logits that all rows are compared with, from a process that is gone before they load.
-    fn reference(&mut self, watch: &mut dyn Watch) -> ControlFlow<(), Option<Reference>> {
-        let Some(first) = self.plan.setups.first() else {
-            return ControlFlow::Continue(None);
-        };
+    /// The logits that rows of this precision are compared with, from a process that is gone before they load.
+    fn reference(
+        &self,
+        like: &Setup,
+        precision: &str,
+        watch: &mut dyn Watch,
+    ) -> ControlFlow<(), Option<Reference>> {
         watch.now("the reference", (0, 0), None);
         let setup = Setup {
             device: "flex".into(),
-            dtype: "f32".into(),
+            dtype: precision.into(),
             kernels: "plain".into(),
-            ..first.clone()
+            ..like.clone()
         };
-        let file = self.plan.scratch.join("reference.f32");
+        let file = self.plan.scratch.join(format!("reference.{precision}"));
         let mut subject = Subject::new(setup, self.command);
         let lost = match subject.ask(&Request::Reference(file.clone()), watch) {
             Ok(Answer::Reference(tokens)) => return ControlFlow::Continue(Some((file, tokens))),
@@ -123,7 +130,7 @@ impl Bench<'_> {
         };
         let reason = reason(lost)?;
         watch.warn(&format!(
-            "no row is compared with the reference (flex, f32, plain), which failed: {reason}"
+            "rows are not compared with their reference (flex, {precision}, plain), which failed: {reason}"
         ));
         ControlFlow::Continue(None)
     }
@@ -214,8 +221,17 @@ impl Bench<'_> {
     }
 
     /// Compares each setup that has rows left.
-    fn check(&mut self, request: &Request, watch: &mut dyn Watch) -> ControlFlow<()> {
+    fn check(
+        &mut self,
+        references: &HashMap<String, Option<Reference>>,
+        watch: &mut dyn Watch,
+    ) -> ControlFlow<()> {
         for (number, subject) in self.subjects.iter_mut().enumerate() {
+            let reference = references.get(&reference_of(subject.setup()));
+            let Some(Some((file, tokens))) = reference else {
+                continue;
+            };
+            let request = &Request::Check(file.clone(), tokens.clone());
             let mut rows = self.rows.iter().filter(|row| row.subject == number);
             if rows.all(|row| row.error.is_some()) {
                 continue;
@@ -308,6 +324,15 @@ impl Bench<'_> {
         }
         record
     }
+}
+
+/// The precision of the reference for this setup; one that is not known has none, and will say so when it is opened.
+fn reference_of(setup: &Setup) -> String {
+    let precision = setup.dtype.parse::<Precision>();
+    precision.map_or_else(
+        |_| "f32".into(),
+        |precision| precision.reference().to_string(),
+    )
 }
 
 /// Why a row has no answer; whoever asks to end gets no row at all.

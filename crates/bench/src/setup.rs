@@ -2,12 +2,12 @@
 
 use std::{fmt, path::PathBuf};
 
-use glass_backend::{Device, Dtype};
+use glass_backend::Device;
 use glass_causal_lm::{Llama, LoadOptions};
 use glass_config::{ConfigError, LlamaConfig, Override};
 use serde::{Deserialize, Serialize};
 
-use crate::{BenchError, SEED, SHAPES, noise};
+use crate::{BenchError, Precision, SEED, SHAPES, noise};
 
 /// Where a model comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,13 +18,14 @@ pub enum Origin {
     Shape(String),
 }
 
-/// One model on one device, in one dtype.
+/// One model on one device, in one precision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setup {
     pub origin: Origin,
     /// `key=value`, laid over the config.
     pub overrides: Vec<String>,
     pub device: String,
+    /// A [`Precision`].
     pub dtype: String,
     /// Which bodies the fused operations have.
     pub kernels: String,
@@ -63,21 +64,23 @@ impl Origin {
         &self,
         overrides: &[Override],
         device: Device,
-        dtype: Dtype,
+        precision: Precision,
     ) -> Result<Llama, BenchError> {
         match self {
             Origin::Folder(folder) => Ok(Llama::load(
                 folder,
                 LoadOptions {
                     device,
-                    dtype,
+                    dtype: precision.dtype,
+                    quantize: precision.quantize,
+                    widened: precision.widened,
                     overrides,
                     progress: &mut |_, _| {},
                 },
             )?),
             Origin::Shape(_) => {
-                device.check_dtype(dtype)?;
-                let llama = noise(&self.config(overrides)?, &device, dtype, SEED)?;
+                device.check_dtype(precision.dtype)?;
+                let llama = noise(&self.config(overrides)?, &device, precision, SEED)?;
                 device.sync()?;
                 Ok(llama)
             }

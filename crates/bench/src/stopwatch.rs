@@ -11,7 +11,7 @@ use glass_causal_lm::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BenchError, Better, Phase, Summary, Task,
+    BenchError, Better, Phase, Precision, Summary, Task,
     costs::{self, Cost},
     measure::Text,
 };
@@ -64,7 +64,12 @@ pub struct OpTime {
 ///
 /// # Errors
 /// The device fails, or cannot hold the text.
-pub fn ops(llama: &Llama, task: Task, rounds: usize) -> Result<Vec<OpTime>, BenchError> {
+pub fn ops(
+    llama: &Llama,
+    precision: Precision,
+    task: Task,
+    rounds: usize,
+) -> Result<Vec<OpTime>, BenchError> {
     let Task {
         depth,
         prompt,
@@ -73,7 +78,7 @@ pub fn ops(llama: &Llama, task: Task, rounds: usize) -> Result<Vec<OpTime>, Benc
     let (mut prefill, mut decode) = (Rounds::default(), Rounds::default());
     // The first round compiles, tunes and touches memory.
     for round in 0..=rounds {
-        let mut watched = Watched::new(llama, task)?;
+        let mut watched = Watched::new(llama, precision, task)?;
         let one = watched.prompt(depth..depth + prompt)?;
         let mut steps = Vec::new();
         for place in 0..r#gen {
@@ -138,17 +143,19 @@ struct Split {
 /// A text that is read under the stopwatch.
 struct Watched<'a> {
     text: Text<'a>,
+    precision: Precision,
     sampler: Sampler,
     id: u32,
 }
 
 impl<'a> Watched<'a> {
     /// With the tokens before the prompt.
-    fn new(llama: &'a Llama, task: Task) -> Result<Self, BenchError> {
+    fn new(llama: &'a Llama, precision: Precision, task: Task) -> Result<Self, BenchError> {
         let mut text = Text::new(llama, task.depth + task.prompt + task.r#gen)?;
         text.read(0..task.depth)?;
         Ok(Self {
             text,
+            precision,
             sampler: Sampler::new(SamplingConfig::default())?,
             id: 0,
         })
@@ -212,7 +219,7 @@ impl<'a> Watched<'a> {
             let cost = match op {
                 Op::Step(step) => costs::step(
                     &llama.config,
-                    llama.dtype,
+                    self.precision,
                     *step,
                     slots.clone(),
                     last.into(),

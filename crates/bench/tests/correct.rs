@@ -16,7 +16,7 @@ fn config(overrides: &[&str]) -> LlamaConfig {
 
 fn model(overrides: &[&str], device: &str, dtype: Dtype, seed: u32) -> Llama {
     let device = Device::open(device).unwrap();
-    noise(&config(overrides), &device, dtype, seed).unwrap()
+    noise(&config(overrides), &device, dtype.into(), seed).unwrap()
 }
 
 fn right() -> Llama {
@@ -28,7 +28,7 @@ fn seen(llama: &Llama) -> (Correctness, f64) {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("reference");
     let tokens = write_reference(&right(), &file).unwrap();
-    check(llama, &file, &tokens).unwrap()
+    check(llama, llama.dtype.into(), &file, &tokens).unwrap()
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_tolerance_is_a_small_part_of_the_largest_logit() {
     let one = |name: &str, dtype| {
         let shape = SHAPES.into_iter().find(|shape| shape.name == name).unwrap();
         let config = LlamaConfig::from_json(shape.config, name, &[]).unwrap();
-        tolerance(&config, dtype, 1.0)
+        tolerance(&config, dtype.into(), 1.0)
     };
     for shape in SHAPES {
         assert!(one(shape.name, Dtype::F32) < 2e-3, "{}", shape.name);

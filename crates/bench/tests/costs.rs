@@ -25,18 +25,18 @@ fn weights_are_those_that_the_model_holds() {
     let device = Device::open("flex").unwrap();
     for tied in [true, false] {
         let config = config(tied, None);
-        let llama = noise(&config, &device, Dtype::F32, SEED).unwrap();
+        let llama = noise(&config, &device, Dtype::F32.into(), SEED).unwrap();
         let mut parameters = Parameters::new(Dtype::F32);
         parameters.add("", &llama.model);
         let all = parameters.elements() as u64;
-        assert_eq!(weight_bytes(&config, Dtype::F32), 4 * all);
+        assert_eq!(weight_bytes(&config, Dtype::F32.into()), 4 * all);
         // Of an embedding that is no head, a row is read; a tied one is read whole, and its row again.
         let table = 50 * 24;
         let beside = if tied { 0 } else { table };
         assert_eq!(weights_read(&config, 1), all - beside + 24);
         assert_eq!(weights_read(&config, 7), all - beside + 7 * 24);
         assert_eq!(
-            bytes_per_token(&config, Dtype::F16),
+            bytes_per_token(&config, Dtype::F16.into()),
             2 * (all - beside + 24)
         );
     }
@@ -113,7 +113,7 @@ fn steps_add_up_to_the_pass() {
             // The weights are most of what a token moves, and every step moves something.
             let bytes: u64 = costs.iter().map(|cost| cost.bytes).sum();
             assert!(
-                bytes > bytes_per_token(&config, Dtype::F16),
+                bytes > bytes_per_token(&config, Dtype::F16.into()),
                 "{}",
                 shape.name
             );

@@ -6,14 +6,18 @@
 //! new files appear together) · [`TensorSource`] (what is saved) and [`ShardSize`] (in how many files) · [`Converted`]
 //! (a checkpoint to be saved again) · [`Parameters`] (a model in memory to be saved).
 
+mod coded;
 mod convert;
 mod converted;
 mod error;
 mod files;
 mod index;
+mod mapped;
 mod parameters;
+mod quantizing;
 mod save_error;
 mod saving;
+mod scheme;
 mod shard;
 mod sharding;
 mod source;
@@ -25,8 +29,10 @@ pub use error::CheckpointError;
 pub use files::{Files, RawTensor, WEIGHTS, WEIGHTS_INDEX};
 pub(crate) use index::Index;
 pub use parameters::{Parameters, parameter_name};
+pub use quantizing::{QuantizedTensors, Quantizing};
 pub use save_error::SaveError;
 pub use saving::{Existing, Saving};
+pub use scheme::Scheme;
 pub use sharding::{BadSize, ShardSize};
 pub use source::CheckpointSource;
 pub use writer::{SaveProgress, TensorSource, TensorSpec, Written};

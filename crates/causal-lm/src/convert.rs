@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use glass_backend::Dtype;
-use glass_config::config_text;
+use glass_config::{Stored, config_text};
 
 use crate::Error;
 use crate::checkpoint::{
@@ -60,16 +60,37 @@ pub fn convert(
     options: ConvertOptions<'_>,
 ) -> Result<Conversion, Error> {
     let files = Files::open(folder)?;
-    let dtype = options.dtype.map(|dtype| match dtype {
-        Dtype::F32 => glass_config::Dtype::Float32,
-        Dtype::F16 => glass_config::Dtype::Float16,
-        Dtype::BF16 => glass_config::Dtype::BFloat16,
+    let stored = options.dtype.map_or(Stored::Same, |dtype| {
+        Stored::As(match dtype {
+            Dtype::F32 => glass_config::Dtype::Float32,
+            Dtype::F16 => glass_config::Dtype::Float16,
+            Dtype::BF16 => glass_config::Dtype::BFloat16,
+        })
     });
-    let config = config_text(&folder.join("config.json"), dtype)?;
+    let config = config_text(&folder.join("config.json"), stored)?;
     let mut tensors = Converted::new(&files, options.dtype)?;
+    let mut conversion = rewrite(
+        folder,
+        target,
+        &files,
+        &config,
+        &mut tensors,
+        (options.max_shard_size, options.progress),
+    )?;
+    conversion.warnings.extend(tensors.warnings());
+    Ok(conversion)
+}
 
-    let left_out = left_out(folder, &files);
-
+/// Writes a folder again with this config and these weights.
+pub(crate) fn rewrite(
+    folder: &Path,
+    target: &Path,
+    files: &Files,
+    config: &str,
+    tensors: &mut dyn TensorSource,
+    (max_shard_size, progress): (ShardSize, SaveProgress<'_>),
+) -> Result<Conversion, Error> {
+    let left_out = left_out(folder, files);
     refuse_own_folder(folder, target)?;
     let mut saving = Saving::begin(target, Existing::Refuse)?;
     saving.write("config.json", config.as_bytes())?;
@@ -81,16 +102,12 @@ pub fn convert(
             Err(source) => return Err(SaveError::Read { file, source }.into()),
         }
     }
-    let source: &mut dyn TensorSource = &mut tensors;
-    let written = saving.write_tensors(source, options.max_shard_size, options.progress)?;
+    let written = saving.write_tensors(tensors, max_shard_size, progress)?;
     saving.finish()?;
-
-    let mut warnings = files.warnings().to_vec();
-    warnings.extend(tensors.warnings());
     Ok(Conversion {
         written,
         left_out,
-        warnings,
+        warnings: files.warnings().to_vec(),
     })
 }
 

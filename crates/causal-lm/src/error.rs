@@ -67,4 +67,6 @@ pub enum Error {
     },
     #[error("{}: no tokenizer.json in the folder: add it, or give token ids with --ids", folder.display())]
     NoTokenizer { folder: PathBuf },
+    #[error("{}: its weights are in few bits already: quantize the model that it was made from", folder.display())]
+    Quantized { folder: PathBuf },
 }

@@ -1,7 +1,8 @@
 //! Generation: one token after the other, each step a forward pass over one new position.
 //!
 //! Reading order: [`Llama::generate`] (the loop) · [`sampling`] (how the next token is chosen) · [`stop`] (when it is
-//! over) · [`generation_config`] (what the model's makers want) · [`Llama::generate_batch`] (many texts at once) ·
+//! over) · [`generation_config`] (what the model's makers want) · [`logprobs`] (how probable it was) ·
+//! [`prompt_lookup`] (several tokens from one pass) · [`Llama::generate_batch`] (many texts at once) ·
 //! [`Llama::beam_search`] and [`Llama::exhaustive_search`] (the most probable texts, looked for).
 
 mod batch;
@@ -9,11 +10,14 @@ mod beam;
 mod exhaustive;
 pub mod generation_config;
 mod hypothesis;
+pub mod logprobs;
+pub mod prompt_lookup;
 mod rows;
 pub mod sampling;
 pub mod stop;
 
 use std::{
+    num::NonZeroUsize,
     ops::ControlFlow,
     time::{Duration, Instant},
 };
@@ -26,9 +30,13 @@ pub use beam::{BeamError, BeamOptions, EarlyStopping, Found};
 pub use exhaustive::{ExhaustiveError, ExhaustiveOptions, MOST_SEQUENCES};
 pub use generation_config::{GenerationConfig, GenerationConfigError};
 pub use hypothesis::{Hypothesis, score};
+pub use logprobs::TokenLogprobs;
+pub use prompt_lookup::Speculation;
 pub use rows::Advance;
-pub use sampling::{Sampler, SamplingConfig, SamplingError, log_softmax_at};
+pub use sampling::{Sampler, SamplingConfig, SamplingError, SequenceBias, log_softmax_at};
 pub use stop::{FinishReason, StopError, StopRule};
+
+use prompt_lookup::PromptLookup;
 
 use crate::{Error, Llama, LogitsFor, Memory, tokenizer::StreamingDetokenizer};
 
@@ -43,6 +51,10 @@ pub struct GenerateOptions {
     /// Texts that end the text.
     pub stop_strings: Vec<String>,
     pub memory: Memory,
+    /// Tell the log-probability of every chosen token, and of so many of the most probable ones.
+    pub logprobs: Option<usize>,
+    /// Guess up to so many tokens from the text so far and check them in one pass; see [`prompt_lookup`].
+    pub prompt_lookup: Option<NonZeroUsize>,
 }
 
 /// What happens, as it happens.
@@ -64,6 +76,8 @@ pub struct Generated {
     pub text: Option<String>,
     /// Sum of the natural log-probabilities of `ids` under the model's own distribution.
     pub score: f64,
+    /// Of each of `ids`, if [`GenerateOptions::logprobs`] asked for them.
+    pub logprobs: Option<Vec<TokenLogprobs>>,
     pub finish_reason: FinishReason,
     pub prompt_tokens: usize,
     /// From the first token of the prompt to its logits.
@@ -72,6 +86,8 @@ pub struct Generated {
     pub decode: Duration,
     /// Bytes of keys and values at the end.
     pub cache_bytes: u64,
+    /// If [`GenerateOptions::prompt_lookup`] asked for drafts.
+    pub speculation: Option<Speculation>,
 }
 
 impl Generated {
@@ -127,7 +143,8 @@ impl Llama {
         options: &GenerateOptions,
         progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Generated, Error> {
-        let mut sampler = Sampler::new(options.sampling)?;
+        options.sampling.check_vocabulary(self.config.vocab_size)?;
+        let mut sampler = Sampler::new(options.sampling.clone())?.after_prompt(prompt.len());
         self.room(prompt.len())?;
         if prompt.is_empty() {
             return Err(Error::EmptyPrompt);
@@ -142,14 +159,20 @@ impl Llama {
             ids: Vec::new(),
             text: text.as_ref().map(|_| String::new()),
             score: 0.0,
+            logprobs: options.logprobs.map(|_| Vec::new()),
             finish_reason: FinishReason::Length,
             prompt_tokens: prompt.len(),
             prefill: Duration::ZERO,
             decode: Duration::ZERO,
             cache_bytes: 0,
+            speculation: None,
         };
 
         let mut cache = self.planned_cache(options.memory.plan, 1)?;
+        if let Some(draft) = options.prompt_lookup {
+            cache = cache.with_rollback(draft.get())?;
+        }
+        let mut lookup = PromptLookup::new(options.prompt_lookup);
         cache.check(prompt.len().saturating_add(limit))?;
         cache.reserve(prompt.len() + limit.min(RESERVED));
         let start = Instant::now();
@@ -165,6 +188,9 @@ impl Llama {
             let raw = logits.clone();
             let id = sampler.sample(&mut logits, &previous)?;
             out.score += log_softmax_at(&raw, id);
+            if let (Some(logprobs), Some(top)) = (&mut out.logprobs, options.logprobs) {
+                logprobs.push(TokenLogprobs::new(&raw, id, top));
+            }
             out.ids.push(id);
             previous.push(id);
 
@@ -188,8 +214,10 @@ impl Llama {
                 out.finish_reason = FinishReason::Interrupted;
                 break;
             }
-            logits = self.logits_of_last(&[id], &mut cache)?;
+            let wanted = limit - out.ids.len();
+            logits = lookup.logits_after(&previous, wanted, self, &mut cache)?;
         }
+        out.speculation = options.prompt_lookup.map(|_| lookup.speculation);
         let rest = match text {
             Some(text) => text.finish()?,
             None => String::new(),
@@ -242,12 +270,31 @@ impl Llama {
 
     /// One pass over `ids`, then the logits `[vocab_size]` of the last of them.
     fn logits_of_last(&self, ids: &[u32], cache: &mut Cache) -> Result<Vec<f32>, Error> {
+        let mut rows = self.logits_of(ids, LogitsFor::Last, cache)?;
+        Ok(rows.pop().unwrap_or_default())
+    }
+
+    /// One pass over `ids`, then the logits `[vocab_size]` of each of them, or of the last.
+    fn logits_of(
+        &self,
+        ids: &[u32],
+        logits_for: LogitsFor,
+        cache: &mut Cache,
+    ) -> Result<Vec<Vec<f32>>, Error> {
         let ids = self.ids(&[ids])?; // [1, seq]
         let logits = self
             .model
-            .forward(ids, cache, LogitsFor::Last, &mut Unobserved)?; // [1, 1, vocab_size]
-        logits
+            .forward(ids, cache, logits_for, &mut Unobserved)?; // [1, seq or 1, vocab_size]
+        let logits = logits
             .try_into_vec_as::<f32>()
-            .map_err(|error| self.device.failed(error).into())
+            .map_err(|error| self.device.failed(error))?;
+        // The one row of a plain step is not copied.
+        match logits.len() == self.config.vocab_size {
+            true => Ok(vec![logits]),
+            false => Ok(logits
+                .chunks(self.config.vocab_size)
+                .map(<[f32]>::to_vec)
+                .collect()),
+        }
     }
 }

@@ -7,12 +7,12 @@ use std::{
 
 use burn::tensor::{Int, Tensor, TensorData};
 use glass_attention::{Cache, CachePlan, CachePolicyError};
-use glass_backend::{Device, Dtype, Weights};
+use glass_backend::{Device, Dtype, Weights, codes::Bits};
 use glass_config::{LlamaConfig, Override};
 
 use crate::{
     Error, LlamaForCausalLM,
-    checkpoint::{CheckpointSource, Files},
+    checkpoint::{CheckpointSource, Files, Quantizing, Scheme},
     generate::GenerationConfig,
     tokenizer::Tokenizer,
 };
@@ -59,6 +59,10 @@ pub struct LoadOptions<'a> {
     pub device: Device,
     /// What weights are held and multiplied in.
     pub dtype: Dtype,
+    /// Matrices are brought into so many bits as they are read, by the rule of [`Scheme`].
+    pub quantize: Option<Bits>,
+    /// With `quantize`: matrices are only rounded to what so many bits can say, and held in `dtype`.
+    pub widened: bool,
     /// Laid over `config.json` before it is read.
     pub overrides: &'a [Override],
     /// Told the bytes read so far and the bytes in all.
@@ -76,6 +80,8 @@ impl Llama {
         let LoadOptions {
             device,
             dtype,
+            quantize,
+            widened,
             overrides,
             progress,
         } = options;
@@ -99,7 +105,18 @@ impl Llama {
             progress(read, total);
         };
         let mut source = CheckpointSource::new(&files, &mut add);
-        let model = LlamaForCausalLM::load(Weights::new(&mut source, &device, dtype), &config)?;
+        let model = match quantize {
+            None => LlamaForCausalLM::load(Weights::new(&mut source, &device, dtype), &config)?,
+            Some(_) if config.quantization_config.is_some() => {
+                let folder = folder.to_owned();
+                return Err(Error::Quantized { folder });
+            }
+            Some(bits) => {
+                let mut quantizing = Quantizing::new(&mut source, Scheme::new(bits, &config));
+                quantizing.widened = widened;
+                LlamaForCausalLM::load(Weights::new(&mut quantizing, &device, dtype), &config)?
+            }
+        };
         let mut warnings = source.finish(config.tie_word_embeddings)?;
         device.sync()?;
 

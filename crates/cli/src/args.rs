@@ -3,6 +3,7 @@
 mod batch;
 mod bench;
 mod eval;
+mod sampling;
 mod search;
 mod train;
 
@@ -10,13 +11,14 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use glass_attention::CachePlan;
-use glass_backend::{Dtype, Kernels};
+use glass_backend::{Dtype, Kernels, codes::Bits};
 use glass_causal_lm::checkpoint::ShardSize;
 use glass_config::Override;
 
 pub use batch::Batch;
 pub use bench::Bench;
 pub use eval::{Caches, Eval, Measure, Mode, Needle, Perplexity};
+pub use sampling::Sampling;
 pub use search::Search;
 pub use train::Train;
 
@@ -40,6 +42,8 @@ pub enum Command {
     Info(Info),
     /// Write a model again, in another float type or in files of another size
     Convert(Convert),
+    /// Write a model again, with its matrices in 8 or 4 bits
+    Quantize(Quantize),
     /// Train a model on a text
     Train(Train),
     /// Measure a model
@@ -83,6 +87,9 @@ pub struct Compute {
     /// Float type of weights and products: f32, f16 or bf16, as far as the device computes it
     #[arg(long, default_value = "f32")]
     pub dtype: Dtype,
+    /// Make the projections into 8 or 4 bits while loading, and the head into 8 (`glass quantize` saves such a model)
+    #[arg(long, value_name = "8|4", value_parser = parse_bits)]
+    pub quantize: Option<Bits>,
     /// fused: this program's own kernels where the device has them; plain: tensor operations, written like their papers
     #[arg(long, value_name = "fused|plain", default_value = "fused")]
     pub kernels: Kernels,
@@ -119,6 +126,14 @@ pub struct Generate {
     /// Stop before this text (repeatable)
     #[arg(long, value_name = "TEXT")]
     pub stop: Vec<String>,
+    /// Tell the natural log-probability of every new token, and of the N most probable ones at its place, under the model's
+    /// own distribution: as a table behind the text, or with --json
+    #[arg(long, value_name = "N")]
+    pub logprobs: Option<usize>,
+    /// Guess up to N tokens from what followed the last ones when they occurred before, and check them in one pass: faster
+    /// where a text repeats itself, and the same text
+    #[arg(long, value_name = "N", value_parser = parse_draft)]
+    pub prompt_lookup: Option<NonZeroUsize>,
     /// Print one JSON object at the end instead of streaming
     #[arg(long)]
     pub json: bool,
@@ -137,29 +152,6 @@ pub struct Prompt {
     /// A file with the text; one newline at its end does not count
     #[arg(long, value_name = "FILE")]
     pub prompt_file: Option<PathBuf>,
-}
-
-/// How the next token is chosen. What is not given comes from the model's generation_config.json, as in transformers.
-#[derive(Debug, Args)]
-pub struct Sampling {
-    /// 0: always the most probable token; 1: the model's own distribution
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
-    pub temperature: Option<f32>,
-    /// Only the K most probable tokens; 0: all [default when sampling: 50, as in transformers]
-    #[arg(long, value_name = "K")]
-    pub top_k: Option<usize>,
-    /// Only the most probable tokens that make up this share; 1: all
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
-    pub top_p: Option<f32>,
-    /// Only tokens at least this fraction as probable as the best; 0: all
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
-    pub min_p: Option<f32>,
-    /// Make tokens that are there already less probable; 1: do not
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
-    pub repetition_penalty: Option<f32>,
-    /// The same seed gives the same text on the same device [default: 0]
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -228,6 +220,29 @@ pub struct Convert {
     pub max_shard_size: ShardSize,
 }
 
+#[derive(Debug, Args)]
+pub struct Quantize {
+    #[command(flatten)]
+    pub source: Source,
+    /// Of the projections; the head has 8 always, and an embedding that is not the head stays as it is
+    #[arg(long, value_name = "8|4", value_parser = parse_bits)]
+    pub bits: Bits,
+    /// The folder to write, which must be new or empty
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Most bytes of tensors in one file, as for `glass convert`
+    #[arg(long, value_name = "SIZE", default_value = "5GB")]
+    pub max_shard_size: ShardSize,
+}
+
+fn parse_bits(text: &str) -> Result<Bits, String> {
+    match text {
+        "8" => Ok(Bits::Eight),
+        "4" => Ok(Bits::Four),
+        _ => Err("give 8 or 4".to_owned()),
+    }
+}
+
 /// A list of ids; a type of its own, because clap reads a `Vec` as a repeatable option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ids(pub Vec<u32>);
@@ -241,6 +256,16 @@ fn parse_ids(text: &str) -> Result<Ids, String> {
         })
         .collect::<Result<_, _>>()
         .map(Ids)
+}
+
+/// More would cost more passes' work than any text repeats.
+const LONGEST_DRAFT: usize = 1024;
+
+fn parse_draft(text: &str) -> Result<NonZeroUsize, String> {
+    match text.parse::<NonZeroUsize>() {
+        Ok(tokens) if tokens.get() <= LONGEST_DRAFT => Ok(tokens),
+        _ => Err(format!("not a whole number from 1 to {LONGEST_DRAFT}")),
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use glass_causal_lm::{ConvertOptions, Error, checkpoint::SaveError};
+use glass_causal_lm::{Conversion, ConvertOptions, Error, checkpoint::SaveError};
 
 use crate::{args, error::CliError, info, interrupt, load, say::say};
 
@@ -32,15 +32,21 @@ pub fn run(args: args::Convert) -> Result<(), CliError> {
         done => done?,
     };
 
+    report(&folder, &args.output, &done);
+    Ok(())
+}
+
+/// What became of a folder that was written again.
+pub fn report(folder: &Path, output: &Path, done: &Conversion) {
     load::warn(&done.warnings);
     if let Some(names) = some_of(&done.left_out) {
         load::warn([format!("not copied from {}: {names}", folder.display())]);
     }
-    let written = done.written;
+    let written = &done.written;
     let dtypes: Vec<String> = written.dtypes.iter().map(ToString::to_string).collect();
     say!(
         "glass: wrote {} ({} tensors in {}, {} in {})",
-        args.output.display(),
+        output.display(),
         written.tensors,
         dtypes.join(" and "),
         info::size(written.bytes),
@@ -49,7 +55,6 @@ pub fn run(args: args::Convert) -> Result<(), CliError> {
             files => format!("{} files", files.len()),
         }
     );
-    Ok(())
 }
 
 fn some_of(names: &[String]) -> Option<String> {

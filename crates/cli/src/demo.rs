@@ -17,6 +17,7 @@ pub fn run() -> Result<(), CliError> {
     let compute = args::Compute {
         device: "auto".into(),
         dtype: Dtype::F32,
+        quantize: None,
         kernels: Kernels::default(),
     };
     // A process that ended at once would leave the unpacked model behind.
@@ -32,6 +33,8 @@ pub fn run() -> Result<(), CliError> {
         eos_ids: llama.eos_ids(),
         stop_strings: vec![],
         memory: Memory::default(),
+        logprobs: None,
+        prompt_lookup: None,
     };
     say!(
         "glass: {} ({:.1} M parameters, {}), on {} ({}), {}{}",

@@ -1,6 +1,7 @@
 //! `glass generate`
 
 mod batch;
+mod logprobs;
 mod search;
 
 use std::{
@@ -8,9 +9,10 @@ use std::{
     ops::ControlFlow,
 };
 
+use glass_attention::{CachePlan, CachePolicy, Rope};
 use glass_causal_lm::{
     Llama, Memory,
-    generate::{FinishReason, GenerateOptions, Generated, Progress, SamplingConfig},
+    generate::{FinishReason, GenerateOptions, Generated, Progress, SamplingConfig, Speculation},
 };
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -29,6 +31,16 @@ const MAX_NEW_TOKENS: usize = 256;
 
 pub fn run(args: args::Generate) -> Result<(), CliError> {
     overlay(&args.sampling, SamplingConfig::default()).validate()?; // before anybody waits for a model
+    let tova = |plan: CachePlan| {
+        let mut policies = [plan.full, plan.sliding].into_iter().flatten();
+        policies.any(|policy| matches!(policy, CachePolicy::Tova { .. }))
+    };
+    if args.prompt_lookup.is_some() && args.cache.is_some_and(tova) {
+        return Err(CliError::Usage(
+            "--prompt-lookup takes wrong guesses back, and --cache tova has forgotten other states for them: use full, ring or sinks"
+                .to_owned(),
+        ));
+    }
     search::check(&args)?;
     if let Some(size) = args.batch.batch {
         return batch::run(&args, size);
@@ -57,6 +69,7 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
         ids.len(),
     )?;
     let options = options(&args, llama, ids.len(), room, memory);
+    options.sampling.check_vocabulary(llama.config.vocab_size)?;
     if options.max_new_tokens == 0 && args.max_new_tokens.is_none() {
         load::warn([
             "generation_config.json allows no new tokens after this prompt: --max-new-tokens does",
@@ -66,6 +79,15 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
         load::warn([format!(
             "the model's context of {} tokens has room for {room} new ones, and what comes after them may be noise",
             llama.config.context()
+        )]);
+    }
+    let rope = Rope::new(&llama.config);
+    if options.prompt_lookup.is_some()
+        && rope.depends_on_length(ids.len().saturating_add(options.max_new_tokens))
+    {
+        load::warn([format!(
+            "--prompt-lookup is without effect beyond the trained context: rope type {} turns tokens by the length of their pass",
+            rope.name()
         )]);
     }
     if search::is_wanted(&args.search) {
@@ -84,7 +106,13 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
     }
     let out = stream(llama, &ids, &options, &mut io::stdout())?;
     println_stdout()?;
+    if let Some(logprobs) = &out.logprobs {
+        say!("{}", logprobs::table(logprobs, llama.tokenizer.as_ref()));
+    }
     say!("{}", summary(&loaded, &out));
+    if let Some(speculation) = &out.speculation {
+        say!("{}", drafts(speculation));
+    }
     ended(&out)
 }
 
@@ -131,6 +159,8 @@ fn options(
         },
         stop_strings: [&llama.generation_config.stop_strings[..], &args.stop].concat(),
         memory,
+        logprobs: args.logprobs,
+        prompt_lookup: args.prompt_lookup,
     }
 }
 
@@ -140,6 +170,7 @@ fn warn_of_chance_without_effect(args: &args::Sampling, sampling: &SamplingConfi
             ("--top-k", args.top_k.is_some()),
             ("--top-p", args.top_p.is_some()),
             ("--min-p", args.min_p.is_some()),
+            ("--typical-p", args.typical_p.is_some()),
             ("--seed", args.seed.is_some()),
         ];
         let given: Vec<_> = given
@@ -163,13 +194,17 @@ fn sampling(llama: &Llama, args: &args::Sampling) -> SamplingConfig {
         // A temperature asks for sampling, and 0 for none; the makers' other numbers then hold as they would there.
         theirs.do_sample = Some(temperature != 0.0);
         theirs.temperature = Some(temperature);
-    } else if [args.top_p, args.min_p].iter().any(Option::is_some) || args.top_k.is_some() {
+    } else if [args.top_p, args.min_p, args.typical_p]
+        .iter()
+        .any(Option::is_some)
+        || args.top_k.is_some()
+    {
         theirs.do_sample = Some(true);
     }
     overlay(args, theirs.sampling(0))
 }
 
-/// `under`, wherever the user says nothing.
+/// `under`, wherever the user says nothing; biases are added to those there.
 fn overlay(args: &args::Sampling, under: SamplingConfig) -> SamplingConfig {
     SamplingConfig {
         temperature: args.temperature.unwrap_or(under.temperature),
@@ -177,6 +212,13 @@ fn overlay(args: &args::Sampling, under: SamplingConfig) -> SamplingConfig {
         top_p: args.top_p.unwrap_or(under.top_p),
         min_p: args.min_p.unwrap_or(under.min_p),
         repetition_penalty: args.repetition_penalty.unwrap_or(under.repetition_penalty),
+        typical_p: args.typical_p.unwrap_or(under.typical_p),
+        presence_penalty: args.presence_penalty.unwrap_or(under.presence_penalty),
+        frequency_penalty: args.frequency_penalty.unwrap_or(under.frequency_penalty),
+        no_repeat_ngram_size: args
+            .no_repeat_ngram_size
+            .unwrap_or(under.no_repeat_ngram_size),
+        sequence_bias: [under.sequence_bias, args.logit_bias.clone()].concat(),
         seed: args.seed.unwrap_or(under.seed),
     }
 }
@@ -254,14 +296,36 @@ pub fn summary(loaded: &Loaded, out: &Generated) -> String {
     )
 }
 
+/// One line about what was guessed.
+fn drafts(speculation: &Speculation) -> String {
+    let Speculation {
+        passes,
+        drafted,
+        accepted,
+        ..
+    } = speculation;
+    let mut line = format!("glass: prompt lookup: {accepted} of {drafted} drafted tokens accepted");
+    if let Some(tokens) = speculation.tokens_per_pass() {
+        line += &format!(", {tokens:.2} tokens per pass over {passes} passes");
+    }
+    if let Some(times) = speculation.speed_up() {
+        line += &format!(", about {times:.2} times as fast as without");
+    }
+    line
+}
+
 fn report(loaded: &Loaded, out: &Generated) -> Value {
-    json!({
-        "sequences": [{
-            "ids": out.ids,
-            "text": out.text,
-            "score": out.score,
-            "finish_reason": out.finish_reason.to_string(),
-        }],
+    let mut sequence = json!({
+        "ids": out.ids,
+        "text": out.text,
+        "score": out.score,
+        "finish_reason": out.finish_reason.to_string(),
+    });
+    if let Some(logprobs) = &out.logprobs {
+        sequence["logprobs"] = logprobs::json(logprobs, loaded.llama.tokenizer.as_ref());
+    }
+    let mut report = json!({
+        "sequences": [sequence],
         "prompt_tokens": out.prompt_tokens,
         "generated_tokens": out.ids.len(),
         "load_seconds": loaded.load.as_secs_f64(),
@@ -270,5 +334,16 @@ fn report(loaded: &Loaded, out: &Generated) -> Value {
         "peak_memory_bytes": glass_bench::peak_host_bytes(),
         "device": loaded.llama.device.name(),
         "dtype": loaded.llama.dtype.to_string(),
-    })
+    });
+    if let Some(speculation) = &out.speculation {
+        report["speculation"] = json!({
+            "passes": speculation.passes,
+            "drafted": speculation.drafted,
+            "accepted": speculation.accepted,
+            "acceptance": speculation.acceptance(),
+            "tokens_per_pass": speculation.tokens_per_pass(),
+            "speed_up": speculation.speed_up(),
+        });
+    }
+    report
 }

@@ -35,6 +35,8 @@ struct Facts {
     /// Stored type, number of tensors, bytes.
     stored: BTreeMap<String, (u64, u64)>,
     weight_bytes: u64,
+    /// Bits of quantized matrices, the fewest first; empty if there are none.
+    bits: Vec<usize>,
 }
 
 fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
@@ -69,17 +71,39 @@ fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
         .try_fold(0u64, |all, back| Some(all.saturating_add(back?)))
         .filter(|&reach| reach < context);
     let mut stored: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    // What is held as it is stored, and numbers that come in the type that was chosen.
+    let (mut coded, mut numbers) = (0, 0);
+    for (name, tensor) in files
+        .names()
+        .filter_map(|name| Some((name, files.get(name)?)))
+    {
+        if name.ends_with(".weight_packed") || name.ends_with(".weight_scale") {
+            coded += tensor.bytes.len() as u64;
+        } else if !name.ends_with(".weight_shape") {
+            numbers += tensor.shape.iter().product::<usize>() as u64;
+        }
+    }
+    let groups = config.quantization_config.iter();
+    let mut bits: Vec<usize> = groups
+        .flat_map(|quantization| quantization.groups.iter().map(|group| group.num_bits))
+        .collect();
+    bits.sort_unstable();
+    bits.dedup();
     for tensor in files.names().filter_map(|name| files.get(name)) {
         let entry = stored.entry(tensor.dtype.to_string()).or_default();
         entry.0 += 1;
         entry.1 += tensor.bytes.len() as u64;
     }
     Facts {
-        weight_bytes: bytes * parameters.iter().map(|(_, n)| n).sum::<u64>(),
+        weight_bytes: match bits.is_empty() {
+            true => bytes * parameters.iter().map(|(_, n)| n).sum::<u64>(),
+            false => coded + bytes * numbers,
+        },
         parameters,
         caches,
         reach,
         stored,
+        bits,
     }
 }
 
@@ -142,7 +166,18 @@ impl Facts {
         for (part, n) in &self.parameters {
             line(&format!("  {part}"), count(*n));
         }
-        line("weights", format!("{} in {dtype}", size(self.weight_bytes)));
+        let bits: Vec<_> = self.bits.iter().map(usize::to_string).collect();
+        line(
+            "weights",
+            match bits.as_slice() {
+                [] => format!("{} in {dtype}", size(self.weight_bytes)),
+                bits => format!(
+                    "{}: matrices in {} bits, the rest in {dtype}",
+                    size(self.weight_bytes),
+                    bits.join(" and ")
+                ),
+            },
+        );
         for (window, layers, token, full) in &self.caches {
             line(
                 &format!("KV cache, {}", kind(*window)),
@@ -228,6 +263,7 @@ impl Facts {
             "parameters_by_part": parts,
             "dtype": dtype,
             "weight_bytes": self.weight_bytes,
+            "quantized_bits": self.bits,
             "stored_bytes": files.total_bytes(),
             "kv_cache": caches,
             "reach": self.reach,

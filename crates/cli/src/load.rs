@@ -43,6 +43,8 @@ pub fn load_folder(
         LoadOptions {
             device,
             dtype: compute.dtype,
+            quantize: compute.quantize,
+            widened: false,
             overrides,
             progress: &mut |read, total| {
                 bar.set_length(total);

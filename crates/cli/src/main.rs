@@ -15,6 +15,7 @@ mod load;
 mod logits;
 mod output;
 mod prompt;
+mod quantize;
 mod say;
 mod train;
 
@@ -95,6 +96,7 @@ fn run(glass: Glass) -> Result<(), CliError> {
         Some(Command::Logits(args)) => logits::run(args),
         Some(Command::Info(args)) => info::run(args),
         Some(Command::Convert(args)) => convert::run(args),
+        Some(Command::Quantize(args)) => quantize::run(args),
         Some(Command::Train(args)) => train::run(args),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Bench(args)) => bench::run(args),

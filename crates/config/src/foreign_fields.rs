@@ -76,7 +76,7 @@ pub(crate) type Row = (&'static [&'static str], Neutral, &'static str);
 /// Fields of relatives and forks that change what the forward pass computes.
 #[rustfmt::skip]
 pub(crate) const REFUSED: &[Row] = &[
-    (&["quantization_config", "compression_config"], null, "use the plain checkpoint"),
+    (&["compression_config"], null, "use the plain checkpoint"),
     (&["vision_config", "audio_config", "text_config"], null, "only text models are built here"),
     (&["is_encoder_decoder", "add_cross_attention"], off, "only decoders are built here"),
     // Position.

@@ -24,7 +24,8 @@
 //! 3. `normalise.rs`: the version-4 dialect becomes version 5's
 //! 4. [`Override`] (`overrides.rs`): `key=value` pairs of the user replace fields
 //! 5. `fields.rs`: one field at a time becomes a Rust value
-//! 6. `read.rs`: the fields become a config, with `family.rs`, `layers.rs`, `rope.rs`, `tokens.rs`
+//! 6. `read.rs`: the fields become a config, with `family.rs`, `layers.rs`, `rope.rs`, `tokens.rs`,
+//!    `quantization.rs`
 //! 7. `unused.rs`, `foreign_fields.rs`: what nobody asked for is refused, reported, or harmless
 //! 8. `validate.rs`, `rope_rules.rs`: do the values make a model?
 //! 9. `write.rs`: and back to JSON
@@ -41,6 +42,7 @@ mod llama_config;
 mod normalise;
 mod overrides;
 mod parse;
+mod quantization;
 mod read;
 mod rope;
 mod rope_rules;
@@ -50,11 +52,12 @@ mod validate;
 mod values;
 mod write;
 
-pub use config_text::config_text;
+pub use config_text::{Stored, config_text};
 pub use error::{ConfigError, FieldError};
 pub use family::{Bias, ModelType};
 pub use layers::LayerType;
 pub use llama_config::{IgnoredField, LlamaConfig};
 pub use overrides::Override;
+pub use quantization::{QuantizationConfig, QuantizationGroup};
 pub use rope::{RopeParameters, RopeType};
 pub use values::{Activation, Dtype};

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::parse::{parse_object, read_text};
 use crate::{
-    Activation, Bias, ConfigError, Dtype, LayerType, ModelType, Override, RopeParameters, RopeType,
-    read,
+    Activation, Bias, ConfigError, Dtype, LayerType, ModelType, Override, QuantizationConfig,
+    RopeParameters, RopeType, read,
 };
 
 /// A model of the Llama architecture, complete: defaults are filled in and families resolved.
@@ -48,6 +48,8 @@ pub struct LlamaConfig {
     pub pad_token_id: Option<u32>,
     /// What the checkpoint says its weights are; the tensors themselves have the last word.
     pub dtype: Option<Dtype>,
+    /// How the checkpoint stores its matrices, if in a few bits.
+    pub quantization_config: Option<QuantizationConfig>,
     /// Standard deviation of fresh weights.
     pub initializer_range: f64,
     /// Probability, while training, of dropping an attention weight.

@@ -9,7 +9,10 @@ use crate::overrides::{self, Applied};
 use crate::tokens::{token, tokens};
 use crate::unused::{self, Context, Fate};
 use crate::validate::layer_count;
-use crate::{Activation, Bias, ConfigError, Dtype, FieldError, ModelType, Override, layers, rope};
+use crate::{
+    Activation, Bias, ConfigError, Dtype, FieldError, ModelType, Override, layers, quantization,
+    rope,
+};
 
 /// Reads and validates `object`, which came from `origin`.
 pub(crate) fn read(
@@ -110,6 +113,7 @@ impl Reader {
             .unwrap_or(defaults.max_position_embeddings);
         let rope_parameters = rope::read(&mut self.rope, max_position_embeddings)?;
         let mut negative_ids = Vec::new();
+        let mut in_vain = Vec::new();
 
         let mut config = LlamaConfig {
             model_type,
@@ -143,6 +147,7 @@ impl Reader {
             )?,
             pad_token_id: token(top, "pad_token_id", None, &mut negative_ids)?,
             dtype,
+            quantization_config: quantization::read(top, &mut in_vain)?,
             initializer_range: top.optional("initializer_range", float)?.unwrap_or(0.02),
             attention_dropout: top
                 .nullable("attention_dropout", float)?
@@ -151,6 +156,7 @@ impl Reader {
             ignored: Vec::new(),
         };
         config.ignored = self.unused(&config)?;
+        config.ignored.extend(in_vain);
         config.ignored.extend(negative_ids);
         Ok(config)
     }

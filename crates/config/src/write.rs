@@ -36,6 +36,9 @@ impl LlamaConfig {
         set("num_hidden_layers", json!(self.num_hidden_layers));
         set("num_key_value_heads", json!(self.num_key_value_heads));
         set("pad_token_id", json!(self.pad_token_id));
+        if let Some(quantization) = &self.quantization_config {
+            set("quantization_config", quantization.to_json());
+        }
         set("rms_norm_eps", json!(self.rms_norm_eps));
         set("rope_parameters", self.rope_parameters.to_json());
         set("tie_word_embeddings", json!(self.tie_word_embeddings));

@@ -68,6 +68,17 @@ impl LayerCache for Full {
         self.buffer.bytes()
     }
 
+    fn keep_more(&mut self, _slots: usize) -> Result<(), CacheError> {
+        Ok(())
+    }
+
+    fn can_truncate(&self, _slots: usize) -> bool {
+        true
+    }
+
+    /// Nothing to do: what lies behind the slots of a pass is not read before it is written again.
+    fn truncate(&mut self, _slots: usize) {}
+
     fn check(&self, positions: usize, device: &Device) -> Result<(), CacheError> {
         fits(positions, self.limit, device)
     }

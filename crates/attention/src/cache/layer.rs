@@ -34,6 +34,18 @@ pub trait LayerCache: Send {
     /// Bytes held now, room for more included.
     fn bytes(&self) -> u64;
 
+    /// Keeps `slots` states more than its policy needs, so that the cache can go back by as many. Before the first pass.
+    ///
+    /// # Errors
+    /// [`CacheError::OneWay`]: no number of states would do.
+    fn keep_more(&mut self, slots: usize) -> Result<(), CacheError>;
+
+    /// Whether all that queries from slot `slots` on see of the slots before is still there.
+    fn can_truncate(&self, slots: usize) -> bool;
+
+    /// Forgets slot `slots` and those behind it; only where [`LayerCache::can_truncate`] says that this can be done.
+    fn truncate(&mut self, slots: usize);
+
     /// Whether the device can hold what `positions` positions need.
     ///
     /// # Errors
@@ -66,6 +78,16 @@ impl LayerCache for Nothing {
     fn bytes(&self) -> u64 {
         0
     }
+
+    fn keep_more(&mut self, _slots: usize) -> Result<(), CacheError> {
+        Ok(())
+    }
+
+    fn can_truncate(&self, _slots: usize) -> bool {
+        true
+    }
+
+    fn truncate(&mut self, _slots: usize) {}
 
     fn check(&self, _positions: usize, _device: &Device) -> Result<(), CacheError> {
         Ok(())

@@ -172,8 +172,23 @@ impl LayerCache for Sinks {
         bytes(self.first.as_ref()) + self.last.bytes()
     }
 
+    fn keep_more(&mut self, slots: usize) -> Result<(), CacheError> {
+        self.last.keep_more(slots)
+    }
+
+    fn can_truncate(&self, slots: usize) -> bool {
+        self.last.can_truncate(slots)
+    }
+
+    fn truncate(&mut self, slots: usize) {
+        self.last.truncate(slots);
+        for row in &mut self.slots {
+            row.retain(|&slot| slot < slots);
+        }
+    }
+
     fn check(&self, positions: usize, device: &Device) -> Result<(), CacheError> {
-        let last = positions.min(self.window.get());
-        fits(last.max(self.sinks), self.limit, device)
+        fits(self.sinks, self.limit, device)?;
+        self.last.check(positions, device)
     }
 }

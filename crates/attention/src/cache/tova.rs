@@ -33,6 +33,8 @@ pub(super) struct Tova {
     slots: Option<Tensor<4, Int>>,
     /// Where the place of the next token is, once all are in use: `[batch, 1, 1, N + 1]`.
     dropped: Option<Tensor<4, Bool>>,
+    /// Whether a state has been written over.
+    replaced: bool,
     limit: Option<PositionLimit>,
 }
 
@@ -46,6 +48,7 @@ impl Tova {
             filled: 0,
             slots: None,
             dropped: None,
+            replaced: false,
             limit,
         }
     }
@@ -71,6 +74,7 @@ impl Tova {
         let shape = slots_before.dims();
         self.slots = Some(slots_before.mask_where(dropped.clone(), new.expand(shape)));
         self.buffer.replace(dropped.swap_dims(2, 3), k, v);
+        self.replaced = true;
     }
 
     /// The newest token's attention to all places, and which of them is dropped.
@@ -154,6 +158,21 @@ impl LayerCache for Tova {
 
     fn bytes(&self) -> u64 {
         self.buffer.bytes()
+    }
+
+    /// What is dropped next depends on the newest query, which may be taken back long after.
+    fn keep_more(&mut self, _slots: usize) -> Result<(), CacheError> {
+        Err(CacheError::OneWay { policy: "tova" })
+    }
+
+    fn can_truncate(&self, slots: usize) -> bool {
+        slots == 0 || !self.replaced
+    }
+
+    fn truncate(&mut self, slots: usize) {
+        (self.filled, self.dropped, self.replaced) = (slots, None, false);
+        let kept = |all: Tensor<4, Int>| all.narrow(3, 0, slots);
+        self.slots = self.slots.take().filter(|_| slots > 0).map(kept);
     }
 
     fn check(&self, positions: usize, device: &Device) -> Result<(), CacheError> {

@@ -5,7 +5,7 @@ mod select;
 
 use burn::tensor::{Tensor, TensorData};
 use definition::{Expected, Row};
-use glass_attention::{Cache, CachePlan, CachePolicy, Call, Rope, Unobserved};
+use glass_attention::{Cache, CacheError, CachePlan, CachePolicy, Call, Rope, Unobserved};
 use glass_backend::{Device, Dtype, Kernels};
 use glass_config::LlamaConfig;
 use proptest::{prelude::*, test_runner::TestRunner};
@@ -57,6 +57,8 @@ struct Case {
     pads: Vec<usize>,
     seq: usize,
     pieces: Vec<usize>,
+    /// Tokens of another text behind each piece, in the same pass, that are taken back after it.
+    drafts: Vec<usize>,
     seed: u64,
 }
 
@@ -113,19 +115,36 @@ impl Case {
         let mut cache = Cache::planned(&config(self.window), plan, rows, device, Dtype::F32)
             .expect("the policy fits")
             .with_attention_mask(&mask);
+        // `tova` goes back without it, as long as it has dropped nothing.
+        if !matches!(self.policy, CachePolicy::Tova { .. }) {
+            let most = self.drafts.iter().copied().max().unwrap_or(0);
+            cache = cache.with_rollback(most).expect("the policy can go back");
+        }
         let mut found = vec![vec![]; rows];
         let (mut start, mut turn) = (0, 0);
         let mut bytes = 0;
         while start < self.seq {
             let len = self.pieces[turn % self.pieces.len()].min(self.seq - start);
+            let drafted = match (self.policy, self.drafts.len()) {
+                (_, 0) => 0,
+                (CachePolicy::Tova { states }, _) if start + len + 10 > states.get() => 0,
+                (_, count) => self.drafts[turn % count],
+            };
             let part = |values: &[f32], heads: usize| -> Tensor<4> {
                 let shape = [rows, heads, self.seq, HEAD_DIM];
                 let all =
                     Tensor::<4>::from_data(TensorData::new(values.to_vec(), shape), device.burn());
-                all.narrow(2, start, len)
+                let part = all.narrow(2, start, len);
+                if drafted == 0 {
+                    return part;
+                }
+                let shape = [rows, heads, drafted, HEAD_DIM];
+                let draft = numbers(start as u64, shape.iter().product());
+                let draft = Tensor::<4>::from_data(TensorData::new(draft, shape), device.burn());
+                Tensor::cat(vec![part, draft], 2) // [rows, heads, len + drafted, head_dim]
             };
             let [q, k, v] = &given.0;
-            let pass = cache.begin(rows, len).expect("a pass");
+            let pass = cache.begin(rows, len + drafted).expect("a pass");
             let mut call = Call {
                 pass: &pass,
                 observer: &mut Unobserved,
@@ -135,8 +154,10 @@ impl Case {
             let mixed = cache
                 .layer(0)
                 .attend(part(q, HEADS), k, part(v, KV_HEADS), &mut call);
-            assert_eq!(mixed.dims(), [rows, HEADS, len, HEAD_DIM]);
+            assert_eq!(mixed.dims(), [rows, HEADS, len + drafted, HEAD_DIM]);
+            cache.truncate(start + len).expect("it can go back");
             let mixed = mixed
+                .narrow(2, 0, len)
                 .swap_dims(1, 2)
                 .into_data()
                 .try_to_vec::<f32>()
@@ -198,33 +219,44 @@ fn policies(seq: usize) -> impl Strategy<Value = (Option<usize>, CachePolicy)> {
 
 #[test]
 fn every_policy_is_its_definition() {
+    is_the_definition([12, 200], Just(vec![]));
+}
+
+/// What is taken back leaves no trace, on any policy, however often the ring has gone round.
+#[test]
+fn what_is_taken_back_was_never_there() {
+    is_the_definition([6, 120], prop::collection::vec(0usize..10, 1..4));
+}
+
+/// `cases` on wgpu and on each other device.
+fn is_the_definition(cases: [u32; 2], drafts: impl Strategy<Value = Vec<usize>> + Clone) {
     for device in devices() {
-        let cases = if device.name().starts_with("wgpu") {
-            12
-        } else {
-            200
-        };
+        let cases = cases[usize::from(!device.name().starts_with("wgpu"))];
         let mut runner = TestRunner::new(ProptestConfig {
             cases,
             failure_persistence: None,
             ..ProptestConfig::default()
         });
-        let strategy = (1usize..28).prop_flat_map(|seq| {
+        let drafts = drafts.clone();
+        let strategy = (1usize..28).prop_flat_map(move |seq| {
             (
                 policies(seq),
                 prop::collection::vec(0..seq.min(6), 1..4),
                 Just(seq),
                 prop::collection::vec(1usize..10, 1..4),
+                drafts.clone(),
                 any::<u64>(),
             )
         });
-        let outcome = runner.run(&strategy, |((window, policy), pads, seq, pieces, seed)| {
+        let outcome = runner.run(&strategy, |case| {
+            let ((window, policy), pads, seq, pieces, drafts, seed) = case;
             let case = Case {
                 window,
                 policy,
                 pads,
                 seq,
                 pieces,
+                drafts,
                 seed,
             };
             let (off, margin) = case.check(&device);
@@ -256,6 +288,7 @@ fn what_is_held_is_what_the_policy_says() {
                     pads: vec![0, 0],
                     seq,
                     pieces: pieces.clone(),
+                    drafts: vec![],
                     seed: 1,
                 };
                 let (_, bytes) = case.found(&case.given(), &device);
@@ -263,4 +296,91 @@ fn what_is_held_is_what_the_policy_says() {
             }
         }
     }
+}
+
+/// A cache of `policy` on a layer without a window of its own, after passes over so many zeros each.
+fn after(policy: &str, more: Option<usize>, passes: &[usize]) -> Cache {
+    let device = Device::open("flex").expect("it is built in");
+    let plan: CachePlan = policy.parse().expect("a policy");
+    let mut cache = Cache::planned(&config(None), plan, 1, &device, Dtype::F32).expect("it fits");
+    if let Some(more) = more {
+        cache = cache.with_rollback(more).expect("it can go back");
+    }
+    for &seq in passes {
+        let pass = cache.begin(1, seq).expect("a pass");
+        let zeros = |heads| Tensor::<4>::zeros([1, heads, seq, HEAD_DIM], device.burn());
+        let mut call = Call {
+            pass: &pass,
+            observer: &mut Unobserved,
+            layer: 0,
+        };
+        let (k, v) = (zeros(KV_HEADS), zeros(KV_HEADS));
+        cache.layer(0).attend(zeros(HEADS), k, v, &mut call);
+    }
+    cache
+}
+
+#[test]
+fn a_cache_goes_back_as_far_as_its_policy_lets_it() {
+    for (policy, more, seen, to, goes) in [
+        ("full", None, 30, 1, true),
+        ("ring:8", None, 8, 1, true),
+        ("ring:8", None, 9, 8, true),
+        ("ring:8", None, 9, 7, false),
+        ("ring:8", None, 9, 0, true),
+        ("ring:8", Some(4), 30, 25, true),
+        ("ring:8", Some(4), 30, 24, false),
+        ("sinks:2+6", None, 6, 1, true),
+        ("sinks:2+6", None, 30, 28, false),
+        ("sinks:2+6", Some(1), 30, 28, true),
+        ("tova:8", None, 9, 1, true),
+        ("tova:8", None, 10, 9, false),
+        ("tova:8", None, 10, 0, true),
+    ] {
+        let mut cache = after(policy, more, &vec![1; seen]);
+        let outcome = cache.truncate(to);
+        let case = format!("{policy}, {more:?} more: {seen} to {to}: {outcome:?}");
+        match goes {
+            true => assert_eq!((outcome, cache.seen()), (Ok(()), to), "{case}"),
+            false => {
+                let asked_for = to;
+                let refused = CacheError::Overwritten { seen, asked_for };
+                assert_eq!((outcome, cache.seen()), (Err(refused), seen), "{case}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let mut cache = after("full", None, &[5]);
+    assert_eq!(cache.truncate(5), Ok(()));
+    let longer = CacheError::Longer {
+        seen: 5,
+        asked_for: 6,
+    };
+    assert_eq!(cache.truncate(6), Err(longer));
+    let begun = after("ring:4", None, &[5]).with_rollback(2).err();
+    assert_eq!(begun, Some(CacheError::Begun { seen: 5 }));
+    let one_way = after("tova:4", None, &[]).with_rollback(2).err();
+    assert_eq!(one_way, Some(CacheError::OneWay { policy: "tova" }));
+}
+
+/// Keys beyond the trained context were turned by the length of their pass: a shorter text turns them otherwise.
+#[test]
+fn what_was_turned_by_the_length_is_not_cut() {
+    let fields = serde_json::json!({
+        "model_type": "llama", "vocab_size": 7, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1,
+        "num_attention_heads": 1, "num_key_value_heads": 1, "max_position_embeddings": 4,
+        "rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0},
+    });
+    let config = LlamaConfig::from_json(&fields.to_string(), "test", &[]).expect("a config");
+    let device = Device::open("flex").expect("it is built in");
+    let mut cache = Cache::new(&config, 1, &device, Dtype::F32);
+    cache.begin(1, 4).expect("a pass");
+    assert_eq!(cache.truncate(3), Ok(()));
+    cache.begin(1, 2).expect("a pass");
+    let error = cache.truncate(3).expect_err("5 positions are beyond 4");
+    assert!(error.to_string().contains("rope type dynamic"), "{error}");
+    assert_eq!(cache.truncate(0), Ok(()));
 }

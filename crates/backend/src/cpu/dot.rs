@@ -218,7 +218,7 @@ fn step<S: Lanes, const R: usize, const N: usize>(
 
 /// Starts to read what will be needed.
 #[inline(always)]
-fn prefetch<T>(address: *const T) {
+pub(super) fn prefetch<T>(address: *const T) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

@@ -90,7 +90,7 @@ fn project_at<W: Weight>(
 }
 
 /// How many rows of `row_bytes` each go to a thread at a time, at least one.
-fn rows_per_piece(n: usize, rows: usize, row_bytes: usize) -> usize {
+pub(super) fn rows_per_piece(n: usize, rows: usize, row_bytes: usize) -> usize {
     let serial = match rayon::current_thread_index() {
         Some(_) => SERIAL_INSIDE,
         None => SERIAL_OUTSIDE,

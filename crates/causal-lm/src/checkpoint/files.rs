@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use safetensors::Dtype;
 
@@ -19,7 +20,7 @@ pub const WEIGHTS_INDEX: &str = "model.safetensors.index.json";
 /// disk when a tensor is looked at.
 pub struct Files {
     origin: PathBuf,
-    shards: Vec<Shard>,
+    shards: Vec<Arc<Shard>>,
     tensors: BTreeMap<String, Place>,
     warnings: Vec<String>,
 }
@@ -105,6 +106,20 @@ impl Files {
         })
     }
 
+    /// The file that holds tensor `name`, and where in it these of its bytes are.
+    pub(super) fn place(
+        &self,
+        name: &str,
+        bytes: Range<usize>,
+    ) -> Option<(&Arc<Shard>, Range<usize>)> {
+        let place = self.tensors.get(name)?;
+        let start = place.range.start;
+        Some((
+            &self.shards[place.shard],
+            start + bytes.start..start + bytes.end,
+        ))
+    }
+
     /// Lets the system take back the memory that a look at this tensor's bytes took; another look reads them again.
     pub fn release(&self, name: &str) {
         if let Some(place) = self.tensors.get(name) {
@@ -167,7 +182,7 @@ impl Files {
     fn add(&mut self, path: &Path) -> Result<(), CheckpointError> {
         let (shard, entries) = Shard::open(path)?;
         let number = self.shards.len();
-        self.shards.push(shard);
+        self.shards.push(Arc::new(shard));
         for entry in entries {
             let place = Place {
                 shard: number,

@@ -47,8 +47,9 @@ impl Shard {
         if file.metadata().map_err(unreadable)?.len() == 0 {
             return Err(CheckpointError::Empty(path.to_owned()));
         }
-        // SAFETY: the map is read-only. Nobody may truncate the file while it is open; that holds for every memory map,
-        // and reading a checkpoint of many gigabytes into memory twice is the only alternative.
+        // SAFETY: the map is read-only. Nobody may truncate the file while a model computes with it; that holds for every
+        // memory map, and many gigabytes that each process holds for itself are the only alternative. Whoever saves over a
+        // model puts a new file in its place, as `Saving` does.
         let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
         let entries = read_header(path, &map)?;
         let path = path.to_owned();
@@ -57,6 +58,19 @@ impl Shard {
 
     pub fn bytes(&self, range: Range<usize>) -> &[u8] {
         &self.map[range]
+    }
+
+    /// Lets the system start reading, which it does faster in one go than page by page.
+    pub fn will_need(&self, range: Range<usize>) {
+        #[cfg(unix)]
+        {
+            // Only a hint.
+            let _ = self
+                .map
+                .advise_range(memmap2::Advice::WillNeed, range.start, range.len());
+        }
+        #[cfg(not(unix))]
+        let _ = range;
     }
 
     /// A page that was looked at counts as this process's memory until it is given back: without this, loading would

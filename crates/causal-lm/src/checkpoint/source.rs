@@ -2,11 +2,16 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use burn::tensor::TensorData;
-use glass_backend::{Dtype, WeightError, WeightSource};
+use burn::tensor::{Bytes, TensorData};
+use glass_backend::{CodedRows, Dtype, WeightError, WeightSource};
 use half::vec::HalfBitsVecExt;
 
-use super::{Files, convert, float};
+use super::{
+    Files,
+    coded::{Coded, parts},
+    convert, float,
+    mapped::mapped,
+};
 
 /// Reads weights tensor by tensor, and keeps account of what was read.
 pub struct CheckpointSource<'a> {
@@ -105,6 +110,23 @@ impl<'a> CheckpointSource<'a> {
     }
 }
 
+impl CheckpointSource<'_> {
+    /// The file's own bytes, where the machine can compute with them as they are.
+    fn in_place(
+        &self,
+        name: &str,
+        bytes: Range<usize>,
+        stored: Dtype,
+        wanted: Dtype,
+    ) -> Option<Bytes> {
+        if stored != wanted || bytes.is_empty() || cfg!(target_endian = "big") {
+            return None;
+        }
+        let (shard, range) = self.files.place(name, bytes)?;
+        mapped(shard, range, stored.bytes())
+    }
+}
+
 impl WeightSource for CheckpointSource<'_> {
     fn read(
         &mut self,
@@ -134,20 +156,56 @@ impl WeightSource for CheckpointSource<'_> {
             });
         };
         let row: usize = shape[1..].iter().product();
-        let bytes = row * stored.bytes();
-        let bytes = &tensor.bytes[rows.start * bytes..rows.end * bytes];
+        let range = rows.start * row * stored.bytes()..rows.end * row * stored.bytes();
+        let bytes = &tensor.bytes[range.clone()];
+        (self.progress)(bytes.len() as u64);
         let mut part = shape.to_vec();
         part[0] = rows.len();
-        let (data, overflowed) = to_data(bytes, stored, rows.len() * row, dtype, part);
-        if overflowed > 0 {
-            self.overflowed.push((name.clone(), overflowed));
-        }
-        if rows.end == shape[0] {
-            self.files.release(&name);
-        }
-        (self.progress)(bytes.len() as u64);
+        let data = match self.in_place(&name, range, stored, dtype) {
+            Some(bytes) => TensorData::from_bytes(bytes, part, dtype.burn()),
+            None => {
+                let (data, overflowed) = to_data(bytes, stored, rows.len() * row, dtype, part);
+                if overflowed > 0 {
+                    self.overflowed.push((name.clone(), overflowed));
+                }
+                if rows.end == shape[0] {
+                    self.files.release(&name);
+                }
+                data
+            }
+        };
         self.used.insert(name);
         Ok(data)
+    }
+
+    fn is_coded(&mut self, name: &str) -> Result<bool, WeightError> {
+        let stored = self.stored(name);
+        let codes = parts(&stored).and_then(|[codes, ..]| self.files.get(&codes));
+        match (codes, self.files.get(&stored)) {
+            (Some(_), Some(_)) => Err(self.other(
+                &stored,
+                "is there twice, as numbers and as codes".to_owned(),
+            )),
+            (codes, _) => Ok(codes.is_some()),
+        }
+    }
+
+    fn read_coded(
+        &mut self,
+        name: &str,
+        shape: [usize; 2],
+        rows: Range<usize>,
+    ) -> Result<CodedRows, WeightError> {
+        let stored = self.stored(name);
+        let Some(coded) = Coded::find(self.files, &stored, shape)? else {
+            return Err(self.other(&stored, "is missing".to_owned()));
+        };
+        let (rows, bytes) = coded.rows(rows)?;
+        for name in coded.names() {
+            self.used.insert(name);
+        }
+        (self.progress)(bytes);
+        Ok(rows)
     }
 }
 

@@ -10,7 +10,8 @@ use std::path::Path;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::generate::sampling::{SamplingConfig, SamplingError};
+use crate::generate::EarlyStopping;
+use crate::generate::sampling::{SamplingConfig, SamplingError, SequenceBias};
 use crate::small_file::read_small_file;
 
 const FILE: &str = "generation_config.json";
@@ -50,6 +51,13 @@ pub struct GenerationConfig {
     pub top_p: Option<f32>,
     pub min_p: Option<f32>,
     pub repetition_penalty: Option<f32>,
+    pub typical_p: Option<f32>,
+    pub no_repeat_ngram_size: Option<usize>,
+    /// In the file a list of pairs `[[id, ...], bias]`.
+    pub sequence_bias: Vec<SequenceBias>,
+    /// Of beam search, where somebody asks for it: see [`super::BeamOptions`].
+    pub length_penalty: Option<f64>,
+    pub early_stopping: Option<EarlyStopping>,
     /// Most tokens to generate.
     pub max_new_tokens: Option<usize>,
     /// Most tokens, the prompt's included; `max_new_tokens` goes before it.
@@ -105,6 +113,8 @@ impl GenerationConfig {
     pub fn sampling(&self, seed: u64) -> SamplingConfig {
         let greedy = SamplingConfig {
             repetition_penalty: self.repetition_penalty.unwrap_or(1.0),
+            no_repeat_ngram_size: self.no_repeat_ngram_size.unwrap_or(0),
+            sequence_bias: self.sequence_bias.clone(),
             seed,
             ..SamplingConfig::default()
         };
@@ -116,6 +126,7 @@ impl GenerationConfig {
             top_k: self.top_k.unwrap_or(DEFAULT_TOP_K),
             top_p: self.top_p.unwrap_or(1.0),
             min_p: self.min_p.unwrap_or(0.0),
+            typical_p: self.typical_p.unwrap_or(1.0),
             ..greedy
         }
     }

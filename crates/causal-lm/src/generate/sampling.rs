@@ -2,15 +2,24 @@
 //!
 //! Each rule is one function on a row: the model's logits over the vocabulary, shape `[vocab_size]`, in float32. A
 //! token that a rule removes gets the logit −∞. [`Sampler`] applies them in the order of transformers
-//! (`generation/utils.py`, `_get_logits_processor`): repetition penalty, temperature, top-k, top-p, min-p.
+//! (`generation/utils.py`, `_get_logits_processor`): sequence bias, repetition penalty, no-repeat-ngram, and where chance
+//! decides temperature, top-k, top-p, min-p, typical-p. Presence and frequency penalty, which transformers does not have,
+//! stand behind the repetition penalty, as in vLLM and llama.cpp.
 
+mod config;
+mod penalties;
 mod warpers;
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use thiserror::Error;
 
-pub use warpers::{log_softmax_at, min_p, repetition_penalty, temperature, top_k, top_p};
+pub use config::SamplingConfig;
+pub use penalties::{
+    SequenceBias, no_repeat_ngram, presence_and_frequency_penalty, repetition_penalty,
+    sequence_bias,
+};
+pub use warpers::{log_softmax_at, log_sum_exp, min_p, temperature, top_k, top_p, typical_p};
 
 /// Why no token can be drawn. Each message is one line.
 #[derive(Debug, Clone, PartialEq, Error)]
@@ -31,70 +40,16 @@ pub enum SamplingError {
         "every logit is -inf: no token is possible (damaged weights, or the dtype's range, if it is not float32)"
     )]
     NothingPossible,
-}
-
-/// How the next token is chosen. The default is greedy, with every rule off.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SamplingConfig {
-    /// The logits are divided by this; 0 = greedy (the most probable token, no chance involved).
-    pub temperature: f32,
-    /// Only the k most probable tokens; 0 = off.
-    pub top_k: usize,
-    /// Only the fewest most probable tokens that together have at least this probability; 1 = off.
-    pub top_p: f32,
-    /// Only tokens at least this fraction as probable as the most probable one; 0 = off.
-    pub min_p: f32,
-    /// Tokens that have occurred become less probable above 1, more probable below; 1 = off. Also when greedy.
-    pub repetition_penalty: f32,
-    /// The same seed gives the same draws, on every platform.
-    pub seed: u64,
-}
-
-impl Default for SamplingConfig {
-    fn default() -> Self {
-        Self {
-            temperature: 0.0,
-            top_k: 0,
-            top_p: 1.0,
-            min_p: 0.0,
-            repetition_penalty: 1.0,
-            seed: 0,
-        }
-    }
-}
-
-impl SamplingConfig {
-    /// # Errors
-    /// The first option that is out of its range, with its value and the rule.
-    pub fn validate(&self) -> Result<(), SamplingError> {
-        let require = |holds: bool, option, value, rule| {
-            let error = SamplingError::Option {
-                option,
-                value,
-                rule,
-            };
-            if holds { Ok(()) } else { Err(error) }
-        };
-        let (t, p, m, r) = (
-            self.temperature,
-            self.top_p,
-            self.min_p,
-            self.repetition_penalty,
-        );
-        let rule = "must be a finite number of at least 0 (0 = greedy)";
-        require(t.is_finite() && t >= 0.0, "temperature", t, rule)?;
-        let rule = "must be above 0 and at most 1 (1 = off)";
-        require(p > 0.0 && p <= 1.0, "top_p", p, rule)?;
-        let rule = "must be between 0 and 1 (0 = off)";
-        require((0.0..=1.0).contains(&m), "min_p", m, rule)?;
-        let rule = "must be a finite number above 0 (1 = off)";
-        require(r.is_finite() && r > 0.0, "repetition_penalty", r, rule)
-    }
-
-    /// No chance involved: the seed and the rules after the repetition penalty do not matter.
-    pub fn is_greedy(&self) -> bool {
-        self.temperature == 0.0
-    }
+    #[error("a bias for no token: it needs an id at least")]
+    EmptyBias,
+    #[error("a bias for token {id}: the vocabulary has {vocab_size} tokens")]
+    BiasOutOfRange { id: u32, vocab_size: usize },
+    #[error(
+        "no token is left: every one is forbidden by a bias of -inf or by no_repeat_ngram_size"
+    )]
+    NothingLeft,
+    #[error("biases and penalties made the logit of token {id} {value}: use smaller ones")]
+    Overflow { id: usize, value: f32 },
 }
 
 /// Chooses tokens as a [`SamplingConfig`] says. Its buffers are reused, so a call allocates nothing once they have
@@ -104,7 +59,10 @@ pub struct Sampler {
     config: SamplingConfig,
     /// ChaCha with 12 rounds: a counter-based stream defined bit for bit, the same on every platform.
     rng: ChaCha12Rng,
+    /// How many of the previous ids are the prompt's.
+    prompt: usize,
     seen: Vec<bool>,
+    counts: Vec<u32>,
     order: Vec<(f32, u32)>,
     cumulative: Vec<f64>,
 }
@@ -115,12 +73,21 @@ impl Sampler {
     pub fn new(config: SamplingConfig) -> Result<Self, SamplingError> {
         config.validate()?;
         Ok(Self {
-            config,
             rng: ChaCha12Rng::seed_from_u64(config.seed),
+            config,
+            prompt: 0,
             seen: Vec::new(),
+            counts: Vec::new(),
             order: Vec::new(),
             cumulative: Vec::new(),
         })
+    }
+
+    /// Says that the first `prompt` of the previous ids were given: presence and frequency penalties count those that were
+    /// generated, as the OpenAI API and vLLM do.
+    pub fn after_prompt(mut self, prompt: usize) -> Self {
+        self.prompt = prompt;
+        self
     }
 
     /// What it was made with.
@@ -129,16 +96,33 @@ impl Sampler {
     }
 
     /// The next token. `logits`: the model's row, changed in place. `previous`: prompt and generated ids so far, for
-    /// the repetition penalty.
+    /// the rules that look at the text.
     ///
     /// # Errors
-    /// When the logits contain NaN or +∞, or only −∞.
+    /// When the logits contain NaN or +∞, or only −∞, from the start or by the rules.
     pub fn sample(&mut self, logits: &mut [f32], previous: &[u32]) -> Result<u32, SamplingError> {
-        let config = self.config;
-        if config.repetition_penalty != 1.0 {
-            repetition_penalty(logits, previous, config.repetition_penalty, &mut self.seen);
+        let best = self.reshape(logits, previous)?;
+        match self.config.is_greedy() {
+            true => Ok(best),
+            false => Ok(self.draw(logits)),
         }
-        let best = argmax(logits)?;
+    }
+
+    /// Applies all rules to the row and returns the most probable token before the temperature. A greedy row is left at
+    /// that: the rules behind it would not change which token is the best.
+    ///
+    /// # Errors
+    /// As [`Self::sample`].
+    pub fn reshape(&mut self, logits: &mut [f32], previous: &[u32]) -> Result<u32, SamplingError> {
+        let mut best = argmax(logits)?;
+        if self.config.looks_back() {
+            self.look_back(logits, previous);
+            best = argmax(logits).map_err(|error| match error {
+                SamplingError::NotFinite { id, value } => SamplingError::Overflow { id, value },
+                _ => SamplingError::NothingLeft,
+            })?;
+        }
+        let config = &self.config;
         if config.is_greedy() {
             return Ok(best);
         }
@@ -152,11 +136,30 @@ impl Sampler {
         if config.min_p > 0.0 {
             min_p(logits, config.min_p);
         }
-        Ok(self.draw(logits, best))
+        if config.typical_p < 1.0 {
+            typical_p(logits, config.typical_p, &mut self.order);
+        }
+        Ok(best)
+    }
+
+    /// The rules that look at the text so far; they hold without chance too.
+    pub(super) fn look_back(&mut self, logits: &mut [f32], previous: &[u32]) {
+        let config = &self.config;
+        sequence_bias(logits, previous, &config.sequence_bias);
+        if config.repetition_penalty != 1.0 {
+            repetition_penalty(logits, previous, config.repetition_penalty, &mut self.seen);
+        }
+        let (presence, frequency) = (config.presence_penalty, config.frequency_penalty);
+        if presence != 0.0 || frequency != 0.0 {
+            let generated = previous.get(self.prompt..).unwrap_or_default();
+            let counts = &mut self.counts;
+            presence_and_frequency_penalty(logits, generated, presence, frequency, counts);
+        }
+        no_repeat_ngram(logits, previous, config.no_repeat_ngram_size);
     }
 
     /// Draws from the softmax of the row: a uniform number falls into one token's stretch of the cumulative sum.
-    fn draw(&mut self, logits: &[f32], best: u32) -> u32 {
+    fn draw(&mut self, logits: &[f32]) -> u32 {
         let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let mut total = 0.0;
         self.cumulative.clear();
@@ -168,11 +171,10 @@ impl Sampler {
         let uniform = (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
         let target = uniform * total;
         let chosen = self.cumulative.partition_point(|&sum| sum <= target);
-        // Rounding can lift the target to the total, past every token.
-        if chosen < logits.len() {
-            chosen as u32
-        } else {
-            best
+        // Rounding can lift the target to the total, past every token: then it is the last possible one.
+        match chosen < logits.len() {
+            true => chosen as u32,
+            false => self.cumulative.partition_point(|&sum| sum < total) as u32,
         }
     }
 }

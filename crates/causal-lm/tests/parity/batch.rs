@@ -24,6 +24,8 @@ fn options(max_new_tokens: usize, eos_ids: Vec<u32>, seed: Option<u64>) -> Gener
         eos_ids,
         stop_strings: vec![],
         memory: Memory::default(),
+        logprobs: None,
+        prompt_lookup: None,
     }
 }
 

@@ -119,6 +119,8 @@ pub fn load_with(
         LoadOptions {
             device: device.clone(),
             dtype,
+            quantize: None,
+            widened: false,
             overrides: &overrides,
             progress: &mut |_, _| {},
         },

@@ -137,5 +137,7 @@ fn greedy(max_new_tokens: usize) -> GenerateOptions {
         eos_ids: vec![],
         stop_strings: vec![],
         memory: glass_causal_lm::Memory::default(),
+        logprobs: None,
+        prompt_lookup: None,
     }
 }

@@ -45,6 +45,8 @@ fn a_row_that_cannot_be_bound_is_an_error() {
         LoadOptions {
             device,
             dtype: Dtype::F32,
+            quantize: None,
+            widened: false,
             overrides: &[],
             progress: &mut |_, _| {},
         },

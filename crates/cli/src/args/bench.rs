@@ -3,8 +3,8 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
-use glass_backend::{Dtype, Kernels};
-use glass_bench::{Format, Shape};
+use glass_backend::Kernels;
+use glass_bench::{Format, Precision, Shape};
 use glass_config::Override;
 
 /// Each row is a model on a device, measured in a process of its own: after a cold round, rounds of all rows in turn. What
@@ -29,14 +29,15 @@ pub struct Bench {
     /// Where to compute, as for `glass generate`; repeatable [default: every device that is there]
     #[arg(long, value_name = "DEVICE", value_delimiter = ',')]
     pub device: Vec<String>,
-    /// Float types of weights and products: f32, f16, bf16; several behind commas
+    /// Float types of weights and products: f32, f16, bf16; or q8, q4: matrices of so many bits and the rest in f32; several
+    /// behind commas
     #[arg(
         long,
         value_name = "DTYPE",
         value_delimiter = ',',
         default_value = "f32"
     )]
-    pub dtype: Vec<Dtype>,
+    pub dtype: Vec<Precision>,
     /// fused: this program's own kernels where the device has them; plain: tensor operations, written like their papers;
     /// or both behind commas
     #[arg(

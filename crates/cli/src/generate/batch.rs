@@ -32,6 +32,11 @@ pub fn run(args: &args::Generate, size: NonZeroUsize) -> Result<(), CliError> {
     let Some(path) = &args.prompt.prompt_file else {
         return Err(CliError::Usage("--batch needs --prompt-file FILE".into()));
     };
+    if args.prompt_lookup.is_some() {
+        return Err(CliError::Usage(
+            "--prompt-lookup guesses for one text: leave it out, or leave --batch out".into(),
+        ));
+    }
     let rows = input::read(path)?;
     let all = rows.len();
     let output = Output::open(args.batch.output.as_deref())?;

@@ -196,6 +196,9 @@ fn sampling_options_have_their_range() {
         ("--top-p=1.5", "top_p = 1.5"),
         ("--min-p=2", "min_p = 2"),
         ("--repetition-penalty=0", "repetition_penalty = 0"),
+        ("--typical-p=0", "typical_p = 0"),
+        ("--presence-penalty=inf", "presence_penalty = inf"),
+        ("--frequency-penalty=nan", "frequency_penalty = NaN"),
     ] {
         fails(
             &["generate", &model, "--ids", "1", "--device", "flex", option],
@@ -262,4 +265,229 @@ fn without_a_number_of_tokens_the_makers_say_how_many() {
     // The context holds 128 and the last token is never read.
     assert_eq!(generated(&[("max_new_tokens", 5000)], &[]), 126);
     assert_eq!(generated(&[], &[]), 126);
+}
+
+#[test]
+fn log_probabilities_are_told_per_token() {
+    let model = fixture("llama-gqa");
+    let args = [
+        "generate",
+        &model,
+        "--ids",
+        "1,2,3",
+        "-n",
+        "5",
+        "--ignore-eos",
+        "--device",
+        "flex",
+        "--json",
+    ];
+    let without = succeeds(&args).json();
+    assert_eq!(without["sequences"][0]["logprobs"], Value::Null);
+    for (top, warm) in [(0, false), (3, false), (3, true), (1000, false)] {
+        let top_arg = top.to_string();
+        let mut args = args.to_vec();
+        args.extend(["--logprobs", &top_arg]);
+        if warm {
+            // The model's own distribution, whatever is drawn from.
+            args.extend([
+                "--temperature",
+                "5",
+                "--logit-bias",
+                "7=-inf",
+                "--seed",
+                "2",
+            ]);
+        }
+        let json = succeeds(&args).json();
+        let sequence = &json["sequences"][0];
+        let logprobs = sequence["logprobs"].as_array().expect("a list");
+        let ids = sequence["ids"].as_array().expect("a list");
+        assert_eq!(logprobs.len(), 5);
+        let mut score = 0.0;
+        for (at, id) in logprobs.iter().zip(ids) {
+            assert_eq!((&at["id"], &at["token"]), (id, &Value::Null));
+            score += at["logprob"].as_f64().expect("a number");
+            let best = at["top"].as_array().expect("a list");
+            assert_eq!(best.len(), top.min(128));
+            if !warm && top > 0 {
+                assert_eq!((&best[0]["id"], &best[0]["logprob"]), (id, &at["logprob"]));
+            }
+            let p = |at: &Value| at["logprob"].as_f64().expect("a number");
+            assert!(best.is_sorted_by(|a, b| p(a) >= p(b)));
+            if best.len() == 128 {
+                let all: f64 = best.iter().map(|at| p(at).exp()).sum();
+                assert!((all - 1.0).abs() < 1e-6, "{all}");
+            }
+        }
+        let told = sequence["score"].as_f64().expect("a number");
+        assert!((score - told).abs() < 1e-9, "{score} {told}");
+    }
+}
+
+#[test]
+fn log_probabilities_stand_in_a_table_behind_the_text() {
+    let plain = tiny(&["-p", "ROMEO:", "-n", "4", "--seed", "1"]);
+    let ran = tiny(&["-p", "ROMEO:", "-n", "4", "--seed", "1", "--logprobs", "2"]);
+    assert_eq!(ran.stdout, plain.stdout);
+    let lines: Vec<&str> = ran.stderr.lines().collect();
+    assert_eq!(lines.len(), 6, "{ran:?}");
+    let header: Vec<&str> = lines[0].split_whitespace().collect();
+    assert_eq!(header, ["token", "logprob", "most", "probable"]);
+    for (number, line) in lines[1..5].iter().enumerate() {
+        assert!(
+            line.trim_start().starts_with(&(number + 1).to_string()),
+            "{ran:?}"
+        );
+    }
+    let ran = tiny(&["-p", "ROMEO:", "-n", "2", "--logprobs", "0"]);
+    assert!(!ran.stderr.contains("most probable"), "{ran:?}");
+}
+
+#[test]
+fn drafts_from_the_prompt_give_the_same_text_and_are_reported() {
+    let model = fixture("mistral-swa");
+    let run = |more: &[&str]| {
+        let args = [
+            "generate",
+            &model,
+            "--ids",
+            "5,6,7,8,5,6,7,8,5,6",
+            "-n",
+            "60",
+            "--ignore-eos",
+            "--device",
+            "flex",
+        ];
+        succeeds(&[&args[..], more].concat())
+    };
+    let plain = run(&["--json"]).json();
+    assert_eq!(plain["speculation"], Value::Null);
+    let json = run(&["--json", "--prompt-lookup", "4"]).json();
+    assert_eq!(json["sequences"][0]["ids"], plain["sequences"][0]["ids"]);
+    let told = &json["speculation"];
+    let number = |name: &str| {
+        told[name]
+            .as_f64()
+            .unwrap_or_else(|| panic!("{name}: {told}"))
+    };
+    assert_eq!(number("passes") + number("accepted"), 59.0);
+    assert!(number("accepted") <= number("drafted") && number("drafted") > 0.0);
+    assert!((number("acceptance") - number("accepted") / number("drafted")).abs() < 1e-12);
+    assert!((number("tokens_per_pass") - 59.0 / number("passes")).abs() < 1e-12);
+    run(&["--prompt-lookup", "4"]).says(&[
+        "prompt lookup:",
+        "drafted tokens accepted",
+        "tokens per pass",
+    ]);
+
+    fails(
+        &[
+            "generate",
+            &model,
+            "--ids",
+            "5,6",
+            "--prompt-lookup",
+            "4",
+            "--cache",
+            "full=tova:16",
+        ],
+        &["--cache tova", "use full, ring or sinks"],
+    );
+    // Angles that depend on the length of a pass cannot be guessed ahead.
+    let dynamic = fixture("extra/extra-dynamic");
+    let args = [
+        "generate",
+        &dynamic,
+        "--ids",
+        "5,6,7,5,6,7,5,6",
+        "-n",
+        "90",
+        "--device",
+        "flex",
+        "--prompt-lookup",
+        "4",
+    ];
+    succeeds(&args).says(&[
+        "--prompt-lookup is without effect beyond the trained context",
+        "rope type dynamic",
+    ]);
+}
+
+#[test]
+fn what_needs_chance_is_without_effect_when_there_is_none() {
+    let args = [
+        "-p",
+        "hi",
+        "-n",
+        "3",
+        "--temperature",
+        "0",
+        "--typical-p",
+        "0.5",
+        "--seed",
+        "3",
+    ];
+    tiny(&args).says(&["--typical-p, --seed without effect"]);
+    // Alone it asks for chance, as --top-p does.
+    let drawn =
+        |seed: &str| sequence(&["-p", "hi", "-n", "40", "--typical-p", "0.9", "--seed", seed]).0;
+    assert_ne!(drawn("1"), drawn("2"));
+}
+
+#[test]
+fn rules_that_look_back_hold_without_chance() {
+    let model = fixture("llama-gqa");
+    let ids = |more: &[&str]| {
+        let args = [
+            "generate",
+            &model,
+            "--ids",
+            "1,2,3",
+            "-n",
+            "40",
+            "--ignore-eos",
+            "--json",
+            "--device",
+            "flex",
+            "--temperature",
+            "0",
+        ];
+        let ran = succeeds(&[&args[..], more].concat());
+        assert!(!ran.stderr.contains("without effect"), "{ran:?}");
+        let ids = ran.json()["sequences"][0]["ids"].clone();
+        serde_json::from_value::<Vec<u32>>(ids).expect("ids")
+    };
+    let plain = ids(&[]);
+    let first = plain[0];
+    assert!(!ids(&["--logit-bias", &format!("{first}=-inf")]).contains(&first));
+    let one = ids(&["--logit-bias", "9=1e6"]);
+    assert_eq!(one, [9; 40]);
+    let once = ids(&["--no-repeat-ngram-size", "1"]);
+    let different: std::collections::HashSet<u32> = once.iter().copied().collect();
+    assert!(different.len() == 40 && !once.iter().any(|id| [1, 2, 3].contains(id)));
+    // What the prompt says does not count: 1, 2 and 3 may come once.
+    let once = ids(&["--presence-penalty", "1e6", "--logit-bias", "2=1e4"]);
+    let different: std::collections::HashSet<u32> = once.iter().copied().collect();
+    assert!(different.len() == 40 && once[0] == 2, "{once:?}");
+    let in_turn = ids(&["--frequency-penalty", "1e6"]);
+    assert_ne!(in_turn, plain);
+}
+
+#[test]
+fn a_bias_is_for_a_token_that_there_is() {
+    let model = fixture("llama-gqa");
+    fails(
+        &[
+            "generate",
+            &model,
+            "--ids",
+            "1",
+            "--device",
+            "flex",
+            "--logit-bias",
+            "128=1",
+        ],
+        &["a bias for token 128", "the vocabulary has 128 tokens"],
+    );
 }

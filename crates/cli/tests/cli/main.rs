@@ -21,6 +21,7 @@ mod needle;
 mod needle_input;
 mod perplexity;
 mod prompt;
+mod quantize;
 mod run;
 mod search;
 mod shipped;

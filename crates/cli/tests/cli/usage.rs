@@ -56,6 +56,24 @@ fn bad_usage_is_refused() {
         &["generate", model, "-p", "hi", "--dtype", "f64"],
         &["\"f64\"", "f32, f16 or bf16"],
     );
+    for (option, value, part) in [
+        ("--logit-bias", "7", "not of the form ID=BIAS"),
+        ("--logit-bias", "x=1", "\"x\" is not a token id"),
+        ("--logit-bias", "7=inf", "\"inf\" is not a finite number"),
+        ("--no-repeat-ngram-size", "many", "many"),
+        ("--logprobs", "few", "few"),
+        ("--prompt-lookup", "0", "not a whole number from 1 to 1024"),
+        (
+            "--prompt-lookup",
+            "1025",
+            "not a whole number from 1 to 1024",
+        ),
+    ] {
+        refused(
+            &["generate", model, "-p", "hi", option, value],
+            &[option, part],
+        );
+    }
     refused(
         &["logits", model, "-o", "x"],
         &["--ids", "--ids-file", "--prompt"],

@@ -114,7 +114,6 @@ fn biases_that_the_family_does_not_have() {
 #[test]
 fn fields_that_would_change_the_result() {
     let fields = [
-        json!({"quantization_config": {"quant_method": "gptq"}}),
         json!({"partial_rotary_factor": 0.5}),
         json!({"rope_interleaved": true}),
         json!({"attn_logit_softcapping": 50.0}),

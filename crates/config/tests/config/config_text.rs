@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use glass_config::{Dtype, LlamaConfig, config_text};
+use glass_config::{Dtype, LlamaConfig, Stored, config_text};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -10,7 +10,7 @@ fn carried(text: &str, dtype: Option<Dtype>) -> Result<String, String> {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("config.json");
     fs::write(&path, text).unwrap();
-    config_text(&path, dtype).map_err(|error| error.to_string())
+    config_text(&path, dtype.map_or(Stored::Same, Stored::As)).map_err(|error| error.to_string())
 }
 
 #[test]

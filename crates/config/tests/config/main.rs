@@ -8,6 +8,7 @@ mod common;
 mod config_text;
 mod families;
 mod overrides;
+mod quantization;
 mod rope;
 mod round_trip;
 mod whole_files;

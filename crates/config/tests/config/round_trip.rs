@@ -3,7 +3,8 @@
 use std::num::NonZeroUsize;
 
 use glass_config::{
-    Activation, Bias, Dtype, LayerType, LlamaConfig, ModelType, RopeParameters, RopeType,
+    Activation, Bias, Dtype, LayerType, LlamaConfig, ModelType, QuantizationConfig,
+    QuantizationGroup, RopeParameters, RopeType,
 };
 use proptest::prelude::*;
 use proptest::{collection::vec, option};
@@ -138,6 +139,12 @@ fn config() -> impl Strategy<Value = LlamaConfig> {
             Dtype::BFloat16,
         ])),
         any::<bool>(),
+        option::of(
+            vec(quantization_group(), 1..3).prop_map(|groups| QuantizationConfig {
+                groups,
+                ignore: vec![],
+            }),
+        ),
     );
     let numbers = (1e-12..1e-2f64, 0.0..1.0f64, 0.0..0.99f64);
     let ids = (
@@ -151,7 +158,7 @@ fn config() -> impl Strategy<Value = LlamaConfig> {
             (vocab_size, hidden_size, intermediate_size, kv_heads, groups, max_position_embeddings),
             (head_dim, rope_parameters),
             (model_type, bias, layer_types),
-            (hidden_act, dtype, tie_word_embeddings),
+            (hidden_act, dtype, tie_word_embeddings, quantization_config),
             (rms_norm_eps, initializer_range, attention_dropout),
             (bos_token_id, eos_token_id, pad_token_id),
         )| LlamaConfig {
@@ -174,11 +181,23 @@ fn config() -> impl Strategy<Value = LlamaConfig> {
             eos_token_id,
             pad_token_id,
             dtype,
+            quantization_config,
             initializer_range,
             attention_dropout,
             ignored: vec![],
         },
     )
+}
+
+fn quantization_group() -> impl Strategy<Value = QuantizationGroup> {
+    let group_size = option::of((1usize..9).prop_map(|blocks| 32 * blocks));
+    (prop::sample::select(vec![4, 8]), group_size).prop_map(|(num_bits, group_size)| {
+        QuantizationGroup {
+            targets: vec!["Linear".to_owned()],
+            num_bits,
+            group_size: group_size.and_then(NonZeroUsize::new),
+        }
+    })
 }
 
 proptest! {

@@ -16,6 +16,8 @@ fn load(folder: &std::path::Path) -> Llama {
     let options = LoadOptions {
         device: devices::flex(),
         dtype: Dtype::F32,
+        quantize: None,
+        widened: false,
         overrides: &[],
         progress: &mut |_, _| {},
     };

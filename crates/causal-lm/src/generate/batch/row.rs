@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::{
     Error, Llama,
     generate::{
-        BatchRow, FinishReason, GenerateOptions, Generated, Sampler, StopRule, log_softmax_at,
+        BatchRow, FinishReason, GenerateOptions, Generated, Sampler, StopRule, TokenLogprobs,
+        log_softmax_at,
     },
     tokenizer::StreamingDetokenizer,
 };
@@ -30,7 +31,8 @@ impl<'a> Row<'a> {
     /// A prompt that is empty, too long or not of this vocabulary; options that make no sense.
     pub fn start(llama: &'a Llama, index: usize, given: BatchRow<'a>) -> Result<Self, Error> {
         let BatchRow { prompt, options } = given;
-        let sampler = Sampler::new(options.sampling)?;
+        let sampler = Sampler::new(options.sampling.clone())?.after_prompt(prompt.len());
+        options.sampling.check_vocabulary(llama.config.vocab_size)?;
         llama.room(prompt.len())?;
         if prompt.is_empty() {
             return Err(Error::EmptyPrompt);
@@ -55,11 +57,13 @@ impl<'a> Row<'a> {
                 ids: Vec::new(),
                 text: text.as_ref().map(|_| String::new()),
                 score: 0.0,
+                logprobs: options.logprobs.map(|_| Vec::new()),
                 finish_reason: FinishReason::Length,
                 prompt_tokens: prompt.len(),
                 prefill: Duration::ZERO,
                 decode: Duration::ZERO,
                 cache_bytes: 0,
+                speculation: None,
             },
             text,
         })
@@ -109,6 +113,9 @@ impl<'a> Row<'a> {
     fn choose(&mut self, raw: &[f32]) -> Result<Option<FinishReason>, Error> {
         let id = self.sampler.sample(&mut raw.to_vec(), &self.ids)?;
         self.out.score += log_softmax_at(raw, id);
+        if let (Some(logprobs), Some(top)) = (&mut self.out.logprobs, self.given.options.logprobs) {
+            logprobs.push(TokenLogprobs::new(raw, id, top));
+        }
         self.out.ids.push(id);
         self.ids.push(id);
         let piece = match &mut self.text {

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::{GenerationConfig, GenerationConfigError};
+use crate::generate::{EarlyStopping, sampling::SequenceBias};
 
-const HONOURED: [&str; 12] = [
+const HONOURED: [&str; 17] = [
     "eos_token_id",
     "bos_token_id",
     "pad_token_id",
@@ -14,13 +15,18 @@ const HONOURED: [&str; 12] = [
     "top_p",
     "min_p",
     "repetition_penalty",
+    "typical_p",
+    "no_repeat_ngram_size",
+    "sequence_bias",
+    "length_penalty",
+    "early_stopping",
     "max_new_tokens",
     "max_length",
     "stop_strings",
 ];
 
 /// Fields that would change the generated ids, with the value beside null at which they do not.
-const NOT_HONOURED: [(&str, Neutral); 32] = [
+const NOT_HONOURED: [(&str, Neutral); 29] = [
     ("num_beams", Neutral::Number(1.0)),
     ("num_beam_groups", Neutral::Number(1.0)),
     ("num_return_sequences", Neutral::Number(1.0)),
@@ -30,11 +36,9 @@ const NOT_HONOURED: [(&str, Neutral); 32] = [
     ("penalty_alpha", Neutral::Number(0.0)),
     ("dola_layers", Neutral::Empty),
     ("top_h", Neutral::NullOnly),
-    ("typical_p", Neutral::Number(1.0)),
     ("epsilon_cutoff", Neutral::Number(0.0)),
     ("eta_cutoff", Neutral::Number(0.0)),
     ("encoder_repetition_penalty", Neutral::Number(1.0)),
-    ("no_repeat_ngram_size", Neutral::Number(0.0)),
     ("encoder_no_repeat_ngram_size", Neutral::Number(0.0)),
     ("bad_words_ids", Neutral::Empty),
     ("min_length", Neutral::Number(0.0)),
@@ -48,18 +52,14 @@ const NOT_HONOURED: [(&str, Neutral); 32] = [
     ("exponential_decay_length_penalty", Neutral::NullOnly),
     ("suppress_tokens", Neutral::Empty),
     ("begin_suppress_tokens", Neutral::Empty),
-    ("sequence_bias", Neutral::Empty),
     ("token_healing", Neutral::False),
     ("guidance_scale", Neutral::Number(1.0)),
     ("watermarking_config", Neutral::NullOnly),
     ("is_assistant", Neutral::False),
 ];
 
-/// Fields about speed, memory, outputs beside the ids, or the file itself. Beam search's own settings are here too:
-/// they do nothing at `num_beams` = 1, and otherwise `num_beams` warns.
-const WITHOUT_EFFECT: [&str; 32] = [
-    "early_stopping",
-    "length_penalty",
+/// Fields about speed, memory, outputs beside the ids, or the file itself.
+const WITHOUT_EFFECT: [&str; 30] = [
     "renormalize_logits",
     "low_memory",
     "use_cache",
@@ -137,6 +137,19 @@ pub(super) fn read(
         top_p: reader.number("top_p")?,
         min_p: reader.number("min_p")?,
         repetition_penalty: reader.number("repetition_penalty")?,
+        typical_p: reader.number("typical_p")?,
+        no_repeat_ngram_size: reader.count("no_repeat_ngram_size")?,
+        sequence_bias: reader.many(
+            "sequence_bias",
+            "must be a list of pairs [[id, ...], bias]",
+            bias,
+        )?,
+        length_penalty: reader.one("length_penalty", "must be a number", Value::as_f64)?,
+        early_stopping: reader.one(
+            "early_stopping",
+            "must be true, false or \"never\"",
+            early_stopping,
+        )?,
         max_new_tokens: reader.count("max_new_tokens")?,
         max_length: reader.count("max_length")?,
         stop_strings: reader.many(
@@ -162,6 +175,27 @@ pub(super) fn read(
         error,
     })?;
     Ok(config)
+}
+
+/// A pair `[[id, ...], bias]`.
+fn bias(pair: &Value) -> Option<SequenceBias> {
+    let [ids, bias] = pair.as_array()?.as_slice() else {
+        return None;
+    };
+    let id = |id: &Value| u32::try_from(id.as_u64()?).ok();
+    Some(SequenceBias {
+        ids: ids.as_array()?.iter().map(id).collect::<Option<_>>()?,
+        bias: bias.as_f64()? as f32,
+    })
+}
+
+/// `true`, `false` or `"never"`.
+fn early_stopping(value: &Value) -> Option<EarlyStopping> {
+    match value {
+        Value::Bool(true) => Some(EarlyStopping::AtOnce),
+        Value::Bool(false) => Some(EarlyStopping::Hopeless),
+        value => value.as_str().filter(|text| *text == "never")?.parse().ok(),
+    }
 }
 
 struct Reader<'a> {

@@ -1,35 +1,9 @@
-//! The rules that reshape a row of logits, one function each.
+//! The rules that reshape a row of logits by itself alone, one function each.
 
 use std::cmp::Ordering;
 
-/// How many of the most probable tokens [`top_p`] sorts at first; most calls need no more.
+/// How many tokens [`fewest`] sorts at first; most calls need no more.
 const FIRST_SORTED: usize = 256;
-
-/// Makes the tokens of `previous` less probable: a positive logit is divided by `penalty`, a negative one multiplied,
-/// once however often the token occurred (CTRL, Keskar et al. 2019, section 4.1, for logits of either sign as in
-/// transformers). Ids beyond the row are ignored. `seen` is scratch.
-pub fn repetition_penalty(
-    logits: &mut [f32],
-    previous: &[u32],
-    penalty: f32,
-    seen: &mut Vec<bool>,
-) {
-    seen.clear();
-    seen.resize(logits.len(), false);
-    for &id in previous {
-        let id = id as usize;
-        if let (Some(logit), Some(seen)) = (logits.get_mut(id), seen.get_mut(id))
-            && !*seen
-        {
-            *seen = true;
-            *logit = if *logit < 0.0 {
-                *logit * penalty
-            } else {
-                *logit / penalty
-            };
-        }
-    }
-}
 
 /// Divides the logits by `temperature` > 0: below 1 the distribution is sharper, above 1 flatter.
 ///
@@ -73,22 +47,7 @@ pub fn top_p(logits: &mut [f32], p: f32, order: &mut Vec<(f32, u32)>) {
     let total: f64 = order.iter().map(|&(logit, _)| weight(logit)).sum();
     let wanted = f64::from(p) * total;
 
-    // Sorting a whole vocabulary for a nucleus of a few tokens would be most of the work, so the list is sorted in
-    // stretches, each eight times as long as all before it.
-    let (mut reached, mut kept, mut sorted) = (0.0, 0, 0);
-    while reached < wanted && kept < order.len() {
-        if kept == sorted {
-            let end = (sorted * 8).max(FIRST_SORTED).min(order.len());
-            let rest = &mut order[sorted..];
-            if end - sorted < rest.len() {
-                rest.select_nth_unstable_by(end - sorted, more_probable_first);
-            }
-            rest[..end - sorted].sort_unstable_by(more_probable_first);
-            sorted = end;
-        }
-        reached += weight(order[kept].0);
-        kept += 1;
-    }
+    let kept = fewest(order, wanted, weight, more_probable_first);
     for &(_, id) in &order[kept..] {
         logits[id as usize] = f32::NEG_INFINITY;
     }
@@ -107,18 +66,78 @@ pub fn min_p(logits: &mut [f32], p: f32) {
     }
 }
 
+/// Keeps the fewest most typical tokens whose probabilities reach `p`, at least one: locally typical sampling (Meister et
+/// al. 2023, "Locally Typical Sampling", arXiv:2202.00666, section 4). A token is the more typical, the nearer its
+/// surprise -ln p is to the row's mean surprise, its entropy: so the most probable token may go. Tokens as typical as
+/// the last one kept stay, as in transformers. `order` is scratch.
+pub fn typical_p(logits: &mut [f32], p: f32, order: &mut Vec<(f32, u32)>) {
+    possible(logits, order);
+    let log_sum = log_sum_exp(logits);
+    let surprise = |logit: f32| log_sum - f64::from(logit);
+    let probability = |logit: f32| (-surprise(logit)).exp();
+    let entropy: f64 = order
+        .iter()
+        .map(|&(logit, _)| probability(logit) * surprise(logit))
+        .sum();
+    let off = |logit: f32| (surprise(logit) - entropy).abs();
+    let kept = fewest(order, f64::from(p), probability, |a, b| {
+        off(a.0).total_cmp(&off(b.0)).then(a.1.cmp(&b.1))
+    });
+    let Some(&(last, _)) = order[..kept].last() else {
+        return;
+    };
+    for logit in logits {
+        if off(*logit) > off(last) {
+            *logit = f32::NEG_INFINITY;
+        }
+    }
+}
+
+/// How many tokens, first come first, it takes until their weights reach `wanted`; those are in front then, in order.
+///
+/// Sorting a whole vocabulary for a nucleus of a few tokens would be most of the work, so it is sorted in stretches, each
+/// eight times as long as all before it.
+fn fewest(
+    order: &mut [(f32, u32)],
+    wanted: f64,
+    weight: impl Fn(f32) -> f64,
+    first: impl Fn(&(f32, u32), &(f32, u32)) -> Ordering,
+) -> usize {
+    let (mut reached, mut kept, mut sorted) = (0.0, 0, 0);
+    while reached < wanted && kept < order.len() {
+        if kept == sorted {
+            let end = (sorted * 8).max(FIRST_SORTED).min(order.len());
+            let rest = &mut order[sorted..];
+            if end - sorted < rest.len() {
+                rest.select_nth_unstable_by(end - sorted, &first);
+            }
+            rest[..end - sorted].sort_unstable_by(&first);
+            sorted = end;
+        }
+        reached += weight(order[kept].0);
+        kept += 1;
+    }
+    kept
+}
+
 /// The natural logarithm of the probability that the row gives token `id`, computed in float64. −∞ for an id beyond
 /// the row.
 pub fn log_softmax_at(logits: &[f32], id: u32) -> f64 {
     let Some(&logit) = logits.get(id as usize) else {
         return f64::NEG_INFINITY;
     };
+    f64::from(logit) - log_sum_exp(logits)
+}
+
+/// The natural logarithm of the sum of e to the power of each logit, computed in float64: taken off a logit, it leaves the
+/// logarithm of the token's probability.
+pub fn log_sum_exp(logits: &[f32]) -> f64 {
     let highest = f64::from(highest(logits));
     let sum: f64 = logits
         .iter()
         .map(|&logit| (f64::from(logit) - highest).exp())
         .sum();
-    f64::from(logit) - highest - sum.ln()
+    highest + sum.ln()
 }
 
 fn highest(logits: &[f32]) -> f32 {

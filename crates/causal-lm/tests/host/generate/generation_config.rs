@@ -1,7 +1,7 @@
 use std::fs;
 
 use glass_causal_lm::generate::generation_config::{GenerationConfig, GenerationConfigError};
-use glass_causal_lm::generate::sampling::SamplingConfig;
+use glass_causal_lm::generate::sampling::{SamplingConfig, SequenceBias};
 
 fn read(json: &str) -> Result<GenerationConfig, GenerationConfigError> {
     GenerationConfig::from_json(json.as_bytes(), "model/generation_config.json")
@@ -48,6 +48,33 @@ fn without_do_sample_the_penalty_alone_counts() {
 }
 
 #[test]
+fn rules_that_look_back_hold_without_do_sample_and_typical_p_does_not() {
+    let json = r#"{"typical_p": 0.9, "no_repeat_ngram_size": 3, "sequence_bias": [[[1, 2], -1.5], [[3], 2]]}"#;
+    let config = read(json).unwrap();
+    assert_eq!(config.warnings, [""; 0]);
+    let bias = |ids: &[u32], bias| SequenceBias {
+        ids: ids.to_vec(),
+        bias,
+    };
+    let expected = SamplingConfig {
+        no_repeat_ngram_size: 3,
+        sequence_bias: vec![bias(&[1, 2], -1.5), bias(&[3], 2.0)],
+        ..SamplingConfig::default()
+    };
+    assert_eq!(config.sampling(0), expected);
+    let sampled = read(r#"{"do_sample": true, "typical_p": 0.9}"#).unwrap();
+    assert_eq!(sampled.sampling(0).typical_p, 0.9);
+    for (json, part) in [
+        (r#"{"typical_p": 0}"#, "typical_p = 0: must be"),
+        (r#"{"sequence_bias": [[[], 1]]}"#, "needs an id"),
+        (r#"{"sequence_bias": [[[1], 1e99]]}"#, "sequence_bias = inf"),
+    ] {
+        let message = read(json).unwrap_err().to_string();
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
 fn eos_is_an_id_a_list_or_the_configs() {
     for (json, expected) in [
         (r#"{"eos_token_id": 2}"#, &[2][..]),
@@ -82,9 +109,7 @@ fn what_is_not_honoured_is_warned_of() {
     for field in [
         r#""num_beams": 4"#,
         r#""penalty_alpha": 0.6"#,
-        r#""typical_p": 0.9"#,
         r#""epsilon_cutoff": 0.0003"#,
-        r#""no_repeat_ngram_size": 3"#,
         r#""forced_eos_token_id": 2"#,
         r#""suppress_tokens": [1]"#,
         r#""begin_suppress_tokens": [220]"#,
@@ -107,7 +132,7 @@ fn what_is_not_honoured_is_warned_of() {
         );
     }
     let neutral = read(
-        r#"{"num_beams": 1, "penalty_alpha": null, "typical_p": 1.0, "epsilon_cutoff": 0.0, "no_repeat_ngram_size": 0,
+        r#"{"num_beams": 1, "penalty_alpha": null, "typical_p": null, "epsilon_cutoff": 0.0, "no_repeat_ngram_size": null,
             "forced_bos_token_id": null, "bad_words_ids": null, "min_length": 0, "guidance_scale": null,
             "use_cache": true, "output_attentions": false, "_from_model_config": true, "length_penalty": 1.0}"#,
     );
@@ -127,6 +152,12 @@ fn wrong_types_are_errors_with_the_fields_name() {
         ("top_k", "2.5"),
         ("max_new_tokens", "true"),
         ("stop_strings", "[1]"),
+        ("typical_p", r#""most""#),
+        ("no_repeat_ngram_size", "-1"),
+        ("sequence_bias", r#"{"1": 2.0}"#),
+        ("sequence_bias", "[[1, 2.0]]"),
+        ("sequence_bias", "[[[1], 2.0, 3.0]]"),
+        ("sequence_bias", "[[[-1], 2.0]]"),
     ] {
         let message = read(&format!("{{\"{field}\": {value}}}"))
             .unwrap_err()

@@ -1,0 +1,127 @@
+//! What weights are held in, and what is computed with.
+
+use std::{fmt, str::FromStr};
+
+use glass_backend::{
+    DeviceError, Dtype,
+    codes::{BLOCK, Bits},
+};
+
+/// `f32`, `f16`, `bf16`; `q8` and `q4` are matrices of so many bits, with everything else in float32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Precision {
+    pub dtype: Dtype,
+    pub quantize: Option<Bits>,
+    /// Matrices are rounded to what their bits can say and held in `dtype` all the same: what rows in few bits are compared
+    /// with. `q8-in-f32`, `q4-in-f32`.
+    pub widened: bool,
+}
+
+/// Bytes of a scale.
+const SCALE: f64 = 2.0;
+
+impl Precision {
+    /// The precision whose numbers are the same and are computed with in float32.
+    pub fn reference(self) -> Self {
+        Self {
+            dtype: Dtype::F32,
+            widened: self.quantize.is_some(),
+            ..self
+        }
+    }
+
+    /// Bytes of a weight of a projection, its share of a scale included.
+    pub fn projection_bytes(self) -> f64 {
+        self.matrix_bytes(self.quantize)
+    }
+
+    /// Bytes of a weight of the head, which has 8 bits wherever matrices have few.
+    pub fn head_bytes(self) -> f64 {
+        self.matrix_bytes(self.quantize.map(|_| Bits::Eight))
+    }
+
+    fn matrix_bytes(self, bits: Option<Bits>) -> f64 {
+        match bits {
+            Some(bits) if !self.widened => bits.bits() as f64 / 8.0 + SCALE / BLOCK as f64,
+            _ => self.dtype.bytes() as f64,
+        }
+    }
+
+    /// Half the distance of two numbers that can be told apart, to the largest of its kind, in what is computed with beside
+    /// float32.
+    pub fn unit_roundoff(self) -> f64 {
+        let own = match self.dtype {
+            Dtype::F32 => 0.0,
+            half => half.unit_roundoff(),
+        };
+        match self.quantize {
+            // Kernels round activations to 8 bits, of which the sign is one.
+            Some(_) if !self.widened => own + 0.5 / 127.0,
+            _ => own,
+        }
+    }
+}
+
+impl From<Dtype> for Precision {
+    fn from(dtype: Dtype) -> Self {
+        Self {
+            dtype,
+            quantize: None,
+            widened: false,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.quantize {
+            None => write!(f, "{}", self.dtype),
+            Some(bits) if self.widened => write!(f, "q{bits}-in-{}", self.dtype),
+            Some(bits) => write!(f, "q{bits}"),
+        }
+    }
+}
+
+impl FromStr for Precision {
+    type Err = DeviceError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let (bits, widened) = match name {
+            "q8" => (Bits::Eight, false),
+            "q4" => (Bits::Four, false),
+            "q8-in-f32" => (Bits::Eight, true),
+            "q4-in-f32" => (Bits::Four, true),
+            dtype => return Ok(dtype.parse::<Dtype>()?.into()),
+        };
+        Ok(Self {
+            dtype: Dtype::F32,
+            quantize: Some(bits),
+            widened,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back() {
+        for name in ["f32", "f16", "bf16", "q8", "q4", "q8-in-f32", "q4-in-f32"] {
+            assert_eq!(name.parse::<Precision>().unwrap().to_string(), name);
+        }
+        assert!("q3".parse::<Precision>().is_err());
+    }
+
+    #[test]
+    fn bytes_of_a_weight() {
+        let bytes = |name: &str| {
+            let precision: Precision = name.parse().unwrap();
+            [precision.projection_bytes(), precision.head_bytes()]
+        };
+        assert_eq!(bytes("bf16"), [2.0, 2.0]);
+        assert_eq!(bytes("q8"), [34.0 / 32.0, 34.0 / 32.0]);
+        assert_eq!(bytes("q4"), [18.0 / 32.0, 34.0 / 32.0]);
+        assert_eq!(bytes("q4-in-f32"), [4.0, 4.0]);
+    }
+}

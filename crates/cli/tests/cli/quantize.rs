@@ -1,0 +1,141 @@
+//! `glass quantize`, and models in few bits wherever a model can be given.
+
+use std::{fs, path::Path};
+
+use tempfile::TempDir;
+
+use crate::{
+    models::{fixture, read},
+    run::{fails, refused, succeeds, text},
+};
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+fn shipped(name: &str) -> String {
+    text(
+        &Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../weights")
+            .join(name),
+    )
+}
+
+fn nats(args: &[&str]) -> f64 {
+    let ran = succeeds(
+        &[
+            &["eval", "perplexity"],
+            args,
+            &["--device", "flex", "--json"],
+        ]
+        .concat(),
+    );
+    ran.json()["mean_nll"].as_f64().expect("a number")
+}
+
+/// Fewer bits say less, and not much less; saved or made while loading is the same.
+#[test]
+fn a_trained_model_in_eight_and_four_bits() {
+    let folder = folder();
+    let story = folder.path().join("text");
+    let words = "ROMEO:\nWhat, shall I speak of that which makes me weep?\n\nJULIET:\nGood night, and think of me.\n";
+    fs::write(&story, words.repeat(4)).expect("written");
+    let story = &text(&story);
+    let model = &shipped("shakespeare-window");
+    let whole = nats(&[model, "--text", story]);
+    let mut bytes = fs::metadata(Path::new(model).join("model.safetensors"))
+        .expect("there")
+        .len();
+    for (bits, allowed) in [("8", 0.005), ("4", 0.2)] {
+        let target = folder.path().join(bits);
+        let ran = succeeds(&["quantize", model, "--bits", bits, "-o", &text(&target)]);
+        assert_eq!(ran.stdout, "");
+        ran.says(&["glass: wrote ", &format!("in {bits} bits")]);
+        let saved = nats(&[&text(&target), "--text", story]);
+        assert_eq!(saved, nats(&[model, "--text", story, "--quantize", bits]));
+        assert!(
+            (saved - whole).abs() < allowed,
+            "{bits} bits: {saved} nats, {whole} before"
+        );
+        let now = fs::metadata(target.join("model.safetensors"))
+            .expect("there")
+            .len();
+        assert!(
+            now < bytes * 3 / 5 && saved != whole,
+            "{now} bytes after {bytes}"
+        );
+        bytes = now;
+    }
+}
+
+#[test]
+fn every_command_takes_a_quantized_model() {
+    let folder = folder();
+    let target = text(&folder.path().join("q"));
+    succeeds(&[
+        "quantize",
+        &fixture("llama-sharded"),
+        "--bits",
+        "4",
+        "-o",
+        &target,
+        "--max-shard-size",
+        "20kB",
+    ]);
+    let ids = ["--ids", "1,5,9,2", "--device", "flex"];
+    succeeds(&[&["generate", &target, "-n", "4"], &ids[..]].concat());
+    let out = text(&folder.path().join("logits.safetensors"));
+    succeeds(&[&["logits", &target, "-o", &out], &ids[..]].concat());
+    assert!(read(Path::new(&out)).contains_key("logits"));
+    let info = succeeds(&["info", &target, "--json"]).json();
+    assert_eq!(info["quantized_bits"], serde_json::json!([4, 8]));
+    assert!(
+        info["weight_bytes"].as_u64() < Some(4 * info["parameters"].as_u64().expect("a number"))
+    );
+    succeeds(&["info", &target])
+        .stdout
+        .lines()
+        .find(|line| line.contains("matrices in 4 and 8 bits"))
+        .expect("it says so");
+    // Written again it is the same model.
+    let again = text(&folder.path().join("again"));
+    succeeds(&["convert", &target, "-o", &again]);
+    let other = text(&folder.path().join("other.safetensors"));
+    succeeds(&[&["logits", &again, "-o", &other], &ids[..]].concat());
+    assert!(fs::read(&out).expect("readable") == fs::read(&other).expect("readable"));
+}
+
+#[test]
+fn what_cannot_be_quantized() {
+    let folder = folder();
+    let target = text(&folder.path().join("q"));
+    let model = &fixture("llama-gqa");
+    succeeds(&["quantize", model, "--bits", "8", "-o", &target]);
+    let again = text(&folder.path().join("again"));
+    fails(
+        &["quantize", &target, "--bits", "4", "-o", &again],
+        &["in few bits already"],
+    );
+    fails(
+        &["generate", &target, "--ids", "1", "--quantize", "4"],
+        &["in few bits already"],
+    );
+    fails(
+        &["quantize", model, "--bits", "4", "-o", &target],
+        &["is not empty"],
+    );
+    fails(
+        &["quantize", model, "--bits", "4", "-o", model],
+        &["is not empty"],
+    );
+    refused(
+        &["quantize", model, "--bits", "5", "-o", &again],
+        &["give 8 or 4"],
+    );
+    refused(&["quantize", model, "-o", &again], &["--bits"]);
+    fails(
+        &["convert", &target, "--dtype", "f16", "-o", &again],
+        &["stored as I", "leave --dtype out"],
+    );
+    assert!(!Path::new(&again).exists());
+}
