@@ -84,7 +84,7 @@ fn a_model_that_is_a_little_wrong_is_struck_out() {
 
 #[test]
 fn a_tolerance_is_a_small_part_of_the_largest_logit() {
-    let one = |name: &str, dtype| {
+    let one = |name: &str, dtype: Dtype| {
         let shape = SHAPES.into_iter().find(|shape| shape.name == name).unwrap();
         let config = LlamaConfig::from_json(shape.config, name, &[]).unwrap();
         tolerance(&config, dtype.into(), 1.0)

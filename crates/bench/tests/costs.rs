@@ -102,7 +102,7 @@ fn steps_add_up_to_the_pass() {
     for shape in SHAPES {
         let config = LlamaConfig::from_json(shape.config, shape.name, &[]).unwrap();
         for slots in [0..1, 0..300, 700..701, 5000..5300] {
-            let costs = STEPS.map(|kind| step(&config, Dtype::F16, kind, slots.clone(), 1));
+            let costs = STEPS.map(|kind| step(&config, Dtype::F16.into(), kind, slots.clone(), 1));
             let sum: f64 = costs.iter().map(|cost| cost.flops).sum();
             let whole = flops(&config, slots.start, slots.len());
             assert!(
@@ -119,8 +119,8 @@ fn steps_add_up_to_the_pass() {
             );
             assert!(costs.iter().all(|cost| cost.bytes > 0));
         }
-        let far = |kind| step(&config, Dtype::F32, kind, 9000..9001, 1).bytes;
-        let near = |kind| step(&config, Dtype::F32, kind, 5000..5001, 1).bytes;
+        let far = |kind| step(&config, Dtype::F32.into(), kind, 9000..9001, 1).bytes;
+        let near = |kind| step(&config, Dtype::F32.into(), kind, 5000..5001, 1).bytes;
         for kind in STEPS {
             let slides = config
                 .layer_types

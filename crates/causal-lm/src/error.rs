@@ -6,6 +6,7 @@ use glass_config::ConfigError;
 use thiserror::Error;
 
 use crate::{
+    chat::ChatTemplateError,
     checkpoint::{CheckpointError, SaveError},
     eval::EvalError,
     generate::{BeamError, ExhaustiveError, GenerationConfigError, SamplingError, StopError},
@@ -44,6 +45,8 @@ pub enum Error {
     Cache(#[from] CacheError),
     #[error(transparent)]
     CachePolicy(#[from] CachePolicyError),
+    #[error(transparent)]
+    ChatTemplate(#[from] ChatTemplateError),
     #[error(transparent)]
     Eval(#[from] EvalError),
     #[error(

@@ -80,7 +80,9 @@ pub struct Generated {
     pub logprobs: Option<Vec<TokenLogprobs>>,
     pub finish_reason: FinishReason,
     pub prompt_tokens: usize,
-    /// From the first token of the prompt to its logits.
+    /// Those of them that the cache had read before.
+    pub reused_tokens: usize,
+    /// From the first unread token of the prompt to its logits.
     pub prefill: Duration,
     /// From there to the end; the first token is chosen in it, and every further one costs a pass.
     pub decode: Duration,
@@ -94,7 +96,8 @@ impl Generated {
     /// Speed of reading the prompt; `None` if that was broken off.
     pub fn prefill_tokens_per_second(&self) -> Option<f64> {
         let seconds = self.prefill.as_secs_f64();
-        (seconds > 0.0).then(|| self.prompt_tokens as f64 / seconds)
+        let read = self.prompt_tokens - self.reused_tokens;
+        (seconds > 0.0).then(|| read as f64 / seconds)
     }
 
     /// Speed of the passes over generated tokens, the last of which is never passed over; `None` if there was none.
@@ -143,10 +146,30 @@ impl Llama {
         options: &GenerateOptions,
         progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Generated, Error> {
+        let mut cache = self.planned_cache(options.memory.plan, 1)?;
+        if let Some(draft) = options.prompt_lookup {
+            cache = cache.with_rollback(draft.get())?;
+        }
+        self.generate_with(&mut cache, prompt, options, progress)
+    }
+
+    /// The same with a cache that may have read the beginning of `prompt` before: its first [`Cache::seen`] tokens, which
+    /// are not computed again. One token at least is unread. Afterwards the cache has read the prompt and all new tokens
+    /// but the last; less, if it was broken off.
+    ///
+    /// # Errors
+    /// As [`Llama::generate`]. The cache is then of no use.
+    pub fn generate_with(
+        &self,
+        cache: &mut Cache,
+        prompt: &[u32],
+        options: &GenerateOptions,
+        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<Generated, Error> {
         options.sampling.check_vocabulary(self.config.vocab_size)?;
         let mut sampler = Sampler::new(options.sampling.clone())?.after_prompt(prompt.len());
         self.room(prompt.len())?;
-        if prompt.is_empty() {
+        if prompt.len() <= cache.seen() {
             return Err(Error::EmptyPrompt);
         }
         let limit = options.max_new_tokens;
@@ -162,21 +185,18 @@ impl Llama {
             logprobs: options.logprobs.map(|_| Vec::new()),
             finish_reason: FinishReason::Length,
             prompt_tokens: prompt.len(),
+            reused_tokens: cache.seen(),
             prefill: Duration::ZERO,
             decode: Duration::ZERO,
             cache_bytes: 0,
             speculation: None,
         };
 
-        let mut cache = self.planned_cache(options.memory.plan, 1)?;
-        if let Some(draft) = options.prompt_lookup {
-            cache = cache.with_rollback(draft.get())?;
-        }
         let mut lookup = PromptLookup::new(options.prompt_lookup);
         cache.check(prompt.len().saturating_add(limit))?;
         cache.reserve(prompt.len() + limit.min(RESERVED));
         let start = Instant::now();
-        let Some(mut logits) = self.prefill(prompt, options.memory, &mut cache, progress)? else {
+        let Some(mut logits) = self.prefill(prompt, options.memory, cache, progress)? else {
             out.finish_reason = FinishReason::Interrupted;
             return Ok(out);
         };
@@ -215,7 +235,7 @@ impl Llama {
                 break;
             }
             let wanted = limit - out.ids.len();
-            logits = lookup.logits_after(&previous, wanted, self, &mut cache)?;
+            logits = lookup.logits_after(&previous, wanted, self, cache)?;
         }
         out.speculation = options.prompt_lookup.map(|_| lookup.speculation);
         let rest = match text {
@@ -236,7 +256,7 @@ impl Llama {
         Ok(out)
     }
 
-    /// Reads the prompt and returns the logits `[vocab_size]` of its last position; `None` if it was broken off.
+    /// Reads what is unread of the prompt and returns the logits `[vocab_size]` of its last position; `None` if it was broken off.
     fn prefill(
         &self,
         prompt: &[u32],
@@ -249,8 +269,9 @@ impl Llama {
             true => total,
             false => memory.prefill_chunk.get(),
         };
-        let (whole, last) = prompt.split_at((total - 1) / chunk * chunk);
-        let mut done = 0;
+        let mut done = cache.seen();
+        let unread = &prompt[done..];
+        let (whole, last) = unread.split_at((unread.len() - 1) / chunk * chunk);
         for ids in whole.chunks(chunk) {
             self.model
                 .hidden(self.ids(&[ids])?, cache, &mut Unobserved)?;

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`LlamaForCausalLM`] (the head) · [`Llama`] (a model loaded from a folder) · [`checkpoint`] and
 //! [`hub`] (where its weights come from) · [`tokenizer`] · [`generate`] (one token after the other) · [`eval`] (how good
-//! it is) · [`convert()`] and [`quantize()`] (a folder written again).
+//! it is) · [`chat`] (conversations) · [`convert()`] and [`quantize()`] (a folder written again).
 
 mod convert;
 mod error;
@@ -11,6 +11,7 @@ mod llama_for_causal_lm;
 mod quantize;
 mod small_file;
 
+pub mod chat;
 pub mod checkpoint;
 pub mod eval;
 pub mod generate;

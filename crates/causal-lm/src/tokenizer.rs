@@ -191,6 +191,24 @@ impl Tokenizer {
             .filter(|token| !skip_special || !special(token))
     }
 
+    /// The special tokens that `text` spells out: encoding makes tokens of them like those that a template writes.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn special_in(&self, text: &str) -> Result<Vec<String>, TokenizerError> {
+        let special = self.inner.get_added_vocabulary();
+        let mut found: Vec<String> = self
+            .encode(text, false)?
+            .into_iter()
+            .filter_map(|id| self.token(id))
+            // An unknown letter becomes a special token too, but is not its text.
+            .filter(|token| special.is_special_token(token) && text.contains(token.as_str()))
+            .collect();
+        found.sort();
+        found.dedup();
+        Ok(found)
+    }
+
     /// The byte that a token stands for under byte fallback: "<0x0A>" is a newline.
     fn fallback_byte(&self, token: &str) -> Option<u8> {
         if !self.byte_fallback || token.len() != 6 {
@@ -265,7 +283,7 @@ fn has_byte_fallback(decoder: &Value) -> bool {
     }
 }
 
-fn one_line(reason: &(impl ToString + ?Sized)) -> String {
+pub(crate) fn one_line(reason: &(impl ToString + ?Sized)) -> String {
     let text = reason.to_string();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

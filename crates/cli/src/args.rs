@@ -2,6 +2,7 @@
 
 mod batch;
 mod bench;
+mod chat;
 mod eval;
 mod sampling;
 mod search;
@@ -17,6 +18,7 @@ use glass_config::Override;
 
 pub use batch::Batch;
 pub use bench::Bench;
+pub use chat::Chat;
 pub use eval::{Caches, Eval, Measure, Mode, Needle, Perplexity};
 pub use sampling::Sampling;
 pub use search::Search;
@@ -36,6 +38,8 @@ pub struct Glass {
 pub enum Command {
     /// Continue a text, streamed to standard output
     Generate(Generate),
+    /// Talk with a model
+    Chat(Chat),
     /// Write the logits of every position, and what led to them, to a safetensors file
     Logits(Logits),
     /// Say what a model is made of

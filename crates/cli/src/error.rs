@@ -31,6 +31,8 @@ pub enum CliError {
     Rows { bad: usize, all: usize },
     #[error("{bad} of {all} prompts were not continued: see above")]
     Prompts { bad: usize, all: usize },
+    #[error("{bad} of {all} messages were not answered: what was wrong is said above")]
+    Unanswered { bad: usize, all: usize },
     #[error("interrupted")]
     Interrupted,
 }
@@ -67,6 +69,7 @@ from_below!(
     glass_attention::CachePolicyError,
     glass_backend::DeviceError,
     glass_config::ConfigError,
+    glass_causal_lm::chat::ChatTemplateError,
     glass_causal_lm::checkpoint::CheckpointError,
     glass_causal_lm::checkpoint::SaveError,
     glass_causal_lm::eval::EvalError,

@@ -4,17 +4,13 @@ mod batch;
 mod logprobs;
 mod search;
 
-use std::{
-    io::{self, IsTerminal, Write},
-    ops::ControlFlow,
-};
+use std::io::{self, IsTerminal, Write};
 
 use glass_attention::{CachePlan, CachePolicy, Rope};
 use glass_causal_lm::{
     Llama, Memory,
-    generate::{FinishReason, GenerateOptions, Generated, Progress, SamplingConfig, Speculation},
+    generate::{FinishReason, GenerateOptions, Generated, SamplingConfig, Speculation},
 };
-use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use crate::{
@@ -24,6 +20,7 @@ use crate::{
     load::{self, Loaded},
     prompt,
     say::say,
+    stream::TextStream,
 };
 
 /// How much is written where neither the user nor the model's makers say.
@@ -188,7 +185,7 @@ fn warn_of_chance_without_effect(args: &args::Sampling, sampling: &SamplingConfi
 }
 
 /// What the user says, over what the model's makers say.
-fn sampling(llama: &Llama, args: &args::Sampling) -> SamplingConfig {
+pub fn sampling(llama: &Llama, args: &args::Sampling) -> SamplingConfig {
     let mut theirs = llama.generation_config.clone();
     if let Some(temperature) = args.temperature {
         // A temperature asks for sampling, and 0 for none; the makers' other numbers then hold as they would there.
@@ -205,7 +202,7 @@ fn sampling(llama: &Llama, args: &args::Sampling) -> SamplingConfig {
 }
 
 /// `under`, wherever the user says nothing; biases are added to those there.
-fn overlay(args: &args::Sampling, under: SamplingConfig) -> SamplingConfig {
+pub fn overlay(args: &args::Sampling, under: SamplingConfig) -> SamplingConfig {
     SamplingConfig {
         temperature: args.temperature.unwrap_or(under.temperature),
         top_k: args.top_k.unwrap_or(under.top_k),
@@ -231,40 +228,10 @@ pub fn stream(
     out: &mut dyn Write,
 ) -> Result<Generated, CliError> {
     interrupt::listen();
-    let mut failed = None;
-    let mut bar: Option<ProgressBar> = None;
-    let generated = llama.generate(ids, options, &mut |progress| {
-        match progress {
-            Progress::Prompt { done, total } if done < total => {
-                let bar = bar.get_or_insert_with(|| load::tokens_bar("reading the prompt"));
-                bar.set_length(total as u64);
-                bar.set_position(done as u64);
-            }
-            Progress::Prompt { .. } => {
-                if let Some(bar) = bar.take() {
-                    bar.finish_and_clear();
-                }
-            }
-            Progress::Text { id, text } => {
-                let written = match (&llama.tokenizer, id) {
-                    (Some(_), _) => out.write_all(text.as_bytes()),
-                    (None, Some(id)) => write!(out, "{id} "),
-                    (None, None) => Ok(()),
-                };
-                if let Err(error) = written.and_then(|()| out.flush()) {
-                    failed = Some(CliError::stdout(error));
-                }
-            }
-        }
-        match interrupt::asked() || failed.is_some() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
-    })?;
-    match failed {
-        Some(error) => Err(error),
-        None => Ok(generated),
-    }
+    let mut text = TextStream::new(llama.tokenizer.is_some(), out);
+    let generated = llama.generate(ids, options, &mut |progress| text.show(progress))?;
+    text.end()?;
+    Ok(generated)
 }
 
 pub fn println_stdout() -> Result<(), CliError> {

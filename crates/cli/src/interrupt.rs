@@ -1,9 +1,9 @@
 //! Ctrl-C. While something listens, the first asks it to end at its next step; otherwise, and the second time, the
-//! process ends at once.
+//! process ends at once. A conversation is worth more: there it takes four.
 
 use std::{
     ops::ControlFlow,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use crate::say::say;
@@ -11,12 +11,17 @@ use crate::say::say;
 /// What shells expect of a program that was interrupted.
 pub const EXIT_CODE: u8 = 130;
 
-static ASKED: AtomicBool = AtomicBool::new(false);
+/// How often it was asked.
+static ASKED: AtomicUsize = AtomicUsize::new(0);
+/// How often somebody who listens may be asked.
+static PATIENCE: AtomicUsize = AtomicUsize::new(1);
 static LISTENING: AtomicBool = AtomicBool::new(false);
 
 pub fn watch() {
     let handler = || {
-        if !LISTENING.load(Ordering::SeqCst) || ASKED.swap(true, Ordering::SeqCst) {
+        let listening = LISTENING.load(Ordering::SeqCst);
+        let asked = ASKED.fetch_add(1, Ordering::SeqCst);
+        if !listening || asked >= PATIENCE.load(Ordering::SeqCst) {
             std::process::exit(EXIT_CODE.into());
         }
     };
@@ -31,7 +36,24 @@ pub fn listen() {
 }
 
 pub fn asked() -> bool {
-    ASKED.load(Ordering::SeqCst)
+    ASKED.load(Ordering::SeqCst) > 0
+}
+
+/// What was asked has been done: the next Ctrl-C is the first again.
+pub fn answered() {
+    ASKED.store(0, Ordering::SeqCst);
+}
+
+/// Nobody looks any more: the next Ctrl-C ends the process.
+pub fn rest() {
+    LISTENING.store(false, Ordering::SeqCst);
+    answered();
+}
+
+/// From here on somebody listens always, and whoever presses Ctrl-C twice in a hurry does not end the process yet.
+pub fn listen_patiently() {
+    PATIENCE.store(3, Ordering::SeqCst);
+    listen();
 }
 
 /// The same as an answer to whoever reports progress.

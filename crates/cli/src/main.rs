@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod chat;
 mod convert;
 mod demo;
 mod devices;
@@ -17,6 +18,7 @@ mod output;
 mod prompt;
 mod quantize;
 mod say;
+mod stream;
 mod train;
 
 use std::{
@@ -93,6 +95,7 @@ fn run(glass: Glass) -> Result<(), CliError> {
     match glass.command {
         None => demo::run(),
         Some(Command::Generate(args)) => generate::run(args),
+        Some(Command::Chat(args)) => chat::run(args),
         Some(Command::Logits(args)) => logits::run(args),
         Some(Command::Info(args)) => info::run(args),
         Some(Command::Convert(args)) => convert::run(args),

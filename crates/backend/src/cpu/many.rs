@@ -1,18 +1,48 @@
-//! Projections of many vectors, as a prompt needs them.
+//! Projections of many vectors, as a prompt needs them: by [`panel`] once that is ahead of reading weights as they lie.
 
-use gemm::Parallelism;
-use rayon::prelude::*;
+use half::{bf16, slice::HalfFloatSliceExt};
 
-use super::{project::project_all, weight::Weight};
+use super::{
+    lanes::Level,
+    panel::{
+        self,
+        floats::{Floats, Fma},
+        pack::{Matrix, Single},
+        square::Square,
+    },
+    project::project_all,
+    quantized::project_codes,
+    weight::Weight,
+};
+#[cfg(target_arch = "x86_64")]
+use super::{
+    panel::{
+        codes::{ByteDots, Quantized},
+        floats::PairDots,
+        pack::Plain,
+    },
+    quantized::{Activations, Order},
+};
+use crate::codes::Codes;
 
-/// Vectors from which the `gemm` crate's repacking of float32 has paid for itself. Weights of 16 bits are half the
-/// traffic in the caches, and it never does: it would have to be given a widened copy.
-pub(crate) const GEMM_FROM: usize = 128;
+/// Vectors from which repacking has paid for itself: with weights of 32 bits, ...
+const MANY_FROM: usize = 32;
 
-/// Rows of weights that one call multiplies: `gemm` on one thread each is ahead of one `gemm` on all threads.
-const PANEL: usize = 256;
+/// ... of 16 bits by vectors of 32, which read half as much where they lie and are multiplied no faster, ...
+const MANY_HALVES_FROM: usize = 64;
 
-/// [`project_all`] for any `n`: `x` `[n, columns]` times each `weight` `[rows, columns]` -> its `y` `[n, rows]`.
+/// ... of 16 bits by vectors of 16, ...
+#[cfg(target_arch = "x86_64")]
+const MANY_PAIRS_FROM: usize = 16;
+
+/// ... and of 8 or 4 bits.
+#[cfg(target_arch = "x86_64")]
+const MANY_CODES_FROM: usize = 16;
+
+/// [`project_all`] for any `n`: `x` `[n, columns]` times each `weight` `[rows, columns]` -> its `y` `[n, rows]`, all in float32,
+/// with the same bound of the error: `2 columns u` of the sum of magnitudes, with unit roundoff `u`.
+///
+/// The result does not depend on the number of threads; a row of it on `n`, but not on the other rows.
 ///
 /// # Panics
 /// As [`project_all`].
@@ -21,86 +51,121 @@ pub(crate) fn project_many<W: Weight>(
     products: &mut [(&[W], &mut [f32])],
     columns: usize,
 ) {
-    let enough = columns > 0 && x.len() / columns >= GEMM_FROM;
-    let mut panels = Vec::new();
-    for (weight, y) in &mut *products {
-        match W::as_f32(weight) {
-            Some(weight) if enough => cut(x, weight, y, columns, &mut panels),
-            _ => return project_all(x, products, columns),
-        }
+    let from = match size_of::<W>() < size_of::<f32>() {
+        true => MANY_HALVES_FROM,
+        false => MANY_FROM,
+    };
+    match columns > 0 && x.len() / columns >= from {
+        true => project_at(Level::best(), x, products, columns),
+        false => project_all(x, products, columns),
     }
-    // All of them together, so that no thread waits at the end of each.
-    let panels = panels.into_par_iter().with_max_len(1);
-    panels.for_each(|panel| panel.multiply(x, columns));
 }
 
-/// Some rows of a weight, and where their outputs begin.
-struct Panel<'a> {
-    weight: &'a [f32],
-    y: Shared,
-    /// Outputs of the whole weight, for each vector.
-    rows: usize,
-}
-
-fn cut<'a>(
+/// By panels, with chosen instructions; `columns` is at least one.
+fn project_at<W: Weight>(
+    level: Level,
     x: &[f32],
-    weight: &'a [f32],
-    y: &mut [f32],
+    products: &mut [(&[W], &mut [f32])],
     columns: usize,
-    panels: &mut Vec<Panel<'a>>,
 ) {
-    let (n, rows) = (x.len() / columns, weight.len() / columns);
-    assert_eq!(x.len(), n * columns, "x is [n, columns]");
-    assert_eq!(weight.len(), rows * columns, "weight is [rows, columns]");
-    assert_eq!(y.len(), n * rows, "y is [n, rows]");
-    let start = Shared(y.as_mut_ptr());
-    let cut = weight.chunks(PANEL * columns).enumerate();
-    panels.extend(cut.map(|(i, weight)| Panel {
-        weight,
-        y: Shared(start.from(i * PANEL)),
-        rows,
-    }));
-}
-
-impl Panel<'_> {
-    fn multiply(self, x: &[f32], columns: usize) {
-        // SAFETY: `x` and `weight` are read as the `[n, columns]` and `[.., columns]` that they are. Of `y`, `[n, rows]`, this
-        // writes as many columns as the panel has rows, from where it begins on: no other panel has these.
-        unsafe {
-            gemm::gemm(
-                x.len() / columns,
-                self.weight.len() / columns,
-                columns,
-                self.y.0,
-                1,
-                self.rows as isize,
-                false,
-                x.as_ptr(),
-                1,
-                columns as isize,
-                self.weight.as_ptr(),
-                columns as isize,
-                1,
-                0.0,
-                1.0,
-                false,
-                false,
-                false,
-                Parallelism::None,
-            );
-        }
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512(simd) => project_with(simd, x, products, columns),
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2(simd) => project_with(simd, x, products, columns),
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon(simd) => project_with(simd, x, products, columns),
+        Level::Portable => project_with(pulp::Scalar256b, x, products, columns),
     }
 }
 
-/// The start of a matrix of which every thread writes columns of its own.
-struct Shared(*mut f32);
-
-// SAFETY: the pointer is to plain numbers that are borrowed while panels live; `multiply` says why no two threads write the
-// same.
-unsafe impl Send for Shared {}
-
-impl Shared {
-    fn from(&self, column: usize) -> *mut f32 {
-        self.0.wrapping_add(column)
-    }
+fn project_with<S: Square, W: Weight>(
+    simd: S,
+    x: &[f32],
+    products: &mut [(&[W], &mut [f32])],
+    columns: usize,
+) {
+    let x = Floats::<_, Single<f32>, Single<W>>::new(Fma(simd), x, columns);
+    let products = products.iter_mut();
+    let mut products: Vec<_> = products
+        .map(|(weight, y)| (Matrix::new(*weight, columns), &mut **y))
+        .collect();
+    panel::multiply(&x, &mut products);
 }
+
+/// The same of bfloat16 vectors and weights, which then needs no float32 but for the sums where the processor multiplies
+/// bfloat16 itself: products are exact, sums rounded to nearest, numbers below 2^-126 taken as zero.
+///
+/// # Panics
+/// As [`project_all`].
+pub(crate) fn project_many_bf16(
+    x: &[bf16],
+    products: &mut [(&[bf16], &mut [f32])],
+    columns: usize,
+) {
+    #[cfg(target_arch = "x86_64")]
+    if columns > 0
+        && x.len() / columns >= MANY_PAIRS_FROM
+        && let Some(dots) = PairDots::try_new()
+    {
+        return project_pairs(dots, x, products, columns);
+    }
+    project_many(&x.to_f32_vec(), products, columns);
+}
+
+#[cfg(target_arch = "x86_64")]
+fn project_pairs(
+    dots: PairDots,
+    x: &[bf16],
+    products: &mut [(&[bf16], &mut [f32])],
+    columns: usize,
+) {
+    let x = Floats::<_, Plain<u16>, Plain<u16>>::new(dots, x.reinterpret_cast(), columns);
+    let products = products.iter_mut();
+    let mut products: Vec<_> = products
+        .map(|(weight, y)| (Matrix::new(weight.reinterpret_cast(), columns), &mut **y))
+        .collect();
+    panel::multiply(&x, &mut products);
+}
+
+/// [`project_codes`] for any `n`, with the same arithmetic: float32 sums of exact products of a block.
+///
+/// # Panics
+/// As [`project_codes`].
+pub(crate) fn project_many_codes(
+    x: &[f32],
+    products: &mut [(Codes<'_>, &mut [f32])],
+    columns: usize,
+) {
+    #[cfg(target_arch = "x86_64")]
+    if columns > 0
+        && x.len() / columns >= MANY_CODES_FROM
+        && let Some(dots) = ByteDots::try_new()
+    {
+        return project_bytes(dots, x, products, columns);
+    }
+    project_codes(x, products, columns);
+}
+
+#[cfg(target_arch = "x86_64")]
+fn project_bytes(
+    dots: ByteDots,
+    x: &[f32],
+    products: &mut [(Codes<'_>, &mut [f32])],
+    columns: usize,
+) {
+    assert_eq!(x.len() % columns, 0, "x is [n, columns]");
+    let n = x.len() / columns;
+    let x = Activations::new(x, columns, Order::Plain);
+    let products = products.iter_mut();
+    let mut products: Vec<_> = products
+        .map(|(weight, y)| {
+            assert_eq!(weight.columns, columns, "weight is [rows, columns]");
+            (*weight, &mut **y)
+        })
+        .collect();
+    panel::multiply(&Quantized::new(dots, &x, n, columns), &mut products);
+}
+
+#[cfg(test)]
+mod tests;

@@ -14,11 +14,6 @@ pub(crate) trait Weight: Copy + Send + Sync + 'static {
 
     fn bits(values: &[Self]) -> &[Self::Bits];
 
-    /// The numbers themselves, if they are of the type that is computed in.
-    fn as_f32(_: &[Self]) -> Option<&[f32]> {
-        None
-    }
-
     /// Exact: float32 has every value of the other two types.
     fn widen<S: Lanes>(simd: S, packed: Self::Packed<S>) -> S::f32s;
 }
@@ -26,10 +21,6 @@ pub(crate) trait Weight: Copy + Send + Sync + 'static {
 impl Weight for f32 {
     type Bits = f32;
     type Packed<S: Lanes> = S::f32s;
-
-    fn as_f32(values: &[Self]) -> Option<&[f32]> {
-        Some(values)
-    }
 
     #[inline(always)]
     fn bits(values: &[Self]) -> &[f32] {

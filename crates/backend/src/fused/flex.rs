@@ -68,21 +68,40 @@ pub fn rotate(x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<
 }
 
 pub fn project(x: &Tensor<2>, weights: &[Tensor<2>]) -> Option<Vec<Tensor<2>>> {
-    let x = Floats::of(x)?;
     let weights: Vec<FlexTensor> = weights.iter().map(primitive).collect::<Option<_>>()?;
     match weights.first()?.dtype() {
-        DType::F32 => project_by::<f32>(&x, &weights),
-        DType::F16 => project_by::<f16>(&x, &weights),
-        DType::BF16 => project_by::<bf16>(&x, &weights),
+        DType::F32 => project_by::<f32>(x, &weights),
+        DType::F16 => project_by::<f16>(x, &weights),
+        DType::BF16 if x.dtype() == DType::BF16 => {
+            // Processors that multiply such numbers want them as they are.
+            let numbers = contiguous(primitive(x)?);
+            let numbers = numbers.as_slice::<bf16>()?;
+            multiply::<bf16>(x, &weights, |products, columns| {
+                cpu::project_many_bf16(numbers, products, columns);
+            })
+        }
+        DType::BF16 => project_by::<bf16>(x, &weights),
         _ => None,
     }
 }
 
 fn project_by<W: Weight + BurnElement + Pod>(
-    x: &Floats,
+    x: &Tensor<2>,
     weights: &[FlexTensor],
 ) -> Option<Vec<Tensor<2>>> {
-    let [n, columns] = x.shape();
+    let numbers = Floats::of(x)?;
+    multiply::<W>(x, weights, |products, columns| {
+        cpu::project_many(numbers.values(), products, columns);
+    })
+}
+
+/// Has `multiply` fill the products of `x` `[n, columns]` with each weight, and gives them the type of `x`.
+fn multiply<W: BurnElement + Pod>(
+    x: &Tensor<2>,
+    weights: &[FlexTensor],
+    multiply: impl FnOnce(&mut [(&[W], &mut [f32])], usize),
+) -> Option<Vec<Tensor<2>>> {
+    let [n, columns] = x.dims();
     let weights: Vec<&[W]> = weights
         .iter()
         .map(FlexTensor::as_slice)
@@ -94,12 +113,9 @@ fn project_by<W: Weight + BurnElement + Pod>(
         .zip(&mut outputs)
         .map(|(weight, out)| (*weight, out.as_mut_slice()))
         .collect();
-    match n < cpu::GEMM_FROM {
-        true => cpu::project_all(x.values(), &mut products, columns),
-        false => cpu::project_many(x.values(), &mut products, columns),
-    }
+    multiply(&mut products, columns);
     let shaped = outputs.into_iter().zip(&weights);
-    let shaped = shaped.map(|(out, weight)| x.shaped(out, [n, rows(weight)]));
+    let shaped = shaped.map(|(out, weight)| floats(out, [n, rows(weight)], x.dtype()));
     Some(shaped.collect())
 }
 
@@ -115,7 +131,7 @@ pub fn project_quantized(x: &Tensor<2>, weights: &[&Quantized]) -> Option<Vec<Te
     for (weight, out) in weights.iter().zip(&mut outputs) {
         products.push((weight.codes()?, out.as_mut_slice()));
     }
-    cpu::project_codes(x.values(), &mut products, columns);
+    cpu::project_many_codes(x.values(), &mut products, columns);
     let shaped = outputs.into_iter().zip(&weights);
     let shaped = shaped.map(|(out, weight)| x.shaped(out, [n, weight.rows]));
     Some(shaped.collect())
@@ -203,6 +219,13 @@ fn attend_by<T: Element + BurnElement + Pod>(
     Some(by_token.swap_dims(1, 2)) // [batch, heads, queries, head_dim]
 }
 
+fn contiguous(x: FlexTensor) -> FlexTensor {
+    match x.is_contiguous() {
+        true => x,
+        false => x.to_contiguous(),
+    }
+}
+
 /// A tensor on flex; `None` if it is elsewhere.
 fn primitive<const D: usize>(x: &Tensor<D>) -> Option<FlexTensor> {
     x.clone().try_into_primitive::<Flex>().ok()
@@ -235,11 +258,7 @@ impl Floats {
     fn of<const D: usize>(x: &Tensor<D>) -> Option<Self> {
         let x = primitive(x)?;
         let dtype = x.dtype();
-        let tensor = match x.is_contiguous() {
-            true => x,
-            false => x.to_contiguous(),
-        };
-        Self::converted(tensor, dtype)
+        Self::converted(contiguous(x), dtype)
     }
 
     /// `[batch, heads, seq, head_dim]` in any order, if the vectors of `head_dim` are whole.

@@ -1,5 +1,6 @@
 //! Everything that needs no device, in one process.
 
+mod chat;
 mod checkpoint_convert;
 mod checkpoint_files;
 mod checkpoint_saving;

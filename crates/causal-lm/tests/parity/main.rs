@@ -3,6 +3,7 @@
 //! One process for all of it: a software Vulkan compiles each kernel for seconds, once per process.
 
 mod batch;
+mod conversation;
 mod devices;
 mod fixture;
 mod perplexity;

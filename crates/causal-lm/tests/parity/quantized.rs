@@ -204,7 +204,7 @@ fn layouts_of_other_writers() {
         for name in files.names() {
             let shape = files.get(name).expect("it is there").shape.to_vec();
             let values = floats(&files, name);
-            let mut float = |values: &[f32], to: &mut Vec<Written>| {
+            let float = |values: &[f32], to: &mut Vec<Written>| {
                 to.push(Written {
                     name: name.to_owned(),
                     dtype: Stored::F32,

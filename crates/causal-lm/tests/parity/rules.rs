@@ -10,6 +10,9 @@ use glass_causal_lm::{
 
 use crate::{devices, fixture};
 
+/// Rules, the new ids, and the most probable tokens at the fourth of them with their log-probabilities.
+type Case = (SamplingConfig, [u32; 24], [(u32, f64); 4]);
+
 /// What `model.generate` of transformers 5.23.0 makes of the fixture llama-gqa in float32, `do_sample=False`, no end of
 /// sequence, with the fields of the case; and `log_softmax` of its `output_logits` in float64 at the fourth new token.
 #[test]
@@ -25,7 +28,7 @@ fn greedy_texts_by_rules_are_those_of_the_reference() {
         (40, -2.87772),
         (104, -3.00128),
     ];
-    let cases: [(SamplingConfig, [u32; 24], [(u32, f64); 4]); 4] = [
+    let cases: [Case; 4] = [
         (
             SamplingConfig {
                 repetition_penalty: 1.3,

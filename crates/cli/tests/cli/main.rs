@@ -5,6 +5,9 @@ mod bench;
 #[cfg(target_os = "linux")]
 mod bench_end;
 mod broken_checkpoint;
+mod chat;
+#[cfg(unix)]
+mod chat_terminal;
 mod config;
 mod convert;
 mod devices;

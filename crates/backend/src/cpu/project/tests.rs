@@ -207,7 +207,7 @@ fn several_matrices_together_are_as_each_alone() {
 }
 
 #[test]
-fn many_vectors_go_through_gemm() {
+fn many_vectors_go_through_panels() {
     let mut random = Random(4);
     for (n, rows, columns) in [(128, 300, 65), (129, 1, 7), (200, 513, 1)] {
         let (x, weight) = (random.take(n * columns), random.take(rows * columns));

@@ -60,6 +60,7 @@ impl<'a> Row<'a> {
                 logprobs: options.logprobs.map(|_| Vec::new()),
                 finish_reason: FinishReason::Length,
                 prompt_tokens: prompt.len(),
+                reused_tokens: 0,
                 prefill: Duration::ZERO,
                 decode: Duration::ZERO,
                 cache_bytes: 0,
