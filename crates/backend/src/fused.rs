@@ -123,7 +123,7 @@ impl Fused {
             #[cfg(feature = "flex")]
             Family::Flex => flex::project_quantized(x, weights),
             #[cfg(feature = "wgpu")]
-            Family::Cube(_) => None,
+            Family::Cube(machine) => cube::project_quantized(machine, x, weights),
         }
     }
 
@@ -156,6 +156,22 @@ impl Fused {
             Family::Flex => flex::attend(q, k, v, &visible(), scale),
             #[cfg(feature = "wgpu")]
             Family::Cube(machine) => cube::attend(machine, q, k, v, &visible(), scale),
+        }
+    }
+
+    /// The most probable token of each row, where reading the logits back costs more than finding it: its id, its logit, and
+    /// the natural logarithm of its probability. Of equal ones it is that with the lowest id.
+    ///
+    /// If a row has NaN or +inf in it, the token is the first of those. If it is nothing but -inf, so is the logit.
+    ///
+    /// `logits` `[n, vocab]` in float32 -> `[n, 3]`
+    pub fn argmax(self, logits: &Tensor<2>) -> Option<Tensor<2>> {
+        match self.0? {
+            // The CPU has them where the sampler wants them.
+            #[cfg(feature = "flex")]
+            Family::Flex => None,
+            #[cfg(feature = "wgpu")]
+            Family::Cube(machine) => cube::argmax(machine, logits),
         }
     }
 }

@@ -130,7 +130,7 @@ impl Bench<'_> {
         };
         let reason = reason(lost)?;
         watch.warn(&format!(
-            "rows are not compared with their reference (flex, {precision}, plain), which failed: {reason}"
+            "no row is compared with the reference (flex, {precision}, plain), which failed: {reason}"
         ));
         ControlFlow::Continue(None)
     }

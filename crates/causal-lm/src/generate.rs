@@ -11,6 +11,7 @@ mod exhaustive;
 pub mod generation_config;
 mod hypothesis;
 pub mod logprobs;
+mod on_device;
 pub mod prompt_lookup;
 mod rows;
 pub mod sampling;
@@ -36,6 +37,7 @@ pub use rows::Advance;
 pub use sampling::{Sampler, SamplingConfig, SamplingError, SequenceBias, log_softmax_at};
 pub use stop::{FinishReason, StopError, StopRule};
 
+use on_device::Next;
 use prompt_lookup::PromptLookup;
 
 use crate::{Error, Llama, LogitsFor, Memory, tokenizer::StreamingDetokenizer};
@@ -193,10 +195,14 @@ impl Llama {
         };
 
         let mut lookup = PromptLookup::new(options.prompt_lookup);
+        let on_device = on_device::applies(&options.sampling)
+            && options.logprobs.is_none()
+            && options.prompt_lookup.is_none();
         cache.check(prompt.len().saturating_add(limit))?;
         cache.reserve(prompt.len() + limit.min(RESERVED));
         let start = Instant::now();
-        let Some(mut logits) = self.prefill(prompt, options.memory, cache, progress)? else {
+        let read = self.prefill(prompt, options.memory, cache, on_device, progress)?;
+        let Some(mut next) = read else {
             out.finish_reason = FinishReason::Interrupted;
             return Ok(out);
         };
@@ -205,12 +211,20 @@ impl Llama {
         let start = Instant::now();
         let mut previous = prompt.to_vec();
         while !stop.limit_reached() {
-            let raw = logits.clone();
-            let id = sampler.sample(&mut logits, &previous)?;
-            out.score += log_softmax_at(&raw, id);
-            if let (Some(logprobs), Some(top)) = (&mut out.logprobs, options.logprobs) {
-                logprobs.push(TokenLogprobs::new(&raw, id, top));
-            }
+            let id = match next {
+                Next::Chosen(chosen) => {
+                    out.score += chosen.score;
+                    chosen.id
+                }
+                Next::Logits(logits) => {
+                    let id = sampler.sample(&mut logits.clone(), &previous)?;
+                    out.score += log_softmax_at(&logits, id);
+                    if let (Some(logprobs), Some(top)) = (&mut out.logprobs, options.logprobs) {
+                        logprobs.push(TokenLogprobs::new(&logits, id, top));
+                    }
+                    id
+                }
+            };
             out.ids.push(id);
             previous.push(id);
 
@@ -235,7 +249,10 @@ impl Llama {
                 break;
             }
             let wanted = limit - out.ids.len();
-            logits = lookup.logits_after(&previous, wanted, self, cache)?;
+            next = match on_device {
+                true => self.next(&[id], cache, on_device)?,
+                false => Next::Logits(lookup.logits_after(&previous, wanted, self, cache)?),
+            };
         }
         out.speculation = options.prompt_lookup.map(|_| lookup.speculation);
         let rest = match text {
@@ -256,14 +273,15 @@ impl Llama {
         Ok(out)
     }
 
-    /// Reads what is unread of the prompt and returns the logits `[vocab_size]` of its last position; `None` if it was broken off.
+    /// Reads what is unread of the prompt and returns what follows it; `None` if it was broken off.
     fn prefill(
         &self,
         prompt: &[u32],
         memory: Memory,
         cache: &mut Cache,
+        on_device: bool,
         progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-    ) -> Result<Option<Vec<f32>>, Error> {
+    ) -> Result<Option<Next>, Error> {
         let total = prompt.len();
         let chunk = match Rope::new(&self.config).depends_on_length(total) {
             true => total,
@@ -282,17 +300,25 @@ impl Llama {
                 return Ok(None);
             }
         }
-        let logits = self.logits_of_last(last, cache)?;
+        let next = self.next(last, cache, on_device)?;
         match progress(Progress::Prompt { done: total, total }) {
-            ControlFlow::Continue(()) => Ok(Some(logits)),
+            ControlFlow::Continue(()) => Ok(Some(next)),
             ControlFlow::Break(()) => Ok(None),
         }
     }
 
-    /// One pass over `ids`, then the logits `[vocab_size]` of the last of them.
-    fn logits_of_last(&self, ids: &[u32], cache: &mut Cache) -> Result<Vec<f32>, Error> {
-        let mut rows = self.logits_of(ids, LogitsFor::Last, cache)?;
-        Ok(rows.pop().unwrap_or_default())
+    /// One pass over `ids`, then what follows the last of them; the choice itself if it may be made on the device, and can.
+    fn next(&self, ids: &[u32], cache: &mut Cache, on_device: bool) -> Result<Next, Error> {
+        let ids = self.ids(&[ids])?; // [1, seq]
+        let logits = self
+            .model
+            .forward(ids, cache, LogitsFor::Last, &mut Unobserved)?; // [1, 1, vocab_size]
+        if on_device && let Some(chosen) = on_device::choose(&self.device, &logits)? {
+            return Ok(Next::Chosen(chosen));
+        }
+        let logits = logits.try_into_vec_as::<f32>();
+        let logits = logits.map_err(|error| self.device.failed(error))?;
+        Ok(Next::Logits(logits))
     }
 
     /// One pass over `ids`, then the logits `[vocab_size]` of each of them, or of the last.

@@ -44,6 +44,10 @@ pub fn run() -> Result<(), CliError> {
             }
         });
     }
+    lines.push(match cfg!(feature = "vulkan") {
+        true => "vulkan      kernels for Vulkan are compiled to SPIR-V".into(),
+        false => "vulkan      kernels for Vulkan are written in WGSL; to SPIR-V: cargo build --release --features vulkan".into(),
+    });
     if let Ok(auto) = Device::open("auto") {
         lines.push(format!("auto        is {} here", auto.name()));
     }

@@ -67,6 +67,16 @@ impl Device {
                 n => format!("this machine has {n}, wgpu:0 to wgpu:{}", n - 1),
             },
         })?;
+        // Mesa's llvmpipe ends the process with what the SPIR-V compiler makes, and Burn lets nobody choose per adapter.
+        #[cfg(feature = "vulkan")]
+        if !adapter.is_gpu() && adapter.api == burn::tensor::wgpu::WgpuBackend::Vulkan {
+            return Err(DeviceError::Start {
+                name: name.to_owned(),
+                reason: "it is Vulkan in software, and this build compiles kernels for real GPUs: build it without the \
+                         feature vulkan"
+                    .to_owned(),
+            });
+        }
         // Burn starts an adapter once per process and refuses to do it again.
         static STARTED: Mutex<Option<HashMap<usize, BurnDevice>>> = Mutex::new(None);
         let mut started = STARTED.lock().unwrap_or_else(|poison| poison.into_inner());
@@ -74,17 +84,19 @@ impl Device {
         let burn = match started.get(&index) {
             Some(burn) => burn.clone(),
             None => {
+                let mut options = BurnDevice::wgpu_options()
+                    .device_kind(adapter.selector.clone())
+                    .graphics_api(adapter.api);
                 if !adapter.is_gpu() {
                     tune_little();
+                    if std::env::var_os("CUBECL_WGPU_MAX_TASKS").is_none() {
+                        options = options.tasks_max(SOFTWARE_TASKS);
+                    }
                 }
-                let burn = BurnDevice::wgpu_options()
-                    .device_kind(adapter.selector.clone())
-                    .graphics_api(adapter.api)
-                    .init()
-                    .map_err(|error| DeviceError::Start {
-                        name: name.to_owned(),
-                        reason: one_line(&error.to_string()),
-                    })?;
+                let burn = options.init().map_err(|error| DeviceError::Start {
+                    name: name.to_owned(),
+                    reason: one_line(&error.to_string()),
+                })?;
                 started.insert(index, burn.clone());
                 burn
             }
@@ -159,6 +171,11 @@ impl Device {
         Err(not_built("cpu", "cpu"))
     }
 }
+
+/// Kernels that are handed to a software adapter together: a token's. It computes in the thread that hands them in, and
+/// whoever asks for more meanwhile spins on a core that it needs.
+#[cfg(feature = "wgpu")]
+const SOFTWARE_TASKS: usize = 256;
 
 /// On a software rasterizer every kernel that autotuning tries takes seconds and none is much better,
 /// so it tries as few as it can. A `cubecl.toml` or `CUBECL_AUTOTUNE_LEVEL` of the user's own wins.

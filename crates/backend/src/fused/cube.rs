@@ -3,15 +3,20 @@
 //! Sizes that change from step to step are arguments, never constants of a kernel: a software adapter compiles for a
 //! good part of a second.
 
+mod argmax;
 mod attend;
 mod project;
+mod project_codes;
 mod reduce;
 mod rms_norm;
 mod rotate;
 mod silu_gate;
+mod words;
 
+pub use argmax::argmax;
 pub use attend::attend;
 pub use project::project;
+pub use project_codes::project_quantized;
 pub use rms_norm::{add_rms_norm, rms_norm};
 pub use rotate::rotate;
 pub use silu_gate::silu_gate;

@@ -126,7 +126,7 @@ fn what_cannot_be_quantized() {
     );
     fails(
         &["quantize", model, "--bits", "4", "-o", model],
-        &["is not empty"],
+        &["the folder the model is read from"],
     );
     refused(
         &["quantize", model, "--bits", "5", "-o", &again],

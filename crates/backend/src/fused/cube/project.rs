@@ -1,18 +1,25 @@
 //! Products of vectors with a matrix: one output per row of the matrix.
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 use cubecl::{ir::ElemType, prelude::*};
 
-use super::{Machine, elem, empty, primitive, reduce, tensor, vector_size};
+use super::{
+    Machine, elem, empty, primitive, reduce, tensor, vector_size,
+    words::{self, Format, Reading},
+};
 
 /// On an adapter with matrix units, more vectors than this are theirs.
 pub(super) const MOST: usize = 8;
 
+/// Vectors that the kernels take.
+pub(super) fn most(machine: Machine) -> usize {
+    if machine.software { usize::MAX } else { MOST }
+}
+
 pub fn project(machine: Machine, x: &Tensor<2>, weights: &[Tensor<2>]) -> Option<Vec<Tensor<2>>> {
     let [n, columns] = x.dims();
-    let most = if machine.software { usize::MAX } else { MOST };
-    if n == 0 || n > most || columns == 0 {
+    if n == 0 || n > most(machine) || columns == 0 {
         return None;
     }
     let x = into_contiguous(primitive(x)?);
@@ -23,9 +30,23 @@ pub fn project(machine: Machine, x: &Tensor<2>, weights: &[Tensor<2>]) -> Option
     {
         return None;
     }
-    let products = weights
-        .into_iter()
-        .map(|weight| product(machine, x.clone(), weight));
+    // A unit with a row to itself gets two halves for the price of one. Where units read side by side, memory sets the pace, and
+    // for several vectors it is arithmetic.
+    let halves = machine.software && n == 1 && x.dtype == DType::F16;
+    let reading = match halves {
+        true => Reading::of(machine, &x, Format::F16, columns),
+        false => None,
+    };
+    let products = weights.into_iter().map(|weight| match reading {
+        Some(reading) => tensor(words::product(
+            machine,
+            x.clone(),
+            weight,
+            x.clone(),
+            reading,
+        )),
+        None => product(machine, x.clone(), weight),
+    });
     Some(products.collect())
 }
 
@@ -40,11 +61,7 @@ fn product(machine: Machine, x: CubeTensor, weight: CubeTensor) -> Tensor<2> {
         unsafe {
             kernel::launch_unchecked(
                 &x.client.clone(),
-                CubeCount::Static(
-                    rows.div_ceil(shape.rows_of_cube()) as u32,
-                    n.div_ceil(shape.tokens) as u32,
-                    1,
-                ),
+                shape.count(rows, n),
                 CubeDim::new_1d(shape.units as u32),
                 vector,
                 x.clone().into_buffer_arg(),
@@ -63,19 +80,19 @@ fn product(machine: Machine, x: CubeTensor, weight: CubeTensor) -> Tensor<2> {
 
 /// How the work is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Shape {
+pub(super) struct Shape {
     /// In a cube.
-    units: usize,
+    pub units: usize,
     /// That share a row of the matrix.
-    units_per_row: usize,
+    pub units_per_row: usize,
     /// That a unit computes side by side, so that what it reads of `x` serves them all.
-    rows: usize,
+    pub rows: usize,
     /// Vectors that it computes side by side, so that what it reads of the matrix serves them all.
-    tokens: usize,
+    pub tokens: usize,
 }
 
 impl Shape {
-    fn of(machine: Machine, n: usize) -> Self {
+    pub fn of(machine: Machine, n: usize) -> Self {
         // A power of two, so that not every number of vectors has a kernel of its own.
         let tokens = n.next_power_of_two().min(8);
         match machine.software {
@@ -96,13 +113,18 @@ impl Shape {
         }
     }
 
-    /// Rows of the matrix that a cube makes.
-    fn rows_of_cube(self) -> usize {
-        self.units / self.units_per_row * self.rows
+    /// The cubes for `n` vectors and a matrix of this many rows.
+    pub fn count(self, rows: usize, n: usize) -> CubeCount {
+        let rows_of_cube = self.units / self.units_per_row * self.rows;
+        CubeCount::Static(
+            rows.div_ceil(rows_of_cube) as u32,
+            n.div_ceil(self.tokens) as u32,
+            1,
+        )
     }
 
     /// Numbers that a unit makes.
-    fn sums(self) -> usize {
+    pub fn sums(self) -> usize {
         self.rows * self.tokens
     }
 }
@@ -118,11 +140,7 @@ fn kernel<F: Float, N: Size>(
     #[comptime] shape: Shape,
     #[define(F)] _dtype: ElemType,
 ) {
-    let lane = UNIT_POS_X as usize % shape.units_per_row;
-    let group = CUBE_POS_X as usize * (shape.units / shape.units_per_row)
-        + UNIT_POS_X as usize / shape.units_per_row;
-    let first_row = group * shape.rows;
-    let first_token = CUBE_POS_Y as usize * shape.tokens;
+    let (lane, first_row, first_token) = place(shape);
 
     let mut sums = Array::<Vector<f32, N>>::new(comptime!(shape.sums()));
     #[unroll]
@@ -148,7 +166,29 @@ fn kernel<F: Float, N: Size>(
         }
         at += shape.units_per_row;
     }
+    write::<F, N>(&sums, out, rows, tokens, shape);
+}
 
+/// Which of the units of its row this one is, the first row of the matrix that it makes, and for which vector first.
+#[cube]
+pub(super) fn place(#[comptime] shape: Shape) -> (usize, usize, usize) {
+    let lane = UNIT_POS_X as usize % shape.units_per_row;
+    let group = CUBE_POS_X as usize * (shape.units / shape.units_per_row)
+        + UNIT_POS_X as usize / shape.units_per_row;
+    let first_token = CUBE_POS_Y as usize * shape.tokens;
+    (lane, group * shape.rows, first_token)
+}
+
+/// Sums up what the units of a row have, `sums` `[rows][tokens]` of each.
+#[cube]
+pub(super) fn write<F: Float, N: Size>(
+    sums: &Array<Vector<f32, N>>,
+    out: &mut [F],
+    rows: usize,
+    tokens: usize,
+    #[comptime] shape: Shape,
+) {
+    let (lane, first_row, first_token) = place(shape);
     if comptime!(shape.units_per_row == 1) {
         #[unroll]
         for row in 0..shape.rows {

@@ -46,6 +46,31 @@ pub fn max(shared: &mut Shared<[f32]>, #[comptime] units: usize) {
     }
 }
 
+/// The highest of all units' ranks and the first place that has it.
+///
+/// Every unit of the cube has to call it.
+#[cube]
+pub fn first_highest(
+    ranks: &mut Shared<[u32]>,
+    places: &mut Shared<[u32]>,
+    #[comptime] units: usize,
+) {
+    let unit = UNIT_POS_X as usize;
+    sync_cube();
+    #[unroll]
+    for step in 0..comptime!(steps(units)) {
+        let (keep, add) = comptime!(halves(units, step));
+        if unit < add {
+            let (rank, place) = (ranks[unit + keep], places[unit + keep]);
+            if rank > ranks[unit] || (rank == ranks[unit] && place < places[unit]) {
+                ranks[unit] = rank;
+                places[unit] = place;
+            }
+        }
+        sync_cube();
+    }
+}
+
 /// How often `n` numbers can be halved until one is left.
 fn steps(n: usize) -> usize {
     n.next_power_of_two().trailing_zeros() as usize

@@ -1,5 +1,8 @@
 //! Every kernel in both of its shapes, against those of the CPU, on whatever adapter there is.
 
+mod codes;
+mod most_probable;
+
 use burn::tensor::{DType, Device as BurnDevice, Tensor, TensorData};
 use proptest::{
     prelude::*,
@@ -86,9 +89,12 @@ const CPU: Fused = Fused(Some(Family::Flex));
 
 #[test]
 fn projections() {
-    let strategy = (1usize..=MOST, 1usize..300, 1usize..150, 1usize..40);
+    // Rows that can be read in words, and others; one vector, and several.
+    let columns = prop_oneof![1usize..300, (1usize..20).prop_map(|steps| 16 * steps)];
+    let n = prop_oneof![Just(1), 1usize..=MOST];
+    let strategy = (n, columns, 1usize..150, 1usize..40);
     on_adapter(
-        40,
+        60,
         &strategy,
         |fused, device, dtype, (n, columns, rows, more)| {
             let products = |fused: Fused, device: &BurnDevice| {
@@ -197,4 +203,43 @@ fn attention() {
             close("mixed", ours, theirs, head_dim + keys)
         },
     );
+}
+
+#[test]
+fn every_float16_is_read() {
+    on_adapter(1, &Just(()), |fused, device, _, ()| {
+        if !device.supports_dtype(DType::F16) {
+            return Ok(());
+        }
+        let finite = |bits: &u16| half::f16::from_bits(*bits).is_finite();
+        let all: Vec<half::f16> = (0..=u16::MAX)
+            .filter(finite)
+            .map(half::f16::from_bits)
+            .collect();
+        let columns = 16;
+        let rows = all.len() / columns;
+        let matrix = TensorData::new(all.clone(), [rows, columns]);
+        let matrix = Tensor::<2>::from_data(matrix, (device, DType::F16));
+        for column in 0..columns {
+            let one: Vec<f32> = (0..columns).map(|i| f32::from(i == column)).collect();
+            let one = TensorData::new(one, [1, columns]);
+            let one = Tensor::<2>::from_data(one, (device, DType::F16));
+            let products = fused.project(&one, std::slice::from_ref(&matrix));
+            let ours = products.expect("a kernel").swap_remove(0).into_data();
+            let ours = ours.try_to_vec::<half::f16>().expect("halves");
+            let theirs = all.iter().skip(column).step_by(columns);
+            for (ours, theirs) in ours.iter().zip(theirs) {
+                prop_assert!(ours == theirs, "{ours} is not {theirs}");
+            }
+        }
+        for odd in [half::f16::INFINITY, half::f16::NAN] {
+            let row = TensorData::new(vec![odd; columns], [1, columns]);
+            let row = Tensor::<2>::from_data(row, (device, DType::F16));
+            let products = fused.project(&row.ones_like(), &[row]);
+            let ours = products.expect("a kernel").swap_remove(0).into_data();
+            let ours = ours.try_to_vec::<half::f16>().expect("halves");
+            prop_assert!(ours[0] == odd || ours[0].is_nan() && odd.is_nan());
+        }
+        Ok(())
+    });
 }
