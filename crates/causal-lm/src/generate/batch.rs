@@ -19,6 +19,9 @@ pub struct BatchRow<'a> {
     pub options: &'a GenerateOptions,
 }
 
+/// A row's number in the batch, and what became of it.
+type Finished = (usize, Result<Generated, Error>);
+
 impl Llama {
     /// Continues every prompt as [`Llama::generate`] would alone, with the same seed too: prompts are left-padded to one
     /// length, each row has a sampler of its own and stops by its own rule, and one that is finished leaves the batch. What
@@ -73,7 +76,7 @@ impl Llama {
         &self,
         mut rows: Vec<Row<'a>>,
         progress: &mut dyn FnMut(Advance) -> ControlFlow<()>,
-    ) -> Result<Vec<(usize, Result<Generated, Error>)>, Error> {
+    ) -> Result<Vec<Finished>, Error> {
         let Some(memory) = rows.first().map(|row| row.options().memory) else {
             return Ok(vec![]);
         };

@@ -22,7 +22,7 @@ pub(super) use candidates::log_softmax;
 pub use early_stopping::EarlyStopping;
 use search::Search;
 
-use super::{Advance, FinishReason, Hypothesis, RESERVED};
+use super::{Advance, FinishReason, Hypothesis, RESERVED, Sampler, SamplingConfig};
 use crate::{Error, Llama, Memory};
 
 /// How to search. The defaults are those of transformers.
@@ -35,8 +35,8 @@ pub struct BeamOptions {
     pub early_stopping: EarlyStopping,
     /// The best so many of the beams are returned; fewer where so short a text has no more.
     pub num_return_sequences: NonZeroUsize,
-    /// As [`super::SamplingConfig::repetition_penalty`], but laid on log-probabilities, as there; 1 = off.
-    pub repetition_penalty: f32,
+    /// Biases, penalties and n-grams, laid on log-probabilities as there. Nothing is drawn, so that it must be greedy.
+    pub rules: SamplingConfig,
     pub max_new_tokens: usize,
     /// Ids that end a sequence.
     pub eos_ids: Vec<u32>,
@@ -51,7 +51,7 @@ impl BeamOptions {
             length_penalty: 1.0,
             early_stopping: EarlyStopping::default(),
             num_return_sequences: NonZeroUsize::MIN,
-            repetition_penalty: 1.0,
+            rules: SamplingConfig::default(),
             max_new_tokens,
             eos_ids: Vec::new(),
             memory: Memory::default(),
@@ -70,9 +70,10 @@ impl BeamOptions {
                 value: self.length_penalty,
             });
         }
-        let penalty = self.repetition_penalty;
-        if !(penalty.is_finite() && penalty > 0.0) {
-            return Err(BeamError::RepetitionPenalty { value: penalty });
+        if !self.rules.is_greedy() {
+            return Err(BeamError::Chance {
+                temperature: self.rules.temperature,
+            });
         }
         Ok(())
     }
@@ -92,8 +93,8 @@ pub enum BeamError {
         "length_penalty = {value}: must be a finite number (above 0 favours long sequences, below 0 short ones)"
     )]
     LengthPenalty { value: f64 },
-    #[error("repetition_penalty = {value}: must be a finite number above 0 (1 = off)")]
-    RepetitionPenalty { value: f32 },
+    #[error("temperature = {temperature}: a search draws nothing: give 0, or leave it out")]
+    Chance { temperature: f32 },
     #[error("{text:?} is no rule of early stopping: use true, false or never")]
     EarlyStopping { text: String },
 }
@@ -134,6 +135,8 @@ impl Llama {
         progress: &mut dyn FnMut(Advance) -> ControlFlow<()>,
     ) -> Result<Found, Error> {
         options.validate()?;
+        options.rules.check_vocabulary(self.config.vocab_size)?;
+        let rules = Sampler::new(options.rules.clone())?.after_prompt(prompt.len());
         self.room(prompt.len())?;
         if prompt.is_empty() {
             return Err(Error::EmptyPrompt);
@@ -147,7 +150,7 @@ impl Llama {
         cache.reserve(prompt.len() + limit.min(RESERVED));
 
         let start = Instant::now();
-        let mut search = Search::new(options, prompt);
+        let mut search = Search::new(options, rules, prompt);
         let mut next = self.prefill_rows(&[prompt], options.memory, &mut cache, progress)?;
         let prefill = start.elapsed();
 

@@ -10,6 +10,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::generate::EarlyStopping;
 use crate::generate::sampling::{SamplingConfig, SamplingError, SequenceBias};
 use crate::small_file::read_small_file;
 
@@ -54,6 +55,9 @@ pub struct GenerationConfig {
     pub no_repeat_ngram_size: Option<usize>,
     /// In the file a list of pairs `[[id, ...], bias]`.
     pub sequence_bias: Vec<SequenceBias>,
+    /// Of beam search, where somebody asks for it: see [`super::BeamOptions`].
+    pub length_penalty: Option<f64>,
+    pub early_stopping: Option<EarlyStopping>,
     /// Most tokens to generate.
     pub max_new_tokens: Option<usize>,
     /// Most tokens, the prompt's included; `max_new_tokens` goes before it.

@@ -143,7 +143,7 @@ impl Sampler {
     }
 
     /// The rules that look at the text so far; they hold without chance too.
-    fn look_back(&mut self, logits: &mut [f32], previous: &[u32]) {
+    pub(super) fn look_back(&mut self, logits: &mut [f32], previous: &[u32]) {
         let config = &self.config;
         sequence_bias(logits, previous, &config.sequence_bias);
         if config.repetition_penalty != 1.0 {

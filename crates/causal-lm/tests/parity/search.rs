@@ -7,7 +7,7 @@ use glass_causal_lm::{
     Error, Llama, Memory,
     generate::{
         Advance, BeamError, BeamOptions, EarlyStopping, ExhaustiveError, ExhaustiveOptions,
-        FinishReason, Found, GenerateOptions, SamplingConfig, score,
+        FinishReason, Found, GenerateOptions, SamplingConfig, SequenceBias, score,
     },
 };
 use serde_json::Value;
@@ -119,7 +119,7 @@ fn beams_are_those_of_the_reference() {
                     .and_then(|text| text.parse().ok())
                     .expect("a rule"),
                 num_return_sequences: size("num_return_sequences"),
-                repetition_penalty: case["repetition_penalty"].as_f64().expect("a number") as f32,
+                rules: rules(case),
                 eos_ids: ids(&case["eos"]),
                 ..BeamOptions::new(size("num_beams"), size("max_new_tokens").get())
             };
@@ -136,6 +136,20 @@ fn beams_are_those_of_the_reference() {
                 assert!(off <= tolerance(&device), "{who}: a score is {off} off");
             }
         }
+    }
+}
+
+fn rules(case: &Value) -> SamplingConfig {
+    let biases = case["sequence_bias"].as_array().expect("a list");
+    let bias = |pair: &Value| SequenceBias {
+        ids: ids(&pair[0]),
+        bias: pair[1].as_f64().expect("a number") as f32,
+    };
+    SamplingConfig {
+        repetition_penalty: case["repetition_penalty"].as_f64().expect("a number") as f32,
+        no_repeat_ngram_size: case["no_repeat_ngram_size"].as_u64().expect("a number") as usize,
+        sequence_bias: biases.iter().map(bias).collect(),
+        ..SamplingConfig::default()
     }
 }
 
@@ -404,12 +418,21 @@ fn what_cannot_be_searched_is_one_line() {
             Error::Beam(BeamError::LengthPenalty { .. })
         ));
     }
-    for repetition_penalty in [0.0, -1.0, f32::NAN] {
-        refused(BeamOptions {
-            repetition_penalty,
-            ..usual.clone()
-        });
-    }
+    let rules = |temperature, repetition_penalty| SamplingConfig {
+        temperature,
+        repetition_penalty,
+        ..SamplingConfig::default()
+    };
+    let error = refused(BeamOptions {
+        rules: rules(1.0, 1.0),
+        ..usual.clone()
+    });
+    assert!(matches!(error, Error::Beam(BeamError::Chance { .. })));
+    let error = refused(BeamOptions {
+        rules: rules(0.0, -1.0),
+        ..usual.clone()
+    });
+    assert!(matches!(error, Error::Sampling(_)));
     for text in ["", "True", "yes", "0"] {
         assert!(text.parse::<EarlyStopping>().is_err(), "{text}");
     }

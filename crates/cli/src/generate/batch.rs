@@ -12,13 +12,14 @@ use std::{
 use glass_causal_lm::{
     Llama, Memory,
     generate::{Advance, BatchRow, FinishReason, GenerateOptions, Generated},
+    tokenizer::Tokenizer,
 };
 use indicatif::ProgressBar;
 use input::Prompt;
 use output::{Output, State};
 use serde_json::{Map, Value, json};
 
-use super::{check_stop_strings, options, warn_of_chance_without_effect};
+use super::{check_stop_strings, logprobs, options, warn_of_chance_without_effect};
 use crate::{
     args,
     error::CliError,
@@ -165,7 +166,8 @@ impl<'a> Run<'a> {
                 // What was broken off is done again.
                 Ok(out) if out.finish_reason == FinishReason::Interrupted => continue,
                 Ok(out) => {
-                    self.output.write(&row(prompt, &out))?;
+                    let tokenizer = self.loaded.llama.tokenizer.as_ref();
+                    self.output.write(&row(prompt, &out, tokenizer))?;
                     counts.done += 1;
                     counts.tokens += out.ids.len();
                 }
@@ -207,7 +209,7 @@ fn show(bar: &ProgressBar, advance: Advance) {
 }
 
 /// What is written of one text.
-fn row(prompt: &Prompt, out: &Generated) -> Value {
+fn row(prompt: &Prompt, out: &Generated, tokenizer: Option<&Tokenizer>) -> Value {
     let mut fields = Map::new();
     fields.insert("id".into(), prompt.id.clone());
     let (name, given) = prompt.field();
@@ -216,6 +218,9 @@ fn row(prompt: &Prompt, out: &Generated) -> Value {
     fields.insert("ids".into(), json!(out.ids));
     fields.insert("score".into(), json!(out.score));
     fields.insert("finish_reason".into(), json!(out.finish_reason.to_string()));
+    if let Some(logprobs) = &out.logprobs {
+        fields.insert("logprobs".into(), logprobs::json(logprobs, tokenizer));
+    }
     Value::Object(fields)
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use glass_causal_lm::generate::{
-    Advance, BeamOptions, ExhaustiveOptions, Found, GenerateOptions, Hypothesis,
+    Advance, BeamOptions, ExhaustiveOptions, Found, GenerateOptions, Hypothesis, SamplingConfig,
 };
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -71,13 +71,6 @@ pub fn check(args: &args::Generate) -> Result<(), CliError> {
         )));
     }
     let unheard = name(&[
-        ("--presence-penalty", sampling.presence_penalty.is_some()),
-        ("--frequency-penalty", sampling.frequency_penalty.is_some()),
-        (
-            "--no-repeat-ngram-size",
-            sampling.no_repeat_ngram_size.is_some(),
-        ),
-        ("--logit-bias", !sampling.logit_bias.is_empty()),
         ("--logprobs", args.logprobs.is_some()),
         ("--prompt-lookup", args.prompt_lookup.is_some()),
     ]);
@@ -92,6 +85,13 @@ pub fn check(args: &args::Generate) -> Result<(), CliError> {
             "--repetition-penalty",
             sampling.repetition_penalty.is_some(),
         ),
+        ("--presence-penalty", sampling.presence_penalty.is_some()),
+        ("--frequency-penalty", sampling.frequency_penalty.is_some()),
+        (
+            "--no-repeat-ngram-size",
+            sampling.no_repeat_ngram_size.is_some(),
+        ),
+        ("--logit-bias", !sampling.logit_bias.is_empty()),
         ("--cache", args.cache.is_some()),
         ("--prefill-chunk", args.prefill_chunk.is_some()),
     ]);
@@ -133,11 +133,26 @@ pub fn run(
     args: &args::Generate,
 ) -> Result<(), CliError> {
     let Loaded { llama, .. } = loaded;
+    let theirs = &llama.generation_config;
+    let given = beam_options(&args.search, options.max_new_tokens);
     let beams = BeamOptions {
-        repetition_penalty: options.sampling.repetition_penalty,
+        length_penalty: args
+            .search
+            .length_penalty
+            .or(theirs.length_penalty)
+            .unwrap_or(given.length_penalty),
+        early_stopping: args
+            .search
+            .early_stopping
+            .or(theirs.early_stopping)
+            .unwrap_or(given.early_stopping),
+        rules: SamplingConfig {
+            temperature: 0.0,
+            ..options.sampling.clone()
+        },
         eos_ids: options.eos_ids.clone(),
         memory: options.memory,
-        ..beam_options(&args.search, options.max_new_tokens)
+        ..given
     };
     let all = args.search.exhaustive.then(|| ExhaustiveOptions {
         length_penalty: beams.length_penalty,
@@ -186,15 +201,9 @@ fn warn_of_what_is_not_honoured(options: &GenerateOptions, args: &args::Generate
             "generation_config.json: stop_strings is not honoured with {name}"
         )]);
     }
-    let theirs = &options.sampling;
-    if theirs.no_repeat_ngram_size > 0 || !theirs.sequence_bias.is_empty() {
-        load::warn([format!(
-            "generation_config.json: n-gram rules and biases are not honoured with {name}"
-        )]);
-    }
-    if args.search.exhaustive && options.sampling.repetition_penalty != 1.0 {
+    if args.search.exhaustive && options.sampling.looks_back() {
         load::warn([
-            "generation_config.json: repetition_penalty is not honoured with --exhaustive",
+            "generation_config.json: penalties, n-gram rules and biases are not honoured with --exhaustive",
         ]);
     }
 }

@@ -89,6 +89,7 @@ fn every_prompt_is_continued_as_it_would_be_alone() {
         &["-n", "25", "--temperature", "0"][..],
         &["-n", "25", "--temperature", "0.9", "--seed", "3"],
         &["-n", "9", "--ignore-eos", "--cache", "ring:8"],
+        &["-n", "3", "--temperature", "0", "--logprobs", "2"],
     ] {
         let prompts = Prompts::new(FIVE);
         let ran = prompts.run(&model, more);
@@ -114,6 +115,8 @@ fn every_prompt_is_continued_as_it_would_be_alone() {
             }
             let score = |row: &Value| row["score"].as_f64().expect("a number");
             assert!((score(row) - score(&expected)).abs() < 1e-3);
+            let tokens = |row: &Value| row["logprobs"].as_array().map(Vec::len);
+            assert_eq!(tokens(row), tokens(&expected));
         }
     }
 }

@@ -63,6 +63,45 @@ fn beams_are_those_of_the_reference() {
     }
 }
 
+/// What the makers say about searches holds where one is asked for.
+#[test]
+fn the_makers_penalty_and_rule_hold_unless_others_are_given() {
+    let model = copy(&fixture("llama-gqa"));
+    let path = model.path();
+    let args = [
+        "generate",
+        &path,
+        "--ids",
+        "1,70,39",
+        "-n",
+        "9",
+        "--num-beams",
+        "3",
+        "--device",
+        "flex",
+        "--json",
+    ];
+    let score = |more: &[&str]| {
+        let json = succeeds(&[&args[..], more].concat()).json();
+        let best = &json["sequences"][0];
+        let number = |name: &str| best[name].as_f64().expect("a number");
+        let ids = best["ids"].as_array().expect("a list").len() as f64;
+        (number("score"), number("log_prob"), ids)
+    };
+    model.edit_json("generation_config.json", |fields| {
+        fields.insert("length_penalty".into(), json!(0.0));
+        fields.insert("early_stopping".into(), json!("never"));
+    });
+    let (theirs, log_prob, _) = score(&[]);
+    assert_eq!(theirs, log_prob);
+    let (ours, log_prob, length) = score(&["--length-penalty", "1"]);
+    assert!((ours - log_prob / length).abs() < 1e-9);
+    model.edit_json("generation_config.json", |fields| {
+        fields.insert("early_stopping".into(), json!("sometimes"));
+    });
+    fails(&args, &["early_stopping", "true, false or"]);
+}
+
 #[test]
 fn the_best_text_is_printed_or_several() {
     let model = shipped("shakespeare-window");

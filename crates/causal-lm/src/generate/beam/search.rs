@@ -4,11 +4,12 @@ use super::{
     BeamOptions, EarlyStopping,
     candidates::{self, Beam, Candidate},
 };
-use crate::generate::{FinishReason, Hypothesis, SamplingError, hypothesis::score};
+use crate::generate::{FinishReason, Hypothesis, Sampler, SamplingError, hypothesis::score};
 
 /// The state between two passes.
 pub struct Search<'a> {
     options: &'a BeamOptions,
+    rules: Sampler,
     prompt: &'a [u32],
     /// The best first; the only one at the beginning is the prompt.
     running: Vec<Running>,
@@ -34,11 +35,12 @@ pub struct Step {
 }
 
 impl<'a> Search<'a> {
-    pub fn new(options: &'a BeamOptions, prompt: &'a [u32]) -> Self {
+    pub fn new(options: &'a BeamOptions, rules: Sampler, prompt: &'a [u32]) -> Self {
         let ids = Vec::new();
         let log_prob = 0.0;
         Self {
             options,
+            rules,
             prompt,
             running: vec![Running { ids, log_prob }],
             finished: Vec::new(),
@@ -86,20 +88,17 @@ impl<'a> Search<'a> {
     }
 
     fn candidates(&self, logits: &[f32], count: usize) -> Result<Vec<Candidate>, SamplingError> {
-        let penalty = self.options.repetition_penalty;
+        let looks_back = self.options.rules.looks_back();
         let rows = logits.chunks(logits.len() / self.running.len());
         let beams: Vec<_> = rows
             .zip(&self.running)
             .map(|(logits, running)| Beam {
                 logits,
                 log_prob: running.log_prob,
-                previous: match penalty == 1.0 {
-                    true => Vec::new(),
-                    false => [self.prompt, &running.ids].concat(),
-                },
+                previous: looks_back.then(|| [self.prompt, &running.ids].concat()),
             })
             .collect();
-        candidates::best(&beams, penalty, count)
+        candidates::best(&beams, &self.rules, count)
     }
 
     fn ends(&self, id: u32) -> Option<FinishReason> {

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::{GenerationConfig, GenerationConfigError};
-use crate::generate::sampling::SequenceBias;
+use crate::generate::{EarlyStopping, sampling::SequenceBias};
 
-const HONOURED: [&str; 15] = [
+const HONOURED: [&str; 17] = [
     "eos_token_id",
     "bos_token_id",
     "pad_token_id",
@@ -18,6 +18,8 @@ const HONOURED: [&str; 15] = [
     "typical_p",
     "no_repeat_ngram_size",
     "sequence_bias",
+    "length_penalty",
+    "early_stopping",
     "max_new_tokens",
     "max_length",
     "stop_strings",
@@ -56,11 +58,8 @@ const NOT_HONOURED: [(&str, Neutral); 29] = [
     ("is_assistant", Neutral::False),
 ];
 
-/// Fields about speed, memory, outputs beside the ids, or the file itself. Beam search's own settings are here too:
-/// they do nothing at `num_beams` = 1, and otherwise `num_beams` warns.
-const WITHOUT_EFFECT: [&str; 32] = [
-    "early_stopping",
-    "length_penalty",
+/// Fields about speed, memory, outputs beside the ids, or the file itself.
+const WITHOUT_EFFECT: [&str; 30] = [
     "renormalize_logits",
     "low_memory",
     "use_cache",
@@ -145,6 +144,12 @@ pub(super) fn read(
             "must be a list of pairs [[id, ...], bias]",
             bias,
         )?,
+        length_penalty: reader.one("length_penalty", "must be a number", Value::as_f64)?,
+        early_stopping: reader.one(
+            "early_stopping",
+            "must be true, false or \"never\"",
+            early_stopping,
+        )?,
         max_new_tokens: reader.count("max_new_tokens")?,
         max_length: reader.count("max_length")?,
         stop_strings: reader.many(
@@ -182,6 +187,15 @@ fn bias(pair: &Value) -> Option<SequenceBias> {
         ids: ids.as_array()?.iter().map(id).collect::<Option<_>>()?,
         bias: bias.as_f64()? as f32,
     })
+}
+
+/// `true`, `false` or `"never"`.
+fn early_stopping(value: &Value) -> Option<EarlyStopping> {
+    match value {
+        Value::Bool(true) => Some(EarlyStopping::AtOnce),
+        Value::Bool(false) => Some(EarlyStopping::Hopeless),
+        value => value.as_str().filter(|text| *text == "never")?.parse().ok(),
+    }
 }
 
 struct Reader<'a> {

@@ -104,7 +104,7 @@ impl SamplingConfig {
     }
 
     /// Whether a rule looks at the text so far, or at a list of biases.
-    pub(in crate::generate) fn looks_back(&self) -> bool {
+    pub fn looks_back(&self) -> bool {
         self.repetition_penalty != 1.0
             || self.presence_penalty != 0.0
             || self.frequency_penalty != 0.0

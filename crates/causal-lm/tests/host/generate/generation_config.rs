@@ -1,5 +1,6 @@
 use std::fs;
 
+use glass_causal_lm::generate::EarlyStopping;
 use glass_causal_lm::generate::generation_config::{GenerationConfig, GenerationConfigError};
 use glass_causal_lm::generate::sampling::{SamplingConfig, SequenceBias};
 
@@ -105,6 +106,27 @@ fn stop_strings_are_one_or_many() {
 }
 
 #[test]
+fn what_a_search_goes_by_is_read() {
+    let file = read(r#"{"length_penalty": -0.5, "early_stopping": "never"}"#).unwrap();
+    assert_eq!(file.length_penalty, Some(-0.5));
+    assert_eq!(file.early_stopping, Some(EarlyStopping::Never));
+    for (value, rule) in [
+        (true, EarlyStopping::AtOnce),
+        (false, EarlyStopping::Hopeless),
+    ] {
+        let file = read(&format!(r#"{{"early_stopping": {value}}}"#)).unwrap();
+        assert_eq!(file.early_stopping, Some(rule));
+    }
+    for field in [
+        r#""early_stopping": "true""#,
+        r#""early_stopping": 1"#,
+        r#""length_penalty": "1""#,
+    ] {
+        assert!(read(&format!("{{{field}}}")).is_err(), "{field}");
+    }
+}
+
+#[test]
 fn what_is_not_honoured_is_warned_of() {
     for field in [
         r#""num_beams": 4"#,
@@ -134,7 +156,7 @@ fn what_is_not_honoured_is_warned_of() {
     let neutral = read(
         r#"{"num_beams": 1, "penalty_alpha": null, "typical_p": null, "epsilon_cutoff": 0.0, "no_repeat_ngram_size": null,
             "forced_bos_token_id": null, "bad_words_ids": null, "min_length": 0, "guidance_scale": null,
-            "use_cache": true, "output_attentions": false, "_from_model_config": true, "length_penalty": 1.0}"#,
+            "use_cache": true, "output_attentions": false, "_from_model_config": true, "renormalize_logits": true}"#,
     );
     assert_eq!(neutral.unwrap(), GenerationConfig::default());
 }
