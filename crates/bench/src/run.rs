@@ -1,7 +1,7 @@
 //! All rows, from the first process to the last ratio.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     ops::ControlFlow,
     path::PathBuf,
     process::Command,
@@ -96,9 +96,9 @@ impl Bench<'_> {
         let mut references = HashMap::new();
         for setup in &self.plan.setups {
             let precision = reference_of(setup);
-            if !references.contains_key(&precision) {
-                let reference = self.reference(setup, &precision, watch)?;
-                references.insert(precision, reference);
+            if let Entry::Vacant(place) = references.entry(precision) {
+                let reference = self.reference(setup, place.key(), watch)?;
+                place.insert(reference);
             }
         }
         self.open(watch)?;
