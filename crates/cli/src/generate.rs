@@ -98,16 +98,16 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
         return search::run(&loaded, &ids, &options, &args);
     }
     warn_of_chance_without_effect(&args.sampling, &options.sampling);
-    let cut = |out: &Generated| {
+    let judge = |out: &Generated| {
         if schema.is_some() {
-            constrained::warn_if_cut(out, llama);
+            constrained::warn_if_unusable(out, llama);
         }
     };
     if args.json {
         let out = stream_one(llama, &ids, &options, schema.as_ref(), &mut io::sink())?;
         let text = report(&loaded, &out).to_string();
         writeln!(io::stdout(), "{text}").map_err(CliError::stdout)?;
-        cut(&out);
+        judge(&out);
         return ended(&out);
     }
     // On a terminal the text stands behind the prompt that was typed; a pipe gets the new text alone.
@@ -116,7 +116,7 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
     }
     let out = stream_one(llama, &ids, &options, schema.as_ref(), &mut io::stdout())?;
     println_stdout()?;
-    cut(&out);
+    judge(&out);
     if let Some(logprobs) = &out.logprobs {
         say!("{}", logprobs::table(logprobs, llama.tokenizer.as_ref()));
     }

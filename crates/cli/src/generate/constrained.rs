@@ -7,6 +7,8 @@ use glass_causal_lm::{
     generate::{FinishReason, GenerateOptions, Generated, JsonSchema},
 };
 
+use serde_json::Value;
+
 use super::search;
 use crate::{args, error::CliError, load};
 
@@ -56,17 +58,22 @@ pub fn without_stop_strings(options: &mut GenerateOptions) {
     }
 }
 
-/// Says that the text is not what was asked for.
-pub fn warn_if_cut(out: &Generated, llama: &Llama) {
-    if out.finish_reason != FinishReason::Length {
-        return;
-    }
+/// Says where the text is not what was asked for.
+pub fn warn_if_unusable(out: &Generated, llama: &Llama) {
     let tokens = out.ids.len();
-    let advice = match out.prompt_tokens + tokens > llama.config.context() {
-        true => "the context is full",
-        false => "--max-new-tokens allows more",
-    };
-    load::warn([format!(
-        "the JSON is cut after {tokens} tokens, before its end ({advice})"
-    )]);
+    if out.finish_reason == FinishReason::Length {
+        let advice = match out.prompt_tokens + tokens > llama.config.context() {
+            true => "the context is full",
+            false => "--max-new-tokens allows more",
+        };
+        load::warn([format!(
+            "the JSON is cut after {tokens} tokens, before its end ({advice})"
+        )]);
+    } else if out.finish_reason != FinishReason::Interrupted
+        && let Some(text) = &out.text
+        && let Err(error) = serde_json::from_str::<Value>(text)
+    {
+        // Where the schema allows anything, a number may be larger than any float.
+        load::warn([format!("the text has JSON's grammar, but: {error}")]);
+    }
 }

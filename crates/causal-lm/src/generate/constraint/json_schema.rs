@@ -57,7 +57,13 @@ const REMARKS: [&str; 16] = [
     "writeOnly",
 ];
 
+/// Integers up to here are the same number to every reader of JSON (RFC 7493, 2.2).
+const LARGEST: i64 = (1 << 53) - 1;
+
 /// A schema that texts can be held to.
+///
+/// Numbers that it leaves without a bound get ±(2⁵³ − 1): digits without end would be JSON too, but a number that few programs
+/// read, and no end. Where anything may stand (`true`, or properties that nothing is said about) they have none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JsonSchema(Value);
 
@@ -68,10 +74,10 @@ impl JsonSchema {
     /// What is no JSON or no schema; what no text can satisfy; and every keyword that is not honoured, or not in that place:
     /// a schema is never followed in part.
     pub fn parse(text: &str) -> Result<Self, ConstraintError> {
-        let schema = serde_json::from_str(text).map_err(|error| ConstraintError::NotJson {
+        let mut schema = serde_json::from_str(text).map_err(|error| ConstraintError::NotJson {
             reason: one_line(&error),
         })?;
-        check(&schema, "#")?;
+        prepare(&mut schema, "#")?;
         let this = Self(match schema {
             // The grammar's options have their place in an object.
             Value::Bool(true) => Value::Object(Map::new()),
@@ -95,9 +101,11 @@ impl JsonSchema {
     }
 }
 
+/// Checks every keyword, and bounds numbers.
+///
 /// `llguidance` says what it cannot do with the keywords it knows, and passes over those it does not know, as the
 /// specification wants it: a misspelt one would allow anything.
-fn check(schema: &Value, place: &str) -> Result<(), ConstraintError> {
+fn prepare(schema: &mut Value, place: &str) -> Result<(), ConstraintError> {
     let fields = match schema {
         Value::Object(fields) => fields,
         Value::Bool(_) => return Ok(()),
@@ -108,7 +116,7 @@ fn check(schema: &Value, place: &str) -> Result<(), ConstraintError> {
             });
         }
     };
-    for (keyword, value) in fields {
+    for (keyword, value) in fields.iter_mut() {
         let name = keyword.as_str();
         if !HONOURED.contains(&name) && !REMARKS.contains(&name) {
             return Err(ConstraintError::Keyword {
@@ -123,22 +131,51 @@ fn check(schema: &Value, place: &str) -> Result<(), ConstraintError> {
                 Value::Object(schemas),
             ) => {
                 for (name, schema) in schemas {
-                    check(schema, &format!("{place}/{name}"))?;
+                    prepare(schema, &format!("{place}/{name}"))?;
                 }
             }
             ("anyOf" | "oneOf" | "allOf" | "prefixItems" | "items", Value::Array(schemas)) => {
-                for (index, schema) in schemas.iter().enumerate() {
-                    check(schema, &format!("{place}/{index}"))?;
+                for (index, schema) in schemas.iter_mut().enumerate() {
+                    prepare(schema, &format!("{place}/{index}"))?;
                 }
             }
             ("items" | "additionalItems" | "additionalProperties", schema) => {
-                check(schema, &place)?;
+                prepare(schema, &place)?;
             }
             // The grammar's maker says what is wrong with the others.
             _ => {}
         }
     }
+    bound_numbers(fields);
     Ok(())
+}
+
+fn bound_numbers(fields: &mut Map<String, Value>) {
+    let is_number = |kind: &Value| kind == "number" || kind == "integer";
+    let may_be_number = match fields.get("type") {
+        Some(Value::Array(kinds)) => kinds.iter().any(is_number),
+        Some(kind) => is_number(kind),
+        None => false,
+    };
+    if !may_be_number || fields.contains_key("enum") || fields.contains_key("const") {
+        return;
+    }
+    let bound = |inclusive: &str, exclusive: &str| {
+        let given = fields.get(inclusive).or_else(|| fields.get(exclusive));
+        given.map(|bound| bound.as_f64().unwrap_or(0.0))
+    };
+    let (lower, upper) = (
+        bound("minimum", "exclusiveMinimum"),
+        bound("maximum", "exclusiveMaximum"),
+    );
+    let largest = LARGEST as f64;
+    // A bound on the other side may lie beyond.
+    if lower.is_none() && upper.is_none_or(|upper| upper > -largest) {
+        fields.insert("minimum".to_owned(), (-LARGEST).into());
+    }
+    if upper.is_none() && lower.is_none_or(|lower| lower < largest) {
+        fields.insert("maximum".to_owned(), LARGEST.into());
+    }
 }
 
 fn kind(value: &Value) -> &'static str {

@@ -80,6 +80,16 @@ fn cases() -> Vec<Case> {
             json!({"type": "number", "minimum": 0, "exclusiveMaximum": 2}),
             |value| value.as_f64().is_some_and(|n| (0.0..2.0).contains(&n)),
         ),
+        (json!({"type": ["number", "null"]}), |value| {
+            value.is_null() || value.as_f64().is_some_and(|n| n.abs() < 9.1e15)
+        }),
+        (
+            json!({"type": "integer", "exclusiveMinimum": 1e18}),
+            |value| value.as_f64().is_some_and(|n| n >= 1e18),
+        ),
+        (json!({"type": "integer", "multipleOf": 5}), |value| {
+            value.as_i64().is_some_and(|n| n % 5 == 0)
+        }),
         (
             json!({"$defs": {"tree": {"type": "array", "items": {"$ref": "#/$defs/tree"}, "maxItems": 1}},
                    "$ref": "#/$defs/tree"}),
