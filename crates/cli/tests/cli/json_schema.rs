@@ -58,8 +58,8 @@ fn is_person(value: &Value) -> bool {
         && name.starts_with(|c: char| c.is_ascii_uppercase())
         && name[1..].bytes().all(|c| c.is_ascii_lowercase())
         && value["age"]
-            .as_i64()
-            .is_some_and(|age| (0..=120).contains(&age))
+            .as_f64()
+            .is_some_and(|age| age.fract() == 0.0 && (0.0..=120.0).contains(&age))
         && pets.len() <= 3
         && pets
             .iter()

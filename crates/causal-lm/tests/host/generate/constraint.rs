@@ -1,5 +1,7 @@
 //! JSON under a schema without a model: logits are drawn, so that every allowed token is met sooner or later.
 
+use std::collections::HashSet;
+
 use glass_causal_lm::{
     Error,
     generate::{Constraint, ConstraintError, JsonSchema, Sampler, SamplingConfig},
@@ -11,18 +13,22 @@ use rand_chacha::{
 };
 use serde_json::{Value, json};
 
-use crate::tokenizer::tiny;
+use crate::{tokenizer::tiny, tokenizer_cases};
 
 /// A schema, and what its texts have to be, said once more by hand.
 type Case = (Value, fn(&Value) -> bool);
 
+/// -0 is a whole number too.
+fn is_whole(value: &Value, bounds: std::ops::RangeInclusive<f64>) -> bool {
+    value
+        .as_f64()
+        .is_some_and(|n| n.fract() == 0.0 && bounds.contains(&n))
+}
+
 fn is_point(value: &Value) -> bool {
-    let whole = |name: &str| {
-        value[name]
-            .as_i64()
-            .is_some_and(|n| (-20..=135).contains(&n))
-    };
-    value.as_object().is_some_and(|all| all.len() == 2) && whole("x") && whole("y")
+    value.as_object().is_some_and(|all| all.len() == 2)
+        && is_whole(&value["x"], -20.0..=135.0)
+        && is_whole(&value["y"], -20.0..=135.0)
 }
 
 fn letters(value: &Value, lengths: std::ops::RangeInclusive<usize>) -> bool {
@@ -85,10 +91,10 @@ fn cases() -> Vec<Case> {
         }),
         (
             json!({"type": "integer", "exclusiveMinimum": 1e18}),
-            |value| value.as_f64().is_some_and(|n| n >= 1e18),
+            |value| is_whole(value, 1e18..=f64::MAX),
         ),
         (json!({"type": "integer", "multipleOf": 5}), |value| {
-            value.as_i64().is_some_and(|n| n % 5 == 0)
+            is_whole(value, -9.1e15..=9.1e15) && value.as_f64().is_some_and(|n| n % 5.0 == 0.0)
         }),
         (
             json!({"$defs": {"tree": {"type": "array", "items": {"$ref": "#/$defs/tree"}, "maxItems": 1}},
@@ -163,40 +169,65 @@ fn has_space_between(json: &str) -> bool {
     })
 }
 
+/// Draws under every schema and judges what comes.
+fn all_texts_are_right(name: &str, tokenizer: &Tokenizer, eos: &[u32], seeds: &[(u64, f32)]) {
+    // Ids that only the model has lie behind the tokenizer's.
+    let vocab_size = tokenizer.vocab_size() + 7;
+    let bytes = tokenizer.token_bytes(vocab_size).expect("a decoder");
+    // What may stand in a text: no special token.
+    let mut ordinary: HashSet<u32> = tokenizer.ordinary_ids().into_iter().collect();
+    if tokenizer.token_id("<0x00>").is_some() {
+        ordinary
+            .extend((0..=255).filter_map(|byte| tokenizer.token_id(&format!("<0x{byte:02X}>"))));
+    }
+    for (schema, is_right) in cases() {
+        let read = JsonSchema::parse(&schema.to_string()).expect("a schema");
+        for &(seed, temperature) in seeds {
+            let drawn = draw(&read, tokenizer, vocab_size, eos, seed, temperature);
+            let Drawn { ids, text, whole } = drawn.expect("a text");
+            let who = format!("{name}, {schema}, seed {seed}: {text:?}");
+            assert!(whole, "{who}");
+            let value: Value = serde_json::from_str(&text).expect(&who);
+            assert!(is_right(&value), "{who}");
+            assert!(!has_space_between(&text), "{who}");
+            assert_eq!(tokenizer.decode(&ids, true).unwrap(), text, "{who}");
+            let spelt: Vec<u8> = ids
+                .iter()
+                .filter(|id| !eos.contains(id))
+                .flat_map(|id| bytes[*id as usize].clone())
+                .collect();
+            assert_eq!(spelt, text.as_bytes(), "{who}");
+            let (last, before) = ids.split_last().expect("a token");
+            assert!(before.iter().all(|id| ordinary.contains(id)), "{who}");
+            assert!(ordinary.contains(last) || eos.contains(last), "{who}");
+        }
+    }
+}
+
 #[test]
 fn whatever_the_logits_the_text_satisfies_the_schema() {
     let letters = (' '..='~').collect::<String>() + "é😀";
-    for (name, tokenizer, eos) in [
-        ("byte-level", tiny::load(&tiny::byte_level()), 261),
-        ("byte-fallback", tiny::load(&tiny::byte_fallback(true)), 2),
-        ("char-level", tiny::load(&tiny::char_level(&letters)), 500),
+    for (name, json, eos) in [
+        ("byte-level", tiny::byte_level(), &[261][..]),
+        ("byte-fallback", tiny::byte_fallback(true), &[2]),
+        ("char-level", tiny::char_level(&letters), &[]),
     ] {
-        // Ids that only the model has lie behind the tokenizer's.
-        let vocab_size = tokenizer.vocab_size() + 7;
-        let eos: Vec<u32> = [eos]
-            .into_iter()
-            .filter(|id| *id < vocab_size as u32)
-            .collect();
-        // What may stand in a text: no special token, and no id that only the model has.
-        let mut ordinary = tokenizer.ordinary_ids();
-        if name == "byte-fallback" {
-            ordinary.extend(3..3 + 256);
-        }
-        for (schema, is_right) in cases() {
-            let read = JsonSchema::parse(&schema.to_string()).expect("a schema");
-            for (seed, temperature) in [(1, 0.0), (2, 1.0), (3, 1.0), (4, 0.3), (5, 3.0)] {
-                let drawn = draw(&read, &tokenizer, vocab_size, &eos, seed, temperature);
-                let Drawn { ids, text, whole } = drawn.expect("a text");
-                let who = format!("{name}, {schema}, seed {seed}: {text:?}");
-                assert!(whole, "{who}");
-                let value: Value = serde_json::from_str(&text).expect(&who);
-                assert!(is_right(&value), "{who}");
-                assert_eq!(tokenizer.decode(&ids, true).unwrap(), text, "{who}");
-                let (last, before) = ids.split_last().expect("a token");
-                assert!(before.iter().all(|id| ordinary.contains(id)), "{who}");
-                assert!(ordinary.contains(last) || eos.contains(last), "{who}");
-                assert!(!has_space_between(&text), "{who}");
-            }
+        let seeds = [(1, 0.0), (2, 1.0), (3, 1.0), (4, 0.3), (5, 3.0)];
+        all_texts_are_right(name, &tiny::load(&json), eos, &seeds);
+    }
+}
+
+#[test]
+fn the_tokens_of_real_vocabularies_spell_it() {
+    for (name, eos) in [
+        ("gpt2", 50256),
+        ("mistral-v0.3", 2),
+        ("tinyllama", 2),
+        ("stories260K-hf", 2),
+    ] {
+        if let Some(folder) = tokenizer_cases::folder(name) {
+            let tokenizer = Tokenizer::from_folder(&folder).unwrap().unwrap();
+            all_texts_are_right(name, &tokenizer, &[eos], &[(1, 1.0)]);
         }
     }
 }
@@ -331,7 +362,7 @@ fn a_schema_is_honoured_as_a_whole_or_refused() {
             r#"{"type": "integer", "minimum": 3, "maximum": 2}"#,
             "minimum",
         ),
-        (r#"{"enum": []}"#, "enum"),
+        (r#"{"enum": []}"#, "is empty"),
         ("false", ""),
     ] {
         let error = error(schema);
