@@ -9,7 +9,10 @@ use crate::{
     chat::ChatTemplateError,
     checkpoint::{CheckpointError, SaveError},
     eval::EvalError,
-    generate::{BeamError, ExhaustiveError, GenerationConfigError, SamplingError, StopError},
+    generate::{
+        BeamError, ConstraintError, ExhaustiveError, GenerationConfigError, SamplingError,
+        StopError,
+    },
     hub::HubError,
     tokenizer::TokenizerError,
 };
@@ -37,6 +40,8 @@ pub enum Error {
     Sampling(#[from] SamplingError),
     #[error(transparent)]
     Stop(#[from] StopError),
+    #[error(transparent)]
+    Constraint(#[from] ConstraintError),
     #[error(transparent)]
     Beam(#[from] BeamError),
     #[error(transparent)]

@@ -3,10 +3,12 @@
 //! Reading order: [`Llama::generate`] (the loop) · [`sampling`] (how the next token is chosen) · [`stop`] (when it is
 //! over) · [`generation_config`] (what the model's makers want) · [`logprobs`] (how probable it was) ·
 //! [`prompt_lookup`] (several tokens from one pass) · [`Llama::generate_batch`] (many texts at once) ·
-//! [`Llama::beam_search`] and [`Llama::exhaustive_search`] (the most probable texts, looked for).
+//! [`Llama::beam_search`] and [`Llama::exhaustive_search`] (the most probable texts, looked for) ·
+//! [`Llama::generate_json`] (a text that keeps to a schema).
 
 mod batch;
 mod beam;
+mod constraint;
 mod exhaustive;
 pub mod generation_config;
 mod hypothesis;
@@ -28,6 +30,7 @@ use glass_config::RopeType;
 
 pub use batch::BatchRow;
 pub use beam::{BeamError, BeamOptions, EarlyStopping, Found};
+pub use constraint::{Constraint, ConstraintError, JsonSchema};
 pub use exhaustive::{ExhaustiveError, ExhaustiveOptions, MOST_SEQUENCES};
 pub use generation_config::{GenerationConfig, GenerationConfigError};
 pub use hypothesis::{Hypothesis, score};
@@ -148,11 +151,17 @@ impl Llama {
         options: &GenerateOptions,
         progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Generated, Error> {
-        let mut cache = self.planned_cache(options.memory.plan, 1)?;
-        if let Some(draft) = options.prompt_lookup {
-            cache = cache.with_rollback(draft.get())?;
-        }
+        let mut cache = self.cache_for(options)?;
         self.generate_with(&mut cache, prompt, options, progress)
+    }
+
+    /// An empty cache for one text.
+    fn cache_for(&self, options: &GenerateOptions) -> Result<Cache, Error> {
+        let cache = self.planned_cache(options.memory.plan, 1)?;
+        Ok(match options.prompt_lookup {
+            Some(draft) => cache.with_rollback(draft.get())?,
+            None => cache,
+        })
     }
 
     /// The same with a cache that may have read the beginning of `prompt` before: its first [`Cache::seen`] tokens, which
@@ -166,6 +175,18 @@ impl Llama {
         cache: &mut Cache,
         prompt: &[u32],
         options: &GenerateOptions,
+        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<Generated, Error> {
+        self.run(cache, prompt, options, None, progress)
+    }
+
+    /// The loop.
+    fn run(
+        &self,
+        cache: &mut Cache,
+        prompt: &[u32],
+        options: &GenerateOptions,
+        mut constraint: Option<Constraint>,
         progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Generated, Error> {
         options.sampling.check_vocabulary(self.config.vocab_size)?;
@@ -196,6 +217,7 @@ impl Llama {
 
         let mut lookup = PromptLookup::new(options.prompt_lookup);
         let on_device = on_device::applies(&options.sampling)
+            && constraint.is_none()
             && options.logprobs.is_none()
             && options.prompt_lookup.is_none();
         cache.check(prompt.len().saturating_add(limit))?;
@@ -217,7 +239,11 @@ impl Llama {
                     chosen.id
                 }
                 Next::Logits(logits) => {
-                    let id = sampler.sample(&mut logits.clone(), &previous)?;
+                    let mut row = logits.clone();
+                    if let Some(constraint) = &mut constraint {
+                        constraint.mask(&mut row)?;
+                    }
+                    let id = sampler.sample(&mut row, &previous)?;
                     out.score += log_softmax_at(&logits, id);
                     if let (Some(logprobs), Some(top)) = (&mut out.logprobs, options.logprobs) {
                         logprobs.push(TokenLogprobs::new(&logits, id, top));
@@ -227,6 +253,10 @@ impl Llama {
             };
             out.ids.push(id);
             previous.push(id);
+            let whole = match &mut constraint {
+                Some(constraint) => constraint.push(id)?,
+                None => false,
+            };
 
             let piece = match &mut text {
                 Some(text) => text.push(id)?,
@@ -240,7 +270,7 @@ impl Llama {
                 id: Some(id),
                 text: &step.text,
             });
-            if let Some(reason) = step.finish {
+            if let Some(reason) = Constraint::finish(step.finish, whole) {
                 out.finish_reason = reason;
                 break;
             }

@@ -6,6 +6,7 @@
 mod encoded;
 mod ordinary;
 mod streaming;
+mod token_bytes;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
@@ -17,6 +18,7 @@ use crate::small_file::read_small_file;
 
 pub use encoded::Encoded;
 pub use streaming::StreamingDetokenizer;
+use token_bytes::has_decoder;
 
 const FILE: &str = "tokenizer.json";
 const CONFIG_FILE: &str = "tokenizer_config.json";
@@ -97,15 +99,15 @@ impl Tokenizer {
         inner.with_padding(None);
         // A post-processor that names tokens it does not define shows only when it is used.
         guarded(|| inner.encode("", true)).map_err(|reason| broken(&reason))?;
-        let byte_fallback = inner
-            .get_decoder()
-            .and_then(|decoder| serde_json::to_value(decoder).ok())
-            .is_some_and(|decoder| has_byte_fallback(&decoder));
-        Ok(Self {
+        let mut tokenizer = Self {
             inner,
-            byte_fallback,
+            byte_fallback: false,
             warnings: Vec::new(),
-        })
+        };
+        tokenizer.byte_fallback = tokenizer
+            .decoder()
+            .is_some_and(|decoder| has_decoder(&decoder, "ByteFallback"));
+        Ok(tokenizer)
     }
 
     /// What in the folder was found but not honoured: one line each.
@@ -209,6 +211,12 @@ impl Tokenizer {
         Ok(found)
     }
 
+    /// What makes tokens text again, as `tokenizer.json` writes it.
+    fn decoder(&self) -> Option<Value> {
+        let decoder = self.inner.get_decoder()?;
+        serde_json::to_value(decoder).ok()
+    }
+
     /// The byte that a token stands for under byte fallback: "<0x0A>" is a newline.
     fn fallback_byte(&self, token: &str) -> Option<u8> {
         if !self.byte_fallback || token.len() != 6 {
@@ -267,19 +275,6 @@ fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String>
     match panic::catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => result.map_err(|error| one_line(&error)),
         Err(_) => Err("the parts of the file do not fit together".to_owned()),
-    }
-}
-
-fn has_byte_fallback(decoder: &Value) -> bool {
-    match decoder {
-        Value::Object(fields) => {
-            fields
-                .get("type")
-                .is_some_and(|kind| kind == "ByteFallback")
-                || fields.values().any(has_byte_fallback)
-        }
-        Value::Array(decoders) => decoders.iter().any(has_byte_fallback),
-        _ => false,
     }
 }
 

@@ -138,6 +138,9 @@ pub struct Generate {
     /// where a text repeats itself, and the same text
     #[arg(long, value_name = "N", value_parser = parse_draft)]
     pub prompt_lookup: Option<NonZeroUsize>,
+    /// Write one JSON value that satisfies the JSON Schema in FILE, without space between its parts
+    #[arg(long, value_name = "FILE")]
+    pub json_schema: Option<PathBuf>,
     /// Print one JSON object at the end instead of streaming
     #[arg(long)]
     pub json: bool,

@@ -1,6 +1,7 @@
 //! `glass generate`
 
 mod batch;
+mod constrained;
 mod logprobs;
 mod search;
 
@@ -9,7 +10,9 @@ use std::io::{self, IsTerminal, Write};
 use glass_attention::{CachePlan, CachePolicy, Rope};
 use glass_causal_lm::{
     Llama, Memory,
-    generate::{FinishReason, GenerateOptions, Generated, SamplingConfig, Speculation},
+    generate::{
+        FinishReason, GenerateOptions, Generated, JsonSchema, Progress, SamplingConfig, Speculation,
+    },
 };
 use serde_json::{Value, json};
 
@@ -38,6 +41,7 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
                 .to_owned(),
         ));
     }
+    let schema = constrained::read(&args)?;
     search::check(&args)?;
     if let Some(size) = args.batch.batch {
         return batch::run(&args, size);
@@ -65,7 +69,10 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
         llama,
         ids.len(),
     )?;
-    let options = options(&args, llama, ids.len(), room, memory);
+    let mut options = options(&args, llama, ids.len(), room, memory);
+    if schema.is_some() {
+        constrained::without_stop_strings(&mut options);
+    }
     options.sampling.check_vocabulary(llama.config.vocab_size)?;
     if options.max_new_tokens == 0 && args.max_new_tokens.is_none() {
         load::warn([
@@ -91,18 +98,25 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
         return search::run(&loaded, &ids, &options, &args);
     }
     warn_of_chance_without_effect(&args.sampling, &options.sampling);
+    let judge = |out: &Generated| {
+        if schema.is_some() {
+            constrained::warn_if_unusable(out, llama);
+        }
+    };
     if args.json {
-        let out = stream(llama, &ids, &options, &mut io::sink())?;
+        let out = stream_one(llama, &ids, &options, schema.as_ref(), &mut io::sink())?;
         let text = report(&loaded, &out).to_string();
         writeln!(io::stdout(), "{text}").map_err(CliError::stdout)?;
+        judge(&out);
         return ended(&out);
     }
     // On a terminal the text stands behind the prompt that was typed; a pipe gets the new text alone.
     if let (prompt::Given::Text(text), true) = (&given, typed && io::stderr().is_terminal()) {
         eprint!("{text}");
     }
-    let out = stream(llama, &ids, &options, &mut io::stdout())?;
+    let out = stream_one(llama, &ids, &options, schema.as_ref(), &mut io::stdout())?;
     println_stdout()?;
+    judge(&out);
     if let Some(logprobs) = &out.logprobs {
         say!("{}", logprobs::table(logprobs, llama.tokenizer.as_ref()));
     }
@@ -227,9 +241,24 @@ pub fn stream(
     options: &GenerateOptions,
     out: &mut dyn Write,
 ) -> Result<Generated, CliError> {
+    stream_one(llama, ids, options, None, out)
+}
+
+/// The same, held to a schema if there is one.
+fn stream_one(
+    llama: &Llama,
+    ids: &[u32],
+    options: &GenerateOptions,
+    schema: Option<&JsonSchema>,
+    out: &mut dyn Write,
+) -> Result<Generated, CliError> {
     interrupt::listen();
     let mut text = TextStream::new(llama.tokenizer.is_some(), out);
-    let generated = llama.generate(ids, options, &mut |progress| text.show(progress))?;
+    let mut progress = |progress: Progress<'_>| text.show(progress);
+    let generated = match schema {
+        Some(schema) => llama.generate_json(ids, options, schema, &mut progress),
+        None => llama.generate(ids, options, &mut progress),
+    }?;
     text.end()?;
     Ok(generated)
 }

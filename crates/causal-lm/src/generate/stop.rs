@@ -15,6 +15,8 @@ pub enum FinishReason {
     Eos,
     /// The text contains a stop string.
     StopString,
+    /// The text satisfies the schema that it is held to, and may or can not go on.
+    Complete,
     /// As many tokens as were allowed.
     Length,
     /// Someone asked generation to end.
@@ -26,6 +28,7 @@ impl fmt::Display for FinishReason {
         f.write_str(match self {
             Self::Eos => "eos",
             Self::StopString => "stop",
+            Self::Complete => "complete",
             Self::Length => "length",
             Self::Interrupted => "interrupted",
         })

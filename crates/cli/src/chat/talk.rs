@@ -205,7 +205,7 @@ impl<'m> Talk<'m> {
                 say!("glass: stopped before the answer began: your message was not said");
             }
             FinishReason::Interrupted => say!("glass: stopped"),
-            FinishReason::Eos | FinishReason::StopString => {}
+            FinishReason::Eos | FinishReason::StopString | FinishReason::Complete => {}
         }
     }
 

@@ -16,6 +16,7 @@ mod hub;
 mod info;
 #[cfg(unix)]
 mod interrupt;
+mod json_schema;
 mod logits;
 mod logits_input;
 mod memory;

@@ -1,5 +1,6 @@
 //! Generation without a model: sampling, stopping, and `generation_config.json`.
 
+mod constraint;
 mod generation_config;
 mod rules;
 mod sampling;

@@ -4,4 +4,4 @@ mod bytes;
 mod encoding;
 mod ordinary;
 mod streaming;
-mod tiny;
+pub mod tiny;
