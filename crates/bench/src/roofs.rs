@@ -21,8 +21,10 @@ pub struct Roofs {
 const SIDES: [usize; 4] = [512, 1024, 2048, 4096];
 /// Products of each size; the best counts, because whatever else runs can only make one slower.
 const PRODUCTS: usize = 4;
-/// No size is begun that would take longer than this, by the rate of the one before.
+/// No size is begun that would take longer than this, by the rate of the one before ...
 const PATIENCE: Duration = Duration::from_secs(2);
+/// ... or a tenth of it where some tens of kernels are tried out for every new size.
+const PATIENCE_WITH_TUNING: Duration = Duration::from_millis(200);
 
 impl Roofs {
     /// # Errors
@@ -64,11 +66,15 @@ fn copy_bandwidth(device: &Device) -> Result<f64, DeviceError> {
 /// Operations per second of the product of two square matrices, the best of several sizes; `None` if none could be timed.
 fn gemm(device: &Device, dtype: Dtype) -> Result<Option<f64>, DeviceError> {
     let mut best: Option<f64> = None;
+    let patience = match computes_on_host(device) {
+        true => PATIENCE,
+        false => PATIENCE_WITH_TUNING,
+    };
     for side in SIDES {
         let flops = 2.0 * (side as f64).powi(3);
         let bytes = (side * side * dtype.bytes()) as u64;
         let too_large = device.max_binding().is_some_and(|most| bytes > most);
-        let too_long = best.is_some_and(|rate| flops / rate > PATIENCE.as_secs_f64());
+        let too_long = best.is_some_and(|rate| flops / rate > patience.as_secs_f64());
         if too_large || too_long {
             break;
         }

@@ -122,6 +122,10 @@ struct Drawn {
     whole: bool,
 }
 
+fn boxed(error: impl Into<Error>) -> Box<Error> {
+    Box::new(error.into())
+}
+
 /// Draws a text; `temperature` 0 takes the best of every row.
 fn draw(
     schema: &JsonSchema,
@@ -130,15 +134,16 @@ fn draw(
     eos: &[u32],
     seed: u64,
     temperature: f32,
-) -> Result<Drawn, Error> {
-    let mut constraint = Constraint::new(schema, tokenizer, vocab_size, eos)?;
+) -> Result<Drawn, Box<Error>> {
+    let mut constraint = Constraint::new(schema, tokenizer, vocab_size, eos).map_err(boxed)?;
     let mut rng = ChaCha12Rng::seed_from_u64(seed);
     let mut sampler = Sampler::new(SamplingConfig {
         temperature,
         seed,
         ..SamplingConfig::default()
-    })?;
-    let mut stream = StreamingDetokenizer::new(tokenizer, &[], true)?;
+    })
+    .map_err(boxed)?;
+    let mut stream = StreamingDetokenizer::new(tokenizer, &[], true).map_err(boxed)?;
     let mut drawn = Drawn {
         ids: vec![],
         text: String::new(),
@@ -148,13 +153,13 @@ fn draw(
         let mut row: Vec<f32> = (0..vocab_size)
             .map(|_| rng.next_u32() as f32 / u32::MAX as f32 * 4.0)
             .collect();
-        constraint.mask(&mut row)?;
-        let id = sampler.sample(&mut row, &drawn.ids)?;
+        constraint.mask(&mut row).map_err(boxed)?;
+        let id = sampler.sample(&mut row, &drawn.ids).map_err(boxed)?;
         drawn.ids.push(id);
-        drawn.text += &stream.push(id)?;
-        drawn.whole = constraint.push(id)?;
+        drawn.text += &stream.push(id).map_err(boxed)?;
+        drawn.whole = constraint.push(id).map_err(boxed)?;
     }
-    drawn.text += &stream.finish()?;
+    drawn.text += &stream.finish().map_err(boxed)?;
     Ok(drawn)
 }
 
