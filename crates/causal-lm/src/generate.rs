@@ -1,6 +1,6 @@
 //! Generation: one token after the other, each step a forward pass over one new position.
 //!
-//! Reading order: [`Llama::generate`] (the loop) · [`sampling`] (how the next token is chosen) · [`stop`] (when it is
+//! Reading order: [`Llama::generate`] (the loop) · `passes` (what it asks of the model) · [`sampling`] (how the next token is chosen) · [`stop`] (when it is
 //! over) · [`generation_config`] (what the model's makers want) · [`logprobs`] (how probable it was) ·
 //! [`prompt_lookup`] (several tokens from one pass) · [`Llama::generate_batch`] (many texts at once) ·
 //! [`Llama::beam_search`] and [`Llama::exhaustive_search`] (the most probable texts, looked for) ·
@@ -14,6 +14,7 @@ pub mod generation_config;
 mod hypothesis;
 pub mod logprobs;
 mod on_device;
+mod passes;
 pub mod prompt_lookup;
 mod rows;
 pub mod sampling;
@@ -25,7 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use glass_attention::{Cache, Rope, Unobserved};
+use glass_attention::Cache;
 use glass_config::RopeType;
 
 pub use batch::BatchRow;
@@ -43,7 +44,7 @@ pub use stop::{FinishReason, StopError, StopRule};
 use on_device::Next;
 use prompt_lookup::PromptLookup;
 
-use crate::{Error, Llama, LogitsFor, Memory, tokenizer::StreamingDetokenizer};
+use crate::{Error, Llama, Memory, tokenizer::StreamingDetokenizer};
 
 /// How to generate.
 #[derive(Clone, Debug, PartialEq)]
@@ -301,77 +302,5 @@ impl Llama {
         out.decode = start.elapsed();
         out.cache_bytes = cache.bytes();
         Ok(out)
-    }
-
-    /// Reads what is unread of the prompt and returns what follows it; `None` if it was broken off.
-    fn prefill(
-        &self,
-        prompt: &[u32],
-        memory: Memory,
-        cache: &mut Cache,
-        on_device: bool,
-        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-    ) -> Result<Option<Next>, Error> {
-        let total = prompt.len();
-        let chunk = match Rope::new(&self.config).depends_on_length(total) {
-            true => total,
-            false => memory.prefill_chunk.get(),
-        };
-        let mut done = cache.seen();
-        let unread = &prompt[done..];
-        let (whole, last) = unread.split_at((unread.len() - 1) / chunk * chunk);
-        for ids in whole.chunks(chunk) {
-            self.model
-                .hidden(self.ids(&[ids])?, cache, &mut Unobserved)?;
-            // Without this the device would queue the whole prompt before anybody saw it move.
-            self.device.sync()?;
-            done += ids.len();
-            if progress(Progress::Prompt { done, total }).is_break() {
-                return Ok(None);
-            }
-        }
-        let next = self.next(last, cache, on_device)?;
-        match progress(Progress::Prompt { done: total, total }) {
-            ControlFlow::Continue(()) => Ok(Some(next)),
-            ControlFlow::Break(()) => Ok(None),
-        }
-    }
-
-    /// One pass over `ids`, then what follows the last of them; the choice itself if it may be made on the device, and can.
-    fn next(&self, ids: &[u32], cache: &mut Cache, on_device: bool) -> Result<Next, Error> {
-        let ids = self.ids(&[ids])?; // [1, seq]
-        let logits = self
-            .model
-            .forward(ids, cache, LogitsFor::Last, &mut Unobserved)?; // [1, 1, vocab_size]
-        if on_device && let Some(chosen) = on_device::choose(&self.device, &logits)? {
-            return Ok(Next::Chosen(chosen));
-        }
-        let logits = logits.try_into_vec_as::<f32>();
-        let logits = logits.map_err(|error| self.device.failed(error))?;
-        Ok(Next::Logits(logits))
-    }
-
-    /// One pass over `ids`, then the logits `[vocab_size]` of each of them, or of the last.
-    fn logits_of(
-        &self,
-        ids: &[u32],
-        logits_for: LogitsFor,
-        cache: &mut Cache,
-    ) -> Result<Vec<Vec<f32>>, Error> {
-        let ids = self.ids(&[ids])?; // [1, seq]
-        let logits = self
-            .model
-            .forward(ids, cache, logits_for, &mut Unobserved)?; // [1, seq or 1, vocab_size]
-        let logits = logits
-            .try_into_vec_as::<f32>()
-            .map_err(|error| self.device.failed(error))?;
-        // The one row of a plain step is not copied.
-        match logits.len() == self.config.vocab_size {
-            true => Ok(vec![logits]),
-            false => Ok(logits
-                .chunks(self.config.vocab_size)
-                .map(<[f32]>::to_vec)
-                .collect()),
-        }
     }
 }

@@ -38,6 +38,11 @@ pub fn run(args: args::Chat) -> Result<(), CliError> {
     let llama = &loaded.llama;
     llama.tokenizer()?;
     let options = options(llama, &template, &args)?;
+    generate::warn_of_chance_without_effect(&args.sampling, &options.sampling);
+    options
+        .sampling
+        .check_vocabulary(llama.config.vocab_size)
+        .map_err(glass_causal_lm::Error::from)?;
     let conversation = Conversation::new(llama, &template, options).with_messages(messages);
     let terminal = io::stdin().is_terminal();
     let mut talk = Talk::new(llama, &template, conversation, terminal);

@@ -1,17 +1,17 @@
 //! The CPU kernels on flex's tensors: what lies where, and in which type.
 
+mod quantized;
+
+pub use quantized::{project_quantized, select};
+
 use burn::{
     backend::{Flex, TensorMetadata, flex::FlexTensor},
-    tensor::{DType, Element as BurnElement, Int, Tensor, TensorData},
+    tensor::{DType, Element as BurnElement, Tensor, TensorData},
 };
 use bytemuck::Pod;
 use half::{bf16, f16, slice::HalfFloatSliceExt};
 
-use crate::{
-    Quantized,
-    codes::{self, Bits, Codes},
-    cpu::{self, Angles, Element, Level, View, ViewMut, Visible, Weight},
-};
+use crate::cpu::{self, Angles, Element, Level, View, ViewMut, Visible, Weight};
 
 pub fn rms_norm<const D: usize>(x: &Tensor<D>, weight: &Tensor<1>, eps: f64) -> Option<Tensor<D>> {
     let (x, weight) = (Floats::of(x)?, Floats::of(weight)?);
@@ -117,65 +117,6 @@ fn multiply<W: BurnElement + Pod>(
     let shaped = outputs.into_iter().zip(&weights);
     let shaped = shaped.map(|(out, weight)| floats(out, [n, rows(weight)], x.dtype()));
     Some(shaped.collect())
-}
-
-pub fn project_quantized(x: &Tensor<2>, weights: &[&Quantized]) -> Option<Vec<Tensor<2>>> {
-    let x = Floats::of(x)?;
-    let [n, columns] = x.shape();
-    let weights: Vec<Coded> = weights
-        .iter()
-        .map(|weight| Coded::of(weight))
-        .collect::<Option<_>>()?;
-    let mut outputs: Vec<Vec<f32>> = weights.iter().map(|w| vec![0.0; n * w.rows]).collect();
-    let mut products = Vec::new();
-    for (weight, out) in weights.iter().zip(&mut outputs) {
-        products.push((weight.codes()?, out.as_mut_slice()));
-    }
-    cpu::project_many_codes(x.values(), &mut products, columns);
-    let shaped = outputs.into_iter().zip(&weights);
-    let shaped = shaped.map(|(out, weight)| x.shaped(out, [n, weight.rows]));
-    Some(shaped.collect())
-}
-
-pub fn select(matrix: &Quantized, ids: &Tensor<1, Int>) -> Option<Tensor<2>> {
-    let rows = matrix.select(ids.clone());
-    let coded = Coded::of(&rows)?;
-    let Codes {
-        bits,
-        codes,
-        scales,
-        columns,
-    } = coded.codes()?;
-    let mut values = vec![0.0; coded.rows * columns];
-    codes::decode(codes, scales, columns, bits, &mut values);
-    Some(floats(values, [coded.rows, columns], matrix.dtype))
-}
-
-/// Where a matrix in few bits lies.
-struct Coded {
-    codes: FlexTensor,
-    scales: FlexTensor,
-    bits: Bits,
-    rows: usize,
-    columns: usize,
-}
-
-impl Coded {
-    fn of(matrix: &Quantized) -> Option<Self> {
-        let [rows, columns] = matrix.shape();
-        Some(Self {
-            codes: matrix.codes.clone().try_into_primitive::<Flex>().ok()?,
-            scales: primitive(&matrix.scales)?,
-            bits: matrix.bits,
-            rows,
-            columns,
-        })
-    }
-
-    fn codes(&self) -> Option<Codes<'_>> {
-        let (codes, scales) = (self.codes.as_slice()?, self.scales.as_slice()?);
-        Some(Codes::new(self.bits, codes, scales, self.columns))
-    }
 }
 
 pub fn attend(
