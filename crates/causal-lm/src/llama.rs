@@ -7,7 +7,7 @@ use std::{
 
 use burn::tensor::{Int, Tensor, TensorData};
 use glass_attention::{Cache, CachePlan, CachePolicyError};
-use glass_backend::{Device, Dtype, Weights, codes::Bits};
+use glass_backend::{Device, Dtype, Kernels, Weights, codes::Bits};
 use glass_config::{LlamaConfig, Override};
 
 use crate::{
@@ -121,6 +121,14 @@ impl Llama {
         device.sync()?;
 
         warnings.extend(device.caveat(dtype).map(str::to_owned));
+        let in_few_bits = quantize.is_some() || config.quantization_config.is_some();
+        if in_few_bits && !widened && device.kernels() == Kernels::Plain {
+            warnings.push(format!(
+                "matrices in few bits are dequantized for every product by the plain kernels of {}, which is many times slower than \
+                 the fused ones of flex and wgpu",
+                device.name()
+            ));
+        }
         warnings.extend(generation_config.warnings.iter().cloned());
         warnings.extend(config.ignored.iter().map(|field| {
             format!(

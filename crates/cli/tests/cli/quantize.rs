@@ -97,6 +97,14 @@ fn every_command_takes_a_quantized_model() {
         .lines()
         .find(|line| line.contains("matrices in 4 and 8 bits"))
         .expect("it says so");
+    let slow = succeeds(
+        &[
+            &["generate", &target, "-n", "2", "--kernels", "plain"],
+            &ids[..],
+        ]
+        .concat(),
+    );
+    slow.says(&["glass: warning: matrices in few bits are dequantized for every product"]);
     // Written again it is the same model.
     let again = text(&folder.path().join("again"));
     succeeds(&["convert", &target, "-o", &again]);
