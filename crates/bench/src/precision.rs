@@ -6,6 +6,7 @@ use glass_backend::{
     DeviceError, Dtype,
     codes::{BLOCK, Bits},
 };
+use glass_config::LlamaConfig;
 
 /// `f32`, `f16`, `bf16`; `q8` and `q4` are matrices of so many bits, with everything else in float32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,17 @@ impl Precision {
         Self {
             dtype: Dtype::F32,
             widened: self.quantize.is_some(),
+            ..self
+        }
+    }
+
+    /// The same of a model whose files hold matrices in few bits: that is how they are computed with, whatever was asked for.
+    pub fn of_stored(self, config: &LlamaConfig) -> Self {
+        let groups = config.quantization_config.iter();
+        let bits = groups.flat_map(|stored| stored.groups.iter().map(|group| group.num_bits));
+        let fewest = bits.min().and_then(|bits| Bits::try_from(bits).ok());
+        Self {
+            quantize: self.quantize.or(fewest),
             ..self
         }
     }
@@ -111,6 +123,29 @@ mod tests {
             assert_eq!(name.parse::<Precision>().unwrap().to_string(), name);
         }
         assert!("q3".parse::<Precision>().is_err());
+    }
+
+    #[test]
+    fn a_quantized_folder_is_what_its_config_says() {
+        let config = |groups: &str| {
+            let text = format!(
+                r#"{{"model_type": "llama", "vocab_size": 8, "hidden_size": 32, "intermediate_size": 32,
+                    "num_hidden_layers": 1, "num_attention_heads": 2{groups}}}"#
+            );
+            LlamaConfig::from_json(&text, "test", &[]).unwrap()
+        };
+        let of = |config: &LlamaConfig| Precision::from(Dtype::BF16).of_stored(config).quantize;
+        assert_eq!(of(&config("")), None);
+        let group = |bits| {
+            format!(r#"{{"weights": {{"num_bits": {bits}, "type": "int", "group_size": 32}}}}"#)
+        };
+        let stored = format!(
+            r#", "quantization_config": {{"quant_method": "compressed-tensors", "format": "mixed-precision",
+                "config_groups": {{"a": {}, "b": {}}}}}"#,
+            group(8),
+            group(4)
+        );
+        assert_eq!(of(&config(&stored)), Some(Bits::Four));
     }
 
     #[test]

@@ -179,9 +179,11 @@ fn open(setup: &Setup) -> Result<(Llama, Precision, Opened), Failure> {
         .collect::<Result<_, _>>()
         .map_err(Failure::new)?;
     let config = setup.origin.config(&overrides).map_err(Failure::new)?;
+    let asked = precision;
+    let precision = asked.of_stored(&config);
     host_memory::check(&device, costs::weight_bytes(&config, precision))?;
     let start = Instant::now();
-    let llama = setup.origin.load(&overrides, device, precision)?;
+    let llama = setup.origin.load(&overrides, device, asked)?;
     let opened = Opened {
         adapter: llama.device.description().to_owned(),
         kernels: llama.device.kernels().to_string(),

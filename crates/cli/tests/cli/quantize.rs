@@ -105,6 +105,17 @@ fn every_command_takes_a_quantized_model() {
         .concat(),
     );
     slow.says(&["glass: warning: matrices in few bits are dequantized for every product"]);
+    // Exit code 0: no row is struck out.
+    let rows = [
+        "--prompt", "8", "--gen", "4", "--repeat", "1", "--format", "jsonl",
+    ];
+    let bench = succeeds(&[&["bench", &target, "--device", "flex"], &rows[..]].concat());
+    let row: serde_json::Value = serde_json::from_str(bench.stdout.trim()).expect("a row");
+    let read = row["bytes_per_token"].as_u64().expect("a number");
+    assert!(
+        Some(read) < info["weight_bytes"].as_u64(),
+        "{read} bytes: {row}"
+    );
     // Written again it is the same model.
     let again = text(&folder.path().join("again"));
     succeeds(&["convert", &target, "-o", &again]);
