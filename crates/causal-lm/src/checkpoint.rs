@@ -23,6 +23,7 @@ mod sharding;
 mod source;
 mod writer;
 
+pub use coded::{CodedPart, coded_part};
 pub use convert::{UnsupportedDtype, convert, float, stored};
 pub use converted::Converted;
 pub use error::CheckpointError;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use glass_attention::Window;
-use glass_causal_lm::checkpoint::Files;
+use glass_causal_lm::checkpoint::{CodedPart, Files, coded_part};
 use glass_config::LlamaConfig;
 use serde_json::{Value, json};
 
@@ -77,10 +77,10 @@ fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
         .names()
         .filter_map(|name| Some((name, files.get(name)?)))
     {
-        if name.ends_with(".weight_packed") || name.ends_with(".weight_scale") {
-            coded += tensor.bytes.len() as u64;
-        } else if !name.ends_with(".weight_shape") {
-            numbers += tensor.shape.iter().product::<usize>() as u64;
+        match coded_part(name) {
+            Some((_, CodedPart::Shape)) => {}
+            Some(_) => coded += tensor.bytes.len() as u64,
+            None => numbers += tensor.shape.iter().product::<usize>() as u64,
         }
     }
     let groups = config.quantization_config.iter();

@@ -25,6 +25,25 @@ pub(super) fn parts(name: &str) -> Option<[String; 3]> {
     Some([CODES, SCALES, SHAPE].map(|part| format!("{module}{part}")))
 }
 
+/// What a tensor is to the matrix in few bits that it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodedPart {
+    Codes,
+    Scales,
+    Shape,
+}
+
+/// The name of the matrix that the tensor `name` is a part of, and which; the inverse of [`parts`].
+pub fn coded_part(name: &str) -> Option<(String, CodedPart)> {
+    let of = |(suffix, part)| Some((format!("{}weight", name.strip_suffix(suffix)?), part));
+    let all = [
+        (CODES, CodedPart::Codes),
+        (SCALES, CodedPart::Scales),
+        (SHAPE, CodedPart::Shape),
+    ];
+    all.into_iter().find_map(of)
+}
+
 /// A matrix `[rows, columns]` in few bits as it lies in a file.
 pub(super) struct Coded<'a> {
     files: &'a Files,

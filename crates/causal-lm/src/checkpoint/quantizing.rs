@@ -10,7 +10,9 @@ use glass_backend::{
 use half::f16;
 
 use crate::checkpoint::{
-    Files, RawTensor, Scheme, TensorSource, TensorSpec, coded::parts, convert, float,
+    Files, RawTensor, Scheme, TensorSource, TensorSpec,
+    coded::{CodedPart, coded_part, parts},
+    convert, float,
 };
 
 /// Weights of which the matrices come in few bits, whatever their source holds.
@@ -211,23 +213,20 @@ impl TensorSource for QuantizedTensors<'_> {
         if let Some(tensor) = self.files.get(name) {
             return Ok(Cow::Borrowed(tensor.bytes));
         }
-        let Some((matrix, part)) = name
-            .rsplit_once('_')
-            .map(|(matrix, part)| (matrix.to_owned(), part))
-        else {
+        let Some((matrix, part)) = coded_part(name) else {
             return Err(self.missing(name));
         };
         let Some(tensor) = self.files.get(&matrix) else {
             return Err(self.missing(name));
         };
         match part {
-            "packed" => {
+            CodedPart::Codes => {
                 let codes = self.encode(&matrix, tensor)?;
                 Ok(Cow::Owned(
                     codes.iter().flat_map(|word| word.to_le_bytes()).collect(),
                 ))
             }
-            "scale" => {
+            CodedPart::Scales => {
                 if !self.scales.contains_key(&matrix) {
                     self.encode(&matrix, tensor)?;
                 }
@@ -239,7 +238,7 @@ impl TensorSource for QuantizedTensors<'_> {
                         .collect(),
                 ))
             }
-            _ => {
+            CodedPart::Shape => {
                 let shape = tensor.shape.iter();
                 Ok(Cow::Owned(
                     shape.flat_map(|n| (*n as i64).to_le_bytes()).collect(),

@@ -8,9 +8,12 @@ use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 
 use super::{
     Machine, primitive, project, tensor,
-    words::{self, BLOCK, Format, Reading},
+    words::{self, Format, Reading},
 };
-use crate::Quantized;
+use crate::{
+    Quantized,
+    codes::{BLOCK, blocks, words as words_of_row},
+};
 
 pub fn project_quantized(
     machine: Machine,
@@ -49,11 +52,11 @@ impl Coded {
         let bits = weight.bits.bits();
         let codes = weight.codes.clone().try_into_primitive::<Wgpu>().ok()?;
         let scales = primitive(&weight.scales)?;
-        let [rows, blocks] = weight.scales.dims();
+        let [rows, _] = weight.scales.dims();
         let fits = weight.columns == columns
             && matches!(codes.dtype, DType::I32 | DType::U32)
-            && weight.codes.dims() == [rows, blocks * bits]
-            && blocks == columns.div_ceil(BLOCK);
+            && weight.codes.dims() == [rows, words_of_row(columns, weight.bits)]
+            && weight.scales.dims() == [rows, blocks(columns)];
         (fits && codes.is_contiguous() && scales.is_contiguous()).then_some(Self {
             codes,
             scales,

@@ -12,12 +12,10 @@ use super::{
     Machine, elem, empty,
     project::{self, Shape},
 };
+use crate::codes::BLOCK;
 
 /// Numbers of `x` that are read at once.
 pub(super) const VECTOR: usize = 4;
-
-/// Columns that share a scale.
-pub(super) const BLOCK: usize = 32;
 
 /// What the numbers of a matrix are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
