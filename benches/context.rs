@@ -18,7 +18,7 @@ use glass_benches::{
 };
 use glass_config::LlamaConfig;
 use glass_generate::Llama;
-use glass_plot::{Axes, Axis, PlotError, Scale, Series, curves};
+use glass_plot::{Axis, PlotError, Scale, Series, curves};
 
 const WINDOW: usize = 256;
 /// The first one stands for the window itself. Every layer attends fully but for what its policy forgets.
@@ -106,13 +106,8 @@ fn picture(series: &[Series], config: &LlamaConfig) -> Result<String, PlotError>
         "Random weights: hidden {}, {} layers, window {WINDOW}, float32. Median of {ROUNDS} rounds.",
         config.hidden_size, config.num_hidden_layers
     );
-    let axes = Axes {
-        title: "Decode against position",
-        subtitle: &subtitle,
-        x: log2("position, tokens"),
-        y: log2("decode, tokens/s"),
-    };
-    curves(series, &axes)
+    let axes = [log2("position, tokens"), log2("decode, tokens/s")];
+    curves(series, axes, "Decode against position", &subtitle)
 }
 
 /// What was measured of one policy at one position.

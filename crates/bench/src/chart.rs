@@ -1,6 +1,6 @@
 //! The result as a picture.
 
-use glass_plot::{Bar, BarChart, BarRow, PlotError, bars};
+use glass_plot::{Bar, BarRow, PlotError, bars};
 
 use crate::Record;
 
@@ -10,12 +10,8 @@ use crate::Record;
 /// The drawing's own.
 pub fn chart(records: &[Record], title: &str, subtitle: &str) -> Result<String, PlotError> {
     let rows: Vec<BarRow<2>> = records.iter().map(row).collect();
-    bars(&BarChart {
-        title,
-        subtitle,
-        panels: ["prefill (tokens per second)", "decode (tokens per second)"],
-        rows: &rows,
-    })
+    let panels = ["prefill (tokens per second)", "decode (tokens per second)"];
+    bars(&rows, panels, title, subtitle)
 }
 
 fn row(record: &Record) -> BarRow<2> {

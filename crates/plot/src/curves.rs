@@ -20,10 +20,12 @@ pub struct Series {
 
 /// Width of a name.
 const MAX_NAME: i32 = 200 * PX;
+
 /// Draws up to [`MAX_SERIES`] curves and returns the text of an SVG file.
 ///
 /// Curves differ in colour and in their markers. A point that the axes cannot show (NaN, infinite, beyond 10^15, or not
-/// above zero on a logarithmic axis) leaves a gap, and the picture says how many there are. It is an error to give more curves.
+/// above zero on a logarithmic axis) leaves a gap, and the picture says how many there are. It is an error to give more
+/// curves.
 pub fn curves(
     series: &[Series],
     [x, y]: [Axis; 2],
@@ -55,11 +57,7 @@ pub fn curves(
     let points = || lines.iter().flat_map(|line| line.pieces.iter().flatten());
     let x_range = x.scale.range(points().map(|point| point.0));
     let y_range = y.scale.range(points().map(|point| point.1));
-    lines::draw(
-        [title, subtitle, &note],
-        &lines,
-        x_range
-            .zip(y_range)
-            .map(|ranges| [(x, ranges.0), (y, ranges.1)]),
-    )
+    let ranges = x_range.zip(y_range);
+    let axes = ranges.map(|ranges| [(x, ranges.0), (y, ranges.1)]);
+    lines::draw([title, subtitle, &note], &lines, axes)
 }

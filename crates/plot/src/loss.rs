@@ -13,8 +13,8 @@ use crate::{
 ///
 /// From 50 training losses on, their running mean is drawn, and the losses as recorded faintly behind it. The best
 /// evaluation is marked. Losses far above nine tenths of the others, like those of the first steps, are cut off at the
-/// top, and the picture says so. Without any loss it says that too. A loss that is NaN, infinite
-/// or beyond 10^15 is not drawn.
+/// top, and the picture says so. Without any loss it says that too. A loss that is NaN, infinite or beyond 10^15 is not
+/// drawn.
 pub fn loss_plot(
     training: &[Point],
     validation: &[Point],
@@ -41,21 +41,11 @@ pub fn loss_plot(
     let steps = training.iter().chain(&validation).map(|point| point.0);
     // Ten ticks there may be, and none between two steps.
     let steps = 0.0..steps.fold(10.0, f64::max);
-    let axis = |label| Axis {
-        label,
-        ..Axis::default()
-    };
-    let axes = losses.map(|losses| {
-        [
-            (axis("training step"), steps),
-            (axis("loss (nats per token)"), losses),
-        ]
-    });
-    lines::draw(
-        [title, subtitle, &note],
-        &lines(&training, &validation, top),
-        axes,
-    )
+    let scale = Scale::Linear;
+    let [x, y] = ["training step", "loss (nats per token)"].map(|label| Axis { label, scale });
+    let axes = losses.map(|losses| [(x, steps), (y, losses)]);
+    let lines = lines(&training, &validation, top);
+    lines::draw([title, subtitle, &note], &lines, axes)
 }
 
 /// The loss that nine tenths of the points do not exceed; minus infinity without points.
@@ -73,10 +63,8 @@ const MIN_TO_SMOOTH: usize = 50;
 fn lines(training: &[Point], validation: &[Point], top: f64) -> Vec<Line> {
     let [blue, vermillion, ..] = PALETTE;
     let cut_off = |points: &[Point]| -> Vec<Point> {
-        points
-            .iter()
-            .map(|(step, loss)| (*step, loss.min(top)))
-            .collect()
+        let points = points.iter();
+        points.map(|(step, loss)| (*step, loss.min(top))).collect()
     };
     let line = |name: &str, points: &[Point], stroke, marker| Line {
         name: name.to_owned(),
@@ -98,12 +86,8 @@ fn lines(training: &[Point], validation: &[Point], top: f64) -> Vec<Line> {
     if let Some(best) = validation.iter().min_by(|a, b| a.1.total_cmp(&b.1)) {
         let step = grouped(best.0, 0);
         let name = format!("best validation loss {:.4}, step {step}", best.1);
-        lines.push(line(
-            "validation",
-            validation,
-            stroke(vermillion, 2.0),
-            Some(0),
-        ));
+        let orange = stroke(vermillion, 2.0);
+        lines.push(line("validation", validation, orange, Some(0)));
         lines.push(line(&name, &[*best], stroke(INK, 1.5), Some(1)));
     }
     lines

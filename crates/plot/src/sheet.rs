@@ -58,7 +58,9 @@ pub fn sheet(
             (note, TEXT, 68, text(TEXT, PALE_INK)),
         ] {
             let line = fit(line, width - 2 * MARGIN - beside, size);
-            root.draw_text(&line, &style, (MARGIN, y * PX))?;
+            if !line.is_empty() {
+                root.draw_text(&line, &style, (MARGIN, y * PX))?;
+            }
         }
         let (header, body) = root.split_vertically(HEADER);
         draw(&header, &body)?;

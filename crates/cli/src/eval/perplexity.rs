@@ -10,7 +10,7 @@ use std::{
 use glass_attention::CachePlan;
 use glass_eval::{Bucket, Perplexity, Windows, by_position, token_nlls};
 use glass_generate::{Llama, Memory};
-use glass_plot::{Axes, Axis, PlotError, Scale, Series, curves};
+use glass_plot::{Axis, PlotError, Scale, Series, curves};
 use glass_text::Encoded;
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ struct Scored {
 pub fn run(args: args::Perplexity) -> Result<(), CliError> {
     // What can be refused without the model is, before anybody waits for one.
     Windows::new(args.window.unwrap_or(NonZeroUsize::MAX), args.stride)?;
-    if args.plot.is_some() && args.caches.cache.len() > glass_plot::MOST_SERIES {
+    if args.plot.is_some() && args.caches.cache.len() > glass_plot::MAX_SERIES {
         let given = args.caches.cache.len();
         return Err(PlotError::TooManySeries { given }.into());
     }
@@ -202,19 +202,17 @@ fn plot(runs: &[Scored], model: &Path, text: &Path) -> Result<String, PlotError>
         let name = path.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
     };
-    let axes = Axes {
-        title: "How well tokens are predicted by how many were read before",
-        subtitle: &format!("{} on {}", name(model), name(text)),
-        x: Axis {
-            label: "tokens read before, from here to twice as many",
-            scale: Scale::Log2,
-        },
-        y: Axis {
-            label: "nats per token",
-            scale: Scale::Linear,
-        },
+    let x = Axis {
+        label: "tokens read before, from here to twice as many",
+        scale: Scale::Log2,
     };
-    curves(&series, &axes)
+    let y = Axis {
+        label: "nats per token",
+        scale: Scale::Linear,
+    };
+    let title = "How well tokens are predicted by how many were read before";
+    let subtitle = format!("{} on {}", name(model), name(text));
+    curves(&series, [x, y], title, &subtitle)
 }
 
 /// The figures of the first plan, as if it were the only one, and of all in `runs` if there are several.

@@ -48,7 +48,6 @@ impl Shown<'_> {
         let columns: Vec<String> = columns.collect();
         let map = |run: &Run| HeatMap {
             title: run.plan.to_string(),
-            subtitle: String::new(),
             rows: self.rows(),
             columns: columns.clone(),
             row_label: self.rows_are().into(),
