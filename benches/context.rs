@@ -11,7 +11,7 @@ use std::{fs, iter, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use glass_backend::{Device, Dtype};
-use glass_bench::{SEED, noise};
+use glass_bench::{SEED, random_model};
 use glass_benches::{
     Reader, best_and_median,
     reader::{self, Outcome},
@@ -129,7 +129,7 @@ fn of<'a>(policy: &str, rows: &'a [Row]) -> impl Iterator<Item = &'a Row> {
 }
 
 fn measure_device(name: &str, config: &LlamaConfig, args: &Args) -> Outcome<Vec<Row>> {
-    let llama = noise(config, &Device::open(name)?, Dtype::F32.into(), SEED)?;
+    let llama = random_model(config, &Device::open(name)?, Dtype::F32.into(), SEED)?;
     println!(
         "\n{name}: {}\nposition  policy       prefill, s  read t/s  decode t/s (median)  ratio       cache",
         llama.device.description()
@@ -224,13 +224,11 @@ fn conclusion(policy: &str, rows: &[Row]) -> Option<String> {
         let times = last.prefill / half.prefill;
         format!(", and to read twice as much as before took {times:.2} times as long")
     });
-    let memory = match of(policy, rows).all(|row| row.bytes == first.bytes) {
-        true => format!("constant at {} bytes", first.bytes),
-        false => format!(
-            "{} times as large as at {}",
-            last.bytes / first.bytes,
-            first.position
-        ),
+    let memory = if of(policy, rows).all(|row| row.bytes == first.bytes) {
+        format!("constant at {} bytes", first.bytes)
+    } else {
+        let times = last.bytes / first.bytes;
+        format!("{times} times as large as at {}", first.position)
     };
     Some(format!(
         "{policy}: at {}, decodes at {:.3} of the speed of a ring at {WINDOW}{twice}; its cache is {memory}",

@@ -8,7 +8,7 @@
 use std::{env, iter, ops::ControlFlow, process::ExitCode};
 
 use glass_backend::{Device, Dtype};
-use glass_bench::{SEED, SHAPES, noise};
+use glass_bench::{SEED, SHAPES, random_model};
 use glass_benches::best_and_median;
 use glass_config::LlamaConfig;
 use glass_generate::{GenerateOptions, Llama, SamplingConfig};
@@ -62,7 +62,8 @@ fn main() -> ExitCode {
         let made = Device::open(&device)
             .map_err(|error| error.to_string())
             .and_then(|device| {
-                noise(&config, &device, Dtype::F32.into(), SEED).map_err(|error| error.to_string())
+                random_model(&config, &device, Dtype::F32.into(), SEED)
+                    .map_err(|error| error.to_string())
             });
         match made {
             Ok(llama) => rows.push(Row {

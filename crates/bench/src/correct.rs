@@ -18,7 +18,9 @@ use glass_backend::Dtype;
 use glass_config::LlamaConfig;
 use glass_generate::{Llama, Sampler, SamplingConfig};
 
-use crate::{BenchError, Correctness, Greedy, Precision, measure::Text, noise::Xorshift32};
+use crate::{
+    BenchError, Correctness, Greedy, Precision, measure::Text, random_weights::Xorshift32,
+};
 
 /// Tokens of the prompt: longer than the windows of small models.
 pub const PROMPT: usize = 320;

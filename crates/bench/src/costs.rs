@@ -11,12 +11,13 @@ use crate::Precision;
 /// once, and of the embedding the tokens' rows. A tied head is the embedding's matrix, which is then read whole.
 pub fn weights_read(config: &LlamaConfig, tokens: usize) -> u64 {
     let vocabulary = config.vocab_size as u64 * config.hidden_size as u64;
-    let beside = match config.tie_word_embeddings {
-        true => 0,
-        false => vocabulary,
+    let embedding = if config.tie_word_embeddings {
+        0
+    } else {
+        vocabulary
     };
     let rows = tokens.min(config.vocab_size) as u64 * config.hidden_size as u64;
-    config.num_parameters() as u64 - beside + rows
+    config.num_parameters() as u64 - embedding + rows
 }
 
 /// Bytes of weights read for one token of decode.
@@ -105,9 +106,10 @@ pub fn step(
     let moved = |values: usize| values * tokens * layers;
     let matrices = |weights: usize| 2.0 * (weights * tokens * layers) as f64;
     let (in_projections, in_head) = (precision.projection_bytes(), precision.head_bytes());
-    let in_embedding = match config.tie_word_embeddings {
-        true => in_head,
-        false => precision.dtype.bytes() as f64,
+    let in_embedding = if config.tie_word_embeddings {
+        in_head
+    } else {
+        precision.dtype.bytes() as f64
     };
     // Bytes of weights, values of activations, and operations.
     let (weights, values, flops) = match step {

@@ -43,9 +43,9 @@ pub fn round(llama: &Llama, task: Task) -> Result<Round, BenchError> {
     let Task {
         depth,
         prompt,
-        r#gen,
+        new_tokens,
     } = task;
-    let mut text = Text::new(llama, depth + prompt + r#gen)?;
+    let mut text = Text::new(llama, depth + prompt + new_tokens)?;
     let mut sampler = Sampler::new(SamplingConfig::default())?;
     let start = Instant::now();
     text.read(0..depth)?;
@@ -56,8 +56,8 @@ pub fn round(llama: &Llama, task: Task) -> Result<Round, BenchError> {
     let prefill_s = clock.elapsed().as_secs_f64();
     let mut id = sampler.sample(&mut logits, &[])?;
     let first_s = clock.elapsed().as_secs_f64();
-    let mut tokens_s = Vec::with_capacity(r#gen);
-    for _ in 0..r#gen {
+    let mut tokens_s = Vec::with_capacity(new_tokens);
+    for _ in 0..new_tokens {
         let clock = Instant::now();
         let mut logits = text.step(id)?;
         id = sampler.sample(&mut logits, &[])?;

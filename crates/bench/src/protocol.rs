@@ -15,7 +15,7 @@ use glass_generate::Llama;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BenchError, Correctness, Greedy, Precision, Roofs, Round, Setup, Task, correct, costs,
+    BenchError, Correctness, Greedy, Peaks, Precision, Round, Setup, Task, correct, costs,
     host_memory, measure,
     stopwatch::{self, OpTime},
 };
@@ -29,7 +29,7 @@ pub enum Request {
     Round(Task),
     /// Compare with the reference in this file, and its greedy text.
     Check(PathBuf, Vec<u32>),
-    Roofs,
+    Peaks,
     /// Op by op, in so many rounds.
     Ops(Task, usize),
 }
@@ -40,7 +40,7 @@ pub enum Answer {
     Reference(Vec<u32>),
     Round(Round),
     Checked(Checked),
-    Roofs(Roofs),
+    Peaks(Peaks),
     Ops(Vec<OpTime>),
     Failed(Failure),
 }
@@ -151,7 +151,7 @@ fn answer(request: Request, model: &mut Option<(Llama, Precision)>) -> Result<An
     Ok(match request {
         Request::Open(_) => unreachable!("answered above"),
         Request::Round(task) => Answer::Round(measure::round(llama, task)?),
-        Request::Roofs => Answer::Roofs(Roofs::measure(&llama.device, llama.dtype)?),
+        Request::Peaks => Answer::Peaks(Peaks::measure(&llama.device, llama.dtype)?),
         Request::Ops(task, rounds) => Answer::Ops(stopwatch::ops(llama, *precision, task, rounds)?),
         Request::Reference(file) => Answer::Reference(correct::write_reference(llama, &file)?),
         Request::Check(file, tokens) => {

@@ -71,7 +71,7 @@ pub fn ops(
     let Task {
         depth,
         prompt,
-        r#gen,
+        new_tokens,
     } = task;
     let (mut prefill, mut decode) = (Rounds::default(), Rounds::default());
     // The first round compiles, tunes and touches memory.
@@ -79,7 +79,7 @@ pub fn ops(
         let mut watched = Watched::new(llama, precision, task)?;
         let one = watched.prompt(depth..depth + prompt)?;
         let mut steps = Vec::new();
-        for place in 0..r#gen {
+        for place in 0..new_tokens {
             steps.push(watched.step(depth + prompt + place)?);
         }
         let alone = crate::round(llama, task)?;
@@ -149,7 +149,7 @@ struct Watched<'a> {
 impl<'a> Watched<'a> {
     /// With the tokens before the prompt.
     fn new(llama: &'a Llama, precision: Precision, task: Task) -> Result<Self, BenchError> {
-        let mut text = Text::new(llama, task.depth + task.prompt + task.r#gen)?;
+        let mut text = Text::new(llama, task.depth + task.prompt + task.new_tokens)?;
         text.read(0..task.depth)?;
         Ok(Self {
             text,

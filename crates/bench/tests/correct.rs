@@ -1,7 +1,9 @@
 //! Rows that are right, and rows that are wrong.
 
 use glass_backend::{Device, Dtype};
-use glass_bench::{Broken, Correctness, SEED, SHAPES, check, noise, tolerance, write_reference};
+use glass_bench::{
+    Broken, Correctness, SEED, SHAPES, check, random_model, tolerance, write_reference,
+};
 use glass_config::{LlamaConfig, Override};
 use glass_generate::Llama;
 use tempfile::TempDir;
@@ -16,7 +18,7 @@ fn config(overrides: &[&str]) -> LlamaConfig {
 
 fn model(overrides: &[&str], device: &str, dtype: Dtype, seed: u32) -> Llama {
     let device = Device::open(device).unwrap();
-    noise(&config(overrides), &device, dtype.into(), seed).unwrap()
+    random_model(&config(overrides), &device, dtype.into(), seed).unwrap()
 }
 
 fn right() -> Llama {

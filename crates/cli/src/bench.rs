@@ -120,7 +120,7 @@ fn plan(args: &args::Bench, model: Model, scratch: &Path) -> Result<Plan, CliErr
         args.prompt.iter().map(move |prompt| Task {
             depth,
             prompt: prompt.get(),
-            r#gen: args.generate.get(),
+            new_tokens: args.generate.get(),
         })
     });
     Ok(Plan {

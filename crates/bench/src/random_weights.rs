@@ -1,4 +1,4 @@
-//! Weights made on the fly, for any shape and any device, without a download.
+//! Models with random weights, of any shape and on any device, without a download.
 
 use std::ops::Range;
 
@@ -11,13 +11,13 @@ use glass_generate::Llama;
 
 use crate::Precision;
 
-/// Weights that keep activations finite and cost little to make. What they say is noise; how long they take is not.
+/// Random weights that keep activations finite and cost little to make: only their speed matters.
 ///
-/// They come in the order in which the model asks for them, and a matrix that a device holds in parts is asked for from its
-/// first row to its last: the same seed gives the same model on every device.
-pub struct Noise(Xorshift32);
+/// They depend on the order in which the model asks for them. A matrix that a device holds in parts is asked for from its
+/// first row to its last, so the same seed gives the same model on every device.
+pub struct RandomWeights(Xorshift32);
 
-impl Noise {
+impl RandomWeights {
     pub fn new(seed: u32) -> Self {
         Self(Xorshift32::new(seed))
     }
@@ -28,7 +28,7 @@ impl Noise {
 pub struct Xorshift32(u32);
 
 impl Xorshift32 {
-    /// Zero, which would stay zero, counts as one.
+    /// A seed of zero, which xorshift would keep, counts as one.
     pub fn new(seed: u32) -> Self {
         Self(seed.max(1))
     }
@@ -41,7 +41,7 @@ impl Xorshift32 {
     }
 }
 
-impl WeightSource for Noise {
+impl WeightSource for RandomWeights {
     fn read(
         &mut self,
         _name: &str,
@@ -63,21 +63,21 @@ impl WeightSource for Noise {
 /// The seed of the models that are measured.
 pub const SEED: u32 = 2_463_534_242;
 
-/// A model of this shape on this device, tensor by tensor, so that the host never holds more than one of them.
+/// A model of this shape on this device, loaded tensor by tensor: the host never holds more than one of them.
 ///
 /// # Errors
-/// A device that cannot hold it.
-pub fn noise(
+/// The device cannot hold it.
+pub fn random_model(
     config: &LlamaConfig,
     device: &Device,
     precision: Precision,
     seed: u32,
 ) -> Result<Llama, WeightError> {
-    let (mut noise, dtype) = (Noise::new(seed), precision.dtype);
+    let (mut random, dtype) = (RandomWeights::new(seed), precision.dtype);
     let model = match precision.quantize {
-        None => LlamaForCausalLM::load(Weights::new(&mut noise, device, dtype), config)?,
+        None => LlamaForCausalLM::load(Weights::new(&mut random, device, dtype), config)?,
         Some(bits) => {
-            let mut source = Quantizing::new(noise, Scheme::new(bits, config));
+            let mut source = Quantizing::new(random, Scheme::new(bits, config));
             source.widened = precision.widened;
             LlamaForCausalLM::load(Weights::new(&mut source, device, dtype), config)?
         }
