@@ -5,7 +5,7 @@ use glass_backend::{Device, Dtype};
 use glass_bench::{
     SEED, SHAPES,
     costs::{attention_flops, bytes_per_token, flops, step, weight_bytes, weights_read},
-    noise,
+    random_model,
 };
 use glass_checkpoint::Parameters;
 use glass_config::{LayerType, LlamaConfig};
