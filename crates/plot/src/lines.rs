@@ -182,7 +182,7 @@ impl Scale {
 }
 
 /// Longer curves are thinned to at most twice as many points: more would not be seen.
-const BUCKETS: usize = 400;
+pub const BUCKETS: usize = 400;
 
 /// The lowest and the highest point of each of [`BUCKETS`] equal intervals of x, so that no spike is lost. The points are
 /// in the order of x.

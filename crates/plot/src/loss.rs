@@ -4,7 +4,7 @@ use plotters::style::Color;
 
 use crate::{
     Axis, PlotError, Point, Scale,
-    lines::{self, Line, extremes},
+    lines::{self, BUCKETS, Line, extremes},
     sheet::{INK, PALETTE, grouped, stroke},
 };
 
@@ -76,7 +76,7 @@ fn lines(training: &[Point], validation: &[Point], top: f64) -> Vec<Line> {
     if training.len() >= MIN_TO_SMOOTH {
         let window = 2 * (training.len() / 100).max(2) + 1;
         let name = format!("training, mean of {} records", grouped(window as f64, 0));
-        let mean = running_mean(training, window / 2);
+        let mean = running_mean(training, window);
         let faint = stroke(blue.mix(0.45), 1.0);
         lines.push(line("training, as recorded", training, faint, None));
         lines.push(line(&name, &mean, stroke(blue, 2.0), None));
@@ -93,17 +93,12 @@ fn lines(training: &[Point], validation: &[Point], top: f64) -> Vec<Line> {
     lines
 }
 
-/// The mean over `reach` points to either side of each, or as far as both sides go at the start, so that it begins at the
-/// first loss; at the end over those that are there.
-fn running_mean(points: &[Point], reach: usize) -> Vec<Point> {
-    let mut sums = vec![0.0];
-    for (_, loss) in points {
-        sums.push(sums[sums.len() - 1] + loss);
-    }
-    let mean = |(index, (step, _)): (usize, &Point)| {
-        let reach = reach.min(index);
-        let (from, to) = (index - reach, (index + reach + 1).min(points.len()));
-        (*step, (sums[to] - sums[from]) / (to - from) as f64)
+/// The mean over `window` points around each that has so many, or around some hundreds of them.
+fn running_mean(points: &[Point], window: usize) -> Vec<Point> {
+    let mean = |points: &[Point]| {
+        let sum: f64 = points.iter().map(|point| point.1).sum();
+        (points[points.len() / 2].0, sum / points.len() as f64)
     };
-    points.iter().enumerate().map(mean).collect()
+    let step = points.len().div_ceil(2 * BUCKETS);
+    points.windows(window).step_by(step).map(mean).collect()
 }
