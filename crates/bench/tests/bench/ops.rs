@@ -1,8 +1,8 @@
 //! The breakdown by op.
 
-mod csv;
-
 use glass_bench::{Format, OpRow, Phase, fill_shares, render_ops};
+
+use crate::csv;
 
 fn op(device: &str, phase: Phase, op: &str, seconds: f64, roofline_share: Option<f64>) -> OpRow {
     OpRow {

@@ -1,8 +1,8 @@
 //! Results in every format: what they say, and what a program reads back.
 
-mod csv;
-
 use glass_bench::{Format, Record, chart, render};
+
+use crate::csv;
 
 const HEAD: &str = "device,adapter,dtype,kernels,model,parameters,prompt,gen,depth,repeat,rounds,prefill_tps,prefill_tps_mean,\
 prefill_tps_sd,decode_tps,decode_tps_mean,decode_tps_sd,ttft_ms,token_ms_p50,token_ms_p95,cold_s,load_s,peak_host_bytes,\
