@@ -65,14 +65,25 @@ pub fn load_folder(
 
 /// The folder that a model's name stands for, fetched from the hub if need be.
 pub fn folder(source: &args::Source) -> Result<PathBuf, CliError> {
-    let mut progress = Download(None);
+    let mut bar = ProgressBar::hidden();
     let folder = glass_hub::resolve(
         &source.model,
         source.revision.as_deref(),
         &HubOptions::from_env(),
-        &mut progress,
+        &mut |event| match event {
+            HubProgress::Start(file, bytes) => {
+                bar.finish_and_clear();
+                bar = bytes_bar(file);
+                bar.set_length(bytes);
+            }
+            HubProgress::Advance(bytes) => bar.inc(bytes),
+            HubProgress::Warning(message) => {
+                bar.finish_and_clear();
+                warn([message]);
+            }
+        },
     );
-    progress.finish();
+    bar.finish_and_clear();
     Ok(folder?)
 }
 
@@ -109,34 +120,6 @@ pub fn memory(
 pub fn warn<T: AsRef<str>>(warnings: impl IntoIterator<Item = T>) {
     for warning in warnings {
         say!("glass: warning: {}", crate::one_line(warning.as_ref()));
-    }
-}
-
-struct Download(Option<ProgressBar>);
-
-impl HubProgress for Download {
-    fn start(&mut self, file: &str, bytes: u64) {
-        self.finish();
-        let bar = bytes_bar(file);
-        bar.set_length(bytes);
-        self.0 = Some(bar);
-    }
-
-    fn advance(&mut self, bytes: u64) {
-        if let Some(bar) = &self.0 {
-            bar.inc(bytes);
-        }
-    }
-
-    fn finish(&mut self) {
-        if let Some(bar) = self.0.take() {
-            bar.finish_and_clear();
-        }
-    }
-
-    fn warn(&mut self, message: &str) {
-        self.finish();
-        warn([message]);
     }
 }
 

@@ -1,20 +1,19 @@
-//! What the cache holds of a model.
-//!
-//! Layout, shared with `huggingface_hub`: `models--org--name/refs/<revision>` holds a commit hash,
+//! A model in the cache, in the layout of `huggingface_hub`: in `models--org--name`, `refs/<revision>` holds a commit hash,
 //! `snapshots/<commit>/<file>` links to `blobs/<etag>`, and an empty `.no_exist/<commit>/<file>` records that the commit
 //! has no such file.
 
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use glass_checkpoint::{Index, WEIGHTS, WEIGHTS_INDEX};
-use hf_hub::{Repo, RepoType};
 
-use super::is_commit;
+use crate::HubError;
 
-/// Files without which a model cannot be loaded, weights apart.
-pub(super) const CONFIG: &str = "config.json";
+/// The file without which a model cannot be loaded, weights apart.
+pub const CONFIG: &str = "config.json";
 /// Files that say more about a model, if it has them.
-pub(super) const OPTIONAL: [&str; 5] = [
+pub const OPTIONAL: [&str; 5] = [
     "tokenizer.json",
     "generation_config.json",
     "tokenizer_config.json",
@@ -22,66 +21,68 @@ pub(super) const OPTIONAL: [&str; 5] = [
     "special_tokens_map.json",
 ];
 
-/// The cached copy of one commit.
-pub(super) struct Snapshot {
-    pub folder: PathBuf,
-    /// The first file that it needs and lacks.
-    pub missing: Option<String>,
-    /// Whether each optional file is there or known not to exist.
-    pub certain: bool,
+/// The folder of the commit that `revision` refers to, if any of it is in the cache.
+pub fn find(repo: &Path, revision: &str) -> Option<PathBuf> {
+    let commit = fs::read_to_string(repo.join("refs").join(revision));
+    // The Python library keeps no reference for a revision that is a commit itself.
+    let commit = commit.as_deref().unwrap_or(revision).trim();
+    let snapshot = repo.join("snapshots").join(commit);
+    (is_commit(commit) && snapshot.is_dir()).then_some(snapshot)
 }
 
-/// The copy that `revision` of `model` refers to, as far as the cache knows.
-pub(super) fn find(cache: &Path, model: &str, revision: &str) -> Option<Snapshot> {
-    let repo = repo_folder(cache, model);
-    let commit = match std::fs::read_to_string(repo.join("refs").join(revision)) {
-        Ok(commit) => commit.trim().to_owned(),
-        // The Python library keeps no reference for a revision that is a commit itself.
-        Err(_) => revision.to_owned(),
-    };
-    if !is_commit(&commit) {
-        return None;
-    }
-    let folder = repo.join("snapshots").join(&commit);
-    if !folder.is_dir() {
-        return None;
-    }
-    let absent = absent_folder(cache, model, &commit);
-    Some(Snapshot {
-        missing: missing(&folder),
-        certain: OPTIONAL
-            .iter()
-            .all(|file| folder.join(file).exists() || absent.join(file).exists()),
-        folder,
-    })
+/// Whether `revision` is a full commit hash.
+pub fn is_commit(revision: &str) -> bool {
+    revision.len() == 40 && revision.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-fn missing(folder: &Path) -> Option<String> {
-    let lacks = |file: &str| !folder.join(file).exists();
-    if lacks(CONFIG) {
-        return Some(CONFIG.to_owned());
-    }
-    if !lacks(WEIGHTS) {
-        return None;
-    }
-    if lacks(WEIGHTS_INDEX) {
-        return Some(WEIGHTS.to_owned());
-    }
-    match Index::read(&folder.join(WEIGHTS_INDEX)) {
-        Ok(index) => index
-            .shards()
-            .into_iter()
-            .find(|shard| lacks(shard))
-            .map(str::to_owned),
+/// The first file that loading a model needs and `snapshot` lacks.
+pub fn missing(snapshot: &Path) -> Option<String> {
+    let lacks = |file: &&str| !snapshot.join(file).exists();
+    match Index::read(&snapshot.join(WEIGHTS_INDEX)) {
+        _ if lacks(&CONFIG) => Some(CONFIG.to_owned()),
+        _ if !lacks(&WEIGHTS) => None,
+        _ if lacks(&WEIGHTS_INDEX) => Some(WEIGHTS.to_owned()),
+        Ok(index) => index.shards().into_iter().find(lacks).map(str::to_owned),
         Err(_) => Some(WEIGHTS_INDEX.to_owned()),
     }
 }
 
-/// Where the cache records which optional files `commit` does not have.
-pub(super) fn absent_folder(cache: &Path, model: &str, commit: &str) -> PathBuf {
-    repo_folder(cache, model).join(".no_exist").join(commit)
+/// Whether each optional file is in `snapshot` or known not to exist.
+pub fn is_settled(repo: &Path, snapshot: &Path) -> bool {
+    let absent = repo.join(".no_exist");
+    let absent = absent.join(snapshot.file_name().unwrap_or_default());
+    let is_known = |file| snapshot.join(file).exists() || absent.join(file).exists();
+    OPTIONAL.into_iter().all(is_known)
 }
 
-fn repo_folder(cache: &Path, model: &str) -> PathBuf {
-    cache.join(Repo::new(model.to_owned(), RepoType::Model).folder_name())
+/// Does something at `path`, in a folder that is made if it is not there.
+pub fn at<T>(path: &Path, act: impl FnOnce(&Path) -> io::Result<T>) -> Result<T, HubError> {
+    let folder = fs::create_dir_all(path.parent().unwrap_or(path));
+    let done = folder.and_then(|()| act(path));
+    done.map_err(|error| HubError::Cache(path.to_owned(), error))
+}
+
+/// Opens a file for writing as it is, made if it is not there.
+pub fn open(path: &Path) -> io::Result<File> {
+    File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+}
+
+/// Makes `path`, which is so many folders below the model's, stand for a blob.
+pub fn link(path: &Path, depth: usize, blob: &Path) -> io::Result<()> {
+    if path.is_symlink() || path.exists() {
+        fs::remove_file(path)?;
+    }
+    #[cfg(unix)]
+    {
+        let repo: PathBuf = std::iter::repeat_n("..", depth).collect();
+        let name = blob.file_name().unwrap_or_default();
+        std::os::unix::fs::symlink(repo.join("blobs").join(name), path)
+    }
+    // Links are a privilege on Windows: the Python library moves the file there too.
+    #[cfg(not(unix))]
+    fs::rename(blob, path)
 }

@@ -2,30 +2,26 @@
 //! the place and layout that the Python library `huggingface_hub` uses, so that both share one copy.
 
 mod cache;
+mod client;
+mod download;
 mod error;
-mod fetch;
-mod listing;
 mod options;
-mod transfer;
 
 use std::path::{Path, PathBuf};
 
-pub use error::HubError;
+use client::Client;
+use download::Download;
+pub use error::{Fault, HubError};
 pub use options::HubOptions;
 
-/// The revision that is meant when none is named.
-const DEFAULT_REVISION: &str = "main";
-
 /// What a caller sees of a download.
-pub trait HubProgress {
-    /// A file of `bytes` bytes begins, or begins again after a broken connection.
-    fn start(&mut self, file: &str, bytes: u64);
+pub enum HubProgress<'a> {
+    /// A file of so many bytes begins, or begins again after a broken connection.
+    Start(&'a str, u64),
     /// That many more bytes of it are on disk; bytes kept from an earlier, broken run count too.
-    fn advance(&mut self, bytes: u64);
-    /// The file is whole.
-    fn finish(&mut self);
+    Advance(u64),
     /// One line to show to the user.
-    fn warn(&mut self, message: &str);
+    Warning(&'a str),
 }
 
 /// The folder with the model's config.json, tokenizer files and safetensors weights.
@@ -41,58 +37,60 @@ pub fn resolve(
     model: &str,
     revision: Option<&str>,
     options: &HubOptions,
-    progress: &mut dyn HubProgress,
+    progress: &mut dyn FnMut(HubProgress),
 ) -> Result<PathBuf, HubError> {
-    let folder = Path::new(model);
-    if folder.is_dir() {
-        return match revision {
-            None => Ok(folder.to_owned()),
-            Some(revision) => Err(HubError::RevisionOfFolder {
-                folder: folder.to_owned(),
-                revision: revision.to_owned(),
-            }),
-        };
+    let folder = Path::new(model).to_owned();
+    match revision {
+        None if folder.is_dir() => return Ok(folder),
+        Some(revision) if folder.is_dir() => {
+            return Err(HubError::RevisionOfFolder(revision.to_owned(), folder));
+        }
+        _ if folder.exists() => return Err(HubError::NotAFolder(folder)),
+        _ if !is_hub_name(model) => return Err(HubError::NoFolder(model.to_owned())),
+        _ => {}
     }
-    if folder.exists() {
-        return Err(HubError::NotAFolder(folder.to_owned()));
-    }
-    if !is_hub_name(model) {
-        return Err(HubError::NoFolder(model.to_owned()));
-    }
-    let revision = revision.unwrap_or(DEFAULT_REVISION);
-    if !is_revision(revision) {
+    let revision = revision.unwrap_or("main");
+    if !revision.split('/').all(is_safe) {
         return Err(HubError::BadRevision(revision.to_owned()));
     }
     let cache = options.cache.as_deref().ok_or(HubError::NoCacheFolder)?;
-    let cache = std::path::absolute(cache).map_err(|source| HubError::Cache {
-        path: cache.to_owned(),
-        source,
-    })?;
+    let cache = std::path::absolute(cache).map_err(|error| HubError::Cache(cache.into(), error))?;
 
-    let cached = cache::find(&cache, model, revision);
-    match cached {
-        Some(snapshot) if snapshot.missing.is_none() && (snapshot.certain || options.offline) => {
-            Ok(snapshot.folder)
+    let repo = cache.join(format!("models--{}", model.replace('/', "--")));
+    let snapshot = cache::find(&repo, revision);
+    let lack = match snapshot.as_deref().map(cache::missing) {
+        Some(missing) => missing.map(|file| format!("lacks its {file}")),
+        None => Some("does not hold it".to_owned()),
+    };
+    let whole = snapshot.filter(|_| lack.is_none());
+    match (&whole, lack) {
+        (Some(folder), _) if options.offline || cache::is_settled(&repo, folder) => {
+            return Ok(folder.clone());
         }
-        _ if options.offline => Err(HubError::Offline {
-            model: format!("{model}@{revision}"),
-            missing: cached.and_then(|snapshot| snapshot.missing),
-            cache,
-        }),
-        _ => match (
-            fetch::fetch(model, revision, &cache, options, progress),
-            cached,
-        ) {
-            (Err(error), Some(snapshot)) if error.is_outage() && snapshot.missing.is_none() => {
-                progress.warn(&format!(
-                    "{} cannot be reached or fails; the cached {} is used, which may lack optional files of the model",
-                    options.endpoint,
-                    snapshot.folder.display()
-                ));
-                Ok(snapshot.folder)
-            }
-            (fetched, _) => fetched,
-        },
+        (None, Some(lack)) if options.offline => {
+            let model = format!("{model}@{revision}");
+            return Err(HubError::Model(model, Fault::Offline(cache, lack)));
+        }
+        _ => {}
+    }
+    let client = Client::new(options)?;
+    let download = Download {
+        client,
+        options,
+        model,
+        revision,
+        repo,
+    };
+    match (download.fetch(progress), whole) {
+        (Err(HubError::Model(_, Fault::Unreachable(..) | Fault::Server(..))), Some(folder)) => {
+            progress(HubProgress::Warning(&format!(
+                "{} cannot be reached or fails; the cached {} is used, which may lack optional files of the model",
+                options.endpoint,
+                folder.display()
+            )));
+            Ok(folder)
+        }
+        (fetched, _) => fetched,
     }
 }
 
@@ -100,34 +98,15 @@ pub fn resolve(
 /// more than two parts.
 fn is_hub_name(model: &str) -> bool {
     let is_part = |part: &str| {
-        !part.is_empty()
-            && part.len() <= 96
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-            && !part.starts_with(['-', '.'])
-            && !part.ends_with(['-', '.'])
-            && !part.contains("--")
-            && !part.contains("..")
+        is_safe(part) && part.len() <= 96 && !part.ends_with(['-', '.']) && !part.contains("--")
     };
-    model
-        .split_once('/')
-        .is_some_and(|(org, name)| is_part(org) && is_part(name))
+    let parts = model.split_once('/');
+    parts.is_some_and(|(org, name)| is_part(org) && is_part(name))
 }
 
-/// Whether `revision` can be a git reference that is also safe as a path in the cache and in a URL.
-fn is_revision(revision: &str) -> bool {
-    revision.split('/').all(|part| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-            && !part.starts_with(['-', '.'])
-            && !part.contains("..")
-    })
-}
-
-/// Whether `revision` is a full commit hash.
-fn is_commit(revision: &str) -> bool {
-    revision.len() == 40 && revision.bytes().all(|b| b.is_ascii_hexdigit())
+/// Whether `part` can be a part of a git reference that is also safe as a file's name in the cache and in a URL.
+fn is_safe(part: &str) -> bool {
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    let is_start = !part.is_empty() && !part.starts_with(['-', '.']);
+    is_start && part.bytes().all(is_allowed) && !part.contains("..")
 }

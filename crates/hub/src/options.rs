@@ -1,7 +1,7 @@
 //! The settings of the hub, and the environment variables that the Python library reads them from.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How to reach the hub and where to keep what came from it. Has no `Debug`, so that no log can show the token.
@@ -28,118 +28,39 @@ impl HubOptions {
         Self::from_variables(|name| std::env::var_os(name), std::env::home_dir())
     }
 
-    fn from_variables(variable: impl Fn(&str) -> Option<OsString>, home: Option<PathBuf>) -> Self {
-        let set = |names: &[&str]| {
-            names
-                .iter()
-                .find_map(|name| variable(name).filter(|value| !value.is_empty()))
+    /// The same from other variables and another home folder.
+    pub fn from_variables(
+        variable: impl Fn(&str) -> Option<OsString>,
+        home: Option<PathBuf>,
+    ) -> Self {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let text = |name: &str| Some(set(name)?.to_string_lossy().trim().to_owned());
+        // A leading `~` is the home folder, as in the Python library; no shell has seen these values.
+        let path = |name: &str| {
+            let path = PathBuf::from(set(name)?);
+            let in_home = path.strip_prefix("~").ok().zip(home.as_ref());
+            Some(in_home.map_or(path.clone(), |(rest, home)| home.join(rest)))
         };
-        let text =
-            |names: &[&str]| set(names).map(|value| value.to_string_lossy().trim().to_owned());
-        let path =
-            |names: &[&str]| set(names).map(|value| expand(Path::new(&value), home.as_deref()));
-
-        let hf_home = path(&["HF_HOME"]).or_else(|| {
-            path(&["XDG_CACHE_HOME"])
-                .or_else(|| home.as_ref().map(|home| home.join(".cache")))
-                .map(|caches| caches.join("huggingface"))
-        });
-        let cache = path(&["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"])
-            .or_else(|| hf_home.as_ref().map(|hf_home| hf_home.join("hub")));
-        let token = text(&["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"])
-            .or_else(|| {
-                let file = path(&["HF_TOKEN_PATH"])
-                    .or_else(|| hf_home.map(|hf_home| hf_home.join("token")))?;
-                Some(std::fs::read_to_string(file).ok()?.trim().to_owned())
-            })
-            .filter(|token| !token.is_empty());
-        let offline = text(&["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"]).is_some_and(|value| {
-            ["1", "ON", "YES", "TRUE"].contains(&value.to_ascii_uppercase().as_str())
-        });
-        let endpoint =
-            text(&["HF_ENDPOINT"]).unwrap_or_else(|| "https://huggingface.co".to_owned());
+        let caches = path("XDG_CACHE_HOME").or_else(|| Some(home.as_ref()?.join(".cache")));
+        let hf_home = path("HF_HOME").or_else(|| Some(caches?.join("huggingface")));
+        let in_hf_home = |name| Some(hf_home.as_ref()?.join(name));
+        let token_file = path("HF_TOKEN_PATH").or_else(|| in_hf_home("token"));
+        let token = text("HF_TOKEN")
+            .or_else(|| text("HUGGING_FACE_HUB_TOKEN"))
+            .or_else(|| Some(std::fs::read_to_string(token_file?).ok()?.trim().to_owned()));
+        let offline = text("HF_HUB_OFFLINE").or_else(|| text("TRANSFORMERS_OFFLINE"));
+        let offline = offline.map(|value| value.to_ascii_uppercase());
+        let endpoint = text("HF_ENDPOINT").unwrap_or("https://huggingface.co".to_owned());
         Self {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
-            cache,
-            token,
-            offline,
+            cache: path("HF_HUB_CACHE")
+                .or_else(|| path("HUGGINGFACE_HUB_CACHE"))
+                .or_else(|| in_hf_home("hub")),
+            token: token.filter(|token| !token.is_empty()),
+            offline: ["1", "ON", "YES", "TRUE"]
+                .map(Some)
+                .contains(&offline.as_deref()),
             patience: Duration::from_secs(60),
         }
-    }
-}
-
-/// Replaces a leading `~`, as the Python library does; no shell has seen these values.
-fn expand(path: &Path, home: Option<&Path>) -> PathBuf {
-    match (path.strip_prefix("~"), home) {
-        (Ok(rest), Some(home)) => home.join(rest),
-        _ => path.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn from(variables: &[(&str, &str)]) -> HubOptions {
-        let variable = |name: &str| {
-            let (_, value) = variables.iter().find(|(key, _)| *key == name)?;
-            Some(OsString::from(value))
-        };
-        HubOptions::from_variables(variable, Some(PathBuf::from("/home/a")))
-    }
-
-    #[test]
-    fn where_the_cache_is() {
-        let cache = |variables: &[(&str, &str)]| from(variables).cache.unwrap();
-        assert_eq!(cache(&[]), Path::new("/home/a/.cache/huggingface/hub"));
-        assert_eq!(
-            cache(&[("XDG_CACHE_HOME", "/x")]),
-            Path::new("/x/huggingface/hub")
-        );
-        assert_eq!(
-            cache(&[("XDG_CACHE_HOME", "/x"), ("HF_HOME", "~/h")]),
-            Path::new("/home/a/h/hub")
-        );
-        assert_eq!(
-            cache(&[("HF_HOME", "/h"), ("HF_HUB_CACHE", "/c")]),
-            Path::new("/c")
-        );
-        assert_eq!(
-            cache(&[("HF_HOME", ""), ("HUGGINGFACE_HUB_CACHE", "/o")]),
-            Path::new("/o")
-        );
-        assert!(HubOptions::from_variables(|_| None, None).cache.is_none());
-    }
-
-    #[test]
-    fn endpoint_token_and_offline() {
-        let plain = from(&[("HF_HUB_OFFLINE", "0")]);
-        assert_eq!(
-            (plain.endpoint.as_str(), plain.offline),
-            ("https://huggingface.co", false)
-        );
-        assert!(from(&[("HF_HUB_OFFLINE", "true")]).offline);
-        assert_eq!(
-            from(&[("HF_ENDPOINT", "http://mirror/ ")]).endpoint,
-            "http://mirror"
-        );
-
-        let home = tempfile::tempdir().unwrap();
-        std::fs::write(home.path().join("token"), "from_file\n").unwrap();
-        let home = home.path().to_str().unwrap();
-        assert_eq!(
-            from(&[("HF_HOME", home)]).token.as_deref(),
-            Some("from_file")
-        );
-        assert_eq!(
-            from(&[("HF_HOME", home), ("HF_TOKEN", "given")])
-                .token
-                .as_deref(),
-            Some("given")
-        );
-        assert_eq!(
-            from(&[("HF_HOME", home), ("HF_TOKEN_PATH", "/absent")]).token,
-            None
-        );
     }
 }

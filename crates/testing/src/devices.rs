@@ -21,11 +21,11 @@ pub fn flex() -> Device {
 /// wgpu where there is an adapter, and a line on standard error where there is none.
 ///
 /// # Panics
-/// With `GLASS_REQUIRE_WGPU` in the environment a missing adapter fails the test instead of leaving out a part of it.
+/// There is no adapter, and [`wgpu_is_required`](crate::wgpu_is_required).
 pub fn wgpu() -> Option<Device> {
     match Device::open("wgpu") {
         Ok(device) => Some(device),
-        Err(error) if std::env::var_os("GLASS_REQUIRE_WGPU").is_some() => panic!("{error}"),
+        Err(error) if crate::wgpu_is_required() => panic!("{error}"),
         Err(error) => {
             eprintln!("not tested on wgpu: {error}");
             None

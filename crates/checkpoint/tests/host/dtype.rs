@@ -2,6 +2,7 @@
 
 use glass_backend::Dtype;
 use glass_checkpoint::{convert_bytes as convert_into, float};
+use glass_testing::Random;
 use half::{bf16, f16};
 
 struct Converted {
@@ -23,9 +24,9 @@ fn elements<const N: usize>(bytes: &[u8]) -> Vec<[u8; N]> {
     bytes.as_chunks().0.to_vec()
 }
 
-/// f32 patterns spread over all exponents (xorshift), with the edges of the 16-bit formats.
+/// f32 patterns spread over all exponents, with the edges of the 16-bit formats.
 fn floats() -> Vec<f32> {
-    let mut state = 0x9E37_79B9_u32;
+    let mut random = Random::new(1);
     let mut values = vec![
         0.0,
         -0.0,
@@ -45,12 +46,7 @@ fn floats() -> Vec<f32> {
         1.0 + 1.0 / 256.0,
         1.0 + 3.0 / 256.0,
     ]);
-    for _ in 0..100_003 {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        values.push(f32::from_bits(state));
-    }
+    values.extend((0..100_003).map(|_| f32::from_bits(random.bits())));
     values
 }
 

@@ -1,10 +1,8 @@
 //! `glass generate --json-schema`.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
+use glass_testing::fixtures;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -105,15 +103,9 @@ fn a_random_model_writes_what_the_schema_asks_for() {
 /// Tokens of several letters, a space in front of many, and single bytes for the rest; not in the repository.
 #[test]
 fn a_trained_model_writes_what_the_schema_asks_for() {
-    let shared = env::var_os("GLASS_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
-    let model = shared.join("real/stories260K-hf");
-    if !model.is_dir() {
-        println!("skipped: no stories260K-hf in the shared reference data (set GLASS_SHARED)");
+    let Some(model) = fixtures::real("stories260K-hf") else {
         return;
-    }
+    };
     let (model, schema) = (text(&model), person());
     let path = schema.path();
     for temperature in ["0", "0.7", "1", "2"] {

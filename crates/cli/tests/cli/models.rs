@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use glass_testing::fixtures;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -30,21 +31,12 @@ pub fn shipped(name: &str) -> String {
 
 /// A model without a tokenizer, with what transformers computes from it.
 pub fn fixture(name: &str) -> String {
-    text(&repository().join("crates/testing/fixtures").join(name))
+    text(&fixtures::root().join(name))
 }
 
 /// Every fixture.
 pub fn fixtures() -> Vec<String> {
-    let root = fixture("");
-    let folders: Vec<String> = [root.clone(), format!("{root}extra")]
-        .iter()
-        .flat_map(|folder| fs::read_dir(folder).expect("the fixtures are in the repository"))
-        .map(|entry| entry.expect("readable").path())
-        .filter(|path| path.join("config.json").is_file())
-        .map(|path| text(&path))
-        .collect();
-    assert_eq!(folders.len(), 22, "fixtures are missing");
-    folders
+    fixtures::all().iter().map(|path| text(path)).collect()
 }
 
 /// A copy of a model that a test may change.

@@ -1,10 +1,8 @@
 //! `glass eval perplexity`
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
 
+use glass_testing::fixtures;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -224,19 +222,12 @@ fn likelihoods_that_are_no_numbers_are_an_error() {
     );
 }
 
-/// A trained model against `transformers`. Its files may not be redistributed with this repository: they are read from
-/// the folder named by GLASS_SHARED, or else from `shared` beside the repository.
+/// A trained model against `transformers`.
 #[test]
 fn stories260k_is_scored_as_by_the_reference() {
-    let shared = env::var_os("GLASS_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
-    let folder = shared.join("real/stories260K-hf");
-    if !folder.is_dir() {
-        println!("skipped: no stories260K-hf in the shared reference data (set GLASS_SHARED)");
+    let Some(folder) = fixtures::real("stories260K-hf") else {
         return;
-    }
+    };
     let model = text(&folder);
     let file = text(&folder.join("nll_text.txt"));
     let reference = fs::read(folder.join("nll.json")).expect("readable");

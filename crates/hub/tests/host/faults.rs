@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::server::{Fault, NAME, Server};
-use super::{assert_absent, assert_says, assert_whole, get, options, repository, weights};
+use super::server::{COMMIT, Fault, NAME, Server};
+use super::{
+    Seen, assert_absent, assert_says, assert_whole, get, get_seen, options, repository, weights,
+};
 
 /// Each fault gives one line, leaves nothing that looks whole, and is forgotten once the server is well.
 #[test]
@@ -128,7 +130,6 @@ fn a_silent_server_is_given_up() {
         &["no data of model.safetensors for 1 s", "run again"],
     );
     assert_absent(cache.path(), "model.safetensors");
-    // The abandoned request holds the file's lock until the server closes it; in another process it would be free.
     options.patience = Duration::from_secs(30);
     server.heal();
     assert_whole(&get(&options).unwrap());
@@ -136,11 +137,10 @@ fn a_silent_server_is_given_up() {
 
 #[test]
 fn parts_left_behind() {
-    let part = |cache: &Path, bytes: &[u8]| {
+    let part_path = |cache: &Path| {
         let blobs = cache.join("models--some-org--some.model/blobs");
         fs::create_dir_all(&blobs).unwrap();
-        // hf-hub puts the extension in place of the etag's own.
-        fs::write(blobs.join("tag-model.part"), bytes).unwrap();
+        blobs.join(format!("{COMMIT}-model.safetensors.part"))
     };
     let whole = weights("w", 100_000);
     let too_long = [&whole[..], b"x"].concat();
@@ -150,10 +150,13 @@ fn parts_left_behind() {
         (&too_long[..], None),
         (&whole[..70_000], Some((Fault::IgnoreRange, "/cdn/"))),
     ] {
-        let (server, cache) = (Server::new(&repository()), TempDir::new().unwrap());
-        part(cache.path(), left);
-        server.set(|state| state.fault = fault);
-        assert_whole(&get(&options(&server, cache.path())).unwrap());
+        for sizes_listed in [true, false] {
+            let (server, cache) = (Server::new(&repository()), TempDir::new().unwrap());
+            fs::write(part_path(cache.path()), left).unwrap();
+            server.set(|state| (state.fault, state.sizes_listed) = (fault, sizes_listed));
+            assert_whole(&get(&options(&server, cache.path())).unwrap());
+            assert!(!part_path(cache.path()).exists());
+        }
     }
 }
 
@@ -169,4 +172,40 @@ fn a_link_without_its_blob_is_fetched_again() {
     fs::write(blob, "short").unwrap();
     fs::remove_file(folder.join("tokenizer.json")).unwrap();
     assert_whole(&get(&options).unwrap());
+}
+
+/// What another revision brought is not fetched again.
+#[test]
+fn a_blob_that_is_there() {
+    let (server, cache) = (Server::new(&repository()), TempDir::new().unwrap());
+    let options = options(&server, cache.path());
+    let folder = get(&options).unwrap();
+    fs::remove_file(folder.join("model.safetensors")).unwrap();
+    let mut seen = Seen::default();
+    assert_whole(&get_seen(None, &options, &mut seen).unwrap());
+    assert!(seen.files.is_empty(), "{:?}", seen.files);
+}
+
+/// Two processes that fetch the same model share one download.
+#[test]
+fn a_second_process_waits() {
+    let (server, cache) = (Server::new(&repository()), TempDir::new().unwrap());
+    let options = options(&server, cache.path());
+    let repo = cache.path().join("models--some-org--some.model");
+    fs::create_dir_all(&repo).unwrap();
+    let lock = fs::File::create(repo.join(".lock")).unwrap();
+    lock.lock().unwrap();
+    let second = thread::spawn(move || {
+        let mut seen = Seen::default();
+        (get_seen(None, &options, &mut seen), seen)
+    });
+    while server.requests().is_empty() {
+        thread::sleep(Duration::from_millis(10));
+    }
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!(server.requests().len(), 1, "only the listing was asked for");
+    drop(lock);
+    let (folder, seen) = second.join().unwrap();
+    assert_whole(&folder.unwrap());
+    assert!(matches!(&seen.warnings[..], [line] if line.contains("another process")));
 }

@@ -1,7 +1,9 @@
 //! Models from the hub, served by a small HTTP server of these tests.
 
 mod contents;
+mod credentials;
 mod faults;
+mod options;
 mod server;
 
 use std::fs;
@@ -37,30 +39,18 @@ fn repository() -> Vec<(&'static str, Vec<u8>)> {
 
 #[derive(Default)]
 struct Seen {
-    started: Vec<(String, u64)>,
-    advanced: u64,
-    finished: usize,
+    /// Each start of a file: its name, its length, and the bytes that came to disk.
+    files: Vec<(String, u64, u64)>,
     warnings: Vec<String>,
 }
 
-impl HubProgress for Seen {
-    fn start(&mut self, file: &str, bytes: u64) {
-        self.started.push((file.to_owned(), bytes));
-        self.advanced = 0;
-    }
-
-    fn advance(&mut self, bytes: u64) {
-        self.advanced += bytes;
-    }
-
-    fn finish(&mut self) {
-        let (_, bytes) = self.started.last().unwrap();
-        assert_eq!(self.advanced, *bytes);
-        self.finished += 1;
-    }
-
-    fn warn(&mut self, message: &str) {
-        self.warnings.push(message.to_owned());
+impl Seen {
+    fn see(&mut self, event: HubProgress) {
+        match event {
+            HubProgress::Start(file, bytes) => self.files.push((file.to_owned(), bytes, 0)),
+            HubProgress::Advance(bytes) => self.files.last_mut().unwrap().2 += bytes,
+            HubProgress::Warning(message) => self.warnings.push(message.to_owned()),
+        }
     }
 }
 
@@ -75,7 +65,26 @@ fn options(server: &Server, cache: &Path) -> HubOptions {
 }
 
 fn get(options: &HubOptions) -> Result<PathBuf, String> {
-    resolve(NAME, None, options, &mut Seen::default()).map_err(one_line)
+    get_seen(None, options, &mut Seen::default())
+}
+
+fn get_seen(
+    revision: Option<&str>,
+    options: &HubOptions,
+    seen: &mut Seen,
+) -> Result<PathBuf, String> {
+    let folder = resolve(NAME, revision, options, &mut |event| seen.see(event));
+    let folder = folder.map_err(one_line)?;
+    for (index, (file, bytes, arrived)) in seen.files.iter().enumerate() {
+        let again = seen.files[index + 1..]
+            .iter()
+            .any(|(other, ..)| other == file);
+        assert!(
+            again || bytes == arrived,
+            "{file}: {arrived} of {bytes} bytes"
+        );
+    }
+    Ok(folder)
 }
 
 fn one_line(error: HubError) -> String {
@@ -131,13 +140,14 @@ fn fetched_once_then_cached_without_network() {
     let (mut server, cache) = (Server::new(&repository()), TempDir::new().unwrap());
     let mut options = options(&server, cache.path());
     let mut seen = Seen::default();
-    let folder = resolve(NAME, None, &options, &mut seen).unwrap();
+    let folder = get_seen(None, &options, &mut seen).unwrap();
     assert_whole(&folder);
-    assert_eq!(seen.finished, 4);
-    assert!(seen.started.contains(&(
-        "model.safetensors".to_owned(),
-        weights("w", 100_000).len() as u64
-    )));
+    assert_eq!(seen.files.len(), 4);
+    let bytes = weights("w", 100_000).len() as u64;
+    assert!(
+        seen.files
+            .contains(&("model.safetensors".to_owned(), bytes, bytes))
+    );
     assert!(!server.served("pytorch_model.bin") && !server.served("README.md"));
     assert!(
         !server.served("chat_template.jinja"),
@@ -155,10 +165,7 @@ fn fetched_once_then_cached_without_network() {
     assert_eq!(get(&options).unwrap(), folder);
     options.offline = true;
     assert_eq!(get(&options).unwrap(), folder);
-    assert_eq!(
-        resolve(NAME, Some(COMMIT), &options, &mut seen).unwrap(),
-        folder
-    );
+    assert_eq!(get_seen(Some(COMMIT), &options, &mut seen).unwrap(), folder);
     assert!(seen.warnings.is_empty());
 }
 
@@ -201,10 +208,8 @@ fn revisions() {
     let (server, cache) = (Server::new(&repository()), TempDir::new().unwrap());
     let options = options(&server, cache.path());
     let mut seen = Seen::default();
-    assert_whole(&resolve(NAME, Some("v1"), &options, &mut seen).unwrap());
-    let message = resolve(NAME, Some("nope"), &options, &mut seen)
-        .map_err(one_line)
-        .unwrap_err();
+    assert_whole(&get_seen(Some("v1"), &options, &mut seen).unwrap());
+    let message = get_seen(Some("nope"), &options, &mut seen).unwrap_err();
     assert_says(
         &message,
         &[
@@ -213,9 +218,7 @@ fn revisions() {
         ],
     );
     for bad in ["", "../main", "a b", "/x", "x/", "--flag", "a?b"] {
-        let message = resolve(NAME, Some(bad), &options, &mut seen)
-            .map_err(one_line)
-            .unwrap_err();
+        let message = get_seen(Some(bad), &options, &mut seen).unwrap_err();
         assert_says(&message, &[&format!("revision {bad:?} is not")]);
     }
 }
@@ -230,9 +233,8 @@ fn folders_and_what_looks_like_one() {
         offline: false,
         patience: Duration::from_secs(1),
     };
-    let ask = |model: &str, revision| {
-        resolve(model, revision, &cacheless, &mut Seen::default()).map_err(one_line)
-    };
+    let ask =
+        |model: &str, revision| resolve(model, revision, &cacheless, &mut |_| ()).map_err(one_line);
     let path = folder.path().to_str().unwrap();
     assert_eq!(ask(path, None).unwrap(), folder.path());
     assert_says(

@@ -8,6 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 pub const NAME: &str = "some-org/some.model";
+/// What the model was called once.
+pub const OLD_NAME: &str = "some-org/old.model";
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 #[derive(Clone, Copy)]
@@ -19,7 +21,7 @@ pub enum Fault {
     HalfBody,
     /// Announces no length and closes after half of it.
     HalfWithoutLength,
-    /// Answers a request for the rest of a file with all of it.
+    /// Answers a request for the rest of a file with all of it, and announces no length.
     IgnoreRange,
     /// Half of the file, then silence.
     Stall,
@@ -33,6 +35,12 @@ pub struct State {
     /// A fault and the part of a request line it befalls.
     pub fault: Option<(Fault, &'static str)>,
     pub sizes_listed: bool,
+    /// Where the weights are, if not here.
+    pub storage: Option<String>,
+    /// Where all other requests are sent on to.
+    pub moved: Option<String>,
+    /// Answers a request that carries credentials with an error, as storage with signed addresses does.
+    pub refuses_credentials: bool,
     requests: Vec<String>,
     closed: bool,
 }
@@ -135,14 +143,24 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, base: &str) -> std::io::R
             _ => {}
         }
     }
-    let (files, fault, sizes_listed) = {
+    let (files, fault, sizes_listed, storage, moved) = {
         let mut state = state.lock().unwrap();
         state.requests.push(format!("{request}{token}"));
-        let fault = state
+        let mut fault = state
             .fault
             .filter(|(_, on)| request.contains(on))
             .map(|(fault, _)| fault);
-        (state.files.clone(), fault, state.sizes_listed)
+        if state.refuses_credentials && !token.is_empty() {
+            fault = Some(Fault::Status(400));
+        }
+        let storage = state.storage.clone().unwrap_or(base.to_owned());
+        (
+            state.files.clone(),
+            fault,
+            state.sizes_listed,
+            storage,
+            state.moved.clone(),
+        )
     };
     let mut send = |head: &str, length: Option<usize>, body: &[u8]| {
         let length = length.map_or(String::new(), |length| {
@@ -166,6 +184,15 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, base: &str) -> std::io::R
         _ => {}
     }
     let path = request.split(' ').nth(1).unwrap_or_default();
+    let elsewhere = if path.contains(OLD_NAME) {
+        Some(path.replace(OLD_NAME, NAME))
+    } else {
+        moved.map(|address| format!("{address}{path}"))
+    };
+    if let Some(address) = elsewhere {
+        let head = format!("307 Temporary Redirect\r\nLocation: {address}");
+        return send(&head, Some(0), &[]);
+    }
     if let Some(revision) = path.strip_prefix(&format!("/api/models/{NAME}/revision/")) {
         let siblings: Vec<String> = files
             .iter()
@@ -209,7 +236,7 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, base: &str) -> std::io::R
     // Weights lie on another server, as on the real hub.
     if file.ends_with(".safetensors") && path.starts_with(&resolve) {
         let head = format!(
-            "302 Found\r\n{hub_headers}\r\nX-Linked-Etag: \"tag-{file}\"\r\nLocation: {base}/cdn/{file}"
+            "302 Found\r\n{hub_headers}\r\nX-Linked-Etag: \"tag-{file}\"\r\nLocation: {storage}/cdn/{file}"
         );
         return send(&head, Some(0), &[]);
     }
@@ -240,11 +267,9 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, base: &str) -> std::io::R
         // The first byte alone is how the length is asked for.
         Some(Fault::HalfBody) if part.len() > 1 => send(&head, Some(part.len()), half),
         Some(Fault::HalfWithoutLength) if part.len() > 1 => send(&head, None, half),
-        Some(Fault::IgnoreRange) if start > 0 => send(
-            &format!("200 OK\r\n{hub_headers}"),
-            Some(bytes.len()),
-            bytes,
-        ),
+        Some(Fault::IgnoreRange) if start > 0 => {
+            send(&format!("200 OK\r\n{hub_headers}"), None, bytes)
+        }
         Some(Fault::Stall) if part.len() > 1 => {
             send(&head, Some(part.len()), half)?;
             thread::sleep(Duration::from_secs(3));

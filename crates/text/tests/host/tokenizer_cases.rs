@@ -2,10 +2,8 @@
 
 use std::fs;
 
-use glass_testing::fixtures;
+use glass_testing::{Random, fixtures};
 use glass_text::{StreamingDetokenizer, Tokenizer};
-use rand_chacha::ChaCha12Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::Value;
 
 fn load(name: &str, cases: &str) -> Option<(Tokenizer, Vec<Value>)> {
@@ -59,12 +57,13 @@ fn stream(tokenizer: &Tokenizer, prompt: &[u32], ids: &[u32]) {
 }
 
 fn random(tokenizer: &Tokenizer) {
-    let mut rng = ChaCha12Rng::seed_from_u64(7);
-    let size = tokenizer.vocab_size() as u32;
+    let mut random = Random::new(7);
+    let size = tokenizer.vocab_size();
     for round in 0..400 {
         // Low ids are special tokens and bytes: every other round is full of them.
         let limit = if round % 2 == 0 { size } else { size.min(300) };
-        let mut draw = |n: usize| (0..n).map(|_| rng.next_u32() % limit).collect::<Vec<_>>();
+        let mut draw =
+            |n: usize| -> Vec<u32> { (0..n).map(|_| random.below(limit) as u32).collect() };
         let (prompt, ids) = (draw(20), draw(50));
         stream(tokenizer, &prompt, &ids);
     }

@@ -1,5 +1,4 @@
 //! Rows from processes that only act as if they measured: what is done in which order, and what becomes of those that fail.
-#![cfg(unix)]
 
 use std::{ops::ControlFlow, process::Command, time::Duration};
 

@@ -1,0 +1,8 @@
+//! Benchmarks: what is counted, what is right, what is measured in which order, and how it is shown.
+
+mod correct;
+mod costs;
+mod ops;
+mod render;
+#[cfg(unix)]
+mod run;
