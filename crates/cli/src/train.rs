@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use glass_backend::Device;
-use glass_train::{Event, Outcome, Run, Shape, Start, tokenizer::TokenizerChoice};
+use glass_train::{Event, NewRun, Outcome, Run, Shape, tokenizer::TokenizerChoice};
 use indicatif::{FormattedDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::{args, error::CliError, interrupt, load, say::say};
@@ -16,13 +16,13 @@ pub fn run(args: args::Train) -> Result<(), CliError> {
     interrupt::listen();
     let mut run = match &args.resume {
         Some(folder) => Run::resume(folder, args.text.as_deref(), device)?,
-        None => Run::start(start(args, device)?)?,
+        None => Run::start(new_run(args, device)?)?,
     };
     load::warn(run.warnings());
     introduce(&run);
 
     let bar = bar(&run);
-    let outcome = run.go(&mut |event| {
+    let outcome = run.train(&mut |event| {
         show(&bar, event);
         interrupt::flow()
     });
@@ -35,11 +35,11 @@ pub fn run(args: args::Train) -> Result<(), CliError> {
     }
 }
 
-fn start(args: args::Train, device: Device) -> Result<Start, CliError> {
+fn new_run(args: args::Train, device: Device) -> Result<NewRun, CliError> {
     let recipe = args.numbers.recipe();
     let missing =
         |what: &str| CliError::Usage(format!("{what} is missing (see glass train --help)"));
-    Ok(Start {
+    Ok(NewRun {
         text: args.text.ok_or_else(|| missing("--text"))?,
         shape: match (args.shape.preset, args.shape.config) {
             (_, Some(path)) => Shape::Config(path),
@@ -67,11 +67,11 @@ fn introduce(run: &Run) {
         (recipe.steps * recipe.tokens_per_step()) as f64 / corpus.train.len() as f64,
     );
     if run.steps() > 0 {
-        say!("glass: going on after step {}", run.steps());
+        say!("glass: resuming after step {}", run.steps());
     }
 }
 
-/// Steps on standard error; where that is not a terminal, a line per measurement instead.
+/// Steps on standard error; where that is not a terminal, a line per evaluation instead.
 fn bar(run: &Run) -> ProgressBar {
     // How long it takes is not known before the first step.
     let first = run.steps() as u64;
@@ -107,13 +107,13 @@ fn show(bar: &ProgressBar, event: Event) {
                 report.loss, report.learning_rate
             ));
         }
-        Event::Measuring { tokens, total } => {
+        Event::Evaluating { tokens, total } => {
             bar.set_message(format!(
                 "measuring on the text kept back, {}%",
                 100 * tokens / total.max(1)
             ));
         }
-        Event::Measured {
+        Event::Evaluated {
             step,
             train_loss,
             loss,
@@ -134,7 +134,7 @@ fn sum_up(run: &Run, outcome: Outcome) {
     let folder = run.folder().display();
     if !outcome.complete {
         say!(
-            "glass: stopped after step {} of {}, and saved; go on with: glass train --resume {folder}",
+            "glass: stopped after step {} of {}, and saved; resume with: glass train --resume {folder}",
             outcome.step,
             run.recipe().steps
         );

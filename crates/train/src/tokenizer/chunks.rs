@@ -1,30 +1,30 @@
-//! A long text cut where no token of a tokenizer made here can span the cut.
+//! A long text in chunks that encode to the ids of the whole.
 
-/// `text` in pieces of about `target` bytes, cut only before whitespace that follows something else.
+/// Splits `text` into chunks of about `target` bytes, only before whitespace that follows something else.
 ///
-/// The ids of the pieces are those of the whole. For single characters that holds at any cut. Byte-level BPE first
-/// splits with GPT-2's regular expression, whose alternatives match either only whitespace or at most one space and
-/// then none: so the match that covers the character before such a cut ends there, and the next one begins there. What
-/// matches left of the cut does not depend on what is right of it: a match is ended by whitespace as by the end of the
-/// text, the one lookahead (`\s+(?!\S)`) sees a character that is left of the cut too, and nothing looks back.
+/// The ids of the chunks are those of the whole text. For single characters this holds at any cut. Byte-level BPE first
+/// splits with GPT-2's regular expression, whose alternatives match either only whitespace or at most one space and then
+/// none. So the match that covers the character before such a cut ends there, and the next one begins there. What matches
+/// left of the cut does not depend on the text right of it: whitespace ends a match as the end of the text does, the one
+/// lookahead (`\s+(?!\S)`) sees a character left of the cut too, and there is no lookbehind.
 ///
-/// A text without such a place is one piece.
-pub(super) fn pieces(text: &str, target: usize) -> impl Iterator<Item = &str> {
+/// A text without such a cut is one chunk.
+pub(super) fn chunks(text: &str, target: usize) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
         }
-        let (piece, after) = rest.split_at(first_cut(rest, target));
+        let (chunk, after) = rest.split_at(first_cut(rest, target));
         rest = after;
-        Some(piece)
+        Some(chunk)
     })
 }
 
-/// The first place to cut at or after byte `from`, or the end.
+/// The first cut at or after byte `from`, or the end of the text.
 fn first_cut(text: &str, from: usize) -> usize {
     let start = text.floor_char_boundary(from);
-    // At the very beginning, nothing is before the whitespace: no cut, or the piece would be empty.
+    // At the beginning nothing precedes the whitespace: a cut there would give an empty chunk.
     let mut follows_text = text[..start]
         .chars()
         .next_back()
@@ -40,7 +40,7 @@ fn first_cut(text: &str, from: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::pieces;
+    use super::chunks;
     use tokenizers::{
         OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
         pre_tokenizers::byte_level::ByteLevel,
@@ -73,17 +73,17 @@ mod tests {
         texts.push(texts.concat());
         for text in texts {
             let target = if text.len() > 100 { 50 } else { 1 };
-            assert_eq!(pieces(&text, target).collect::<String>(), text);
-            assert!(pieces(&text, target).all(|piece| !piece.is_empty()));
-            let in_pieces: Vec<String> = pieces(&text, target).flat_map(words).collect();
-            assert_eq!(in_pieces, words(&text), "{text:?}");
+            assert_eq!(chunks(&text, target).collect::<String>(), text);
+            assert!(chunks(&text, target).all(|chunk| !chunk.is_empty()));
+            let in_chunks: Vec<String> = chunks(&text, target).flat_map(words).collect();
+            assert_eq!(in_chunks, words(&text), "{text:?}");
         }
     }
 
     #[test]
-    fn pieces_are_near_their_target() {
+    fn chunks_are_near_their_target() {
         let text = "once more unto the breach\n".repeat(1000);
-        assert!(pieces(&text, 100).all(|piece| piece.len() <= 106));
-        assert_eq!(pieces(&"x".repeat(1000), 100).count(), 1);
+        assert!(chunks(&text, 100).all(|chunk| chunk.len() <= 106));
+        assert_eq!(chunks(&"x".repeat(1000), 100).count(), 1);
     }
 }

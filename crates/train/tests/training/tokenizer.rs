@@ -1,4 +1,4 @@
-//! The tokenizer that `--tokenizer` asks for: what it does to texts, what its files say, and what it refuses.
+//! The tokenizers of `--tokenizer`: texts, files and errors.
 
 use std::{fs, path::Path};
 
@@ -30,7 +30,7 @@ fn decode(tokenizer: &TrainedTokenizer, ids: &[u32]) -> String {
     tokenizer.tokenizer().decode(ids, true).unwrap()
 }
 
-/// Every choice of tokenizer that a text can be given to without knowing it before.
+/// One tokenizer of every kind that learns from the text.
 fn learned(text: &str) -> [TrainedTokenizer; 3] {
     [
         train("char", text),
@@ -40,7 +40,7 @@ fn learned(text: &str) -> [TrainedTokenizer; 3] {
 }
 
 #[test]
-fn texts_come_back_exactly() {
+fn decode_inverts_encode() {
     for text in ODD_TEXTS {
         for tokenizer in learned(text) {
             let ids = tokenizer.encode(text).unwrap();
@@ -51,7 +51,7 @@ fn texts_come_back_exactly() {
 }
 
 #[test]
-fn texts_come_back_token_by_token() {
+fn streaming_inverts_encode() {
     for text in ODD_TEXTS {
         for tokenizer in learned(text) {
             let ids = tokenizer.encode(text).unwrap();
@@ -64,7 +64,7 @@ fn texts_come_back_token_by_token() {
 }
 
 #[test]
-fn a_long_text_has_the_ids_of_the_whole() {
+fn chunks_have_the_ids_of_the_whole_text() {
     let text = ODD_TEXTS.join(" and\n\n").repeat(1500);
     for tokenizer in learned(&text) {
         let whole = tokenizer.tokenizer().encode(&text, false).unwrap();
@@ -73,7 +73,7 @@ fn a_long_text_has_the_ids_of_the_whole() {
 }
 
 #[test]
-fn char_ids_are_the_order_of_code_points() {
+fn char_ids_follow_the_order_of_code_points() {
     let tokenizer = train("char", "b\nab é");
     assert_eq!(tokenizer.vocab_size(), 6);
     assert_eq!(tokenizer.encode("\n abé").unwrap(), [1, 2, 3, 4, 5]);
@@ -94,7 +94,7 @@ fn char_shows_each_unknown_character() {
 }
 
 #[test]
-fn bpe_knows_every_text() {
+fn bpe_encodes_every_text() {
     let tokenizer = train("bpe:260", "to be or not to be");
     for text in ODD_TEXTS {
         assert_eq!(decode(&tokenizer, &tokenizer.encode(text).unwrap()), text);
@@ -103,7 +103,7 @@ fn bpe_knows_every_text() {
 }
 
 #[test]
-fn bpe_merges_what_repeats() {
+fn bpe_merges_repeated_pairs() {
     let tokenizer = train("bpe:258", "the the the them");
     assert_eq!(tokenizer.vocab_size(), 258);
     assert!(tokenizer.warnings().is_empty());
@@ -112,7 +112,7 @@ fn bpe_merges_what_repeats() {
 }
 
 #[test]
-fn bpe_of_a_small_text_says_how_many() {
+fn bpe_of_a_small_text_warns_with_its_size() {
     let tokenizer = train("bpe:512", "the the them xyz");
     let got = tokenizer.vocab_size();
     assert!((258..512).contains(&got));
@@ -123,7 +123,7 @@ fn bpe_of_a_small_text_says_how_many() {
 }
 
 #[test]
-fn the_same_text_gives_the_same_bytes() {
+fn equal_texts_give_equal_bytes() {
     // Many ties between pairs.
     let text = ODD_TEXTS.concat() + "abc bca cab acb bac cba aaa aaaa aaaaa abab baba";
     for choice in ["char", "bpe:400"] {
@@ -135,7 +135,7 @@ fn the_same_text_gives_the_same_bytes() {
 }
 
 #[test]
-fn choices_are_read_and_written() {
+fn choices_parse_and_display() {
     for text in ["char", "bpe:256", "bpe:32000", "folder/tokenizer.json"] {
         assert_eq!(choice(text).to_string(), text);
     }
@@ -151,7 +151,7 @@ fn bad_sizes_are_errors() {
     assert!(refused("bpe:0").contains("give bpe:256 or more"));
     assert!(refused("bpe:255").contains("give bpe:256 or more"));
     assert!(refused("bpe:999999999999").contains("give at most bpe:1048576"));
-    // Built without from_str, it is still checked.
+    // Without from_str, the size is checked later.
     let direct = TokenizerChoice::Bpe { vocab_size: 7 };
     let error = train_tokenizer(&direct, "text").err();
     let expected = TokenizerChoiceError::BpeSizeTooSmall { given: 7 };
@@ -191,7 +191,7 @@ fn missing_and_broken_files_are_errors_by_name() {
 }
 
 #[test]
-fn a_file_is_carried_over_with_its_config() {
+fn a_file_is_copied_with_its_config() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokenizer.json");
     let original = train("char", "<s>");
@@ -205,7 +205,7 @@ fn a_file_is_carried_over_with_its_config() {
     let config =
         r#"{"bos_token": "s", "eos_token": {"content": ">"}, "unk_token": null, "pad_token": "?"}"#;
     fs::write(folder.path().join("tokenizer_config.json"), config).unwrap();
-    // The folder will do, too.
+    // The folder is as good as the file.
     let with_config = train(&folder.path().display().to_string(), "text");
     assert_eq!(with_config.config_json(), config.as_bytes());
     let expected = SpecialIds {
@@ -224,7 +224,7 @@ fn a_file_is_carried_over_with_its_config() {
 }
 
 #[test]
-fn a_file_with_gaps_between_its_ids_needs_rows_for_them() {
+fn gaps_between_ids_count_as_vocabulary() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokenizer.json");
     let mut json: serde_json::Value = serde_json::from_slice(train("char", "ab").json()).unwrap();
@@ -236,7 +236,7 @@ fn a_file_with_gaps_between_its_ids_needs_rows_for_them() {
 }
 
 #[test]
-fn only_a_file_can_have_special_tokens_in_a_text() {
+fn special_tokens_in_a_text_need_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokenizer.json");
     let text = "ab<eos>";
@@ -256,10 +256,10 @@ fn only_a_file_can_have_special_tokens_in_a_text() {
 }
 
 #[test]
-fn a_file_that_makes_no_token_of_the_text_is_an_error() {
+fn a_text_without_tokens_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokenizer.json");
-    // Without an unknown token, a BPE model drops what it does not know.
+    // Without an unknown token, a BPE model drops unknown characters.
     let mut json: serde_json::Value = serde_json::from_slice(train("char", "ab").json()).unwrap();
     json["model"]["unk_token"] = serde_json::Value::Null;
     fs::write(&path, json.to_string()).unwrap();
@@ -268,7 +268,7 @@ fn a_file_that_makes_no_token_of_the_text_is_an_error() {
 }
 
 #[test]
-fn the_written_folder_is_read_back() {
+fn saved_tokenizers_read_back() {
     let text = ODD_TEXTS.concat();
     for trained in learned(&text) {
         let folder = tempfile::tempdir().unwrap();
@@ -278,7 +278,7 @@ fn the_written_folder_is_read_back() {
         let read = Tokenizer::from_folder(folder.path()).unwrap().unwrap();
         assert!(read.warnings().is_empty());
         assert_eq!(read.vocab_size(), trained.vocab_size());
-        // As a prompt, with whatever a post-processor would add.
+        // As a prompt, which a post-processor could add to.
         assert_eq!(
             read.encode_prompt(&text).unwrap(),
             trained.encode(&text).unwrap()

@@ -1,25 +1,32 @@
-//! A run that goes wrong stops, and what was good is kept.
+//! A failing run stops and keeps its last good checkpoint.
 
 use std::ops::ControlFlow;
 
 use glass_train::{Event, Recipe, Run, TrainError};
 use serde_json::json;
 
-use crate::runs::{Place, config, go, is_one_line, recipe, resume, tensor, weights};
+use crate::runs::{TestFolder, config, is_one_line, recipe, resume, tensor, train, weights};
 
-/// A learning rate that no model survives: the loss is no number at the second step, and the run is where it began.
-#[test]
-fn a_loss_that_is_no_number() {
-    let recipe = Recipe {
-        learning_rate: 1e30,
+/// A recipe whose first step ruins any model.
+fn ruinous(learning_rate: f64, eval_every: usize, save_every: usize) -> Recipe {
+    Recipe {
+        learning_rate,
         min_learning_rate: 0.0,
         warmup_steps: 0,
+        eval_every,
+        save_every,
         ..recipe()
-    };
-    let place = Place::new();
-    let mut run = Run::start(place.start("run", &config(json!({})), &recipe)).expect("a run");
+    }
+}
+
+/// The loss is NaN at the second step: the run falls back to its start.
+#[test]
+fn a_nan_loss_stops_the_run() {
+    let folder = TestFolder::new();
+    let recipe = ruinous(1e30, 5, 4);
+    let mut run = Run::start(folder.start("run", &config(json!({})), &recipe)).expect("a run");
     let mut steps = 0;
-    let error = go(&mut run, &mut |event| {
+    let error = train(&mut run, &mut |event| {
         steps += usize::from(matches!(event, Event::Step { .. }));
         ControlFlow::Continue(())
     });
@@ -34,20 +41,14 @@ fn a_loss_that_is_no_number() {
     assert_eq!(kept.steps(), 0);
 }
 
-/// Weights that are saved before anybody sees what they do are not what is left: neither to go on from, nor for use.
+/// Weights saved before their loss is known: neither the checkpoint nor the model in the folder keeps them.
 #[test]
-fn what_was_saved_too_late_is_forgotten() {
-    let recipe = Recipe {
-        learning_rate: 1e30,
-        min_learning_rate: 0.0,
-        warmup_steps: 0,
-        save_every: 1,
-        ..recipe()
-    };
-    let place = Place::new();
-    let mut run = Run::start(place.start("run", &config(json!({})), &recipe)).expect("a run");
+fn ruined_checkpoints_are_discarded() {
+    let folder = TestFolder::new();
+    let recipe = ruinous(1e30, 5, 1);
+    let mut run = Run::start(folder.start("run", &config(json!({})), &recipe)).expect("a run");
     let mut saved = 0;
-    let error = go(&mut run, &mut |event| {
+    let error = train(&mut run, &mut |event| {
         saved += usize::from(matches!(event, Event::Saved { .. }));
         ControlFlow::Continue(())
     });
@@ -60,32 +61,22 @@ fn what_was_saved_too_late_is_forgotten() {
     assert_eq!(tensor(run.folder(), name), tensor(&first, name));
 }
 
-/// Weights that are no numbers, seen first by the measurement on the held-out text.
+/// Weights that are NaN: the evaluation is the first to see them.
 #[test]
-fn a_measurement_that_is_no_number() {
-    let recipe = Recipe {
-        learning_rate: 1e39,
-        min_learning_rate: 0.0,
-        warmup_steps: 0,
-        eval_every: 1,
-        save_every: 1,
-        ..recipe()
-    };
-    let place = Place::new();
-    let mut run = Run::start(place.start("run", &config(json!({})), &recipe)).expect("a run");
-    let error = go(&mut run, &mut |_| ControlFlow::Continue(())).expect_err("no model survives it");
+fn a_nan_evaluation_stops_the_run() {
+    let folder = TestFolder::new();
+    let recipe = ruinous(1e39, 1, 1);
+    let mut run = Run::start(folder.start("run", &config(json!({})), &recipe)).expect("a run");
+    let error =
+        train(&mut run, &mut |_| ControlFlow::Continue(())).expect_err("no model survives it");
     is_one_line(&error, &["step 1", "--learning-rate", "checkpoint is kept"]);
-    assert_eq!(
-        resume(run.folder())
-            .expect("the checkpoint is whole")
-            .steps(),
-        0
-    );
+    let kept = resume(run.folder()).expect("the checkpoint is whole");
+    assert_eq!(kept.steps(), 0);
 }
 
-/// A loss that rises for good, though it stays a number: a checkpoint from before is kept.
+/// The loss stays finite but rises: an earlier checkpoint is kept.
 #[test]
-fn a_loss_that_rises() {
+fn a_rising_loss_stops_the_run() {
     let recipe = Recipe {
         steps: 200,
         learning_rate: 3.0,
@@ -96,10 +87,10 @@ fn a_loss_that_rises() {
         save_every: 10,
         ..recipe()
     };
-    let place = Place::new();
-    let mut run = Run::start(place.start("run", &config(json!({})), &recipe)).expect("a run");
+    let folder = TestFolder::new();
+    let mut run = Run::start(folder.start("run", &config(json!({})), &recipe)).expect("a run");
     let mut saved = 0;
-    let error = go(&mut run, &mut |event| {
+    let error = train(&mut run, &mut |event| {
         if let Event::Saved { step } = event {
             saved = step;
         }

@@ -1,10 +1,8 @@
-//! `metrics.jsonl`: what a kill leaves in it, and what a resumed run makes of it.
+//! `metrics.jsonl`: its format, and a resumed run's view of it after a kill.
 
 use std::{fs, path::Path};
 
-use glass_train::metrics::{
-    EvaluationRecord, MetricsError, MetricsLog, Record, TrainRecord, read_metrics,
-};
+use glass_train::metrics::{EvaluationRecord, MetricsError, MetricsLog, Record, TrainRecord};
 
 fn train(step: u64, train_loss: f64) -> Record {
     Record::Train(TrainRecord {
@@ -36,16 +34,26 @@ fn run(steps: u64) -> Vec<Record> {
 
 fn write(log: &mut MetricsLog, records: &[Record]) {
     for record in records {
-        log.append(record).unwrap();
+        log.append(record.clone()).unwrap();
     }
 }
 
+/// All records of a file.
+fn read(path: &Path) -> Vec<Record> {
+    MetricsLog::resume(path, u64::MAX)
+        .unwrap()
+        .records()
+        .to_vec()
+}
+
 #[test]
-fn a_line_is_what_the_format_says_and_reads_back() {
+fn lines_have_the_documented_format_and_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("metrics.jsonl");
     let records = [train(120, 0.1 + 0.2), evaluation(120, 1.7)];
-    write(&mut MetricsLog::create(&path).unwrap(), &records);
+    let mut log = MetricsLog::create(&path).unwrap();
+    write(&mut log, &records);
+    assert_eq!(log.records(), records);
     assert_eq!(
         fs::read_to_string(&path).unwrap(),
         concat!(
@@ -55,17 +63,17 @@ fn a_line_is_what_the_format_says_and_reads_back() {
             "\n"
         )
     );
-    assert_eq!(read_metrics(&path).unwrap(), records);
+    assert_eq!(read(&path), records);
 }
 
 #[test]
-fn a_resumed_run_leaves_the_file_of_an_unbroken_one() {
+fn resume_leads_to_the_file_of_an_unbroken_run() {
     let folder = tempfile::tempdir().unwrap();
     let unbroken = folder.path().join("unbroken.jsonl");
     write(&mut MetricsLog::create(&unbroken).unwrap(), &run(200));
     let expected = fs::read(&unbroken).unwrap();
 
-    // Killed anywhere in what follows the checkpoint of step 100.
+    // Killed at any byte after the checkpoint of step 100.
     let path = folder.path().join("metrics.jsonl");
     let known = run(100);
     let start: usize = expected
@@ -75,50 +83,50 @@ fn a_resumed_run_leaves_the_file_of_an_unbroken_one() {
         .sum();
     for killed_at in (start..expected.len()).step_by(13).chain([expected.len()]) {
         fs::write(&path, &expected[..killed_at]).unwrap();
-        let (mut log, resumed) = MetricsLog::resume(&path, 100).unwrap();
-        assert_eq!(resumed.kept, known);
-        assert_eq!(resumed.dropped == 0, killed_at == start, "{killed_at}");
+        let mut log = MetricsLog::resume(&path, 100).unwrap();
+        assert_eq!(log.records(), known);
+        assert_eq!(fs::read(&path).unwrap(), expected[..start], "{killed_at}");
         write(&mut log, &run(200)[known.len()..]);
         log.sync().unwrap();
         assert_eq!(fs::read(&path).unwrap(), expected, "{killed_at}");
     }
-    let left = fs::read_dir(folder.path()).unwrap().count();
-    assert_eq!(left, 2, "temporary files stay behind");
+    let files = fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(files, 2, "temporary files stay behind");
 }
 
 #[test]
-fn resuming_counts_what_it_drops_and_does_without_a_file() {
+fn resume_discards_later_steps_and_works_without_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("metrics.jsonl");
     write(&mut MetricsLog::create(&path).unwrap(), &run(30));
-    let mut text = fs::read_to_string(&path).unwrap();
-    text.push_str(r#"{"step":40,"tr"#);
-    fs::write(&path, &text).unwrap();
-    assert_eq!(read_metrics(&path).unwrap(), run(30));
-    let (_, resumed) = MetricsLog::resume(&path, 10).unwrap();
-    assert_eq!((resumed.kept, resumed.dropped), (run(10), 3));
+    let whole = fs::read_to_string(&path).unwrap();
+    fs::write(&path, whole.clone() + r#"{"step":40,"tr"#).unwrap();
+    assert_eq!(read(&path), run(30));
+    assert_eq!(fs::read_to_string(&path).unwrap(), whole);
+    let log = MetricsLog::resume(&path, 10).unwrap();
+    assert_eq!(log.records(), run(10));
+    assert_eq!(read(&path), run(10));
 
     let missing = folder.path().join("missing.jsonl");
-    let (mut log, resumed) = MetricsLog::resume(&missing, 10).unwrap();
-    assert_eq!((resumed.kept.len(), resumed.dropped), (0, 0));
+    let mut log = MetricsLog::resume(&missing, 10).unwrap();
+    assert_eq!(log.records(), []);
     write(&mut log, &[train(20, 1.0)]);
-    assert_eq!(read_metrics(&missing).unwrap(), [train(20, 1.0)]);
+    assert_eq!(read(&missing), [train(20, 1.0)]);
 }
 
 #[test]
-fn a_last_line_that_lacks_only_its_newline_is_whole() {
+fn a_last_line_without_newline_is_complete() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("metrics.jsonl");
     fs::write(&path, r#"{"step":5,"val_loss":1.5}"#).unwrap();
-    let (mut log, resumed) = MetricsLog::resume(&path, 5).unwrap();
-    assert_eq!(resumed.dropped, 0);
+    let mut log = MetricsLog::resume(&path, 5).unwrap();
+    assert_eq!(log.records(), [evaluation(5, 1.5)]);
     write(&mut log, &[evaluation(6, 1.4)]);
-    let read = read_metrics(&path).unwrap();
-    assert_eq!(read, [evaluation(5, 1.5), evaluation(6, 1.4)]);
+    assert_eq!(read(&path), [evaluation(5, 1.5), evaluation(6, 1.4)]);
 }
 
 #[test]
-fn a_damaged_line_is_named() {
+fn damaged_lines_are_errors_by_number() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("metrics.jsonl");
     let whole = r#"{"step":5,"val_loss":1.5}"#;
@@ -140,42 +148,34 @@ fn a_damaged_line_is_named() {
     ] {
         let lines = [whole.as_bytes(), damaged, whole.as_bytes(), b""].join(&b'\n');
         fs::write(&path, &lines).unwrap();
-        for error in [
-            read_metrics(&path).unwrap_err(),
-            MetricsLog::resume(&path, 9).unwrap_err(),
-        ] {
-            let text = error.to_string();
-            assert!(text.contains("metrics.jsonl, line 2: "), "{text}");
-            assert!(text.contains(problem), "{text}");
-            assert!(!text.contains("at line 1"), "{text}");
-        }
-        assert_eq!(
-            fs::read(&path).unwrap(),
-            lines,
-            "a refused file is left alone"
-        );
+        let error = MetricsLog::resume(&path, 9).unwrap_err().to_string();
+        assert!(error.contains("metrics.jsonl, line 2: "), "{error}");
+        assert!(error.contains(problem), "{error}");
+        assert!(!error.contains("at line 1"), "{error}");
+        let left = fs::read(&path).unwrap();
+        assert_eq!(left, lines, "a refused file is unchanged");
     }
 }
 
 #[test]
-fn what_json_cannot_hold_is_refused_and_leaves_the_file_alone() {
+fn append_refuses_nan_and_infinity_and_leaves_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("metrics.jsonl");
     let mut log = MetricsLog::create(&path).unwrap();
     write(&mut log, &[train(1, 2.0)]);
-    let error = log.append(&evaluation(7, f64::NAN)).unwrap_err();
+    let error = log.append(evaluation(7, f64::NAN)).unwrap_err();
     assert!(error.to_string().contains("val_loss is NaN at step 7"));
-    assert!(log.append(&train(8, f64::INFINITY)).is_err());
-    assert_eq!(read_metrics(&path).unwrap(), [train(1, 2.0)]);
+    assert!(log.append(train(8, f64::INFINITY)).is_err());
+    assert_eq!(log.records(), [train(1, 2.0)]);
+    assert_eq!(read(&path), [train(1, 2.0)]);
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_named() {
+fn unwritable_paths_are_errors_by_name() {
     let nowhere = Path::new("no-such-folder/metrics.jsonl");
     for error in [
         MetricsLog::create(nowhere).unwrap_err(),
         MetricsLog::resume(nowhere, 3).unwrap_err(),
-        read_metrics(nowhere).unwrap_err(),
     ] {
         assert!(matches!(error, MetricsError::Io { .. }));
         assert!(error.to_string().starts_with("no-such-folder"), "{error}");
