@@ -3,18 +3,18 @@
 //! Every one of them has a plain version in tensor operations, in the crate whose idea it is, and answers `None` where
 //! that is what computes: on devices without such a kernel, in training, and with [`Kernels::Plain`].
 
-#[cfg(feature = "wgpu")]
-mod cube;
 #[cfg(feature = "flex")]
 mod flex;
 
 use std::rc::Rc;
 
 use burn::tensor::{Int, Tensor};
-
 #[cfg(feature = "wgpu")]
-pub(crate) use self::cube::Machine;
+use glass_kernels_cube as cube;
+
 use crate::{Kernels, Quantized, Visible};
+#[cfg(feature = "wgpu")]
+pub(crate) use glass_kernels_cube::Machine;
 
 /// The fused kernels of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,7 +123,10 @@ impl Fused {
             #[cfg(feature = "flex")]
             Family::Flex => flex::project_quantized(x, weights),
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => cube::project_quantized(machine, x, weights),
+            Family::Cube(machine) => {
+                let weights: Vec<_> = weights.iter().map(|weight| weight.on_adapter()).collect();
+                cube::project_quantized(machine, x, &weights)
+            }
         }
     }
 
@@ -175,3 +178,6 @@ impl Fused {
         }
     }
 }
+
+#[cfg(all(test, feature = "flex", feature = "wgpu"))]
+mod tests;

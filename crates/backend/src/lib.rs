@@ -9,8 +9,6 @@
 
 #[cfg(feature = "wgpu")]
 mod adapters;
-pub mod codes;
-mod cpu;
 mod device;
 mod dtype;
 mod embedding;
@@ -24,12 +22,12 @@ mod weights;
 
 #[cfg(feature = "wgpu")]
 pub use adapters::{Adapter, AdapterKind, adapters};
-pub use cpu::Visible;
 pub use device::Device;
 pub use dtype::Dtype;
 pub use embedding::Embedding;
 pub use error::{DeviceError, WeightError};
 pub use fused::Fused;
+pub use glass_kernels::{Visible, codes};
 pub use kernels::Kernels;
 pub use linear::Linear;
 pub use quantized::{CodedRows, Quantized};

@@ -11,7 +11,7 @@ use burn::{
 use bytemuck::Pod;
 use half::{bf16, f16, slice::HalfFloatSliceExt};
 
-use crate::cpu::{self, Angles, Element, Level, View, ViewMut, Visible, Weight};
+use glass_kernels::{self as cpu, Angles, Element, Level, View, ViewMut, Visible, Weight};
 
 pub fn rms_norm<const D: usize>(x: &Tensor<D>, weight: &Tensor<1>, eps: f64) -> Option<Tensor<D>> {
     let (x, weight) = (Floats::of(x)?, Floats::of(weight)?);

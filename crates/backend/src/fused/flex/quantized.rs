@@ -5,12 +5,13 @@ use burn::{
     tensor::{Int, Tensor},
 };
 
-use super::{Floats, floats, primitive};
-use crate::{
-    Quantized,
+use glass_kernels::{
+    self as cpu,
     codes::{self, Bits, Codes},
-    cpu,
 };
+
+use super::{Floats, floats, primitive};
+use crate::Quantized;
 
 pub fn project_quantized(x: &Tensor<2>, weights: &[&Quantized]) -> Option<Vec<Tensor<2>>> {
     let x = Floats::of(x)?;
