@@ -17,11 +17,11 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use self::{lanes::ByLanes, rows::ByRows, softmax::Part};
-use super::{
-    element::Element,
-    lanes::{Kernel, Lanes, Level},
+use crate::{
+    float::{Float, vectors, zero_padded},
+    isa::{Isa, Kernel},
+    simd_ext::SimdExt,
     view::{View, ViewMut},
-    weight::{filled, vectors},
 };
 
 pub use visible::Visible;
@@ -45,8 +45,8 @@ const WORTH_WAKING: usize = 1 << 20;
 ///
 /// # Panics
 /// If shapes do not fit each other.
-pub fn attend<T: Element>(
-    level: Level,
+pub fn attend<T: Float>(
+    isa: Isa,
     q: View<'_, f32>,
     k: View<'_, T>,
     v: View<'_, T>,
@@ -95,7 +95,7 @@ pub fn attend<T: Element>(
             queries: start..queries.min(start + block),
         };
         // Cutting up the keys as well must not depend on the number of threads either.
-        let part = tile.attend(level, if blocks == 1 { SHARE } else { usize::MAX });
+        let part = tile.attend(isa, if blocks == 1 { SHARE } else { usize::MAX });
         for row in 0..tile.rows() {
             let [batch, head, query] = tile.place(row);
             // SAFETY: each row belongs to one tile.
@@ -123,7 +123,7 @@ struct Tile<'a, T> {
     queries: Range<usize>,
 }
 
-impl<T: Element> Tile<'_, T> {
+impl<T: Float> Tile<'_, T> {
     fn rows(&self) -> usize {
         self.groups * self.queries.len()
     }
@@ -139,16 +139,13 @@ impl<T: Element> Tile<'_, T> {
         self.q.row(batch, head, query)
     }
 
-    fn attend(&self, level: Level, share: usize) -> Part {
+    fn attend(&self, isa: Isa, share: usize) -> Part {
         let runs = self.visible.union(self.batch, self.queries.clone());
         let mut shares = cut(&runs, share);
         if shares.len() <= 1 {
-            return self.part(level, &shares.pop().unwrap_or_default());
+            return self.part(isa, &shares.pop().unwrap_or_default());
         }
-        let parts: Vec<Part> = shares
-            .par_iter()
-            .map(|runs| self.part(level, runs))
-            .collect();
+        let parts: Vec<Part> = shares.par_iter().map(|runs| self.part(isa, runs)).collect();
         let mut merged = Part::new(self.rows(), self.q.shape()[3]);
         parts
             .iter()
@@ -156,9 +153,9 @@ impl<T: Element> Tile<'_, T> {
         merged
     }
 
-    fn part(&self, level: Level, runs: &[Range<usize>]) -> Part {
+    fn part(&self, isa: Isa, runs: &[Range<usize>]) -> Part {
         let mut part = Part::new(self.rows(), self.q.shape()[3]);
-        level.run(Attend {
+        isa.run(Attend {
             tile: self,
             runs,
             part: &mut part,
@@ -173,9 +170,9 @@ struct Attend<'a, 'b, T> {
     part: &'a mut Part,
 }
 
-impl<T: Element> Kernel for Attend<'_, '_, T> {
+impl<T: Float> Kernel for Attend<'_, '_, T> {
     #[inline(always)]
-    fn run<S: Lanes>(self, simd: S) {
+    fn run<S: SimdExt>(self, simd: S) {
         let Self { tile, runs, part } = self;
         // With a row in each lane, half of the lanes or more would be empty.
         match 2 * tile.rows() <= S::F32_LANES {
@@ -209,7 +206,7 @@ fn cut(runs: &[Range<usize>], most: usize) -> Vec<Vec<Range<usize>>> {
 
 /// One head's vectors at `places` as `f32`, and how far apart they are: where they lie, or widened into `scratch`.
 #[inline(always)]
-fn floats<'a, S: Lanes, T: Element>(
+fn floats<'a, S: SimdExt, T: Float>(
     simd: S,
     view: View<'a, T>,
     [batch, head]: [usize; 2],
@@ -217,7 +214,7 @@ fn floats<'a, S: Lanes, T: Element>(
     scratch: &'a mut Vec<f32>,
 ) -> (&'a [f32], usize) {
     let rows = view.rows(batch, head, places.start);
-    if let Some(rows) = T::plain(rows) {
+    if let Some(rows) = T::as_f32(rows) {
         assert!(rows.len() >= (places.len() - 1) * view.stride() + view.shape()[3]);
         return (rows, view.stride());
     }
@@ -231,7 +228,7 @@ fn floats<'a, S: Lanes, T: Element>(
             *wide = T::widen(simd, *vector);
         }
         if whole < head_dim {
-            let rest = filled::<T, S>(&row[whole..head_dim]);
+            let rest = zero_padded::<T, S>(&row[whole..head_dim]);
             simd.partial_store_f32s(wide_rest, T::widen(simd, rest));
         }
     }

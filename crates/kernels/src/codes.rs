@@ -219,12 +219,12 @@ fn check(values: usize, columns: usize, bits: Bits, codes: usize, scales: usize)
     assert_eq!(scales, rows * blocks(columns), "scales are [rows, blocks]");
 }
 
-/// A matrix as kernels see it.
+/// A quantized matrix `[rows, columns]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Codes<'a> {
     pub bits: Bits,
     /// `[rows, words]`
-    pub codes: &'a [i32],
+    pub quants: &'a [i32],
     /// `[rows, blocks]`
     pub scales: &'a [f16],
     pub columns: usize,
@@ -233,15 +233,15 @@ pub struct Codes<'a> {
 impl<'a> Codes<'a> {
     /// # Panics
     /// If the lengths contradict each other.
-    pub fn new(bits: Bits, codes: &'a [i32], scales: &'a [f16], columns: usize) -> Self {
-        let rows = codes
+    pub fn new(bits: Bits, quants: &'a [i32], scales: &'a [f16], columns: usize) -> Self {
+        let rows = quants
             .len()
             .checked_div(words(columns, bits))
             .unwrap_or_default();
-        check(rows * columns, columns, bits, codes.len(), scales.len());
+        check(rows * columns, columns, bits, quants.len(), scales.len());
         Self {
             bits,
-            codes,
+            quants,
             scales,
             columns,
         }
@@ -259,23 +259,23 @@ impl<'a> Codes<'a> {
         blocks(self.columns) * (self.bits.block_bytes() + size_of::<f16>())
     }
 
-    /// One row's codes, [`Bits::block_bytes`] for each block, and its scales.
+    /// One row's quants, [`Bits::block_bytes`] of each group, and its scales.
     #[inline(always)]
     pub fn row(&self, row: usize) -> (&'a [u8], &'a [f16]) {
         let words = words(self.columns, self.bits);
         let blocks = blocks(self.columns);
         (
-            cast_slice(&self.codes[row * words..][..words]),
+            cast_slice(&self.quants[row * words..][..words]),
             &self.scales[row * blocks..][..blocks],
         )
     }
 
-    /// The matrix in pieces of `rows` rows, the last of fewer.
-    pub fn pieces(self, rows: usize) -> impl Iterator<Item = Codes<'a>> {
-        let codes = self.codes.chunks(rows * words(self.columns, self.bits));
+    /// The matrix in chunks of `rows` rows, the last of fewer.
+    pub fn chunks(self, rows: usize) -> impl Iterator<Item = Codes<'a>> {
+        let quants = self.quants.chunks(rows * words(self.columns, self.bits));
         let scales = self.scales.chunks(rows * blocks(self.columns));
-        codes.zip(scales).map(move |(codes, scales)| Codes {
-            codes,
+        quants.zip(scales).map(move |(quants, scales)| Codes {
+            quants,
             scales,
             ..self
         })

@@ -1,13 +1,13 @@
 //! The exponential function on vectors.
 
-use super::lanes::Lanes;
+use crate::simd_ext::SimdExt;
 
 /// `e^x` for `x <= 0`, within `2^-23` of its value; 0 below `ln 2^-126`, where floats lose their precision.
 ///
 /// `x = n ln 2 + r` with `|r| <= ln 2 / 2`, so `e^x = 2^n e^r`; the polynomial for `e^r` is off by `3.7e-9` at most (a
 /// minimax fit). NaN gives NaN.
 #[inline(always)]
-pub fn exp<S: Lanes>(simd: S, x: S::f32s) -> S::f32s {
+pub fn exp<S: SimdExt>(simd: S, x: S::f32s) -> S::f32s {
     // Adding 1.5 * 2^23 leaves no bits for a fraction: the sum rounds to an integer, whose low bits are those of
     // the float. With the exponent's bias in it, they are the bits of 2^n, once they stand in the exponent's place.
     const ROUND: f32 = 12_582_912.0 + 127.0;
@@ -44,13 +44,13 @@ pub fn exp<S: Lanes>(simd: S, x: S::f32s) -> S::f32s {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lanes::{Kernel, Level};
+    use crate::isa::{Isa, Kernel};
 
     struct Exp<'a>(&'a mut [f32]);
 
     impl Kernel for Exp<'_> {
         #[inline(always)]
-        fn run<S: Lanes>(self, simd: S) {
+        fn run<S: SimdExt>(self, simd: S) {
             let (vectors, rest) = S::as_mut_simd_f32s(self.0);
             assert!(rest.is_empty());
             for x in vectors {
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn exp_is_within_its_bound_everywhere() {
-        for level in Level::all() {
+        for isa in Isa::all() {
             // Every 97th float from -0 down to -infinity, and its NaNs.
             let mut values = Vec::new();
             let all: Vec<u32> = (0x8000_0000..=0xff80_0000_u32).step_by(97).collect();
@@ -69,7 +69,7 @@ mod tests {
                 values.clear();
                 values.extend(bits.iter().copied().map(f32::from_bits));
                 let x = values.clone();
-                level.run(Exp(&mut values));
+                isa.run(Exp(&mut values));
                 for (x, y) in x.iter().zip(&values) {
                     let defined = f64::from(*x).exp();
                     let bound = if *x < -87.4 {
@@ -80,7 +80,7 @@ mod tests {
                     let off = (f64::from(*y) - defined).abs();
                     assert!(
                         off <= bound || *x < -87.3 && off <= 2f64.powi(-126),
-                        "{level:?} {x} {y}"
+                        "{isa:?} {x} {y}"
                     );
                 }
             }
@@ -95,7 +95,7 @@ mod tests {
                 -1e-45,
             ]
             .repeat(2);
-            level.run(Exp(&mut edge));
+            isa.run(Exp(&mut edge));
             assert_eq!(edge[..3], [1.0, 1.0, 0.0]);
             assert!(edge[3].is_nan() && edge[4] > 1.17e-38 && edge[4] < 1.18e-38);
             assert_eq!(edge[5..8], [0.0, 0.0, 1.0]);

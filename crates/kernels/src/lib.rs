@@ -1,34 +1,34 @@
 //! The CPU kernels, on slices: nothing here knows of Burn.
 //!
-//! Each runs at the best instruction set of the machine it is on ([`Level`]), gives the same result on any number of
-//! threads, and states its error. Reading order: [`project_many`] (most of a model's time) · [`codes`] (weights in 8 or 4
-//! bits) · [`rms_norm`], [`silu_gate`], [`rotate`] (small, but many) · [`attend()`].
+//! Each runs at the best instruction set of the machine it is on ([`Isa`]), gives the same result on any number of
+//! threads, and states its error. Reading order: [`matmul_t`] (most of a model's time; [`gemv`] and [`gemm`] behind it) ·
+//! [`codes`] (quantized weights) · [`rms_norm()`], [`silu_gate()`], [`rotate()`] (small, but many) · [`attend()`].
 
 mod attend;
+mod chunk;
 pub mod codes;
-mod dot;
-mod element;
 mod exp;
-mod lanes;
-mod many;
+mod float;
+mod gemm;
+mod gemv;
+mod isa;
+mod matmul;
+mod matrix;
+mod prefetch;
+mod rms_norm;
+mod rotate;
+mod silu_gate;
+mod simd_ext;
 #[cfg(test)]
-mod noise;
-mod norm;
-mod panel;
-mod project;
-mod quantized;
-mod rope;
-mod share;
-mod swiglu;
+mod testing;
 mod view;
-mod weight;
 
 pub use attend::{Visible, attend};
-pub use element::Element;
-pub use lanes::Level;
-pub use many::{project_many, project_many_bf16, project_many_codes};
-pub use norm::{add_rms_norm, rms_norm};
-pub use rope::{Angles, rotate};
-pub use swiglu::silu_gate;
+pub use float::Float;
+pub use isa::Isa;
+pub use matmul::{matmul_t, matmul_t_bf16, matmul_t_quantized};
+pub use matrix::Matrix;
+pub use rms_norm::{add_rms_norm, rms_norm};
+pub use rotate::{Angles, rotate};
+pub use silu_gate::silu_gate;
 pub use view::{View, ViewMut};
-pub use weight::Weight;

@@ -1,4 +1,4 @@
-//! Four-dimensional arrays in memory that somebody else laid out.
+//! Four-dimensional arrays where they lie in memory.
 
 use std::marker::PhantomData;
 
@@ -32,12 +32,12 @@ impl<'a, T> View<'a, T> {
         self.shape
     }
 
-    /// One head's vector at one place.
+    /// The vector of one token of one head.
     pub(super) fn row(&self, batch: usize, head: usize, at: usize) -> &'a [T] {
         &self.rows(batch, head, at)[..self.shape[3]]
     }
 
-    /// From one place of one head on; the next one begins [`View::stride`] elements later.
+    /// The vectors of one head from one token on, each [`View::stride`] elements behind the last.
     pub(super) fn rows(&self, batch: usize, head: usize, at: usize) -> &'a [T] {
         &self.data[start(self.shape, self.strides, [batch, head, at])..]
     }
@@ -47,7 +47,7 @@ impl<'a, T> View<'a, T> {
     }
 }
 
-/// The same, to be written to, from several threads at a time.
+/// A [`View`] that several threads write to.
 #[derive(Debug)]
 pub struct ViewMut<'a, T> {
     data: *mut T,
@@ -88,10 +88,10 @@ impl<'a, T> ViewMut<'a, T> {
         self.shape
     }
 
-    /// One head's vector at one place.
+    /// The vector of one token of one head.
     ///
     /// # Safety
-    /// Nobody else may hold this row.
+    /// No other reference to this row may exist.
     #[expect(
         clippy::mut_from_ref,
         reason = "rows do not overlap, and the caller keeps each to one thread"
@@ -105,20 +105,15 @@ impl<'a, T> ViewMut<'a, T> {
 
 /// One past the last element.
 fn reach(shape: [usize; 4], strides: [usize; 3]) -> usize {
-    match shape.contains(&0) {
-        true => 0,
-        false => {
-            let last: usize = strides
-                .iter()
-                .zip(shape)
-                .map(|(stride, len)| stride * (len - 1))
-                .sum();
-            last + shape[3]
-        }
+    if shape.contains(&0) {
+        return 0;
     }
+    let starts = strides.iter().zip(shape);
+    let last: usize = starts.map(|(stride, len)| stride * (len - 1)).sum();
+    last + shape[3]
 }
 
-/// Whether no two rows share an element: each axis, from the shortest stride on, steps over all that is below it.
+/// Whether no two rows share an element: each axis, from the shortest stride on, steps over all axes below it.
 fn apart(shape: [usize; 4], strides: [usize; 3]) -> bool {
     let mut axes: Vec<_> = strides
         .into_iter()

@@ -11,7 +11,7 @@ use super::{
     multiply::{Matrix, multiply},
     softmax::{LOWEST, Part},
 };
-use crate::{element::Element, exp::exp, lanes::Lanes};
+use crate::{exp::exp, float::Float, simd_ext::SimdExt};
 
 /// Keys at a time.
 const BLOCK: usize = 64;
@@ -22,9 +22,9 @@ pub(super) struct ByLanes<'a, 'b, T> {
     pub part: &'a mut Part,
 }
 
-impl<T: Element> ByLanes<'_, '_, T> {
+impl<T: Float> ByLanes<'_, '_, T> {
     #[inline(always)]
-    pub(super) fn run<S: Lanes>(self, simd: S) {
+    pub(super) fn run<S: SimdExt>(self, simd: S) {
         let Self { tile, runs, part } = self;
         let head_dim = tile.q.shape()[3];
         let head = [tile.batch, tile.kv_head];
@@ -109,7 +109,7 @@ impl State {
 
     /// Makes nothing of the scores of keys that their query does not see.
     #[inline(always)]
-    fn hide<S: Lanes, T: Element>(
+    fn hide<S: SimdExt, T: Float>(
         &mut self,
         simd: S,
         tile: &Tile<'_, T>,
@@ -155,7 +155,7 @@ impl State {
 
     /// Scores to weights, `[keys, rows]`.
     #[inline(always)]
-    fn weigh<S: Lanes>(&mut self, simd: S, scores: &mut [f32]) {
+    fn weigh<S: SimdExt>(&mut self, simd: S, scores: &mut [f32]) {
         let (largest, _) = S::as_mut_simd_f32s(&mut self.largest);
         let (sum, _) = S::as_mut_simd_f32s(&mut self.sum);
         let (factor, _) = S::as_mut_simd_f32s(&mut self.factor);

@@ -1,6 +1,6 @@
 //! A matrix where it lies times one whose columns are lanes.
 
-use crate::lanes::Lanes;
+use crate::simd_ext::SimdExt;
 
 /// Numbers where they lie.
 #[derive(Clone, Copy)]
@@ -17,7 +17,7 @@ pub(super) struct Matrix {
 /// # Safety
 /// `a` can be read.
 #[inline(always)]
-pub(super) unsafe fn multiply<S: Lanes>(
+pub(super) unsafe fn multiply<S: SimdExt>(
     simd: S,
     a: Matrix,
     b: &[f32],
@@ -64,7 +64,7 @@ impl Columns {
     /// # Safety
     /// `a` has `m` rows of `n`, `b` `n` and `out` `m` rows of N vectors.
     #[inline(always)]
-    unsafe fn rows<S: Lanes, const N: usize>(self, simd: S, a: Matrix, out: *mut f32, m: usize) {
+    unsafe fn rows<S: SimdExt, const N: usize>(self, simd: S, a: Matrix, out: *mut f32, m: usize) {
         let mut row = 0;
         // SAFETY: the caller's.
         unsafe {
@@ -87,7 +87,7 @@ impl Columns {
     /// # Safety
     /// As for [`Columns::rows`], for M rows from `row` on.
     #[inline(always)]
-    unsafe fn block<S: Lanes, const M: usize, const N: usize>(
+    unsafe fn block<S: SimdExt, const M: usize, const N: usize>(
         self,
         simd: S,
         a: Matrix,
@@ -137,7 +137,7 @@ impl Columns {
 /// # Safety
 /// There are `at + 1` vectors.
 #[inline(always)]
-unsafe fn vector<S: Lanes>(from: *const f32, at: usize) -> S::f32s {
+unsafe fn vector<S: SimdExt>(from: *const f32, at: usize) -> S::f32s {
     // SAFETY: the caller's.
     unsafe { from.cast::<S::f32s>().add(at).read_unaligned() }
 }

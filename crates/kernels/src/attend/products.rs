@@ -1,9 +1,9 @@
 //! The two products of a few rows, with vectors along `head_dim`.
 //!
-//! Vectors are made in loops, not in closures: a closure that is not inlined is compiled without the level's
+//! Vectors are made in loops, not in closures: a closure that is not inlined is compiled without the isa's
 //! instructions.
 
-use crate::lanes::Lanes;
+use crate::simd_ext::SimdExt;
 
 /// Keys at a time: their scores wait for the largest of them, while they themselves wait in the nearest cache.
 pub(super) const BLOCK: usize = 64;
@@ -13,7 +13,7 @@ pub(super) const BLOCK: usize = 64;
 /// # Safety
 /// `k` holds `len` vectors of `head_dim`, `stride` apart, and `q` R of them.
 #[inline(always)]
-pub(super) unsafe fn fit<S: Lanes, const R: usize, const K: usize>(
+pub(super) unsafe fn fit<S: SimdExt, const R: usize, const K: usize>(
     simd: S,
     q: &[f32],
     k: *const f32,
@@ -46,7 +46,7 @@ pub(super) unsafe fn fit<S: Lanes, const R: usize, const K: usize>(
 /// # Safety
 /// `q` holds R vectors of `head_dim`, and `k` K of them, `stride` apart.
 #[inline(always)]
-unsafe fn dot<S: Lanes, const R: usize, const K: usize>(
+unsafe fn dot<S: SimdExt, const R: usize, const K: usize>(
     simd: S,
     q: *const f32,
     k: *const f32,
@@ -85,7 +85,7 @@ unsafe fn dot<S: Lanes, const R: usize, const K: usize>(
 /// # Safety
 /// `v` holds `len` vectors of `head_dim`, `stride` apart.
 #[inline(always)]
-pub(super) unsafe fn mix<S: Lanes, const R: usize, const V: usize>(
+pub(super) unsafe fn mix<S: SimdExt, const R: usize, const V: usize>(
     simd: S,
     weights: &[[f32; BLOCK]; R],
     factors: [f32; R],
@@ -152,7 +152,7 @@ pub(super) unsafe fn mix<S: Lanes, const R: usize, const V: usize>(
 /// They are there, in `mixed` every `head_dim` and in `v` every `stride`.
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "two matrices and their layout")]
-unsafe fn columns<S: Lanes, const R: usize, const V: usize>(
+unsafe fn columns<S: SimdExt, const R: usize, const V: usize>(
     simd: S,
     weights: &[[f32; BLOCK]; R],
     factors: [f32; R],
@@ -206,7 +206,7 @@ unsafe fn columns<S: Lanes, const R: usize, const V: usize>(
 /// # Safety
 /// They can be read.
 #[inline(always)]
-unsafe fn load<S: Lanes>(simd: S, at: *const f32, len: usize) -> S::f32s {
+unsafe fn load<S: SimdExt>(simd: S, at: *const f32, len: usize) -> S::f32s {
     // SAFETY: the caller's.
     match len == S::F32_LANES {
         true => unsafe { at.cast::<S::f32s>().read_unaligned() },
@@ -219,7 +219,7 @@ unsafe fn load<S: Lanes>(simd: S, at: *const f32, len: usize) -> S::f32s {
 /// # Safety
 /// They can be written.
 #[inline(always)]
-unsafe fn save<S: Lanes>(simd: S, at: *mut f32, len: usize, vector: S::f32s) {
+unsafe fn save<S: SimdExt>(simd: S, at: *mut f32, len: usize, vector: S::f32s) {
     // SAFETY: the caller's.
     match len == S::F32_LANES {
         true => unsafe { at.cast::<S::f32s>().write_unaligned(vector) },

@@ -7,7 +7,7 @@ use super::{
     products::{BLOCK, fit, mix},
     softmax::Part,
 };
-use crate::{element::Element, exp::exp, lanes::Lanes};
+use crate::{exp::exp, float::Float, simd_ext::SimdExt};
 
 pub(super) struct ByRows<'a, 'b, T> {
     pub tile: &'a Tile<'b, T>,
@@ -15,9 +15,9 @@ pub(super) struct ByRows<'a, 'b, T> {
     pub part: &'a mut Part,
 }
 
-impl<T: Element> ByRows<'_, '_, T> {
+impl<T: Float> ByRows<'_, '_, T> {
     #[inline(always)]
-    pub(super) fn run<S: Lanes>(self, simd: S) {
+    pub(super) fn run<S: SimdExt>(self, simd: S) {
         let Self { tile, runs, part } = self;
         let head_dim = tile.q.shape()[3];
         let head = [tile.batch, tile.kv_head];
@@ -70,10 +70,10 @@ struct Block<'a, 'b, T> {
     head_dim: usize,
 }
 
-impl<T: Element> Block<'_, '_, T> {
+impl<T: Float> Block<'_, '_, T> {
     /// Takes in the block for R rows from `row` on; returns R.
     #[inline(always)]
-    fn rows<S: Lanes, const R: usize, const K: usize, const V: usize>(
+    fn rows<S: SimdExt, const R: usize, const K: usize, const V: usize>(
         &self,
         simd: S,
         row: usize,
@@ -127,7 +127,7 @@ impl<T: Element> Block<'_, '_, T> {
 
 /// Scores to weights; returns what the weights of earlier keys shrink by.
 #[inline(always)]
-fn weigh<S: Lanes>(simd: S, scores: &mut [f32], largest: &mut f32, sum: &mut f32) -> f32 {
+fn weigh<S: SimdExt>(simd: S, scores: &mut [f32], largest: &mut f32, sum: &mut f32) -> f32 {
     let (scores, _) = S::as_mut_simd_f32s(scores);
     let before = *largest;
     let mut most = simd.splat_f32s(before);

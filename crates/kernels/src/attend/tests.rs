@@ -2,7 +2,7 @@ use half::{bf16, f16};
 use proptest::prelude::*;
 
 use super::*;
-use crate::noise::noise;
+use crate::testing::random;
 
 mod definition;
 
@@ -11,13 +11,13 @@ use definition::{Inputs, Shape, defined};
 fn check(shape: Shape, visible: &Visible, sees: impl Fn(usize, usize, usize) -> bool) {
     let inputs = Inputs::new(shape);
     let (defined, bounds) = defined(&inputs, sees);
-    for level in Level::all() {
-        let out = inputs.attend(level, visible);
+    for isa in Isa::all() {
+        let out = inputs.attend(isa, visible);
         for (at, ((out, defined), bound)) in out.iter().zip(&defined).zip(&bounds).enumerate() {
             let off = (f64::from(*out) - defined).abs();
             assert!(
                 off <= *bound,
-                "{level:?} {shape:?} at {at}: {out} for {defined}, bound {bound}"
+                "{isa:?} {shape:?} at {at}: {out} for {defined}, bound {bound}"
             );
         }
     }
@@ -70,7 +70,7 @@ proptest! {
     fn any_mask(shape in shapes(), seed in any::<u64>(), dense in -1.0..1.0_f32, alike in any::<bool>()) {
         let rows = if alike { 1 } else { shape.batch };
         let masked: Vec<bool> =
-            noise(rows * shape.queries * shape.keys, seed).into_iter().map(|x| x > dense).collect();
+            random(rows * shape.queries * shape.keys, seed).into_iter().map(|x| x > dense).collect();
         let visible = Visible::unmasked(rows, shape.queries, shape.keys, &masked);
         check(shape, &visible, |row, query, key| {
             !masked[((row % rows.max(1)) * shape.queries + query) * shape.keys + key]
@@ -149,11 +149,11 @@ fn one_thread_computes_what_many_do() {
             Some(2000),
             0..shape.keys,
         );
-        for level in Level::all() {
-            let attend = || inputs.attend(level, &visible);
+        for isa in Isa::all() {
+            let attend = || inputs.attend(isa, &visible);
             assert!(
                 one.install(attend) == many.install(attend),
-                "{level:?} {shape:?}"
+                "{isa:?} {shape:?}"
             );
         }
     }
@@ -161,7 +161,7 @@ fn one_thread_computes_what_many_do() {
 
 #[test]
 fn halves_are_what_they_stand_for() {
-    fn check<T: Element + Default>(widen: fn(T) -> f32) {
+    fn check<T: Float + Default>(widen: fn(T) -> f32) {
         for (groups, queries) in [(2, 1), (3, 30)] {
             let shape = Shape {
                 batch: 2,
@@ -181,10 +181,10 @@ fn halves_are_what_they_stand_for() {
                 k,
                 v,
             };
-            for level in Level::all() {
+            for isa in Isa::all() {
                 assert!(
-                    halves.attend(level, &visible) == floats.attend(level, &visible),
-                    "{level:?}"
+                    halves.attend(isa, &visible) == floats.attend(isa, &visible),
+                    "{isa:?}"
                 );
             }
         }
@@ -209,20 +209,20 @@ fn nan_reaches_the_queries_that_see_it() {
         let (mut bad_key, mut bad_value) = (Inputs::<f32>::new(shape), Inputs::<f32>::new(shape));
         bad_key.k[8 * 78] = f32::NAN;
         bad_value.v[8 * 78] = f32::NAN;
-        for level in Level::all() {
-            let out = bad_key.attend(level, &visible);
+        for isa in Isa::all() {
+            let out = bad_key.attend(isa, &visible);
             assert!(
                 out[..2 * row].iter().all(|x| x.is_finite()),
-                "{level:?} {groups}"
+                "{isa:?} {groups}"
             );
             assert!(
                 out[2 * row..].iter().all(|x| x.is_nan()),
-                "{level:?} {groups}"
+                "{isa:?} {groups}"
             );
-            let out = bad_value.attend(level, &visible);
+            let out = bad_value.attend(isa, &visible);
             assert!(
                 out[2 * row..].iter().step_by(8).all(|x| x.is_nan()),
-                "{level:?} {groups}"
+                "{isa:?} {groups}"
             );
         }
     }

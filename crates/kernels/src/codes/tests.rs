@@ -1,7 +1,7 @@
 use half::f16;
 
 use super::*;
-use crate::noise::noise;
+use crate::testing::random;
 
 const COLUMNS: [usize; 9] = [1, 2, 31, 32, 33, 64, 172, 512, 1000];
 
@@ -133,7 +133,7 @@ fn check_errors(bits: Bits, scale: f64, block: &[f64], errors: &[f64]) {
 fn numbers_come_back_within_their_bounds() {
     for columns in COLUMNS {
         for rows in [1, 3, 20] {
-            let mut values = noise(rows * columns, columns as u64);
+            let mut values = random(rows * columns, columns as u64);
             check(&values, columns);
             // Many sizes within a block, and with a large mean.
             for (i, value) in values.iter_mut().enumerate() {
@@ -164,7 +164,7 @@ fn unusual_blocks_come_back_within_their_bounds() {
         vec![65504.0 * 8.0, 1.0, -65504.0],
         vec![-65504.0 * 8.0; 32],
     ];
-    let mut outlier = noise(32, 5);
+    let mut outlier = random(32, 5);
     outlier[17] = -3e4;
     blocks.push(outlier);
     for block in &blocks {
@@ -179,7 +179,7 @@ fn unusual_blocks_come_back_within_their_bounds() {
 
 #[test]
 fn four_bits_gain_by_the_search() {
-    let values = noise(1 << 14, 9);
+    let values = random(1 << 14, 9);
     let error =
         |decoded: &[f32]| squares(values.iter().zip(decoded).map(|(a, b)| f64::from(a - b)));
     let plain: Vec<f32> = values

@@ -1,7 +1,7 @@
 //! Inputs, and what attention of them is by definition.
 
 use super::super::*;
-use crate::noise::noise;
+use crate::testing::random;
 
 /// Queries and results are `[batch, queries, heads, head_dim]` in memory, as projections make and take them; keys and
 /// values are in a cache with more room than `keys`.
@@ -48,16 +48,16 @@ pub struct Inputs<T> {
     pub v: Vec<T>,
 }
 
-impl<T: Element + Default> Inputs<T> {
+impl<T: Float + Default> Inputs<T> {
     /// Of about the size of normed queries and keys, so that weights differ by powers of ten. What is beyond the keys
     /// is NaN: it must not be touched.
     pub fn new(shape: Shape) -> Self {
-        let q = noise(Shape::elements(shape.q()), 1)
+        let q = random(Shape::elements(shape.q()), 1)
             .into_iter()
             .map(|q| q * 4.0)
             .collect();
         let cache = |seed| {
-            let mut wide = noise(Shape::elements(shape.kv()), seed);
+            let mut wide = random(Shape::elements(shape.kv()), seed);
             for head in wide.chunks_mut((shape.keys + 3) * shape.head_dim) {
                 head[shape.keys * shape.head_dim..].fill(f32::NAN);
             }
@@ -73,11 +73,11 @@ impl<T: Element + Default> Inputs<T> {
         }
     }
 
-    pub fn attend(&self, level: Level, visible: &Visible) -> Vec<f32> {
+    pub fn attend(&self, isa: Isa, visible: &Visible) -> Vec<f32> {
         let (q, kv) = (self.shape.q(), self.shape.kv());
         let mut out = vec![f32::NAN; self.q.len()];
         attend(
-            level,
+            isa,
             View::new(&self.q, q.0, q.1),
             View::new(&self.k, kv.0, kv.1),
             View::new(&self.v, kv.0, kv.1),
