@@ -17,6 +17,7 @@ mod fused;
 mod kernels;
 mod linear;
 mod quantized;
+mod rms_norm;
 mod rows;
 mod weights;
 
@@ -31,5 +32,6 @@ pub use glass_kernels::{Visible, codes};
 pub use kernels::Kernels;
 pub use linear::Linear;
 pub use quantized::{CodedRows, Quantized};
+pub use rms_norm::LlamaRmsNorm;
 pub use rows::Rows;
 pub use weights::{WeightSource, Weights};
