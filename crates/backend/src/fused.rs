@@ -3,16 +3,14 @@
 //! Every one of them has a plain version in tensor operations, in the crate whose idea it is, and answers `None` where
 //! that is what computes: on devices without such a kernel, in training, and with [`Kernels::Plain`].
 
+#[cfg(feature = "wgpu")]
+mod cube;
 #[cfg(feature = "flex")]
 mod flex;
 
-use std::rc::Rc;
-
 use burn::tensor::{Int, Tensor};
-#[cfg(feature = "wgpu")]
-use glass_kernels_cube as cube;
 
-use crate::{Kernels, Quantized, Visible};
+use crate::{AttentionParams, Kernels, KvSegment, Quantized};
 #[cfg(feature = "wgpu")]
 pub(crate) use glass_kernels_cube::Machine;
 
@@ -50,7 +48,7 @@ impl Fused {
             #[cfg(feature = "flex")]
             Family::Flex => flex::rms_norm(x, weight, eps),
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => cube::rms_norm(machine, x, weight, eps),
+            Family::Cube(machine) => glass_kernels_cube::rms_norm(machine, x, weight, eps),
         }
     }
 
@@ -68,7 +66,9 @@ impl Fused {
             #[cfg(feature = "flex")]
             Family::Flex => flex::add_rms_norm(x, delta, weight, eps),
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => cube::add_rms_norm(machine, x, delta, weight, eps),
+            Family::Cube(machine) => {
+                glass_kernels_cube::add_rms_norm(machine, x, delta, weight, eps)
+            }
         }
     }
 
@@ -80,7 +80,7 @@ impl Fused {
             #[cfg(feature = "flex")]
             Family::Flex => flex::silu_gate(gate, up),
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => cube::silu_gate(machine, gate, up),
+            Family::Cube(machine) => glass_kernels_cube::silu_gate(machine, gate, up),
         }
     }
 
@@ -92,7 +92,7 @@ impl Fused {
             #[cfg(feature = "flex")]
             Family::Flex => flex::rotate(x, cos, sin),
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => cube::rotate(machine, x, cos, sin),
+            Family::Cube(machine) => glass_kernels_cube::rotate(machine, x, cos, sin),
         }
     }
 
@@ -104,7 +104,7 @@ impl Fused {
             #[cfg(feature = "flex")]
             Family::Flex => flex::project(x, weights),
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => cube::project(machine, x, weights),
+            Family::Cube(machine) => glass_kernels_cube::project(machine, x, weights),
         }
     }
 
@@ -123,10 +123,7 @@ impl Fused {
             #[cfg(feature = "flex")]
             Family::Flex => flex::project_quantized(x, weights),
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => {
-                let weights: Vec<_> = weights.iter().map(|weight| weight.on_adapter()).collect();
-                cube::project_quantized(machine, x, &weights)
-            }
+            Family::Cube(machine) => cube::project_quantized(machine, x, weights),
         }
     }
 
@@ -142,23 +139,22 @@ impl Fused {
         }
     }
 
-    /// `softmax(scale q k^T) v` over the keys that each query sees, query head `h` reading key/value head `h / groups`,
-    /// in float32, rounded once. A query that sees no key gets zeros.
+    /// One softmax over the keys of all segments that each query sees, query head `h` reading key/value head `h / groups`, in
+    /// float32, rounded once. Queries are at the positions `first_query ..`; one that sees no key gets zeros.
     ///
-    /// `q` `[batch, heads, queries, head_dim]`, `k` and `v` `[batch, kv_heads, keys, head_dim]` -> as `q`
+    /// `q` `[batch, heads, queries, head_dim]` -> as `q`
     pub fn attend(
         self,
         q: &Tensor<4>,
-        k: &Tensor<4>,
-        v: &Tensor<4>,
-        visible: impl FnOnce() -> Rc<Visible>,
-        scale: f64,
+        segments: &[KvSegment],
+        first_query: usize,
+        params: &AttentionParams,
     ) -> Option<Tensor<4>> {
         match self.0? {
             #[cfg(feature = "flex")]
-            Family::Flex => flex::attend(q, k, v, &visible(), scale),
+            Family::Flex => flex::attend(q, segments, first_query, params),
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => cube::attend(machine, q, k, v, &visible(), scale),
+            Family::Cube(machine) => cube::attend(machine, q, segments, first_query, params),
         }
     }
 
@@ -174,7 +170,7 @@ impl Fused {
             #[cfg(feature = "flex")]
             Family::Flex => None,
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => cube::argmax(machine, logits),
+            Family::Cube(machine) => glass_kernels_cube::argmax(machine, logits),
         }
     }
 }

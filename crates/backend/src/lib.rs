@@ -9,6 +9,7 @@
 
 #[cfg(feature = "wgpu")]
 mod adapters;
+mod attention;
 mod device;
 mod dtype;
 mod embedding;
@@ -23,12 +24,13 @@ mod weights;
 
 #[cfg(feature = "wgpu")]
 pub use adapters::{Adapter, AdapterKind, adapters};
+pub use attention::{AttentionParams, KvSegment};
 pub use device::Device;
 pub use dtype::Dtype;
 pub use embedding::Embedding;
 pub use error::{DeviceError, WeightError};
 pub use fused::Fused;
-pub use glass_kernels::{Visible, codes};
+pub use glass_kernels::{KeyPositions, codes};
 pub use kernels::Kernels;
 pub use linear::Linear;
 pub use quantized::{CodedRows, Quantized};

@@ -1,116 +1,145 @@
 //! Attention over the keys and values where they lie; one cube for each query of each head.
 
-use std::{cell::RefCell, collections::VecDeque};
-
 use burn::tensor::Tensor;
-use burn_cubecl::{CubeDevice, tensor::CubeTensor};
-use cubecl::{ir::ElemType, prelude::*, server::Handle};
+use burn_cubecl::kernel::into_contiguous;
+use cubecl::{ir::ElemType, prelude::*};
+use glass_kernels::{KeyMask, KeyPositions};
 
 use super::{Machine, Strided, elem, empty, primitive, reduce, tensor, vector_size};
-use glass_kernels::Visible;
 
-/// On an adapter with matrix units, longer stretches of queries are theirs.
-const MOST_QUERIES: usize = 8;
+/// Beyond as many queries, an adapter with matrix units is faster with those.
+const MAX_QUERIES: usize = 8;
 
 /// Keys whose scores are held at once.
-const STRETCH: usize = 128;
+const CHUNK: usize = 128;
 
-/// Less than any score, but a number: the difference of two of these is one, too.
+/// A score below all others, but finite: the difference of two of these is a number, too.
 const LOWEST: f32 = -1e30;
 
+/// How scores become probabilities.
+#[derive(Clone, Copy, Debug)]
+pub struct Softmax<'a> {
+    /// A score is `scale * q . k`.
+    pub scale: f32,
+    /// Scores are capped, before masking: `soft_cap * tanh(score / soft_cap)`.
+    pub soft_cap: Option<f32>,
+    /// Learned sinks `[heads]`: one more logit in the denominator, without a value.
+    pub sinks: Option<&'a Tensor<1>>,
+}
+
+/// `q` `[batch, heads, queries, head_dim]`, `k` and `v` `[batch, kv_heads, keys, head_dim]` -> as `q`
 pub fn attend(
     machine: Machine,
     q: &Tensor<4>,
     k: &Tensor<4>,
     v: &Tensor<4>,
-    visible: &Visible,
-    scale: f64,
+    mask: KeyMask,
+    first_query: usize,
+    softmax: Softmax<'_>,
 ) -> Option<Tensor<4>> {
     let [batch, heads, queries, head_dim] = q.dims();
-    let [_, kv_heads, _, _] = k.dims();
+    let [_, kv_heads, keys, _] = k.dims();
     let cubes = batch * heads * queries;
-    let most = if machine.software {
+    let max_queries = if machine.software {
         usize::MAX
     } else {
-        MOST_QUERIES
+        MAX_QUERIES
     };
-    if cubes * head_dim == 0 || queries > most || head_dim > 256 {
+    if cubes * head_dim * keys == 0 || queries > max_queries || head_dim > 256 {
         return None;
     }
     let vector = vector_size(head_dim);
-    let of = |x: &Tensor<4>| Some(Strided::of(primitive(x)?, vector));
-    let (q, k, v) = (of(q)?, of(k)?, of(v)?);
+    let strided = |x: &Tensor<4>| Some(Strided::of(primitive(x)?, vector));
+    let (q, k, v) = (strided(q)?, strided(k)?, strided(v)?);
     if k.tensor.dtype != q.tensor.dtype || v.tensor.dtype != q.tensor.dtype {
         return None;
     }
-    let runs: Vec<u32> = visible.words().collect();
-    let words = runs.len();
-    let client = q.tensor.client.clone();
-    let runs = uploaded(&q.tensor, runs);
+    // Any buffer will do where there are no sinks: it is not read.
+    let sinks = match softmax.sinks {
+        Some(sinks) => {
+            assert_eq!(sinks.dims(), [heads], "a sink for each head");
+            into_contiguous(primitive(sinks)?)
+        }
+        None => q.tensor.clone(),
+    };
+    let sinks_elem = elem(&sinks);
     // In memory one token after the other, as the projection that comes next wants them.
     let out = empty(&q.tensor, [batch, queries, heads, head_dim]);
     let shape = Shape::of(machine, head_dim / vector);
-    // SAFETY: what a query sees lies within the keys, and cubes beyond the last do nothing.
+    // SAFETY: the slots that a query sees lie within the keys, and cubes beyond the last do nothing.
     unsafe {
-        kernel::launch_unchecked(
-            &client,
+        attend_kernel::launch_unchecked(
+            &q.tensor.client.clone(),
             super::count(cubes),
             CubeDim::new_1d(shape.units() as u32),
             vector,
             q.tensor.clone().into_buffer_arg(),
             k.tensor.clone().into_buffer_arg(),
             v.tensor.clone().into_buffer_arg(),
-            BufferArg::from_raw_parts(runs, words),
+            sinks.into_buffer_arg(),
             out.clone().into_buffer_arg(),
             strides(&q),
             strides(&k),
             strides(&v),
+            mask_launch(mask, keys, first_query, queries),
             cubes,
             heads,
             queries,
             heads / kv_heads,
-            if visible.rows() == 1 { 0 } else { queries },
-            visible.rows() * queries,
-            scale as f32,
+            softmax.scale,
+            softmax.soft_cap.unwrap_or(1.0),
             shape,
+            softmax.soft_cap.is_some(),
+            softmax.sinks.is_some(),
             elem(&q.tensor),
+            sinks_elem,
         );
     }
     let by_token: Tensor<4> = tensor(out);
     Some(by_token.swap_dims(1, 2)) // [batch, heads, queries, head_dim]
 }
 
-/// The words on the adapter of `beside`.
-///
-/// Most layers of a pass see the same, and whatever is written while kernels are queued hands them in first, so that what was
-/// written last is kept.
-fn uploaded(beside: &CubeTensor, words: Vec<u32>) -> Handle {
-    thread_local! {
-        static KEPT: RefCell<VecDeque<(CubeDevice, Vec<u32>, Handle)>> = RefCell::default();
-    }
-    KEPT.with_borrow_mut(|kept| {
-        let same = |(device, old, _): &&(CubeDevice, Vec<u32>, Handle)| {
-            *device == beside.device && *old == words
-        };
-        if let Some((_, _, handle)) = kept.iter().find(same) {
-            return handle.clone();
-        }
-        // One for the layers that see everything, and one for those with a window.
-        kept.truncate(1);
-        let handle = beside
-            .client
-            .create_from_slice(bytemuck::cast_slice(&words));
-        kept.push_front((beside.device.clone(), words, handle.clone()));
-        handle
-    })
+/// Which keys the queries see, as numbers.
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+struct Mask {
+    first_query: usize,
+    /// A query sees this many positions up to its own, ...
+    window: usize,
+    /// ... none before this, ...
+    first_key: usize,
+    /// ... and none from this on.
+    end: usize,
+    /// Slot `s` holds a position `p` with `(p - origin) % keys == s`.
+    origin: usize,
+    keys: usize,
+}
+
+fn mask_launch(mask: KeyMask, keys: usize, first_query: usize, queries: usize) -> MaskLaunch {
+    let KeyMask {
+        positions,
+        first_key,
+        window,
+    } = mask;
+    let (oldest, end, origin) = match positions {
+        KeyPositions::Run { first } => (first, first + keys, first),
+        KeyPositions::Ring { end, len } => (end.saturating_sub(len), end, 0),
+    };
+    MaskLaunch::new(
+        first_query,
+        window.unwrap_or(first_query + queries),
+        first_key.max(oldest),
+        end,
+        origin,
+        keys,
+    )
 }
 
 /// How the units of a cube share the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Shape {
-    /// Vectors of a head, each the business of one unit.
+    /// Vectors of a head, each computed by one unit of a party.
     vectors: usize,
-    /// Parties that take turns at the values.
+    /// Parties, each of which takes every so-many-th value.
     parties: usize,
 }
 
@@ -128,7 +157,7 @@ impl Shape {
     }
 }
 
-/// Of batch, head and token, in vectors.
+/// Strides of batch, head and token, in vectors.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 struct Strides {
     batch: usize,
@@ -141,29 +170,31 @@ fn strides(x: &Strided) -> StridesLaunch {
     StridesLaunch::new(batch, head, token)
 }
 
-/// Online softmax (Milakov and Gimelshein 2018, arXiv:1805.02867) over stretches of the keys that a query sees.
-///
-/// `runs` are where the runs of each query begin, `lists` of them and the end, and then the runs, two words each.
+/// Online softmax (Milakov and Gimelshein 2018, arXiv:1805.02867) over chunks of the keys that a query sees: at most two runs
+/// of slots.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
-fn kernel<F: Float, N: Size>(
+fn attend_kernel<F: Float, S: Float, N: Size>(
     q: &[Vector<F, N>],
     k: &[Vector<F, N>],
     v: &[Vector<F, N>],
-    runs: &[u32],
+    sinks: &[S],
     out: &mut [Vector<F, N>],
     of_q: Strides,
     of_k: Strides,
     of_v: Strides,
+    mask: Mask,
     cubes: usize,
     heads: usize,
     queries: usize,
     groups: usize,
-    lists_by_batch: usize,
-    lists: usize,
     scale: f32,
+    cap: f32,
     #[comptime] shape: Shape,
+    #[comptime] has_cap: bool,
+    #[comptime] has_sinks: bool,
     #[define(F)] _dtype: ElemType,
+    #[define(S)] _sink_dtype: ElemType,
 ) {
     if CUBE_POS < cubes {
         let units = comptime!(shape.units());
@@ -177,18 +208,25 @@ fn kernel<F: Float, N: Size>(
         let k_at = batch * of_k.batch + head / groups * of_k.head;
         let v_at = batch * of_v.batch + head / groups * of_v.head;
 
-        let mut scores = Shared::<[f32]>::new_slice(STRETCH);
+        let mut scores = Shared::<[f32]>::new_slice(CHUNK);
         let mut shared = Shared::<[f32]>::new_slice(units);
-        let mut highest = f32::new(LOWEST);
+        let mut max = f32::new(LOWEST);
         let mut weight = 0.0f32;
-        let mut mixed = Vector::<f32, N>::new(0.0f32);
+        let mut values = Vector::<f32, N>::new(0.0f32);
 
-        let list = batch * lists_by_batch + query;
-        for run in runs[list] as usize..runs[list + 1] as usize {
-            let mut from = runs[lists + 1 + 2 * run] as usize;
-            let end = runs[lists + 2 + 2 * run] as usize;
+        // The positions that the query sees, and the slots that hold them: from `start` on, and behind the last slot from
+        // the first on.
+        let after = mask.first_query + query + 1;
+        let until = usize::min(after, mask.end);
+        let since = usize::max(after - usize::min(mask.window, after), mask.first_key);
+        let seen = until - usize::min(since, until);
+        let start = (since - mask.origin) % mask.keys;
+        let wrapped = start + seen - usize::min(start + seen, mask.keys);
+        for run in 0..2usize {
+            let mut from = select(run == 0, 0, start);
+            let end = select(run == 0, wrapped, start + seen - wrapped);
             while from < end {
-                let len = usize::min(end - from, STRETCH);
+                let len = usize::min(end - from, CHUNK);
                 let mut own = f32::new(LOWEST);
                 let mut key = unit;
                 while key < len {
@@ -198,7 +236,10 @@ fn kernel<F: Float, N: Size>(
                         products += Vector::<f32, N>::cast_from(q[q_at + i])
                             * Vector::<f32, N>::cast_from(k[at + i]);
                     }
-                    let score = Vector::vector_sum(products) * scale;
+                    let mut score = Vector::vector_sum(products) * scale;
+                    if has_cap {
+                        score = cap * tanh(score / cap);
+                    }
                     scores[key] = score;
                     own = f32::max(own, score);
                     key += units;
@@ -206,22 +247,22 @@ fn kernel<F: Float, N: Size>(
                 shared[unit] = own;
                 reduce::max(&mut shared, units);
 
-                let before = highest;
-                highest = f32::max(before, shared[0]);
-                let fade = f32::exp(before - highest);
-                weight *= fade;
-                mixed *= Vector::new(fade);
+                let before = max;
+                max = f32::max(before, shared[0]);
+                let factor = f32::exp(before - max);
+                weight *= factor;
+                values *= Vector::new(factor);
                 let mut key = party;
                 while key < len {
-                    let share = f32::exp(scores[key] - highest);
+                    let own = f32::exp(scores[key] - max);
                     let at = v_at + (from + key) * of_v.token + lane;
-                    weight += share;
-                    mixed += Vector::<f32, N>::cast_from(v[at]) * Vector::new(share);
+                    weight += own;
+                    values += Vector::<f32, N>::cast_from(v[at]) * Vector::new(own);
                     key += shape.parties;
                 }
-                // The next stretch overwrites what is read here.
+                // The next chunk overwrites what is read here.
                 sync_cube();
-                from += STRETCH;
+                from += CHUNK;
             }
         }
 
@@ -229,7 +270,7 @@ fn kernel<F: Float, N: Size>(
         let mut all = Shared::<[f32]>::new_slice(comptime!(units * 5));
         #[unroll]
         for i in 0..size {
-            all[i * units + unit] = mixed.extract(i);
+            all[i * units + unit] = values.extract(i);
         }
         all[size * units + unit] = weight;
         sync_cube();
@@ -247,9 +288,32 @@ fn kernel<F: Float, N: Size>(
                 sum += part;
             }
             let at = ((batch * queries + query) * heads + head) * vectors + lane;
+            if has_sinks {
+                // One more score, without a value.
+                let sink = f32::cast_from(sinks[head]);
+                let before = max;
+                max = f32::max(before, sink);
+                let factor = f32::exp(before - max);
+                total = total * factor + f32::exp(sink - max);
+                sum *= Vector::new(factor);
+            }
             // A query that sees nothing has summed nothing.
-            let share = select(total > 0.0f32, 1.0f32 / total, 0.0f32);
-            out[at] = Vector::cast_from(sum * Vector::new(share));
+            let inverse = select(total > 0.0f32, 1.0f32 / total, 0.0f32);
+            out[at] = Vector::cast_from(sum * Vector::new(inverse));
         }
     }
+}
+
+/// `tanh x` in its own formula: shaders promise no more than an absolute error of 1e-5.
+#[cube]
+fn tanh(x: f32) -> f32 {
+    let size = f32::max(x, -x);
+    let power = f32::exp(-2.0f32 * size);
+    let large = (1.0f32 - power) / (1.0f32 + power);
+    // The series, where the difference above has lost digits.
+    let square = size * size;
+    let series = 1.0f32
+        - square * (0.333_333_34f32 - square * (0.133_333_34f32 - square * 0.053_968_254f32));
+    let value = select(size < 0.25f32, size * series, large);
+    select(x < 0.0f32, -value, value)
 }

@@ -14,7 +14,7 @@ mod silu_gate;
 mod words;
 
 pub use argmax::argmax;
-pub use attend::attend;
+pub use attend::{Softmax, attend};
 pub use project::{MAX_VECTORS, project};
 pub use project_codes::{Quantized, project_quantized};
 pub use rms_norm::{add_rms_norm, rms_norm};

@@ -1,126 +1,182 @@
 //! Attention over a cache where it lies: `softmax(scale q k^T) v` without the matrix of scores.
 //!
-//! Keys are visited in blocks that stay in the nearest cache, with the softmax of what has been seen so far
-//! (FlashAttention: Dao et al. 2022, arXiv:2205.14135). Query head `h` reads key/value head `h / groups`, by index;
-//! all query heads of a group, and several queries, are rows of one [`Tile`], so that each key is read once for all of
-//! them. Keys that no query of a tile sees are not visited: a window W over T tokens costs `O(T W)`.
+//! Keys are visited in blocks that stay in the L1 cache, with the softmax of the keys so far (FlashAttention: Dao et al.
+//! 2022, arXiv:2205.14135). Query head `h` reads key/value head `h / groups`, by index; all query heads of a group, and
+//! several queries, are rows of one [`Tile`], so that each key is read once for all of them. Keys that no query of a tile
+//! sees are not visited: a window W over T tokens costs `O(T W)`.
 
-mod lanes;
-mod multiply;
-mod products;
-mod rows;
+mod by_lane;
+mod by_row;
+mod lane_products;
+mod mask;
+mod row_products;
 mod softmax;
-mod visible;
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use self::{lanes::ByLanes, rows::ByRows, softmax::Part};
+use self::{by_lane::ByLane, by_row::ByRow, softmax::Part};
 use crate::{
+    exp::tanh,
     float::{Float, vectors, zero_padded},
     isa::{Isa, Kernel},
+    prefetch::prefetch,
     simd_ext::SimdExt,
     view::{View, ViewMut},
 };
 
-pub use visible::Visible;
+pub use mask::{KeyMask, KeyPositions};
 
 /// Rows of a tile, where there are as many.
 const TILE: usize = 64;
 
-/// Keys that one thread takes alone where a few queries see many: a share of the cache that fits into a core's own.
-const SHARE: usize = 1024;
+/// Keys that one thread takes where a few queries see many: a chunk of the cache that fits into L2.
+const CHUNK_KEYS: usize = 1024;
 
 /// Multiply-adds below which a second thread would take longer to wake up than to help.
 const WORTH_WAKING: usize = 1 << 20;
 
-/// `q` `[batch, heads, queries, head_dim]`, `k` and `v` `[batch, kv_heads, keys, head_dim]` -> `out`, as `q`
+/// A stretch of keys and values, and the queries as they are rotated for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a, T> {
+    /// `[batch, heads, queries, head_dim]`
+    pub q: View<'a, f32>,
+    /// `[batch, kv_heads, keys, head_dim]`
+    pub k: View<'a, T>,
+    /// `[batch, kv_heads, keys, head_dim]`
+    pub v: View<'a, T>,
+    pub mask: KeyMask,
+}
+
+impl<T> Segment<'_, T> {
+    /// The slots that at least one query at these positions sees.
+    fn visible(&self, queries: Range<usize>) -> [Range<usize>; 2] {
+        self.mask.visible(self.k.shape()[2], queries)
+    }
+}
+
+/// How scores become probabilities.
+#[derive(Clone, Copy, Debug)]
+pub struct Softmax<'a> {
+    /// A score is `scale * q . k`.
+    pub scale: f32,
+    /// Scores are capped, before masking: `soft_cap * tanh(score / soft_cap)` (Gemma 2, arXiv:2408.00118).
+    pub soft_cap: Option<f32>,
+    /// Learned sinks `[heads]`: one more logit in the denominator, without a value (gpt-oss, arXiv:2508.10925).
+    pub sinks: Option<&'a [f32]>,
+}
+
+/// One softmax over the keys of all segments -> `out` `[batch, heads, queries, head_dim]`
 ///
-/// A query that sees no key gets zeros. Keys and values that no query of a batch row sees are not read.
+/// Queries are at the positions `first_query ..`. A query that sees no key gets zeros. Keys and values that no query sees
+/// are not read.
 ///
 /// Error of each element: at most `2^-24 max|v| (2 (head_dim + 8) s + 3 n + 20)` over the `n` keys that its query sees,
 /// where `s` is the largest `scale |q| . |k|`: scores are sums of `head_dim` products, results of `n`, and `e^x` is off
-/// relatively by what `x` is off. A value that is not finite may reach queries that do not see it: 0 times it is NaN.
+/// relatively by what `x` is off. With a soft cap `s` counts 16 times more. A value that is not finite may reach queries
+/// that do not see it: 0 times it is NaN.
 ///
 /// # Panics
 /// If shapes do not fit each other.
 pub fn attend<T: Float>(
     isa: Isa,
-    q: View<'_, f32>,
-    k: View<'_, T>,
-    v: View<'_, T>,
-    visible: &Visible,
-    scale: f32,
+    segments: &[Segment<'_, T>],
+    first_query: usize,
+    softmax: Softmax<'_>,
     out: &mut ViewMut<'_, f32>,
 ) {
-    let [batch, heads, queries, head_dim] = q.shape();
-    let [_, kv_heads, keys, _] = k.shape();
-    assert_eq!(q.shape(), out.shape(), "as many outputs as queries");
-    assert_eq!(k.shape(), v.shape(), "a value for each key");
-    assert_eq!(
-        k.shape(),
-        [batch, kv_heads, keys, head_dim],
-        "keys for the queries"
-    );
-    assert!(
-        visible.fits(batch, queries, keys),
-        "{visible:?} for {queries} queries and {keys} keys"
-    );
-    if q.shape().contains(&0) {
+    let [batch, heads, queries, head_dim] = out.shape();
+    let kv_heads = segments.first().map_or(0, |segment| segment.k.shape()[1]);
+    for Segment { q, k, v, mask } in segments {
+        let keys = k.shape()[2];
+        assert_eq!(q.shape(), out.shape(), "as many outputs as queries");
+        assert_eq!(k.shape(), v.shape(), "a value for each key");
+        assert_eq!(
+            k.shape(),
+            [batch, kv_heads, keys, head_dim],
+            "keys for the queries"
+        );
+        let fits = !matches!(mask.positions, KeyPositions::Ring { len, .. } if len != keys);
+        assert!(fits, "{mask:?} for {keys} keys");
+    }
+    if out.shape().contains(&0) {
         return;
     }
     assert!(
-        heads.is_multiple_of(kv_heads),
+        kv_heads > 0 && heads.is_multiple_of(kv_heads),
         "{heads} heads over {kv_heads}"
     );
+    let sinks = softmax.sinks;
+    assert!(
+        sinks.is_none_or(|sinks| sinks.len() == heads),
+        "a sink for each head"
+    );
+
     let groups = heads / kv_heads;
-    let block = match groups * queries <= TILE {
-        true => queries,
-        false => (TILE / groups).max(1),
+    let block = if groups * queries <= TILE {
+        queries
+    } else {
+        (TILE / groups).max(1)
     };
     let blocks = queries.div_ceil(block);
     let out = &*out;
     let tile = |index: usize| {
         let (at, start) = (index / blocks, index % blocks * block);
         let tile = Tile {
-            q,
-            k,
-            v,
-            visible,
-            scale,
+            segments,
+            first_query,
+            softmax,
             batch: at / kv_heads,
             kv_head: at % kv_heads,
             groups,
             queries: start..queries.min(start + block),
+            head_dim,
         };
-        // Cutting up the keys as well must not depend on the number of threads either.
-        let part = tile.attend(isa, if blocks == 1 { SHARE } else { usize::MAX });
+        // The number of threads does not decide whether keys are cut up, too: results do not depend on it.
+        let part = tile.attend(isa, if blocks == 1 { CHUNK_KEYS } else { usize::MAX });
         for row in 0..tile.rows() {
-            let [batch, head, query] = tile.place(row);
+            let [batch, head, query] = tile.index(row);
             // SAFETY: each row belongs to one tile.
-            part.finish(row, unsafe { out.row_mut(batch, head, query) });
+            let out = unsafe { out.row_mut(batch, head, query) };
+            part.finish(row, sinks.map(|sinks| sinks[head]), out);
         }
     };
     let tiles = batch * kv_heads * blocks;
-    match visible.seen_by_all(batch) * heads * head_dim < WORTH_WAKING {
-        true => (0..tiles).for_each(tile),
-        false => (0..tiles).into_par_iter().with_max_len(1).for_each(tile),
+    let visible = |query: usize| {
+        let of = |segment: &Segment<'_, T>| segment.visible(query..query + 1);
+        segments
+            .iter()
+            .flat_map(of)
+            .map(|run| run.len())
+            .sum::<usize>()
+    };
+    let seen: usize = (first_query..first_query + queries).map(visible).sum();
+    if seen * batch * heads * head_dim < WORTH_WAKING {
+        (0..tiles).for_each(tile);
+    } else {
+        (0..tiles).into_par_iter().with_max_len(1).for_each(tile);
     }
 }
 
 /// Some queries of all heads that share one key/value head, query by query: row `i` is head `i % groups` of query
 /// `i / groups`.
 struct Tile<'a, T> {
-    q: View<'a, f32>,
-    k: View<'a, T>,
-    v: View<'a, T>,
-    visible: &'a Visible,
-    scale: f32,
+    segments: &'a [Segment<'a, T>],
+    first_query: usize,
+    softmax: Softmax<'a>,
     batch: usize,
     kv_head: usize,
     groups: usize,
     queries: Range<usize>,
+    head_dim: usize,
+}
+
+/// Slots of one segment.
+#[derive(Clone, Debug)]
+struct Run {
+    segment: usize,
+    slots: Range<usize>,
 }
 
 impl<T: Float> Tile<'_, T> {
@@ -129,32 +185,54 @@ impl<T: Float> Tile<'_, T> {
     }
 
     /// Batch row, head and query.
-    fn place(&self, row: usize) -> [usize; 3] {
+    fn index(&self, row: usize) -> [usize; 3] {
         let head = self.kv_head * self.groups + row % self.groups;
         [self.batch, head, self.queries.start + row / self.groups]
     }
 
-    fn query(&self, row: usize) -> &[f32] {
-        let [batch, head, query] = self.place(row);
-        self.q.row(batch, head, query)
+    /// The queries of a segment, `[rows, head_dim]` row by row.
+    fn queries(&self, segment: usize) -> impl Iterator<Item = &[f32]> {
+        (0..self.rows()).map(move |row| {
+            let [batch, head, query] = self.index(row);
+            self.segments[segment].q.row(batch, head, query)
+        })
     }
 
-    fn attend(&self, isa: Isa, share: usize) -> Part {
-        let runs = self.visible.union(self.batch, self.queries.clone());
-        let mut shares = cut(&runs, share);
-        if shares.len() <= 1 {
-            return self.part(isa, &shares.pop().unwrap_or_default());
+    /// What each query sees of a segment.
+    fn visible(&self, segment: usize) -> impl Iterator<Item = [Range<usize>; 2]> {
+        let positions = self.positions();
+        positions.map(move |query| self.segments[segment].visible(query..query + 1))
+    }
+
+    /// What at least one query sees.
+    fn runs(&self) -> impl Iterator<Item = Run> {
+        let segments = self.segments.iter().enumerate();
+        segments.flat_map(|(segment, of)| {
+            let runs = of.visible(self.positions()).into_iter();
+            runs.map(move |slots| Run { segment, slots })
+        })
+    }
+
+    /// Those of its queries.
+    fn positions(&self) -> Range<usize> {
+        self.first_query + self.queries.start..self.first_query + self.queries.end
+    }
+
+    fn attend(&self, isa: Isa, chunk_keys: usize) -> Part {
+        let mut chunks = cut(self.runs(), chunk_keys);
+        if chunks.len() <= 1 {
+            return self.part(isa, &chunks.pop().unwrap_or_default());
         }
-        let parts: Vec<Part> = shares.par_iter().map(|runs| self.part(isa, runs)).collect();
-        let mut merged = Part::new(self.rows(), self.q.shape()[3]);
-        parts
-            .iter()
-            .for_each(|part| merged.merge(part, self.q.shape()[3]));
+        let parts: Vec<Part> = chunks.par_iter().map(|runs| self.part(isa, runs)).collect();
+        let mut merged = Part::new(self.rows(), self.head_dim);
+        for part in &parts {
+            merged.merge(part, self.head_dim);
+        }
         merged
     }
 
-    fn part(&self, isa: Isa, runs: &[Range<usize>]) -> Part {
-        let mut part = Part::new(self.rows(), self.q.shape()[3]);
+    fn part(&self, isa: Isa, runs: &[Run]) -> Part {
+        let mut part = Part::new(self.rows(), self.head_dim);
         isa.run(Attend {
             tile: self,
             runs,
@@ -166,7 +244,7 @@ impl<T: Float> Tile<'_, T> {
 
 struct Attend<'a, 'b, T> {
     tile: &'a Tile<'b, T>,
-    runs: &'a [Range<usize>],
+    runs: &'a [Run],
     part: &'a mut Part,
 }
 
@@ -175,54 +253,65 @@ impl<T: Float> Kernel for Attend<'_, '_, T> {
     fn run<S: SimdExt>(self, simd: S) {
         let Self { tile, runs, part } = self;
         // With a row in each lane, half of the lanes or more would be empty.
-        match 2 * tile.rows() <= S::F32_LANES {
-            true => ByRows { tile, runs, part }.run(simd),
-            false => ByLanes { tile, runs, part }.run(simd),
+        if 2 * tile.rows() <= S::F32_LANES {
+            ByRow { tile, runs, part }.run(simd);
+        } else {
+            ByLane { tile, runs, part }.run(simd);
         }
     }
 }
 
-/// The same runs in shares of at most `most` keys.
-fn cut(runs: &[Range<usize>], most: usize) -> Vec<Vec<Range<usize>>> {
-    let mut shares: Vec<Vec<Range<usize>>> = Vec::new();
+/// The same runs in chunks of at most `max` keys.
+fn cut(runs: impl Iterator<Item = Run>, max: usize) -> Vec<Vec<Run>> {
+    let mut chunks: Vec<Vec<Run>> = Vec::new();
     let mut room = 0;
-    for run in runs {
-        let mut run = run.clone();
-        while !run.is_empty() {
+    for Run { segment, mut slots } in runs {
+        while !slots.is_empty() {
             if room == 0 {
-                shares.push(Vec::new());
-                room = most;
+                chunks.push(Vec::new());
+                room = max;
             }
-            let part = run.start..run.end.min(run.start.saturating_add(room));
+            let part = slots.start..slots.end.min(slots.start.saturating_add(room));
             room -= part.len();
-            run.start = part.end;
-            if let Some(share) = shares.last_mut() {
-                share.push(part);
+            slots.start = part.end;
+            if let Some(chunk) = chunks.last_mut() {
+                let slots = part;
+                chunk.push(Run { segment, slots });
             }
         }
     }
-    shares
+    chunks
 }
 
-/// One head's vectors at `places` as `f32`, and how far apart they are: where they lie, or widened into `scratch`.
+/// `cap * tanh(score / cap)`; whole vectors of scores.
+#[inline(always)]
+fn soft_cap<S: SimdExt>(simd: S, cap: f32, scores: &mut [f32]) {
+    let (scores, _) = S::as_mut_simd_f32s(scores);
+    let (cap, inverse) = (simd.splat_f32s(cap), simd.splat_f32s(1.0 / cap));
+    for score in scores {
+        *score = simd.mul_f32s(cap, tanh(simd, simd.mul_f32s(*score, inverse)));
+    }
+}
+
+/// One head's vectors in `slots` as float32, and how far apart they are: where they lie, or widened into `scratch`.
 #[inline(always)]
 fn floats<'a, S: SimdExt, T: Float>(
     simd: S,
     view: View<'a, T>,
     [batch, head]: [usize; 2],
-    places: Range<usize>,
+    slots: Range<usize>,
     scratch: &'a mut Vec<f32>,
 ) -> (&'a [f32], usize) {
-    let rows = view.rows(batch, head, places.start);
+    let rows = view.rows(batch, head, slots.start);
     if let Some(rows) = T::as_f32(rows) {
-        assert!(rows.len() >= (places.len() - 1) * view.stride() + view.shape()[3]);
+        assert!(rows.len() >= (slots.len() - 1) * view.stride() + view.shape()[3]);
         return (rows, view.stride());
     }
     let head_dim = view.shape()[3];
     let whole = head_dim / S::F32_LANES * S::F32_LANES;
-    scratch.resize(places.len() * head_dim, 0.0);
-    for (place, wide) in scratch.chunks_exact_mut(head_dim).enumerate() {
-        let row = &rows[place * view.stride()..];
+    scratch.resize(slots.len() * head_dim, 0.0);
+    for (slot, wide) in scratch.chunks_exact_mut(head_dim).enumerate() {
+        let row = &rows[slot * view.stride()..];
         let (wide, wide_rest) = S::as_mut_simd_f32s(wide);
         for (wide, vector) in wide.iter_mut().zip(vectors::<T, S>(&row[..whole])) {
             *wide = T::widen(simd, *vector);
@@ -235,25 +324,20 @@ fn floats<'a, S: SimdExt, T: Float>(
     (scratch, head_dim)
 }
 
-/// Asks for vectors that come next: from memory, they take longer than the work on those before them.
+/// Prefetches vectors: from memory, they take longer than the work on those before them.
 #[inline(always)]
-fn fetch<T>(view: View<'_, T>, [batch, head]: [usize; 2], places: Range<usize>) {
-    #[cfg(target_arch = "x86_64")]
-    if !places.is_empty() {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let first = view.rows(batch, head, places.start).as_ptr();
+fn prefetch_rows<T>(view: View<'_, T>, [batch, head]: [usize; 2], slots: Range<usize>) {
+    const LINE: usize = 64;
+    if !slots.is_empty() {
+        let first = view.rows(batch, head, slots.start).as_ptr();
         let bytes = view.shape()[3] * size_of::<T>();
-        for place in 0..places.len() {
-            let vector = first.wrapping_add(place * view.stride()).cast::<i8>();
-            // A line of the cache is 64 bytes.
-            for line in (0..bytes).step_by(64) {
-                // SAFETY: SSE is part of x86-64, and no address is wrong for a hint.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(vector.wrapping_add(line)) };
+        for slot in 0..slots.len() {
+            let vector = first.wrapping_add(slot * view.stride()).cast::<u8>();
+            for line in (0..bytes).step_by(LINE) {
+                prefetch(vector.wrapping_add(line));
             }
         }
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (view, batch, head, places);
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ mod simd_ext;
 mod testing;
 mod view;
 
-pub use attend::{Visible, attend};
+pub use attend::{KeyMask, KeyPositions, Segment, Softmax, attend};
 pub use float::Float;
 pub use isa::Isa;
 pub use matmul::{matmul_t, matmul_t_bf16, matmul_t_quantized};

@@ -3,6 +3,9 @@
 use bytemuck::Pod;
 use pulp::{Scalar256b, Simd};
 
+/// float32 lanes of the widest vector.
+pub const MAX_LANES: usize = 16;
+
 /// Vector instructions that the kernels need beyond [`pulp::Simd`].
 pub trait SimdExt: Simd {
     /// As many 16-bit values as a vector has lanes of float32.

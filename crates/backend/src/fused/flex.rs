@@ -11,7 +11,11 @@ use burn::{
 use bytemuck::Pod;
 use half::{bf16, f16, slice::HalfFloatSliceExt};
 
-use glass_kernels::{self as cpu, Angles, Float, Isa, Matrix, View, ViewMut, Visible};
+use glass_kernels::{
+    self as cpu, Angles, Float, Isa, KeyMask, Matrix, Segment, Softmax, View, ViewMut,
+};
+
+use crate::{AttentionParams, KvSegment};
 
 pub fn rms_norm<const D: usize>(x: &Tensor<D>, weight: &Tensor<1>, eps: f64) -> Option<Tensor<D>> {
     let (x, weight) = (Floats::of(x)?, Floats::of(weight)?);
@@ -113,49 +117,84 @@ fn multiply<W: BurnElement + Pod>(
 
 pub fn attend(
     q: &Tensor<4>,
-    k: &Tensor<4>,
-    v: &Tensor<4>,
-    visible: &Visible,
-    scale: f64,
+    segments: &[KvSegment],
+    first_query: usize,
+    params: &AttentionParams,
 ) -> Option<Tensor<4>> {
-    let q = Floats::where_it_lies(q)?;
-    let (k, v) = (primitive(k)?, primitive(v)?);
-    match k.dtype() {
-        DType::F32 => attend_by::<f32>(&q, &k, &v, visible, scale),
-        DType::F16 => attend_by::<f16>(&q, &k, &v, visible, scale),
-        DType::BF16 => attend_by::<bf16>(&q, &k, &v, visible, scale),
+    let segments: Vec<Held> = segments
+        .iter()
+        .map(|segment| Held::of(q, segment))
+        .collect::<Option<_>>()?;
+    match segments.first()?.k.dtype() {
+        DType::F32 => attend_by::<f32>(&segments, first_query, params),
+        DType::F16 => attend_by::<f16>(&segments, first_query, params),
+        DType::BF16 => attend_by::<bf16>(&segments, first_query, params),
         _ => None,
     }
 }
 
+/// A segment where it lies.
+struct Held {
+    q: Floats,
+    k: FlexTensor,
+    v: FlexTensor,
+    mask: KeyMask,
+}
+
+impl Held {
+    fn of(q: &Tensor<4>, segment: &KvSegment) -> Option<Self> {
+        Some(Self {
+            q: Floats::where_it_lies(segment.q.as_ref().unwrap_or(q))?,
+            k: primitive(&segment.k)?,
+            v: primitive(&segment.v)?,
+            mask: segment.mask(),
+        })
+    }
+
+    fn view<T: Float + BurnElement + Pod>(&self) -> Option<Segment<'_, T>> {
+        if self.k.dtype() != T::dtype() || self.v.dtype() != T::dtype() {
+            return None;
+        }
+        Some(Segment {
+            q: self.q.view(),
+            k: view(&self.k)?,
+            v: view(&self.v)?,
+            mask: self.mask,
+        })
+    }
+}
+
 fn attend_by<T: Float + BurnElement + Pod>(
-    q: &Floats,
-    k: &FlexTensor,
-    v: &FlexTensor,
-    visible: &Visible,
-    scale: f64,
+    segments: &[Held],
+    first_query: usize,
+    params: &AttentionParams,
 ) -> Option<Tensor<4>> {
+    let views: Vec<Segment<'_, T>> = segments.iter().map(Held::view).collect::<Option<_>>()?;
+    let sinks = match &params.sinks {
+        Some(sinks) => Some(Floats::of(sinks)?),
+        None => None,
+    };
+    let softmax = Softmax {
+        scale: params.scale as f32,
+        soft_cap: params.soft_cap.map(|cap| cap as f32),
+        sinks: sinks.as_ref().map(Floats::values),
+    };
+    let q = &segments.first()?.q;
     let shape @ [batch, heads, queries, head_dim] = q.shape();
     let mut out = vec![0.0_f32; shape.iter().product()];
     // In memory one token after the other, as the projection that comes next wants them.
     let strides = [queries * heads * head_dim, head_dim, heads * head_dim];
-    cpu::attend(
-        Isa::best(),
-        q.view(),
-        view::<T>(k)?,
-        view::<T>(v)?,
-        visible,
-        scale as f32,
-        &mut ViewMut::new(&mut out, shape, strides),
-    );
+    let mut to = ViewMut::new(&mut out, shape, strides);
+    cpu::attend(Isa::best(), &views, first_query, softmax, &mut to);
     let by_token: Tensor<4> = q.shaped(out, [batch, queries, heads, head_dim]);
     Some(by_token.swap_dims(1, 2)) // [batch, heads, queries, head_dim]
 }
 
 fn contiguous(x: FlexTensor) -> FlexTensor {
-    match x.is_contiguous() {
-        true => x,
-        false => x.to_contiguous(),
+    if x.is_contiguous() {
+        x
+    } else {
+        x.to_contiguous()
     }
 }
 
@@ -197,12 +236,11 @@ impl Floats {
     /// `[batch, heads, seq, head_dim]` in any order, if the vectors of `head_dim` are whole.
     fn where_it_lies(x: &Tensor<4>) -> Option<Self> {
         let tensor = primitive(x)?;
-        match tensor.dtype() == DType::F32 && view::<f32>(&tensor).is_some() {
-            true => Some(Self {
-                tensor,
-                dtype: DType::F32,
-            }),
-            false => Self::of(x),
+        if tensor.dtype() == DType::F32 && view::<f32>(&tensor).is_some() {
+            let dtype = DType::F32;
+            Some(Self { tensor, dtype })
+        } else {
+            Self::of(x)
         }
     }
 

@@ -13,7 +13,7 @@ use proptest::{
 use glass_kernels_cube::MAX_VECTORS as MOST;
 
 use super::{Family, Fused, Machine};
-use crate::{Device, Dtype, Visible};
+use crate::{AttentionParams, Device, Dtype, KeyPositions, KvSegment};
 
 /// Numbers between -1 and 1; which ones depends on the seed alone.
 fn numbers<const D: usize>(
@@ -165,43 +165,110 @@ fn rotations() {
 fn attention() {
     let shape = (1usize..4, 1usize..4, 1usize..4, 1usize..=8, 1usize..400);
     let head_dim = select(vec![1usize, 6, 7, 16, 64, 80]);
-    let strategy = (shape, head_dim, 0usize..40, 0usize..5);
+    let window = prop_oneof![Just(None), (1usize..300).prop_map(Some)];
+    let mask = (
+        prop::bool::ANY,
+        0usize..500,
+        0usize..40,
+        0usize..200,
+        window,
+    );
+    let softmax = (prop::option::of(0.5..40.0), prop::option::of(-4.0f32..4.0));
+    let strategy = (shape, head_dim, 0usize..40, mask, softmax);
     on_adapter(
-        40,
+        60,
         &strategy,
-        |fused, device, dtype, (shape, head_dim, from, seen)| {
+        |fused, device, dtype, (shape, head_dim, from, mask, (soft_cap, sink))| {
             let (batch, kv_heads, groups, queries, keys) = shape;
+            let (ring, first_query, back, first_key, window) = mask;
             let heads = kv_heads * groups;
-            let visible = match seen {
-                0 => Visible::all(queries, keys),
-                1 => Visible::causal(keys.saturating_sub(queries), queries, None, 0..keys),
-                2 => Visible::causal(keys, queries, Some(keys.div_ceil(3)), 0..keys),
-                // A ring, of which each row of the batch holds something else.
-                3 => Visible::new(batch, queries, keys, |row, query| {
-                    let gap = (row + query).min(keys)..(2 * row + query + 40).min(keys);
-                    [0..gap.start, gap.end..keys]
-                }),
-                // Anything; some see nothing.
-                _ => {
-                    let len = batch * queries * keys;
-                    let masked: Vec<bool> = (0..len)
-                        .map(|i| i * i % 7 < 3 || i / keys % 3 == 1)
-                        .collect();
-                    Visible::unmasked(batch, queries, keys, &masked)
+            // Near the queries or far from them; some see nothing.
+            let end = first_query + queries + 3;
+            let positions = if ring {
+                KeyPositions::Ring {
+                    end: end.saturating_sub(back),
+                    len: keys,
+                }
+            } else {
+                KeyPositions::Run {
+                    first: end.saturating_sub(back + keys),
                 }
             };
-            let mixed = |fused: Fused, device: &BurnDevice| {
+            let attended = |fused: Fused, device: &BurnDevice, cut: Option<usize>| {
                 let q =
                     numbers(1, [batch, queries, heads, head_dim], device, dtype).swap_dims(1, 2);
                 let room = [batch, kv_heads, from + keys + 5, head_dim];
                 let held = |seed| numbers(seed, room, device, dtype).narrow(2, from, keys);
-                let visible = visible.clone();
-                fused.attend(&q, &held(2), &held(3), || visible.into(), 0.7)
+                let whole = KvSegment {
+                    first_key: if first_key > 100 { 0 } else { first_key },
+                    window,
+                    ..KvSegment::new(held(2), held(3), positions)
+                };
+                let params = AttentionParams {
+                    scale: 0.7,
+                    soft_cap,
+                    sinks: sink.map(|sink| numbers(4, [heads], device, dtype) + sink),
+                };
+                let segments = match (cut, positions) {
+                    (Some(cut), KeyPositions::Run { first }) => {
+                        let part = |start: usize, len: usize| KvSegment {
+                            k: whole.k.clone().narrow(2, start, len),
+                            v: whole.v.clone().narrow(2, start, len),
+                            positions: KeyPositions::Run {
+                                first: first + start,
+                            },
+                            ..whole.clone()
+                        };
+                        vec![part(0, cut), part(cut, keys - cut)]
+                    }
+                    _ => vec![whole],
+                };
+                fused.attend(&q, &segments, first_query, &params)
             };
-            let (ours, theirs) = (mixed(fused, device), mixed(CPU, &BurnDevice::flex()));
-            close("mixed", ours, theirs, head_dim + keys)
+            let theirs = attended(CPU, &BurnDevice::flex(), None);
+            let roundings = head_dim + keys + if soft_cap.is_some() { 50 } else { 0 };
+            let ours = attended(fused, device, None);
+            close("attention", ours, theirs.clone(), roundings)?;
+            // Runs that follow each other are one.
+            if keys > 1 {
+                let ours = attended(fused, device, Some(keys / 2));
+                close("attention in two segments", ours, theirs, roundings)?;
+            }
+            Ok(())
         },
     );
+}
+
+#[test]
+fn segments_of_other_masks_have_no_kernel_on_an_adapter() {
+    on_adapter(1, &Just(()), |fused, device, dtype, ()| {
+        let segment = |first, window| KvSegment {
+            window,
+            ..KvSegment::new(
+                numbers(1, [1, 1, 4, 8], device, dtype),
+                numbers(2, [1, 1, 4, 8], device, dtype),
+                KeyPositions::Run { first },
+            )
+        };
+        let q = numbers(3, [1, 2, 1, 8], device, dtype);
+        let params = AttentionParams {
+            scale: 1.0,
+            soft_cap: None,
+            sinks: None,
+        };
+        let attend = |segments: &[KvSegment]| fused.attend(&q, segments, 9, &params).is_some();
+        prop_assert!(attend(&[segment(0, None), segment(4, None)]));
+        prop_assert!(!attend(&[segment(0, None), segment(5, None)]), "a gap");
+        prop_assert!(
+            !attend(&[segment(0, None), segment(4, Some(3))]),
+            "two windows"
+        );
+        let mut own = segment(4, None);
+        own.q = Some(q.clone());
+        prop_assert!(!attend(&[segment(0, None), own]), "queries of its own");
+        prop_assert!(!attend(&[]));
+        Ok(())
+    });
 }
 
 #[test]

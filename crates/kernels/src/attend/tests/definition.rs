@@ -3,20 +3,18 @@
 use super::super::*;
 use crate::testing::random;
 
-/// Queries and results are `[batch, queries, heads, head_dim]` in memory, as projections make and take them; keys and
-/// values are in a cache with more room than `keys`.
+/// Queries and results are `[batch, queries, heads, head_dim]` in memory, as projections make and take them.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     pub batch: usize,
     pub kv_heads: usize,
     pub groups: usize,
     pub queries: usize,
-    pub keys: usize,
     pub head_dim: usize,
 }
 
 impl Shape {
-    fn heads(self) -> usize {
+    pub fn heads(self) -> usize {
         self.kv_heads * self.groups
     }
 
@@ -26,124 +24,180 @@ impl Shape {
         (shape, [self.queries * row, self.head_dim, row])
     }
 
-    fn kv(self) -> ([usize; 4], [usize; 3]) {
-        let head = (self.keys + 3) * self.head_dim;
-        let shape = [self.batch, self.kv_heads, self.keys, self.head_dim];
+    /// A cache with room for three more keys.
+    fn kv(self, keys: usize) -> ([usize; 4], [usize; 3]) {
+        let head = (keys + 3) * self.head_dim;
+        let shape = [self.batch, self.kv_heads, keys, self.head_dim];
         (shape, [self.kv_heads * head, head, self.head_dim])
     }
 
     fn elements(shape: ([usize; 4], [usize; 3])) -> usize {
         shape.0[0] * shape.1[0]
     }
-
-    fn scale(self) -> f32 {
-        (self.head_dim as f32).powf(-0.5)
-    }
 }
 
-pub struct Inputs<T> {
-    pub shape: Shape,
+/// Keys and values of one segment.
+#[derive(Clone)]
+pub struct Held<T> {
+    pub keys: usize,
+    pub mask: KeyMask,
     pub q: Vec<f32>,
     pub k: Vec<T>,
     pub v: Vec<T>,
 }
 
+#[derive(Clone)]
+pub struct Inputs<T> {
+    pub shape: Shape,
+    pub first_query: usize,
+    pub soft_cap: Option<f32>,
+    pub sinks: Option<Vec<f32>>,
+    pub segments: Vec<Held<T>>,
+}
+
+/// Whether a query at position `query` sees the key in `slot`.
+fn sees(mask: KeyMask, query: usize, slot: usize) -> bool {
+    mask.positions.position(slot).is_some_and(|key| {
+        let after = mask.window.is_none_or(|window| key + window > query);
+        key <= query && key >= mask.first_key && after
+    })
+}
+
 impl<T: Float + Default> Inputs<T> {
-    /// Of about the size of normed queries and keys, so that weights differ by powers of ten. What is beyond the keys
-    /// is NaN: it must not be touched.
-    pub fn new(shape: Shape) -> Self {
-        let q = random(Shape::elements(shape.q()), 1)
-            .into_iter()
-            .map(|q| q * 4.0)
-            .collect();
-        let cache = |seed| {
-            let mut wide = random(Shape::elements(shape.kv()), seed);
-            for head in wide.chunks_mut((shape.keys + 3) * shape.head_dim) {
-                head[shape.keys * shape.head_dim..].fill(f32::NAN);
+    /// Numbers of about the size of normed queries and keys, so that weights differ by powers of ten. Each segment has
+    /// queries of its own. What lies beyond the keys, and keys that no query sees, are NaN: they must not be read.
+    pub fn new(shape: Shape, first_query: usize, segments: &[(usize, KeyMask)]) -> Self {
+        let segments = segments.iter().enumerate().map(|(i, (keys, mask))| {
+            let queries = first_query..first_query + shape.queries;
+            let seen = |slot| queries.clone().any(|query| sees(*mask, query, slot));
+            let cache = |seed| {
+                let mut wide = random(Shape::elements(shape.kv(*keys)), seed);
+                for head in wide.chunks_mut((keys + 3) * shape.head_dim) {
+                    for (slot, vector) in head.chunks_mut(shape.head_dim).enumerate() {
+                        if slot >= *keys || !seen(slot) {
+                            vector.fill(f32::NAN);
+                        }
+                    }
+                }
+                let mut cache = vec![T::default(); wide.len()];
+                T::narrow(&wide, &mut cache);
+                cache
+            };
+            let seed = 10 * i as u64;
+            let q = random(Shape::elements(shape.q()), seed + 1);
+            Held {
+                keys: *keys,
+                mask: *mask,
+                q: q.into_iter().map(|q| q * 4.0).collect(),
+                k: cache(seed + 2),
+                v: cache(seed + 3),
             }
-            let mut cache = vec![T::default(); wide.len()];
-            T::narrow(&wide, &mut cache);
-            cache
-        };
+        });
         Self {
             shape,
-            q,
-            k: cache(2),
-            v: cache(3),
+            first_query,
+            soft_cap: None,
+            sinks: None,
+            segments: segments.collect(),
         }
     }
 
-    pub fn attend(&self, isa: Isa, visible: &Visible) -> Vec<f32> {
-        let (q, kv) = (self.shape.q(), self.shape.kv());
-        let mut out = vec![f32::NAN; self.q.len()];
+    fn views(&self) -> Vec<Segment<'_, T>> {
+        let segments = self.segments.iter().map(|held| {
+            let (q, kv) = (self.shape.q(), self.shape.kv(held.keys));
+            Segment {
+                q: View::new(&held.q, q.0, q.1),
+                k: View::new(&held.k, kv.0, kv.1),
+                v: View::new(&held.v, kv.0, kv.1),
+                mask: held.mask,
+            }
+        });
+        segments.collect()
+    }
+
+    fn softmax(&self) -> Softmax<'_> {
+        Softmax {
+            scale: (self.shape.head_dim as f32).powf(-0.5),
+            soft_cap: self.soft_cap,
+            sinks: self.sinks.as_deref(),
+        }
+    }
+
+    pub fn attend(&self, isa: Isa) -> Vec<f32> {
+        let (shape, strides) = self.shape.q();
+        let mut out = vec![f32::NAN; Shape::elements((shape, strides))];
         attend(
             isa,
-            View::new(&self.q, q.0, q.1),
-            View::new(&self.k, kv.0, kv.1),
-            View::new(&self.v, kv.0, kv.1),
-            visible,
-            self.shape.scale(),
-            &mut ViewMut::new(&mut out, q.0, q.1),
+            &self.views(),
+            self.first_query,
+            self.softmax(),
+            &mut ViewMut::new(&mut out, shape, strides),
         );
         out
     }
 }
 
-/// The definition in float64, and what float32 may be off by.
-pub fn defined(
-    inputs: &Inputs<f32>,
-    sees: impl Fn(usize, usize, usize) -> bool,
-) -> (Vec<f64>, Vec<f64>) {
-    let shape = inputs.shape;
-    let (q, kv) = (shape.q(), shape.kv());
-    let (q, k, v) = (
-        View::new(&inputs.q, q.0, q.1),
-        View::new(&inputs.k, kv.0, kv.1),
-        View::new(&inputs.v, kv.0, kv.1),
-    );
-    let product = |a: f32, b: f32| f64::from(a) * f64::from(b);
-    let (mut out, mut bounds) = (Vec::new(), Vec::new());
-    for b in 0..shape.batch {
-        for query in 0..shape.queries {
-            for head in 0..shape.heads() {
-                let q = q.row(b, head, query);
-                let keys: Vec<usize> = (0..shape.keys).filter(|key| sees(b, query, *key)).collect();
-                let rows = |view: View<'_, f32>| -> Vec<Vec<f32>> {
-                    let row = |key: &usize| view.row(b, head / shape.groups, *key).to_vec();
-                    keys.iter().map(row).collect()
-                };
-                let (k, v) = (rows(k), rows(v));
-                let dot =
-                    |k: &Vec<f32>| -> f64 { q.iter().zip(k).map(|(q, k)| product(*q, *k)).sum() };
-                let size = |k: &Vec<f32>| -> f64 {
-                    q.iter().zip(k).map(|(q, k)| product(*q, *k).abs()).sum()
-                };
-                let scale = f64::from(shape.scale());
-                let scores: Vec<f64> = k.iter().map(|k| dot(k) * scale).collect();
-                let largest = scores.iter().copied().fold(f64::MIN, f64::max);
-                let weights: Vec<f64> =
-                    scores.iter().map(|score| (score - largest).exp()).collect();
-                let sum: f64 = weights.iter().sum();
-                // A sum of n products in any order is off by at most n u times that of their sizes; and e^x, by
-                // as much relatively as x absolutely, which counts twice: in the weights and in their sum.
-                let size = k.iter().map(size).fold(0.0, f64::max) * scale;
-                let score = (shape.head_dim as f64 + 8.0) * size;
-                let most = v
-                    .iter()
-                    .flatten()
-                    .fold(0.0, |most: f64, v| most.max(f64::from(v.abs())));
-                let bound = (2.0 * score + 3.0 * keys.len() as f64 + 20.0) * most * 2f64.powi(-24);
-                for at in 0..shape.head_dim {
-                    let mixed: f64 = weights
-                        .iter()
-                        .zip(&v)
-                        .map(|(weight, v)| weight * f64::from(v[at]))
-                        .sum();
-                    out.push(if keys.is_empty() { 0.0 } else { mixed / sum });
-                    bounds.push(bound);
+impl Inputs<f32> {
+    /// The definition in float64, and what float32 may be off by; `[batch, queries, heads, head_dim]`.
+    pub fn defined(&self) -> (Vec<f64>, Vec<f64>) {
+        let shape = self.shape;
+        let (segments, softmax) = (self.views(), self.softmax());
+        let (mut out, mut bounds) = (Vec::new(), Vec::new());
+        for batch in 0..shape.batch {
+            for query in 0..shape.queries {
+                for head in 0..shape.heads() {
+                    // Score, sum of magnitudes, and value.
+                    let mut keys: Vec<(f64, f64, &[f32])> = Vec::new();
+                    for Segment { q, k, v, mask } in &segments {
+                        for slot in 0..k.shape()[2] {
+                            if sees(*mask, self.first_query + query, slot) {
+                                let q = q.row(batch, head, query);
+                                let k = k.row(batch, head / shape.groups, slot);
+                                let v = v.row(batch, head / shape.groups, slot);
+                                let terms =
+                                    q.iter().zip(k).map(|(q, k)| f64::from(*q) * f64::from(*k));
+                                let scale = f64::from(softmax.scale);
+                                let score = terms.clone().sum::<f64>() * scale;
+                                let size = terms.map(f64::abs).sum::<f64>() * scale;
+                                let score = softmax.soft_cap.map_or(score, |cap| {
+                                    f64::from(cap) * (score / f64::from(cap)).tanh()
+                                });
+                                keys.push((score, size, v));
+                            }
+                        }
+                    }
+                    let sink = softmax.sinks.map(|sinks| f64::from(sinks[head]));
+                    let scores = keys.iter().map(|(score, ..)| *score);
+                    let max = scores.chain(sink).fold(f64::MIN, f64::max);
+                    let weights: Vec<f64> =
+                        keys.iter().map(|(score, ..)| (score - max).exp()).collect();
+                    let sum =
+                        weights.iter().sum::<f64>() + sink.map_or(0.0, |sink| (sink - max).exp());
+                    // A sum of n products in any order is off by at most n u times that of their sizes; and e^x, by
+                    // as much relatively as x absolutely, which counts twice: in the weights and in their sum.
+                    let size = keys.iter().map(|(_, size, _)| *size).fold(0.0, f64::max);
+                    let roundings = shape.head_dim as f64
+                        + if softmax.soft_cap.is_some() {
+                            24.0
+                        } else {
+                            8.0
+                        };
+                    let values = keys.iter().flat_map(|(.., v)| *v);
+                    let largest = values.fold(0.0, |max: f64, v| max.max(f64::from(v.abs())));
+                    let bound = (2.0 * roundings * size + 3.0 * keys.len() as f64 + 20.0)
+                        * largest
+                        * 2f64.powi(-24);
+                    for at in 0..shape.head_dim {
+                        let weighted = weights.iter().zip(&keys);
+                        let weighted: f64 = weighted
+                            .map(|(weight, (.., v))| weight * f64::from(v[at]))
+                            .sum();
+                        out.push(if keys.is_empty() { 0.0 } else { weighted / sum });
+                        bounds.push(bound);
+                    }
                 }
             }
         }
+        (out, bounds)
     }
-    (out, bounds)
 }

@@ -1,19 +1,18 @@
-//! The two products of a few rows, with vectors along `head_dim`.
+//! The two products of attention for a few rows, with vectors along `head_dim`.
 //!
-//! Vectors are made in loops, not in closures: a closure that is not inlined is compiled without the isa's
-//! instructions.
+//! Vectors are made in loops, not in closures: a closure that is not inlined is compiled for the base instructions.
 
 use crate::simd_ext::SimdExt;
 
-/// Keys at a time: their scores wait for the largest of them, while they themselves wait in the nearest cache.
+/// Keys at a time: their values stay in the L1 cache until all their scores are known.
 pub(super) const BLOCK: usize = 64;
 
-/// How well each query fits each of `len` keys.
+/// The scores of R queries with `len` keys.
 ///
 /// # Safety
 /// `k` holds `len` vectors of `head_dim`, `stride` apart, and `q` R of them.
 #[inline(always)]
-pub(super) unsafe fn fit<S: SimdExt, const R: usize, const K: usize>(
+pub(super) unsafe fn scores<S: SimdExt, const R: usize, const K: usize>(
     simd: S,
     q: &[f32],
     k: *const f32,
@@ -80,27 +79,27 @@ unsafe fn dot<S: SimdExt, const R: usize, const K: usize>(
     dots
 }
 
-/// Adds `len` values to the rows, each by its weight.
+/// Shrinks the rows by their factors, and adds `len` values by their weights.
 ///
 /// # Safety
 /// `v` holds `len` vectors of `head_dim`, `stride` apart.
 #[inline(always)]
-pub(super) unsafe fn mix<S: SimdExt, const R: usize, const V: usize>(
+pub(super) unsafe fn weighted_sum<S: SimdExt, const R: usize, const V: usize>(
     simd: S,
     weights: &[[f32; BLOCK]; R],
     factors: [f32; R],
     v: *const f32,
     stride: usize,
     len: usize,
-    mixed: &mut [f32],
+    sums: &mut [f32],
 ) {
-    let head_dim = mixed.len() / R;
+    let head_dim = sums.len() / R;
     let lanes = S::F32_LANES;
     let (whole, blocks) = (
         head_dim / lanes * lanes,
         head_dim / (V * lanes) * (V * lanes),
     );
-    let mixed = mixed.as_mut_ptr();
+    let sums = sums.as_mut_ptr();
     // SAFETY: the caller's, as all columns are below `head_dim`.
     unsafe {
         for at in (0..blocks).step_by(V * lanes) {
@@ -111,7 +110,7 @@ pub(super) unsafe fn mix<S: SimdExt, const R: usize, const V: usize>(
                 v.add(at),
                 stride,
                 len,
-                mixed.add(at),
+                sums.add(at),
                 head_dim,
                 lanes,
             );
@@ -124,7 +123,7 @@ pub(super) unsafe fn mix<S: SimdExt, const R: usize, const V: usize>(
                 v.add(at),
                 stride,
                 len,
-                mixed.add(at),
+                sums.add(at),
                 head_dim,
                 lanes,
             );
@@ -138,7 +137,7 @@ pub(super) unsafe fn mix<S: SimdExt, const R: usize, const V: usize>(
                 v.add(whole),
                 stride,
                 len,
-                mixed.add(whole),
+                sums.add(whole),
                 head_dim,
                 rest,
             );
@@ -149,7 +148,7 @@ pub(super) unsafe fn mix<S: SimdExt, const R: usize, const V: usize>(
 /// The same for V vectors of each row, of `width` floats each.
 ///
 /// # Safety
-/// They are there, in `mixed` every `head_dim` and in `v` every `stride`.
+/// They are there, in `to` every `head_dim` and in `v` every `stride`.
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "two matrices and their layout")]
 unsafe fn columns<S: SimdExt, const R: usize, const V: usize>(
@@ -159,7 +158,7 @@ unsafe fn columns<S: SimdExt, const R: usize, const V: usize>(
     v: *const f32,
     stride: usize,
     len: usize,
-    mixed: *mut f32,
+    to: *mut f32,
     head_dim: usize,
     width: usize,
 ) {
@@ -169,8 +168,8 @@ unsafe fn columns<S: SimdExt, const R: usize, const V: usize>(
         let factor = simd.splat_f32s(factors[row]);
         for (vector, sum) in sums.iter_mut().enumerate() {
             // SAFETY: the caller's.
-            let mixed = unsafe { load(simd, mixed.add(row * head_dim + vector * lanes), width) };
-            *sum = simd.mul_f32s(mixed, factor);
+            let before = unsafe { load(simd, to.add(row * head_dim + vector * lanes), width) };
+            *sum = simd.mul_f32s(before, factor);
         }
     }
     for key in 0..len {
@@ -189,28 +188,22 @@ unsafe fn columns<S: SimdExt, const R: usize, const V: usize>(
     for (row, sums) in sums.iter().enumerate() {
         for (vector, sum) in sums.iter().enumerate() {
             // SAFETY: the caller's.
-            unsafe {
-                save(
-                    simd,
-                    mixed.add(row * head_dim + vector * lanes),
-                    width,
-                    *sum,
-                )
-            };
+            unsafe { save(simd, to.add(row * head_dim + vector * lanes), width, *sum) };
         }
     }
 }
 
-/// `len` floats, at most a vector; what is left of the vector is zero.
+/// `len` floats, at most a vector, padded with zeros.
 ///
 /// # Safety
 /// They can be read.
 #[inline(always)]
 unsafe fn load<S: SimdExt>(simd: S, at: *const f32, len: usize) -> S::f32s {
     // SAFETY: the caller's.
-    match len == S::F32_LANES {
-        true => unsafe { at.cast::<S::f32s>().read_unaligned() },
-        false => simd.partial_load_f32s(unsafe { std::slice::from_raw_parts(at, len) }),
+    if len == S::F32_LANES {
+        unsafe { at.cast::<S::f32s>().read_unaligned() }
+    } else {
+        simd.partial_load_f32s(unsafe { std::slice::from_raw_parts(at, len) })
     }
 }
 
@@ -221,10 +214,9 @@ unsafe fn load<S: SimdExt>(simd: S, at: *const f32, len: usize) -> S::f32s {
 #[inline(always)]
 unsafe fn save<S: SimdExt>(simd: S, at: *mut f32, len: usize, vector: S::f32s) {
     // SAFETY: the caller's.
-    match len == S::F32_LANES {
-        true => unsafe { at.cast::<S::f32s>().write_unaligned(vector) },
-        false => {
-            simd.partial_store_f32s(unsafe { std::slice::from_raw_parts_mut(at, len) }, vector);
-        }
+    if len == S::F32_LANES {
+        unsafe { at.cast::<S::f32s>().write_unaligned(vector) };
+    } else {
+        simd.partial_store_f32s(unsafe { std::slice::from_raw_parts_mut(at, len) }, vector);
     }
 }

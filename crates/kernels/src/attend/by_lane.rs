@@ -1,14 +1,16 @@
 //! Attention of many rows, as in prefill: a row is a lane.
 //!
-//! Queries are transposed once; then scores come out as `[keys, rows]` and mixed values as `[head_dim, rows]`, keys and
-//! values are used where they lie, one number against a vector of rows at a time, and nothing is ever summed across a
-//! vector: the largest score and the sum of weights of each row are those of its lane.
+//! Queries are transposed once. Then scores come out as `[keys, rows]` and weighted values as `[head_dim, rows]`; keys and
+//! values are used where they lie, one number against a vector of rows at a time; and nothing is ever summed across a
+//! vector: the largest score and the sum of weights of a row are those of its lane.
 
 use std::ops::Range;
 
 use super::{
-    Tile, floats,
-    multiply::{Matrix, multiply},
+    Run, Tile, floats,
+    lane_products::{Strided, multiply},
+    mask::hidden,
+    soft_cap,
     softmax::{LOWEST, Part},
 };
 use crate::{exp::exp, float::Float, simd_ext::SimdExt};
@@ -16,82 +18,82 @@ use crate::{exp::exp, float::Float, simd_ext::SimdExt};
 /// Keys at a time.
 const BLOCK: usize = 64;
 
-pub(super) struct ByLanes<'a, 'b, T> {
+pub(super) struct ByLane<'a, 'b, T> {
     pub tile: &'a Tile<'b, T>,
-    pub runs: &'a [Range<usize>],
+    pub runs: &'a [Run],
     pub part: &'a mut Part,
 }
 
-impl<T: Float> ByLanes<'_, '_, T> {
+impl<T: Float> ByLane<'_, '_, T> {
     #[inline(always)]
     pub(super) fn run<S: SimdExt>(self, simd: S) {
         let Self { tile, runs, part } = self;
-        let head_dim = tile.q.shape()[3];
+        let head_dim = tile.head_dim;
         let head = [tile.batch, tile.kv_head];
         let width = tile.rows().next_multiple_of(S::F32_LANES);
-        let mut q = vec![0.0; head_dim * width];
-        for row in 0..tile.rows() {
-            for (at, value) in tile.query(row).iter().enumerate() {
-                q[at * width + row] = value * tile.scale;
-            }
-        }
+        let mut queries = vec![0.0; head_dim * width];
+        let mut visible = Vec::with_capacity(tile.queries.len());
+        let mut of = None;
         let mut scores = vec![0.0; BLOCK * width];
-        let mut mixed = vec![0.0; head_dim * width];
+        let mut values = vec![0.0; head_dim * width];
         let mut state = State::new(width);
         let (mut wide_k, mut wide_v) = (Vec::new(), Vec::new());
-        for run in runs {
-            for start in run.clone().step_by(BLOCK) {
-                let keys = start..run.end.min(start + BLOCK);
+        for Run { segment, slots } in runs {
+            let (k, v) = (tile.segments[*segment].k, tile.segments[*segment].v);
+            if of.replace(*segment) != Some(*segment) {
+                for (row, query) in tile.queries(*segment).enumerate() {
+                    for (at, q) in query.iter().enumerate() {
+                        queries[at * width + row] = q * tile.softmax.scale;
+                    }
+                }
+                visible.clear();
+                visible.extend(tile.visible(*segment));
+            }
+            for start in slots.clone().step_by(BLOCK) {
+                let keys = start..slots.end.min(start + BLOCK);
                 let scores = &mut scores[..keys.len() * width];
-                let (k, stride) = floats(simd, tile.k, head, keys.clone(), &mut wide_k);
-                let keys_by_dims = Matrix {
+                let (k, stride) = floats(simd, k, head, keys.clone(), &mut wide_k);
+                let keys_by_dims = Strided {
                     from: k.as_ptr(),
                     row: stride,
                     column: 1,
                 };
                 // SAFETY: `floats` has seen that the last key's vector ends within `k`.
-                unsafe { multiply(simd, keys_by_dims, &q, None, scores, width) };
-                state.hide(simd, tile, keys.clone(), scores);
+                unsafe { multiply(simd, keys_by_dims, &queries, None, scores, width) };
+                if let Some(cap) = tile.softmax.soft_cap {
+                    soft_cap(simd, cap, scores);
+                }
+                state.hide(simd, &visible, tile.groups, keys.clone(), scores);
                 state.weigh(simd, scores);
-                let (v, stride) = floats(simd, tile.v, head, keys, &mut wide_v);
-                let dims_by_keys = Matrix {
+                let (v, stride) = floats(simd, v, head, keys, &mut wide_v);
+                let dims_by_keys = Strided {
                     from: v.as_ptr(),
                     row: 1,
                     column: stride,
                 };
+                let factor = Some(state.factor.as_slice());
                 // SAFETY: as above, for `v`.
-                unsafe {
-                    multiply(
-                        simd,
-                        dims_by_keys,
-                        scores,
-                        Some(&state.factor),
-                        &mut mixed,
-                        width,
-                    )
-                };
+                unsafe { multiply(simd, dims_by_keys, scores, factor, &mut values, width) };
             }
         }
         for row in 0..tile.rows() {
-            part.largest[row] = state.largest[row];
+            part.max[row] = state.max[row];
             part.sum[row] = state.sum[row];
-            for (at, value) in part.mixed[row * head_dim..][..head_dim]
-                .iter_mut()
-                .enumerate()
-            {
-                *value = mixed[at * width + row];
+            let of_row = &mut part.values[row * head_dim..][..head_dim];
+            for (at, value) in of_row.iter_mut().enumerate() {
+                *value = values[at * width + row];
             }
         }
     }
 }
 
-/// Of each lane.
+/// The softmax of each lane so far.
 struct State {
-    largest: Vec<f32>,
+    max: Vec<f32>,
     sum: Vec<f32>,
-    /// What the weights of earlier keys shrink by.
+    /// The factor by which the weights of earlier keys shrink.
     factor: Vec<f32>,
-    /// The first and one past the last key of the block that it sees.
+    /// The first key of the block that the lane sees, and one past the last.
     first: Vec<f32>,
     end: Vec<f32>,
 }
@@ -99,7 +101,7 @@ struct State {
 impl State {
     fn new(width: usize) -> Self {
         Self {
-            largest: vec![LOWEST; width],
+            max: vec![LOWEST; width],
             sum: vec![0.0; width],
             factor: vec![0.0; width],
             first: vec![0.0; width],
@@ -107,12 +109,13 @@ impl State {
         }
     }
 
-    /// Makes nothing of the scores of keys that their query does not see.
+    /// Masks the scores of keys that their query does not see, by `visible` of each query.
     #[inline(always)]
-    fn hide<S: SimdExt, T: Float>(
+    fn hide<S: SimdExt>(
         &mut self,
         simd: S,
-        tile: &Tile<'_, T>,
+        visible: &[[Range<usize>; 2]],
+        groups: usize,
         keys: Range<usize>,
         scores: &mut [f32],
     ) {
@@ -120,11 +123,11 @@ impl State {
         self.first.fill(0.0);
         self.end.fill(len as f32);
         let mut any = false;
-        for (at, query) in tile.queries.clone().enumerate() {
-            let rows = at * tile.groups..(at + 1) * tile.groups;
-            tile.visible.hidden(tile.batch, query, keys.clone(), |gap| {
+        for (at, visible) in visible.iter().enumerate() {
+            let rows = at * groups..(at + 1) * groups;
+            hidden(visible, keys.clone(), |gap| {
                 let (from, to) = (gap.start - keys.start, gap.end - keys.start);
-                // Causality and windows hide one end or both, and are dealt with for all rows at a time.
+                // Causality and windows hide one end or both: that is masked for all rows at a time.
                 any |= from == 0 || to == len;
                 if from == 0 {
                     self.first[rows.clone()].fill(to as f32);
@@ -156,28 +159,28 @@ impl State {
     /// Scores to weights, `[keys, rows]`.
     #[inline(always)]
     fn weigh<S: SimdExt>(&mut self, simd: S, scores: &mut [f32]) {
-        let (largest, _) = S::as_mut_simd_f32s(&mut self.largest);
+        let (max, _) = S::as_mut_simd_f32s(&mut self.max);
         let (sum, _) = S::as_mut_simd_f32s(&mut self.sum);
         let (factor, _) = S::as_mut_simd_f32s(&mut self.factor);
         let (scores, _) = S::as_mut_simd_f32s(scores);
-        let vectors = largest.len();
+        let vectors = max.len();
         for vector in 0..vectors {
-            let mut most = [largest[vector]; 4];
+            let mut maxima = [max[vector]; 4];
             for scores in scores.chunks(4 * vectors) {
-                for (most, score) in most
+                for (maximum, score) in maxima
                     .iter_mut()
                     .zip(scores[vector..].iter().step_by(vectors))
                 {
-                    *most = simd.max_f32s(*most, *score);
+                    *maximum = simd.max_f32s(*maximum, *score);
                 }
             }
-            let [a, b, c, d] = most;
-            let most = simd.max_f32s(simd.max_f32s(a, b), simd.max_f32s(c, d));
-            factor[vector] = exp(simd, simd.sub_f32s(largest[vector], most));
-            largest[vector] = most;
+            let [a, b, c, d] = maxima;
+            let maximum = simd.max_f32s(simd.max_f32s(a, b), simd.max_f32s(c, d));
+            factor[vector] = exp(simd, simd.sub_f32s(max[vector], maximum));
+            max[vector] = maximum;
             let mut weights = simd.splat_f32s(0.0);
             for score in scores[vector..].iter_mut().step_by(vectors) {
-                *score = exp(simd, simd.sub_f32s(*score, most));
+                *score = exp(simd, simd.sub_f32s(*score, maximum));
                 weights = simd.add_f32s(weights, *score);
             }
             sum[vector] = simd.multiply_add(sum[vector], factor[vector], weights);

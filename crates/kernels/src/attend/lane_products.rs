@@ -1,10 +1,10 @@
-//! A matrix where it lies times one whose columns are lanes.
+//! The product of attention for many rows: a matrix where it lies times one whose columns are lanes.
 
 use crate::simd_ext::SimdExt;
 
-/// Numbers where they lie.
+/// A matrix where it lies.
 #[derive(Clone, Copy)]
-pub(super) struct Matrix {
+pub(super) struct Strided {
     pub from: *const f32,
     pub row: usize,
     pub column: usize,
@@ -19,7 +19,7 @@ pub(super) struct Matrix {
 #[inline(always)]
 pub(super) unsafe fn multiply<S: SimdExt>(
     simd: S,
-    a: Matrix,
+    a: Strided,
     b: &[f32],
     factor: Option<&[f32]>,
     out: &mut [f32],
@@ -42,9 +42,10 @@ pub(super) unsafe fn multiply<S: SimdExt>(
                 width,
             };
             let out = out.add(from);
-            match from + 2 * S::F32_LANES <= width {
-                true => columns.rows::<S, 2>(simd, a, out, m),
-                false => columns.rows::<S, 1>(simd, a, out, m),
+            if from + 2 * S::F32_LANES <= width {
+                columns.rows::<S, 2>(simd, a, out, m);
+            } else {
+                columns.rows::<S, 1>(simd, a, out, m);
             }
         }
         from += 2 * S::F32_LANES;
@@ -64,7 +65,7 @@ impl Columns {
     /// # Safety
     /// `a` has `m` rows of `n`, `b` `n` and `out` `m` rows of N vectors.
     #[inline(always)]
-    unsafe fn rows<S: SimdExt, const N: usize>(self, simd: S, a: Matrix, out: *mut f32, m: usize) {
+    unsafe fn rows<S: SimdExt, const N: usize>(self, simd: S, a: Strided, out: *mut f32, m: usize) {
         let mut row = 0;
         // SAFETY: the caller's.
         unsafe {
@@ -90,7 +91,7 @@ impl Columns {
     unsafe fn block<S: SimdExt, const M: usize, const N: usize>(
         self,
         simd: S,
-        a: Matrix,
+        a: Strided,
         row: usize,
         out: *mut f32,
     ) {
