@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use burn::tensor::Tensor;
+use glass_backend::{AttentionParams, KvSegment};
 
 use crate::{Keys, Observer, Pass, Window, attend};
 
@@ -40,10 +41,18 @@ pub(crate) fn attend_in_blocks(
         return mixed; // [batch, heads, seq, head_dim]
     }
     let [batch, heads, _, head_dim] = q.dims();
-    if dropout.p == 0.0 {
-        let visible = || pass.visible(window, queries.clone(), keys);
-        let scale = (head_dim as f64).powf(-0.5);
-        if let Some(mixed) = pass.fused().attend(&q, &k, &v, visible, scale) {
+    if dropout.p == 0.0 && pass.padding().is_none() {
+        let segment = KvSegment {
+            window: window.span(),
+            ..KvSegment::new(k.clone(), v.clone(), keys.key_positions())
+        };
+        let params = AttentionParams {
+            scale: (head_dim as f64).powf(-0.5),
+            soft_cap: None,
+            sinks: None,
+        };
+        let attended = pass.fused().attend(&q, &[segment], queries.start, &params);
+        if let Some(mixed) = attended {
             return mixed; // [batch, heads, queries, head_dim]
         }
     }

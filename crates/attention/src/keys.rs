@@ -1,5 +1,7 @@
 use std::ops::Range;
 
+use glass_backend::KeyPositions;
+
 use crate::Window;
 
 /// The positions of the keys along the key axis of a tensor.
@@ -17,6 +19,17 @@ impl Keys {
         match self {
             Keys::Run(run) => run.len(),
             Keys::Ring { len, .. } => *len,
+        }
+    }
+
+    /// The same as numbers for kernels.
+    pub(crate) fn key_positions(&self) -> KeyPositions {
+        match self {
+            Keys::Run(run) => KeyPositions::Run { first: run.start },
+            Keys::Ring { end, len } => KeyPositions::Ring {
+                end: *end,
+                len: *len,
+            },
         }
     }
 

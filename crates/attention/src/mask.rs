@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use glass_backend::Visible;
-
 use crate::{Keys, Padding, Window};
 
 /// What each query must not see: `[rows, queries, keys]`, row-major, where `rows` is the batch if there is padding
@@ -25,31 +23,4 @@ pub(crate) fn masked(
         }
     }
     masked.contains(&true).then_some(masked)
-}
-
-/// The keys that each query does see: the same, for kernels that visit no others.
-pub(crate) fn visible(
-    window: Window,
-    queries: Range<usize>,
-    keys: &Keys,
-    padding: Option<&Padding>,
-) -> Visible {
-    let rows = padding.map_or(1, Padding::batch);
-    Visible::new(rows, queries.len(), keys.len(), |row, query| {
-        let query = queries.start + query;
-        match (keys, padding) {
-            (Keys::Run(_), None) => {
-                let (start, seen) = keys.seen_by(window, query..query + 1);
-                std::iter::once(start..start + seen.len()).collect::<Vec<_>>()
-            }
-            _ => {
-                let sees = |(_, position): &(usize, usize)| {
-                    window.sees(query, *position)
-                        && padding.is_none_or(|padding| padding.attends(row, *position))
-                };
-                let seen = keys.positions().enumerate().filter(sees);
-                seen.map(|(place, _)| place..place + 1).collect()
-            }
-        }
-    })
 }

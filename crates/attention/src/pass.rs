@@ -1,10 +1,10 @@
 //! What all layers of one forward pass share.
 
-use std::{cell::RefCell, collections::HashMap, ops::Range, rc::Rc, sync::Arc};
+use std::{cell::RefCell, collections::HashMap, ops::Range, sync::Arc};
 
 use burn::tensor::{Bool, DType, Device as BurnDevice, Tensor, TensorData};
 
-use glass_backend::{Device, Fused, Visible};
+use glass_backend::{Device, KernelSet};
 
 use crate::{Dropouts, Keys, Padding, Rope, RopeTable, Window, mask, rotate};
 
@@ -21,9 +21,8 @@ pub struct Pass {
     score_bytes: usize,
     dropouts: Dropouts,
     device: BurnDevice,
-    fused: Fused,
+    fused: KernelSet,
     masks: RefCell<HashMap<Block, Option<Tensor<4, Bool>>>>,
-    visible: RefCell<HashMap<Block, Rc<Visible>>>,
     turns: RefCell<HashMap<usize, (Tensor<4>, Tensor<4>)>>,
 }
 
@@ -62,9 +61,8 @@ impl Pass {
             score_bytes,
             dropouts,
             device: device.burn().clone(),
-            fused: device.fused(),
+            fused: device.kernel_set(),
             masks: RefCell::default(),
-            visible: RefCell::default(),
             turns: RefCell::default(),
         }
     }
@@ -153,28 +151,8 @@ impl Pass {
             .clone()
     }
 
-    /// The keys that each of `queries` sees of `keys`, for fused kernels; made once for all layers alike.
-    pub(crate) fn visible(
-        &self,
-        window: Window,
-        queries: Range<usize>,
-        keys: &Keys,
-    ) -> Rc<Visible> {
-        let block = (window, queries.clone(), keys.clone());
-        let mut visible = self.visible.borrow_mut();
-        let made = visible.entry(block).or_insert_with(|| {
-            Rc::new(mask::visible(
-                window,
-                queries,
-                keys,
-                self.padding.as_deref(),
-            ))
-        });
-        made.clone()
-    }
-
     /// The kernels of the device.
-    pub(crate) fn fused(&self) -> Fused {
+    pub(crate) fn fused(&self) -> KernelSet {
         self.fused
     }
 

@@ -4,8 +4,7 @@
 
 mod decoder_layer;
 mod mlp;
-mod rms_norm;
 
 pub use decoder_layer::LlamaDecoderLayer;
+pub use glass_backend::LlamaRmsNorm;
 pub use mlp::LlamaMlp;
-pub use rms_norm::LlamaRmsNorm;
