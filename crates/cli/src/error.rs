@@ -22,7 +22,7 @@ pub enum CliError {
     Usage(String),
     #[error("cannot write to standard output: {0}")]
     Stdout(io::Error),
-    /// The reader of standard output went away, as `head` does: nothing to say.
+    /// The reader of standard output is gone, as `head` is: not a failure.
     #[error("standard output was closed")]
     Closed,
     #[error("the results cannot be written: {0}")]
@@ -38,7 +38,7 @@ pub enum CliError {
 }
 
 impl CliError {
-    /// What standard output answered.
+    /// An error of writing to standard output.
     pub fn stdout(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => CliError::Closed,
@@ -53,7 +53,7 @@ impl From<glass_causal_lm::Error> for CliError {
     }
 }
 
-/// Errors of the crates below go through the one that gathers them.
+/// Errors of the crates below, by way of the one that gathers them.
 macro_rules! from_below {
     ($($error:ty),*) => {$(
         impl From<$error> for CliError {

@@ -11,7 +11,7 @@ use glass_causal_lm::{Llama, Memory};
 use crate::{
     args::{self, Measure},
     error::CliError,
-    load,
+    options,
 };
 
 pub fn run(args: args::Eval) -> Result<(), CliError> {
@@ -21,7 +21,7 @@ pub fn run(args: args::Eval) -> Result<(), CliError> {
     }
 }
 
-/// How texts of up to `longest` tokens are read and remembered: once as the config asks for it, if no plan is given.
+/// How texts of up to `longest` tokens are read and cached, once for each policy; by the config if none is given.
 fn memories(caches: &args::Caches, llama: &Llama, longest: usize) -> Result<Vec<Memory>, CliError> {
     let plans = match caches.cache.as_slice() {
         [] => &[CachePlan::default()],
@@ -29,7 +29,7 @@ fn memories(caches: &args::Caches, llama: &Llama, longest: usize) -> Result<Vec<
     };
     plans
         .iter()
-        .map(|&plan| load::memory(plan, caches.prefill_chunk, llama, longest))
+        .map(|&plan| options::planned(plan, caches.prefill_chunk, llama, longest))
         .collect()
 }
 
@@ -48,8 +48,8 @@ fn read_text(path: &Path) -> Result<String, CliError> {
             error.utf8_error().valid_up_to()
         ))
     })?;
-    match text.is_empty() {
-        true => Err(refuse("an empty file: give one with text".into())),
-        false => Ok(text),
+    if text.is_empty() {
+        return Err(refuse("an empty file: give one with text".into()));
     }
+    Ok(text)
 }

@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all.
+//! Files that are written whole or not at all.
 
 use std::{
     fs,
@@ -17,20 +17,20 @@ pub struct OutputFile {
 }
 
 impl OutputFile {
-    /// Looks at the path before there is anything to write, so that one that cannot be written costs no waiting.
+    /// Checks the path before there is anything to write, so that a bad one costs no waiting.
     pub fn create(path: &Path) -> Result<Self, CliError> {
         let refuse = |reason: &str| CliError::Input {
             path: path.to_owned(),
             reason: reason.to_owned(),
         };
-        // Through a link the file that it names is replaced, and not the link.
+        // Behind a link, the file is replaced and not the link.
         let followed = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let path = followed.as_path();
         let folder = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        // Taking the place of a device, /dev/null for instance, would break the machine.
+        // Replacing a device, /dev/null for instance, would break the machine.
         match fs::metadata(path) {
             Ok(meta) if meta.is_dir() => {
                 return Err(refuse("is a folder: give the name of a file"));
@@ -43,7 +43,7 @@ impl OutputFile {
             }
             _ => {}
         }
-        // Without a name it is gone again, even if the process is killed here.
+        // A file without a name is gone again even if the process is killed here.
         tempfile::tempfile_in(folder).map_err(|source| CliError::Write {
             path: path.to_owned(),
             source,
@@ -54,9 +54,9 @@ impl OutputFile {
         })
     }
 
-    /// Writes all of it.
+    /// Writes the whole file.
     pub fn write(self, bytes: &[u8]) -> Result<(), CliError> {
-        // A process that ended in here would leave its temporary file behind.
+        // Ended at once, the process would leave its temporary file behind.
         interrupt::listen();
         let write = || -> io::Result<()> {
             let mut file = self.temporary()?;
@@ -68,7 +68,7 @@ impl OutputFile {
         write().map_err(|source| self.failed(source))
     }
 
-    /// Temporary files are private; what the user asked for is to be as open as any file they make.
+    /// A temporary file with the permissions of an ordinary one.
     fn temporary(&self) -> io::Result<NamedTempFile> {
         let mut builder = tempfile::Builder::new();
         #[cfg(unix)]
@@ -120,10 +120,10 @@ impl Output {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| failed(error.to_string()))?;
 
-        // A process that ended in here would leave its temporary file behind.
+        // Ended at once, the process would leave its temporary file behind.
         interrupt::listen();
         let write = |source| self.file.failed(source);
-        // It is written under a temporary name, which is private, and renamed when it is whole.
+        // serialize_to_file writes a private temporary file and renames it when it is whole.
         let usual = self.file.temporary().map_err(write)?;
         let permissions = usual.as_file().metadata().map_err(write)?.permissions();
         safetensors::serialize_to_file(views, None, &self.file.path)

@@ -1,0 +1,114 @@
+//! An option given to the wrong command: the error names the right one.
+
+use std::ffi::OsString;
+
+use clap::{
+    Arg, CommandFactory, Error, Parser,
+    builder::StyledStr,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+
+use super::Glass;
+
+/// The commands that write texts: they share most options, and each has some of its own.
+const TEXT_COMMANDS: [&str; 4] = ["generate", "batch", "search", "chat"];
+
+impl Glass {
+    /// # Errors
+    /// What clap refuses, and its help and version.
+    pub fn from_args(args: &[OsString]) -> Result<Self, Error> {
+        Self::try_parse_from(args).map_err(|mut error| {
+            if let Some(tip) = tip(&error, args) {
+                let tips = ContextValue::StyledStrs(vec![StyledStr::from(tip)]);
+                error.insert(ContextKind::Suggested, tips);
+            }
+            error
+        })
+    }
+}
+
+/// Which command has the option that this one does not have.
+fn tip(error: &Error, args: &[OsString]) -> Option<String> {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let given = args.get(1)?.to_str()?;
+    if !TEXT_COMMANDS.contains(&given) {
+        return None;
+    }
+    let glass = Glass::command();
+    let has = |command: &str| {
+        let command = glass.find_subcommand(command)?;
+        command
+            .get_arguments()
+            .any(|arg| is_named(arg, option))
+            .then(|| format!("`glass {}`", command.get_name()))
+    };
+    let commands: Vec<String> = TEXT_COMMANDS.into_iter().filter_map(has).collect();
+    let (last, rest) = commands.split_last()?;
+    Some(if rest.is_empty() {
+        format!("use {last}, which has '{option}'")
+    } else {
+        format!("use {} or {last}, which have '{option}'", rest.join(", "))
+    })
+}
+
+/// Whether `option`, with its dashes, is one of the names of `arg`.
+fn is_named(arg: &Arg, option: &str) -> bool {
+    match option.strip_prefix("--") {
+        Some(long) => arg.get_long() == Some(long),
+        None => {
+            let mut letters = option.trim_start_matches('-').chars();
+            arg.get_short().is_some() && arg.get_short() == letters.next()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(line: &str) -> String {
+        let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        Glass::from_args(&args)
+            .expect_err("refused")
+            .render()
+            .to_string()
+    }
+
+    #[test]
+    fn tips_name_the_commands_that_have_the_option() {
+        for (line, tip) in [
+            (
+                "glass generate m --num-beams 4",
+                "use `glass search`, which has '--num-beams'",
+            ),
+            (
+                "glass generate m -o out",
+                "use `glass batch`, which has '-o'",
+            ),
+            (
+                "glass batch m --json",
+                "use `glass generate` or `glass search`, which have '--json'",
+            ),
+            (
+                "glass search m --top-k=3",
+                "use `glass generate`, `glass batch` or `glass chat`, which have '--top-k'",
+            ),
+        ] {
+            let error = error(line);
+            assert!(error.contains(&format!("tip: {tip}\n")), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn options_without_a_home_get_no_tip() {
+        for line in ["glass generate m --colour", "glass info m --num-beams 4"] {
+            let error = error(line);
+            assert!(!error.contains("use `glass"), "{line}: {error}");
+        }
+    }
+}
