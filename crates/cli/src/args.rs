@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use glass_backend::{Dtype, codes::Bits};
-use glass_causal_lm::checkpoint::ShardSize;
+use glass_checkpoint::ShardSize;
 
 pub use batch::Batch;
 pub use bench::Bench;

@@ -8,10 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use glass_causal_lm::{
-    generate::{Advance, BatchRow, FinishReason, GenerateOptions, Generated},
-    tokenizer::Tokenizer,
-};
+use glass_generate::{Advance, BatchRow, FinishReason, GenerateOptions, Generated};
+use glass_text::Tokenizer;
 use indicatif::ProgressBar;
 use input::{BadLine, Line};
 use output::{Output, State};

@@ -11,11 +11,8 @@ use std::{
     ops::ControlFlow,
 };
 
-use glass_causal_lm::{
-    Llama,
-    chat::{ChatTemplate, Conversation, Message, read_messages},
-    generate::GenerateOptions,
-};
+use glass_generate::{Conversation, GenerateOptions, Llama};
+use glass_text::{ChatTemplate, Message, read_messages};
 
 use crate::{args, error::CliError, interrupt, load, options, say::say};
 use input::{Event, Input};

@@ -3,7 +3,7 @@
 use std::io;
 
 use glass_backend::{Dtype, Kernels};
-use glass_causal_lm::{Llama, Memory, generate::GenerateOptions};
+use glass_generate::{GenerateOptions, Llama, Memory};
 
 use crate::{
     args, embedded,

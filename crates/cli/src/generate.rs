@@ -3,10 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use glass_attention::Rope;
-use glass_causal_lm::{
-    Llama,
-    generate::{FinishReason, GenerateOptions, Generated, Speculation},
-};
+use glass_generate::{FinishReason, GenerateOptions, Generated, Llama, Speculation};
 use serde_json::{Value, json};
 
 use crate::{

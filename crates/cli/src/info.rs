@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use glass_attention::Window;
-use glass_causal_lm::checkpoint::{CodedPart, Files, coded_part};
+use glass_checkpoint::{CodedPart, Files, coded_part};
 use glass_config::LlamaConfig;
 use serde_json::{Value, json};
 

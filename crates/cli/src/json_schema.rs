@@ -2,10 +2,7 @@
 
 use std::{fs, path::Path};
 
-use glass_causal_lm::{
-    Llama,
-    generate::{FinishReason, Generated, JsonSchema},
-};
+use glass_generate::{FinishReason, Generated, JsonSchema, Llama};
 use serde_json::Value;
 
 use crate::{error::CliError, say::warn, stream};

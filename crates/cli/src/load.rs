@@ -6,11 +6,9 @@ use std::{
 };
 
 use glass_backend::Device;
-use glass_causal_lm::{
-    Llama, LoadOptions,
-    hub::{self, HubOptions, HubProgress},
-};
 use glass_config::Override;
+use glass_generate::{Llama, LoadOptions};
+use glass_hub::{HubOptions, HubProgress};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
@@ -62,7 +60,7 @@ pub fn device(compute: &args::Compute) -> Result<Device, CliError> {
 /// The folder of a model, downloaded from the hub if need be.
 pub fn folder(source: &args::Source) -> Result<PathBuf, CliError> {
     let mut progress = Download(None);
-    let folder = hub::resolve(
+    let folder = glass_hub::resolve(
         &source.model,
         source.revision.as_deref(),
         &HubOptions::from_env(),

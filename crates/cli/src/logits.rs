@@ -52,7 +52,7 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
     };
     let (rows, seq) = (batch.ids.len(), batch.ids[0].len());
     if seq == 0 {
-        return Err(glass_causal_lm::Error::EmptyPrompt.into());
+        return Err(glass_generate::Error::EmptyPrompt.into());
     }
     let context = llama.config.context();
     if seq > context {
@@ -80,7 +80,7 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
     let hidden = llama
         .model
         .hidden(llama.ids(&ids)?, &mut cache, &mut recorder)
-        .map_err(glass_causal_lm::Error::from)?; // [batch, seq, hidden_size]
+        .map_err(glass_generate::Error::from)?; // [batch, seq, hidden_size]
     recorder.result?;
     for (name, shape, values) in recorder.tensors {
         output.add(name, shape, values);

@@ -3,10 +3,7 @@
 use std::num::NonZeroUsize;
 
 use glass_attention::{CachePlan, Rope};
-use glass_causal_lm::{
-    Llama, Memory,
-    generate::{GenerateOptions, SamplingConfig},
-};
+use glass_generate::{GenerateOptions, Llama, Memory, SamplingConfig};
 
 use crate::{args, error::CliError, say::warn};
 

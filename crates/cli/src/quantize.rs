@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use glass_causal_lm::{Error, checkpoint::SaveError};
+use glass_checkpoint::{ConvertError, SaveError};
 
 use crate::{
     args, bars, convert,
@@ -12,13 +12,13 @@ use crate::{
 };
 
 pub fn run(args: args::Quantize) -> Result<(), CliError> {
-    glass_causal_lm::check_target(Path::new(&args.source.model), &args.output)?;
+    glass_checkpoint::check_target(Path::new(&args.source.model), &args.output)?;
     let folder = load::folder(&args.source)?;
 
     // Ended at once, the process would leave unfinished files behind.
     interrupt::listen();
     let bar = bars::bytes("writing");
-    let done = glass_causal_lm::quantize(
+    let done = glass_checkpoint::quantize(
         &folder,
         &args.output,
         args.bits,
@@ -31,7 +31,7 @@ pub fn run(args: args::Quantize) -> Result<(), CliError> {
     );
     bar.finish_and_clear();
     let done = match done {
-        Err(Error::Save(SaveError::Interrupted)) => return Err(CliError::Interrupted),
+        Err(ConvertError::Save(SaveError::Interrupted)) => return Err(CliError::Interrupted),
         done => done?,
     };
     convert::report(&folder, &args.output, &done.conversion);

@@ -2,12 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use glass_causal_lm::{
-    Llama,
-    generate::{
-        Advance, BeamOptions, ExhaustiveOptions, Found, GenerationConfig, Hypothesis,
-        SamplingConfig,
-    },
+use glass_generate::{
+    Advance, BeamOptions, ExhaustiveOptions, Found, GenerationConfig, Hypothesis, Llama,
+    SamplingConfig,
 };
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -51,7 +48,7 @@ fn check(args: &args::Search) -> Result<(), CliError> {
     let beams = beams(args, &GenerationConfig::default());
     beams.rules.validate()?;
     if !args.exhaustive {
-        beams.validate().map_err(glass_causal_lm::Error::from)?;
+        beams.validate().map_err(glass_generate::Error::from)?;
     }
     Ok(())
 }
@@ -93,7 +90,7 @@ impl Search {
             };
             options
                 .validate(vocab_size)
-                .map_err(glass_causal_lm::Error::from)?;
+                .map_err(glass_generate::Error::from)?;
             Self::Exhaustive(options)
         } else {
             beams.rules.check_vocabulary(vocab_size)?;

@@ -2,10 +2,7 @@
 
 use std::{io::Write, ops::ControlFlow};
 
-use glass_causal_lm::{
-    Llama,
-    generate::{GenerateOptions, Generated, JsonSchema, Progress},
-};
+use glass_generate::{GenerateOptions, Generated, JsonSchema, Llama, Progress};
 use indicatif::ProgressBar;
 
 use crate::{bars, error::CliError, interrupt};

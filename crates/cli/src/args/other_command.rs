@@ -21,6 +21,8 @@ impl Glass {
             if let Some(tip) = tip(&error, args) {
                 let tips = ContextValue::StyledStrs(vec![StyledStr::from(tip)]);
                 error.insert(ContextKind::Suggested, tips);
+                // Clap's guess of a similar name is worse than the same name.
+                error.remove(ContextKind::SuggestedArg);
             }
             error
         })

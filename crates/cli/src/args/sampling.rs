@@ -1,7 +1,7 @@
 //! How the next token is chosen.
 
 use clap::Args;
-use glass_causal_lm::generate::{SamplingConfig, SamplingError, SequenceBias};
+use glass_generate::{SamplingConfig, SamplingError, SequenceBias};
 
 /// How the next token is chosen. What is not given comes from the model's generation_config.json, as in transformers.
 #[derive(Debug, Args)]

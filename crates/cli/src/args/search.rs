@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use clap::Args;
-use glass_causal_lm::generate::EarlyStopping;
+use glass_generate::EarlyStopping;
 
 use super::{Cache, Compute, Length, Model, Prompt, Rules};
 

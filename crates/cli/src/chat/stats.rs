@@ -1,6 +1,6 @@
 //! The figures of `/stats`.
 
-use glass_causal_lm::chat::{Conversation, Reply};
+use glass_generate::{Conversation, Reply};
 
 /// Tokens of the conversation so far.
 #[derive(Default)]
