@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use glass_attention::Rope;
+use glass_backend::peak_host_bytes;
 use glass_generate::{FinishReason, GenerateOptions, Generated, Llama, Speculation};
 use serde_json::{Value, json};
 
@@ -113,7 +114,7 @@ pub fn ended(generated: &Generated) -> Result<(), CliError> {
 }
 
 pub fn summary(loaded: &Loaded, out: &Generated) -> String {
-    let memory = glass_bench::peak_host_bytes().map_or(String::new(), |bytes| {
+    let memory = peak_host_bytes().map_or(String::new(), |bytes| {
         format!(", peak memory {} MB", bytes / 1_000_000)
     });
     let at = |speed: Option<f64>| speed.map_or(String::new(), |speed| format!(" at {speed:.1}/s"));
@@ -163,7 +164,7 @@ fn report(loaded: &Loaded, out: &Generated) -> Value {
         "load_seconds": loaded.duration.as_secs_f64(),
         "prefill_tokens_per_second": out.prefill_tokens_per_second(),
         "decode_tokens_per_second": out.decode_tokens_per_second(),
-        "peak_memory_bytes": glass_bench::peak_host_bytes(),
+        "peak_memory_bytes": peak_host_bytes(),
         "device": loaded.llama.device.name(),
         "dtype": loaded.llama.dtype.to_string(),
     });

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use glass_backend::Device;
+use glass_backend::{Device, peak_host_bytes};
 use glass_config::Override;
 use glass_generate::{Llama, LoadOptions};
 use glass_hub::{HubOptions, HubProgress};
@@ -36,7 +36,7 @@ impl Loaded {
     /// If `report` is no object.
     pub fn complete(&self, report: &mut Value) {
         report["load_seconds"] = json!(self.duration.as_secs_f64());
-        report["peak_memory_bytes"] = json!(glass_bench::peak_host_bytes());
+        report["peak_memory_bytes"] = json!(peak_host_bytes());
         report["device"] = json!(self.llama.device.name());
         report["dtype"] = json!(self.llama.dtype.to_string());
     }
