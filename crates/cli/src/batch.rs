@@ -39,7 +39,16 @@ pub fn run(args: args::Batch) -> Result<(), CliError> {
         say!("glass: {before} of {all} prompts were done before, and none is left to do");
     } else {
         let loaded = load::load(&args.model, &args.compute)?;
-        let mut run = Run::new(&args, &loaded, output, refused)?;
+        let mut run = Run {
+            args: &args,
+            options: options::decoding(&args.decoding, &loaded.llama, 0)?,
+            loaded: &loaded,
+            output,
+            refused,
+            bar: bars::prompts("writing"),
+            done: 0,
+            new_tokens: 0,
+        };
         let start = Instant::now();
         let outcome = run.all(&todo);
         say!("{}", run.summary(before, start.elapsed()));
@@ -98,27 +107,7 @@ struct Run<'a> {
     new_tokens: usize,
 }
 
-impl<'a> Run<'a> {
-    /// # Errors
-    /// An option does not fit the model.
-    fn new(
-        args: &'a args::Batch,
-        loaded: &'a Loaded,
-        output: Output,
-        refused: Refused,
-    ) -> Result<Self, CliError> {
-        Ok(Self {
-            args,
-            loaded,
-            options: options::decoding(&args.decoding, &loaded.llama, 0)?,
-            output,
-            refused,
-            bar: bars::prompts("writing"),
-            done: 0,
-            new_tokens: 0,
-        })
-    }
-
+impl Run<'_> {
     /// Continues all prompts, `--batch` at a time.
     ///
     /// # Errors

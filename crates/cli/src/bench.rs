@@ -31,10 +31,7 @@ pub fn run(args: args::Bench) -> Result<(), CliError> {
     // Ended at once, the process would leave the unpacked model behind.
     interrupt::listen();
     let scratch = tempfile::Builder::new().prefix("glass-").tempdir();
-    let scratch = scratch.map_err(|source| CliError::Write {
-        path: env::temp_dir(),
-        source,
-    })?;
+    let scratch = scratch.map_err(CliError::writing(&env::temp_dir()))?;
     let folder = match (&args.model, args.preset.is_empty()) {
         (None, true) => Some(embedded::unpack()?),
         _ => None,

@@ -79,10 +79,7 @@ fn converse(talk: &mut Talk<'_>, terminal: bool) -> Result<(), CliError> {
 }
 
 fn saved(path: &std::path::Path) -> Result<Vec<Message>, CliError> {
-    let json = fs::read(path).map_err(|source| CliError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let json = fs::read(path).map_err(CliError::reading(path))?;
     Ok(read_messages(&json, &path.display().to_string())?)
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use glass_checkpoint::{Conversion, ConvertError, ConvertOptions, SaveError};
+use glass_checkpoint::{Conversion, ConvertOptions};
 
 use crate::{
     args, bars,
@@ -32,12 +32,7 @@ pub fn run(args: args::Convert) -> Result<(), CliError> {
     };
     let done = glass_checkpoint::convert(&folder, &args.output, options);
     bar.finish_and_clear();
-    let done = match done {
-        Err(ConvertError::Save(SaveError::Interrupted)) => return Err(CliError::Interrupted),
-        done => done?,
-    };
-
-    report(&folder, &args.output, &done);
+    report(&folder, &args.output, &done?);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! The model that is built into the program, so that it runs without any file.
 
-use std::{fs, io, path::PathBuf};
+use std::{env, fs};
 
 use tempfile::TempDir;
 
@@ -28,14 +28,13 @@ const FILES: [(&str, &[u8]); 5] = files!(
 
 /// Writes the model to a temporary folder, which is removed on drop, because models are loaded from folders.
 pub fn unpack() -> Result<TempDir, CliError> {
-    let failed = |path: PathBuf| move |source: io::Error| CliError::Write { path, source };
     let folder = tempfile::Builder::new()
         .prefix("glass-")
         .tempdir()
-        .map_err(failed(std::env::temp_dir()))?;
+        .map_err(CliError::writing(&env::temp_dir()))?;
     for (name, bytes) in FILES {
         let path = folder.path().join(name);
-        fs::write(&path, bytes).map_err(failed(path.clone()))?;
+        fs::write(&path, bytes).map_err(CliError::writing(&path))?;
     }
     Ok(folder)
 }

@@ -29,27 +29,27 @@ fn memories(caches: &args::Caches, llama: &Llama, longest: usize) -> Result<Vec<
     };
     plans
         .iter()
-        .map(|&plan| options::planned(plan, caches.prefill_chunk, llama, longest))
+        .map(|&plan| {
+            let cache = args::Cache {
+                policy: Some(plan),
+                prefill_chunk: caches.prefill_chunk,
+            };
+            options::memory(&cache, llama, longest)
+        })
         .collect()
 }
 
 fn read_text(path: &Path) -> Result<String, CliError> {
-    let bytes = fs::read(path).map_err(|source| CliError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let refuse = |reason| CliError::Input {
-        path: path.to_owned(),
-        reason,
-    };
+    let bytes = fs::read(path).map_err(CliError::reading(path))?;
     let text = String::from_utf8(bytes).map_err(|error| {
-        refuse(format!(
-            "not UTF-8 text, from byte {} on: convert it",
-            error.utf8_error().valid_up_to()
-        ))
+        let valid = error.utf8_error().valid_up_to();
+        CliError::input(
+            path,
+            format!("not UTF-8 text, from byte {valid} on: convert it"),
+        )
     })?;
     if text.is_empty() {
-        return Err(refuse("an empty file: give one with text".into()));
+        return Err(CliError::input(path, "an empty file: give one with text"));
     }
     Ok(text)
 }

@@ -10,14 +10,8 @@ use crate::{error::CliError, say::warn, stream};
 /// # Errors
 /// The file cannot be read, or holds no schema that a text can be held to.
 pub fn read(path: &Path) -> Result<JsonSchema, CliError> {
-    let text = fs::read_to_string(path).map_err(|source| CliError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    JsonSchema::parse(&text).map_err(|error| CliError::Input {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    })
+    let text = fs::read_to_string(path).map_err(CliError::reading(path))?;
+    JsonSchema::parse(&text).map_err(|error| CliError::input(path, error.to_string()))
 }
 
 /// Warns where the text is not the JSON that was asked for.

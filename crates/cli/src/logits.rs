@@ -172,14 +172,8 @@ impl Observer for Recorder {
 }
 
 fn read_batch(path: &Path) -> Result<Batch, CliError> {
-    let bad = |reason: String| CliError::Input {
-        path: path.to_owned(),
-        reason,
-    };
-    let text = fs::read_to_string(path).map_err(|source| CliError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let bad = |reason: String| CliError::input(path, reason);
+    let text = fs::read_to_string(path).map_err(CliError::reading(path))?;
     let value: Value =
         serde_json::from_str(&text).map_err(|error| bad(format!("not JSON: {error}")))?;
     let Value::Object(mut fields) = value else {

@@ -1,8 +1,6 @@
 //! How texts are generated: what the command line says, over what the model's generation_config.json says.
 
-use std::num::NonZeroUsize;
-
-use glass_attention::{CachePlan, Rope};
+use glass_attention::Rope;
 use glass_generate::{GenerateOptions, Llama, Memory, SamplingConfig};
 
 use crate::{args, error::CliError, say::warn};
@@ -96,28 +94,14 @@ fn stop_strings(args: &[String], llama: &Llama) -> Result<Vec<String>, CliError>
 /// # Errors
 /// The policy does not fit the model.
 pub fn memory(args: &args::Cache, llama: &Llama, tokens: usize) -> Result<Memory, CliError> {
-    planned(
-        args.policy.unwrap_or_default(),
-        args.prefill_chunk,
-        llama,
-        tokens,
-    )
-}
-
-/// [`memory`] with this policy.
-pub fn planned(
-    plan: CachePlan,
-    prefill_chunk: Option<NonZeroUsize>,
-    llama: &Llama,
-    tokens: usize,
-) -> Result<Memory, CliError> {
+    let plan = args.policy.unwrap_or_default();
     plan.check(&llama.config)?;
     if !plan.is_exact(&llama.config) {
         warn([format!(
             "with --cache {plan} layers forget what the config says they see: the model's results are not its own"
         )]);
     }
-    if prefill_chunk.is_some_and(|chunk| chunk.get() < tokens)
+    if args.prefill_chunk.is_some_and(|chunk| chunk.get() < tokens)
         && Rope::new(&llama.config).depends_on_length(tokens)
     {
         warn([format!(
@@ -127,7 +111,9 @@ pub fn planned(
     }
     Ok(Memory {
         plan,
-        prefill_chunk: prefill_chunk.unwrap_or(Memory::default().prefill_chunk),
+        prefill_chunk: args
+            .prefill_chunk
+            .unwrap_or(Memory::default().prefill_chunk),
     })
 }
 

@@ -32,10 +32,7 @@ pub fn read(prompt: &args::Prompt) -> Result<Prompt, CliError> {
                 path.display()
             )]);
         }
-        let text = fs::read_to_string(path).map_err(|source| CliError::Read {
-            path: path.clone(),
-            source,
-        })?;
+        let text = fs::read_to_string(path).map_err(CliError::reading(path))?;
         return Ok(Prompt::Text(without_newline(text)));
     }
     let mut stdin = io::stdin();

@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use glass_checkpoint::{ConvertError, SaveError};
-
 use crate::{
     args, bars, convert,
     error::CliError,
@@ -30,10 +28,7 @@ pub fn run(args: args::Quantize) -> Result<(), CliError> {
         },
     );
     bar.finish_and_clear();
-    let done = match done {
-        Err(ConvertError::Save(SaveError::Interrupted)) => return Err(CliError::Interrupted),
-        done => done?,
-    };
+    let done = done?;
     convert::report(&folder, &args.output, &done.conversion);
     let matrices = done.matrices.iter();
     let matrices: Vec<String> = matrices

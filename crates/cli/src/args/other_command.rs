@@ -62,55 +62,8 @@ fn tip(error: &Error, args: &[OsString]) -> Option<String> {
 fn is_named(arg: &Arg, option: &str) -> bool {
     match option.strip_prefix("--") {
         Some(long) => arg.get_long() == Some(long),
-        None => {
-            let mut letters = option.trim_start_matches('-').chars();
-            arg.get_short().is_some() && arg.get_short() == letters.next()
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn error(line: &str) -> String {
-        let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        Glass::from_args(&args)
-            .expect_err("refused")
-            .render()
-            .to_string()
-    }
-
-    #[test]
-    fn tips_name_the_commands_that_have_the_option() {
-        for (line, tip) in [
-            (
-                "glass generate m --num-beams 4",
-                "use `glass search`, which has '--num-beams'",
-            ),
-            (
-                "glass generate m -o out",
-                "use `glass batch`, which has '-o'",
-            ),
-            (
-                "glass batch m --json",
-                "use `glass generate` or `glass search`, which have '--json'",
-            ),
-            (
-                "glass search m --top-k=3",
-                "use `glass generate`, `glass batch` or `glass chat`, which have '--top-k'",
-            ),
-        ] {
-            let error = error(line);
-            assert!(error.contains(&format!("tip: {tip}\n")), "{line}: {error}");
-        }
-    }
-
-    #[test]
-    fn options_without_a_home_get_no_tip() {
-        for line in ["glass generate m --colour", "glass info m --num-beams 4"] {
-            let error = error(line);
-            assert!(!error.contains("use `glass"), "{line}: {error}");
-        }
+        None => arg
+            .get_short()
+            .is_some_and(|short| option == format!("-{short}")),
     }
 }

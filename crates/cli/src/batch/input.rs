@@ -36,10 +36,7 @@ impl Line {
 /// # Errors
 /// The file cannot be read, or has no prompt at all.
 pub fn read(path: &Path) -> Result<Vec<Result<Line, BadLine>>, CliError> {
-    let bytes = fs::read(path).map_err(|source| CliError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let bytes = fs::read(path).map_err(CliError::reading(path))?;
     let mut numbers_by_id: HashMap<String, usize> = HashMap::new();
     let mut lines = Vec::new();
     for (number, bytes) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
@@ -58,10 +55,10 @@ pub fn read(path: &Path) -> Result<Vec<Result<Line, BadLine>>, CliError> {
         lines.push(line.map_err(|reason| BadLine { number, reason }));
     }
     if lines.is_empty() {
-        return Err(CliError::Input {
-            path: path.to_owned(),
-            reason: "has no prompts: give a line {\"prompt\": \"text\"} or {\"prompt_ids\": [1,2,3]} for each".into(),
-        });
+        return Err(CliError::input(
+            path,
+            "has no prompts: give a line {\"prompt\": \"text\"} or {\"prompt_ids\": [1,2,3]} for each",
+        ));
     }
     Ok(lines)
 }

@@ -43,12 +43,12 @@ impl Output {
             let done = HashMap::new();
             return Ok(Self { file: None, done });
         };
-        let failed = |source| CliError::Write {
-            path: path.to_owned(),
-            source,
+        let failed = CliError::writing(path);
+        let foreign = |line: &str| {
+            let what = "is nothing that this command writes: give another --output";
+            CliError::input(path, format!("{line} {what}"))
         };
-        let mut options = OpenOptions::new();
-        let mut file = options
+        let mut file = OpenOptions::new()
             .read(true)
             .append(true)
             .create(true)
@@ -66,12 +66,7 @@ impl Output {
         let (whole, rest) = bytes.split_at(whole);
         let mut done = HashMap::new();
         for (line, row) in (1..).zip(whole.split_inclusive(|&byte| byte == b'\n')) {
-            let (id, prompt) = row_of(row).ok_or_else(|| CliError::Input {
-                path: path.to_owned(),
-                reason: format!(
-                    "line {line} is nothing that this command writes: give another --output"
-                ),
-            })?;
+            let (id, prompt) = row_of(row).ok_or_else(|| foreign(&format!("line {line}")))?;
             done.insert(id, Done { line, prompt });
         }
         if let Some((id, prompt)) = row_of(rest) {
@@ -81,12 +76,7 @@ impl Output {
             done.insert(id, Done { line, prompt });
         } else if !rest.is_empty() {
             if !rest.starts_with(b"{\"id\":") && !b"{\"id\":".starts_with(rest) {
-                return Err(CliError::Input {
-                    path: path.to_owned(),
-                    reason:
-                        "its last line is nothing that this command writes: give another --output"
-                            .into(),
-                });
+                return Err(foreign("its last line"));
             }
             file.set_len(whole.len() as u64).map_err(failed)?;
             warn([format!(
@@ -119,13 +109,9 @@ impl Output {
     pub fn write(&mut self, row: &Value) -> Result<(), CliError> {
         let line = format!("{row}\n");
         match &mut self.file {
-            Some((path, file)) => {
-                file.write_all(line.as_bytes())
-                    .map_err(|source| CliError::Write {
-                        path: path.clone(),
-                        source,
-                    })
-            }
+            Some((path, file)) => file
+                .write_all(line.as_bytes())
+                .map_err(CliError::writing(path)),
             None => io::stdout()
                 .write_all(line.as_bytes())
                 .map_err(CliError::stdout),

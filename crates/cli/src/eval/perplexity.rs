@@ -41,10 +41,10 @@ pub fn run(args: args::Perplexity) -> Result<(), CliError> {
     let loaded = load::load(&args.model, &args.compute)?;
     let llama = &loaded.llama;
     let Some(tokenizer) = &llama.tokenizer else {
-        return Err(CliError::Input {
-            path: llama.folder.clone(),
-            reason: "no tokenizer.json in the folder that would make the text ids: add it".into(),
-        });
+        return Err(CliError::input(
+            &llama.folder,
+            "no tokenizer.json in the folder that would make the text ids: add it",
+        ));
     };
     let context = llama.config.context();
     let default = NonZeroUsize::new(context).map_or(WINDOW, |context| context.min(WINDOW));

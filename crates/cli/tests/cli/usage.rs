@@ -174,7 +174,15 @@ fn option_of_another_command_gets_a_tip() {
     }
 }
 
-/// Each command takes its own: nothing is required that has a default, and nothing else is.
+#[test]
+fn option_of_no_command_gets_no_tip() {
+    for args in [["generate", "--colour"], ["info", "--num-beams"]] {
+        let ran = run(&mut command(&[args[0], "no-such-model", args[1]]));
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(!ran.stderr.contains("use `glass"), "{ran:?}");
+    }
+}
+
 #[test]
 fn required_arguments_are_named() {
     refused(&["batch", "no-such-model"], &["--prompts <FILE>"]);
