@@ -9,12 +9,12 @@
 use std::{ops::Range, time::Instant};
 
 use glass_attention::{Cache, Unobserved};
-use glass_backend::Device;
+use glass_backend::{Device, peak_host_bytes};
 use glass_causal_lm::LogitsFor;
 use glass_generate::{Llama, Memory, Sampler, SamplingConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::{BenchError, Task, costs, peak_host_bytes};
+use crate::{BenchError, Task, costs};
 
 /// What one round of a row took.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

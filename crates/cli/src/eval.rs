@@ -11,7 +11,7 @@ use glass_generate::{Llama, Memory};
 use crate::{
     args::{self, Measure},
     error::CliError,
-    load,
+    options,
 };
 
 pub fn run(args: args::Eval) -> Result<(), CliError> {
@@ -21,7 +21,7 @@ pub fn run(args: args::Eval) -> Result<(), CliError> {
     }
 }
 
-/// How texts of up to `longest` tokens are read and remembered: once as the config asks for it, if no plan is given.
+/// How texts of up to `longest` tokens are read and cached, once for each policy; by the config if none is given.
 fn memories(caches: &args::Caches, llama: &Llama, longest: usize) -> Result<Vec<Memory>, CliError> {
     let plans = match caches.cache.as_slice() {
         [] => &[CachePlan::default()],
@@ -29,27 +29,27 @@ fn memories(caches: &args::Caches, llama: &Llama, longest: usize) -> Result<Vec<
     };
     plans
         .iter()
-        .map(|&plan| load::memory(plan, caches.prefill_chunk, llama, longest))
+        .map(|&plan| {
+            let cache = args::Cache {
+                policy: Some(plan),
+                prefill_chunk: caches.prefill_chunk,
+            };
+            options::memory(&cache, llama, longest)
+        })
         .collect()
 }
 
 fn read_text(path: &Path) -> Result<String, CliError> {
-    let bytes = fs::read(path).map_err(|source| CliError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let refuse = |reason| CliError::Input {
-        path: path.to_owned(),
-        reason,
-    };
+    let bytes = fs::read(path).map_err(CliError::reading(path))?;
     let text = String::from_utf8(bytes).map_err(|error| {
-        refuse(format!(
-            "not UTF-8 text, from byte {} on: convert it",
-            error.utf8_error().valid_up_to()
-        ))
+        let valid = error.utf8_error().valid_up_to();
+        CliError::input(
+            path,
+            format!("not UTF-8 text, from byte {valid} on: convert it"),
+        )
     })?;
-    match text.is_empty() {
-        true => Err(refuse("an empty file: give one with text".into())),
-        false => Ok(text),
+    if text.is_empty() {
+        return Err(CliError::input(path, "an empty file: give one with text"));
     }
+    Ok(text)
 }

@@ -1,11 +1,6 @@
 //! `glass eval perplexity`: how well a model predicts a text.
 
-use std::{
-    io::{self, Write},
-    num::NonZeroUsize,
-    path::Path,
-    time::Instant,
-};
+use std::{num::NonZeroUsize, path::Path, time::Instant};
 
 use glass_attention::CachePlan;
 use glass_eval::{Bucket, Perplexity, Windows, by_position, token_nlls};
@@ -16,19 +11,18 @@ use serde_json::{Value, json};
 
 use super::{memories, read_text};
 use crate::{
-    args,
+    args, bars,
     error::CliError,
     interrupt,
     load::{self, Loaded},
     output::OutputFile,
-    say::say,
+    say::{print_line, say, warn},
 };
 
-/// The window where none is asked for, if the context is longer: a full attention over it would cost too much to be
-/// what somebody gets who did not ask.
+/// The default window, if the context is longer: full attention over a long context would be too slow for a default.
 const WINDOW: NonZeroUsize = NonZeroUsize::new(2048).unwrap();
 
-/// One scoring of the text, under one plan of what is kept.
+/// The scores of the text with one cache policy.
 struct Scored {
     plan: CachePlan,
     perplexity: Perplexity,
@@ -36,7 +30,7 @@ struct Scored {
 }
 
 pub fn run(args: args::Perplexity) -> Result<(), CliError> {
-    // What can be refused without the model is, before anybody waits for one.
+    // What can be refused without the model is refused before it is loaded.
     Windows::new(args.window.unwrap_or(NonZeroUsize::MAX), args.stride)?;
     if args.plot.is_some() && args.caches.cache.len() > glass_plot::MAX_SERIES {
         let given = args.caches.cache.len();
@@ -47,22 +41,22 @@ pub fn run(args: args::Perplexity) -> Result<(), CliError> {
     let loaded = load::load(&args.model, &args.compute)?;
     let llama = &loaded.llama;
     let Some(tokenizer) = &llama.tokenizer else {
-        return Err(CliError::Input {
-            path: llama.folder.clone(),
-            reason: "no tokenizer.json in the folder that would make the text ids: add it".into(),
-        });
+        return Err(CliError::input(
+            &llama.folder,
+            "no tokenizer.json in the folder that would make the text ids: add it",
+        ));
     };
     let context = llama.config.context();
     let default = NonZeroUsize::new(context).map_or(WINDOW, |context| context.min(WINDOW));
     let windows = Windows::new(args.window.unwrap_or(default), args.stride)?;
     let mut encoded = tokenizer.encode_with_bytes(&text)?;
-    if let Some(most) = args.max_tokens {
-        encoded.truncate(most.get().saturating_add(1)); // the first is read and not scored
+    if let Some(max) = args.max_tokens {
+        encoded.truncate(max.get().saturating_add(1)); // the first is read and not scored
     }
     let total = encoded.ids().len().saturating_sub(1);
     let longest = windows.window().min(total);
     if longest > context {
-        load::warn([format!(
+        warn([format!(
             "windows of {longest} tokens are {} more than the model's context of {context}, and it may score the last of \
              them badly",
             longest - context
@@ -80,19 +74,16 @@ pub fn run(args: args::Perplexity) -> Result<(), CliError> {
         if let Some(picture) = picture {
             picture.write(plot(&runs, &llama.folder, &args.text)?.as_bytes())?;
         }
-        let text = match args.json {
-            true => report(&loaded, &runs, windows, complete, args.by_position).to_string(),
-            false => tables(&runs, windows, total, args.by_position),
-        };
-        writeln!(io::stdout(), "{text}").map_err(CliError::stdout)?;
+        if args.json {
+            print_line(report(&loaded, &runs, windows, complete, args.by_position))?;
+        } else {
+            print_line(tables(&runs, windows, total, args.by_position))?;
+        }
     }
     for run in &runs {
         say!("{}", summary(&loaded, &run.perplexity, complete));
     }
-    match complete {
-        true => Ok(()),
-        false => Err(CliError::Interrupted),
-    }
+    interrupt::outcome(!complete)
 }
 
 fn score(
@@ -101,7 +92,7 @@ fn score(
     windows: Windows,
     memory: Memory,
 ) -> Result<Scored, CliError> {
-    let bar = load::tokens_bar("scoring");
+    let bar = bars::tokens("scoring");
     let start = Instant::now();
     let nlls = token_nlls(llama, text.ids(), windows, memory, &mut |now| {
         bar.set_length(now.total as u64);
@@ -144,7 +135,7 @@ fn table(scored: &Perplexity, windows: Windows, total: usize) -> String {
     .join("\n")
 }
 
-/// The figures of each plan; by position, if that is asked for, a column for each.
+/// The figures of each policy, and a column for each in the table by position.
 fn tables(runs: &[Scored], windows: Windows, total: usize, by_position: bool) -> String {
     let mut out = Vec::new();
     for run in runs {
@@ -169,9 +160,10 @@ fn positions(runs: &[Scored]) -> String {
         out += &format!("  {name:>width$}", width = wide(name));
     }
     for (row, bucket) in runs[0].buckets.iter().enumerate() {
-        let range = match bucket.from == bucket.to {
-            true => bucket.from.to_string(),
-            false => format!("{} to {}", bucket.from, bucket.to),
+        let range = if bucket.from == bucket.to {
+            bucket.from.to_string()
+        } else {
+            format!("{} to {}", bucket.from, bucket.to)
         };
         out += &format!("\n{range:<17} {:>8}", bucket.tokens);
         for (run, name) in runs.iter().zip(&names) {
@@ -185,7 +177,7 @@ fn positions(runs: &[Scored]) -> String {
     out
 }
 
-/// A curve for each plan: mean nats per token against the number of tokens read before, the least of each bucket.
+/// A curve for each policy: mean nats per token against the lower bound of each bucket.
 fn plot(runs: &[Scored], model: &Path, text: &Path) -> Result<String, PlotError> {
     let series: Vec<Series> = runs
         .iter()
@@ -215,7 +207,7 @@ fn plot(runs: &[Scored], model: &Path, text: &Path) -> Result<String, PlotError>
     curves(&series, [x, y], title, &subtitle)
 }
 
-/// The figures of the first plan, as if it were the only one, and of all in `runs` if there are several.
+/// The figures of the first policy at the top, and those of all in `runs` if there are several.
 fn report(
     loaded: &Loaded,
     runs: &[Scored],
@@ -250,18 +242,10 @@ fn report(
         figures
     };
     let mut report = figures(&runs[0]);
-    let common = json!({
-        "window": windows.window(),
-        "stride": windows.stride(),
-        "interrupted": !complete,
-        "load_seconds": loaded.load.as_secs_f64(),
-        "peak_memory_bytes": glass_bench::peak_host_bytes(),
-        "device": loaded.llama.device.name(),
-        "dtype": loaded.llama.dtype.to_string(),
-    });
-    if let (Value::Object(report), Value::Object(common)) = (&mut report, common) {
-        report.extend(common);
-    }
+    report["window"] = json!(windows.window());
+    report["stride"] = json!(windows.stride());
+    report["interrupted"] = json!(!complete);
+    loaded.complete(&mut report);
     if runs.len() > 1 {
         report["runs"] = runs.iter().map(figures).collect();
     }
@@ -269,13 +253,11 @@ fn report(
 }
 
 fn summary(loaded: &Loaded, scored: &Perplexity, complete: bool) -> String {
-    let Llama { device, dtype, .. } = &loaded.llama;
     format!(
-        "glass: {} tokens at {:.1}/s{}, loaded in {:.2} s, device {}, {dtype}",
+        "glass: {} tokens at {:.1}/s{}, {}",
         scored.tokens,
         scored.tokens_per_second(),
         if complete { "" } else { " (interrupted)" },
-        loaded.load.as_secs_f64(),
-        device.name(),
+        loaded.summary(),
     )
 }
