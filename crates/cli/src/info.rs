@@ -46,7 +46,6 @@ fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
     let parameters: Vec<_> = config
         .parameters_by_part()
         .into_iter()
-        .flatten()
         .map(|(part, n)| (part, n as u64))
         .collect();
 

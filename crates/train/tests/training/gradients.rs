@@ -9,7 +9,7 @@ use burn::{
 use glass_attention::{Cache, LlamaAttention, Unobserved, rotate};
 use glass_backend::{Device, Dtype, WeightError, WeightSource, Weights};
 use glass_causal_lm::{LlamaForCausalLM, LogitsFor};
-use glass_config::{LayerType, LlamaConfig};
+use glass_config::LlamaConfig;
 use glass_decoder::{LlamaMlp, LlamaRmsNorm};
 use glass_train::cross_entropy;
 use serde_json::{Value, json};
@@ -191,15 +191,7 @@ fn whole_model() {
 
 fn whole(case: &str, fields: Value, windows: &[Option<NonZeroUsize>], device: &Device) {
     let device = device.training();
-    let mut config = config(fields);
-    config.num_hidden_layers = windows.len();
-    config.layer_types = windows
-        .iter()
-        .map(|window| match *window {
-            Some(window) => LayerType::Sliding { window },
-            None => LayerType::Full,
-        })
-        .collect();
+    let config = config(fields).with_windows(windows);
     let model = LlamaForCausalLM::load(Weights::new(&mut Random, &device, Dtype::F32), &config);
     let vocab = config.vocab_size;
     let targets: Tensor<1, Int> = ids(SEQ, vocab, 4, &device).flatten(0, 1);

@@ -1,81 +1,55 @@
 //! Fields that are no part of a config here, by name: those that would change the result, and those
 //! that cannot.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::ModelType;
-use crate::unused::Context;
+use crate::families::Plain;
+use crate::fields::{Row, empty, null, off, one};
 
-/// Whether a value leaves the result as it is.
-pub(crate) type Neutral = fn(&Value, &Context) -> bool;
-
-fn null(value: &Value, _: &Context) -> bool {
-    value.is_null()
+fn zero(value: &Value, plain: &Plain) -> bool {
+    off(value, plain) || value.as_f64() == Some(0.0)
 }
 
-fn off(value: &Value, _: &Context) -> bool {
-    matches!(value, Value::Null | Value::Bool(false))
-}
-
-fn one(value: &Value, _: &Context) -> bool {
-    value.is_null() || value.as_f64() == Some(1.0)
-}
-
-fn zero(value: &Value, context: &Context) -> bool {
-    off(value, context) || value.as_f64() == Some(0.0)
-}
-
-fn empty(value: &Value, _: &Context) -> bool {
-    value.is_null()
-        || value.as_array().is_some_and(Vec::is_empty)
-        || value.as_object().is_some_and(Map::is_empty)
+/// Null, or a list with a neutral entry for each layer.
+fn all(value: &Value, neutral: impl Fn(&Value) -> bool) -> bool {
+    let layers = value.as_array();
+    value.is_null() || layers.is_some_and(|layers| layers.iter().all(neutral))
 }
 
 /// A list that marks with 0 the layers without rotation.
-fn all_ones(value: &Value, context: &Context) -> bool {
-    let list = value.as_array();
-    value.is_null() || list.is_some_and(|layers| layers.iter().all(|layer| one(layer, context)))
+fn all_ones(value: &Value, plain: &Plain) -> bool {
+    all(value, |layer| one(layer, plain))
 }
 
-fn all_dense(value: &Value, _: &Context) -> bool {
-    let list = value.as_array();
-    value.is_null() || list.is_some_and(|layers| layers.iter().all(|layer| layer == "dense"))
+fn all_dense(value: &Value, _: &Plain) -> bool {
+    all(value, |layer| layer == "dense")
 }
 
-fn head_dim(value: &Value, context: &Context) -> bool {
-    value.is_null() || value.as_f64() == Some(context.head_dim as f64)
+fn head_dim(value: &Value, plain: &Plain) -> bool {
+    value.is_null() || value.as_f64() == Some(plain.attention.head_dim as f64)
 }
 
-fn usual_scale(value: &Value, context: &Context) -> bool {
-    let usual = (context.head_dim as f64).powf(-0.5);
-    value.is_null()
-        || value
-            .as_f64()
-            .is_some_and(|scale| (scale - usual).abs() <= 1e-6 * usual)
+fn scale(value: &Value, plain: &Plain) -> bool {
+    let scale = plain.attention.scale;
+    let same = |given: f64| (given - scale).abs() <= 1e-6 * scale;
+    value.is_null() || value.as_f64().is_some_and(same)
 }
 
-fn hidden_act(value: &Value, context: &Context) -> bool {
-    value.is_null() || *value == context.hidden_act.as_str()
+fn hidden_act(value: &Value, plain: &Plain) -> bool {
+    value.is_null() || *value == plain.mlp.hidden_act.to_string().as_str()
 }
 
-fn rotary(value: &Value, _: &Context) -> bool {
+fn rotary(value: &Value, _: &Plain) -> bool {
     value.is_null() || value == "rope" || value == "rotary"
 }
 
-fn family_bias(value: &Value, context: &Context) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Bool(biased) => *biased == (context.model_type == ModelType::Qwen2),
-        _ => false,
-    }
+fn qkv_bias(value: &Value, plain: &Plain) -> bool {
+    value.is_null() || *value == plain.attention.bias.q_k_v
 }
-
-/// Fields that one reason refuses: their names, the values that change nothing, and the reason.
-pub(crate) type Row = (&'static [&'static str], Neutral, &'static str);
 
 /// Fields of relatives and forks that change what the forward pass computes.
 #[rustfmt::skip]
-pub(crate) const REFUSED: &[Row] = &[
+pub(crate) const REFUSED: &[Row<Plain>] = &[
     (&["compression_config"], null, "use the plain checkpoint"),
     (&["vision_config", "audio_config", "text_config"], null, "only text models are built here"),
     (&["is_encoder_decoder", "add_cross_attention"], off, "only decoders are built here"),
@@ -97,7 +71,7 @@ pub(crate) const REFUSED: &[Row] = &[
     (&["sliding_window_pattern", "_sliding_window_pattern"], null, "qwen2 has layer_types"),
     (&["attn_logit_softcapping"], null, "scores are not capped here"),
     (&["query_pre_attn_scalar"], head_dim, "scores are scaled by head_dim^-0.5"),
-    (&["attention_multiplier"], usual_scale, "scores are scaled by head_dim^-0.5"),
+    (&["attention_multiplier"], scale, "scores are scaled by head_dim^-0.5"),
     (&["attn_temperature_tuning"], zero, "scores are not scaled by position here"),
     (&["use_logn_attn"], off, "scores are not scaled by length here"),
     (&["use_dynamic_ntk"], off, "say it with rope_type dynamic"),
@@ -108,7 +82,7 @@ pub(crate) const REFUSED: &[Row] = &[
     (&["pruned_heads"], empty, "all heads are computed here"),
     (&["kv_lora_rank", "q_lora_rank"], null, "queries, keys and values are not compressed here"),
     // Biases.
-    (&["qkv_bias", "use_qkv_bias", "add_qkv_bias"], family_bias, "llama has attention_bias"),
+    (&["qkv_bias", "use_qkv_bias", "add_qkv_bias"], qkv_bias, "llama has attention_bias"),
     (&["bias", "use_bias"], off, "llama has attention_bias and mlp_bias"),
     (&["lm_head_bias"], off, "the head has no bias here"),
     // The residual stream and the head.
@@ -128,23 +102,9 @@ pub(crate) const REFUSED: &[Row] = &[
 const SCALED: &str = "the residual stream is not scaled here";
 const NO_EXPERTS: &str = "the MLP here has no experts";
 
-/// The same inside `rope_parameters`.
-#[rustfmt::skip]
-pub(crate) const REFUSED_IN_ROPE: &[Row] = &[
-    (&["partial_rotary_factor"], one, "heads are rotated whole here"),
-    (&["mrope_section"], null, "positions have one axis here"),
-    (&["mrope_interleaved"], off, "positions have one axis here"),
-    (&["interleaved", "rope_interleaved"], off, "rotation pairs the halves of a head"),
-    (&["alpha"], null, "give the scaled rope_theta instead"),
-    (&["llama_4_scaling_beta"], null, "queries are not scaled by position here"),
-    (&["attn_factor"], one, "say it with attention_factor"),
-    (&["extrapolation_factor"], one, "the ramp reaches from 0 to 1 here"),
-    (&["full_attention", "sliding_attention"], null, "all layers share one rotation here"),
-];
-
 /// Fields that say nothing about the forward pass of one sequence.
 #[rustfmt::skip]
-pub(crate) const NO_EFFECT: &[&str] = &[
+pub(crate) const NO_EFFECT: &[Row<Plain>] = &[(&[
     // Provenance and loading.
     "_name_or_path", "name_or_path", "_commit_hash", "architectures", "transformers_version",
     "is_llama_config", "tokenizer_class", "unsloth_fixed", "unsloth_version",
@@ -159,15 +119,18 @@ pub(crate) const NO_EFFECT: &[&str] = &[
     "is_decoder", "tie_encoder_decoder", "cross_attention_hidden_size", "decoder_start_token_id",
     "sep_token_id", "prefix", "task_specific_params", "finetuning_task", "problem_type",
     "num_labels", "id2label", "label2id",
-];
+], null, "it has no effect on what the model computes")];
 
-/// transformers reads these from generation_config.json and drops them from config.json.
 #[rustfmt::skip]
-pub(crate) const GENERATION: &[&str] = &[
-    "max_length", "min_length", "do_sample", "early_stopping", "num_beams", "num_beam_groups",
-    "diversity_penalty", "temperature", "top_k", "top_p", "typical_p", "repetition_penalty",
-    "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids",
-    "num_return_sequences", "output_scores", "return_dict_in_generate", "forced_bos_token_id",
-    "forced_eos_token_id", "remove_invalid_values", "exponential_decay_length_penalty",
-    "suppress_tokens", "begin_suppress_tokens",
+pub(crate) const IGNORED: &[Row<Plain>] = &[
+    (&["auto_map"], null, "its code is not run; this is a plain model of the family"),
+    // transformers reads these from generation_config.json and drops them from config.json.
+    (&[
+        "max_length", "min_length", "do_sample", "early_stopping", "num_beams", "num_beam_groups",
+        "diversity_penalty", "temperature", "top_k", "top_p", "typical_p", "repetition_penalty",
+        "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids",
+        "num_return_sequences", "output_scores", "return_dict_in_generate", "forced_bos_token_id",
+        "forced_eos_token_id", "remove_invalid_values", "exponential_decay_length_penalty",
+        "suppress_tokens", "begin_suppress_tokens",
+    ], null, "a setting for generation, which belongs in generation_config.json"),
 ];
