@@ -17,7 +17,7 @@ pub enum CachePolicy {
     /// 2023, arXiv:2310.06825. `None`: the W of the layer's own window.
     Ring { window: Option<NonZeroUsize> },
     /// The first S tokens and the last W: StreamingLLM, Xiao et al. 2023, arXiv:2309.17453. S + W states.
-    Sinks {
+    StreamingLlm {
         sinks: NonZeroUsize,
         window: NonZeroUsize,
     },
@@ -83,7 +83,7 @@ impl FromStr for CachePolicy {
             }),
             ("sinks", Some(numbers)) => {
                 let (sinks, window) = numbers.split_once('+').ok_or_else(unknown)?;
-                Ok(Self::Sinks {
+                Ok(Self::StreamingLlm {
                     sinks: number(sinks)?,
                     window: number(window)?,
                 })
@@ -100,7 +100,7 @@ impl fmt::Display for CachePolicy {
             Self::Full => write!(f, "full"),
             Self::Ring { window: None } => write!(f, "ring"),
             Self::Ring { window: Some(w) } => write!(f, "ring:{w}"),
-            Self::Sinks { sinks, window } => write!(f, "sinks:{sinks}+{window}"),
+            Self::StreamingLlm { sinks, window } => write!(f, "sinks:{sinks}+{window}"),
             Self::Tova { states } => write!(f, "tova:{states}"),
         }
     }
@@ -111,7 +111,7 @@ impl CachePolicy {
     pub(crate) fn window(self, layer: LayerType) -> Window {
         let own = Window::from(layer);
         match self {
-            Self::Ring { window: Some(w) } | Self::Sinks { window: w, .. } => {
+            Self::Ring { window: Some(w) } | Self::StreamingLlm { window: w, .. } => {
                 own.min(Window::Last(w))
             }
             Self::Full | Self::Ring { window: None } | Self::Tova { .. } => own,

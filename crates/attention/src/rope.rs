@@ -1,4 +1,4 @@
-//! Rotary position embeddings: the angle that a position turns a query or a key by.
+//! Rotary position embeddings: position as an angle.
 //!
 //! Source: Su et al. 2021, "RoFormer", arXiv:2104.09864; the rotation by halves is the one of GPT-NeoX and of every
 //! Llama checkpoint on the Hugging Face hub (Meta's own files rotate neighbouring pairs; the weights differ to match).
@@ -20,12 +20,20 @@ pub struct Rope {
 }
 
 /// Cosine and sine of every angle of one forward pass, the model's attention scaling multiplied in.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RopeTable {
     /// `[rows, seq, head_dim / 2]`, row-major.
     pub cos: Vec<f32>,
     /// `[rows, seq, head_dim / 2]`, row-major.
     pub sin: Vec<f32>,
+}
+
+impl RopeTable {
+    /// The angles of more tokens, behind these.
+    pub(crate) fn append(&mut self, next: Self) {
+        self.cos.extend(next.cos);
+        self.sin.extend(next.sin);
+    }
 }
 
 impl Rope {
@@ -143,8 +151,8 @@ impl Rope {
         }
     }
 
-    /// Whether a pass over the first `length` positions turns them by other angles than shorter passes did: then only
-    /// one pass over all of them gives what the definition gives.
+    /// Whether the angles of a sequence of `length` tokens differ from those of shorter ones: then only one pass over all
+    /// of it gives what the definition gives.
     pub fn depends_on_length(&self, length: usize) -> bool {
         match &self.rope_type {
             RopeType::Dynamic { .. } => length > self.max_position_embeddings,
@@ -220,7 +228,7 @@ fn scaled(frequencies: Vec<f64>, scale: impl Fn(usize, f64) -> f64) -> Vec<f64> 
         .collect()
 }
 
-/// Turns the pair `(x[i], x[i + head_dim/2])` of every head by the angle of its position.
+/// Rotates the pair `(x[i], x[i + head_dim/2])` of every head by the angle of its position.
 ///
 /// `x` `[batch, heads, seq, head_dim]`, `cos` and `sin` `[batch or 1, 1, seq, head_dim / 2]` in float32 -> as `x`.
 /// The rotation is computed in float32 whatever the type of `x`.

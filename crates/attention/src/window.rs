@@ -54,6 +54,12 @@ impl Window {
     }
 }
 
+impl From<Option<NonZeroUsize>> for Window {
+    fn from(window: Option<NonZeroUsize>) -> Self {
+        window.map_or(Window::Full, Window::Last)
+    }
+}
+
 impl From<LayerType> for Window {
     fn from(layer_type: LayerType) -> Self {
         match layer_type {
