@@ -103,14 +103,18 @@ impl LlamaAttention {
     ) -> Result<Self, WeightError> {
         let AttentionConfig { num_attention_heads: heads, num_key_value_heads, head_dim, bias, .. } = *config;
         let (q, kv) = (heads * head_dim, num_key_value_heads * head_dim);
-        let norm = |weights| LlamaRmsNorm::load(weights, head_dim, rms_norm_eps);
+        let mut head_norm = |name| {
+            let norm = config.qk_norm.then(|| LlamaRmsNorm::load(weights.at(name), head_dim, rms_norm_eps));
+            norm.transpose()
+        };
+        let (q_norm, k_norm) = (head_norm("q_norm")?, head_norm("k_norm")?);
         Ok(Self {
             q_proj: Linear::load(weights.at("q_proj"), [q, hidden_size], bias.q_k_v)?,
             k_proj: Linear::load(weights.at("k_proj"), [kv, hidden_size], bias.q_k_v)?,
             v_proj: Linear::load(weights.at("v_proj"), [kv, hidden_size], bias.q_k_v)?,
             o_proj: Linear::load(weights.at("o_proj"), [hidden_size, q], bias.o)?,
-            q_norm: config.qk_norm.then(|| norm(weights.at("q_norm"))).transpose()?,
-            k_norm: config.qk_norm.then(|| norm(weights.at("k_norm"))).transpose()?,
+            q_norm,
+            k_norm,
             sinks: config.sinks.then(|| weights.vector("sinks", heads)).transpose()?,
             kernels: weights.device().fused(),
             config: config.clone(),

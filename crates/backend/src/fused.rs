@@ -143,7 +143,7 @@ impl Fused {
     /// in float32, rounded once. A query that sees no key gets zeros.
     ///
     /// `q` `[batch, heads, queries, head_dim]`, `k` and `v` `[batch, kv_heads, keys, head_dim]` -> as `q`
-    pub fn attend(
+    pub fn attend_old(
         self,
         q: &Tensor<4>,
         k: &Tensor<4>,

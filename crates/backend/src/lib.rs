@@ -19,6 +19,7 @@ mod fused;
 mod kernels;
 mod linear;
 mod quantized;
+mod rms_norm;
 mod rows;
 mod weights;
 
@@ -33,5 +34,9 @@ pub use fused::Fused;
 pub use kernels::Kernels;
 pub use linear::Linear;
 pub use quantized::{CodedRows, Quantized};
+pub use rms_norm::LlamaRmsNorm;
 pub use rows::Rows;
+pub use Fused as KernelSet;
+pub use temp::*;
+mod temp;
 pub use weights::{WeightSource, Weights};

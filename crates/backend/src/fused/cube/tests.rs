@@ -197,7 +197,7 @@ fn attention() {
                 let room = [batch, kv_heads, from + keys + 5, head_dim];
                 let held = |seed| numbers(seed, room, device, dtype).narrow(2, from, keys);
                 let visible = visible.clone();
-                fused.attend(&q, &held(2), &held(3), || visible.into(), 0.7)
+                fused.attend_old(&q, &held(2), &held(3), || visible.into(), 0.7)
             };
             let (ours, theirs) = (mixed(fused, device), mixed(CPU, &BurnDevice::flex()));
             close("mixed", ours, theirs, head_dim + keys)

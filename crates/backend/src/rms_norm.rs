@@ -1,0 +1,58 @@
+use burn::{
+    module::{Module, Param},
+    tensor::{DType, Tensor},
+};
+use crate::{Fused, WeightError, Weights};
+
+/// Root mean square layer normalization: Zhang and Sennrich 2019, arXiv:1910.07467.
+#[derive(Module, Debug)]
+pub struct LlamaRmsNorm {
+    weight: Param<Tensor<1>>,
+    eps: f64,
+    #[module(skip)]
+    fused: Fused,
+}
+
+impl LlamaRmsNorm {
+    /// # Errors
+    /// `weight` is missing or is not `[hidden_size]`.
+    pub fn load(
+        mut weights: Weights<'_>,
+        hidden_size: usize,
+        eps: f64,
+    ) -> Result<Self, WeightError> {
+        Ok(Self {
+            weight: weights.vector("weight", hidden_size)?,
+            eps,
+            fused: weights.device().fused(),
+        })
+    }
+
+    /// `x / sqrt(mean(x^2) + eps) * weight`, the mean and the division in float32.
+    ///
+    /// `x` `[batch, seq, hidden_size]` -> the same shape
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let weight = self.weight.val();
+        if let Some(normed) = self.fused.rms_norm(&x, &weight, self.eps) {
+            return normed;
+        }
+        let dtype = x.dtype();
+        let x = x.cast(DType::F32);
+        let mean_square = x.clone().square().mean_dim(D - 1); // [batch, seq, 1]
+        let normed = x / (mean_square + self.eps).sqrt(); // [batch, seq, hidden_size]
+        normed.cast(dtype) * weight.unsqueeze() // [batch, seq, hidden_size]
+    }
+
+    /// `x + delta`, and the norm of that.
+    ///
+    /// `x` and `delta` `[batch, seq, hidden_size]` -> the same shape each
+    pub fn forward_sum<const D: usize>(&self, x: Tensor<D>, delta: Tensor<D>) -> (Tensor<D>, Tensor<D>) {
+        let fused = self
+            .fused
+            .add_rms_norm(&x, &delta, &self.weight.val(), self.eps);
+        fused.unwrap_or_else(|| {
+            let sum = x + delta; // [batch, seq, hidden_size]
+            (sum.clone(), self.forward(sum))
+        })
+    }
+}
