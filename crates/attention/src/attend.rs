@@ -44,15 +44,28 @@ pub fn attend(
     } else {
         block_len(queries, kv, ctx.score_bytes())
     };
-    let blocks = (start..end).step_by(block).map(|from| from..end.min(from + block));
+    let blocks = (start..end)
+        .step_by(block)
+        .map(|from| from..end.min(from + block));
     let (out, mut probabilities): (Vec<_>, Vec<_>) = blocks
         .map(|positions| {
             let cut = |q: &Tensor<4>| narrow(q.clone(), positions.start - start, positions.len());
             let (q, clamped) = (cut(&queries.q), queries.clamped.as_ref().map(cut));
             let seen = kv.segments.iter().filter_map(|segment| {
-                if weights_wanted { Some(segment.clone()) } else { segment.seen_by(&positions) }
+                if weights_wanted {
+                    Some(segment.clone())
+                } else {
+                    segment.seen_by(&positions)
+                }
             });
-            attend_plain(q, clamped, positions.clone(), &seen.collect::<Vec<_>>(), params, ctx)
+            attend_plain(
+                q,
+                clamped,
+                positions.clone(),
+                &seen.collect::<Vec<_>>(),
+                params,
+                ctx,
+            )
         })
         .unzip();
     let probabilities = weights_wanted.then(|| probabilities.swap_remove(0));
@@ -85,7 +98,10 @@ fn attend_plain(
     });
     let logits = concat(logits.collect(), 3); // [batch, heads, queries, keys]
     let probabilities = probabilities(logits, params.sinks.as_ref()).cast(dtype); // [batch, heads, queries, keys]
-    let v = concat(segments.iter().map(|segment| segment.v.clone()).collect(), 2); // [batch, kv_heads, keys, head_dim]
+    let v = concat(
+        segments.iter().map(|segment| segment.v.clone()).collect(),
+        2,
+    ); // [batch, kv_heads, keys, head_dim]
     let weights = ctx.dropouts().attention.apply(probabilities.clone());
     (weighted_sum(weights, v), probabilities)
 }
@@ -161,7 +177,10 @@ fn block_len(queries: &Queries, kv: &KvView, score_bytes: usize) -> usize {
     let [batch, heads, len, _] = queries.q.dims();
     let end = queries.positions.end;
     let budget = (score_bytes / size_of::<f32>() / (batch * heads).max(1)).max(1);
-    let window = kv.segments.last().map_or(Window::Full, |segment| segment.window);
+    let window = kv
+        .segments
+        .last()
+        .map_or(Window::Full, |segment| segment.window);
     let mut block = match window.span() {
         None => budget / end,
         Some(w) => w.max(128),
@@ -175,5 +194,9 @@ fn block_len(queries: &Queries, kv: &KvView, score_bytes: usize) -> usize {
 }
 
 fn concat(mut parts: Vec<Tensor<4>>, dim: usize) -> Tensor<4> {
-    if parts.len() == 1 { parts.swap_remove(0) } else { Tensor::cat(parts, dim) }
+    if parts.len() == 1 {
+        parts.swap_remove(0)
+    } else {
+        Tensor::cat(parts, dim)
+    }
 }

@@ -32,7 +32,12 @@ impl LlamaAttention {
     /// `x` `[batch, seq, hidden_size]` -> the same shape
     ///
     /// `caches` are this layer's, one for each sequence of the pass; `ctx` is what the layers of a pass share.
-    pub fn forward(&self, x: Tensor<3>, caches: &mut [&mut dyn LayerCache], ctx: &ForwardContext<'_>) -> Tensor<3> {
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        caches: &mut [&mut dyn LayerCache],
+        ctx: &ForwardContext<'_>,
+    ) -> Tensor<3> {
         let (rope, kernels) = (self.config.rope, self.kernels);
         let [q, k, v] = self.project_heads(x); // [batch, heads or kv_heads, seq, head_dim]
         ctx.done(Step::Qkv);
@@ -40,21 +45,32 @@ impl LlamaAttention {
         let k = ctx.rotate(rope, k, kernels); // [batch, kv_heads, seq, head_dim]
         ctx.done(Step::Rope);
 
-        let out = ctx.per_sequence(caches, [q, rotated, k, v], |cache, [q, rotated, k, v], positions| {
-            let kv = cache.append(k, v, positions.clone()); // what these queries may attend to
-            let clamped = kv.max_query().map(|max| ctx.rotate_clamped(rope, q, &positions, max, kernels));
-            ctx.done(Step::Cache);
+        let out = ctx.per_sequence(
+            caches,
+            [q, rotated, k, v],
+            |cache, [q, rotated, k, v], positions| {
+                let kv = cache.append(k, v, positions.clone()); // what these queries may attend to
+                let clamped = kv
+                    .max_query()
+                    .map(|max| ctx.rotate_clamped(rope, q, &positions, max, kernels));
+                ctx.done(Step::Cache);
 
-            let weights_wanted = cache.wants_weights() || ctx.wants_attention();
-            let queries = Queries { q: rotated, clamped, positions };
-            let (out, weights) = attend(&queries, &kv, &self.params(), kernels, weights_wanted, ctx);
-            if let Some(weights) = weights {
-                ctx.attention(self.layer, &weights);
-                cache.observe(weights);
-            }
-            ctx.done(Step::Attention);
-            out // [batch, heads, seq, head_dim]
-        });
+                let weights_wanted = cache.wants_weights() || ctx.wants_attention();
+                let queries = Queries {
+                    q: rotated,
+                    clamped,
+                    positions,
+                };
+                let (out, weights) =
+                    attend(&queries, &kv, &self.params(), kernels, weights_wanted, ctx);
+                if let Some(weights) = weights {
+                    ctx.attention(self.layer, &weights);
+                    cache.observe(weights);
+                }
+                ctx.done(Step::Attention);
+                out // [batch, heads, seq, head_dim]
+            },
+        );
 
         let [batch, heads, seq, head_dim] = out.dims();
         let merged = out.swap_dims(1, 2).reshape([batch, seq, heads * head_dim]);
@@ -67,7 +83,10 @@ impl LlamaAttention {
     fn project_heads(&self, x: Tensor<3>) -> [Tensor<4>; 3] {
         let [batch, seq, _] = x.dims();
         let config = &self.config;
-        let split = |y: Tensor<3>, heads| y.reshape([batch, seq, heads, config.head_dim]).swap_dims(1, 2);
+        let split = |y: Tensor<3>, heads| {
+            y.reshape([batch, seq, heads, config.head_dim])
+                .swap_dims(1, 2)
+        };
         let [q, k, v] = Linear::forward_all([&self.q_proj, &self.k_proj, &self.v_proj], x);
         let q = split(q, config.num_attention_heads); // [batch, heads, seq, head_dim]
         let k = split(k, config.num_key_value_heads); // [batch, kv_heads, seq, head_dim]
@@ -101,10 +120,18 @@ impl LlamaAttention {
         rms_norm_eps: f64,
         layer: usize,
     ) -> Result<Self, WeightError> {
-        let AttentionConfig { num_attention_heads: heads, num_key_value_heads, head_dim, bias, .. } = *config;
+        let AttentionConfig {
+            num_attention_heads: heads,
+            num_key_value_heads,
+            head_dim,
+            bias,
+            ..
+        } = *config;
         let (q, kv) = (heads * head_dim, num_key_value_heads * head_dim);
         let mut head_norm = |name| {
-            let norm = config.qk_norm.then(|| LlamaRmsNorm::load(weights.at(name), head_dim, rms_norm_eps));
+            let norm = config
+                .qk_norm
+                .then(|| LlamaRmsNorm::load(weights.at(name), head_dim, rms_norm_eps));
             norm.transpose()
         };
         let (q_norm, k_norm) = (head_norm("q_norm")?, head_norm("k_norm")?);
@@ -115,7 +142,10 @@ impl LlamaAttention {
             o_proj: Linear::load(weights.at("o_proj"), [hidden_size, q], bias.o)?,
             q_norm,
             k_norm,
-            sinks: config.sinks.then(|| weights.vector("sinks", heads)).transpose()?,
+            sinks: config
+                .sinks
+                .then(|| weights.vector("sinks", heads))
+                .transpose()?,
             kernels: weights.device().fused(),
             config: config.clone(),
             layer,

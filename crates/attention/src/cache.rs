@@ -54,7 +54,9 @@ impl KvCache {
             limit,
             device: device.name().to_owned(),
         });
-        let max = binding.as_ref().map_or(u64::MAX, |it| it.limit / it.bytes_per_token.max(1));
+        let max = binding
+            .as_ref()
+            .map_or(u64::MAX, |it| it.limit / it.bytes_per_token.max(1));
         let max = usize::try_from(max).unwrap_or(usize::MAX);
         let layer = |&layer| new_layer(policies.policy(layer), layer, max);
         Ok(Self {
@@ -105,8 +107,15 @@ impl KvCache {
     /// # Errors
     /// [`CacheError::TooLarge`].
     pub fn check(&self, tokens: usize) -> Result<(), CacheError> {
-        let Some(binding) = &self.binding else { return Ok(()) };
-        let states = self.layers.iter().map(|layer| layer.states(tokens)).max().unwrap_or(0);
+        let Some(binding) = &self.binding else {
+            return Ok(());
+        };
+        let states = self
+            .layers
+            .iter()
+            .map(|layer| layer.states(tokens))
+            .max()
+            .unwrap_or(0);
         let bytes = (states as u64).saturating_mul(binding.bytes_per_token);
         if bytes <= binding.limit {
             return Ok(());
@@ -142,7 +151,10 @@ impl KvCache {
     pub fn truncate(&mut self, len: usize) -> Result<(), CacheError> {
         let (held, asked_for) = (self.len, len);
         if len > held {
-            return Err(CacheError::Longer { len: held, asked_for });
+            return Err(CacheError::Longer {
+                len: held,
+                asked_for,
+            });
         }
         if len == held {
             return Ok(());
@@ -150,10 +162,17 @@ impl KvCache {
         let by_length = self.ropes.iter().find(|rope| rope.depends_on_length(held));
         if let Some(rope) = by_length.filter(|_| len > 0) {
             let rope = rope.name();
-            return Err(CacheError::RotatedByLength { len: held, asked_for, rope });
+            return Err(CacheError::RotatedByLength {
+                len: held,
+                asked_for,
+                rope,
+            });
         }
         if !self.layers.iter().all(|layer| layer.can_truncate(len)) {
-            return Err(CacheError::Overwritten { len: held, asked_for });
+            return Err(CacheError::Overwritten {
+                len: held,
+                asked_for,
+            });
         }
         for layer in &mut self.layers {
             layer.truncate(len);
@@ -167,7 +186,11 @@ impl KvCache {
     pub fn fork(&mut self) -> Self {
         let len = self.len;
         Self {
-            layers: self.layers.iter_mut().map(|layer| layer.fork(len)).collect(),
+            layers: self
+                .layers
+                .iter_mut()
+                .map(|layer| layer.fork(len))
+                .collect(),
             len,
             ropes: self.ropes.clone(),
             binding: self.binding.clone(),
@@ -184,6 +207,8 @@ fn new_layer(policy: CachePolicy, layer: LayerType, max: usize) -> Box<dyn Layer
         (CachePolicy::Tova { states }, window) => Box::new(tova::Tova::new(states, window)),
         (CachePolicy::Ring { .. }, Window::Last(window)) => Box::new(ring::Ring::new(window, max)),
         // A ring without a window has no end.
-        (CachePolicy::Full | CachePolicy::Ring { .. }, window) => Box::new(full::Full::new(window, max)),
+        (CachePolicy::Full | CachePolicy::Ring { .. }, window) => {
+            Box::new(full::Full::new(window, max))
+        }
     }
 }

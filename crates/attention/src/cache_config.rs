@@ -192,6 +192,8 @@ mod tests {
             assert_eq!(policies.is_exact(&full), of_full, "{text}");
             assert_eq!(policies.is_exact(&sliding), of_sliding, "{text}");
         }
-        assert!(CacheConfig::default().is_exact(&full) && CacheConfig::default().is_exact(&sliding));
+        assert!(
+            CacheConfig::default().is_exact(&full) && CacheConfig::default().is_exact(&sliding)
+        );
     }
 }

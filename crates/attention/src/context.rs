@@ -6,8 +6,8 @@ use burn::tensor::{Bool, DType, Device as BurnDevice, Tensor, TensorData};
 use glass_backend::{Device, KernelSet};
 
 use crate::{
-    CacheError, Dropout, Dropouts, HiddenState, KeyPositions, KvCache, KvSegment, LayerCache, NoCache, Observer, Padding, Rope,
-    RopeTable, Step, Window,
+    CacheError, Dropout, Dropouts, HiddenState, KeyPositions, KvCache, KvSegment, LayerCache,
+    NoCache, Observer, Padding, Rope, RopeTable, Step, Window,
     kv::{join, narrow},
     rotate,
 };
@@ -35,13 +35,21 @@ impl Sequences<'_> {
     /// Whole sequences without padding, for use and not for training.
     pub const WHOLE: Self = Self::Whole {
         padding: None,
-        dropouts: Dropouts { attention: Dropout { p: 0.0 }, residual: Dropout { p: 0.0 } },
+        dropouts: Dropouts {
+            attention: Dropout { p: 0.0 },
+            residual: Dropout { p: 0.0 },
+        },
     };
 }
 
 impl Sequences<'_> {
     /// Hands `layer` its caches, one for each sequence; `window` is its own.
-    pub fn with_layer<T>(&mut self, i: usize, window: Window, layer: impl FnOnce(&mut [&mut dyn LayerCache]) -> T) -> T {
+    pub fn with_layer<T>(
+        &mut self,
+        i: usize,
+        window: Window,
+        layer: impl FnOnce(&mut [&mut dyn LayerCache]) -> T,
+    ) -> T {
         match self {
             Self::Whole { .. } => layer(&mut [&mut NoCache(window)]),
             Self::Next(next) => {
@@ -65,7 +73,12 @@ pub struct ForwardContext<'a> {
 }
 
 /// What a mask depends on: queries, keys, window, first key. Layers that are alike share it.
-type MaskKey = (Range<usize>, Result<Range<usize>, (usize, usize)>, Window, usize);
+type MaskKey = (
+    Range<usize>,
+    Result<Range<usize>, (usize, usize)>,
+    Window,
+    usize,
+);
 
 /// One RoPE of the model, in this pass.
 struct PassRope {
@@ -103,13 +116,21 @@ impl<'a> ForwardContext<'a> {
         }
         if let Some(limit) = device.max_binding().filter(|&limit| bytes > limit) {
             let device = device.name().to_owned();
-            return Err(CacheError::PassTooLarge { seq, bytes, limit, device });
+            return Err(CacheError::PassTooLarge {
+                seq,
+                bytes,
+                limit,
+                device,
+            });
         }
         let (spans, padding, dropouts) = match sequences {
             Sequences::Whole { padding, dropouts } => {
                 let rows = padding.as_ref().map_or(batch, Padding::batch);
                 if rows != batch {
-                    return Err(CacheError::Rows { padding: rows, batch });
+                    return Err(CacheError::Rows {
+                        padding: rows,
+                        batch,
+                    });
                 }
                 let whole = 0..seq;
                 (vec![whole], padding.take(), *dropouts)
@@ -117,7 +138,10 @@ impl<'a> ForwardContext<'a> {
             Sequences::Next(next) => {
                 let given: usize = next.iter().map(|next| next.tokens).sum();
                 if batch != 1 || given != seq {
-                    return Err(CacheError::Tokens { given, row: batch * seq });
+                    return Err(CacheError::Tokens {
+                        given,
+                        row: batch * seq,
+                    });
                 }
                 for NextTokens { cache, tokens } in next.iter() {
                     if *tokens == 0 {
@@ -134,7 +158,11 @@ impl<'a> ForwardContext<'a> {
             ropes: Vec::new(),
             padding,
             dropouts,
-            score_bytes: SCORE_BYTES.min(device.max_binding().map_or(usize::MAX, |limit| limit as usize)),
+            score_bytes: SCORE_BYTES.min(
+                device
+                    .max_binding()
+                    .map_or(usize::MAX, |limit| limit as usize),
+            ),
             masks: RefCell::default(),
             observer: RefCell::new(observer),
         };
@@ -146,7 +174,14 @@ impl<'a> ForwardContext<'a> {
                 tables: RefCell::default(),
             })
             .collect();
+        ctx.observer.borrow_mut().pass(&ctx);
         Ok(ctx)
+    }
+
+    /// Limits the scores that are held at a time, in bytes; what is computed does not depend on it.
+    pub fn with_score_bytes(mut self, bytes: usize) -> Self {
+        self.score_bytes = bytes;
+        self
     }
 
     /// The positions of each sequence's tokens, in the order of the row; one span if all rows are alike.
@@ -189,20 +224,36 @@ impl<'a> ForwardContext<'a> {
     ) -> Tensor<4> {
         let Some(rope) = rope else { return x };
         let [cos, sin] = self.cos_sin(rope, clamped, &x.device());
-        kernels.rotate(&x, &cos, &sin).unwrap_or_else(|| rotate(x, cos, sin))
+        kernels
+            .rotate(&x, &cos, &sin)
+            .unwrap_or_else(|| rotate(x, cos, sin))
     }
 
     /// `[batch or 1, 1, tokens, head_dim / 2]` each, float32
-    fn cos_sin(&self, rope: usize, clamped: Option<Clamped>, device: &BurnDevice) -> [Tensor<4>; 2] {
-        let PassRope { rope, table, tables } = &self.ropes[rope];
+    fn cos_sin(
+        &self,
+        rope: usize,
+        clamped: Option<Clamped>,
+        device: &BurnDevice,
+    ) -> [Tensor<4>; 2] {
+        let PassRope {
+            rope,
+            table,
+            tables,
+        } = &self.ropes[rope];
         let mut tables = tables.borrow_mut();
-        let made = tables.iter().find(|(on, by, _)| on == device && *by == clamped);
+        let made = tables
+            .iter()
+            .find(|(on, by, _)| on == device && *by == clamped);
         if let Some((.., made)) = made {
             return made.clone();
         }
         let tensor = |values: &[f32], [rows, tokens]: [usize; 2]| {
             let shape = [rows, 1, tokens, values.len() / (rows * tokens)];
-            Tensor::<4>::from_data(TensorData::new(values.to_vec(), shape), (device, DType::F32))
+            Tensor::<4>::from_data(
+                TensorData::new(values.to_vec(), shape),
+                (device, DType::F32),
+            )
         };
         let made = match &clamped {
             None => {
@@ -210,7 +261,10 @@ impl<'a> ForwardContext<'a> {
                 [tensor(&table.cos, shape), tensor(&table.sin, shape)]
             }
             Some((positions, max)) => {
-                let clamped = positions.clone().map(|position| position.min(*max)).collect();
+                let clamped = positions
+                    .clone()
+                    .map(|position| position.min(*max))
+                    .collect();
                 let table = rope.table(&[clamped]);
                 let shape = [1, positions.len()];
                 [tensor(&table.cos, shape), tensor(&table.sin, shape)]
@@ -223,7 +277,11 @@ impl<'a> ForwardContext<'a> {
     /// The angles of every token: each sequence has its own, because some RoPE types choose them by its length.
     fn table(&self, rope: &Rope) -> RopeTable {
         if let Some(padding) = &self.padding {
-            let row = |row| (0..self.seq()).map(|slot| padding.position(row, slot)).collect();
+            let row = |row| {
+                (0..self.seq())
+                    .map(|slot| padding.position(row, slot))
+                    .collect()
+            };
             return rope.table(&(0..padding.batch()).map(row).collect::<Vec<_>>());
         }
         let mut all = RopeTable::default();
@@ -268,7 +326,11 @@ impl<'a> ForwardContext<'a> {
     }
 
     /// [`KvSegment::hidden_mask`] with the padding's keys; made once for all layers that are alike.
-    pub(crate) fn hidden_mask(&self, segment: &KvSegment, queries: &Range<usize>) -> Option<Tensor<4, Bool>> {
+    pub(crate) fn hidden_mask(
+        &self,
+        segment: &KvSegment,
+        queries: &Range<usize>,
+    ) -> Option<Tensor<4, Bool>> {
         let keys = match &segment.positions {
             KeyPositions::Run(run) => Ok(run.clone()),
             KeyPositions::Ring { end, len } => Err((*end, *len)),
@@ -278,7 +340,9 @@ impl<'a> ForwardContext<'a> {
         let mut masks = self.masks.borrow_mut();
         let mask = masks.entry(key).or_insert_with(|| {
             let hidden = segment.hidden_mask(queries);
-            let Some(padding) = &self.padding else { return hidden };
+            let Some(padding) = &self.padding else {
+                return hidden;
+            };
             let shape = [padding.batch(), 1, 1, segment.keys()];
             let padded = TensorData::new(padding.hidden(segment.keys()), shape);
             let padded = Tensor::<4, Bool>::from_data(padded, &segment.k.device());
@@ -314,11 +378,6 @@ impl<'a> ForwardContext<'a> {
         self.observer.borrow_mut().hidden(state, x);
     }
 
-    /// Shows the observer the pass itself.
-    pub fn begun(&self) {
-        self.observer.borrow_mut().pass(self);
-    }
-
     pub(crate) fn wants_attention(&self) -> bool {
         self.observer.borrow().wants_attention()
     }
@@ -326,7 +385,9 @@ impl<'a> ForwardContext<'a> {
     /// Shows the observer the attention of a layer, if it wants to see it.
     pub(crate) fn attention(&self, layer: usize, probabilities: &Tensor<4>) {
         if self.wants_attention() {
-            self.observer.borrow_mut().attention(layer, probabilities.clone());
+            self.observer
+                .borrow_mut()
+                .attention(layer, probabilities.clone());
         }
     }
 }

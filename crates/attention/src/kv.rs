@@ -80,7 +80,10 @@ impl KvSegment {
 
     /// The segment as kernels take it; `None` if its keys stand in no order. `clamped` are the queries for
     /// [`max_query`](Self::max_query).
-    pub(crate) fn for_kernel(&self, clamped: Option<&Tensor<4>>) -> Option<glass_backend::KvSegment> {
+    pub(crate) fn for_kernel(
+        &self,
+        clamped: Option<&Tensor<4>>,
+    ) -> Option<glass_backend::KvSegment> {
         let positions = match self.positions {
             KeyPositions::Run(ref run) => KernelPositions::Run { first: run.start },
             KeyPositions::Ring { end, len } => KernelPositions::Ring { end, len },
@@ -129,9 +132,8 @@ impl KvSegment {
             return None;
         }
         let device = self.k.device();
-        let range = |run: Range<usize>| {
-            Tensor::<1, Int>::arange(run.start as i64..run.end as i64, &device)
-        };
+        let range =
+            |run: Range<usize>| Tensor::<1, Int>::arange(run.start as i64..run.end as i64, &device);
         let shape = [queries.len(), self.keys()];
         let key = match &self.positions {
             KeyPositions::Run(run) => range(run.clone()),

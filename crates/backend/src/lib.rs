@@ -23,6 +23,7 @@ mod rms_norm;
 mod rows;
 mod weights;
 
+pub use Fused as KernelSet;
 #[cfg(feature = "wgpu")]
 pub use adapters::{Adapter, AdapterKind, adapters};
 pub use cpu::Visible;
@@ -36,7 +37,6 @@ pub use linear::Linear;
 pub use quantized::{CodedRows, Quantized};
 pub use rms_norm::LlamaRmsNorm;
 pub use rows::Rows;
-pub use Fused as KernelSet;
 pub use temp::*;
 mod temp;
 pub use weights::{WeightSource, Weights};

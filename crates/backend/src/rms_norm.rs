@@ -1,8 +1,8 @@
+use crate::{Fused, WeightError, Weights};
 use burn::{
     module::{Module, Param},
     tensor::{DType, Tensor},
 };
-use crate::{Fused, WeightError, Weights};
 
 /// Root mean square layer normalization: Zhang and Sennrich 2019, arXiv:1910.07467.
 #[derive(Module, Debug)]
@@ -46,7 +46,11 @@ impl LlamaRmsNorm {
     /// `x + delta`, and the norm of that.
     ///
     /// `x` and `delta` `[batch, seq, hidden_size]` -> the same shape each
-    pub fn forward_sum<const D: usize>(&self, x: Tensor<D>, delta: Tensor<D>) -> (Tensor<D>, Tensor<D>) {
+    pub fn forward_sum<const D: usize>(
+        &self,
+        x: Tensor<D>,
+        delta: Tensor<D>,
+    ) -> (Tensor<D>, Tensor<D>) {
         let fused = self
             .fused
             .add_rms_norm(&x, &delta, &self.weight.val(), self.eps);

@@ -42,7 +42,9 @@ impl LlamaForCausalLM {
         let indices = match (logits_for, &sequences) {
             (LogitsFor::All, _) => None,
             (LogitsFor::At(indices), _) => Some(indices.to_vec()),
-            (LogitsFor::Last, Sequences::Whole { .. }) => Some(vec![ids.dims()[1].saturating_sub(1)]),
+            (LogitsFor::Last, Sequences::Whole { .. }) => {
+                Some(vec![ids.dims()[1].saturating_sub(1)])
+            }
             (LogitsFor::Last, Sequences::Next(next)) => Some(last_of_each(next)),
         };
         let mut hidden = self.hidden(ids, sequences, observer)?; // [batch, seq, hidden_size]

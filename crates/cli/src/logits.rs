@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use burn::tensor::Tensor;
-use glass_attention::{Cache, HiddenState, Observer, Pass};
+use glass_attention::{Dropouts, ForwardContext, HiddenState, Observer, Padding, Sequences};
 use glass_backend::Device;
 use serde_json::Value;
 
@@ -65,16 +65,18 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
         tensors: Vec::new(),
         result: Ok(()),
     };
-    let mut cache = Cache::none(&llama.config, rows, &llama.device);
-    if let Some(mask) = &batch.mask {
-        cache = cache.with_attention_mask(mask);
+    if batch.mask.is_some() {
         // With a mask the reference has positions, and so angles, for every row, even where they are all alike.
         seen.rope_rows = Some(rows);
     }
+    let whole = Sequences::Whole {
+        padding: batch.mask.as_deref().and_then(Padding::from_mask),
+        dropouts: Dropouts::default(),
+    };
     let ids: Vec<&[u32]> = batch.ids.iter().map(Vec::as_slice).collect();
     let hidden = llama
         .model
-        .hidden(llama.ids(&ids)?, &mut cache, &mut seen)
+        .hidden(llama.ids(&ids)?, whole, &mut seen)
         .map_err(glass_generate::Error::from)?; // [batch, seq, hidden_size]
     seen.result?;
     for (name, shape, values) in seen.tensors {
@@ -126,12 +128,12 @@ impl Recorder {
 }
 
 impl Observer for Recorder {
-    fn pass(&mut self, pass: &Pass) {
-        let (table, rows) = pass.rope_table();
-        let seq = pass.slots().len();
+    fn pass(&mut self, ctx: &ForwardContext<'_>) {
+        let (table, rows) = ctx.rope_table(0);
+        let seq = ctx.seq();
         let half = table.cos.len() / (rows * seq).max(1);
         let repeat = self.rope_rows.unwrap_or(rows) / rows;
-        // Both halves of a head turn by the same angles; the reference writes them out twice.
+        // Both halves of a head rotate by the same angles; the reference writes them out twice.
         let both = |values: &[f32]| -> Vec<f32> {
             let whole: Vec<f32> = values
                 .chunks(half)

@@ -84,7 +84,10 @@ impl LlamaConfig {
                 soft_cap: None,
                 sinks: false,
                 qk_norm: false,
-                bias: AttentionBias { q_k_v: self.bias.q_k_v, o: self.bias.o },
+                bias: AttentionBias {
+                    q_k_v: self.bias.q_k_v,
+                    o: self.bias.o,
+                },
             }),
             mlp: MlpConfig::Dense(DenseMlpConfig {
                 intermediate_size: self.intermediate_size,

@@ -56,7 +56,10 @@ mod write;
 pub use config_text::{Stored, config_text};
 pub use error::{ConfigError, FieldError};
 pub use family::{Bias, ModelType};
-pub use layer_config::{AttentionBias, AttentionConfig, DenseMlpConfig, LayerConfig, MixerConfig, MlpConfig, NormPlacement};
+pub use layer_config::{
+    AttentionBias, AttentionConfig, DenseMlpConfig, LayerConfig, MixerConfig, MlpConfig,
+    NormPlacement,
+};
 pub use layers::LayerType;
 pub use llama_config::{IgnoredField, LlamaConfig};
 pub use overrides::Override;

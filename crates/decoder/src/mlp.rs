@@ -24,8 +24,16 @@ pub struct LlamaMlp {
 impl LlamaMlp {
     /// # Errors
     /// A weight that is missing or does not fit the config.
-    pub fn load(mut weights: Weights<'_>, config: &DenseMlpConfig, hidden_size: usize) -> Result<Self, WeightError> {
-        let DenseMlpConfig { intermediate_size: inner, hidden_act, bias } = *config;
+    pub fn load(
+        mut weights: Weights<'_>,
+        config: &DenseMlpConfig,
+        hidden_size: usize,
+    ) -> Result<Self, WeightError> {
+        let DenseMlpConfig {
+            intermediate_size: inner,
+            hidden_act,
+            bias,
+        } = *config;
         Ok(Self {
             gate_proj: Linear::load(weights.at("gate_proj"), [inner, hidden_size], bias)?,
             up_proj: Linear::load(weights.at("up_proj"), [inner, hidden_size], bias)?,

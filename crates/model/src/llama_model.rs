@@ -2,9 +2,7 @@ use burn::{
     module::Module,
     tensor::{Int, Tensor},
 };
-use glass_attention::{
-    CacheError, ForwardContext, HiddenState, Observer, Rope, Sequences, Step,
-};
+use glass_attention::{CacheError, ForwardContext, HiddenState, Observer, Rope, Sequences, Step};
 use glass_backend::{Device, Embedding, LlamaRmsNorm, WeightError, Weights};
 use glass_config::LlamaConfig;
 use glass_decoder::LlamaDecoderLayer;
@@ -36,7 +34,14 @@ impl LlamaModel {
         mut sequences: Sequences<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Tensor<3>, CacheError> {
-        let ctx = ForwardContext::new(&self.ropes, self.width, ids.dims(), &mut sequences, &self.device, observer)?;
+        let ctx = ForwardContext::new(
+            &self.ropes,
+            self.width,
+            ids.dims(),
+            &mut sequences,
+            &self.device,
+            observer,
+        )?;
         let mut x = self.embed_tokens.forward(ids); // [batch, seq, hidden_size]
         x = ctx.dropouts().residual.apply(x);
         ctx.done(Step::Embedding);
@@ -63,7 +68,13 @@ impl LlamaModel {
         Ok(Self {
             embed_tokens: Embedding::load(weights.at("embed_tokens"), [vocab, hidden])?,
             layers: (0..config.num_hidden_layers)
-                .map(|layer| LlamaDecoderLayer::load(weights.at(format_args!("layers.{layer}")), config, layer))
+                .map(|layer| {
+                    LlamaDecoderLayer::load(
+                        weights.at(format_args!("layers.{layer}")),
+                        config,
+                        layer,
+                    )
+                })
                 .collect::<Result<_, _>>()?,
             norm: LlamaRmsNorm::load(weights.at("norm"), hidden, config.rms_norm_eps)?,
             ropes: vec![Rope::new(config)],

@@ -66,7 +66,9 @@ impl LayerCache for Full {
     fn fork(&mut self, len: usize) -> Box<dyn LayerCache> {
         let begin = self.shared.end();
         let used = len - begin;
-        if used >= MIN_SHARED && let Some(kv) = self.own.take() {
+        if used >= MIN_SHARED
+            && let Some(kv) = self.own.take()
+        {
             self.shared.push(kv, begin..len);
         }
         Box::new(Self {

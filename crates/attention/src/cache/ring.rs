@@ -45,7 +45,12 @@ impl Ring {
     }
 
     /// The ring's own part of what the queries at `positions` may see, themselves included.
-    fn append_own(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> Vec<KvSegment> {
+    fn append_own(
+        &mut self,
+        k: Tensor<4>,
+        v: Tensor<4>,
+        positions: Range<usize>,
+    ) -> Vec<KvSegment> {
         let (begin, window, capacity) = (self.shared.end(), self.window(), self.capacity);
         let tokens = positions.start - begin..positions.end - begin;
         let seq = tokens.len();
@@ -63,7 +68,12 @@ impl Ring {
             if begin == 0 {
                 let [k, v] = own.read(0, capacity); // [1, kv_heads, capacity, head_dim]
                 let (end, len) = (positions.end, capacity);
-                return vec![KvSegment::new(k, v, KeyPositions::Ring { end, len }, window)];
+                return vec![KvSegment::new(
+                    k,
+                    v,
+                    KeyPositions::Ring { end, len },
+                    window,
+                )];
             }
             let held = tokens.end - capacity..tokens.end;
             let mut from = positions.end - capacity;
@@ -89,7 +99,12 @@ impl Ring {
             from += slots.len();
         }
         let (k, v) = (Tensor::cat(keys, 2), Tensor::cat(values, 2)); // [1, kv_heads, past + seq, head_dim]
-        vec![KvSegment::run(k, v, begin + past.start..positions.end, window)]
+        vec![KvSegment::run(
+            k,
+            v,
+            begin + past.start..positions.end,
+            window,
+        )]
     }
 
     /// Everything that queries from `len` on may see, in one run: its first position, keys and values.
@@ -97,7 +112,8 @@ impl Ring {
         let begin = self.shared.end();
         let end = len - begin;
         let held = self.lost.max(end.saturating_sub(self.capacity))..end;
-        let parts = slots(held.clone(), self.capacity).map(|slots| self.own.read(slots.start, slots.len()));
+        let parts =
+            slots(held.clone(), self.capacity).map(|slots| self.own.read(slots.start, slots.len()));
         let (keys, values): (Vec<_>, Vec<_>) = parts.map(|[k, v]| (k, v)).unzip();
         let kv = [Tensor::cat(keys, 2), Tensor::cat(values, 2)]; // [1, kv_heads, held, head_dim]
         (begin + held.start, kv)

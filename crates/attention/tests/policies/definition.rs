@@ -25,7 +25,13 @@ pub struct Expected {
 }
 
 /// One token after the other, each attending to what its policy has kept.
-pub fn run(row: &Heads, policy: CachePolicy, own_window: Option<usize>, rope: &Rope, rules: Scores) -> Expected {
+pub fn run(
+    row: &Heads,
+    policy: CachePolicy,
+    own_window: Option<usize>,
+    rope: &Rope,
+    rules: Scores,
+) -> Expected {
     let heads = row.q.len();
     let groups = heads / row.k.len();
     let head_dim = row.q[0][0].len();
@@ -70,7 +76,9 @@ pub fn run(row: &Heads, policy: CachePolicy, own_window: Option<usize>, rope: &R
                 .map(|(index, &j)| {
                     let k = rotated(&row.k[head / groups][j], place(index, j), rope);
                     let score = dot(&q, &k) / (head_dim as f64).sqrt();
-                    rules.soft_cap.map_or(score, |cap| cap * (score / cap).tanh())
+                    rules
+                        .soft_cap
+                        .map_or(score, |cap| cap * (score / cap).tanh())
                 })
                 .collect();
             let weights = softmax(&scores, rules.sinks.map(|sinks| f64::from(sinks[head])));
@@ -123,7 +131,11 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 
 /// The probabilities of these scores beside that of a sink.
 fn softmax(scores: &[f64], sink: Option<f64>) -> Vec<f64> {
-    let max = scores.iter().copied().chain(sink).fold(f64::NEG_INFINITY, f64::max);
+    let max = scores
+        .iter()
+        .copied()
+        .chain(sink)
+        .fold(f64::NEG_INFINITY, f64::max);
     let weights: Vec<f64> = scores.iter().map(|score| (score - max).exp()).collect();
     let sum: f64 = weights.iter().sum::<f64>() + sink.map_or(0.0, |sink| (sink - max).exp());
     weights.iter().map(|weight| weight / sum).collect()

@@ -39,7 +39,10 @@ fn every_policy_keeps_the_order_of_steps() {
             let mut steps = Steps::default();
             company.feed_observed(&[tokens, tokens], 1, &mut steps);
             let expected = [Qkv, Rope, Cache, Attention, Cache, Attention, Output];
-            assert_eq!(steps.0, expected, "{name}: {tokens} tokens of each of two sequences");
+            assert_eq!(
+                steps.0, expected,
+                "{name}: {tokens} tokens of each of two sequences"
+            );
         }
     }
     // TOVA reads tokens one by one once it drops states.
