@@ -147,10 +147,7 @@ impl KvSegment {
         }; // [keys]
         let key = key.unsqueeze::<2>().expand(shape); // [queries, keys]
         let query = range(queries.clone()).unsqueeze_dim::<2>(1).expand(shape); // [queries, keys]
-        let mut hidden = key.clone().greater(query.clone()); // causality
-        if let Some(window) = self.window.span() {
-            hidden = hidden.bool_or(key.clone().lower_equal(query - window as i64));
-        }
+        let mut hidden = self.window.hides(query, key.clone()); // [queries, keys]
         if self.first_key > 0 {
             hidden = hidden.bool_or(key.lower_elem(self.first_key as i64));
         }

@@ -7,13 +7,13 @@ use thiserror::Error;
 
 use crate::Window;
 
-/// What one layer keeps. The price of a state is `2 * kv_heads * head_dim * bytes per value` per row of the batch.
+/// What one layer keeps of a sequence. A state takes `2 * kv_heads * head_dim * bytes per value`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CachePolicy {
-    /// Everything: as many states as there are tokens, and up to as much again as room to grow. A sliding layer still
-    /// sees no more than its window; it only forgets nothing.
+    /// Everything: a state per token, and up to as much again as unused capacity. A sliding layer still sees no more than its
+    /// window.
     Full,
-    /// The last W states, and nothing else: Beltagy et al. 2020, arXiv:2004.05150; as a rolling buffer, Jiang et al.
+    /// The last W states: Beltagy et al. 2020, arXiv:2004.05150; as a rolling buffer, Jiang et al.
     /// 2023, arXiv:2310.06825. `None`: the W of the layer's own window.
     Ring { window: Option<NonZeroUsize> },
     /// The first S tokens and the last W: StreamingLLM, Xiao et al. 2023, arXiv:2309.17453. S + W states.
@@ -27,7 +27,7 @@ pub enum CachePolicy {
 }
 
 /// Larger than any context, and small enough that sums of two are numbers.
-const MOST: usize = 1 << 20;
+const MAX: usize = 1 << 20;
 
 /// A text that is no policy, or a policy that does not fit a model: one line.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -68,7 +68,7 @@ impl FromStr for CachePolicy {
             text: text.to_owned(),
         };
         let number = |digits: &str| match digits.parse::<NonZeroUsize>() {
-            Ok(number) if number.get() <= MOST => Ok(number),
+            Ok(number) if number.get() <= MAX => Ok(number),
             _ => Err(unknown()),
         };
         let (name, numbers) = match text.split_once(':') {
