@@ -41,8 +41,8 @@ impl LlamaAttention {
         let (rope, kernels) = (self.config.rope, self.kernels);
         let [q, k, v] = self.project_heads(x); // [batch, heads or kv_heads, seq, head_dim]
         ctx.done(Step::Qkv);
-        let rotated = ctx.rotate(rope, q.clone(), kernels); // [batch, heads, seq, head_dim]
-        let k = ctx.rotate(rope, k, kernels); // [batch, kv_heads, seq, head_dim]
+        let rotated = ctx.rotate(rope, q.clone(), None, kernels); // [batch, heads, seq, head_dim]
+        let k = ctx.rotate(rope, k, None, kernels); // [batch, kv_heads, seq, head_dim]
         ctx.done(Step::Rope);
 
         let out = ctx.per_sequence(
@@ -52,7 +52,7 @@ impl LlamaAttention {
                 let kv = cache.append(k, v, positions.clone()); // what these queries may attend to
                 let clamped = kv
                     .max_query()
-                    .map(|max| ctx.rotate_clamped(rope, q, &positions, max, kernels));
+                    .map(|max| ctx.rotate(rope, q, Some((positions.clone(), max)), kernels));
                 ctx.done(Step::Cache);
 
                 let weights_wanted = cache.wants_weights() || ctx.wants_attention();

@@ -6,59 +6,11 @@ use burn::tensor::{Bool, DType, Device as BurnDevice, Tensor, TensorData};
 use glass_backend::{Device, KernelSet};
 
 use crate::{
-    CacheError, Dropout, Dropouts, HiddenState, KeyPositions, KvCache, KvSegment, LayerCache,
-    NoCache, Observer, Padding, Rope, RopeTable, Step, Window,
+    CacheError, Dropouts, HiddenState, KeyPositions, KvSegment, LayerCache, NextTokens, Observer,
+    Padding, Rope, RopeTable, Sequences, Step, Window,
     kv::{join, narrow},
     rotate,
 };
-
-/// What one forward pass reads.
-pub enum Sequences<'a> {
-    /// Whole sequences of one length, a row each; nothing is kept: training, scoring, `glass logits`.
-    Whole {
-        padding: Option<Padding>,
-        dropouts: Dropouts,
-    },
-    /// The next tokens of these sequences, one behind the other in one row: each has a cache, a position and angles of its
-    /// own.
-    Next(&'a mut [NextTokens<'a>]),
-}
-
-/// Some more tokens of one sequence.
-pub struct NextTokens<'a> {
-    pub cache: &'a mut KvCache,
-    /// How many, at least one.
-    pub tokens: usize,
-}
-
-impl Sequences<'_> {
-    /// Whole sequences without padding, for use and not for training.
-    pub const WHOLE: Self = Self::Whole {
-        padding: None,
-        dropouts: Dropouts {
-            attention: Dropout { p: 0.0 },
-            residual: Dropout { p: 0.0 },
-        },
-    };
-}
-
-impl Sequences<'_> {
-    /// Hands `layer` its caches, one for each sequence; `window` is its own.
-    pub fn with_layer<T>(
-        &mut self,
-        i: usize,
-        window: Window,
-        layer: impl FnOnce(&mut [&mut dyn LayerCache]) -> T,
-    ) -> T {
-        match self {
-            Self::Whole { .. } => layer(&mut [&mut NoCache(window)]),
-            Self::Next(next) => {
-                let mut caches: Vec<_> = next.iter_mut().map(|next| next.cache.layer(i)).collect();
-                layer(&mut caches)
-            }
-        }
-    }
-}
 
 /// One forward pass: the positions that it reads, their rotary tables, and whoever observes it.
 pub struct ForwardContext<'a> {
@@ -90,8 +42,8 @@ struct PassRope {
 /// Cosines and sines `[batch or 1, 1, tokens, head_dim / 2]` by device and by what was clamped of which positions.
 type DeviceTables = RefCell<Vec<(BurnDevice, Option<Clamped>, [Tensor<4>; 2])>>;
 
-/// Positions of one sequence, none of them counted beyond the second.
-type Clamped = (Range<usize>, usize);
+/// Positions of one sequence, and the position that none of them counts beyond.
+pub type Clamped = (Range<usize>, usize);
 
 /// Scores of one block, at most: large enough to keep a matrix product busy, small beside any model's weights.
 const SCORE_BYTES: usize = 64 << 20;
@@ -194,28 +146,11 @@ impl<'a> ForwardContext<'a> {
         self.spans.iter().map(Range::len).sum()
     }
 
-    /// Rotates queries or keys of all tokens by their positions; `None`: the layer has no RoPE.
+    /// Rotates queries or keys by their positions; with `clamped`, those of one sequence. `None` for `rope`: the layer has no
+    /// positions.
     ///
-    /// `x` `[batch, heads, seq, head_dim]` -> the same shape
-    pub fn rotate(&self, rope: Option<usize>, x: Tensor<4>, kernels: KernelSet) -> Tensor<4> {
-        self.rotate_by(rope, x, None, kernels)
-    }
-
-    /// Rotates queries of one sequence at `positions` by those, or by `max` where they are beyond.
-    ///
-    /// `q` `[1, heads, queries, head_dim]` -> the same shape
-    pub fn rotate_clamped(
-        &self,
-        rope: Option<usize>,
-        q: Tensor<4>,
-        positions: &Range<usize>,
-        max: usize,
-        kernels: KernelSet,
-    ) -> Tensor<4> {
-        self.rotate_by(rope, q, Some((positions.clone(), max)), kernels)
-    }
-
-    fn rotate_by(
+    /// `x` `[batch, heads, tokens, head_dim]` -> the same shape
+    pub fn rotate(
         &self,
         rope: Option<usize>,
         x: Tensor<4>,
@@ -223,7 +158,7 @@ impl<'a> ForwardContext<'a> {
         kernels: KernelSet,
     ) -> Tensor<4> {
         let Some(rope) = rope else { return x };
-        let [cos, sin] = self.cos_sin(rope, clamped, &x.device());
+        let [cos, sin] = self.cos_sin(&self.ropes[rope], clamped, &x.device());
         kernels
             .rotate(&x, &cos, &sin)
             .unwrap_or_else(|| rotate(x, cos, sin))
@@ -232,46 +167,35 @@ impl<'a> ForwardContext<'a> {
     /// `[batch or 1, 1, tokens, head_dim / 2]` each, float32
     fn cos_sin(
         &self,
-        rope: usize,
+        rope: &PassRope,
         clamped: Option<Clamped>,
         device: &BurnDevice,
     ) -> [Tensor<4>; 2] {
-        let PassRope {
-            rope,
-            table,
-            tables,
-        } = &self.ropes[rope];
-        let mut tables = tables.borrow_mut();
-        let made = tables
+        let mut made = rope.tables.borrow_mut();
+        if let Some((.., table)) = made
             .iter()
-            .find(|(on, by, _)| on == device && *by == clamped);
-        if let Some((.., made)) = made {
-            return made.clone();
+            .find(|(on, by, _)| on == device && *by == clamped)
+        {
+            return table.clone();
         }
-        let tensor = |values: &[f32], [rows, tokens]: [usize; 2]| {
+        let clamped_table = clamped.clone().map(|(positions, max)| {
+            let positions: Vec<usize> = positions.map(|position| position.min(max)).collect();
+            (rope.rope.table(&[positions.clone()]), [1, positions.len()])
+        });
+        let (table, [rows, tokens]) = match &clamped_table {
+            Some((table, shape)) => (table, *shape),
+            None => (&rope.table, [self.rows(), self.seq()]),
+        };
+        let tensor = |values: &[f32]| {
             let shape = [rows, 1, tokens, values.len() / (rows * tokens)];
             Tensor::<4>::from_data(
                 TensorData::new(values.to_vec(), shape),
                 (device, DType::F32),
             )
         };
-        let made = match &clamped {
-            None => {
-                let shape = [self.rows(), self.seq()];
-                [tensor(&table.cos, shape), tensor(&table.sin, shape)]
-            }
-            Some((positions, max)) => {
-                let clamped = positions
-                    .clone()
-                    .map(|position| position.min(*max))
-                    .collect();
-                let table = rope.table(&[clamped]);
-                let shape = [1, positions.len()];
-                [tensor(&table.cos, shape), tensor(&table.sin, shape)]
-            }
-        };
-        tables.push((device.clone(), clamped, made.clone()));
-        made
+        let table = [tensor(&table.cos), tensor(&table.sin)];
+        made.push((device.clone(), clamped, table.clone()));
+        table
     }
 
     /// The angles of every token: each sequence has its own, because some RoPE types choose them by its length.

@@ -122,7 +122,10 @@ mod tests {
         for window in [Window::Full, last(1), last(2), last(7), last(30)] {
             let hidden = window.hides(query.clone(), key.clone()).into_data();
             let seen = (0..20).flat_map(|i| (0..20).map(move |j| !window.sees(i, j)));
-            assert_eq!(hidden.iter::<bool>().collect::<Vec<_>>(), seen.collect::<Vec<_>>());
+            assert_eq!(
+                hidden.iter::<bool>().collect::<Vec<_>>(),
+                seen.collect::<Vec<_>>()
+            );
         }
     }
 
@@ -134,7 +137,10 @@ mod tests {
             for first_key in [0, 3] {
                 for (positions, held) in [
                     (KeyPositions::Run { first: 4 }, (4..13).collect::<Vec<_>>()),
-                    (KeyPositions::Ring { end: 23, len: 9 }, vec![18, 19, 20, 21, 22, 14, 15, 16, 17]),
+                    (
+                        KeyPositions::Ring { end: 23, len: 9 },
+                        vec![18, 19, 20, 21, 22, 14, 15, 16, 17],
+                    ),
                 ] {
                     let kv = Tensor::<4>::zeros([1, 1, 9, 2], device.burn());
                     let segment = KvSegment {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::tensor::Tensor;
 
 use super::{
-    CacheError, LayerCache,
+    LayerCache,
     buffer::Buffer,
     shared::{MIN_SHARED, Shared},
 };
@@ -48,14 +48,6 @@ impl LayerCache for Full {
 
     fn reserve(&mut self, tokens: usize) {
         self.own.reserve(tokens);
-    }
-
-    fn reserve_rollback(&mut self, _tokens: usize) -> Result<(), CacheError> {
-        Ok(())
-    }
-
-    fn can_truncate(&self, _len: usize) -> bool {
-        true
     }
 
     /// What lies behind `len` in the buffer is not read before it is written again.

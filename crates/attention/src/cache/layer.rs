@@ -30,28 +30,36 @@ pub trait LayerCache: Send {
     fn observe(&mut self, _weights: Tensor<4>) {}
 
     /// Makes room for this many tokens at the first allocation, as far as they are kept.
-    fn reserve(&mut self, tokens: usize);
+    fn reserve(&mut self, _tokens: usize) {}
 
     /// Keeps `tokens` states more than the policy needs, so that the cache can go back by as many. Before the first token.
     ///
     /// # Errors
     /// [`CacheError::OneWay`]: no number of states would do.
-    fn reserve_rollback(&mut self, tokens: usize) -> Result<(), CacheError>;
+    fn reserve_rollback(&mut self, _tokens: usize) -> Result<(), CacheError> {
+        Ok(())
+    }
 
     /// Whether all that queries from position `len` on see of the positions before is still there.
-    fn can_truncate(&self, len: usize) -> bool;
+    fn can_truncate(&self, _len: usize) -> bool {
+        true
+    }
 
     /// Forgets position `len` and those behind it; only where [`can_truncate`](Self::can_truncate) allows it.
-    fn truncate(&mut self, len: usize);
+    fn truncate(&mut self, _len: usize) {}
 
     /// The same past of `len` tokens for another sequence. What is long is shared from here on; what is short is copied.
     fn fork(&mut self, len: usize) -> Box<dyn LayerCache>;
 
     /// Bytes held now, unused capacity and what is shared included.
-    fn bytes(&self) -> u64;
+    fn bytes(&self) -> u64 {
+        0
+    }
 
     /// States in one tensor, once `tokens` tokens were appended.
-    fn states(&self, tokens: usize) -> usize;
+    fn states(&self, _tokens: usize) -> usize {
+        0
+    }
 }
 
 /// Nothing is kept: the pass is all there is, as in training.
@@ -62,27 +70,7 @@ impl LayerCache for NoCache {
         KvView::one(KvSegment::run(k, v, positions, self.0))
     }
 
-    fn reserve(&mut self, _tokens: usize) {}
-
-    fn reserve_rollback(&mut self, _tokens: usize) -> Result<(), CacheError> {
-        Ok(())
-    }
-
-    fn can_truncate(&self, _len: usize) -> bool {
-        true
-    }
-
-    fn truncate(&mut self, _len: usize) {}
-
     fn fork(&mut self, _len: usize) -> Box<dyn LayerCache> {
         Box::new(Self(self.0))
-    }
-
-    fn bytes(&self) -> u64 {
-        0
-    }
-
-    fn states(&self, _tokens: usize) -> usize {
-        0
     }
 }
