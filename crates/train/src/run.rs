@@ -6,7 +6,7 @@ use glass_backend::{Device, Dtype};
 use glass_checkpoint::{Existing, Parameters, Saving, ShardSize};
 use glass_config::LlamaConfig;
 use glass_eval::{EvalError, Windows, token_nlls};
-use glass_generate::{Llama, Memory};
+use glass_generate::{Llama, PrefillOptions};
 use glass_plot::{Point, loss_plot};
 
 use crate::{
@@ -222,8 +222,8 @@ impl Run {
             Dtype::F32,
         );
         let total = self.corpus.held_out.len() - 1;
-        let (held_out, memory) = (&self.corpus.held_out, Memory::default());
-        let nlls = token_nlls(&llama, held_out, windows, memory, &mut |scored| {
+        let (held_out, prefill) = (&self.corpus.held_out, PrefillOptions::default());
+        let nlls = token_nlls(&llama, held_out, windows, prefill, &mut |scored| {
             each(Event::Measuring {
                 tokens: scored.tokens,
                 total,

@@ -4,7 +4,7 @@ use std::{fs, num::NonZeroUsize, ops::ControlFlow};
 
 use glass_backend::Dtype;
 use glass_eval::{Windows, token_nlls};
-use glass_generate::{Llama, LoadOptions, Memory};
+use glass_generate::{Llama, LoadOptions, PrefillOptions};
 use glass_train::Recipe;
 use serde_json::json;
 
@@ -52,7 +52,7 @@ fn a_folder_that_loads_and_predicts_as_measured() {
             &llama,
             encoded.ids(),
             windows,
-            Memory::default(),
+            PrefillOptions::default(),
             &mut |_| ControlFlow::Continue(()),
         );
         let scored = scored.expect("it predicts");
