@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use burn::tensor::{Bool, DType, Tensor, activation::softmax};
-use glass_backend::{AttentionParams, KernelSet};
+use glass_backend::{AttentionParams, Fused as KernelSet};
 
 use crate::{
     ForwardContext, KvSegment, KvView, Window,

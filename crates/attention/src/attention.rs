@@ -4,7 +4,7 @@ use burn::{
     module::{Module, Param},
     tensor::Tensor,
 };
-use glass_backend::{AttentionParams, KernelSet, Linear, LlamaRmsNorm, WeightError, Weights};
+use glass_backend::{AttentionParams, Fused as KernelSet, Linear, LlamaRmsNorm, WeightError, Weights};
 use glass_config::AttentionConfig;
 
 use crate::{ForwardContext, LayerCache, Queries, Step, Window, attend};

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::HashMap, ops::Range};
 
 use burn::tensor::{Bool, DType, Device as BurnDevice, Tensor, TensorData};
-use glass_backend::{Device, KernelSet};
+use glass_backend::{Device, Fused as KernelSet};
 
 use crate::{
     CacheError, Dropouts, HiddenState, KeyPositions, KvSegment, LayerCache, NextTokens, Observer,

@@ -8,13 +8,11 @@ mod cube;
 #[cfg(feature = "flex")]
 mod flex;
 
-use std::rc::Rc;
-
 use burn::tensor::{Int, Tensor};
 
+use crate::{AttentionParams, Kernels, KvSegment, Quantized};
 #[cfg(feature = "wgpu")]
-pub(crate) use self::cube::Machine;
-use crate::{Kernels, Quantized, Visible};
+pub(crate) use glass_kernels_cube::Machine;
 
 /// The fused kernels of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,7 +48,7 @@ impl Fused {
             #[cfg(feature = "flex")]
             Family::Flex => flex::rms_norm(x, weight, eps),
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => cube::rms_norm(machine, x, weight, eps),
+            Family::Cube(machine) => glass_kernels_cube::rms_norm(machine, x, weight, eps),
         }
     }
 
@@ -68,7 +66,9 @@ impl Fused {
             #[cfg(feature = "flex")]
             Family::Flex => flex::add_rms_norm(x, delta, weight, eps),
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => cube::add_rms_norm(machine, x, delta, weight, eps),
+            Family::Cube(machine) => {
+                glass_kernels_cube::add_rms_norm(machine, x, delta, weight, eps)
+            }
         }
     }
 
@@ -80,7 +80,7 @@ impl Fused {
             #[cfg(feature = "flex")]
             Family::Flex => flex::silu_gate(gate, up),
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => cube::silu_gate(machine, gate, up),
+            Family::Cube(machine) => glass_kernels_cube::silu_gate(machine, gate, up),
         }
     }
 
@@ -92,7 +92,7 @@ impl Fused {
             #[cfg(feature = "flex")]
             Family::Flex => flex::rotate(x, cos, sin),
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => cube::rotate(machine, x, cos, sin),
+            Family::Cube(machine) => glass_kernels_cube::rotate(machine, x, cos, sin),
         }
     }
 
@@ -104,7 +104,7 @@ impl Fused {
             #[cfg(feature = "flex")]
             Family::Flex => flex::project(x, weights),
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => cube::project(machine, x, weights),
+            Family::Cube(machine) => glass_kernels_cube::project(machine, x, weights),
         }
     }
 
@@ -139,23 +139,22 @@ impl Fused {
         }
     }
 
-    /// `softmax(scale q k^T) v` over the keys that each query sees, query head `h` reading key/value head `h / groups`,
-    /// in float32, rounded once. A query that sees no key gets zeros.
+    /// One softmax over the keys of all segments that each query sees, query head `h` reading key/value head `h / groups`, in
+    /// float32, rounded once. Queries are at the positions `first_query ..`; one that sees no key gets zeros.
     ///
-    /// `q` `[batch, heads, queries, head_dim]`, `k` and `v` `[batch, kv_heads, keys, head_dim]` -> as `q`
-    pub fn attend_old(
+    /// `q` `[batch, heads, queries, head_dim]` -> as `q`
+    pub fn attend(
         self,
         q: &Tensor<4>,
-        k: &Tensor<4>,
-        v: &Tensor<4>,
-        visible: impl FnOnce() -> Rc<Visible>,
-        scale: f64,
+        segments: &[KvSegment],
+        first_query: usize,
+        params: &AttentionParams,
     ) -> Option<Tensor<4>> {
         match self.0? {
             #[cfg(feature = "flex")]
-            Family::Flex => flex::attend(q, k, v, &visible(), scale),
+            Family::Flex => flex::attend(q, segments, first_query, params),
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => cube::attend(machine, q, k, v, &visible(), scale),
+            Family::Cube(machine) => cube::attend(machine, q, segments, first_query, params),
         }
     }
 
@@ -171,7 +170,10 @@ impl Fused {
             #[cfg(feature = "flex")]
             Family::Flex => None,
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => cube::argmax(machine, logits),
+            Family::Cube(machine) => glass_kernels_cube::argmax(machine, logits),
         }
     }
 }
+
+#[cfg(all(test, feature = "flex", feature = "wgpu"))]
+mod tests;

@@ -9,8 +9,7 @@
 
 #[cfg(feature = "wgpu")]
 mod adapters;
-pub mod codes;
-mod cpu;
+mod attention;
 mod device;
 mod dtype;
 mod embedding;
@@ -23,20 +22,18 @@ mod rms_norm;
 mod rows;
 mod weights;
 
-pub use Fused as KernelSet;
 #[cfg(feature = "wgpu")]
 pub use adapters::{Adapter, AdapterKind, adapters};
-pub use cpu::Visible;
+pub use attention::{AttentionParams, KvSegment};
 pub use device::Device;
 pub use dtype::Dtype;
 pub use embedding::Embedding;
 pub use error::{DeviceError, WeightError};
 pub use fused::Fused;
+pub use glass_kernels::{KeyPositions, codes};
 pub use kernels::Kernels;
 pub use linear::Linear;
 pub use quantized::{CodedRows, Quantized};
 pub use rms_norm::LlamaRmsNorm;
 pub use rows::Rows;
-pub use temp::*;
-mod temp;
 pub use weights::{WeightSource, Weights};

@@ -2,10 +2,9 @@
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
 
-use crate::{
-    Device, Dtype,
-    codes::{BLOCK, Bits},
-};
+use glass_kernels::codes::{BLOCK, Bits};
+
+use crate::{Device, Dtype};
 
 /// Rows of a matrix in the format of [`crate::codes`], on their way to a device.
 #[derive(Clone, Debug)]
@@ -49,6 +48,17 @@ impl Quantized {
     /// `[rows, columns]`.
     pub fn shape(&self) -> [usize; 2] {
         [self.codes.dims()[0], self.columns]
+    }
+
+    /// As the kernels of an adapter take it.
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn on_adapter(&self) -> glass_kernels_cube::Quantized<'_> {
+        glass_kernels_cube::Quantized {
+            codes: &self.codes,
+            scales: &self.scales,
+            bits: self.bits,
+            columns: self.columns,
+        }
     }
 
     /// The rows with these numbers, as they are.

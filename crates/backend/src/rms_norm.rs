@@ -1,8 +1,11 @@
-use crate::{Fused, WeightError, Weights};
+//! RMSNorm, of hidden states and, in some families, of queries and keys.
+
 use burn::{
     module::{Module, Param},
     tensor::{DType, Tensor},
 };
+
+use crate::{Fused, WeightError, Weights};
 
 /// Root mean square layer normalization: Zhang and Sennrich 2019, arXiv:1910.07467.
 #[derive(Module, Debug)]
@@ -14,23 +17,21 @@ pub struct LlamaRmsNorm {
 }
 
 impl LlamaRmsNorm {
+    /// Norms vectors of `size`: the hidden size, or the head dimension for queries and keys.
+    ///
     /// # Errors
-    /// `weight` is missing or is not `[hidden_size]`.
-    pub fn load(
-        mut weights: Weights<'_>,
-        hidden_size: usize,
-        eps: f64,
-    ) -> Result<Self, WeightError> {
+    /// `weight` is missing or is not `[size]`.
+    pub fn load(mut weights: Weights<'_>, size: usize, eps: f64) -> Result<Self, WeightError> {
         Ok(Self {
-            weight: weights.vector("weight", hidden_size)?,
+            weight: weights.vector("weight", size)?,
             eps,
             fused: weights.device().fused(),
         })
     }
 
-    /// `x / sqrt(mean(x^2) + eps) * weight`, the mean and the division in float32.
+    /// `x / sqrt(mean(x^2) + eps) * weight` along the last axis, the mean and the division in float32.
     ///
-    /// `x` `[batch, seq, hidden_size]` -> the same shape
+    /// `x` `[.., size]` -> the same shape
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let weight = self.weight.val();
         if let Some(normed) = self.fused.rms_norm(&x, &weight, self.eps) {
@@ -38,14 +39,14 @@ impl LlamaRmsNorm {
         }
         let dtype = x.dtype();
         let x = x.cast(DType::F32);
-        let mean_square = x.clone().square().mean_dim(D - 1); // [batch, seq, 1]
-        let normed = x / (mean_square + self.eps).sqrt(); // [batch, seq, hidden_size]
-        normed.cast(dtype) * weight.unsqueeze() // [batch, seq, hidden_size]
+        let mean_square = x.clone().square().mean_dim(D - 1); // [.., 1]
+        let normed = x / (mean_square + self.eps).sqrt(); // [.., size]
+        normed.cast(dtype) * weight.unsqueeze() // [.., size]
     }
 
     /// `x + delta`, and the norm of that.
     ///
-    /// `x` and `delta` `[batch, seq, hidden_size]` -> the same shape each
+    /// `x` and `delta` `[.., size]` -> the same shape each
     pub fn forward_sum<const D: usize>(
         &self,
         x: Tensor<D>,
@@ -55,7 +56,7 @@ impl LlamaRmsNorm {
             .fused
             .add_rms_norm(&x, &delta, &self.weight.val(), self.eps);
         fused.unwrap_or_else(|| {
-            let sum = x + delta; // [batch, seq, hidden_size]
+            let sum = x + delta; // [.., size]
             (sum.clone(), self.forward(sum))
         })
     }

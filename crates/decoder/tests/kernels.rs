@@ -61,7 +61,7 @@ fn plain(device: &Device) -> Device {
     device.with_kernels(Kernels::Plain)
 }
 
-/// What modules of this shape make of one input: a projection, a norm, a sum and its norm, an MLP.
+/// What modules of this shape make of one input: a projection, a norm, a sum and its norm, a norm of heads, an MLP.
 fn outputs(
     [batch, seq, hidden, inner]: [usize; 4],
     activation: &str,
@@ -87,11 +87,15 @@ fn outputs(
     let (sum, normed) = norm.forward_sum(input("x"), input("delta"));
     // What a caller may hand over is not always in one piece.
     let turned = input("x").swap_dims(0, 1).swap_dims(0, 1);
+    // Queries are normed by head where they lie: one token after the other.
+    let heads = Tensor::stack::<4>(vec![input("x"), input("delta")], 2).swap_dims(1, 2); // [batch, 2, seq, hidden]
+    let heads = norm.forward(heads).reshape([batch, 2 * seq, hidden]);
     let outputs = [
         linear.forward(input("x")),
         norm.forward(turned),
         sum,
         normed,
+        heads,
         mlp.forward(input("x")),
     ];
     let read = |output: Tensor<3>| output.cast(DType::F32).into_data().try_to_vec::<f32>();
@@ -119,7 +123,14 @@ fn fused_kernels_are_their_plain_versions() {
                 let activation = if silu { "silu" } else { "gelu" };
                 let fused = outputs(shape, activation, &device, dtype);
                 let plain = outputs(shape, activation, &plain(&device), dtype);
-                let names = ["linear", "norm", "sum", "norm of the sum", "mlp"];
+                let names = [
+                    "linear",
+                    "norm",
+                    "sum",
+                    "norm of the sum",
+                    "norm of heads",
+                    "mlp",
+                ];
                 for ((fused, plain), name) in fused.iter().zip(&plain).zip(names) {
                     prop_assert_eq!(fused.len(), plain.len());
                     let largest = plain.iter().fold(1e-3f32, |most, x| most.max(x.abs()));

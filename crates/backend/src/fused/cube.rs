@@ -1,110 +1,71 @@
-//! Kernels in CubeCL on the tensors of a graphics adapter.
-//!
-//! Sizes that change from step to step are arguments, never constants of a kernel: a software adapter compiles for a
-//! good part of a second.
+//! The kernels of a graphics adapter on what modules hold.
 
-mod argmax;
-mod attend;
-mod project;
-mod project_codes;
-mod reduce;
-mod rms_norm;
-mod rotate;
-mod silu_gate;
-mod words;
+use burn::tensor::Tensor;
+use glass_kernels_cube::{self as cube, Machine};
 
-pub use argmax::argmax;
-pub use attend::attend;
-pub use project::project;
-pub use project_codes::project_quantized;
-pub use rms_norm::{add_rms_norm, rms_norm};
-pub use rotate::rotate;
-pub use silu_gate::silu_gate;
+use crate::{AttentionParams, KeyPositions, KvSegment, Quantized};
 
-use burn::{
-    backend::{Wgpu, cubecl::dtype_to_storage_type},
-    tensor::{DType, Shape, Tensor},
-};
-use burn_cubecl::{
-    kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor,
-};
-use cubecl::{CubeCount, ir::ElemType};
-
-/// What the shape of a kernel depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Machine {
-    /// Whether a CPU plays the adapter. It runs the cubes on its threads and the units of a cube one after the other, as
-    /// many at once as fit a register, and what the units read it reads number by number.
-    pub software: bool,
+pub fn project_quantized(
+    machine: Machine,
+    x: &Tensor<2>,
+    weights: &[&Quantized],
+) -> Option<Vec<Tensor<2>>> {
+    let weights: Vec<_> = weights.iter().map(|weight| weight.on_adapter()).collect();
+    cube::project_quantized(machine, x, &weights)
 }
 
-impl Machine {
-    /// In a cube whose units have nothing to do with each other.
-    fn units(self) -> usize {
-        if self.software { 64 } else { 256 }
+pub fn attend(
+    machine: Machine,
+    q: &Tensor<4>,
+    segments: &[KvSegment],
+    first_query: usize,
+    params: &AttentionParams,
+) -> Option<Tensor<4>> {
+    let joined;
+    let segment = match segments {
+        [segment] => segment,
+        _ => {
+            joined = join(segments)?;
+            &joined
+        }
+    };
+    cube::attend(
+        machine,
+        segment.q.as_ref().unwrap_or(q),
+        &segment.k,
+        &segment.v,
+        segment.mask(),
+        first_query,
+        cube::Softmax {
+            scale: params.scale as f32,
+            soft_cap: params.soft_cap.map(|cap| cap as f32),
+            sinks: params.sinks.as_ref(),
+        },
+    )
+}
+
+/// Segments as one, if they are runs that follow each other with the same mask and the same queries.
+fn join(segments: &[KvSegment]) -> Option<KvSegment> {
+    let (first, others) = segments.split_first()?;
+    let KeyPositions::Run { first: start } = first.positions else {
+        return None;
+    };
+    let mut next = start + first.keys();
+    for segment in others {
+        let follows = segment.positions == KeyPositions::Run { first: next };
+        let alike = segment.first_key == first.first_key && segment.window == first.window;
+        if !follows || !alike || segment.q.is_some() || first.q.is_some() {
+            return None;
+        }
+        next += segment.keys();
     }
+    let cat = |part: fn(&KvSegment) -> &Tensor<4>| {
+        let parts = segments.iter().map(|segment| part(segment).clone());
+        Tensor::cat(parts.collect(), 2) // [batch, kv_heads, keys of all, head_dim]
+    };
+    Some(KvSegment {
+        k: cat(|segment| &segment.k),
+        v: cat(|segment| &segment.v),
+        ..first.clone()
+    })
 }
-
-/// A tensor on an adapter; `None` if it is elsewhere, or in a type that kernels do not read.
-fn primitive<const D: usize>(x: &Tensor<D>) -> Option<CubeTensor> {
-    let x = x.clone().try_into_primitive::<Wgpu>().ok()?;
-    matches!(x.dtype, DType::F32 | DType::F16).then_some(x)
-}
-
-fn tensor<const D: usize>(x: CubeTensor) -> Tensor<D> {
-    Tensor::from_primitive::<Wgpu>(x)
-}
-
-/// A new tensor beside `x`, of its type.
-fn empty(x: &CubeTensor, shape: impl Into<Shape>) -> CubeTensor {
-    let (client, device) = (x.client.clone(), x.device.clone());
-    empty_device_contiguous_dtype(client, device, shape.into(), x.dtype)
-}
-
-/// The same in the shape of `x`.
-fn like(x: &CubeTensor) -> CubeTensor {
-    empty(x, x.meta.shape().clone())
-}
-
-fn elem(x: &CubeTensor) -> ElemType {
-    dtype_to_storage_type(x.dtype)
-}
-
-/// How many numbers are read at once where rows have this many.
-fn vector_size(row: usize) -> usize {
-    let fits = |size: &usize| row.is_multiple_of(*size);
-    [4, 2, 1].into_iter().find(fits).unwrap_or(1)
-}
-
-/// At least `cubes` cubes; WebGPU promises 65,535 along one axis.
-fn count(cubes: usize) -> CubeCount {
-    let across = cubes.min(1 << 15);
-    CubeCount::Static(across as u32, cubes.div_ceil(across) as u32, 1)
-}
-
-/// `[batch, heads, seq, head_dim]` where it lies, in vectors.
-struct Strided {
-    tensor: CubeTensor,
-    /// Of batch, heads and seq.
-    strides: [usize; 3],
-}
-
-impl Strided {
-    /// It is only copied if its vectors are not whole.
-    fn of(x: CubeTensor, vector: usize) -> Self {
-        let strides = x.meta.strides();
-        let whole = strides[3] == 1 || x.meta.shape()[3] == 1;
-        let fits = strides[..3]
-            .iter()
-            .all(|stride| stride.is_multiple_of(vector));
-        let tensor = match whole && fits {
-            true => x,
-            false => into_contiguous(x),
-        };
-        let strides = [0, 1, 2].map(|axis| tensor.meta.strides()[axis] / vector);
-        Self { tensor, strides }
-    }
-}
-
-#[cfg(all(test, feature = "flex"))]
-mod tests;

@@ -11,13 +11,17 @@ use burn::{
 use bytemuck::Pod;
 use half::{bf16, f16, slice::HalfFloatSliceExt};
 
-use crate::cpu::{self, Angles, Element, Level, View, ViewMut, Visible, Weight};
+use glass_kernels::{
+    self as cpu, Angles, Float, Isa, KeyMask, Matrix, Segment, Softmax, View, ViewMut,
+};
+
+use crate::{AttentionParams, KvSegment};
 
 pub fn rms_norm<const D: usize>(x: &Tensor<D>, weight: &Tensor<1>, eps: f64) -> Option<Tensor<D>> {
     let (x, weight) = (Floats::of(x)?, Floats::of(weight)?);
     let mut out = vec![0.0; x.values().len()];
     cpu::rms_norm(
-        Level::best(),
+        Isa::best(),
         x.values(),
         weight.values(),
         eps as f32,
@@ -36,14 +40,14 @@ pub fn add_rms_norm<const D: usize>(
     let mut sum = x.values().to_vec();
     let mut out = vec![0.0; sum.len()];
     let (delta, weight) = (delta.values(), weight.values());
-    cpu::add_rms_norm(Level::best(), &mut sum, delta, weight, eps as f32, &mut out);
+    cpu::add_rms_norm(Isa::best(), &mut sum, delta, weight, eps as f32, &mut out);
     Some((x.like(sum), x.like(out)))
 }
 
 pub fn silu_gate<const D: usize>(gate: &Tensor<D>, up: &Tensor<D>) -> Option<Tensor<D>> {
     let (gate, up) = (Floats::of(gate)?, Floats::of(up)?);
     let mut out = gate.values().to_vec();
-    cpu::silu_gate(Level::best(), &mut out, up.values());
+    cpu::silu_gate(Isa::best(), &mut out, up.values());
     Some(gate.like(out))
 }
 
@@ -59,7 +63,7 @@ pub fn rotate(x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<
     let [_, heads, seq, head_dim] = shape;
     let strides = [heads * seq * head_dim, seq * head_dim, head_dim];
     cpu::rotate(
-        Level::best(),
+        Isa::best(),
         x.view(),
         angles,
         &mut ViewMut::new(&mut out, shape, strides),
@@ -73,25 +77,23 @@ pub fn project(x: &Tensor<2>, weights: &[Tensor<2>]) -> Option<Vec<Tensor<2>>> {
         DType::F32 => project_by::<f32>(x, &weights),
         DType::F16 => project_by::<f16>(x, &weights),
         DType::BF16 if x.dtype() == DType::BF16 => {
-            // Processors that multiply such numbers want them as they are.
-            let numbers = contiguous(primitive(x)?);
-            let numbers = numbers.as_slice::<bf16>()?;
-            multiply::<bf16>(x, &weights, |products, columns| {
-                cpu::project_many_bf16(numbers, products, columns);
-            })
+            // Processors that multiply bfloat16 take it as it is.
+            let values = contiguous(primitive(x)?);
+            let values = values.as_slice::<bf16>()?;
+            multiply::<bf16>(x, &weights, |products| cpu::matmul_t_bf16(values, products))
         }
         DType::BF16 => project_by::<bf16>(x, &weights),
         _ => None,
     }
 }
 
-fn project_by<W: Weight + BurnElement + Pod>(
+fn project_by<W: Float + BurnElement + Pod>(
     x: &Tensor<2>,
     weights: &[FlexTensor],
 ) -> Option<Vec<Tensor<2>>> {
-    let numbers = Floats::of(x)?;
-    multiply::<W>(x, weights, |products, columns| {
-        cpu::project_many(numbers.values(), products, columns);
+    let values = Floats::of(x)?;
+    multiply::<W>(x, weights, |products| {
+        cpu::matmul_t(values.values(), products)
     })
 }
 
@@ -99,71 +101,100 @@ fn project_by<W: Weight + BurnElement + Pod>(
 fn multiply<W: BurnElement + Pod>(
     x: &Tensor<2>,
     weights: &[FlexTensor],
-    multiply: impl FnOnce(&mut [(&[W], &mut [f32])], usize),
+    multiply: impl FnOnce(&mut [(Matrix<'_, W>, &mut [f32])]),
 ) -> Option<Vec<Tensor<2>>> {
     let [n, columns] = x.dims();
-    let weights: Vec<&[W]> = weights
-        .iter()
-        .map(FlexTensor::as_slice)
-        .collect::<Option<_>>()?;
-    let rows = |weight: &[W]| weight.len() / columns.max(1);
-    let mut outputs: Vec<Vec<f32>> = weights.iter().map(|w| vec![0.0; n * rows(w)]).collect();
-    let mut products: Vec<(&[W], &mut [f32])> = weights
-        .iter()
-        .zip(&mut outputs)
-        .map(|(weight, out)| (*weight, out.as_mut_slice()))
-        .collect();
-    multiply(&mut products, columns);
-    let shaped = outputs.into_iter().zip(&weights);
-    let shaped = shaped.map(|(out, weight)| floats(out, [n, rows(weight)], x.dtype()));
+    let matrix = |weight| Some(Matrix::new(FlexTensor::as_slice(weight)?, columns));
+    let matrices: Vec<Matrix<'_, W>> = weights.iter().map(matrix).collect::<Option<_>>()?;
+    let outputs = matrices.iter().map(|matrix| vec![0.0; n * matrix.rows()]);
+    let mut outputs: Vec<Vec<f32>> = outputs.collect();
+    let slices = outputs.iter_mut().map(Vec::as_mut_slice);
+    multiply(&mut matrices.iter().copied().zip(slices).collect::<Vec<_>>());
+    let shaped = outputs.into_iter().zip(&matrices);
+    let shaped = shaped.map(|(out, matrix)| floats(out, [n, matrix.rows()], x.dtype()));
     Some(shaped.collect())
 }
 
 pub fn attend(
     q: &Tensor<4>,
-    k: &Tensor<4>,
-    v: &Tensor<4>,
-    visible: &Visible,
-    scale: f64,
+    segments: &[KvSegment],
+    first_query: usize,
+    params: &AttentionParams,
 ) -> Option<Tensor<4>> {
-    let q = Floats::where_it_lies(q)?;
-    let (k, v) = (primitive(k)?, primitive(v)?);
-    match k.dtype() {
-        DType::F32 => attend_by::<f32>(&q, &k, &v, visible, scale),
-        DType::F16 => attend_by::<f16>(&q, &k, &v, visible, scale),
-        DType::BF16 => attend_by::<bf16>(&q, &k, &v, visible, scale),
+    let segments: Vec<Held> = segments
+        .iter()
+        .map(|segment| Held::of(q, segment))
+        .collect::<Option<_>>()?;
+    match segments.first()?.k.dtype() {
+        DType::F32 => attend_by::<f32>(&segments, first_query, params),
+        DType::F16 => attend_by::<f16>(&segments, first_query, params),
+        DType::BF16 => attend_by::<bf16>(&segments, first_query, params),
         _ => None,
     }
 }
 
-fn attend_by<T: Element + BurnElement + Pod>(
-    q: &Floats,
-    k: &FlexTensor,
-    v: &FlexTensor,
-    visible: &Visible,
-    scale: f64,
+/// A segment where it lies.
+struct Held {
+    q: Floats,
+    k: FlexTensor,
+    v: FlexTensor,
+    mask: KeyMask,
+}
+
+impl Held {
+    fn of(q: &Tensor<4>, segment: &KvSegment) -> Option<Self> {
+        Some(Self {
+            q: Floats::where_it_lies(segment.q.as_ref().unwrap_or(q))?,
+            k: primitive(&segment.k)?,
+            v: primitive(&segment.v)?,
+            mask: segment.mask(),
+        })
+    }
+
+    fn view<T: Float + BurnElement + Pod>(&self) -> Option<Segment<'_, T>> {
+        if self.k.dtype() != T::dtype() || self.v.dtype() != T::dtype() {
+            return None;
+        }
+        Some(Segment {
+            q: self.q.view(),
+            k: view(&self.k)?,
+            v: view(&self.v)?,
+            mask: self.mask,
+        })
+    }
+}
+
+fn attend_by<T: Float + BurnElement + Pod>(
+    segments: &[Held],
+    first_query: usize,
+    params: &AttentionParams,
 ) -> Option<Tensor<4>> {
+    let views: Vec<Segment<'_, T>> = segments.iter().map(Held::view).collect::<Option<_>>()?;
+    let sinks = match &params.sinks {
+        Some(sinks) => Some(Floats::of(sinks)?),
+        None => None,
+    };
+    let softmax = Softmax {
+        scale: params.scale as f32,
+        soft_cap: params.soft_cap.map(|cap| cap as f32),
+        sinks: sinks.as_ref().map(Floats::values),
+    };
+    let q = &segments.first()?.q;
     let shape @ [batch, heads, queries, head_dim] = q.shape();
     let mut out = vec![0.0_f32; shape.iter().product()];
     // In memory one token after the other, as the projection that comes next wants them.
     let strides = [queries * heads * head_dim, head_dim, heads * head_dim];
-    cpu::attend(
-        Level::best(),
-        q.view(),
-        view::<T>(k)?,
-        view::<T>(v)?,
-        visible,
-        scale as f32,
-        &mut ViewMut::new(&mut out, shape, strides),
-    );
+    let mut to = ViewMut::new(&mut out, shape, strides);
+    cpu::attend(Isa::best(), &views, first_query, softmax, &mut to);
     let by_token: Tensor<4> = q.shaped(out, [batch, queries, heads, head_dim]);
     Some(by_token.swap_dims(1, 2)) // [batch, heads, queries, head_dim]
 }
 
 fn contiguous(x: FlexTensor) -> FlexTensor {
-    match x.is_contiguous() {
-        true => x,
-        false => x.to_contiguous(),
+    if x.is_contiguous() {
+        x
+    } else {
+        x.to_contiguous()
     }
 }
 
@@ -173,7 +204,7 @@ fn primitive<const D: usize>(x: &Tensor<D>) -> Option<FlexTensor> {
 }
 
 /// `[batch, heads, seq, head_dim]` where it lies; `None` if the vectors of `head_dim` are not whole there.
-fn view<T: Element + BurnElement + Pod>(x: &FlexTensor) -> Option<View<'_, T>> {
+fn view<T: Float + BurnElement + Pod>(x: &FlexTensor) -> Option<View<'_, T>> {
     let layout = x.layout();
     let shape: [usize; 4] = layout.shape().dims();
     let [batch, head, seq, inner] = *layout.strides() else {
@@ -205,12 +236,11 @@ impl Floats {
     /// `[batch, heads, seq, head_dim]` in any order, if the vectors of `head_dim` are whole.
     fn where_it_lies(x: &Tensor<4>) -> Option<Self> {
         let tensor = primitive(x)?;
-        match tensor.dtype() == DType::F32 && view::<f32>(&tensor).is_some() {
-            true => Some(Self {
-                tensor,
-                dtype: DType::F32,
-            }),
-            false => Self::of(x),
+        if tensor.dtype() == DType::F32 && view::<f32>(&tensor).is_some() {
+            let dtype = DType::F32;
+            Some(Self { tensor, dtype })
+        } else {
+            Self::of(x)
         }
     }
 
@@ -269,7 +299,7 @@ fn floats<const D: usize>(values: Vec<f32>, shape: [usize; D], dtype: DType) -> 
     Tensor::from_primitive::<Flex>(FlexTensor::from_data(data))
 }
 
-fn narrowed<T: Element + Default + Clone>(values: &[f32]) -> Vec<T> {
+fn narrowed<T: Float + Default + Clone>(values: &[f32]) -> Vec<T> {
     let mut narrowed = vec![T::default(); values.len()];
     T::narrow(values, &mut narrowed);
     narrowed

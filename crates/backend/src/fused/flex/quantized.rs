@@ -5,16 +5,17 @@ use burn::{
     tensor::{Int, Tensor},
 };
 
-use super::{Floats, floats, primitive};
-use crate::{
-    Quantized,
+use glass_kernels::{
+    self as cpu,
     codes::{self, Bits, Codes},
-    cpu,
 };
+
+use super::{Floats, floats, primitive};
+use crate::Quantized;
 
 pub fn project_quantized(x: &Tensor<2>, weights: &[&Quantized]) -> Option<Vec<Tensor<2>>> {
     let x = Floats::of(x)?;
-    let [n, columns] = x.shape();
+    let [n, _]: [usize; 2] = x.shape();
     let weights: Vec<Coded> = weights
         .iter()
         .map(|weight| Coded::of(weight))
@@ -24,7 +25,7 @@ pub fn project_quantized(x: &Tensor<2>, weights: &[&Quantized]) -> Option<Vec<Te
     for (weight, out) in weights.iter().zip(&mut outputs) {
         products.push((weight.codes()?, out.as_mut_slice()));
     }
-    cpu::project_many_codes(x.values(), &mut products, columns);
+    cpu::matmul_t_quantized(x.values(), &mut products);
     let shaped = outputs.into_iter().zip(&weights);
     let shaped = shaped.map(|(out, weight)| x.shaped(out, [n, weight.rows]));
     Some(shaped.collect())
@@ -35,12 +36,12 @@ pub fn select(matrix: &Quantized, ids: &Tensor<1, Int>) -> Option<Tensor<2>> {
     let coded = Coded::of(&rows)?;
     let Codes {
         bits,
-        codes,
+        quants,
         scales,
         columns,
     } = coded.codes()?;
     let mut values = vec![0.0; coded.rows * columns];
-    codes::decode(codes, scales, columns, bits, &mut values);
+    codes::decode(quants, scales, columns, bits, &mut values);
     Some(floats(values, [coded.rows, columns], matrix.dtype))
 }
 
