@@ -84,12 +84,9 @@ pub fn read_whole<'a>(
 ) -> Result<StepOutput<'a>, Error> {
     let ids = llama.ids(texts)?; // [batch, seq]
     let hidden = llama.model.hidden(ids, Sequences::WHOLE, &mut Unobserved)?; // [batch, seq, hidden_size]
-    let [batch, seq, hidden_size] = hidden.dims();
+    let seq = hidden.dims()[1];
     let wanted = hidden.narrow(1, from, seq - from); // [batch, wanted, hidden_size]
-    let rows = batch * (seq - from);
-    let hidden = wanted.reshape([1, rows, hidden_size]); // [1, batch * wanted, hidden_size]
-    let texts = (0..rows).map(|row| row / (seq - from)).collect();
-    Ok(StepOutput::new(llama, hidden, texts, 0, None))
+    Ok(StepOutput::from_hidden(llama, wanted))
 }
 
 /// `x` `[1, total, hidden_size]` -> the rows at these indices, `[1, indices, hidden_size]`; the first where there are none, so

@@ -61,6 +61,15 @@ impl<'a> StepOutput<'a> {
         }
     }
 
+    /// Hidden states `[batch, seq, hidden_size]` after the final norm: a row for each, one text after the other.
+    pub fn from_hidden(llama: &'a Llama, hidden: Tensor<3>) -> Self {
+        let [batch, seq, hidden_size] = hidden.dims();
+        let rows = batch * seq;
+        let hidden = hidden.reshape([1, rows, hidden_size]); // [1, batch * seq, hidden_size]
+        let texts = (0..rows).map(|row| row / seq).collect();
+        Self::new(llama, hidden, texts, 0, None)
+    }
+
     /// Waits for the pass, and reads all its rows.
     ///
     /// # Errors
