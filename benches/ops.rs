@@ -119,7 +119,11 @@ fn operations(criterion: &mut Criterion) {
                 ForwardContext::new(&ropes, hidden, shape, &mut whole, &device, &mut observer);
             let mut cache = NoCache(attention.window());
             let ctx = ctx.expect("it fits");
-            drop(black_box(attention.forward(x.clone(), &mut [&mut cache], &ctx)));
+            drop(black_box(attention.forward(
+                x.clone(),
+                &mut [&mut cache],
+                &ctx,
+            )));
         }
     });
     each(criterion, &devices, "mlp", |weights, tokens| {

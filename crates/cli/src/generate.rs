@@ -3,9 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use glass_backend::peak_host_bytes;
-use glass_generate::{
-    FinishReason, GenerateOptions, Generated, JsonSchema, Llama, Speculation,
-};
+use glass_generate::{FinishReason, GenerateOptions, Generated, JsonSchema, Llama, Speculation};
 use serde_json::{Value, json};
 
 use crate::{

@@ -41,7 +41,11 @@ pub(crate) fn step_within<'a, 'l>(
     let (mut greedy, mut others) = (Vec::new(), Vec::new());
     for (number, (lane, tokens)) in lanes.into_iter().zip(tokens).enumerate() {
         if tokens > 0 {
-            let rows = if lane.is_greedy() { &mut greedy } else { &mut others };
+            let rows = if lane.is_greedy() {
+                &mut greedy
+            } else {
+                &mut others
+            };
             let (wanted, cache) = lane.take(tokens, &mut ids);
             rows.extend(wanted.map(|index| (index, number)));
             next.push(NextTokens { cache, tokens });
@@ -52,10 +56,18 @@ pub(crate) fn step_within<'a, 'l>(
         Some(observer) => &mut **observer,
         None => &mut Unobserved,
     };
-    let hidden = llama.model.hidden(ids, Sequences::Next(&mut next), observed)?; // [1, total, hidden_size]
+    let hidden = llama
+        .model
+        .hidden(ids, Sequences::Next(&mut next), observed)?; // [1, total, hidden_size]
     let (indices, lanes): (Vec<_>, Vec<_>) = [&greedy[..], &others].concat().into_iter().unzip();
     let hidden = select(hidden, &indices); // [1, rows, hidden_size]
-    Ok(StepOutput::new(llama, hidden, lanes, greedy.len(), observer))
+    Ok(StepOutput::new(
+        llama,
+        hidden,
+        lanes,
+        greedy.len(),
+        observer,
+    ))
 }
 
 /// How many tokens each lane reads.

@@ -130,7 +130,10 @@ impl<'a> StepOutput<'a> {
         self.read += rows;
         let best = match greedy {
             0 => None,
-            _ => llama.device.fused().argmax(&logits.clone().narrow(0, 0, greedy)), // [greedy, 3]
+            _ => llama
+                .device
+                .fused()
+                .argmax(&logits.clone().narrow(0, 0, greedy)), // [greedy, 3]
         };
         let mut rest = Some(logits);
         if let Some(best) = best {
