@@ -97,8 +97,22 @@ pub fn read_whole<'a>(
     let ids = llama.ids(texts)?; // [batch, seq]
     let hidden = llama.model.hidden(ids, Sequences::WHOLE, &mut Unobserved)?; // [batch, seq, hidden_size]
     let seq = hidden.dims()[1];
-    let wanted = hidden.narrow(1, from, seq - from); // [batch, wanted, hidden_size]
+    let wanted = narrow(hidden, 1, from, seq - from); // [batch, wanted, hidden_size]
     Ok(StepOutput::from_hidden(llama, wanted))
+}
+
+/// Part of an axis; all of it is not touched.
+pub(crate) fn narrow<const D: usize>(
+    x: Tensor<D>,
+    axis: usize,
+    start: usize,
+    len: usize,
+) -> Tensor<D> {
+    if x.dims()[axis] == len {
+        x
+    } else {
+        x.narrow(axis, start, len)
+    }
 }
 
 /// `x` `[1, total, hidden_size]` -> the rows at these indices, `[1, indices, hidden_size]`; the first where there are none, so
@@ -106,7 +120,7 @@ pub fn read_whole<'a>(
 fn select(x: Tensor<3>, indices: &[usize]) -> Tensor<3> {
     let first = indices.first().copied().unwrap_or(0);
     if indices.windows(2).all(|pair| pair[0] + 1 == pair[1]) {
-        return x.narrow(1, first, indices.len().max(1));
+        return narrow(x, 1, first, indices.len().max(1));
     }
     let indices: Vec<i32> = indices.iter().map(|&index| index as i32).collect();
     let indices = Tensor::<1, Int>::from_data(&indices[..], &x.device());
