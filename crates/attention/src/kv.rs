@@ -39,7 +39,7 @@ pub enum KeyPositions {
     /// A full ring: slot `s` of `len` holds the newest position before `end` whose remainder by `len` is `s`.
     Ring { end: usize, len: usize },
     /// Any, on the device: `[keys]`.
-    Listed(Tensor<1, Int>),
+    Listed(Box<Tensor<1, Int>>),
 }
 
 impl KvView {
@@ -143,7 +143,7 @@ impl KvSegment {
                 let parts = parts.into_iter().filter(|part| !part.is_empty());
                 Tensor::cat(parts.map(range).collect(), 0)
             }
-            KeyPositions::Listed(positions) => positions.clone(),
+            KeyPositions::Listed(positions) => (**positions).clone(),
         }; // [keys]
         let key = key.unsqueeze::<2>().expand(shape); // [queries, keys]
         let query = range(queries.clone()).unsqueeze_dim::<2>(1).expand(shape); // [queries, keys]

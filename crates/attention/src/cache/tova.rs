@@ -66,7 +66,7 @@ impl LayerCache for Tova {
         let [k, v] = self.buffer.read(0, self.len); // [1, kv_heads, len, head_dim]
         // Before a state is dropped, slots are positions.
         let positions = match &self.positions {
-            Some(positions) if self.replaced => KeyPositions::Listed(positions.clone()),
+            Some(positions) if self.replaced => KeyPositions::Listed(Box::new(positions.clone())),
             _ => KeyPositions::Run(0..self.len),
         };
         KvView::one(KvSegment::new(k, v, positions, self.window))
