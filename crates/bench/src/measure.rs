@@ -8,11 +8,11 @@
 
 use std::{ops::Range, time::Instant};
 
-use glass_backend::Device;
+use glass_backend::{Device, peak_host_bytes};
 use glass_generate::{Lane, Llama, PrefillOptions, Sampler, SamplingConfig, step};
 use serde::{Deserialize, Serialize};
 
-use crate::{BenchError, Task, costs, peak_host_bytes};
+use crate::{BenchError, Task, costs};
 
 /// What one round of a row took.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

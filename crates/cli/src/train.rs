@@ -1,4 +1,4 @@
-//! `glass train`: a model of one's own.
+//! `glass train`: trains a model on a text.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -6,19 +6,24 @@ use glass_backend::Device;
 use glass_train::{Event, Outcome, Run, Shape, Start, tokenizer::TokenizerChoice};
 use indicatif::{FormattedDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::{args, error::CliError, interrupt, load, say::say};
+use crate::{
+    args,
+    error::CliError,
+    interrupt,
+    say::{say, warn},
+};
 
 const PRESET: &str = "small";
 
 pub fn run(args: args::Train) -> Result<(), CliError> {
     let device = Device::open(&args.device)?;
-    // A process that ended in here would leave what it has written so far.
+    // Ended at once, the process would leave unfinished files behind.
     interrupt::listen();
     let mut run = match &args.resume {
         Some(folder) => Run::resume(folder, args.text.as_deref(), device)?,
         None => Run::start(start(args, device)?)?,
     };
-    load::warn(run.warnings());
+    warn(run.warnings());
     introduce(&run);
 
     let bar = bar(&run);
@@ -29,10 +34,7 @@ pub fn run(args: args::Train) -> Result<(), CliError> {
     bar.finish_and_clear();
     let outcome = outcome?;
     sum_up(&run, outcome);
-    match outcome.complete {
-        true => Ok(()),
-        false => Err(CliError::Interrupted),
-    }
+    interrupt::outcome(!outcome.complete)
 }
 
 fn start(args: args::Train, device: Device) -> Result<Start, CliError> {
@@ -56,7 +58,7 @@ fn start(args: args::Train, device: Device) -> Result<Start, CliError> {
 fn introduce(run: &Run) {
     let (config, recipe, corpus) = (run.config(), run.recipe(), run.corpus());
     say!(
-        "glass: {} parameters on {} ({}); {} tokens to learn from, {} kept back; {} steps of {} tokens, {:.1} readings of the text",
+        "glass: {} parameters on {} ({}); {} tokens to train on, {} held out; {} steps of {} tokens, {:.1} epochs",
         config.num_parameters(),
         run.device().name(),
         run.device().description(),
@@ -73,11 +75,11 @@ fn introduce(run: &Run) {
 
 /// Steps on standard error; where that is not a terminal, a line per measurement instead.
 fn bar(run: &Run) -> ProgressBar {
-    // How long it takes is not known before the first step.
+    // The time left is not known before the first step.
     let first = run.steps() as u64;
     let left = move |state: &ProgressState, to: &mut dyn fmt::Write| {
         if state.pos() > first {
-            // Nobody could be told that a line could not be drawn.
+            // There is nowhere to report a line that cannot be drawn.
             let _ = write!(to, ", {:#} left", FormattedDuration(state.eta()));
         }
     };
@@ -109,7 +111,7 @@ fn show(bar: &ProgressBar, event: Event) {
         }
         Event::Measuring { tokens, total } => {
             bar.set_message(format!(
-                "measuring on the text kept back, {}%",
+                "measuring on the held-out text, {}%",
                 100 * tokens / total.max(1)
             ));
         }
@@ -152,9 +154,8 @@ fn sum_up(run: &Run, outcome: Outcome) {
     if let (Some(last), Some((step, best))) = (loss, outcome.best)
         && best < last
     {
-        load::warn([format!(
-            "the text kept back was predicted better at step {step} ({best:.4}): the model begins to learn the text by \
-             heart; fewer --steps, some --dropout or more text help"
+        warn([format!(
+            "the held-out text was predicted better at step {step} ({best:.4}): the model overfits; fewer --steps, some --dropout or more text help"
         )]);
     }
     say!(

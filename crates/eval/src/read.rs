@@ -2,7 +2,7 @@
 
 use std::ops::{ControlFlow, Range};
 
-use glass_generate::{Lane, Llama, Logits, PrefillOptions, StepOutput, read_whole, step};
+use glass_generate::{Lane, Llama, PrefillOptions, StepOutput, read_whole, step};
 
 use super::EvalError;
 

@@ -5,7 +5,9 @@ use std::{fmt, ops::ControlFlow};
 use glass_attention::CacheError;
 use glass_text::{ChatTemplate, Message, Role};
 
-use crate::{Error, FinishReason, GenerateOptions, Generated, Lane, Llama, Progress, generate_from};
+use crate::{
+    Error, FinishReason, GenerateOptions, Generated, Lane, Llama, Progress, generate_from,
+};
 
 /// A model and what was said with it.
 ///
@@ -218,7 +220,11 @@ impl<'m> Conversation<'m> {
     /// one's logits are what the answer begins with.
     fn lane_for(&mut self, ids: &[u32]) -> Result<(Lane, Option<Restart>), Error> {
         let mut restart = None;
-        if let Some(Read { ids: read, mut lane }) = self.read.take() {
+        if let Some(Read {
+            ids: read,
+            mut lane,
+        }) = self.read.take()
+        {
             let same = read.iter().zip(ids).take_while(|(a, b)| a == b).count();
             let same = same.min(ids.len().saturating_sub(1));
             if self.llama.depends_on_length(ids.len()) {

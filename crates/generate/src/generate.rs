@@ -152,7 +152,7 @@ pub fn generate_from(
 ) -> Result<(Generated, Lane), Error> {
     let mut run = Run::new(llama);
     run.add(0, BatchRow { prompt, options }, lane)?;
-    let text = run.to_the_end(progress)?.pop();
+    let text = run.finish(progress)?.pop();
     text.unwrap_or_else(|| unreachable!("one was added"))
 }
 
@@ -172,7 +172,7 @@ pub fn generate_batch(
         .enumerate()
         .map(|(index, row)| run.add(index, *row, lane(llama, row.options)?))
         .collect();
-    let mut ended = run.to_the_end(progress)?.into_iter();
+    let mut ended = run.finish(progress)?.into_iter();
     let result = |started: Result<(), Error>| {
         started?;
         let ended = ended.next();

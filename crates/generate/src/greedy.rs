@@ -67,10 +67,7 @@ mod tests {
             .expect("read back");
         for (row, best) in rows.iter().zip(best.as_chunks().0) {
             let mut sampler = Sampler::new(SamplingConfig::default()).expect("greedy");
-            match (
-                Chosen::read(*best),
-                sampler.sample(&mut row.clone(), &[]),
-            ) {
+            match (Chosen::read(*best), sampler.sample(&mut row.clone(), &[])) {
                 (Ok(chosen), Ok(id)) => {
                     assert_eq!(chosen.id, id);
                     assert!((chosen.log_prob - log_softmax_at(row, id)).abs() < 1e-4);

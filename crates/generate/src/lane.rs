@@ -174,7 +174,10 @@ impl Lane {
     ) -> (Range<usize>, &mut KvCache) {
         let start = ids.len();
         ids.extend(self.unread.drain(..tokens));
-        let skipped = self.logits_from.saturating_sub(self.cache.len()).min(tokens);
+        let skipped = self
+            .logits_from
+            .saturating_sub(self.cache.len())
+            .min(tokens);
         (start + skipped..ids.len(), &mut self.cache)
     }
 }

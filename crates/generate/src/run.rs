@@ -73,7 +73,7 @@ impl<'m> Run<'m> {
     ///
     /// # Errors
     /// The device fails.
-    pub fn to_the_end(
+    pub fn finish(
         mut self,
         progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Vec<Ended>, Error> {
@@ -117,7 +117,11 @@ impl<'m> Run<'m> {
             let text = &mut self.texts[place];
             text.prefill.get_or_insert(now);
             match event {
-                Ok(Event { id, text: new, finish }) => {
+                Ok(Event {
+                    id,
+                    text: new,
+                    finish,
+                }) => {
                     let told = progress(Progress::Text {
                         index: text.index,
                         id: Some(id),

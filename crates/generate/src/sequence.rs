@@ -250,9 +250,9 @@ impl<'t> Sequence<'t> {
                 Next::Chosen(Ok(chosen)) => self.advance_chosen(chosen),
                 Next::Chosen(Err(error)) => Err(error.into()),
             };
-            let goes_on = event.as_ref().is_ok_and(|event| {
-                event.finish.is_none() && draft.get(index) == Some(&event.id)
-            });
+            let goes_on = event
+                .as_ref()
+                .is_ok_and(|event| event.finish.is_none() && draft.get(index) == Some(&event.id));
             events.push(event);
             if !goes_on {
                 break;

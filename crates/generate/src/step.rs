@@ -41,7 +41,11 @@ pub(crate) fn step_within<'a, 'l>(
     let (mut greedy, mut others) = (Vec::new(), Vec::new());
     for (number, (lane, tokens)) in lanes.into_iter().zip(tokens).enumerate() {
         if tokens > 0 {
-            let rows = if lane.is_greedy() { &mut greedy } else { &mut others };
+            let rows = if lane.is_greedy() {
+                &mut greedy
+            } else {
+                &mut others
+            };
             let (wanted, cache) = lane.take(tokens, &mut ids);
             rows.extend(wanted.map(|index| (index, number)));
             next.push(NextTokens { cache, tokens });
@@ -52,10 +56,18 @@ pub(crate) fn step_within<'a, 'l>(
         Some(observer) => &mut **observer,
         None => &mut Unobserved,
     };
-    let hidden = llama.model.hidden(ids, Sequences::Next(&mut next), observed)?; // [1, total, hidden_size]
+    let hidden = llama
+        .model
+        .hidden(ids, Sequences::Next(&mut next), observed)?; // [1, total, hidden_size]
     let (indices, lanes): (Vec<_>, Vec<_>) = [&greedy[..], &others].concat().into_iter().unzip();
     let hidden = select(hidden, &indices); // [1, rows, hidden_size]
-    Ok(StepOutput::new(llama, hidden, lanes, greedy.len(), observer))
+    Ok(StepOutput::new(
+        llama,
+        hidden,
+        lanes,
+        greedy.len(),
+        observer,
+    ))
 }
 
 /// How many tokens each lane reads.
@@ -84,12 +96,23 @@ pub fn read_whole<'a>(
 ) -> Result<StepOutput<'a>, Error> {
     let ids = llama.ids(texts)?; // [batch, seq]
     let hidden = llama.model.hidden(ids, Sequences::WHOLE, &mut Unobserved)?; // [batch, seq, hidden_size]
-    let [batch, seq, hidden_size] = hidden.dims();
-    let wanted = hidden.narrow(1, from, seq - from); // [batch, wanted, hidden_size]
-    let rows = batch * (seq - from);
-    let hidden = wanted.reshape([1, rows, hidden_size]); // [1, batch * wanted, hidden_size]
-    let texts = (0..rows).map(|row| row / (seq - from)).collect();
-    Ok(StepOutput::new(llama, hidden, texts, 0, None))
+    let seq = hidden.dims()[1];
+    let wanted = narrow(hidden, 1, from, seq - from); // [batch, wanted, hidden_size]
+    Ok(StepOutput::from_hidden(llama, wanted))
+}
+
+/// Part of an axis; all of it is not touched.
+pub(crate) fn narrow<const D: usize>(
+    x: Tensor<D>,
+    axis: usize,
+    start: usize,
+    len: usize,
+) -> Tensor<D> {
+    if x.dims()[axis] == len {
+        x
+    } else {
+        x.narrow(axis, start, len)
+    }
 }
 
 /// `x` `[1, total, hidden_size]` -> the rows at these indices, `[1, indices, hidden_size]`; the first where there are none, so
@@ -97,7 +120,7 @@ pub fn read_whole<'a>(
 fn select(x: Tensor<3>, indices: &[usize]) -> Tensor<3> {
     let first = indices.first().copied().unwrap_or(0);
     if indices.windows(2).all(|pair| pair[0] + 1 == pair[1]) {
-        return x.narrow(1, first, indices.len().max(1));
+        return narrow(x, 1, first, indices.len().max(1));
     }
     let indices: Vec<i32> = indices.iter().map(|&index| index as i32).collect();
     let indices = Tensor::<1, Int>::from_data(&indices[..], &x.device());

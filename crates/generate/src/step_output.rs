@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, read_sync};
 use glass_attention::{Observer, Step};
 
-use crate::{Chosen, Error, Llama, SamplingError};
+use crate::{Chosen, Error, Llama, SamplingError, step::narrow};
 
 /// Logits that are computed at a time, in values (64 MiB): bounds what is on the device beside the hidden states.
 const MAX_BLOCK: usize = 16 << 20;
@@ -61,6 +61,15 @@ impl<'a> StepOutput<'a> {
         }
     }
 
+    /// Hidden states `[batch, seq, hidden_size]` after the final norm: a row for each, one text after the other.
+    pub fn from_hidden(llama: &'a Llama, hidden: Tensor<3>) -> Self {
+        let [batch, seq, hidden_size] = hidden.dims();
+        let rows = batch * seq;
+        let hidden = hidden.reshape([1, rows, hidden_size]); // [1, batch * seq, hidden_size]
+        let texts = (0..rows).map(|row| row / seq).collect();
+        Self::new(llama, hidden, texts, 0, None)
+    }
+
     /// Waits for the pass, and reads all its rows.
     ///
     /// # Errors
@@ -107,7 +116,7 @@ impl<'a> StepOutput<'a> {
             return Ok(None);
         }
         let rows = left.min((MAX_BLOCK / vocab_size).max(1));
-        let hidden = self.hidden.clone().narrow(1, self.read, rows); // [1, rows, hidden_size]
+        let hidden = narrow(self.hidden.clone(), 1, self.read, rows); // [1, rows, hidden_size]
         let logits = llama.model.head(hidden).flatten::<2>(0, 1); // [rows, vocab_size]
         if let Some(observer) = &mut self.observer {
             observer.done(Step::Head);
@@ -119,17 +128,16 @@ impl<'a> StepOutput<'a> {
         };
         let greedy = self.greedy.saturating_sub(self.read).min(rows);
         self.read += rows;
-        let best = match greedy {
-            0 => None,
-            _ => llama.device.fused().argmax(&logits.clone().narrow(0, 0, greedy)), // [greedy, 3]
-        };
-        let mut rest = Some(logits);
-        if let Some(best) = best {
-            block.chosen = self.host(best).await?;
-            let others = |logits: Tensor<2>| logits.narrow(0, greedy, rows - greedy);
-            rest = rest.filter(|_| greedy < rows).map(others); // [rows - greedy, vocab_size]
+        let mut rest = 0..rows;
+        if greedy > 0 {
+            let left_to_device = narrow(logits.clone(), 0, 0, greedy); // [greedy, vocab_size]
+            if let Some(best) = llama.device.fused().argmax(&left_to_device) {
+                block.chosen = self.host(best).await?; // [greedy, 3]
+                rest = greedy..rows;
+            }
         }
-        if let Some(rest) = rest {
+        if !rest.is_empty() {
+            let rest = narrow(logits, 0, rest.start, rest.len()); // [rest, vocab_size]
             block.values = self.host(rest).await?;
         }
         Ok(Some(block))

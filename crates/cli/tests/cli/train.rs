@@ -114,7 +114,7 @@ fn a_trained_folder_is_a_model_like_any_other() {
     }
     assert!(!ran.stderr.contains(['\r', '\x1b']), "{ran:?}");
     ran.says(&[
-        "; 5400 tokens to learn from, 600 kept back; 40 steps of 128 tokens, 0.9 readings",
+        "; 5400 tokens to train on, 600 held out; 40 steps of 128 tokens, 0.9 epochs",
         &format!("glass generate {} -p", desk.model()),
     ]);
 

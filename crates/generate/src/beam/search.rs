@@ -130,7 +130,9 @@ impl<'a> Search<'a> {
 
     /// The newest token of each running sequence.
     pub fn newest(&self) -> impl Iterator<Item = u32> {
-        self.running.iter().filter_map(|running| running.ids.last().copied())
+        self.running
+            .iter()
+            .filter_map(|running| running.ids.last().copied())
     }
 
     /// Tokens that were chosen between, in all beams.

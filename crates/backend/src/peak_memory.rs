@@ -1,9 +1,8 @@
-//! The most memory this process has had.
+//! The peak memory of this process on the host; a device has its own.
 
-/// Bytes; `None` where the system does not say.
+/// The largest resident size of this process so far, in bytes; `None` where the system does not say.
 ///
-/// Linux is asked for the high-water mark of this program's own memory. What `getrusage` says there begins with the peak
-/// of whoever started the program, a build tool for instance.
+/// On Linux from `/proc`: what `getrusage` says there starts at the peak of the process that started this one.
 pub fn peak_host_bytes() -> Option<u64> {
     #[cfg(target_os = "linux")]
     if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
@@ -24,7 +23,7 @@ fn high_water(status: &str) -> Option<u64> {
 
 #[cfg(unix)]
 fn resource_usage() -> Option<u64> {
-    // SAFETY: rusage is plain numbers, for which all zeros is a value, and getrusage fills in what it is given.
+    // SAFETY: rusage is plain numbers, for which all zeros is a value, and getrusage only writes to it.
     let usage = unsafe {
         let mut usage = std::mem::zeroed::<libc::rusage>();
         if libc::getrusage(libc::RUSAGE_SELF, &mut usage) != 0 {
@@ -47,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_is_found_and_anything_else_is_nothing() {
+    fn high_water_reads_its_line_and_nothing_else() {
         let status = "Name:\tglass\nVmPeak:\t  999 kB\nVmHWM:\t   12345 kB\nVmRSS:\t 1 kB\n";
         assert_eq!(high_water(status), Some(12345 * 1024));
         for odd in ["", "VmHWM:", "VmHWM: x kB", "VmHWM: 5 pages"] {

@@ -1,4 +1,4 @@
-//! Where the texts go: a file that a run which was broken off goes on with, or standard output.
+//! Where the texts go: a file that an interrupted run is resumed from, or standard output.
 
 use std::{
     collections::HashMap,
@@ -9,32 +9,32 @@ use std::{
 
 use serde_json::Value;
 
-use super::input::Prompt;
-use crate::{error::CliError, load};
+use super::input::Line;
+use crate::{error::CliError, say::warn};
 
 pub struct Output {
     /// `None`: standard output.
     file: Option<(PathBuf, File)>,
-    /// The prompts that it holds already, by id.
+    /// The prompts that it already has, by id.
     done: HashMap<String, Done>,
 }
 
 struct Done {
     line: usize,
-    /// As [`Prompt::field`].
+    /// As [`Line::field`].
     prompt: (String, Value),
 }
 
-/// Whether a prompt has to be continued.
+/// Whether a prompt is still to be continued.
 pub enum State {
     Open,
     Done,
-    /// Its id stands for another prompt there.
-    Other(String),
+    /// The output has another prompt under its id.
+    Conflict(String),
 }
 
 impl Output {
-    /// Opens the file to go on with it. A last line that was not finished when somebody ended the program goes.
+    /// Opens the file to append to it. A last line that an ended run left incomplete is removed.
     ///
     /// # Errors
     /// It cannot be opened, or holds something else.
@@ -43,12 +43,12 @@ impl Output {
             let done = HashMap::new();
             return Ok(Self { file: None, done });
         };
-        let failed = |source| CliError::Write {
-            path: path.to_owned(),
-            source,
+        let failed = CliError::writing(path);
+        let foreign = |line: &str| {
+            let what = "is nothing that this command writes: give another --output";
+            CliError::input(path, format!("{line} {what}"))
         };
-        let mut options = OpenOptions::new();
-        let mut file = options
+        let mut file = OpenOptions::new()
             .read(true)
             .append(true)
             .create(true)
@@ -66,12 +66,7 @@ impl Output {
         let (whole, rest) = bytes.split_at(whole);
         let mut done = HashMap::new();
         for (line, row) in (1..).zip(whole.split_inclusive(|&byte| byte == b'\n')) {
-            let (id, prompt) = row_of(row).ok_or_else(|| CliError::Input {
-                path: path.to_owned(),
-                reason: format!(
-                    "line {line} is nothing that this command writes: give another --output"
-                ),
-            })?;
+            let (id, prompt) = row_of(row).ok_or_else(|| foreign(&format!("line {line}")))?;
             done.insert(id, Done { line, prompt });
         }
         if let Some((id, prompt)) = row_of(rest) {
@@ -81,15 +76,10 @@ impl Output {
             done.insert(id, Done { line, prompt });
         } else if !rest.is_empty() {
             if !rest.starts_with(b"{\"id\":") && !b"{\"id\":".starts_with(rest) {
-                return Err(CliError::Input {
-                    path: path.to_owned(),
-                    reason:
-                        "its last line is nothing that this command writes: give another --output"
-                            .into(),
-                });
+                return Err(foreign("its last line"));
             }
             file.set_len(whole.len() as u64).map_err(failed)?;
-            load::warn([format!(
+            warn([format!(
                 "{}: its last line was written by half: it is removed, and its prompt done again",
                 path.display()
             )]);
@@ -100,17 +90,18 @@ impl Output {
         })
     }
 
-    pub fn state(&self, prompt: &Prompt) -> State {
-        let Some(done) = self.done.get(&prompt.id.to_string()) else {
+    pub fn state(&self, line: &Line) -> State {
+        let Some(done) = self.done.get(&line.id.to_string()) else {
             return State::Open;
         };
-        let (name, value) = prompt.field();
-        match done.prompt == (name.to_owned(), value) {
-            true => State::Done,
-            false => State::Other(format!(
+        let (name, value) = line.field();
+        if done.prompt == (name.to_owned(), value) {
+            State::Done
+        } else {
+            State::Conflict(format!(
                 "its id {} stands in line {} of the output with another prompt: give it another id, or another --output",
-                prompt.id, done.line
-            )),
+                line.id, done.line
+            ))
         }
     }
 
@@ -118,13 +109,9 @@ impl Output {
     pub fn write(&mut self, row: &Value) -> Result<(), CliError> {
         let line = format!("{row}\n");
         match &mut self.file {
-            Some((path, file)) => {
-                file.write_all(line.as_bytes())
-                    .map_err(|source| CliError::Write {
-                        path: path.clone(),
-                        source,
-                    })
-            }
+            Some((path, file)) => file
+                .write_all(line.as_bytes())
+                .map_err(CliError::writing(path)),
             None => io::stdout()
                 .write_all(line.as_bytes())
                 .map_err(CliError::stdout),

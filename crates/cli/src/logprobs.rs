@@ -1,4 +1,4 @@
-//! Log-probabilities, for programs and for people.
+//! Log-probabilities of tokens, as JSON and as a table.
 
 use glass_generate::TokenLogprobs;
 use glass_text::Tokenizer;

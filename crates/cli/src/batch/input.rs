@@ -4,29 +4,29 @@ use std::{collections::HashMap, fs, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::{error::CliError, prompt::Given};
+use crate::{error::CliError, prompt::Prompt};
 
-/// One prompt, where it stands, and by what it is known.
-pub struct Prompt {
+/// A line with a prompt.
+pub struct Line {
     /// Counted from 1, as editors do.
-    pub line: usize,
-    /// A string or a whole number; the line's, if it has no other.
+    pub number: usize,
+    /// A string or a whole number; the line's number, if it has no other.
     pub id: Value,
-    pub given: Given,
+    pub prompt: Prompt,
 }
 
-/// A line that is no prompt.
-pub struct Bad {
-    pub line: usize,
+/// A line without one.
+pub struct BadLine {
+    pub number: usize,
     pub reason: String,
 }
 
-impl Prompt {
-    /// The prompt as it stood there: the name of its field, and its value.
+impl Line {
+    /// The prompt as the line has it: the name of its field, and its value.
     pub fn field(&self) -> (&'static str, Value) {
-        match &self.given {
-            Given::Text(text) => ("prompt", json!(text)),
-            Given::Ids(ids) => ("prompt_ids", json!(ids)),
+        match &self.prompt {
+            Prompt::Text(text) => ("prompt", json!(text)),
+            Prompt::Ids(ids) => ("prompt_ids", json!(ids)),
         }
     }
 }
@@ -35,40 +35,37 @@ impl Prompt {
 ///
 /// # Errors
 /// The file cannot be read, or has no prompt at all.
-pub fn read(path: &Path) -> Result<Vec<Result<Prompt, Bad>>, CliError> {
-    let bytes = fs::read(path).map_err(|source| CliError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let mut lines_by_id: HashMap<String, usize> = HashMap::new();
-    let mut rows = Vec::new();
-    for (line, bytes) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
+pub fn read(path: &Path) -> Result<Vec<Result<Line, BadLine>>, CliError> {
+    let bytes = fs::read(path).map_err(CliError::reading(path))?;
+    let mut numbers_by_id: HashMap<String, usize> = HashMap::new();
+    let mut lines = Vec::new();
+    for (number, bytes) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
         if bytes.trim_ascii().is_empty() {
             continue;
         }
-        let row = prompt(line, bytes).and_then(|prompt| {
-            match lines_by_id.insert(prompt.id.to_string(), line) {
-                None => Ok(prompt),
+        let line = parse(number, bytes).and_then(|line| {
+            match numbers_by_id.insert(line.id.to_string(), number) {
+                None => Ok(line),
                 Some(first) => Err(format!(
                     "its id {} is that of line {first} too: give it another",
-                    prompt.id
+                    line.id
                 )),
             }
         });
-        rows.push(row.map_err(|reason| Bad { line, reason }));
+        lines.push(line.map_err(|reason| BadLine { number, reason }));
     }
-    match rows.is_empty() {
-        true => Err(CliError::Input {
-            path: path.to_owned(),
-            reason: "has no prompts: give a line {\"prompt\": \"text\"} or {\"prompt_ids\": [1,2,3]} for each".into(),
-        }),
-        false => Ok(rows),
+    if lines.is_empty() {
+        return Err(CliError::input(
+            path,
+            "has no prompts: give a line {\"prompt\": \"text\"} or {\"prompt_ids\": [1,2,3]} for each",
+        ));
     }
+    Ok(lines)
 }
 
-fn prompt(line: usize, bytes: &[u8]) -> Result<Prompt, String> {
+fn parse(number: usize, bytes: &[u8]) -> Result<Line, String> {
     let value = serde_json::from_slice(bytes).map_err(|error| {
-        // What it says of lines is about this one alone.
+        // Its line number is 1, whichever line of the file this is.
         let text = error.to_string();
         let what = text.split(" at line ").next().unwrap_or_default();
         format!("is not JSON: {what} in column {}", error.column())
@@ -83,7 +80,7 @@ fn prompt(line: usize, bytes: &[u8]) -> Result<Prompt, String> {
         ));
     }
     let id = match fields.get("id") {
-        None | Some(Value::Null) => json!(line),
+        None | Some(Value::Null) => json!(number),
         Some(id) if id.is_string() || id.is_u64() || id.is_i64() => id.clone(),
         Some(id) => {
             return Err(format!(
@@ -91,17 +88,17 @@ fn prompt(line: usize, bytes: &[u8]) -> Result<Prompt, String> {
             ));
         }
     };
-    let given = match (fields.get("prompt"), fields.get("prompt_ids")) {
-        (Some(Value::String(text)), None) => Given::Text(text.clone()),
+    let prompt = match (fields.get("prompt"), fields.get("prompt_ids")) {
+        (Some(Value::String(text)), None) => Prompt::Text(text.clone()),
         (None, Some(Value::Array(ids))) => {
-            Given::Ids(ids.iter().map(token_id).collect::<Result<_, _>>()?)
+            Prompt::Ids(ids.iter().map(token_id).collect::<Result<_, _>>()?)
         }
         (None, None) => return Err("has neither prompt nor prompt_ids".into()),
         (Some(_), Some(_)) => return Err("has both prompt and prompt_ids: give one".into()),
         (Some(_), None) => return Err("its prompt is not a string".into()),
         (None, Some(_)) => return Err("its prompt_ids are not a list".into()),
     };
-    Ok(Prompt { line, id, given })
+    Ok(Line { number, id, prompt })
 }
 
 fn token_id(value: &Value) -> Result<u32, String> {
@@ -114,13 +111,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_prompts_or_say_what_is_wrong() {
-        let good = |text: &str| prompt(7, text.as_bytes()).map(|p| (p.id, p.given)).ok();
+    fn lines_are_prompts_or_errors() {
+        let good = |text: &str| {
+            parse(7, text.as_bytes())
+                .map(|line| (line.id, line.prompt))
+                .ok()
+        };
         assert!(
-            matches!(good(r#"{"prompt": "a\nb"}"#), Some((id, Given::Text(t))) if id == 7 && t == "a\nb")
+            matches!(good(r#"{"prompt": "a\nb"}"#), Some((id, Prompt::Text(t))) if id == 7 && t == "a\nb")
         );
         assert!(
-            matches!(good(r#"{"id": "x", "prompt_ids": [3, 0]}"#), Some((id, Given::Ids(i))) if id == "x" && i == [3, 0])
+            matches!(good(r#"{"id": "x", "prompt_ids": [3, 0]}"#), Some((id, Prompt::Ids(i))) if id == "x" && i == [3, 0])
         );
         for (text, part) in [
             ("", "not JSON"),
@@ -136,7 +137,7 @@ mod tests {
             (r#"{"prompt": "a", "id": 1.5}"#, "1.5"),
             (r#"{"prompt": "a", "id": [1]}"#, "[1]"),
         ] {
-            let error = prompt(1, text.as_bytes()).err().unwrap();
+            let error = parse(1, text.as_bytes()).err().unwrap();
             assert!(
                 error.contains(part) && !error.contains('\n'),
                 "{text}: {error}"
