@@ -139,7 +139,7 @@ fn measure_device(name: &str, config: &LlamaConfig, args: &Args) -> Outcome<Vec<
             .into_iter()
             .map(|policy| Reader::new(&llama, policy))
     };
-    // Kernels are compiled and memory is touched before anything counts.
+    // KernelMode are compiled and memory is touched before anything counts.
     for reader in readers() {
         let mut reader = reader?;
         reader.read_to(FIRST)?;

@@ -13,10 +13,12 @@ use std::{
 
 use burn::tensor::{Distribution, Int, Tensor, TensorData};
 use criterion::{Criterion, criterion_group, criterion_main};
-use glass_attention::{Cache, LlamaAttention, Unobserved, rotate};
+use glass_attention::{
+    ForwardContext, LlamaAttention, NoCache, Rope, Sequences, Unobserved, rotate,
+};
 use glass_backend::{Device, Dtype, Embedding, Linear, Weights};
 use glass_bench::{RandomWeights, SEED, SHAPES, Text, random_model};
-use glass_config::LlamaConfig;
+use glass_config::{LlamaConfig, MixerConfig, MlpConfig};
 use glass_decoder::{LlamaMlp, LlamaRmsNorm};
 
 const LENGTHS: [usize; 2] = [1, 128];
@@ -90,9 +92,13 @@ fn operations(criterion: &mut Criterion) {
         let device = weights.device().clone();
         let heads = config.num_attention_heads;
         let x = random(&device, [heads, tokens, config.head_dim]).unsqueeze::<4>();
-        let mut cache = Cache::none(&config, 1, &device);
-        let pass = cache.begin(1, tokens).expect("it fits");
-        move || drop(black_box(rotate(x.clone(), pass.cos(), pass.sin())))
+        let table = Rope::all(&config)[0].table(&[(0..tokens).collect()]);
+        let angles = |values: Vec<f32>| {
+            let shape = [1, 1, tokens, config.head_dim / 2];
+            Tensor::<4>::from_data(TensorData::new(values, shape), device.burn())
+        };
+        let (cos, sin) = (angles(table.cos), angles(table.sin));
+        move || drop(black_box(rotate(x.clone(), cos.clone(), sin.clone())))
     });
     each(criterion, &devices, "projection", |weights, tokens| {
         let x = random(weights.device(), [1, tokens, hidden]);
@@ -104,24 +110,28 @@ fn operations(criterion: &mut Criterion) {
     each(criterion, &devices, "attention", |weights, tokens| {
         let device = weights.device().clone();
         let x = random(&device, [1, tokens, hidden]);
-        let attention =
-            LlamaAttention::load(weights.at("self_attn"), &config, 0).expect("random weights fit");
-        let config = config.clone();
+        let MixerConfig::Attention(layer) = config.layers[0].mixer;
+        let weights = weights.at("self_attn");
+        let attention = LlamaAttention::load(weights, &layer, hidden, config.rms_norm_eps, 0);
+        let attention = attention.expect("random weights fit");
+        let ropes = Rope::all(&config);
         move || {
-            let mut cache = Cache::none(&config, 1, &device);
-            let pass = cache.begin(1, tokens).expect("it fits");
-            let layer = cache.layer(0);
+            let (mut whole, mut observer, shape) = (Sequences::WHOLE, Unobserved, [1, tokens]);
+            let ctx =
+                ForwardContext::new(&ropes, hidden, shape, &mut whole, &device, &mut observer);
+            let mut cache = NoCache(attention.window());
+            let ctx = ctx.expect("it fits");
             drop(black_box(attention.forward(
                 x.clone(),
-                layer,
-                &pass,
-                &mut Unobserved,
+                &mut [&mut cache],
+                &ctx,
             )));
         }
     });
     each(criterion, &devices, "mlp", |weights, tokens| {
         let x = random(weights.device(), [1, tokens, hidden]);
-        let mlp = LlamaMlp::load(weights.at("mlp"), &config).expect("random weights fit");
+        let MlpConfig::Dense(layer) = config.layers[0].mlp;
+        let mlp = LlamaMlp::load(weights.at("mlp"), &layer, hidden).expect("random weights fit");
         move || drop(black_box(mlp.forward(x.clone())))
     });
     each(criterion, &devices, "head", |weights, tokens| {

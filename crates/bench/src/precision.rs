@@ -67,7 +67,7 @@ impl Precision {
             half => half.unit_roundoff(),
         };
         match self.quantize {
-            // Kernels round activations to 8 bits, of which the sign is one.
+            // KernelMode round activations to 8 bits, of which the sign is one.
             Some(_) if !self.widened => own + 0.5 / 127.0,
             _ => own,
         }

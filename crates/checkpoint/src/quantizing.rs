@@ -149,7 +149,7 @@ impl<'a> QuantizedTensors<'a> {
         names.filter_map(move |name| Some((name, files.get(name)?)))
     }
 
-    /// Bits and shape of a matrix that is quantized.
+    /// QuantFormat and shape of a matrix that is quantized.
     fn coded(&self, name: &str, tensor: &RawTensor) -> Option<(QuantFormat, [usize; 2])> {
         let bits = self.scheme.bits_of(name)?;
         let shape = tensor.shape.try_into().ok()?;

@@ -8,7 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use glass_generate::{Advance, BatchRow, FinishReason, GenerateOptions, Generated};
+use glass_generate::{
+    BatchRow, FinishReason, GenerateOptions, Generated, Progress, generate_batch,
+};
 use glass_text::Tokenizer;
 use indicatif::ProgressBar;
 use input::{BadLine, Line};
@@ -41,7 +43,10 @@ pub fn run(args: args::Batch) -> Result<(), CliError> {
         let loaded = load::load(&args.model, &args.compute)?;
         let mut run = Run {
             args: &args,
-            options: options::decoding(&args.decoding, &loaded.llama, 0)?,
+            options: GenerateOptions {
+                score: true,
+                ..options::decoding(&args.decoding, &loaded.llama, 0)?
+            },
             loaded: &loaded,
             output,
             refused,
@@ -134,8 +139,10 @@ impl Run<'_> {
             .map(|(_, prompt, options)| BatchRow { prompt, options })
             .collect();
         let llama = &self.loaded.llama;
-        let results = llama.generate_batch(&rows, &mut |advance| {
-            show(&self.bar, advance);
+        let mut tokens = 0;
+        let results = generate_batch(llama, &rows, &mut |progress| {
+            tokens += usize::from(matches!(progress, Progress::Text { id: Some(_), .. }));
+            show(&self.bar, progress, tokens);
             interrupt::flow()
         })?;
         for ((line, ..), result) in ready.iter().zip(results) {
@@ -191,10 +198,11 @@ impl Run<'_> {
     }
 }
 
-fn show(bar: &ProgressBar, advance: Advance) {
-    bar.set_message(match advance {
-        Advance::Prompt { done, total } => format!("reading ({done} of {total} tokens)"),
-        Advance::Tokens(tokens) => format!("writing ({tokens} tokens)"),
+/// `tokens` were written so far.
+fn show(bar: &ProgressBar, progress: Progress<'_>, tokens: usize) {
+    bar.set_message(match progress {
+        Progress::Prompt { done, total } => format!("reading ({done} of {total} tokens)"),
+        _ => format!("writing ({tokens} tokens)"),
     });
     bar.tick();
 }

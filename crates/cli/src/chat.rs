@@ -96,12 +96,10 @@ fn options(
     eos_ids.extend(end_of_turn.and_then(|token| llama.tokenizer.as_ref()?.token_id(token)));
     Ok(GenerateOptions {
         sampling: options::sampling(&args.sampling, llama)?,
-        max_new_tokens: limit.or(config.max_new_tokens).unwrap_or(MAX_NEW_TOKENS),
         eos_ids,
         stop_strings: [&config.stop_strings[..], &args.stop].concat(),
-        memory: options::memory(&args.cache, llama, 0)?,
-        logprobs: None,
-        prompt_lookup: None,
+        prefill: options::prefill(&args.cache, llama, 0)?,
+        ..GenerateOptions::new(limit.or(config.max_new_tokens).unwrap_or(MAX_NEW_TOKENS))
     })
 }
 

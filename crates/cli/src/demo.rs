@@ -3,7 +3,7 @@
 use std::io;
 
 use glass_backend::{Dtype, KernelMode};
-use glass_generate::{GenerateOptions, Llama, Memory};
+use glass_generate::{GenerateOptions, Llama};
 
 use crate::{
     args, embedded,
@@ -36,12 +36,8 @@ pub fn run() -> Result<(), CliError> {
     let ids = Prompt::Text(PROMPT.into()).ids(llama)?;
     let options = GenerateOptions {
         sampling: llama.generation_config.sampling(0),
-        max_new_tokens: NEW_TOKENS,
         eos_ids: llama.eos_ids(),
-        stop_strings: vec![],
-        memory: Memory::default(),
-        logprobs: None,
-        prompt_lookup: None,
+        ..GenerateOptions::new(NEW_TOKENS)
     };
     say!(
         "glass: {} ({:.1} M parameters, {}), on {} ({}), {}{}",
@@ -56,7 +52,7 @@ pub fn run() -> Result<(), CliError> {
             None => String::new(),
         }
     );
-    let out = stream::generate(llama, &ids, &options, None, &mut io::stdout())?;
+    let out = stream::generate(llama, &ids, &options, &mut io::stdout())?;
     print_line("")?;
     say!("{}", generate::summary(&loaded, &out));
     say!(
@@ -73,7 +69,7 @@ fn speed(llama: &Llama, ids: &[u32], options: &GenerateOptions) -> Result<Option
             max_new_tokens: tokens,
             ..options.clone()
         };
-        let out = llama.generate(ids, &options, &mut |_| interrupt::flow())?;
+        let out = glass_generate::generate(llama, ids, &options, &mut |_| interrupt::flow())?;
         speed = out.decode_tokens_per_second();
     }
     Ok(speed)

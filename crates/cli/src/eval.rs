@@ -5,8 +5,8 @@ mod perplexity;
 
 use std::{fs, path::Path};
 
-use glass_attention::CachePlan;
-use glass_generate::{Llama, Memory};
+use glass_attention::CacheConfig;
+use glass_generate::{Llama, PrefillOptions};
 
 use crate::{
     args::{self, Measure},
@@ -22,19 +22,23 @@ pub fn run(args: args::Eval) -> Result<(), CliError> {
 }
 
 /// How texts of up to `longest` tokens are read and cached, once for each policy; by the config if none is given.
-fn memories(caches: &args::Caches, llama: &Llama, longest: usize) -> Result<Vec<Memory>, CliError> {
-    let plans = match caches.cache.as_slice() {
-        [] => &[CachePlan::default()],
-        plans => plans,
+fn prefills(
+    caches: &args::Caches,
+    llama: &Llama,
+    longest: usize,
+) -> Result<Vec<PrefillOptions>, CliError> {
+    let configs = match caches.cache.as_slice() {
+        [] => &[CacheConfig::default()],
+        configs => configs,
     };
-    plans
+    configs
         .iter()
-        .map(|&plan| {
+        .map(|&config| {
             let cache = args::Cache {
-                policy: Some(plan),
+                policy: Some(config),
                 prefill_chunk: caches.prefill_chunk,
             };
-            options::memory(&cache, llama, longest)
+            options::prefill(&cache, llama, longest)
         })
         .collect()
 }

@@ -2,9 +2,8 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use glass_attention::Rope;
 use glass_backend::peak_host_bytes;
-use glass_generate::{FinishReason, GenerateOptions, Generated, Llama, Speculation};
+use glass_generate::{FinishReason, GenerateOptions, Generated, JsonSchema, Llama, Speculation};
 use serde_json::{Value, json};
 
 use crate::{
@@ -20,17 +19,14 @@ use crate::{
 
 pub fn run(args: args::Generate) -> Result<(), CliError> {
     args.decoding.sampling.validate()?; // before the model is loaded
-    let schema = args
-        .json_schema
-        .as_deref()
-        .map(json_schema::read)
-        .transpose()?;
+    let schema = args.json_schema.as_deref();
+    let schema = schema.map(json_schema::read).transpose()?;
     let prompt = prompt::read(&args.prompt)?;
 
     let loaded = load::load(&args.model, &args.compute)?;
     let llama = &loaded.llama;
     let ids = prompt.ids(llama)?;
-    let options = options(&args, llama, ids.len())?;
+    let options = options(&args, schema, llama, ids.len())?;
 
     if !args.json {
         echo(&args.prompt, &prompt);
@@ -40,14 +36,14 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
     } else {
         &mut io::stdout()
     };
-    let generated = stream::generate(llama, &ids, &options, schema.as_ref(), out)?;
+    let generated = stream::generate(llama, &ids, &options, out)?;
 
     if args.json {
         print_line(report(&loaded, &generated))?;
     } else {
         print_line("")?; // ends the line of the text
     }
-    if schema.is_some() {
+    if options.json_schema.is_some() {
         json_schema::warn_if_not_json(&generated, llama);
     }
     if !args.json {
@@ -58,6 +54,7 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
 
 fn options(
     args: &args::Generate,
+    schema: Option<JsonSchema>,
     llama: &Llama,
     prompt: usize,
 ) -> Result<GenerateOptions, CliError> {
@@ -65,22 +62,23 @@ fn options(
     let mut options = GenerateOptions {
         max_new_tokens,
         prompt_lookup: args.prompt_lookup,
+        json_schema: schema,
+        score: args.json,
         ..options::decoding(&args.decoding, llama, prompt)?
     };
-    if args.json_schema.is_some() && !options.stop_strings.is_empty() {
+    if options.json_schema.is_some() && !options.stop_strings.is_empty() {
         options.stop_strings.clear();
         warn([
             "generation_config.json: stop_strings is ignored: --json-schema says where the text ends",
         ]);
     }
     warn(warning);
-    let rope = Rope::new(&llama.config);
     if options.prompt_lookup.is_some()
-        && rope.depends_on_length(prompt.saturating_add(max_new_tokens))
+        && llama.depends_on_length(prompt.saturating_add(max_new_tokens))
     {
         warn([format!(
             "--prompt-lookup is without effect beyond the trained context: rope type {} turns tokens by the length of their pass",
-            rope.name()
+            llama.config.rope_parameters.rope_type.name()
         )]);
     }
     Ok(options)

@@ -50,26 +50,28 @@ fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
         .collect();
 
     let context = config.context() as u64;
-    let per_token = 2 * config.kv_size() as u64 * bytes;
+    let attention = || config.layers.iter().filter_map(|layer| layer.attention());
     let mut caches: Vec<(Window, u64, u64, u64)> = Vec::new();
-    for &layer_type in &config.layer_types {
-        let window = Window::from(layer_type);
+    for layer in attention() {
+        let window = Window::from(layer.window);
+        let of_token = 2 * layer.kv_size() as u64 * bytes;
         match caches.iter_mut().find(|(known, ..)| *known == window) {
-            Some((_, count, ..)) => *count += 1,
-            None => caches.push((window, 1, 0, 0)),
+            Some((_, count, token, _)) => (*count, *token) = (*count + 1, *token + of_token),
+            None => caches.push((window, 1, of_token, 0)),
         }
     }
-    for (window, count, token, full) in &mut caches {
+    for (window, _, token, full) in &mut caches {
         let kept = window
             .span()
             .map_or(context, |span| context.min(span as u64));
-        *token = *count * per_token;
         *full = *token * kept;
     }
-    let reach = config
-        .layer_types
-        .iter()
-        .map(|&layer_type| Window::from(layer_type).span().map(|span| span as u64 - 1))
+    let reach = attention()
+        .map(|layer| {
+            Window::from(layer.window)
+                .span()
+                .map(|span| span as u64 - 1)
+        })
         .try_fold(0u64, |all, back| Some(all.saturating_add(back?)))
         .filter(|&reach| reach < context);
     let mut stored: BTreeMap<String, (u64, u64)> = BTreeMap::new();

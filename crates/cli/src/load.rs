@@ -115,4 +115,3 @@ pub fn load_folder(
     );
     Ok(Loaded { llama, duration })
 }
-

@@ -3,8 +3,9 @@
 use std::{fs, path::Path};
 
 use burn::tensor::Tensor;
-use glass_attention::{Cache, HiddenState, Observer, Pass};
+use glass_attention::{Dropouts, ForwardContext, HiddenState, Observer, Padding, Sequences};
 use glass_backend::Device;
+use glass_generate::StepOutput;
 use serde_json::Value;
 
 use crate::{
@@ -70,27 +71,28 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
         tensors: Vec::new(),
         result: Ok(()),
     };
-    let mut cache = Cache::none(&llama.config, rows, &llama.device);
-    if let Some(mask) = &batch.mask {
-        cache = cache.with_attention_mask(mask);
+    if batch.mask.is_some() {
         // With a mask the reference has positions, and so angles, for every row, even where all rows have the same.
         recorder.rope_rows = Some(rows);
     }
+    let whole = Sequences::Whole {
+        padding: batch.mask.as_deref().and_then(Padding::from_mask),
+        dropouts: Dropouts::default(),
+    };
     let ids: Vec<&[u32]> = batch.ids.iter().map(Vec::as_slice).collect();
     let hidden = llama
         .model
-        .hidden(llama.ids(&ids)?, &mut cache, &mut recorder)
+        .hidden(llama.ids(&ids)?, whole, &mut recorder)
         .map_err(glass_generate::Error::from)?; // [batch, seq, hidden_size]
     recorder.result?;
     for (name, shape, values) in recorder.tensors {
         output.add(name, shape, values);
     }
-    let mut logits = Vec::with_capacity(rows * seq * llama.config.vocab_size);
-    llama.read_logits(hidden, &mut |some| logits.extend_from_slice(some))?;
+    let logits = StepOutput::from_hidden(llama, hidden).read()?;
     output.add(
         "logits".into(),
         vec![rows, seq, llama.config.vocab_size],
-        logits,
+        logits.into_values(),
     );
     output.write()?;
     say!(
@@ -131,9 +133,9 @@ impl Recorder {
 }
 
 impl Observer for Recorder {
-    fn pass(&mut self, pass: &Pass) {
-        let (table, rows) = pass.rope_table();
-        let seq = pass.slots().len();
+    fn pass(&mut self, ctx: &ForwardContext<'_>) {
+        let (table, rows) = ctx.rope_table(0);
+        let seq = ctx.seq();
         let half = table.cos.len() / (rows * seq).max(1);
         let repeat = self.rope_rows.unwrap_or(rows) / rows;
         // Both halves of a head are rotated by the same angles; the reference writes them out twice.

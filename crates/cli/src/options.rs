@@ -1,7 +1,6 @@
 //! How texts are generated: what the command line says, over what the model's generation_config.json says.
 
-use glass_attention::Rope;
-use glass_generate::{GenerateOptions, Llama, Memory, SamplingConfig};
+use glass_generate::{GenerateOptions, Llama, PrefillOptions, SamplingConfig};
 
 use crate::{args, error::CliError, say::warn};
 
@@ -17,12 +16,11 @@ pub fn decoding(
 ) -> Result<GenerateOptions, CliError> {
     Ok(GenerateOptions {
         stop_strings: stop_strings(&args.stop, llama)?,
-        memory: memory(&args.cache, llama, prompt)?,
+        prefill: prefill(&args.cache, llama, prompt)?,
         sampling: sampling(&args.sampling, llama)?,
-        max_new_tokens: 0,
         eos_ids: eos_ids(&args.length, llama),
         logprobs: args.logprobs,
-        prompt_lookup: None,
+        ..GenerateOptions::new(0)
     })
 }
 
@@ -93,27 +91,31 @@ fn stop_strings(args: &[String], llama: &Llama) -> Result<Vec<String>, CliError>
 ///
 /// # Errors
 /// The policy does not fit the model.
-pub fn memory(args: &args::Cache, llama: &Llama, tokens: usize) -> Result<Memory, CliError> {
-    let plan = args.policy.unwrap_or_default();
-    plan.check(&llama.config)?;
-    if !plan.is_exact(&llama.config) {
+pub fn prefill(
+    args: &args::Cache,
+    llama: &Llama,
+    tokens: usize,
+) -> Result<PrefillOptions, CliError> {
+    let cache = args.policy.unwrap_or_default();
+    cache.check(&llama.config)?;
+    if !cache.is_exact(&llama.config) {
         warn([format!(
-            "with --cache {plan} layers forget what the config says they see: the model's results are not its own"
+            "with --cache {cache} layers forget what the config says they see: the model's results are not its own"
         )]);
     }
     if args.prefill_chunk.is_some_and(|chunk| chunk.get() < tokens)
-        && Rope::new(&llama.config).depends_on_length(tokens)
+        && llama.depends_on_length(tokens)
     {
         warn([format!(
             "--prefill-chunk without effect: rope type {} turns {tokens} tokens by angles of their own, in one pass",
             llama.config.rope_parameters.rope_type.name()
         )]);
     }
-    Ok(Memory {
-        plan,
+    Ok(PrefillOptions {
+        cache,
         prefill_chunk: args
             .prefill_chunk
-            .unwrap_or(Memory::default().prefill_chunk),
+            .unwrap_or(PrefillOptions::default().prefill_chunk),
     })
 }
 

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use glass_generate::{
-    Advance, BeamOptions, ExhaustiveOptions, Found, GenerationConfig, Hypothesis, Llama,
-    SamplingConfig,
+    BeamOptions, BeamOutput, ExhaustiveOptions, GenerationConfig, Hypothesis, Llama, Progress,
+    SamplingConfig, beam_search, exhaustive_search,
 };
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -77,7 +77,7 @@ impl Search {
         let beams = BeamOptions {
             max_new_tokens,
             eos_ids: options::eos_ids(&args.length, llama),
-            memory: options::memory(&args.cache, llama, prompt)?,
+            prefill: options::prefill(&args.cache, llama, prompt)?,
             ..beams(args, &llama.generation_config)
         };
         let vocab_size = llama.config.vocab_size;
@@ -120,16 +120,16 @@ impl Search {
     }
 
     /// Searches with a progress bar. Ctrl-C ends it: then what was found until there is returned.
-    fn run(&self, llama: &Llama, ids: &[u32]) -> Result<Found, CliError> {
+    fn run(&self, llama: &Llama, ids: &[u32]) -> Result<BeamOutput, CliError> {
         interrupt::listen();
         let bar = bars::tokens("searching");
         let found = match self {
             Self::Exhaustive(options) => {
-                llama.exhaustive_search(ids, options, &mut |advance| show(&bar, advance))
+                exhaustive_search(llama, ids, options, &mut |progress| show(&bar, progress))
             }
             Self::Beams(options) => {
                 bar.set_length((options.num_beams.get() * options.max_new_tokens) as u64);
-                llama.beam_search(ids, options, &mut |advance| show(&bar, advance))
+                beam_search(llama, ids, options, &mut |progress| show(&bar, progress))
             }
         };
         bar.finish_and_clear();
@@ -137,15 +137,15 @@ impl Search {
     }
 }
 
-fn show(bar: &ProgressBar, advance: Advance) -> ControlFlow<()> {
-    if let Advance::Tokens(tokens) = advance {
+fn show(bar: &ProgressBar, progress: Progress<'_>) -> ControlFlow<()> {
+    if let Progress::Searched(tokens) = progress {
         bar.set_position(tokens as u64);
     }
     interrupt::flow()
 }
 
 /// The texts to standard output; the scores of several to standard error.
-fn print_texts(found: &Found) -> Result<(), CliError> {
+fn print_texts(found: &BeamOutput) -> Result<(), CliError> {
     for (index, sequence) in found.sequences.iter().enumerate() {
         if found.sequences.len() > 1 {
             say!(
@@ -169,7 +169,7 @@ fn print_texts(found: &Found) -> Result<(), CliError> {
     Ok(())
 }
 
-fn summary(loaded: &Loaded, found: &Found) -> String {
+fn summary(loaded: &Loaded, found: &BeamOutput) -> String {
     let best = found.sequences.first();
     let best = best.map_or("nothing possible".to_owned(), |best| {
         format!(
@@ -188,12 +188,11 @@ fn summary(loaded: &Loaded, found: &Found) -> String {
     )
 }
 
-fn speed(found: &Found) -> f64 {
-    let seconds = found.prefill + found.decode;
-    found.searched_tokens as f64 / seconds.as_secs_f64().max(1e-9)
+fn speed(found: &BeamOutput) -> f64 {
+    found.searched_tokens as f64 / found.duration.as_secs_f64().max(1e-9)
 }
 
-fn report(loaded: &Loaded, found: &Found) -> Value {
+fn report(loaded: &Loaded, found: &BeamOutput) -> Value {
     let sequence = |sequence: &Hypothesis| {
         json!({
             "ids": sequence.ids,

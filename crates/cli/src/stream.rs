@@ -2,27 +2,21 @@
 
 use std::{io::Write, ops::ControlFlow};
 
-use glass_generate::{GenerateOptions, Generated, JsonSchema, Llama, Progress};
+use glass_generate::{GenerateOptions, Generated, Llama, Progress};
 use indicatif::ProgressBar;
 
 use crate::{bars, error::CliError, interrupt};
 
-/// Generates a text, held to `schema` if there is one, and writes it to `out` as soon as it is final; ids where there is
-/// no tokenizer. Ctrl-C ends it.
+/// Generates a text, and writes it to `out` as soon as it is final; ids where there is no tokenizer. Ctrl-C ends it.
 pub fn generate(
     llama: &Llama,
     ids: &[u32],
     options: &GenerateOptions,
-    schema: Option<&JsonSchema>,
     out: &mut dyn Write,
 ) -> Result<Generated, CliError> {
     interrupt::listen();
     let mut text = TextStream::new(llama.tokenizer.is_some(), out);
-    let mut progress = |progress: Progress<'_>| text.show(progress);
-    let generated = match schema {
-        Some(schema) => llama.generate_json(ids, options, schema, &mut progress),
-        None => llama.generate(ids, options, &mut progress),
-    }?;
+    let generated = glass_generate::generate(llama, ids, options, &mut |now| text.show(now))?;
     text.end()?;
     Ok(generated)
 }
@@ -66,7 +60,7 @@ impl<'o> TextStream<'o> {
                 bar.set_position(done as u64);
             }
             Progress::Prompt { .. } => self.clear(),
-            Progress::Text { id, text } => {
+            Progress::Text { id, text, .. } => {
                 let written = match (self.has_text, id) {
                     (true, _) => self.out.write_all(text.as_bytes()),
                     (false, Some(id)) => write!(self.out, "{id} "),
@@ -76,6 +70,7 @@ impl<'o> TextStream<'o> {
                     self.failed = Some(CliError::stdout(error));
                 }
             }
+            Progress::Searched(_) => {}
         }
         if self.failed.is_some() {
             return ControlFlow::Break(());

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, ops::Deref};
 
 use crate::families::ModelType;
 use crate::fields::IgnoredField;
-use crate::layer::{AttentionConfig, LayerConfig, MixerConfig};
+use crate::layer::{AttentionConfig, LayerConfig, MixerConfig, MlpConfig};
 use crate::legacy::Flat;
 use crate::quantization::QuantizationConfig;
 use crate::rope::{RopeParameters, RopeScaling};
@@ -103,6 +103,16 @@ impl LlamaConfig {
     /// Whether a pass over the first `length` positions rotates some layer's by other angles than shorter passes did.
     pub fn rope_depends_on_length(&self, length: usize) -> bool {
         self.ropes.iter().any(|rope| rope.depends_on_length(length))
+    }
+
+    /// Values per token in the widest activation of a pass, the logits aside.
+    pub fn max_width(&self) -> usize {
+        let widths = self.layers.iter().map(|layer| {
+            let MixerConfig::Attention(attention) = &layer.mixer;
+            let MlpConfig::Dense(mlp) = &layer.mlp;
+            attention.q_size().max(mlp.intermediate_size)
+        });
+        widths.fold(self.hidden_size, usize::max)
     }
 
     /// Numbers in the checkpoint, a tied head counted once. Saturates for a config that

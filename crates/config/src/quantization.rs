@@ -71,7 +71,7 @@ types! {
     Format(()): "must be pack-quantized (or mixed-precision), or use the plain checkpoint",
         |value| (value == "pack-quantized" || value == "mixed-precision").then_some(());
     WholeNumbers(()): "must be int, for whole numbers are read", |value| (value == "int").then_some(());
-    Bits(usize): "must be 4 or 8", |value| value.as_u64().filter(|bits| matches!(bits, 4 | 8)).map(|bits| bits as usize);
+    QuantFormat(usize): "must be 4 or 8", |value| value.as_u64().filter(|bits| matches!(bits, 4 | 8)).map(|bits| bits as usize);
     GroupSize(Option<NonZeroUsize>): "must be a multiple of 32, or null with strategy channel",
         // -1 is how older files say "none".
         |value| match value.as_i64() {
@@ -165,7 +165,7 @@ impl QuantizationGroup {
         unused.append(&mut group.unused);
         Ok(Self {
             targets,
-            num_bits: num_bits.map_or(8, |Bits(bits)| bits), // QuantizationArgs' default
+            num_bits: num_bits.map_or(8, |QuantFormat(bits)| bits), // QuantizationArgs' default
             group_size,
         })
     }

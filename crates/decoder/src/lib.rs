@@ -1,6 +1,6 @@
-//! One layer of the decoder: attention and an MLP, each behind a norm and beside a residual.
+//! One decoder layer: attention, then an MLP, each added to the residual stream.
 //!
-//! Reading order: [`LlamaRmsNorm`] · [`LlamaMlp`] · [`LlamaDecoderLayer`].
+//! Reading order: [`LlamaDecoderLayer`] · [`LlamaMlp`] · [`LlamaRmsNorm`] (in `backend`, because attention norms heads too).
 
 mod decoder_layer;
 mod mlp;

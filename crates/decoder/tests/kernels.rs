@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::{DType, Tensor, TensorData};
 use glass_backend::{Device, Dtype, KernelMode, Linear, WeightError, WeightSource, Weights};
-use glass_config::LlamaConfig;
+use glass_config::{LlamaConfig, MlpConfig};
 use glass_decoder::{LlamaMlp, LlamaRmsNorm};
 use proptest::{prelude::*, test_runner::TestRunner};
 
@@ -76,7 +76,8 @@ fn outputs(
     let mut source = Named;
     let mut weights = Weights::new(&mut source, device, dtype);
     let norm = LlamaRmsNorm::load(weights.at("norm"), hidden, 1e-5).expect("weights");
-    let mlp = LlamaMlp::load(weights.at("mlp"), &config).expect("weights");
+    let MlpConfig::Dense(mlp) = config.layers[0].mlp;
+    let mlp = LlamaMlp::load(weights.at("mlp"), &mlp, hidden).expect("weights");
     let linear = Linear::load(weights.at("linear"), [inner, hidden], true).expect("weights");
     let input = |name| {
         let values = numbers(name, 0..batch * seq * hidden);

@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, ops::ControlFlow, path::Path, time::Instant};
 use glass_backend::{Device, Dtype};
 use glass_config::LlamaConfig;
 use glass_eval::{EvalError, Windows, token_nlls};
-use glass_generate::{Llama, Memory};
+use glass_generate::{Llama, PrefillOptions};
 use glass_plot::loss_plot;
 
 use crate::{
@@ -173,8 +173,8 @@ impl Run {
             Dtype::F32,
         );
         let total = self.corpus.held_out.len() - 1;
-        let (held_out, memory) = (&self.corpus.held_out, Memory::default());
-        let nlls = token_nlls(&llama, held_out, windows, memory, &mut |scored| {
+        let (held_out, prefill) = (&self.corpus.held_out, PrefillOptions::default());
+        let nlls = token_nlls(&llama, held_out, windows, prefill, &mut |scored| {
             on_event(Event::Evaluating {
                 tokens: scored.tokens,
                 total,

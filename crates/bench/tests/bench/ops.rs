@@ -2,7 +2,6 @@
 
 use glass_bench::{Format, OpRow, Phase, fill_shares, render_ops};
 
-
 fn op(device: &str, phase: Phase, op: &str, seconds: f64, roofline_share: Option<f64>) -> OpRow {
     OpRow {
         model: "m".into(),

@@ -2,7 +2,6 @@
 
 use glass_bench::{Format, Record, chart, render};
 
-
 const HEAD: &str = "device,adapter,dtype,kernels,model,parameters,prompt,gen,depth,repeat,rounds,prefill_tps,prefill_tps_mean,\
 prefill_tps_sd,decode_tps,decode_tps_mean,decode_tps_sd,ttft_ms,token_ms_p50,token_ms_p95,cold_s,load_s,peak_host_bytes,\
 peak_device_bytes,bytes_per_token,bandwidth,bandwidth_share,flops,gemm_flops,gemm_share,max_logit_diff,greedy_agreement,\

@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use glass_attention::CachePlan;
+use glass_attention::CacheConfig;
 
 use super::{Compute, Model};
 
@@ -26,7 +26,7 @@ pub enum Measure {
 pub struct Caches {
     /// KV cache policy, as for `glass generate`; repeat it to measure several
     #[arg(long, value_name = "POLICY")]
-    pub cache: Vec<CachePlan>,
+    pub cache: Vec<CacheConfig>,
     /// Tokens per forward pass; the result does not depend on it [default: 512]
     #[arg(long, value_name = "N")]
     pub prefill_chunk: Option<NonZeroUsize>,

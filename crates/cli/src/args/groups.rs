@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
-use glass_attention::CachePlan;
+use glass_attention::CacheConfig;
 use glass_backend::{Dtype, KernelMode, quant::QuantFormat};
 use glass_config::Override;
 
@@ -81,7 +81,7 @@ pub struct Cache {
     /// (the first S and the last W), tova:N (the N most attended to); per layer type full=POLICY,sliding=POLICY
     /// [default: full layers full, sliding layers ring]
     #[arg(long = "cache", value_name = "POLICY")]
-    pub policy: Option<CachePlan>,
+    pub policy: Option<CacheConfig>,
     /// Prompt tokens per forward pass; the result does not depend on it [default: 512]
     #[arg(long, value_name = "N")]
     pub prefill_chunk: Option<NonZeroUsize>,

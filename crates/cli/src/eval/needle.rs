@@ -8,12 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use glass_attention::CachePlan;
+use glass_attention::CacheConfig;
 use glass_eval::{EvalError, FillerTokens, NeedleScore, NeedleTest, Task};
-use glass_generate::{Llama, Memory};
+use glass_generate::{Llama, PrefillOptions};
 use serde_json::{Value, json};
 
-use super::{memories, read_text};
+use super::{prefills, read_text};
 use crate::{
     args::{self, Mode},
     bars,
@@ -34,7 +34,7 @@ const VALUE: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 
 /// The results of all haystacks with one cache policy.
 struct Run {
-    plan: CachePlan,
+    cache: CacheConfig,
     /// By task, then by length.
     cells: Vec<Vec<NeedleScore>>,
     tokens: usize,
@@ -82,12 +82,12 @@ pub fn run(args: args::Needle) -> Result<(), CliError> {
             longest - context
         )]);
     }
-    let memories = memories(&args.caches, llama, longest)?;
+    let prefills = prefills(&args.caches, llama, longest)?;
 
     interrupt::listen();
     let mut runs = Vec::new();
-    for memory in memories {
-        runs.push(measure(llama, &test, &filler, memory)?);
+    for prefill in prefills {
+        runs.push(measure(llama, &test, &filler, prefill)?);
     }
     let trials = test.trials.get() * test.tasks.len() * test.lengths.len();
     let complete = runs.iter().all(|run| run.trials() == trials);
@@ -158,23 +158,23 @@ fn measure(
     llama: &Llama,
     test: &NeedleTest,
     filler: &FillerTokens,
-    memory: Memory,
+    prefill: PrefillOptions,
 ) -> Result<Run, CliError> {
     let bar = bars::tokens("searching");
     let start = Instant::now();
     let mut tokens = 0;
-    let cells = test.run(llama, filler, memory, &mut |now| {
+    let cells = test.run(llama, filler, prefill, &mut |now| {
         tokens = now.tokens;
         bar.set_length(now.total as u64);
         bar.set_position(now.tokens as u64);
         if let Some(found) = now.found {
-            bar.set_message(format!("{}, found {found:.4}", memory.plan));
+            bar.set_message(format!("{}, found {found:.4}", prefill.cache));
         }
         interrupt::flow()
     });
     bar.finish_and_clear();
     Ok(Run {
-        plan: memory.plan,
+        cache: prefill.cache,
         cells: cells?,
         tokens,
         duration: start.elapsed(),
@@ -226,7 +226,7 @@ fn figures(test: &NeedleTest, run: &Run) -> Value {
     }
     let seconds = run.duration.as_secs_f64();
     json!({
-        "cache": run.plan.to_string(),
+        "cache": run.cache.to_string(),
         "found": run.found(),
         "cells": cells,
         "tokens": run.tokens,
@@ -241,7 +241,7 @@ fn summary(loaded: &Loaded, run: &Run, complete: bool) -> String {
         .map_or("-".into(), |found| format!("{found:.4}"));
     format!(
         "glass: cache {}: found {found} in {} haystacks, {} tokens at {:.1}/s{}, {}",
-        run.plan,
+        run.cache,
         run.trials(),
         run.tokens,
         run.tokens as f64 / run.duration.as_secs_f64().max(1e-9),

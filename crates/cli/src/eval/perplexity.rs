@@ -2,14 +2,14 @@
 
 use std::{num::NonZeroUsize, path::Path, time::Instant};
 
-use glass_attention::CachePlan;
+use glass_attention::CacheConfig;
 use glass_eval::{Bucket, Perplexity, Windows, by_position, token_nlls};
-use glass_generate::{Llama, Memory};
+use glass_generate::{Llama, PrefillOptions};
 use glass_plot::{Axis, PlotError, Scale, Series, curves};
 use glass_text::Encoded;
 use serde_json::{Value, json};
 
-use super::{memories, read_text};
+use super::{prefills, read_text};
 use crate::{
     args, bars,
     error::CliError,
@@ -24,7 +24,7 @@ const WINDOW: NonZeroUsize = NonZeroUsize::new(2048).unwrap();
 
 /// The scores of the text with one cache policy.
 struct Scored {
-    plan: CachePlan,
+    cache: CacheConfig,
     perplexity: Perplexity,
     buckets: Vec<Bucket>,
 }
@@ -62,12 +62,12 @@ pub fn run(args: args::Perplexity) -> Result<(), CliError> {
             longest - context
         )]);
     }
-    let memories = memories(&args.caches, llama, longest)?;
+    let prefills = prefills(&args.caches, llama, longest)?;
 
     interrupt::listen();
     let mut runs = Vec::new();
-    for memory in memories {
-        runs.push(score(llama, &encoded, windows, memory)?);
+    for prefill in prefills {
+        runs.push(score(llama, &encoded, windows, prefill)?);
     }
     let complete = runs.iter().all(|run| run.perplexity.tokens == total);
     if runs.iter().any(|run| run.perplexity.tokens > 0) {
@@ -90,11 +90,11 @@ fn score(
     llama: &Llama,
     text: &Encoded,
     windows: Windows,
-    memory: Memory,
+    prefill: PrefillOptions,
 ) -> Result<Scored, CliError> {
     let bar = bars::tokens("scoring");
     let start = Instant::now();
-    let nlls = token_nlls(llama, text.ids(), windows, memory, &mut |now| {
+    let nlls = token_nlls(llama, text.ids(), windows, prefill, &mut |now| {
         bar.set_length(now.total as u64);
         bar.set_position(now.tokens as u64);
         if now.tokens > 0 {
@@ -105,7 +105,7 @@ fn score(
     bar.finish_and_clear();
     let nlls = nlls?;
     Ok(Scored {
-        plan: memory.plan,
+        cache: prefill.cache,
         perplexity: Perplexity::new(&nlls, text, start.elapsed()),
         buckets: by_position(&nlls, windows),
     })
@@ -140,7 +140,7 @@ fn tables(runs: &[Scored], windows: Windows, total: usize, by_position: bool) ->
     let mut out = Vec::new();
     for run in runs {
         if runs.len() > 1 {
-            out.push(format!("{:<22} {}", "cache", run.plan));
+            out.push(format!("{:<22} {}", "cache", run.cache));
         }
         out.push(table(&run.perplexity, windows, total));
     }
@@ -153,7 +153,7 @@ fn tables(runs: &[Scored], windows: Windows, total: usize, by_position: bool) ->
 
 /// Mean nats per token by how many tokens were read before.
 fn positions(runs: &[Scored]) -> String {
-    let names: Vec<String> = runs.iter().map(|run| run.plan.to_string()).collect();
+    let names: Vec<String> = runs.iter().map(|run| run.cache.to_string()).collect();
     let wide = |name: &String| name.chars().count().max(10);
     let mut out = format!("{:<17} {:>8}", "tokens before", "scored");
     for name in &names {
@@ -182,7 +182,7 @@ fn plot(runs: &[Scored], model: &Path, text: &Path) -> Result<String, PlotError>
     let series: Vec<Series> = runs
         .iter()
         .map(|run| Series {
-            name: run.plan.to_string(),
+            name: run.cache.to_string(),
             points: run
                 .buckets
                 .iter()
@@ -218,7 +218,7 @@ fn report(
     let figures = |run: &Scored| {
         let scored = &run.perplexity;
         let mut figures = json!({
-            "cache": run.plan.to_string(),
+            "cache": run.cache.to_string(),
             "tokens": scored.tokens,
             "mean_nll": scored.mean_nll(),
             "perplexity": scored.perplexity(),

@@ -187,10 +187,6 @@ fn parts_of_a_quantized_matrix() {
         let whole = load(&target, &device, None).expect("loads");
         let parts =
             load(&target, &device.clone().with_max_binding(7 * 96 * 4), None).expect("loads");
-        let parts = Llama {
-            device: device.clone(),
-            ..parts
-        };
         let (whole, parts) = (
             fixture::forward(&whole, &rows, None),
             fixture::forward(&parts, &rows, None),

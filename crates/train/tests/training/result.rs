@@ -4,7 +4,7 @@ use std::{fs, num::NonZeroUsize, ops::ControlFlow};
 
 use glass_backend::Dtype;
 use glass_eval::{Windows, token_nlls};
-use glass_generate::{Llama, LoadOptions, Memory};
+use glass_generate::{Llama, LoadOptions, PrefillOptions};
 use glass_train::Recipe;
 use serde_json::json;
 
@@ -52,7 +52,7 @@ fn the_folder_loads_and_scores_as_its_metrics_say() {
             &llama,
             encoded.ids(),
             windows,
-            Memory::default(),
+            PrefillOptions::default(),
             &mut |_| ControlFlow::Continue(()),
         );
         let scored = scored.expect("losses");

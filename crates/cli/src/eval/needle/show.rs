@@ -24,7 +24,7 @@ impl Shown<'_> {
     }
 
     fn table(&self, run: &Run) -> String {
-        let mut out = format!("{:<22} {}\n", "cache", run.plan);
+        let mut out = format!("{:<22} {}\n", "cache", run.cache);
         out += &format!("{:<22} {}\n", "found", self.measured());
         out += &format!("{:<22}", format!("{} \\ tokens read", self.rows_are()));
         for length in &self.test.lengths {
@@ -47,7 +47,7 @@ impl Shown<'_> {
         let columns = self.test.lengths.iter().map(|length| length.to_string());
         let columns: Vec<String> = columns.collect();
         let map = |run: &Run| HeatMap {
-            title: run.plan.to_string(),
+            title: run.cache.to_string(),
             rows: self.rows(),
             columns: columns.clone(),
             row_label: self.rows_are().into(),

@@ -2,46 +2,46 @@
 
 use std::{fmt, str::FromStr};
 
-use glass_config::{LayerType, LlamaConfig, RopeType};
+use glass_config::{LlamaConfig, RopeScaling};
 
 use crate::{CachePolicy, CachePolicyError, Window};
 
 /// The policies of all layers: what the config asks for (full layers keep everything, sliding layers a ring of their
 /// window), unless something else is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct CachePlan {
+pub struct CacheConfig {
     /// Of layers with full attention.
     pub full: Option<CachePolicy>,
     /// Of layers with a sliding window.
     pub sliding: Option<CachePolicy>,
 }
 
-impl FromStr for CachePlan {
+impl FromStr for CacheConfig {
     type Err = CachePolicyError;
 
     /// A policy for all layers, or for those of one kind behind `full=` or `sliding=`; several behind commas, of which a
     /// later one goes before an earlier one: `tova:512,sliding=full`.
     fn from_str(text: &str) -> Result<Self, CachePolicyError> {
-        let mut plan = Self::default();
+        let mut config = Self::default();
         for part in text.split(',') {
             match part.split_once('=') {
                 None => {
                     let policy = Some(part.parse()?);
-                    (plan.full, plan.sliding) = (policy, policy);
+                    (config.full, config.sliding) = (policy, policy);
                 }
-                Some(("full", policy)) => plan.full = Some(policy.parse()?),
-                Some(("sliding", policy)) => plan.sliding = Some(policy.parse()?),
+                Some(("full", policy)) => config.full = Some(policy.parse()?),
+                Some(("sliding", policy)) => config.sliding = Some(policy.parse()?),
                 Some(_) => {
                     let text = part.to_owned();
                     return Err(CachePolicyError::Unknown { text });
                 }
             }
         }
-        Ok(plan)
+        Ok(config)
     }
 }
 
-impl fmt::Display for CachePlan {
+impl fmt::Display for CacheConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.full, self.sliding) {
             (None, None) => write!(f, "as configured"),
@@ -53,50 +53,47 @@ impl fmt::Display for CachePlan {
     }
 }
 
-impl CachePlan {
-    /// The policy of a layer of this kind.
-    pub fn policy(self, layer: LayerType) -> CachePolicy {
-        match layer {
-            LayerType::Full => self.full.unwrap_or(CachePolicy::Full),
-            LayerType::Sliding { .. } => self.sliding.unwrap_or(CachePolicy::Ring { window: None }),
+impl CacheConfig {
+    /// The policy of a layer with this window.
+    pub fn policy(self, window: Window) -> CachePolicy {
+        match window {
+            Window::Full => self.full.unwrap_or(CachePolicy::Full),
+            Window::Last(_) => self.sliding.unwrap_or(CachePolicy::Ring { window: None }),
         }
     }
 
     /// Whether the model computes what its config says: nothing is forgotten that a layer would see.
     pub fn is_exact(self, config: &LlamaConfig) -> bool {
-        config.layer_types.iter().all(|&layer| {
-            let policy = self.policy(layer);
+        windows(config).all(|window| {
+            let policy = self.policy(window);
             let exact = matches!(policy, CachePolicy::Full | CachePolicy::Ring { .. });
-            exact && policy.window(layer) == Window::from(layer)
+            exact && policy.window(window) == window
         })
     }
 
     /// # Errors
     /// A policy that does not fit the model, or layers that it does not have.
     pub fn check(self, config: &LlamaConfig) -> Result<(), CachePolicyError> {
-        let has = |full| {
-            config
-                .layer_types
-                .iter()
-                .any(|&layer| (layer == LayerType::Full) == full)
-        };
         // One for all layers is one for those that there are.
         if self.full != self.sliding {
-            for (policy, kind, there) in [
-                (self.full, "full-attention", has(true)),
-                (self.sliding, "sliding-window", has(false)),
+            for (policy, kind, full) in [
+                (self.full, "full-attention", true),
+                (self.sliding, "sliding-window", false),
             ] {
-                if let Some(policy) = policy.filter(|_| !there) {
+                let mut windows = windows(config);
+                if let Some(policy) =
+                    policy.filter(|_| !windows.any(|it| (it == Window::Full) == full))
+                {
                     return Err(CachePolicyError::NoSuchLayers { policy, kind });
                 }
             }
         }
-        for &layer in &config.layer_types {
-            let policy = self.policy(layer);
-            let CachePolicy::Sinks { window, .. } = policy else {
+        for own in windows(config) {
+            let policy = self.policy(own);
+            let CachePolicy::StreamingLlm { window, .. } = policy else {
                 continue;
             };
-            if let LayerType::Sliding { window: own } = layer
+            if let Window::Last(own) = own
                 && window > own
             {
                 let (window, own) = (window.get(), own.get());
@@ -106,14 +103,22 @@ impl CachePlan {
                     own,
                 });
             }
-            let rope = &config.rope_parameters.rope_type;
-            if matches!(rope, RopeType::Dynamic { .. } | RopeType::Longrope { .. }) {
-                let rope = rope.name();
+            let by_length = |scaling: &RopeScaling| {
+                matches!(scaling, RopeScaling::Dynamic(_) | RopeScaling::Longrope(_))
+            };
+            if let Some(rope) = config.ropes.iter().find(|rope| by_length(&rope.scaling)) {
+                let rope = rope.scaling.name();
                 return Err(CachePolicyError::Rope { policy, rope });
             }
         }
         Ok(())
     }
+}
+
+/// The windows of a model's attention layers.
+fn windows(config: &LlamaConfig) -> impl Iterator<Item = Window> {
+    let attention = config.layers.iter().filter_map(|layer| layer.attention());
+    attention.map(|attention| attention.window.into())
 }
 
 #[cfg(test)]
@@ -122,12 +127,12 @@ mod tests {
 
     #[test]
     fn plans_name_kinds_of_layers() {
-        let plan: CachePlan = "tova:8,sliding=full".parse().unwrap();
-        assert_eq!(plan.full, Some("tova:8".parse().unwrap()));
-        assert_eq!(plan.sliding, Some(CachePolicy::Full));
-        assert_eq!(plan.to_string().parse(), Ok(plan));
+        let policies: CacheConfig = "tova:8,sliding=full".parse().unwrap();
+        assert_eq!(policies.full, Some("tova:8".parse().unwrap()));
+        assert_eq!(policies.sliding, Some(CachePolicy::Full));
+        assert_eq!(policies.to_string().parse(), Ok(policies));
         for text in ["", "layer3=full", "full=", "tova:8,", "full=full=full"] {
-            assert!(text.parse::<CachePlan>().is_err(), "{text}");
+            assert!(text.parse::<CacheConfig>().is_err(), "{text}");
         }
     }
 
@@ -152,8 +157,8 @@ mod tests {
                {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}"#,
         );
         let check = |text: &str, config| {
-            let plan: CachePlan = text.parse().unwrap();
-            plan.check(config).map_err(|error| error.to_string())
+            let policies: CacheConfig = text.parse().unwrap();
+            policies.check(config).map_err(|error| error.to_string())
         };
         for text in ["full", "ring", "ring:3", "sinks:2+6", "tova:4"] {
             for config in [&full, &sliding, &mixed] {
@@ -188,10 +193,12 @@ mod tests {
             ("sinks:1+7", false, false),
             ("tova:4", false, false),
         ] {
-            let plan: CachePlan = text.parse().unwrap();
-            assert_eq!(plan.is_exact(&full), of_full, "{text}");
-            assert_eq!(plan.is_exact(&sliding), of_sliding, "{text}");
+            let policies: CacheConfig = text.parse().unwrap();
+            assert_eq!(policies.is_exact(&full), of_full, "{text}");
+            assert_eq!(policies.is_exact(&sliding), of_sliding, "{text}");
         }
-        assert!(CachePlan::default().is_exact(&full) && CachePlan::default().is_exact(&sliding));
+        assert!(
+            CacheConfig::default().is_exact(&full) && CacheConfig::default().is_exact(&sliding)
+        );
     }
 }
