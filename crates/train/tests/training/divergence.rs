@@ -19,9 +19,9 @@ fn ruinous(learning_rate: f64, eval_every: usize, save_every: usize) -> Recipe {
     }
 }
 
-/// The loss is NaN at the second step: the run falls back to its start.
+/// Loss or gradients are NaN at the second step: the run falls back to its start.
 #[test]
-fn a_nan_loss_stops_the_run() {
+fn a_nan_step_stops_the_run() {
     let folder = TestFolder::new();
     let recipe = ruinous(1e30, 5, 4);
     let mut run = Run::start(folder.start("run", &config(json!({})), &recipe)).expect("a run");

@@ -8,7 +8,7 @@ use std::{
 };
 
 use glass_train::{Event, Recipe, Run};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::runs::{
     TestFolder, config, copy, metrics, recipe, resume, stop_at, to_the_end, train, weights,
@@ -122,6 +122,22 @@ fn killed_runs_resume_to_the_unbroken_result() {
     };
     let without = folders.train("without", &config, &without);
     assert_ne!(metrics(&without), metrics(&whole));
+}
+
+/// Runs of earlier versions must resume.
+#[test]
+fn state_files_keep_their_fields() {
+    let folders = TestFolder::new();
+    let run = folders.train("run", &config(json!({})), &recipe());
+    let state = fs::read(run.join("training/step-12/state.json")).unwrap();
+    let state: Value = serde_json::from_slice(&state).unwrap();
+    let fields = |value: &Value| {
+        let fields = value.as_object().unwrap();
+        fields.keys().cloned().collect::<Vec<_>>().join(" ")
+    };
+    let expected = "format step seconds recipe text text_mark tokenizer_is_learned";
+    assert_eq!(fields(&state), expected);
+    assert_eq!(fields(&state["text_mark"]), "bytes fnv");
 }
 
 /// Killed between the rename of a new checkpoint and the removal of an old one.
