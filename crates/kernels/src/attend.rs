@@ -123,7 +123,7 @@ pub fn attend<T: Float>(
     let blocks = queries.div_ceil(block);
     let out = &*out;
     let tile = |index: usize| {
-        let (at, start) = (index / groups, index % blocks * block);
+        let (at, start) = (index / blocks, index % blocks * block);
         let tile = Tile {
             segments,
             first_query,
