@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::HashMap, ops::Range, sync::Arc};
 
 use burn::tensor::{Bool, DType, Device as BurnDevice, Tensor, TensorData};
 
-use glass_backend::{Device, Fused};
+use glass_backend::{Device, KernelSet};
 
 use crate::{Dropouts, Keys, Padding, Rope, RopeTable, Window, mask, rotate};
 
@@ -21,7 +21,7 @@ pub struct Pass {
     score_bytes: usize,
     dropouts: Dropouts,
     device: BurnDevice,
-    fused: Fused,
+    fused: KernelSet,
     masks: RefCell<HashMap<Block, Option<Tensor<4, Bool>>>>,
     turns: RefCell<HashMap<usize, (Tensor<4>, Tensor<4>)>>,
 }
@@ -61,7 +61,7 @@ impl Pass {
             score_bytes,
             dropouts,
             device: device.burn().clone(),
-            fused: device.fused(),
+            fused: device.kernel_set(),
             masks: RefCell::default(),
             turns: RefCell::default(),
         }
@@ -152,7 +152,7 @@ impl Pass {
     }
 
     /// The kernels of the device.
-    pub(crate) fn fused(&self) -> Fused {
+    pub(crate) fn fused(&self) -> KernelSet {
         self.fused
     }
 

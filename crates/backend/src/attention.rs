@@ -16,7 +16,7 @@ pub struct AttentionParams {
     pub sinks: Option<Tensor<1>>,
 }
 
-/// A stretch of keys and values. Several make one softmax: a forked sequence has a frozen segment and a tail of its own,
+/// A segment of keys and values. Several make one softmax: a forked sequence has a frozen segment and a tail of its own,
 /// StreamingLLM its first tokens and a ring.
 ///
 /// A mask is a few numbers, the same for every row of the batch.

@@ -5,7 +5,7 @@ use burn::{
     tensor::{DType, Tensor},
 };
 
-use crate::{Fused, WeightError, Weights};
+use crate::{KernelSet, WeightError, Weights};
 
 /// Root mean square layer normalization: Zhang and Sennrich 2019, arXiv:1910.07467.
 #[derive(Module, Debug)]
@@ -13,7 +13,7 @@ pub struct LlamaRmsNorm {
     weight: Param<Tensor<1>>,
     eps: f64,
     #[module(skip)]
-    fused: Fused,
+    kernels: KernelSet,
 }
 
 impl LlamaRmsNorm {
@@ -25,7 +25,7 @@ impl LlamaRmsNorm {
         Ok(Self {
             weight: weights.vector("weight", size)?,
             eps,
-            fused: weights.device().fused(),
+            kernels: weights.device().kernel_set(),
         })
     }
 
@@ -34,7 +34,7 @@ impl LlamaRmsNorm {
     /// `x` `[.., size]` -> the same shape
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let weight = self.weight.val();
-        if let Some(normed) = self.fused.rms_norm(&x, &weight, self.eps) {
+        if let Some(normed) = self.kernels.rms_norm(&x, &weight, self.eps) {
             return normed;
         }
         let dtype = x.dtype();
@@ -52,10 +52,9 @@ impl LlamaRmsNorm {
         x: Tensor<D>,
         delta: Tensor<D>,
     ) -> (Tensor<D>, Tensor<D>) {
-        let fused = self
-            .fused
-            .add_rms_norm(&x, &delta, &self.weight.val(), self.eps);
-        fused.unwrap_or_else(|| {
+        let weight = self.weight.val();
+        let summed = self.kernels.add_rms_norm(&x, &delta, &weight, self.eps);
+        summed.unwrap_or_else(|| {
             let sum = x + delta; // [.., size]
             (sum.clone(), self.forward(sum))
         })

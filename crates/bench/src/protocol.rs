@@ -169,7 +169,7 @@ fn answer(request: Request, model: &mut Option<(Llama, Precision)>) -> Result<An
 }
 
 fn open(setup: &Setup) -> Result<(Llama, Precision, Opened), Failure> {
-    let device = Device::open(&setup.device)?.with_kernels(setup.kernels.parse()?);
+    let device = Device::open(&setup.device)?.with_kernel_mode(setup.kernels.parse()?);
     let precision: Precision = setup.dtype.parse()?;
     device.check_dtype(precision.dtype)?;
     let overrides: Vec<Override> = setup
@@ -186,7 +186,7 @@ fn open(setup: &Setup) -> Result<(Llama, Precision, Opened), Failure> {
     let llama = setup.origin.load(&overrides, device, asked)?;
     let opened = Opened {
         adapter: llama.device.description().to_owned(),
-        kernels: llama.device.kernels().to_string(),
+        kernels: llama.device.kernel_mode().to_string(),
         bytes_per_token: costs::bytes_per_token(&config, precision),
         load_s: start.elapsed().as_secs_f64(),
         warnings: llama.warnings.clone(),

@@ -79,7 +79,7 @@ impl LlamaForCausalLM {
     pub fn head(&self, hidden: Tensor<3>) -> Tensor<3> {
         let logits = match &self.lm_head {
             Some(lm_head) => lm_head.forward(hidden), // [batch, seq, vocab_size]
-            None => self.model.embed_tokens().project(hidden), // [batch, seq, vocab_size]
+            None => self.model.embed_tokens().matmul_t(hidden), // [batch, seq, vocab_size]
         };
         logits.cast(DType::F32)
     }

@@ -12,7 +12,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use glass_attention::CachePlan;
-use glass_backend::{Dtype, Kernels, codes::Bits};
+use glass_backend::{Dtype, KernelMode, quant::QuantFormat};
 use glass_checkpoint::ShardSize;
 use glass_config::Override;
 
@@ -93,10 +93,10 @@ pub struct Compute {
     pub dtype: Dtype,
     /// Make the projections into 8 or 4 bits while loading, and the head into 8 (`glass quantize` saves such a model)
     #[arg(long, value_name = "8|4", value_parser = parse_bits)]
-    pub quantize: Option<Bits>,
+    pub quantize: Option<QuantFormat>,
     /// fused: this program's own kernels where the device has them; plain: tensor operations, written like their papers
     #[arg(long, value_name = "fused|plain", default_value = "fused")]
-    pub kernels: Kernels,
+    pub kernels: KernelMode,
 }
 
 #[derive(Debug, Args)]
@@ -233,7 +233,7 @@ pub struct Quantize {
     pub source: Source,
     /// Of the projections; the head has 8 always, and an embedding that is not the head stays as it is
     #[arg(long, value_name = "8|4", value_parser = parse_bits)]
-    pub bits: Bits,
+    pub bits: QuantFormat,
     /// The folder to write, which must be new or empty
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
@@ -242,10 +242,10 @@ pub struct Quantize {
     pub max_shard_size: ShardSize,
 }
 
-fn parse_bits(text: &str) -> Result<Bits, String> {
+fn parse_bits(text: &str) -> Result<QuantFormat, String> {
     match text {
-        "8" => Ok(Bits::Eight),
-        "4" => Ok(Bits::Four),
+        "8" => Ok(QuantFormat::Int8),
+        "4" => Ok(QuantFormat::Int4),
         _ => Err("give 8 or 4".to_owned()),
     }
 }

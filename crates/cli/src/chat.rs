@@ -24,7 +24,7 @@ pub fn run(args: args::Chat) -> Result<(), CliError> {
         Some(path) => saved(path)?,
         None => Vec::new(),
     };
-    let device = Device::open(&args.compute.device)?.with_kernels(args.compute.kernels);
+    let device = Device::open(&args.compute.device)?.with_kernel_mode(args.compute.kernels);
     device.check_dtype(args.compute.dtype)?;
     let folder = load::folder(&args.model.source)?;
     let template = match &args.chat_template {

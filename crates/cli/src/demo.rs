@@ -2,7 +2,7 @@
 
 use std::io;
 
-use glass_backend::{Device, Dtype, Kernels};
+use glass_backend::{Device, Dtype, KernelMode};
 use glass_generate::{GenerateOptions, Llama, Memory};
 
 use crate::{args, embedded, error::CliError, generate, interrupt, load, prompt, say::say};
@@ -18,7 +18,7 @@ pub fn run() -> Result<(), CliError> {
         device: "auto".into(),
         dtype: Dtype::F32,
         quantize: None,
-        kernels: Kernels::default(),
+        kernels: KernelMode::default(),
     };
     // A process that ended at once would leave the unpacked model behind.
     interrupt::listen();

@@ -22,7 +22,7 @@ pub struct Loaded {
 
 /// Finds the folder and loads it; everything odd is said on standard error.
 pub fn load(model: &args::Model, compute: &args::Compute) -> Result<Loaded, CliError> {
-    let device = Device::open(&compute.device)?.with_kernels(compute.kernels);
+    let device = Device::open(&compute.device)?.with_kernel_mode(compute.kernels);
     device.check_dtype(compute.dtype)?;
     let folder = folder(&model.source)?;
     load_folder(&folder, &model.overrides, device, compute)

@@ -5,7 +5,7 @@ use burn::{
         activation::{gelu, relu, silu},
     },
 };
-use glass_backend::{Fused, Linear, WeightError, Weights};
+use glass_backend::{KernelSet, Linear, WeightError, Weights};
 use glass_config::{Activation, LlamaConfig};
 
 /// The gated MLP: `down_proj(act(gate_proj(x)) * up_proj(x))`, SwiGLU when the activation is SiLU.
@@ -18,7 +18,7 @@ pub struct LlamaMlp {
     #[module(skip)]
     hidden_act: Activation,
     #[module(skip)]
-    fused: Fused,
+    fused: KernelSet,
 }
 
 impl LlamaMlp {
@@ -35,7 +35,7 @@ impl LlamaMlp {
             up_proj: Linear::load(weights.at("up_proj"), [inner, hidden], bias)?,
             down_proj: Linear::load(weights.at("down_proj"), [hidden, inner], bias)?,
             hidden_act: config.hidden_act,
-            fused: weights.device().fused(),
+            fused: weights.device().kernel_set(),
         })
     }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use burn::tensor::{DType, Tensor, TensorData};
-use glass_backend::{Device, Dtype, Kernels, Linear, WeightError, WeightSource, Weights};
+use glass_backend::{Device, Dtype, KernelMode, Linear, WeightError, WeightSource, Weights};
 use glass_config::LlamaConfig;
 use glass_decoder::{LlamaMlp, LlamaRmsNorm};
 use proptest::{prelude::*, test_runner::TestRunner};
@@ -58,7 +58,7 @@ fn plain(device: &Device) -> Device {
         true => Device::open("flex").expect("it is built in"),
         false => device.clone(),
     };
-    device.with_kernels(Kernels::Plain)
+    device.with_kernel_mode(KernelMode::Plain)
 }
 
 /// What modules of this shape make of one input: a projection, a norm, a sum and its norm, a norm of heads, an MLP.
@@ -106,7 +106,7 @@ fn outputs(
 #[test]
 fn fused_kernels_are_their_plain_versions() {
     // A device without fused kernels would be compared with itself.
-    let has_fused = |device: &Device| device.kernels() == Kernels::Fused;
+    let has_fused = |device: &Device| device.kernel_mode() == KernelMode::Fused;
     for device in devices().into_iter().filter(has_fused) {
         for &dtype in device.dtypes() {
             let mut runner = TestRunner::new(ProptestConfig {

@@ -7,7 +7,7 @@ use std::{
 
 use burn::tensor::{Int, Tensor, TensorData};
 use glass_attention::{Cache, CachePlan, CachePolicyError};
-use glass_backend::{Device, Dtype, Kernels, Weights, codes::Bits};
+use glass_backend::{Device, Dtype, KernelMode, Weights, quant::QuantFormat};
 use glass_causal_lm::LlamaForCausalLM;
 use glass_checkpoint::{CheckpointError, CheckpointSource, Files, Quantizing, Scheme};
 use glass_config::{LlamaConfig, Override};
@@ -58,7 +58,7 @@ pub struct LoadOptions<'a> {
     /// What weights are held and multiplied in.
     pub dtype: Dtype,
     /// Matrices are brought into so many bits as they are read, by the rule of [`Scheme`].
-    pub quantize: Option<Bits>,
+    pub quantize: Option<QuantFormat>,
     /// With `quantize`: matrices are only rounded to what so many bits can say, and held in `dtype`.
     pub widened: bool,
     /// Laid over `config.json` before it is read.
@@ -119,7 +119,7 @@ impl Llama {
 
         warnings.extend(device.caveat(dtype).map(str::to_owned));
         let in_few_bits = quantize.is_some() || config.quantization_config.is_some();
-        if in_few_bits && !widened && device.kernels() == Kernels::Plain {
+        if in_few_bits && !widened && device.kernel_mode() == KernelMode::Plain {
             warnings.push(format!(
                 "matrices in few bits are dequantized for every product by the plain kernels of {}, which is many times slower than \
                  the fused ones of flex and wgpu",

@@ -36,7 +36,7 @@ pub(crate) fn applies(config: &SamplingConfig) -> bool {
 /// When the logits contain NaN or +∞, or only −∞; a device that fails.
 pub(crate) fn choose(device: &Device, logits: &Tensor<3>) -> Result<Option<Chosen>, Error> {
     let logits = logits.clone().flatten::<2>(0, 1); // [1, vocab_size]
-    let Some(best) = device.fused().argmax(&logits) else {
+    let Some(best) = device.kernel_set().argmax(&logits) else {
         return Ok(None);
     };
     let best = best
@@ -101,7 +101,7 @@ mod tests {
                 (ours, theirs) => panic!("{ours:?} is not {theirs:?}"),
             }
         }
-        let plain = device.with_kernels(glass_backend::Kernels::Plain);
+        let plain = device.with_kernel_mode(glass_backend::KernelMode::Plain);
         let row = Tensor::zeros([1, 1, 5], plain.burn());
         assert_eq!(choose(&plain, &row).unwrap(), None);
     }

@@ -4,97 +4,97 @@ use burn::tensor::{DType, Tensor};
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 use cubecl::prelude::*;
 
-use super::{Machine, empty, primitive, reduce, tensor};
+use super::{AdapterClass, empty, primitive, reduce, tensor};
 
 /// Logits of one cube.
-const STRETCH: usize = 4096;
+const CHUNK: usize = 4096;
 
-/// Up to here a float32 is any whole number.
-const MOST: usize = 1 << 24;
+/// Up to here float32 has every integer, and so every id.
+const MAX_VOCAB: usize = 1 << 24;
 
-/// What is known of some logits: the id of the best, its logit, and the sum of `exp(logit - best)`.
-const KNOWN: usize = 3;
+/// Numbers of a result for some logits: the id of the best, its logit, and the sum of `exp(logit - best)`.
+const RESULT: usize = 3;
 
-pub fn argmax(machine: Machine, logits: &Tensor<2>) -> Option<Tensor<2>> {
+pub fn argmax(class: AdapterClass, logits: &Tensor<2>) -> Option<Tensor<2>> {
     let [n, vocab] = logits.dims();
-    if n * vocab == 0 || vocab > MOST {
+    if n * vocab == 0 || vocab > MAX_VOCAB {
         return None;
     }
     let logits = into_contiguous(primitive(logits)?);
     if logits.dtype != DType::F32 {
         return None;
     }
-    let stretches = vocab.div_ceil(STRETCH);
-    let parts = empty(&logits, [n, stretches, KNOWN]);
-    let best = empty(&logits, [n, KNOWN]);
-    let units = machine.units();
-    let launch = |from: CubeTensor, to: &CubeTensor, len: usize, stretches: usize, joins: bool| {
-        // SAFETY: each cube stays in its stretch, and cubes beyond the last do nothing.
+    let chunks = vocab.div_ceil(CHUNK);
+    let parts = empty(&logits, [n, chunks, RESULT]);
+    let best = empty(&logits, [n, RESULT]);
+    let units = class.units();
+    let launch = |from: CubeTensor, to: &CubeTensor, len: usize, chunks: usize, joins: bool| {
+        // SAFETY: each cube stays in its chunk, and cubes beyond the last do nothing.
         unsafe {
-            kernel::launch_unchecked(
+            argmax_kernel::launch_unchecked(
                 &to.client.clone(),
-                super::count(n * stretches),
+                super::count(n * chunks),
                 CubeDim::new_1d(units as u32),
                 from.into_buffer_arg(),
                 to.clone().into_buffer_arg(),
-                n * stretches,
-                stretches,
+                n * chunks,
+                chunks,
                 len,
                 units,
                 joins,
             );
         }
     };
-    launch(logits, &parts, vocab, stretches, false);
-    launch(parts, &best, stretches, 1, true);
+    launch(logits, &parts, vocab, chunks, false);
+    launch(parts, &best, chunks, 1, true);
     Some(tensor(best))
 }
 
-/// The best of each stretch of each of the rows, `len` long; of logits, or of what is known of stretches already.
+/// The best of each chunk of each row, `len` long: of logits, or of the results of chunks.
 #[cube(launch_unchecked)]
-fn kernel(
+fn argmax_kernel(
     from: &[f32],
     to: &mut [f32],
     cubes: usize,
-    stretches: usize,
+    chunks: usize,
     len: usize,
     #[comptime] units: usize,
     #[comptime] joins: bool,
 ) {
     if CUBE_POS < cubes {
         let unit = UNIT_POS_X as usize;
-        let row = CUBE_POS / stretches * len;
-        let start = CUBE_POS % stretches * STRETCH;
-        let end = usize::min(start + STRETCH, len);
+        let row = CUBE_POS / chunks * len;
+        let start = CUBE_POS % chunks * CHUNK;
+        let end = usize::min(start + CHUNK, len);
 
         let mut ranks = Shared::<[u32]>::new_slice(units);
-        let mut places = Shared::<[u32]>::new_slice(units);
+        let mut ids = Shared::<[u32]>::new_slice(units);
         let mut highest = 0u32;
-        let mut place = end as u32;
+        let mut id = end as u32;
         let mut at = start + unit;
         while at < end {
             let other = rank(logit(from, row + at, joins));
             // Nothing has rank 0, and of equal ones the first stays.
             if other > highest {
                 highest = other;
-                place = at as u32;
+                id = at as u32;
             }
             at += units;
         }
         ranks[unit] = highest;
-        places[unit] = place;
-        reduce::first_highest(&mut ranks, &mut places, units);
-        let place = places[0] as usize;
-        let best = logit(from, row + place, joins);
+        ids[unit] = id;
+        reduce::first_highest(&mut ranks, &mut ids, units);
+        let id = ids[0] as usize;
+        let best = logit(from, row + id, joins);
 
         let mut sum = 0.0f32;
         let mut at = start + unit;
         while at < end {
-            let share = f32::exp(logit(from, row + at, joins) - best);
+            let weight = f32::exp(logit(from, row + at, joins) - best);
             if joins {
-                sum += share * from[(row + at) * KNOWN + 2];
+                sum += weight * from[(row + at) * RESULT + 2];
             } else {
-                sum += share;
+                sum += weight;
             }
             at += units;
         }
@@ -102,14 +102,14 @@ fn kernel(
         shared[unit] = sum;
         reduce::sum(&mut shared, units, units, 1usize);
         if unit == 0 {
-            let out = CUBE_POS * KNOWN;
+            let out = CUBE_POS * RESULT;
             to[out + 1] = best;
             if joins {
-                to[out] = from[(row + place) * KNOWN];
-                // Of a token, relative to the sum of all.
+                to[out] = from[(row + id) * RESULT];
+                // Of the token, relative to the sum of all.
                 to[out + 2] = -f32::ln(shared[0]);
             } else {
-                to[out] = f32::cast_from(place);
+                to[out] = f32::cast_from(id);
                 to[out + 2] = shared[0];
             }
         }
@@ -119,14 +119,14 @@ fn kernel(
 #[cube]
 fn logit(from: &[f32], at: usize, #[comptime] joins: bool) -> f32 {
     if joins {
-        from[at * KNOWN + 1]
+        from[at * RESULT + 1]
     } else {
         from[at]
     }
 }
 
-/// Orders logits as whole numbers, because shaders may take it that no float is infinite or none at all. What is no logit,
-/// NaN and +inf, is above all, and the two zeros are equal.
+/// Orders logits as integers: shaders may assume that no float is infinite or NaN. NaN and +inf, which are no logits, are
+/// above all, and the two zeros are equal.
 #[cube]
 fn rank(logit: f32) -> u32 {
     let bits = u32::reinterpret(logit);

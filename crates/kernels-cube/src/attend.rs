@@ -5,7 +5,7 @@ use burn_cubecl::kernel::into_contiguous;
 use cubecl::{ir::ElemType, prelude::*};
 use glass_kernels::{KeyMask, KeyPositions};
 
-use super::{Machine, Strided, elem, empty, primitive, reduce, tensor, vector_size};
+use super::{AdapterClass, Strided, elem, empty, primitive, reduce, tensor, vector_size};
 
 /// Beyond as many queries, an adapter with matrix units is faster with those.
 const MAX_QUERIES: usize = 8;
@@ -29,7 +29,7 @@ pub struct Softmax<'a> {
 
 /// `q` `[batch, heads, queries, head_dim]`, `k` and `v` `[batch, kv_heads, keys, head_dim]` -> as `q`
 pub fn attend(
-    machine: Machine,
+    class: AdapterClass,
     q: &Tensor<4>,
     k: &Tensor<4>,
     v: &Tensor<4>,
@@ -40,7 +40,7 @@ pub fn attend(
     let [batch, heads, queries, head_dim] = q.dims();
     let [_, kv_heads, keys, _] = k.dims();
     let cubes = batch * heads * queries;
-    let max_queries = if machine.software {
+    let max_queries = if class.software {
         usize::MAX
     } else {
         MAX_QUERIES
@@ -65,7 +65,7 @@ pub fn attend(
     let sinks_elem = elem(&sinks);
     // In memory one token after the other, as the projection that comes next wants them.
     let out = empty(&q.tensor, [batch, queries, heads, head_dim]);
-    let shape = Shape::of(machine, head_dim / vector);
+    let shape = Shape::of(class, head_dim / vector);
     // SAFETY: the slots that a query sees lie within the keys, and cubes beyond the last do nothing.
     unsafe {
         attend_kernel::launch_unchecked(
@@ -144,8 +144,8 @@ struct Shape {
 }
 
 impl Shape {
-    fn of(machine: Machine, vectors: usize) -> Self {
-        let units = if machine.software { 16 } else { 128 };
+    fn of(class: AdapterClass, vectors: usize) -> Self {
+        let units = if class.software { 16 } else { 128 };
         Self {
             vectors,
             parties: (units / vectors).max(1),

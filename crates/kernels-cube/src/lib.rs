@@ -1,22 +1,25 @@
-//! Kernels in CubeCL on the tensors of a graphics adapter.
+//! The kernels of graphics adapters, in CubeCL, on Burn's tensors.
 //!
-//! Sizes that change from step to step are arguments, never constants of a kernel: a software adapter compiles for a
-//! good part of a second.
+//! Each answers `None` where it does not compute: the caller then takes the plain tensor operations. Sizes that change from
+//! step to step are arguments, never constants of a kernel: a software adapter takes a good part of a second to compile.
+//!
+//! Reading order: [`matmul_t`] and [`matmul_t_quantized`] (most of a model's time) · [`rms_norm()`], [`silu_gate()`],
+//! [`rotate()`] (small, but many) · [`attend()`] · [`argmax()`].
 
 mod argmax;
 mod attend;
-mod project;
-mod project_codes;
+mod gemv;
+mod gemv_quantized;
+mod gemv_words;
 mod reduce;
 mod rms_norm;
 mod rotate;
 mod silu_gate;
-mod words;
 
 pub use argmax::argmax;
 pub use attend::{Softmax, attend};
-pub use project::{MAX_VECTORS, project};
-pub use project_codes::{Quantized, project_quantized};
+pub use gemv::{MAX_VECTORS, matmul_t};
+pub use gemv_quantized::{QuantizedTensors, matmul_t_quantized};
 pub use rms_norm::{add_rms_norm, rms_norm};
 pub use rotate::rotate;
 pub use silu_gate::silu_gate;
@@ -30,22 +33,22 @@ use burn_cubecl::{
 };
 use cubecl::{CubeCount, ir::ElemType};
 
-/// What the shape of a kernel depends on.
+/// The kind of an adapter, which decides the shape of kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Machine {
-    /// Whether a CPU plays the adapter. It runs the cubes on its threads and the units of a cube one after the other, as
-    /// many at once as fit a register, and what the units read it reads number by number.
+pub struct AdapterClass {
+    /// Whether a CPU emulates the adapter. It runs cubes on its threads and the units of a cube one after the other, as many
+    /// at once as fit a register, and loads number by number.
     pub software: bool,
 }
 
-impl Machine {
-    /// In a cube whose units have nothing to do with each other.
+impl AdapterClass {
+    /// Units of a cube that do not depend on each other.
     fn units(self) -> usize {
         if self.software { 64 } else { 256 }
     }
 }
 
-/// A tensor on an adapter; `None` if it is elsewhere, or in a type that kernels do not read.
+/// A tensor on an adapter; `None` if it is elsewhere, or of a type that kernels do not read.
 fn primitive<const D: usize>(x: &Tensor<D>) -> Option<CubeTensor> {
     let x = x.clone().try_into_primitive::<Wgpu>().ok()?;
     matches!(x.dtype, DType::F32 | DType::F16).then_some(x)
@@ -55,13 +58,13 @@ fn tensor<const D: usize>(x: CubeTensor) -> Tensor<D> {
     Tensor::from_primitive::<Wgpu>(x)
 }
 
-/// A new tensor beside `x`, of its type.
+/// A new tensor on the device of `x`, of its type.
 fn empty(x: &CubeTensor, shape: impl Into<Shape>) -> CubeTensor {
     let (client, device) = (x.client.clone(), x.device.clone());
     empty_device_contiguous_dtype(client, device, shape.into(), x.dtype)
 }
 
-/// The same in the shape of `x`.
+/// A new tensor of the shape of `x`.
 fn like(x: &CubeTensor) -> CubeTensor {
     empty(x, x.meta.shape().clone())
 }
@@ -70,7 +73,7 @@ fn elem(x: &CubeTensor) -> ElemType {
     dtype_to_storage_type(x.dtype)
 }
 
-/// How many numbers are read at once where rows have this many.
+/// Numbers that are read at once where rows have this many.
 fn vector_size(row: usize) -> usize {
     let fits = |size: &usize| row.is_multiple_of(*size);
     [4, 2, 1].into_iter().find(fits).unwrap_or(1)
@@ -85,22 +88,19 @@ fn count(cubes: usize) -> CubeCount {
 /// `[batch, heads, seq, head_dim]` where it lies, in vectors.
 struct Strided {
     tensor: CubeTensor,
-    /// Of batch, heads and seq.
+    /// Strides of batch, heads and seq, in vectors.
     strides: [usize; 3],
 }
 
 impl Strided {
-    /// It is only copied if its vectors are not whole.
+    /// Copies `x` only if its vectors are not whole.
     fn of(x: CubeTensor, vector: usize) -> Self {
         let strides = x.meta.strides();
         let whole = strides[3] == 1 || x.meta.shape()[3] == 1;
         let fits = strides[..3]
             .iter()
             .all(|stride| stride.is_multiple_of(vector));
-        let tensor = match whole && fits {
-            true => x,
-            false => into_contiguous(x),
-        };
+        let tensor = if whole && fits { x } else { into_contiguous(x) };
         let strides = [0, 1, 2].map(|axis| tensor.meta.strides()[axis] / vector);
         Self { tensor, strides }
     }

@@ -1,11 +1,10 @@
-//! Numbers of many units brought together.
+//! Reductions over the units of a cube.
 
 use cubecl::prelude::*;
 
-/// Sums over the units of each group of a cube: what they have put into `shared` `[values][units]`, into the place of the
-/// group's first unit.
+/// Sums over the units of each group of a cube, from and to `shared` `[values][units]`: the group's first unit has the sum.
 ///
-/// Every unit of the cube has to call it.
+/// Every unit of the cube must call it.
 #[cube]
 pub fn sum(
     shared: &mut Shared<[f32]>,
@@ -30,7 +29,9 @@ pub fn sum(
     }
 }
 
-/// The same with the largest number in place of the sum, over all units of the cube.
+/// The maximum over all units of the cube.
+///
+/// Every unit of the cube must call it.
 #[cube]
 pub fn max(shared: &mut Shared<[f32]>, #[comptime] units: usize) {
     let unit = UNIT_POS_X as usize;
@@ -46,25 +47,21 @@ pub fn max(shared: &mut Shared<[f32]>, #[comptime] units: usize) {
     }
 }
 
-/// The highest of all units' ranks and the first place that has it.
+/// The highest of all units' ranks, and the lowest id that has it.
 ///
-/// Every unit of the cube has to call it.
+/// Every unit of the cube must call it.
 #[cube]
-pub fn first_highest(
-    ranks: &mut Shared<[u32]>,
-    places: &mut Shared<[u32]>,
-    #[comptime] units: usize,
-) {
+pub fn first_highest(ranks: &mut Shared<[u32]>, ids: &mut Shared<[u32]>, #[comptime] units: usize) {
     let unit = UNIT_POS_X as usize;
     sync_cube();
     #[unroll]
     for step in 0..comptime!(steps(units)) {
         let (keep, add) = comptime!(halves(units, step));
         if unit < add {
-            let (rank, place) = (ranks[unit + keep], places[unit + keep]);
-            if rank > ranks[unit] || (rank == ranks[unit] && place < places[unit]) {
+            let (rank, id) = (ranks[unit + keep], ids[unit + keep]);
+            if rank > ranks[unit] || (rank == ranks[unit] && id < ids[unit]) {
                 ranks[unit] = rank;
-                places[unit] = place;
+                ids[unit] = id;
             }
         }
         sync_cube();
@@ -76,7 +73,7 @@ fn steps(n: usize) -> usize {
     n.next_power_of_two().trailing_zeros() as usize
 }
 
-/// How many numbers are kept in this step, and how many of them get another one added.
+/// How many numbers are kept in this step, and how many of them take in another one.
 fn halves(n: usize, step: usize) -> (usize, usize) {
     let left = n.div_ceil(1 << step);
     (left.div_ceil(2), left / 2)

@@ -1,18 +1,18 @@
-//! Root mean square normalization, with or without a sum before it; one cube for each row.
+//! RMSNorm, with or without a sum before it; one cube for each row.
 
 use burn::tensor::Tensor;
 use burn_cubecl::kernel::into_contiguous;
 use cubecl::{ir::ElemType, prelude::*};
 
-use super::{Machine, elem, like, primitive, reduce, tensor, vector_size};
+use super::{AdapterClass, elem, like, primitive, reduce, tensor, vector_size};
 
 pub fn rms_norm<const D: usize>(
-    machine: Machine,
+    class: AdapterClass,
     x: &Tensor<D>,
     weight: &Tensor<1>,
     eps: f64,
 ) -> Option<Tensor<D>> {
-    let rows = Rows::of(machine, x)?;
+    let rows = Rows::of(class, x)?;
     let (x, weight) = (
         into_contiguous(primitive(x)?),
         into_contiguous(primitive(weight)?),
@@ -20,7 +20,7 @@ pub fn rms_norm<const D: usize>(
     let out = like(&x);
     // SAFETY: each cube stays in its row.
     unsafe {
-        norm_kernel::launch_unchecked(
+        rms_norm_kernel::launch_unchecked(
             &x.client.clone(),
             rows.count(),
             CubeDim::new_1d(rows.units as u32),
@@ -39,19 +39,19 @@ pub fn rms_norm<const D: usize>(
 }
 
 pub fn add_rms_norm<const D: usize>(
-    machine: Machine,
+    class: AdapterClass,
     x: &Tensor<D>,
     delta: &Tensor<D>,
     weight: &Tensor<1>,
     eps: f64,
 ) -> Option<(Tensor<D>, Tensor<D>)> {
-    let rows = Rows::of(machine, x)?;
+    let rows = Rows::of(class, x)?;
     let [x, delta] = [x, delta].map(primitive).map(|x| x.map(into_contiguous));
     let (x, delta, weight) = (x?, delta?, into_contiguous(primitive(weight)?));
     let (sum, out) = (like(&x), like(&x));
     // SAFETY: each cube stays in its row.
     unsafe {
-        add_norm_kernel::launch_unchecked(
+        add_rms_norm_kernel::launch_unchecked(
             &x.client.clone(),
             rows.count(),
             CubeDim::new_1d(rows.units as u32),
@@ -81,10 +81,10 @@ struct Rows {
 
 impl Rows {
     /// `None` if there is nothing to do.
-    fn of<const D: usize>(machine: Machine, x: &Tensor<D>) -> Option<Self> {
+    fn of<const D: usize>(class: AdapterClass, x: &Tensor<D>) -> Option<Self> {
         let (len, all) = (x.dims()[D - 1], x.shape().num_elements());
         let vector = vector_size(len);
-        let units = if machine.software { 8 } else { 128 };
+        let units = if class.software { 8 } else { 128 };
         (all > 0).then(|| Self {
             n: all / len,
             len,
@@ -99,7 +99,7 @@ impl Rows {
 }
 
 #[cube(launch_unchecked)]
-fn norm_kernel<F: Float, N: Size>(
+fn rms_norm_kernel<F: Float, N: Size>(
     x: &[Vector<F, N>],
     weight: &[Vector<F, N>],
     out: &mut [Vector<F, N>],
@@ -129,7 +129,7 @@ fn norm_kernel<F: Float, N: Size>(
 }
 
 #[cube(launch_unchecked)]
-fn add_norm_kernel<F: Float, N: Size>(
+fn add_rms_norm_kernel<F: Float, N: Size>(
     x: &[Vector<F, N>],
     delta: &[Vector<F, N>],
     weight: &[Vector<F, N>],
@@ -163,7 +163,7 @@ fn add_norm_kernel<F: Float, N: Size>(
     }
 }
 
-/// What a row is multiplied by, from its squares as far as each unit has them.
+/// The factor of a row, from the squares that each unit has summed.
 #[cube]
 fn root<N: Size>(
     squares: Vector<f32, N>,

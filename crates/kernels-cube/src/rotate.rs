@@ -1,13 +1,13 @@
-//! Rotary position embedding, one vector of pairs for each unit.
+//! RoPE; one vector of pairs for each unit.
 
 use burn::tensor::Tensor;
 use burn_cubecl::kernel::into_contiguous;
 use cubecl::{ir::ElemType, prelude::*};
 
-use super::{Machine, Strided, elem, like, primitive, tensor, vector_size};
+use super::{AdapterClass, Strided, elem, like, primitive, tensor, vector_size};
 
 pub fn rotate(
-    machine: Machine,
+    class: AdapterClass,
     x: &Tensor<4>,
     cos: &Tensor<4>,
     sin: &Tensor<4>,
@@ -26,11 +26,11 @@ pub fn rotate(
         into_contiguous(primitive(sin)?),
     );
     let out = like(&x.tensor);
-    let (vectors, units) = (all / vector, machine.units());
+    let (vectors, units) = (all / vector, class.units());
     let angles = elem(&cos);
     // SAFETY: units beyond the end do nothing.
     unsafe {
-        kernel::launch_unchecked(
+        rotate_kernel::launch_unchecked(
             &out.client.clone(),
             super::count(vectors.div_ceil(units)),
             CubeDim::new_1d(units as u32),
@@ -56,7 +56,7 @@ pub fn rotate(
 
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
-fn kernel<F: Float, A: Float, N: Size>(
+fn rotate_kernel<F: Float, A: Float, N: Size>(
     x: &[Vector<F, N>],
     cos: &[Vector<A, N>],
     sin: &[Vector<A, N>],

@@ -1,13 +1,13 @@
-//! `silu(gate) * up`, one vector of numbers for each unit.
+//! `silu(gate) * up`; one vector of numbers for each unit.
 
 use burn::tensor::Tensor;
 use burn_cubecl::kernel::into_contiguous;
 use cubecl::{ir::ElemType, prelude::*};
 
-use super::{Machine, elem, like, primitive, tensor, vector_size};
+use super::{AdapterClass, elem, like, primitive, tensor, vector_size};
 
 pub fn silu_gate<const D: usize>(
-    machine: Machine,
+    class: AdapterClass,
     gate: &Tensor<D>,
     up: &Tensor<D>,
 ) -> Option<Tensor<D>> {
@@ -21,10 +21,10 @@ pub fn silu_gate<const D: usize>(
     );
     let out = like(&gate);
     let vector = vector_size(all);
-    let (vectors, units) = (all / vector, machine.units());
+    let (vectors, units) = (all / vector, class.units());
     // SAFETY: units beyond the end do nothing.
     unsafe {
-        kernel::launch_unchecked(
+        silu_gate_kernel::launch_unchecked(
             &gate.client.clone(),
             super::count(vectors.div_ceil(units)),
             CubeDim::new_1d(units as u32),
@@ -40,7 +40,7 @@ pub fn silu_gate<const D: usize>(
 }
 
 #[cube(launch_unchecked)]
-fn kernel<F: Float, N: Size>(
+fn silu_gate_kernel<F: Float, N: Size>(
     gate: &[Vector<F, N>],
     up: &[Vector<F, N>],
     out: &mut [Vector<F, N>],

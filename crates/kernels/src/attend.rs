@@ -11,16 +11,17 @@ mod lane_products;
 mod mask;
 mod row_products;
 mod softmax;
+mod tile;
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use self::{by_lane::ByLane, by_row::ByRow, softmax::Part};
+use self::tile::Tile;
 use crate::{
     exp::tanh,
     float::{Float, vectors, zero_padded},
-    isa::{Isa, Kernel},
+    isa::Isa,
     prefetch::prefetch,
     simd_ext::SimdExt,
     view::{View, ViewMut},
@@ -37,7 +38,7 @@ const CHUNK_KEYS: usize = 1024;
 /// Multiply-adds below which a second thread would take longer to wake up than to help.
 const WORTH_WAKING: usize = 1 << 20;
 
-/// A stretch of keys and values, and the queries as they are rotated for it.
+/// Keys and values one behind the other in memory, and the queries as rotated for them.
 #[derive(Clone, Copy, Debug)]
 pub struct Segment<'a, T> {
     /// `[batch, heads, queries, head_dim]`
@@ -157,130 +158,6 @@ pub fn attend<T: Float>(
     } else {
         (0..tiles).into_par_iter().with_max_len(1).for_each(tile);
     }
-}
-
-/// Some queries of all heads that share one key/value head, query by query: row `i` is head `i % groups` of query
-/// `i / groups`.
-struct Tile<'a, T> {
-    segments: &'a [Segment<'a, T>],
-    first_query: usize,
-    softmax: Softmax<'a>,
-    batch: usize,
-    kv_head: usize,
-    groups: usize,
-    queries: Range<usize>,
-    head_dim: usize,
-}
-
-/// Slots of one segment.
-#[derive(Clone, Debug)]
-struct Run {
-    segment: usize,
-    slots: Range<usize>,
-}
-
-impl<T: Float> Tile<'_, T> {
-    fn rows(&self) -> usize {
-        self.groups * self.queries.len()
-    }
-
-    /// Batch row, head and query.
-    fn index(&self, row: usize) -> [usize; 3] {
-        let head = self.kv_head * self.groups + row % self.groups;
-        [self.batch, head, self.queries.start + row / self.groups]
-    }
-
-    /// The queries of a segment, `[rows, head_dim]` row by row.
-    fn queries(&self, segment: usize) -> impl Iterator<Item = &[f32]> {
-        (0..self.rows()).map(move |row| {
-            let [batch, head, query] = self.index(row);
-            self.segments[segment].q.row(batch, head, query)
-        })
-    }
-
-    /// What each query sees of a segment.
-    fn visible(&self, segment: usize) -> impl Iterator<Item = [Range<usize>; 2]> {
-        let positions = self.positions();
-        positions.map(move |query| self.segments[segment].visible(query..query + 1))
-    }
-
-    /// What at least one query sees.
-    fn runs(&self) -> impl Iterator<Item = Run> {
-        let segments = self.segments.iter().enumerate();
-        segments.flat_map(|(segment, of)| {
-            let runs = of.visible(self.positions()).into_iter();
-            runs.map(move |slots| Run { segment, slots })
-        })
-    }
-
-    /// Those of its queries.
-    fn positions(&self) -> Range<usize> {
-        self.first_query + self.queries.start..self.first_query + self.queries.end
-    }
-
-    fn attend(&self, isa: Isa, chunk_keys: usize) -> Part {
-        let mut chunks = cut(self.runs(), chunk_keys);
-        if chunks.len() <= 1 {
-            return self.part(isa, &chunks.pop().unwrap_or_default());
-        }
-        let parts: Vec<Part> = chunks.par_iter().map(|runs| self.part(isa, runs)).collect();
-        let mut merged = Part::new(self.rows(), self.head_dim);
-        for part in &parts {
-            merged.merge(part, self.head_dim);
-        }
-        merged
-    }
-
-    fn part(&self, isa: Isa, runs: &[Run]) -> Part {
-        let mut part = Part::new(self.rows(), self.head_dim);
-        isa.run(Attend {
-            tile: self,
-            runs,
-            part: &mut part,
-        });
-        part
-    }
-}
-
-struct Attend<'a, 'b, T> {
-    tile: &'a Tile<'b, T>,
-    runs: &'a [Run],
-    part: &'a mut Part,
-}
-
-impl<T: Float> Kernel for Attend<'_, '_, T> {
-    #[inline(always)]
-    fn run<S: SimdExt>(self, simd: S) {
-        let Self { tile, runs, part } = self;
-        // With a row in each lane, half of the lanes or more would be empty.
-        if 2 * tile.rows() <= S::F32_LANES {
-            ByRow { tile, runs, part }.run(simd);
-        } else {
-            ByLane { tile, runs, part }.run(simd);
-        }
-    }
-}
-
-/// The same runs in chunks of at most `max` keys.
-fn cut(runs: impl Iterator<Item = Run>, max: usize) -> Vec<Vec<Run>> {
-    let mut chunks: Vec<Vec<Run>> = Vec::new();
-    let mut room = 0;
-    for Run { segment, mut slots } in runs {
-        while !slots.is_empty() {
-            if room == 0 {
-                chunks.push(Vec::new());
-                room = max;
-            }
-            let part = slots.start..slots.end.min(slots.start.saturating_add(room));
-            room -= part.len();
-            slots.start = part.end;
-            if let Some(chunk) = chunks.last_mut() {
-                let slots = part;
-                chunk.push(Run { segment, slots });
-            }
-        }
-    }
-    chunks
 }
 
 /// `cap * tanh(score / cap)`; whole vectors of scores.

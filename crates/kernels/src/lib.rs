@@ -1,12 +1,11 @@
 //! The CPU kernels, on slices: nothing here knows of Burn.
 //!
 //! Each runs at the best instruction set of the machine it is on ([`Isa`]), gives the same result on any number of
-//! threads, and states its error. Reading order: [`matmul_t`] (most of a model's time; [`gemv`] and [`gemm`] behind it) ·
-//! [`codes`] (quantized weights) · [`rms_norm()`], [`silu_gate()`], [`rotate()`] (small, but many) · [`attend()`].
+//! threads, and states its error. Reading order: [`matmul_t`] (most of a model's time; `gemv` and `gemm` behind it) ·
+//! [`quant`] (quantized weights) · [`rms_norm()`], [`silu_gate()`], [`rotate()`] (small, but many) · [`attend()`].
 
 mod attend;
 mod chunk;
-pub mod codes;
 mod exp;
 mod float;
 mod gemm;
@@ -15,6 +14,7 @@ mod isa;
 mod matmul;
 mod matrix;
 mod prefetch;
+pub mod quant;
 mod rms_norm;
 mod rotate;
 mod silu_gate;

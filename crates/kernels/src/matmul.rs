@@ -1,9 +1,8 @@
-//! Products `y = x W^T` of any number of vectors: [`gemv`] for a few, [`gemm`] from where repacking the weights pays.
+//! Products `y = x W^T` of any number of vectors: `gemv` for a few, `gemm` from where repacking the weights pays.
 
 use half::{bf16, slice::HalfFloatSliceExt};
 
 use crate::{
-    codes::Codes,
     float::Float,
     gemm::{
         self,
@@ -14,6 +13,7 @@ use crate::{
     gemv::gemv,
     isa::Isa,
     matrix::Matrix,
+    quant::QuantizedMatrix,
 };
 #[cfg(target_arch = "x86_64")]
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     isa::{Bf16, Vnni},
 };
 
-/// Vectors from which [`gemm`] is ahead with weights of 32 bits, ...
+/// Vectors from which `gemm` is ahead with weights of 32 bits, ...
 const GEMM_FROM: usize = 32;
 
 /// ... of 16 bits by vectors of 32, which read half as much where they lie and are multiplied no faster, ...
@@ -37,7 +37,7 @@ const GEMM_PAIRS_FROM: usize = 16;
 const GEMM_QUANTIZED_FROM: usize = 16;
 
 /// `x` `[n, columns]` times each matrix `[rows, columns]` -> its `y` `[n, rows]`, all in float32, with the same bound of the
-/// error as [`gemv`]: `2 columns u` of the sum of magnitudes, with unit roundoff `u`.
+/// error as `gemv`: `2 columns u` of the sum of magnitudes, with unit roundoff `u`.
 ///
 /// The result does not depend on the number of threads; a row of it on `n`, but not on the other rows.
 ///
@@ -131,12 +131,12 @@ fn gemm_bf16(
     gemm::multiply(&kernel, &mut products);
 }
 
-/// [`matmul_t`] with quantized weights. `x` is rounded to 8 bits, as for [`gemv`], and the arithmetic is the same: float32
+/// [`matmul_t`] with quantized weights. `x` is rounded to 8 bits, as for `gemv`, and the arithmetic is the same: float32
 /// sums of exact products of a group.
 ///
 /// # Panics
 /// As [`matmul_t`].
-pub fn matmul_t_quantized(x: &[f32], products: &mut [(Codes<'_>, &mut [f32])]) {
+pub fn matmul_t_quantized(x: &[f32], products: &mut [(QuantizedMatrix<'_>, &mut [f32])]) {
     #[cfg(target_arch = "x86_64")]
     {
         let columns = columns(products, |matrix| matrix.columns);
@@ -151,7 +151,12 @@ pub fn matmul_t_quantized(x: &[f32], products: &mut [(Codes<'_>, &mut [f32])]) {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn gemm_quantized(isa: Vnni, x: &[f32], products: &mut [(Codes<'_>, &mut [f32])], columns: usize) {
+fn gemm_quantized(
+    isa: Vnni,
+    x: &[f32],
+    products: &mut [(QuantizedMatrix<'_>, &mut [f32])],
+    columns: usize,
+) {
     assert_eq!(x.len() % columns, 0, "x is [n, columns]");
     let n = x.len() / columns;
     let x = Activations::new(x, columns, Order::Plain);

@@ -69,8 +69,8 @@ mod tests {
     }
 
     #[test]
-    fn it_is_within_its_bound_for_every_gate() {
-        // Every 1009th float of either sign, infinities and NaNs left out: more than one thread's share.
+    fn silu_gate_is_within_its_bound_for_every_gate() {
+        // Every 1009th float of either sign, infinities and NaNs left out: more than one thread's chunk.
         let gates: Vec<f32> = (0..=u32::MAX)
             .step_by(1009)
             .map(f32::from_bits)
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_and_limits() {
+    fn silu_gate_of_every_length_and_of_limits() {
         for isa in Isa::all() {
             for n in 0..40 {
                 let (gate, up) = (random(n, 3), random(n, 4));

@@ -3,8 +3,8 @@
 use half::f16;
 
 use crate::{
-    codes::{BLOCK, Bits, Codes, blocks, words},
     gemv::activations::{Activations, Order},
+    quant::{GROUP_SIZE, QuantFormat, QuantizedMatrix, groups, words},
 };
 
 /// Unit roundoff of float32.
@@ -24,7 +24,7 @@ pub fn random(n: usize, seed: u64) -> Vec<f32> {
 
 /// A quantized matrix of its own.
 pub struct Quantized {
-    pub bits: Bits,
+    pub format: QuantFormat,
     pub quants: Vec<i32>,
     pub scales: Vec<f16>,
     pub columns: usize,
@@ -32,21 +32,21 @@ pub struct Quantized {
 
 impl Quantized {
     /// Random bits, which are all quants, and random scales.
-    pub fn random([rows, columns]: [usize; 2], bits: Bits, seed: u64) -> Self {
-        let halves = random(2 * rows * words(columns, bits), seed);
+    pub fn random([rows, columns]: [usize; 2], format: QuantFormat, seed: u64) -> Self {
+        let halves = random(2 * rows * words(columns, format), seed);
         let halves = halves.as_chunks().0.iter();
         let words = halves.map(|[a, b]| (a.to_bits() << 9 ^ b.to_bits() >> 3) as i32);
-        let scales = random(rows * blocks(columns), seed + 1);
+        let scales = random(rows * groups(columns), seed + 1);
         Self {
-            bits,
+            format,
             quants: words.collect(),
             scales: scales.into_iter().map(f16::from_f32).collect(),
             columns,
         }
     }
 
-    pub fn view(&self) -> Codes<'_> {
-        Codes::new(self.bits, &self.quants, &self.scales, self.columns)
+    pub fn view(&self) -> QuantizedMatrix<'_> {
+        QuantizedMatrix::new(self.format, &self.quants, &self.scales, self.columns)
     }
 
     pub fn rows(&self) -> usize {
@@ -55,15 +55,16 @@ impl Quantized {
 
     /// One row's quants, those past its end included, and its scales.
     fn row(&self, row: usize) -> (Vec<f64>, &[f16]) {
-        let words = &self.quants[row * words(self.columns, self.bits)..];
-        let bits = self.bits;
+        let words = &self.quants[row * words(self.columns, self.format)..];
+        let format = self.format;
         let quant = |i: usize| {
-            let word = words[i / bits.per_word()] as u32 >> (i % bits.per_word() * bits.bits());
-            f64::from((word & ((1 << bits.bits()) - 1)) as i32 - bits.offset())
+            let word =
+                words[i / format.per_word()] as u32 >> (i % format.per_word() * format.bits());
+            f64::from((word & ((1 << format.bits()) - 1)) as i32 - format.offset())
         };
         (
-            (0..blocks(self.columns) * BLOCK).map(quant).collect(),
-            &self.scales[row * blocks(self.columns)..][..blocks(self.columns)],
+            (0..groups(self.columns) * GROUP_SIZE).map(quant).collect(),
+            &self.scales[row * groups(self.columns)..][..groups(self.columns)],
         )
     }
 }
@@ -96,7 +97,7 @@ pub fn assert_quantized_products(
     what: &str,
 ) {
     let activations = Activations::new(x, matrix.columns, Order::Plain);
-    let offset = f64::from(matrix.bits.offset());
+    let offset = f64::from(matrix.format.offset());
     let vectors = x.chunks(matrix.columns).zip(y.chunks(matrix.rows()));
     for (i, (x, y)) in vectors.enumerate() {
         let quantized = activations.vector(i);
@@ -107,7 +108,7 @@ pub fn assert_quantized_products(
                 let (scale, step) = (scale.to_f64(), f64::from(quantized.scales[group]));
                 let (mut product, mut magnitudes) = (0.0, 0.0);
                 let pairs = quants.iter().zip(quantized.quants).enumerate();
-                for (at, (w, a)) in pairs.skip(group * BLOCK).take(BLOCK) {
+                for (at, (w, a)) in pairs.skip(group * GROUP_SIZE).take(GROUP_SIZE) {
                     let a = f64::from(*a);
                     product += w * scale * a * step;
                     magnitudes += ((w.abs() + 2.0 * offset) * scale * a * step).abs();

@@ -6,7 +6,7 @@ mod select;
 use burn::tensor::{Tensor, TensorData};
 use definition::{Expected, Row};
 use glass_attention::{Cache, CacheError, CachePlan, CachePolicy, Call, Rope, Unobserved};
-use glass_backend::{Device, Dtype, Kernels};
+use glass_backend::{Device, Dtype, KernelMode};
 use glass_config::LlamaConfig;
 use proptest::{prelude::*, test_runner::TestRunner};
 
@@ -28,7 +28,7 @@ fn config(window: Option<usize>) -> LlamaConfig {
 
 fn devices() -> Vec<Device> {
     let open = |name| Device::open(name).expect("it is built in");
-    let plain = open("flex").with_kernels(Kernels::Plain);
+    let plain = open("flex").with_kernel_mode(KernelMode::Plain);
     let mut devices = vec![open("flex"), plain, open("ndarray")];
     match Device::open("wgpu") {
         Ok(device) => devices.push(device),

@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
-use glass_backend::Kernels;
+use glass_backend::KernelMode;
 use glass_bench::{Format, Precision, Shape};
 use glass_config::Override;
 
@@ -46,7 +46,7 @@ pub struct Bench {
         value_delimiter = ',',
         default_value = "fused"
     )]
-    pub kernels: Vec<Kernels>,
+    pub kernels: Vec<KernelMode>,
     /// Tokens that are read at once; several behind commas
     #[arg(
         long,

@@ -7,11 +7,12 @@
 use std::ops::Range;
 
 use super::{
-    Run, Tile, floats,
+    floats,
     lane_products::{Strided, multiply},
     mask::hidden,
     soft_cap,
     softmax::{LOWEST, Part},
+    tile::{Run, Tile},
 };
 use crate::{exp::exp, float::Float, simd_ext::SimdExt};
 

@@ -4,12 +4,13 @@
 use std::ops::Range;
 
 use super::{
-    Run, Tile, floats,
+    floats,
     mask::hidden,
     prefetch_rows,
     row_products::{BLOCK, scores, weighted_sum},
     soft_cap,
     softmax::Part,
+    tile::{Run, Tile},
 };
 use crate::{
     exp::exp,

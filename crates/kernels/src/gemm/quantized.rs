@@ -10,15 +10,15 @@ use super::{
     pack::{self, RowMajor, Rows, Stored, Widened, pack},
 };
 use crate::{
-    codes::{BLOCK, Bits, Codes, blocks, words},
     gemv::activations::Activations,
     isa::Vnni,
     prefetch::Prefetcher,
+    quant::{GROUP_SIZE, QuantFormat, QuantizedMatrix, groups, words},
     simd_ext::SimdExt,
 };
 
 /// Units of a group's quants.
-const QUANTS: usize = BLOCK / 4;
+const QUANTS: usize = GROUP_SIZE / 4;
 
 /// Vectors in 8 bits, and weights in 8 or 4.
 #[derive(Clone, Copy)]
@@ -48,7 +48,7 @@ impl<'a> Quantized<'a> {
 
 impl<'a> MicroKernel for Quantized<'a> {
     type Simd = V4;
-    type Weight = Codes<'a>;
+    type Weight = QuantizedMatrix<'a>;
 
     // 12 of 32 registers hold the sums, 12 the integer sums of a group.
     const NR: usize = 6;
@@ -71,12 +71,12 @@ impl<'a> MicroKernel for Quantized<'a> {
         self.vectors
     }
 
-    fn rows(&self, weight: &Codes<'a>) -> usize {
+    fn rows(&self, weight: &QuantizedMatrix<'a>) -> usize {
         weight.rows()
     }
 
     fn steps(&self) -> usize {
-        blocks(self.columns)
+        groups(self.columns)
     }
 
     #[inline(always)]
@@ -114,7 +114,7 @@ impl<'a> MicroKernel for Quantized<'a> {
     #[inline(always)]
     fn pack_rows(
         &self,
-        weight: &Codes<'a>,
+        weight: &QuantizedMatrix<'a>,
         rows: Range<usize>,
         steps: Range<usize>,
         packed: &mut [f32],
@@ -123,24 +123,24 @@ impl<'a> MicroKernel for Quantized<'a> {
         let (quants, scales) = packed.split_at_mut(QUANTS * steps.len() * WIDTH);
         let (simd, units) = (self.isa.simd(), units(&steps));
         let bytes: &[u8] = bytemuck::cast_slice(weight.quants);
-        let row = blocks(weight.columns) * weight.bits.block_bytes();
-        match weight.bits {
-            Bits::Eight => {
+        let row = groups(weight.columns) * weight.format.group_bytes();
+        match weight.format {
+            QuantFormat::Int8 => {
                 let matrix = RowMajor::<pack::Bits<u8>>::new(bytes, row);
                 pack(simd, matrix, rows.clone(), WIDTH, units, quants);
             }
-            Bits::Four => {
+            QuantFormat::Int4 => {
                 let matrix = RowMajor::<Nibbles>::new(bytes, row);
                 pack(simd, matrix, rows.clone(), WIDTH, units, quants);
             }
         }
-        let matrix = RowMajor::<Widened<f16>>::new(weight.scales, blocks(weight.columns));
+        let matrix = RowMajor::<Widened<f16>>::new(weight.scales, groups(weight.columns));
         pack(simd, matrix, rows, WIDTH, steps, scales);
     }
 
     /// Quants alone: scales are few.
-    fn stored<'b>(&'b self, weight: &'b Codes<'a>, rows: Range<usize>) -> &'b [u8] {
-        let words = words(weight.columns, weight.bits);
+    fn stored<'b>(&'b self, weight: &'b QuantizedMatrix<'a>, rows: Range<usize>) -> &'b [u8] {
+        let words = words(weight.columns, weight.format);
         bytemuck::cast_slice(&weight.quants[rows.start * words..rows.end * words])
     }
 
@@ -191,7 +191,7 @@ impl<'a> MicroKernel for Quantized<'a> {
 }
 
 /// The offset of the four quants of a unit.
-const OFFSETS: u32 = repeated(Bits::Eight.offset());
+const OFFSETS: u32 = repeated(QuantFormat::Int8.offset());
 
 /// A byte four times.
 const fn repeated(byte: i32) -> u32 {
@@ -216,7 +216,7 @@ impl Stored for Nibbles {
     fn units<S: SimdExt>(simd: S, packed: S::Halves) -> S::f32s {
         // The four quants lie in the upper half of a 32-bit lane; each moves to a byte of its own.
         let upper = simd.transmute_u32s_f32s(simd.widen_bf16(packed));
-        let mut units = simd.splat_u32s(OFFSETS - repeated(Bits::Four.offset()));
+        let mut units = simd.splat_u32s(OFFSETS - repeated(QuantFormat::Int4.offset()));
         for (byte, shift) in [16, 12, 8, 4].into_iter().enumerate() {
             let shifted = simd.wrapping_dyn_shr_u32s(upper, simd.splat_u32s(shift));
             let quant = simd.and_u32s(shifted, simd.splat_u32s(0xf << (8 * byte)));

@@ -28,7 +28,7 @@ pub(super) unsafe fn panel<S: MicroKernel>(
         kernel.pack_rows(weight, rows.clone(), steps.clone(), packed);
         let (w, _) = S::Simd::as_simd_f32s(packed);
         let (w, _) = w.as_chunks::<MR>();
-        // The rows that this thread most likely packs next are prefetched while tiles keep it busy.
+        // The rows that this thread probably packs next are prefetched while tiles keep it busy.
         let next = if steps.end == kernel.steps() {
             rows.end..y.rows().min(rows.end + height::<S>())
         } else {

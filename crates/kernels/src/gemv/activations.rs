@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use crate::codes::{BLOCK, ROUND, blocks, largest};
+use crate::quant::{GROUP_SIZE, ROUND, groups, max_magnitude};
 
 /// Vectors are padded with zeros to a multiple of this many groups: any instruction set takes the scales of a divisor of it
 /// at a time.
@@ -21,12 +21,12 @@ pub enum Order {
     /// By column.
     Plain,
     /// For each `2 n` columns the even ones, then the odd ones: the order in which `n` bytes of 4-bit quants split into their
-    /// lower and upper halves. `n` is a divisor of `SPAN * BLOCK / 2`.
+    /// lower and upper halves. `n` is a divisor of `SPAN * GROUP_SIZE / 2`.
     EvenOdd(usize),
 }
 
 /// `x` `[n, columns]` as integers of -127 to 127 and, for each group of 32 along the columns, a scale: the group's largest
-/// magnitude / 127. The format of [`crate::codes`] with float32 scales.
+/// magnitude / 127. The format of [`crate::quant`] with float32 scales.
 ///
 /// A number is off by at most half a scale (times 1 + 2^-15, as the quotient is rounded too). Where a group's scale is below
 /// [`NEGLIGIBLE`] its quants are zero. A group with an infinity or NaN has the scale NaN, and so has every product with its
@@ -48,20 +48,20 @@ impl Activations {
     /// `columns` is at least one.
     pub fn new(x: &[f32], columns: usize, order: Order) -> Self {
         let n = x.len() / columns;
-        let groups = blocks(columns).next_multiple_of(SPAN);
-        let mut quants = vec![0; n * groups * BLOCK + LINE];
+        let groups = groups(columns).next_multiple_of(SPAN);
+        let mut quants = vec![0; n * groups * GROUP_SIZE + LINE];
         let first = quants.as_ptr().align_offset(LINE).min(LINE);
         let mut factors = vec![0.0; n * 2 * groups];
 
-        let each = &mut quants[first..][..n * groups * BLOCK];
+        let each = &mut quants[first..][..n * groups * GROUP_SIZE];
         if n * columns < 2 * SERIAL {
-            let to = each.chunks_mut(groups * BLOCK);
+            let to = each.chunks_mut(groups * GROUP_SIZE);
             let to = to.zip(factors.chunks_mut(2 * groups));
             for (x, (quants, factors)) in x.chunks(columns).zip(to) {
                 quantize(x, order, quants, factors);
             }
         } else {
-            let to = each.par_chunks_mut(groups * BLOCK);
+            let to = each.par_chunks_mut(groups * GROUP_SIZE);
             let to = to.zip(factors.par_chunks_mut(2 * groups));
             x.par_chunks(columns)
                 .zip(to)
@@ -78,7 +78,7 @@ impl Activations {
 
     #[inline(always)]
     pub fn vector(&self, vector: usize) -> Groups<'_> {
-        let quants = self.groups * BLOCK;
+        let quants = self.groups * GROUP_SIZE;
         let factors = &self.factors[vector * 2 * self.groups..][..2 * self.groups];
         let (scales, sums) = factors.split_at(self.groups);
         Groups {
@@ -92,7 +92,7 @@ impl Activations {
 /// Some groups of one vector.
 #[derive(Clone, Copy)]
 pub struct Groups<'a> {
-    /// [`BLOCK`] of each group.
+    /// [`GROUP_SIZE`] of each group.
     pub quants: &'a [i8],
     pub scales: &'a [f32],
     /// The sum of each group's numbers, as they are quantized.
@@ -103,7 +103,7 @@ impl Groups<'_> {
     #[inline(always)]
     pub(super) fn range(&self, first: usize, len: usize) -> Self {
         Self {
-            quants: &self.quants[first * BLOCK..][..len * BLOCK],
+            quants: &self.quants[first * GROUP_SIZE..][..len * GROUP_SIZE],
             scales: &self.scales[first..][..len],
             sums: &self.sums[first..][..len],
         }
@@ -115,16 +115,16 @@ fn quantize(x: &[f32], order: Order, quants: &mut [i8], factors: &mut [f32]) {
     pulp::Arch::new().dispatch(
         #[inline(always)]
         || {
-            let (whole, rest) = x.as_chunks::<BLOCK>();
-            let mut last = [0.0; BLOCK];
+            let (whole, rest) = x.as_chunks::<GROUP_SIZE>();
+            let mut last = [0.0; GROUP_SIZE];
             last[..rest.len()].copy_from_slice(rest);
             let last = if rest.is_empty() { None } else { Some(&last) };
 
             let groups = || whole.iter().chain(last);
             for (scale, x) in scales.iter_mut().zip(groups()) {
-                *scale = f32::from_bits(largest(x));
+                *scale = f32::from_bits(max_magnitude(x));
             }
-            let places = quants.as_chunks_mut::<BLOCK>().0.iter_mut().zip(sums);
+            let places = quants.as_chunks_mut::<GROUP_SIZE>().0.iter_mut().zip(sums);
             for ((x, scale), (quants, sum)) in groups().zip(&mut *scales).zip(places) {
                 let largest = *scale;
                 *scale = largest / 127.0;
@@ -133,7 +133,7 @@ fn quantize(x: &[f32], order: Order, quants: &mut [i8], factors: &mut [f32]) {
                 } else {
                     127.0 / largest
                 };
-                let mut rounded = [0; BLOCK];
+                let mut rounded = [0; GROUP_SIZE];
                 for (rounded, x) in rounded.iter_mut().zip(x) {
                     *rounded = (x * inverse + ROUND).to_bits();
                 }
@@ -148,7 +148,7 @@ fn quantize(x: &[f32], order: Order, quants: &mut [i8], factors: &mut [f32]) {
             }
             if let Order::EvenOdd(width) = order {
                 for span in quants.chunks_exact_mut(2 * width) {
-                    let mut sorted = [0; SPAN * BLOCK];
+                    let mut sorted = [0; SPAN * GROUP_SIZE];
                     let (even, odd) = sorted[..2 * width].split_at_mut(width);
                     for ((even, odd), pair) in even.iter_mut().zip(odd).zip(span.as_chunks().0) {
                         [*even, *odd] = *pair;
@@ -178,10 +178,11 @@ mod tests {
                 assert_eq!(vector.scales.len() % SPAN, 0);
                 let groups = vector
                     .quants
-                    .chunks(BLOCK)
+                    .chunks(GROUP_SIZE)
                     .zip(vector.scales.iter().zip(vector.sums));
                 for (group, (quants, (scale, sum))) in groups.enumerate() {
-                    let x = &x[columns.min(group * BLOCK)..columns.min((group + 1) * BLOCK)];
+                    let x =
+                        &x[columns.min(group * GROUP_SIZE)..columns.min((group + 1) * GROUP_SIZE)];
                     let largest = x.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
                     assert_eq!(*scale, largest / 127.0);
                     let codes_sum: i32 = quants.iter().map(|quant| i32::from(*quant)).sum();

@@ -5,7 +5,7 @@ use std::arch::x86_64::{__m256, __m256i};
 use pulp::{Simd, cast, f32x8, x86::V3};
 
 use super::byte_dots::ByteDots;
-use crate::codes::Bits;
+use crate::quant::QuantFormat;
 
 impl ByteDots for V3 {
     type Simd = V3;
@@ -13,8 +13,8 @@ impl ByteDots for V3 {
     /// The quants; in 4 bits those of the lower halves and those of the upper ones.
     type Activations = [__m256i; 2];
 
-    fn offset(bits: Bits) -> bool {
-        bits == Bits::Four
+    fn offset(format: QuantFormat) -> bool {
+        format == QuantFormat::Int4
     }
 
     #[inline(always)]
@@ -40,28 +40,28 @@ impl ByteDots for V3 {
     }
 
     #[inline(always)]
-    fn activations(self, bits: Bits, quants: &[i8]) -> [__m256i; 2] {
+    fn activations(self, format: QuantFormat, quants: &[i8]) -> [__m256i; 2] {
         let vector = |i: usize| -> __m256i {
             let quants: [i8; 32] = *quants[i * 32..].first_chunk().unwrap_or(&[0; 32]);
             cast(quants)
         };
-        match bits {
-            Bits::Eight => [vector(0); 2],
-            Bits::Four => [vector(0), vector(1)],
+        match format {
+            QuantFormat::Int8 => [vector(0); 2],
+            QuantFormat::Int4 => [vector(0), vector(1)],
         }
     }
 
     /// Nothing saturates. In 8 bits the magnitudes of quants, up to 128, are multiplied with activations that took their
     /// signs: two products are at most 2 * 128 * 127. In 4 bits four are at most 4 * 15 * 127.
     #[inline(always)]
-    fn times(self, bits: Bits, quants: __m256i, [first, second]: [__m256i; 2]) -> f32x8 {
+    fn times(self, format: QuantFormat, quants: __m256i, [first, second]: [__m256i; 2]) -> f32x8 {
         let i = self.avx2;
-        let pairs = match bits {
-            Bits::Eight => {
+        let pairs = match format {
+            QuantFormat::Int8 => {
                 let quants = i._mm256_xor_si256(quants, cast([0x80_u8; 32]));
                 i._mm256_maddubs_epi16(i._mm256_abs_epi8(quants), i._mm256_sign_epi8(first, quants))
             }
-            Bits::Four => {
+            QuantFormat::Int4 => {
                 let half = cast([0xf_u8; 32]);
                 let lower = i._mm256_and_si256(quants, half);
                 let upper = i._mm256_and_si256(i._mm256_srli_epi16::<4>(quants), half);
@@ -76,10 +76,10 @@ impl ByteDots for V3 {
     }
 
     #[inline(always)]
-    fn spread(self, bits: Bits, scales: f32x8, vector: usize) -> f32x8 {
-        let (first, second) = match bits {
-            Bits::Eight => (vector as i32, vector as i32),
-            Bits::Four => (2 * vector as i32, 2 * vector as i32 + 1),
+    fn spread(self, format: QuantFormat, scales: f32x8, vector: usize) -> f32x8 {
+        let (first, second) = match format {
+            QuantFormat::Int8 => (vector as i32, vector as i32),
+            QuantFormat::Int4 => (2 * vector as i32, 2 * vector as i32 + 1),
         };
         let lanes = [first, first, first, first, second, second, second, second];
         cast(

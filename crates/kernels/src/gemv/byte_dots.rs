@@ -1,12 +1,13 @@
 //! What thin products with quantized weights need of an instruction set.
 
 use half::f16;
-use pulp::Simd;
+use pulp::{Scalar256b, Simd};
 
 use super::activations::Order;
 use crate::{
-    codes::Bits,
     float::{Float, zero_padded},
+    isa::Isa,
+    quant::QuantFormat,
     simd_ext::SimdExt,
 };
 
@@ -26,20 +27,20 @@ pub trait ByteDots: Copy + Send + Sync {
 
     /// Groups of a vector.
     #[inline(always)]
-    fn groups(bits: Bits) -> usize {
-        Self::BYTES / bits.block_bytes()
+    fn groups(format: QuantFormat) -> usize {
+        Self::BYTES / format.group_bytes()
     }
 
     /// The order in which activations are read.
-    fn order(bits: Bits) -> Order {
-        match bits {
-            Bits::Eight => Order::Plain,
-            Bits::Four => Order::EvenOdd(Self::BYTES),
+    fn order(format: QuantFormat) -> Order {
+        match format {
+            QuantFormat::Int8 => Order::Plain,
+            QuantFormat::Int4 => Order::EvenOdd(Self::BYTES),
         }
     }
 
     /// Whether its products are those of quants with their offset, as they are stored.
-    fn offset(bits: Bits) -> bool;
+    fn offset(format: QuantFormat) -> bool;
 
     fn simd(self) -> Self::Simd;
 
@@ -50,12 +51,12 @@ pub trait ByteDots: Copy + Send + Sync {
     fn load(self, quants: &[u8]) -> Self::Vector;
 
     /// The activations of a vector's groups.
-    fn activations(self, bits: Bits, quants: &[i8]) -> Self::Activations;
+    fn activations(self, format: QuantFormat, quants: &[i8]) -> Self::Activations;
 
     /// The products of quants and activations. Exact.
     fn times(
         self,
-        bits: Bits,
+        format: QuantFormat,
         quants: Self::Vector,
         x: Self::Activations,
     ) -> <Self::Simd as Simd>::f32s;
@@ -64,7 +65,7 @@ pub trait ByteDots: Copy + Send + Sync {
     /// vector has lanes.
     fn spread(
         self,
-        bits: Bits,
+        format: QuantFormat,
         scales: <Self::Simd as Simd>::f32s,
         vector: usize,
     ) -> <Self::Simd as Simd>::f32s;
@@ -83,5 +84,26 @@ pub trait ByteDots: Copy + Send + Sync {
     #[inline(always)]
     fn scales(self, scales: &[f16]) -> <Self::Simd as Simd>::f32s {
         f16::widen(self.simd(), zero_padded::<f16, Self::Simd>(scales))
+    }
+}
+
+/// A computation on the byte dot products of any instruction set.
+pub trait OnByteDots {
+    type Output;
+
+    fn run<B: ByteDots>(self, bytes: B) -> Self::Output;
+}
+
+/// Runs it on the best that `isa` has.
+pub fn dispatch<R: OnByteDots>(isa: Isa, on: R) -> R::Output {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512(avx512) => match avx512.vnni {
+            Some(vnni) => on.run(vnni),
+            None => on.run(*avx512.simd),
+        },
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2(avx2) => on.run(avx2),
+        _ => on.run(Scalar256b),
     }
 }

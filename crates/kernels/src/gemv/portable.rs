@@ -3,7 +3,7 @@
 use pulp::{Scalar256b, cast, f32x8};
 
 use super::byte_dots::ByteDots;
-use crate::codes::Bits;
+use crate::quant::QuantFormat;
 
 impl ByteDots for Scalar256b {
     type Simd = Scalar256b;
@@ -11,7 +11,7 @@ impl ByteDots for Scalar256b {
     /// The quants; in 4 bits those of the lower halves and those of the upper ones.
     type Activations = [[i8; 32]; 2];
 
-    fn offset(_: Bits) -> bool {
+    fn offset(_: QuantFormat) -> bool {
         false
     }
 
@@ -38,26 +38,26 @@ impl ByteDots for Scalar256b {
     }
 
     #[inline(always)]
-    fn activations(self, bits: Bits, quants: &[i8]) -> [[i8; 32]; 2] {
+    fn activations(self, format: QuantFormat, quants: &[i8]) -> [[i8; 32]; 2] {
         let vector = |i: usize| *quants[i * 32..].first_chunk().unwrap_or(&[0; 32]);
-        match bits {
-            Bits::Eight => [vector(0), [0; 32]],
-            Bits::Four => [vector(0), vector(1)],
+        match format {
+            QuantFormat::Int8 => [vector(0), [0; 32]],
+            QuantFormat::Int4 => [vector(0), vector(1)],
         }
     }
 
     #[inline(always)]
-    fn times(self, bits: Bits, quants: [u8; 32], [first, second]: [[i8; 32]; 2]) -> f32x8 {
+    fn times(self, format: QuantFormat, quants: [u8; 32], [first, second]: [[i8; 32]; 2]) -> f32x8 {
         // A group's whole product goes to its first lane: compilers have instructions for one sum over all of it.
         let mut sums = [0.0; 8];
-        match bits {
-            Bits::Eight => {
-                let quants = without_offset(bits, |i| quants[i]);
+        match format {
+            QuantFormat::Int8 => {
+                let quants = without_offset(format, |i| quants[i]);
                 sums[0] = dot(&quants, &first) as f32;
             }
-            Bits::Four => {
-                let lower = without_offset(bits, |i| quants[i] & 0xf);
-                let upper = without_offset(bits, |i| quants[i] >> 4);
+            QuantFormat::Int4 => {
+                let lower = without_offset(format, |i| quants[i] & 0xf);
+                let upper = without_offset(format, |i| quants[i] >> 4);
                 for (group, sum) in sums.iter_mut().step_by(4).enumerate() {
                     let bytes = 16 * group..16 * (group + 1);
                     let lower = dot(&lower[bytes.clone()], &first[bytes.clone()]);
@@ -70,11 +70,11 @@ impl ByteDots for Scalar256b {
     }
 
     #[inline(always)]
-    fn spread(self, bits: Bits, scales: f32x8, vector: usize) -> f32x8 {
+    fn spread(self, format: QuantFormat, scales: f32x8, vector: usize) -> f32x8 {
         let scales: [f32; 8] = cast(scales);
-        let [first, second] = match bits {
-            Bits::Eight => [vector, vector],
-            Bits::Four => [2 * vector, 2 * vector + 1],
+        let [first, second] = match format {
+            QuantFormat::Int8 => [vector, vector],
+            QuantFormat::Int4 => [2 * vector, 2 * vector + 1],
         };
         let [first, second] = [scales[first], scales[second]];
         cast([first, first, first, first, second, second, second, second])
@@ -90,10 +90,10 @@ impl ByteDots for Scalar256b {
 }
 
 #[inline(always)]
-fn without_offset(bits: Bits, quant: impl Fn(usize) -> u8) -> [i16; 32] {
+fn without_offset(format: QuantFormat, quant: impl Fn(usize) -> u8) -> [i16; 32] {
     let mut quants = [0; 32];
     for (i, to) in quants.iter_mut().enumerate() {
-        *to = i16::from(quant(i)) - bits.offset() as i16;
+        *to = i16::from(quant(i)) - format.offset() as i16;
     }
     quants
 }

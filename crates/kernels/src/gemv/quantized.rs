@@ -1,17 +1,17 @@
 //! Thin products with quantized weights: integer dot products of a few rows with a few vectors, in registers.
 
 use half::f16;
-use pulp::{Scalar256b, Simd};
+use pulp::Simd;
 
 use super::{
     BLOCK_ROWS, MatVec, TILE_VECTORS,
     activations::{Activations, Groups, Order},
-    byte_dots::ByteDots,
+    byte_dots::{ByteDots, OnByteDots, dispatch},
 };
 use crate::{
-    codes::{BLOCK, Bits, Codes, words},
     isa::Isa,
     prefetch::prefetch,
+    quant::{GROUP_SIZE, QuantFormat, QuantizedMatrix, words},
     simd_ext::SimdExt,
 };
 
@@ -21,7 +21,7 @@ const PAGE: usize = 4096;
 /// Bytes that quants are prefetched ahead of their use.
 const AHEAD: usize = 8192;
 
-impl MatVec for Codes<'_> {
+impl MatVec for QuantizedMatrix<'_> {
     type Order = Order;
     type Input<'x> = Activations;
 
@@ -38,7 +38,7 @@ impl MatVec for Codes<'_> {
     }
 
     fn order(&self, isa: Isa) -> Order {
-        dispatch(isa, OrderOf(self.bits))
+        dispatch(isa, OrderOf(self.format))
     }
 
     fn input(x: &[f32], columns: usize, order: Order) -> Activations {
@@ -55,27 +55,7 @@ impl MatVec for Codes<'_> {
     }
 }
 
-/// What runs on the byte dot products of an instruction set.
-trait OnByteDots {
-    type Output;
-
-    fn run<B: ByteDots>(self, bytes: B) -> Self::Output;
-}
-
-fn dispatch<R: OnByteDots>(isa: Isa, on: R) -> R::Output {
-    match isa {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512(avx512) => match avx512.vnni {
-            Some(vnni) => on.run(vnni),
-            None => on.run(*avx512.simd),
-        },
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2(avx2) => on.run(avx2),
-        _ => on.run(Scalar256b),
-    }
-}
-
-struct OrderOf(Bits);
+struct OrderOf(QuantFormat);
 
 impl OnByteDots for OrderOf {
     type Output = Order;
@@ -85,21 +65,21 @@ impl OnByteDots for OrderOf {
     }
 }
 
-/// [`Bits`] that the compiler knows.
+/// [`QuantFormat`] that the compiler knows.
 trait Format {
-    const BITS: Bits;
+    const FORMAT: QuantFormat;
 }
 
 struct Four;
 
 impl Format for Four {
-    const BITS: Bits = Bits::Four;
+    const FORMAT: QuantFormat = QuantFormat::Int4;
 }
 
 struct Eight;
 
 impl Format for Eight {
-    const BITS: Bits = Bits::Eight;
+    const FORMAT: QuantFormat = QuantFormat::Int8;
 }
 
 type Floats<B> = <<B as ByteDots>::Simd as Simd>::f32s;
@@ -107,7 +87,7 @@ type Floats<B> = <<B as ByteDots>::Simd as Simd>::f32s;
 /// Some rows of a matrix, times all vectors.
 struct Rows<'a> {
     x: &'a Activations,
-    weight: Codes<'a>,
+    weight: QuantizedMatrix<'a>,
     /// `n` slices `[rows]`.
     y: Vec<&'a mut [f32]>,
 }
@@ -118,9 +98,9 @@ impl OnByteDots for Rows<'_> {
     fn run<B: ByteDots>(mut self, bytes: B) {
         bytes.vectorize(
             #[inline(always)]
-            || match self.weight.bits {
-                Bits::Four => self.multiply::<B, Four>(bytes),
-                Bits::Eight => self.multiply::<B, Eight>(bytes),
+            || match self.weight.format {
+                QuantFormat::Int4 => self.multiply::<B, Four>(bytes),
+                QuantFormat::Int8 => self.multiply::<B, Eight>(bytes),
             },
         );
     }
@@ -132,7 +112,7 @@ impl Rows<'_> {
         let rows = self.weight.rows();
         // As many rows as there are registers for: activations that were loaded are used once for each. But no more than
         // lie in about a page: beyond it the processor reads several streams at a time less well than one.
-        let near = 4 * words(self.weight.columns, F::BITS) * size_of::<i32>() <= PAGE;
+        let near = 4 * words(self.weight.columns, F::FORMAT) * size_of::<i32>() <= PAGE;
         let many = B::Simd::REGISTER_COUNT >= 32;
         for first in (0..rows).step_by(BLOCK_ROWS) {
             let block = Block {
@@ -160,7 +140,7 @@ impl Rows<'_> {
 /// [`BLOCK_ROWS`] rows or fewer.
 struct Block<'a> {
     x: &'a Activations,
-    weight: Codes<'a>,
+    weight: QuantizedMatrix<'a>,
     rows: [usize; 2],
 }
 
@@ -214,14 +194,14 @@ struct Part<'a> {
 
 impl<'a> Part<'a> {
     #[inline(always)]
-    fn of(weight: &Codes<'a>, row: usize) -> Self {
+    fn of(weight: &QuantizedMatrix<'a>, row: usize) -> Self {
         let (quants, scales) = weight.row(row);
         Self { quants, scales }
     }
 
     #[inline(always)]
-    fn range(&self, first: usize, len: usize, bits: Bits) -> Self {
-        let bytes = bits.block_bytes();
+    fn range(&self, first: usize, len: usize, format: QuantFormat) -> Self {
+        let bytes = format.group_bytes();
         Self {
             quants: &self.quants[first * bytes..][..len * bytes],
             scales: &self.scales[first..][..len],
@@ -276,15 +256,15 @@ fn span<B: ByteDots, F: Format, const R: usize, const N: usize>(
     let zero = simd.splat_f32s(0.0);
     let (mut w, mut v) = (*rows, *x);
     for (w, row) in w.iter_mut().zip(rows) {
-        *w = row.range(at, rest.unwrap_or(lanes), F::BITS);
+        *w = row.range(at, rest.unwrap_or(lanes), F::FORMAT);
     }
     for (v, x) in v.iter_mut().zip(x) {
         *v = x.range(at, lanes);
     }
 
     // Rows lie one after the other, and their cache lines are prefetched in that order, not in the order of their use.
-    let scales_ahead = ahead / F::BITS.block_bytes();
-    let offset = simd.splat_f32s(-F::BITS.offset() as f32);
+    let scales_ahead = ahead / F::FORMAT.group_bytes();
+    let offset = simd.splat_f32s(-F::FORMAT.offset() as f32);
     let mut scales = [[zero; R]; N];
     for (r, w) in w.iter().enumerate() {
         let line = at * R + r * lanes;
@@ -292,14 +272,14 @@ fn span<B: ByteDots, F: Format, const R: usize, const N: usize>(
         let w = bytes.scales(w.scales);
         for ((scales, sums), v) in scales.iter_mut().zip(&mut *sums).zip(&v) {
             scales[r] = simd.mul_f32s(w, bytes.floats(v.scales));
-            if B::offset(F::BITS) {
+            if B::offset(F::FORMAT) {
                 let offset = simd.mul_f32s(w, offset);
                 sums[r] = simd.multiply_add(offset, bytes.floats(v.sums), sums[r]);
             }
         }
     }
 
-    let groups = B::groups(F::BITS);
+    let groups = B::groups(F::FORMAT);
     for vector in 0..rest.unwrap_or(lanes).div_ceil(groups) {
         let mut quants = [bytes.load(&[]); R];
         for (r, (quants, w)) in quants.iter_mut().zip(&w).enumerate() {
@@ -312,11 +292,11 @@ fn span<B: ByteDots, F: Format, const R: usize, const N: usize>(
             });
         }
         for ((sums, scales), v) in sums.iter_mut().zip(&scales).zip(&v) {
-            let columns = groups * BLOCK;
-            let v = bytes.activations(F::BITS, &v.quants[vector * columns..][..columns]);
+            let columns = groups * GROUP_SIZE;
+            let v = bytes.activations(F::FORMAT, &v.quants[vector * columns..][..columns]);
             for ((sum, scales), quants) in sums.iter_mut().zip(scales).zip(&quants) {
-                let product = bytes.times(F::BITS, *quants, v);
-                let scale = bytes.spread(F::BITS, *scales, vector);
+                let product = bytes.times(F::FORMAT, *quants, v);
+                let scale = bytes.spread(F::FORMAT, *scales, vector);
                 *sum = simd.multiply_add(product, scale, *sum);
             }
         }

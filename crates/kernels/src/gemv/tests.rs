@@ -4,9 +4,9 @@ use half::{bf16, f16};
 
 use super::*;
 use crate::{
-    codes::{Bits, Codes, blocks, words},
     float::Float,
     matrix::Matrix,
+    quant::{QuantFormat, QuantizedMatrix, groups, words},
     testing::{
         Quantized, assert_products, assert_quantized_products, assert_rows_alone,
         assert_same_on_any_threads, random,
@@ -80,15 +80,15 @@ fn bfloat16_is_the_definition() {
 
 #[test]
 fn quantized_is_the_definition() {
-    for bits in [Bits::Four, Bits::Eight] {
+    for format in [QuantFormat::Int4, QuantFormat::Int8] {
         for [rows, columns] in SHAPES {
-            let matrix = Quantized::random([rows, columns], bits, 1);
+            let matrix = Quantized::random([rows, columns], format, 1);
             for n in counts() {
                 let x = random(n * columns, n as u64);
                 for isa in Isa::all() {
                     let multiply = |x: &[f32]| product(isa, x, matrix.view());
                     let y = multiply(&x);
-                    let what = format!("{isa:?}, {bits} bits, n {n}, {rows} x {columns}");
+                    let what = format!("{isa:?}, {format} bits, n {n}, {rows} x {columns}");
                     assert_quantized_products(&x, &matrix, &y, true, &what);
                     assert_rows_alone(&x, &y, columns, &what, multiply);
                 }
@@ -133,18 +133,21 @@ fn every_16_bit_float_widens_exactly() {
 #[test]
 fn quantized_products_do_not_overflow() {
     let columns = 1000;
-    for (bits, patterns) in [
-        (Bits::Eight, [0, -1, i32::from_le_bytes([0, 255, 0, 255])]),
+    for (format, patterns) in [
         (
-            Bits::Four,
+            QuantFormat::Int8,
+            [0, -1, i32::from_le_bytes([0, 255, 0, 255])],
+        ),
+        (
+            QuantFormat::Int4,
             [0, -1, i32::from_le_bytes([0x0f, 0xf0, 0x0f, 0xf0])],
         ),
     ] {
         for word in patterns {
             let matrix = Quantized {
-                bits,
-                quants: vec![word; 3 * words(columns, bits)],
-                scales: vec![f16::ONE; 3 * blocks(columns)],
+                format,
+                quants: vec![word; 3 * words(columns, format)],
+                scales: vec![f16::ONE; 3 * groups(columns)],
                 columns,
             };
             let ones = vec![1.0; columns];
@@ -153,7 +156,7 @@ fn quantized_products_do_not_overflow() {
             for x in [ones, alternating, negative] {
                 for isa in Isa::all() {
                     let y = product(isa, &x, matrix.view());
-                    let what = format!("{isa:?}, {bits} bits, {word:x}");
+                    let what = format!("{isa:?}, {format} bits, {word:x}");
                     assert_quantized_products(&x, &matrix, &y, true, &what);
                 }
             }
@@ -187,10 +190,10 @@ fn infinity_and_nan_stay_in_their_rows_and_vectors() {
 #[test]
 fn infinity_and_nan_stay_in_their_quantized_rows_and_vectors() {
     let (n, rows, columns) = (6, 30, 70);
-    for bits in [Bits::Four, Bits::Eight] {
+    for format in [QuantFormat::Int4, QuantFormat::Int8] {
         for isa in Isa::all() {
             for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
-                let mut matrix = Quantized::random([rows, columns], bits, 7);
+                let mut matrix = Quantized::random([rows, columns], format, 7);
                 let mut x = random(n * columns, 8);
                 x[4 * columns + 69] = bad;
                 for (i, y) in product(isa, &x, matrix.view()).iter().enumerate() {
@@ -218,9 +221,13 @@ fn check_threads<M: MatVec + Sync>(matrix: M, what: &str) {
 fn threads_do_not_change_the_result() {
     let weight = random(1001 * 300, 2);
     check_threads(Matrix::new(&weight, 300), "float32");
-    for (bits, columns) in [(Bits::Four, 300), (Bits::Eight, 300), (Bits::Four, 2100)] {
-        let matrix = Quantized::random([1001, columns], bits, 2);
-        check_threads(matrix.view(), &format!("{bits} bits"));
+    for (format, columns) in [
+        (QuantFormat::Int4, 300),
+        (QuantFormat::Int8, 300),
+        (QuantFormat::Int4, 2100),
+    ] {
+        let matrix = Quantized::random([1001, columns], format, 2);
+        check_threads(matrix.view(), &format!("{format} bits"));
     }
 }
 
@@ -246,12 +253,12 @@ fn several_matrices_together_are_as_each_alone() {
     let weights = [512, 0, 129, 1].map(|rows| random(rows * 260, rows as u64));
     check_together(&weights.each_ref().map(|weight| Matrix::new(weight, 260)));
     let matrices = [
-        (512, Bits::Four),
-        (0, Bits::Eight),
-        (129, Bits::Eight),
-        (1, Bits::Four),
+        (512, QuantFormat::Int4),
+        (0, QuantFormat::Int8),
+        (129, QuantFormat::Int8),
+        (1, QuantFormat::Int4),
     ]
-    .map(|(rows, bits)| Quantized::random([rows, 260], bits, rows as u64));
+    .map(|(rows, format)| Quantized::random([rows, 260], format, rows as u64));
     check_together(&matrices.each_ref().map(Quantized::view));
 }
 
@@ -268,8 +275,8 @@ fn check_nothing<M: MatVec>(empty: impl Fn(usize) -> M) {
 #[test]
 fn no_rows_give_nothing_and_no_columns_give_zeros() {
     check_nothing(|columns| Matrix::<f32>::new(&[], columns));
-    check_nothing(|columns| Codes::new(Bits::Four, &[], &[], columns));
-    check_nothing(|columns| Codes::new(Bits::Eight, &[], &[], columns));
+    check_nothing(|columns| QuantizedMatrix::new(QuantFormat::Int4, &[], &[], columns));
+    check_nothing(|columns| QuantizedMatrix::new(QuantFormat::Int8, &[], &[], columns));
 }
 
 #[test]
@@ -282,7 +289,7 @@ fn contradicting_lengths_panic() {
 #[test]
 #[should_panic(expected = "y is [n, rows]")]
 fn contradicting_lengths_of_quantized_matrices_panic() {
-    let matrix = Quantized::random([4, 40], Bits::Four, 1);
+    let matrix = Quantized::random([4, 40], QuantFormat::Int4, 1);
     gemv(
         Isa::best(),
         &[1.0; 40],

@@ -6,7 +6,7 @@ use half::{f16, slice::HalfFloatSliceExt};
 use pulp::{Simd, cast, f32x16, x86::V4};
 
 use super::byte_dots::ByteDots;
-use crate::{codes::Bits, isa::Vnni};
+use crate::{isa::Vnni, quant::QuantFormat};
 
 #[inline(always)]
 fn splat(value: u8) -> __m512i {
@@ -19,7 +19,7 @@ impl ByteDots for Vnni {
     /// The quants; in 4 bits those of the lower halves and those of the upper ones.
     type Activations = [__m512i; 2];
 
-    fn offset(_: Bits) -> bool {
+    fn offset(_: QuantFormat) -> bool {
         true
     }
 
@@ -47,24 +47,24 @@ impl ByteDots for Vnni {
     }
 
     #[inline(always)]
-    fn activations(self, bits: Bits, quants: &[i8]) -> [__m512i; 2] {
+    fn activations(self, format: QuantFormat, quants: &[i8]) -> [__m512i; 2] {
         let vector = |i: usize| -> __m512i {
             let quants: [i8; 64] = *quants[i * 64..].first_chunk().unwrap_or(&[0; 64]);
             cast(quants)
         };
-        match bits {
-            Bits::Eight => [vector(0), splat(0)],
-            Bits::Four => [vector(0), vector(1)],
+        match format {
+            QuantFormat::Int8 => [vector(0), splat(0)],
+            QuantFormat::Int4 => [vector(0), vector(1)],
         }
     }
 
     #[inline(always)]
-    fn times(self, bits: Bits, quants: __m512i, [first, second]: [__m512i; 2]) -> f32x16 {
+    fn times(self, format: QuantFormat, quants: __m512i, [first, second]: [__m512i; 2]) -> f32x16 {
         let f = self.simd().avx512f;
         let zero = splat(0);
-        let sum = match bits {
-            Bits::Eight => self.dot(zero, quants, first),
-            Bits::Four => {
+        let sum = match format {
+            QuantFormat::Int8 => self.dot(zero, quants, first),
+            QuantFormat::Int4 => {
                 let half = splat(0xf);
                 let lower = f._mm512_and_si512(quants, half);
                 let upper = f._mm512_and_si512(f._mm512_srli_epi32::<4>(quants), half);
@@ -75,12 +75,12 @@ impl ByteDots for Vnni {
     }
 
     #[inline(always)]
-    fn spread(self, bits: Bits, scales: f32x16, vector: usize) -> f32x16 {
+    fn spread(self, format: QuantFormat, scales: f32x16, vector: usize) -> f32x16 {
         const EIGHT: [[u32; 16]; 8] = lanes(2);
         const FOUR: [[u32; 16]; 4] = lanes(4);
-        let lanes = match bits {
-            Bits::Eight => EIGHT[vector],
-            Bits::Four => FOUR[vector],
+        let lanes = match format {
+            QuantFormat::Int8 => EIGHT[vector],
+            QuantFormat::Int4 => FOUR[vector],
         };
         let permuted = self
             .simd()

@@ -1,7 +1,7 @@
 //! Every kernel in both of its shapes, against those of the CPU, on whatever adapter there is.
 
-mod codes;
-mod most_probable;
+mod argmax;
+mod quantized;
 
 use burn::tensor::{DType, Device as BurnDevice, Tensor, TensorData};
 use proptest::{
@@ -10,9 +10,9 @@ use proptest::{
     test_runner::{TestCaseError, TestRunner},
 };
 
-use glass_kernels_cube::MAX_VECTORS as MOST;
+use glass_kernels_cube::MAX_VECTORS;
 
-use super::{Family, Fused, Machine};
+use super::{AdapterClass, KernelBackend, KernelSet};
 use crate::{AttentionParams, Device, Dtype, KeyPositions, KvSegment};
 
 /// Numbers between -1 and 1; which ones depends on the seed alone.
@@ -48,7 +48,7 @@ fn close<const D: usize>(
     };
     let read = |x: Tensor<D>| x.cast(DType::F32).into_data().try_to_vec::<f32>();
     let (ours, theirs) = (read(ours).expect("floats"), read(theirs).expect("floats"));
-    let largest = theirs.iter().fold(1e-3f32, |most, x| most.max(x.abs()));
+    let largest = theirs.iter().fold(1e-3f32, |max, x| max.max(x.abs()));
     // Some roundings to the type, and of the sums in float32.
     let allowed = 4.0 * unit.unit_roundoff() as f32 + (8 + sums) as f32 * 2f32.powi(-24);
     for (at, (a, b)) in ours.iter().zip(&theirs).enumerate() {
@@ -62,7 +62,7 @@ fn close<const D: usize>(
 fn on_adapter<S: Strategy>(
     cases: u32,
     strategy: &S,
-    check: impl Fn(Fused, &BurnDevice, DType, S::Value) -> Result<(), TestCaseError>,
+    check: impl Fn(KernelSet, &BurnDevice, DType, S::Value) -> Result<(), TestCaseError>,
 ) {
     let device = match Device::open("wgpu") {
         Ok(device) => device,
@@ -70,38 +70,41 @@ fn on_adapter<S: Strategy>(
         Err(error) => return eprintln!("not tested on wgpu: {error}"),
     };
     for software in [true, false] {
-        let fused = Fused(Some(Family::Cube(Machine { software })));
+        let kernels = KernelSet(Some(KernelBackend::Cube(AdapterClass { software })));
         for dtype in device.dtypes() {
             let mut runner = TestRunner::new(ProptestConfig {
                 cases,
                 failure_persistence: None,
                 ..ProptestConfig::default()
             });
-            let check = |value| check(fused, device.burn(), dtype.burn(), value);
+            let check = |value| check(kernels, device.burn(), dtype.burn(), value);
             let outcome = runner.run(strategy, check);
             outcome.unwrap_or_else(|error| panic!("software: {software}, {dtype}: {error}"));
         }
     }
 }
 
-const CPU: Fused = Fused(Some(Family::Flex));
+const CPU: KernelSet = KernelSet(Some(KernelBackend::Flex));
 
 #[test]
-fn projections() {
+fn matmul_t_is_that_of_the_cpu() {
     // Rows that can be read in words, and others; one vector, and several.
     let columns = prop_oneof![1usize..300, (1usize..20).prop_map(|steps| 16 * steps)];
-    let n = prop_oneof![Just(1), 1usize..=MOST];
+    let n = prop_oneof![Just(1), 1usize..=MAX_VECTORS];
     let strategy = (n, columns, 1usize..150, 1usize..40);
     on_adapter(
         60,
         &strategy,
-        |fused, device, dtype, (n, columns, rows, more)| {
-            let products = |fused: Fused, device: &BurnDevice| {
+        |kernels, device, dtype, (n, columns, rows, more)| {
+            let products = |kernels: KernelSet, device: &BurnDevice| {
                 let x = numbers(1, [columns, n], device, dtype).transpose();
                 let weights = [rows, more].map(|rows| numbers(2, [rows, columns], device, dtype));
-                fused.project(&x, &weights).expect("a kernel")
+                kernels.matmul_t(&x, &weights).expect("a kernel")
             };
-            let (ours, theirs) = (products(fused, device), products(CPU, &BurnDevice::flex()));
+            let (ours, theirs) = (
+                products(kernels, device),
+                products(CPU, &BurnDevice::flex()),
+            );
             for (ours, theirs) in ours.into_iter().zip(theirs) {
                 close("product", Some(ours), Some(theirs), columns)?;
             }
@@ -111,22 +114,22 @@ fn projections() {
 }
 
 #[test]
-fn rows_and_numbers() {
+fn norms_and_gates_are_those_of_the_cpu() {
     let strategy = (1usize..4, 1usize..20, 1usize..600, 0u64..9);
     on_adapter(
         30,
         &strategy,
-        |fused, device, dtype, (batch, seq, hidden, seed)| {
-            let outputs = |fused: Fused, device: &BurnDevice| {
+        |kernels, device, dtype, (batch, seq, hidden, seed)| {
+            let outputs = |kernels: KernelSet, device: &BurnDevice| {
                 let input =
                     |seed| numbers(seed, [seq, batch, hidden], device, dtype).swap_dims(0, 1);
                 let (x, delta) = (input(seed), input(seed + 10));
                 let weight = numbers(seed + 20, [hidden], device, dtype);
-                let (sum, normed) = fused.add_rms_norm(&x, &delta, &weight, 1e-5)?;
-                let norm = fused.rms_norm(&x, &weight, 1e-5)?;
-                Some([sum, normed, norm, fused.silu_gate(&(x * 9.0), &delta)?])
+                let (sum, normed) = kernels.add_rms_norm(&x, &delta, &weight, 1e-5)?;
+                let norm = kernels.rms_norm(&x, &weight, 1e-5)?;
+                Some([sum, normed, norm, kernels.silu_gate(&(x * 9.0), &delta)?])
             };
-            let ours = outputs(fused, device).expect("kernels");
+            let ours = outputs(kernels, device).expect("kernels");
             let theirs = outputs(CPU, &BurnDevice::flex()).expect("kernels");
             let names = ["sum", "norm of the sum", "norm", "gate"];
             for ((ours, theirs), name) in ours.into_iter().zip(theirs).zip(names) {
@@ -138,22 +141,22 @@ fn rows_and_numbers() {
 }
 
 #[test]
-fn rotations() {
+fn rotate_is_that_of_the_cpu() {
     let half = select(vec![1usize, 2, 3, 5, 8, 32, 40]);
     let strategy = (1usize..4, 1usize..7, 1usize..20, half, prop::bool::ANY);
     on_adapter(
         30,
         &strategy,
-        |fused, device, dtype, (batch, heads, seq, half, alike)| {
-            let turned = |fused: Fused, device: &BurnDevice| {
+        |kernels, device, dtype, (batch, heads, seq, half, alike)| {
+            let turned = |kernels: KernelSet, device: &BurnDevice| {
                 let x = numbers(1, [batch, seq, heads, 2 * half], device, dtype).swap_dims(1, 2);
                 let rows = if alike { 1 } else { batch };
                 let angles = |seed| numbers(seed, [rows, 1, seq, half], device, DType::F32);
-                fused.rotate(&x, &angles(2), &angles(3))
+                kernels.rotate(&x, &angles(2), &angles(3))
             };
             close(
                 "rotated",
-                turned(fused, device),
+                turned(kernels, device),
                 turned(CPU, &BurnDevice::flex()),
                 2,
             )
@@ -162,7 +165,7 @@ fn rotations() {
 }
 
 #[test]
-fn attention() {
+fn attend_is_that_of_the_cpu() {
     let shape = (1usize..4, 1usize..4, 1usize..4, 1usize..=8, 1usize..400);
     let head_dim = select(vec![1usize, 6, 7, 16, 64, 80]);
     let window = prop_oneof![Just(None), (1usize..300).prop_map(Some)];
@@ -176,9 +179,9 @@ fn attention() {
     let softmax = (prop::option::of(0.5..40.0), prop::option::of(-4.0f32..4.0));
     let strategy = (shape, head_dim, 0usize..40, mask, softmax);
     on_adapter(
-        60,
+        40,
         &strategy,
-        |fused, device, dtype, (shape, head_dim, from, mask, (soft_cap, sink))| {
+        |kernels, device, dtype, (shape, head_dim, from, mask, (soft_cap, sink))| {
             let (batch, kv_heads, groups, queries, keys) = shape;
             let (ring, first_query, back, first_key, window) = mask;
             let heads = kv_heads * groups;
@@ -194,7 +197,7 @@ fn attention() {
                     first: end.saturating_sub(back + keys),
                 }
             };
-            let attended = |fused: Fused, device: &BurnDevice, cut: Option<usize>| {
+            let attended = |kernels: KernelSet, device: &BurnDevice, cut: Option<usize>| {
                 let q =
                     numbers(1, [batch, queries, heads, head_dim], device, dtype).swap_dims(1, 2);
                 let room = [batch, kv_heads, from + keys + 5, head_dim];
@@ -223,15 +226,15 @@ fn attention() {
                     }
                     _ => vec![whole],
                 };
-                fused.attend(&q, &segments, first_query, &params)
+                kernels.attend(&q, &segments, first_query, &params)
             };
             let theirs = attended(CPU, &BurnDevice::flex(), None);
             let roundings = head_dim + keys + if soft_cap.is_some() { 50 } else { 0 };
-            let ours = attended(fused, device, None);
+            let ours = attended(kernels, device, None);
             close("attention", ours, theirs.clone(), roundings)?;
             // Runs that follow each other are one.
             if keys > 1 {
-                let ours = attended(fused, device, Some(keys / 2));
+                let ours = attended(kernels, device, Some(keys / 2));
                 close("attention in two segments", ours, theirs, roundings)?;
             }
             Ok(())
@@ -240,8 +243,8 @@ fn attention() {
 }
 
 #[test]
-fn segments_of_other_masks_have_no_kernel_on_an_adapter() {
-    on_adapter(1, &Just(()), |fused, device, dtype, ()| {
+fn segments_of_different_masks_have_no_kernel() {
+    on_adapter(1, &Just(()), |kernels, device, dtype, ()| {
         let segment = |first, window| KvSegment {
             window,
             ..KvSegment::new(
@@ -256,7 +259,7 @@ fn segments_of_other_masks_have_no_kernel_on_an_adapter() {
             soft_cap: None,
             sinks: None,
         };
-        let attend = |segments: &[KvSegment]| fused.attend(&q, segments, 9, &params).is_some();
+        let attend = |segments: &[KvSegment]| kernels.attend(&q, segments, 9, &params).is_some();
         prop_assert!(attend(&[segment(0, None), segment(4, None)]));
         prop_assert!(!attend(&[segment(0, None), segment(5, None)]), "a gap");
         prop_assert!(
@@ -272,8 +275,8 @@ fn segments_of_other_masks_have_no_kernel_on_an_adapter() {
 }
 
 #[test]
-fn every_float16_is_read() {
-    on_adapter(1, &Just(()), |fused, device, _, ()| {
+fn matmul_t_reads_every_float16() {
+    on_adapter(1, &Just(()), |kernels, device, _, ()| {
         if !device.supports_dtype(DType::F16) {
             return Ok(());
         }
@@ -290,7 +293,7 @@ fn every_float16_is_read() {
             let one: Vec<f32> = (0..columns).map(|i| f32::from(i == column)).collect();
             let one = TensorData::new(one, [1, columns]);
             let one = Tensor::<2>::from_data(one, (device, DType::F16));
-            let products = fused.project(&one, std::slice::from_ref(&matrix));
+            let products = kernels.matmul_t(&one, std::slice::from_ref(&matrix));
             let ours = products.expect("a kernel").swap_remove(0).into_data();
             let ours = ours.try_to_vec::<half::f16>().expect("halves");
             let theirs = all.iter().skip(column).step_by(columns);
@@ -301,7 +304,7 @@ fn every_float16_is_read() {
         for odd in [half::f16::INFINITY, half::f16::NAN] {
             let row = TensorData::new(vec![odd; columns], [1, columns]);
             let row = Tensor::<2>::from_data(row, (device, DType::F16));
-            let products = fused.project(&row.ones_like(), &[row]);
+            let products = kernels.matmul_t(&row.ones_like(), &[row]);
             let ours = products.expect("a kernel").swap_remove(0).into_data();
             let ours = ours.try_to_vec::<half::f16>().expect("halves");
             prop_assert!(ours[0] == odd || ours[0].is_nan() && odd.is_nan());

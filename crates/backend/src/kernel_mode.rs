@@ -1,4 +1,4 @@
-//! Which version of an operation computes, where there are two.
+//! Which version of an operation computes: kernels or plain tensor operations.
 
 use std::{fmt, str::FromStr};
 
@@ -6,15 +6,15 @@ use crate::DeviceError;
 
 /// The two versions of the operations that decide how fast a model is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Kernels {
-    /// Tensor operations, written like their papers: for reading, for training, and to hold the others to.
+pub enum KernelMode {
+    /// Tensor operations, written like their papers: to read, to train with, and to compare kernels with.
     Plain,
-    /// Kernels of this crate where the device has them ([`crate::Fused`]), and tensor operations elsewhere.
+    /// Kernels where the device has them ([`crate::KernelSet`]), tensor operations elsewhere.
     #[default]
     Fused,
 }
 
-impl fmt::Display for Kernels {
+impl fmt::Display for KernelMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Plain => "plain",
@@ -23,14 +23,14 @@ impl fmt::Display for Kernels {
     }
 }
 
-impl FromStr for Kernels {
+impl FromStr for KernelMode {
     type Err = DeviceError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         match name {
             "plain" => Ok(Self::Plain),
             "fused" => Ok(Self::Fused),
-            other => Err(DeviceError::UnknownKernels {
+            other => Err(DeviceError::UnknownKernelMode {
                 name: other.to_owned(),
             }),
         }

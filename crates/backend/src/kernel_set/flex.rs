@@ -1,8 +1,10 @@
-//! The CPU kernels on flex's tensors: what lies where, and in which type.
+//! The CPU kernels on flex's tensors: their layouts and types.
 
+mod attention;
 mod quantized;
 
-pub use quantized::{project_quantized, select};
+pub use attention::attend;
+pub use quantized::{matmul_t_quantized, select};
 
 use burn::{
     backend::{Flex, TensorMetadata, flex::FlexTensor},
@@ -11,11 +13,7 @@ use burn::{
 use bytemuck::Pod;
 use half::{bf16, f16, slice::HalfFloatSliceExt};
 
-use glass_kernels::{
-    self as cpu, Angles, Float, Isa, KeyMask, Matrix, Segment, Softmax, View, ViewMut,
-};
-
-use crate::{AttentionParams, KvSegment};
+use glass_kernels::{self as cpu, Angles, Float, Isa, Matrix, View, ViewMut};
 
 pub fn rms_norm<const D: usize>(x: &Tensor<D>, weight: &Tensor<1>, eps: f64) -> Option<Tensor<D>> {
     let (x, weight) = (Floats::of(x)?, Floats::of(weight)?);
@@ -71,23 +69,23 @@ pub fn rotate(x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<
     Some(x.like(out))
 }
 
-pub fn project(x: &Tensor<2>, weights: &[Tensor<2>]) -> Option<Vec<Tensor<2>>> {
+pub fn matmul_t(x: &Tensor<2>, weights: &[Tensor<2>]) -> Option<Vec<Tensor<2>>> {
     let weights: Vec<FlexTensor> = weights.iter().map(primitive).collect::<Option<_>>()?;
     match weights.first()?.dtype() {
-        DType::F32 => project_by::<f32>(x, &weights),
-        DType::F16 => project_by::<f16>(x, &weights),
+        DType::F32 => matmul_t_by::<f32>(x, &weights),
+        DType::F16 => matmul_t_by::<f16>(x, &weights),
         DType::BF16 if x.dtype() == DType::BF16 => {
             // Processors that multiply bfloat16 take it as it is.
             let values = contiguous(primitive(x)?);
             let values = values.as_slice::<bf16>()?;
             multiply::<bf16>(x, &weights, |products| cpu::matmul_t_bf16(values, products))
         }
-        DType::BF16 => project_by::<bf16>(x, &weights),
+        DType::BF16 => matmul_t_by::<bf16>(x, &weights),
         _ => None,
     }
 }
 
-fn project_by<W: Float + BurnElement + Pod>(
+fn matmul_t_by<W: Float + BurnElement + Pod>(
     x: &Tensor<2>,
     weights: &[FlexTensor],
 ) -> Option<Vec<Tensor<2>>> {
@@ -97,7 +95,7 @@ fn project_by<W: Float + BurnElement + Pod>(
     })
 }
 
-/// Has `multiply` fill the products of `x` `[n, columns]` with each weight, and gives them the type of `x`.
+/// The products of `x` `[n, columns]` with each weight, which `multiply` computes, in the type of `x`.
 fn multiply<W: BurnElement + Pod>(
     x: &Tensor<2>,
     weights: &[FlexTensor],
@@ -115,81 +113,6 @@ fn multiply<W: BurnElement + Pod>(
     Some(shaped.collect())
 }
 
-pub fn attend(
-    q: &Tensor<4>,
-    segments: &[KvSegment],
-    first_query: usize,
-    params: &AttentionParams,
-) -> Option<Tensor<4>> {
-    let segments: Vec<Held> = segments
-        .iter()
-        .map(|segment| Held::of(q, segment))
-        .collect::<Option<_>>()?;
-    match segments.first()?.k.dtype() {
-        DType::F32 => attend_by::<f32>(&segments, first_query, params),
-        DType::F16 => attend_by::<f16>(&segments, first_query, params),
-        DType::BF16 => attend_by::<bf16>(&segments, first_query, params),
-        _ => None,
-    }
-}
-
-/// A segment where it lies.
-struct Held {
-    q: Floats,
-    k: FlexTensor,
-    v: FlexTensor,
-    mask: KeyMask,
-}
-
-impl Held {
-    fn of(q: &Tensor<4>, segment: &KvSegment) -> Option<Self> {
-        Some(Self {
-            q: Floats::where_it_lies(segment.q.as_ref().unwrap_or(q))?,
-            k: primitive(&segment.k)?,
-            v: primitive(&segment.v)?,
-            mask: segment.mask(),
-        })
-    }
-
-    fn view<T: Float + BurnElement + Pod>(&self) -> Option<Segment<'_, T>> {
-        if self.k.dtype() != T::dtype() || self.v.dtype() != T::dtype() {
-            return None;
-        }
-        Some(Segment {
-            q: self.q.view(),
-            k: view(&self.k)?,
-            v: view(&self.v)?,
-            mask: self.mask,
-        })
-    }
-}
-
-fn attend_by<T: Float + BurnElement + Pod>(
-    segments: &[Held],
-    first_query: usize,
-    params: &AttentionParams,
-) -> Option<Tensor<4>> {
-    let views: Vec<Segment<'_, T>> = segments.iter().map(Held::view).collect::<Option<_>>()?;
-    let sinks = match &params.sinks {
-        Some(sinks) => Some(Floats::of(sinks)?),
-        None => None,
-    };
-    let softmax = Softmax {
-        scale: params.scale as f32,
-        soft_cap: params.soft_cap.map(|cap| cap as f32),
-        sinks: sinks.as_ref().map(Floats::values),
-    };
-    let q = &segments.first()?.q;
-    let shape @ [batch, heads, queries, head_dim] = q.shape();
-    let mut out = vec![0.0_f32; shape.iter().product()];
-    // In memory one token after the other, as the projection that comes next wants them.
-    let strides = [queries * heads * head_dim, head_dim, heads * head_dim];
-    let mut to = ViewMut::new(&mut out, shape, strides);
-    cpu::attend(Isa::best(), &views, first_query, softmax, &mut to);
-    let by_token: Tensor<4> = q.shaped(out, [batch, queries, heads, head_dim]);
-    Some(by_token.swap_dims(1, 2)) // [batch, heads, queries, head_dim]
-}
-
 fn contiguous(x: FlexTensor) -> FlexTensor {
     if x.is_contiguous() {
         x
@@ -203,7 +126,7 @@ fn primitive<const D: usize>(x: &Tensor<D>) -> Option<FlexTensor> {
     x.clone().try_into_primitive::<Flex>().ok()
 }
 
-/// `[batch, heads, seq, head_dim]` where it lies; `None` if the vectors of `head_dim` are not whole there.
+/// `[batch, heads, seq, head_dim]` where it lies; `None` if its vectors of `head_dim` are not whole.
 fn view<T: Float + BurnElement + Pod>(x: &FlexTensor) -> Option<View<'_, T>> {
     let layout = x.layout();
     let shape: [usize; 4] = layout.shape().dims();
@@ -219,21 +142,21 @@ fn view<T: Float + BurnElement + Pod>(x: &FlexTensor) -> Option<View<'_, T>> {
     Some(View::new(&x.storage::<T>()[from..], shape, strides))
 }
 
-/// A tensor's numbers as float32: where they lie if that is what they are, and else converted.
+/// A tensor's numbers as float32: where they lie, or converted from 16 bits.
 struct Floats {
     tensor: FlexTensor,
     dtype: DType,
 }
 
 impl Floats {
-    /// In the order of their indices.
+    /// Contiguous.
     fn of<const D: usize>(x: &Tensor<D>) -> Option<Self> {
         let x = primitive(x)?;
         let dtype = x.dtype();
         Self::converted(contiguous(x), dtype)
     }
 
-    /// `[batch, heads, seq, head_dim]` in any order, if the vectors of `head_dim` are whole.
+    /// `[batch, heads, seq, head_dim]` with any strides, if the vectors of `head_dim` are whole.
     fn where_it_lies(x: &Tensor<4>) -> Option<Self> {
         let tensor = primitive(x)?;
         if tensor.dtype() == DType::F32 && view::<f32>(&tensor).is_some() {
@@ -259,7 +182,7 @@ impl Floats {
         Some(Self { tensor, dtype })
     }
 
-    /// In the order of their indices.
+    /// All of them, contiguous.
     fn values(&self) -> &[f32] {
         match self.tensor.as_slice() {
             Some(values) => values,
@@ -278,7 +201,7 @@ impl Floats {
         self.tensor.shape().dims()
     }
 
-    /// Results in the type of these numbers, and in their shape.
+    /// Results in the type and the shape of these numbers.
     fn like<const D: usize>(&self, values: Vec<f32>) -> Tensor<D> {
         self.shaped(values, self.shape())
     }

@@ -1,30 +1,30 @@
-//! A matrix of weights held by rows, in as many tensors as the device's binding limit asks for.
+//! A matrix of weights, in as many tensors as the device's binding limit asks for.
 
 use burn::{
     module::{Module, Param},
     tensor::{Int, Tensor},
 };
 
-use crate::{Device, Fused, Quantized, WeightError, Weights};
+use crate::{Device, KernelSet, QuantizedTensor, WeightError, Weights};
 
-/// A matrix `[rows, columns]` in the order in which Hugging Face stores it: one row per token of an embedding,
+/// A matrix of weights `[rows, columns]` in the order in which Hugging Face stores it: one row per token of an embedding,
 /// one row per output of a projection.
 ///
-/// WebGPU promises bindings of 128 MiB and no more, and a vocabulary of 128,256 tokens by 2048 is 1 GiB in float32,
-/// so the matrix is split between rows where the device's limit demands it. Nobody above this type sees the split, nor
-/// whether the numbers are held in few bits.
+/// WebGPU promises bindings of 128 MiB and no more, and a vocabulary of 128,256 tokens by 2048 is 1 GiB in float32. So the
+/// matrix is split between rows where the device's limit demands it. This type hides the split, and whether the weights are
+/// quantized.
 #[derive(Module, Debug)]
-pub struct Rows {
-    /// Each `[rows of this part, columns]`, in order; empty if the matrix is quantized.
+pub struct WeightMatrix {
+    /// `[rows of this part, columns]` each, in order; empty if the matrix is quantized.
     parts: Vec<Param<Tensor<2>>>,
-    /// The same for a quantized matrix.
+    /// The same of a quantized matrix.
     #[module(skip)]
-    quantized: Vec<Quantized>,
+    quantized: Vec<QuantizedTensor>,
     #[module(skip)]
-    fused: Fused,
+    kernels: KernelSet,
 }
 
-impl Rows {
+impl WeightMatrix {
     /// Loads tensor `name` of `weights`, which must have the shape `[rows, columns]`.
     ///
     /// # Errors
@@ -34,9 +34,14 @@ impl Rows {
         name: &str,
         [rows, columns]: [usize; 2],
     ) -> Result<Self, WeightError> {
-        let coded = weights.is_coded(name)?;
-        // A quantized matrix is dequantized where there is no kernel for it, in integers of 32 bits first.
-        let row_bytes = columns * if coded { 4 } else { weights.dtype().bytes() };
+        let is_quantized = weights.is_quantized(name)?;
+        // Where there is no kernel for it, a quantized matrix is dequantized, in 32-bit integers first.
+        let row_bytes = columns
+            * if is_quantized {
+                4
+            } else {
+                weights.dtype().bytes()
+            };
         let per_part = rows_per_part(rows, row_bytes, weights.device()).map_err(|limit| {
             WeightError::RowTooLarge {
                 name: weights.full_name(name),
@@ -47,22 +52,23 @@ impl Rows {
         })?;
         let cuts = (0..rows).step_by(per_part);
         let cuts = cuts.map(|start| start..rows.min(start + per_part));
-        let fused = weights.device().fused();
+        let kernels = weights.device().kernel_set();
         let (mut parts, mut quantized) = (Vec::new(), Vec::new());
         for cut in cuts {
-            match coded {
-                true => quantized.push(weights.coded_rows(name, [rows, columns], cut)?),
-                false => parts.push(weights.rows(name, [rows, columns], cut)?),
+            if is_quantized {
+                quantized.push(weights.quantized_rows(name, [rows, columns], cut)?);
+            } else {
+                parts.push(weights.rows(name, [rows, columns], cut)?);
             }
         }
         Ok(Self {
             parts,
             quantized,
-            fused,
+            kernels,
         })
     }
 
-    /// How many parts hold the matrix.
+    /// The number of tensors that hold the matrix.
     pub fn parts(&self) -> usize {
         self.parts.len() + self.quantized.len()
     }
@@ -71,7 +77,7 @@ impl Rows {
     pub fn shape(&self) -> [usize; 2] {
         let shapes = || {
             let parts = self.parts.iter().map(|part| part.dims());
-            parts.chain(self.quantized.iter().map(Quantized::shape))
+            parts.chain(self.quantized.iter().map(QuantizedTensor::shape))
         };
         let rows = shapes().map(|[rows, _]| rows).sum();
         [rows, shapes().next().map_or(0, |[_, columns]| columns)]
@@ -84,7 +90,7 @@ impl Rows {
         if self.parts() == 1 {
             return self.select_from(0, ids); // [n, columns]
         }
-        // Every part is asked for every id, clamped into its range, and the answers of the right one are kept.
+        // Every part is asked for every id, clamped into its range; the answers of the right part are kept.
         let mut start = 0i64;
         let mut selected: Option<Tensor<2>> = None;
         for part in 0..self.parts() {
@@ -118,26 +124,28 @@ impl Rows {
     fn select_from(&self, part: usize, ids: Tensor<1, Int>) -> Tensor<2> {
         match self.quantized.get(part) {
             Some(quantized) => {
-                let fused = self.fused.select(quantized, &ids);
-                fused.unwrap_or_else(|| quantized.select(ids).dequantize())
+                let selected = self.kernels.select(quantized, &ids);
+                selected.unwrap_or_else(|| quantized.select(ids).dequantize())
             }
             None => self.parts[part].val().select(0, ids),
         }
     }
 
-    /// The product with the transposed matrix: a projection, or the head.
+    /// The product with the transposed matrix, `x W^T`: a projection, or the head.
     ///
     /// `x` `[n, columns]` -> `[n, rows]`
-    pub fn project(&self, x: Tensor<2>) -> Tensor<2> {
-        let mut outputs = Self::project_all(&[self], x);
+    pub fn matmul_t(&self, x: Tensor<2>) -> Tensor<2> {
+        let mut outputs = Self::matmul_t_all(&[self], x);
         outputs.swap_remove(0)
     }
 
-    /// The same for several matrices of equally many columns.
+    /// The products with several matrices of equally many columns.
     ///
     /// `x` `[n, columns]` -> `[n, rows]` each
-    pub fn project_all(matrices: &[&Self], x: Tensor<2>) -> Vec<Tensor<2>> {
-        let fused = matrices.first().map_or(Fused::NONE, |matrix| matrix.fused);
+    pub fn matmul_t_all(matrices: &[&Self], x: Tensor<2>) -> Vec<Tensor<2>> {
+        let kernels = matrices
+            .first()
+            .map_or(KernelSet::NONE, |matrix| matrix.kernels);
         let plain = |weight: Tensor<2>| x.clone().matmul(weight.transpose()); // [n, rows of this part]
         let weights: Vec<_> = matrices
             .iter()
@@ -147,18 +155,19 @@ impl Rows {
             .iter()
             .flat_map(|matrix| &matrix.quantized)
             .collect();
-        let products = fused
-            .project(&x, &weights)
+        let products = kernels
+            .matmul_t(&x, &weights)
             .unwrap_or_else(|| weights.into_iter().map(plain).collect());
-        let dequantized = fused.project_quantized(&x, &quantized).unwrap_or_else(|| {
+        let of_quantized = kernels.matmul_t_quantized(&x, &quantized);
+        let of_quantized = of_quantized.unwrap_or_else(|| {
             let weights = quantized.iter().map(|weight| weight.dequantize());
             weights.map(plain).collect()
         });
-        let (mut products, mut dequantized) = (products.into_iter(), dequantized.into_iter());
+        let (mut products, mut of_quantized) = (products.into_iter(), of_quantized.into_iter());
         let joined = matrices.iter().map(|matrix| {
             let parts = products.by_ref().take(matrix.parts.len());
             let mut parts: Vec<_> = parts
-                .chain(dequantized.by_ref().take(matrix.quantized.len()))
+                .chain(of_quantized.by_ref().take(matrix.quantized.len()))
                 .collect();
             match parts.len() {
                 1 => parts.swap_remove(0),

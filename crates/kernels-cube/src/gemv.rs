@@ -1,29 +1,35 @@
-//! Products of vectors with a matrix: one output per row of the matrix.
+//! Products of a few vectors with a matrix of floats: one output per row of the matrix.
 
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 use cubecl::{ir::ElemType, prelude::*};
 
 use super::{
-    Machine, elem, empty, primitive, reduce, tensor, vector_size,
-    words::{self, Format, Reading},
+    AdapterClass, elem, empty,
+    gemv_words::{self, Format, Reading},
+    primitive, reduce, tensor, vector_size,
 };
 
-/// On an adapter with matrix units, more vectors than this are theirs.
+/// Beyond as many vectors, an adapter with matrix units is faster with those.
 pub const MAX_VECTORS: usize = 8;
 
-/// Vectors that the kernels take.
-pub(super) fn most(machine: Machine) -> usize {
-    if machine.software {
+/// The most vectors that the kernels take.
+pub(super) fn max_vectors(class: AdapterClass) -> usize {
+    if class.software {
         usize::MAX
     } else {
         MAX_VECTORS
     }
 }
 
-pub fn project(machine: Machine, x: &Tensor<2>, weights: &[Tensor<2>]) -> Option<Vec<Tensor<2>>> {
+/// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each
+pub fn matmul_t(
+    class: AdapterClass,
+    x: &Tensor<2>,
+    weights: &[Tensor<2>],
+) -> Option<Vec<Tensor<2>>> {
     let [n, columns] = x.dims();
-    if n == 0 || n > most(machine) || columns == 0 {
+    if n == 0 || n > max_vectors(class) || columns == 0 {
         return None;
     }
     let x = into_contiguous(primitive(x)?);
@@ -34,36 +40,37 @@ pub fn project(machine: Machine, x: &Tensor<2>, weights: &[Tensor<2>]) -> Option
     {
         return None;
     }
-    // A unit with a row to itself gets two halves for the price of one. Where units read side by side, memory sets the pace, and
-    // for several vectors it is arithmetic.
-    let halves = machine.software && n == 1 && x.dtype == DType::F16;
-    let reading = match halves {
-        true => Reading::of(machine, &x, Format::F16, columns),
-        false => None,
+    // Where a unit has a row to itself, one load brings two halves. Where units read side by side, memory sets the pace; and for
+    // several vectors arithmetic does.
+    let halves = class.software && n == 1 && x.dtype == DType::F16;
+    let reading = if halves {
+        Reading::of(class, &x, Format::F16, columns)
+    } else {
+        None
     };
     let products = weights.into_iter().map(|weight| match reading {
-        Some(reading) => tensor(words::product(
-            machine,
+        Some(reading) => tensor(gemv_words::product(
+            class,
             x.clone(),
             weight,
             x.clone(),
             reading,
         )),
-        None => product(machine, x.clone(), weight),
+        None => product(class, x.clone(), weight),
     });
     Some(products.collect())
 }
 
-fn product(machine: Machine, x: CubeTensor, weight: CubeTensor) -> Tensor<2> {
+fn product(class: AdapterClass, x: CubeTensor, weight: CubeTensor) -> Tensor<2> {
     let [n, columns]: [usize; 2] = x.meta.shape().dims();
     let rows = weight.meta.shape()[0];
     let out = empty(&x, [n, rows]);
     if rows > 0 {
-        let shape = Shape::of(machine, n);
+        let shape = Shape::of(class, n);
         let vector = vector_size(columns);
         // SAFETY: units beyond the last row read the last one and write nothing.
         unsafe {
-            kernel::launch_unchecked(
+            gemv_kernel::launch_unchecked(
                 &x.client.clone(),
                 shape.count(rows, n),
                 CubeDim::new_1d(shape.units as u32),
@@ -85,39 +92,40 @@ fn product(machine: Machine, x: CubeTensor, weight: CubeTensor) -> Tensor<2> {
 /// How the work is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Shape {
-    /// In a cube.
+    /// Units of a cube.
     pub units: usize,
-    /// That share a row of the matrix.
+    /// Units that share a row of the matrix.
     pub units_per_row: usize,
-    /// That a unit computes side by side, so that what it reads of `x` serves them all.
+    /// Rows that a unit computes side by side: what it reads of `x` serves them all.
     pub rows: usize,
-    /// Vectors that it computes side by side, so that what it reads of the matrix serves them all.
+    /// Vectors that a unit computes side by side: what it reads of the matrix serves them all.
     pub tokens: usize,
 }
 
 impl Shape {
-    pub fn of(machine: Machine, n: usize) -> Self {
+    pub fn of(class: AdapterClass, n: usize) -> Self {
         // A power of two, so that not every number of vectors has a kernel of its own.
         let tokens = n.next_power_of_two().min(8);
-        match machine.software {
-            // Every number read costs about the same, so that a unit has a row to itself.
-            true => Self {
+        if class.software {
+            // Every load costs about the same: a unit has a row to itself.
+            Self {
                 units: 16,
                 units_per_row: 1,
                 rows: if n == 1 { 4 } else { 8 },
                 tokens,
-            },
+            }
+        } else {
             // Units side by side read side by side.
-            false => Self {
+            Self {
                 units: 128,
                 units_per_row: 32,
                 rows: 2,
                 tokens,
-            },
+            }
         }
     }
 
-    /// The cubes for `n` vectors and a matrix of this many rows.
+    /// The cubes for `n` vectors and a matrix of `rows` rows.
     pub fn count(self, rows: usize, n: usize) -> CubeCount {
         let rows_of_cube = self.units / self.units_per_row * self.rows;
         CubeCount::Static(
@@ -127,14 +135,14 @@ impl Shape {
         )
     }
 
-    /// Numbers that a unit makes.
+    /// Sums that a unit computes.
     pub fn sums(self) -> usize {
         self.rows * self.tokens
     }
 }
 
 #[cube(launch_unchecked)]
-fn kernel<F: Float, N: Size>(
+fn gemv_kernel<F: Float, N: Size>(
     x: &[Vector<F, N>],
     weight: &[Vector<F, N>],
     out: &mut [F],
@@ -144,7 +152,7 @@ fn kernel<F: Float, N: Size>(
     #[comptime] shape: Shape,
     #[define(F)] _dtype: ElemType,
 ) {
-    let (lane, first_row, first_token) = place(shape);
+    let (lane, first_row, first_token) = position(shape);
 
     let mut sums = Array::<Vector<f32, N>>::new(comptime!(shape.sums()));
     #[unroll]
@@ -173,9 +181,9 @@ fn kernel<F: Float, N: Size>(
     write::<F, N>(&sums, out, rows, tokens, shape);
 }
 
-/// Which of the units of its row this one is, the first row of the matrix that it makes, and for which vector first.
+/// Which of the units of its row this one is, and the first row and the first vector that it computes.
 #[cube]
-pub(super) fn place(#[comptime] shape: Shape) -> (usize, usize, usize) {
+pub(super) fn position(#[comptime] shape: Shape) -> (usize, usize, usize) {
     let lane = UNIT_POS_X as usize % shape.units_per_row;
     let group = CUBE_POS_X as usize * (shape.units / shape.units_per_row)
         + UNIT_POS_X as usize / shape.units_per_row;
@@ -183,7 +191,7 @@ pub(super) fn place(#[comptime] shape: Shape) -> (usize, usize, usize) {
     (lane, group * shape.rows, first_token)
 }
 
-/// Sums up what the units of a row have, `sums` `[rows][tokens]` of each.
+/// Adds up the sums of the units of a row, `[rows][tokens]` of each, and writes them.
 #[cube]
 pub(super) fn write<F: Float, N: Size>(
     sums: &Array<Vector<f32, N>>,
@@ -192,7 +200,7 @@ pub(super) fn write<F: Float, N: Size>(
     tokens: usize,
     #[comptime] shape: Shape,
 ) {
-    let (lane, first_row, first_token) = place(shape);
+    let (lane, first_row, first_token) = position(shape);
     if comptime!(shape.units_per_row == 1) {
         #[unroll]
         for row in 0..shape.rows {

@@ -1,5 +1,5 @@
-//! Products of vectors with a matrix that is read word by word, whatever its numbers are: codes of 8 or 4 bits, and floats
-//! where a load costs the same however many bits it brings.
+//! Products of a few vectors with a matrix that is read word by word: quants of 8 or 4 bits, and floats where a load costs the
+//! same however many bits it brings.
 
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
@@ -8,26 +8,27 @@ use cubecl::{
     prelude::*,
 };
 
+use glass_kernels::quant::GROUP_SIZE;
+
 use super::{
-    Machine, elem, empty,
-    project::{self, Shape},
+    AdapterClass, elem, empty,
+    gemv::{self, Shape},
 };
-use glass_kernels::codes::BLOCK;
 
 /// Numbers of `x` that are read at once.
 pub(super) const VECTOR: usize = 4;
 
-/// What the numbers of a matrix are.
+/// The type of a matrix's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Format {
     F32,
     F16,
-    /// Codes with a scale for each [`BLOCK`], of so many bits.
-    Codes(usize),
+    /// Quants of so many bits, and a scale for each [`GROUP_SIZE`].
+    Quants(usize),
 }
 
 impl Format {
-    /// Of a tensor of floats.
+    /// That of a tensor of floats.
     pub fn of(x: &CubeTensor) -> Self {
         match x.dtype {
             DType::F32 => Self::F32,
@@ -39,7 +40,7 @@ impl Format {
         match self {
             Self::F32 => 32,
             Self::F16 => 16,
-            Self::Codes(bits) => bits,
+            Self::Quants(bits) => bits,
         }
     }
 }
@@ -48,24 +49,24 @@ impl Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Reading {
     format: Format,
-    /// Bits of a number as it is loaded.
+    /// Bits of a word.
     width: usize,
-    /// Such numbers in one load.
+    /// Words of one load.
     load: usize,
-    /// That a unit makes in one step.
+    /// Loads of a unit in one step.
     loads: usize,
 }
 
 impl Reading {
     /// `None` if these rows are not whole steps.
-    pub fn of(machine: Machine, x: &CubeTensor, format: Format, columns: usize) -> Option<Self> {
+    pub fn of(class: AdapterClass, x: &CubeTensor, format: Format, columns: usize) -> Option<Self> {
         let wide = ElemType::UInt(UIntKind::U64);
-        let wide = machine.software && x.client.properties().supports_type(wide);
+        let wide = class.software && x.client.properties().supports_type(wide);
         let width = if wide { 64 } else { 32 };
-        // A unit that has a row to itself takes as many of its columns at once as share a scale. Others leave their neighbours
-        // what lies beside, and load as much at once as can be.
-        let (load, loads) = match (machine.software, format) {
-            (true, Format::Codes(bits)) => (1, bits * BLOCK / width),
+        // A unit that has a row to itself takes as many columns at once as share a scale. Units side by side read side by side,
+        // and load as much at once as can be.
+        let (load, loads) = match (class.software, format) {
+            (true, Format::Quants(bits)) => (1, bits * GROUP_SIZE / width),
             (true, _) => (1, 8 * 32 / width),
             (false, _) => (4, 1),
         };
@@ -90,7 +91,7 @@ impl Reading {
         }
     }
 
-    /// Of a step.
+    /// Columns of a step.
     fn columns(self) -> usize {
         self.loads * self.load * self.width / self.format.bits()
     }
@@ -103,9 +104,9 @@ impl Reading {
     }
 }
 
-/// `x` `[n, columns]`, `words` `[rows, ..]`, `scales` `[rows, blocks]` for codes, else anything -> `[n, rows]`
+/// `x` `[n, columns]`, `words` `[rows, ..]`, `scales` `[rows, groups]` for quants, else anything -> `[n, rows]`
 pub(super) fn product(
-    machine: Machine,
+    class: AdapterClass,
     x: CubeTensor,
     words: CubeTensor,
     scales: CubeTensor,
@@ -115,18 +116,18 @@ pub(super) fn product(
     let rows = words.meta.shape()[0];
     let out = empty(&x, [n, rows]);
     if rows > 0 {
-        let rows_of_unit = match (machine.software, n) {
+        let rows_of_unit = match (class.software, n) {
             (true, _) => 8,
             (false, 1 | 2) => 4,
             (false, _) => 2,
         };
         let shape = Shape {
             rows: rows_of_unit,
-            ..Shape::of(machine, n)
+            ..Shape::of(class, n)
         };
         // SAFETY: units beyond the last row read the last one and write nothing.
         unsafe {
-            kernel::launch_unchecked(
+            gemv_words_kernel::launch_unchecked(
                 &x.client.clone(),
                 shape.count(rows, n),
                 CubeDim::new_1d(shape.units as u32),
@@ -140,10 +141,10 @@ pub(super) fn product(
                 columns / reading.columns(),
                 rows,
                 n,
-                columns / BLOCK,
+                columns / GROUP_SIZE,
                 shape,
                 reading,
-                machine.software.then(|| reading.of_input(&x)),
+                class.software.then(|| reading.of_input(&x)),
                 elem(&x),
                 elem(&scales),
                 reading.elem(),
@@ -155,7 +156,7 @@ pub(super) fn product(
 
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
-fn kernel<F: Float, S: Float, W: Int, N: Size, M: Size>(
+fn gemv_words_kernel<F: Float, S: Float, W: Int, N: Size, M: Size>(
     x: &[Vector<F, N>],
     x_words: &[Vector<W, M>],
     words: &[Vector<W, M>],
@@ -164,7 +165,7 @@ fn kernel<F: Float, S: Float, W: Int, N: Size, M: Size>(
     steps: usize,
     rows: usize,
     tokens: usize,
-    blocks: usize,
+    groups: usize,
     #[comptime] shape: Shape,
     #[comptime] reading: Reading,
     #[comptime] input: Option<Reading>,
@@ -172,9 +173,9 @@ fn kernel<F: Float, S: Float, W: Int, N: Size, M: Size>(
     #[define(S)] _scale: ElemType,
     #[define(W)] _word: ElemType,
 ) {
-    let (lane, first_row, first_token) = project::place(shape);
+    let (lane, first_row, first_token) = gemv::position(shape);
     let vectors = comptime!(reading.columns() / VECTOR);
-    let coded = comptime!(matches!(reading.format, Format::Codes(_)));
+    let quantized = comptime!(matches!(reading.format, Format::Quants(_)));
 
     let mut sums = Array::<Vector<f32, N>>::new(comptime!(shape.sums()));
     #[unroll]
@@ -217,9 +218,9 @@ fn kernel<F: Float, S: Float, W: Int, N: Size, M: Size>(
                     products[token] += numbers[i] * inputs[token * vectors + i];
                 }
             }
-            if coded {
-                let block = at / comptime!(usize::max(BLOCK / reading.columns(), 1));
-                let scale = f32::cast_from(scales[row_at * blocks + block]);
+            if quantized {
+                let group = at / comptime!(usize::max(GROUP_SIZE / reading.columns(), 1));
+                let scale = f32::cast_from(scales[row_at * groups + group]);
                 #[unroll]
                 for token in 0..shape.tokens {
                     sums[row * shape.tokens + token] += products[token] * Vector::new(scale);
@@ -233,10 +234,10 @@ fn kernel<F: Float, S: Float, W: Int, N: Size, M: Size>(
         }
         at += shape.units_per_row;
     }
-    project::write::<F, N>(&sums, out, rows, tokens, shape);
+    gemv::write::<F, N>(&sums, out, rows, tokens, shape);
 }
 
-/// Those of one step, whose first load is at `at`.
+/// The numbers of one step, whose first load is at `at`.
 #[cube]
 fn numbers<W: Int, N: Size, M: Size>(
     words: &[Vector<W, M>],
@@ -245,7 +246,7 @@ fn numbers<W: Int, N: Size, M: Size>(
 ) -> Array<Vector<f32, N>> {
     let vectors = comptime!(reading.columns() / VECTOR);
     let parts = comptime!(reading.width / 32);
-    // By 32, in the order of their columns.
+    // In words of 32 bits, in the order of their columns.
     let mut bits = Array::<u32>::new(comptime!(reading.loads * reading.load * parts));
     #[unroll]
     for i in 0..reading.loads {
@@ -267,11 +268,11 @@ fn numbers<W: Int, N: Size, M: Size>(
         let mut four = Vector::<f32, N>::empty();
         #[unroll]
         for j in 0..VECTOR {
-            let place = comptime!((i * VECTOR + j) * reading.format.bits());
-            let part = bits[comptime!(place / 32)];
+            let bit = comptime!((i * VECTOR + j) * reading.format.bits());
+            let part = bits[comptime!(bit / 32)];
             four.insert(
                 j,
-                number(part, comptime!((place % 32) as u32), reading.format),
+                number(part, comptime!((bit % 32) as u32), reading.format),
             );
         }
         numbers[i] = four;
@@ -279,37 +280,37 @@ fn numbers<W: Int, N: Size, M: Size>(
     numbers
 }
 
-/// Codes in two's complement: that takes their highest bit the other way round.
+/// Quants in two's complement: without their offset, they differ in the highest bit.
 #[cube]
 fn signed(bits: u32, #[comptime] format: Format) -> u32 {
     match comptime!(format) {
-        Format::Codes(8) => bits ^ 0x8080_8080u32,
-        Format::Codes(_) => bits ^ 0x8888_8888u32,
+        Format::Quants(8) => bits ^ 0x8080_8080u32,
+        Format::Quants(_) => bits ^ 0x8888_8888u32,
         _ => bits,
     }
 }
 
-/// The number whose lowest bit is the `place`-th.
+/// The number from bit `first` on.
 #[cube]
-fn number(bits: u32, #[comptime] place: u32, #[comptime] format: Format) -> f32 {
+fn number(bits: u32, #[comptime] first: u32, #[comptime] format: Format) -> f32 {
     match comptime!(format) {
         Format::F32 => f32::reinterpret(bits),
-        Format::F16 => widened(bits >> place),
-        Format::Codes(width) => {
+        Format::F16 => widened(bits >> first),
+        Format::Quants(width) => {
             let width = comptime!(width as u32);
             // Shifted up and back with its sign, it is alone.
-            let shifted = i32::reinterpret(bits << comptime!(32 - width - place));
+            let shifted = i32::reinterpret(bits << comptime!(32 - width - first));
             f32::cast_from(shifted >> comptime!(32 - width as i32))
         }
     }
 }
 
-/// The float16 in the lower half, in whole numbers, because shaders may take subnormal numbers for 0.
+/// The float16 in the lower half, by integers: shaders may flush subnormal numbers to 0.
 #[cube]
 fn widened(bits: u32) -> f32 {
     let size = bits & 0x7fff;
     let sign = (bits & 0x8000) << 16;
-    // Exponents are 15 from 0 in float16 and 127 in float32; the last one stands for no number in both.
+    // Exponents are 15 from 0 in float16 and 127 in float32; the last one means infinity or NaN in both.
     let exponent = select(size < 0x7c00, 112u32 << 23, 224u32 << 23);
     let normal = (size << 13) + exponent;
     let small = u32::reinterpret(f32::cast_from(size) * 5.960_464_5e-8f32); // 2^-24

@@ -1,21 +1,27 @@
 //! The kernels of a graphics adapter on what modules hold.
 
 use burn::tensor::Tensor;
-use glass_kernels_cube::{self as cube, Machine};
+use glass_kernels_cube::{self as cube, AdapterClass, QuantizedTensors};
 
-use crate::{AttentionParams, KeyPositions, KvSegment, Quantized};
+use crate::{AttentionParams, KeyPositions, KvSegment, QuantizedTensor};
 
-pub fn project_quantized(
-    machine: Machine,
+pub fn matmul_t_quantized(
+    class: AdapterClass,
     x: &Tensor<2>,
-    weights: &[&Quantized],
+    weights: &[&QuantizedTensor],
 ) -> Option<Vec<Tensor<2>>> {
-    let weights: Vec<_> = weights.iter().map(|weight| weight.on_adapter()).collect();
-    cube::project_quantized(machine, x, &weights)
+    let tensors = weights.iter().map(|weight| QuantizedTensors {
+        quants: &weight.quants,
+        scales: &weight.scales,
+        format: weight.format,
+        columns: weight.columns,
+    });
+    let weights: Vec<_> = tensors.collect();
+    cube::matmul_t_quantized(class, x, &weights)
 }
 
 pub fn attend(
-    machine: Machine,
+    class: AdapterClass,
     q: &Tensor<4>,
     segments: &[KvSegment],
     first_query: usize,
@@ -30,7 +36,7 @@ pub fn attend(
         }
     };
     cube::attend(
-        machine,
+        class,
         segment.q.as_ref().unwrap_or(q),
         &segment.k,
         &segment.v,

@@ -1,7 +1,7 @@
-//! Fused kernels: the operations that decide how fast a model is, each in one piece.
+//! The kernels of a device: the operations that decide how fast a model is, each in one piece.
 //!
-//! Every one of them has a plain version in tensor operations, in the crate whose idea it is, and answers `None` where
-//! that is what computes: on devices without such a kernel, in training, and with [`Kernels::Plain`].
+//! Each has a plain version in tensor operations, in the crate whose idea it is, and answers `None` where that version
+//! computes: on devices without such a kernel, in training, and with [`KernelMode::Plain`].
 
 #[cfg(feature = "wgpu")]
 mod cube;
@@ -10,29 +10,30 @@ mod flex;
 
 use burn::tensor::{Int, Tensor};
 
-use crate::{AttentionParams, Kernels, KvSegment, Quantized};
 #[cfg(feature = "wgpu")]
-pub(crate) use glass_kernels_cube::Machine;
+pub(crate) use glass_kernels_cube::AdapterClass;
 
-/// The fused kernels of a device.
+use crate::{AttentionParams, KernelMode, KvSegment, QuantizedTensor};
+
+/// The kernels that modules on a device use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fused(Option<Family>);
+pub struct KernelSet(Option<KernelBackend>);
 
-/// Whose kernels they are.
+/// What implements the kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Family {
+pub(crate) enum KernelBackend {
     #[cfg(feature = "flex")]
     Flex,
     #[cfg(feature = "wgpu")]
-    Cube(Machine),
+    Cube(AdapterClass),
 }
 
-impl Fused {
-    /// No kernels: everything is plain.
+impl KernelSet {
+    /// No kernels: everything is computed by plain operations.
     pub const NONE: Self = Self(None);
 
-    pub(crate) fn new(family: Option<Family>, kernels: Kernels) -> Self {
-        Self(family.filter(|_| kernels == Kernels::Fused))
+    pub(crate) fn new(backend: Option<KernelBackend>, mode: KernelMode) -> Self {
+        Self(backend.filter(|_| mode == KernelMode::Fused))
     }
 
     /// `x / sqrt(mean(x^2) + eps) * weight` along the last axis, in float32, rounded once.
@@ -46,13 +47,13 @@ impl Fused {
     ) -> Option<Tensor<D>> {
         match self.0? {
             #[cfg(feature = "flex")]
-            Family::Flex => flex::rms_norm(x, weight, eps),
+            KernelBackend::Flex => flex::rms_norm(x, weight, eps),
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => glass_kernels_cube::rms_norm(machine, x, weight, eps),
+            KernelBackend::Cube(class) => glass_kernels_cube::rms_norm(class, x, weight, eps),
         }
     }
 
-    /// `x + delta`, and the norm of that: what stands between the two parts of a decoder layer.
+    /// `x + delta`, and the norm of that, as between the two parts of a decoder layer.
     ///
     /// `x` and `delta` `[.., d]`, `weight` `[d]` -> as `x` each
     pub fn add_rms_norm<const D: usize>(
@@ -64,10 +65,10 @@ impl Fused {
     ) -> Option<(Tensor<D>, Tensor<D>)> {
         match self.0? {
             #[cfg(feature = "flex")]
-            Family::Flex => flex::add_rms_norm(x, delta, weight, eps),
+            KernelBackend::Flex => flex::add_rms_norm(x, delta, weight, eps),
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => {
-                glass_kernels_cube::add_rms_norm(machine, x, delta, weight, eps)
+            KernelBackend::Cube(class) => {
+                glass_kernels_cube::add_rms_norm(class, x, delta, weight, eps)
             }
         }
     }
@@ -78,64 +79,64 @@ impl Fused {
     pub fn silu_gate<const D: usize>(self, gate: &Tensor<D>, up: &Tensor<D>) -> Option<Tensor<D>> {
         match self.0? {
             #[cfg(feature = "flex")]
-            Family::Flex => flex::silu_gate(gate, up),
+            KernelBackend::Flex => flex::silu_gate(gate, up),
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => glass_kernels_cube::silu_gate(machine, gate, up),
+            KernelBackend::Cube(class) => glass_kernels_cube::silu_gate(class, gate, up),
         }
     }
 
-    /// Turns the pair `(x[i], x[i + head_dim / 2])` of every head by its angle, in float32, rounded once.
+    /// Rotates each pair `(x[i], x[i + head_dim / 2])` of every head by its angle, in float32, rounded once.
     ///
     /// `x` `[batch, heads, seq, head_dim]`, `cos` and `sin` `[batch or 1, 1, seq, head_dim / 2]` in float32 -> as `x`
     pub fn rotate(self, x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<4>> {
         match self.0? {
             #[cfg(feature = "flex")]
-            Family::Flex => flex::rotate(x, cos, sin),
+            KernelBackend::Flex => flex::rotate(x, cos, sin),
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => glass_kernels_cube::rotate(machine, x, cos, sin),
+            KernelBackend::Cube(class) => glass_kernels_cube::rotate(class, x, cos, sin),
         }
     }
 
     /// `x W^T` for each of these matrices, summed in float32, rounded once.
     ///
     /// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each
-    pub fn project(self, x: &Tensor<2>, weights: &[Tensor<2>]) -> Option<Vec<Tensor<2>>> {
+    pub fn matmul_t(self, x: &Tensor<2>, weights: &[Tensor<2>]) -> Option<Vec<Tensor<2>>> {
         match self.0? {
             #[cfg(feature = "flex")]
-            Family::Flex => flex::project(x, weights),
+            KernelBackend::Flex => flex::matmul_t(x, weights),
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => glass_kernels_cube::project(machine, x, weights),
+            KernelBackend::Cube(class) => glass_kernels_cube::matmul_t(class, x, weights),
         }
     }
 
-    /// [`project`](Self::project) with matrices in few bits.
+    /// [`matmul_t`](Self::matmul_t) with quantized matrices.
     ///
-    /// On a CPU `x` is rounded to 8 bits with a scale for each 32 numbers, as the products are sums of whole numbers there:
-    /// an output is off by at most `sum over blocks of max|x| / 254 * sum|w|` of the block.
+    /// On a CPU `x` is rounded to 8 bits with a scale for each 32 numbers, since products are sums of integers there: an output
+    /// is off by at most `sum over groups of max|x| / 254 * sum|w|` of the group.
     ///
     /// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each
-    pub fn project_quantized(
+    pub fn matmul_t_quantized(
         self,
         x: &Tensor<2>,
-        weights: &[&Quantized],
+        weights: &[&QuantizedTensor],
     ) -> Option<Vec<Tensor<2>>> {
         match self.0? {
             #[cfg(feature = "flex")]
-            Family::Flex => flex::project_quantized(x, weights),
+            KernelBackend::Flex => flex::matmul_t_quantized(x, weights),
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => cube::project_quantized(machine, x, weights),
+            KernelBackend::Cube(class) => cube::matmul_t_quantized(class, x, weights),
         }
     }
 
-    /// Rows of a matrix in few bits, dequantized.
+    /// Rows of a quantized matrix, dequantized.
     ///
     /// `ids` `[n]`, every id below the number of rows -> `[n, columns]`
-    pub fn select(self, matrix: &Quantized, ids: &Tensor<1, Int>) -> Option<Tensor<2>> {
+    pub fn select(self, matrix: &QuantizedTensor, ids: &Tensor<1, Int>) -> Option<Tensor<2>> {
         match self.0? {
             #[cfg(feature = "flex")]
-            Family::Flex => flex::select(matrix, ids),
+            KernelBackend::Flex => flex::select(matrix, ids),
             #[cfg(feature = "wgpu")]
-            Family::Cube(_) => None,
+            KernelBackend::Cube(_) => None,
         }
     }
 
@@ -152,25 +153,25 @@ impl Fused {
     ) -> Option<Tensor<4>> {
         match self.0? {
             #[cfg(feature = "flex")]
-            Family::Flex => flex::attend(q, segments, first_query, params),
+            KernelBackend::Flex => flex::attend(q, segments, first_query, params),
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => cube::attend(machine, q, segments, first_query, params),
+            KernelBackend::Cube(class) => cube::attend(class, q, segments, first_query, params),
         }
     }
 
     /// The most probable token of each row, where reading the logits back costs more than finding it: its id, its logit, and
-    /// the natural logarithm of its probability. Of equal ones it is that with the lowest id.
+    /// the natural logarithm of its probability. Of equal ones it is the one with the lowest id.
     ///
-    /// If a row has NaN or +inf in it, the token is the first of those. If it is nothing but -inf, so is the logit.
+    /// If a row has NaN or +inf in it, the token is the first of those. If a row is nothing but -inf, so is the logit.
     ///
     /// `logits` `[n, vocab]` in float32 -> `[n, 3]`
     pub fn argmax(self, logits: &Tensor<2>) -> Option<Tensor<2>> {
         match self.0? {
-            // The CPU has them where the sampler wants them.
+            // On the CPU the logits are where the sampler reads them.
             #[cfg(feature = "flex")]
-            Family::Flex => None,
+            KernelBackend::Flex => None,
             #[cfg(feature = "wgpu")]
-            Family::Cube(machine) => glass_kernels_cube::argmax(machine, logits),
+            KernelBackend::Cube(class) => glass_kernels_cube::argmax(class, logits),
         }
     }
 }
