@@ -180,7 +180,10 @@ impl<'a> ForwardContext<'a> {
         }
         let clamped_table = clamped.clone().map(|(positions, max)| {
             let positions: Vec<usize> = positions.map(|position| position.min(max)).collect();
-            (rope.rope.table(std::slice::from_ref(&positions)), [1, positions.len()])
+            (
+                rope.rope.table(std::slice::from_ref(&positions)),
+                [1, positions.len()],
+            )
         });
         let (table, [rows, tokens]) = match &clamped_table {
             Some((table, shape)) => (table, *shape),
