@@ -121,6 +121,17 @@ impl<'t> Sequence<'t> {
         self.finish
     }
 
+    /// Sum of the natural log-probabilities of what was generated, under the model's own distribution, if it was asked for.
+    pub fn score(&self) -> Option<f64> {
+        self.score
+    }
+
+    /// Of each token that was generated, if they were asked for.
+    pub fn logprobs(&self) -> Option<&[TokenLogprobs]> {
+        let (_, logprobs) = self.logprobs.as_ref()?;
+        Some(logprobs)
+    }
+
     /// Whether the most probable token is always taken, and nothing else is told of the logits: then the device can choose
     /// it ([`Next::Chosen`]).
     pub fn is_greedy(&self) -> bool {

@@ -47,7 +47,7 @@ fn event() -> impl Strategy<Value = Event> {
         ),
         1 => place.clone().prop_map(Event::Leave),
         2 => place.clone().prop_map(Event::Fork),
-        2 => (place.clone(), 0usize..6).prop_map(|(place, back)| Event::Truncate(place, back)),
+        2 => (place.clone(), 0usize..12).prop_map(|(place, back)| Event::Truncate(place, back)),
         4 => (place, 1usize..5).prop_map(|(place, tokens)| Event::Push(place, tokens)),
         6 => Just(Event::Step),
     ]
@@ -65,21 +65,21 @@ struct Text {
 
 impl Text {
     fn join(llama: &Llama, policy: usize, chunk: usize, rollback: usize) -> Self {
-        let by_distance = llama.depends_on_length(LONGEST);
-        let policy = match POLICIES[policy] {
-            "sinks:2+5" if by_distance => "ring:4", // it goes by distances alone, and is refused there
-            policy => policy,
-        };
-        let cache = policy.parse().expect("a policy");
         let prefill_chunk = NonZeroUsize::new(chunk).expect("not zero");
-        let options = PrefillOptions {
-            cache,
-            prefill_chunk,
+        let with = |cache| {
+            let options = PrefillOptions {
+                cache,
+                prefill_chunk,
+            };
+            Some((cache, Lane::new(llama, options).ok()?))
         };
-        let mut lane = Lane::new(llama, options).expect("a lane");
-        if !policy.starts_with("tova") {
-            lane.reserve_rollback(rollback).expect("it can go back");
-        }
+        // Where a policy does not fit the model, what the config asks for does.
+        let policy = POLICIES[policy].parse().expect("a policy");
+        let (cache, mut lane) = with(policy)
+            .or_else(|| with(CacheConfig::default()))
+            .expect("a lane");
+        let reserved = lane.reserve_rollback(rollback);
+        assert!(reserved.is_ok() || cache.to_string().starts_with("tova"));
         Self {
             lane,
             cache,
@@ -156,8 +156,8 @@ struct Counts {
     refused: usize,
 }
 
-/// One step of all lanes, each compared with its single run; `exact`: bit by bit.
-fn compare(llama: &Llama, texts: &mut [Text], exact: bool, counts: &mut Counts) {
+/// One step of all lanes, each compared with its single run.
+fn compare(llama: &Llama, texts: &mut [Text], counts: &mut Counts) {
     let before: Vec<usize> = texts.iter().map(|text| text.lane.len()).collect();
     let output = step(llama, texts.iter_mut().map(|text| &mut text.lane)).expect("a step");
     let mut logits = output.read().expect("logits");
@@ -180,20 +180,19 @@ fn compare(llama: &Llama, texts: &mut [Text], exact: bool, counts: &mut Counts) 
         let expected = text.alone(llama);
         let pairs = found.iter().zip(&expected);
         let off = pairs.fold(0.0, |off: f32, (a, b)| {
-            let off_here = (a - b).abs();
-            if off_here.is_nan() {
+            let here = (a - b).abs();
+            if here.is_nan() {
                 f32::INFINITY
             } else {
-                off.max(off_here)
+                off.max(here)
             }
         });
         let who = format!("{} after {:?}", text.cache, text.passes);
         assert!(off <= SAME, "{who}: {off}");
-        assert!(!exact || off == 0.0, "{who}: {off} is not bit by bit");
     }
 }
 
-fn run(llama: &Llama, events: &[Event], seed: u64, exact: bool, counts: &mut Counts) {
+fn run(llama: &Llama, events: &[Event], seed: u64, counts: &mut Counts) {
     let ids = random_model::tokens(4096, seed);
     let mut ids = ids.chunks(32);
     let mut more = |count| &ids.next().expect("enough")[..count];
@@ -212,7 +211,7 @@ fn run(llama: &Llama, events: &[Event], seed: u64, exact: bool, counts: &mut Cou
                 texts.push(text);
             }
             Event::Step if texts.iter().any(|text| text.lane.unread() > 0) => {
-                compare(llama, &mut texts, exact, counts);
+                compare(llama, &mut texts, counts);
             }
             Event::Join { .. } | Event::Step => {}
             _ if texts.is_empty() => {}
@@ -237,7 +236,7 @@ fn run(llama: &Llama, events: &[Event], seed: u64, exact: bool, counts: &mut Cou
         }
     }
     while texts.iter().any(|text| text.lane.unread() > 0) {
-        compare(llama, &mut texts, exact, counts);
+        compare(llama, &mut texts, counts);
     }
 }
 
@@ -269,6 +268,7 @@ fn config(windows: &[Option<usize>], rope: usize) -> LlamaConfig {
 
 #[test]
 fn lanes_in_any_company_compute_what_they_compute_alone() {
+    let mut counts = Counts::default();
     for device in devices::all() {
         let cases = match device.name() {
             "flex" => 60,
@@ -281,7 +281,6 @@ fn lanes_in_any_company_compute_what_they_compute_alone() {
             prop::collection::vec(event(), 10..40),
             any::<u64>(),
         );
-        let mut counts = Counts::default();
         let mut runner = TestRunner::new(ProptestConfig {
             cases,
             failure_persistence: None,
@@ -292,25 +291,23 @@ fn lanes_in_any_company_compute_what_they_compute_alone() {
         runner
             .run(&strategy, |(windows, rope, events, seed)| {
                 let llama = random_model::llama(&config(&windows, rope), seed, &device);
-                run(&llama, &events, seed, false, *counted.borrow_mut());
+                run(&llama, &events, seed, *counted.borrow_mut());
                 Ok(())
             })
             .unwrap_or_else(|error| panic!("on {}: {error}", device.name()));
-        let Counts {
-            rows,
-            shared,
-            forks,
-            went_back,
-            refused,
-        } = counts;
-        if cases > 3 {
-            assert!(
-                rows > 500 && shared > 50 && forks > 20,
-                "{rows} {shared} {forks}"
-            );
-            assert!(went_back > 20 && refused > 5, "{went_back} {refused}");
-        }
     }
+    let Counts {
+        rows,
+        shared,
+        forks,
+        went_back,
+        refused,
+    } = counts;
+    assert!(
+        rows > 2000 && shared > 200 && forks > 100,
+        "{rows} {shared} {forks}"
+    );
+    assert!(went_back > 100 && refused > 5, "{went_back} {refused}");
 }
 
 /// Long enough that what is forked is shared and not copied.
@@ -345,7 +342,7 @@ fn long_forks_share_their_past() {
         push(&mut first, &ids[..600]);
         let mut texts = vec![first];
         while texts[0].lane.unread() > 0 {
-            compare(&llama, &mut texts, false, &mut counts);
+            compare(&llama, &mut texts, &mut counts);
         }
         // Forks of a fork, each on a way of its own; one goes back to where they parted.
         for turn in 0..12usize {
@@ -361,7 +358,7 @@ fn long_forks_share_their_past() {
                 let start = 600 + (7 * turn + 13 * number) % 90;
                 push(text, &ids[start..=start + turn % 3]);
             }
-            compare(&llama, &mut texts, false, &mut counts);
+            compare(&llama, &mut texts, &mut counts);
         }
         assert!(texts.len() == 4 && counts.shared >= 12, "{}", counts.shared);
     }

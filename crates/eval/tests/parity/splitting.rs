@@ -26,7 +26,7 @@ fn a_low_limit_splits_matrices_and_changes_nothing() {
                 prefill_chunk: const { NonZeroUsize::new(7).unwrap() },
                 ..PrefillOptions::default()
             };
-            let text = &rows[0][..21];
+            let text = &rows[0][..20];
             let mut lane = Lane::new(&llama, options).expect("a lane");
             lane.push(text, text.len());
             let mut found = vec![];

@@ -92,28 +92,42 @@ fn nothing_is_allowed_or_nothing_was_given() {
     assert!(broken.generated().is_empty() && broken.finish_reason().is_none());
 }
 
-/// The score is the model's own, whatever penalties have made of the row; without it nobody pays for it.
+/// Scores and log-probabilities are the model's own, whatever penalties have made of the row.
 #[test]
 fn logits_are_told_as_they_were() {
-    let mut options = GenerateOptions {
+    let silent = GenerateOptions {
         sampling: SamplingConfig {
             repetition_penalty: 3.0,
             ..SamplingConfig::default()
         },
-        logprobs: Some(2),
         ..GenerateOptions::new(5)
     };
-    let before = row(b'a'.into());
-    let mut told = sequence(&options, None);
+    let before = row(b'a'.into()); // the prompt has this letter, so that another one is chosen
+    let expected = |id| log_softmax_at(&before, id);
+    for (score, logprobs) in [(true, None), (false, Some(2)), (true, Some(0))] {
+        let options = GenerateOptions {
+            score,
+            logprobs,
+            ..silent.clone()
+        };
+        let mut told = sequence(&options, None);
+        let mut logits = before.clone();
+        let id = told.advance(&mut logits).unwrap().id;
+        assert_ne!(id, u32::from(b'a'));
+        assert_eq!(logits, before);
+        assert_eq!(told.score(), score.then(|| expected(id)));
+        let found = told.logprobs().map(|all| (all.len(), all[0].logprob));
+        assert_eq!(found, logprobs.map(|_| (1, expected(id))));
+        assert_eq!(
+            told.logprobs().map(|all| all[0].top.len()),
+            logprobs,
+            "as many as were asked for"
+        );
+    }
+    // Where nothing is told, the row is not copied.
     let mut logits = before.clone();
-    told.advance(&mut logits).unwrap();
-    assert_eq!(logits, before);
-    options.logprobs = None;
-    let mut silent = sequence(&options, None);
-    let event = silent.advance(&mut logits).unwrap();
+    sequence(&silent, None).advance(&mut logits).unwrap();
     assert_ne!(logits, before);
-    assert_eq!(event.id, u32::from(b'a'));
-    assert!(log_softmax_at(&before, event.id) < 0.0);
 }
 
 #[test]
