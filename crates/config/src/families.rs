@@ -53,7 +53,7 @@ pub(crate) struct Family {
     pub layers: fn(&mut Fields, Plain) -> Checked<Vec<LayerConfig>>,
     /// The other way: the fields that say these layers.
     pub fields: fn(&[LayerConfig], &Plain) -> Value,
-    /// Fields of other families that have no effect in this one, and the values at which nobody needs to know.
+    /// Fields of other families without effect in this one, and their values that need no warning.
     pub ignored: &'static [Row<'static, Plain>],
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Plain {
 }
 
 impl Plain {
-    /// What a plain config's layers have in common. One without layers has none of it, and is not valid.
+    /// What these layers have in common. A config without layers is not valid, but is read to say so.
     pub fn of(layers: &[LayerConfig]) -> Self {
         let attention = layers.iter().find_map(LayerConfig::attention).copied();
         let mut mlps = layers.iter().map(|layer| {
@@ -115,15 +115,10 @@ impl Plain {
 }
 
 /// Whether a layer slides. "attention" is what transformers wrote before the names were settled.
-const LAYER_TYPE: Rule<bool> =
-    Rule(
-        "must be full_attention or sliding_attention",
-        |value| match value.as_str()? {
-            "full_attention" | "attention" => Some(false),
-            "sliding_attention" => Some(true),
-            _ => None,
-        },
-    );
+const LAYER_TYPE: Rule<bool> = Rule("must be full_attention or sliding_attention", |value| {
+    let is_full = matches!(value.as_str()?, "full_attention" | "attention");
+    (is_full || value == "sliding_attention").then_some(!is_full)
+});
 
 fn layer_type(slides: bool) -> &'static str {
     if slides {

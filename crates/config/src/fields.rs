@@ -37,7 +37,7 @@ pub(crate) enum Verdict {
     Silent,
 }
 
-/// Names of fields, whether a value of theirs leaves the result as it is, and why others are refused or ignored.
+/// Names of fields, whether a value beside null leaves the result as it is, and why others are refused or ignored.
 pub(crate) type Row<'a, C = ()> = (&'a [&'a str], fn(&Value, &C) -> bool, &'a str);
 
 /// A field's name in version 5's dialect.
@@ -156,13 +156,13 @@ impl Fields {
                 Some((verdict, row))
             });
             let (verdict, why) = match row {
-                Some((verdict, &(_, is_neutral, why))) if is_neutral(value, context) => {
-                    if verdict == Verdict::Refused {
+                Some((verdict, &(_, is_neutral, why))) => {
+                    let is_neutral = value.is_null() || is_neutral(value, context);
+                    if is_neutral && verdict == Verdict::Refused {
                         continue; // An override may take a refused field out.
                     }
-                    (Verdict::Silent, why)
+                    (if is_neutral { Verdict::Silent } else { verdict }, why)
                 }
-                Some((verdict, &(.., why))) => (verdict, why),
                 None if value.is_null() => {
                     (Verdict::Silent, "it is null and no field of the model")
                 }
@@ -230,22 +230,20 @@ fn nearest(name: &str, names: &[Name]) -> Option<Name> {
     misspelt.contains(&distance(&best)).then_some(best)
 }
 
-// Neutral values.
+// Neutral values beside null.
 
-pub(crate) fn null<C>(value: &Value, _: &C) -> bool {
-    value.is_null()
+pub(crate) fn none<C>(_: &Value, _: &C) -> bool {
+    false
 }
 
 pub(crate) fn off<C>(value: &Value, _: &C) -> bool {
-    value.is_null() || value == false
+    value == false
 }
 
 pub(crate) fn one<C>(value: &Value, _: &C) -> bool {
-    value.is_null() || value.as_f64() == Some(1.0)
+    value.as_f64() == Some(1.0)
 }
 
 pub(crate) fn empty<C>(value: &Value, _: &C) -> bool {
-    value.is_null()
-        || value.as_array().is_some_and(Vec::is_empty)
-        || value.as_object().is_some_and(Map::is_empty)
+    value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty)
 }

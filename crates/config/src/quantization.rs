@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::Checked;
 use crate::fields::Verdict::{self, Refused, Silent, Warned};
-use crate::fields::{Fields, Row, Unused, empty, null, off};
+use crate::fields::{Fields, Row, Unused, empty, none, off};
 use crate::values::{OBJECT, Rule, TEXT};
 
 /// How a checkpoint's quantized matrices are stored.
@@ -97,31 +97,19 @@ const REFUSED: &[Row] = &[
         "only quantized weights are read, or use the plain checkpoint"),
     // In a group.
     (&["input_activations", "output_activations"], empty, "activations are not quantized by the file's rule here"),
-    (&["format"], packed, "groups are read as pack-quantized"),
+    (&["format"], |value, _| value == "pack-quantized", "groups are read as pack-quantized"),
     // In a group's weights.
     (&["dynamic"], off, "weights are read as they lie in the file"),
-    (&["actorder"], in_file_order, "weights are read as they lie in the file"),
-    (&["symmetric"], on, "numbers are centred at zero here"),
+    // `weight` and `static`: columns had another order while they were quantized, and have their own in the file.
+    (&["actorder"], |value, _| value == false || value == "weight" || value == "static", "weights are read as they lie in the file"),
+    (&["symmetric"], |value, _| value == true, "numbers are centred at zero here"),
     (&["block_structure"], empty, "scales run along rows here"),
 ];
 
-fn packed(value: &Value, _: &()) -> bool {
-    value.is_null() || value == "pack-quantized"
-}
-
-fn on(value: &Value, _: &()) -> bool {
-    matches!(value, Value::Null | Value::Bool(true))
-}
-
-/// `weight` and `static` are columns in another order while the numbers were chosen, and in the file as ever.
-fn in_file_order(value: &Value, context: &()) -> bool {
-    off(value, context) || value == "weight" || value == "static"
-}
-
 #[rustfmt::skip]
 const NO_EFFECT: &[Row] = &[
-    (&["quantization_status", "global_compression_ratio", "version", "run_compressed"], null, SAID_BY_TENSORS),
-    (&["observer", "observer_kwargs", "scale_dtype", "zp_dtype"], null, "so the scales were found"),
+    (&["quantization_status", "global_compression_ratio", "version", "run_compressed"], none, SAID_BY_TENSORS),
+    (&["observer", "observer_kwargs", "scale_dtype", "zp_dtype"], none, "so the scales were found"),
 ];
 
 const SAID_BY_TENSORS: &str = "the tensors say how they are stored";

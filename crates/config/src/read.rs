@@ -55,7 +55,7 @@ impl LlamaConfig {
         })?;
         for unused in unused {
             let mut field = unused.field;
-            // Whoever sets a field wants an effect: an override without one is an error.
+            // An override is there for an effect: one without is an error.
             if let Some((_, source)) = set.iter().find(|(name, _)| *name == field.name) {
                 let advice = unused.near.map(|near| format!("; did you mean {near}?"));
                 return Err(source.error(field.why + &advice.unwrap_or_default()));

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::dialect::ROPE;
 use crate::error::Checked;
 use crate::fields::Verdict::{Refused, Warned};
-use crate::fields::{Fields, Row, Unused, null, off, one};
+use crate::fields::{Fields, Row, Unused, none, off, one};
 use crate::values::Rule;
 pub use scalings::{DynamicScaling, LinearScaling, Llama3Scaling, LongropeScaling, YarnScaling};
 
@@ -63,14 +63,14 @@ const PARAMETERS: &[&str] = &[
 #[rustfmt::skip]
 const REFUSED: &[Row] = &[
     (&["partial_rotary_factor"], one, "heads are rotated whole here"),
-    (&["mrope_section"], null, "positions have one axis here"),
+    (&["mrope_section"], none, "positions have one axis here"),
     (&["mrope_interleaved"], off, "positions have one axis here"),
     (&["interleaved", "rope_interleaved"], off, "rotation pairs the halves of a head"),
-    (&["alpha"], null, "give the scaled rope_theta instead"),
-    (&["llama_4_scaling_beta"], null, "queries are not scaled by position here"),
+    (&["alpha"], none, "give the scaled rope_theta instead"),
+    (&["llama_4_scaling_beta"], none, "queries are not scaled by position here"),
     (&["attn_factor"], one, "say it with attention_factor"),
     (&["extrapolation_factor"], one, "the ramp reaches from 0 to 1 here"),
-    (&["full_attention", "sliding_attention"], null, "all layers share one rotation here"),
+    (&["full_attention", "sliding_attention"], none, "all layers share one rotation here"),
 ];
 
 impl RopeScaling {
@@ -111,7 +111,7 @@ impl RopeParameters {
         let rope_theta = fields.get("rope_theta", THETA, DEFAULT_THETA)?;
         let scaling = RopeScaling::read(&mut fields, length, head_dim, rope_theta)?;
         let why = format!("rope_type {} does not use it", scaling.name());
-        let tables = [(Refused, REFUSED), (Warned, &[(PARAMETERS, null, &why)])];
+        let tables = [(Refused, REFUSED), (Warned, &[(PARAMETERS, none, &why)])];
         let unused = fields.rest(&tables, &(), (Warned, "no rope_type uses it"), PARAMETERS)?;
         let rope = Self {
             rope_theta,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Family, Plain, fixed, sliding_window};
 use crate::error::Checked;
-use crate::fields::{Fields, null};
+use crate::fields::{Fields, none};
 use crate::layer::LayerConfig;
 
 pub(super) const FAMILY: Family = Family {
@@ -17,7 +17,7 @@ pub(super) const FAMILY: Family = Family {
     fields,
     ignored: &[(
         &["use_sliding_window", "max_window_layers"],
-        null,
+        none,
         "mistral slides in all layers unless sliding_window is null",
     )],
 };

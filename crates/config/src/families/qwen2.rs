@@ -32,7 +32,7 @@ fn layers(fields: &mut Fields, mut plain: Plain) -> Checked<Vec<LayerConfig>> {
     let window = if slides {
         sliding_window(fields)?
     } else {
-        // A file may not carry nonsense in it, and zero is only nonsense where it is used.
+        // Checked although it is unused; zero is wrong only where it is used.
         fields.optional("sliding_window", COUNT, None)?;
         None
     };

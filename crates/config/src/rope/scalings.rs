@@ -24,11 +24,8 @@ pub(super) fn unscaled(base: f64, dim: usize) -> impl Iterator<Item = f64> {
 
 fn factor(fields: &mut Fields, rope_type: &str) -> Checked<f64> {
     let ratio = "the ratio of the new context length to the trained one";
-    fields.required(
-        "factor",
-        FACTOR,
-        &format!("rope_type {rope_type} needs it, {ratio}"),
-    )
+    let fix = format!("rope_type {rope_type} needs it, {ratio}");
+    fields.required("factor", FACTOR, &fix)
 }
 
 /// Context length before the scaling; absent in the file: the length of the model.
@@ -71,20 +68,15 @@ pub struct DynamicScaling {
 }
 
 impl DynamicScaling {
-    pub(super) fn read(
-        fields: &mut Fields,
-        max_position_embeddings: usize,
-        head_dim: usize,
-    ) -> Checked<Self> {
+    pub(super) fn read(fields: &mut Fields, length: usize, head_dim: usize) -> Checked<Self> {
         // θ is raised to the power d / (d - 2).
         let rule = "needs a head_dim above 2";
         fields.check(head_dim > 2, "rope_type", "\"dynamic\"", rule)?;
         let why = "rope_type dynamic goes by max_position_embeddings";
         fields.idle(&["original_max_position_embeddings"], true, why);
-        let factor = factor(fields, "dynamic")?;
         Ok(Self {
-            factor,
-            max_position_embeddings,
+            factor: factor(fields, "dynamic")?,
+            max_position_embeddings: length,
         })
     }
 
@@ -117,20 +109,16 @@ pub struct YarnScaling {
 }
 
 impl YarnScaling {
-    pub(super) fn read(
-        fields: &mut Fields,
-        max_position_embeddings: usize,
-        rope_theta: f64,
-    ) -> Checked<Self> {
+    pub(super) fn read(fields: &mut Fields, length: usize, theta: f64) -> Checked<Self> {
         // The ramp's ends divide by the logarithm of θ.
         let rule = "must be above 1 for rope_type yarn";
-        fields.check(rope_theta > 1.0, "rope_theta", rope_theta, rule)?;
-        let original = original_length(fields, max_position_embeddings)?;
+        fields.check(theta > 1.0, "rope_theta", theta, rule)?;
+        let original = original_length(fields, length)?;
         let factor = match fields.optional("factor", FACTOR, None)? {
             Some(factor) => factor,
             // Null is DeepSeek's way to say "the ratio of the lengths"; leaving it out is an error in transformers.
             None if fields.has("factor") => {
-                let ratio = max_position_embeddings as f64 / original as f64;
+                let ratio = length as f64 / original as f64;
                 fields.check(ratio >= 1.0, "factor", ratio, "must be at least 1")?;
                 ratio
             }
@@ -201,7 +189,7 @@ pub struct Llama3Scaling {
 }
 
 impl Llama3Scaling {
-    pub(super) fn read(fields: &mut Fields, max_position_embeddings: usize) -> Checked<Self> {
+    pub(super) fn read(fields: &mut Fields, length: usize) -> Checked<Self> {
         let needed = |value| format!("rope_type llama3 needs it (Llama 3.1 has {value})");
         let low = fields.required("low_freq_factor", POSITIVE, &needed(1))?;
         let high = fields.required("high_freq_factor", POSITIVE, &needed(4))?;
@@ -211,7 +199,7 @@ impl Llama3Scaling {
             factor: factor(fields, "llama3")?,
             low_freq_factor: low,
             high_freq_factor: high,
-            original_max_position_embeddings: original_length(fields, max_position_embeddings)?,
+            original_max_position_embeddings: original_length(fields, length)?,
         })
     }
 
@@ -251,11 +239,7 @@ pub struct LongropeScaling {
 }
 
 impl LongropeScaling {
-    pub(super) fn read(
-        fields: &mut Fields,
-        max_position_embeddings: usize,
-        head_dim: usize,
-    ) -> Checked<Self> {
+    pub(super) fn read(fields: &mut Fields, length: usize, head_dim: usize) -> Checked<Self> {
         let mut list = |name| {
             let needed = "rope_type longrope needs it, a list of head_dim / 2 numbers";
             let list = fields.list(name, POSITIVE)?;
@@ -266,11 +250,11 @@ impl LongropeScaling {
             Ok::<_, FieldError>(list)
         };
         let (short_factor, long_factor) = (list("short_factor")?, list("long_factor")?);
-        let original = original_length(fields, max_position_embeddings)?;
+        let original = original_length(fields, length)?;
         // The attention factor divides by the logarithm of the length.
         let name = "original_max_position_embeddings";
         fields.check(original >= 2, name, original, "must be at least 2")?;
-        let ratio = max_position_embeddings as f64 / original as f64;
+        let ratio = length as f64 / original as f64;
         Ok(Self {
             short_factor,
             long_factor,
@@ -281,12 +265,10 @@ impl LongropeScaling {
     }
 
     pub(super) fn inv_freq(&self, rope_theta: f64, dim: usize, length: usize) -> Vec<f64> {
-        let is_long = length > self.original_max_position_embeddings;
-        let divisors = if is_long {
-            &self.long_factor
-        } else {
-            &self.short_factor
-        };
+        let mut divisors = &self.short_factor;
+        if length > self.original_max_position_embeddings {
+            divisors = &self.long_factor;
+        }
         let frequencies = unscaled(rope_theta, dim).zip(divisors);
         frequencies.map(|(f, divisor)| f / divisor).collect()
     }
