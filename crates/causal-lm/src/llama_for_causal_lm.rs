@@ -3,7 +3,7 @@ use burn::{
     tensor::{DType, Int, Tensor},
 };
 use glass_attention::{CacheError, NextTokens, Observer, Sequences, Step};
-use glass_backend::{Linear, WeightError, Weights};
+use glass_backend::{Device, Dtype, Linear, WeightError, WeightRole, WeightRoles, Weights};
 use glass_config::LlamaConfig;
 use glass_model::LlamaModel;
 
@@ -84,11 +84,23 @@ impl LlamaForCausalLM {
         let head = [config.vocab_size, config.hidden_size];
         Ok(Self {
             model: LlamaModel::load(weights.at("model"), config)?,
-            lm_head: match config.tie_word_embeddings {
-                true => None,
-                false => Some(Linear::load(weights.at("lm_head"), head, false)?),
+            lm_head: if config.tie_word_embeddings {
+                None
+            } else {
+                let weights = weights.at("lm_head");
+                Some(Linear::load(weights, head, false, WeightRole::Head)?)
             },
         })
+    }
+
+    /// What the weights of such a model are, without loading any. `device` is not computed on.
+    ///
+    /// # Errors
+    /// The device could not hold them.
+    pub fn weight_roles(config: &LlamaConfig, device: &Device) -> Result<WeightRoles, WeightError> {
+        let mut roles = WeightRoles::default();
+        Self::load(Weights::new(&mut roles, device, Dtype::F32), config)?;
+        Ok(roles)
     }
 }
 

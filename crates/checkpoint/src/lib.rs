@@ -7,7 +7,6 @@
 //! (a checkpoint to be saved again) · [`Parameters`] (a model in memory to be saved) · [`convert()`] and [`quantize()`] (a
 //! whole folder written again).
 
-mod coded;
 mod convert;
 mod converted;
 mod dtype;
@@ -16,17 +15,18 @@ mod files;
 mod index;
 mod mapped;
 mod parameters;
+mod quant_recipe;
 mod quantize;
-mod quantizing;
+mod quantize_on_load;
+mod quantized;
+mod quantized_tensors;
 mod save_error;
 mod saving;
-mod scheme;
 mod shard;
 mod sharding;
 mod source;
 mod writer;
 
-pub use coded::{CodedPart, coded_part};
 pub use convert::{Conversion, ConvertError, ConvertOptions, check_target, convert};
 pub use converted::Converted;
 pub use dtype::{UnsupportedDtype, convert_bytes, float, stored};
@@ -34,11 +34,13 @@ pub use error::CheckpointError;
 pub use files::{Files, RawTensor, WEIGHTS, WEIGHTS_INDEX};
 pub use index::Index;
 pub use parameters::{Parameters, parameter_name};
+pub use quant_recipe::QuantRecipe;
 pub use quantize::{Quantization, quantize};
-pub use quantizing::{QuantizedTensors, Quantizing};
+pub use quantize_on_load::QuantizeOnLoad;
+pub use quantized::{QuantizedPart, quantized_part};
+pub use quantized_tensors::QuantizedTensors;
 pub use save_error::SaveError;
 pub use saving::{Existing, Saving};
-pub use scheme::Scheme;
 pub use sharding::{BadSize, ShardSize};
 pub use source::CheckpointSource;
 pub use writer::{SaveProgress, TensorSource, TensorSpec, Written};

@@ -53,9 +53,10 @@ impl AllocationController for Mapped {
     }
 
     fn memory(&self, _: AccessPolicy) -> Result<&[MaybeUninit<u8>], AccessError> {
-        let bytes = match self.copy.is_empty() {
-            true => self.shard.bytes(self.range.clone()),
-            false => &bytemuck::cast_slice(&self.copy)[..self.range.len()],
+        let bytes = if self.copy.is_empty() {
+            self.shard.bytes(self.range.clone())
+        } else {
+            &bytemuck::cast_slice(&self.copy)[..self.range.len()]
         };
         Ok(Self::uninit(bytes))
     }

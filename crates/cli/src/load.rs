@@ -95,7 +95,7 @@ pub fn load_folder(
             device,
             dtype: compute.dtype,
             quantize: compute.quantize,
-            widened: false,
+            fake_quantize: false,
             overrides,
             progress: &mut |read, total| {
                 bar.set_length(total);

@@ -6,7 +6,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use glass_attention::{CacheConfig, CachePolicyError, KvCache};
 use glass_backend::{Device, Dtype, KernelMode, Weights, quant::QuantFormat};
 use glass_causal_lm::LlamaForCausalLM;
-use glass_checkpoint::{CheckpointError, CheckpointSource, Files, Quantizing, Scheme};
+use glass_checkpoint::{CheckpointError, CheckpointSource, Files, QuantRecipe, QuantizeOnLoad};
 use glass_config::{LlamaConfig, Override, RopeScaling};
 use glass_text::Tokenizer;
 
@@ -31,10 +31,10 @@ pub struct LoadOptions<'a> {
     pub device: Device,
     /// What weights are held and multiplied in.
     pub dtype: Dtype,
-    /// Matrices are brought into so many bits as they are read, by the rule of [`Scheme`].
+    /// Matrices are quantized as they are read, by the rule of [`QuantRecipe`].
     pub quantize: Option<QuantFormat>,
-    /// With `quantize`: matrices are only rounded to what so many bits can say, and held in `dtype`.
-    pub widened: bool,
+    /// With `quantize`: matrices are only rounded to what their format can represent, and held in `dtype`.
+    pub fake_quantize: bool,
     /// Laid over `config.json` before it is read.
     pub overrides: &'a [Override],
     /// Told the bytes read so far and the bytes in all.
@@ -53,7 +53,7 @@ impl Llama {
             device,
             dtype,
             quantize,
-            widened,
+            fake_quantize,
             overrides,
             progress,
         } = options;
@@ -82,18 +82,19 @@ impl Llama {
             Some(_) if config.quantization_config.is_some() => {
                 return Err(CheckpointError::Quantized(folder.to_owned()).into());
             }
-            Some(bits) => {
-                let mut quantizing = Quantizing::new(&mut source, Scheme::new(bits, &config));
-                quantizing.widened = widened;
-                LlamaForCausalLM::load(Weights::new(&mut quantizing, &device, dtype), &config)?
+            Some(format) => {
+                let recipe = QuantRecipe::new(format, &config);
+                let mut quantized = QuantizeOnLoad::new(&mut source, recipe);
+                quantized.fake_quantize = fake_quantize;
+                LlamaForCausalLM::load(Weights::new(&mut quantized, &device, dtype), &config)?
             }
         };
         let mut warnings = source.finish(config.tie_word_embeddings)?;
         device.sync()?;
 
         warnings.extend(device.caveat(dtype).map(str::to_owned));
-        let in_few_bits = quantize.is_some() || config.quantization_config.is_some();
-        if in_few_bits && !widened && device.kernel_mode() == KernelMode::Plain {
+        let is_quantized = quantize.is_some() || config.quantization_config.is_some();
+        if is_quantized && !fake_quantize && device.kernel_mode() == KernelMode::Plain {
             warnings.push(format!(
                 "matrices in few bits are dequantized for every product by the plain kernels of {}, which is many times slower than \
                  the fused ones of flex and wgpu",

@@ -14,6 +14,7 @@ use crate::{
     AdamW, Checkpoint, Corpus, Initializer, Recipe, Run, SequenceOrder, TrainError, Trainer,
     checkpoint::FOLDER,
     corpus::Text,
+    decaying,
     divergence::DivergenceDetector,
     metrics::MetricsLog,
     output::OutputFolder,
@@ -83,7 +84,9 @@ impl Run {
         let training = device.training();
         let weights = Weights::new(&mut source, &training, Dtype::F32);
         let model = LlamaForCausalLM::load(weights, config)?;
-        let trainer = Trainer::new(model, AdamW::new(&recipe), config, &device, &recipe, 0);
+        let roles = LlamaForCausalLM::weight_roles(config, &training)?;
+        let optimizer = AdamW::new(&recipe, decaying(&model, &roles));
+        let trainer = Trainer::new(model, optimizer, config, &device, &recipe, 0);
 
         let small_files = [
             format!("{:#}\n", config.to_json()).into_bytes(),

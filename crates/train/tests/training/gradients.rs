@@ -9,7 +9,7 @@ use burn::{
 use glass_attention::{
     ForwardContext, LlamaAttention, NoCache, Rope, RopeTable, Sequences, Unobserved, rotate,
 };
-use glass_backend::{Device, Dtype, WeightError, WeightSource, Weights};
+use glass_backend::{Device, Dtype, WeightError, WeightRole, WeightSource, WeightSpec, Weights};
 use glass_causal_lm::{LlamaForCausalLM, LogitsFor};
 use glass_config::{LlamaConfig, MixerConfig, MlpConfig};
 use glass_decoder::{LlamaMlp, LlamaRmsNorm};
@@ -31,29 +31,26 @@ struct Random;
 impl WeightSource for Random {
     fn read(
         &mut self,
-        name: &str,
-        shape: &[usize],
+        weight: WeightSpec<'_>,
         rows: Range<usize>,
         _dtype: Dtype,
     ) -> Result<TensorData, WeightError> {
-        let columns: usize = shape[1..].iter().product();
-        let seed = name
+        let columns = weight.row_len();
+        let seed = weight
+            .name
             .bytes()
             .fold(7, |seed: u64, byte| seed.wrapping_mul(31) + u64::from(byte));
-        let all = random(shape[0] * columns, seed);
-        let spread = match shape {
-            [_] => 0.5,
+        let all = random(weight.shape[0] * columns, seed);
+        let spread = match weight.role {
             // Norms bend sharply where vectors are short.
-            _ if name.contains("embed_tokens") => 1.0,
-            _ => 1.5 / (columns as f64).sqrt(),
+            WeightRole::Embedding => 1.0,
+            role if role.is_matrix() => 1.5 / (columns as f64).sqrt(),
+            _ => 0.5,
         };
-        let offset = if name.contains("norm") { 1.0 } else { 0.0 };
+        let offset = f64::from(u8::from(weight.role == WeightRole::Norm));
         let part = &all[rows.start * columns..rows.end * columns];
         let values: Vec<f32> = part.iter().map(|x| (offset + spread * x) as f32).collect();
-        Ok(TensorData::new(
-            values,
-            [&[rows.len()], &shape[1..]].concat(),
-        ))
+        Ok(TensorData::new(values, weight.shape_of(&rows)))
     }
 }
 
