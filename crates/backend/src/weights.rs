@@ -147,7 +147,7 @@ impl WeightSource for WeightRoles {
     }
 }
 
-/// A source seen from one module: with its path in the model, and the device and type of the weights.
+/// A source seen from one module: with its path in the model, and the devices and type of the weights.
 ///
 /// Paths are Hugging Face's, so that `model.layers.0.self_attn.q_proj.weight` in a file is reached by
 /// `.at("model").at("layers.0").at("self_attn").at("q_proj")` and then `"weight"`.
@@ -155,6 +155,8 @@ pub struct Weights<'a> {
     source: &'a mut dyn WeightSource,
     path: String,
     device: &'a Device,
+    /// Of each layer; those beyond are on `device`.
+    layers: &'a [Device],
     dtype: Dtype,
 }
 
@@ -165,7 +167,26 @@ impl<'a> Weights<'a> {
             source,
             path: String::new(),
             device,
+            layers: &[],
             dtype,
+        }
+    }
+
+    /// Layer `n` on `devices[n]`: its weights, what it computes and what it keeps. Layers beyond, and all that is no layer,
+    /// stay on the device they have.
+    pub fn with_layer_devices(self, devices: &'a [Device]) -> Self {
+        Self {
+            layers: devices,
+            ..self
+        }
+    }
+
+    /// The same source at the layer `n` of the module at hand, on the layer's device.
+    pub fn layer(&mut self, n: usize) -> Weights<'_> {
+        let device = self.layers.get(n).unwrap_or(self.device);
+        Weights {
+            device,
+            ..self.at(format_args!("layers.{n}"))
         }
     }
 
@@ -175,6 +196,7 @@ impl<'a> Weights<'a> {
             path: self.full_name(name),
             source: self.source,
             device: self.device,
+            layers: self.layers,
             dtype: self.dtype,
         }
     }

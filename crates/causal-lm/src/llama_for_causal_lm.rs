@@ -69,6 +69,11 @@ impl LlamaForCausalLM {
         self.model.forward(ids, sequences, observer)
     }
 
+    /// The device of a layer's weights, and of what its caches hold.
+    pub fn layer_device(&self, layer: usize) -> &Device {
+        self.model.layer_device(layer)
+    }
+
     /// The head alone: `hidden` `[batch, seq, hidden_size]` -> `[batch, seq, vocab_size]`, float32
     pub fn head(&self, hidden: Tensor<3>) -> Tensor<3> {
         let logits = match &self.lm_head {

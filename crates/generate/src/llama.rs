@@ -144,7 +144,8 @@ impl Llama {
     /// # Errors
     /// Policies that do not fit the model.
     pub fn cache(&self, config: CacheConfig) -> Result<KvCache, CachePolicyError> {
-        KvCache::new(&self.config, config, &self.device, self.dtype)
+        let device_of = |layer| self.model.layer_device(layer);
+        KvCache::new(&self.config, config, device_of, self.dtype)
     }
 
     /// Whether a RoPE of the model rotates the tokens of a text of this length by angles that depend on that length, so

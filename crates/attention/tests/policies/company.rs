@@ -128,7 +128,7 @@ impl Company {
             full: Some(policy),
             sliding: Some(policy),
         };
-        let cache = KvCache::new(&config(self.window), policies, &self.device, Dtype::F32);
+        let cache = KvCache::new(&config(self.window), policies, |_| &self.device, Dtype::F32);
         let mut cache = cache.expect("the policy fits");
         if let Some(tokens) = rollback {
             cache

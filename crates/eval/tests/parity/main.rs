@@ -16,4 +16,5 @@ mod random_model;
 mod reference;
 mod rules;
 mod search;
+mod several_devices;
 mod splitting;
