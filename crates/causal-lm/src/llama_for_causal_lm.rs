@@ -98,10 +98,10 @@ impl LlamaForCausalLM {
         })
     }
 
-    /// What the weights of such a model are, without loading any. `device` is not computed on.
+    /// The roles of such a model's weights, without loading any. The device computes nothing: any will do.
     ///
     /// # Errors
-    /// The device could not hold them.
+    /// A row of weights would be over the device's limit.
     pub fn weight_roles(config: &LlamaConfig, device: &Device) -> Result<WeightRoles, WeightError> {
         let mut roles = WeightRoles::default();
         Self::load(Weights::new(&mut roles, device, Dtype::F32), config)?;

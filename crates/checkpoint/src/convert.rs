@@ -142,7 +142,7 @@ fn refuse_own_folder(folder: &Path, target: &Path) -> Result<(), SaveError> {
     }
 }
 
-/// Hidden files belong to the folder's keeper, git for instance, and not to the model.
+/// Hidden files belong to the folder's owner, git for instance, and not to the model.
 fn left_out(folder: &Path, files: &Files) -> Vec<String> {
     let weights: BTreeSet<&OsStr> = files
         .names()

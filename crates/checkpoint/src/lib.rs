@@ -1,11 +1,10 @@
-//! What a checkpoint on disk holds, how it becomes a model's weights, and how it is written. The only owner of its
-//! quirks.
+//! The checkpoint format: how its tensors become a model's weights, and how it is written. The only owner of its quirks.
 //!
 //! Reading order: [`Files`] (one map from tensor name to bytes) · [`convert_bytes`] (one float type to another) ·
-//! [`CheckpointSource`] (what the modules ask for their numbers, and what nobody asked for) · [`Saving`] (a folder whose
-//! new files appear together) · [`TensorSource`] (what is saved) and [`ShardSize`] (in how many files) · [`Converted`]
-//! (a checkpoint to be saved again) · [`Parameters`] (a model in memory to be saved) · [`convert()`] and [`quantize()`] (a
-//! whole folder written again).
+//! [`CheckpointSource`] (weights for the modules, and the tensors that no module asks for) · [`QuantRecipe`] (which matrices
+//! are quantized) and [`QuantizeOnLoad`] · [`Saving`] (a folder whose new files appear together) · [`TensorSource`] (what is
+//! saved) and [`ShardSize`] (in how many files) · [`Converted`] and [`QuantizedTensors`] (a checkpoint to be saved again) ·
+//! [`Parameters`] (a model in memory to be saved) · [`convert()`] and [`quantize()`] (a whole folder written again).
 
 mod convert;
 mod converted;

@@ -1,4 +1,4 @@
-//! A tensor's bytes where they lie in their file, for as long as somebody holds them.
+//! A tensor's bytes in their mapped file, as Burn's `Bytes`: no copy is made to load them.
 
 use std::{mem::MaybeUninit, ops::Range, sync::Arc};
 
@@ -10,7 +10,7 @@ use crate::shard::Shard;
 /// Burn's alignment for anything: what is written to goes to memory of this element.
 type Aligned = u128;
 
-/// Some bytes of a mapped file, which are copied if somebody writes to them.
+/// Some bytes of a mapped file; the first write to them makes a copy.
 struct Mapped {
     shard: Arc<Shard>,
     range: Range<usize>,

@@ -7,10 +7,12 @@ use burn::{
     optim::{AdamWConfig, AdamWState, AdaptiveMomentumState, GradientsParams, Optimizer},
     tensor::Tensor,
 };
-use glass_backend::{WeightRole, WeightRoles};
+use glass_backend::{Device, WeightRole, WeightRoles};
+use glass_causal_lm::LlamaForCausalLM;
 use glass_checkpoint::parameter_name;
+use glass_config::LlamaConfig;
 
-use crate::Recipe;
+use crate::{Recipe, TrainError};
 
 /// Adam with decoupled weight decay: Loshchilov and Hutter 2017, arXiv:1711.05101. Burn computes it for one tensor; the
 /// moments are here, where a checkpoint can save them.
@@ -41,6 +43,19 @@ impl AdamW {
             exp_avg: GradientsParams::new(),
             exp_avg_sq: GradientsParams::new(),
         }
+    }
+
+    /// For a model with this config: its matrices decay.
+    ///
+    /// # Errors
+    /// This build has no CPU backend.
+    pub fn for_model(
+        recipe: &Recipe,
+        model: &LlamaForCausalLM,
+        config: &LlamaConfig,
+    ) -> Result<Self, TrainError> {
+        let roles = LlamaForCausalLM::weight_roles(config, &Device::open("flex")?)?;
+        Ok(Self::new(recipe, decaying(model, &roles)))
     }
 
     /// Updates every parameter of `model` that has a gradient, which is multiplied by `factor` first.

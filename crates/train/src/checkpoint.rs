@@ -12,7 +12,7 @@ use glass_checkpoint::{CheckpointSource, Existing, Files, Parameters, Saving, Sh
 use glass_config::LlamaConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::{AdamW, Recipe, TrainError, Trainer, corpus::TextFingerprint, decaying};
+use crate::{AdamW, Recipe, TrainError, Trainer, corpus::TextFingerprint};
 
 /// The folder of a run that holds its checkpoints.
 pub const FOLDER: &str = "training";
@@ -162,8 +162,7 @@ impl Checkpoint {
         let training = device.training();
         let weights = Weights::new(&mut source, &training, Dtype::F32);
         let model = LlamaForCausalLM::load(weights, config)?;
-        let roles = LlamaForCausalLM::weight_roles(config, &training)?;
-        let mut optimizer = AdamW::new(&self.recipe, decaying(&model, &roles));
+        let mut optimizer = AdamW::for_model(&self.recipe, &model, config)?;
         if self.step > 0 {
             let mut moments = |prefix| {
                 let mut weights = Weights::new(&mut source, device, Dtype::F32);

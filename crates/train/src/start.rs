@@ -14,7 +14,6 @@ use crate::{
     AdamW, Checkpoint, Corpus, Initializer, Recipe, Run, SequenceOrder, TrainError, Trainer,
     checkpoint::FOLDER,
     corpus::Text,
-    decaying,
     divergence::DivergenceDetector,
     metrics::MetricsLog,
     output::OutputFolder,
@@ -84,8 +83,7 @@ impl Run {
         let training = device.training();
         let weights = Weights::new(&mut source, &training, Dtype::F32);
         let model = LlamaForCausalLM::load(weights, config)?;
-        let roles = LlamaForCausalLM::weight_roles(config, &training)?;
-        let optimizer = AdamW::new(&recipe, decaying(&model, &roles));
+        let optimizer = AdamW::for_model(&recipe, &model, config)?;
         let trainer = Trainer::new(model, optimizer, config, &device, &recipe, 0);
 
         let small_files = [

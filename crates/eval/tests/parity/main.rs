@@ -6,6 +6,7 @@ mod batch;
 mod conversation;
 mod engine;
 mod fixture;
+mod from_bytes;
 mod haystack;
 mod perplexity;
 mod precision;
