@@ -18,7 +18,7 @@ pub struct LlamaForCausalLM {
 impl LlamaForCausalLM {
     /// `ids` `[batch, seq]`, every id below `vocab_size` -> `[batch, seq, vocab_size]`, float32
     ///
-    /// Generation reads few of these rows: it takes [`hidden`](Self::hidden), and the [`head`](Self::head) of what it needs.
+    /// Generation needs the logits of few tokens: it takes [`hidden`](Self::hidden), and the [`head`](Self::head) of those.
     ///
     /// # Errors
     /// Sequences that do not fit the ids, or that a cache or the device cannot hold.
@@ -62,10 +62,9 @@ impl LlamaForCausalLM {
         let head = [config.vocab_size, config.hidden_size];
         Ok(Self {
             model: LlamaModel::load(weights.at("model"), config)?,
-            lm_head: if config.tie_word_embeddings {
-                None
-            } else {
-                Some(Linear::load(weights.at("lm_head"), head, false)?)
+            lm_head: match config.tie_word_embeddings {
+                true => None,
+                false => Some(Linear::load(weights.at("lm_head"), head, false)?),
             },
         })
     }
