@@ -1,0 +1,31 @@
+//! The README, the pages under docs/ and the model cards, held to the code: names exist, links resolve, quoted commands print
+//! what is quoted, quoted code and line counts are true.
+//!
+//! With `GLASS_DOCS=write` the tests replace quoted output that differs by what the command prints, and redraw the picture.
+
+mod code;
+#[cfg(unix)]
+mod console;
+mod links;
+mod names;
+mod page;
+#[cfg(unix)]
+mod picture;
+#[cfg(unix)]
+mod printed;
+
+use std::path::{Path, PathBuf};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Fails with all faults at once.
+fn none(faults: Vec<String>) {
+    assert!(
+        faults.is_empty(),
+        "{} faults:\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
+}
