@@ -16,8 +16,8 @@ use glass_benches::{
     Reader, best_and_median,
     reader::{self, Outcome},
 };
-use glass_causal_lm::Llama;
 use glass_config::LlamaConfig;
+use glass_generate::Llama;
 use glass_plot::{Axes, Axis, PlotError, Scale, Series, curves};
 
 const WINDOW: usize = 256;

@@ -6,7 +6,8 @@ use std::{
 };
 
 use glass_attention::{Cache, Unobserved};
-use glass_causal_lm::{Llama, LogitsFor};
+use glass_causal_lm::LogitsFor;
+use glass_generate::Llama;
 
 pub type Outcome<T> = Result<T, Box<dyn Error>>;
 

@@ -10,11 +10,8 @@ use std::{env, iter, ops::ControlFlow, process::ExitCode};
 use glass_backend::{Device, Dtype};
 use glass_bench::{SEED, SHAPES, noise};
 use glass_benches::best_and_median;
-use glass_causal_lm::{
-    Llama,
-    generate::{GenerateOptions, SamplingConfig},
-};
 use glass_config::LlamaConfig;
+use glass_generate::{GenerateOptions, Llama, SamplingConfig};
 
 const ROUNDS: usize = 5;
 const NEW_TOKENS: usize = 32;
@@ -124,7 +121,7 @@ fn measure(llama: &Llama, prompt: usize) -> Result<(f64, f64), String> {
         max_new_tokens: NEW_TOKENS,
         eos_ids: vec![],
         stop_strings: vec![],
-        memory: glass_causal_lm::Memory::default(),
+        memory: glass_generate::Memory::default(),
         logprobs: None,
         prompt_lookup: None,
     };

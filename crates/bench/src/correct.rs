@@ -15,11 +15,8 @@ use std::{
 
 use glass_attention::Unobserved;
 use glass_backend::Dtype;
-use glass_causal_lm::{
-    Llama,
-    generate::{Sampler, SamplingConfig},
-};
 use glass_config::LlamaConfig;
+use glass_generate::{Llama, Sampler, SamplingConfig};
 
 use crate::{BenchError, Correctness, Greedy, Precision, measure::Text, noise::Xorshift32};
 

@@ -1,6 +1,6 @@
 use std::io;
 
-use glass_causal_lm::Error;
+use glass_generate::Error;
 use thiserror::Error;
 
 /// Why there is nothing to measure or to compare: one line each.

@@ -10,10 +10,8 @@ use std::{ops::Range, time::Instant};
 
 use glass_attention::{Cache, Unobserved};
 use glass_backend::Device;
-use glass_causal_lm::{
-    Llama, LogitsFor, Memory,
-    generate::{Sampler, SamplingConfig},
-};
+use glass_causal_lm::LogitsFor;
+use glass_generate::{Llama, Memory, Sampler, SamplingConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::{BenchError, Task, costs, peak_host_bytes};

@@ -1,15 +1,13 @@
 //! Weights made on the fly, for any shape and any device, without a download.
 
-use std::{ops::Range, path::PathBuf};
+use std::ops::Range;
 
 use burn::tensor::TensorData;
 use glass_backend::{Device, Dtype, WeightError, WeightSource, Weights};
-use glass_causal_lm::{
-    Llama, LlamaForCausalLM,
-    checkpoint::{Quantizing, Scheme},
-    generate::GenerationConfig,
-};
+use glass_causal_lm::LlamaForCausalLM;
+use glass_checkpoint::{Quantizing, Scheme};
 use glass_config::LlamaConfig;
+use glass_generate::Llama;
 
 use crate::Precision;
 
@@ -84,14 +82,5 @@ pub fn noise(
             LlamaForCausalLM::load(Weights::new(&mut source, device, dtype), config)?
         }
     };
-    Ok(Llama {
-        model,
-        config: config.clone(),
-        generation_config: GenerationConfig::default(),
-        tokenizer: None,
-        device: device.clone(),
-        dtype,
-        folder: PathBuf::new(),
-        warnings: vec![],
-    })
+    Ok(Llama::new(model, config, device, dtype))
 }

@@ -10,8 +10,8 @@ use std::{
 };
 
 use glass_backend::{Device, DeviceError};
-use glass_causal_lm::Llama;
 use glass_config::Override;
+use glass_generate::Llama;
 use serde::{Deserialize, Serialize};
 
 use crate::{

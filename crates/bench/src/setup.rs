@@ -3,8 +3,8 @@
 use std::{fmt, path::PathBuf};
 
 use glass_backend::Device;
-use glass_causal_lm::{Llama, LoadOptions};
 use glass_config::{ConfigError, LlamaConfig, Override};
+use glass_generate::{Llama, LoadOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::{BenchError, Precision, SEED, SHAPES, noise};

@@ -4,10 +4,8 @@ use std::{ops::Range, time::Instant};
 
 use glass_attention::{Observer, Pass, Step};
 use glass_backend::{Device, DeviceError};
-use glass_causal_lm::{
-    Llama, LogitsFor, Memory,
-    generate::{Sampler, SamplingConfig},
-};
+use glass_causal_lm::LogitsFor;
+use glass_generate::{Llama, Memory, Sampler, SamplingConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::{

@@ -2,8 +2,8 @@
 
 use glass_backend::{Device, Dtype};
 use glass_bench::{Broken, Correctness, SEED, SHAPES, check, noise, tolerance, write_reference};
-use glass_causal_lm::Llama;
 use glass_config::{LlamaConfig, Override};
+use glass_generate::Llama;
 use tempfile::TempDir;
 
 fn config(overrides: &[&str]) -> LlamaConfig {

@@ -7,7 +7,7 @@ use glass_bench::{
     costs::{attention_flops, bytes_per_token, flops, step, weight_bytes, weights_read},
     noise,
 };
-use glass_causal_lm::checkpoint::Parameters;
+use glass_checkpoint::Parameters;
 use glass_config::{LayerType, LlamaConfig};
 
 fn config(tied: bool, window: Option<usize>) -> LlamaConfig {

@@ -13,7 +13,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use glass_attention::CachePlan;
 use glass_backend::{Dtype, Kernels, codes::Bits};
-use glass_causal_lm::checkpoint::ShardSize;
+use glass_checkpoint::ShardSize;
 use glass_config::Override;
 
 pub use batch::Batch;

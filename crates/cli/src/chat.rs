@@ -8,11 +8,8 @@ mod talk;
 use std::{fs, io, io::IsTerminal};
 
 use glass_backend::Device;
-use glass_causal_lm::{
-    Llama,
-    chat::{ChatTemplate, Conversation, Message, read_messages},
-    generate::{GenerateOptions, SamplingConfig},
-};
+use glass_generate::{Conversation, GenerateOptions, Llama, SamplingConfig};
+use glass_text::{ChatTemplate, Message, read_messages};
 
 use crate::{args, error::CliError, generate, interrupt, load, say::say};
 use input::{Input, Said};
@@ -42,7 +39,7 @@ pub fn run(args: args::Chat) -> Result<(), CliError> {
     options
         .sampling
         .check_vocabulary(llama.config.vocab_size)
-        .map_err(glass_causal_lm::Error::from)?;
+        .map_err(glass_generate::Error::from)?;
     let conversation = Conversation::new(llama, &template, options).with_messages(messages);
     let terminal = io::stdin().is_terminal();
     let mut talk = Talk::new(llama, &template, conversation, terminal);

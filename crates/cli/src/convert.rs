@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use glass_causal_lm::{Conversion, ConvertOptions, Error, checkpoint::SaveError};
+use glass_checkpoint::{Conversion, ConvertError, ConvertOptions, SaveError};
 
 use crate::{args, error::CliError, info, interrupt, load, say::say};
 
@@ -10,7 +10,7 @@ use crate::{args, error::CliError, info, interrupt, load, say::say};
 const NAMED: usize = 5;
 
 pub fn run(args: args::Convert) -> Result<(), CliError> {
-    glass_causal_lm::check_target(Path::new(&args.source.model), &args.output)?;
+    glass_checkpoint::check_target(Path::new(&args.source.model), &args.output)?;
     let folder = load::folder(&args.source)?;
 
     // A process that ended in here would leave what it has written so far.
@@ -25,10 +25,10 @@ pub fn run(args: args::Convert) -> Result<(), CliError> {
             interrupt::flow()
         },
     };
-    let done = glass_causal_lm::convert(&folder, &args.output, options);
+    let done = glass_checkpoint::convert(&folder, &args.output, options);
     bar.finish_and_clear();
     let done = match done {
-        Err(Error::Save(SaveError::Interrupted)) => return Err(CliError::Interrupted),
+        Err(ConvertError::Save(SaveError::Interrupted)) => return Err(CliError::Interrupted),
         done => done?,
     };
 

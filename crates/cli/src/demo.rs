@@ -3,7 +3,7 @@
 use std::io;
 
 use glass_backend::{Device, Dtype, Kernels};
-use glass_causal_lm::{Llama, Memory, generate::GenerateOptions};
+use glass_generate::{GenerateOptions, Llama, Memory};
 
 use crate::{args, embedded, error::CliError, generate, interrupt, load, prompt, say::say};
 

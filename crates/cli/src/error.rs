@@ -1,5 +1,6 @@
 use std::{io, path::PathBuf};
 
+use glass_checkpoint::ConvertError;
 use thiserror::Error;
 
 /// Why a command failed: one line each.
@@ -7,7 +8,13 @@ use thiserror::Error;
 pub enum CliError {
     /// Boxed, because it is many times the size of what functions return when all is well.
     #[error(transparent)]
-    Model(Box<glass_causal_lm::Error>),
+    Model(Box<glass_generate::Error>),
+    #[error(transparent)]
+    Hub(#[from] glass_hub::HubError),
+    #[error(transparent)]
+    Save(#[from] glass_checkpoint::SaveError),
+    #[error(transparent)]
+    Eval(#[from] glass_eval::EvalError),
     #[error(transparent)]
     Train(#[from] glass_train::TrainError),
     #[error(transparent)]
@@ -47,9 +54,19 @@ impl CliError {
     }
 }
 
-impl From<glass_causal_lm::Error> for CliError {
-    fn from(error: glass_causal_lm::Error) -> Self {
+impl From<glass_generate::Error> for CliError {
+    fn from(error: glass_generate::Error) -> Self {
         CliError::Model(Box::new(error))
+    }
+}
+
+impl From<ConvertError> for CliError {
+    fn from(error: ConvertError) -> Self {
+        match error {
+            ConvertError::Config(error) => error.into(),
+            ConvertError::Checkpoint(error) => error.into(),
+            ConvertError::Save(error) => error.into(),
+        }
     }
 }
 
@@ -58,7 +75,7 @@ macro_rules! from_below {
     ($($error:ty),*) => {$(
         impl From<$error> for CliError {
             fn from(error: $error) -> Self {
-                glass_causal_lm::Error::from(error).into()
+                glass_generate::Error::from(error).into()
             }
         }
     )*};
@@ -69,12 +86,9 @@ from_below!(
     glass_attention::CachePolicyError,
     glass_backend::DeviceError,
     glass_config::ConfigError,
-    glass_causal_lm::chat::ChatTemplateError,
-    glass_causal_lm::checkpoint::CheckpointError,
-    glass_causal_lm::checkpoint::SaveError,
-    glass_causal_lm::eval::EvalError,
-    glass_causal_lm::generate::GenerationConfigError,
-    glass_causal_lm::generate::SamplingError,
-    glass_causal_lm::hub::HubError,
-    glass_causal_lm::tokenizer::TokenizerError
+    glass_text::ChatTemplateError,
+    glass_checkpoint::CheckpointError,
+    glass_generate::GenerationConfigError,
+    glass_generate::SamplingError,
+    glass_text::TokenizerError
 );

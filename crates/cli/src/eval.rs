@@ -6,7 +6,7 @@ mod perplexity;
 use std::{fs, path::Path};
 
 use glass_attention::CachePlan;
-use glass_causal_lm::{Llama, Memory};
+use glass_generate::{Llama, Memory};
 
 use crate::{
     args::{self, Measure},

@@ -9,11 +9,9 @@ mod search;
 use std::io::{self, IsTerminal, Write};
 
 use glass_attention::{CachePlan, CachePolicy, Rope};
-use glass_causal_lm::{
-    Llama, Memory,
-    generate::{
-        FinishReason, GenerateOptions, Generated, JsonSchema, Progress, SamplingConfig, Speculation,
-    },
+use glass_generate::{
+    FinishReason, GenerateOptions, Generated, JsonSchema, Llama, Memory, Progress, SamplingConfig,
+    Speculation,
 };
 pub use sampling::{overlay, sampling, warn_of_chance_without_effect};
 use serde_json::{Value, json};

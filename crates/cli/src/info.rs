@@ -6,7 +6,7 @@ use std::{
 };
 
 use glass_attention::Window;
-use glass_causal_lm::checkpoint::{CodedPart, Files, coded_part};
+use glass_checkpoint::{CodedPart, Files, coded_part};
 use glass_config::LlamaConfig;
 use serde_json::{Value, json};
 

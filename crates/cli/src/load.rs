@@ -8,11 +8,9 @@ use std::{
 
 use glass_attention::{CachePlan, Rope};
 use glass_backend::Device;
-use glass_causal_lm::{
-    Llama, LoadOptions, Memory,
-    hub::{self, HubOptions, HubProgress},
-};
 use glass_config::Override;
+use glass_generate::{Llama, LoadOptions, Memory};
+use glass_hub::{HubOptions, HubProgress};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{args, error::CliError, say::say};
@@ -68,7 +66,7 @@ pub fn load_folder(
 /// The folder that a model's name stands for, fetched from the hub if need be.
 pub fn folder(source: &args::Source) -> Result<PathBuf, CliError> {
     let mut progress = Download(None);
-    let folder = hub::resolve(
+    let folder = glass_hub::resolve(
         &source.model,
         source.revision.as_deref(),
         &HubOptions::from_env(),

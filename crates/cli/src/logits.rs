@@ -47,7 +47,7 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
     };
     let (rows, seq) = (batch.ids.len(), batch.ids[0].len());
     if seq == 0 {
-        return Err(glass_causal_lm::Error::EmptyPrompt.into());
+        return Err(glass_generate::Error::EmptyPrompt.into());
     }
     let context = llama.config.context();
     if seq > context {
@@ -75,7 +75,7 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
     let hidden = llama
         .model
         .hidden(llama.ids(&ids)?, &mut cache, &mut seen)
-        .map_err(glass_causal_lm::Error::from)?; // [batch, seq, hidden_size]
+        .map_err(glass_generate::Error::from)?; // [batch, seq, hidden_size]
     seen.result?;
     for (name, shape, values) in seen.tensors {
         output.add(name, shape, values);

@@ -5,7 +5,7 @@ use std::{
     io::{self, IsTerminal, Read},
 };
 
-use glass_causal_lm::Llama;
+use glass_generate::Llama;
 
 use crate::{args, error::CliError};
 

@@ -2,18 +2,18 @@
 
 use std::path::Path;
 
-use glass_causal_lm::{Error, checkpoint::SaveError};
+use glass_checkpoint::{ConvertError, SaveError};
 
 use crate::{args, convert, error::CliError, interrupt, load, say::say};
 
 pub fn run(args: args::Quantize) -> Result<(), CliError> {
-    glass_causal_lm::check_target(Path::new(&args.source.model), &args.output)?;
+    glass_checkpoint::check_target(Path::new(&args.source.model), &args.output)?;
     let folder = load::folder(&args.source)?;
 
     // A process that ended in here would leave what it has written so far.
     interrupt::listen();
     let bar = load::bytes_bar("writing");
-    let done = glass_causal_lm::quantize(
+    let done = glass_checkpoint::quantize(
         &folder,
         &args.output,
         args.bits,
@@ -26,7 +26,7 @@ pub fn run(args: args::Quantize) -> Result<(), CliError> {
     );
     bar.finish_and_clear();
     let done = match done {
-        Err(Error::Save(SaveError::Interrupted)) => return Err(CliError::Interrupted),
+        Err(ConvertError::Save(SaveError::Interrupted)) => return Err(CliError::Interrupted),
         done => done?,
     };
     convert::report(&folder, &args.output, &done.conversion);

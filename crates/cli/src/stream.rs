@@ -2,7 +2,7 @@
 
 use std::{io::Write, ops::ControlFlow};
 
-use glass_causal_lm::generate::Progress;
+use glass_generate::Progress;
 use indicatif::ProgressBar;
 
 use crate::{error::CliError, interrupt, load};

@@ -6,10 +6,8 @@ use std::{
 };
 
 use glass_backend::{Device, Dtype, Weights};
-use glass_causal_lm::{
-    LlamaForCausalLM,
-    checkpoint::{CheckpointSource, Existing, Files, Parameters, Saving, ShardSize},
-};
+use glass_causal_lm::LlamaForCausalLM;
+use glass_checkpoint::{CheckpointSource, Existing, Files, Parameters, Saving, ShardSize};
 use glass_config::LlamaConfig;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;

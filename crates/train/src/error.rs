@@ -53,6 +53,10 @@ pub enum TrainError {
     #[error("{}: cannot be written ({source})", path.display())]
     Write { path: PathBuf, source: io::Error },
     #[error(transparent)]
+    Save(#[from] glass_checkpoint::SaveError),
+    #[error(transparent)]
+    Eval(#[from] glass_eval::EvalError),
+    #[error(transparent)]
     Tokenizer(#[from] TokenizerChoiceError),
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -60,7 +64,7 @@ pub enum TrainError {
     Plot(#[from] PlotError),
     /// Boxed, because it is many times the size of what functions return when all is well.
     #[error(transparent)]
-    Model(Box<glass_causal_lm::Error>),
+    Model(Box<glass_generate::Error>),
 }
 
 impl TrainError {
@@ -71,8 +75,8 @@ impl TrainError {
     }
 }
 
-impl From<glass_causal_lm::Error> for TrainError {
-    fn from(error: glass_causal_lm::Error) -> Self {
+impl From<glass_generate::Error> for TrainError {
+    fn from(error: glass_generate::Error) -> Self {
         TrainError::Model(Box::new(error))
     }
 }
@@ -82,7 +86,7 @@ macro_rules! from_below {
     ($($error:ty),*) => {$(
         impl From<$error> for TrainError {
             fn from(error: $error) -> Self {
-                glass_causal_lm::Error::from(error).into()
+                glass_generate::Error::from(error).into()
             }
         }
     )*};
@@ -92,7 +96,6 @@ from_below!(
     glass_backend::DeviceError,
     glass_backend::WeightError,
     glass_config::ConfigError,
-    glass_causal_lm::checkpoint::CheckpointError,
-    glass_causal_lm::checkpoint::SaveError,
-    glass_causal_lm::tokenizer::TokenizerError
+    glass_checkpoint::CheckpointError,
+    glass_text::TokenizerError
 );

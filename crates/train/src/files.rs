@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use glass_causal_lm::checkpoint::Saving;
+use glass_checkpoint::Saving;
 
 use crate::TrainError;
 

@@ -3,13 +3,10 @@
 use std::{fs, num::NonZeroUsize, ops::ControlFlow, path::Path, time::Instant};
 
 use glass_backend::{Device, Dtype};
-use glass_causal_lm::{
-    Error, Llama, Memory,
-    checkpoint::{Existing, Parameters, Saving, ShardSize},
-    eval::{EvalError, Windows},
-    generate::GenerationConfig,
-};
+use glass_checkpoint::{Existing, Parameters, Saving, ShardSize};
 use glass_config::LlamaConfig;
+use glass_eval::{EvalError, Windows, token_nlls};
+use glass_generate::{Llama, Memory};
 use glass_plot::{Point, loss_plot};
 
 use crate::{
@@ -217,20 +214,16 @@ impl Run {
     ) -> Result<ControlFlow<()>, TrainError> {
         let step = self.steps();
         let window = NonZeroUsize::new(self.recipe().context).unwrap_or(NonZeroUsize::MIN);
-        let windows = Windows::new(window, None).map_err(Error::from)?;
-        let llama = Llama {
-            model: self.trainer.model_for_use(),
-            config: self.config.clone(),
-            generation_config: GenerationConfig::default(),
-            tokenizer: None,
-            device: self.device.clone(),
-            dtype: Dtype::F32,
-            folder: self.files.folder.clone(),
-            warnings: vec![],
-        };
+        let windows = Windows::new(window, None)?;
+        let llama = Llama::new(
+            self.trainer.model_for_use(),
+            &self.config,
+            &self.device,
+            Dtype::F32,
+        );
         let total = self.corpus.held_out.len() - 1;
         let (held_out, memory) = (&self.corpus.held_out, Memory::default());
-        let nlls = llama.token_nlls(held_out, windows, memory, &mut |scored| {
+        let nlls = token_nlls(&llama, held_out, windows, memory, &mut |scored| {
             each(Event::Measuring {
                 tokens: scored.tokens,
                 total,
@@ -238,7 +231,7 @@ impl Run {
         });
         let nlls = nlls.map_err(|error| match error {
             // There it means damaged weights, here a run that went wrong.
-            Error::Eval(EvalError::NotFinite { value, .. }) => {
+            EvalError::NotFinite { value, .. } => {
                 TrainError::HeldOutNotFinite { step, loss: value }
             }
             error => error.into(),

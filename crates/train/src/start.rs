@@ -6,10 +6,8 @@ use std::{
 };
 
 use glass_backend::{Device, Dtype, Weights};
-use glass_causal_lm::{
-    LlamaForCausalLM,
-    checkpoint::{Existing, Saving},
-};
+use glass_causal_lm::LlamaForCausalLM;
+use glass_checkpoint::{Existing, Saving};
 use glass_config::{LlamaConfig, Override};
 use serde_json::json;
 

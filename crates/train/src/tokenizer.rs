@@ -10,7 +10,7 @@ mod choice;
 mod from_file;
 mod pieces;
 
-use glass_causal_lm::tokenizer::{Tokenizer, TokenizerError};
+use glass_text::{Tokenizer, TokenizerError};
 use serde_json::json;
 use thiserror::Error;
 

@@ -122,7 +122,7 @@ impl Trainer {
         let logits = self
             .model
             .forward(ids(0), &mut cache, LogitsFor::All, &mut Unobserved)
-            .map_err(glass_causal_lm::Error::from)?; // [batch, seq, vocab_size]
+            .map_err(glass_generate::Error::from)?; // [batch, seq, vocab_size]
         let logits = logits.flatten::<2>(0, 1); // [batch * seq, vocab_size]
         Ok(cross_entropy(logits, ids(1).flatten(0, 1)))
     }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use glass_causal_lm::tokenizer::{StreamingDetokenizer, Tokenizer};
+use glass_text::{StreamingDetokenizer, Tokenizer};
 use glass_train::tokenizer::{
     SpecialIds, TokenizerChoice, TokenizerChoiceError, TrainedTokenizer, train_tokenizer,
 };

@@ -1,7 +1,7 @@
 //! How the next token is chosen.
 
 use clap::Args;
-use glass_causal_lm::generate::SequenceBias;
+use glass_generate::SequenceBias;
 
 /// How the next token is chosen. What is not given comes from the model's generation_config.json, as in transformers.
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 use std::num::NonZeroUsize;
 
 use clap::Args;
-use glass_causal_lm::generate::EarlyStopping;
+use glass_generate::EarlyStopping;
 
 /// Looking for the most probable text instead of choosing token by token.
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
 //! What `/stats` says.
 
-use glass_causal_lm::chat::{Conversation, Reply};
+use glass_generate::{Conversation, Reply};
 
 /// What prompts have cost so far.
 #[derive(Default)]

@@ -2,11 +2,8 @@
 
 use std::{io, path::Path};
 
-use glass_causal_lm::{
-    Llama,
-    chat::{ChatTemplate, Conversation, Message, Reply},
-    generate::FinishReason,
-};
+use glass_generate::{Conversation, FinishReason, Llama, Reply};
+use glass_text::{ChatTemplate, Message};
 
 use super::{
     command::{Command, HELP},

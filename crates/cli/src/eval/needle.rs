@@ -10,10 +10,8 @@ use std::{
 };
 
 use glass_attention::CachePlan;
-use glass_causal_lm::{
-    Llama, Memory,
-    eval::{Cell, EvalError, Search, Straw, Task},
-};
+use glass_eval::{EvalError, FillerTokens, NeedleScore, NeedleTest, Task};
+use glass_generate::{Llama, Memory};
 use serde_json::{Value, json};
 
 use super::{memories, read_text};
@@ -38,7 +36,7 @@ const VALUE: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 struct Run {
     plan: CachePlan,
     /// By task, and then by length.
-    cells: Vec<Vec<Cell>>,
+    cells: Vec<Vec<NeedleScore>>,
     tokens: usize,
     duration: Duration,
 }
@@ -50,22 +48,22 @@ impl Run {
 
     /// Mean over all haystacks.
     fn found(&self) -> Option<f64> {
-        let found = |cell: &Cell| cell.found().map(|found| found * cell.trials as f64);
+        let found = |cell: &NeedleScore| cell.found().map(|found| found * cell.trials as f64);
         let sum: f64 = self.cells.iter().flatten().filter_map(found).sum();
         (self.trials() > 0).then(|| sum / self.trials() as f64)
     }
 }
 
 pub fn run(args: args::Needle) -> Result<(), CliError> {
-    let search = Search {
+    let test = NeedleTest {
         tasks: tasks(&args)?,
         lengths: args.length.clone(),
         trials: args.trials,
         seed: args.seed,
     };
     // What can be refused without the model is, before anybody waits for one.
-    for task in &search.tasks {
-        for length in &search.lengths {
+    for task in &test.tasks {
+        for length in &test.lengths {
             task.room(length.get(), 0).map_err(EvalError::from)?;
         }
     }
@@ -73,9 +71,9 @@ pub fn run(args: args::Needle) -> Result<(), CliError> {
     let picture = args.plot.as_deref().map(OutputFile::create).transpose()?;
     let loaded = load::load(&args.model, &args.compute)?;
     let llama = &loaded.llama;
-    let straw = llama.straw(text.as_deref())?;
-    search.check(&straw)?;
-    let longest = search.lengths.iter().max().map_or(0, |length| length.get());
+    let filler = FillerTokens::new(llama, text.as_deref())?;
+    test.check(&filler)?;
+    let longest = test.lengths.iter().max().map_or(0, |length| length.get());
     let context = llama.config.context();
     if longest > context {
         load::warn([format!(
@@ -89,14 +87,14 @@ pub fn run(args: args::Needle) -> Result<(), CliError> {
     interrupt::listen();
     let mut runs = Vec::new();
     for memory in memories {
-        runs.push(measure(llama, &search, &straw, memory)?);
+        runs.push(measure(llama, &test, &filler, memory)?);
     }
-    let trials = search.trials.get() * search.tasks.len() * search.lengths.len();
+    let trials = test.trials.get() * test.tasks.len() * test.lengths.len();
     let complete = runs.iter().all(|run| run.trials() == trials);
     if runs.iter().any(|run| run.trials() > 0) {
         let shown = show::Shown {
             args: &args,
-            search: &search,
+            test: &test,
             runs: &runs,
             model: llama.folder.file_name().map(Path::new),
         };
@@ -104,7 +102,7 @@ pub fn run(args: args::Needle) -> Result<(), CliError> {
             picture.write(shown.plot()?.as_bytes())?;
         }
         let text = match args.json {
-            true => report(&args, &search, &loaded, &runs, complete).to_string(),
+            true => report(&args, &test, &loaded, &runs, complete).to_string(),
             false => shown.tables(),
         };
         writeln!(io::stdout(), "{text}").map_err(CliError::stdout)?;
@@ -159,11 +157,16 @@ fn tasks(args: &args::Needle) -> Result<Vec<Task>, CliError> {
     }
 }
 
-fn measure(llama: &Llama, search: &Search, straw: &Straw, memory: Memory) -> Result<Run, CliError> {
+fn measure(
+    llama: &Llama,
+    test: &NeedleTest,
+    filler: &FillerTokens,
+    memory: Memory,
+) -> Result<Run, CliError> {
     let bar = load::tokens_bar("searching");
     let start = Instant::now();
     let mut tokens = 0;
-    let cells = llama.search(search, straw, memory, &mut |now| {
+    let cells = test.run(llama, filler, memory, &mut |now| {
         tokens = now.tokens;
         bar.set_length(now.total as u64);
         bar.set_position(now.tokens as u64);
@@ -183,7 +186,7 @@ fn measure(llama: &Llama, search: &Search, straw: &Straw, memory: Memory) -> Res
 
 fn report(
     args: &args::Needle,
-    search: &Search,
+    test: &NeedleTest,
     loaded: &Loaded,
     runs: &[Run],
     complete: bool,
@@ -199,7 +202,7 @@ fn report(
         "trials": args.trials,
         "seed": args.seed,
         "haystack": args.haystack,
-        "runs": runs.iter().map(|run| figures(search, run)).collect::<Vec<_>>(),
+        "runs": runs.iter().map(|run| figures(test, run)).collect::<Vec<_>>(),
         "interrupted": !complete,
         "load_seconds": loaded.load.as_secs_f64(),
         "peak_memory_bytes": glass_bench::peak_host_bytes(),
@@ -208,10 +211,10 @@ fn report(
     })
 }
 
-fn figures(search: &Search, run: &Run) -> Value {
+fn figures(test: &NeedleTest, run: &Run) -> Value {
     let mut cells = Vec::new();
-    for (task, row) in search.tasks.iter().zip(&run.cells) {
-        for (length, cell) in search.lengths.iter().zip(row) {
+    for (task, row) in test.tasks.iter().zip(&run.cells) {
+        for (length, cell) in test.lengths.iter().zip(row) {
             let mut figures = json!({
                 "length": length,
                 "trials": cell.trials,

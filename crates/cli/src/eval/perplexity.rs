@@ -8,12 +8,10 @@ use std::{
 };
 
 use glass_attention::CachePlan;
-use glass_causal_lm::{
-    Llama, Memory,
-    eval::{Bucket, Perplexity, Windows, by_position},
-    tokenizer::Encoded,
-};
+use glass_eval::{Bucket, Perplexity, Windows, by_position, token_nlls};
+use glass_generate::{Llama, Memory};
 use glass_plot::{Axes, Axis, PlotError, Scale, Series, curves};
+use glass_text::Encoded;
 use serde_json::{Value, json};
 
 use super::{memories, read_text};
@@ -105,7 +103,7 @@ fn score(
 ) -> Result<Scored, CliError> {
     let bar = load::tokens_bar("scoring");
     let start = Instant::now();
-    let nlls = llama.token_nlls(text.ids(), windows, memory, &mut |now| {
+    let nlls = token_nlls(llama, text.ids(), windows, memory, &mut |now| {
         bar.set_length(now.total as u64);
         bar.set_position(now.tokens as u64);
         if now.tokens > 0 {

@@ -9,11 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use glass_causal_lm::{
-    Llama, Memory,
-    generate::{Advance, BatchRow, FinishReason, GenerateOptions, Generated},
-    tokenizer::Tokenizer,
-};
+use glass_generate::{Advance, BatchRow, FinishReason, GenerateOptions, Generated, Llama, Memory};
+use glass_text::Tokenizer;
 use indicatif::ProgressBar;
 use input::Prompt;
 use output::{Output, State};

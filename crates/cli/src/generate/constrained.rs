@@ -2,10 +2,7 @@
 
 use std::fs;
 
-use glass_causal_lm::{
-    Llama,
-    generate::{FinishReason, GenerateOptions, Generated, JsonSchema},
-};
+use glass_generate::{FinishReason, GenerateOptions, Generated, JsonSchema, Llama};
 
 use serde_json::Value;
 

@@ -1,6 +1,7 @@
 //! Log-probabilities, for programs and for people.
 
-use glass_causal_lm::{generate::TokenLogprobs, tokenizer::Tokenizer};
+use glass_generate::TokenLogprobs;
+use glass_text::Tokenizer;
 use serde_json::{Value, json};
 
 /// One object per token; `token` is as the vocabulary spells it, null without a tokenizer.

@@ -1,6 +1,6 @@
 //! How the next token is chosen: what the user says, over what the model's makers say.
 
-use glass_causal_lm::{Llama, generate::SamplingConfig};
+use glass_generate::{Llama, SamplingConfig};
 
 use crate::{args, load};
 

@@ -5,7 +5,7 @@ use std::{
     num::NonZeroUsize,
 };
 
-use glass_causal_lm::generate::{
+use glass_generate::{
     Advance, BeamOptions, ExhaustiveOptions, Found, GenerateOptions, Hypothesis, SamplingConfig,
 };
 use indicatif::ProgressBar;
@@ -103,7 +103,7 @@ pub fn check(args: &args::Generate) -> Result<(), CliError> {
     }
     beam_options(search, 0)
         .validate()
-        .map_err(glass_causal_lm::Error::from)?;
+        .map_err(glass_generate::Error::from)?;
     Ok(())
 }
 
@@ -162,7 +162,7 @@ pub fn run(
     });
     if let Some(all) = &all {
         all.validate(llama.config.vocab_size)
-            .map_err(glass_causal_lm::Error::from)?;
+            .map_err(glass_generate::Error::from)?;
     }
     warn_of_what_is_not_honoured(options, args);
     interrupt::listen();

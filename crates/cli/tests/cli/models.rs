@@ -30,11 +30,7 @@ pub fn shipped(name: &str) -> String {
 
 /// A model without a tokenizer, with what transformers computes from it.
 pub fn fixture(name: &str) -> String {
-    text(
-        &repository()
-            .join("crates/causal-lm/tests/fixtures")
-            .join(name),
-    )
+    text(&repository().join("crates/testing/fixtures").join(name))
 }
 
 /// Every fixture.

@@ -55,7 +55,7 @@ fn the_type_is_written_where_the_file_has_it_and_nothing_else_changes() {
 fn both_styles_read_back_with_the_new_type() {
     let fixture = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/../causal-lm/tests/fixtures/llama-gqa/"
+        "/../testing/fixtures/llama-gqa/"
     );
     for name in ["config.json", "config.legacy.json"] {
         let text = fs::read_to_string(format!("{fixture}{name}")).unwrap();

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use glass_causal_lm::tokenizer::{Tokenizer, TokenizerError};
+use glass_text::{Tokenizer, TokenizerError};
 use serde_json::{Map, Value};
 
 use super::{SpecialIds, TokenizerChoiceError, TrainedTokenizer, library, plain_config};

@@ -5,7 +5,7 @@ use burn::{
     optim::GradientsParams,
     tensor::{Tensor, TensorData},
 };
-use glass_causal_lm::checkpoint::parameter_name;
+use glass_checkpoint::parameter_name;
 use rand_chacha::{
     ChaCha12Rng,
     rand_core::{Rng, SeedableRng},

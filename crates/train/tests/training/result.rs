@@ -3,7 +3,8 @@
 use std::{fs, num::NonZeroUsize, ops::ControlFlow};
 
 use glass_backend::Dtype;
-use glass_causal_lm::{Llama, LoadOptions, Memory, eval::Windows};
+use glass_eval::{Windows, token_nlls};
+use glass_generate::{Llama, LoadOptions, Memory};
 use glass_train::Recipe;
 use serde_json::json;
 
@@ -47,9 +48,13 @@ fn a_folder_that_loads_and_predicts_as_measured() {
             held_out
         );
         let windows = Windows::new(NonZeroUsize::new(16).unwrap(), None).expect("windows");
-        let scored = llama.token_nlls(encoded.ids(), windows, Memory::default(), &mut |_| {
-            ControlFlow::Continue(())
-        });
+        let scored = token_nlls(
+            &llama,
+            encoded.ids(),
+            windows,
+            Memory::default(),
+            &mut |_| ControlFlow::Continue(()),
+        );
         let scored = scored.expect("it predicts");
         assert_eq!(scored.len(), held_out.len() - 1);
         let mean = scored.iter().sum::<f64>() / scored.len() as f64;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use glass_causal_lm::eval::{Search, Task};
+use glass_eval::{NeedleTest, Task};
 use glass_plot::{HeatMap, PlotError, heat_maps};
 
 use super::{Run, VALUE};
@@ -10,7 +10,7 @@ use crate::args::{self, Mode};
 
 pub struct Shown<'a> {
     pub args: &'a args::Needle,
-    pub search: &'a Search,
+    pub test: &'a NeedleTest,
     pub runs: &'a [Run],
     /// How the model is called.
     pub model: Option<&'a Path>,
@@ -27,7 +27,7 @@ impl Shown<'_> {
         let mut out = format!("{:<22} {}\n", "cache", run.plan);
         out += &format!("{:<22} {}\n", "found", self.measured());
         out += &format!("{:<22}", format!("{} \\ tokens read", self.rows_are()));
-        for length in &self.search.lengths {
+        for length in &self.test.lengths {
             out += &format!(" {length:>8}");
         }
         for (name, row) in self.rows().iter().zip(&run.cells) {
@@ -44,7 +44,7 @@ impl Shown<'_> {
 
     /// A heat map for each plan.
     pub fn plot(&self) -> Result<String, PlotError> {
-        let columns = self.search.lengths.iter().map(|length| length.to_string());
+        let columns = self.test.lengths.iter().map(|length| length.to_string());
         let columns: Vec<String> = columns.collect();
         let map = |run: &Run| HeatMap {
             title: run.plan.to_string(),
@@ -91,6 +91,6 @@ impl Shown<'_> {
             Task::Single { depth, .. } => depth.to_string(),
             Task::Chain { hops, .. } => hops.to_string(),
         };
-        self.search.tasks.iter().map(name).collect()
+        self.test.tasks.iter().map(name).collect()
     }
 }

@@ -1,0 +1,234 @@
+//! Matrices that a checkpoint holds in few bits: the tensors that make one up.
+//!
+//! The layout is `pack-quantized` of compressed-tensors, which transformers and vLLM read too: beside each other
+//! `weight_packed` (the codes, in 32-bit words), `weight_scale` and `weight_shape` stand for `weight`.
+
+use std::ops::Range;
+
+use burn::tensor::TensorData;
+use glass_backend::{
+    CodedRows, Dtype, WeightError,
+    codes::{BLOCK, Bits, blocks, words},
+};
+use half::f16;
+
+use crate::{Files, RawTensor, convert_bytes, float, mapped::mapped};
+
+/// What the parts' names end with in place of `weight`.
+const CODES: &str = "weight_packed";
+const SCALES: &str = "weight_scale";
+const SHAPE: &str = "weight_shape";
+
+/// The names of the tensors that make up matrix `name`, which ends with `weight`: codes, scales, shape.
+pub(super) fn parts(name: &str) -> Option<[String; 3]> {
+    let module = name.strip_suffix("weight")?;
+    Some([CODES, SCALES, SHAPE].map(|part| format!("{module}{part}")))
+}
+
+/// What a tensor is to the matrix in few bits that it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodedPart {
+    Codes,
+    Scales,
+    Shape,
+}
+
+/// The name of the matrix that the tensor `name` is a part of, and which; the inverse of [`parts`].
+pub fn coded_part(name: &str) -> Option<(String, CodedPart)> {
+    let of = |(suffix, part)| Some((format!("{}weight", name.strip_suffix(suffix)?), part));
+    let all = [
+        (CODES, CodedPart::Codes),
+        (SCALES, CodedPart::Scales),
+        (SHAPE, CodedPart::Shape),
+    ];
+    all.into_iter().find_map(of)
+}
+
+/// A matrix `[rows, columns]` in few bits as it lies in a file.
+pub(super) struct Coded<'a> {
+    files: &'a Files,
+    names: [String; 3],
+    codes: RawTensor<'a>,
+    scales: RawTensor<'a>,
+    bits: Bits,
+    columns: usize,
+    /// 32-bit words per row.
+    words: usize,
+    /// Numbers along a row that share a scale.
+    group: usize,
+}
+
+impl<'a> Coded<'a> {
+    /// `None` if the files do not hold `name` in few bits.
+    ///
+    /// # Errors
+    /// They do, and its tensors contradict each other or `shape`.
+    pub fn find(
+        files: &'a Files,
+        name: &str,
+        [rows, columns]: [usize; 2],
+    ) -> Result<Option<Self>, WeightError> {
+        let Some(names) = parts(name) else {
+            return Ok(None);
+        };
+        let Some(codes) = files.get(&names[0]) else {
+            return Ok(None);
+        };
+        let other = |reason: String| WeightError::Other {
+            origin: codes.file.display().to_string(),
+            name: names[0].clone(),
+            reason,
+        };
+        let Some(scales) = files.get(&names[1]) else {
+            return Err(other(format!("{} is missing beside it", names[1])));
+        };
+        if let Some(shape) = files.get(&names[2]) {
+            let said = shape
+                .bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|n| i64::from_le_bytes(*n));
+            if shape.dtype != safetensors::Dtype::I64 || !said.eq([rows as i64, columns as i64]) {
+                return Err(other(format!(
+                    "{} does not say [{rows}, {columns}], which the config asks for",
+                    names[2]
+                )));
+            }
+        }
+        if codes.dtype != safetensors::Dtype::I32 || float(scales.dtype).is_err() {
+            return Err(other(format!(
+                "codes are stored as {} and scales as {}, where I32 and F16, BF16 or F32 are read",
+                codes.dtype, scales.dtype
+            )));
+        }
+        let ([code_rows, words], [scale_rows, groups]) = (codes.shape, scales.shape) else {
+            return Err(other("codes and scales are not matrices".to_owned()));
+        };
+        let (words, groups) = (*words, *groups);
+        // A row ends with its last block, or with its last code; below a block these could be taken for each other.
+        let of = |bits: Bits| {
+            let short = columns >= BLOCK && words == columns.div_ceil(bits.per_word());
+            short || words == self::words(columns, bits)
+        };
+        let bits = [Bits::Four, Bits::Eight].into_iter().find(|bits| of(*bits));
+        let (true, Some(bits)) = ([*code_rows, *scale_rows] == [rows, rows], bits) else {
+            return Err(other(format!(
+                "its shape {:?} does not make [{rows}, {columns}] in 4 or 8 bits",
+                codes.shape
+            )));
+        };
+        // Groups are as long as each other but for the last.
+        let group = match groups {
+            0 => 0,
+            1 => columns.next_multiple_of(BLOCK),
+            groups => columns.div_ceil(groups).next_multiple_of(BLOCK),
+        };
+        if group == 0 || columns.div_ceil(group) != groups {
+            return Err(other(format!(
+                "{groups} scales for {columns} numbers of a row: each must serve a multiple of {BLOCK}"
+            )));
+        }
+        Ok(Some(Self {
+            files,
+            names,
+            codes,
+            scales,
+            bits,
+            columns,
+            words,
+            group,
+        }))
+    }
+
+    /// The tensors it is made of, as far as they are there.
+    pub fn names(self) -> [String; 3] {
+        self.names
+    }
+
+    /// Some rows, in blocks of [`BLOCK`]; and the bytes of the file that they take.
+    pub fn rows(&self, rows: Range<usize>) -> Result<(CodedRows, u64), WeightError> {
+        let codes = &self.codes.bytes[rows.start * self.words * 4..rows.end * self.words * 4];
+        let groups = self.columns.div_ceil(self.group);
+        let width = float(self.scales.dtype).map_or(0, Dtype::bytes);
+        let scales = &self.scales.bytes[rows.start * groups * width..rows.end * groups * width];
+        let shape = [rows.len(), words(self.columns, self.bits)];
+        let whole = shape[1] == self.words;
+        let place = |name: &str, from: usize, bytes: &[u8]| {
+            self.files.place(name, from..from + bytes.len())
+        };
+        let stored = match whole && cfg!(target_endian = "little") {
+            true => place(&self.names[0], rows.start * self.words * 4, codes)
+                .and_then(|(shard, range)| mapped(shard, range, align_of::<i32>())),
+            false => None,
+        };
+        let coded = match stored {
+            Some(bytes) => TensorData::from_bytes(bytes, shape, burn::tensor::DType::I32),
+            None => TensorData::new(self.filled(codes, rows.len()), shape),
+        };
+        let bytes = (codes.len() + scales.len()) as u64;
+        let scales = TensorData::new(self.spread(scales)?, [rows.len(), blocks(self.columns)]);
+        let rows = CodedRows {
+            bits: self.bits,
+            codes: coded,
+            scales,
+        };
+        Ok((rows, bytes))
+    }
+
+    /// Rows that end with their last code, filled up to whole blocks with codes that stand for zero.
+    fn filled(&self, codes: &[u8], rows: usize) -> Vec<i32> {
+        let words = words(self.columns, self.bits);
+        let zero = (0..self.bits.per_word()).fold(0, |word, i| {
+            word | self.bits.offset() << (i * self.bits.bits())
+        });
+        let mut filled = vec![zero; rows * words];
+        let used = self.columns / self.bits.per_word();
+        let rest = self.columns % self.bits.per_word() * self.bits.bits();
+        let from = codes.chunks_exact(self.words * 4);
+        for (to, from) in filled.chunks_exact_mut(words).zip(from) {
+            for (to, from) in to.iter_mut().zip(from.as_chunks().0).take(self.words) {
+                *to = i32::from_le_bytes(*from);
+            }
+            if rest > 0 {
+                let mask = (1 << rest) - 1;
+                to[used] = to[used] & mask | zero & !mask;
+            }
+        }
+        filled
+    }
+
+    /// A scale for each block of each row, from one for each group.
+    fn spread(&self, scales: &[u8]) -> Result<Vec<f16>, WeightError> {
+        let from = float(self.scales.dtype).map_err(|error| self.wrong(error.to_string()))?;
+        let mut values = vec![f16::ZERO; scales.len() / from.bytes()];
+        let overflowed = convert_bytes(
+            scales,
+            from,
+            bytemuck::cast_slice_mut(&mut values),
+            Dtype::F16,
+        );
+        if overflowed > 0 {
+            return Err(self.wrong(format!(
+                "{overflowed} scales are beyond binary16, in which scales are held"
+            )));
+        }
+        let per_group = self.group / BLOCK;
+        if per_group == 1 {
+            return Ok(values);
+        }
+        let groups = self.columns.div_ceil(self.group);
+        let blocks = blocks(self.columns);
+        let rows = values.chunks_exact(groups);
+        let spread = rows.flat_map(|row| (0..blocks).map(|block| row[block / per_group]));
+        Ok(spread.collect())
+    }
+
+    fn wrong(&self, reason: String) -> WeightError {
+        WeightError::Other {
+            origin: self.scales.file.display().to_string(),
+            name: self.names[1].clone(),
+            reason,
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Checkpoints as files: what is read, refused, written and written again. No device is needed.
+
+mod convert;
+mod dtype;
+mod files;
+mod saving;

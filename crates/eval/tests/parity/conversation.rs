@@ -1,0 +1,372 @@
+//! A conversation that keeps its cache says what one would say that reads everything anew.
+
+use std::{ops::ControlFlow, path::Path};
+
+use glass_attention::Unobserved;
+use glass_backend::{Device, Dtype};
+use glass_causal_lm::LogitsFor;
+use glass_config::Override;
+use glass_generate::{
+    Conversation, Error, FinishReason, GenerateOptions, Llama, LoadOptions, Memory, Progress,
+    Reply, Restart, SamplingConfig,
+};
+use glass_testing::devices;
+use glass_text::{ChatTemplate, Message, Role};
+use tempfile::TempDir;
+
+use crate::{fixture, random_model};
+
+/// Two ways of one sum differ by rounding.
+const SAME: f64 = 1e-4;
+
+/// Whitespace around what was said is cut, as most templates do.
+const TEMPLATE: &str = "{% for m in messages %}{{ bos_token + m.role + ': ' + m.content | trim + eos_token }}{% endfor %}\
+                        {% if add_generation_prompt %}{{ bos_token + 'assistant: ' }}{% endif %}";
+
+/// The random model of the repository, a token per character, laid over with these fields.
+fn llama(overrides: &[&str], device: Device) -> Llama {
+    let overrides: Vec<Override> = overrides
+        .iter()
+        .map(|text| text.parse().expect("an override"))
+        .collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../weights/random-tiny");
+    let options = LoadOptions {
+        device,
+        dtype: Dtype::F32,
+        quantize: None,
+        widened: false,
+        overrides: &overrides,
+        progress: &mut |_, _| {},
+    };
+    Llama::load(&folder, options).expect("a model")
+}
+
+fn template() -> (TempDir, ChatTemplate) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).expect("written");
+    };
+    write("chat_template.jinja", TEMPLATE);
+    write(
+        "tokenizer_config.json",
+        r#"{"bos_token": "<s>", "eos_token": "</s>"}"#,
+    );
+    let template = ChatTemplate::from_folder(folder.path()).expect("a template");
+    (folder, template)
+}
+
+fn options(llama: &Llama, tokens: usize, plan: &str) -> GenerateOptions {
+    GenerateOptions {
+        sampling: SamplingConfig::default(),
+        max_new_tokens: tokens,
+        eos_ids: llama.eos_ids(),
+        stop_strings: vec![],
+        memory: Memory {
+            plan: match plan {
+                "" => Memory::default().plan,
+                plan => plan.parse().expect("a plan"),
+            },
+            ..Memory::default()
+        },
+        logprobs: None,
+        prompt_lookup: None,
+    }
+}
+
+fn go_on(_: Progress<'_>) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// Says it, and compares the answer with that to the same prompt without anything kept.
+fn say(
+    conversation: &mut Conversation<'_>,
+    (llama, template, options): (&Llama, &ChatTemplate, &GenerateOptions),
+    text: &str,
+) -> Reply {
+    let reply = conversation.say(text, &mut go_on).expect("an answer");
+    let said = conversation.messages();
+    let system = usize::from(conversation.system().is_some());
+    let mut given = said[..system].to_vec();
+    given.extend_from_slice(&said[system + conversation.forgotten()..said.len() - 1]);
+    assert_eq!(given.last(), Some(&Message::new(Role::User, text)));
+    assert_eq!(
+        said.last(),
+        Some(&Message::new(Role::Assistant, reply.text()))
+    );
+
+    let prompt = template.prompt(&given).expect("a prompt");
+    let tokenizer = llama.tokenizer().expect("a tokenizer");
+    let ids = tokenizer.encode(&prompt, false).expect("ids");
+    assert_eq!(reply.generated.prompt_tokens, ids.len());
+    let options = GenerateOptions {
+        max_new_tokens: options
+            .max_new_tokens
+            .min(llama.room(ids.len()).expect("room")),
+        ..options.clone()
+    };
+    let fresh = llama
+        .generate(&ids, &options, &mut go_on)
+        .expect("an answer");
+    assert_eq!(fresh.reused_tokens, 0);
+    assert_eq!(reply.generated.ids, fresh.ids, "{text}");
+    assert_eq!(reply.generated.text, fresh.text, "{text}");
+    let apart = (reply.generated.score - fresh.score).abs();
+    assert!(apart < SAME * fresh.ids.len() as f64, "{text}: {apart}");
+    reply
+}
+
+const FULL: &[&str] = &["sliding_window=null"];
+const WINDOW: &[&str] = &[];
+const TEXTS: [&str; 5] = ["Hello", "  What is it? ", "a\nb", "</s> and <s>", "Bye"];
+
+#[test]
+fn answers_with_a_kept_cache_are_those_without() {
+    let (_folder, template) = template();
+    for device in devices::all() {
+        let cases = [
+            (FULL, "", true),
+            (WINDOW, "", false),
+            (WINDOW, "full", true),
+            (FULL, "ring:48", false),
+            (FULL, "sinks:4+44", false),
+            (FULL, "tova:64", false),
+        ];
+        // A GPU in software takes seconds for each.
+        let some = if devices::is_wgpu(&device) { 2 } else { 6 };
+        for (overrides, plan, always) in cases.into_iter().take(some) {
+            let llama = llama(overrides, device.clone());
+            let options = options(&llama, 20, plan);
+            let model = (&llama, &template, &options);
+            let mut conversation = Conversation::new(&llama, &template, options.clone());
+            let mut before = 0;
+            for (turn, text) in TEXTS.iter().enumerate() {
+                let reply = say(&mut conversation, model, text);
+                let reused = reply.generated.reused_tokens;
+                match (always, turn) {
+                    (_, 0) => assert_eq!(reused, 0),
+                    // All but what a trimmed answer ends with.
+                    (true, _) => assert!(reused + 3 > before, "{reused} of {before}"),
+                    (false, _) => assert!(reused > 0 || reply.restart.is_some()),
+                }
+                assert!(!always || reply.restart.is_none());
+                before = conversation.tokens_read();
+                assert_eq!(
+                    before,
+                    reply.generated.prompt_tokens + reply.generated.ids.len() - 1
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn logits_after_a_kept_beginning_are_those_without() {
+    let device = devices::flex();
+    let mut refused = 0;
+    for windows in [
+        vec![None, None],
+        vec![Some(8), Some(8)],
+        vec![Some(8), None],
+    ] {
+        let llama = random_model::llama(&random_model::config(&windows), 5, &device);
+        let ids = random_model::tokens(48, 6);
+        let options = options(&llama, 5, "");
+        for (first, cut) in [(1, 1), (7, 7), (7, 3), (30, 30), (47, 47), (12, 11)] {
+            let mut kept = llama.cache(1);
+            let read = llama.generate_with(&mut kept, &ids[..first], &options, &mut go_on);
+            assert_eq!(kept.seen(), first + read.expect("a text").ids.len() - 1);
+            if kept.truncate(cut).is_err() {
+                assert!(windows[0].is_some() && kept.seen() > 8);
+                refused += 1;
+                continue;
+            }
+            let mut fresh = llama.cache(1);
+            let mut out = [&mut kept, &mut fresh].map(|cache| {
+                let text = llama.generate_with(cache, &ids, &options, &mut go_on);
+                let logits = llama
+                    .model
+                    .forward(
+                        fixture::ids(&llama, &[vec![3]]),
+                        cache,
+                        LogitsFor::Last,
+                        &mut Unobserved,
+                    )
+                    .expect("a pass");
+                (text.expect("a text"), fixture::host(logits).values)
+            });
+            let [(kept, a), (fresh, b)] = &mut out;
+            assert_eq!((kept.reused_tokens, fresh.reused_tokens), (cut, 0));
+            assert_eq!(kept.ids, fresh.ids);
+            for (a, b) in a.iter().zip(b.iter()) {
+                assert!((a - b).abs() < SAME as f32, "{a} {b}");
+            }
+        }
+    }
+    assert!((1..12).contains(&refused), "{refused}");
+}
+
+#[test]
+fn what_was_overwritten_is_read_again() {
+    let (_folder, template) = template();
+    let llama = llama(WINDOW, devices::flex());
+    let options = options(&llama, 60, "");
+    let model = (&llama, &template, &options);
+    let mut conversation = Conversation::new(&llama, &template, options.clone());
+    conversation.set_system(Some("Be terse.".into()));
+    say(&mut conversation, model, "Hello");
+    // The answer has gone round the ring; nothing parts before its end.
+    let second = say(&mut conversation, model, "And now?");
+    assert_eq!(second.restart, None);
+    assert!(second.generated.reused_tokens > 64);
+
+    conversation.set_system(Some("Be kind.".into()));
+    assert_eq!(conversation.messages().len(), 5);
+    let third = say(&mut conversation, model, "So?");
+    assert_eq!(third.restart, Some(Restart::Overwritten));
+    assert_eq!(third.generated.reused_tokens, 0);
+
+    conversation.reset();
+    assert_eq!(
+        conversation.messages(),
+        [Message::new(Role::System, "Be kind.")]
+    );
+    say(&mut conversation, model, "Hello");
+    conversation.set_system(None);
+    assert_eq!(
+        (conversation.system(), conversation.messages().len()),
+        (None, 2)
+    );
+    say(&mut conversation, model, "Hello");
+}
+
+#[test]
+fn keys_that_depend_on_the_length_are_computed_again() {
+    let (_folder, template) = template();
+    let dynamic = [
+        "sliding_window=null",
+        "max_position_embeddings=100",
+        "rope_parameters.rope_type=dynamic",
+        "rope_parameters.factor=4.0",
+    ];
+    let llama = llama(&dynamic, devices::flex());
+    let options = options(&llama, 10, "");
+    let model = (&llama, &template, &options);
+    let mut conversation = Conversation::new(&llama, &template, options.clone());
+    let replies = TEXTS.map(|text| say(&mut conversation, model, text));
+    let long = |reply: &Reply| reply.generated.prompt_tokens > 100;
+    assert!(!long(&replies[1]) && long(&replies[4]));
+    for reply in &replies[1..] {
+        assert_eq!(
+            reply.restart,
+            long(reply).then_some(Restart::TurnedByLength)
+        );
+        assert_eq!(reply.generated.reused_tokens == 0, long(reply));
+    }
+}
+
+#[test]
+fn a_full_context_loses_its_oldest_turns() {
+    let (_folder, template) = template();
+    let llama = llama(
+        &["sliding_window=null", "max_position_embeddings=160"],
+        devices::flex(),
+    );
+    let options = options(&llama, 20, "");
+    let model = (&llama, &template, &options);
+    let mut conversation = Conversation::new(&llama, &template, options.clone());
+    conversation.set_system(Some("S".into()));
+    let mut lost = 0;
+    for turn in 0..8 {
+        let reply = say(&mut conversation, model, &format!("Turn {turn}"));
+        lost += reply.newly_forgotten;
+        assert_eq!(conversation.forgotten(), lost);
+        assert!(reply.generated.prompt_tokens + 20 <= 160);
+        if reply.newly_forgotten > 0 {
+            // The system message is still the beginning.
+            assert!(reply.generated.reused_tokens > 10 && reply.restart.is_none());
+        }
+    }
+    assert!(lost >= 8 && lost % 2 == 0, "{lost}");
+    assert_eq!(conversation.messages().len(), 17);
+    assert_eq!(conversation.messages()[1].content, "Turn 0");
+
+    // What does not fit alone says so, and leaves everything as it was.
+    let before = conversation.messages().to_vec();
+    let error = conversation
+        .say(&"x".repeat(200), &mut go_on)
+        .expect_err("it is too long");
+    assert!(
+        matches!(error, Error::PromptTooLong { context: 160, .. }),
+        "{error}"
+    );
+    assert_eq!(
+        (conversation.messages(), conversation.forgotten()),
+        (&*before, lost)
+    );
+    say(&mut conversation, model, "Still there?");
+    // What just fits gets as much of an answer as there is room for.
+    let reply = say(&mut conversation, model, &"x".repeat(120));
+    assert_eq!(reply.generated.finish_reason, FinishReason::Length);
+    assert!(reply.generated.ids.len() < 20);
+    conversation.reset();
+    assert_eq!(conversation.forgotten(), 0);
+}
+
+#[test]
+fn an_answer_that_is_broken_off_counts_as_far_as_it_came() {
+    let (_folder, template) = template();
+    let llama = llama(FULL, devices::flex());
+    let mut options = options(&llama, 40, "");
+    options.eos_ids.clear();
+    let model = (&llama, &template, &options);
+    let mut conversation = Conversation::new(&llama, &template, options.clone());
+    say(&mut conversation, model, "Hello");
+
+    let mut letters = 0;
+    let mut after_three = |progress: Progress<'_>| {
+        if let Progress::Text { text, .. } = progress {
+            letters += text.len();
+        }
+        match letters >= 3 {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    };
+    let reply = conversation
+        .say("Go on", &mut after_three)
+        .expect("an answer");
+    assert_eq!(reply.generated.finish_reason, FinishReason::Interrupted);
+    assert!(reply.counts() && reply.text().len() >= 3);
+    assert_eq!(conversation.messages().len(), 4);
+    assert_eq!(conversation.messages()[3].content, reply.text());
+    say(&mut conversation, model, "And then?");
+
+    // Before the answer: as if nothing had been said.
+    let before = conversation.messages().to_vec();
+    for text in ["Again", &"x".repeat(700)] {
+        let reply = conversation
+            .say(text, &mut |_| ControlFlow::Break(()))
+            .expect("an answer");
+        assert!(!reply.counts() && reply.generated.ids.is_empty());
+        assert_eq!(conversation.messages(), before);
+    }
+    let reply = say(&mut conversation, model, "Again");
+    assert!(reply.generated.reused_tokens > 100);
+}
+
+#[test]
+fn seeds_move_on_from_turn_to_turn() {
+    let (_folder, template) = template();
+    let llama = llama(FULL, devices::flex());
+    let mut options = options(&llama, 30, "");
+    options.sampling.temperature = 1.0;
+    let talk = || {
+        let mut conversation = Conversation::new(&llama, &template, options.clone());
+        let first = conversation.say("Hello", &mut go_on).expect("an answer");
+        let second = conversation.say("Hello", &mut go_on).expect("an answer");
+        (first.generated.ids, second.generated.ids)
+    };
+    let (first, second) = talk();
+    assert_ne!(first, second);
+    assert_eq!(talk(), (first, second));
+}

@@ -1,0 +1,190 @@
+//! A JSON Schema that is honoured as a whole, or refused.
+
+use glass_text::one_line;
+use llguidance::{JsonCompileOptions, api::TopLevelGrammar, toktrie::ApproximateTokEnv};
+use serde_json::{Map, Value};
+
+use super::{ConstraintError, parser};
+
+/// What `llguidance` turns into a grammar.
+const HONOURED: [&str; 27] = [
+    "additionalItems",
+    "additionalProperties",
+    "allOf",
+    "anyOf",
+    "const",
+    "enum",
+    "exclusiveMaximum",
+    "exclusiveMinimum",
+    "format",
+    "items",
+    "maxItems",
+    "maxLength",
+    "maxProperties",
+    "maximum",
+    "minItems",
+    "minLength",
+    "minProperties",
+    "minimum",
+    "multipleOf",
+    "oneOf",
+    "pattern",
+    "patternProperties",
+    "prefixItems",
+    "properties",
+    "required",
+    "type",
+    "$ref",
+];
+
+/// What says nothing about which values are right.
+const REMARKS: [&str; 16] = [
+    "$anchor",
+    "$comment",
+    "$defs",
+    "$id",
+    "$schema",
+    "contentEncoding",
+    "contentMediaType",
+    "default",
+    "definitions",
+    "deprecated",
+    "description",
+    "examples",
+    "id",
+    "readOnly",
+    "title",
+    "writeOnly",
+];
+
+/// Integers up to here are the same number to every reader of JSON (RFC 7493, 2.2).
+const LARGEST: i64 = (1 << 53) - 1;
+
+/// A schema that texts can be held to.
+///
+/// Numbers that it leaves without a bound get ±(2⁵³ − 1): digits without end would be JSON too, but a number that few programs
+/// read, and no end. Where anything may stand (`true`, or properties that nothing is said about) they have none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JsonSchema(Value);
+
+impl JsonSchema {
+    /// Reads a schema and makes a grammar of it once, so that what is wrong with it is said before a model is loaded.
+    ///
+    /// # Errors
+    /// What is no JSON or no schema; what no text can satisfy; and every keyword that is not honoured, or not in that place:
+    /// a schema is never followed in part.
+    pub fn parse(text: &str) -> Result<Self, ConstraintError> {
+        let mut schema = serde_json::from_str(text).map_err(|error| ConstraintError::NotJson {
+            reason: one_line(&error),
+        })?;
+        prepare(&mut schema, "#")?;
+        let this = Self(match schema {
+            // The grammar's options have their place in an object.
+            Value::Bool(true) => Value::Object(Map::new()),
+            schema => schema,
+        });
+        parser(&ApproximateTokEnv::single_byte_env(), this.grammar())?;
+        Ok(this)
+    }
+
+    /// Without space between tokens of JSON: a small model would like it too well and never come to the end.
+    pub(super) fn grammar(&self) -> TopLevelGrammar {
+        let mut schema = self.0.clone();
+        if schema.is_object() {
+            let options = JsonCompileOptions {
+                whitespace_flexible: false,
+                ..JsonCompileOptions::default()
+            };
+            options.apply_to(&mut schema);
+        }
+        TopLevelGrammar::from_json_schema(schema)
+    }
+}
+
+/// Checks every keyword, and bounds numbers.
+///
+/// `llguidance` says what it cannot do with the keywords it knows, and passes over those it does not know, as the
+/// specification wants it: a misspelt one would allow anything.
+fn prepare(schema: &mut Value, place: &str) -> Result<(), ConstraintError> {
+    let fields = match schema {
+        Value::Object(fields) => fields,
+        Value::Bool(_) => return Ok(()),
+        _ => {
+            return Err(ConstraintError::NotASchema {
+                place: place.to_owned(),
+                found: kind(schema).to_owned(),
+            });
+        }
+    };
+    for (keyword, value) in fields.iter_mut() {
+        let name = keyword.as_str();
+        if !HONOURED.contains(&name) && !REMARKS.contains(&name) {
+            return Err(ConstraintError::Keyword {
+                place: place.to_owned(),
+                keyword: keyword.clone(),
+            });
+        }
+        let place = format!("{place}/{keyword}");
+        match (name, value) {
+            (
+                "properties" | "patternProperties" | "$defs" | "definitions",
+                Value::Object(schemas),
+            ) => {
+                for (name, schema) in schemas {
+                    prepare(schema, &format!("{place}/{name}"))?;
+                }
+            }
+            ("anyOf" | "oneOf" | "allOf" | "prefixItems" | "items", Value::Array(schemas)) => {
+                for (index, schema) in schemas.iter_mut().enumerate() {
+                    prepare(schema, &format!("{place}/{index}"))?;
+                }
+            }
+            ("items" | "additionalItems" | "additionalProperties", schema) => {
+                prepare(schema, &place)?;
+            }
+            // The grammar's maker says what is wrong with the others.
+            _ => {}
+        }
+    }
+    bound_numbers(fields);
+    Ok(())
+}
+
+fn bound_numbers(fields: &mut Map<String, Value>) {
+    let is_number = |kind: &Value| kind == "number" || kind == "integer";
+    let may_be_number = match fields.get("type") {
+        Some(Value::Array(kinds)) => kinds.iter().any(is_number),
+        Some(kind) => is_number(kind),
+        None => false,
+    };
+    if !may_be_number || fields.contains_key("enum") || fields.contains_key("const") {
+        return;
+    }
+    let bound = |inclusive: &str, exclusive: &str| {
+        let given = fields.get(inclusive).or_else(|| fields.get(exclusive));
+        given.map(|bound| bound.as_f64().unwrap_or(0.0))
+    };
+    let (lower, upper) = (
+        bound("minimum", "exclusiveMinimum"),
+        bound("maximum", "exclusiveMaximum"),
+    );
+    let largest = LARGEST as f64;
+    // A bound on the other side may lie beyond.
+    if lower.is_none() && upper.is_none_or(|upper| upper > -largest) {
+        fields.insert("minimum".to_owned(), (-LARGEST).into());
+    }
+    if upper.is_none() && lower.is_none_or(|lower| lower < largest) {
+        fields.insert("maximum".to_owned(), LARGEST.into());
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

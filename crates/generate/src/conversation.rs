@@ -1,0 +1,250 @@
+//! Conversations: what was read of one is not read again.
+
+use std::{fmt, ops::ControlFlow};
+
+use glass_attention::{Cache, CacheError, Rope};
+use glass_text::{ChatTemplate, Message, Role};
+
+use crate::{Error, FinishReason, GenerateOptions, Generated, Llama, Progress};
+
+/// A model and what was said with it.
+///
+/// Each turn renders all messages anew. What the prompt's ids have in common with those that the cache has read is not
+/// computed again; mostly that is everything up to the new message. Answers are the same as without it.
+pub struct Conversation<'m> {
+    llama: &'m Llama,
+    template: &'m ChatTemplate,
+    options: GenerateOptions,
+    messages: Vec<Message>,
+    /// Messages behind the system message that the model is no longer given, because its context is full.
+    forgotten: usize,
+    read: Option<Read>,
+}
+
+/// What the model has read: the ids whose keys and values are in the cache.
+struct Read {
+    ids: Vec<u32>,
+    cache: Cache,
+}
+
+/// What the model answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    pub generated: Generated,
+    /// Messages that this prompt had to leave out and the one before had not.
+    pub newly_forgotten: usize,
+    /// Why nothing of what was read before could be used.
+    pub restart: Option<Restart>,
+}
+
+impl Reply {
+    /// The answer.
+    pub fn text(&self) -> &str {
+        self.generated.text.as_deref().unwrap_or_default()
+    }
+
+    /// Whether it belongs to the conversation: not if it was broken off before it began.
+    pub fn counts(&self) -> bool {
+        self.generated.finish_reason != FinishReason::Interrupted || !self.text().is_empty()
+    }
+}
+
+/// Why a prompt is read from its first token on, though a part of it was read before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// The new prompt parts from what was read before the states that the cache still has.
+    Overwritten,
+    /// The rope type turns keys by the length of the text.
+    TurnedByLength,
+}
+
+impl fmt::Display for Restart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Overwritten => {
+                "the cache keeps no more than a window, and the prompt parts from what was read before it (--cache full \
+                 keeps all)"
+            }
+            Self::TurnedByLength => "the rope type turns what was read by the length of the text",
+        })
+    }
+}
+
+/// A prompt that fits into the context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fitted {
+    pub ids: Vec<u32>,
+    /// Messages behind the system message that are left out.
+    pub forgotten: usize,
+}
+
+/// States that a cache keeps beyond its window, so that it can go back behind the end of an answer: templates cut
+/// whitespace there, and text may be tokenized otherwise than it was generated.
+const ROLLBACK: usize = 32;
+
+impl<'m> Conversation<'m> {
+    /// A conversation in which nothing was said yet. `options` hold for every answer; `max_new_tokens` is cut to what the
+    /// context has room for, and the seed moves on from turn to turn.
+    pub fn new(llama: &'m Llama, template: &'m ChatTemplate, options: GenerateOptions) -> Self {
+        Self {
+            llama,
+            template,
+            options,
+            messages: Vec::new(),
+            forgotten: 0,
+            read: None,
+        }
+    }
+
+    /// Goes on from messages that were said before: as [`read_messages`](glass_text::read_messages) gives them.
+    pub fn with_messages(mut self, messages: Vec<Message>) -> Self {
+        self.messages = messages;
+        self
+    }
+
+    /// Everything that was said, forgotten or not.
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// Messages that the model is no longer given.
+    pub fn forgotten(&self) -> usize {
+        self.forgotten
+    }
+
+    pub fn system(&self) -> Option<&str> {
+        let first = self.messages.first()?;
+        (first.role == Role::System).then_some(&*first.content)
+    }
+
+    /// Replaces the system message, or removes it. The rest of the conversation stays.
+    pub fn set_system(&mut self, text: Option<String>) {
+        let there = usize::from(self.system().is_some());
+        let new = text.map(|text| Message::new(Role::System, text));
+        self.messages.splice(..there, new);
+    }
+
+    /// Forgets what was said, but not the system message.
+    pub fn reset(&mut self) {
+        self.messages.truncate(usize::from(self.system().is_some()));
+        self.forgotten = 0;
+    }
+
+    /// Tokens whose keys and values are there.
+    pub fn tokens_read(&self) -> usize {
+        self.read.as_ref().map_or(0, |read| read.ids.len())
+    }
+
+    /// Says `text` and lets the model answer. An answer that is broken off counts as far as it came; if it has no text
+    /// yet, or on an error, nothing was said.
+    ///
+    /// # Errors
+    /// A template that refuses the messages; a message that alone does not fit into the context; as
+    /// [`Llama::generate`].
+    pub fn say(
+        &mut self,
+        text: &str,
+        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<Reply, Error> {
+        self.messages.push(Message::new(Role::User, text));
+        let reply = self.answer(progress);
+        let content = match &reply {
+            Ok(reply) if reply.counts() => Some(reply.text().to_owned()),
+            _ => None,
+        };
+        match content {
+            Some(content) => self.messages.push(Message::new(Role::Assistant, content)),
+            None => {
+                self.messages.pop();
+            }
+        }
+        reply
+    }
+
+    /// The prompt of the messages as they are, after which the model would answer: without the oldest turns, if with them
+    /// it would not fit.
+    ///
+    /// # Errors
+    /// As [`Conversation::say`].
+    pub fn fit(&self) -> Result<Fitted, Error> {
+        let tokenizer = self.llama.tokenizer()?;
+        let context = self.llama.config.context();
+        // An answer must have room too, but for the sake of a long one not everything is forgotten.
+        let room = self.options.max_new_tokens.clamp(1, (context / 4).max(1));
+        let (system, turns) = self.messages.split_at(usize::from(self.system().is_some()));
+        let mut forgotten = self.forgotten;
+        loop {
+            let given = [system, &turns[forgotten.min(turns.len())..]].concat();
+            let ids = tokenizer.encode(&self.template.prompt(&given)?, false)?;
+            // A turn is a message and its answer.
+            if ids.len() + room <= context || turns.len() < forgotten + 3 {
+                self.llama.room(ids.len())?;
+                return Ok(Fitted { ids, forgotten });
+            }
+            forgotten += 2;
+        }
+    }
+
+    fn answer(
+        &mut self,
+        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<Reply, Error> {
+        let Fitted { ids, forgotten } = self.fit()?;
+        let mut options = self.options.clone();
+        options.max_new_tokens = options.max_new_tokens.min(self.llama.room(ids.len())?);
+        options.sampling.seed = options.sampling.seed.wrapping_add(self.turns());
+        let (mut cache, restart) = self.cache_for(&ids)?;
+        let generated = self
+            .llama
+            .generate_with(&mut cache, &ids, &options, progress)?;
+        let mut ids = ids;
+        ids.extend(&generated.ids);
+        // The last new token never goes in; of a prompt that was broken off, the rest did not.
+        ids.truncate(cache.seen());
+        self.read = Some(Read { ids, cache });
+        let newly_forgotten = forgotten - self.forgotten;
+        self.forgotten = forgotten;
+        Ok(Reply {
+            generated,
+            newly_forgotten,
+            restart,
+        })
+    }
+
+    /// Turns before this one.
+    fn turns(&self) -> u64 {
+        (self.messages.len() / 2) as u64
+    }
+
+    /// A cache that has read as much of the beginning of `ids` as can be had, and at least one token less than all: the
+    /// last one's logits are what the answer begins with.
+    fn cache_for(&mut self, ids: &[u32]) -> Result<(Cache, Option<Restart>), Error> {
+        let mut restart = None;
+        if let Some(Read {
+            ids: read,
+            mut cache,
+        }) = self.read.take()
+        {
+            let same = read.iter().zip(ids).take_while(|(a, b)| a == b).count();
+            let same = same.min(ids.len().saturating_sub(1));
+            if Rope::new(&self.llama.config).depends_on_length(ids.len()) {
+                restart = Some(Restart::TurnedByLength);
+            } else if same > 0 {
+                match cache.truncate(same) {
+                    Ok(()) => return Ok((cache, None)),
+                    Err(CacheError::TurnedByLength { .. }) => {
+                        restart = Some(Restart::TurnedByLength);
+                    }
+                    Err(_) => restart = Some(Restart::Overwritten),
+                }
+            }
+        }
+        let plan = self.options.memory.plan;
+        let cache = self.llama.planned_cache(plan, 1)?.with_rollback(ROLLBACK);
+        match cache {
+            Ok(cache) => Ok((cache, restart)),
+            // A policy that cannot go back at all: it is used as far as prompts only grow.
+            Err(_) => Ok((self.llama.planned_cache(plan, 1)?, restart)),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! A sequence that a search found, and what it is worth.
+
+use crate::FinishReason;
+
+/// One continuation of a prompt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hypothesis {
+    /// The new ids, an end-of-sequence id included.
+    pub ids: Vec<u32>,
+    /// Their text; `None` if there is no tokenizer.
+    pub text: Option<String>,
+    /// Sum of the natural log-probabilities of `ids`, penalties included.
+    pub log_prob: f64,
+    /// What sequences are ordered by: see [`score`].
+    pub score: f64,
+    pub finish_reason: FinishReason,
+}
+
+/// `log_prob / length^length_penalty`, `length` being that of the new ids: the `sequences_scores` of transformers.
+///
+/// A log-probability is negative, so that the division favours long sequences with a penalty above 0 and short ones with
+/// one below. Wu et al. 2016, arXiv:1609.08144, section 7, normalise by `((5 + length) / 6)^penalty`; this is the simpler
+/// form that transformers took over from fairseq.
+pub fn score(log_prob: f64, length: usize, length_penalty: f64) -> f64 {
+    match length {
+        0 => log_prob,
+        _ => log_prob / (length as f64).powf(length_penalty),
+    }
+}

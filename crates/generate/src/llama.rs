@@ -1,0 +1,261 @@
+//! A model loaded from a folder: config, weights, tokenizer.
+
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
+
+use burn::tensor::{Int, Tensor, TensorData};
+use glass_attention::{Cache, CachePlan, CachePolicyError};
+use glass_backend::{Device, Dtype, Kernels, Weights, codes::Bits};
+use glass_causal_lm::LlamaForCausalLM;
+use glass_checkpoint::{CheckpointError, CheckpointSource, Files, Quantizing, Scheme};
+use glass_config::{LlamaConfig, Override};
+use glass_text::Tokenizer;
+
+use crate::{Error, GenerationConfig};
+
+/// What is kept of a text, and in what pieces it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    pub plan: CachePlan,
+    /// Tokens of a prompt that go through the model together. No score tensor is larger than this many queries by the
+    /// keys that they see; the logits do not depend on it.
+    pub prefill_chunk: NonZeroUsize,
+}
+
+impl Default for Memory {
+    /// What the config asks for, in pieces of 512: long enough to keep matrix products busy, short enough that activations
+    /// stay small beside the weights and that somebody waiting sees it move.
+    fn default() -> Self {
+        Self {
+            plan: CachePlan::default(),
+            prefill_chunk: const { NonZeroUsize::new(512).unwrap() },
+        }
+    }
+}
+
+/// Logits that are computed at a time, in values (64 MiB): bounds what is on the device beside the hidden states.
+const LOGITS_AT_ONCE: usize = 16 << 20;
+
+/// A Llama that is ready to run.
+pub struct Llama {
+    pub model: LlamaForCausalLM,
+    pub config: LlamaConfig,
+    pub generation_config: GenerationConfig,
+    /// `None` if the folder has no tokenizer: then the model takes and gives ids.
+    pub tokenizer: Option<Tokenizer>,
+    pub device: Device,
+    pub dtype: Dtype,
+    pub folder: PathBuf,
+    /// What is not as expected and does not stop the model: one line each.
+    pub warnings: Vec<String>,
+}
+
+/// How to load a folder.
+pub struct LoadOptions<'a> {
+    pub device: Device,
+    /// What weights are held and multiplied in.
+    pub dtype: Dtype,
+    /// Matrices are brought into so many bits as they are read, by the rule of [`Scheme`].
+    pub quantize: Option<Bits>,
+    /// With `quantize`: matrices are only rounded to what so many bits can say, and held in `dtype`.
+    pub widened: bool,
+    /// Laid over `config.json` before it is read.
+    pub overrides: &'a [Override],
+    /// Told the bytes read so far and the bytes in all.
+    pub progress: &'a mut dyn FnMut(u64, u64),
+}
+
+impl Llama {
+    /// Loads a folder in the Hugging Face layout.
+    ///
+    /// The device's types, the config, the tokenizer and the files' headers are checked before the first weight is read.
+    ///
+    /// # Errors
+    /// Anything in the folder that is not as it must be.
+    pub fn load(folder: &Path, options: LoadOptions<'_>) -> Result<Self, Error> {
+        let LoadOptions {
+            device,
+            dtype,
+            quantize,
+            widened,
+            overrides,
+            progress,
+        } = options;
+        device.check_dtype(dtype)?;
+        let files = Files::open(folder)?;
+        let config = LlamaConfig::from_file(&folder.join("config.json"), overrides)?;
+        let mut generation_config = GenerationConfig::from_folder(folder)?;
+        // What somebody sets by hand goes before what the makers wrote down elsewhere.
+        let overridden = |field| overrides.iter().any(|set| set.key() == field);
+        if overridden("eos_token_id") {
+            generation_config.eos_token_id.clear();
+        }
+        if overridden("bos_token_id") {
+            generation_config.bos_token_id = None;
+        }
+        let tokenizer = Tokenizer::from_folder(folder)?;
+
+        let (mut read, total) = (0, files.total_bytes());
+        let mut add = |bytes| {
+            read += bytes;
+            progress(read, total);
+        };
+        let mut source = CheckpointSource::new(&files, &mut add);
+        let model = match quantize {
+            None => LlamaForCausalLM::load(Weights::new(&mut source, &device, dtype), &config)?,
+            Some(_) if config.quantization_config.is_some() => {
+                return Err(CheckpointError::Quantized(folder.to_owned()).into());
+            }
+            Some(bits) => {
+                let mut quantizing = Quantizing::new(&mut source, Scheme::new(bits, &config));
+                quantizing.widened = widened;
+                LlamaForCausalLM::load(Weights::new(&mut quantizing, &device, dtype), &config)?
+            }
+        };
+        let mut warnings = source.finish(config.tie_word_embeddings)?;
+        device.sync()?;
+
+        warnings.extend(device.caveat(dtype).map(str::to_owned));
+        let in_few_bits = quantize.is_some() || config.quantization_config.is_some();
+        if in_few_bits && !widened && device.kernels() == Kernels::Plain {
+            warnings.push(format!(
+                "matrices in few bits are dequantized for every product by the plain kernels of {}, which is many times slower than \
+                 the fused ones of flex and wgpu",
+                device.name()
+            ));
+        }
+        warnings.extend(generation_config.warnings.iter().cloned());
+        warnings.extend(config.ignored.iter().map(|field| {
+            format!(
+                "config.json: {} = {} is ignored: {}",
+                field.name, field.value, field.why
+            )
+        }));
+        Ok(Self {
+            model,
+            config,
+            generation_config,
+            tokenizer,
+            device,
+            dtype,
+            folder: folder.to_owned(),
+            warnings,
+        })
+    }
+
+    /// A model that comes from no folder: there is no tokenizer.
+    pub fn new(
+        model: LlamaForCausalLM,
+        config: &LlamaConfig,
+        device: &Device,
+        dtype: Dtype,
+    ) -> Self {
+        Self {
+            model,
+            config: config.clone(),
+            generation_config: GenerationConfig::default(),
+            tokenizer: None,
+            device: device.clone(),
+            dtype,
+            folder: PathBuf::new(),
+            warnings: vec![],
+        }
+    }
+
+    /// An empty cache for `batch` sequences, as the config asks for it.
+    pub fn cache(&self, batch: usize) -> Cache {
+        Cache::new(&self.config, batch, &self.device, self.dtype)
+    }
+
+    /// The same with other policies.
+    ///
+    /// # Errors
+    /// They do not fit the model.
+    pub fn planned_cache(&self, plan: CachePlan, batch: usize) -> Result<Cache, CachePolicyError> {
+        Cache::planned(&self.config, plan, batch, &self.device, self.dtype)
+    }
+
+    /// The tokenizer, or the error that says there is none.
+    ///
+    /// # Errors
+    /// [`Error::NoTokenizer`].
+    pub fn tokenizer(&self) -> Result<&Tokenizer, Error> {
+        self.tokenizer.as_ref().ok_or_else(|| Error::NoTokenizer {
+            folder: self.folder.clone(),
+        })
+    }
+
+    /// Ids of the tokens that end a text.
+    pub fn eos_ids(&self) -> Vec<u32> {
+        self.generation_config.eos_ids(&self.config.eos_token_id)
+    }
+
+    /// Rows of ids, all of one length, as a tensor `[batch, seq]` on the model's device.
+    ///
+    /// # Errors
+    /// [`Error::IdOutOfRange`]: the embedding has no row for such an id.
+    ///
+    /// # Panics
+    /// If the rows differ in length.
+    pub fn ids(&self, rows: &[&[u32]]) -> Result<Tensor<2, Int>, Error> {
+        for (number, row) in rows.iter().enumerate() {
+            self.check_ids(row, |index| match rows.len() {
+                1 => format!("number {} of the prompt", index + 1),
+                _ => format!("number {} of row {}", index + 1, number + 1),
+            })?;
+        }
+        let seq = rows.first().map_or(0, |row| row.len());
+        let ids: Vec<i32> = rows
+            .iter()
+            .copied()
+            .flatten()
+            .map(|&id| id as i32)
+            .collect();
+        let data = TensorData::new(ids, [rows.len(), seq]);
+        Ok(Tensor::from_data(data, self.device.burn()))
+    }
+
+    /// Whether the embedding has a row for every id; `place` says where the one with this index stands.
+    ///
+    /// # Errors
+    /// [`Error::IdOutOfRange`].
+    pub fn check_ids(&self, ids: &[u32], place: impl FnOnce(usize) -> String) -> Result<(), Error> {
+        let vocab_size = self.config.vocab_size;
+        match ids.iter().position(|&id| id as usize >= vocab_size) {
+            None => Ok(()),
+            Some(index) => Err(Error::IdOutOfRange {
+                id: ids[index],
+                place: place(index),
+                vocab_size,
+            }),
+        }
+    }
+
+    /// The head on every position of `hidden` `[batch, seq, hidden_size]`, read back in blocks: `each` gets some more
+    /// rows of `vocab_size` logits, row-major, so that there never is a `[batch, seq, vocab_size]` tensor. A block has
+    /// 16 Mi logits (64 MiB) at most, or one row if that is larger.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn read_logits(
+        &self,
+        hidden: Tensor<3>,
+        each: &mut dyn FnMut(&[f32]),
+    ) -> Result<(), Error> {
+        let [batch, seq, hidden_size] = hidden.dims();
+        let rows = batch * seq;
+        let flat = hidden.reshape([1, rows, hidden_size]); // [1, batch * seq, hidden_size]
+        let step = (LOGITS_AT_ONCE / self.config.vocab_size).max(1);
+        for start in (0..rows).step_by(step) {
+            let some = flat.clone().narrow(1, start, step.min(rows - start)); // [1, some, hidden_size]
+            let logits = self.model.head(some); // [1, some, vocab_size]
+            let logits = logits
+                .try_into_vec_as::<f32>()
+                .map_err(|error| self.device.failed(error))?;
+            each(&logits);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,22 @@
+//! Glass Llama from Rust: what one needs to run a model, under one name.
+//!
+//! A folder, or a name on the hub ([`hub::resolve`]), becomes a [`Llama`] on a [`Device`]; [`Llama::generate`] continues a
+//! text, a [`Conversation`] answers messages, [`eval`] measures. Each idea is a crate of its own, named here as a module;
+//! what most programs use stands at the top.
+
+pub use glass_attention as attention;
+pub use glass_backend as backend;
+pub use glass_causal_lm as causal_lm;
+pub use glass_checkpoint as checkpoint;
+pub use glass_config as config;
+pub use glass_eval as eval;
+pub use glass_generate as generate;
+pub use glass_hub as hub;
+pub use glass_text as text;
+
+pub use glass_backend::{Device, Dtype};
+pub use glass_generate::{
+    Conversation, Error, FinishReason, GenerateOptions, Generated, Llama, LoadOptions, Memory,
+    Progress, SamplingConfig,
+};
+pub use glass_text::{ChatTemplate, Message, Role, Tokenizer};

@@ -1,0 +1,285 @@
+//! Text to token ids and back, as the model folder's own `tokenizer.json` says.
+//!
+//! The `tokenizers` crate does the work (it is the engine under transformers' tokenizers); this file decides what a
+//! model runner must decide: where the file is, when BOS is added, and what to say when something is wrong.
+
+mod encoded;
+mod ordinary;
+mod streaming;
+mod token_bytes;
+
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::read_small_file;
+
+pub use encoded::Encoded;
+pub use streaming::StreamingDetokenizer;
+use token_bytes::has_decoder;
+
+const FILE: &str = "tokenizer.json";
+const CONFIG_FILE: &str = "tokenizer_config.json";
+
+/// Why a tokenizer could not be read or used. Each message is one line.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TokenizerError {
+    #[error("{path}: cannot be read ({reason}); check the path and its permissions")]
+    Unreadable { path: String, reason: String },
+    #[error(
+        "{path}: not a tokenizer file ({reason}); download it again, or write it anew with transformers' \
+         save_pretrained"
+    )]
+    Broken { path: String, reason: String },
+    #[error("{path}: not a JSON object ({reason}); download it again")]
+    BrokenConfig { path: String, reason: String },
+    /// A folder in SentencePiece's own format, which the `tokenizers` crate does not read.
+    #[error(
+        "{folder}: has tokenizer.model but no tokenizer.json; convert it once with: python -c \"from transformers \
+         import AutoTokenizer as T; T.from_pretrained('{folder}').save_pretrained('{folder}')\""
+    )]
+    SentencePieceOnly { folder: String },
+    #[error("the text cannot be encoded: {reason}")]
+    Encode { reason: String },
+    #[error("the token ids cannot be decoded: {reason}")]
+    Decode { reason: String },
+}
+
+/// A model's tokenizer.
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    /// The decoder reads tokens `<0x00>`..`<0xFF>` as single bytes of UTF-8 (SentencePiece's byte fallback).
+    byte_fallback: bool,
+    warnings: Vec<String>,
+}
+
+impl Tokenizer {
+    /// Reads `tokenizer.json` in a model's folder; `None` when the folder has no tokenizer at all.
+    ///
+    /// # Errors
+    /// [`TokenizerError::SentencePieceOnly`] when there is only a `tokenizer.model`; otherwise an unreadable or broken
+    /// file, by name.
+    pub fn from_folder(folder: &Path) -> Result<Option<Self>, TokenizerError> {
+        let Some(json) = read_if_there(&folder.join(FILE))? else {
+            if folder.join("tokenizer.model").exists() {
+                let folder = folder.display().to_string();
+                return Err(TokenizerError::SentencePieceOnly { folder });
+            }
+            return Ok(None);
+        };
+        let mut tokenizer = Self::from_json(&json, &folder.join(FILE).display().to_string())?;
+        let config_path = folder.join(CONFIG_FILE);
+        if let Some(config) = read_if_there(&config_path)? {
+            tokenizer.compare_with_config(&config, &config_path.display().to_string())?;
+        }
+        Ok(Some(tokenizer))
+    }
+
+    /// Reads the contents of a `tokenizer.json`; `origin` names it in errors.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Broken`] when the JSON is no tokenizer.
+    pub fn from_json(json: &[u8], origin: &str) -> Result<Self, TokenizerError> {
+        let broken = |reason: &dyn ToString| TokenizerError::Broken {
+            path: origin.to_owned(),
+            reason: one_line(reason),
+        };
+        // Where it is not JSON at all, this says so with line and column.
+        let _: serde::de::IgnoredAny =
+            serde_json::from_slice(json).map_err(|error| broken(&error))?;
+        let mut inner = guarded(|| tokenizers::Tokenizer::from_bytes(json))
+            .map_err(|reason| broken(&reason))?;
+        // A tokenizer saved after training may carry its training batches' length limit; like transformers, cut and
+        // pad only when asked, which generation never does.
+        inner
+            .with_truncation(None)
+            .map_err(|error| broken(&error))?;
+        inner.with_padding(None);
+        // A post-processor that names tokens it does not define shows only when it is used.
+        guarded(|| inner.encode("", true)).map_err(|reason| broken(&reason))?;
+        let mut tokenizer = Self {
+            inner,
+            byte_fallback: false,
+            warnings: Vec::new(),
+        };
+        tokenizer.byte_fallback = tokenizer
+            .decoder()
+            .is_some_and(|decoder| has_decoder(&decoder, "ByteFallback"));
+        Ok(tokenizer)
+    }
+
+    /// What in the folder was found but not honoured: one line each.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The ids of `text`. With `special`, BOS and EOS are added where the tokenizer's own post-processor puts them.
+    ///
+    /// Exactly the reference's ids: text that itself begins with the BOS text (`<s>Hi`) gets a second BOS from the
+    /// post-processor. For a model's prompt use [`Self::encode_prompt`].
+    ///
+    /// # Errors
+    /// When the tokenizer refuses the text (a word-level vocabulary without an unknown token, for example).
+    pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>, TokenizerError> {
+        Ok(self.encoding(text, special)?.get_ids().to_vec())
+    }
+
+    /// The ids of a prompt: [`Self::encode`] with special tokens, but BOS never twice. When the text already begins
+    /// with the token that the post-processor puts in front, the post-processor's is left out.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        Ok(self.encode_with_bytes(text)?.into_ids())
+    }
+
+    /// The ids of [`Self::encode_prompt`], and the bytes that each stands for.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn encode_with_bytes(&self, text: &str) -> Result<Encoded, TokenizerError> {
+        let encoding = self.encoding(text, true)?;
+        let mut tokens: Vec<(u32, usize)> = encoding
+            .get_ids()
+            .iter()
+            .zip(encoding.get_offsets())
+            .map(|(&id, &(_, end))| (id, end))
+            .collect();
+        // The mask marks what the post-processor added, not special tokens written in the text.
+        let mask = encoding.get_special_tokens_mask();
+        let added = mask.iter().take_while(|&&mark| mark == 1).count();
+        if added > 0 && tokens.get(added).map(|next| next.0) == Some(tokens[added - 1].0) {
+            tokens.remove(added - 1);
+        }
+        Ok(Encoded::new(tokens, text.len()))
+    }
+
+    fn encoding(&self, text: &str, special: bool) -> Result<tokenizers::Encoding, TokenizerError> {
+        guarded(|| self.inner.encode(text, special))
+            .map_err(|reason| TokenizerError::Encode { reason })
+    }
+
+    /// The text of `ids`. With `skip_special`, special tokens leave no text. An id that the tokenizer does not have
+    /// (models often pad their vocabulary) leaves no text either, as in the reference.
+    ///
+    /// # Errors
+    /// When the tokenizer's decoder fails.
+    pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, TokenizerError> {
+        guarded(|| self.inner.decode(ids, skip_special))
+            .map_err(|reason| TokenizerError::Decode { reason })
+    }
+
+    /// Number of tokens, added tokens included. A model's `vocab_size` may be larger (padding).
+    pub fn vocab_size(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// The token of an id as the vocabulary spells it ("▁time", "Ġtime"); `None` when there is none.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// The id of a token as the vocabulary spells it.
+    pub fn token_id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// The token of `id`, unless decoding drops it: unknown, or special and `skip_special`.
+    fn visible_token(&self, id: u32, skip_special: bool) -> Option<String> {
+        let special = |token: &String| self.inner.get_added_vocabulary().is_special_token(token);
+        self.token(id)
+            .filter(|token| !skip_special || !special(token))
+    }
+
+    /// The special tokens that `text` spells out: encoding makes tokens of them like those that a template writes.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn special_in(&self, text: &str) -> Result<Vec<String>, TokenizerError> {
+        let special = self.inner.get_added_vocabulary();
+        let mut found: Vec<String> = self
+            .encode(text, false)?
+            .into_iter()
+            .filter_map(|id| self.token(id))
+            // An unknown letter becomes a special token too, but is not its text.
+            .filter(|token| special.is_special_token(token) && text.contains(token.as_str()))
+            .collect();
+        found.sort();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// What makes tokens text again, as `tokenizer.json` writes it.
+    fn decoder(&self) -> Option<Value> {
+        let decoder = self.inner.get_decoder()?;
+        serde_json::to_value(decoder).ok()
+    }
+
+    /// The byte that a token stands for under byte fallback: "<0x0A>" is a newline.
+    fn fallback_byte(&self, token: &str) -> Option<u8> {
+        if !self.byte_fallback || token.len() != 6 {
+            return None;
+        }
+        let hex = token.strip_prefix("<0x")?.strip_suffix('>')?;
+        u8::from_str_radix(hex, 16).ok()
+    }
+
+    /// Transformers 5 lets `add_bos_token` and `add_eos_token` replace the post-processor. Here `tokenizer.json`
+    /// decides alone, so a folder whose two files disagree gets a warning.
+    fn compare_with_config(&mut self, json: &[u8], path: &str) -> Result<(), TokenizerError> {
+        let config =
+            serde_json::from_slice::<serde_json::Map<String, Value>>(json).map_err(|e| {
+                TokenizerError::BrokenConfig {
+                    path: path.to_owned(),
+                    reason: one_line(&e),
+                }
+            })?;
+        // An empty text would not tell the front from the end, so when "a" has no token nothing is compared.
+        let Ok(encoding) = self.encoding("a", true) else {
+            return Ok(());
+        };
+        let mask = encoding.get_special_tokens_mask();
+        if mask.iter().all(|&mark| mark == 1) {
+            return Ok(());
+        }
+        for (field, end, adds) in [
+            ("add_bos_token", "front", mask.first() == Some(&1)),
+            ("add_eos_token", "end", mask.last() == Some(&1)),
+        ] {
+            let Some(asked) = config.get(field).and_then(Value::as_bool) else {
+                continue;
+            };
+            if asked != adds {
+                let does = if adds { "adds a" } else { "adds no" };
+                self.warnings.push(format!(
+                    "{path}: {field} = {asked} is not honoured: {FILE} decides, and its post_processor {does} token \
+                     at the {end}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, TokenizerError> {
+    read_small_file(path).map_err(|error| TokenizerError::Unreadable {
+        path: path.display().to_string(),
+        reason: one_line(&error),
+    })
+}
+
+/// The `tokenizers` crate panics on some damaged files; here that is an error like any other.
+fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+    match panic::catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(|error| one_line(&error)),
+        Err(_) => Err("the parts of the file do not fit together".to_owned()),
+    }
+}
+
+/// What an error says, in one line: its messages may come from a library, or from a file.
+pub fn one_line(reason: &(impl ToString + ?Sized)) -> String {
+    let text = reason.to_string();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

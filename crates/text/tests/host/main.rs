@@ -1,0 +1,5 @@
+//! Tokenizers and chat templates, small ones and real ones.
+
+mod chat;
+mod tokenizer;
+mod tokenizer_cases;
