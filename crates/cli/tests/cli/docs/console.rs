@@ -61,10 +61,13 @@ fn session(block: &Block) -> Vec<(String, String)> {
     for line in &block.lines {
         match (line.strip_prefix("$ "), session.last_mut()) {
             (Some(command), _) => session.push((command.to_owned(), String::new())),
-            (None, Some((command, quoted))) => match command.ends_with('\\') && quoted.is_empty() {
-                true => *command = format!("{command}\n{line}"),
-                false => *quoted += &format!("{line}\n"),
-            },
+            (None, Some((command, quoted))) => {
+                if command.ends_with('\\') && quoted.is_empty() {
+                    *command = format!("{command}\n{line}");
+                } else {
+                    *quoted += &format!("{line}\n");
+                }
+            }
             (None, None) => panic!("a console block begins with a command: {line}"),
         }
     }
@@ -102,7 +105,7 @@ impl Shell {
     pub fn run(&self, line: &str) -> String {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("exec 2>&1\n{}", on_flex(line))]);
-        // As blind to the tester's settings as the other tests' commands.
+        // The environment of the other tests' commands.
         for (name, value) in command::<&str>(&[]).get_envs() {
             match value {
                 Some(value) => shell.env(name, value),

@@ -4,6 +4,7 @@
 //! With `GLASS_DOCS=write` the tests replace quoted output that differs by what the command prints, and redraw the picture.
 
 mod code;
+mod commands;
 #[cfg(unix)]
 mod console;
 mod links;

@@ -1,4 +1,4 @@
-//! Names in code font, and the options of quoted commands.
+//! Names in code font.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -7,11 +7,11 @@ use std::{
 };
 
 use super::{
+    commands::{Options, flags},
     none,
     page::{files, pages},
     repository,
 };
-use crate::run::succeeds;
 
 /// What the pages say that is in no code: formulas, placeholders, and the words of other programs.
 const VOCABULARY: [&str; 17] = [
@@ -57,33 +57,6 @@ fn names_in_code_font_exist() {
             .iter()
             .map(|word| format!("`{word}` is on no page any more")),
     );
-    none(faults);
-}
-
-#[test]
-fn options_of_quoted_commands_exist() {
-    let (code, options) = (Code::read(), Options::read());
-    let mut faults = Vec::new();
-    let mut commands = 0;
-    for page in pages() {
-        for block in page.blocks() {
-            for line in block.lines.join("\n").replace("\\\n", " ").lines() {
-                for command in line.trim_start_matches("$ ").split(" | ") {
-                    let command = command.trim_start();
-                    let fault = match command {
-                        glass if glass.starts_with("glass ") => options.fault(glass),
-                        cargo if cargo.starts_with("cargo ") => code.cargo(cargo),
-                        _ => continue,
-                    };
-                    commands += 1;
-                    faults.extend(
-                        fault.map(|fault| format!("{}: {command}: {fault}", page.at(block.line))),
-                    );
-                }
-            }
-        }
-    }
-    assert!(commands > 50, "commands are missing: {commands}");
     none(faults);
 }
 
@@ -149,14 +122,14 @@ pub fn without_comment(line: &str) -> &str {
 }
 
 /// What there is to be named.
-struct Code {
+pub struct Code {
     words: HashSet<String>,
     /// Without comments, by path.
     files: HashMap<PathBuf, String>,
 }
 
 impl Code {
-    fn read() -> Self {
+    pub fn read() -> Self {
         let mut paths = vec![PathBuf::from("Cargo.toml"), PathBuf::from(".ci/run")];
         for (folder, extension) in [
             ("crates", "rs"),
@@ -215,7 +188,7 @@ impl Code {
     }
 
     /// What is wrong with `cargo ...`: a benchmark, an example, a test or a manifest that does not exist.
-    fn cargo(&self, command: &str) -> Option<String> {
+    pub fn cargo(&self, command: &str) -> Option<String> {
         let words: Vec<&str> = command.split_whitespace().collect();
         let unknown = |pair: &&[&str]| match pair[0] {
             "--bench" | "--example" | "--test" => {
@@ -262,70 +235,4 @@ impl Code {
             lines.clone().any(owns) && lines.any(declares)
         })
     }
-}
-
-/// The options of every command, from its help.
-struct Options {
-    by_command: HashMap<String, HashSet<String>>,
-    all: HashSet<String>,
-}
-
-impl Options {
-    fn read() -> Self {
-        let mut by_command = HashMap::new();
-        let mut open = vec![String::new()];
-        while let Some(command) = open.pop() {
-            let mut args: Vec<&str> = command.split_whitespace().collect();
-            args.push("--help");
-            let help = succeeds(&args).stdout;
-            let mut inside = false;
-            for line in help.lines() {
-                match line.strip_suffix(':') {
-                    Some(heading) if !line.starts_with(' ') => inside = heading == "Commands",
-                    _ if inside => {
-                        let name = line.split_whitespace().next();
-                        if let Some(name) = name.filter(|name| *name != "help") {
-                            open.push(format!("{command} {name}").trim().to_owned());
-                        }
-                    }
-                    _ => {}
-                }
-            }
-            by_command.insert(command, flags(&help));
-        }
-        let all = by_command.values().flatten().cloned().collect();
-        Self { by_command, all }
-    }
-
-    /// What is wrong with `glass COMMAND ...`.
-    fn fault(&self, command: &str) -> Option<String> {
-        let words: Vec<&str> = command.split_whitespace().skip(1).collect();
-        let named = |n: usize| words.get(..n).map(|words| words.join(" "));
-        let known = |name: &String| self.by_command.contains_key(name);
-        let name = named(2).filter(known).or_else(|| named(1).filter(known));
-        let Some(name) = name else {
-            // `glass --help`, or a placeholder such as COMMAND.
-            let first = words.first().copied().unwrap_or_default();
-            let placeholder = first.starts_with('-') || first.chars().all(char::is_uppercase);
-            return (!placeholder).then(|| "no such command".to_owned());
-        };
-        let options = &self.by_command[&name];
-        flags(command)
-            .into_iter()
-            .find(|flag| !options.contains(flag))
-            .map(|flag| format!("{name} has no {flag}"))
-    }
-}
-
-/// `-x` and `--long` of a text.
-fn flags(text: &str) -> HashSet<String> {
-    text.split([' ', '\n', '[', ']', '=', ',', '"'])
-        .map(|word| word.trim_end_matches(['.', ';', ':', ')']))
-        .filter(|word| {
-            let name = word.trim_start_matches('-');
-            (word.starts_with("--") && name.len() > 1 || word.starts_with('-') && name.len() == 1)
-                && name.starts_with(|first: char| first.is_alphabetic())
-        })
-        .map(str::to_owned)
-        .collect()
 }

@@ -60,9 +60,11 @@ fn parts(line: &str) -> Vec<Part> {
             .unwrap_or(number.len());
         let (number, after) = number.split_at(end);
         let digits = number.trim_end_matches('.');
-        let after = match digits.len() == number.len() {
-            true => after,
-            false => &rest[text.len() + digits.len()..],
+        // A point that ends a sentence is text.
+        let after = if digits.len() == number.len() {
+            after
+        } else {
+            &rest[text.len() + digits.len()..]
         };
         let unit = after.strip_prefix(' ').unwrap_or(after);
         let has_unit = UNITS.iter().any(|name| {
