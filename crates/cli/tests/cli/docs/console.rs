@@ -13,7 +13,7 @@ use super::{
     none,
     page::{Block, pages},
     printed::agree,
-    repository,
+    repository, writes,
 };
 use crate::run::command;
 
@@ -48,11 +48,6 @@ fn quoted_commands_print_what_is_quoted() {
     }
     assert!(commands > 10, "commands are missing: {commands}");
     none(faults);
-}
-
-/// Whether the pages are to be written anew.
-pub fn writes() -> bool {
-    env::var("GLASS_DOCS").is_ok_and(|value| value == "write")
 }
 
 /// The commands of a block, and what is quoted behind each.

@@ -1,7 +1,7 @@
 //! The README, the pages under docs/ and the model cards, held to the code: names exist, links resolve, quoted commands print
 //! what is quoted, quoted code and line counts are true.
 //!
-//! With `GLASS_DOCS=write` the tests replace quoted output that differs by what the command prints, and redraw the picture.
+//! With `GLASS_DOCS=write` the tests write the pages anew: quoted output that differs, line counts, the picture.
 
 mod code;
 mod commands;
@@ -15,7 +15,10 @@ mod picture;
 #[cfg(unix)]
 mod printed;
 
-use std::path::{Path, PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -29,4 +32,9 @@ fn none(faults: Vec<String>) {
         faults.len(),
         faults.join("\n")
     );
+}
+
+/// Whether the pages are to be written anew.
+fn writes() -> bool {
+    env::var("GLASS_DOCS").is_ok_and(|value| value == "write")
 }

@@ -2,10 +2,7 @@
 
 use std::fs;
 
-use super::{
-    console::{Shell, writes},
-    none, printed, repository,
-};
+use super::{console::Shell, none, printed, repository, writes};
 
 const PATH: &str = "docs/img/demo.svg";
 const COLUMNS: usize = 92;
