@@ -51,7 +51,7 @@ fn line_counts_of_the_readme_are_true() {
     for (line, row) in readme.prose() {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let (Some(link), Some(Ok(lines))) = (
-            cells.get(1).filter(|cell| cell.contains(".rs](")),
+            cells.get(1).filter(|cell| cell.contains(".rs`](")),
             cells.get(2).map(|cell| cell.parse::<usize>()),
         ) else {
             continue;
