@@ -36,6 +36,24 @@ struct Binding {
     device: String,
 }
 
+impl Binding {
+    /// `None` if the device has no limit.
+    fn new(config: &LlamaConfig, device: &Device, dtype: Dtype) -> Option<Self> {
+        let bytes_per_token = config.layers.iter().map(|layer| state_bytes(layer, dtype));
+        Some(Self {
+            bytes_per_token: bytes_per_token.max().unwrap_or(0),
+            limit: device.max_binding()?,
+            device: device.name().to_owned(),
+        })
+    }
+
+    /// The most tokens that one tensor holds.
+    fn max_tokens(&self) -> usize {
+        let tokens = self.limit / self.bytes_per_token.max(1);
+        usize::try_from(tokens).unwrap_or(usize::MAX)
+    }
+}
+
 impl KvCache {
     /// An empty cache. By default full layers keep everything, and sliding layers a ring of their window.
     ///
@@ -48,26 +66,24 @@ impl KvCache {
         dtype: Dtype,
     ) -> Result<Self, CachePolicyError> {
         policies.check(config)?;
-        let bytes_per_token = config.layers.iter().map(|layer| state_bytes(layer, dtype));
-        let bytes_per_token = bytes_per_token.max().unwrap_or(0);
-        let binding = device.max_binding().map(|limit| Binding {
-            bytes_per_token,
-            limit,
-            device: device.name().to_owned(),
-        });
-        let max = binding
-            .as_ref()
-            .map_or(u64::MAX, |it| it.limit / bytes_per_token.max(1));
-        let max = usize::try_from(max).unwrap_or(usize::MAX);
-        let layers = config.layers.iter();
-        Ok(Self {
-            layers: layers
-                .map(|layer| new_layer(policies, layer, max))
-                .collect(),
+        let max = Binding::new(config, device, dtype).map_or(usize::MAX, |it| it.max_tokens());
+        let layer = |layer: &LayerConfig| new_layer(policies, layer, max);
+        Ok(Self::from_layers(config, device, dtype, layer))
+    }
+
+    /// An empty cache with policies of one's own: `layer` gives one to each layer of the model.
+    pub fn from_layers(
+        config: &LlamaConfig,
+        device: &Device,
+        dtype: Dtype,
+        layer: impl FnMut(&LayerConfig) -> Box<dyn LayerCache>,
+    ) -> Self {
+        Self {
+            layers: config.layers.iter().map(layer).collect(),
             len: 0,
             ropes: config.ropes.clone(),
-            binding,
-        })
+            binding: Binding::new(config, device, dtype),
+        }
     }
 
     /// Tokens read so far, which is the position of the next one.
