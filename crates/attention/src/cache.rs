@@ -37,6 +37,32 @@ struct Binding {
     device: String,
 }
 
+impl Binding {
+    /// One per layer; `None` if the layer's device has no limit.
+    fn of_layers<'d>(
+        config: &LlamaConfig,
+        device_of: impl Fn(usize) -> &'d Device,
+        dtype: Dtype,
+    ) -> Vec<Option<Self>> {
+        let layers = config.layers.iter().enumerate();
+        let binding = |(number, layer)| {
+            let device = device_of(number);
+            Some(Self {
+                bytes_per_token: state_bytes(layer, dtype),
+                limit: device.max_binding()?,
+                device: device.name().to_owned(),
+            })
+        };
+        layers.map(binding).collect()
+    }
+
+    /// The most tokens that one tensor holds.
+    fn max_tokens(&self) -> usize {
+        let tokens = self.limit / self.bytes_per_token.max(1);
+        usize::try_from(tokens).unwrap_or(usize::MAX)
+    }
+}
+
 impl KvCache {
     /// An empty cache. By default full layers keep everything, and sliding layers a ring of their window. `device_of` a layer
     /// is where its keys and values are.
@@ -50,27 +76,32 @@ impl KvCache {
         dtype: Dtype,
     ) -> Result<Self, CachePolicyError> {
         policies.check(config)?;
-        let bindings = config.layers.iter().enumerate().map(|(number, layer)| {
-            let device = device_of(number);
-            device.max_binding().map(|limit| Binding {
-                bytes_per_token: state_bytes(layer, dtype),
-                limit,
-                device: device.name().to_owned(),
-            })
+        let bindings = Binding::of_layers(config, device_of, dtype);
+        let layers = config.layers.iter().zip(&bindings).map(|(layer, binding)| {
+            let max = binding.as_ref().map_or(usize::MAX, Binding::max_tokens);
+            new_layer(policies, layer, max)
         });
-        let bindings: Vec<_> = bindings.collect();
-        let layers = config.layers.iter().zip(&bindings);
         Ok(Self {
-            layers: layers
-                .map(|(layer, binding)| {
-                    let max = binding.as_ref().map_or(usize::MAX, Binding::max_tokens);
-                    new_layer(policies, layer, max)
-                })
-                .collect(),
+            layers: layers.collect(),
             len: 0,
             ropes: config.ropes.clone(),
             bindings,
         })
+    }
+
+    /// An empty cache with policies of one's own: `layer` gives one to each layer of the model.
+    pub fn from_layers<'d>(
+        config: &LlamaConfig,
+        device_of: impl Fn(usize) -> &'d Device,
+        dtype: Dtype,
+        layer: impl FnMut(&LayerConfig) -> Box<dyn LayerCache>,
+    ) -> Self {
+        Self {
+            layers: config.layers.iter().map(layer).collect(),
+            len: 0,
+            ropes: config.ropes.clone(),
+            bindings: Binding::of_layers(config, device_of, dtype),
+        }
     }
 
     /// Tokens read so far, which is the position of the next one.
@@ -197,14 +228,6 @@ impl KvCache {
             ropes: self.ropes.clone(),
             bindings: self.bindings.clone(),
         }
-    }
-}
-
-impl Binding {
-    /// Tokens whose keys one tensor holds.
-    fn max_tokens(&self) -> usize {
-        let tokens = self.limit / self.bytes_per_token.max(1);
-        usize::try_from(tokens).unwrap_or(usize::MAX)
     }
 }
 
