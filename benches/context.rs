@@ -11,14 +11,14 @@ use std::{fs, iter, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use glass_backend::{Device, Dtype};
-use glass_bench::{SEED, noise};
+use glass_bench::{SEED, random_model};
 use glass_benches::{
     Reader, best_and_median,
     reader::{self, Outcome},
 };
 use glass_config::LlamaConfig;
 use glass_generate::Llama;
-use glass_plot::{Axes, Axis, PlotError, Scale, Series, curves};
+use glass_plot::{Axis, PlotError, Scale, Series, curves};
 
 const WINDOW: usize = 256;
 /// The first one stands for the window itself. Every layer attends fully but for what its policy forgets.
@@ -106,13 +106,8 @@ fn picture(series: &[Series], config: &LlamaConfig) -> Result<String, PlotError>
         "Random weights: hidden {}, {} layers, window {WINDOW}, float32. Median of {ROUNDS} rounds.",
         config.hidden_size, config.num_hidden_layers
     );
-    let axes = Axes {
-        title: "Decode against position",
-        subtitle: &subtitle,
-        x: log2("position, tokens"),
-        y: log2("decode, tokens/s"),
-    };
-    curves(series, &axes)
+    let axes = [log2("position, tokens"), log2("decode, tokens/s")];
+    curves(series, axes, "Decode against position", &subtitle)
 }
 
 /// What was measured of one policy at one position.
@@ -134,7 +129,7 @@ fn of<'a>(policy: &str, rows: &'a [Row]) -> impl Iterator<Item = &'a Row> {
 }
 
 fn measure_device(name: &str, config: &LlamaConfig, args: &Args) -> Outcome<Vec<Row>> {
-    let llama = noise(config, &Device::open(name)?, Dtype::F32.into(), SEED)?;
+    let llama = random_model(config, &Device::open(name)?, Dtype::F32.into(), SEED)?;
     println!(
         "\n{name}: {}\nposition  policy       prefill, s  read t/s  decode t/s (median)  ratio       cache",
         llama.device.description()
@@ -144,7 +139,7 @@ fn measure_device(name: &str, config: &LlamaConfig, args: &Args) -> Outcome<Vec<
             .into_iter()
             .map(|policy| Reader::new(&llama, policy))
     };
-    // Kernels are compiled and memory is touched before anything counts.
+    // KernelMode are compiled and memory is touched before anything counts.
     for reader in readers() {
         let mut reader = reader?;
         reader.read_to(FIRST)?;
@@ -229,13 +224,11 @@ fn conclusion(policy: &str, rows: &[Row]) -> Option<String> {
         let times = last.prefill / half.prefill;
         format!(", and to read twice as much as before took {times:.2} times as long")
     });
-    let memory = match of(policy, rows).all(|row| row.bytes == first.bytes) {
-        true => format!("constant at {} bytes", first.bytes),
-        false => format!(
-            "{} times as large as at {}",
-            last.bytes / first.bytes,
-            first.position
-        ),
+    let memory = if of(policy, rows).all(|row| row.bytes == first.bytes) {
+        format!("constant at {} bytes", first.bytes)
+    } else {
+        let times = last.bytes / first.bytes;
+        format!("{times} times as large as at {}", first.position)
     };
     Some(format!(
         "{policy}: at {}, decodes at {:.3} of the speed of a ring at {WINDOW}{twice}; its cache is {memory}",

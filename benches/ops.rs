@@ -1,7 +1,7 @@
 //! The operations of a layer, and whole steps, on every backend of this build, measured by Criterion.
 //!
-//!     cargo bench --workspace --features glass-benches/criterion --bench ops
-//!     cargo bench --workspace --features glass-benches/criterion --bench ops -- 'mlp|decode'
+//!     cargo bench --workspace --bench ops
+//!     cargo bench --workspace --bench ops -- 'mlp|decode'
 //!
 //! The shape is `llama-40M` in float32. `1` is a token of decode, `128` a prompt. A device may work later than it is asked to:
 //! each iteration ends when it is done. Where the time of a whole model goes, `glass bench --ops` says.
@@ -13,10 +13,12 @@ use std::{
 
 use burn::tensor::{Distribution, Int, Tensor, TensorData};
 use criterion::{Criterion, criterion_group, criterion_main};
-use glass_attention::{Cache, LlamaAttention, Unobserved, rotate};
+use glass_attention::{
+    ForwardContext, LlamaAttention, NoCache, Rope, Sequences, Unobserved, rotate,
+};
 use glass_backend::{Device, Dtype, Embedding, Linear, Weights};
-use glass_bench::{Noise, SEED, SHAPES, Text, noise};
-use glass_config::LlamaConfig;
+use glass_bench::{RandomWeights, SEED, SHAPES, Text, random_model};
+use glass_config::{LlamaConfig, MixerConfig, MlpConfig};
 use glass_decoder::{LlamaMlp, LlamaRmsNorm};
 
 const LENGTHS: [usize; 2] = [1, 128];
@@ -49,7 +51,7 @@ fn each<O: FnMut()>(
     let mut group = criterion.benchmark_group(name);
     for tokens in LENGTHS {
         for device in devices {
-            let mut source = Noise::new(SEED);
+            let mut source = RandomWeights::new(SEED);
             let mut weights = Weights::new(&mut source, device, Dtype::F32);
             let mut op = make(&mut weights, tokens);
             group.bench_function(format!("{tokens}/{}", device.name()), |bencher| {
@@ -73,7 +75,8 @@ fn operations(criterion: &mut Criterion) {
     each(criterion, &devices, "embedding", |weights, tokens| {
         let device = weights.device().clone();
         let shape = [config.vocab_size, hidden];
-        let embedding = Embedding::load(weights.at("embed_tokens"), shape).expect("noise");
+        let embedding =
+            Embedding::load(weights.at("embed_tokens"), shape).expect("random weights fit");
         let ids: Vec<i32> = (0..tokens as i32).collect();
         let ids = TensorData::new(ids, [1, tokens]);
         let ids = Tensor::<2, Int>::from_data(ids, device.burn());
@@ -82,49 +85,59 @@ fn operations(criterion: &mut Criterion) {
     each(criterion, &devices, "norm", |weights, tokens| {
         let x = random(weights.device(), [1, tokens, hidden]);
         let norm = LlamaRmsNorm::load(weights.at("norm"), hidden, config.rms_norm_eps);
-        let norm = norm.expect("noise");
+        let norm = norm.expect("random weights fit");
         move || drop(black_box(norm.forward(x.clone())))
     });
     each(criterion, &devices, "rope", |weights, tokens| {
         let device = weights.device().clone();
         let heads = config.num_attention_heads;
         let x = random(&device, [heads, tokens, config.head_dim]).unsqueeze::<4>();
-        let mut cache = Cache::none(&config, 1, &device);
-        let pass = cache.begin(1, tokens).expect("it fits");
-        move || drop(black_box(rotate(x.clone(), pass.cos(), pass.sin())))
+        let table = Rope::all(&config)[0].table(&[(0..tokens).collect()]);
+        let angles = |values: Vec<f32>| {
+            let shape = [1, 1, tokens, config.head_dim / 2];
+            Tensor::<4>::from_data(TensorData::new(values, shape), device.burn())
+        };
+        let (cos, sin) = (angles(table.cos), angles(table.sin));
+        move || drop(black_box(rotate(x.clone(), cos.clone(), sin.clone())))
     });
     each(criterion, &devices, "projection", |weights, tokens| {
         let x = random(weights.device(), [1, tokens, hidden]);
-        let linear = Linear::load(weights.at("q_proj"), [hidden, hidden], false).expect("noise");
+        let linear = Linear::load(weights.at("q_proj"), [hidden, hidden], false)
+            .expect("random weights fit");
         move || drop(black_box(linear.forward(x.clone())))
     });
     // Alone, without a past: `decode` below has one.
     each(criterion, &devices, "attention", |weights, tokens| {
         let device = weights.device().clone();
         let x = random(&device, [1, tokens, hidden]);
-        let attention = LlamaAttention::load(weights.at("self_attn"), &config, 0).expect("noise");
-        let config = config.clone();
+        let MixerConfig::Attention(layer) = config.layers[0].mixer;
+        let weights = weights.at("self_attn");
+        let attention = LlamaAttention::load(weights, &layer, hidden, config.rms_norm_eps, 0);
+        let attention = attention.expect("random weights fit");
+        let ropes = Rope::all(&config);
         move || {
-            let mut cache = Cache::none(&config, 1, &device);
-            let pass = cache.begin(1, tokens).expect("it fits");
-            let layer = cache.layer(0);
+            let (mut whole, mut observer, shape) = (Sequences::WHOLE, Unobserved, [1, tokens]);
+            let ctx =
+                ForwardContext::new(&ropes, hidden, shape, &mut whole, &device, &mut observer);
+            let mut cache = NoCache(attention.window());
+            let ctx = ctx.expect("it fits");
             drop(black_box(attention.forward(
                 x.clone(),
-                layer,
-                &pass,
-                &mut Unobserved,
+                &mut [&mut cache],
+                &ctx,
             )));
         }
     });
     each(criterion, &devices, "mlp", |weights, tokens| {
         let x = random(weights.device(), [1, tokens, hidden]);
-        let mlp = LlamaMlp::load(weights.at("mlp"), &config).expect("noise");
+        let MlpConfig::Dense(layer) = config.layers[0].mlp;
+        let mlp = LlamaMlp::load(weights.at("mlp"), &layer, hidden).expect("random weights fit");
         move || drop(black_box(mlp.forward(x.clone())))
     });
     each(criterion, &devices, "head", |weights, tokens| {
         let x = random(weights.device(), [1, tokens, hidden]);
         let head = Linear::load(weights.at("lm_head"), [config.vocab_size, hidden], false);
-        let head = head.expect("noise");
+        let head = head.expect("random weights fit");
         move || drop(black_box(head.forward(x.clone())))
     });
 }
@@ -134,7 +147,7 @@ fn steps(criterion: &mut Criterion) {
     const DEPTH: usize = 128;
     let config = config();
     for device in devices() {
-        let llama = noise(&config, &device, Dtype::F32.into(), SEED).expect("it fits");
+        let llama = random_model(&config, &device, Dtype::F32.into(), SEED).expect("it fits");
         criterion.bench_function(&format!("prefill/{DEPTH}/{}", device.name()), |bencher| {
             let begin = || Text::new(&llama, DEPTH).expect("it fits");
             bencher.iter(|| begin().logits_after(0..DEPTH).expect("the device works"));

@@ -5,9 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use glass_attention::{Cache, Unobserved};
-use glass_causal_lm::LogitsFor;
-use glass_generate::Llama;
+use glass_generate::{Lane, Llama, PrefillOptions, step};
 
 pub type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -25,7 +23,7 @@ const TURN: Duration = Duration::from_millis(150);
 pub struct Reader<'a> {
     llama: &'a Llama,
     policy: &'static str,
-    cache: Cache,
+    lane: Lane,
     /// The last that was read to.
     position: usize,
     /// Seconds that reading has taken.
@@ -38,10 +36,14 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// No policy, or not for this model.
     pub fn new(llama: &'a Llama, policy: &'static str) -> Outcome<Self> {
+        let options = PrefillOptions {
+            cache: policy.parse()?,
+            ..PrefillOptions::default()
+        };
         Ok(Self {
             llama,
             policy,
-            cache: llama.planned_cache(policy.parse()?, 1)?,
+            lane: Lane::new(llama, options)?,
             position: 0,
             prefill: 0.0,
             pieces: vec![],
@@ -54,20 +56,17 @@ impl<'a> Reader<'a> {
     /// The device fails.
     pub fn read_to(&mut self, position: usize) -> Outcome<()> {
         self.pieces.clear();
-        while self.cache.seen() < position {
+        while self.lane.len() < position {
             // The odd piece comes first, so that the last ones are whole.
-            let rest = position - self.cache.seen();
+            let rest = position - self.lane.len();
             let len = match rest % PIECE {
                 0 => PIECE,
                 odd => odd,
             };
             let ids = self.next_ids(len);
             let start = Instant::now();
-            let ids = self.llama.ids(&[&ids])?; // [1, len]
-            self.llama
-                .model
-                .hidden(ids, &mut self.cache, &mut Unobserved)?;
-            self.llama.device.sync()?;
+            self.lane.push(&ids, 0);
+            step(self.llama, [&mut self.lane])?.read()?;
             self.pieces.push((len, start.elapsed().as_secs_f64()));
         }
         let tokens: usize = self.pieces.iter().map(|piece| piece.0).sum();
@@ -89,12 +88,12 @@ impl<'a> Reader<'a> {
     }
 
     pub fn cache_bytes(&self) -> u64 {
-        self.cache.bytes()
+        self.lane.bytes()
     }
 
     /// Seconds to read on to `position` if no piece takes longer than the last one.
     pub fn at_least(&self, position: usize) -> f64 {
-        let tokens = position - self.cache.seen();
+        let tokens = position - self.lane.len();
         let last = self.pieces.last();
         last.map_or(0.0, |(len, seconds)| tokens as f64 / *len as f64 * seconds)
     }
@@ -125,20 +124,17 @@ impl<'a> Reader<'a> {
 
     /// As in generation, a step ends with its logits on the host.
     fn step(&mut self) -> Outcome<()> {
-        let ids = self.llama.ids(&[&self.next_ids(1)])?; // [1, 1]
-        let model = &self.llama.model;
-        let logits = model.forward(ids, &mut self.cache, LogitsFor::Last, &mut Unobserved)?; // [1, 1, vocab_size]
-        logits
-            .try_into_vec_as::<f32>()
-            .map_err(|error| self.llama.device.failed(error))?;
+        let ids = self.next_ids(1);
+        self.lane.push(&ids, 1);
+        step(self.llama, [&mut self.lane])?.read()?;
         Ok(())
     }
 
     /// The same text for everybody.
     fn next_ids(&self, len: usize) -> Vec<u32> {
         let vocab = self.llama.config.vocab_size as u32;
-        let seen = self.cache.seen() as u32;
-        (seen..seen + len as u32)
+        let read = self.lane.len() as u32;
+        (read..read + len as u32)
             .map(|position| position.wrapping_mul(7919) % vocab)
             .collect()
     }

@@ -8,10 +8,10 @@
 use std::{env, iter, ops::ControlFlow, process::ExitCode};
 
 use glass_backend::{Device, Dtype};
-use glass_bench::{SEED, SHAPES, noise};
+use glass_bench::{SEED, SHAPES, random_model};
 use glass_benches::best_and_median;
 use glass_config::LlamaConfig;
-use glass_generate::{GenerateOptions, Llama, SamplingConfig};
+use glass_generate::{GenerateOptions, Llama, generate};
 
 const ROUNDS: usize = 5;
 const NEW_TOKENS: usize = 32;
@@ -62,7 +62,8 @@ fn main() -> ExitCode {
         let made = Device::open(&device)
             .map_err(|error| error.to_string())
             .and_then(|device| {
-                noise(&config, &device, Dtype::F32.into(), SEED).map_err(|error| error.to_string())
+                random_model(&config, &device, Dtype::F32.into(), SEED)
+                    .map_err(|error| error.to_string())
             });
         match made {
             Ok(llama) => rows.push(Row {
@@ -116,18 +117,9 @@ fn measure(llama: &Llama, prompt: usize) -> Result<(f64, f64), String> {
     let ids: Vec<u32> = (0..prompt as u32)
         .map(|i| i.wrapping_mul(7919) % vocab)
         .collect();
-    let options = GenerateOptions {
-        sampling: SamplingConfig::default(),
-        max_new_tokens: NEW_TOKENS,
-        eos_ids: vec![],
-        stop_strings: vec![],
-        memory: glass_generate::Memory::default(),
-        logprobs: None,
-        prompt_lookup: None,
-    };
+    let options = GenerateOptions::new(NEW_TOKENS);
     // Every step ends with its logits on the host, so that nothing is still running when the clock is read.
-    let out = llama
-        .generate(&ids, &options, &mut |_| ControlFlow::Continue(()))
+    let out = generate(llama, &ids, &options, &mut |_| ControlFlow::Continue(()))
         .map_err(|error| error.to_string())?;
     let rates = out
         .prefill_tokens_per_second()

@@ -1,67 +1,202 @@
 //! Scaled dot-product attention over grouped heads, written like its papers.
 
+use std::ops::Range;
+
 use burn::tensor::{Bool, DType, Tensor, activation::softmax};
+use glass_backend::{AttentionParams, KernelSet};
 
-use crate::Dropout;
+use crate::{
+    ForwardContext, KvSegment, KvView, Window,
+    kv::{join, narrow},
+};
 
-/// `softmax(q k^T / sqrt(head_dim)) v`, and the probabilities.
-///
-/// Vaswani et al. 2017, arXiv:1706.03762, with the grouped queries of Ainslie et al. 2023, arXiv:2305.13245: query
-/// head `h` reads key/value head `h / groups`. Keys are not repeated for it: the queries of one group stand
-/// below each other as rows of one matrix.
-///
-/// `q` `[batch, heads, seq, head_dim]`, `k` and `v` `[batch, kv_heads, keys, head_dim]`, `masked`
-/// `[batch or 1, 1, seq, keys]` -> `[batch, heads, seq, head_dim]`, `[batch, heads, seq, keys]`
-///
-/// `masked` is true where a query must not see a key. A query that sees none (padding) gets the plain mean of the values: finite, and meaningless.
-pub fn attend(
-    q: Tensor<4>,
-    k: Tensor<4>,
-    v: Tensor<4>,
-    masked: Option<Tensor<4, Bool>>,
-    dropout: Dropout,
-) -> (Tensor<4>, Tensor<4>) {
-    let dtype = q.dtype();
-    let probabilities = probabilities(scores(q, k), masked).cast(dtype); // [batch, heads, seq, keys]
-    let mixed = mix(dropout.apply(probabilities.clone()), v); // [batch, heads, seq, head_dim]
-    (mixed, probabilities)
+/// Queries, and the positions that they stand at.
+pub struct Queries {
+    /// `[batch, heads, queries, head_dim]`, rotated
+    pub q: Tensor<4>,
+    /// The same, rotated for the segments that have a [`KvSegment::max_query`].
+    pub clamped: Option<Tensor<4>>,
+    pub positions: Range<usize>,
 }
 
-/// How well each query fits each key: `q k^T / sqrt(head_dim)`.
+/// `softmax(scale q k^T + mask) v` over the keys that each query sees, and the probabilities where they are wanted.
+///
+/// Vaswani et al. 2017, arXiv:1706.03762, with the grouped queries of Ainslie et al. 2023, arXiv:2305.13245: query head `h`
+/// reads key/value head `h / groups`. The device's kernel computes it where there is one. The plain version computes blocks
+/// of queries, so that the scores of a block fit into the budget of the pass.
+///
+/// -> `[batch, heads, queries, head_dim]`, and `[batch, heads, queries, keys]`
+pub fn attend(
+    queries: &Queries,
+    kv: &KvView,
+    params: &AttentionParams,
+    kernels: KernelSet,
+    weights_wanted: bool,
+    ctx: &ForwardContext<'_>,
+) -> (Tensor<4>, Option<Tensor<4>>) {
+    let plain = weights_wanted || ctx.padding().is_some() || ctx.dropouts().attention.p > 0.0;
+    if !plain && let Some(out) = attend_fused(queries, kv, params, kernels) {
+        return (out, None); // [batch, heads, queries, head_dim]
+    }
+    let Range { start, end } = queries.positions.clone();
+    let block = if weights_wanted {
+        end - start
+    } else {
+        block_len(queries, kv, ctx.score_bytes())
+    };
+    let blocks = (start..end)
+        .step_by(block)
+        .map(|from| from..end.min(from + block));
+    let (out, mut probabilities): (Vec<_>, Vec<_>) = blocks
+        .map(|positions| {
+            let cut = |q: &Tensor<4>| narrow(q.clone(), positions.start - start, positions.len());
+            let (q, clamped) = (cut(&queries.q), queries.clamped.as_ref().map(cut));
+            let seen = kv.segments.iter().filter_map(|segment| {
+                if weights_wanted {
+                    Some(segment.clone())
+                } else {
+                    segment.seen_by(&positions)
+                }
+            });
+            attend_plain(
+                q,
+                clamped,
+                positions.clone(),
+                &seen.collect::<Vec<_>>(),
+                params,
+                ctx,
+            )
+        })
+        .unzip();
+    let probabilities = weights_wanted.then(|| probabilities.swap_remove(0));
+    (join(out), probabilities)
+}
+
+/// The definition, for one block of queries.
+///
+/// `q` `[batch, heads, queries, head_dim]` -> as `q`, and the probabilities `[batch, heads, queries, keys]`. A query that
+/// sees no key (padding) gets the plain mean of the values: finite, and never read.
+fn attend_plain(
+    q: Tensor<4>,
+    clamped: Option<Tensor<4>>,
+    positions: Range<usize>,
+    segments: &[KvSegment],
+    params: &AttentionParams,
+    ctx: &ForwardContext<'_>,
+) -> (Tensor<4>, Tensor<4>) {
+    let dtype = q.dtype();
+    let logits = segments.iter().map(|segment| {
+        let q = match (&clamped, segment.max_query) {
+            (Some(clamped), Some(_)) => clamped.clone(),
+            _ => q.clone(),
+        };
+        let scores = scores(q, segment.k.clone(), params); // [batch, heads, queries, segment's keys]
+        match ctx.hidden_mask(segment, &positions) {
+            Some(hidden) => mask(scores, hidden),
+            None => scores,
+        }
+    });
+    let logits = concat(logits.collect(), 3); // [batch, heads, queries, keys]
+    let probabilities = probabilities(logits, params.sinks.as_ref()).cast(dtype); // [batch, heads, queries, keys]
+    let v = concat(
+        segments.iter().map(|segment| segment.v.clone()).collect(),
+        2,
+    ); // [batch, kv_heads, keys, head_dim]
+    let weights = ctx.dropouts().attention.apply(probabilities.clone());
+    (weighted_sum(weights, v), probabilities)
+}
+
+/// How well each query fits each key: `scale q k^T`, capped softly where the family asks for it
+/// (`cap tanh(score / cap)`, Gemma 2, arXiv:2408.00118, section 2).
 ///
 /// `q` `[batch, heads, seq, head_dim]`, `k` `[batch, kv_heads, keys, head_dim]` -> `[batch, heads, seq, keys]`, float32
-pub fn scores(q: Tensor<4>, k: Tensor<4>) -> Tensor<4> {
+pub fn scores(q: Tensor<4>, k: Tensor<4>, params: &AttentionParams) -> Tensor<4> {
     let [batch, heads, seq, head_dim] = q.dims();
     let [_, kv_heads, keys, _] = k.dims();
     let groups = heads / kv_heads;
 
-    let q = q * (head_dim as f64).powf(-0.5);
-    let q = q.reshape([batch, kv_heads, groups * seq, head_dim]);
+    // Keys are not repeated: the queries of a group are rows of one matrix.
+    let q = (q * params.scale).reshape([batch, kv_heads, groups * seq, head_dim]);
     let scores = q.matmul(k.swap_dims(2, 3)); // [batch, kv_heads, groups * seq, keys]
-    scores.reshape([batch, heads, seq, keys]).cast(DType::F32)
-}
-
-/// Scores as shares of one whole: what is masked gets none.
-///
-/// `scores` `[batch, heads, seq, keys]`, `masked` `[batch or 1, 1, seq, keys]` -> as `scores`
-pub fn probabilities(scores: Tensor<4>, masked: Option<Tensor<4, Bool>>) -> Tensor<4> {
-    let shape = scores.dims();
-    let scores = match masked {
-        Some(masked) => scores.mask_fill(masked.expand(shape), f32::MIN),
+    let scores = scores.reshape([batch, heads, seq, keys]).cast(DType::F32);
+    match params.soft_cap {
+        Some(cap) => (scores / cap).tanh() * cap,
         None => scores,
-    };
-    softmax(scores, 3) // [batch, heads, seq, keys]
+    }
 }
 
-/// The values, each weighed by its probability.
+/// `scores` `[batch, heads, seq, keys]`, `hidden` `[batch or 1, 1, seq, keys]` -> as `scores`
+pub fn mask(scores: Tensor<4>, hidden: Tensor<4, Bool>) -> Tensor<4> {
+    let shape = scores.dims();
+    scores.mask_fill(hidden.expand(shape), f32::MIN)
+}
+
+/// Softmax over the keys. A learned sink is one more logit of each head that takes probability and has no value (gpt-oss,
+/// arXiv:2508.10925).
 ///
-/// `probabilities` `[batch, heads, seq, keys]`, `v` `[batch, kv_heads, keys, head_dim]` -> `[batch, heads, seq, head_dim]`
-pub fn mix(probabilities: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
-    let [batch, heads, seq, keys] = probabilities.dims();
+/// `logits` `[batch, heads, seq, keys]`, `sinks` `[heads]` -> as `logits`
+pub fn probabilities(logits: Tensor<4>, sinks: Option<&Tensor<1>>) -> Tensor<4> {
+    let Some(sinks) = sinks else {
+        return softmax(logits, 3);
+    };
+    let [batch, heads, seq, keys] = logits.dims();
+    let sinks = sinks.clone().cast(DType::F32).reshape([1, heads, 1, 1]);
+    let sinks = sinks.expand([batch, heads, seq, 1]);
+    softmax(Tensor::cat(vec![logits, sinks], 3), 3).narrow(3, 0, keys)
+}
+
+/// The values, weighted by their probabilities.
+///
+/// `weights` `[batch, heads, seq, keys]`, `v` `[batch, kv_heads, keys, head_dim]` -> `[batch, heads, seq, head_dim]`
+pub fn weighted_sum(weights: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
+    let [batch, heads, seq, keys] = weights.dims();
     let [_, kv_heads, _, head_dim] = v.dims();
     let groups = heads / kv_heads;
 
-    let grouped = probabilities.reshape([batch, kv_heads, groups * seq, keys]);
-    let mixed = grouped.matmul(v); // [batch, kv_heads, groups * seq, head_dim]
-    mixed.reshape([batch, heads, seq, head_dim])
+    let grouped = weights.reshape([batch, kv_heads, groups * seq, keys]);
+    let sum = grouped.matmul(v); // [batch, kv_heads, groups * seq, head_dim]
+    sum.reshape([batch, heads, seq, head_dim])
+}
+
+/// The same in the device's kernel: it visits the keys that a query sees, and makes no scores.
+fn attend_fused(
+    queries: &Queries,
+    kv: &KvView,
+    params: &AttentionParams,
+    kernels: KernelSet,
+) -> Option<Tensor<4>> {
+    let segments = kv.segments.iter();
+    let segments = segments.map(|segment| segment.for_kernel(queries.clamped.as_ref()));
+    let segments = segments.collect::<Option<Vec<_>>>()?;
+    kernels.attend(&queries.q, &segments, queries.positions.start, params)
+}
+
+/// Queries whose scores fit into `score_bytes`. The block of a sliding layer is about as long as its window, so that its
+/// scores cost `O(seq * W)`.
+fn block_len(queries: &Queries, kv: &KvView, score_bytes: usize) -> usize {
+    let [batch, heads, len, _] = queries.q.dims();
+    let end = queries.positions.end;
+    let budget = (score_bytes / size_of::<f32>() / (batch * heads).max(1)).max(1);
+    let window = kv
+        .segments
+        .last()
+        .map_or(Window::Full, |segment| segment.window);
+    let mut block = match window.span() {
+        None => budget / end,
+        Some(w) => w.max(128),
+    };
+    if let Some(w) = window.span() {
+        while block > 1 && block.saturating_mul(block + w.min(end)) > budget {
+            block /= 2;
+        }
+    }
+    block.clamp(1, len.max(1))
+}
+
+fn concat(mut parts: Vec<Tensor<4>>, dim: usize) -> Tensor<4> {
+    if parts.len() == 1 {
+        parts.swap_remove(0)
+    } else {
+        Tensor::cat(parts, dim)
+    }
 }

@@ -1,82 +1,154 @@
 //! The attention block of one layer.
 
-use burn::{module::Module, tensor::Tensor};
-use glass_backend::{Linear, WeightError, Weights};
-use glass_config::LlamaConfig;
+use burn::{
+    module::{Module, Param},
+    tensor::Tensor,
+};
+use glass_backend::{AttentionParams, KernelSet, Linear, LlamaRmsNorm, WeightError, Weights};
+use glass_config::AttentionConfig;
 
-use crate::{Call, LayerCache, Observer, Pass, Step};
+use crate::{ForwardContext, LayerCache, Queries, Step, Window, attend};
 
 /// `o_proj(attention(q_proj(x), k_proj(x), v_proj(x)))`, as `LlamaAttention` of `transformers`.
-///
-/// Which keys a query sees is the cache's business: it knows the layer's window, and what it has kept.
 #[derive(Module, Debug)]
 pub struct LlamaAttention {
     q_proj: Linear,
     k_proj: Linear,
     v_proj: Linear,
     o_proj: Linear,
-    num_attention_heads: usize,
-    num_key_value_heads: usize,
-    head_dim: usize,
+    /// Norms of each head's queries and keys, where the family has them.
+    q_norm: Option<LlamaRmsNorm>,
+    k_norm: Option<LlamaRmsNorm>,
+    /// One logit per head that takes probability and has no value, where the family has them.
+    sinks: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    config: AttentionConfig,
+    #[module(skip)]
+    kernels: KernelSet,
     layer: usize,
 }
 
 impl LlamaAttention {
+    /// `x` `[batch, seq, hidden_size]` -> the same shape
+    ///
+    /// `caches` are this layer's, one for each sequence of the pass; `ctx` is what the layers of a pass share.
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        caches: &mut [&mut dyn LayerCache],
+        ctx: &ForwardContext<'_>,
+    ) -> Tensor<3> {
+        let (rope, kernels) = (self.config.rope, self.kernels);
+        let [q, k, v] = self.project_heads(x); // [batch, heads or kv_heads, seq, head_dim]
+        ctx.done(Step::Qkv);
+        let rotated = ctx.rotate(rope, q.clone(), None, kernels); // [batch, heads, seq, head_dim]
+        let k = ctx.rotate(rope, k, None, kernels); // [batch, kv_heads, seq, head_dim]
+        ctx.done(Step::Rope);
+
+        let out = ctx.per_sequence(
+            caches,
+            [q, rotated, k, v],
+            |cache, [q, rotated, k, v], positions| {
+                let kv = cache.append(k, v, positions.clone()); // what these queries may attend to
+                let clamped = kv
+                    .max_query()
+                    .map(|max| ctx.rotate(rope, q, Some((positions.clone(), max)), kernels));
+                ctx.done(Step::Cache);
+
+                let weights_wanted = cache.wants_weights() || ctx.wants_attention();
+                let queries = Queries {
+                    q: rotated,
+                    clamped,
+                    positions,
+                };
+                let (out, weights) =
+                    attend(&queries, &kv, &self.params(), kernels, weights_wanted, ctx);
+                if let Some(weights) = weights {
+                    ctx.attention(self.layer, &weights);
+                    cache.observe(weights);
+                }
+                ctx.done(Step::Attention);
+                out // [batch, heads, seq, head_dim]
+            },
+        );
+
+        let [batch, heads, seq, head_dim] = out.dims();
+        let merged = out.swap_dims(1, 2).reshape([batch, seq, heads * head_dim]);
+        let out = self.o_proj.forward(merged); // [batch, seq, hidden_size]
+        ctx.done(Step::Output);
+        out
+    }
+
+    /// Queries, keys and values, head by head: `[batch, heads or kv_heads, seq, head_dim]`
+    fn project_heads(&self, x: Tensor<3>) -> [Tensor<4>; 3] {
+        let [batch, seq, _] = x.dims();
+        let config = &self.config;
+        let split = |y: Tensor<3>, heads| {
+            y.reshape([batch, seq, heads, config.head_dim])
+                .swap_dims(1, 2)
+        };
+        let [q, k, v] = Linear::forward_all([&self.q_proj, &self.k_proj, &self.v_proj], x);
+        let q = split(q, config.num_attention_heads); // [batch, heads, seq, head_dim]
+        let k = split(k, config.num_key_value_heads); // [batch, kv_heads, seq, head_dim]
+        let v = split(v, config.num_key_value_heads); // [batch, kv_heads, seq, head_dim]
+        let normed = |norm: &Option<LlamaRmsNorm>, x: Tensor<4>| match norm {
+            Some(norm) => norm.forward(x),
+            None => x,
+        };
+        [normed(&self.q_norm, q), normed(&self.k_norm, k), v]
+    }
+
+    /// How far back its queries see.
+    pub fn window(&self) -> Window {
+        self.config.window.into()
+    }
+
+    fn params(&self) -> AttentionParams {
+        AttentionParams {
+            scale: self.config.scale,
+            soft_cap: self.config.soft_cap,
+            sinks: self.sinks.as_ref().map(Param::val),
+        }
+    }
+
     /// # Errors
     /// A weight that is missing or does not fit the config.
     pub fn load(
         mut weights: Weights<'_>,
-        config: &LlamaConfig,
+        config: &AttentionConfig,
+        hidden_size: usize,
+        rms_norm_eps: f64,
         layer: usize,
     ) -> Result<Self, WeightError> {
-        let hidden = config.hidden_size;
-        let q = config.num_attention_heads * config.head_dim;
-        let kv = config.num_key_value_heads * config.head_dim;
+        let AttentionConfig {
+            num_attention_heads: heads,
+            num_key_value_heads,
+            head_dim,
+            bias,
+            ..
+        } = *config;
+        let (q, kv) = (heads * head_dim, num_key_value_heads * head_dim);
+        let mut head_norm = |name| {
+            let norm = config
+                .qk_norm
+                .then(|| LlamaRmsNorm::load(weights.at(name), head_dim, rms_norm_eps));
+            norm.transpose()
+        };
+        let (q_norm, k_norm) = (head_norm("q_norm")?, head_norm("k_norm")?);
         Ok(Self {
-            q_proj: Linear::load(weights.at("q_proj"), [q, hidden], config.bias.q_k_v)?,
-            k_proj: Linear::load(weights.at("k_proj"), [kv, hidden], config.bias.q_k_v)?,
-            v_proj: Linear::load(weights.at("v_proj"), [kv, hidden], config.bias.q_k_v)?,
-            o_proj: Linear::load(weights.at("o_proj"), [hidden, q], config.bias.o)?,
-            num_attention_heads: config.num_attention_heads,
-            num_key_value_heads: config.num_key_value_heads,
-            head_dim: config.head_dim,
+            q_proj: Linear::load(weights.at("q_proj"), [q, hidden_size], bias.q_k_v)?,
+            k_proj: Linear::load(weights.at("k_proj"), [kv, hidden_size], bias.q_k_v)?,
+            v_proj: Linear::load(weights.at("v_proj"), [kv, hidden_size], bias.q_k_v)?,
+            o_proj: Linear::load(weights.at("o_proj"), [hidden_size, q], bias.o)?,
+            q_norm,
+            k_norm,
+            sinks: config
+                .sinks
+                .then(|| weights.vector("sinks", heads))
+                .transpose()?,
+            kernels: weights.device().kernel_set(),
+            config: *config,
             layer,
         })
-    }
-
-    /// `x` `[batch, seq, hidden_size]` -> the same shape
-    pub fn forward(
-        &self,
-        x: Tensor<3>,
-        cache: &mut dyn LayerCache,
-        pass: &Pass,
-        observer: &mut dyn Observer,
-    ) -> Tensor<3> {
-        let [batch, seq, _] = x.dims();
-        let heads = self.num_attention_heads;
-        let split = |y: Tensor<3>, heads| {
-            y.reshape([batch, seq, heads, self.head_dim])
-                .swap_dims(1, 2)
-        };
-        let [q, k, v] = Linear::forward_all([&self.q_proj, &self.k_proj, &self.v_proj], x);
-        observer.done(Step::Qkv);
-        let q = split(q, heads); // [batch, heads, seq, head_dim]
-        let k = split(k, self.num_key_value_heads); // [batch, kv_heads, seq, head_dim]
-        let v = split(v, self.num_key_value_heads); // [batch, kv_heads, seq, head_dim]
-        let k = pass.rotate(k); // [batch, kv_heads, seq, head_dim]
-        observer.done(Step::Rope);
-        let mut call = Call {
-            pass,
-            observer,
-            layer: self.layer,
-        };
-        let mixed = cache.attend(q, k, v, &mut call); // [batch, heads, seq, head_dim]
-        observer.done(Step::Attention);
-        let mixed = mixed
-            .swap_dims(1, 2)
-            .reshape([batch, seq, heads * self.head_dim]);
-        let out = self.o_proj.forward(mixed); // [batch, seq, hidden_size]
-        observer.done(Step::Output);
-        out
     }
 }

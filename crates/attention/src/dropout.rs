@@ -1,8 +1,8 @@
-//! Noise that keeps a model in training from leaning on single values.
+//! Dropout, for training alone.
 
 use burn::tensor::{Distribution, Tensor};
 
-/// Sets each value to zero with probability `p` and divides the others by `1 - p`, so that the expected value stays.
+/// Sets each value to zero with probability `p` and divides the others by `1 - p`, so that the mean stays.
 /// Srivastava et al. 2014, JMLR 15(56).
 ///
 /// Drawn from the device's generator, which the trainer seeds before every step.

@@ -1,35 +1,34 @@
 //! Attention: how a token finds the tokens before it.
 //!
-//! Reading order: [`Rope`] (where a token stands) · [`Window`] (which keys a query may see) · [`Cache`] and its
-//! layers (what is remembered: [`CachePolicy`] has the choices) · [`attend`] (scores, softmax, sum) ·
-//! [`LlamaAttention`] (all of it together).
+//! Reading order: [`LlamaAttention`] (all of it, on one page) · [`attend`] (scores, softmax, sum) · [`Rope`] (position as
+//! an angle) · [`Window`] (which keys a query may see) · [`KvCache`], [`LayerCache`] and the policies in `cache/` (what is
+//! kept: [`CachePolicy`] has the choices) · [`KvView`] (what a cache hands to `attend`) · [`ForwardContext`] (what the
+//! layers of a pass share).
 
 mod attend;
 mod attention;
-mod blocks;
 mod cache;
+mod cache_config;
+mod context;
 mod dropout;
-mod keys;
-mod mask;
+mod kv;
 mod observer;
 mod padding;
-mod pass;
-mod plan;
 mod policy;
 mod rope;
+mod sequences;
 mod window;
 
-pub use attend::{attend, mix, probabilities, scores};
+pub use attend::{Queries, attend, mask, probabilities, scores, weighted_sum};
 pub use attention::LlamaAttention;
-pub use blocks::Call;
-pub(crate) use blocks::attend_in_blocks;
-pub use cache::{Cache, CacheError, LayerCache, Selection};
+pub use cache::{CacheError, KvCache, LayerCache, NoCache};
+pub use cache_config::CacheConfig;
+pub use context::ForwardContext;
 pub use dropout::{Dropout, Dropouts};
-pub use keys::Keys;
+pub use kv::{KeyPositions, KvSegment, KvView};
 pub use observer::{HiddenState, Observer, Step, Unobserved};
 pub use padding::Padding;
-pub use pass::Pass;
-pub use plan::CachePlan;
 pub use policy::{CachePolicy, CachePolicyError};
 pub use rope::{Rope, RopeTable, rotate};
+pub use sequences::{NextTokens, Sequences};
 pub use window::Window;

@@ -1,8 +1,8 @@
-//! Looking into a forward pass without a second forward pass.
+//! A look into a forward pass without a second forward pass.
 
 use burn::tensor::Tensor;
 
-use crate::Pass;
+use crate::ForwardContext;
 
 /// A place in the residual stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,41 +15,42 @@ pub enum HiddenState {
     Norm,
 }
 
-/// A step of a forward pass. In this order, the layer's part of it once for each layer.
+/// A step of a forward pass, in this order: the embedding; for each layer norm, `Qkv`, `Rope`, `Cache` and `Attention` (once
+/// for each sequence, and for each token of a sequence whose policy reads them one by one), `Output`, norm, `Mlp`,
+/// `Residual`; then the norm and the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// The tokens' rows were looked up.
+    /// The rows of the tokens were looked up.
     Embedding,
     /// A norm, of which a layer has two and the model one; the second of a layer adds to the residual stream first.
     Norm,
     /// Queries, keys and values were projected.
     Qkv,
-    /// Queries or keys were rotated.
+    /// Queries and keys were rotated.
     Rope,
-    /// Keys and values were kept.
+    /// Keys and values were appended to the cache.
     Cache,
     /// The queries attended: scores, softmax, sum.
     Attention,
-    /// Heads were projected back.
+    /// The heads were projected back.
     Output,
     /// The gated MLP.
     Mlp,
-    /// What the MLP made was added to the residual stream.
+    /// The output of the MLP was added to the residual stream.
     Residual,
-    /// Logits were made.
+    /// Logits were computed.
     Head,
 }
 
-/// Somebody who is shown the steps of a forward pass as they are made.
+/// Is shown the steps of a forward pass as they are made.
 pub trait Observer {
-    /// A pass begins; it knows its slots and its rotary table.
-    fn pass(&mut self, _pass: &Pass) {}
+    /// A pass begins; it knows its positions and its rotary tables.
+    fn pass(&mut self, _ctx: &ForwardContext<'_>) {}
 
     /// `x` `[batch, seq, hidden_size]`
     fn hidden(&mut self, _state: HiddenState, _x: &Tensor<3>) {}
 
-    /// A step was made since the one before, or since the pass began; where a device works later than it is asked to, it was
-    /// asked for.
+    /// A step ended, which began with the one before. On asynchronous devices it may only be enqueued.
     fn done(&mut self, _step: Step) {}
 
     /// Whether [`Observer::attention`] is to be called; then the probabilities are made whole, in `seq * keys` memory.
@@ -57,11 +58,12 @@ pub trait Observer {
         false
     }
 
-    /// `probabilities` `[batch, heads, seq, keys]`, over the keys of the whole sequence so far
+    /// `probabilities` `[batch, heads, seq, keys]` of one sequence, or of all if a pass reads whole sequences; over the keys
+    /// that its cache holds
     fn attention(&mut self, _layer: usize, _probabilities: Tensor<4>) {}
 }
 
-/// Nobody looks.
+/// Observes nothing.
 pub struct Unobserved;
 
 impl Observer for Unobserved {}

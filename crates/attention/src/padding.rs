@@ -1,4 +1,4 @@
-//! Sequences of unequal length in one batch: which slots hold a token, and at which position it stands.
+//! Whole sequences of unequal length in one batch: which slots hold a token, and at which position it is.
 
 /// The attention mask of a batch, as `transformers` takes it.
 ///
@@ -44,13 +44,6 @@ impl Padding {
         Some(Self { rows })
     }
 
-    /// These rows alone; `None` if nothing in them is padding.
-    pub fn select(&self, rows: &[usize]) -> Option<Self> {
-        let rows: Vec<Row> = rows.iter().map(|&row| self.rows[row].clone()).collect();
-        let padded = rows.iter().any(|row| row.attends.contains(&false));
-        padded.then_some(Self { rows })
-    }
-
     /// Number of rows.
     pub fn batch(&self) -> usize {
         self.rows.len()
@@ -59,6 +52,12 @@ impl Padding {
     /// Whether slot `slot` of row `row` holds a token. Slots right of the mask do: they are generated.
     pub fn attends(&self, row: usize, slot: usize) -> bool {
         self.rows[row].attends.get(slot).copied().unwrap_or(true)
+    }
+
+    /// Which of the first `slots` slots hold no token: `[batch, slots]`, row-major.
+    pub(crate) fn hidden(&self, slots: usize) -> Vec<bool> {
+        let row = |row| (0..slots).map(move |slot| !self.attends(row, slot));
+        (0..self.batch()).flat_map(row).collect()
     }
 
     /// The position of the token in that slot.

@@ -2,22 +2,21 @@
 
 use std::{fmt, num::NonZeroUsize, str::FromStr};
 
-use glass_config::LayerType;
 use thiserror::Error;
 
 use crate::Window;
 
-/// What one layer keeps. The price of a state is `2 * kv_heads * head_dim * bytes per value` per row of the batch.
+/// What one layer keeps of a sequence. A state takes `2 * kv_heads * head_dim * bytes per value`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CachePolicy {
-    /// Everything: as many states as there are tokens, and up to as much again as room to grow. A sliding layer still
-    /// sees no more than its window; it only forgets nothing.
+    /// Everything: a state per token, and up to as much again as unused capacity. A sliding layer still sees no more than its
+    /// window.
     Full,
-    /// The last W states, and nothing else: Beltagy et al. 2020, arXiv:2004.05150; as a rolling buffer, Jiang et al.
+    /// The last W states: Beltagy et al. 2020, arXiv:2004.05150; as a rolling buffer, Jiang et al.
     /// 2023, arXiv:2310.06825. `None`: the W of the layer's own window.
     Ring { window: Option<NonZeroUsize> },
     /// The first S tokens and the last W: StreamingLLM, Xiao et al. 2023, arXiv:2309.17453. S + W states.
-    Sinks {
+    StreamingLlm {
         sinks: NonZeroUsize,
         window: NonZeroUsize,
     },
@@ -27,7 +26,7 @@ pub enum CachePolicy {
 }
 
 /// Larger than any context, and small enough that sums of two are numbers.
-const MOST: usize = 1 << 20;
+const MAX: usize = 1 << 20;
 
 /// A text that is no policy, or a policy that does not fit a model: one line.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -68,7 +67,7 @@ impl FromStr for CachePolicy {
             text: text.to_owned(),
         };
         let number = |digits: &str| match digits.parse::<NonZeroUsize>() {
-            Ok(number) if number.get() <= MOST => Ok(number),
+            Ok(number) if number.get() <= MAX => Ok(number),
             _ => Err(unknown()),
         };
         let (name, numbers) = match text.split_once(':') {
@@ -83,7 +82,7 @@ impl FromStr for CachePolicy {
             }),
             ("sinks", Some(numbers)) => {
                 let (sinks, window) = numbers.split_once('+').ok_or_else(unknown)?;
-                Ok(Self::Sinks {
+                Ok(Self::StreamingLlm {
                     sinks: number(sinks)?,
                     window: number(window)?,
                 })
@@ -100,18 +99,17 @@ impl fmt::Display for CachePolicy {
             Self::Full => write!(f, "full"),
             Self::Ring { window: None } => write!(f, "ring"),
             Self::Ring { window: Some(w) } => write!(f, "ring:{w}"),
-            Self::Sinks { sinks, window } => write!(f, "sinks:{sinks}+{window}"),
+            Self::StreamingLlm { sinks, window } => write!(f, "sinks:{sinks}+{window}"),
             Self::Tova { states } => write!(f, "tova:{states}"),
         }
     }
 }
 
 impl CachePolicy {
-    /// What the layer's queries see under it, if that is a window.
-    pub(crate) fn window(self, layer: LayerType) -> Window {
-        let own = Window::from(layer);
+    /// What the queries of a layer whose own window is `own` see under it, if that is a window.
+    pub(crate) fn window(self, own: Window) -> Window {
         match self {
-            Self::Ring { window: Some(w) } | Self::Sinks { window: w, .. } => {
+            Self::Ring { window: Some(w) } | Self::StreamingLlm { window: w, .. } => {
                 own.min(Window::Last(w))
             }
             Self::Full | Self::Ring { window: None } | Self::Tova { .. } => own,

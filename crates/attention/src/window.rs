@@ -1,8 +1,8 @@
-//! Which keys a query may see. The only place that knows; masks, slices and ring caches ask here.
+//! Which keys a query may see. The only place that knows: masks and caches ask here, and tests hold kernels to it.
 
 use std::{num::NonZeroUsize, ops::Range};
 
-use glass_config::LayerType;
+use burn::tensor::{Bool, Int, Tensor};
 
 /// How far back a query of one layer sees.
 ///
@@ -22,6 +22,17 @@ impl Window {
     /// Whether a query at position `query` sees the key at position `key`.
     pub fn sees(self, query: usize, key: usize) -> bool {
         (self.first_seen(query)..=query).contains(&key)
+    }
+
+    /// The same on the device: true where the query at position `query` does not see the key at position `key`.
+    ///
+    /// `query` and `key` `[queries, keys]` -> the same shape
+    pub fn hides(self, query: Tensor<2, Int>, key: Tensor<2, Int>) -> Tensor<2, Bool> {
+        let future = key.clone().greater(query.clone());
+        match self {
+            Window::Full => future,
+            Window::Last(w) => future.bool_or(key.lower_equal(query - w.get() as i64)),
+        }
     }
 
     /// The earliest position that a query at `query` sees.
@@ -54,17 +65,16 @@ impl Window {
     }
 }
 
-impl From<LayerType> for Window {
-    fn from(layer_type: LayerType) -> Self {
-        match layer_type {
-            LayerType::Full => Window::Full,
-            LayerType::Sliding { window } => Window::Last(window),
-        }
+impl From<Option<NonZeroUsize>> for Window {
+    fn from(window: Option<NonZeroUsize>) -> Self {
+        window.map_or(Window::Full, Window::Last)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use glass_backend::{KeyPositions, KvSegment};
+
     use super::*;
 
     fn last(w: usize) -> Window {
@@ -88,6 +98,53 @@ mod tests {
                         defined(Some(w), i, j),
                         "w {w} i {i} j {j}"
                     );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_device_hides_what_is_not_seen() {
+        let device = glass_backend::Device::open("flex").unwrap();
+        let positions = Tensor::<1, Int>::arange(0..20, device.burn());
+        let key = positions.clone().unsqueeze::<2>().expand([20, 20]);
+        let query = positions.unsqueeze_dim::<2>(1).expand([20, 20]);
+        for window in [Window::Full, last(1), last(2), last(7), last(30)] {
+            let hidden = window.hides(query.clone(), key.clone()).into_data();
+            let seen = (0..20).flat_map(|i| (0..20).map(move |j| !window.sees(i, j)));
+            assert_eq!(
+                hidden.iter::<bool>().collect::<Vec<_>>(),
+                seen.collect::<Vec<_>>()
+            );
+        }
+    }
+
+    /// A kernel visits exactly the slots whose keys a query sees.
+    #[test]
+    fn kernels_see_the_same() {
+        let device = glass_backend::Device::open("flex").unwrap();
+        for window in [Window::Full, last(1), last(2), last(7), last(30)] {
+            for first_key in [0, 3] {
+                for (positions, held) in [
+                    (KeyPositions::Run { first: 4 }, (4..13).collect::<Vec<_>>()),
+                    (
+                        KeyPositions::Ring { end: 23, len: 9 },
+                        vec![18, 19, 20, 21, 22, 14, 15, 16, 17],
+                    ),
+                ] {
+                    let kv = Tensor::<4>::zeros([1, 1, 9, 2], device.burn());
+                    let segment = KvSegment {
+                        first_key,
+                        window: window.span(),
+                        ..KvSegment::new(kv.clone(), kv, positions)
+                    };
+                    for query in 0..30 {
+                        let visited = segment.visible(query..query + 1).into_iter().flatten();
+                        let visited: Vec<usize> = visited.map(|slot| held[slot]).collect();
+                        let sees = |key: &usize| window.sees(query, *key) && *key >= first_key;
+                        let seen: Vec<usize> = held.iter().copied().filter(sees).collect();
+                        assert_eq!(visited, seen, "{window:?} {positions:?} {query}");
+                    }
                 }
             }
         }

@@ -7,7 +7,7 @@ use burn::tensor::{
     wgpu::{WgpuBackend, wgpu},
 };
 
-/// What stands behind an adapter.
+/// The hardware of an adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdapterKind {
     DiscreteGpu,

@@ -4,7 +4,7 @@ mod open;
 
 use burn::tensor::Device as BurnDevice;
 
-use crate::{DeviceError, Dtype, Fused, Kernels, fused::Family};
+use crate::{DeviceError, Dtype, KernelMode, KernelSet, kernel_set::KernelBackend};
 
 /// Something to compute on, opened by name.
 ///
@@ -23,12 +23,12 @@ pub struct Device {
     burn: BurnDevice,
     max_binding: Option<u64>,
     dtypes: Vec<Dtype>,
-    kernels: Kernels,
-    family: Option<Family>,
+    kernel_mode: KernelMode,
+    kernel_backend: Option<KernelBackend>,
 }
 
 impl Device {
-    /// Opens the device that `name` stands for.
+    /// Opens a device by name.
     ///
     /// # Errors
     /// An unknown name, a backend that is not in this build, an adapter that is not there or that refuses.
@@ -67,7 +67,7 @@ impl Device {
         &self.name
     }
 
-    /// What stands behind the name, for people.
+    /// What the device is, for people.
     pub fn description(&self) -> &str {
         &self.description
     }
@@ -77,52 +77,51 @@ impl Device {
         &self.burn
     }
 
-    /// The same device with this version of the operations that have two.
-    pub fn with_kernels(mut self, kernels: Kernels) -> Self {
-        self.kernels = kernels;
+    /// The same device with kernels or plain operations.
+    pub fn with_kernel_mode(mut self, mode: KernelMode) -> Self {
+        self.kernel_mode = mode;
         self
     }
 
-    /// Which version computes here where there are two.
-    pub fn kernels(&self) -> Kernels {
-        match self.fused() {
-            Fused::NONE => Kernels::Plain,
-            _ => Kernels::Fused,
+    /// Whether kernels compute here, or plain operations.
+    pub fn kernel_mode(&self) -> KernelMode {
+        match self.kernel_set() {
+            KernelSet::NONE => KernelMode::Plain,
+            _ => KernelMode::Fused,
         }
     }
 
     /// The kernels that modules on this device use.
-    pub fn fused(&self) -> Fused {
-        Fused::new(self.family, self.kernels)
+    pub fn kernel_set(&self) -> KernelSet {
+        KernelSet::new(self.kernel_backend, self.kernel_mode)
     }
 
-    /// The same device for training: what is computed on it is remembered, so that gradients can be had. Its kernels are
-    /// plain, because only those can be followed backwards.
+    /// The same device for training: operations are recorded for the gradients. They are plain: kernels have no gradients.
     pub fn training(&self) -> Self {
         Self {
             burn: self.burn.clone().autodiff(),
-            kernels: Kernels::Plain,
+            kernel_mode: KernelMode::Plain,
             ..self.clone()
         }
     }
 
-    /// Most bytes that one tensor may have here; `None` where only memory limits it.
+    /// The most bytes that one tensor may have here; `None` where only memory limits it.
     pub fn max_binding(&self) -> Option<u64> {
         self.max_binding
     }
 
-    /// The same device with a lower limit: tests see with it what a small adapter sees.
+    /// The same device with a lower limit: tests emulate a small adapter with it.
     pub fn with_max_binding(mut self, bytes: u64) -> Self {
         self.max_binding = Some(self.max_binding.map_or(bytes, |limit| limit.min(bytes)));
         self
     }
 
-    /// The float types that this device really computes in.
+    /// The float types that this device computes in.
     pub fn dtypes(&self) -> &[Dtype] {
         &self.dtypes
     }
 
-    /// Says before anything is loaded whether models can run in `dtype` here.
+    /// Checks, before anything is loaded, that models can run in `dtype` here.
     ///
     /// # Errors
     /// [`DeviceError::UnsupportedDtype`], with the types that would work.
@@ -144,14 +143,14 @@ impl Device {
 
     /// What a user of `dtype` should know here.
     pub fn caveat(&self, dtype: Dtype) -> Option<&'static str> {
-        let converts = self.name == "flex" && self.kernels() == Kernels::Plain;
+        let converts = self.name == "flex" && self.kernel_mode() == KernelMode::Plain;
         (converts && dtype == Dtype::BF16).then_some(
             "plain kernels on flex multiply bf16 by converting the weights to f32 every time, which is many times slower than \
              --kernels fused",
         )
     }
 
-    /// Waits until everything asked of the device is done.
+    /// Synchronizes: waits until the device has done all its work.
     ///
     /// # Errors
     /// What went wrong on the device since the last time, such as memory running out.
@@ -159,7 +158,7 @@ impl Device {
         self.burn.sync().map_err(|error| self.failed(error))
     }
 
-    /// An error of this device from whatever Burn reported, as one line.
+    /// An error of this device from what Burn reported, as one line.
     pub fn failed(&self, error: impl std::fmt::Display) -> DeviceError {
         DeviceError::Failed {
             device: self.name.clone(),

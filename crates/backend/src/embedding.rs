@@ -1,16 +1,16 @@
-//! A row for every token.
+//! The embedding of token ids.
 
 use burn::{
     module::Module,
     tensor::{Int, Tensor},
 };
 
-use crate::{Rows, WeightError, Weights};
+use crate::{WeightError, WeightMatrix, Weights};
 
 /// A table of vectors `[vocab, columns]`, one per token.
 #[derive(Module, Debug)]
 pub struct Embedding {
-    weight: Rows,
+    weight: WeightMatrix,
 }
 
 impl Embedding {
@@ -20,7 +20,7 @@ impl Embedding {
     /// What the source says of it.
     pub fn load(mut weights: Weights<'_>, shape: [usize; 2]) -> Result<Self, WeightError> {
         Ok(Self {
-            weight: Rows::load(&mut weights, "weight", shape)?,
+            weight: WeightMatrix::load(&mut weights, "weight", shape)?,
         })
     }
 
@@ -32,10 +32,10 @@ impl Embedding {
         rows.reshape([batch, seq, columns])
     }
 
-    /// The table used the other way round, as a tied head does: `x` `[batch, seq, columns]` -> `[batch, seq, vocab]`
-    pub fn project(&self, x: Tensor<3>) -> Tensor<3> {
+    /// The product with the transposed table, as a tied head computes it: `x` `[batch, seq, columns]` -> `[batch, seq, vocab]`
+    pub fn matmul_t(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, seq, columns] = x.dims();
-        let scores = self.weight.project(x.reshape([batch * seq, columns])); // [batch * seq, vocab]
+        let scores = self.weight.matmul_t(x.reshape([batch * seq, columns])); // [batch * seq, vocab]
         let vocab = scores.dims()[1];
         scores.reshape([batch, seq, vocab])
     }

@@ -18,7 +18,7 @@ pub enum DeviceError {
     #[error("no dtype is called {name:?}: use f32, f16 or bf16")]
     UnknownDtype { name: String },
     #[error("no kernels are called {name:?}: use fused or plain")]
-    UnknownKernels { name: String },
+    UnknownKernelMode { name: String },
     #[error("device {device} does not compute in {dtype}: use --dtype {instead}")]
     UnsupportedDtype {
         device: String,

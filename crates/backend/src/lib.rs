@@ -3,35 +3,39 @@
 //! This is the only crate that names a Burn backend. Everything above it is written once over
 //! `burn::tensor::Tensor`, which carries its device with it.
 //!
-//! Reading order: [`Dtype`] and [`Device`] (what there is to compute on) · [`Weights`] (where numbers
-//! come from) · [`Rows`], [`Embedding`] and [`Linear`] (how a matrix is held, looked up and
-//! multiplied) · [`Kernels`] and [`Fused`] (the operations that exist twice).
+//! Reading order: [`Dtype`] and [`Device`] (what there is to compute on) · [`Weights`] (where they come from) ·
+//! [`WeightMatrix`], [`Embedding`], [`Linear`] and [`LlamaRmsNorm`] (what every model is made of) · [`KernelMode`] and
+//! [`KernelSet`] (the operations that exist twice) · [`AttentionParams`] and [`KvSegment`] (what attention computes with).
 
 #[cfg(feature = "wgpu")]
 mod adapters;
-pub mod codes;
-mod cpu;
+mod attention;
 mod device;
 mod dtype;
 mod embedding;
 mod error;
-mod fused;
-mod kernels;
+mod kernel_mode;
+mod kernel_set;
 mod linear;
+mod peak_memory;
 mod quantized;
-mod rows;
+mod rms_norm;
+mod weight_matrix;
 mod weights;
 
 #[cfg(feature = "wgpu")]
 pub use adapters::{Adapter, AdapterKind, adapters};
-pub use cpu::Visible;
+pub use attention::{AttentionParams, KvSegment};
 pub use device::Device;
 pub use dtype::Dtype;
 pub use embedding::Embedding;
 pub use error::{DeviceError, WeightError};
-pub use fused::Fused;
-pub use kernels::Kernels;
+pub use glass_kernels::{KeyPositions, quant};
+pub use kernel_mode::KernelMode;
+pub use kernel_set::KernelSet;
 pub use linear::Linear;
-pub use quantized::{CodedRows, Quantized};
-pub use rows::Rows;
+pub use peak_memory::peak_host_bytes;
+pub use quantized::{QuantizedRows, QuantizedTensor};
+pub use rms_norm::LlamaRmsNorm;
+pub use weight_matrix::WeightMatrix;
 pub use weights::{WeightSource, Weights};

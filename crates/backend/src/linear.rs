@@ -5,13 +5,12 @@ use burn::{
     tensor::Tensor,
 };
 
-use crate::{Rows, WeightError, Weights};
+use crate::{WeightError, WeightMatrix, Weights};
 
-/// A projection with weights `[out, in]`, the order in which Hugging Face stores them, which is also the order
-/// in which one row makes one output.
+/// A projection with weights `[out, in]`, as Hugging Face stores them: one row for each output.
 #[derive(Module, Debug)]
 pub struct Linear {
-    weight: Rows,
+    weight: WeightMatrix,
     bias: Option<Param<Tensor<1>>>,
 }
 
@@ -26,10 +25,11 @@ impl Linear {
         bias: bool,
     ) -> Result<Self, WeightError> {
         Ok(Self {
-            weight: Rows::load(&mut weights, "weight", [out, input])?,
-            bias: match bias {
-                true => Some(weights.vector("bias", out)?),
-                false => None,
+            weight: WeightMatrix::load(&mut weights, "weight", [out, input])?,
+            bias: if bias {
+                Some(weights.vector("bias", out)?)
+            } else {
+                None
             },
         })
     }
@@ -40,7 +40,7 @@ impl Linear {
         y
     }
 
-    /// Several projections of the same `x`, for which a device may have to be woken only once.
+    /// Several projections of the same `x`: threads are woken once for all of them.
     ///
     /// `x` `[.., in]` -> `[.., out]` each
     pub fn forward_all<const N: usize, const D: usize>(
@@ -52,7 +52,7 @@ impl Linear {
         let n: usize = shape[..D - 1].iter().product();
 
         let weights = projections.map(|projection| &projection.weight);
-        let products = Rows::project_all(&weights, x.reshape([n, input])); // [n, out] each
+        let products = WeightMatrix::matmul_t_all(&weights, x.reshape([n, input])); // [n, out] each
         let mut products = products.into_iter();
         projections.map(|projection| {
             let Some(y) = products.next() else {

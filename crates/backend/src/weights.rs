@@ -1,4 +1,4 @@
-//! Where a module gets its numbers from when it is made: a checkpoint, or a random generator before training.
+//! Where a module gets its weights from: a checkpoint, or a random generator before training.
 
 use std::ops::Range;
 
@@ -7,9 +7,9 @@ use burn::{
     tensor::{Tensor, TensorData},
 };
 
-use crate::{CodedRows, Device, Dtype, Quantized, WeightError};
+use crate::{Device, Dtype, QuantizedRows, QuantizedTensor, WeightError};
 
-/// Named tensors, whoever holds them.
+/// A source of named tensors.
 pub trait WeightSource {
     /// Rows `rows` (along the first axis) of tensor `name`, converted to `dtype`.
     ///
@@ -23,24 +23,24 @@ pub trait WeightSource {
         dtype: Dtype,
     ) -> Result<TensorData, WeightError>;
 
-    /// Whether matrix `name` comes as codes.
+    /// Whether matrix `name` is quantized.
     ///
     /// # Errors
-    /// It is neither whole in one form nor in the other.
-    fn is_coded(&mut self, _name: &str) -> Result<bool, WeightError> {
+    /// The matrix is whole neither in one form nor in the other.
+    fn is_quantized(&mut self, _name: &str) -> Result<bool, WeightError> {
         Ok(false)
     }
 
-    /// The same as [`read`](Self::read) for a matrix `[rows, columns]` that comes as codes.
+    /// The same as [`read`](Self::read) for a quantized matrix `[rows, columns]`.
     ///
     /// # Errors
     /// As for [`read`](Self::read).
-    fn read_coded(
+    fn read_quantized(
         &mut self,
         name: &str,
         _shape: [usize; 2],
         _rows: Range<usize>,
-    ) -> Result<CodedRows, WeightError> {
+    ) -> Result<QuantizedRows, WeightError> {
         Err(WeightError::Other {
             origin: "the source of the weights".to_owned(),
             name: name.to_owned(),
@@ -60,21 +60,21 @@ impl<S: WeightSource + ?Sized> WeightSource for &mut S {
         (**self).read(name, shape, rows, dtype)
     }
 
-    fn is_coded(&mut self, name: &str) -> Result<bool, WeightError> {
-        (**self).is_coded(name)
+    fn is_quantized(&mut self, name: &str) -> Result<bool, WeightError> {
+        (**self).is_quantized(name)
     }
 
-    fn read_coded(
+    fn read_quantized(
         &mut self,
         name: &str,
         shape: [usize; 2],
         rows: Range<usize>,
-    ) -> Result<CodedRows, WeightError> {
-        (**self).read_coded(name, shape, rows)
+    ) -> Result<QuantizedRows, WeightError> {
+        (**self).read_quantized(name, shape, rows)
     }
 }
 
-/// A source seen from one module: its path in the model, and the device and type the numbers shall have.
+/// A source seen from one module: with its path in the model, and the device and type of the weights.
 ///
 /// Paths are Hugging Face's, so that `model.layers.0.self_attn.q_proj.weight` in a file is reached by
 /// `.at("model").at("layers.0").at("self_attn").at("q_proj")` and then `"weight"`.
@@ -96,7 +96,7 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// The same source one step deeper.
+    /// The same source one step deeper in the model.
     pub fn at(&mut self, name: impl std::fmt::Display) -> Weights<'_> {
         Weights {
             path: self.full_name(name),
@@ -114,12 +114,12 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// Where the numbers shall be.
+    /// The device of the weights.
     pub fn device(&self) -> &Device {
         self.device
     }
 
-    /// The type they shall have.
+    /// The type of the weights.
     pub fn dtype(&self) -> Dtype {
         self.dtype
     }
@@ -132,7 +132,7 @@ impl<'a> Weights<'a> {
         self.read(name, &[len], 0..len)
     }
 
-    /// Rows `rows` of a tensor `[rows, columns]`; [`crate::Rows`] decides which.
+    /// Rows `rows` of a tensor `[rows, columns]`; [`crate::WeightMatrix`] decides which.
     pub(crate) fn rows(
         &mut self,
         name: &str,
@@ -142,22 +142,27 @@ impl<'a> Weights<'a> {
         self.read(name, &shape, rows)
     }
 
-    /// Whether a matrix comes as codes: [`Quantized`] then, and not a tensor of its numbers.
-    pub(crate) fn is_coded(&mut self, name: &str) -> Result<bool, WeightError> {
+    /// Whether a matrix is quantized: then it is a [`QuantizedTensor`].
+    pub(crate) fn is_quantized(&mut self, name: &str) -> Result<bool, WeightError> {
         let name = self.full_name(name);
-        self.source.is_coded(&name)
+        self.source.is_quantized(&name)
     }
 
     /// As [`rows`](Self::rows).
-    pub(crate) fn coded_rows(
+    pub(crate) fn quantized_rows(
         &mut self,
         name: &str,
         shape: [usize; 2],
         rows: Range<usize>,
-    ) -> Result<Quantized, WeightError> {
+    ) -> Result<QuantizedTensor, WeightError> {
         let name = self.full_name(name);
-        let rows = self.source.read_coded(&name, shape, rows)?;
-        Ok(Quantized::new(rows, shape[1], self.device, self.dtype))
+        let rows = self.source.read_quantized(&name, shape, rows)?;
+        Ok(QuantizedTensor::new(
+            rows,
+            shape[1],
+            self.device,
+            self.dtype,
+        ))
     }
 
     fn read<const D: usize>(

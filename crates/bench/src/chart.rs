@@ -1,6 +1,6 @@
-//! The result as a picture.
+//! The result as a bar chart.
 
-use glass_plot::{Bar, BarChart, BarRow, PlotError, bars};
+use glass_plot::{Bar, BarRow, PlotError, bars};
 
 use crate::Record;
 
@@ -10,30 +10,23 @@ use crate::Record;
 /// The drawing's own.
 pub fn chart(records: &[Record], title: &str, subtitle: &str) -> Result<String, PlotError> {
     let rows: Vec<BarRow<2>> = records.iter().map(row).collect();
-    bars(&BarChart {
-        title,
-        subtitle,
-        panels: ["prefill (tokens per second)", "decode (tokens per second)"],
-        rows: &rows,
-    })
+    let panels = ["prefill (tokens per second)", "decode (tokens per second)"];
+    bars(&rows, panels, title, subtitle)
 }
 
 fn row(record: &Record) -> BarRow<2> {
     let Record {
-        device,
-        dtype,
-        kernels,
         model,
         prompt,
         depth,
         ..
     } = record;
-    let name = [device, dtype, kernels].map(String::as_str);
+    let name = [&record.device, &record.dtype, &record.kernels].map(String::as_str);
     let name: Vec<&str> = name.into_iter().filter(|part| !part.is_empty()).collect();
-    // What was not measured to its end is not shown as if it had been.
-    let whole = record.error.is_none() || record.failed;
+    // Rates measured before an error are not those of the whole task.
+    let complete = record.error.is_none() || record.failed;
     let bar = |value: Option<f64>, deviation| {
-        let value = value.filter(|_| whole)?;
+        let value = value.filter(|_| complete)?;
         Some(Bar { value, deviation })
     };
     BarRow {

@@ -13,12 +13,13 @@ use std::{
     path::Path,
 };
 
-use glass_attention::Unobserved;
 use glass_backend::Dtype;
 use glass_config::LlamaConfig;
 use glass_generate::{Llama, Sampler, SamplingConfig};
 
-use crate::{BenchError, Correctness, Greedy, Precision, measure::Text, noise::Xorshift32};
+use crate::{
+    BenchError, Correctness, Greedy, Precision, measure::Text, random_weights::Xorshift32,
+};
 
 /// Tokens of the prompt: longer than the windows of small models.
 pub const PROMPT: usize = 320;
@@ -42,13 +43,14 @@ pub fn write_reference(llama: &Llama, file: &Path) -> Result<Vec<u32>, BenchErro
         bytes.try_for_each(|bytes| out.write_all(&bytes))
     };
     let mut greedy = Greedily::new(llama)?;
-    let rows = greedy.prompt(llama)?;
-    for row in &rows {
-        write(row).map_err(failed)?;
+    let mut row = Vec::new();
+    for compared in greedy.prompt(llama)? {
+        write(&compared).map_err(failed)?;
+        row = compared;
     }
-    let mut tokens = vec![greedy.choose(&rows[COMPARED - 1])?];
+    let mut tokens = vec![greedy.choose(&row)?];
     while tokens.len() < GREEDY {
-        let row = greedy.text.step(tokens[tokens.len() - 1])?;
+        row = greedy.text.step(tokens[tokens.len() - 1])?;
         write(&row).map_err(failed)?;
         tokens.push(greedy.choose(&row)?);
     }
@@ -78,12 +80,12 @@ pub fn check(
         off: 0.0,
     };
     let mut greedy = Greedily::new(llama)?;
-    let rows = greedy.prompt(llama)?;
-    for row in &rows {
-        reference.compare(row).map_err(failed)?;
+    let mut row = Vec::new();
+    for compared in greedy.prompt(llama)? {
+        reference.compare(&compared).map_err(failed)?;
+        row = compared;
     }
     let mut own = Vec::new();
-    let mut row = rows[COMPARED - 1].clone();
     let mut gap = None;
     while own.len() < tokens.len() && reference.off.is_finite() {
         let (id, expected) = (greedy.choose(&row)?, tokens[own.len()]);
@@ -121,19 +123,12 @@ impl<'a> Greedily<'a> {
     /// Reads the prompt in one pass: the last logits, `[vocab_size]` each.
     fn prompt(&mut self, llama: &Llama) -> Result<Vec<Vec<f32>>, BenchError> {
         let mut random = Xorshift32::new(PROMPT as u32);
-        let vocab = llama.config.vocab_size as u32;
-        let ids: Vec<u32> = (0..PROMPT).map(|_| random.next_u32() % vocab).collect();
-        let (_, cache) = self.text.parts();
-        let hidden = llama
-            .model
-            .hidden(llama.ids(&[&ids])?, cache, &mut Unobserved)?; // [1, PROMPT, hidden_size]
-        let last = hidden.narrow(1, PROMPT - COMPARED, COMPARED); // [1, COMPARED, hidden_size]
-        let mut rows = Vec::with_capacity(COMPARED);
-        llama.read_logits(last, &mut |logits| {
-            let some = logits.chunks(llama.config.vocab_size);
-            rows.extend(some.map(<[f32]>::to_vec));
-        })?;
-        Ok(rows)
+        let vocab = llama.config.vocab_size;
+        let ids: Vec<u32> = (0..PROMPT)
+            .map(|_| random.next_u32() % vocab as u32)
+            .collect();
+        let logits = self.text.logits_of(&ids, COMPARED)?; // [COMPARED, vocab_size]
+        Ok(logits.chunks(vocab).map(<[f32]>::to_vec).collect())
     }
 
     fn choose(&mut self, logits: &[f32]) -> Result<u32, BenchError> {

@@ -1,9 +1,9 @@
 //! What a pass must at least read and compute, from the config alone.
 
-use std::ops::Range;
+use std::{num::NonZeroUsize, ops::Range};
 
 use glass_attention::Step;
-use glass_config::{LayerType, LlamaConfig};
+use glass_config::{AttentionConfig, LayerConfig, LlamaConfig, MlpConfig};
 
 use crate::Precision;
 
@@ -11,12 +11,13 @@ use crate::Precision;
 /// once, and of the embedding the tokens' rows. A tied head is the embedding's matrix, which is then read whole.
 pub fn weights_read(config: &LlamaConfig, tokens: usize) -> u64 {
     let vocabulary = config.vocab_size as u64 * config.hidden_size as u64;
-    let beside = match config.tie_word_embeddings {
-        true => 0,
-        false => vocabulary,
+    let embedding = if config.tie_word_embeddings {
+        0
+    } else {
+        vocabulary
     };
     let rows = tokens.min(config.vocab_size) as u64 * config.hidden_size as u64;
-    config.num_parameters() as u64 - beside + rows
+    config.num_parameters() as u64 - embedding + rows
 }
 
 /// Bytes of weights read for one token of decode.
@@ -31,7 +32,7 @@ pub fn weight_bytes(config: &LlamaConfig, precision: Precision) -> u64 {
 
 /// Of so many weights: all projections and the head among them, and the rest in floating point.
 fn bytes(config: &LlamaConfig, precision: Precision, weights: u64) -> u64 {
-    let projections = linear_weights(config) * config.num_hidden_layers as f64;
+    let projections = linear_weights(config);
     let head = (config.vocab_size * config.hidden_size) as f64;
     let others = weights as f64 - projections - head;
     let matrices = projections * precision.projection_bytes() + head * precision.head_bytes();
@@ -42,34 +43,45 @@ fn bytes(config: &LlamaConfig, precision: Precision, weights: u64) -> u64 {
 /// multiplication and an addition for each weight of a matrix and each token, and for each pair of a query and a key it sees,
 /// in both products of attention. Norms, rotation and softmax are left out, as is usual: they are some parts in a thousand.
 pub fn flops(config: &LlamaConfig, depth: usize, tokens: usize) -> f64 {
-    let layer = linear_weights(config);
-    let linear = 2.0 * tokens as f64 * layer * config.num_hidden_layers as f64;
+    let linear = 2.0 * tokens as f64 * linear_weights(config);
     let head = 2.0 * config.vocab_size as f64 * config.hidden_size as f64;
     linear + head + attention_flops(config, depth, tokens)
 }
 
 /// Of the two products of attention, in all layers.
 pub fn attention_flops(config: &LlamaConfig, depth: usize, tokens: usize) -> f64 {
-    let pairs = config
-        .layer_types
-        .iter()
-        .map(|&layer| pairs(layer, depth, tokens));
-    4.0 * config.q_size() as f64 * pairs.sum::<f64>()
+    let flops = |layer: &AttentionConfig| {
+        let pairs = pairs(layer.window, depth, tokens);
+        4.0 * layer.q_size() as f64 * pairs
+    };
+    attentions(config).map(flops).sum()
 }
 
-/// Weights in the matrices of one layer.
+fn attentions(config: &LlamaConfig) -> impl Iterator<Item = &AttentionConfig> {
+    config.layers.iter().filter_map(LayerConfig::attention)
+}
+
+/// Widths of all layers together: of their queries, of their keys, and inside their MLPs.
+fn widths(config: &LlamaConfig) -> (usize, usize, usize) {
+    let inner = config.layers.iter().map(|layer| {
+        let MlpConfig::Dense(mlp) = &layer.mlp;
+        mlp.intermediate_size
+    });
+    let q = attentions(config).map(AttentionConfig::q_size).sum();
+    let kv = attentions(config).map(AttentionConfig::kv_size).sum();
+    (q, kv, inner.sum())
+}
+
+/// Weights in the matrices of the layers.
 fn linear_weights(config: &LlamaConfig) -> f64 {
     let hidden = config.hidden_size as f64;
-    let attention = 2.0 * hidden * (config.q_size() + config.kv_size()) as f64;
-    attention + 3.0 * hidden * config.intermediate_size as f64
+    let (q, kv, inner) = widths(config);
+    2.0 * hidden * (q + kv) as f64 + 3.0 * hidden * inner as f64
 }
 
 /// Pairs of a query and a key that it sees, for `tokens` queries that stand behind `depth` others.
-fn pairs(layer: LayerType, depth: usize, tokens: usize) -> f64 {
-    let window = match layer {
-        LayerType::Full => usize::MAX,
-        LayerType::Sliding { window } => window.get(),
-    };
+fn pairs(window: Option<NonZeroUsize>, depth: usize, tokens: usize) -> f64 {
+    let window = window.map_or(usize::MAX, NonZeroUsize::get);
     // The first query sees depth + 1 keys, each one more than the one before, up to the window.
     let growing = tokens.min(window.saturating_sub(depth));
     let (first, last) = (depth as f64 + 1.0, (depth + growing) as f64);
@@ -97,17 +109,18 @@ pub fn step(
     slots: Range<usize>,
     logits: usize,
 ) -> Cost {
-    let layers = config.num_hidden_layers;
-    let (hidden, inner) = (config.hidden_size, config.intermediate_size);
-    let (q, kv) = (config.q_size(), config.kv_size());
+    let hidden = config.hidden_size;
+    let residuals = config.layers.len() * hidden; // The residual stream, once in each layer.
+    let (q, kv, inner) = widths(config);
     let tokens = slots.len();
-    // Activations: so many values for each token and layer.
-    let moved = |values: usize| values * tokens * layers;
-    let matrices = |weights: usize| 2.0 * (weights * tokens * layers) as f64;
+    // Activations: so many values for each token.
+    let moved = |values: usize| values * tokens;
+    let matrices = |weights: usize| 2.0 * (weights * tokens) as f64;
     let (in_projections, in_head) = (precision.projection_bytes(), precision.head_bytes());
-    let in_embedding = match config.tie_word_embeddings {
-        true => in_head,
-        false => precision.dtype.bytes() as f64,
+    let in_embedding = if config.tie_word_embeddings {
+        in_head
+    } else {
+        precision.dtype.bytes() as f64
     };
     // Bytes of weights, values of activations, and operations.
     let (weights, values, flops) = match step {
@@ -117,42 +130,44 @@ pub fn step(
             0.0,
         ),
         Step::Norm => {
-            let norms = (2 * layers + 1) * hidden * (2 * tokens + 1);
-            (0.0, norms + moved(2 * hidden), 0.0)
+            let layers = config.layers.iter();
+            let norms: usize = layers.map(|layer| layer.norm_parameters(hidden)).sum();
+            let norms = (norms + hidden) * (2 * tokens + 1);
+            (0.0, norms + moved(2 * residuals), 0.0)
         }
         Step::Qkv => {
             let weights = (q + 2 * kv) * hidden;
             (
-                (weights * layers) as f64 * in_projections,
-                moved(hidden + q + 2 * kv),
+                weights as f64 * in_projections,
+                moved(residuals + q + 2 * kv),
                 matrices(weights),
             )
         }
         Step::Rope => (0.0, moved(2 * (q + kv)), 0.0),
         Step::Cache => (0.0, moved(2 * 2 * kv), 0.0),
         Step::Attention => {
-            let kept = config.layer_types.iter().map(|layer| match layer {
-                LayerType::Full => slots.end,
-                LayerType::Sliding { window } => slots.end.min(window.get() + tokens - 1),
+            let kept = attentions(config).map(|layer| {
+                let seen = |window: NonZeroUsize| slots.end.min(window.get() + tokens - 1);
+                layer.kv_size() * layer.window.map_or(slots.end, seen)
             });
             let kept: usize = kept.sum();
             let flops = attention_flops(config, slots.start, tokens);
-            (0.0, 2 * kv * kept + moved(2 * q), flops)
+            (0.0, 2 * kept + moved(2 * q), flops)
         }
         Step::Output => (
-            (q * hidden * layers) as f64 * in_projections,
-            moved(q + hidden),
+            (q * hidden) as f64 * in_projections,
+            moved(q + residuals),
             matrices(q * hidden),
         ),
         Step::Mlp => {
             let weights = 3 * hidden * inner;
             (
-                (weights * layers) as f64 * in_projections,
-                moved(2 * hidden),
+                weights as f64 * in_projections,
+                moved(2 * residuals),
                 matrices(weights),
             )
         }
-        Step::Residual => (0.0, moved(3 * hidden), 0.0),
+        Step::Residual => (0.0, moved(3 * residuals), 0.0),
         Step::Head => {
             let weights = config.vocab_size * hidden;
             (

@@ -1,9 +1,9 @@
 //! `glass bench`: how fast a model is on each device, and whether what it computes there is right.
 //!
-//! Reading order: [`Setup`], [`Precision`] and [`Shape`] (what is measured) · [`round`] (with a stopwatch) · [`Roofs`] and [`costs`] (what
-//! would be possible) · [`check`] and [`Correctness`] (whether it counts) · `protocol.rs` and `worker.rs` (a process for
-//! each) · [`run`] and [`Turns`] (A B A B) · [`Summary`] (many measurements of one thing) · [`Record`] (one row of the
-//! result) · [`ops()`] and [`OpRow`] (where the time goes) · `render.rs` (tables and files) · [`chart`] (a picture).
+//! Reading order: [`Setup`], [`Precision`] and [`Shape`] (what is measured) · [`round`] (with a stopwatch) · [`Peaks`] and
+//! [`costs`] (what the device allows) · [`check`] and [`Correctness`] (whether it counts) · `protocol.rs` and `worker.rs` (a
+//! process for each) · [`run`] and [`Turns`] (A B A B) · [`Summary`] (many measurements of one quantity) · [`Record`] (one row
+//! of the result) · [`ops()`] and [`OpRow`] (where the time goes) · `render.rs` (tables and files) · [`chart`] (a picture).
 
 mod chart;
 mod correct;
@@ -13,15 +13,14 @@ mod host_bandwidth;
 mod host_memory;
 mod interleave;
 mod measure;
-mod noise;
 mod ops;
-mod peak_memory;
+mod peaks;
 mod precision;
 mod protocol;
+mod random_weights;
 mod ratios;
 mod record;
 mod render;
-mod roofs;
 mod row;
 mod run;
 mod run_ops;
@@ -39,14 +38,13 @@ pub use error::BenchError;
 pub use host_bandwidth::{BUFFER, PASSES, host_bandwidth};
 pub use interleave::{Turn, Turns};
 pub use measure::{Round, Text, round};
-pub use noise::{Noise, SEED, noise};
 pub use ops::{OpRow, Phase, fill_shares, render_ops};
-pub use peak_memory::peak_host_bytes;
+pub use peaks::Peaks;
 pub use precision::Precision;
 pub use protocol::{Answer, Checked, Failure, Opened, Request, serve};
+pub use random_weights::{RandomWeights, SEED, random_model};
 pub use record::Record;
 pub use render::{Format, RenderError, UnknownFormat, render};
-pub use roofs::Roofs;
 pub use run::{Plan, Results, Watch, run};
 pub use run_ops::{OpResults, run_ops};
 pub use setup::{Origin, Setup, Task};

@@ -8,13 +8,11 @@
 
 use std::{ops::Range, time::Instant};
 
-use glass_attention::{Cache, Unobserved};
-use glass_backend::Device;
-use glass_causal_lm::LogitsFor;
-use glass_generate::{Llama, Memory, Sampler, SamplingConfig};
+use glass_backend::{Device, peak_host_bytes};
+use glass_generate::{Lane, Llama, PrefillOptions, Sampler, SamplingConfig, step};
 use serde::{Deserialize, Serialize};
 
-use crate::{BenchError, Task, costs, peak_host_bytes};
+use crate::{BenchError, Task, costs};
 
 /// What one round of a row took.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,9 +41,9 @@ pub fn round(llama: &Llama, task: Task) -> Result<Round, BenchError> {
     let Task {
         depth,
         prompt,
-        r#gen,
+        new_tokens,
     } = task;
-    let mut text = Text::new(llama, depth + prompt + r#gen)?;
+    let mut text = Text::new(llama, depth + prompt + new_tokens)?;
     let mut sampler = Sampler::new(SamplingConfig::default())?;
     let start = Instant::now();
     text.read(0..depth)?;
@@ -56,8 +54,8 @@ pub fn round(llama: &Llama, task: Task) -> Result<Round, BenchError> {
     let prefill_s = clock.elapsed().as_secs_f64();
     let mut id = sampler.sample(&mut logits, &[])?;
     let first_s = clock.elapsed().as_secs_f64();
-    let mut tokens_s = Vec::with_capacity(r#gen);
-    for _ in 0..r#gen {
+    let mut tokens_s = Vec::with_capacity(new_tokens);
+    for _ in 0..new_tokens {
         let clock = Instant::now();
         let mut logits = text.step(id)?;
         id = sampler.sample(&mut logits, &[])?;
@@ -79,10 +77,10 @@ fn reserved(device: &Device) -> Option<u64> {
     Some(device.burn().memory_pool_usage()?.bytes_reserved)
 }
 
-/// A text as far as a model has read it.
+/// A text as far as a model has read it, as [`generate`](glass_generate::generate) reads it.
 pub struct Text<'a> {
-    llama: &'a Llama,
-    cache: Cache,
+    pub(crate) llama: &'a Llama,
+    pub(crate) lane: Lane,
 }
 
 impl<'a> Text<'a> {
@@ -91,27 +89,17 @@ impl<'a> Text<'a> {
     /// # Errors
     /// The device cannot hold so many.
     pub fn new(llama: &'a Llama, len: usize) -> Result<Self, BenchError> {
-        let mut cache = llama.cache(1);
-        cache.check(len)?;
-        cache.reserve(len);
-        Ok(Self { llama, cache })
+        let mut lane = Lane::new(llama, PrefillOptions::default())?;
+        lane.reserve(len, len)?;
+        Ok(Self { llama, lane })
     }
 
-    /// Reads the tokens at these places, in the pieces of [`Llama::generate`], and asks for no logits.
+    /// Reads the tokens at these positions, and asks for no logits.
     ///
     /// # Errors
     /// The device fails.
-    pub fn read(&mut self, places: Range<usize>) -> Result<(), BenchError> {
-        for piece in self
-            .tokens(places)
-            .chunks(Memory::default().prefill_chunk.get())
-        {
-            let ids = self.llama.ids(&[piece])?; // [1, piece]
-            self.llama
-                .model
-                .hidden(ids, &mut self.cache, &mut Unobserved)?;
-            self.llama.device.sync()?;
-        }
+    pub fn read(&mut self, positions: Range<usize>) -> Result<(), BenchError> {
+        self.logits_of(&self.tokens(positions), 0)?;
         Ok(())
     }
 
@@ -119,12 +107,8 @@ impl<'a> Text<'a> {
     ///
     /// # Errors
     /// The device fails.
-    pub fn logits_after(&mut self, places: Range<usize>) -> Result<Vec<f32>, BenchError> {
-        let piece = Memory::default().prefill_chunk.get();
-        let last = places.start + (places.len() - 1) / piece * piece;
-        self.read(places.start..last)?;
-        let ids = self.tokens(last..places.end);
-        self.pass(&ids)
+    pub fn logits_after(&mut self, positions: Range<usize>) -> Result<Vec<f32>, BenchError> {
+        self.logits_of(&self.tokens(positions), 1)
     }
 
     /// Reads one token, and returns the logits `[vocab_size]` of what follows it.
@@ -132,29 +116,33 @@ impl<'a> Text<'a> {
     /// # Errors
     /// The device fails.
     pub fn step(&mut self, id: u32) -> Result<Vec<f32>, BenchError> {
-        self.pass(&[id])
+        self.logits_of(&[id], 1)
     }
 
-    fn pass(&mut self, ids: &[u32]) -> Result<Vec<f32>, BenchError> {
-        let ids = self.llama.ids(&[ids])?; // [1, seq]
-        let model = &self.llama.model;
-        let logits = model.forward(ids, &mut self.cache, LogitsFor::Last, &mut Unobserved)?; // [1, 1, vocab_size]
-        logits
-            .try_into_vec_as::<f32>()
-            .map_err(|error| self.llama.device.failed(error).into())
+    /// Reads some tokens, and returns the logits of the last `rows`, `[rows, vocab_size]`.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn logits_of(&mut self, ids: &[u32], rows: usize) -> Result<Vec<f32>, BenchError> {
+        self.lane.push(ids, rows);
+        let mut logits = Vec::new();
+        while self.lane.unread() > 0 {
+            let some = step(self.llama, [&mut self.lane])?.read()?.into_values();
+            if logits.is_empty() {
+                logits = some;
+            } else {
+                logits.extend(some);
+            }
+        }
+        Ok(logits)
     }
 
     /// The same text for everybody.
-    pub fn tokens(&self, places: Range<usize>) -> Vec<u32> {
+    pub fn tokens(&self, positions: Range<usize>) -> Vec<u32> {
         let vocab = self.llama.config.vocab_size;
         // 7919 is a prime that divides no usual vocabulary: neighbours differ.
-        places
-            .map(|place| (place.wrapping_mul(7919) % vocab) as u32)
+        positions
+            .map(|position| (position.wrapping_mul(7919) % vocab) as u32)
             .collect()
-    }
-
-    /// The model behind it, and what it remembers.
-    pub fn parts(&mut self) -> (&'a Llama, &mut Cache) {
-        (self.llama, &mut self.cache)
     }
 }

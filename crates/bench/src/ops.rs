@@ -20,7 +20,7 @@ pub struct OpRow {
     pub model: String,
     pub device: String,
     pub dtype: String,
-    /// Which bodies the fused operations have.
+    /// Whether operations are fused or plain.
     pub kernels: String,
     /// Tokens of the prompt: those of a prefill, those before a decoded token.
     pub prompt: usize,
@@ -29,16 +29,16 @@ pub struct OpRow {
     pub phase: Phase,
     pub op: String,
     pub seconds: f64,
-    /// Of the whole step, 0 to 1: [`fill_shares`].
+    /// The part of the whole step's time, 0 to 1: [`fill_shares`].
     pub share: Option<f64>,
-    /// Read and written, at least.
+    /// The least that must be read and written.
     pub bytes: Option<u64>,
     /// Floating-point operations.
     pub flops: Option<f64>,
-    /// The least time that the device's measured bandwidth and GEMM rate allow, to the time it took (Williams et al. 2009,
-    /// "Roofline").
+    /// The least time that the device's measured bandwidth and GEMM rate allow, divided by the time it took (Williams et al.
+    /// 2009, "Roofline").
     pub roofline_share: Option<f64>,
-    /// The whole step when nobody looks: devices that work ahead of the host are faster then than all ops together.
+    /// The whole step without a stop after each op: an asynchronous device is faster then than all ops together.
     pub unobserved_s: f64,
 }
 
@@ -61,14 +61,8 @@ impl OpRow {
     fn is_of_step(&self, other: &OpRow) -> bool {
         let step = |row: &OpRow| (row.prompt, row.depth, row.phase);
         let by = |row: &OpRow| {
-            let OpRow {
-                model,
-                device,
-                dtype,
-                kernels,
-                ..
-            } = row;
-            [model, device, dtype, kernels].map(String::clone)
+            let names = [&row.model, &row.device, &row.dtype, &row.kernels];
+            names.map(String::clone)
         };
         step(self) == step(other) && by(self) == by(other)
     }
@@ -81,7 +75,7 @@ impl OpRow {
 }
 
 /// A table for each device and phase, in the order in which they first appear, with the ops in the order given (that of the
-/// walk through the model) and a total. Programs get the rows without totals, which they would count twice.
+/// forward pass) and a total. Csv and jsonl have no totals, which a program would count twice.
 ///
 /// # Errors
 /// As for [`render`](crate::render).
@@ -90,31 +84,17 @@ pub fn render_ops(rows: &[OpRow], format: Format, colour: bool) -> Result<String
 }
 
 const COLUMNS: [Column; 6] = [
-    Column {
-        head: "op",
-        unit: "",
-    },
-    Column {
-        head: "time",
-        unit: "ms",
-    },
-    Column {
-        head: "share",
-        unit: "%",
-    },
-    Column {
-        head: "moved",
-        unit: "MB",
-    },
-    Column {
-        head: "computed",
-        unit: "GFLOP",
-    },
-    Column {
-        head: "roofline",
-        unit: "%",
-    },
+    column("op", ""),
+    column("time", "ms"),
+    column("share", "%"),
+    column("moved", "MB"),
+    column("computed", "GFLOP"),
+    column("roofline", "%"),
 ];
+
+const fn column(head: &'static str, unit: &'static str) -> Column {
+    Column { head, unit }
+}
 
 fn grids(rows: &[OpRow]) -> Vec<Grid> {
     let mut steps: Vec<Vec<&OpRow>> = Vec::new();
@@ -167,8 +147,7 @@ fn line(row: &OpRow) -> Line {
     }
 }
 
-/// Of one step. Time under no roof is lost to the whole: its share of the roofline is the least time of all ops to the time
-/// of all ops.
+/// The sum of one step. Its share of the roofline is the least time of the ops that have one, divided by the time of all.
 fn total(step: &[&OpRow]) -> OpRow {
     let seconds = step.iter().map(|row| row.seconds).sum();
     let least = sum(step, |row| Some(row.roofline_share? * row.seconds));
@@ -188,7 +167,7 @@ fn total(step: &[&OpRow]) -> OpRow {
     }
 }
 
-/// Of what is known; `None` if nothing is.
+/// The sum of the known values; `None` if there are none.
 fn sum(step: &[&OpRow], of: fn(&OpRow) -> Option<f64>) -> Option<f64> {
     step.iter().filter_map(|row| of(row)).reduce(|a, b| a + b)
 }

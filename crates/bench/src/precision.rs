@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use glass_backend::{
     DeviceError, Dtype,
-    codes::{BLOCK, Bits},
+    quant::{GROUP_SIZE, QuantFormat},
 };
 use glass_config::LlamaConfig;
 
@@ -12,7 +12,7 @@ use glass_config::LlamaConfig;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Precision {
     pub dtype: Dtype,
-    pub quantize: Option<Bits>,
+    pub quantize: Option<QuantFormat>,
     /// Matrices are rounded to what their bits can say and held in `dtype` all the same: what rows in few bits are compared
     /// with. `q8-in-f32`, `q4-in-f32`.
     pub widened: bool,
@@ -35,7 +35,7 @@ impl Precision {
     pub fn of_stored(self, config: &LlamaConfig) -> Self {
         let groups = config.quantization_config.iter();
         let bits = groups.flat_map(|stored| stored.groups.iter().map(|group| group.num_bits));
-        let fewest = bits.min().and_then(|bits| Bits::try_from(bits).ok());
+        let fewest = bits.min().and_then(|bits| QuantFormat::try_from(bits).ok());
         Self {
             quantize: self.quantize.or(fewest),
             ..self
@@ -49,12 +49,12 @@ impl Precision {
 
     /// Bytes of a weight of the head, which has 8 bits wherever matrices have few.
     pub fn head_bytes(self) -> f64 {
-        self.matrix_bytes(self.quantize.map(|_| Bits::Eight))
+        self.matrix_bytes(self.quantize.map(|_| QuantFormat::Int8))
     }
 
-    fn matrix_bytes(self, bits: Option<Bits>) -> f64 {
+    fn matrix_bytes(self, bits: Option<QuantFormat>) -> f64 {
         match bits {
-            Some(bits) if !self.widened => bits.bits() as f64 / 8.0 + SCALE / BLOCK as f64,
+            Some(bits) if !self.widened => bits.bits() as f64 / 8.0 + SCALE / GROUP_SIZE as f64,
             _ => self.dtype.bytes() as f64,
         }
     }
@@ -67,7 +67,7 @@ impl Precision {
             half => half.unit_roundoff(),
         };
         match self.quantize {
-            // Kernels round activations to 8 bits, of which the sign is one.
+            // KernelMode round activations to 8 bits, of which the sign is one.
             Some(_) if !self.widened => own + 0.5 / 127.0,
             _ => own,
         }
@@ -99,10 +99,10 @@ impl FromStr for Precision {
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let (bits, widened) = match name {
-            "q8" => (Bits::Eight, false),
-            "q4" => (Bits::Four, false),
-            "q8-in-f32" => (Bits::Eight, true),
-            "q4-in-f32" => (Bits::Four, true),
+            "q8" => (QuantFormat::Int8, false),
+            "q4" => (QuantFormat::Int4, false),
+            "q8-in-f32" => (QuantFormat::Int8, true),
+            "q4-in-f32" => (QuantFormat::Int4, true),
             dtype => return Ok(dtype.parse::<Dtype>()?.into()),
         };
         Ok(Self {
@@ -145,7 +145,7 @@ mod tests {
             group(8),
             group(4)
         );
-        assert_eq!(of(&config(&stored)), Some(Bits::Four));
+        assert_eq!(of(&config(&stored)), Some(QuantFormat::Int4));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use glass_generate::Llama;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BenchError, Correctness, Greedy, Precision, Roofs, Round, Setup, Task, correct, costs,
+    BenchError, Correctness, Greedy, Peaks, Precision, Round, Setup, Task, correct, costs,
     host_memory, measure,
     stopwatch::{self, OpTime},
 };
@@ -29,7 +29,7 @@ pub enum Request {
     Round(Task),
     /// Compare with the reference in this file, and its greedy text.
     Check(PathBuf, Vec<u32>),
-    Roofs,
+    Peaks,
     /// Op by op, in so many rounds.
     Ops(Task, usize),
 }
@@ -40,7 +40,7 @@ pub enum Answer {
     Reference(Vec<u32>),
     Round(Round),
     Checked(Checked),
-    Roofs(Roofs),
+    Peaks(Peaks),
     Ops(Vec<OpTime>),
     Failed(Failure),
 }
@@ -151,7 +151,7 @@ fn answer(request: Request, model: &mut Option<(Llama, Precision)>) -> Result<An
     Ok(match request {
         Request::Open(_) => unreachable!("answered above"),
         Request::Round(task) => Answer::Round(measure::round(llama, task)?),
-        Request::Roofs => Answer::Roofs(Roofs::measure(&llama.device, llama.dtype)?),
+        Request::Peaks => Answer::Peaks(Peaks::measure(&llama.device, llama.dtype)?),
         Request::Ops(task, rounds) => Answer::Ops(stopwatch::ops(llama, *precision, task, rounds)?),
         Request::Reference(file) => Answer::Reference(correct::write_reference(llama, &file)?),
         Request::Check(file, tokens) => {
@@ -169,7 +169,7 @@ fn answer(request: Request, model: &mut Option<(Llama, Precision)>) -> Result<An
 }
 
 fn open(setup: &Setup) -> Result<(Llama, Precision, Opened), Failure> {
-    let device = Device::open(&setup.device)?.with_kernels(setup.kernels.parse()?);
+    let device = Device::open(&setup.device)?.with_kernel_mode(setup.kernels.parse()?);
     let precision: Precision = setup.dtype.parse()?;
     device.check_dtype(precision.dtype)?;
     let overrides: Vec<Override> = setup
@@ -186,7 +186,7 @@ fn open(setup: &Setup) -> Result<(Llama, Precision, Opened), Failure> {
     let llama = setup.origin.load(&overrides, device, asked)?;
     let opened = Opened {
         adapter: llama.device.description().to_owned(),
-        kernels: llama.device.kernels().to_string(),
+        kernels: llama.device.kernel_mode().to_string(),
         bytes_per_token: costs::bytes_per_token(&config, precision),
         load_s: start.elapsed().as_secs_f64(),
         warnings: llama.warnings.clone(),

@@ -1,27 +1,28 @@
-//! One row of the result: a model of a dtype on a device, reading a prompt and writing text after it.
+//! One row of the result: a model of a dtype on a device, prefilling a prompt and decoding after it.
 
 use serde::{Deserialize, Serialize};
 
 /// Speed and correctness side by side. Rates are tokens per second (`tps`), `_s` seconds, `_ms` milliseconds.
 ///
-/// What was not measured is `None`. A row with an `error` that has not `failed` was not measured to its end.
+/// A field that was not measured is `None`. A row with an `error` that has not `failed` was not measured to its end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// As a person names it: `flex`, `wgpu:0`.
+    /// Its name on the command line: `flex`, `wgpu:0`.
     pub device: String,
-    /// What the device is, in its driver's words.
+    /// The driver's description of the device.
     pub adapter: String,
     pub dtype: String,
-    /// Which bodies the fused operations have.
+    /// Whether operations are fused or plain.
     pub kernels: String,
     pub model: String,
     /// Numbers in the model's weights, a tied head counted once.
     pub parameters: Option<u64>,
-    /// Tokens read at once.
+    /// Tokens prefilled at once.
     pub prompt: usize,
-    /// Tokens written after them.
-    pub r#gen: usize,
-    /// Tokens that were there before the prompt.
+    /// Tokens decoded after them.
+    #[serde(rename = "gen")]
+    pub new_tokens: usize,
+    /// Tokens in the cache before the prompt.
     pub depth: usize,
     /// Rounds asked for, not counting the cold one.
     pub repeat: usize,
@@ -41,48 +42,48 @@ pub struct Record {
     pub ttft_ms: Option<f64>,
     pub token_ms_p50: Option<f64>,
     pub token_ms_p95: Option<f64>,
-    /// The first round, in which kernels are compiled and tuned, the tokens before the prompt included. What several rows
-    /// of one model, device and dtype have in common the first of them pays for.
+    /// The first round, in which kernels are compiled and tuned, with the tokens before the prompt. The first row of a model,
+    /// device and dtype pays for what its other rows share.
     pub cold_s: Option<f64>,
     pub load_s: Option<f64>,
     pub peak_host_bytes: Option<u64>,
     pub peak_device_bytes: Option<u64>,
-    /// Of weights, read for one token of decode.
+    /// Bytes of weights read to decode one token.
     pub bytes_per_token: Option<u64>,
     /// Memory bandwidth measured on this device, bytes per second.
     pub bandwidth: Option<f64>,
-    /// Of it, what reading the weights takes at the measured rate of decode.
+    /// The part of it that decoding uses to read the weights, from 0 to 1.
     pub bandwidth_share: Option<f64>,
-    /// Of prefill, per second.
+    /// Floating-point operations of prefill, per second.
     pub flops: Option<f64>,
-    /// Of a matrix product measured on this device, per second.
+    /// Those of a matrix product measured on this device, per second.
     pub gemm_flops: Option<f64>,
-    /// `flops` of `gemm_flops`.
+    /// `flops` divided by `gemm_flops`.
     pub gemm_share: Option<f64>,
-    /// To the reference, over all compared logits. JSON has no NaN: it is `null` there, and `error` says so.
+    /// From the reference, over all compared logits. JSON has no NaN: it is `null` there, and `error` says so.
     pub max_logit_diff: Option<f64>,
-    /// Tokens equal before the first difference, of those compared: 0 to 1.
+    /// Tokens before the first difference, divided by those compared: 0 to 1.
     pub greedy_agreement: Option<f64>,
     /// Tokens compared.
     pub greedy_tokens: Option<usize>,
-    /// The row that ratios are to, as [`Record::name`].
+    /// [`Record::name`] of the row that ratios are to.
     pub base: String,
-    /// Median rate to that of the base row.
+    /// Median rate divided by that of the base row.
     pub prefill_ratio: Option<f64>,
-    /// Median rate to that of the base row.
+    /// Median rate divided by that of the base row.
     pub decode_ratio: Option<f64>,
-    /// The row computes something else than the reference, and its speed means nothing: `error` says why.
+    /// The row does not compute what the reference does, so its speed means nothing: `error` says why.
     pub failed: bool,
     pub error: Option<String>,
 }
 
 impl Record {
-    /// What computed it.
+    /// Device, dtype and kernels.
     pub fn name(&self) -> String {
         format!("{} {} {}", self.device, self.dtype, self.kernels)
     }
 
-    /// Fills in both ratios; a base that was not measured, or stands still, gives none.
+    /// Fills in both ratios; a base that was not measured, or whose rate is zero, gives none.
     pub fn compare(&mut self, base: &Record) {
         let ratio = |own: Option<f64>, base: Option<f64>| {
             let ratio = own? / base?;

@@ -1,8 +1,6 @@
 //! Results for people (tables) and for programs (csv, jsonl).
 
-mod csv;
 mod grid;
-mod jsonl;
 mod md;
 mod number;
 mod rows;
@@ -11,6 +9,7 @@ mod table;
 use std::{fmt, str::FromStr};
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::Record;
@@ -66,16 +65,16 @@ impl FromStr for Format {
 #[derive(Debug, Error)]
 pub enum RenderError {
     #[error("the results could not be written as csv: {0}")]
-    Csv(String),
-    #[error("the results could not be written as jsonl: {0}")]
-    Jsonl(#[from] serde_json::Error),
+    Csv(#[from] csv::Error),
+    #[error("the results could not be written as json: {0}")]
+    Json(#[from] serde_json::Error),
 }
 
 /// All records, in their order; text that ends with a newline, or is empty where there is none.
 ///
-/// A row that failed is struck out (in the terminal only with `colour`), and is called FAILED together with the reason. A
-/// row that was not measured has its error in the place of its numbers. What is missing is `-` in tables, empty in csv and
-/// `null` in jsonl, where all fields are always there, in the order of [`Record`].
+/// A row that failed is struck out (in the terminal only with `colour`) and labelled FAILED, with the reason. A row that was
+/// not measured has its error in place of its numbers. A missing number is `-` in tables, empty in csv and `null` in jsonl,
+/// where all fields are always there, in the order of [`Record`].
 ///
 /// # Errors
 /// None that input can cause: the encoders' own.
@@ -83,7 +82,7 @@ pub fn render(records: &[Record], format: Format, colour: bool) -> Result<String
     write(records, || rows::grids(records), format, colour)
 }
 
-/// The same for any rows: as they are for programs, and as grids for people.
+/// The same for any rows: as they are for programs, as grids for people.
 pub fn write<T: Serialize>(
     rows: &[T],
     grids: impl FnOnce() -> Vec<Grid>,
@@ -97,7 +96,33 @@ pub fn write<T: Serialize>(
     match format {
         Format::Table => Ok(joined(&|grid| table::draw(grid, colour))),
         Format::Md => Ok(joined(&md::draw)),
-        Format::Csv => csv::write(rows),
-        Format::Jsonl => jsonl::write(rows),
+        Format::Csv => csv(rows),
+        Format::Jsonl => jsonl(rows),
     }
+}
+
+/// A head with the names of the fields, and a line for each row. Numbers are written as in JSON: NaN, which JSON does not
+/// have, is empty too.
+fn csv<T: Serialize>(rows: &[T]) -> Result<String, RenderError> {
+    let mut bytes = Vec::new();
+    let mut writer = csv::Writer::from_writer(&mut bytes);
+    for (number, row) in rows.iter().enumerate() {
+        let fields: Map<String, Value> = serde_json::from_value(serde_json::to_value(row)?)?;
+        if number == 0 {
+            writer.write_record(fields.keys())?;
+        }
+        writer.write_record(fields.into_iter().map(|(_, value)| match value {
+            Value::Null => String::new(),
+            Value::String(text) => text,
+            other => other.to_string(),
+        }))?;
+    }
+    drop(writer);
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// One JSON object per line.
+fn jsonl<T: Serialize>(rows: &[T]) -> Result<String, RenderError> {
+    let line = |row| Ok(serde_json::to_string(row)? + "\n");
+    rows.iter().map(line).collect()
 }

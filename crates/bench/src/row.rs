@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Better, Opened, Record, Roofs, Round, Setup, Summary, Task};
+use crate::{Better, Opened, Peaks, Record, Round, Setup, Summary, Task};
 
 /// One setup with one task.
 #[derive(Clone, Debug)]
@@ -41,11 +41,11 @@ impl Row {
     }
 
     /// The rates of every round, and what follows from them under these roofs.
-    pub fn record(&self, setup: &Setup, opened: Option<&Opened>, roofs: Roofs) -> Record {
+    pub fn record(&self, setup: &Setup, opened: Option<&Opened>, roofs: Peaks) -> Record {
         let Task {
             depth,
             prompt,
-            r#gen,
+            new_tokens,
         } = self.task;
         let rates = |seconds: fn(&Round) -> f64, tokens: usize| {
             let rates: Vec<f64> = self
@@ -56,7 +56,7 @@ impl Row {
             Summary::of(&rates, Better::Higher)
         };
         let prefill = rates(|round| round.prefill_s, prompt);
-        let decode = rates(|round| round.tokens_s.iter().sum(), r#gen);
+        let decode = rates(|round| round.tokens_s.iter().sum(), new_tokens);
         let times = |seconds: Vec<f64>| Summary::of(&seconds, Better::Lower);
         let first = times(self.warm.iter().map(|round| round.first_s).collect());
         let tokens = times(
@@ -80,7 +80,7 @@ impl Row {
             dtype: setup.dtype.clone(),
             kernels: setup.kernels.clone(),
             prompt,
-            r#gen,
+            new_tokens,
             depth,
             rounds: self.warm.len(),
             prefill_tps: prefill.map(|rate| rate.median),

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    Answer, Checked, Precision, Record, Request, Roofs, Setup, Task, Turn, Turns,
+    Answer, Checked, Peaks, Precision, Record, Request, Setup, Task, Turn, Turns,
     ratios::fill_ratios,
     row::Row,
     subject::{Subject, unexpected},
@@ -85,7 +85,7 @@ struct Bench<'a> {
     /// By subject.
     checked: HashMap<usize, Result<Checked, String>>,
     /// By device and dtype.
-    roofs: HashMap<(String, String), Roofs>,
+    roofs: HashMap<(String, String), Peaks>,
 }
 
 /// Where the reference's logits are, and its greedy text.
@@ -264,8 +264,8 @@ impl Bench<'_> {
                 (0, 0),
                 None,
             );
-            let lost = match subject.ask(&Request::Roofs, watch) {
-                Ok(Answer::Roofs(roofs)) => {
+            let lost = match subject.ask(&Request::Peaks, watch) {
+                Ok(Answer::Peaks(roofs)) => {
                     self.roofs.insert(key, roofs);
                     continue;
                 }

@@ -3,7 +3,7 @@
 use std::{ops::ControlFlow, process::Command};
 
 use crate::{
-    Answer, OpRow, OpTime, Plan, Request, Roofs, Setup, Task, Watch, fill_shares,
+    Answer, OpRow, OpTime, Peaks, Plan, Request, Setup, Task, Watch, fill_shares,
     run::reason,
     subject::{Subject, unexpected},
     worker::Lost,
@@ -81,8 +81,8 @@ fn one(
         results.bad += 1;
     }
     watch.now(&format!("{setup}, bandwidth and GEMM"), (0, 0), None);
-    let lost = match subject.ask(&Request::Roofs, watch) {
-        Ok(Answer::Roofs(roofs)) => {
+    let lost = match subject.ask(&Request::Peaks, watch) {
+        Ok(Answer::Peaks(roofs)) => {
             for row in &mut results.rows[begun..] {
                 row.roofline_share = share(row, roofs);
             }
@@ -118,7 +118,7 @@ fn row(model: &str, setup: &Setup, task: Task, time: OpTime) -> OpRow {
 }
 
 /// Of the time, what its bytes and its operations take at least.
-fn share(row: &OpRow, roofs: Roofs) -> Option<f64> {
+fn share(row: &OpRow, roofs: Peaks) -> Option<f64> {
     let moving = row.bytes? as f64 / roofs.bandwidth?;
     let computing = row.flops.unwrap_or(0.0) / roofs.gemm_flops?;
     let share = moving.max(computing) / row.seconds;

@@ -1,4 +1,4 @@
-//! What is measured: a model, where it computes, and what it has to do there.
+//! What is measured: a model, the device and precision it computes in, and the task.
 
 use std::{fmt, path::PathBuf};
 
@@ -7,14 +7,14 @@ use glass_config::{ConfigError, LlamaConfig, Override};
 use glass_generate::{Llama, LoadOptions};
 use serde::{Deserialize, Serialize};
 
-use crate::{BenchError, Precision, SEED, SHAPES, noise};
+use crate::{BenchError, Precision, SEED, SHAPES, random_model};
 
 /// Where a model comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
     /// A folder in the Hugging Face layout.
     Folder(PathBuf),
-    /// A [`Shape`](crate::Shape) of this name, with weights made on the fly.
+    /// A [`Shape`](crate::Shape) of this name, with random weights.
     Shape(String),
 }
 
@@ -80,7 +80,7 @@ impl Origin {
             )?),
             Origin::Shape(_) => {
                 device.check_dtype(precision.dtype)?;
-                let llama = noise(&self.config(overrides)?, &device, precision, SEED)?;
+                let llama = random_model(&self.config(overrides)?, &device, precision, SEED)?;
                 device.sync()?;
                 Ok(llama)
             }
@@ -88,13 +88,13 @@ impl Origin {
     }
 }
 
-/// What a row has to do.
+/// What a row measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
-    /// Tokens that are there before.
+    /// Tokens in the cache before the prompt.
     pub depth: usize,
-    /// Tokens that are read then.
+    /// Tokens prefilled then.
     pub prompt: usize,
-    /// Tokens that are written after that.
-    pub r#gen: usize,
+    /// Tokens decoded after them.
+    pub new_tokens: usize,
 }

@@ -2,10 +2,9 @@
 
 use std::{ops::Range, time::Instant};
 
-use glass_attention::{Observer, Pass, Step};
+use glass_attention::{ForwardContext, Observer, Step};
 use glass_backend::{Device, DeviceError};
-use glass_causal_lm::LogitsFor;
-use glass_generate::{Llama, Memory, Sampler, SamplingConfig};
+use glass_generate::{Llama, Sampler, SamplingConfig, step_observed};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -71,7 +70,7 @@ pub fn ops(
     let Task {
         depth,
         prompt,
-        r#gen,
+        new_tokens,
     } = task;
     let (mut prefill, mut decode) = (Rounds::default(), Rounds::default());
     // The first round compiles, tunes and touches memory.
@@ -79,8 +78,8 @@ pub fn ops(
         let mut watched = Watched::new(llama, precision, task)?;
         let one = watched.prompt(depth..depth + prompt)?;
         let mut steps = Vec::new();
-        for place in 0..r#gen {
-            steps.push(watched.step(depth + prompt + place)?);
+        for _ in 0..new_tokens {
+            steps.push(watched.step()?);
         }
         let alone = crate::round(llama, task)?;
         if round > 0 {
@@ -149,7 +148,7 @@ struct Watched<'a> {
 impl<'a> Watched<'a> {
     /// With the tokens before the prompt.
     fn new(llama: &'a Llama, precision: Precision, task: Task) -> Result<Self, BenchError> {
-        let mut text = Text::new(llama, task.depth + task.prompt + task.r#gen)?;
+        let mut text = Text::new(llama, task.depth + task.prompt + task.new_tokens)?;
         text.read(0..task.depth)?;
         Ok(Self {
             text,
@@ -159,34 +158,30 @@ impl<'a> Watched<'a> {
         })
     }
 
-    /// The prompt, in the pieces of generation.
-    fn prompt(&mut self, places: Range<usize>) -> Result<Split, BenchError> {
+    /// The prompt.
+    fn prompt(&mut self, positions: Range<usize>) -> Result<Split, BenchError> {
+        let ids = self.text.tokens(positions);
+        self.passes(&ids)
+    }
+
+    /// One more token.
+    fn step(&mut self) -> Result<Split, BenchError> {
+        self.passes(&[self.id])
+    }
+
+    /// Reads some tokens, and chooses the one that follows.
+    fn passes(&mut self, ids: &[u32]) -> Result<Split, BenchError> {
         let mut split = Split::default();
-        let end = places.end;
-        let piece = Memory::default().prefill_chunk.get();
-        for start in places.step_by(piece) {
-            let slots = start..end.min(start + piece);
-            let ids = self.text.tokens(slots.clone());
-            self.pass(&ids, slots.clone(), slots.end == end, &mut split)?;
+        self.text.lane.push(ids, 1);
+        while self.text.lane.unread() > 0 {
+            self.pass(&mut split)?;
         }
         Ok(split)
     }
 
-    /// One more token.
-    fn step(&mut self, place: usize) -> Result<Split, BenchError> {
-        let mut split = Split::default();
-        self.pass(&[self.id], place..place + 1, true, &mut split)?;
-        Ok(split)
-    }
-
-    fn pass(
-        &mut self,
-        ids: &[u32],
-        slots: Range<usize>,
-        last: bool,
-        split: &mut Split,
-    ) -> Result<(), BenchError> {
-        let (llama, cache) = self.text.parts();
+    fn pass(&mut self, split: &mut Split) -> Result<(), BenchError> {
+        let Text { llama, lane } = &mut self.text;
+        let llama: &Llama = llama;
         llama.device.sync()?;
         let mut watch = Stopwatch {
             device: &llama.device,
@@ -194,21 +189,14 @@ impl<'a> Watched<'a> {
             split,
             failed: None,
         };
-        let ids = llama.ids(&[ids])?; // [1, seq]
-        let model = &llama.model;
-        match last {
-            false => {
-                model.hidden(ids, cache, &mut watch)?; // [1, seq, hidden_size]
-            }
-            true => {
-                let logits = model.forward(ids, cache, LogitsFor::Last, &mut watch)?; // [1, 1, vocab_size]
-                let mut logits = logits
-                    .try_into_vec_as::<f32>()
-                    .map_err(|error| llama.device.failed(error))?;
-                watch.lap(Op::Host);
-                self.id = self.sampler.sample(&mut logits, &[])?;
-                watch.lap(Op::Sampling);
-            }
+        let start = lane.len();
+        let output = step_observed(llama, [&mut *lane], &mut watch)?;
+        let (read, last) = (start..lane.len(), lane.unread() == 0);
+        let mut logits = output.read()?.into_values();
+        if last {
+            watch.lap(Op::Host);
+            self.id = self.sampler.sample(&mut logits, &[])?;
+            watch.lap(Op::Sampling);
         }
         if let Some(error) = watch.failed {
             return Err(error.into());
@@ -219,7 +207,7 @@ impl<'a> Watched<'a> {
                     &llama.config,
                     self.precision,
                     *step,
-                    slots.clone(),
+                    read.clone(),
                     last.into(),
                 ),
                 Op::Host if last => Cost {
@@ -259,7 +247,7 @@ impl Stopwatch<'_> {
 }
 
 impl Observer for Stopwatch<'_> {
-    fn pass(&mut self, _pass: &Pass) {
+    fn pass(&mut self, _ctx: &ForwardContext<'_>) {
         self.lap(Op::Begin);
     }
 

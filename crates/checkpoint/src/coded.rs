@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use burn::tensor::TensorData;
 use glass_backend::{
-    CodedRows, Dtype, WeightError,
-    codes::{BLOCK, Bits, blocks, words},
+    Dtype, QuantizedRows, WeightError,
+    quant::{self, GROUP_SIZE, QuantFormat, words},
 };
 use half::f16;
 
@@ -50,7 +50,7 @@ pub(super) struct Coded<'a> {
     names: [String; 3],
     codes: RawTensor<'a>,
     scales: RawTensor<'a>,
-    bits: Bits,
+    bits: QuantFormat,
     columns: usize,
     /// 32-bit words per row.
     words: usize,
@@ -107,11 +107,13 @@ impl<'a> Coded<'a> {
         };
         let (words, groups) = (*words, *groups);
         // A row ends with its last block, or with its last code; below a block these could be taken for each other.
-        let of = |bits: Bits| {
-            let short = columns >= BLOCK && words == columns.div_ceil(bits.per_word());
+        let of = |bits: QuantFormat| {
+            let short = columns >= GROUP_SIZE && words == columns.div_ceil(bits.per_word());
             short || words == self::words(columns, bits)
         };
-        let bits = [Bits::Four, Bits::Eight].into_iter().find(|bits| of(*bits));
+        let bits = [QuantFormat::Int4, QuantFormat::Int8]
+            .into_iter()
+            .find(|bits| of(*bits));
         let (true, Some(bits)) = ([*code_rows, *scale_rows] == [rows, rows], bits) else {
             return Err(other(format!(
                 "its shape {:?} does not make [{rows}, {columns}] in 4 or 8 bits",
@@ -121,12 +123,12 @@ impl<'a> Coded<'a> {
         // Groups are as long as each other but for the last.
         let group = match groups {
             0 => 0,
-            1 => columns.next_multiple_of(BLOCK),
-            groups => columns.div_ceil(groups).next_multiple_of(BLOCK),
+            1 => columns.next_multiple_of(GROUP_SIZE),
+            groups => columns.div_ceil(groups).next_multiple_of(GROUP_SIZE),
         };
         if group == 0 || columns.div_ceil(group) != groups {
             return Err(other(format!(
-                "{groups} scales for {columns} numbers of a row: each must serve a multiple of {BLOCK}"
+                "{groups} scales for {columns} numbers of a row: each must serve a multiple of {GROUP_SIZE}"
             )));
         }
         Ok(Some(Self {
@@ -146,8 +148,8 @@ impl<'a> Coded<'a> {
         self.names
     }
 
-    /// Some rows, in blocks of [`BLOCK`]; and the bytes of the file that they take.
-    pub fn rows(&self, rows: Range<usize>) -> Result<(CodedRows, u64), WeightError> {
+    /// Some rows, in blocks of [`GROUP_SIZE`]; and the bytes of the file that they take.
+    pub fn rows(&self, rows: Range<usize>) -> Result<(QuantizedRows, u64), WeightError> {
         let codes = &self.codes.bytes[rows.start * self.words * 4..rows.end * self.words * 4];
         let groups = self.columns.div_ceil(self.group);
         let width = float(self.scales.dtype).map_or(0, Dtype::bytes);
@@ -167,10 +169,13 @@ impl<'a> Coded<'a> {
             None => TensorData::new(self.filled(codes, rows.len()), shape),
         };
         let bytes = (codes.len() + scales.len()) as u64;
-        let scales = TensorData::new(self.spread(scales)?, [rows.len(), blocks(self.columns)]);
-        let rows = CodedRows {
-            bits: self.bits,
-            codes: coded,
+        let scales = TensorData::new(
+            self.spread(scales)?,
+            [rows.len(), quant::groups(self.columns)],
+        );
+        let rows = QuantizedRows {
+            format: self.bits,
+            quants: coded,
             scales,
         };
         Ok((rows, bytes))
@@ -213,12 +218,12 @@ impl<'a> Coded<'a> {
                 "{overflowed} scales are beyond binary16, in which scales are held"
             )));
         }
-        let per_group = self.group / BLOCK;
+        let per_group = self.group / GROUP_SIZE;
         if per_group == 1 {
             return Ok(values);
         }
         let groups = self.columns.div_ceil(self.group);
-        let blocks = blocks(self.columns);
+        let blocks = quant::groups(self.columns);
         let rows = values.chunks_exact(groups);
         let spread = rows.flat_map(|row| (0..blocks).map(|block| row[block / per_group]));
         Ok(spread.collect())

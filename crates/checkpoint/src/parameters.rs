@@ -51,7 +51,7 @@ impl Parameters {
 }
 
 /// The name in a checkpoint of the parameter at this path of modules. They are the same, except that a matrix
-/// ([`Rows`](glass_backend::Rows)) may be held in several tensors, and is stored as one.
+/// ([`WeightMatrix`](glass_backend::WeightMatrix)) may be held in several tensors, and is stored as one.
 pub fn parameter_name(path: &[String]) -> String {
     match path {
         [matrix @ .., parts, _number] if parts == "parts" => matrix.join("."),

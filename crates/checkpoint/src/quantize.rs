@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use glass_backend::codes::Bits;
+use glass_backend::quant::QuantFormat;
 use glass_config::{LlamaConfig, Stored, config_text};
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 pub struct Quantization {
     pub conversion: Conversion,
     /// How many matrices are in this many bits now, the fewest bits first.
-    pub matrices: Vec<(Bits, usize)>,
+    pub matrices: Vec<(QuantFormat, usize)>,
 }
 
 /// Writes the model in `folder` to `target`, a new or empty folder, with its matrices as
@@ -27,7 +27,7 @@ pub struct Quantization {
 pub fn quantize(
     folder: &Path,
     target: &Path,
-    bits: Bits,
+    bits: QuantFormat,
     max_shard_size: ShardSize,
     progress: SaveProgress<'_>,
 ) -> Result<Quantization, ConvertError> {
@@ -42,7 +42,7 @@ pub fn quantize(
 
     let mut tensors = QuantizedTensors::new(&files, scheme);
     let count = |bits| (bits, tensors.matrices().filter(|(_, b)| *b == bits).count());
-    let mut matrices = vec![count(Bits::Four), count(Bits::Eight)];
+    let mut matrices = vec![count(QuantFormat::Int4), count(QuantFormat::Int8)];
     matrices.retain(|(_, count)| *count > 0);
 
     let progress = (max_shard_size, progress);

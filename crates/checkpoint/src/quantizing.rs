@@ -4,8 +4,8 @@ use std::{borrow::Cow, collections::BTreeMap, ops::Range};
 
 use burn::tensor::TensorData;
 use glass_backend::{
-    CodedRows, Dtype, WeightError, WeightSource,
-    codes::{self, Bits, blocks, words},
+    Dtype, QuantizedRows, WeightError, WeightSource,
+    quant::{self, QuantFormat, groups, words},
 };
 use half::f16;
 
@@ -38,7 +38,7 @@ impl<S: WeightSource> Quantizing<S> {
         name: &str,
         shape: [usize; 2],
         rows: Range<usize>,
-        bits: Bits,
+        bits: QuantFormat,
     ) -> Result<(Vec<i32>, Vec<f16>), WeightError> {
         let data = self.source.read(name, &shape, rows, Dtype::F32)?;
         let values = data.as_slice::<f32>().map_err(|error| WeightError::Other {
@@ -65,31 +65,31 @@ impl<S: WeightSource> WeightSource for Quantizing<S> {
         let n = rows.len();
         let (codes, scales) = self.encoded(name, [all, columns], rows, bits)?;
         let mut values = vec![0.0; n * columns];
-        codes::decode(&codes, &scales, columns, bits, &mut values);
+        quant::dequantize(&codes, &scales, columns, bits, &mut values);
         Ok(TensorData::new(values, [n, columns]).convert_dtype(dtype.burn()))
     }
 
-    fn is_coded(&mut self, name: &str) -> Result<bool, WeightError> {
+    fn is_quantized(&mut self, name: &str) -> Result<bool, WeightError> {
         let quantized = !self.widened && self.scheme.bits_of(name).is_some();
-        Ok(quantized || self.source.is_coded(name)?)
+        Ok(quantized || self.source.is_quantized(name)?)
     }
 
-    fn read_coded(
+    fn read_quantized(
         &mut self,
         name: &str,
         shape: [usize; 2],
         rows: Range<usize>,
-    ) -> Result<CodedRows, WeightError> {
+    ) -> Result<QuantizedRows, WeightError> {
         let bits = match self.scheme.bits_of(name) {
-            Some(bits) if !self.source.is_coded(name)? => bits,
-            _ => return self.source.read_coded(name, shape, rows),
+            Some(bits) if !self.source.is_quantized(name)? => bits,
+            _ => return self.source.read_quantized(name, shape, rows),
         };
         let (n, columns) = (rows.len(), shape[1]);
         let (codes, scales) = self.encoded(name, shape, rows, bits)?;
-        Ok(CodedRows {
-            bits,
-            codes: TensorData::new(codes, [n, words(columns, bits)]),
-            scales: TensorData::new(scales, [n, blocks(columns)]),
+        Ok(QuantizedRows {
+            format: bits,
+            quants: TensorData::new(codes, [n, words(columns, bits)]),
+            scales: TensorData::new(scales, [n, groups(columns)]),
         })
     }
 }
@@ -97,13 +97,13 @@ impl<S: WeightSource> WeightSource for Quantizing<S> {
 fn encode(
     values: &[f32],
     columns: usize,
-    bits: Bits,
+    bits: QuantFormat,
     name: &str,
 ) -> Result<(Vec<i32>, Vec<f16>), WeightError> {
     let rows = values.len().checked_div(columns).unwrap_or(0);
     let mut codes = vec![0; rows * words(columns, bits)];
-    let mut scales = vec![f16::ZERO; rows * blocks(columns)];
-    codes::encode(values, columns, bits, &mut codes, &mut scales).map_err(|error| {
+    let mut scales = vec![f16::ZERO; rows * groups(columns)];
+    quant::quantize(values, columns, bits, &mut codes, &mut scales).map_err(|error| {
         WeightError::Other {
             origin: "quantizing".to_owned(),
             name: name.to_owned(),
@@ -138,7 +138,7 @@ impl<'a> QuantizedTensors<'a> {
     }
 
     /// The matrices that are quantized, and how.
-    pub fn matrices(&self) -> impl Iterator<Item = (&'a str, Bits)> {
+    pub fn matrices(&self) -> impl Iterator<Item = (&'a str, QuantFormat)> {
         let names = self.names();
         names.filter_map(|(name, tensor)| Some((name, self.coded(name, &tensor)?.0)))
     }
@@ -149,8 +149,8 @@ impl<'a> QuantizedTensors<'a> {
         names.filter_map(move |name| Some((name, files.get(name)?)))
     }
 
-    /// Bits and shape of a matrix that is quantized.
-    fn coded(&self, name: &str, tensor: &RawTensor) -> Option<(Bits, [usize; 2])> {
+    /// QuantFormat and shape of a matrix that is quantized.
+    fn coded(&self, name: &str, tensor: &RawTensor) -> Option<(QuantFormat, [usize; 2])> {
         let bits = self.scheme.bits_of(name)?;
         let shape = tensor.shape.try_into().ok()?;
         float(tensor.dtype).ok().map(|_| (bits, shape))
@@ -197,7 +197,7 @@ impl TensorSource for QuantizedTensors<'_> {
                         safetensors::Dtype::I32,
                         vec![rows, words(columns, bits)],
                     );
-                    add(scales, safetensors::Dtype::F16, vec![rows, blocks(columns)]);
+                    add(scales, safetensors::Dtype::F16, vec![rows, groups(columns)]);
                     add(shape, safetensors::Dtype::I64, vec![2]);
                 }
                 _ => add(name.to_owned(), tensor.dtype, tensor.shape.to_vec()),

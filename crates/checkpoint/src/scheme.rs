@@ -2,20 +2,20 @@
 
 use std::num::NonZeroUsize;
 
-use glass_backend::codes::{BLOCK, Bits};
+use glass_backend::quant::{GROUP_SIZE, QuantFormat};
 use glass_config::{LlamaConfig, QuantizationConfig, QuantizationGroup};
 
 /// A rule for all matrices of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scheme {
     /// Of the projections in the layers.
-    bits: Bits,
+    bits: QuantFormat,
     /// Whether the head is the embedding.
     tied: bool,
 }
 
 impl Scheme {
-    pub fn new(bits: Bits, config: &LlamaConfig) -> Self {
+    pub fn new(bits: QuantFormat, config: &LlamaConfig) -> Self {
         Self {
             bits,
             tied: config.tie_word_embeddings,
@@ -31,7 +31,7 @@ impl Scheme {
     /// Projections have what was asked for. The head has 8 always: an error there is an error of a logit, where one in a layer
     /// is averaged over many. The embedding stays as it is, since a token reads one row of it, unless it is the head. Norms and
     /// biases stay: they are small.
-    pub fn bits_of(self, name: &str) -> Option<Bits> {
+    pub fn bits_of(self, name: &str) -> Option<QuantFormat> {
         let head = match self.tied {
             true => "embed_tokens.weight",
             false => "lm_head.weight",
@@ -39,16 +39,16 @@ impl Scheme {
         if name.ends_with("_proj.weight") {
             Some(self.bits)
         } else {
-            name.ends_with(head).then_some(Bits::Eight)
+            name.ends_with(head).then_some(QuantFormat::Int8)
         }
     }
 
     /// The same in the words of compressed-tensors.
     pub fn config(self) -> QuantizationConfig {
-        let group = |bits: Bits, targets: &[&str]| QuantizationGroup {
+        let group = |bits: QuantFormat, targets: &[&str]| QuantizationGroup {
             targets: targets.iter().map(|target| (*target).to_owned()).collect(),
             num_bits: bits.bits(),
-            group_size: NonZeroUsize::new(BLOCK),
+            group_size: NonZeroUsize::new(GROUP_SIZE),
         };
         let head = match self.tied {
             true => "re:.*embed_tokens$",
@@ -56,10 +56,10 @@ impl Scheme {
         };
         QuantizationConfig {
             groups: match self.bits {
-                Bits::Eight => vec![group(Bits::Eight, &["re:.*_proj$", head])],
-                Bits::Four => vec![
-                    group(Bits::Four, &["re:.*_proj$"]),
-                    group(Bits::Eight, &[head]),
+                QuantFormat::Int8 => vec![group(QuantFormat::Int8, &["re:.*_proj$", head])],
+                QuantFormat::Int4 => vec![
+                    group(QuantFormat::Int4, &["re:.*_proj$"]),
+                    group(QuantFormat::Int8, &[head]),
                 ],
             },
             ignore: Vec::new(),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, ops::Range};
 
 use burn::tensor::{Bytes, TensorData};
-use glass_backend::{CodedRows, Dtype, WeightError, WeightSource};
+use glass_backend::{Dtype, QuantizedRows, WeightError, WeightSource};
 use half::vec::HalfBitsVecExt;
 
 use super::{
@@ -178,7 +178,7 @@ impl WeightSource for CheckpointSource<'_> {
         Ok(data)
     }
 
-    fn is_coded(&mut self, name: &str) -> Result<bool, WeightError> {
+    fn is_quantized(&mut self, name: &str) -> Result<bool, WeightError> {
         let stored = self.stored(name);
         let codes = parts(&stored).and_then(|[codes, ..]| self.files.get(&codes));
         match (codes, self.files.get(&stored)) {
@@ -190,12 +190,12 @@ impl WeightSource for CheckpointSource<'_> {
         }
     }
 
-    fn read_coded(
+    fn read_quantized(
         &mut self,
         name: &str,
         shape: [usize; 2],
         rows: Range<usize>,
-    ) -> Result<CodedRows, WeightError> {
+    ) -> Result<QuantizedRows, WeightError> {
         let stored = self.stored(name);
         let Some(coded) = Coded::find(self.files, &stored, shape)? else {
             return Err(self.other(&stored, "is missing".to_owned()));

@@ -28,19 +28,16 @@ struct Model {
 
 pub fn run(args: args::Bench) -> Result<(), CliError> {
     let picture = args.plot.as_deref().map(OutputFile::create).transpose()?;
-    // A process that ended at once would leave the unpacked model behind.
+    // Ended at once, the process would leave the unpacked model behind.
     interrupt::listen();
     let scratch = tempfile::Builder::new().prefix("glass-").tempdir();
-    let scratch = scratch.map_err(|source| CliError::Write {
-        path: env::temp_dir(),
-        source,
-    })?;
+    let scratch = scratch.map_err(CliError::writing(&env::temp_dir()))?;
     let folder = match (&args.model, args.preset.is_empty()) {
         (None, true) => Some(embedded::unpack()?),
         _ => None,
     };
     let models = models(&args, folder.as_ref().map(|folder| folder.path()))?;
-    // What can be refused without a process is, before anybody waits for one.
+    // What can be refused without a process is refused before one is started.
     let plans: Vec<Plan> = models
         .into_iter()
         .map(|model| plan(&args, model, scratch.path()))
@@ -100,9 +97,10 @@ fn models(args: &args::Bench, embedded: Option<&Path>) -> Result<Vec<Model>, Cli
 fn plan(args: &args::Bench, model: Model, scratch: &Path) -> Result<Plan, CliError> {
     let config = model.origin.config(&args.overrides)?;
     let every = || Device::known().into_iter().filter(|name| name != "auto");
-    let devices = match args.device.is_empty() {
-        true => every().collect(),
-        false => args.device.clone(),
+    let devices = if args.device.is_empty() {
+        every().collect()
+    } else {
+        args.device.clone()
     };
     let mut setups = Vec::new();
     for device in &devices {
@@ -120,7 +118,7 @@ fn plan(args: &args::Bench, model: Model, scratch: &Path) -> Result<Plan, CliErr
         args.prompt.iter().map(move |prompt| Task {
             depth,
             prompt: prompt.get(),
-            r#gen: args.generate.get(),
+            new_tokens: args.generate.get(),
         })
     });
     Ok(Plan {
@@ -136,7 +134,7 @@ fn plan(args: &args::Bench, model: Model, scratch: &Path) -> Result<Plan, CliErr
     })
 }
 
-/// Where the time of steps goes.
+/// The time of a prefill and of one token, op by op.
 fn take_apart(
     args: &args::Bench,
     plans: &[Plan],
@@ -165,7 +163,7 @@ fn ended(interrupted: bool, bad: usize, all: usize) -> Result<(), CliError> {
     }
 }
 
-/// On standard output, in colour where that is a terminal and nobody minds.
+/// On standard output, in colour where that is a terminal and NO_COLOR is not set.
 fn print(text: impl FnOnce(bool) -> Result<String, RenderError>) -> Result<(), CliError> {
     let mut out = io::stdout();
     // https://no-color.org
@@ -175,7 +173,7 @@ fn print(text: impl FnOnce(bool) -> Result<String, RenderError>) -> Result<(), C
         .map_err(CliError::stdout)
 }
 
-/// On standard output, and in the picture.
+/// On standard output, and as a plot if that was asked for.
 fn show(
     args: &args::Bench,
     records: &[Record],

@@ -5,27 +5,29 @@ mod input;
 mod stats;
 mod talk;
 
-use std::{fs, io, io::IsTerminal};
+use std::{
+    fs,
+    io::{self, IsTerminal},
+    ops::ControlFlow,
+};
 
-use glass_backend::Device;
-use glass_generate::{Conversation, GenerateOptions, Llama, SamplingConfig};
+use glass_generate::{Conversation, GenerateOptions, Llama};
 use glass_text::{ChatTemplate, Message, read_messages};
 
-use crate::{args, error::CliError, generate, interrupt, load, say::say};
-use input::{Input, Said};
+use crate::{args, error::CliError, interrupt, load, options, say::say};
+use input::{Event, Input};
 use talk::Talk;
 
-/// Most tokens of an answer where neither the user nor the model's makers say.
+/// The limit of an answer where neither the command line nor generation_config.json has one.
 const MAX_NEW_TOKENS: usize = 1024;
 
 pub fn run(args: args::Chat) -> Result<(), CliError> {
-    generate::overlay(&args.sampling, SamplingConfig::default()).validate()?; // before anybody waits for a model
+    args.sampling.validate()?; // before the model is loaded
     let messages = match &args.load {
         Some(path) => saved(path)?,
         None => Vec::new(),
     };
-    let device = Device::open(&args.compute.device)?.with_kernels(args.compute.kernels);
-    device.check_dtype(args.compute.dtype)?;
+    let device = load::device(&args.compute)?;
     let folder = load::folder(&args.model.source)?;
     let template = match &args.chat_template {
         Some(file) => ChatTemplate::from_file(file, &folder)?,
@@ -35,11 +37,6 @@ pub fn run(args: args::Chat) -> Result<(), CliError> {
     let llama = &loaded.llama;
     llama.tokenizer()?;
     let options = options(llama, &template, &args)?;
-    generate::warn_of_chance_without_effect(&args.sampling, &options.sampling);
-    options
-        .sampling
-        .check_vocabulary(llama.config.vocab_size)
-        .map_err(glass_generate::Error::from)?;
     let conversation = Conversation::new(llama, &template, options).with_messages(messages);
     let terminal = io::stdin().is_terminal();
     let mut talk = Talk::new(llama, &template, conversation, terminal);
@@ -50,7 +47,7 @@ pub fn run(args: args::Chat) -> Result<(), CliError> {
     converse(&mut talk, terminal)
 }
 
-/// Until there is nothing more to be said.
+/// Answers every message until the end of the input.
 fn converse(talk: &mut Talk<'_>, terminal: bool) -> Result<(), CliError> {
     let mut input = Input::open(terminal)?;
     if terminal {
@@ -59,23 +56,22 @@ fn converse(talk: &mut Talk<'_>, terminal: bool) -> Result<(), CliError> {
     }
     let mut leaving = false;
     loop {
-        let said = input.next()?;
-        leaving = match said {
-            Said::Text(text) => match talk.hear(&text)? {
-                talk::Then::GoOn => false,
-                talk::Then::Leave => break,
+        leaving = match input.next()? {
+            Event::Text(text) => match talk.handle(&text)? {
+                ControlFlow::Continue(()) => false,
+                ControlFlow::Break(()) => break,
             },
-            Said::Interrupted { empty: true } if leaving => return Err(CliError::Interrupted),
-            Said::Interrupted { empty } => {
+            Event::Interrupted { empty: true } if leaving => return Err(CliError::Interrupted),
+            Event::Interrupted { empty } => {
                 if empty {
                     say!("glass: Ctrl-C once more leaves, as do Ctrl-D and /exit");
                 }
                 empty
             }
-            Said::Nothing => break,
+            Event::End => break,
         };
     }
-    // At a terminal somebody has read what was wrong; a script sees the exit code.
+    // At a terminal the errors have been read; a script sees the exit code.
     match talk.unanswered() {
         (bad, all) if bad > 0 && !terminal => Err(CliError::Unanswered { bad, all }),
         _ => Ok(()),
@@ -83,10 +79,7 @@ fn converse(talk: &mut Talk<'_>, terminal: bool) -> Result<(), CliError> {
 }
 
 fn saved(path: &std::path::Path) -> Result<Vec<Message>, CliError> {
-    let json = fs::read(path).map_err(|source| CliError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let json = fs::read(path).map_err(CliError::reading(path))?;
     Ok(read_messages(&json, &path.display().to_string())?)
 }
 
@@ -95,20 +88,18 @@ fn options(
     template: &ChatTemplate,
     args: &args::Chat,
 ) -> Result<GenerateOptions, CliError> {
-    let theirs = &llama.generation_config;
-    let asked = args.max_new_tokens.map(|tokens| tokens.get());
+    let config = &llama.generation_config;
+    let limit = args.max_new_tokens.map(|tokens| tokens.get());
     let mut eos_ids = llama.eos_ids();
-    // Models tuned to chat often keep the generation_config.json of the model they come from, which ends texts alone.
-    let turn = template.eos_token();
-    eos_ids.extend(turn.and_then(|token| llama.tokenizer.as_ref()?.token_id(token)));
+    // Chat models often keep the generation_config.json of their base model, whose end token is that of a text, not of a turn.
+    let end_of_turn = template.eos_token();
+    eos_ids.extend(end_of_turn.and_then(|token| llama.tokenizer.as_ref()?.token_id(token)));
     Ok(GenerateOptions {
-        sampling: generate::sampling(llama, &args.sampling),
-        max_new_tokens: asked.or(theirs.max_new_tokens).unwrap_or(MAX_NEW_TOKENS),
+        sampling: options::sampling(&args.sampling, llama)?,
         eos_ids,
-        stop_strings: [&theirs.stop_strings[..], &args.stop].concat(),
-        memory: load::memory(args.cache.unwrap_or_default(), args.prefill_chunk, llama, 0)?,
-        logprobs: None,
-        prompt_lookup: None,
+        stop_strings: [&config.stop_strings[..], &args.stop].concat(),
+        prefill: options::prefill(&args.cache, llama, 0)?,
+        ..GenerateOptions::new(limit.or(config.max_new_tokens).unwrap_or(MAX_NEW_TOKENS))
     })
 }
 

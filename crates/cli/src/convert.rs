@@ -1,21 +1,26 @@
-//! `glass convert`: a model written again, in another type or in files of another size.
+//! `glass convert`: a model in another float type or in files of another size.
 
 use std::path::Path;
 
-use glass_checkpoint::{Conversion, ConvertError, ConvertOptions, SaveError};
+use glass_checkpoint::{Conversion, ConvertOptions};
 
-use crate::{args, error::CliError, info, interrupt, load, say::say};
+use crate::{
+    args, bars,
+    error::CliError,
+    info, interrupt, load,
+    say::{say, warn},
+};
 
-/// Names in one line.
-const NAMED: usize = 5;
+/// File names in one line.
+const MAX_NAMES: usize = 5;
 
 pub fn run(args: args::Convert) -> Result<(), CliError> {
     glass_checkpoint::check_target(Path::new(&args.source.model), &args.output)?;
     let folder = load::folder(&args.source)?;
 
-    // A process that ended in here would leave what it has written so far.
+    // Ended at once, the process would leave unfinished files behind.
     interrupt::listen();
-    let bar = load::bytes_bar("writing");
+    let bar = bars::bytes("writing");
     let options = ConvertOptions {
         dtype: args.dtype,
         max_shard_size: args.max_shard_size,
@@ -27,20 +32,15 @@ pub fn run(args: args::Convert) -> Result<(), CliError> {
     };
     let done = glass_checkpoint::convert(&folder, &args.output, options);
     bar.finish_and_clear();
-    let done = match done {
-        Err(ConvertError::Save(SaveError::Interrupted)) => return Err(CliError::Interrupted),
-        done => done?,
-    };
-
-    report(&folder, &args.output, &done);
+    report(&folder, &args.output, &done?);
     Ok(())
 }
 
-/// What became of a folder that was written again.
+/// Reports a folder that was written.
 pub fn report(folder: &Path, output: &Path, done: &Conversion) {
-    load::warn(&done.warnings);
+    warn(&done.warnings);
     if let Some(names) = some_of(&done.left_out) {
-        load::warn([format!("not copied from {}: {names}", folder.display())]);
+        warn([format!("not copied from {}: {names}", folder.display())]);
     }
     let written = &done.written;
     let dtypes: Vec<String> = written.dtypes.iter().map(ToString::to_string).collect();
@@ -58,7 +58,7 @@ pub fn report(folder: &Path, output: &Path, done: &Conversion) {
 }
 
 fn some_of(names: &[String]) -> Option<String> {
-    let (first, rest) = names.split_at(names.len().min(NAMED));
+    let (first, rest) = names.split_at(names.len().min(MAX_NAMES));
     match (first, rest.len()) {
         ([], _) => None,
         (_, 0) => Some(first.join(", ")),

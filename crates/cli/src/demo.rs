@@ -1,16 +1,23 @@
-//! `glass` alone: the built-in model, on the device at hand.
+//! `glass` without a command: the built-in model on the default device.
 
 use std::io;
 
-use glass_backend::{Device, Dtype, Kernels};
-use glass_generate::{GenerateOptions, Llama, Memory};
+use glass_backend::{Dtype, KernelMode};
+use glass_generate::{GenerateOptions, Llama};
 
-use crate::{args, embedded, error::CliError, generate, interrupt, load, prompt, say::say};
+use crate::{
+    args, embedded,
+    error::CliError,
+    generate, interrupt, load,
+    prompt::Prompt,
+    say::{print_line, say},
+    stream,
+};
 
 const PROMPT: &str = "ROMEO:\n";
 const NEW_TOKENS: usize = 600;
 
-/// Tokens by which the speed is measured before the text begins: a tenth of a second on a CPU.
+/// Tokens generated to measure the speed before the text begins: a tenth of a second on a CPU.
 const MEASURED_TOKENS: usize = 64;
 
 pub fn run() -> Result<(), CliError> {
@@ -18,23 +25,19 @@ pub fn run() -> Result<(), CliError> {
         device: "auto".into(),
         dtype: Dtype::F32,
         quantize: None,
-        kernels: Kernels::default(),
+        kernels: KernelMode::default(),
     };
-    // A process that ended at once would leave the unpacked model behind.
+    // Ended at once, the process would leave the unpacked model behind.
     interrupt::listen();
     let folder = embedded::unpack()?;
-    let device = Device::open(&compute.device)?;
+    let device = load::device(&compute)?;
     let loaded = load::load_folder(folder.path(), &[], device, &compute)?;
     let llama = &loaded.llama;
-    let ids = prompt::ids(&prompt::Given::Text(PROMPT.into()), llama)?;
+    let ids = Prompt::Text(PROMPT.into()).ids(llama)?;
     let options = GenerateOptions {
         sampling: llama.generation_config.sampling(0),
-        max_new_tokens: NEW_TOKENS,
         eos_ids: llama.eos_ids(),
-        stop_strings: vec![],
-        memory: Memory::default(),
-        logprobs: None,
-        prompt_lookup: None,
+        ..GenerateOptions::new(NEW_TOKENS)
     };
     say!(
         "glass: {} ({:.1} M parameters, {}), on {} ({}), {}{}",
@@ -49,8 +52,8 @@ pub fn run() -> Result<(), CliError> {
             None => String::new(),
         }
     );
-    let out = generate::stream(llama, &ids, &options, &mut io::stdout())?;
-    generate::println_stdout()?;
+    let out = stream::generate(llama, &ids, &options, &mut io::stdout())?;
+    print_line("")?;
     say!("{}", generate::summary(&loaded, &out));
     say!(
         "glass: to run your own: glass generate FOLDER-OR-HUB-NAME -p \"Once upon a time\" (glass --help says more)"
@@ -58,7 +61,7 @@ pub fn run() -> Result<(), CliError> {
     generate::ended(&out)
 }
 
-/// Tokens per second, once kernels are compiled and memory is there; `None` if it was broken off.
+/// Tokens per second, once kernels are compiled and memory is allocated; `None` if interrupted.
 fn speed(llama: &Llama, ids: &[u32], options: &GenerateOptions) -> Result<Option<f64>, CliError> {
     let mut speed = None;
     for tokens in [2, MEASURED_TOKENS] {
@@ -66,7 +69,7 @@ fn speed(llama: &Llama, ids: &[u32], options: &GenerateOptions) -> Result<Option
             max_new_tokens: tokens,
             ..options.clone()
         };
-        let out = llama.generate(ids, &options, &mut |_| interrupt::flow())?;
+        let out = glass_generate::generate(llama, ids, &options, &mut |_| interrupt::flow())?;
         speed = out.decode_tokens_per_second();
     }
     Ok(speed)

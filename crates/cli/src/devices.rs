@@ -1,10 +1,8 @@
-//! `glass devices`
-
-use std::io::{self, Write};
+//! `glass devices`: what there is to compute on.
 
 use glass_backend::{Device, adapters};
 
-use crate::error::CliError;
+use crate::{error::CliError, say::print_line};
 
 pub fn run() -> Result<(), CliError> {
     let mut lines = vec!["device      what".to_owned()];
@@ -37,25 +35,22 @@ pub fn run() -> Result<(), CliError> {
         ("cuda", cfg!(feature = "cuda")),
         ("cpu", cfg!(feature = "cpu")),
     ] {
-        lines.push(match feature {
-            true => format!("{name:<11} built in"),
-            false => {
-                format!("{name:<11} not in this build: cargo build --release --features {name}")
-            }
+        lines.push(if feature {
+            format!("{name:<11} built in")
+        } else {
+            format!("{name:<11} not in this build: cargo build --release --features {name}")
         });
     }
-    lines.push(match cfg!(feature = "vulkan") {
-        true => "vulkan      kernels for Vulkan are compiled to SPIR-V".into(),
-        false => "vulkan      kernels for Vulkan are written in WGSL; to SPIR-V: cargo build --release --features vulkan".into(),
-    });
+    let vulkan = if cfg!(feature = "vulkan") {
+        "vulkan      kernels for Vulkan are compiled to SPIR-V"
+    } else {
+        "vulkan      kernels for Vulkan are written in WGSL; to SPIR-V: cargo build --release --features vulkan"
+    };
+    lines.push(vulkan.to_owned());
     if let Ok(auto) = Device::open("auto") {
         lines.push(format!("auto        is {} here", auto.name()));
     }
-    let mut out = io::stdout().lock();
-    lines
-        .iter()
-        .try_for_each(|line| writeln!(out, "{line}"))
-        .map_err(CliError::stdout)
+    print_line(lines.join("\n"))
 }
 
 fn mebibytes(bytes: u64) -> String {

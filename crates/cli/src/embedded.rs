@@ -1,16 +1,16 @@
-//! The model that is built into the program, so that it runs with nothing else at hand.
+//! The model that is built into the program, so that it runs without any file.
 
-use std::{fs, io, path::PathBuf};
+use std::{env, fs};
 
 use tempfile::TempDir;
 
 use crate::error::CliError;
 
-/// What it is called, here and in `weights/`.
+/// Its name, here and in `weights/`.
 pub const NAME: &str = "shakespeare-window";
 
-/// What a reader of its output has to know.
-pub const NATURE: &str = "trained by this project on Shakespeare, letter by letter";
+/// What a reader of its text has to know.
+pub const NATURE: &str = "trained by this project on Shakespeare, character by character";
 
 macro_rules! files {
     ($($name:literal),*) => {
@@ -26,17 +26,15 @@ const FILES: [(&str, &[u8]); 5] = files!(
     "tokenizer_config.json"
 );
 
-/// Writes the model to a folder of its own, which goes when the value is dropped: from there on it is a model like any
-/// other.
+/// Writes the model to a temporary folder, which is removed on drop, because models are loaded from folders.
 pub fn unpack() -> Result<TempDir, CliError> {
-    let failed = |path: PathBuf| move |source: io::Error| CliError::Write { path, source };
     let folder = tempfile::Builder::new()
         .prefix("glass-")
         .tempdir()
-        .map_err(failed(std::env::temp_dir()))?;
+        .map_err(CliError::writing(&env::temp_dir()))?;
     for (name, bytes) in FILES {
         let path = folder.path().join(name);
-        fs::write(&path, bytes).map_err(failed(path.clone()))?;
+        fs::write(&path, bytes).map_err(CliError::writing(&path))?;
     }
     Ok(folder)
 }

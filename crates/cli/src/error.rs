@@ -1,6 +1,9 @@
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
-use glass_checkpoint::ConvertError;
+use glass_checkpoint::{ConvertError, SaveError};
 use thiserror::Error;
 
 /// Why a command failed: one line each.
@@ -12,7 +15,7 @@ pub enum CliError {
     #[error(transparent)]
     Hub(#[from] glass_hub::HubError),
     #[error(transparent)]
-    Save(#[from] glass_checkpoint::SaveError),
+    Save(#[from] SaveError),
     #[error(transparent)]
     Eval(#[from] glass_eval::EvalError),
     #[error(transparent)]
@@ -29,7 +32,7 @@ pub enum CliError {
     Usage(String),
     #[error("cannot write to standard output: {0}")]
     Stdout(io::Error),
-    /// The reader of standard output went away, as `head` does: nothing to say.
+    /// The reader of standard output is gone, as `head` is: not a failure.
     #[error("standard output was closed")]
     Closed,
     #[error("the results cannot be written: {0}")]
@@ -45,11 +48,35 @@ pub enum CliError {
 }
 
 impl CliError {
-    /// What standard output answered.
+    /// An error of reading this file.
+    pub fn reading(path: &Path) -> impl Fn(io::Error) -> Self + Copy {
+        move |source| Self::Read {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// An error of writing this file.
+    pub fn writing(path: &Path) -> impl Fn(io::Error) -> Self + Copy {
+        move |source| Self::Write {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// A file or folder that is not as it must be.
+    pub fn input(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Input {
+            path: path.to_owned(),
+            reason: reason.into(),
+        }
+    }
+
+    /// An error of writing to standard output.
     pub fn stdout(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => CliError::Closed,
-            _ => CliError::Stdout(error),
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Stdout(error),
         }
     }
 }
@@ -63,6 +90,7 @@ impl From<glass_generate::Error> for CliError {
 impl From<ConvertError> for CliError {
     fn from(error: ConvertError) -> Self {
         match error {
+            ConvertError::Save(SaveError::Interrupted) => Self::Interrupted,
             ConvertError::Config(error) => error.into(),
             ConvertError::Checkpoint(error) => error.into(),
             ConvertError::Save(error) => error.into(),
@@ -70,7 +98,7 @@ impl From<ConvertError> for CliError {
     }
 }
 
-/// Errors of the crates below go through the one that gathers them.
+/// Errors of the crates below, by way of the one that gathers them.
 macro_rules! from_below {
     ($($error:ty),*) => {$(
         impl From<$error> for CliError {

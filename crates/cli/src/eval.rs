@@ -5,13 +5,13 @@ mod perplexity;
 
 use std::{fs, path::Path};
 
-use glass_attention::CachePlan;
-use glass_generate::{Llama, Memory};
+use glass_attention::CacheConfig;
+use glass_generate::{Llama, PrefillOptions};
 
 use crate::{
     args::{self, Measure},
     error::CliError,
-    load,
+    options,
 };
 
 pub fn run(args: args::Eval) -> Result<(), CliError> {
@@ -21,35 +21,39 @@ pub fn run(args: args::Eval) -> Result<(), CliError> {
     }
 }
 
-/// How texts of up to `longest` tokens are read and remembered: once as the config asks for it, if no plan is given.
-fn memories(caches: &args::Caches, llama: &Llama, longest: usize) -> Result<Vec<Memory>, CliError> {
-    let plans = match caches.cache.as_slice() {
-        [] => &[CachePlan::default()],
-        plans => plans,
+/// How texts of up to `longest` tokens are read and cached, once for each policy; by the config if none is given.
+fn prefills(
+    caches: &args::Caches,
+    llama: &Llama,
+    longest: usize,
+) -> Result<Vec<PrefillOptions>, CliError> {
+    let configs = match caches.cache.as_slice() {
+        [] => &[CacheConfig::default()],
+        configs => configs,
     };
-    plans
+    configs
         .iter()
-        .map(|&plan| load::memory(plan, caches.prefill_chunk, llama, longest))
+        .map(|&config| {
+            let cache = args::Cache {
+                policy: Some(config),
+                prefill_chunk: caches.prefill_chunk,
+            };
+            options::prefill(&cache, llama, longest)
+        })
         .collect()
 }
 
 fn read_text(path: &Path) -> Result<String, CliError> {
-    let bytes = fs::read(path).map_err(|source| CliError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let refuse = |reason| CliError::Input {
-        path: path.to_owned(),
-        reason,
-    };
+    let bytes = fs::read(path).map_err(CliError::reading(path))?;
     let text = String::from_utf8(bytes).map_err(|error| {
-        refuse(format!(
-            "not UTF-8 text, from byte {} on: convert it",
-            error.utf8_error().valid_up_to()
-        ))
+        let valid = error.utf8_error().valid_up_to();
+        CliError::input(
+            path,
+            format!("not UTF-8 text, from byte {valid} on: convert it"),
+        )
     })?;
-    match text.is_empty() {
-        true => Err(refuse("an empty file: give one with text".into())),
-        false => Ok(text),
+    if text.is_empty() {
+        return Err(CliError::input(path, "an empty file: give one with text"));
     }
+    Ok(text)
 }

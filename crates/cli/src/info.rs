@@ -1,32 +1,35 @@
-//! `glass info`: what a model is made of, from its config and the headers of its files.
+//! `glass info`: a model's architecture, parameters and memory, from its config and the headers of its files.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, Write},
-};
+use std::collections::BTreeMap;
 
 use glass_attention::Window;
 use glass_checkpoint::{CodedPart, Files, coded_part};
 use glass_config::LlamaConfig;
 use serde_json::{Value, json};
 
-use crate::{args, error::CliError, load};
+use crate::{
+    args,
+    error::CliError,
+    load,
+    say::{print_line, warn},
+};
 
 pub fn run(args: args::Info) -> Result<(), CliError> {
     let folder = load::folder(&args.model.source)?;
     let config = LlamaConfig::from_file(&folder.join("config.json"), &args.model.overrides)?;
     let files = Files::open(&folder)?;
-    load::warn(files.warnings());
+    warn(files.warnings());
     let facts = facts(&config, &files, args.dtype.bytes() as u64);
-    let text = match args.json {
-        true => format!("{:#}", facts.json(&config, &files, args.dtype.to_string())),
-        false => facts.text(&config, &files, args.dtype.to_string(), args.tensors),
+    let text = if args.json {
+        format!("{:#}", facts.json(&config, &files, args.dtype.to_string()))
+    } else {
+        facts.text(&config, &files, args.dtype.to_string(), args.tensors)
     };
-    writeln!(io::stdout(), "{}", text.trim_end()).map_err(CliError::stdout)
+    print_line(text.trim_end())
 }
 
 struct Facts {
-    /// Parts of the model and their parameters.
+    /// Parts of the model and how many parameters they have.
     parameters: Vec<(&'static str, u64)>,
     /// Window, number of layers with it, bytes per token, bytes at full context.
     caches: Vec<(Window, u64, u64, u64)>,
@@ -35,7 +38,7 @@ struct Facts {
     /// Stored type, number of tensors, bytes.
     stored: BTreeMap<String, (u64, u64)>,
     weight_bytes: u64,
-    /// Bits of quantized matrices, the fewest first; empty if there are none.
+    /// QuantFormat of quantized matrices, ascending; empty if there are none.
     bits: Vec<usize>,
 }
 
@@ -43,43 +46,44 @@ fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
     let parameters: Vec<_> = config
         .parameters_by_part()
         .into_iter()
-        .flatten()
         .map(|(part, n)| (part, n as u64))
         .collect();
 
     let context = config.context() as u64;
-    let per_token = 2 * config.kv_size() as u64 * bytes;
+    let attention = || config.layers.iter().filter_map(|layer| layer.attention());
     let mut caches: Vec<(Window, u64, u64, u64)> = Vec::new();
-    for &layer_type in &config.layer_types {
-        let window = Window::from(layer_type);
+    for layer in attention() {
+        let window = Window::from(layer.window);
+        let of_token = 2 * layer.kv_size() as u64 * bytes;
         match caches.iter_mut().find(|(known, ..)| *known == window) {
-            Some((_, count, ..)) => *count += 1,
-            None => caches.push((window, 1, 0, 0)),
+            Some((_, count, token, _)) => (*count, *token) = (*count + 1, *token + of_token),
+            None => caches.push((window, 1, of_token, 0)),
         }
     }
-    for (window, count, token, full) in &mut caches {
+    for (window, _, token, full) in &mut caches {
         let kept = window
             .span()
             .map_or(context, |span| context.min(span as u64));
-        *token = *count * per_token;
         *full = *token * kept;
     }
-    let reach = config
-        .layer_types
-        .iter()
-        .map(|&layer_type| Window::from(layer_type).span().map(|span| span as u64 - 1))
+    let reach = attention()
+        .map(|layer| {
+            Window::from(layer.window)
+                .span()
+                .map(|span| span as u64 - 1)
+        })
         .try_fold(0u64, |all, back| Some(all.saturating_add(back?)))
         .filter(|&reach| reach < context);
     let mut stored: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-    // What is held as it is stored, and numbers that come in the type that was chosen.
-    let (mut coded, mut numbers) = (0, 0);
+    // Bytes that are held as they are stored, and numbers that are held in the float type.
+    let (mut quantized, mut numbers) = (0, 0);
     for (name, tensor) in files
         .names()
         .filter_map(|name| Some((name, files.get(name)?)))
     {
         match coded_part(name) {
             Some((_, CodedPart::Shape)) => {}
-            Some(_) => coded += tensor.bytes.len() as u64,
+            Some(_) => quantized += tensor.bytes.len() as u64,
             None => numbers += tensor.shape.iter().product::<usize>() as u64,
         }
     }
@@ -95,9 +99,10 @@ fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
         entry.1 += tensor.bytes.len() as u64;
     }
     Facts {
-        weight_bytes: match bits.is_empty() {
-            true => bytes * parameters.iter().map(|(_, n)| n).sum::<u64>(),
-            false => coded + bytes * numbers,
+        weight_bytes: if bits.is_empty() {
+            bytes * parameters.iter().map(|(_, n)| n).sum::<u64>()
+        } else {
+            quantized + bytes * numbers
         },
         parameters,
         caches,

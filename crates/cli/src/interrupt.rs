@@ -1,27 +1,27 @@
-//! Ctrl-C. While something listens, the first asks it to end at its next step; otherwise, and the second time, the
-//! process ends at once. A conversation is worth more: there it takes four.
+//! Ctrl-C. Where a command listens, the first asks it to stop at its next step; elsewhere, and the second time, the process
+//! ends at once. `glass chat` has a conversation to lose: there it takes four.
 
 use std::{
     ops::ControlFlow,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use crate::say::say;
+use crate::{error::CliError, say::say};
 
 /// What shells expect of a program that was interrupted.
 pub const EXIT_CODE: u8 = 130;
 
-/// How often it was asked.
-static ASKED: AtomicUsize = AtomicUsize::new(0);
-/// How often somebody who listens may be asked.
-static PATIENCE: AtomicUsize = AtomicUsize::new(1);
+/// Presses of Ctrl-C since the last [`reset`].
+static REQUESTS: AtomicUsize = AtomicUsize::new(0);
+/// How many of them a listening command takes before the process ends.
+static MAX_REQUESTS: AtomicUsize = AtomicUsize::new(1);
 static LISTENING: AtomicBool = AtomicBool::new(false);
 
-pub fn watch() {
+pub fn install() {
     let handler = || {
         let listening = LISTENING.load(Ordering::SeqCst);
-        let asked = ASKED.fetch_add(1, Ordering::SeqCst);
-        if !listening || asked >= PATIENCE.load(Ordering::SeqCst) {
+        let earlier = REQUESTS.fetch_add(1, Ordering::SeqCst);
+        if !listening || earlier >= MAX_REQUESTS.load(Ordering::SeqCst) {
             std::process::exit(EXIT_CODE.into());
         }
     };
@@ -30,36 +30,49 @@ pub fn watch() {
     }
 }
 
-/// From here on somebody looks at [`asked`] every now and then.
+/// From here on the command checks [`requested`] at every step.
 pub fn listen() {
     LISTENING.store(true, Ordering::SeqCst);
 }
 
-pub fn asked() -> bool {
-    ASKED.load(Ordering::SeqCst) > 0
-}
-
-/// What was asked has been done: the next Ctrl-C is the first again.
-pub fn answered() {
-    ASKED.store(0, Ordering::SeqCst);
-}
-
-/// Nobody looks any more: the next Ctrl-C ends the process.
-pub fn rest() {
-    LISTENING.store(false, Ordering::SeqCst);
-    answered();
-}
-
-/// From here on somebody listens always, and whoever presses Ctrl-C twice in a hurry does not end the process yet.
+/// As [`listen`], for a command that two hasty presses must not end yet.
 pub fn listen_patiently() {
-    PATIENCE.store(3, Ordering::SeqCst);
+    MAX_REQUESTS.store(3, Ordering::SeqCst);
     listen();
 }
 
-/// The same as an answer to whoever reports progress.
+pub fn requested() -> bool {
+    REQUESTS.load(Ordering::SeqCst) > 0
+}
+
+/// [`requested`], for those who report progress.
 pub fn flow() -> ControlFlow<()> {
-    match asked() {
-        true => ControlFlow::Break(()),
-        false => ControlFlow::Continue(()),
+    if requested() {
+        ControlFlow::Break(())
+    } else {
+        ControlFlow::Continue(())
+    }
+}
+
+/// The request is served: the next Ctrl-C is the first again.
+pub fn reset() {
+    REQUESTS.store(0, Ordering::SeqCst);
+}
+
+/// The next Ctrl-C ends the process.
+pub fn stop_listening() {
+    LISTENING.store(false, Ordering::SeqCst);
+    reset();
+}
+
+/// How a command ends that Ctrl-C may have cut short.
+///
+/// # Errors
+/// It was.
+pub fn outcome(interrupted: bool) -> Result<(), CliError> {
+    if interrupted {
+        Err(CliError::Interrupted)
+    } else {
+        Ok(())
     }
 }

@@ -1,31 +1,84 @@
-//! From what the user typed to a loaded model, with progress.
+//! From a model's name to a model in memory, with progress on standard error.
 
 use std::{
-    num::NonZeroUsize,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use glass_attention::{CachePlan, Rope};
-use glass_backend::Device;
+use glass_backend::{Device, peak_host_bytes};
 use glass_config::Override;
-use glass_generate::{Llama, LoadOptions, Memory};
+use glass_generate::{Llama, LoadOptions};
 use glass_hub::{HubOptions, HubProgress};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
 
-use crate::{args, error::CliError, say::say};
+use crate::{args, bars, error::CliError, say::warn};
 
 pub struct Loaded {
     pub llama: Llama,
-    pub load: Duration,
+    pub duration: Duration,
 }
 
-/// Finds the folder and loads it; everything odd is said on standard error.
+impl Loaded {
+    /// The end of a command's last line.
+    pub fn summary(&self) -> String {
+        format!(
+            "loaded in {:.2} s, device {}, {}",
+            self.duration.as_secs_f64(),
+            self.llama.device.name(),
+            self.llama.dtype
+        )
+    }
+
+    /// Adds the last fields of a command's JSON.
+    ///
+    /// # Panics
+    /// If `report` is no object.
+    pub fn complete(&self, report: &mut Value) {
+        report["load_seconds"] = json!(self.duration.as_secs_f64());
+        report["peak_memory_bytes"] = json!(peak_host_bytes());
+        report["device"] = json!(self.llama.device.name());
+        report["dtype"] = json!(self.llama.dtype.to_string());
+    }
+}
+
+/// Finds the model and loads it; what is odd is warned of.
 pub fn load(model: &args::Model, compute: &args::Compute) -> Result<Loaded, CliError> {
-    let device = Device::open(&compute.device)?.with_kernels(compute.kernels);
-    device.check_dtype(compute.dtype)?;
+    let device = device(compute)?;
     let folder = folder(&model.source)?;
     load_folder(&folder, &model.overrides, device, compute)
+}
+
+/// # Errors
+/// This machine has no such device, or the device does not compute in this type.
+pub fn device(compute: &args::Compute) -> Result<Device, CliError> {
+    let device = Device::open(&compute.device)?.with_kernel_mode(compute.kernels);
+    device.check_dtype(compute.dtype)?;
+    Ok(device)
+}
+
+/// The folder of a model, downloaded from the hub if need be.
+pub fn folder(source: &args::Source) -> Result<PathBuf, CliError> {
+    let mut bar = ProgressBar::hidden();
+    let folder = glass_hub::resolve(
+        &source.model,
+        source.revision.as_deref(),
+        &HubOptions::from_env(),
+        &mut |event| match event {
+            HubProgress::Start(file, bytes) => {
+                bar.finish_and_clear();
+                bar = bars::bytes(file);
+                bar.set_length(bytes);
+            }
+            HubProgress::Advance(bytes) => bar.inc(bytes),
+            HubProgress::Warning(message) => {
+                bar.finish_and_clear();
+                warn([message]);
+            }
+        },
+    );
+    bar.finish_and_clear();
+    Ok(folder?)
 }
 
 pub fn load_folder(
@@ -35,7 +88,7 @@ pub fn load_folder(
     compute: &args::Compute,
 ) -> Result<Loaded, CliError> {
     let start = Instant::now();
-    let bar = bytes_bar("loading");
+    let bar = bars::bytes("loading");
     let llama = Llama::load(
         folder,
         LoadOptions {
@@ -52,7 +105,7 @@ pub fn load_folder(
     );
     bar.finish_and_clear();
     let llama = llama?;
-    let load = start.elapsed();
+    let duration = start.elapsed();
     warn(&llama.warnings);
     warn(
         llama
@@ -60,91 +113,5 @@ pub fn load_folder(
             .iter()
             .flat_map(|tokenizer| tokenizer.warnings()),
     );
-    Ok(Loaded { llama, load })
-}
-
-/// The folder that a model's name stands for, fetched from the hub if need be.
-pub fn folder(source: &args::Source) -> Result<PathBuf, CliError> {
-    let mut bar = ProgressBar::hidden();
-    let folder = glass_hub::resolve(
-        &source.model,
-        source.revision.as_deref(),
-        &HubOptions::from_env(),
-        &mut |event| match event {
-            HubProgress::Start(file, bytes) => {
-                bar.finish_and_clear();
-                bar = bytes_bar(file);
-                bar.set_length(bytes);
-            }
-            HubProgress::Advance(bytes) => bar.inc(bytes),
-            HubProgress::Warning(message) => {
-                bar.finish_and_clear();
-                warn([message]);
-            }
-        },
-    );
-    bar.finish_and_clear();
-    Ok(folder?)
-}
-
-/// How a text of `tokens` tokens is read and remembered, checked against the model; what changes its results is said.
-pub fn memory(
-    plan: CachePlan,
-    prefill_chunk: Option<NonZeroUsize>,
-    llama: &Llama,
-    tokens: usize,
-) -> Result<Memory, CliError> {
-    let memory = Memory {
-        plan,
-        prefill_chunk: prefill_chunk.unwrap_or(Memory::default().prefill_chunk),
-    };
-    memory.plan.check(&llama.config)?;
-    if !memory.plan.is_exact(&llama.config) {
-        warn([format!(
-            "with --cache {} layers forget what the config says they see: the model's results are not its own",
-            memory.plan
-        )]);
-    }
-    if prefill_chunk.is_some_and(|chunk| chunk.get() < tokens)
-        && Rope::new(&llama.config).depends_on_length(tokens)
-    {
-        warn([format!(
-            "--prefill-chunk without effect: rope type {} turns {tokens} tokens by angles of their own, in one pass",
-            llama.config.rope_parameters.rope_type.name()
-        )]);
-    }
-    Ok(memory)
-}
-
-/// One line on standard error for each.
-pub fn warn<T: AsRef<str>>(warnings: impl IntoIterator<Item = T>) {
-    for warning in warnings {
-        say!("glass: warning: {}", crate::one_line(warning.as_ref()));
-    }
-}
-
-/// A bar of bytes on standard error; indicatif draws none where that is not a terminal.
-pub fn bytes_bar(what: &str) -> ProgressBar {
-    bar(
-        what,
-        "{bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
-    )
-}
-
-/// A bar of tokens.
-pub fn tokens_bar(what: &str) -> ProgressBar {
-    bar(what, "{pos} of {len} tokens, {per_sec}, {eta} left")
-}
-
-/// A bar of prompts.
-pub fn prompts_bar(what: &str) -> ProgressBar {
-    bar(what, "{pos} of {len} prompts, {eta} left")
-}
-
-fn bar(what: &str, numbers: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template(&format!("{{msg}} {{wide_bar}} {numbers}"))
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(0)
-        .with_style(style)
-        .with_message(what.to_owned())
+    Ok(Loaded { llama, duration })
 }

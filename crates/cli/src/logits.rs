@@ -1,10 +1,11 @@
-//! `glass logits`: every number that a model can be checked by, in one file.
+//! `glass logits`: logits, hidden states and attention of a text, in one file.
 
 use std::{fs, path::Path};
 
 use burn::tensor::Tensor;
-use glass_attention::{Cache, HiddenState, Observer, Pass};
+use glass_attention::{Dropouts, ForwardContext, HiddenState, Observer, Padding, Sequences};
 use glass_backend::Device;
+use glass_generate::StepOutput;
 use serde_json::Value;
 
 use crate::{
@@ -12,38 +13,43 @@ use crate::{
     error::CliError,
     load,
     output::Output,
-    prompt,
-    say::say,
+    prompt::Prompt,
+    say::{say, warn},
 };
 
-/// Rows of ids of one length, and which of them are tokens.
+enum Input {
+    Prompt(Prompt),
+    Batch(Batch),
+}
+
+/// Sequences of one length.
 struct Batch {
     ids: Vec<Vec<u32>>,
+    /// False where an id is padding.
     mask: Option<Vec<Vec<bool>>>,
 }
 
 pub fn run(args: args::Logits) -> Result<(), CliError> {
-    let given = match (&args.input.ids, &args.input.ids_file) {
-        (Some(args::Ids(ids)), _) => Some(Batch {
-            ids: vec![ids.clone()],
-            mask: None,
-        }),
-        (_, Some(path)) => Some(read_batch(path)?),
-        _ => None,
+    let input = match args.input {
+        args::Input {
+            ids_file: Some(path),
+            ..
+        } => Input::Batch(read_batch(&path)?),
+        args::Input {
+            ids: Some(args::Ids(ids)),
+            ..
+        } => Input::Prompt(Prompt::Ids(ids)),
+        args::Input { text, .. } => Input::Prompt(Prompt::Text(text.unwrap_or_default())),
     };
     let mut output = Output::create(&args.output)?;
     let loaded = load::load(&args.model, &args.compute)?;
     let llama = &loaded.llama;
-    let batch = match given {
-        Some(batch) => batch,
-        None => {
-            let text = args.input.text.unwrap_or_default();
-            let ids = prompt::ids(&prompt::Given::Text(text), llama)?;
-            Batch {
-                ids: vec![ids],
-                mask: None,
-            }
-        }
+    let batch = match input {
+        Input::Batch(batch) => batch,
+        Input::Prompt(prompt) => Batch {
+            ids: vec![prompt.ids(llama)?],
+            mask: None,
+        },
     };
     let (rows, seq) = (batch.ids.len(), batch.ids[0].len());
     if seq == 0 {
@@ -51,13 +57,13 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
     }
     let context = llama.config.context();
     if seq > context {
-        load::warn([format!(
+        warn([format!(
             "{seq} positions are {} more than the model's context of {context}",
             seq - context
         )]);
     }
 
-    let mut seen = Recorder {
+    let mut recorder = Recorder {
         hidden: args.capture.contains(&Capture::Hidden),
         attention: args.capture.contains(&Capture::Attention),
         device: llama.device.clone(),
@@ -65,27 +71,28 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
         tensors: Vec::new(),
         result: Ok(()),
     };
-    let mut cache = Cache::none(&llama.config, rows, &llama.device);
-    if let Some(mask) = &batch.mask {
-        cache = cache.with_attention_mask(mask);
-        // With a mask the reference has positions, and so angles, for every row, even where they are all alike.
-        seen.rope_rows = Some(rows);
+    if batch.mask.is_some() {
+        // With a mask the reference has positions, and so angles, for every row, even where all rows have the same.
+        recorder.rope_rows = Some(rows);
     }
+    let whole = Sequences::Whole {
+        padding: batch.mask.as_deref().and_then(Padding::from_mask),
+        dropouts: Dropouts::default(),
+    };
     let ids: Vec<&[u32]> = batch.ids.iter().map(Vec::as_slice).collect();
     let hidden = llama
         .model
-        .hidden(llama.ids(&ids)?, &mut cache, &mut seen)
+        .hidden(llama.ids(&ids)?, whole, &mut recorder)
         .map_err(glass_generate::Error::from)?; // [batch, seq, hidden_size]
-    seen.result?;
-    for (name, shape, values) in seen.tensors {
+    recorder.result?;
+    for (name, shape, values) in recorder.tensors {
         output.add(name, shape, values);
     }
-    let mut logits = Vec::with_capacity(rows * seq * llama.config.vocab_size);
-    llama.read_logits(hidden, &mut |some| logits.extend_from_slice(some))?;
+    let logits = StepOutput::from_hidden(llama, hidden).read()?;
     output.add(
         "logits".into(),
         vec![rows, seq, llama.config.vocab_size],
-        logits,
+        logits.into_values(),
     );
     output.write()?;
     say!(
@@ -104,12 +111,12 @@ fn host<const D: usize>(tensor: Tensor<D>, device: &Device) -> Result<Vec<f32>, 
         .map_err(|error| device.failed(error).into())
 }
 
-/// Keeps what a forward pass shows.
+/// Records what a forward pass shows its observer.
 struct Recorder {
     device: Device,
     hidden: bool,
     attention: bool,
-    /// How many rows the rotary table is to have, if not as many as differ.
+    /// Rows of the rotary table, if not only those that differ.
     rope_rows: Option<usize>,
     tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
     result: Result<(), CliError>,
@@ -126,12 +133,12 @@ impl Recorder {
 }
 
 impl Observer for Recorder {
-    fn pass(&mut self, pass: &Pass) {
-        let (table, rows) = pass.rope_table();
-        let seq = pass.slots().len();
+    fn pass(&mut self, ctx: &ForwardContext<'_>) {
+        let (table, rows) = ctx.rope_table(0);
+        let seq = ctx.seq();
         let half = table.cos.len() / (rows * seq).max(1);
         let repeat = self.rope_rows.unwrap_or(rows) / rows;
-        // Both halves of a head turn by the same angles; the reference writes them out twice.
+        // Both halves of a head are rotated by the same angles; the reference writes them out twice.
         let both = |values: &[f32]| -> Vec<f32> {
             let whole: Vec<f32> = values
                 .chunks(half)
@@ -167,14 +174,8 @@ impl Observer for Recorder {
 }
 
 fn read_batch(path: &Path) -> Result<Batch, CliError> {
-    let bad = |reason: String| CliError::Input {
-        path: path.to_owned(),
-        reason,
-    };
-    let text = fs::read_to_string(path).map_err(|source| CliError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let bad = |reason: String| CliError::input(path, reason);
+    let text = fs::read_to_string(path).map_err(CliError::reading(path))?;
     let value: Value =
         serde_json::from_str(&text).map_err(|error| bad(format!("not JSON: {error}")))?;
     let Value::Object(mut fields) = value else {

@@ -1,6 +1,8 @@
-//! `glass`: the command.
+//! `glass`: the program.
 
 mod args;
+mod bars;
+mod batch;
 mod bench;
 mod chat;
 mod convert;
@@ -12,34 +14,40 @@ mod eval;
 mod generate;
 mod info;
 mod interrupt;
+mod json_schema;
 mod load;
 mod logits;
+mod logprobs;
+mod options;
 mod output;
 mod prompt;
 mod quantize;
 mod say;
+mod search;
 mod stream;
 mod train;
 
 use std::{
+    env,
+    ffi::OsString,
     panic::{self, AssertUnwindSafe},
     process::ExitCode,
     sync::Mutex,
 };
 
 use args::{Command, Glass};
-use clap::Parser;
 use error::CliError;
-use say::say;
+use say::{one_line, say};
 
 fn main() -> ExitCode {
-    // SAFETY: no other thread is there yet that could read the environment.
+    // SAFETY: there is no other thread yet that could read the environment.
     unsafe { quiet_wayland() };
-    let glass = Glass::parse();
+    let args: Vec<OsString> = env::args_os().collect();
+    let glass = Glass::from_args(&args).unwrap_or_else(|refused| refused.exit());
     keep_memory();
-    interrupt::watch();
-    // A pass is a few hundred small pieces of work: without this thread in the pool, each would wait for another to wake up.
-    // It fails only if a pool is there already, and that one serves as well.
+    interrupt::install();
+    // A forward pass is a few hundred small pieces of work: without this thread in the pool, each would wait for another to
+    // wake up. It fails only if there is a pool already, which serves as well.
     let _ = rayon::ThreadPoolBuilder::new()
         .use_current_thread()
         .build_global();
@@ -64,12 +72,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Every pass asks for the same memory as the one before. The GNU allocator would give large pieces back to the system
-/// in between and get them again, zeroed, page by page: up to a sixth of the time of a pass over a prompt, or of a step of
-/// training.
+/// Makes the GNU allocator keep freed memory: every forward pass needs what the one before freed. By default large pieces
+/// go back to the system and come again zeroed, page by page, which costs up to a sixth of the time of a prefill or of a
+/// training step.
 fn keep_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: these set numbers of the allocator, which it reads under its own lock.
+    // SAFETY: this sets parameters of the allocator, which it reads under its own lock.
     unsafe {
         // Before version 2.35 it refuses more than 32 MiB.
         if libc::mallopt(libc::M_MMAP_THRESHOLD, i32::MAX) == 0 {
@@ -80,14 +88,14 @@ fn keep_memory() {
     }
 }
 
-/// Vulkan drivers look for a Wayland session, and its library complains on standard error, twice, wherever there is no
-/// folder for one: on servers, in containers. Any folder satisfies it.
+/// Gives Wayland a folder. Vulkan drivers look for a Wayland session, whose library complains on standard error where
+/// there is no folder for one: on servers, in containers. Any folder satisfies it.
 ///
 /// # Safety
 /// Changes the environment: no other thread may be running.
 unsafe fn quiet_wayland() {
-    if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
-        unsafe { std::env::set_var("XDG_RUNTIME_DIR", std::env::temp_dir()) };
+    if cfg!(target_os = "linux") && env::var_os("XDG_RUNTIME_DIR").is_none() {
+        unsafe { env::set_var("XDG_RUNTIME_DIR", env::temp_dir()) };
     }
 }
 
@@ -95,6 +103,8 @@ fn run(glass: Glass) -> Result<(), CliError> {
     match glass.command {
         None => demo::run(),
         Some(Command::Generate(args)) => generate::run(args),
+        Some(Command::Batch(args)) => batch::run(args),
+        Some(Command::Search(args)) => search::run(args),
         Some(Command::Chat(args)) => chat::run(args),
         Some(Command::Logits(args)) => logits::run(args),
         Some(Command::Info(args)) => info::run(args),
@@ -108,12 +118,12 @@ fn run(glass: Glass) -> Result<(), CliError> {
     }
 }
 
-/// The first panic is the cause; those that follow on other threads are only its echo.
+/// The first panic is the cause; those of other threads after it are only its echo.
 static FIRST_PANIC: Mutex<Option<String>> = Mutex::new(None);
 
-/// No panic reaches a user as such: its message becomes part of the one line that `main` prints.
+/// Keeps the message of a panic for the one line that `main` prints.
 fn remember_panics() {
-    let show = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
+    let show = env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
     let usual = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         if show {
@@ -127,21 +137,4 @@ fn remember_panics() {
             });
         }
     }));
-}
-
-/// One line, in which nothing from a file can steer the terminal.
-pub fn one_line(text: &str) -> String {
-    let mut line = String::new();
-    for part in text.split(['\n', '\r']).map(str::trim) {
-        if !line.is_empty() && !part.is_empty() {
-            line.push(' ');
-        }
-        for letter in part.chars() {
-            match letter.is_control() {
-                true => line.extend(letter.escape_default()),
-                false => line.push(letter),
-            }
-        }
-    }
-    line
 }

@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all.
+//! Files that are written whole or not at all.
 
 use std::{
     fs,
@@ -17,20 +17,17 @@ pub struct OutputFile {
 }
 
 impl OutputFile {
-    /// Looks at the path before there is anything to write, so that one that cannot be written costs no waiting.
+    /// Checks the path before there is anything to write, so that a bad one costs no waiting.
     pub fn create(path: &Path) -> Result<Self, CliError> {
-        let refuse = |reason: &str| CliError::Input {
-            path: path.to_owned(),
-            reason: reason.to_owned(),
-        };
-        // Through a link the file that it names is replaced, and not the link.
+        let refuse = |reason| CliError::input(path, reason);
+        // Behind a link, the file is replaced and not the link.
         let followed = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let path = followed.as_path();
         let folder = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        // Taking the place of a device, /dev/null for instance, would break the machine.
+        // Replacing a device, /dev/null for instance, would break the machine.
         match fs::metadata(path) {
             Ok(meta) if meta.is_dir() => {
                 return Err(refuse("is a folder: give the name of a file"));
@@ -43,20 +40,17 @@ impl OutputFile {
             }
             _ => {}
         }
-        // Without a name it is gone again, even if the process is killed here.
-        tempfile::tempfile_in(folder).map_err(|source| CliError::Write {
-            path: path.to_owned(),
-            source,
-        })?;
+        // A file without a name is gone again even if the process is killed here.
+        tempfile::tempfile_in(folder).map_err(CliError::writing(path))?;
         Ok(Self {
             path: path.to_owned(),
             folder: folder.to_owned(),
         })
     }
 
-    /// Writes all of it.
+    /// Writes the whole file.
     pub fn write(self, bytes: &[u8]) -> Result<(), CliError> {
-        // A process that ended in here would leave its temporary file behind.
+        // Ended at once, the process would leave its temporary file behind.
         interrupt::listen();
         let write = || -> io::Result<()> {
             let mut file = self.temporary()?;
@@ -65,22 +59,15 @@ impl OutputFile {
             file.persist(&self.path)?;
             Ok(())
         };
-        write().map_err(|source| self.failed(source))
+        write().map_err(CliError::writing(&self.path))
     }
 
-    /// Temporary files are private; what the user asked for is to be as open as any file they make.
+    /// A temporary file with the permissions of an ordinary one.
     fn temporary(&self) -> io::Result<NamedTempFile> {
         let mut builder = tempfile::Builder::new();
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         builder.tempfile_in(&self.folder)
-    }
-
-    fn failed(&self, source: io::Error) -> CliError {
-        CliError::Write {
-            path: self.path.clone(),
-            source,
-        }
     }
 }
 
@@ -105,10 +92,7 @@ impl Output {
     }
 
     pub fn write(self) -> Result<(), CliError> {
-        let failed = |reason: String| CliError::Input {
-            path: self.file.path.clone(),
-            reason,
-        };
+        let path = &self.file.path;
         let views = self
             .tensors
             .iter()
@@ -118,17 +102,17 @@ impl Output {
                 TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name, view))
             })
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| CliError::input(path, error.to_string()))?;
 
-        // A process that ended in here would leave its temporary file behind.
+        // Ended at once, the process would leave its temporary file behind.
         interrupt::listen();
-        let write = |source| self.file.failed(source);
-        // It is written under a temporary name, which is private, and renamed when it is whole.
+        let write = CliError::writing(path);
+        // serialize_to_file writes a private temporary file and renames it when it is whole.
         let usual = self.file.temporary().map_err(write)?;
         let permissions = usual.as_file().metadata().map_err(write)?.permissions();
-        safetensors::serialize_to_file(views, None, &self.file.path)
-            .map_err(|error| failed(error.to_string()))?;
-        fs::set_permissions(&self.file.path, permissions).map_err(write)?;
+        safetensors::serialize_to_file(views, None, path)
+            .map_err(|error| CliError::input(path, error.to_string()))?;
+        fs::set_permissions(path, permissions).map_err(write)?;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The prompt, from wherever it comes.
+//! The prompt: from the command line, a file or standard input.
 
 use std::{
     fs,
@@ -7,27 +7,33 @@ use std::{
 
 use glass_generate::Llama;
 
-use crate::{args, error::CliError};
+use crate::{args, error::CliError, say::warn};
 
-/// What was given, read before the model is loaded so that a bad file costs no waiting.
-pub enum Given {
+/// A prompt, read before the model is loaded so that a bad file costs no waiting.
+pub enum Prompt {
     Text(String),
     Ids(Vec<u32>),
 }
 
-pub fn read(prompt: &args::Prompt) -> Result<Given, CliError> {
+pub fn read(prompt: &args::Prompt) -> Result<Prompt, CliError> {
     if let Some(text) = &prompt.text {
-        return Ok(Given::Text(text.clone()));
+        return Ok(Prompt::Text(text.clone()));
     }
     if let Some(args::Ids(ids)) = &prompt.ids {
-        return Ok(Given::Ids(ids.clone()));
+        return Ok(Prompt::Ids(ids.clone()));
     }
     if let Some(path) = &prompt.prompt_file {
-        let text = fs::read_to_string(path).map_err(|source| CliError::Read {
-            path: path.clone(),
-            source,
-        })?;
-        return Ok(Given::Text(without_newline(text)));
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "jsonl")
+        {
+            warn([format!(
+                "{} is read as one text: `glass batch` takes its lines as prompts",
+                path.display()
+            )]);
+        }
+        let text = fs::read_to_string(path).map_err(CliError::reading(path))?;
+        return Ok(Prompt::Text(without_newline(text)));
     }
     let mut stdin = io::stdin();
     if stdin.is_terminal() {
@@ -39,23 +45,25 @@ pub fn read(prompt: &args::Prompt) -> Result<Given, CliError> {
     stdin
         .read_to_string(&mut text)
         .map_err(|error| CliError::Usage(format!("cannot read standard input: {error}")))?;
-    Ok(Given::Text(without_newline(text)))
+    Ok(Prompt::Text(without_newline(text)))
 }
 
-/// The ids of a prompt; an empty one begins with the model's beginning-of-sequence token, as in transformers.
-pub fn ids(given: &Given, llama: &Llama) -> Result<Vec<u32>, CliError> {
-    let ids = match given {
-        Given::Ids(ids) => ids.clone(),
-        Given::Text(text) => llama.tokenizer()?.encode_prompt(text)?,
-    };
-    let bos = llama.generation_config.bos_token_id;
-    match (ids.is_empty(), bos.or(llama.config.bos_token_id)) {
-        (true, Some(bos)) => Ok(vec![bos]),
-        _ => Ok(ids),
+impl Prompt {
+    /// Its ids; an empty prompt begins with the model's beginning-of-sequence token, as in transformers.
+    pub fn ids(&self, llama: &Llama) -> Result<Vec<u32>, CliError> {
+        let ids = match self {
+            Self::Ids(ids) => ids.clone(),
+            Self::Text(text) => llama.tokenizer()?.encode_prompt(text)?,
+        };
+        let bos = llama.generation_config.bos_token_id;
+        match bos.or(llama.config.bos_token_id) {
+            Some(bos) if ids.is_empty() => Ok(vec![bos]),
+            _ => Ok(ids),
+        }
     }
 }
 
-/// Editors and `echo` end a file with a newline that nobody means as part of the text.
+/// Editors and `echo` end a file with a newline that is not meant as part of the text.
 fn without_newline(mut text: String) -> String {
     if text.ends_with('\n') {
         text.pop();

@@ -1,18 +1,21 @@
-//! `glass quantize`: a model written again, with its matrices in few bits.
+//! `glass quantize`: a model with its matrices quantized to 8 or 4 bits.
 
 use std::path::Path;
 
-use glass_checkpoint::{ConvertError, SaveError};
-
-use crate::{args, convert, error::CliError, interrupt, load, say::say};
+use crate::{
+    args, bars, convert,
+    error::CliError,
+    interrupt, load,
+    say::{say, warn},
+};
 
 pub fn run(args: args::Quantize) -> Result<(), CliError> {
     glass_checkpoint::check_target(Path::new(&args.source.model), &args.output)?;
     let folder = load::folder(&args.source)?;
 
-    // A process that ended in here would leave what it has written so far.
+    // Ended at once, the process would leave unfinished files behind.
     interrupt::listen();
-    let bar = load::bytes_bar("writing");
+    let bar = bars::bytes("writing");
     let done = glass_checkpoint::quantize(
         &folder,
         &args.output,
@@ -25,17 +28,14 @@ pub fn run(args: args::Quantize) -> Result<(), CliError> {
         },
     );
     bar.finish_and_clear();
-    let done = match done {
-        Err(ConvertError::Save(SaveError::Interrupted)) => return Err(CliError::Interrupted),
-        done => done?,
-    };
+    let done = done?;
     convert::report(&folder, &args.output, &done.conversion);
     let matrices = done.matrices.iter();
     let matrices: Vec<String> = matrices
         .map(|(bits, count)| format!("{count} in {bits} bits"))
         .collect();
     match matrices.as_slice() {
-        [] => load::warn(["no matrix was quantized: the model has none that is known to be one"]),
+        [] => warn(["no matrix was quantized: the model has none that is known to be one"]),
         counts => say!("glass: matrices: {}", counts.join(", ")),
     }
     Ok(())

@@ -1,6 +1,13 @@
-//! Everything that is not the result goes to standard error.
+//! The result goes to standard output, everything else to standard error.
 
-/// `eprintln!`, except that a reader who has closed standard error is no reason to fail.
+use std::{
+    fmt::Display,
+    io::{self, Write},
+};
+
+use crate::error::CliError;
+
+/// `eprintln!`, except that a closed standard error is no reason to fail.
 macro_rules! say {
     ($($words:tt)*) => {{
         use std::io::Write as _;
@@ -9,3 +16,36 @@ macro_rules! say {
 }
 
 pub(crate) use say;
+
+/// One line on standard error for each.
+pub fn warn<T: AsRef<str>>(warnings: impl IntoIterator<Item = T>) {
+    for warning in warnings {
+        say!("glass: warning: {}", one_line(warning.as_ref()));
+    }
+}
+
+/// One line in which nothing from a file can steer the terminal.
+pub fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for part in text.split(['\n', '\r']).map(str::trim) {
+        if !line.is_empty() && !part.is_empty() {
+            line.push(' ');
+        }
+        for letter in part.chars() {
+            if letter.is_control() {
+                line.extend(letter.escape_default());
+            } else {
+                line.push(letter);
+            }
+        }
+    }
+    line
+}
+
+/// A line of the result.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn print_line(line: impl Display) -> Result<(), CliError> {
+    writeln!(io::stdout(), "{line}").map_err(CliError::stdout)
+}

@@ -1,45 +1,47 @@
-//! `glass train`: a model of one's own.
+//! `glass train`: trains a model on a text.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
 use glass_backend::Device;
-use glass_train::{Event, Outcome, Run, Shape, Start, tokenizer::TokenizerChoice};
+use glass_train::{Event, NewRun, Outcome, Run, Shape, tokenizer::TokenizerChoice};
 use indicatif::{FormattedDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::{args, error::CliError, interrupt, load, say::say};
+use crate::{
+    args,
+    error::CliError,
+    interrupt,
+    say::{say, warn},
+};
 
 const PRESET: &str = "small";
 
 pub fn run(args: args::Train) -> Result<(), CliError> {
     let device = Device::open(&args.device)?;
-    // A process that ended in here would leave what it has written so far.
+    // Ended at once, the process would leave unfinished files behind.
     interrupt::listen();
     let mut run = match &args.resume {
         Some(folder) => Run::resume(folder, args.text.as_deref(), device)?,
-        None => Run::start(start(args, device)?)?,
+        None => Run::start(new_run(args, device)?)?,
     };
-    load::warn(run.warnings());
+    warn(run.warnings());
     introduce(&run);
 
     let bar = bar(&run);
-    let outcome = run.go(&mut |event| {
+    let outcome = run.train(&mut |event| {
         show(&bar, event);
         interrupt::flow()
     });
     bar.finish_and_clear();
     let outcome = outcome?;
     sum_up(&run, outcome);
-    match outcome.complete {
-        true => Ok(()),
-        false => Err(CliError::Interrupted),
-    }
+    interrupt::outcome(!outcome.complete)
 }
 
-fn start(args: args::Train, device: Device) -> Result<Start, CliError> {
+fn new_run(args: args::Train, device: Device) -> Result<NewRun, CliError> {
     let recipe = args.numbers.recipe();
     let missing =
         |what: &str| CliError::Usage(format!("{what} is missing (see glass train --help)"));
-    Ok(Start {
+    Ok(NewRun {
         text: args.text.ok_or_else(|| missing("--text"))?,
         shape: match (args.shape.preset, args.shape.config) {
             (_, Some(path)) => Shape::Config(path),
@@ -56,7 +58,7 @@ fn start(args: args::Train, device: Device) -> Result<Start, CliError> {
 fn introduce(run: &Run) {
     let (config, recipe, corpus) = (run.config(), run.recipe(), run.corpus());
     say!(
-        "glass: {} parameters on {} ({}); {} tokens to learn from, {} kept back; {} steps of {} tokens, {:.1} readings of the text",
+        "glass: {} parameters on {} ({}); {} tokens to train on, {} held out; {} steps of {} tokens, {:.1} epochs",
         config.num_parameters(),
         run.device().name(),
         run.device().description(),
@@ -67,17 +69,17 @@ fn introduce(run: &Run) {
         (recipe.steps * recipe.tokens_per_step()) as f64 / corpus.train.len() as f64,
     );
     if run.steps() > 0 {
-        say!("glass: going on after step {}", run.steps());
+        say!("glass: resuming after step {}", run.steps());
     }
 }
 
-/// Steps on standard error; where that is not a terminal, a line per measurement instead.
+/// Steps on standard error; where that is not a terminal, a line per evaluation instead.
 fn bar(run: &Run) -> ProgressBar {
-    // How long it takes is not known before the first step.
+    // The time left is not known before the first step.
     let first = run.steps() as u64;
     let left = move |state: &ProgressState, to: &mut dyn fmt::Write| {
         if state.pos() > first {
-            // Nobody could be told that a line could not be drawn.
+            // There is nowhere to report a line that cannot be drawn.
             let _ = write!(to, ", {:#} left", FormattedDuration(state.eta()));
         }
     };
@@ -107,13 +109,13 @@ fn show(bar: &ProgressBar, event: Event) {
                 report.loss, report.learning_rate
             ));
         }
-        Event::Measuring { tokens, total } => {
+        Event::Evaluating { tokens, total } => {
             bar.set_message(format!(
-                "measuring on the text kept back, {}%",
+                "measuring on the held-out text, {}%",
                 100 * tokens / total.max(1)
             ));
         }
-        Event::Measured {
+        Event::Evaluated {
             step,
             train_loss,
             loss,
@@ -134,7 +136,7 @@ fn sum_up(run: &Run, outcome: Outcome) {
     let folder = run.folder().display();
     if !outcome.complete {
         say!(
-            "glass: stopped after step {} of {}, and saved; go on with: glass train --resume {folder}",
+            "glass: stopped after step {} of {}, and saved; resume with: glass train --resume {folder}",
             outcome.step,
             run.recipe().steps
         );
@@ -152,9 +154,8 @@ fn sum_up(run: &Run, outcome: Outcome) {
     if let (Some(last), Some((step, best))) = (loss, outcome.best)
         && best < last
     {
-        load::warn([format!(
-            "the text kept back was predicted better at step {step} ({best:.4}): the model begins to learn the text by \
-             heart; fewer --steps, some --dropout or more text help"
+        warn([format!(
+            "the held-out text was predicted better at step {step} ({best:.4}): the model overfits; fewer --steps, some --dropout or more text help"
         )]);
     }
     say!(

@@ -1,108 +1,73 @@
 //! What can be wrong with a config. Every message is one line: where, what, and what would fix it.
 
+use std::fmt::Display;
+
 use serde_json::Value;
 use thiserror::Error;
 
 /// Why a config could not be read.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum ConfigError {
-    #[error("{path}: there is no such file; give the path of a model's config.json")]
-    NotFound { path: String },
-    #[error("{path}: is a directory; give the path of the config.json in it")]
-    IsDirectory { path: String },
-    #[error("{path}: cannot be read ({reason}); check the path and its permissions")]
-    Unreadable { path: String, reason: String },
-    #[error(
-        "{origin}: is not text (byte {offset} is not UTF-8); a config.json is JSON, so this may be \
-         another file or a damaged download"
-    )]
-    NotUtf8 { origin: String, offset: usize },
-    #[error("{origin}: is empty; download the model's config.json again")]
-    Empty { origin: String },
-    #[error(
-        "{origin}: is not valid JSON: {reason}; correct the file there or download it again{hint}"
-    )]
-    Syntax {
-        origin: String,
-        reason: String,
-        hint: &'static str,
-    },
-    #[error(
-        "{origin}: holds {found} where a JSON object {{...}} is expected; is this a model's \
-         config.json?"
-    )]
-    NotAnObject { origin: String, found: &'static str },
+    /// The file as a whole: it is missing, unreadable, or not a JSON object.
+    #[error("{origin}: {problem}")]
+    File { origin: String, problem: String },
     /// A field of the file; `origin` also names the overrides that were laid over it.
     #[error("{origin}: {error}")]
     Field { origin: String, error: FieldError },
-    /// An override that cannot be understood.
-    #[error("override `{text}`: {rule}")]
-    OverrideSyntax { text: String, rule: &'static str },
-    /// An override that would change nothing.
-    #[error("override `{text}`: {why}")]
-    OverrideUnused { text: String, why: String },
+    /// An override that cannot be understood, or that would change nothing.
+    #[error("override `{text}`: {problem}")]
+    Override { text: String, problem: String },
 }
 
-/// What is wrong with one field, whichever file it came from.
+/// One field and what is wrong with it, whichever file it came from.
 #[derive(Debug, Clone, PartialEq, Error)]
-pub enum FieldError {
-    #[error("{field} is missing: {fix}")]
-    Missing { field: String, fix: String },
-    /// The value has the wrong type, is out of range, or does not fit the other fields.
-    #[error("{field} = {value}: {rule}")]
-    Invalid {
-        field: String,
-        value: String,
-        rule: String,
-    },
-    /// The value means something, but this implementation does not compute it.
-    #[error("{field} = {value} is not supported: {why}")]
-    Unsupported {
-        field: String,
-        value: String,
-        why: String,
-    },
-    #[error(
-        "{first} = {first_value} contradicts {second} = {second_value}: keep the one that is meant"
-    )]
-    Contradiction {
-        first: String,
-        first_value: String,
-        second: String,
-        second_value: String,
-    },
+#[error("{field} {problem}")]
+pub struct FieldError {
+    pub(crate) field: String,
+    /// Begins with the value: `= 5: must be even`.
+    problem: String,
 }
 
 impl FieldError {
-    pub(crate) fn invalid(field: &str, value: impl ToString, rule: impl Into<String>) -> Self {
-        Self::Invalid {
-            field: field.to_owned(),
-            value: value.to_string(),
-            rule: rule.into(),
-        }
+    fn new(field: &str, problem: String) -> Self {
+        let field = field.to_owned();
+        Self { field, problem }
     }
 
-    pub(crate) fn unsupported(field: &str, value: &Value, why: impl Into<String>) -> Self {
-        Self::Unsupported {
-            field: field.to_owned(),
-            value: shown(value),
-            why: why.into(),
-        }
+    pub(crate) fn missing(field: &str, fix: &str) -> Self {
+        Self::new(field, format!("is missing: {fix}"))
     }
 
-    /// The same error with its fields named by `name`, so that a reader finds them in the file.
-    pub(crate) fn renamed(mut self, name: impl Fn(&str) -> String) -> Self {
-        match &mut self {
-            Self::Missing { field, .. }
-            | Self::Invalid { field, .. }
-            | Self::Unsupported { field, .. } => {
-                *field = name(field);
-            }
-            // A contradiction is found before the dialects are merged: it already has the file's
-            // names.
-            Self::Contradiction { .. } => {}
-        }
-        self
+    /// The value has the wrong type, is out of range, or does not fit the other fields.
+    pub(crate) fn invalid(field: &str, value: impl Display, rule: impl Display) -> Self {
+        Self::new(field, format!("= {value}: {rule}"))
+    }
+
+    /// The value means something, but this implementation does not compute it.
+    pub(crate) fn unsupported(field: &str, value: impl Display, why: impl Display) -> Self {
+        Self::new(field, format!("= {value} is not supported: {why}"))
+    }
+
+    pub(crate) fn contradiction(
+        (field, value): (&str, impl Display),
+        (other, its): (&str, impl Display),
+    ) -> Self {
+        let fix = "keep the one that is meant";
+        Self::new(
+            field,
+            format!("= {value} contradicts {other} = {its}: {fix}"),
+        )
+    }
+
+    /// [`invalid`](Self::invalid) unless the rule holds.
+    pub(crate) fn check(
+        holds: bool,
+        field: &str,
+        value: impl Display,
+        rule: impl Display,
+    ) -> Result<(), Self> {
+        let error = || Self::invalid(field, value, rule);
+        if holds { Ok(()) } else { Err(error()) }
     }
 }
 
@@ -113,11 +78,11 @@ pub(crate) fn shown(value: &Value) -> String {
 
 /// The start of a text, with control characters escaped.
 pub(crate) fn one_line(text: &str) -> String {
-    const LONGEST: usize = 60;
+    const MAX_LETTERS: usize = 60;
     let mut line = String::new();
     for (i, letter) in text.chars().enumerate() {
         match letter {
-            _ if i == LONGEST => return line + "...",
+            _ if i == MAX_LETTERS => return line + "...",
             _ if letter.is_control() => line.extend(letter.escape_default()),
             _ => line.push(letter),
         }

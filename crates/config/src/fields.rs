@@ -1,209 +1,226 @@
-//! One JSON object as a set of typed fields, with a memory of what was asked for.
-//!
-//! Whoever wants a field asks by name; what nobody asked for in the end is what the model does not
-//! use.
+//! One JSON object as typed fields: what is read from it, and what becomes of the rest.
+
+use std::fmt::Display;
 
 use serde_json::{Map, Value};
 
-use crate::FieldError;
-use crate::error::shown;
+use crate::error::{FieldError, one_line, shown};
+use crate::values::{FromJson, broken};
+
+/// A field of the file that the model does not use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IgnoredField {
+    /// As in the file, dotted where nested: `rope_scaling.factor`.
+    pub name: String,
+    /// Its value as JSON.
+    pub value: String,
+    /// Why it has no use, as half a sentence.
+    pub why: String,
+}
+
+/// A field that decides nothing. A file may have it; an override of it is refused.
+pub(crate) struct Unused {
+    pub field: IgnoredField,
+    /// Whether the user is warned of it. A file may carry in silence what it switched off itself.
+    pub warned: bool,
+    /// The known name that it may be a slip for.
+    pub near: Option<&'static str>,
+}
+
+/// What becomes of a field that was not read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Verdict {
+    Refused,
+    /// Ignored with a warning.
+    Warned,
+    /// Known to be harmless.
+    Silent,
+}
+
+/// Names of fields, whether a value of theirs leaves the result as it is, and why others are refused or ignored.
+pub(crate) type Row<'a, C> = (&'a [&'a str], fn(&Value, &C) -> bool, &'a str);
 
 /// The fields of one JSON object.
 pub(crate) struct Fields {
-    object: Map<String, Value>,
     /// Stands before every name in an error: `""`, or `"rope_parameters."` for the nested object.
-    prefix: &'static str,
-    asked: Vec<&'static str>,
-    idle: Vec<(&'static str, String)>,
-}
-
-/// Turns a value that is not null into a `T`, or says what is expected instead.
-type Convert<T> = fn(&Value) -> Result<T, String>;
-
-/// What stands in the file for a field that may be null.
-pub(crate) enum Given<T> {
-    Absent,
-    Null,
-    Is(T),
-}
-
-impl<T> Given<T> {
-    /// The value, where null and absence mean the same.
-    pub(crate) fn some(self) -> Option<T> {
-        match self {
-            Self::Is(value) => Some(value),
-            Self::Absent | Self::Null => None,
-        }
-    }
+    prefix: String,
+    object: Map<String, Value>,
+    /// The names that were asked for, whether or not the object has them.
+    read: Vec<&'static str>,
+    pub unused: Vec<Unused>,
 }
 
 impl Fields {
-    pub(crate) fn new(object: Map<String, Value>, prefix: &'static str) -> Self {
+    pub fn new(prefix: String, object: Map<String, Value>) -> Self {
         Self {
-            object,
             prefix,
-            asked: Vec::new(),
-            idle: Vec::new(),
+            object,
+            read: Vec::new(),
+            unused: Vec::new(),
         }
     }
 
-    /// A field that may be null.
-    pub(crate) fn nullable<T>(
-        &mut self,
-        name: &'static str,
-        convert: Convert<T>,
-    ) -> Result<Given<T>, FieldError> {
-        self.asked.push(name);
+    /// A field that may be absent. Null is a value: `Option<T>` has it, other types refuse it.
+    pub fn get<T: FromJson>(&mut self, name: &'static str, absent: T) -> Result<T, FieldError> {
+        self.read.push(name);
         match self.object.get(name) {
-            None => Ok(Given::Absent),
-            Some(Value::Null) => Ok(Given::Null),
-            Some(value) => match convert(value) {
-                Ok(converted) => Ok(Given::Is(converted)),
-                Err(rule) => Err(FieldError::invalid(
-                    &self.full_name(name),
-                    shown(value),
-                    rule,
-                )),
-            },
+            Some(value) => T::from_json(&self.full_name(name), value),
+            None => Ok(absent),
         }
     }
 
-    /// A field that may be left out but not be null, as transformers' strict classes have it.
-    pub(crate) fn optional<T>(
+    /// A field that must be there, and not be null; `fix` says why, or what to do.
+    pub fn required<T: FromJson>(
         &mut self,
         name: &'static str,
-        convert: Convert<T>,
-    ) -> Result<Option<T>, FieldError> {
-        match self.nullable(name, convert)? {
-            Given::Absent => Ok(None),
-            Given::Is(value) => Ok(Some(value)),
-            Given::Null => {
-                // The converter knows what it expects; null is never that.
-                let expected = convert(&Value::Null).err().unwrap_or_default();
-                Err(FieldError::invalid(
-                    &self.full_name(name),
-                    "null",
-                    format!("{expected}; remove the field to get its default"),
-                ))
+        fix: &str,
+    ) -> Result<T, FieldError> {
+        let field = self.get(name, None)?;
+        field.ok_or_else(|| FieldError::missing(&self.full_name(name), fix))
+    }
+
+    /// Says why these fields decide nothing: an override of one is refused, and if `warned`, the user is told.
+    pub fn idle(&mut self, names: &[&'static str], warned: bool, why: &str) {
+        for &name in names {
+            self.read.push(name);
+            if let Some(value) = self.object.get(name) {
+                let field = self.ignored(name, value, why);
+                let near = None;
+                self.unused.push(Unused {
+                    field,
+                    warned,
+                    near,
+                });
             }
         }
     }
 
-    /// A field that must be there; `fix` says why, and what to do.
-    pub(crate) fn required<T>(
+    /// Judges the fields that were not read by the first table that has their name, or as `others`. Those that decide
+    /// nothing go before the ones in `unused`.
+    ///
+    /// # Errors
+    /// The first field that would change the result.
+    pub fn rest<C>(
         &mut self,
-        name: &'static str,
-        convert: Convert<T>,
-        fix: &str,
-    ) -> Result<T, FieldError> {
-        match self.nullable(name, convert)?.some() {
-            Some(value) => Ok(value),
-            None => Err(FieldError::Missing {
-                field: self.full_name(name),
-                fix: fix.to_owned(),
-            }),
+        tables: &[(Verdict, &[Row<C>])],
+        context: &C,
+        others: (Verdict, &str),
+        known: &[&'static str],
+    ) -> Result<(), FieldError> {
+        let known = [&self.read, known].concat();
+        let mut unused = Vec::new();
+        for (name, value) in &self.object {
+            if self.read.contains(&name.as_str()) {
+                continue;
+            }
+            let row = tables.iter().find_map(|(verdict, rows)| {
+                let row = rows
+                    .iter()
+                    .find(|(names, ..)| names.contains(&name.as_str()))?;
+                Some((*verdict, row))
+            });
+            let (verdict, why) = match row {
+                Some((verdict, (_, neutral, why))) if neutral(value, context) => match verdict {
+                    Verdict::Refused => continue,
+                    Verdict::Warned | Verdict::Silent => (Verdict::Silent, *why),
+                },
+                Some((verdict, (.., why))) => (verdict, *why),
+                None if value.is_null() => {
+                    (Verdict::Silent, "it is null and no field of the model")
+                }
+                None => others,
+            };
+            let warned = match verdict {
+                Verdict::Refused => {
+                    let field = self.full_name(name);
+                    return Err(FieldError::unsupported(&field, shown(value), why));
+                }
+                Verdict::Warned => true,
+                Verdict::Silent => false,
+            };
+            let field = self.ignored(name, value, why);
+            let near = nearest(name, &known);
+            unused.push(Unused {
+                field,
+                warned,
+                near,
+            });
+        }
+        unused.append(&mut self.unused);
+        self.unused = unused;
+        Ok(())
+    }
+
+    fn ignored(&self, name: &str, value: &Value, why: &str) -> IgnoredField {
+        IgnoredField {
+            name: self.full_name(name),
+            value: value.to_string(),
+            why: why.to_owned(),
         }
     }
 
-    /// Records that a field was understood but, because of `why`, decides nothing. The file may
-    /// carry it in silence (the file itself switched it off); an override of it is refused.
-    pub(crate) fn mark_idle(&mut self, name: &'static str, why: impl Into<String>) {
-        self.idle.push((name, why.into()));
+    /// The name as errors show it, dotted where nested.
+    pub fn full_name(&self, name: &str) -> String {
+        format!("{}{}", self.prefix, one_line(name))
     }
 
-    pub(crate) fn full_name(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
+    pub fn has(&self, name: &str) -> bool {
+        self.object.contains_key(name)
     }
 
-    pub(crate) fn value(&self, name: &str) -> Option<&Value> {
-        self.object.get(name)
+    /// # Errors
+    /// Unless the rule of the field holds.
+    pub fn check(
+        &self,
+        holds: bool,
+        name: &str,
+        value: impl Display,
+        rule: impl Display,
+    ) -> Result<(), FieldError> {
+        FieldError::check(holds, &self.full_name(name), value, rule)
     }
 
-    pub(crate) fn was_asked(&self, name: &str) -> bool {
-        self.asked.contains(&name)
-    }
-
-    pub(crate) fn asked(&self) -> &[&'static str] {
-        &self.asked
-    }
-
-    pub(crate) fn idle_reason(&self, name: &str) -> Option<&str> {
-        self.idle
-            .iter()
-            .find(|(idle, _)| *idle == name)
-            .map(|(_, why)| why.as_str())
-    }
-
-    /// The fields of the file that nobody asked for, in the file's order.
-    pub(crate) fn unasked(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.object
-            .iter()
-            .map(|(name, value)| (name.as_str(), value))
-            .filter(|(name, _)| !self.was_asked(name))
+    /// The values of all fields, which must be objects, in the file's order.
+    pub fn objects(self) -> Result<Vec<Self>, FieldError> {
+        let fields = self.object.iter();
+        let fields = fields.map(|(name, value)| Self::from_json(&self.full_name(name), value));
+        fields.collect()
     }
 }
 
-/// What a value is, in words.
-pub(crate) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
+impl FromJson for Fields {
+    fn from_json(field: &str, value: &Value) -> Result<Self, FieldError> {
+        let object = value.as_object().cloned();
+        let object = object.ok_or_else(|| broken(field, value, "must be an object"))?;
+        Ok(Self::new(format!("{field}."), object))
     }
 }
 
-pub(crate) fn size(value: &Value) -> Result<usize, String> {
-    let fits = value
-        .as_u64()
-        .and_then(|number| usize::try_from(number).ok());
-    fits.ok_or_else(|| match value.as_f64() {
-        None => format!("must be a whole number, not {}", kind(value)),
-        Some(number) if number < 0.0 => "must be a whole number that is not negative".to_owned(),
-        Some(number) if number >= usize::MAX as f64 => "is larger than a size can be".to_owned(),
-        Some(_) => "must be a whole number, written without a fraction or exponent".to_owned(),
-    })
+/// The known name closest to a misspelt one.
+fn nearest(name: &str, names: &[&'static str]) -> Option<&'static str> {
+    let distance = |candidate: &&&str| strsim::osa_distance(name, candidate);
+    let best = names.iter().min_by_key(distance)?;
+    // A name that is known was not misspelt, and with a third of its letters wrong it is another.
+    let misspelt = 1..=name.chars().count() / 3;
+    misspelt.contains(&distance(&best)).then_some(best)
 }
 
-pub(crate) fn float(value: &Value) -> Result<f64, String> {
-    value
-        .as_f64()
-        .ok_or_else(|| format!("must be a number, not {}", kind(value)))
+// Neutral values.
+
+pub(crate) fn null<C>(value: &Value, _: &C) -> bool {
+    value.is_null()
 }
 
-pub(crate) fn boolean(value: &Value) -> Result<bool, String> {
-    value
-        .as_bool()
-        .ok_or_else(|| format!("must be true or false, not {}", kind(value)))
+pub(crate) fn off<C>(value: &Value, _: &C) -> bool {
+    matches!(value, Value::Null | Value::Bool(false))
 }
 
-pub(crate) fn text(value: &Value) -> Result<String, String> {
-    match value.as_str() {
-        Some(text) => Ok(text.to_owned()),
-        None => Err(format!("must be a string, not {}", kind(value))),
-    }
+pub(crate) fn one<C>(value: &Value, _: &C) -> bool {
+    value.is_null() || value.as_f64() == Some(1.0)
 }
 
-pub(crate) fn floats(value: &Value) -> Result<Vec<f64>, String> {
-    let Some(items) = value.as_array() else {
-        return Err(format!("must be a list of numbers, not {}", kind(value)));
-    };
-    items
-        .iter()
-        .enumerate()
-        .map(|(i, item)| float(item).map_err(|rule| format!("entry {i} {rule}")))
-        .collect()
-}
-
-pub(crate) fn texts(value: &Value) -> Result<Vec<String>, String> {
-    let Some(items) = value.as_array() else {
-        return Err(format!("must be a list of strings, not {}", kind(value)));
-    };
-    items
-        .iter()
-        .enumerate()
-        .map(|(i, item)| text(item).map_err(|rule| format!("entry {i} {rule}")))
-        .collect()
+pub(crate) fn empty<C>(value: &Value, _: &C) -> bool {
+    value.is_null()
+        || value.as_array().is_some_and(Vec::is_empty)
+        || value.as_object().is_some_and(Map::is_empty)
 }

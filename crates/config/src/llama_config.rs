@@ -1,12 +1,14 @@
 //! The config itself: what every other crate builds from.
 
-use std::path::Path;
+use std::{num::NonZeroUsize, ops::Deref};
 
-use crate::parse::{parse_object, read_text};
-use crate::{
-    Activation, Bias, ConfigError, Dtype, LayerType, ModelType, Override, QuantizationConfig,
-    RopeParameters, RopeType, read,
-};
+use crate::families::ModelType;
+use crate::fields::IgnoredField;
+use crate::layer::{AttentionConfig, LayerConfig, MixerConfig, MlpConfig};
+use crate::legacy::Flat;
+use crate::quantization::QuantizationConfig;
+use crate::rope::{RopeParameters, RopeScaling};
+use crate::values::Dtype;
 
 /// A model of the Llama architecture, complete: defaults are filled in and families resolved.
 ///
@@ -20,26 +22,16 @@ pub struct LlamaConfig {
     pub vocab_size: usize,
     /// Width of the residual stream.
     pub hidden_size: usize,
-    /// Width inside the MLP.
-    pub intermediate_size: usize,
-    pub num_hidden_layers: usize,
-    /// Query heads.
-    pub num_attention_heads: usize,
-    /// Key and value heads; each serves [`groups`](Self::groups) query heads.
-    pub num_key_value_heads: usize,
-    /// Width of one head, even; not always hidden_size / num_attention_heads.
-    pub head_dim: usize,
-    pub hidden_act: Activation,
+    /// From the embedding to the head.
+    pub layers: Vec<LayerConfig>,
+    /// The rotations that layers choose from ([`AttentionConfig::rope`](crate::AttentionConfig::rope)).
+    pub ropes: Vec<RopeParameters>,
     /// Added under the root of every RMSNorm.
     pub rms_norm_eps: f64,
     /// Positions that the model was made for; nothing stops a longer text but its quality.
     pub max_position_embeddings: usize,
-    pub rope_parameters: RopeParameters,
-    pub bias: Bias,
     /// Whether the head is the embedding's own matrix; such checkpoints hold no `lm_head.weight`.
     pub tie_word_embeddings: bool,
-    /// One entry per layer.
-    pub layer_types: Vec<LayerType>,
     /// Token ids are not checked against `vocab_size`, as in transformers: an id that the model
     /// cannot emit is harmless.
     pub bos_token_id: Option<u32>,
@@ -48,7 +40,7 @@ pub struct LlamaConfig {
     pub pad_token_id: Option<u32>,
     /// What the checkpoint says its weights are; the tensors themselves have the last word.
     pub dtype: Option<Dtype>,
-    /// How the checkpoint stores its matrices, if in a few bits.
+    /// How the checkpoint stores its matrices, if quantized.
     pub quantization_config: Option<QuantizationConfig>,
     /// Standard deviation of fresh weights.
     pub initializer_range: f64,
@@ -57,115 +49,98 @@ pub struct LlamaConfig {
     /// Every field of the file that has no use here and is not known to be harmless, in the file's
     /// order.
     pub ignored: Vec<IgnoredField>,
+    pub(crate) flat: Flat,
 }
 
-/// A field of the file that the model does not use.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IgnoredField {
-    /// As in the file, dotted where nested: `rope_scaling.factor`.
-    pub name: String,
-    /// Its value as JSON.
-    pub value: String,
-    /// Why it has no use, as half a sentence.
-    pub why: String,
+/// For the crates that do not read `layers` yet.
+impl Deref for LlamaConfig {
+    type Target = Flat;
+
+    fn deref(&self) -> &Flat {
+        &self.flat
+    }
 }
 
 impl LlamaConfig {
-    /// Reads a `config.json` in either dialect and lays `overrides` over it, in order.
-    ///
-    /// # Errors
-    /// One line that names the file and what is wrong: the file itself, a field, or an override.
-    pub fn from_file(path: &Path, overrides: &[Override]) -> Result<Self, ConfigError> {
-        let text = read_text(path)?;
-        Self::from_json(&text, &path.display().to_string(), overrides)
+    /// The same model with other layers.
+    pub fn with_layers(mut self, layers: Vec<LayerConfig>, ropes: Vec<RopeParameters>) -> Self {
+        self.flat = Flat::of(&layers, &ropes);
+        (self.layers, self.ropes) = (layers, ropes);
+        self
     }
 
-    /// The same from the text of a file; `origin` names it in errors.
-    ///
-    /// # Errors
-    /// As for [`from_file`](Self::from_file).
-    pub fn from_json(
-        text: &str,
-        origin: &str,
-        overrides: &[Override],
-    ) -> Result<Self, ConfigError> {
-        read::read(parse_object(text, origin)?, origin, overrides)
+    /// The same model with one layer for each window, otherwise as the first.
+    pub fn with_windows(mut self, windows: &[Option<NonZeroUsize>]) -> Self {
+        let (first, ropes) = (self.layers.swap_remove(0), std::mem::take(&mut self.ropes));
+        let layers = windows.iter().map(|&window| {
+            let MixerConfig::Attention(attention) = first.mixer;
+            let mixer = MixerConfig::Attention(AttentionConfig {
+                window,
+                ..attention
+            });
+            LayerConfig {
+                mixer,
+                ..first.clone()
+            }
+        });
+        let layers = layers.collect();
+        self.with_layers(layers, ropes)
     }
+}
 
+impl LlamaConfig {
     /// Longest text that the model is meant for, in tokens. `dynamic` stretches its rotation as a text
     /// grows, up to `factor` times the trained length; the other types say their full length themselves.
     pub fn context(&self) -> usize {
-        match self.rope_parameters.rope_type {
-            RopeType::Dynamic { factor } => (self.max_position_embeddings as f64 * factor) as usize,
-            _ => self.max_position_embeddings,
-        }
+        let dynamic = self.ropes.iter().find_map(|rope| match &rope.scaling {
+            RopeScaling::Dynamic(scaling) => Some(scaling.factor),
+            _ => None,
+        });
+        let trained = self.max_position_embeddings;
+        dynamic.map_or(trained, |factor| (trained as f64 * factor) as usize)
     }
 
-    /// Width of all queries together: num_attention_heads · head_dim.
-    pub fn q_size(&self) -> usize {
-        self.num_attention_heads * self.head_dim
+    /// Whether a pass over the first `length` positions rotates some layer's by other angles than shorter passes did.
+    pub fn rope_depends_on_length(&self, length: usize) -> bool {
+        self.ropes.iter().any(|rope| rope.depends_on_length(length))
     }
 
-    /// Width of all keys, and of all values: num_key_value_heads · head_dim.
-    pub fn kv_size(&self) -> usize {
-        self.num_key_value_heads * self.head_dim
-    }
-
-    /// Query heads per key/value head.
-    pub fn groups(&self) -> usize {
-        self.num_attention_heads / self.num_key_value_heads
+    /// Values per token in the widest activation of a pass, the logits aside.
+    pub fn max_width(&self) -> usize {
+        let widths = self.layers.iter().map(|layer| {
+            let MixerConfig::Attention(attention) = &layer.mixer;
+            let MlpConfig::Dense(mlp) = &layer.mlp;
+            attention.q_size().max(mlp.intermediate_size)
+        });
+        widths.fold(self.hidden_size, usize::max)
     }
 
     /// Numbers in the checkpoint, a tied head counted once. Saturates for a config that
     /// [`validate`](Self::validate) would refuse.
     pub fn num_parameters(&self) -> usize {
-        self.checked_parameters().unwrap_or(usize::MAX)
+        let parts = self.parameters_by_part();
+        sum(parts.into_iter().map(|(_, n)| n))
     }
 
-    /// The same by part of the model, in the order of a forward pass; `None` if a number overflows.
-    pub fn parameters_by_part(&self) -> Option<[(&'static str, usize); 5]> {
+    /// The same by part of the model, in the order of a forward pass.
+    pub fn parameters_by_part(&self) -> [(&'static str, usize); 5] {
         let hidden = self.hidden_size;
-        let q_size = self.num_attention_heads.checked_mul(self.head_dim)?;
-        let kv_size = self.num_key_value_heads.checked_mul(self.head_dim)?;
-        let linear = |rows: usize, columns: usize, bias: bool| {
-            let weight = rows.checked_mul(columns)?;
-            weight.checked_add(if bias { rows } else { 0 })
-        };
-        let sum = |parts: &[usize]| parts.iter().try_fold(0usize, |all, n| all.checked_add(*n));
-        let layers = self.num_hidden_layers;
-        let attention = sum(&[
-            linear(q_size, hidden, self.bias.q_k_v)?,
-            linear(kv_size, hidden, self.bias.q_k_v)?.checked_mul(2)?,
-            linear(hidden, q_size, self.bias.o)?,
-        ])?;
-        let mlp = sum(&[
-            linear(self.intermediate_size, hidden, self.bias.mlp)?.checked_mul(2)?,
-            linear(hidden, self.intermediate_size, self.bias.mlp)?,
-        ])?;
-        let vocabulary = linear(self.vocab_size, hidden, false)?;
-        Some([
+        let vocabulary = self.vocab_size.saturating_mul(hidden);
+        let layers = || self.layers.iter();
+        let mixers = layers().map(|layer| layer.mixer.num_parameters(hidden));
+        let mlps = layers().map(|layer| layer.mlp.num_parameters(hidden));
+        let norms = layers().map(|layer| layer.norm_parameters(hidden));
+        let is_tied = self.tie_word_embeddings;
+        [
             ("embedding", vocabulary),
-            ("attention", attention.checked_mul(layers)?),
-            ("mlp", mlp.checked_mul(layers)?),
-            (
-                "norms",
-                hidden.checked_mul(layers.checked_mul(2)?.checked_add(1)?)?,
-            ),
-            (
-                "head",
-                if self.tie_word_embeddings {
-                    0
-                } else {
-                    vocabulary
-                },
-            ),
-        ])
+            ("attention", sum(mixers)),
+            ("mlp", sum(mlps)),
+            ("norms", sum(norms.chain([hidden]))),
+            ("head", if is_tied { 0 } else { vocabulary }),
+        ]
     }
+}
 
-    pub(crate) fn checked_parameters(&self) -> Option<usize> {
-        let parts = self.parameters_by_part()?;
-        parts
-            .iter()
-            .try_fold(0usize, |all, (_, n)| all.checked_add(*n))
-    }
+fn sum(counts: impl Iterator<Item = usize>) -> usize {
+    counts.fold(0, usize::saturating_add)
 }

@@ -1,13 +1,11 @@
 //! `key=value` pairs that a person lays over the file.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use serde_json::{Map, Value};
 
-use crate::ConfigError;
-use crate::error::one_line;
-use crate::normalise::{Normalised, ROPE, modern_name, rope_object};
+use crate::dialect::{Normalised, OLD_ROPE, ROPE};
+use crate::error::{ConfigError, one_line};
 
 /// One field to set: `key=value`.
 ///
@@ -27,15 +25,55 @@ impl Override {
     pub fn key(&self) -> &str {
         &self.key
     }
+
+    /// Why this override is refused.
+    pub(crate) fn error(&self, problem: impl ToString) -> ConfigError {
+        ConfigError::Override {
+            text: self.to_string(),
+            problem: problem.to_string(),
+        }
+    }
+
+    /// Lays the value over `file`; the version-5 names of the fields that it sets.
+    pub(crate) fn apply(&self, file: &mut Normalised) -> Result<Vec<String>, ConfigError> {
+        let object = |key: &str, value| Map::from_iter([(key.to_owned(), value)]);
+        let patch = match self.key.split_once('.') {
+            None => {
+                // A whole object replaces the old one, but θ is no part of version 4's.
+                if self.key == ROPE {
+                    file.rope.clear();
+                } else if self.key == OLD_ROPE {
+                    file.rope.retain(|name, _| name == "rope_theta");
+                }
+                object(&self.key, self.value.clone())
+            }
+            Some((outer @ (ROPE | OLD_ROPE), inner)) if !inner.contains('.') => {
+                object(outer, object(inner, self.value.clone()).into())
+            }
+            Some(_) => {
+                let where_dots_reach = format!("{ROPE} (or {OLD_ROPE})");
+                return Err(self.error(format!(
+                    "only the fields in {where_dots_reach} can be set by a dotted name"
+                )));
+            }
+        };
+        let patch = Normalised::new(patch).map_err(|error| self.error(error))?;
+        let top = patch.top.keys().cloned();
+        let set = top.chain(patch.rope.keys().map(|name| format!("{ROPE}.{name}")));
+        let set = set.collect();
+        file.top.extend(patch.top);
+        file.rope.extend(patch.rope);
+        Ok(set)
+    }
 }
 
 impl FromStr for Override {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let refuse = |rule| ConfigError::OverrideSyntax {
+        let refuse = |problem: &str| ConfigError::Override {
             text: one_line(text),
-            rule,
+            problem: problem.to_owned(),
         };
         let Some((key, value)) = text.split_once('=') else {
             return Err(refuse("must be key=value, such as sliding_window=1024"));
@@ -59,72 +97,4 @@ impl fmt::Display for Override {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&one_line(&self.text))
     }
-}
-
-/// The version-5 paths of the fields that one override has set.
-pub(crate) struct Applied<'a> {
-    pub source: &'a Override,
-    pub paths: Vec<String>,
-}
-
-/// Lays the overrides over the file, in order.
-pub(crate) fn apply<'a>(
-    overrides: &'a [Override],
-    config: &mut Normalised,
-) -> Result<Vec<Applied<'a>>, ConfigError> {
-    let mut applied = Vec::with_capacity(overrides.len());
-    for source in overrides {
-        let paths = apply_one(source, config).map_err(|why| ConfigError::OverrideUnused {
-            text: source.to_string(),
-            why,
-        })?;
-        applied.push(Applied { source, paths });
-    }
-    Ok(applied)
-}
-
-/// The paths that are set, or why none can be.
-fn apply_one(source: &Override, config: &mut Normalised) -> Result<Vec<String>, String> {
-    let path = modern_name(&source.key);
-    let value = source.value.clone();
-    match path.split_once('.') {
-        None if path == ROPE => {
-            let object = rope_object(&source.key, value).map_err(|error| error.to_string())?;
-            let keep_theta = source.key == "rope_scaling";
-            Ok(replace_rope(config, object.unwrap_or_default(), keep_theta))
-        }
-        None => {
-            config.top.insert(path.clone(), value);
-            Ok(vec![path])
-        }
-        Some((ROPE, inner)) if !inner.contains('.') => {
-            config.rope.insert(inner.to_owned(), value);
-            Ok(vec![path])
-        }
-        Some(_) => Err(
-            "only the fields in rope_parameters (or rope_scaling) can be set by a dotted name"
-                .to_owned(),
-        ),
-    }
-}
-
-/// Replaces all of `rope_parameters`. Under version 4's name θ stays, for there it is a field of
-/// its own.
-fn replace_rope(
-    config: &mut Normalised,
-    mut object: Map<String, Value>,
-    keep_theta: bool,
-) -> Vec<String> {
-    let mut paths: Vec<String> = object.keys().map(|name| format!("{ROPE}.{name}")).collect();
-    if keep_theta
-        && !object.contains_key("rope_theta")
-        && let Some(theta) = config.rope.get("rope_theta")
-    {
-        object.insert("rope_theta".to_owned(), theta.clone());
-    }
-    if paths.is_empty() {
-        paths.push(format!("{ROPE}.rope_type"));
-    }
-    config.rope = object;
-    paths
 }

@@ -1,4 +1,4 @@
-//! `quantization_config`: whether a checkpoint holds its matrices in a few bits, and how.
+//! `quantization_config`: whether a checkpoint holds its matrices quantized, and how.
 //!
 //! One way is understood: that of compressed-tensors called `pack-quantized`, whole numbers of 4 or 8 bits with one scale
 //! for so many of them along a row (<https://github.com/vllm-project/compressed-tensors>, `QuantizationArgs` and
@@ -8,12 +8,10 @@ use std::num::NonZeroUsize;
 
 use serde_json::{Map, Value, json};
 
-use crate::FieldError;
-use crate::error::shown;
-use crate::fields::Fields;
-use crate::llama_config::IgnoredField;
-
-const FIELD: &str = "quantization_config";
+use crate::error::FieldError;
+use crate::fields::Verdict::{self, Refused, Silent, Warned};
+use crate::fields::{Fields, Row, Unused, empty, null, off};
+use crate::values::types;
 
 /// How a checkpoint's quantized matrices are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,32 +33,17 @@ pub struct QuantizationGroup {
     pub group_size: Option<NonZeroUsize>,
 }
 
-/// Fields beside those that are read which change nothing: provenance, and names for what the tensors say themselves.
-const NO_EFFECT: &[&str] = &[
-    "quantization_status",
-    "global_compression_ratio",
-    "version",
-    "run_compressed",
-];
-
-/// How the scales were found, and nothing else.
-const NO_EFFECT_IN_WEIGHTS: &[&str] = &["observer", "observer_kwargs", "scale_dtype", "zp_dtype"];
-
 impl QuantizationConfig {
     /// As it stands in a `config.json`.
     pub fn to_json(&self) -> Value {
         let groups = self.groups.iter().enumerate().map(|(i, group)| {
-            let strategy = match group.group_size {
-                Some(_) => "group",
-                None => "channel",
-            };
             let group = json!({
                 "targets": group.targets,
                 "weights": {
                     "num_bits": group.num_bits,
                     "type": "int",
                     "symmetric": true,
-                    "strategy": strategy,
+                    "strategy": if group.group_size.is_some() { "group" } else { "channel" },
                     "group_size": group.group_size,
                     "dynamic": false,
                 },
@@ -81,233 +64,109 @@ impl QuantizationConfig {
     }
 }
 
-/// The field, `None` if the checkpoint is not quantized; what it says in vain goes to `ignored`.
-pub(crate) fn read(
-    top: &mut Fields,
-    ignored: &mut Vec<IgnoredField>,
-) -> Result<Option<QuantizationConfig>, FieldError> {
-    let Some(value) = top.nullable(FIELD, |value| Ok(value.clone()))?.some() else {
-        return Ok(None);
-    };
-    let object = Object::of(FIELD.to_owned(), &value)?;
-    object.must_be(
-        "quant_method",
-        &["compressed-tensors"],
-        "compressed-tensors is read, or use the plain checkpoint",
-    )?;
-    object.must_be("format", &["pack-quantized", "mixed-precision"], PACKED)?;
-    for name in ["kv_cache_scheme", "sparsity_config", "transform_config"] {
-        object.must_be_empty(
-            name,
-            "only weights in few bits are read, or use the plain checkpoint",
-        )?;
-    }
-    let groups = Object::of(
-        object.full_name("config_groups"),
-        object.get("config_groups"),
-    )?;
-    let config = QuantizationConfig {
-        groups: groups
-            .fields
-            .iter()
-            .map(|(name, group)| read_group(&Object::of(groups.full_name(name), group)?))
-            .collect::<Result<_, _>>()?,
-        ignore: object.texts("ignore")?,
-    };
-    if config.groups.is_empty() {
-        return Err(FieldError::invalid(
-            &groups.name,
-            "{}",
-            "names no way to read the weights",
-        ));
-    }
-    let known = [
-        NO_EFFECT,
-        &[
-            "quant_method",
-            "format",
-            "kv_cache_scheme",
-            "sparsity_config",
-            "transform_config",
-            "config_groups",
-            "ignore",
-        ],
-    ]
-    .concat();
-    for (name, value) in object
-        .fields
-        .iter()
-        .filter(|(name, _)| !known.contains(&name.as_str()))
-    {
-        ignored.push(IgnoredField {
-            name: object.full_name(name),
-            value: shown(value),
-            why: "the tensors say how they are stored".to_owned(),
-        });
-    }
-    Ok(Some(config))
+#[rustfmt::skip]
+types! {
+    Method(()): "must be compressed-tensors, or use the plain checkpoint",
+        |value| (value == "compressed-tensors").then_some(());
+    Format(()): "must be pack-quantized (or mixed-precision), or use the plain checkpoint",
+        |value| (value == "pack-quantized" || value == "mixed-precision").then_some(());
+    WholeNumbers(()): "must be int, for whole numbers are read", |value| (value == "int").then_some(());
+    QuantFormat(usize): "must be 4 or 8", |value| value.as_u64().filter(|bits| matches!(bits, 4 | 8)).map(|bits| bits as usize);
+    GroupSize(Option<NonZeroUsize>): "must be a multiple of 32, or null with strategy channel",
+        // -1 is how older files say "none".
+        |value| match value.as_i64() {
+            None if value.is_null() => Some(None),
+            Some(-1) => Some(None),
+            size => {
+                let size = usize::try_from(size?).ok().filter(|size| size.is_multiple_of(32));
+                NonZeroUsize::new(size?).map(Some)
+            }
+        };
 }
 
-const PACKED: &str = "pack-quantized weights are read, or use the plain checkpoint";
+/// Fields whose other values would need another way to read the weights.
+#[rustfmt::skip]
+const REFUSED: &[Row<()>] = &[
+    (&["kv_cache_scheme", "sparsity_config", "transform_config"], empty,
+        "only quantized weights are read, or use the plain checkpoint"),
+    // In a group.
+    (&["input_activations", "output_activations"], empty, "activations are not quantized by the file's rule here"),
+    (&["format"], packed, "groups are read as pack-quantized"),
+    // In a group's weights.
+    (&["dynamic"], off, "weights are read as they lie in the file"),
+    (&["actorder"], in_file_order, "weights are read as they lie in the file"),
+    (&["symmetric"], on, "numbers are centred at zero here"),
+    (&["block_structure"], empty, "scales run along rows here"),
+];
 
-fn read_group(group: &Object) -> Result<QuantizationGroup, FieldError> {
-    if let Some(value) = group.fields.get("format")
-        && !value.is_null()
-    {
-        group.must_be("format", &["pack-quantized"], PACKED)?;
+fn packed(value: &Value, _: &()) -> bool {
+    value.is_null() || value == "pack-quantized"
+}
+
+fn on(value: &Value, _: &()) -> bool {
+    matches!(value, Value::Null | Value::Bool(true))
+}
+
+/// `weight` and `static` are columns in another order while the numbers were chosen, and in the file as ever.
+fn in_file_order(value: &Value, context: &()) -> bool {
+    off(value, context) || value == "weight" || value == "static"
+}
+
+#[rustfmt::skip]
+const NO_EFFECT: &[Row<()>] = &[
+    (&["quantization_status", "global_compression_ratio", "version", "run_compressed"], null, SAID_BY_TENSORS),
+    (&["observer", "observer_kwargs", "scale_dtype", "zp_dtype"], null, "so the scales were found"),
+];
+
+const SAID_BY_TENSORS: &str = "the tensors say how they are stored";
+
+const TABLES: [(Verdict, &[Row<()>]); 2] = [(Refused, REFUSED), (Silent, NO_EFFECT)];
+
+const NEEDED: &str = "it says how the weights are stored";
+
+impl QuantizationConfig {
+    /// Reads the field of a config, `None` if the checkpoint is not quantized.
+    pub(crate) fn read(top: &mut Fields) -> Result<Option<Self>, FieldError> {
+        let fields: Option<Fields> = top.get("quantization_config", None)?;
+        let Some(mut fields) = fields else {
+            return Ok(None);
+        };
+        let Method(()) = fields.required("quant_method", NEEDED)?;
+        let Format(()) = fields.required("format", NEEDED)?;
+        let groups: Fields = fields.required("config_groups", NEEDED)?;
+        let groups = groups.objects()?.into_iter();
+        let groups: Vec<_> = groups
+            .map(|group| QuantizationGroup::read(group, &mut top.unused))
+            .collect::<Result<_, _>>()?;
+        let rule = "names no way to read the weights";
+        fields.check(!groups.is_empty(), "config_groups", "{}", rule)?;
+        let ignore = fields.get("ignore", None)?.unwrap_or_default();
+        fields.rest(&TABLES, &(), (Warned, SAID_BY_TENSORS), &[])?;
+        top.unused.append(&mut fields.unused);
+        Ok(Some(Self { groups, ignore }))
     }
-    for name in ["input_activations", "output_activations"] {
-        group.must_be_empty(
-            name,
-            "activations are not quantized by the file's rule here",
-        )?;
-    }
-    let weights = Object::of(group.full_name("weights"), group.get("weights"))?;
-    weights.must_be("type", &["int"], "whole numbers are read")?;
-    for name in ["dynamic", "actorder"] {
-        match weights.get(name) {
-            Value::Null | Value::Bool(false) => {}
-            // Columns in another order while the numbers were chosen, and in the file as ever.
-            Value::String(order)
-                if name == "actorder" && matches!(order.as_str(), "weight" | "static") => {}
-            value => {
-                return Err(FieldError::unsupported(
-                    &weights.full_name(name),
-                    value,
-                    "weights are read as they lie in the file",
-                ));
-            }
-        }
-    }
-    if !matches!(weights.get("symmetric"), Value::Null | Value::Bool(true)) {
-        return Err(FieldError::unsupported(
-            &weights.full_name("symmetric"),
-            weights.get("symmetric"),
-            "numbers are centred at zero here",
-        ));
-    }
-    let num_bits = match weights.get("num_bits") {
-        Value::Null => 8, // QuantizationArgs' default
-        value => match value.as_u64() {
-            Some(bits @ (4 | 8)) => bits as usize,
-            _ => {
-                return Err(FieldError::unsupported(
-                    &weights.full_name("num_bits"),
-                    value,
-                    "4 and 8 are read",
-                ));
-            }
-        },
-    };
-    let given = weights.get("group_size");
-    // -1 is how older files say "none".
-    let group_size = given
-        .as_u64()
-        .and_then(|size| NonZeroUsize::new(usize::try_from(size).ok()?));
-    let none = given.is_null() || given.as_i64() == Some(-1);
-    let group_size = match (weights.get("strategy").as_str(), group_size) {
-        (Some("channel"), None) if none => None,
-        (Some("group") | None, Some(size)) if size.get().is_multiple_of(32) => Some(size),
-        (Some("group") | None, _) => {
-            let rule = "must be a multiple of 32";
-            return Err(FieldError::invalid(
-                &weights.full_name("group_size"),
-                shown(given),
-                rule,
-            ));
-        }
-        _ => {
-            return Err(FieldError::unsupported(
-                &weights.full_name("strategy"),
-                weights.get("strategy"),
-                "group (with a group_size) and channel (without) are read",
-            ));
-        }
-    };
-    let known = [
-        NO_EFFECT_IN_WEIGHTS,
-        &[
-            "type",
-            "dynamic",
-            "actorder",
-            "symmetric",
-            "num_bits",
-            "group_size",
-            "strategy",
-            "block_structure",
-        ],
-    ]
-    .concat();
-    weights.must_be_empty("block_structure", "scales run along rows here")?;
-    match weights
-        .fields
-        .iter()
-        .find(|(name, _)| !known.contains(&name.as_str()))
-    {
-        Some((name, value)) => Err(FieldError::unsupported(
-            &weights.full_name(name),
-            value,
-            "nothing is known of this field",
-        )),
-        None => Ok(QuantizationGroup {
-            targets: group.texts("targets")?,
-            num_bits,
+}
+
+impl QuantizationGroup {
+    fn read(mut group: Fields, unused: &mut Vec<Unused>) -> Result<Self, FieldError> {
+        let mut weights: Fields = group.required("weights", NEEDED)?;
+        let WholeNumbers(()) = weights.required("type", NEEDED)?;
+        let num_bits = weights.get("num_bits", None)?;
+        let GroupSize(group_size) = weights.get("group_size", GroupSize(None))?;
+        let strategy: Option<String> = weights.get("strategy", None)?;
+        let strategy = strategy.as_deref().unwrap_or("group");
+        let rule = "must be group (with a group_size) or channel (without)";
+        let fits = strategy == ["channel", "group"][usize::from(group_size.is_some())];
+        weights.check(fits, "strategy", format!("{strategy:?}"), rule)?;
+        let others = (Refused, "nothing is known of this field");
+        weights.rest(&TABLES, &(), others, &[])?;
+        let targets = group.get("targets", None)?.unwrap_or_default();
+        group.rest(&TABLES, &(), (Warned, SAID_BY_TENSORS), &[])?;
+        unused.append(&mut group.unused);
+        Ok(Self {
+            targets,
+            num_bits: num_bits.map_or(8, |QuantFormat(bits)| bits), // QuantizationArgs' default
             group_size,
-        }),
-    }
-}
-
-/// An object somewhere in the field, and its dotted name.
-struct Object<'a> {
-    name: String,
-    fields: &'a Map<String, Value>,
-}
-
-impl<'a> Object<'a> {
-    fn of(name: String, value: &'a Value) -> Result<Self, FieldError> {
-        match value {
-            Value::Object(fields) => Ok(Self { name, fields }),
-            Value::Null => Err(FieldError::Missing {
-                field: name,
-                fix: "it says how the weights are stored".to_owned(),
-            }),
-            other => Err(FieldError::invalid(
-                &name,
-                shown(other),
-                "must be an object",
-            )),
-        }
-    }
-
-    fn full_name(&self, name: &str) -> String {
-        format!("{}.{name}", self.name)
-    }
-
-    fn get(&self, name: &str) -> &'a Value {
-        self.fields.get(name).unwrap_or(&Value::Null)
-    }
-
-    fn must_be(&self, name: &str, values: &[&str], why: &str) -> Result<(), FieldError> {
-        let value = self.get(name);
-        match value.as_str() {
-            Some(text) if values.contains(&text) => Ok(()),
-            _ => Err(FieldError::unsupported(&self.full_name(name), value, why)),
-        }
-    }
-
-    fn must_be_empty(&self, name: &str, why: &str) -> Result<(), FieldError> {
-        match self.get(name) {
-            Value::Null => Ok(()),
-            Value::Object(fields) if fields.is_empty() => Ok(()),
-            value => Err(FieldError::unsupported(&self.full_name(name), value, why)),
-        }
-    }
-
-    fn texts(&self, name: &str) -> Result<Vec<String>, FieldError> {
-        match self.get(name) {
-            Value::Null => Ok(Vec::new()),
-            value => crate::fields::texts(value)
-                .map_err(|rule| FieldError::invalid(&self.full_name(name), shown(value), rule)),
-        }
+        })
     }
 }

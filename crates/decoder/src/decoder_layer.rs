@@ -1,20 +1,71 @@
 use burn::{module::Module, tensor::Tensor};
-use glass_attention::{LayerCache, LlamaAttention, Observer, Pass, Step};
-use glass_backend::{WeightError, Weights};
-use glass_config::LlamaConfig;
+use glass_attention::{ForwardContext, LayerCache, LlamaAttention, Step, Window};
+use glass_backend::{Device, LlamaRmsNorm, WeightError, Weights};
+use glass_config::{LayerConfig, LlamaConfig, MixerConfig, MlpConfig, NormPlacement};
 
-use crate::{LlamaMlp, LlamaRmsNorm};
+use crate::LlamaMlp;
 
-/// One block of the residual stream, normed before each part (pre-norm).
+/// One decoder layer: attention and the MLP each read the residual stream through a norm, and add to it.
+///
+/// The norms have the names of the files. A Llama's `post_attention_layernorm` is the norm before its MLP; in families that
+/// norm the output of each block it is the norm behind attention.
 #[derive(Module, Debug)]
 pub struct LlamaDecoderLayer {
-    input_layernorm: LlamaRmsNorm,
+    input_layernorm: Option<LlamaRmsNorm>,
     self_attn: LlamaAttention,
     post_attention_layernorm: LlamaRmsNorm,
+    pre_feedforward_layernorm: Option<LlamaRmsNorm>,
     mlp: LlamaMlp,
+    post_feedforward_layernorm: Option<LlamaRmsNorm>,
+    #[module(skip)]
+    norms: NormPlacement,
+    #[module(skip)]
+    device: Device,
 }
 
 impl LlamaDecoderLayer {
+    /// `x` `[batch, seq, hidden_size]` -> the same shape
+    ///
+    /// `caches` are this layer's, one for each sequence of the pass.
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        caches: &mut [&mut dyn LayerCache],
+        ctx: &ForwardContext<'_>,
+    ) -> Tensor<3> {
+        let dropout = ctx.dropouts().residual;
+        let normed = norm(&self.input_layernorm, x.clone()); // [batch, seq, hidden_size]
+        ctx.done(Step::Norm);
+        let attn = dropout.apply(self.self_attn.forward(normed, caches, ctx)); // [batch, seq, hidden_size]
+        let (x, normed) = match self.norms {
+            NormPlacement::Pre => self.post_attention_layernorm.forward_sum(x, attn), // the sum, and its norm
+            NormPlacement::Post => {
+                let x = x + self.post_attention_layernorm.forward(attn); // [batch, seq, hidden_size]
+                (x.clone(), x)
+            }
+            NormPlacement::Sandwich => {
+                let x = x + self.post_attention_layernorm.forward(attn); // [batch, seq, hidden_size]
+                (x.clone(), norm(&self.pre_feedforward_layernorm, x))
+            }
+        };
+        ctx.done(Step::Norm);
+        let mlp = dropout.apply(self.mlp.forward(normed)); // [batch, seq, hidden_size]
+        ctx.done(Step::Mlp);
+        let x = x + norm(&self.post_feedforward_layernorm, mlp); // [batch, seq, hidden_size]
+        ctx.done(Step::Residual);
+        x
+    }
+
+    /// How far back its queries see.
+    pub fn window(&self) -> Window {
+        self.self_attn.window()
+    }
+
+    /// Where its weights and its states are.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// # Errors
     /// A weight that is missing or does not fit the config.
     pub fn load(
@@ -22,35 +73,44 @@ impl LlamaDecoderLayer {
         config: &LlamaConfig,
         layer: usize,
     ) -> Result<Self, WeightError> {
-        let norm = |weights: Weights<'_>| {
-            LlamaRmsNorm::load(weights, config.hidden_size, config.rms_norm_eps)
+        let (hidden, eps) = (config.hidden_size, config.rms_norm_eps);
+        let LayerConfig { mixer, mlp, norms } = &config.layers[layer];
+        let MixerConfig::Attention(attention) = mixer;
+        let MlpConfig::Dense(mlp) = mlp;
+        let norms = *norms;
+        let (before, behind) = (norms != NormPlacement::Post, norms != NormPlacement::Pre);
+        let mut norm_if = |there: bool, name: &str| {
+            there
+                .then(|| LlamaRmsNorm::load(weights.at(name), hidden, eps))
+                .transpose()
         };
         Ok(Self {
-            input_layernorm: norm(weights.at("input_layernorm"))?,
-            self_attn: LlamaAttention::load(weights.at("self_attn"), config, layer)?,
-            post_attention_layernorm: norm(weights.at("post_attention_layernorm"))?,
-            mlp: LlamaMlp::load(weights.at("mlp"), config)?,
+            input_layernorm: norm_if(before, "input_layernorm")?,
+            pre_feedforward_layernorm: norm_if(before && behind, "pre_feedforward_layernorm")?,
+            post_feedforward_layernorm: norm_if(behind, "post_feedforward_layernorm")?,
+            post_attention_layernorm: LlamaRmsNorm::load(
+                weights.at("post_attention_layernorm"),
+                hidden,
+                eps,
+            )?,
+            self_attn: LlamaAttention::load(
+                weights.at("self_attn"),
+                attention,
+                hidden,
+                eps,
+                layer,
+            )?,
+            mlp: LlamaMlp::load(weights.at("mlp"), mlp, hidden)?,
+            norms,
+            device: weights.device().clone(),
         })
     }
+}
 
-    /// `x` `[batch, seq, hidden_size]` -> the same shape
-    pub fn forward(
-        &self,
-        x: Tensor<3>,
-        cache: &mut dyn LayerCache,
-        pass: &Pass,
-        observer: &mut dyn Observer,
-    ) -> Tensor<3> {
-        let normed = self.input_layernorm.forward(x.clone());
-        observer.done(Step::Norm);
-        let attended = self.self_attn.forward(normed, cache, pass, observer);
-        let attended = pass.dropouts().residual.apply(attended);
-        let (x, normed) = self.post_attention_layernorm.forward_sum(x, attended);
-        observer.done(Step::Norm);
-        let moved = self.mlp.forward(normed);
-        observer.done(Step::Mlp);
-        let x = x + pass.dropouts().residual.apply(moved);
-        observer.done(Step::Residual);
-        x
+/// The norm of `x`, where the family has one.
+fn norm(norm: &Option<LlamaRmsNorm>, x: Tensor<3>) -> Tensor<3> {
+    match norm {
+        Some(norm) => norm.forward(x),
+        None => x,
     }
 }

@@ -1,11 +1,10 @@
-//! One layer of the decoder: attention and an MLP, each behind a norm and beside a residual.
+//! One decoder layer: attention, then an MLP, each added to the residual stream.
 //!
-//! Reading order: [`LlamaRmsNorm`] · [`LlamaMlp`] · [`LlamaDecoderLayer`].
+//! Reading order: [`LlamaDecoderLayer`] · [`LlamaMlp`] · [`LlamaRmsNorm`] (in `backend`, because attention norms heads too).
 
 mod decoder_layer;
 mod mlp;
-mod rms_norm;
 
 pub use decoder_layer::LlamaDecoderLayer;
+pub use glass_backend::LlamaRmsNorm;
 pub use mlp::LlamaMlp;
-pub use rms_norm::LlamaRmsNorm;

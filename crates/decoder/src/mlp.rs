@@ -5,8 +5,8 @@ use burn::{
         activation::{gelu, relu, silu},
     },
 };
-use glass_backend::{Fused, Linear, WeightError, Weights};
-use glass_config::{Activation, LlamaConfig};
+use glass_backend::{KernelSet, Linear, WeightError, Weights};
+use glass_config::{Activation, DenseMlpConfig};
 
 /// The gated MLP: `down_proj(act(gate_proj(x)) * up_proj(x))`, SwiGLU when the activation is SiLU.
 /// Shazeer 2020, arXiv:2002.05202.
@@ -18,24 +18,28 @@ pub struct LlamaMlp {
     #[module(skip)]
     hidden_act: Activation,
     #[module(skip)]
-    fused: Fused,
+    fused: KernelSet,
 }
 
 impl LlamaMlp {
     /// # Errors
     /// A weight that is missing or does not fit the config.
-    pub fn load(mut weights: Weights<'_>, config: &LlamaConfig) -> Result<Self, WeightError> {
-        let (hidden, inner, bias) = (
-            config.hidden_size,
-            config.intermediate_size,
-            config.bias.mlp,
-        );
+    pub fn load(
+        mut weights: Weights<'_>,
+        config: &DenseMlpConfig,
+        hidden_size: usize,
+    ) -> Result<Self, WeightError> {
+        let DenseMlpConfig {
+            intermediate_size: inner,
+            hidden_act,
+            bias,
+        } = *config;
         Ok(Self {
-            gate_proj: Linear::load(weights.at("gate_proj"), [inner, hidden], bias)?,
-            up_proj: Linear::load(weights.at("up_proj"), [inner, hidden], bias)?,
-            down_proj: Linear::load(weights.at("down_proj"), [hidden, inner], bias)?,
-            hidden_act: config.hidden_act,
-            fused: weights.device().fused(),
+            gate_proj: Linear::load(weights.at("gate_proj"), [inner, hidden_size], bias)?,
+            up_proj: Linear::load(weights.at("up_proj"), [inner, hidden_size], bias)?,
+            down_proj: Linear::load(weights.at("down_proj"), [hidden_size, inner], bias)?,
+            hidden_act,
+            fused: weights.device().kernel_set(),
         })
     }
 

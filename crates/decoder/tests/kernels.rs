@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use burn::tensor::{DType, Tensor, TensorData};
-use glass_backend::{Device, Dtype, Kernels, Linear, WeightError, WeightSource, Weights};
-use glass_config::LlamaConfig;
+use glass_backend::{Device, Dtype, KernelMode, Linear, WeightError, WeightSource, Weights};
+use glass_config::{LlamaConfig, MlpConfig};
 use glass_decoder::{LlamaMlp, LlamaRmsNorm};
 use proptest::{prelude::*, test_runner::TestRunner};
 
@@ -58,10 +58,10 @@ fn plain(device: &Device) -> Device {
         true => Device::open("flex").expect("it is built in"),
         false => device.clone(),
     };
-    device.with_kernels(Kernels::Plain)
+    device.with_kernel_mode(KernelMode::Plain)
 }
 
-/// What modules of this shape make of one input: a projection, a norm, a sum and its norm, an MLP.
+/// What modules of this shape make of one input: a projection, a norm, a sum and its norm, a norm of heads, an MLP.
 fn outputs(
     [batch, seq, hidden, inner]: [usize; 4],
     activation: &str,
@@ -76,7 +76,8 @@ fn outputs(
     let mut source = Named;
     let mut weights = Weights::new(&mut source, device, dtype);
     let norm = LlamaRmsNorm::load(weights.at("norm"), hidden, 1e-5).expect("weights");
-    let mlp = LlamaMlp::load(weights.at("mlp"), &config).expect("weights");
+    let MlpConfig::Dense(mlp) = config.layers[0].mlp;
+    let mlp = LlamaMlp::load(weights.at("mlp"), &mlp, hidden).expect("weights");
     let linear = Linear::load(weights.at("linear"), [inner, hidden], true).expect("weights");
     let input = |name| {
         let values = numbers(name, 0..batch * seq * hidden);
@@ -86,11 +87,15 @@ fn outputs(
     let (sum, normed) = norm.forward_sum(input("x"), input("delta"));
     // What a caller may hand over is not always in one piece.
     let turned = input("x").swap_dims(0, 1).swap_dims(0, 1);
+    // Queries are normed by head where they lie: one token after the other.
+    let heads = Tensor::stack::<4>(vec![input("x"), input("delta")], 2).swap_dims(1, 2); // [batch, 2, seq, hidden]
+    let heads = norm.forward(heads).reshape([batch, 2 * seq, hidden]);
     let outputs = [
         linear.forward(input("x")),
         norm.forward(turned),
         sum,
         normed,
+        heads,
         mlp.forward(input("x")),
     ];
     let read = |output: Tensor<3>| output.cast(DType::F32).into_data().try_to_vec::<f32>();
@@ -102,7 +107,7 @@ fn outputs(
 #[test]
 fn fused_kernels_are_their_plain_versions() {
     // A device without fused kernels would be compared with itself.
-    let has_fused = |device: &Device| device.kernels() == Kernels::Fused;
+    let has_fused = |device: &Device| device.kernel_mode() == KernelMode::Fused;
     for device in devices().into_iter().filter(has_fused) {
         for &dtype in device.dtypes() {
             let mut runner = TestRunner::new(ProptestConfig {
@@ -118,7 +123,14 @@ fn fused_kernels_are_their_plain_versions() {
                 let activation = if silu { "silu" } else { "gelu" };
                 let fused = outputs(shape, activation, &device, dtype);
                 let plain = outputs(shape, activation, &plain(&device), dtype);
-                let names = ["linear", "norm", "sum", "norm of the sum", "mlp"];
+                let names = [
+                    "linear",
+                    "norm",
+                    "sum",
+                    "norm of the sum",
+                    "norm of heads",
+                    "mlp",
+                ];
                 for ((fused, plain), name) in fused.iter().zip(&plain).zip(names) {
                     prop_assert_eq!(fused.len(), plain.len());
                     let largest = plain.iter().fold(1e-3f32, |most, x| most.max(x.abs()));

@@ -49,7 +49,7 @@ impl FillerTokens {
             return Err(HaystackError::NoText.into());
         }
         Ok(Self {
-            front: tokenizer.front()?,
+            front: tokenizer.prefix_ids()?,
             usable: usable
                 .filter(|id| (*id as usize) < llama.config.vocab_size && !special.contains(id))
                 .collect(),

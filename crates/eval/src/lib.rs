@@ -11,7 +11,7 @@ mod haystack;
 mod needle;
 mod nll;
 mod perplexity;
-mod pieces;
+mod read;
 mod task;
 mod windows;
 

@@ -2,14 +2,16 @@
 
 use std::{num::NonZeroUsize, ops::ControlFlow};
 
-use burn::tensor::Tensor;
 use glass_generate::{
-    Llama, Memory, log_softmax_at,
+    Llama, PrefillOptions, log_softmax_at,
     sampling::{SamplingError, argmax},
 };
 use rayon::prelude::*;
 
-use super::{EvalError, FillerTokens, Haystack, Task, pieces::read_in_pieces};
+use super::{
+    EvalError, FillerTokens, Haystack, Task,
+    read::{Rows, read_texts},
+};
 
 /// Which haystacks are searched: so many of each task and length.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,8 +123,8 @@ impl NeedleTest {
 
     /// Lets the model read the haystacks, and says what was found, by task and then by length.
     ///
-    /// They are read in the pieces that `memory` says, short ones together, and logits are computed for the answers only.
-    /// `progress` hears of every piece and may break it off: haystacks that were not read to their end do not count.
+    /// They are read in the chunks that `prefill` says, short ones together, and logits are computed for the answers only.
+    /// `progress` hears of every chunk and may break it off: haystacks that were not read to their end do not count.
     ///
     /// # Errors
     /// A haystack that cannot be made; logits that are not numbers; a device that cannot hold it, or fails.
@@ -130,7 +132,7 @@ impl NeedleTest {
         &self,
         llama: &Llama,
         filler: &FillerTokens,
-        memory: Memory,
+        prefill: PrefillOptions,
         progress: &mut dyn FnMut(NeedleProgress) -> ControlFlow<()>,
     ) -> Result<Vec<Vec<NeedleScore>>, EvalError> {
         self.check(filler)?;
@@ -138,14 +140,14 @@ impl NeedleTest {
         let mut all = NeedleScore::default();
         let mut tokens = 0;
         for (column, length) in self.lengths.iter().map(|length| length.get()).enumerate() {
-            let together = (memory.prefill_chunk.get() / length).max(1);
+            let together = (prefill.prefill_chunk.get() / length).max(1);
             for (row, task) in self.tasks.iter().enumerate() {
                 for first in (0..self.trials.get()).step_by(together) {
                     let last = self.trials.get().min(first.saturating_add(together));
                     let haystacks = (first..last)
                         .map(|trial| Haystack::new(*task, length, filler, self.seed, trial as u64))
                         .collect::<Result<Vec<_>, _>>()?;
-                    let guesses = guesses(llama, &haystacks, memory, &mut |more| {
+                    let guesses = guesses(llama, &haystacks, prefill, &mut |more| {
                         tokens += more;
                         progress(NeedleProgress {
                             tokens,
@@ -172,7 +174,7 @@ impl NeedleTest {
 fn guesses(
     llama: &Llama,
     haystacks: &[Haystack],
-    memory: Memory,
+    prefill: PrefillOptions,
     each: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Result<Option<Vec<Vec<Guess>>>, EvalError> {
     let answers = &haystacks[0].answers;
@@ -181,30 +183,29 @@ fn guesses(
     let mut done = 0;
     // The token that is read last before an answer is the first whose logits matter.
     let from = answers[0].start - 1;
-    let flow = read_in_pieces(llama, &rows, from, memory, &mut |positions, hidden| {
-        if let Some(hidden) = hidden {
-            let next = positions.start + 1..positions.end + 1;
-            let expected = haystacks.iter().flat_map(|h| &h.ids[next.clone()]);
-            let expected: Vec<u32> = expected.copied().collect();
-            let all = guess_each(llama, hidden, &expected)?;
-            for (row, all) in guesses.iter_mut().zip(all.chunks(next.len())) {
-                // Between two answers of a chain stands what is asked.
-                let asked = |place: usize| answers.iter().any(|a| a.contains(&place));
-                let of_row = next.clone().zip(all).filter(|(place, _)| asked(*place));
-                row.extend(of_row.map(|(_, guess)| *guess));
-            }
+    let flow = read_texts(llama, &rows, from, prefill, &mut |read| {
+        let end = read.positions.end;
+        let next = read.positions.start + 1..end + 1;
+        let expected = haystacks.iter().flat_map(|h| &h.ids[next.clone()]);
+        let expected: Vec<u32> = expected.copied().collect();
+        let all = guess_each(llama, read, &expected)?;
+        for (row, all) in guesses.iter_mut().zip(all.chunks(next.len().max(1))) {
+            // Between two answers of a chain stands what is asked.
+            let asked = |place: usize| answers.iter().any(|a| a.contains(&place));
+            let of_row = next.clone().zip(all).filter(|(place, _)| asked(*place));
+            row.extend(of_row.map(|(_, guess)| *guess));
         }
-        let more = (positions.end - done) * rows.len();
-        done = positions.end;
+        let more = (end - done) * rows.len();
+        done = end;
         Ok(each(more))
     })?;
     Ok(flow.is_continue().then_some(guesses))
 }
 
-/// The guess after each position of `hidden` `[batch, seq, hidden_size]`, where these ids would be right.
-fn guess_each(llama: &Llama, hidden: Tensor<3>, expected: &[u32]) -> Result<Vec<Guess>, EvalError> {
+/// The guess behind each token that was read, where these ids would be right.
+fn guess_each(llama: &Llama, read: Rows<'_>, expected: &[u32]) -> Result<Vec<Guess>, EvalError> {
     let mut guesses: Vec<Result<Guess, SamplingError>> = Vec::with_capacity(expected.len());
-    llama.read_logits(hidden, &mut |logits| {
+    read.read(&mut |logits| {
         let block = logits.par_chunks(llama.config.vocab_size);
         let block = block.zip(&expected[guesses.len()..]);
         let block: Vec<_> = block.map(|(row, &id)| Guess::new(row, id)).collect();

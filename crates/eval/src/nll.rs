@@ -2,12 +2,12 @@
 
 use std::ops::{ControlFlow, Range};
 
-use glass_generate::{Llama, Memory, log_softmax_at};
+use glass_generate::{Llama, PrefillOptions, log_softmax_at};
 use rayon::prelude::*;
 
 use super::{
     EvalError, Segment, Windows,
-    pieces::{Flow, read_in_pieces},
+    read::{Flow, read_texts},
 };
 
 /// How far the scoring has come.
@@ -23,10 +23,10 @@ pub struct Scored {
 /// `-ln p(ids[i] | what its window reads before it)` for `i` = 1, 2, ...: the negative log-likelihood of each id but
 /// the first, in nats. [`Windows`] says what is read.
 ///
-/// `memory` says what is kept of a window, and how it is read.
+/// `prefill` says what is kept of a window, and how it is read.
 ///
-/// Logits are computed in blocks ([`Llama::read_logits`]), their softmax in float64 on the host. `progress` hears of
-/// every pass and may break it off: the list then ends there.
+/// Logits are read in blocks ([`StepOutput::next_block`](glass_generate::StepOutput::next_block)), their softmax is computed
+/// in float64 on the host. `progress` hears of every pass and may break it off: the list then ends there.
 ///
 /// # Errors
 /// Fewer than two ids, or one that is not of this vocabulary; a likelihood that is not a number; a device that cannot
@@ -35,7 +35,7 @@ pub fn token_nlls(
     llama: &Llama,
     ids: &[u32],
     windows: Windows,
-    memory: Memory,
+    prefill: PrefillOptions,
     progress: &mut dyn FnMut(Scored) -> ControlFlow<()>,
 ) -> Result<Vec<f64>, EvalError> {
     if ids.len() < 2 {
@@ -48,13 +48,13 @@ pub fn token_nlls(
         .chunk_by(|a, b| a.read.len() == b.read.len() && a.unscored() == b.unscored())
         // Short windows go through the model together.
         .flat_map(|alike| {
-            let fitting = memory.prefill_chunk.get() / alike[0].read.len();
+            let fitting = prefill.prefill_chunk.get() / alike[0].read.len();
             alike.chunks(fitting.max(1))
         });
     let mut nlls = Vec::with_capacity(ids.len() - 1);
     let mut sum = 0.0;
     for batch in batches {
-        let flow = score(llama, ids, batch, memory, &mut |new| {
+        let flow = score(llama, ids, batch, prefill, &mut |new| {
             for &value in new {
                 if !value.is_finite() {
                     let number = nlls.len() + 2;
@@ -82,7 +82,7 @@ fn score(
     llama: &Llama,
     ids: &[u32],
     batch: &[Segment],
-    memory: Memory,
+    prefill: PrefillOptions,
     each: &mut dyn FnMut(&[f64]) -> Flow,
 ) -> Flow {
     // The ids at the same positions of every window.
@@ -91,24 +91,15 @@ fn score(
         batch.iter().map(window).collect()
     };
     let (seq, unscored) = (batch[0].read.len(), batch[0].unscored());
-    read_in_pieces(
-        llama,
-        &rows(0..seq),
-        unscored,
-        memory,
-        &mut |positions, hidden| {
-            let next = rows(positions.start + 1..positions.end + 1).concat();
-            let mut nlls = Vec::with_capacity(next.len());
-            if let Some(hidden) = hidden {
-                llama.read_logits(hidden, &mut |logits| {
-                    let block = logits.par_chunks(llama.config.vocab_size);
-                    let block = block.zip(&next[nlls.len()..]);
-                    let block: Vec<f64> =
-                        block.map(|(row, &id)| -log_softmax_at(row, id)).collect();
-                    nlls.extend(block);
-                })?;
-            }
-            each(&nlls)
-        },
-    )
+    read_texts(llama, &rows(0..seq), unscored, prefill, &mut |read| {
+        let next = rows(read.positions.start + 1..read.positions.end + 1).concat();
+        let mut nlls = Vec::with_capacity(next.len());
+        read.read(&mut |logits| {
+            let block = logits.par_chunks(llama.config.vocab_size);
+            let block = block.zip(&next[nlls.len()..]);
+            let block: Vec<f64> = block.map(|(row, &id)| -log_softmax_at(row, id)).collect();
+            nlls.extend(block);
+        })?;
+        each(&nlls)
+    })
 }

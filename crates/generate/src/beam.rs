@@ -3,28 +3,25 @@
 //! Lowerre 1976, "The HARPY Speech Recognition System"; for sequences of tokens Sutskever et al. 2014, arXiv:1409.3215,
 //! section 3.2. The rules are those of transformers (`generation/utils.py`, `_beam_search`), token for token.
 //!
-//! Reading order: [`Llama::beam_search`] (the passes) · [`Search`] (which sequences go on, and when it is over) ·
-//! `candidates` (the best next tokens of all).
+//! Reading order: [`beam_search`] (the passes) · [`Search`] (which sequences go on, and when it is over) · `candidates` (the
+//! best next tokens of all).
 
 mod candidates;
 mod early_stopping;
 mod search;
 
-use std::{
-    num::NonZeroUsize,
-    ops::ControlFlow,
-    time::{Duration, Instant},
-};
+use std::{num::NonZeroUsize, ops::ControlFlow};
 
 use thiserror::Error;
+use web_time::Instant;
 
 pub(super) use candidates::log_softmax;
 pub use early_stopping::EarlyStopping;
 use search::Search;
 
 use crate::{
-    Advance, Error, FinishReason, Hypothesis, Llama, Memory, Sampler, SamplingConfig,
-    generate::RESERVED,
+    BeamOutput, Error, FinishReason, Lane, Llama, PrefillOptions, Progress, Sampler,
+    SamplingConfig, hypothesis::detokenize, run::RESERVED, step,
 };
 
 /// How to search. The defaults are those of transformers.
@@ -42,7 +39,7 @@ pub struct BeamOptions {
     pub max_new_tokens: usize,
     /// Ids that end a sequence.
     pub eos_ids: Vec<u32>,
-    pub memory: Memory,
+    pub prefill: PrefillOptions,
 }
 
 impl BeamOptions {
@@ -56,7 +53,7 @@ impl BeamOptions {
             rules: SamplingConfig::default(),
             max_new_tokens,
             eos_ids: Vec::new(),
-            memory: Memory::default(),
+            prefill: PrefillOptions::default(),
         }
     }
 
@@ -101,92 +98,81 @@ pub enum BeamError {
     EarlyStopping { text: String },
 }
 
-/// What a search found.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Found {
-    /// The best first.
-    pub sequences: Vec<Hypothesis>,
-    pub prompt_tokens: usize,
-    /// Tokens that were chosen, on all beams together.
-    pub searched_tokens: usize,
-    /// From the first token of the prompt to its logits.
-    pub prefill: Duration,
-    /// From there to the end.
-    pub decode: Duration,
-    /// Bytes of keys and values at the end.
-    pub cache_bytes: u64,
-    /// Whether it was broken off.
-    pub interrupted: bool,
-}
+/// Searches for the best continuations of `prompt` and tells `progress` as it goes; `progress` may break it off, and what is
+/// being followed then is returned as it is.
+///
+/// The prompt is read once. A beam that goes on in several ways is forked: the ways share what is behind them.
+///
+/// # Errors
+/// A prompt that is empty, too long or not of this vocabulary; options that make no sense; logits that are not numbers; a
+/// device that fails, or cannot hold so many beams.
+pub fn beam_search(
+    llama: &Llama,
+    prompt: &[u32],
+    options: &BeamOptions,
+    progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+) -> Result<BeamOutput, Error> {
+    options.validate()?;
+    options.rules.check_vocabulary(llama.config.vocab_size)?;
+    let rules = Sampler::new(options.rules.clone())?.after_prompt(prompt.len());
+    llama.room(prompt.len())?;
+    if prompt.is_empty() {
+        return Err(Error::EmptyPrompt);
+    }
+    let (limit, total) = (options.max_new_tokens, prompt.len());
+    let mut beam = Lane::new(llama, options.prefill)?;
+    beam.reserve(total.saturating_add(limit), total + limit.min(RESERVED))?;
+    beam.push(prompt, 1);
 
-impl Llama {
-    /// Searches for the best continuations of `prompt` and tells `progress` as it goes; `progress` may break it off, and
-    /// what is being followed then is returned as it is.
-    ///
-    /// The prompt is read once, and its keys and values are then repeated for every beam. When beams change places, only
-    /// what differs between them is copied: the slots after those that all beams that move have in common with the
-    /// beam whose place they take. Beams that stay where they are cost nothing.
-    ///
-    /// # Errors
-    /// A prompt that is empty, too long or not of this vocabulary; options that make no sense; logits that are not
-    /// numbers; a device that fails, or cannot hold so many beams.
-    pub fn beam_search(
-        &self,
-        prompt: &[u32],
-        options: &BeamOptions,
-        progress: &mut dyn FnMut(Advance) -> ControlFlow<()>,
-    ) -> Result<Found, Error> {
-        options.validate()?;
-        options.rules.check_vocabulary(self.config.vocab_size)?;
-        let rules = Sampler::new(options.rules.clone())?.after_prompt(prompt.len());
-        self.room(prompt.len())?;
-        if prompt.is_empty() {
-            return Err(Error::EmptyPrompt);
+    let start = Instant::now();
+    let mut search = Search::new(options, rules, prompt);
+    let mut beams = vec![beam];
+    let mut flow = ControlFlow::Continue(());
+    while flow.is_continue() && beams.iter().any(|beam| beam.unread() > 0) {
+        let logits = step(llama, &mut beams)?.read()?;
+        let done = beams.iter().map(Lane::len).max().unwrap_or(0);
+        if done <= total {
+            flow = progress(Progress::Prompt { done, total });
         }
-        let limit = options.max_new_tokens;
-        let positions = prompt.len().saturating_add(limit);
-        let plan = options.memory.plan;
-        self.planned_cache(plan, options.num_beams.get())?
-            .check(positions)?;
-        let mut cache = self.planned_cache(plan, 1)?;
-        cache.reserve(prompt.len() + limit.min(RESERVED));
-
-        let start = Instant::now();
-        let mut search = Search::new(options, rules, prompt);
-        let mut next = self.prefill_rows(&[prompt], options.memory, &mut cache, progress)?;
-        let prefill = start.elapsed();
-
-        let start = Instant::now();
-        let mut interrupted = next.is_none();
-        if limit == 0 {
-            search.end(FinishReason::Length);
+        if flow.is_break() || done < total || limit == 0 {
+            continue;
         }
-        while let Some(logits) = next.take()
-            && !search.is_over()
-        {
-            let step = search.step(&logits)?;
-            interrupted = progress(Advance::Tokens(search.searched())).is_break();
-            if !interrupted && !search.is_over() {
-                cache.select_after(prompt.len() + step.alike, &step.parents)?;
-                next = Some(self.logits_of_rows(&search.newest(), &mut cache)?);
+        let parents = search.step(logits.values())?;
+        flow = progress(Progress::Searched(search.searched()));
+        if !search.is_over() {
+            beams = follow(beams, &parents);
+            for (beam, id) in beams.iter_mut().zip(search.newest()) {
+                beam.push(&[id], 1);
             }
         }
-        if interrupted {
-            search.end(FinishReason::Interrupted);
-        }
-        let searched_tokens = search.searched();
-        let mut sequences = search.into_best();
-        for sequence in &mut sequences {
-            sequence.text = self.text_after(prompt, &sequence.ids)?;
-        }
-        Ok(Found {
-            sequences,
-            prompt_tokens: prompt.len(),
-            searched_tokens,
-            prefill,
-            decode: start.elapsed(),
-            cache_bytes: cache.bytes(),
-            interrupted,
-        })
     }
+    if limit == 0 {
+        search.end(FinishReason::Length);
+    }
+    if flow.is_break() {
+        search.end(FinishReason::Interrupted);
+    }
+    let searched_tokens = search.searched();
+    let mut sequences = search.into_best();
+    detokenize(llama, prompt, &mut sequences)?;
+    Ok(BeamOutput {
+        sequences,
+        prompt_tokens: total,
+        searched_tokens,
+        duration: start.elapsed(),
+        interrupted: flow.is_break(),
+    })
+}
+
+/// The beams that go on from these parents, in their order.
+fn follow(beams: Vec<Lane>, parents: &[usize]) -> Vec<Lane> {
+    let mut beams: Vec<Option<Lane>> = beams.into_iter().map(Some).collect();
+    let next = parents.iter().enumerate().filter_map(|(number, &parent)| {
+        if parents[number + 1..].contains(&parent) {
+            beams[parent].as_mut().map(Lane::fork)
+        } else {
+            beams[parent].take()
+        }
+    });
+    next.collect()
 }

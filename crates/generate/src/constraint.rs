@@ -2,12 +2,11 @@
 //! text get the logit −∞ (Willard and Louf 2023, <https://arxiv.org/abs/2307.09702>).
 //!
 //! Which tokens those are, the `llguidance` crate computes: it makes a grammar of the schema and walks a trie of all tokens'
-//! bytes along it. Reading order: [`JsonSchema`] (a schema that was checked) · [`Constraint`] (one text under it) ·
-//! [`Llama::generate_json`].
+//! bytes along it. Reading order: [`JsonSchema`] (a schema that was checked) · [`Constraint`] (one text under it).
 
 mod json_schema;
 
-use std::{ops::ControlFlow, panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use glass_text::{Tokenizer, TokenizerError, one_line};
 use llguidance::{
@@ -20,7 +19,7 @@ use thiserror::Error;
 
 pub use json_schema::JsonSchema;
 
-use crate::{Error, FinishReason, GenerateOptions, Generated, Llama, Progress};
+use crate::Error;
 
 /// Why a text cannot be held to a schema. Each message is one line.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -114,15 +113,6 @@ impl Constraint {
         whole.map_err(|error| self.failed(&error))
     }
 
-    /// `found` is why the text would end without a constraint, if it would, and `whole` what [`Self::push`] said.
-    pub(super) fn finish(found: Option<FinishReason>, whole: bool) -> Option<FinishReason> {
-        match found {
-            Some(FinishReason::Eos) => found,
-            _ if whole => Some(FinishReason::Complete),
-            _ => found,
-        }
-    }
-
     fn failed(&self, error: &impl ToString) -> ConstraintError {
         ConstraintError::Engine {
             text: self.end(),
@@ -134,33 +124,6 @@ impl Constraint {
         let text = String::from_utf8_lossy(self.parser.final_bytes());
         let start = text.char_indices().rev().nth(SHOWN - 1);
         text[start.map_or(0, |(start, _)| start)..].to_owned()
-    }
-}
-
-impl Llama {
-    /// Continues `prompt` with one JSON value that satisfies the schema, whatever the model: as [`Llama::generate`], but
-    /// tokens that no such value could go on with are never chosen. It ends with an end-of-sequence token where the value
-    /// may end, or with [`FinishReason::Complete`] where it must; a model without such a token ends as soon as it may.
-    /// [`FinishReason::Length`] says that the value was cut. Scores and log-probabilities are those of the model alone.
-    ///
-    /// # Errors
-    /// As [`Llama::generate`], and [`ConstraintError`].
-    pub fn generate_json(
-        &self,
-        prompt: &[u32],
-        options: &GenerateOptions,
-        schema: &JsonSchema,
-        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-    ) -> Result<Generated, Error> {
-        if !options.stop_strings.is_empty() {
-            return Err(ConstraintError::StopString.into());
-        }
-        let tokenizer = self.tokenizer.as_ref();
-        let tokenizer = tokenizer.ok_or(ConstraintError::NoTokenizer)?;
-        let vocab_size = self.config.vocab_size;
-        let constraint = Constraint::new(schema, tokenizer, vocab_size, &options.eos_ids)?;
-        let mut cache = self.cache_for(options)?;
-        self.run(&mut cache, prompt, options, Some(constraint), progress)
     }
 }
 

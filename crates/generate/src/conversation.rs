@@ -2,10 +2,12 @@
 
 use std::{fmt, ops::ControlFlow};
 
-use glass_attention::{Cache, CacheError, Rope};
+use glass_attention::CacheError;
 use glass_text::{ChatTemplate, Message, Role};
 
-use crate::{Error, FinishReason, GenerateOptions, Generated, Llama, Progress};
+use crate::{
+    Error, FinishReason, GenerateOptions, Generated, Lane, Llama, Progress, generate_from,
+};
 
 /// A model and what was said with it.
 ///
@@ -21,10 +23,10 @@ pub struct Conversation<'m> {
     read: Option<Read>,
 }
 
-/// What the model has read: the ids whose keys and values are in the cache.
+/// What the model has read: the ids whose keys and values the lane has.
 struct Read {
     ids: Vec<u32>,
-    cache: Cache,
+    lane: Lane,
 }
 
 /// What the model answered.
@@ -55,7 +57,7 @@ pub enum Restart {
     /// The new prompt parts from what was read before the states that the cache still has.
     Overwritten,
     /// The rope type turns keys by the length of the text.
-    TurnedByLength,
+    RotatedByLength,
 }
 
 impl fmt::Display for Restart {
@@ -65,7 +67,7 @@ impl fmt::Display for Restart {
                 "the cache keeps no more than a window, and the prompt parts from what was read before it (--cache full \
                  keeps all)"
             }
-            Self::TurnedByLength => "the rope type turns what was read by the length of the text",
+            Self::RotatedByLength => "the rope type turns what was read by the length of the text",
         })
     }
 }
@@ -140,7 +142,7 @@ impl<'m> Conversation<'m> {
     ///
     /// # Errors
     /// A template that refuses the messages; a message that alone does not fit into the context; as
-    /// [`Llama::generate`].
+    /// [`generate`](crate::generate).
     pub fn say(
         &mut self,
         text: &str,
@@ -193,15 +195,13 @@ impl<'m> Conversation<'m> {
         let mut options = self.options.clone();
         options.max_new_tokens = options.max_new_tokens.min(self.llama.room(ids.len())?);
         options.sampling.seed = options.sampling.seed.wrapping_add(self.turns());
-        let (mut cache, restart) = self.cache_for(&ids)?;
-        let generated = self
-            .llama
-            .generate_with(&mut cache, &ids, &options, progress)?;
+        let (lane, restart) = self.lane_for(&ids)?;
+        let (generated, lane) = generate_from(self.llama, lane, &ids, &options, progress)?;
         let mut ids = ids;
         ids.extend(&generated.ids);
         // The last new token never goes in; of a prompt that was broken off, the rest did not.
-        ids.truncate(cache.seen());
-        self.read = Some(Read { ids, cache });
+        ids.truncate(lane.len());
+        self.read = Some(Read { ids, lane });
         let newly_forgotten = forgotten - self.forgotten;
         self.forgotten = forgotten;
         Ok(Reply {
@@ -216,35 +216,35 @@ impl<'m> Conversation<'m> {
         (self.messages.len() / 2) as u64
     }
 
-    /// A cache that has read as much of the beginning of `ids` as can be had, and at least one token less than all: the
-    /// last one's logits are what the answer begins with.
-    fn cache_for(&mut self, ids: &[u32]) -> Result<(Cache, Option<Restart>), Error> {
+    /// A lane that has read as much of the beginning of `ids` as can be had, and at least one token less than all: the last
+    /// one's logits are what the answer begins with.
+    fn lane_for(&mut self, ids: &[u32]) -> Result<(Lane, Option<Restart>), Error> {
         let mut restart = None;
         if let Some(Read {
             ids: read,
-            mut cache,
+            mut lane,
         }) = self.read.take()
         {
             let same = read.iter().zip(ids).take_while(|(a, b)| a == b).count();
             let same = same.min(ids.len().saturating_sub(1));
-            if Rope::new(&self.llama.config).depends_on_length(ids.len()) {
-                restart = Some(Restart::TurnedByLength);
+            if self.llama.depends_on_length(ids.len()) {
+                restart = Some(Restart::RotatedByLength);
             } else if same > 0 {
-                match cache.truncate(same) {
-                    Ok(()) => return Ok((cache, None)),
-                    Err(CacheError::TurnedByLength { .. }) => {
-                        restart = Some(Restart::TurnedByLength);
+                match lane.truncate(same) {
+                    Ok(()) => return Ok((lane, None)),
+                    Err(CacheError::RotatedByLength { .. }) => {
+                        restart = Some(Restart::RotatedByLength);
                     }
                     Err(_) => restart = Some(Restart::Overwritten),
                 }
             }
         }
-        let plan = self.options.memory.plan;
-        let cache = self.llama.planned_cache(plan, 1)?.with_rollback(ROLLBACK);
-        match cache {
-            Ok(cache) => Ok((cache, restart)),
-            // A policy that cannot go back at all: it is used as far as prompts only grow.
-            Err(_) => Ok((self.llama.planned_cache(plan, 1)?, restart)),
+        let mut lane = Lane::new(self.llama, self.options.prefill)?;
+        // A policy that cannot go back at all is used as far as prompts only grow.
+        let rollback = self.options.prompt_lookup.map_or(0, |draft| draft.get());
+        match lane.reserve_rollback(ROLLBACK.max(rollback)) {
+            Ok(()) | Err(CacheError::OneWay { .. }) => Ok((lane, restart)),
+            Err(error) => Err(error.into()),
         }
     }
 }

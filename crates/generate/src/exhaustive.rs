@@ -1,24 +1,20 @@
 //! Every continuation there is: what greedy decoding and beam search are measured by, where there are few enough.
 
-use std::{
-    num::NonZeroUsize,
-    ops::ControlFlow,
-    time::{Duration, Instant},
-};
+use std::{num::NonZeroUsize, ops::ControlFlow};
 
-use glass_attention::Cache;
 use thiserror::Error;
+use web_time::Instant;
 
 use crate::{
-    Advance, Error, FinishReason, Hypothesis, Llama, beam::Found, beam::log_softmax,
-    sampling::argmax, score,
+    BeamOutput, Error, FinishReason, Hypothesis, Llama, Progress, beam::log_softmax,
+    hypothesis::detokenize, read_whole, sampling::argmax, score,
 };
 
 /// The most sequences that are looked through: with a vocabulary of 100 those of three tokens.
 pub const MOST_SEQUENCES: u64 = 1 << 20;
 
-/// Places of a pass, prompts included: bounds its activations.
-const PLACES_AT_ONCE: usize = 4096;
+/// Tokens of a pass, prompts included: bounds its activations.
+const PASS_TOKENS: usize = 4096;
 
 /// What to look for.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,95 +69,84 @@ struct Open {
     log_prob: f64,
 }
 
-impl Llama {
-    /// The best of all sequences that continue `prompt`: those that an end-of-sequence id ends, and those of
-    /// `max_new_tokens`. Every one is scored, from passes over the whole of it: no cache, and no beam, is involved that
-    /// could be wrong or lose it.
-    ///
-    /// # Errors
-    /// More than [`MOST_SEQUENCES`] sequences; otherwise as [`Llama::beam_search`].
-    pub fn exhaustive_search(
-        &self,
-        prompt: &[u32],
-        options: &ExhaustiveOptions,
-        progress: &mut dyn FnMut(Advance) -> ControlFlow<()>,
-    ) -> Result<Found, Error> {
-        let (vocab_size, length) = (self.config.vocab_size, options.max_new_tokens);
-        options.validate(vocab_size)?;
-        self.room(prompt.len())?;
-        if prompt.is_empty() {
-            return Err(Error::EmptyPrompt);
-        }
-        let start = Instant::now();
-        let root = Open {
-            ids: vec![],
-            log_prob: 0.0,
-        };
-        let mut best = Best::new(options);
-        let (mut open, mut searched_tokens, mut interrupted) = (vec![root], 0, false);
-        if length == 0 {
-            best.offer(
-                Open {
-                    ids: vec![],
-                    log_prob: 0.0,
-                },
-                FinishReason::Length,
-            );
-        }
-        for depth in 0..length {
-            let mut longer = Vec::new();
-            for some in open.chunks((PLACES_AT_ONCE / (prompt.len() + depth)).max(1)) {
-                let logits = self.logits_of_whole(prompt, some)?;
-                for (sequence, logits) in some.iter().zip(logits.chunks(vocab_size)) {
-                    argmax(logits)?;
-                    for (id, log_prob) in (0..).zip(log_softmax(logits)) {
-                        let next = Open {
-                            ids: [&sequence.ids[..], &[id]].concat(),
-                            log_prob: sequence.log_prob + f64::from(log_prob),
-                        };
-                        match options.eos_ids.contains(&id) {
-                            true => best.offer(next, FinishReason::Eos),
-                            false if depth + 1 == length => best.offer(next, FinishReason::Length),
-                            false => longer.push(next),
-                        }
+/// The best of all sequences that continue `prompt`: those that an end-of-sequence id ends, and those of `max_new_tokens`.
+/// Every one is scored, from passes over the whole of it: no cache, and no beam, is involved that could be wrong or lose it.
+///
+/// # Errors
+/// More than [`MOST_SEQUENCES`] sequences; otherwise as [`beam_search`](crate::beam_search).
+pub fn exhaustive_search(
+    llama: &Llama,
+    prompt: &[u32],
+    options: &ExhaustiveOptions,
+    progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+) -> Result<BeamOutput, Error> {
+    let (vocab_size, length) = (llama.config.vocab_size, options.max_new_tokens);
+    options.validate(vocab_size)?;
+    llama.room(prompt.len())?;
+    if prompt.is_empty() {
+        return Err(Error::EmptyPrompt);
+    }
+    let start = Instant::now();
+    let root = || Open {
+        ids: vec![],
+        log_prob: 0.0,
+    };
+    let mut best = Best::new(options);
+    let (mut open, mut searched_tokens, mut interrupted) = (vec![root()], 0, false);
+    if length == 0 {
+        best.offer(root(), FinishReason::Length);
+    }
+    for depth in 0..length {
+        let mut longer = Vec::new();
+        for some in open.chunks((PASS_TOKENS / (prompt.len() + depth)).max(1)) {
+            let logits = logits_behind(llama, prompt, some)?;
+            for (sequence, logits) in some.iter().zip(logits.chunks(vocab_size)) {
+                argmax(logits)?;
+                for (id, log_prob) in (0..).zip(log_softmax(logits)) {
+                    let next = Open {
+                        ids: [&sequence.ids[..], &[id]].concat(),
+                        log_prob: sequence.log_prob + f64::from(log_prob),
+                    };
+                    if options.eos_ids.contains(&id) {
+                        best.offer(next, FinishReason::Eos);
+                    } else if depth + 1 == length {
+                        best.offer(next, FinishReason::Length);
+                    } else {
+                        longer.push(next);
                     }
                 }
-                searched_tokens += some.len() * vocab_size;
-                interrupted = progress(Advance::Tokens(searched_tokens)).is_break();
-                if interrupted {
-                    break;
-                }
             }
-            open = longer;
+            searched_tokens += some.len() * vocab_size;
+            interrupted = progress(Progress::Searched(searched_tokens)).is_break();
             if interrupted {
                 break;
             }
         }
-        let mut sequences = best.sequences;
-        for sequence in &mut sequences {
-            sequence.text = self.text_after(prompt, &sequence.ids)?;
+        open = longer;
+        if interrupted {
+            break;
         }
-        Ok(Found {
-            sequences,
-            prompt_tokens: prompt.len(),
-            searched_tokens,
-            prefill: Duration::ZERO,
-            decode: start.elapsed(),
-            cache_bytes: 0,
-            interrupted,
-        })
     }
+    let mut sequences = best.sequences;
+    detokenize(llama, prompt, &mut sequences)?;
+    Ok(BeamOutput {
+        sequences,
+        prompt_tokens: prompt.len(),
+        searched_tokens,
+        duration: start.elapsed(),
+        interrupted,
+    })
+}
 
-    /// The logits behind `prompt` and each of `sequences`, all of one length: `[sequences, vocab_size]`, row-major.
-    fn logits_of_whole(&self, prompt: &[u32], sequences: &[Open]) -> Result<Vec<f32>, Error> {
-        let rows: Vec<Vec<u32>> = sequences
-            .iter()
-            .map(|sequence| [prompt, &sequence.ids].concat())
-            .collect();
-        let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
-        let mut cache = Cache::none(&self.config, rows.len(), &self.device);
-        self.logits_of_rows(&rows, &mut cache)
-    }
+/// The logits behind `prompt` and each of `sequences`, all of one length: `[sequences, vocab_size]`, row-major.
+fn logits_behind(llama: &Llama, prompt: &[u32], sequences: &[Open]) -> Result<Vec<f32>, Error> {
+    let texts: Vec<Vec<u32>> = sequences
+        .iter()
+        .map(|sequence| [prompt, &sequence.ids].concat())
+        .collect();
+    let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
+    let last = texts[0].len() - 1;
+    Ok(read_whole(llama, &texts, last)?.read()?.into_values())
 }
 
 /// The longest sequences of which there are no more than [`MOST_SEQUENCES`].

@@ -1,21 +1,10 @@
-//! Generation: one token after the other, each step a forward pass over one new position.
+//! A text from a prompt, or many texts at once.
 
-use std::{
-    num::NonZeroUsize,
-    ops::ControlFlow,
-    time::{Duration, Instant},
-};
-
-use glass_attention::Cache;
-use glass_config::RopeType;
-
-use glass_text::StreamingDetokenizer;
+use std::{num::NonZeroUsize, ops::ControlFlow, time::Duration};
 
 use crate::{
-    Constraint, Error, FinishReason, Llama, Memory, Sampler, SamplingConfig, Speculation, StopRule,
-    TokenLogprobs, log_softmax_at,
-    on_device::{self, Next},
-    prompt_lookup::PromptLookup,
+    Error, FinishReason, JsonSchema, Lane, Llama, PrefillOptions, SamplingConfig, Speculation,
+    TokenLogprobs, run::Run,
 };
 
 /// How to generate.
@@ -28,21 +17,51 @@ pub struct GenerateOptions {
     pub eos_ids: Vec<u32>,
     /// Texts that end the text.
     pub stop_strings: Vec<String>,
-    pub memory: Memory,
+    /// The text is one JSON value that satisfies the schema, whatever the model: tokens that no such value could go on with
+    /// are never chosen. It ends with an end-of-sequence token where the value may end, or with [`FinishReason::Complete`]
+    /// where it must; without such a token as soon as it may. [`FinishReason::Length`] says that the value was cut.
+    pub json_schema: Option<JsonSchema>,
+    pub prefill: PrefillOptions,
+    /// Tell the score of the text: a softmax over the vocabulary, in float64, for every token.
+    pub score: bool,
     /// Tell the log-probability of every chosen token, and of so many of the most probable ones.
     pub logprobs: Option<usize>,
-    /// Guess up to so many tokens from the text so far and check them in one pass; see [`prompt_lookup`].
+    /// Guess up to so many tokens from the text so far and check them in one pass; see [`crate::prompt_lookup`].
     pub prompt_lookup: Option<NonZeroUsize>,
+}
+
+impl GenerateOptions {
+    /// Greedy, to a length: nothing ends the text before, and nothing is told of it.
+    pub fn new(max_new_tokens: usize) -> Self {
+        Self {
+            sampling: SamplingConfig::default(),
+            max_new_tokens,
+            eos_ids: Vec::new(),
+            stop_strings: Vec::new(),
+            json_schema: None,
+            prefill: PrefillOptions::default(),
+            score: false,
+            logprobs: None,
+            prompt_lookup: None,
+        }
+    }
 }
 
 /// What happens, as it happens.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Progress<'a> {
-    /// So many tokens of the prompt have been read.
+    /// So many tokens of the prompt have been read; of all prompts, if there are several.
     Prompt { done: usize, total: usize },
-    /// A token was chosen, and so much text is final now: never half a character, never part of a stop string,
-    /// perhaps nothing. At the very end there may be text without a new token.
-    Text { id: Option<u32>, text: &'a str },
+    /// A token was chosen, and so much text is final now: never half a character, never part of a stop string, perhaps
+    /// nothing. Where a text is broken off there may be text without a new token.
+    Text {
+        /// The text's number in its batch, from 0 on.
+        index: usize,
+        id: Option<u32>,
+        text: &'a str,
+    },
+    /// A search has chosen so many tokens, those of sequences that it has given up included.
+    Searched(usize),
 }
 
 /// One finished text.
@@ -52,15 +71,16 @@ pub struct Generated {
     pub ids: Vec<u32>,
     /// Their text; `None` if there is no tokenizer.
     pub text: Option<String>,
-    /// Sum of the natural log-probabilities of `ids` under the model's own distribution.
-    pub score: f64,
+    /// Sum of the natural log-probabilities of `ids` under the model's own distribution, if [`GenerateOptions::score`] asked
+    /// for it.
+    pub score: Option<f64>,
     /// Of each of `ids`, if [`GenerateOptions::logprobs`] asked for them.
     pub logprobs: Option<Vec<TokenLogprobs>>,
     pub finish_reason: FinishReason,
     pub prompt_tokens: usize,
     /// Those of them that the cache had read before.
     pub reused_tokens: usize,
-    /// From the first unread token of the prompt to its logits.
+    /// From the first unread token of the prompt to its logits; zero if the text was broken off before.
     pub prefill: Duration,
     /// From there to the end; the first token is chosen in it, and every further one costs a pass.
     pub decode: Duration,
@@ -85,194 +105,79 @@ impl Generated {
     }
 }
 
-/// New tokens that the cache makes room for at once; most texts end before.
-pub(crate) const RESERVED: usize = 1024;
+/// One text of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchRow<'a> {
+    pub prompt: &'a [u32],
+    pub options: &'a GenerateOptions,
+}
 
-impl Llama {
-    /// How many new tokens the model's context has room for after a prompt of `prompt` tokens, one at least.
-    ///
-    /// # Errors
-    /// [`Error::PromptTooLong`] if it does not even hold the prompt.
-    pub fn room(&self, prompt: usize) -> Result<usize, Error> {
-        let context = self.config.context();
-        match context.checked_sub(prompt) {
-            // The last new token is never read by the model, so that it needs no position.
-            Some(free) => Ok(free + 1),
-            None => Err(Error::PromptTooLong {
-                tokens: prompt,
-                context,
-                over: prompt - context,
-                advice: match self.config.rope_parameters.rope_type {
-                    RopeType::Default | RopeType::Linear { .. } => {
-                        ", or raise the limit with --set max_position_embeddings=N"
-                    }
-                    // The other types compute angles from it: raising it would make another model.
-                    _ => "",
-                },
-            }),
-        }
+/// Continues `prompt` and tells `progress` as it goes; `progress` may break it off.
+///
+/// # Errors
+/// A prompt that is empty, too long or not of this vocabulary; options that make no sense; logits that are not numbers; a
+/// device that fails.
+pub fn generate(
+    llama: &Llama,
+    prompt: &[u32],
+    options: &GenerateOptions,
+    progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+) -> Result<Generated, Error> {
+    let lane = lane(llama, options)?;
+    let (generated, _) = generate_from(llama, lane, prompt, options, progress)?;
+    Ok(generated)
+}
+
+/// An empty lane for one text.
+fn lane(llama: &Llama, options: &GenerateOptions) -> Result<Lane, Error> {
+    let mut lane = Lane::new(llama, options.prefill)?;
+    if let Some(draft) = options.prompt_lookup {
+        lane.reserve_rollback(draft.get())?;
     }
+    Ok(lane)
+}
 
-    /// Continues `prompt` and tells `progress` as it goes; `progress` may break it off.
-    ///
-    /// # Errors
-    /// A prompt that is empty, too long or not of this vocabulary; options that make no sense; logits that are not
-    /// numbers; a device that fails.
-    pub fn generate(
-        &self,
-        prompt: &[u32],
-        options: &GenerateOptions,
-        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-    ) -> Result<Generated, Error> {
-        let mut cache = self.cache_for(options)?;
-        self.generate_with(&mut cache, prompt, options, progress)
-    }
+/// [`generate`] with a lane that may have read the beginning of `prompt` before: its first [`Lane::len`] tokens, which are
+/// not computed again. One token at least is unread. The lane that is given back has read the prompt and all new tokens but
+/// the last; less, if the text was broken off.
+///
+/// # Errors
+/// As [`generate`].
+pub fn generate_from(
+    llama: &Llama,
+    lane: Lane,
+    prompt: &[u32],
+    options: &GenerateOptions,
+    progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+) -> Result<(Generated, Lane), Error> {
+    let mut run = Run::new(llama);
+    run.add(0, BatchRow { prompt, options }, lane)?;
+    let text = run.finish(progress)?.pop();
+    text.unwrap_or_else(|| unreachable!("one was added"))
+}
 
-    /// An empty cache for one text.
-    pub(crate) fn cache_for(&self, options: &GenerateOptions) -> Result<Cache, Error> {
-        let cache = self.planned_cache(options.memory.plan, 1)?;
-        Ok(match options.prompt_lookup {
-            Some(draft) => cache.with_rollback(draft.get())?,
-            None => cache,
-        })
-    }
-
-    /// The same with a cache that may have read the beginning of `prompt` before: its first [`Cache::seen`] tokens, which
-    /// are not computed again. One token at least is unread. Afterwards the cache has read the prompt and all new tokens
-    /// but the last; less, if it was broken off.
-    ///
-    /// # Errors
-    /// As [`Llama::generate`]. The cache is then of no use.
-    pub fn generate_with(
-        &self,
-        cache: &mut Cache,
-        prompt: &[u32],
-        options: &GenerateOptions,
-        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-    ) -> Result<Generated, Error> {
-        self.run(cache, prompt, options, None, progress)
-    }
-
-    /// The loop.
-    pub(crate) fn run(
-        &self,
-        cache: &mut Cache,
-        prompt: &[u32],
-        options: &GenerateOptions,
-        mut constraint: Option<Constraint>,
-        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-    ) -> Result<Generated, Error> {
-        options.sampling.check_vocabulary(self.config.vocab_size)?;
-        let mut sampler = Sampler::new(options.sampling.clone())?.after_prompt(prompt.len());
-        self.room(prompt.len())?;
-        if prompt.len() <= cache.seen() {
-            return Err(Error::EmptyPrompt);
-        }
-        let limit = options.max_new_tokens;
-        let mut stop = StopRule::new(options.eos_ids.clone(), options.stop_strings.clone(), limit)?;
-        let mut text = match &self.tokenizer {
-            Some(tokenizer) => Some(StreamingDetokenizer::new(tokenizer, prompt, true)?),
-            None => None,
-        };
-        let mut out = Generated {
-            ids: Vec::new(),
-            text: text.as_ref().map(|_| String::new()),
-            score: 0.0,
-            logprobs: options.logprobs.map(|_| Vec::new()),
-            finish_reason: FinishReason::Length,
-            prompt_tokens: prompt.len(),
-            reused_tokens: cache.seen(),
-            prefill: Duration::ZERO,
-            decode: Duration::ZERO,
-            cache_bytes: 0,
-            speculation: None,
-        };
-
-        let mut lookup = PromptLookup::new(options.prompt_lookup);
-        let on_device = on_device::applies(&options.sampling)
-            && constraint.is_none()
-            && options.logprobs.is_none()
-            && options.prompt_lookup.is_none();
-        cache.check(prompt.len().saturating_add(limit))?;
-        cache.reserve(prompt.len() + limit.min(RESERVED));
-        let start = Instant::now();
-        let read = self.prefill(prompt, options.memory, cache, on_device, progress)?;
-        let Some(mut next) = read else {
-            out.finish_reason = FinishReason::Interrupted;
-            return Ok(out);
-        };
-        out.prefill = start.elapsed();
-
-        let start = Instant::now();
-        let mut previous = prompt.to_vec();
-        while !stop.limit_reached() {
-            let id = match next {
-                Next::Chosen(chosen) => {
-                    out.score += chosen.score;
-                    chosen.id
-                }
-                Next::Logits(logits) => {
-                    let mut row = logits.clone();
-                    if let Some(constraint) = &mut constraint {
-                        constraint.mask(&mut row)?;
-                    }
-                    let id = sampler.sample(&mut row, &previous)?;
-                    out.score += log_softmax_at(&logits, id);
-                    if let (Some(logprobs), Some(top)) = (&mut out.logprobs, options.logprobs) {
-                        logprobs.push(TokenLogprobs::new(&logits, id, top));
-                    }
-                    id
-                }
-            };
-            out.ids.push(id);
-            previous.push(id);
-            let whole = match &mut constraint {
-                Some(constraint) => constraint.push(id)?,
-                None => false,
-            };
-
-            let piece = match &mut text {
-                Some(text) => text.push(id)?,
-                None => String::new(),
-            };
-            let step = stop.push(id, &piece);
-            if let Some(all) = &mut out.text {
-                all.push_str(&step.text);
-            }
-            let flow = progress(Progress::Text {
-                id: Some(id),
-                text: &step.text,
-            });
-            if let Some(reason) = Constraint::finish(step.finish, whole) {
-                out.finish_reason = reason;
-                break;
-            }
-            if flow.is_break() {
-                out.finish_reason = FinishReason::Interrupted;
-                break;
-            }
-            let wanted = limit - out.ids.len();
-            next = match on_device {
-                true => self.next(&[id], cache, on_device)?,
-                false => Next::Logits(lookup.logits_after(&previous, wanted, self, cache)?),
-            };
-        }
-        out.speculation = options.prompt_lookup.map(|_| lookup.speculation);
-        let rest = match text {
-            Some(text) => text.finish()?,
-            None => String::new(),
-        };
-        let rest = stop.finish(&rest);
-        if let Some(all) = &mut out.text {
-            all.push_str(&rest);
-        }
-        // Nothing is left to break off.
-        let _ = progress(Progress::Text {
-            id: None,
-            text: &rest,
-        });
-        out.decode = start.elapsed();
-        out.cache_bytes = cache.bytes();
-        Ok(out)
-    }
+/// Continues every prompt as [`generate`] would alone, with the same seed too; a pass over several texts reads the weights
+/// once for all of them. Each has a cache, a sampler and a stop rule of its own, and leaves when it is finished.
+///
+/// # Errors
+/// The device fails. What is wrong with one text is that text's own error, and stops no other.
+pub fn generate_batch(
+    llama: &Llama,
+    rows: &[BatchRow<'_>],
+    progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+) -> Result<Vec<Result<Generated, Error>>, Error> {
+    let mut run = Run::new(llama);
+    let started: Vec<Result<(), Error>> = rows
+        .iter()
+        .enumerate()
+        .map(|(index, row)| run.add(index, *row, lane(llama, row.options)?))
+        .collect();
+    let mut ended = run.finish(progress)?.into_iter();
+    let result = |started: Result<(), Error>| {
+        started?;
+        let ended = ended.next();
+        let (generated, _) = ended.unwrap_or_else(|| unreachable!("it was added"))?;
+        Ok(generated)
+    };
+    Ok(started.into_iter().map(result).collect())
 }

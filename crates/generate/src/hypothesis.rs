@@ -1,6 +1,10 @@
-//! A sequence that a search found, and what it is worth.
+//! What searches find, and what it is worth.
 
-use crate::FinishReason;
+use std::time::Duration;
+
+use glass_text::StreamingDetokenizer;
+
+use crate::{Error, FinishReason, Llama};
 
 /// One continuation of a prompt.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +20,20 @@ pub struct Hypothesis {
     pub finish_reason: FinishReason,
 }
 
+/// What a search found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BeamOutput {
+    /// The best first.
+    pub sequences: Vec<Hypothesis>,
+    pub prompt_tokens: usize,
+    /// Tokens that were chosen, on all beams together.
+    pub searched_tokens: usize,
+    /// From the first token of the prompt to the end.
+    pub duration: Duration,
+    /// Whether it was broken off.
+    pub interrupted: bool,
+}
+
 /// `log_prob / length^length_penalty`, `length` being that of the new ids: the `sequences_scores` of transformers.
 ///
 /// A log-probability is negative, so that the division favours long sequences with a penalty above 0 and short ones with
@@ -26,4 +44,25 @@ pub fn score(log_prob: f64, length: usize, length_penalty: f64) -> f64 {
         0 => log_prob,
         _ => log_prob / (length as f64).powf(length_penalty),
     }
+}
+
+/// Gives the sequences that follow `prompt` their texts, if there is a tokenizer.
+pub(crate) fn detokenize(
+    llama: &Llama,
+    prompt: &[u32],
+    sequences: &mut [Hypothesis],
+) -> Result<(), Error> {
+    let Some(tokenizer) = &llama.tokenizer else {
+        return Ok(());
+    };
+    for sequence in sequences {
+        let mut detokenizer = StreamingDetokenizer::new(tokenizer, prompt, true)?;
+        let mut text = String::new();
+        for &id in &sequence.ids {
+            text.push_str(&detokenizer.push(id)?);
+        }
+        text.push_str(&detokenizer.finish()?);
+        sequence.text = Some(text);
+    }
+    Ok(())
 }

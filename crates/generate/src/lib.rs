@@ -1,25 +1,27 @@
-//! A model that runs: loaded from a folder, it continues texts, one token after the other, each step a forward pass over one
-//! new position.
+//! Texts from a model: one forward pass for the next tokens of any mix of them.
 //!
-//! Reading order: [`Llama`] (what was loaded) · [`Llama::generate`] (the loop) · `passes` (what it asks of the model) ·
-//! [`sampling`] (how the next token is chosen) · [`stop`] (when it is over) · [`generation_config`] (what the model's makers
-//! want) · [`logprobs`] (how probable it was) · [`prompt_lookup`] (several tokens from one pass) ·
-//! [`Llama::generate_batch`] (many texts at once) · [`Llama::beam_search`] and [`Llama::exhaustive_search`] (the most
-//! probable texts, looked for) · [`Llama::generate_json`] (a text that keeps to a schema) · [`Conversation`] (turn after
-//! turn, with one cache).
+//! Reading order: [`Llama`] (what was loaded) · [`Sequence`] (one text: logits in, tokens out; no device) · [`Lane`] (a text as
+//! the model sees it) · [`step()`] (one pass) · [`StepOutput`] (what is read back of it) · [`Engine`] (sequences that join and
+//! leave between steps) · [`generate()`] and [`generate_batch`] (loops over it) · [`sampling`] (how the next token is chosen) ·
+//! [`stop`] (when it is over) · [`generation_config`] (what the model's makers want) · [`logprobs`] (how probable it was) ·
+//! [`prompt_lookup`] (several tokens from one pass) · [`Constraint`] (a text that keeps to a schema) · [`beam_search`] and
+//! [`exhaustive_search`] (the most probable texts) · [`Conversation`] (turn after turn, with one cache).
 
-mod batch;
 mod beam;
 mod constraint;
 mod conversation;
+mod engine;
 mod error;
 mod exhaustive;
 mod generate;
+mod greedy;
 mod hypothesis;
+mod lane;
 mod llama;
-mod on_device;
-mod passes;
-mod rows;
+mod run;
+mod sequence;
+mod step;
+mod step_output;
 
 pub mod generation_config;
 pub mod logprobs;
@@ -27,18 +29,24 @@ pub mod prompt_lookup;
 pub mod sampling;
 pub mod stop;
 
-pub use batch::BatchRow;
-pub use beam::{BeamError, BeamOptions, EarlyStopping, Found};
+pub use beam::{BeamError, BeamOptions, EarlyStopping, beam_search};
 pub use constraint::{Constraint, ConstraintError, JsonSchema};
 pub use conversation::{Conversation, Fitted, Reply, Restart};
+pub use engine::{Engine, SequenceId};
 pub use error::Error;
-pub use exhaustive::{ExhaustiveError, ExhaustiveOptions, MOST_SEQUENCES};
-pub use generate::{GenerateOptions, Generated, Progress};
+pub use exhaustive::{ExhaustiveError, ExhaustiveOptions, MOST_SEQUENCES, exhaustive_search};
+pub use generate::{
+    BatchRow, GenerateOptions, Generated, Progress, generate, generate_batch, generate_from,
+};
 pub use generation_config::{GenerationConfig, GenerationConfigError};
-pub use hypothesis::{Hypothesis, score};
-pub use llama::{Llama, LoadOptions, Memory};
+pub use greedy::Chosen;
+pub use hypothesis::{BeamOutput, Hypothesis, score};
+pub use lane::{Lane, PrefillOptions};
+pub use llama::{Llama, LoadOptions};
 pub use logprobs::TokenLogprobs;
 pub use prompt_lookup::Speculation;
-pub use rows::Advance;
 pub use sampling::{Sampler, SamplingConfig, SamplingError, SequenceBias, log_softmax_at};
+pub use sequence::{Event, Sequence};
+pub use step::{read_whole, step, step_observed};
+pub use step_output::{Logits, Next, StepOutput};
 pub use stop::{FinishReason, StopError, StopRule};

@@ -1,42 +1,16 @@
 //! A model loaded from a folder: config, weights, tokenizer.
 
-use std::{
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{Int, Tensor, TensorData};
-use glass_attention::{Cache, CachePlan, CachePolicyError};
-use glass_backend::{Device, Dtype, Kernels, Weights, codes::Bits};
+use glass_attention::{CacheConfig, CachePolicyError, KvCache};
+use glass_backend::{Device, Dtype, KernelMode, Weights, quant::QuantFormat};
 use glass_causal_lm::LlamaForCausalLM;
 use glass_checkpoint::{CheckpointError, CheckpointSource, Files, Quantizing, Scheme};
-use glass_config::{LlamaConfig, Override};
+use glass_config::{LlamaConfig, Override, RopeScaling};
 use glass_text::Tokenizer;
 
 use crate::{Error, GenerationConfig};
-
-/// What is kept of a text, and in what pieces it is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Memory {
-    pub plan: CachePlan,
-    /// Tokens of a prompt that go through the model together. No score tensor is larger than this many queries by the
-    /// keys that they see; the logits do not depend on it.
-    pub prefill_chunk: NonZeroUsize,
-}
-
-impl Default for Memory {
-    /// What the config asks for, in pieces of 512: long enough to keep matrix products busy, short enough that activations
-    /// stay small beside the weights and that somebody waiting sees it move.
-    fn default() -> Self {
-        Self {
-            plan: CachePlan::default(),
-            prefill_chunk: const { NonZeroUsize::new(512).unwrap() },
-        }
-    }
-}
-
-/// Logits that are computed at a time, in values (64 MiB): bounds what is on the device beside the hidden states.
-const LOGITS_AT_ONCE: usize = 16 << 20;
 
 /// A Llama that is ready to run.
 pub struct Llama {
@@ -58,7 +32,7 @@ pub struct LoadOptions<'a> {
     /// What weights are held and multiplied in.
     pub dtype: Dtype,
     /// Matrices are brought into so many bits as they are read, by the rule of [`Scheme`].
-    pub quantize: Option<Bits>,
+    pub quantize: Option<QuantFormat>,
     /// With `quantize`: matrices are only rounded to what so many bits can say, and held in `dtype`.
     pub widened: bool,
     /// Laid over `config.json` before it is read.
@@ -119,7 +93,7 @@ impl Llama {
 
         warnings.extend(device.caveat(dtype).map(str::to_owned));
         let in_few_bits = quantize.is_some() || config.quantization_config.is_some();
-        if in_few_bits && !widened && device.kernels() == Kernels::Plain {
+        if in_few_bits && !widened && device.kernel_mode() == KernelMode::Plain {
             warnings.push(format!(
                 "matrices in few bits are dequantized for every product by the plain kernels of {}, which is many times slower than \
                  the fused ones of flex and wgpu",
@@ -164,17 +138,43 @@ impl Llama {
         }
     }
 
-    /// An empty cache for `batch` sequences, as the config asks for it.
-    pub fn cache(&self, batch: usize) -> Cache {
-        Cache::new(&self.config, batch, &self.device, self.dtype)
-    }
-
-    /// The same with other policies.
+    /// An empty cache for one sequence.
     ///
     /// # Errors
-    /// They do not fit the model.
-    pub fn planned_cache(&self, plan: CachePlan, batch: usize) -> Result<Cache, CachePolicyError> {
-        Cache::planned(&self.config, plan, batch, &self.device, self.dtype)
+    /// Policies that do not fit the model.
+    pub fn cache(&self, config: CacheConfig) -> Result<KvCache, CachePolicyError> {
+        KvCache::new(&self.config, config, &self.device, self.dtype)
+    }
+
+    /// Whether a RoPE of the model rotates the tokens of a text of this length by angles that depend on that length, so
+    /// that it makes a difference in how many passes the text is read.
+    pub fn depends_on_length(&self, tokens: usize) -> bool {
+        self.config.rope_depends_on_length(tokens)
+    }
+
+    /// How many new tokens the model's context has room for after a prompt of `prompt` tokens, one at least.
+    ///
+    /// # Errors
+    /// [`Error::PromptTooLong`] if it does not even hold the prompt.
+    pub fn room(&self, prompt: usize) -> Result<usize, Error> {
+        let context = self.config.context();
+        match context.checked_sub(prompt) {
+            // The last new token is never read by the model, so that it needs no position.
+            Some(free) => Ok(free + 1),
+            None => Err(Error::PromptTooLong {
+                tokens: prompt,
+                context,
+                over: prompt - context,
+                // Most scalings compute angles from the context: raising it would make another model.
+                advice: if self.config.ropes.iter().all(|rope| {
+                    matches!(rope.scaling, RopeScaling::Default | RopeScaling::Linear(_))
+                }) {
+                    ", or raise the limit with --set max_position_embeddings=N"
+                } else {
+                    ""
+                },
+            }),
+        }
     }
 
     /// The tokenizer, or the error that says there is none.
@@ -231,31 +231,5 @@ impl Llama {
                 vocab_size,
             }),
         }
-    }
-
-    /// The head on every position of `hidden` `[batch, seq, hidden_size]`, read back in blocks: `each` gets some more
-    /// rows of `vocab_size` logits, row-major, so that there never is a `[batch, seq, vocab_size]` tensor. A block has
-    /// 16 Mi logits (64 MiB) at most, or one row if that is larger.
-    ///
-    /// # Errors
-    /// The device fails.
-    pub fn read_logits(
-        &self,
-        hidden: Tensor<3>,
-        each: &mut dyn FnMut(&[f32]),
-    ) -> Result<(), Error> {
-        let [batch, seq, hidden_size] = hidden.dims();
-        let rows = batch * seq;
-        let flat = hidden.reshape([1, rows, hidden_size]); // [1, batch * seq, hidden_size]
-        let step = (LOGITS_AT_ONCE / self.config.vocab_size).max(1);
-        for start in (0..rows).step_by(step) {
-            let some = flat.clone().narrow(1, start, step.min(rows - start)); // [1, some, hidden_size]
-            let logits = self.model.head(some); // [1, some, vocab_size]
-            let logits = logits
-                .try_into_vec_as::<f32>()
-                .map_err(|error| self.device.failed(error))?;
-            each(&logits);
-        }
-        Ok(())
     }
 }

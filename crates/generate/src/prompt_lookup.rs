@@ -12,16 +12,7 @@
 //! text, and with the same seed it draws the same text as without drafts. Logits of passes of different lengths may differ
 //! by rounding, as they do between devices.
 
-use std::{
-    collections::VecDeque,
-    num::NonZeroUsize,
-    time::{Duration, Instant},
-};
-
-use glass_attention::{Cache, Rope};
-use glass_causal_lm::LogitsFor;
-
-use crate::{Error, Llama};
+use std::time::Duration;
 
 /// The longest end of the text that is looked for, in tokens; if it has not occurred before, shorter ones are.
 const NGRAM: usize = 3;
@@ -61,72 +52,9 @@ impl Speculation {
     }
 }
 
-/// Makes drafts, and keeps the logits that they bring.
-pub(super) struct PromptLookup {
-    /// Tokens of one draft, at most.
-    most: usize,
-    /// Draft tokens that are in the cache, each with the logits `[vocab_size]` behind it.
-    ahead: VecDeque<(u32, Vec<f32>)>,
-    pub speculation: Speculation,
-}
-
-impl PromptLookup {
-    /// `None` never drafts.
-    pub fn new(most: Option<NonZeroUsize>) -> Self {
-        Self {
-            most: most.map_or(0, NonZeroUsize::get),
-            ahead: VecDeque::new(),
-            speculation: Speculation::default(),
-        }
-    }
-
-    /// The logits `[vocab_size]` of what follows `previous`, of which the last id has not been passed over unless it was
-    /// drafted, with up to `wanted` - 1 tokens to come behind that.
-    pub fn logits_after(
-        &mut self,
-        previous: &[u32],
-        wanted: usize,
-        llama: &Llama,
-        cache: &mut Cache,
-    ) -> Result<Vec<f32>, Error> {
-        let Some((id, before)) = previous.split_last() else {
-            return Err(Error::EmptyPrompt);
-        };
-        if let Some((_, logits)) = self.ahead.pop_front().filter(|(draft, _)| draft == id) {
-            self.speculation.accepted += 1;
-            return Ok(logits);
-        }
-        // What was guessed behind this place is wrong.
-        self.ahead.clear();
-        cache.truncate(before.len())?;
-
-        let mut draft = draft(previous, self.most.min(wanted.saturating_sub(1)));
-        // There a token is turned by the length of its pass, so that a longer pass would say something else.
-        if Rope::new(&llama.config).depends_on_length(previous.len() + draft.len()) {
-            draft.clear();
-        }
-        let start = Instant::now();
-        let ids: Vec<u32> = std::iter::once(*id).chain(draft.iter().copied()).collect();
-        let mut rows = llama.logits_of(&ids, LogitsFor::All, cache)?.into_iter();
-        let logits = rows.next().unwrap_or_default();
-        self.ahead.extend(draft.into_iter().zip(rows));
-
-        let time = start.elapsed();
-        let speculation = &mut self.speculation;
-        speculation.passes += 1;
-        speculation.drafted += self.ahead.len();
-        speculation.time += time;
-        if self.ahead.is_empty() {
-            speculation.plain_passes += 1;
-            speculation.plain_time += time;
-        }
-        Ok(logits)
-    }
-}
-
 /// What followed when the end of `previous` last occurred in it, `most` tokens of it. Where that runs into the end itself,
 /// it goes on with what it has drafted: a text that repeats a short phrase is drafted to any length.
-fn draft(previous: &[u32], most: usize) -> Vec<u32> {
+pub(crate) fn draft(previous: &[u32], most: usize) -> Vec<u32> {
     let len = previous.len();
     let before = |n: usize| {
         let end = &previous[len - n..];

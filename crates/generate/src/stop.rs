@@ -79,9 +79,14 @@ impl StopRule {
         })
     }
 
+    /// How many more tokens may be generated.
+    pub fn allowed(&self) -> usize {
+        self.max_new_tokens.saturating_sub(self.new_tokens)
+    }
+
     /// No token may be generated (any more).
     pub fn limit_reached(&self) -> bool {
-        self.new_tokens >= self.max_new_tokens
+        self.allowed() == 0
     }
 
     /// Takes a generated id and its piece of text. Where several ends coincide, EOS counts before a stop string and
@@ -103,9 +108,9 @@ impl StopRule {
 
     /// Takes the last piece of text and returns all that was held back. A stop string that only this piece completes
     /// still cuts the text.
-    pub fn finish(mut self, piece: &str) -> String {
+    pub fn finish(&mut self, piece: &str) -> String {
         let mut text = self.strings.push(piece);
-        text.push_str(&self.strings.held);
+        text.push_str(&std::mem::take(&mut self.strings.held));
         text
     }
 }

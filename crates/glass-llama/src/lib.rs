@@ -1,8 +1,8 @@
 //! Glass Llama from Rust: what one needs to run a model, under one name.
 //!
-//! A folder, or a name on the hub ([`hub::resolve`]), becomes a [`Llama`] on a [`Device`]; [`Llama::generate`] continues a
-//! text, a [`Conversation`] answers messages, [`eval`] measures. Each idea is a crate of its own, named here as a module;
-//! what most programs use stands at the top.
+//! A folder, or a name on the hub ([`hub::resolve`]), becomes a [`Llama`] on a [`Device`]; [`generate()`] continues a text,
+//! a [`Conversation`] answers messages, [`eval`] measures. Each idea is a crate of its own, named here as a module; what most
+//! programs use stands at the top.
 
 pub use glass_attention as attention;
 pub use glass_backend as backend;
@@ -16,7 +16,7 @@ pub use glass_text as text;
 
 pub use glass_backend::{Device, Dtype};
 pub use glass_generate::{
-    Conversation, Error, FinishReason, GenerateOptions, Generated, Llama, LoadOptions, Memory,
-    Progress, SamplingConfig,
+    Conversation, Engine, Error, FinishReason, GenerateOptions, Generated, Llama, LoadOptions,
+    PrefillOptions, Progress, SamplingConfig, Sequence, generate, generate_batch,
 };
 pub use glass_text::{ChatTemplate, Message, Role, Tokenizer};

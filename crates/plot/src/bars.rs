@@ -1,21 +1,19 @@
 //! Rates side by side, as horizontal bars.
 
-use plotters::prelude::*;
+use plotters::{prelude::*, style::text_anchor::HPos};
 
 use crate::{
     PlotError,
-    sheet::{self, Canvas, Head, MARGIN, sheet},
-    style::{self, px},
+    sheet::{
+        Area, GRID, HEADER, INK, MARGIN, PALE_INK, PALETTE, PX, SMALL, TEXT, anchored, bold,
+        draw_nothing, fit, grouped, sheet, short, stroke, text, widest,
+    },
 };
-
-mod panel;
-
-use panel::{Panel, hatched};
 
 /// What was measured of a row in one panel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bar {
-    /// From zero on; one that is negative, no number, or beyond 10^15 is as if it had not been measured.
+    /// At least zero. A value that is negative, NaN or beyond 10^15 counts as not measured.
     pub value: f64,
     /// To either side of it.
     pub deviation: Option<f64>,
@@ -35,219 +33,190 @@ pub struct BarRow<const N: usize> {
     pub note: String,
 }
 
-/// Rows of bars in `N` panels side by side, each with its own scale.
-#[derive(Clone, Copy, Debug)]
-pub struct BarChart<'a, const N: usize> {
-    pub title: &'a str,
-    pub subtitle: &'a str,
-    /// What each panel measures, and in which unit.
-    pub panels: [&'a str; N],
-    pub rows: &'a [BarRow<N>],
-}
-
-/// Draws rows of bars and returns the text of an SVG file.
+/// Draws rows of bars in `N` panels side by side, each with its own scale, and returns the text of an SVG file. `panels` say
+/// what each measures, and in which unit.
 ///
-/// Groups stand in the order in which they first appear, rows in theirs; rows of one name have one colour. The bars of a
-/// row that failed are hatched and named FAILED, and what they say is struck out; the scale is that of the rows that count,
-/// and longer bars end where it does. Where a row has no bars at all its note stands in their place.
-pub fn bars<const N: usize>(chart: &BarChart<N>) -> Result<String, PlotError> {
-    let layout = Layout::of(chart);
-    let head = Head {
-        title: chart.title,
-        subtitle: chart.subtitle,
-        room: WIDTH - 2 * MARGIN,
-    };
-    let size = (WIDTH as u32, layout.height as u32);
-    sheet(size, &head, |canvas| {
-        if chart.rows.is_empty() || N == 0 {
-            return sheet::say(canvas, "Nothing has been measured yet.");
+/// Groups stand in the order in which they first appear, rows in theirs; rows of one name have one colour. A row that
+/// failed has no bars: it is labelled FAILED, with its note. Neither has one that was not measured: it shows its note.
+pub fn bars<const N: usize>(
+    rows: &[BarRow<N>],
+    panels: [&str; N],
+    title: &str,
+    subtitle: &str,
+) -> Result<String, PlotError> {
+    let lines = lines(rows);
+    let size = (WIDTH, HEADER + ROW * lines.len() as i32 + AXIS + MARGIN);
+    sheet(size, [title, subtitle, ""], 0, |_, body| {
+        if lines.is_empty() || N == 0 {
+            return draw_nothing(body);
         }
-        draw(canvas, chart, &layout)
+        let left = MARGIN + widest(rows.iter().map(BarRow::short_name), TEXT) + SPACE;
+        let areas = body.margin(0, MARGIN, left, 0).split_evenly((1, N));
+        for (panel, (area, label)) in areas.iter().zip(panels).enumerate() {
+            draw_panel(area, label, panel, &lines)?;
+        }
+        for (line, y) in lines.iter().zip((ROW / 2..).step_by(ROW as usize)) {
+            match line {
+                Line::Group(group) => {
+                    let group = fit(group, WIDTH - 2 * MARGIN, TEXT);
+                    let style = anchored(bold(TEXT, INK), HPos::Left);
+                    body.draw_text(&group, &style, (MARGIN, y))?;
+                }
+                Line::Row(row, _) => {
+                    let style = anchored(text(TEXT, INK), HPos::Right);
+                    body.draw_text(&row.short_name(), &style, (left - SPACE, y))?;
+                    if let Some((remark, color)) = row.remark() {
+                        let remark = fit(&remark, WIDTH - MARGIN - left, SMALL);
+                        let style = anchored(text(SMALL, color), HPos::Left);
+                        body.draw_text(&remark, &style, (left + SPACE, y))?;
+                    }
+                }
+            }
+        }
+        Ok(())
     })
 }
 
-// In CSS pixels.
-const WIDTH: i32 = 900;
-const TOP: i32 = 78;
-/// The name of a panel.
-const PANEL_HEAD: i32 = 26;
-const GROUP: i32 = 28;
-const ROW: i32 = 24;
-/// Ticks below the bars.
-const AXIS: i32 = 30;
-/// A line below it all.
-const LINE: i32 = 18;
-/// Between names, panels and the right edge.
-const GAP: i32 = 20;
-/// Of the name of a row.
-const MOST_LETTERS: usize = 30;
+const WIDTH: i32 = 900 * PX;
+const ROW: i32 = 24 * PX;
+/// Ticks below the bars, and what they measure.
+const AXIS: i32 = 44 * PX;
+/// Between a bar and the text beside it.
+const SPACE: i32 = 6 * PX;
+/// Beside a panel.
+const GAP: i32 = 16 * PX;
+/// Width of a row's name.
+const MAX_NAME: i32 = 220 * PX;
 
-/// Where things stand, in CSS pixels.
-struct Layout<'a> {
-    /// Right end of the names.
-    names: i32,
-    /// Headings and rows (by their number) with the height at which each begins.
-    groups: Vec<(i32, &'a str)>,
-    rows: Vec<(i32, usize)>,
-    /// Where the bars begin and end.
-    bars: (i32, i32),
-    /// Heights between which there are bars, and no other texts.
-    ruled: Vec<(i32, i32)>,
-    height: i32,
+/// What stands in a line of the picture.
+enum Line<'a, const N: usize> {
+    Group(&'a str),
+    Row(&'a BarRow<N>, RGBColor),
 }
 
-impl<'a> Layout<'a> {
-    fn of<const N: usize>(chart: &BarChart<'a, N>) -> Self {
-        let width = |row: &BarRow<N>| style::width(&name(row), style::TEXT) / style::SCALE as i32;
-        let widest = chart.rows.iter().map(width).max().unwrap_or(0);
-        let mut groups: Vec<&str> = Vec::new();
-        for row in chart.rows {
-            if !groups.contains(&row.group.as_str()) {
-                groups.push(&row.group);
-            }
+fn lines<const N: usize>(rows: &[BarRow<N>]) -> Vec<Line<'_, N>> {
+    let first = |same: &dyn Fn(&BarRow<N>) -> bool| rows.iter().position(same).unwrap_or(0);
+    let mut sorted: Vec<&BarRow<N>> = rows.iter().collect();
+    sorted.sort_by_key(|row| first(&|other| other.group == row.group));
+    let mut lines = Vec::new();
+    for group in sorted.chunk_by(|a, b| a.group == b.group) {
+        if !group[0].group.is_empty() {
+            lines.push(Line::Group(&group[0].group));
         }
-        let mut layout = Self {
-            names: MARGIN + widest,
-            groups: Vec::new(),
-            rows: Vec::new(),
-            bars: (TOP + PANEL_HEAD, 0),
-            ruled: Vec::new(),
-            height: 0,
-        };
-        let mut y = layout.bars.0;
-        for group in groups {
-            if !group.is_empty() {
-                layout.groups.push((y, group));
-                y += GROUP;
-            }
-            for (number, row) in (0..).zip(chart.rows).filter(|(_, row)| row.group == group) {
-                layout.rows.push((y, number));
-                match layout.ruled.last_mut() {
-                    _ if !measured(row) => (),
-                    Some(last) if last.1 == y => last.1 = y + ROW,
-                    _ => layout.ruled.push((y, y + ROW)),
-                }
-                y += ROW;
-            }
-        }
-        layout.bars.1 = y + 4;
-        let failed = chart.rows.iter().filter(|row| row.failed).count() as i32;
-        layout.height = layout.bars.1 + AXIS + failed * LINE + 16;
-        layout
-    }
-}
-
-/// Whether it has a bar.
-fn measured<const N: usize>(row: &BarRow<N>) -> bool {
-    let mut bars = row.values.iter().copied().flatten();
-    bars.any(|bar| panel::place(bar).is_some())
-}
-
-fn name<const N: usize>(row: &BarRow<N>) -> String {
-    sheet::one_line(&row.name, MOST_LETTERS)
-}
-
-fn draw<const N: usize>(
-    canvas: &Canvas,
-    chart: &BarChart<N>,
-    layout: &Layout,
-) -> Result<(), PlotError> {
-    let begin = layout.names + GAP;
-    let each = (WIDTH - begin - GAP * N as i32) / N as i32;
-    let panels: Vec<Panel> = (0..N)
-        .map(|number| {
-            let left = begin + number as i32 * (each + GAP);
-            let rows = chart.rows.iter();
-            Panel::of(
-                rows.map(|row| (row.values[number], row.failed)),
-                (left, left + each),
-            )
-        })
-        .collect();
-    for (panel, label) in panels.iter().zip(chart.panels) {
-        panel.draw_axis(canvas, label, layout.bars, &layout.ruled)?;
-    }
-    for (y, group) in &layout.groups {
-        let group = sheet::fitting(group, WIDTH - 2 * MARGIN, 1.16 * style::TEXT);
-        let bold = style::bold(style::TEXT, style::INK).pos(sheet::BEGINNING);
-        canvas.draw_text(&group, &bold, (px(MARGIN), px(y + GROUP / 2)))?;
-    }
-    for (y, number) in &layout.rows {
-        let row = &chart.rows[*number];
-        let middle = px(y + ROW / 2);
-        draw_name(canvas, row, (px(layout.names), middle))?;
-        if !measured(row) {
-            let said = if row.note.is_empty() {
-                "not measured"
-            } else {
-                &row.note
-            };
-            let said = sheet::fitting(said, WIDTH - begin - MARGIN, style::SMALL);
-            let pale = style::text(style::SMALL, style::PALE_INK).pos(sheet::BEGINNING);
-            canvas.draw_text(&said, &pale, (px(begin + panel::TO_LABEL), middle))?;
-            continue;
-        }
-        for (panel, bar) in panels.iter().zip(row.values) {
-            panel.draw_bar(canvas, bar, (color(chart, row), row.failed), middle)?;
+        for row in group {
+            let number = first(&|other| other.name == row.name);
+            lines.push(Line::Row(row, PALETTE[number % PALETTE.len()]));
         }
     }
-    draw_failures(canvas, chart, layout.bars.1 + AXIS)
+    lines
 }
 
-/// Rows of one name have one.
-fn color<const N: usize>(chart: &BarChart<N>, row: &BarRow<N>) -> RGBColor {
-    let mut names: Vec<&str> = Vec::new();
-    for other in chart.rows {
-        if other.name == row.name {
-            break;
-        }
-        if !names.contains(&other.name.as_str()) {
-            names.push(&other.name);
-        }
+impl<const N: usize> BarRow<N> {
+    fn short_name(&self) -> String {
+        fit(&self.name, MAX_NAME, TEXT)
     }
-    style::SERIES[names.len() % style::SERIES.len()]
-}
 
-fn draw_name<const N: usize>(
-    canvas: &Canvas,
-    row: &BarRow<N>,
-    (right, middle): (i32, i32),
-) -> Result<(), PlotError> {
-    let name = name(row);
-    let ink = if row.failed {
-        style::PALE_INK
-    } else {
-        style::INK
-    };
-    let text = style::text(style::TEXT, ink).pos(sheet::ENDING);
-    canvas.draw_text(&name, &text, (right, middle))?;
-    if row.failed {
-        let left = right - style::width(&name, style::TEXT);
-        panel::strike(canvas, (left, right), middle)?;
+    fn bar(&self, panel: usize) -> Option<Bar> {
+        let can_show = |value: &f64| (0.0..=1e15).contains(value);
+        let Bar { value, deviation } = self.values[panel].filter(|_| !self.failed)?;
+        let deviation = deviation.filter(can_show);
+        can_show(&value).then_some(Bar { value, deviation })
     }
-    Ok(())
-}
 
-/// A line for each row that failed, from this height on.
-fn draw_failures<const N: usize>(
-    canvas: &Canvas,
-    chart: &BarChart<N>,
-    top: i32,
-) -> Result<(), PlotError> {
-    let text = style::text(style::SMALL, style::PALE_INK).pos(sheet::BEGINNING);
-    for (number, row) in (0..).zip(chart.rows.iter().filter(|row| row.failed)) {
-        let middle = px(top + number * LINE + LINE / 2);
-        let swatch = ((px(MARGIN), px(MARGIN + 22)), middle);
-        hatched(canvas, swatch, color(chart, row))?;
-        let group = if row.group.is_empty() { "" } else { ", " };
-        let why = if row.note.is_empty() {
-            "no reason given"
+    /// What stands in place of all bars, where there are none.
+    fn remark(&self) -> Option<(String, RGBColor)> {
+        if self.failed {
+            Some((format!("FAILED: {}", self.note), PALETTE[1]))
+        } else if (0..N).any(|panel| self.bar(panel).is_some()) {
+            None
+        } else if self.note.is_empty() {
+            Some((NOT_MEASURED.to_owned(), PALE_INK))
         } else {
-            &row.note
+            Some((self.note.clone(), PALE_INK))
+        }
+    }
+}
+
+const NOT_MEASURED: &str = "not measured";
+
+impl Bar {
+    fn ends(self) -> (f64, f64) {
+        let deviation = self.deviation.unwrap_or(0.0);
+        ((self.value - deviation).max(0.0), self.value + deviation)
+    }
+
+    /// About three digits, and as many decimals of the deviation.
+    fn label(&self) -> String {
+        let decimals = match self.value {
+            100.0.. => 0,
+            10.0.. => 1,
+            _ => 2,
         };
-        let said = format!("{}{group}{} FAILED: {why}", name(row), row.group);
-        let said = sheet::fitting(&said, WIDTH - 2 * MARGIN - 30, style::SMALL);
-        canvas.draw_text(&said, &text, (px(MARGIN + 30), middle))?;
+        let value = grouped(self.value, decimals);
+        match self.deviation {
+            Some(deviation) => format!("{value} ±{}", grouped(deviation, decimals)),
+            None => value,
+        }
+    }
+}
+
+/// The bars of one panel: a line is two units high, so that its middle is a whole number.
+fn draw_panel<const N: usize>(
+    area: &Area,
+    label: &str,
+    panel: usize,
+    lines: &[Line<N>],
+) -> Result<(), PlotError> {
+    let bars = || {
+        let bar = |line: &Line<N>| match line {
+            Line::Group(_) => None,
+            Line::Row(row, _) => row.bar(panel),
+        };
+        lines.iter().filter_map(bar)
+    };
+    let ends = bars().map(|bar| bar.ends().1);
+    let longest = ends.fold(0.0, f64::max).max(f64::MIN_POSITIVE);
+    // The axis goes on behind the longest bar as far as the labels do.
+    let width = area.dim_in_pixel().0 as i32 - GAP;
+    let labels = (widest(bars().map(|bar| bar.label()), SMALL) + SPACE).min(width * 2 / 3);
+    let end = longest * f64::from(width) / f64::from(width - labels);
+    let mut plot = ChartBuilder::on(area)
+        .margin_right(GAP)
+        .x_label_area_size(AXIS)
+        .build_cartesian_2d(0.0..end, 2 * lines.len() as i32..0)?;
+    plot.configure_mesh()
+        .disable_y_mesh()
+        .disable_y_axis()
+        .x_labels(5)
+        .x_label_formatter(&|value| short(*value))
+        .x_desc(fit(label, width, TEXT))
+        .label_style(text(SMALL, PALE_INK))
+        .axis_desc_style(text(TEXT, INK))
+        .bold_line_style(stroke(GRID, 1.0))
+        .light_line_style(TRANSPARENT)
+        .axis_style(stroke(PALE_INK, 1.0))
+        .set_all_tick_mark_size(4 * PX)
+        .draw()?;
+    for (line, middle) in lines.iter().zip((1..).step_by(2)) {
+        let Line::Row(row, color) = line else {
+            continue;
+        };
+        let beside = |x, label: String, ink| {
+            let style = anchored(text(SMALL, ink), HPos::Left);
+            EmptyElement::at((x, middle)) + Text::new(label, (SPACE, 0), style)
+        };
+        if let Some(bar) = row.bar(panel) {
+            let corners = [(0.0, middle - 1), (bar.value, middle + 1)];
+            let mut rectangle = Rectangle::new(corners, color.filled());
+            rectangle.set_margin(5 * PX as u32, 5 * PX as u32, 0, 0);
+            plot.draw_series([rectangle])?;
+            let (low, high) = bar.ends();
+            let deviation = vec![(low, middle), (high, middle)];
+            plot.draw_series([PathElement::new(deviation, stroke(INK, 1.5))])?;
+            plot.draw_series([beside(high, bar.label(), INK)])?;
+        } else if row.remark().is_none() {
+            plot.draw_series([beside(0.0, NOT_MEASURED.to_owned(), PALE_INK)])?;
+        }
     }
     Ok(())
 }

@@ -1,28 +1,41 @@
-//! Pictures as SVG: what was measured, for people to look at. Knows nothing of models, and reads no file.
+//! Pictures of measurements, as SVG, drawn with [plotters]. Knows nothing of models and reads no file.
 //!
-//! Reading order: [`loss_plot`] (a training run) · [`curves`] (several measurements against one axis) · [`heat_map`] and
-//! [`heat_maps`] (shares over two axes) · [`bars`] (rates side by side) · `sheet.rs` (what all have in common) · `axis.rs`
-//! (scales and ticks) · `plane.rs` (two axes and their grid) · `style.rs` (fonts, colours, sizes).
+//! Reading order: [`loss_plot`] (a training run) · [`curves`] (several measurements against one axis) · [`heat_maps`]
+//! (fractions over two axes) · [`bars`] (rates side by side) · `lines.rs` (what the first two share) · `sheet.rs` (what all
+//! share).
 //!
-//! Equal input gives equal bytes. Texts are escaped, and shortened where they have no room.
+//! Equal input gives equal bytes. Texts are escaped, and truncated where they do not fit.
 
-mod axis;
 mod bars;
 mod curves;
-mod error;
 mod heat_map;
+mod lines;
 mod loss;
-mod marker;
-mod number;
-mod plane;
 mod sheet;
-mod style;
-mod thin;
 
-pub use axis::Scale;
-pub use bars::{Bar, BarChart, BarRow, bars};
-pub use curves::{Axes, Axis, MOST_SERIES, Series, curves};
-pub use error::PlotError;
-pub use heat_map::{HeatMap, heat_map, heat_maps};
+use std::io;
+
+use plotters::drawing::DrawingAreaErrorKind;
+use thiserror::Error;
+
+pub use bars::{Bar, BarRow, bars};
+pub use curves::{MAX_SERIES, Series, curves};
+pub use heat_map::{HeatMap, heat_maps};
+pub use lines::{Axis, Scale};
 pub use loss::loss_plot;
-pub use thin::Point;
+
+/// x and y.
+pub type Point = (f64, f64);
+
+/// Why there is no picture: one line each.
+#[derive(Debug, Error)]
+pub enum PlotError {
+    #[error("the picture could not be drawn: {0}")]
+    Drawing(#[from] DrawingAreaErrorKind<io::Error>),
+    #[error(
+        "{given} curves cannot be told apart in one picture: draw at most {MAX_SERIES} at once"
+    )]
+    TooManySeries { given: usize },
+    #[error("heat map \"{title}\": {reason}")]
+    HeatMap { title: String, reason: String },
+}

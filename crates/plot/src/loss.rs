@@ -1,183 +1,104 @@
 //! The loss curve of a training run.
 
-use plotters::{
-    prelude::*,
-    style::text_anchor::{HPos, Pos, VPos},
-};
+use plotters::style::Color;
 
 use crate::{
-    PlotError,
-    axis::Ticked,
-    number::grouped,
-    plane::{Plane, note, plane},
-    sheet::{self, Canvas, Head, sheet},
-    style::{self, px},
-    thin::{Point, below},
+    Axis, PlotError, Point, Scale,
+    lines::{self, BUCKETS, Line, extremes},
+    sheet::{INK, PALETTE, grouped, stroke},
 };
-
-mod lines;
-
-use lines::{Line, highest_within, lines, ninth_decile};
 
 /// Draws the losses (nats per token) over the training steps and returns the text of an SVG file. Points are
 /// (step, loss), in their order; `training` are those of the training steps, `validation` those on a held-out text.
 ///
 /// From 50 training losses on, their running mean is drawn, and the losses as recorded faintly behind it. The best
-/// evaluation is labelled. Losses far above nine tenths of the others, like those of the first steps, are cut off at the
-/// top, and the picture says so. Without any loss it says that too.
+/// evaluation is marked. Losses far above nine tenths of the others, like those of the first steps, are cut off at the
+/// top, and the picture says so. Without any loss it says that too. A loss that is NaN, infinite or beyond 10^15 is not
+/// drawn.
 pub fn loss_plot(
     training: &[Point],
     validation: &[Point],
     title: &str,
     subtitle: &str,
 ) -> Result<String, PlotError> {
-    let head = Head {
-        title,
-        subtitle,
-        // The legend stands beside it.
-        room: 601,
+    let drawable = |points: &[Point]| -> Vec<Point> {
+        let drawable = |point: &&Point| point.0.is_finite() && Scale::Linear.can_show(point.1);
+        points.iter().filter(drawable).copied().collect()
     };
-    sheet(style::SIZE, &head, |canvas| {
-        match Figure::of(training, validation) {
-            Some(figure) => figure.draw(canvas),
-            None => sheet::say(canvas, "No loss has been recorded yet."),
-        }
-    })
+    let [training, validation] = [training, validation].map(drawable);
+    let losses = training.iter().chain(&validation).map(|point| point.1);
+    let lowest = losses.clone().fold(f64::INFINITY, f64::min);
+    let highest = losses.clone().fold(f64::NEG_INFINITY, f64::max);
+    // Where nine tenths of the run would get less than a sixth of the height, they get a quarter.
+    let bulk = ninth_decile(&training).max(ninth_decile(&validation)) - lowest;
+    let (top, note) = if highest - lowest > 6.0 * bulk {
+        let note = format!("Losses up to {highest:.2} are cut off at the top.");
+        (lowest + 4.0 * bulk, note)
+    } else {
+        (highest, String::new())
+    };
+    let losses = Scale::Linear.range(losses.map(|loss| loss.min(top)));
+    let steps = training.iter().chain(&validation).map(|point| point.0);
+    // Ten ticks there may be, and none between two steps.
+    let steps = 0.0..steps.fold(10.0, f64::max);
+    let scale = Scale::Linear;
+    let [x, y] = ["training step", "loss (nats per token)"].map(|label| Axis { label, scale });
+    let axes = losses.map(|losses| [(x, steps), (y, losses)]);
+    let lines = lines(&training, &validation, top);
+    lines::draw([title, subtitle, &note], &lines, axes)
 }
 
-/// A loss beyond this is drawn as this: its ticks still fit beside the axis.
-const GREATEST_LOSS: f64 = 1e6;
-
-/// What is drawn, thinned out, and the axes.
-struct Figure {
-    lines: Vec<Line>,
-    best: Option<Point>,
-    steps: Ticked,
-    losses: Ticked,
-    /// The greatest loss of all, be it drawn or cut off.
-    highest: f64,
+/// The loss that nine tenths of the points do not exceed; minus infinity without points.
+fn ninth_decile(points: &[Point]) -> f64 {
+    let mut losses: Vec<f64> = points.iter().map(|point| point.1).collect();
+    losses.sort_by(f64::total_cmp);
+    let index = (losses.len().saturating_sub(1) * 9).div_ceil(10);
+    losses.get(index).copied().unwrap_or(f64::NEG_INFINITY)
 }
 
-impl Figure {
-    /// `None` where there is no loss to draw.
-    fn of(training: &[Point], validation: &[Point]) -> Option<Self> {
-        let drawable = |points: &[Point]| -> Vec<Point> {
-            let numbers = points
-                .iter()
-                .filter(|(step, loss)| step.is_finite() && !loss.is_nan());
-            let clamped = |loss: f64| loss.clamp(-GREATEST_LOSS, GREATEST_LOSS);
-            numbers
-                .map(|(step, loss)| (*step, clamped(*loss)))
-                .collect()
-        };
-        let (training, validation) = (drawable(training), drawable(validation));
-        let losses = || training.iter().chain(&validation).map(|point| point.1);
-        let lowest = losses().min_by(f64::total_cmp)?;
-        let highest = losses().max_by(f64::total_cmp)?;
-        let steps = training.iter().chain(&validation).map(|point| point.0);
-        let last_step = steps.fold(1.0, f64::max);
+/// Fewer training losses than this are drawn as they are.
+const MIN_TO_SMOOTH: usize = 50;
 
-        // Where nine tenths of the run would get less than a sixth of the height, they get a quarter.
-        let bulk = ninth_decile(&training).max(ninth_decile(&validation)) - lowest;
-        let top = if highest - lowest <= 6.0 * bulk {
-            highest
-        } else {
-            lowest + 4.0 * bulk
-        };
-        // Equal losses still need an axis of some height.
-        let margin = (0.06 * (top - lowest)).max(0.05 * lowest.abs()).max(0.01);
-        let bottom = if lowest < 0.0 {
-            lowest - margin
-        } else {
-            (lowest - margin).max(0.0)
-        };
-
-        let best = validation.iter().copied();
-        Some(Self {
-            best: best.min_by(|a, b| a.1.total_cmp(&b.1)),
-            lines: lines(&training, &validation),
-            steps: Ticked::whole(0.0..last_step, 10),
-            losses: Ticked::linear(bottom..top + margin, 8),
-            highest,
-        })
+/// The lines in the order in which they are painted, cut off at `top`.
+fn lines(training: &[Point], validation: &[Point], top: f64) -> Vec<Line> {
+    let [blue, vermillion, ..] = PALETTE;
+    let cut_off = |points: &[Point]| -> Vec<Point> {
+        let points = points.iter();
+        points.map(|(step, loss)| (*step, loss.min(top))).collect()
+    };
+    let line = |name: &str, points: &[Point], stroke, marker| Line {
+        name: name.to_owned(),
+        stroke,
+        marker,
+        pieces: vec![extremes(&cut_off(points))],
+    };
+    let mut lines = Vec::new();
+    if training.len() >= MIN_TO_SMOOTH {
+        let window = 2 * (training.len() / 100).max(2) + 1;
+        let name = format!("training, mean of {} records", grouped(window as f64, 0));
+        let mean = running_mean(training, window);
+        let faint = stroke(blue.mix(0.45), 1.0);
+        lines.push(line("training, as recorded", training, faint, None));
+        lines.push(line(&name, &mean, stroke(blue, 2.0), None));
+    } else if !training.is_empty() {
+        lines.push(line("training", training, stroke(blue, 1.5), None));
     }
-
-    fn draw(&self, canvas: &Canvas) -> Result<(), PlotError> {
-        let steps = (&self.steps, "training step");
-        let losses = (&self.losses, "loss (nats per token)");
-        let mut plane = plane(canvas, steps, losses, 36)?;
-        let top = self.losses.range.end;
-        for line in &self.lines {
-            for piece in below(&line.points, top) {
-                plane.draw_series(LineSeries::new(piece, line.style))?;
-            }
-            let seen = line.points.iter().filter(|point| point.1 <= top);
-            if line.dots {
-                let dot = |at: &Point| Circle::new(*at, px(3), line.style.filled());
-                plane.draw_series(seen.map(dot))?;
-            }
-        }
-        if let Some(best) = self.best {
-            self.label_best(canvas, &mut plane, best)?;
-        }
-        self.draw_legend(canvas)?;
-        if self.highest > top {
-            let cut_off = format!("Losses up to {:.2} are cut off at the top.", self.highest);
-            note(canvas, &plane, &cut_off)?;
-        }
-        Ok(())
+    if let Some(best) = validation.iter().min_by(|a, b| a.1.total_cmp(&b.1)) {
+        let step = grouped(best.0, 0);
+        let name = format!("best validation loss {:.4}, step {step}", best.1);
+        let orange = stroke(vermillion, 2.0);
+        lines.push(line("validation", validation, orange, Some(0)));
+        lines.push(line(&name, &[*best], stroke(INK, 1.5), Some(1)));
     }
+    lines
+}
 
-    /// Upper right, outside the axes, where no curve can run through it. The texts end where the swatches begin, so
-    /// that it needs no knowledge of the viewer's font.
-    fn draw_legend(&self, canvas: &Canvas) -> Result<(), PlotError> {
-        let text = style::text(style::TEXT, style::INK).pos(sheet::ENDING);
-        let right = px(style::SIZE.0 as i32 - 36);
-        for (row, line) in (0..).zip(&self.lines) {
-            let y = px(26 + 21 * row);
-            let swatch = vec![(right - px(30), y), (right, y)];
-            canvas.draw(&PathElement::new(swatch, line.style))?;
-            if line.dots {
-                let dot = line.style.filled();
-                canvas.draw(&Circle::new((right - px(15), y), px(3), dot))?;
-            }
-            canvas.draw_text(&line.label, &text, (right - px(38), y))?;
-        }
-        Ok(())
-    }
-
-    /// A ring around the best evaluation, and its value above all that is drawn there.
-    fn label_best(&self, canvas: &Canvas, plane: &mut Plane, best: Point) -> Result<(), PlotError> {
-        let ring = Circle::new(best, px(6), style::line(style::INK, 1.5));
-        plane.draw_series([ring])?;
-
-        let label = format!(
-            "best validation loss {:.4}, step {}",
-            best.1,
-            grouped(best.0, 0)
-        );
-        let half_width = style::width(&label, style::TEXT) / 2;
-        let (x, y) = plane.backend_coord(&best);
-        let (steps, losses) = (&self.steps.range, &self.losses.range);
-        let (left, top) = plane.backend_coord(&(steps.start, losses.end));
-        let right = plane.backend_coord(&(steps.end, losses.end)).0;
-        let middle = x.min(right - half_width).max(left + half_width);
-
-        let span = middle - half_width..middle + half_width;
-        let highest_there = self.lines.iter().flat_map(|line| {
-            let points: Vec<_> = line
-                .points
-                .iter()
-                .map(|at| plane.backend_coord(at))
-                .collect();
-            highest_within(&points, &span)
-        });
-        let clear = highest_there.min().unwrap_or(y).min(y - px(8));
-        let baseline = (clear - px(12)).max(top + px(22));
-        let text = style::text(style::TEXT, style::INK).pos(Pos::new(HPos::Center, VPos::Bottom));
-        canvas.draw_text(&label, &text, (middle, baseline))?;
-        let leader = vec![(x, baseline + px(3)), (x, y - px(6))];
-        canvas.draw(&PathElement::new(leader, style::line(style::PALE_INK, 1.0)))?;
-        Ok(())
-    }
+/// The mean over `window` points around each that has so many, or around some hundreds of them.
+fn running_mean(points: &[Point], window: usize) -> Vec<Point> {
+    let mean = |points: &[Point]| {
+        let sum: f64 = points.iter().map(|point| point.1).sum();
+        (points[points.len() / 2].0, sum / points.len() as f64)
+    };
+    let step = points.len().div_ceil(2 * BUCKETS);
+    points.windows(window).step_by(step).map(mean).collect()
 }

@@ -1,12 +1,12 @@
 //! The backends under test.
 
-use glass_backend::{Device, Kernels};
+use glass_backend::{Device, KernelMode};
 
 /// flex with fused and with plain kernels, ndarray, and [`wgpu`].
 pub fn all() -> Vec<Device> {
     let mut devices = vec![
         flex(),
-        flex().with_kernels(Kernels::Plain),
+        flex().with_kernel_mode(KernelMode::Plain),
         Device::open("ndarray").expect("ndarray is built in"),
     ];
     devices.extend(wgpu());

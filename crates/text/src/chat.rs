@@ -1,6 +1,6 @@
-//! Conversations as text: messages become a prompt as the model's makers wrote their prompts.
+//! Chat templates: messages become a prompt in the format that the model was trained on.
 //!
-//! Reading order: [`Message`] (who says what) · [`ChatTemplate`] (messages to text).
+//! Reading order: [`Message`] (a role and its text) · [`ChatTemplate`] (messages to text).
 
 mod error;
 mod files;

@@ -1,7 +1,9 @@
-//! What a model's folder says of text: its tokenizer, and the template that makes a prompt of messages.
+//! The text side of a model: its tokenizer and its chat template. Files are read by the functions named `from_folder`
+//! and `from_file` and by [`read_small_file`]; everything else works on bytes in memory, in a browser too.
 //!
-//! Reading order: [`Tokenizer`] (text to ids and back) · [`StreamingDetokenizer`] (ids to text as they come) · [`Encoded`]
-//! (which bytes of a text a token stands for) · [`Message`] (who says what) · [`ChatTemplate`] (messages to text).
+//! Reading order: [`Tokenizer`] (text to ids and back) · [`StreamingDetokenizer`] (ids to text, token by token) ·
+//! [`Encoded`] (the bytes of a text that each token stands for) · [`Message`] (a role and its text) · [`ChatTemplate`]
+//! (messages to text).
 
 mod chat;
 mod small_file;

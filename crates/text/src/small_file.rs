@@ -1,4 +1,4 @@
-//! The small files beside a model's weights.
+//! Reading the small files beside a model's weights.
 
 use std::{
     fs,
@@ -6,13 +6,13 @@ use std::{
     path::Path,
 };
 
-/// Far above any real tokenizer, far below what would fill the memory.
-const LARGEST: u64 = 1 << 30;
+/// Far larger than any tokenizer, far smaller than a computer's memory.
+const MAX_BYTES: u64 = 1 << 30;
 
 /// The contents of `path`; `None` if there is no such file.
 ///
 /// # Errors
-/// Whatever keeps it from being read. Pipes and devices, which might never end, are refused.
+/// The file cannot be read or is larger than 1 GiB. Pipes and devices, which might never end, are refused.
 pub fn read_small_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let meta = match fs::metadata(path) {
         Ok(meta) => meta,
@@ -22,7 +22,7 @@ pub fn read_small_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
     if !meta.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
-    if meta.len() > LARGEST {
+    if meta.len() > MAX_BYTES {
         return Err(io::Error::other("larger than 1 GiB"));
     }
     fs::read(path).map(Some)

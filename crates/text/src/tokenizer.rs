@@ -1,7 +1,7 @@
-//! Text to token ids and back, as the model folder's own `tokenizer.json` says.
+//! Text to token ids and back, by the model's own `tokenizer.json`.
 //!
-//! The `tokenizers` crate does the work (it is the engine under transformers' tokenizers); this file decides what a
-//! model runner must decide: where the file is, when BOS is added, and what to say when something is wrong.
+//! The `tokenizers` crate, which transformers uses too, encodes and decodes. This file decides what a model runner must
+//! decide: where the file is, when BOS is added, and what an error says.
 
 mod encoded;
 mod ordinary;
@@ -23,7 +23,7 @@ use token_bytes::has_decoder;
 const FILE: &str = "tokenizer.json";
 const CONFIG_FILE: &str = "tokenizer_config.json";
 
-/// Why a tokenizer could not be read or used. Each message is one line.
+/// Why a tokenizer cannot be read or used. Each message is one line.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TokenizerError {
     #[error("{path}: cannot be read ({reason}); check the path and its permissions")]
@@ -50,19 +50,18 @@ pub enum TokenizerError {
 /// A model's tokenizer.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
-    /// The decoder reads tokens `<0x00>`..`<0xFF>` as single bytes of UTF-8 (SentencePiece's byte fallback).
+    /// The decoder reads the tokens `<0x00>`..`<0xFF>` as bytes of UTF-8 (SentencePiece's byte fallback).
     byte_fallback: bool,
     warnings: Vec<String>,
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json` in a model's folder; `None` when the folder has no tokenizer at all.
+    /// The tokenizer of a model's folder; `None` when the folder has none.
     ///
     /// # Errors
-    /// [`TokenizerError::SentencePieceOnly`] when there is only a `tokenizer.model`; otherwise an unreadable or broken
-    /// file, by name.
+    /// [`TokenizerError::SentencePieceOnly`] when there is only a `tokenizer.model`; a file is unreadable or broken.
     pub fn from_folder(folder: &Path) -> Result<Option<Self>, TokenizerError> {
-        let Some(json) = read_if_there(&folder.join(FILE))? else {
+        let Some(json) = read_optional(&folder.join(FILE))? else {
             if folder.join("tokenizer.model").exists() {
                 let folder = folder.display().to_string();
                 return Err(TokenizerError::SentencePieceOnly { folder });
@@ -71,34 +70,34 @@ impl Tokenizer {
         };
         let mut tokenizer = Self::from_json(&json, &folder.join(FILE).display().to_string())?;
         let config_path = folder.join(CONFIG_FILE);
-        if let Some(config) = read_if_there(&config_path)? {
+        if let Some(config) = read_optional(&config_path)? {
             tokenizer.compare_with_config(&config, &config_path.display().to_string())?;
         }
         Ok(Some(tokenizer))
     }
 
-    /// Reads the contents of a `tokenizer.json`; `origin` names it in errors.
+    /// The tokenizer of a `tokenizer.json` in memory; `origin` names it in errors.
     ///
     /// # Errors
-    /// [`TokenizerError::Broken`] when the JSON is no tokenizer.
+    /// [`TokenizerError::Broken`] when the JSON is not a tokenizer.
     pub fn from_json(json: &[u8], origin: &str) -> Result<Self, TokenizerError> {
         let broken = |reason: &dyn ToString| TokenizerError::Broken {
             path: origin.to_owned(),
             reason: one_line(reason),
         };
-        // Where it is not JSON at all, this says so with line and column.
+        // For what is not JSON, this error has line and column.
         let _: serde::de::IgnoredAny =
             serde_json::from_slice(json).map_err(|error| broken(&error))?;
-        let mut inner = guarded(|| tokenizers::Tokenizer::from_bytes(json))
+        let mut inner = catch_panic(|| tokenizers::Tokenizer::from_bytes(json))
             .map_err(|reason| broken(&reason))?;
-        // A tokenizer saved after training may carry its training batches' length limit; like transformers, cut and
-        // pad only when asked, which generation never does.
+        // A tokenizer saved after training may have the truncation and padding of its batches. Like transformers,
+        // encoding does neither unless asked.
         inner
             .with_truncation(None)
             .map_err(|error| broken(&error))?;
         inner.with_padding(None);
-        // A post-processor that names tokens it does not define shows only when it is used.
-        guarded(|| inner.encode("", true)).map_err(|reason| broken(&reason))?;
+        // A post-processor with undefined tokens fails only when it is used.
+        catch_panic(|| inner.encode("", true)).map_err(|reason| broken(&reason))?;
         let mut tokenizer = Self {
             inner,
             byte_fallback: false,
@@ -110,24 +109,24 @@ impl Tokenizer {
         Ok(tokenizer)
     }
 
-    /// What in the folder was found but not honoured: one line each.
+    /// Settings of the folder that are not honoured: one line each.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// The ids of `text`. With `special`, BOS and EOS are added where the tokenizer's own post-processor puts them.
+    /// The ids of `text`. With `add_special`, the tokenizer's post-processor adds BOS and EOS.
     ///
-    /// Exactly the reference's ids: text that itself begins with the BOS text (`<s>Hi`) gets a second BOS from the
-    /// post-processor. For a model's prompt use [`Self::encode_prompt`].
+    /// These are exactly the reference's ids: a text that begins with BOS itself (`<s>Hi`) gets a second one. For a
+    /// model's prompt use [`Self::encode_prompt`].
     ///
     /// # Errors
-    /// When the tokenizer refuses the text (a word-level vocabulary without an unknown token, for example).
-    pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>, TokenizerError> {
-        Ok(self.encoding(text, special)?.get_ids().to_vec())
+    /// The tokenizer refuses the text, as a word-level vocabulary without an unknown token does.
+    pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>, TokenizerError> {
+        Ok(self.encoding(text, add_special)?.get_ids().to_vec())
     }
 
-    /// The ids of a prompt: [`Self::encode`] with special tokens, but BOS never twice. When the text already begins
-    /// with the token that the post-processor puts in front, the post-processor's is left out.
+    /// The ids of a prompt: [`Self::encode`] with `add_special`, but BOS never twice. When the text begins with the token
+    /// that the post-processor puts in front, the post-processor's is removed.
     ///
     /// # Errors
     /// As [`Self::encode`].
@@ -135,7 +134,7 @@ impl Tokenizer {
         Ok(self.encode_with_bytes(text)?.into_ids())
     }
 
-    /// The ids of [`Self::encode_prompt`], and the bytes that each stands for.
+    /// The ids of [`Self::encode_prompt`], and the bytes that each one stands for.
     ///
     /// # Errors
     /// As [`Self::encode`].
@@ -147,7 +146,7 @@ impl Tokenizer {
             .zip(encoding.get_offsets())
             .map(|(&id, &(_, end))| (id, end))
             .collect();
-        // The mask marks what the post-processor added, not special tokens written in the text.
+        // The mask marks the tokens of the post-processor, not special tokens in the text.
         let mask = encoding.get_special_tokens_mask();
         let added = mask.iter().take_while(|&&mark| mark == 1).count();
         if added > 0 && tokens.get(added).map(|next| next.0) == Some(tokens[added - 1].0) {
@@ -156,22 +155,26 @@ impl Tokenizer {
         Ok(Encoded::new(tokens, text.len()))
     }
 
-    fn encoding(&self, text: &str, special: bool) -> Result<tokenizers::Encoding, TokenizerError> {
-        guarded(|| self.inner.encode(text, special))
+    fn encoding(
+        &self,
+        text: &str,
+        add_special: bool,
+    ) -> Result<tokenizers::Encoding, TokenizerError> {
+        catch_panic(|| self.inner.encode(text, add_special))
             .map_err(|reason| TokenizerError::Encode { reason })
     }
 
-    /// The text of `ids`. With `skip_special`, special tokens leave no text. An id that the tokenizer does not have
-    /// (models often pad their vocabulary) leaves no text either, as in the reference.
+    /// The text of `ids`. With `skip_special`, special tokens have no text. As in the reference, neither have ids that the
+    /// tokenizer lacks (models often pad their vocabulary).
     ///
     /// # Errors
-    /// When the tokenizer's decoder fails.
+    /// The tokenizer's decoder fails.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, TokenizerError> {
-        guarded(|| self.inner.decode(ids, skip_special))
+        catch_panic(|| self.inner.decode(ids, skip_special))
             .map_err(|reason| TokenizerError::Decode { reason })
     }
 
-    /// Number of tokens, added tokens included. A model's `vocab_size` may be larger (padding).
+    /// Number of tokens, including added ones. A model's `vocab_size` may be larger (padding).
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)
     }
@@ -186,14 +189,14 @@ impl Tokenizer {
         self.inner.token_to_id(token)
     }
 
-    /// The token of `id`, unless decoding drops it: unknown, or special and `skip_special`.
+    /// The token of `id`, unless decoding drops it: the tokenizer lacks it, or it is special and `skip_special`.
     fn visible_token(&self, id: u32, skip_special: bool) -> Option<String> {
         let special = |token: &String| self.inner.get_added_vocabulary().is_special_token(token);
         self.token(id)
             .filter(|token| !skip_special || !special(token))
     }
 
-    /// The special tokens that `text` spells out: encoding makes tokens of them like those that a template writes.
+    /// The special tokens that `text` spells out: they encode like those of a template.
     ///
     /// # Errors
     /// As [`Self::encode`].
@@ -203,7 +206,7 @@ impl Tokenizer {
             .encode(text, false)?
             .into_iter()
             .filter_map(|id| self.token(id))
-            // An unknown letter becomes a special token too, but is not its text.
+            // An unknown character encodes to a special token too, but does not spell it out.
             .filter(|token| special.is_special_token(token) && text.contains(token.as_str()))
             .collect();
         found.sort();
@@ -211,13 +214,13 @@ impl Tokenizer {
         Ok(found)
     }
 
-    /// What makes tokens text again, as `tokenizer.json` writes it.
+    /// The decoder, as `tokenizer.json` has it.
     fn decoder(&self) -> Option<Value> {
         let decoder = self.inner.get_decoder()?;
         serde_json::to_value(decoder).ok()
     }
 
-    /// The byte that a token stands for under byte fallback: "<0x0A>" is a newline.
+    /// The byte of a byte-fallback token: "<0x0A>" is a newline.
     fn fallback_byte(&self, token: &str) -> Option<u8> {
         if !self.byte_fallback || token.len() != 6 {
             return None;
@@ -226,8 +229,8 @@ impl Tokenizer {
         u8::from_str_radix(hex, 16).ok()
     }
 
-    /// Transformers 5 lets `add_bos_token` and `add_eos_token` replace the post-processor. Here `tokenizer.json`
-    /// decides alone, so a folder whose two files disagree gets a warning.
+    /// In transformers 5, `add_bos_token` and `add_eos_token` override the post-processor. Here `tokenizer.json` alone
+    /// decides, so a folder with contradicting files gets a warning.
     fn compare_with_config(&mut self, json: &[u8], path: &str) -> Result<(), TokenizerError> {
         let config =
             serde_json::from_slice::<serde_json::Map<String, Value>>(json).map_err(|e| {
@@ -236,7 +239,7 @@ impl Tokenizer {
                     reason: one_line(&e),
                 }
             })?;
-        // An empty text would not tell the front from the end, so when "a" has no token nothing is compared.
+        // With an empty text, the front is the end: when "a" has no token, nothing is compared.
         let Ok(encoding) = self.encoding("a", true) else {
             return Ok(());
         };
@@ -263,22 +266,22 @@ impl Tokenizer {
     }
 }
 
-fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, TokenizerError> {
+fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, TokenizerError> {
     read_small_file(path).map_err(|error| TokenizerError::Unreadable {
         path: path.display().to_string(),
         reason: one_line(&error),
     })
 }
 
-/// The `tokenizers` crate panics on some damaged files; here that is an error like any other.
-fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+/// Turns panics of the `tokenizers` crate, which some damaged files cause, into errors.
+fn catch_panic<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
     match panic::catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => result.map_err(|error| one_line(&error)),
         Err(_) => Err("the parts of the file do not fit together".to_owned()),
     }
 }
 
-/// What an error says, in one line: its messages may come from a library, or from a file.
+/// An error's message in one line, whatever a library or a file puts into it.
 pub fn one_line(reason: &(impl ToString + ?Sized)) -> String {
     let text = reason.to_string();
     text.split_whitespace().collect::<Vec<_>>().join(" ")

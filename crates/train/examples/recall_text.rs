@@ -1,11 +1,11 @@
-//! Writes a text in which nothing can be known but what has been read: what the models of docs/recall.md learn from.
+//! Writes a text that can only be predicted by recall: the models of docs/recall.md are trained on it.
 //!
 //!     cargo run --release --workspace --example recall_text -- 3000000 > recall.txt
 //!
-//! Names of three to eight letters, drawn by chance, are told again and again, a few at a time, with other letters between
-//! them. The first letters of a name say which one it is and the rest follows, but only for who finds where it was told
-//! before: an "induction head" (Olsson et al. 2022, arXiv:2209.11895). How many names are about varies along the text, and
-//! with it how far back the last telling is: near ones teach the trick, far ones the distance.
+//! Random names of three to eight letters repeat, a few at a time, with random letters between them. The first letters
+//! identify a name and the rest follows, but only for a model that attends to an earlier occurrence: an "induction head"
+//! (Olsson et al. 2022, arXiv:2209.11895). The number of names varies along the text, and with it the distance to the last
+//! occurrence: short distances teach the copying, long ones the reach.
 
 use std::{env, process::ExitCode};
 
@@ -14,34 +14,35 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 
-/// Letters: the Korean syllables without a final consonant, from the first on.
-const LETTERS: u32 = 256;
-/// Letters of a stretch in which equally many names are about.
-const STRETCH: usize = 1024;
+/// The alphabet: Korean syllables without a final consonant, from the first on.
+const ALPHABET: u32 = 256;
+/// Letters of a section; the number of names is constant within one.
+const SECTION: usize = 1024;
 
 fn main() -> ExitCode {
     let Some(letters) = env::args().nth(1).and_then(|count| count.parse().ok()) else {
-        eprintln!("say how many letters to write, for instance 3000000");
+        eprintln!("give the number of letters to write, for instance 3000000");
         return ExitCode::FAILURE;
     };
-    let mut draw = Draw(ChaCha12Rng::seed_from_u64(20_261_120));
-    let mut text: Vec<char> = Vec::with_capacity(letters + STRETCH);
+    let mut random = Random(ChaCha12Rng::seed_from_u64(20_261_120));
+    let mut text: Vec<char> = Vec::with_capacity(letters + SECTION);
     while text.len() < letters {
-        let mut names: Vec<Vec<char>> = (0..1 << draw.between(0, 3)).map(|_| draw.name()).collect();
-        let end = text.len() + STRETCH;
+        let mut names: Vec<Vec<char>> = (0..1 << random.between(0, 3))
+            .map(|_| random.name())
+            .collect();
+        let end = text.len() + SECTION;
         while text.len() < end {
-            let chosen = draw.between(0, names.len() - 1);
-            match draw.between(1, 4) {
-                1 => text.extend(
-                    (0..draw.between(1, 4))
-                        .map(|_| draw.letter())
-                        .collect::<Vec<_>>(),
-                ),
+            let chosen = random.between(0, names.len() - 1);
+            match random.between(1, 4) {
+                1 => {
+                    let length = random.between(1, 4);
+                    text.extend((0..length).map(|_| random.letter()));
+                }
                 _ => text.extend(&names[chosen]),
             }
-            // Names are forgotten: whoever learned the text by heart would not know the next one.
-            if draw.between(1, 8) == 1 {
-                names[chosen] = draw.name();
+            // Names are replaced: memorizing the text does not help with the next one.
+            if random.between(1, 8) == 1 {
+                names[chosen] = random.name();
             }
         }
     }
@@ -49,16 +50,16 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-struct Draw(ChaCha12Rng);
+struct Random(ChaCha12Rng);
 
-impl Draw {
+impl Random {
     /// Both ends included.
     fn between(&mut self, first: usize, last: usize) -> usize {
         first + self.0.next_u64() as usize % (last - first + 1)
     }
 
     fn letter(&mut self) -> char {
-        let number = self.between(0, LETTERS as usize - 1) as u32;
+        let number = self.between(0, ALPHABET as usize - 1) as u32;
         char::from_u32(0xAC00 + 28 * number).unwrap_or('가')
     }
 

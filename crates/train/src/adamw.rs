@@ -1,23 +1,24 @@
-//! Where a step goes.
+//! The optimizer.
 
 use burn::{
-    module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
+    module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId, list_param_ids},
     optim::{AdamWConfig, AdamWState, AdaptiveMomentumState, GradientsParams, Optimizer},
     tensor::Tensor,
 };
 
 use crate::Recipe;
 
-/// Adam with decoupled weight decay: Loshchilov and Hutter 2017, arXiv:1711.05101, as Burn computes it for one tensor.
+/// Adam with decoupled weight decay: Loshchilov and Hutter 2017, arXiv:1711.05101. Burn computes it for one tensor; the
+/// moments are here, where a checkpoint can save them.
 ///
-/// Matrices decay, the embedding among them; norms and biases do not.
+/// Matrices decay, the embedding included; norms and biases do not.
 pub struct AdamW {
     matrices: burn::optim::AdamW,
     vectors: burn::optim::AdamW,
     steps: usize,
-    /// Means of the gradients, by parameter.
+    /// Moving averages of the gradients, by parameter.
     exp_avg: GradientsParams,
-    /// Means of their squares.
+    /// Moving averages of the squared gradients.
     exp_avg_sq: GradientsParams,
 }
 
@@ -37,7 +38,7 @@ impl AdamW {
         }
     }
 
-    /// Moves every parameter of `model` against its gradient times `factor`.
+    /// Updates every parameter of `model` that has a gradient, which is multiplied by `factor` first.
     pub fn step<M: Module>(
         &mut self,
         model: M,
@@ -45,7 +46,7 @@ impl AdamW {
         factor: f64,
         learning_rate: f64,
     ) -> M {
-        let model = model.map(&mut Step {
+        let model = model.map(&mut Update {
             optimizer: self,
             gradients,
             factor,
@@ -55,7 +56,7 @@ impl AdamW {
         model
     }
 
-    /// The two moments, each as a model whose parameters they are; `None` before the first step.
+    /// Both moments, each as a model with them in the place of its parameters; `None` before the first step.
     pub fn moments<M: Module>(&self, model: &M) -> Option<[M; 2]> {
         (self.steps > 0).then(|| {
             [&self.exp_avg, &self.exp_avg_sq].map(|moments| {
@@ -65,13 +66,12 @@ impl AdamW {
         })
     }
 
-    /// Goes on as after `steps` steps: the inverse of [`moments`](Self::moments).
+    /// Restores the state after `steps` steps: the inverse of [`moments`](Self::moments).
     pub fn restore<M: Module>(&mut self, model: &M, moments: [M; 2], steps: usize) {
-        let mut ids = Ids(vec![]);
-        model.visit(&mut ids);
+        let ids = list_param_ids(model);
         let [exp_avg, exp_avg_sq] = moments.map(|moments| {
             let mut collect = Collect {
-                ids: ids.0.iter(),
+                ids: ids.iter(),
                 moments: GradientsParams::new(),
             };
             moments.visit(&mut collect);
@@ -83,14 +83,14 @@ impl AdamW {
     }
 }
 
-struct Step<'a> {
+struct Update<'a> {
     optimizer: &'a mut AdamW,
     gradients: GradientsParams,
     factor: f64,
     learning_rate: f64,
 }
 
-impl ModuleMapper for Step<'_> {
+impl ModuleMapper for Update<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let AdamW {
             matrices,
@@ -103,9 +103,10 @@ impl ModuleMapper for Step<'_> {
         let Some(gradient) = self.gradients.remove::<D>(id) else {
             return Param::from_mapped_value(id, value, mapper);
         };
-        let gradient = match self.factor == 1.0 {
-            true => gradient,
-            false => gradient * self.factor,
+        let gradient = if self.factor == 1.0 {
+            gradient
+        } else {
+            gradient * self.factor
         };
         let optimizer = if D > 1 { matrices } else { vectors };
         let moments = exp_avg.remove::<D>(id).zip(exp_avg_sq.remove::<D>(id));
@@ -122,7 +123,7 @@ impl ModuleMapper for Step<'_> {
     }
 }
 
-/// Puts other values in the place of parameters.
+/// Replaces parameters by the values of the same id.
 struct Replace<'a>(&'a GradientsParams);
 
 impl ModuleMapper for Replace<'_> {
@@ -133,15 +134,7 @@ impl ModuleMapper for Replace<'_> {
     }
 }
 
-struct Ids(Vec<ParamId>);
-
-impl ModuleVisitor for Ids {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0.push(param.id);
-    }
-}
-
-/// Gathers values under the ids of another model of the same shape.
+/// Collects values under the ids of another model of the same shape.
 struct Collect<'a> {
     ids: std::slice::Iter<'a, ParamId>,
     moments: GradientsParams,

@@ -1,7 +1,8 @@
-//! What a killed run goes on from.
+//! What a killed run resumes from.
 
 use std::{
     fs, io,
+    ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
@@ -10,28 +11,26 @@ use glass_causal_lm::LlamaForCausalLM;
 use glass_checkpoint::{CheckpointSource, Existing, Files, Parameters, Saving, ShardSize};
 use glass_config::LlamaConfig;
 use serde::{Deserialize, Serialize};
-use std::ops::ControlFlow;
 
-use crate::{AdamW, Recipe, TrainError, Trainer, corpus::TextMark};
+use crate::{AdamW, Recipe, TrainError, Trainer, corpus::TextFingerprint};
 
-/// The folder of a run in which its checkpoints are.
+/// The folder of a run that holds its checkpoints.
 pub const FOLDER: &str = "training";
 const STATE: &str = "state.json";
 const FORMAT: u32 = 1;
 
-/// Checkpoints that are there at a time: what goes wrong in a step may be seen only after it was saved.
+/// Checkpoints kept at a time: what goes wrong in a step may show only after it was saved.
 const KEPT: usize = 2;
 
-/// Prefixes of the optimizer's moments, as PyTorch names them.
+/// Prefixes of the optimizer's moments, as in PyTorch.
 const MOMENTS: [&str; 2] = ["exp_avg", "exp_avg_sq"];
 
-/// All that a run is, but for its config and its tokenizer, which lie beside and never change: weights, the optimizer's
-/// moments, and how far it has come. What is read and what is dropped follows from seed and step, so they are the state
-/// of the random numbers too.
+/// The state of a run: weights, the optimizer's moments, and the step. The config and the tokenizer lie beside it and
+/// never change. Sequence order and dropout follow from seed and step, so these are the state of the random numbers too.
 ///
-/// One folder `training/step-N` with `model.safetensors` (the weights under their names, the moments behind `exp_avg.`
-/// and `exp_avg_sq.`, all in float32) and `state.json`. It is written under another name and renamed, and only then
-/// are older ones removed: a kill at any moment leaves a whole checkpoint. The one before the newest is kept, too.
+/// One folder `training/step-N` with `model.safetensors` (the weights under their names, the moments under `exp_avg.` and
+/// `exp_avg_sq.`, all float32) and `state.json`. It is written under another name and renamed, and only then are older
+/// ones removed: a kill at any moment leaves a whole checkpoint. The newest two are kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checkpoint {
@@ -42,16 +41,18 @@ pub struct Checkpoint {
     pub recipe: Recipe,
     /// Where the text was read from.
     pub text: PathBuf,
-    pub text_mark: TextMark,
-    /// Whether the tokenizer was learned from the text, so that it can be encoded in pieces.
+    #[serde(rename = "text_mark")]
+    pub text_fingerprint: TextFingerprint,
+    /// The tokenizer was trained on the text, so it encodes in chunks.
     pub tokenizer_is_learned: bool,
 }
 
 impl Checkpoint {
+    /// The state of a run before its first step.
     pub fn new(
         recipe: Recipe,
         text: PathBuf,
-        text_mark: TextMark,
+        text_fingerprint: TextFingerprint,
         tokenizer_is_learned: bool,
     ) -> Self {
         Self {
@@ -60,21 +61,21 @@ impl Checkpoint {
             seconds: 0.0,
             recipe,
             text,
-            text_mark,
+            text_fingerprint,
             tokenizer_is_learned,
         }
     }
 
-    /// Writes it to the run's folder, and removes all but it and the one before.
+    /// Saves the checkpoint in the run's folder, and removes all others but the one before.
     ///
     /// # Errors
-    /// It cannot be written; those before it are still there then.
+    /// A file cannot be written; the earlier checkpoints are still there then.
     pub fn save(&self, run: &Path, trainer: &Trainer) -> Result<(), TrainError> {
         let folder = run.join(FOLDER);
-        let aside = folder.join("unfinished");
-        let place = folder.join(name(self.step));
+        let unfinished = folder.join("unfinished");
+        let finished = folder.join(format!("step-{}", self.step));
         let failed = TrainError::write;
-        remove(&aside).map_err(failed(&aside))?;
+        remove(&unfinished)?;
 
         let mut tensors = Parameters::new(Dtype::F32);
         tensors.add("", &trainer.model);
@@ -83,63 +84,52 @@ impl Checkpoint {
                 tensors.add(prefix, &moments);
             }
         }
-        let mut saving = Saving::begin(&aside, Existing::Refuse)?;
+        let mut saving = Saving::begin(&unfinished, Existing::Refuse)?;
         let state = serde_json::to_string_pretty(self).map_err(io::Error::from);
-        let state = state.map_err(failed(&aside))? + "\n";
+        let state = state.map_err(failed(&unfinished))? + "\n";
         saving.write(STATE, state.as_bytes())?;
         saving.write_tensors(&mut tensors, ShardSize::default(), &mut |_, _| {
             ControlFlow::Continue(())
         })?;
         saving.finish()?;
 
-        // The same step can only be there already if nothing was learned since.
-        remove(&place).map_err(failed(&place))?;
-        fs::rename(&aside, &place).map_err(failed(&place))?;
-        let mut all = steps(&folder).map_err(failed(&folder))?;
-        all.sort_unstable();
-        let (old, _) = all.split_at(all.len().saturating_sub(KEPT));
-        for (_, old) in old {
-            remove(old).map_err(failed(old))?;
-        }
-        Ok(())
+        // A checkpoint of the same step has the same state.
+        remove(&finished)?;
+        fs::rename(&unfinished, &finished).map_err(failed(&finished))?;
+        let all = list(&folder).map_err(failed(&folder))?;
+        let old = &all[..all.len().saturating_sub(KEPT)];
+        old.iter().try_for_each(|(_, old)| remove(old))
     }
 
-    /// Removes those after step `good`, unless there is no other.
+    /// Removes the checkpoints after step `good`, but never the oldest one.
     ///
     /// # Errors
-    /// One cannot be removed.
+    /// A checkpoint cannot be removed.
     pub fn discard_after(run: &Path, good: usize) -> Result<(), TrainError> {
         let folder = run.join(FOLDER);
-        let failed = TrainError::write;
-        let mut all = steps(&folder).map_err(failed(&folder))?;
-        all.sort_unstable();
-        for (_, bad) in all.iter().skip(1).filter(|(step, _)| *step > good) {
-            remove(bad).map_err(failed(bad))?;
-        }
-        Ok(())
+        let all = list(&folder).map_err(TrainError::write(&folder))?;
+        let mut bad = all.iter().skip(1).filter(|(step, _)| *step > good);
+        bad.try_for_each(|(_, bad)| remove(bad))
     }
 
-    /// The newest of a run's folder.
+    /// The newest checkpoint in a run's folder, and the folder of its own.
     ///
     /// # Errors
-    /// [`TrainError::Resume`]: there is none, or it is not one of this version.
-    pub fn find(run: &Path) -> Result<(Self, PathBuf), TrainError> {
-        let folder = run.join(FOLDER);
+    /// [`TrainError::Resume`]: there is none, or it is not of this version.
+    pub fn newest(run: &Path) -> Result<(Self, PathBuf), TrainError> {
         let failed = |path: &Path, reason: String| TrainError::Resume {
             path: path.to_owned(),
             reason,
         };
-        let newest = steps(&folder)
-            .ok()
-            .and_then(|steps| steps.into_iter().max());
-        let Some((_, place)) = newest else {
+        let newest = list(&run.join(FOLDER)).ok().and_then(|mut all| all.pop());
+        let Some((_, folder)) = newest else {
             return Err(failed(
                 run,
-                "holds no checkpoint to go on from (training/step-N): start one with --text and -o"
+                "holds no checkpoint to resume from (training/step-N): start a run with --text and -o"
                     .into(),
             ));
         };
-        let path = place.join(STATE);
+        let path = folder.join(STATE);
         let text = fs::read(&path).map_err(|error| failed(&path, error.to_string()))?;
         let state: Self = serde_json::from_slice(&text).map_err(|error| {
             failed(
@@ -148,7 +138,7 @@ impl Checkpoint {
             )
         })?;
         match state.format {
-            FORMAT => Ok((state, place)),
+            FORMAT => Ok((state, folder)),
             other => Err(failed(
                 &path,
                 format!("is of format {other}, and this version reads {FORMAT}"),
@@ -156,17 +146,17 @@ impl Checkpoint {
         }
     }
 
-    /// The trainer as it was, from the checkpoint's folder `place`.
+    /// The trainer in this state, from the checkpoint's own folder.
     ///
     /// # Errors
     /// The files are damaged or do not fit the config.
     pub fn restore(
         &self,
-        place: &Path,
+        folder: &Path,
         config: &LlamaConfig,
         device: &Device,
     ) -> Result<Trainer, TrainError> {
-        let files = Files::open(place)?;
+        let files = Files::open(folder)?;
         let mut ignore = |_| {};
         let mut source = CheckpointSource::new(&files, &mut ignore);
         let training = device.training();
@@ -193,29 +183,24 @@ impl Checkpoint {
     }
 }
 
-fn name(step: usize) -> String {
-    format!("step-{step}")
-}
-
-/// The checkpoints in the folder, by step.
-fn steps(folder: &Path) -> io::Result<Vec<(usize, PathBuf)>> {
-    let mut steps = Vec::new();
+/// The checkpoints in the folder, from the oldest to the newest.
+fn list(folder: &Path) -> io::Result<Vec<(usize, PathBuf)>> {
+    let mut checkpoints = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let file_name = entry.file_name();
-        let number = file_name
-            .to_str()
-            .and_then(|name| name.strip_prefix("step-"));
-        if let Some(step) = number.and_then(|number| number.parse().ok()) {
-            steps.push((step, entry.path()));
+        let name = entry.file_name();
+        let step = name.to_str().and_then(|name| name.strip_prefix("step-"));
+        if let Some(step) = step.and_then(|step| step.parse().ok()) {
+            checkpoints.push((step, entry.path()));
         }
     }
-    Ok(steps)
+    checkpoints.sort_unstable();
+    Ok(checkpoints)
 }
 
-fn remove(folder: &Path) -> io::Result<()> {
+fn remove(folder: &Path) -> Result<(), TrainError> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done,
+        result => result.map_err(TrainError::write(folder)),
     }
 }

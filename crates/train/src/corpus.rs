@@ -1,32 +1,33 @@
-//! The text: what is learned from, and what is kept back to measure with.
+//! The training text and its held-out tail.
 
 use std::{fs, io::ErrorKind, path::Path};
 
+use glass_config::LlamaConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::{Recipe, TrainError, init::fnv};
+use crate::{Recipe, TrainError, init::fnv1a, tokenizer::TrainedTokenizer};
 
-/// A text, cut in two.
+/// A text, split in two: its beginning is trained on, its tail is held out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
     whole: String,
-    /// Byte at which the held-out part begins.
-    cut: usize,
+    /// Byte at which the held-out tail begins.
+    split: usize,
 }
 
-/// What a text is known by: a run that goes on must go on with the same.
+/// Identifies a text: a resumed run must read the same one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TextMark {
+pub struct TextFingerprint {
     pub bytes: usize,
-    /// FNV-1a, 64 bits.
+    /// FNV-1a, 64 bits, in hexadecimal.
     pub fnv: String,
 }
 
 impl Text {
-    /// Reads a UTF-8 file, whose last `held_out` (a share of its bytes) is kept back.
+    /// Reads a UTF-8 file and holds out its last `held_out`, a fraction of its bytes.
     ///
     /// # Errors
-    /// It cannot be read, is not UTF-8, or is empty.
+    /// The file cannot be read, is not UTF-8, or is empty.
     pub fn read(path: &Path, held_out: f64) -> Result<Self, TrainError> {
         let failed = |reason: String| TrainError::Text {
             path: path.to_owned(),
@@ -44,10 +45,10 @@ impl Text {
             ))
         })?;
         if whole.is_empty() {
-            return Err(failed("is empty: there is nothing to learn from".into()));
+            return Err(failed("is empty: there is nothing to train on".into()));
         }
-        let cut = whole.floor_char_boundary((whole.len() as f64 * (1.0 - held_out)) as usize);
-        Ok(Self { whole, cut })
+        let split = whole.floor_char_boundary((whole.len() as f64 * (1.0 - held_out)) as usize);
+        Ok(Self { whole, split })
     }
 
     pub fn whole(&self) -> &str {
@@ -56,23 +57,23 @@ impl Text {
 
     /// The part that is trained on.
     pub fn train(&self) -> &str {
-        &self.whole[..self.cut]
+        &self.whole[..self.split]
     }
 
-    /// The part that is kept back.
+    /// The tail that is not trained on.
     pub fn held_out(&self) -> &str {
-        &self.whole[self.cut..]
+        &self.whole[self.split..]
     }
 
-    pub fn mark(&self) -> TextMark {
-        TextMark {
+    pub fn fingerprint(&self) -> TextFingerprint {
+        TextFingerprint {
             bytes: self.whole.len(),
-            fnv: format!("{:016x}", fnv(self.whole.as_bytes())),
+            fnv: format!("{:016x}", fnv1a(self.whole.as_bytes())),
         }
     }
 }
 
-/// The same as token ids.
+/// A text as token ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Corpus {
     pub train: Vec<u32>,
@@ -80,22 +81,49 @@ pub struct Corpus {
 }
 
 impl Corpus {
+    /// Encodes `text` for a model of `config`.
+    ///
     /// # Errors
-    /// [`TrainError::TooShort`]: not one sequence can be made of it, or nothing is left to measure with.
-    pub fn check(&self, recipe: &Recipe) -> Result<(), TrainError> {
-        let short = |part, tokens, needed| {
-            Err(TrainError::TooShort {
-                part,
-                tokens,
-                needed,
-            })
+    /// The config has fewer tokens than the tokenizer, or fewer positions than the recipe's context; the tokenizer
+    /// refuses the text; [`TrainError::TooShort`]: the text has not one sequence to train on, or nothing to evaluate on.
+    pub fn encode(
+        text: &Text,
+        tokenizer: &TrainedTokenizer,
+        config: &LlamaConfig,
+        recipe: &Recipe,
+    ) -> Result<Self, TrainError> {
+        let (tokens, positions) = (tokenizer.vocab_size(), config.context());
+        if tokens > config.vocab_size {
+            return Err(TrainError::Vocabulary {
+                tokenizer: tokens,
+                config: config.vocab_size,
+            });
+        }
+        if recipe.context > positions {
+            return Err(TrainError::Recipe {
+                field: "context",
+                reason: format!(
+                    "is {}, more than the {positions} positions of the config: lower it, or raise max_position_embeddings",
+                    recipe.context
+                ),
+            });
+        }
+        let corpus = Self {
+            train: tokenizer.encode(text.train())?,
+            held_out: tokenizer.encode(text.held_out())?,
         };
-        if self.train.len() < recipe.context + 1 {
-            return short("train on", self.train.len(), recipe.context + 1);
+        for (part, tokens, needed) in [
+            ("train on", corpus.train.len(), recipe.context + 1),
+            ("measure with", corpus.held_out.len(), 2),
+        ] {
+            if tokens < needed {
+                return Err(TrainError::TooShort {
+                    part,
+                    tokens,
+                    needed,
+                });
+            }
         }
-        if self.held_out.len() < 2 {
-            return short("measure with", self.held_out.len(), 2);
-        }
-        Ok(())
+        Ok(corpus)
     }
 }

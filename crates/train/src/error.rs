@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::{metrics::MetricsError, tokenizer::TokenizerChoiceError};
 
-/// Why a model cannot be trained: one line each.
+/// Why a model cannot be trained. Each message is one line.
 #[derive(Debug, Error)]
 pub enum TrainError {
     #[error("--{field} {reason}")]
@@ -30,8 +30,8 @@ pub enum TrainError {
     )]
     Vocabulary { tokenizer: usize, config: usize },
     #[error(
-        "step {step}: loss {loss}, gradient norm {gradient_norm}: not numbers; the last checkpoint is kept; try a lower \
-         --learning-rate, more --warmup-steps, or a lower --clip"
+        "step {step}: loss or gradients are NaN or infinite (loss {loss}, gradient norm {gradient_norm}); the last \
+         checkpoint is kept; try a lower --learning-rate, more --warmup-steps, or a lower --clip"
     )]
     NotFinite {
         step: usize,
@@ -39,8 +39,8 @@ pub enum TrainError {
         gradient_norm: f64,
     },
     #[error(
-        "step {step}: the loss on the held-out text is {loss}: not a number; the last checkpoint is kept; try a lower \
-         --learning-rate, more --warmup-steps, or a lower --clip"
+        "step {step}: the loss on the held-out text is {loss}; the last checkpoint is kept; try a lower --learning-rate, \
+         more --warmup-steps, or a lower --clip"
     )]
     HeldOutNotFinite { step: usize, loss: f64 },
     #[error(
@@ -62,13 +62,13 @@ pub enum TrainError {
     Metrics(#[from] MetricsError),
     #[error(transparent)]
     Plot(#[from] PlotError),
-    /// Boxed, because it is many times the size of what functions return when all is well.
+    /// Boxed, because it is far larger than the results that functions return.
     #[error(transparent)]
     Model(Box<glass_generate::Error>),
 }
 
 impl TrainError {
-    /// What keeps `path` from being written.
+    /// Adds to an I/O error the path that could not be written.
     pub(crate) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Write { path, source }
@@ -81,7 +81,7 @@ impl From<glass_generate::Error> for TrainError {
     }
 }
 
-/// Errors of the crates below go through the one that gathers them.
+/// Errors of the crates below, through the error that unites them.
 macro_rules! from_below {
     ($($error:ty),*) => {$(
         impl From<$error> for TrainError {

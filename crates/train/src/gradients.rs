@@ -1,4 +1,4 @@
-//! All gradients together.
+//! The norm of all gradients, and clipping by it.
 
 use burn::{
     module::{Module, ModuleVisitor, Param},
@@ -6,9 +6,9 @@ use burn::{
     tensor::Tensor,
 };
 
-/// The Euclidean norm of all gradients of `model`, as one long vector.
+/// The Euclidean norm of all gradients of `model`, taken as one vector.
 pub fn norm(model: &impl Module, gradients: &GradientsParams) -> f64 {
-    let mut visitor = Squares {
+    let mut visitor = SumOfSquares {
         gradients,
         sum: None,
     };
@@ -18,22 +18,22 @@ pub fn norm(model: &impl Module, gradients: &GradientsParams) -> f64 {
         .map_or(0.0, |sum| f64::from(sum.into_scalar::<f32>()).sqrt())
 }
 
-/// What to multiply gradients of this norm with, so that it is at most `limit` (0: any). Pascanu et al. 2012,
-/// arXiv:1211.5063.
-pub fn clip(norm: f64, limit: f64) -> f64 {
-    match limit > 0.0 && norm > limit {
-        true => limit / norm,
-        false => 1.0,
+/// The factor that clips gradients of this norm to `max_norm` (0: no clipping). Pascanu et al. 2012, arXiv:1211.5063.
+pub fn clip(norm: f64, max_norm: f64) -> f64 {
+    if max_norm > 0.0 && norm > max_norm {
+        max_norm / norm
+    } else {
+        1.0
     }
 }
 
-struct Squares<'a> {
+struct SumOfSquares<'a> {
     gradients: &'a GradientsParams,
-    /// On the device until the end: reading it back once costs less than once per tensor. `[1]`
+    /// Stays on the device until it is complete: one read instead of one per tensor. `[1]`
     sum: Option<Tensor<1>>,
 }
 
-impl ModuleVisitor for Squares<'_> {
+impl ModuleVisitor for SumOfSquares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(gradient) = self.gradients.get::<D>(param.id) {
             let squares = gradient.square().sum(); // [1]
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clipping_shortens_and_never_lengthens() {
+    fn clip_shortens_and_never_lengthens() {
         assert_eq!(clip(4.0, 1.0), 0.25);
         assert_eq!(clip(0.5, 1.0), 1.0);
         assert_eq!(clip(1e9, 0.0), 1.0);

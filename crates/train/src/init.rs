@@ -10,40 +10,40 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 
-/// Fresh weights, as GPT-2 and `transformers`' Llama have them: matrices from a normal distribution of mean 0 and
-/// standard deviation `initializer_range`; norms 1; biases 0. The projections that write to the residual stream
-/// (`o_proj`, `down_proj`) are narrower by `1 / sqrt(2 * num_hidden_layers)`, so that the stream's variance does not grow
-/// with the depth: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3.
+/// Random initial weights, as in GPT-2 and `transformers`' Llama: matrices are normal with mean 0 and standard deviation
+/// `initializer_range`; norms are 1; biases are 0. The projections that write to the residual stream (`o_proj`,
+/// `down_proj`) have a standard deviation smaller by `1 / sqrt(2 * num_hidden_layers)`, so that the stream's variance does
+/// not grow with the depth: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3.
 ///
-/// Every number depends on the seed, the tensor's name and its row alone: not on the device, nor on the order in which
-/// modules ask.
-pub struct Initialiser {
+/// Every number depends on the seed, the tensor's name and its row alone: neither on the device nor on the order in which
+/// modules load.
+pub struct Initializer {
     seed: u64,
-    range: f64,
-    residual_range: f64,
+    std: f64,
+    residual_std: f64,
 }
 
-impl Initialiser {
+impl Initializer {
     pub fn new(config: &LlamaConfig, seed: u64) -> Self {
-        let range = config.initializer_range;
-        let writers = 2 * config.num_hidden_layers;
+        let std = config.initializer_range;
+        let residual_writes = 2 * config.num_hidden_layers;
         Self {
             seed,
-            range,
-            residual_range: range / (writers as f64).sqrt(),
+            std,
+            residual_std: std / (residual_writes as f64).sqrt(),
         }
     }
 
-    fn deviation(&self, name: &str) -> f64 {
-        let writes_to_residual = ["o_proj.weight", "down_proj.weight"];
-        match writes_to_residual.iter().any(|end| name.ends_with(end)) {
-            true => self.residual_range,
-            false => self.range,
+    fn std(&self, name: &str) -> f64 {
+        if name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight") {
+            self.residual_std
+        } else {
+            self.std
         }
     }
 }
 
-impl WeightSource for Initialiser {
+impl WeightSource for Initializer {
     fn read(
         &mut self,
         name: &str,
@@ -58,17 +58,14 @@ impl WeightSource for Initialiser {
             [_] => vec![1.0; rows.len()],
             _ => {
                 let columns = shape[1..].iter().product();
-                let deviation = self.deviation(name);
-                let mut rng = ChaCha12Rng::seed_from_u64(self.seed ^ fnv(name.as_bytes()));
+                let std = self.std(name);
+                let mut rng = ChaCha12Rng::seed_from_u64(self.seed ^ fnv1a(name.as_bytes()));
                 let mut values = Vec::with_capacity(rows.len() * columns);
                 for row in rows {
                     rng.set_stream(row as u64);
                     rng.set_word_pos(0);
-                    values.extend(
-                        normal(&mut rng)
-                            .map(|z| (z * deviation) as f32)
-                            .take(columns),
-                    );
+                    let row = standard_normal(&mut rng).map(|z| (z * std) as f32);
+                    values.extend(row.take(columns));
                 }
                 values
             }
@@ -78,7 +75,7 @@ impl WeightSource for Initialiser {
 }
 
 /// Independent standard normal numbers: Box and Muller 1958, doi 10.1214/aoms/1177706645.
-fn normal(rng: &mut ChaCha12Rng) -> impl Iterator<Item = f64> {
+fn standard_normal(rng: &mut ChaCha12Rng) -> impl Iterator<Item = f64> {
     std::iter::repeat_with(|| {
         // In (0, 1]: the logarithm of 0 would be infinite.
         let radius = (rng.next_u32() as f64 + 1.0) / (u32::MAX as f64 + 1.0);
@@ -89,8 +86,8 @@ fn normal(rng: &mut ChaCha12Rng) -> impl Iterator<Item = f64> {
     .flatten()
 }
 
-/// Fowler, Noll and Vo's hash, 64 bits, FNV-1a (RFC 9923).
-pub(crate) fn fnv(bytes: &[u8]) -> u64 {
+/// The hash FNV-1a of 64 bits: RFC 9923.
+pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
@@ -101,18 +98,18 @@ mod tests {
     use super::*;
 
     fn read(name: &str, shape: &[usize], rows: Range<usize>) -> Vec<f32> {
-        let mut source = Initialiser {
+        let mut source = Initializer {
             seed: 7,
-            range: 0.02,
-            residual_range: 0.005,
+            std: 0.02,
+            residual_std: 0.005,
         };
         let data = source.read(name, shape, rows, Dtype::F32).unwrap();
         data.try_to_vec().unwrap()
     }
 
     #[test]
-    fn spread_and_shape_are_as_stated() {
-        for (name, deviation) in [
+    fn mean_and_standard_deviation_are_as_stated() {
+        for (name, std) in [
             ("model.embed_tokens.weight", 0.02),
             ("a.down_proj.weight", 0.005),
         ] {
@@ -125,8 +122,8 @@ mod tests {
                 .sum::<f64>()
                 / n;
             // Both within five standard errors.
-            assert!(mean.abs() < 5.0 * deviation / n.sqrt(), "{name}: {mean}");
-            let relative = variance.sqrt() / deviation - 1.0;
+            assert!(mean.abs() < 5.0 * std / n.sqrt(), "{name}: {mean}");
+            let relative = variance.sqrt() / std - 1.0;
             assert!(
                 relative.abs() < 5.0 / (2.0 * n).sqrt(),
                 "{name}: {relative}"

@@ -1,26 +1,27 @@
-//! Training: the same modules that serve also learn; only their device remembers what it computed.
+//! Training: the modules of inference learn as they are; only their device differs, for it records what it computes.
 //!
-//! Reading order: [`Recipe`] (every number that decides a run) · [`preset`] (shapes of models) · [`Initialiser`] (weights
-//! before the first step) · [`Corpus`] and [`Order`] (what is read, and when) · [`cross_entropy`] (what is minimised) ·
-//! [`learning_rate`] (how far a step goes) · [`AdamW`] (where it goes) · [`Trainer`] (one step) · [`Checkpoint`] (what a
-//! killed run goes on from) · [`run`] (all steps) · [`metrics`] (what is left to look at).
+//! Reading order: [`Recipe`] (every number that decides a run) · [`preset`] (shapes of models) · [`Initializer`] (weights
+//! before the first step) · [`Corpus`] and [`SequenceOrder`] (what is read, and when) · [`cross_entropy`] (the loss) ·
+//! [`learning_rate`] (the schedule) · [`AdamW`] (the optimizer) · [`Trainer`] (one step) · [`Checkpoint`] (what a killed
+//! run resumes from) · [`Run`] (all steps) · [`metrics`] (losses, one line per step).
 
 mod adamw;
 mod checkpoint;
 mod corpus;
+mod divergence;
 mod error;
-mod files;
+mod event;
 mod gradients;
 mod init;
 mod loss;
 mod order;
+mod output;
 mod preset;
 mod recipe;
 mod run;
 mod schedule;
 mod start;
 mod trainer;
-mod watch;
 
 pub mod metrics;
 pub mod tokenizer;
@@ -29,13 +30,14 @@ pub use adamw::AdamW;
 pub use checkpoint::Checkpoint;
 pub use corpus::Corpus;
 pub use error::TrainError;
+pub use event::{Event, Outcome};
 pub use gradients::{clip, norm};
-pub use init::Initialiser;
+pub use init::Initializer;
 pub use loss::cross_entropy;
-pub use order::Order;
+pub use order::SequenceOrder;
 pub use preset::{PRESETS, preset};
 pub use recipe::Recipe;
-pub use run::{Event, Outcome, Run};
+pub use run::Run;
 pub use schedule::learning_rate;
-pub use start::{Shape, Start};
+pub use start::{NewRun, Shape};
 pub use trainer::{StepReport, Trainer};

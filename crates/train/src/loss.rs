@@ -1,4 +1,4 @@
-//! What training minimises.
+//! The loss.
 
 use burn::tensor::{Int, Tensor, activation::log_softmax};
 

@@ -1,19 +1,18 @@
 //! `metrics.jsonl`: what a training run measured, one JSON object per line.
 //!
-//! A line tells of the training steps since the last one, or of an evaluation on the held-out text:
+//! A line reports the training steps since the last one, or an evaluation on the held-out text:
 //!
 //! ```text
 //! {"step":120,"train_loss":1.9,"lr":0.001,"grad_norm":0.8,"tokens":491520,"seconds":60.1}
 //! {"step":250,"val_loss":1.7}
 //! ```
 //!
-//! A killed run leaves at worst half a line at the end, and lines of steps that its last checkpoint does not know.
-//! [`MetricsLog::resume`] drops both, so that the file of a resumed run says what that of an unbroken one would.
+//! A killed run may leave an incomplete last line, and lines of steps after its last checkpoint.
+//! [`MetricsLog::resume`] discards both: the file of a resumed run is that of an unbroken one.
 
 use std::{
-    ffi::OsString,
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
+    fs::{File, OpenOptions},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -30,21 +29,21 @@ pub enum Record {
     Evaluation(EvaluationRecord),
 }
 
-/// What training measured since the last such line.
+/// Training since the last such line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainRecord {
-    /// Optimizer steps taken so far.
+    /// Optimizer steps done.
     pub step: u64,
-    /// Mean negative log-likelihood in nats per token, over the steps since the last line.
+    /// Mean negative log-likelihood over the steps since the last line, in nats per token.
     pub train_loss: f64,
     /// Learning rate of this step.
     pub lr: f64,
-    /// Norm of this step's gradient before clipping.
+    /// Norm of this step's gradients before clipping.
     pub grad_norm: f64,
-    /// Tokens trained on so far, over all steps.
+    /// Tokens trained on in all steps.
     pub tokens: u64,
-    /// Seconds spent training so far, over all resumed parts.
+    /// Seconds spent training, over all resumed parts.
     pub seconds: f64,
 }
 
@@ -52,7 +51,7 @@ pub struct TrainRecord {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationRecord {
-    /// Optimizer steps taken before it.
+    /// Optimizer steps done.
     pub step: u64,
     /// Mean negative log-likelihood in nats per token.
     pub val_loss: f64,
@@ -61,21 +60,20 @@ pub struct EvaluationRecord {
 /// Why `metrics.jsonl` could not be written or read.
 #[derive(Debug, Error)]
 pub enum MetricsError {
-    /// The file system said no.
     #[error("{}: cannot {action}: {source}", path.display())]
     Io {
         path: PathBuf,
         action: &'static str,
         source: io::Error,
     },
-    /// A line that is no record, and not the half line a killed run leaves at the end. Lines count from 1.
-    #[error("{}, line {line}: {problem}: mend or remove this line", path.display())]
+    /// A line that is not a record, nor the incomplete last line of a killed run. Lines count from 1.
+    #[error("{}, line {line}: {problem}: correct or remove this line", path.display())]
     DamagedLine {
         path: PathBuf,
         line: usize,
         problem: String,
     },
-    /// JSON has no NaN and no infinity, so such a record is refused and the file stays as it was.
+    /// JSON has neither NaN nor infinity: the record is refused and the file unchanged.
     #[error("{}: {field} is {value} at step {step}, which JSON cannot hold: training has diverged, lower the learning rate", path.display())]
     NotFinite {
         path: PathBuf,
@@ -86,7 +84,7 @@ pub enum MetricsError {
 }
 
 impl Record {
-    /// Optimizer steps taken when it was written.
+    /// Optimizer steps done.
     pub fn step(&self) -> u64 {
         match self {
             Record::Train(record) => record.step,
@@ -94,8 +92,8 @@ impl Record {
         }
     }
 
-    /// Reads one line, with or without its newline. The kind is chosen before the fields are read, so that the error
-    /// names the field that is missing or too much.
+    /// Parses one line, with or without its newline. The kind is chosen before the fields are read, so that the error
+    /// names the field that is missing or unknown.
     fn parse(line: &[u8]) -> Result<Self, serde_json::Error> {
         let object: serde_json::Map<_, _> = serde_json::from_slice(line)?;
         if object.contains_key("val_loss") {
@@ -106,95 +104,95 @@ impl Record {
     }
 
     fn not_finite(&self) -> Option<(&'static str, f64)> {
-        let measured = match self {
-            Record::Train(record) => vec![
+        let values: &[(&str, f64)] = match self {
+            Record::Train(record) => &[
                 ("train_loss", record.train_loss),
                 ("lr", record.lr),
                 ("grad_norm", record.grad_norm),
                 ("seconds", record.seconds),
             ],
-            Record::Evaluation(record) => vec![("val_loss", record.val_loss)],
+            Record::Evaluation(record) => &[("val_loss", record.val_loss)],
         };
-        measured.into_iter().find(|(_, value)| !value.is_finite())
+        values.iter().copied().find(|(_, value)| !value.is_finite())
     }
 }
 
-/// `metrics.jsonl`, open for appending.
+/// `metrics.jsonl`, open for appending, and its records.
 #[derive(Debug)]
 pub struct MetricsLog {
     path: PathBuf,
     file: File,
-}
-
-/// What [`MetricsLog::resume`] found in the file.
-#[derive(Debug, PartialEq)]
-pub struct Resumed {
-    /// The lines up to the checkpoint's step, which the file now consists of.
-    pub kept: Vec<Record>,
-    /// How many lines were dropped: those of later steps, and the half line if there was one.
-    pub dropped: usize,
+    records: Vec<Record>,
 }
 
 impl MetricsLog {
-    /// Starts an empty file for a new run; one that is there already is replaced.
+    /// Creates an empty file for a new run, replacing any other.
     pub fn create(path: &Path) -> Result<Self, MetricsError> {
-        let file = File::create(path).map_err(failed(path, "create it"))?;
         Ok(Self {
             path: path.to_owned(),
-            file,
+            file: File::create(path).map_err(failed(path, "create it"))?,
+            records: Vec::new(),
         })
     }
 
-    /// Opens the file of a run that goes on from its checkpoint of `step`: whole lines up to and with that step stay as
-    /// they are, byte for byte, the rest is dropped. The shorter file is written under a temporary name and renamed.
+    /// Opens the file of a run that resumes from its checkpoint of `step`, and truncates it after the last line of that
+    /// step. A missing file counts as empty: a run can resume without its history.
     ///
-    /// A file that is missing counts as empty: a run can go on without its history.
-    pub fn resume(path: &Path, step: u64) -> Result<(Self, Resumed), MetricsError> {
-        let bytes = match fs::read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            read => read.map_err(failed(path, "read it"))?,
-        };
-        let (lines, half_line) = whole_lines(path, &bytes)?;
-
-        let read = lines.len() + usize::from(half_line);
-        let mut whole = Vec::with_capacity(bytes.len() + 1);
-        let mut kept = Vec::with_capacity(lines.len());
-        for (line, record) in lines {
-            if record.step() <= step {
-                whole.extend_from_slice(line.trim_ascii_end());
-                whole.push(b'\n');
-                kept.push(record);
+    /// # Errors
+    /// [`MetricsError::DamagedLine`]; the file is unchanged then.
+    pub fn resume(path: &Path, step: u64) -> Result<Self, MetricsError> {
+        let mut options = OpenOptions::new();
+        let options = options.read(true).append(true).create(true);
+        let mut file = options.open(path).map_err(failed(path, "open it"))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)
+            .map_err(failed(path, "read it"))?;
+        let (mut records, mut whole) = (Vec::new(), &bytes[..0]);
+        for (end, record) in parse_lines(path, &bytes)? {
+            if record.step() > step {
+                break;
             }
+            whole = &bytes[..end];
+            records.push(record);
         }
-
-        let mut aside = OsString::from(path);
-        aside.push(".tmp");
-        let aside = PathBuf::from(aside);
-        File::create(&aside)
-            .and_then(|mut file| {
-                file.write_all(&whole)?;
-                file.sync_all()
+        file.set_len(whole.len() as u64)
+            .and_then(|()| match whole.last() {
+                None | Some(b'\n') => Ok(()),
+                Some(_) => file.write_all(b"\n"),
             })
-            .map_err(failed(&aside, "write it"))?;
-        fs::rename(&aside, path).map_err(failed(path, "replace it"))?;
-
-        let file = OpenOptions::new()
-            .append(true)
-            .open(path)
-            .map_err(failed(path, "append to it"))?;
-        let dropped = read - kept.len();
-        Ok((
-            Self {
-                path: path.to_owned(),
-                file,
-            },
-            Resumed { kept, dropped },
-        ))
+            .and_then(|()| file.sync_all())
+            .map_err(failed(path, "truncate it"))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            records,
+        })
     }
 
-    /// Adds one line. It is handed to the operating system whole before this returns, so that killing the process
-    /// afterwards does not lose it.
-    pub fn append(&mut self, record: &Record) -> Result<(), MetricsError> {
+    /// All records, in the order of the file.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// Step and loss of every training record.
+    pub(crate) fn train_losses(&self) -> Vec<(f64, f64)> {
+        let losses = self.records.iter().filter_map(|record| match record {
+            Record::Train(record) => Some((record.step as f64, record.train_loss)),
+            Record::Evaluation(_) => None,
+        });
+        losses.collect()
+    }
+
+    pub(crate) fn evaluations(&self) -> impl DoubleEndedIterator<Item = &EvaluationRecord> {
+        self.records.iter().filter_map(|record| match record {
+            Record::Evaluation(record) => Some(record),
+            Record::Train(_) => None,
+        })
+    }
+
+    /// Appends one line. The operating system has the whole line before this returns, so a killed process does not lose
+    /// it.
+    pub fn append(&mut self, record: Record) -> Result<(), MetricsError> {
         if let Some((field, value)) = record.not_finite() {
             return Err(MetricsError::NotFinite {
                 path: self.path.clone(),
@@ -203,17 +201,19 @@ impl MetricsLog {
                 step: record.step(),
             });
         }
-        serde_json::to_vec(record)
+        serde_json::to_vec(&record)
             .map_err(io::Error::from)
             .and_then(|mut line| {
                 line.push(b'\n');
                 self.file.write_all(&line)
             })
-            .map_err(failed(&self.path, "append to it"))
+            .map_err(failed(&self.path, "append to it"))?;
+        self.records.push(record);
+        Ok(())
     }
 
-    /// Waits until all lines are on the disk: called before a checkpoint is renamed into place, it keeps the file from
-    /// falling behind the checkpoint when the machine itself stops.
+    /// Waits until the disk has all lines. Called before a checkpoint is saved, it keeps the file from falling behind the
+    /// checkpoint when the machine stops.
     pub fn sync(&self) -> Result<(), MetricsError> {
         self.file
             .sync_data()
@@ -221,29 +221,20 @@ impl MetricsLog {
     }
 }
 
-/// All records of the file, in its order, without the half line that a killed run may have left at the end.
-pub fn read_metrics(path: &Path) -> Result<Vec<Record>, MetricsError> {
-    let bytes = fs::read(path).map_err(failed(path, "read it"))?;
-    let (lines, _) = whole_lines(path, &bytes)?;
-    Ok(lines.into_iter().map(|(_, record)| record).collect())
-}
-
-/// A line as it stands in the file, and what it says.
-type Line<'a> = (&'a [u8], Record);
-
-/// The lines of `bytes`, each with what it says, and whether half a line follows them. A last line that lacks only its
-/// newline is whole: no part of an object is an object.
-fn whole_lines<'a>(path: &Path, bytes: &'a [u8]) -> Result<(Vec<Line<'a>>, bool), MetricsError> {
-    let mut lines = Vec::new();
+/// The records of `bytes`, each with the end of its line, without an incomplete last line. A last line that lacks only
+/// its newline is complete: no prefix of an object is an object.
+fn parse_lines(path: &Path, bytes: &[u8]) -> Result<Vec<(usize, Record)>, MetricsError> {
+    let (mut lines, mut end) = (Vec::new(), 0);
     for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
+        end += line.len();
         match Record::parse(line) {
-            Ok(record) => lines.push((line, record)),
-            Err(_) if !line.ends_with(b"\n") => return Ok((lines, true)),
+            Ok(record) => lines.push((end, record)),
+            Err(_) if !line.ends_with(b"\n") => break,
             Err(error) => {
                 return Err(MetricsError::DamagedLine {
                     path: path.to_owned(),
                     line: index + 1,
-                    // The parser saw one line only, and would call it line 1 (or 2, past its newline).
+                    // The parser sees one line only, and calls it line 1 (or 2, past its newline).
                     problem: match error.to_string().split_once(" at line ") {
                         Some((problem, _)) => problem.to_owned(),
                         None => error.to_string(),
@@ -252,7 +243,7 @@ fn whole_lines<'a>(path: &Path, bytes: &'a [u8]) -> Result<(Vec<Line<'a>>, bool)
             }
         }
     }
-    Ok((lines, false))
+    Ok(lines)
 }
 
 fn failed(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> MetricsError {

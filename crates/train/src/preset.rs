@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::TrainError;
 
-/// A shape; vocabulary and context come from the tokenizer and the recipe.
+/// A shape. The tokenizer decides the vocabulary, the recipe the context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Preset {
     pub name: &'static str,
@@ -15,12 +15,12 @@ pub struct Preset {
     num_hidden_layers: usize,
     num_attention_heads: usize,
     num_key_value_heads: usize,
-    /// On every layer; `None`: full attention.
+    /// Of every layer; `None`: full attention.
     sliding_window: Option<usize>,
 }
 
-/// Positions that a windowed preset admits: it only ever sees distances below its window, so the length of the texts it
-/// learned from is no limit to it.
+/// `max_position_embeddings` of presets with a window: they only see distances below the window, so they can read texts
+/// longer than their training context.
 const WINDOWED_POSITIONS: usize = 131_072;
 
 const TINY: Preset = Preset {
@@ -45,8 +45,8 @@ const SMALL: Preset = Preset {
     sliding_window: None,
 };
 
-/// All presets. The MLP is 8/3 of the width, rounded to a multiple of 32, so that its three matrices cost as much as the
-/// two of a plain MLP of four times the width: Shazeer 2020, arXiv:2002.05202.
+/// All presets. `intermediate_size` is 8/3 of `hidden_size`, rounded to a multiple of 32, so that the MLP's three matrices
+/// are as large as the two of a plain MLP with `4 * hidden_size`: Shazeer 2020, arXiv:2002.05202.
 pub const PRESETS: [Preset; 5] = [
     TINY,
     Preset {
@@ -77,13 +77,12 @@ pub const PRESETS: [Preset; 5] = [
 /// The config of the preset of this name.
 ///
 /// # Errors
-/// [`TrainError::Preset`]: there is none, with the names that there are.
+/// [`TrainError::Preset`]: there is no such preset.
 pub fn preset(name: &str, vocab_size: usize, context: usize) -> Result<LlamaConfig, TrainError> {
-    let known = || PRESETS.map(|preset| preset.name).join(", ");
     let preset = PRESETS.iter().find(|preset| preset.name == name);
     let preset = preset.ok_or_else(|| TrainError::Preset {
         name: name.to_owned(),
-        known: known(),
+        known: PRESETS.map(|preset| preset.name).join(", "),
     })?;
     let windowed = preset.sliding_window.is_some();
     let config = json!({
@@ -114,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_preset_is_a_config_without_leftovers() {
+    fn presets_are_configs_without_ignored_fields() {
         for Preset {
             name,
             sliding_window,

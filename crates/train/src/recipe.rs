@@ -1,43 +1,43 @@
-//! Every number that decides how a run goes.
+//! The hyperparameters of a run.
 
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 
-/// How a model is trained. With the text, the config and the tokenizer it decides every weight of the result, as far as
-/// the device computes the same twice.
+/// The hyperparameters of a run. Together with the text, the config and the tokenizer they decide every weight of the
+/// result, as far as the device is deterministic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// Optimizer steps.
     pub steps: usize,
-    /// Sequences that go through the model together.
+    /// Sequences of one forward pass.
     pub batch: usize,
-    /// Tokens of a sequence, each of which predicts the next.
+    /// Tokens of a sequence; each predicts the next one.
     pub context: usize,
-    /// Batches whose gradients are averaged before a step: a larger batch in the memory of a small one.
+    /// Batches whose gradients are averaged for one step: a larger batch in the memory of a small one.
     pub accumulate: usize,
-    /// The largest, at the end of the warm-up.
+    /// The maximum, reached at the end of the warm-up.
     pub learning_rate: f64,
     /// At the last step.
     pub min_learning_rate: f64,
     pub warmup_steps: usize,
-    /// Shrinks matrices by `learning_rate * weight_decay` in each step; norms and biases are left alone.
+    /// AdamW's decay: each step shrinks matrices by `learning_rate * weight_decay`, but neither norms nor biases.
     pub weight_decay: f64,
-    /// How slowly AdamW forgets gradients.
+    /// AdamW's decay rate of the average gradient.
     pub beta1: f64,
-    /// How slowly AdamW forgets squared gradients.
+    /// AdamW's decay rate of the average squared gradient.
     pub beta2: f64,
-    /// Largest norm of all gradients together; longer ones are shortened to it. 0: never.
+    /// Maximum norm of all gradients together; 0: no clipping.
     pub clip: f64,
-    /// Probability of dropping a value of the embeddings and of what is added to the residual stream. Attention
-    /// probabilities have a field of the config for it, `attention_dropout`.
+    /// Dropout probability of the embeddings and of what is added to the residual stream. For attention probabilities
+    /// the config has `attention_dropout`.
     pub dropout: f64,
-    /// Steps between two measurements on the held-out text.
+    /// Steps between two evaluations on the held-out text.
     pub eval_every: usize,
     /// Steps between two checkpoints.
     pub save_every: usize,
-    /// The end of the text that is not trained on, as a share of its bytes.
+    /// Fraction of the text's bytes that is held out, at its end.
     pub held_out: f64,
     pub seed: u64,
 }
@@ -67,18 +67,18 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// Tokens that one step learns from.
+    /// Tokens that one step trains on.
     pub fn tokens_per_step(&self) -> usize {
         self.sequences_per_step() * self.context
     }
 
-    /// Sequences that one step learns from.
+    /// Sequences that one step trains on.
     pub fn sequences_per_step(&self) -> usize {
         self.batch * self.accumulate
     }
 
     /// # Errors
-    /// [`TrainError::Recipe`]: the first number that makes no sense.
+    /// [`TrainError::Recipe`]: the first number out of range.
     pub fn check(&self) -> Result<(), TrainError> {
         let bad = |field, reason: &str| {
             Err(TrainError::Recipe {

@@ -1,4 +1,4 @@
-//! How a run begins, or goes on: everything that can be wrong is found here, before the first step.
+//! How a run starts or resumes: every error of its inputs shows here, before the first step.
 
 use std::{
     fs,
@@ -7,27 +7,28 @@ use std::{
 
 use glass_backend::{Device, Dtype, Weights};
 use glass_causal_lm::LlamaForCausalLM;
-use glass_checkpoint::{Existing, Saving};
 use glass_config::{LlamaConfig, Override};
 use serde_json::json;
 
 use crate::{
-    AdamW, Checkpoint, Corpus, Initialiser, Order, Recipe, Run, TrainError, Trainer,
+    AdamW, Checkpoint, Corpus, Initializer, Recipe, Run, SequenceOrder, TrainError, Trainer,
     checkpoint::FOLDER,
     corpus::Text,
-    files::Files,
-    metrics::{MetricsLog, Record},
+    divergence::DivergenceDetector,
+    metrics::MetricsLog,
+    output::OutputFolder,
     preset,
-    run::METRICS,
     tokenizer::{TokenizerChoice, TrainedTokenizer, train_tokenizer},
-    watch::Watch,
 };
 
+/// One line per step and per evaluation.
+const METRICS: &str = "metrics.jsonl";
+
 /// What a new run needs.
-pub struct Start {
+pub struct NewRun {
     pub text: PathBuf,
     pub shape: Shape,
-    /// Laid over the config before it is used.
+    /// Replace fields of the config.
     pub overrides: Vec<Override>,
     pub tokenizer: TokenizerChoice,
     pub recipe: Recipe,
@@ -36,7 +37,7 @@ pub struct Start {
     pub device: Device,
 }
 
-/// What model is to be trained.
+/// The shape of the model to train.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shape {
     Preset(String),
@@ -45,86 +46,68 @@ pub enum Shape {
 }
 
 impl Run {
-    /// Checks everything, then makes the folder and the model. Nothing is written if anything is wrong.
+    /// Checks all inputs, then creates the folder and the model. After an error, nothing is written.
     ///
     /// # Errors
     /// The recipe, text, shape, tokenizer or folder cannot be used; one line that says what to change.
-    pub fn start(start: Start) -> Result<Self, TrainError> {
-        let Start {
-            text: path,
-            shape,
-            overrides,
-            tokenizer,
-            recipe,
-            output,
-            device,
-        } = start;
+    pub fn start(new: NewRun) -> Result<Self, TrainError> {
+        let NewRun { recipe, device, .. } = new;
         recipe.check()?;
         device.check_dtype(Dtype::F32)?;
-        let text = Text::read(&path, recipe.held_out)?;
-        // An alphabet is no knowledge of the held-out text, but what is merged would be.
-        let seen = match tokenizer {
+        let text = Text::read(&new.text, recipe.held_out)?;
+        // An alphabet tells nothing about the held-out text, but merges would.
+        let tokenizer_text = match new.tokenizer {
             TokenizerChoice::Char => text.whole(),
             _ => text.train(),
         };
-        let tokenizer_is_learned = !matches!(tokenizer, TokenizerChoice::File(_));
-        let tokenizer = train_tokenizer(&tokenizer, seen)?;
-        let mut config = match &shape {
+        let tokenizer_is_learned = !matches!(new.tokenizer, TokenizerChoice::File(_));
+        let tokenizer = train_tokenizer(&new.tokenizer, tokenizer_text)?;
+        let mut config = match &new.shape {
             Shape::Preset(name) => preset(name, tokenizer.vocab_size(), recipe.context)?,
             Shape::Config(path) => LlamaConfig::from_file(path, &[])?,
         };
-        // Ids that mean something in the vocabulary that the config was made for mean characters here.
+        // The special ids of the config's own vocabulary are ordinary tokens here.
         if tokenizer_is_learned {
             config.bos_token_id = None;
             config.eos_token_id.clear();
             config.pad_token_id = None;
         }
-        if !overrides.is_empty() {
+        if !new.overrides.is_empty() {
             let fields = config.to_json().to_string();
-            config = LlamaConfig::from_json(&fields, "the config with --set", &overrides)?;
+            config = LlamaConfig::from_json(&fields, "the config with --set", &new.overrides)?;
         }
-        let corpus = corpus(&text, &tokenizer, &config, &recipe)?;
+        let inputs = Inputs::new(&text, &tokenizer, config, &recipe)?;
+        let config = &inputs.config;
 
-        let mut source = Initialiser::new(&config, recipe.seed);
+        let mut source = Initializer::new(config, recipe.seed);
         let training = device.training();
         let weights = Weights::new(&mut source, &training, Dtype::F32);
-        let model = LlamaForCausalLM::load(weights, &config)?;
-        let trainer = Trainer::new(model, AdamW::new(&recipe), &config, &device, &recipe, 0);
+        let model = LlamaForCausalLM::load(weights, config)?;
+        let trainer = Trainer::new(model, AdamW::new(&recipe), config, &device, &recipe, 0);
 
-        let files = Files {
-            folder: output,
-            config: format!("{:#}\n", config.to_json()).into_bytes(),
-            generation_config: generation_config(&tokenizer, &config),
-            tokenizer: tokenizer.json().to_vec(),
-            tokenizer_config: tokenizer.config_json().to_vec(),
-        };
-        let mut saving = Saving::begin(&files.folder, Existing::Refuse)?;
-        files.write_all(&mut saving)?;
-        saving.finish()?;
-        let training = files.folder.join(FOLDER);
-        fs::create_dir_all(&training).map_err(TrainError::write(&training))?;
-        let path = fs::canonicalize(&path).unwrap_or(path);
-        let checkpoint = Checkpoint::new(recipe, path, text.mark(), tokenizer_is_learned);
-        checkpoint.save(&files.folder, &trainer)?;
-        let metrics = MetricsLog::create(&files.folder.join(METRICS))?;
-        let begun = Begun {
-            warnings: warnings(&tokenizer, &config, &corpus)?,
-            files,
-            config,
-            device,
-            corpus,
-            trainer,
-            checkpoint,
-        };
-        Ok(begun.run(metrics, vec![]))
+        let small_files = [
+            format!("{:#}\n", config.to_json()).into_bytes(),
+            generation_config(&tokenizer, config),
+            tokenizer.json().to_vec(),
+            tokenizer.config_json().to_vec(),
+        ];
+        let output = OutputFolder::create(new.output, small_files)?;
+        let checkpoints = output.path().join(FOLDER);
+        fs::create_dir_all(&checkpoints).map_err(TrainError::write(&checkpoints))?;
+        let text_path = fs::canonicalize(&new.text).unwrap_or(new.text);
+        let checkpoint =
+            Checkpoint::new(recipe, text_path, text.fingerprint(), tokenizer_is_learned);
+        checkpoint.save(output.path(), &trainer)?;
+        let metrics = MetricsLog::create(&output.path().join(METRICS))?;
+        Ok(inputs.into_run(device, output, trainer, checkpoint, metrics))
     }
 
-    /// Goes on from the newest checkpoint in `folder`, on the same text, which may have moved to `text`.
+    /// Resumes from the newest checkpoint in `folder`, on the same text, which may have moved to `text`.
     ///
     /// # Errors
     /// There is no checkpoint, it is damaged, or the text is another one.
     pub fn resume(folder: &Path, text: Option<&Path>, device: Device) -> Result<Self, TrainError> {
-        let (mut checkpoint, place) = Checkpoint::find(folder)?;
+        let (mut checkpoint, checkpoint_folder) = Checkpoint::newest(folder)?;
         let recipe = &checkpoint.recipe;
         recipe.check()?;
         if let Some(path) = text {
@@ -133,112 +116,75 @@ impl Run {
         let text = Text::read(&checkpoint.text, recipe.held_out).map_err(|error| match error {
             TrainError::Text { path, reason } => TrainError::Text {
                 path,
-                reason: format!("{reason} (--text says where it is now)"),
+                reason: format!("{reason} (--text gives its new path)"),
             },
             error => error,
         })?;
-        if text.mark() != checkpoint.text_mark {
+        if text.fingerprint() != checkpoint.text_fingerprint {
             return Err(TrainError::Text {
-                path: checkpoint.text.clone(),
+                path: checkpoint.text,
                 reason: format!(
-                    "is not the text that the run in {} began with: give that one with --text",
+                    "is not the text that the run in {} was started with: give that one with --text",
                     folder.display()
                 ),
             });
         }
         let config = LlamaConfig::from_file(&folder.join("config.json"), &[])?;
         let tokenizer = TokenizerChoice::File(folder.join("tokenizer.json"));
-        let tokenizer = train_tokenizer(&tokenizer, text.train())?;
-        let tokenizer = tokenizer.learned_here(checkpoint.tokenizer_is_learned);
-        let corpus = corpus(&text, &tokenizer, &config, recipe)?;
-        let trainer = checkpoint.restore(&place, &config, &device)?;
-        let read = |name: &str| {
-            let path = folder.join(name);
-            fs::read(&path).map_err(|error| TrainError::Resume {
-                path,
-                reason: format!("cannot be read ({error})"),
-            })
-        };
-        let files = Files {
-            config: read("config.json")?,
-            generation_config: read("generation_config.json")?,
-            tokenizer: read("tokenizer.json")?,
-            tokenizer_config: read("tokenizer_config.json")?,
-            folder: folder.to_owned(),
-        };
-        let step = checkpoint.step as u64;
-        let (metrics, resumed) = MetricsLog::resume(&folder.join(METRICS), step)?;
-        let begun = Begun {
-            warnings: warnings(&tokenizer, &config, &corpus)?,
-            files,
-            config,
-            device,
-            corpus,
-            trainer,
-            checkpoint,
-        };
-        Ok(begun.run(metrics, resumed.kept))
+        let tokenizer =
+            train_tokenizer(&tokenizer, text.train())?.in_chunks(checkpoint.tokenizer_is_learned);
+        let inputs = Inputs::new(&text, &tokenizer, config, recipe)?;
+        let trainer = checkpoint.restore(&checkpoint_folder, &inputs.config, &device)?;
+        let output = OutputFolder::open(folder)?;
+        let metrics = MetricsLog::resume(&folder.join(METRICS), checkpoint.step as u64)?;
+        Ok(inputs.into_run(device, output, trainer, checkpoint, metrics))
     }
 }
 
-/// All of a run but what it has measured.
-struct Begun {
-    files: Files,
+/// A config and the corpus that its model reads, checked against each other.
+struct Inputs {
     config: LlamaConfig,
-    device: Device,
     corpus: Corpus,
-    trainer: Trainer,
-    checkpoint: Checkpoint,
     warnings: Vec<String>,
 }
 
-impl Begun {
-    fn run(self, metrics: MetricsLog, records: Vec<Record>) -> Run {
-        let recipe = &self.checkpoint.recipe;
+impl Inputs {
+    fn new(
+        text: &Text,
+        tokenizer: &TrainedTokenizer,
+        config: LlamaConfig,
+        recipe: &Recipe,
+    ) -> Result<Self, TrainError> {
+        let corpus = Corpus::encode(text, tokenizer, &config, recipe)?;
+        Ok(Self {
+            warnings: warnings(tokenizer, &config, &corpus)?,
+            config,
+            corpus,
+        })
+    }
+
+    fn into_run(
+        self,
+        device: Device,
+        output: OutputFolder,
+        trainer: Trainer,
+        checkpoint: Checkpoint,
+        metrics: MetricsLog,
+    ) -> Run {
+        let recipe = &checkpoint.recipe;
         Run {
-            order: Order::new(self.corpus.train.len(), recipe.context, recipe.seed),
-            watch: Watch::after(&records),
-            files: self.files,
+            order: SequenceOrder::new(self.corpus.train.len(), recipe.context, recipe.seed),
+            divergence: DivergenceDetector::after(metrics.records()),
             config: self.config,
-            device: self.device,
             corpus: self.corpus,
-            trainer: self.trainer,
-            checkpoint: self.checkpoint,
             warnings: self.warnings,
+            output,
+            device,
+            trainer,
+            checkpoint,
             metrics,
-            records,
         }
     }
-}
-
-fn corpus(
-    text: &Text,
-    tokenizer: &TrainedTokenizer,
-    config: &LlamaConfig,
-    recipe: &Recipe,
-) -> Result<Corpus, TrainError> {
-    if tokenizer.vocab_size() > config.vocab_size {
-        return Err(TrainError::Vocabulary {
-            tokenizer: tokenizer.vocab_size(),
-            config: config.vocab_size,
-        });
-    }
-    if recipe.context > config.context() {
-        return Err(TrainError::Recipe {
-            field: "context",
-            reason: format!(
-                "is {}, more than the {} positions of the config: lower it, or raise max_position_embeddings",
-                recipe.context,
-                config.context()
-            ),
-        });
-    }
-    let corpus = Corpus {
-        train: tokenizer.encode(text.train())?,
-        held_out: tokenizer.encode(text.held_out())?,
-    };
-    corpus.check(recipe)?;
-    Ok(corpus)
 }
 
 fn warnings(
@@ -252,28 +198,28 @@ fn warnings(
         format!("config.json: {name} = {value} is ignored: {why}")
     }));
     if let Some(unk) = tokenizer.special_ids().unk {
-        let unknown = |ids: &[u32]| ids.iter().filter(|&&id| id == unk).count();
-        let unknown = unknown(&corpus.train) + unknown(&corpus.held_out);
+        let ids = corpus.train.iter().chain(&corpus.held_out);
+        let unknown = ids.filter(|&&id| id == unk).count();
         if unknown > 0 {
             warnings.push(format!(
-                "{unknown} tokens of the text are unknown to the tokenizer, and the model learns them as one"
+                "{unknown} tokens of the text are unknown to the tokenizer; the model learns them as one token"
             ));
         }
     }
     if !tokenizer.tokenizer().encode("", true)?.is_empty() {
         warnings.push(
-            "the tokenizer puts a token before every prompt (BOS) that the text, read as one, does not have: prompts of \
-             some length are continued better than short ones"
+            "the tokenizer adds BOS to every prompt, but the training text has none: the model continues short prompts \
+             worse than long ones"
                 .into(),
         );
     }
     Ok(warnings)
 }
 
-/// Enough to see how it writes.
+/// Enough tokens to judge the model's writing.
 const NEW_TOKENS: usize = 500;
 
-/// A model that was trained on one long text writes on until it is stopped, and greedily it repeats itself.
+/// Sampling, because a model trained on one long text never emits EOS, and repeats itself when decoding is greedy.
 fn generation_config(tokenizer: &TrainedTokenizer, config: &LlamaConfig) -> Vec<u8> {
     let mut fields = json!({
         "do_sample": true,

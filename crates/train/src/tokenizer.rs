@@ -1,31 +1,31 @@
-//! The tokenizer that a model is trained with: made from the training text, or taken from a file.
+//! The tokenizer that a model is trained with: trained on the text, or read from a file.
 //!
-//! Reading order: [`TokenizerChoice`] (what can be asked for) · `char_level` and `byte_level_bpe` (how a vocabulary
-//! is made from a text) · `from_file`. Whatever the choice, the result is the pair of files that transformers and
-//! this project load, and a tokenizer read back from those very bytes: what trains is what is saved.
+//! Reading order: [`TokenizerChoice`] (`char`, `bpe:N` or a path) · `char_level` and `byte_level_bpe` (how a vocabulary is
+//! learned from a text) · `from_file`. Every choice gives the pair of files that transformers and this project load, and
+//! a tokenizer read back from these bytes: training uses what is saved.
 
 mod byte_level_bpe;
 mod char_level;
 mod choice;
+mod chunks;
 mod from_file;
-mod pieces;
 
-use glass_text::{Tokenizer, TokenizerError};
+use glass_text::{Tokenizer, TokenizerError, one_line};
 use serde_json::json;
 use thiserror::Error;
 
 pub use choice::{BPE_SIZES, TokenizerChoice};
-use pieces::pieces;
+use chunks::chunks;
 
-/// The `tokenizers` crate keeps some hundred bytes for each token of a text until the text is done; this bounds them.
-const PIECE_BYTES: usize = 1 << 16;
+/// The `tokenizers` crate holds some hundred bytes for each token of a text until the text is encoded; a chunk bounds them.
+const CHUNK_BYTES: usize = 1 << 16;
 
-/// Why a tokenizer could not be chosen, made or used. Each message is one line.
+/// Why a tokenizer cannot be chosen, trained or used. Each message is one line.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TokenizerChoiceError {
     #[error("bpe:{given}: not a number of tokens; give for instance bpe:512")]
     BpeSizeNotANumber { given: String },
-    #[error("bpe:{given}: too few tokens, for each of the 256 bytes is one; give bpe:256 or more")]
+    #[error("bpe:{given}: too few tokens, each of the 256 bytes needs one; give bpe:256 or more")]
     BpeSizeTooSmall { given: usize },
     #[error("bpe:{given}: more tokens than any model uses; give at most bpe:{}", BPE_SIZES.end())]
     BpeSizeTooLarge { given: usize },
@@ -33,44 +33,44 @@ pub enum TokenizerChoiceError {
         "no tokenizer file {path:?}; give char, bpe:N (for instance bpe:512) or the path of a tokenizer.json"
     )]
     NoSuchFile { path: String },
-    #[error("the text is empty: there is nothing to make tokens of")]
+    #[error("the text is empty: there is nothing to train a tokenizer on")]
     EmptyText,
     #[error(
-        "the tokenizer gives no tokens for this text; take one that knows its characters, or char or bpe:N"
+        "the tokenizer encodes this text to no tokens; give one that knows its characters, or char or bpe:N"
     )]
     NoTokens,
-    #[error("the tokenizer could not be made: {reason}")]
+    #[error("the tokenizer cannot be trained: {reason}")]
     Library { reason: String },
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
 }
 
-/// Ids that a model's config names.
+/// The special ids of a model's config.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SpecialIds {
     pub bos: Option<u32>,
     pub eos: Option<u32>,
-    /// What stands for text that no other token spells.
+    /// For text that no other token spells.
     pub unk: Option<u32>,
 }
 
-/// A tokenizer to train a model with, and the files that it is saved as.
+/// A tokenizer to train a model with, and the files it is saved as.
 pub struct TrainedTokenizer {
     tokenizer: Tokenizer,
     json: Vec<u8>,
     config_json: Vec<u8>,
     vocab_size: usize,
     special_ids: SpecialIds,
-    /// A text may be encoded in [`pieces`].
-    in_pieces: bool,
+    /// A text may be encoded in [`chunks`].
+    in_chunks: bool,
     warnings: Vec<String>,
 }
 
-/// Makes the tokenizer of `choice`; `char` and `bpe:N` learn their vocabulary from `text`. The same text gives the
-/// same bytes.
+/// Trains or reads the tokenizer of `choice`: `char` and `bpe:N` learn their vocabulary from `text`. Equal texts give equal
+/// bytes.
 ///
 /// # Errors
-/// An empty text, a bpe size out of range, a file that cannot be read or is no tokenizer.
+/// The text is empty, the bpe size out of range, or the file cannot be read or is not a tokenizer.
 pub fn train_tokenizer(
     choice: &TokenizerChoice,
     text: &str,
@@ -86,12 +86,15 @@ pub fn train_tokenizer(
 }
 
 impl TrainedTokenizer {
-    /// One whose vocabulary was learned here: it has no special tokens, and a text may be cut into [`pieces`].
+    /// A tokenizer that learned its vocabulary here: it has no special tokens, and encodes a text in [`chunks`].
     fn learned(
         tokenizer: &tokenizers::Tokenizer,
         unk: Option<u32>,
     ) -> Result<Self, TokenizerChoiceError> {
-        let json = tokenizer.to_string(true).map_err(library)?.into_bytes();
+        let json = tokenizer
+            .to_string(true)
+            .map_err(library_error)?
+            .into_bytes();
         Ok(Self {
             tokenizer: Tokenizer::from_json(&json, "tokenizer.json")?,
             json,
@@ -101,46 +104,44 @@ impl TrainedTokenizer {
                 unk,
                 ..SpecialIds::default()
             },
-            in_pieces: true,
+            in_chunks: true,
             warnings: Vec::new(),
         })
     }
 
-    /// The ids of a training text (or of its held-out tail). No BOS and no EOS is added.
+    /// The ids of a training text or of its held-out tail, without BOS and EOS.
     ///
-    /// Text such as `</s>` is text like any other for `char` and `bpe:N`, which have no special tokens. A tokenizer
-    /// from a file reads its own special tokens where the text spells them, as it will in a prompt; so a text can
-    /// mark where its documents end.
+    /// For `char` and `bpe:N`, which have no special tokens, text such as `</s>` is ordinary text. A tokenizer from a file
+    /// reads its special tokens where the text spells them, as it does in a prompt: a text can mark the ends of its
+    /// documents.
     ///
-    /// Takes 4 bytes of memory per token for `char` and `bpe:N`. Nothing is known about where a tokenizer from a file
-    /// may be cut, so it is given the text whole, which takes a few hundred bytes per token while it lasts.
+    /// `char` and `bpe:N` take 4 bytes of memory per token. A tokenizer from a file takes a few hundred, because it encodes
+    /// the text whole: its tokens may span any cut.
     ///
     /// # Errors
-    /// When the tokenizer refuses the text, or makes no token of it.
+    /// The tokenizer refuses the text, or encodes it to no tokens.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerChoiceError> {
-        let ids = if self.in_pieces {
-            let mut ids = Vec::new();
-            for piece in pieces(text, PIECE_BYTES) {
-                ids.extend(self.tokenizer.encode(piece, false)?);
-            }
-            ids
+        let chunk_bytes = if self.in_chunks {
+            CHUNK_BYTES
         } else {
-            self.tokenizer.encode(text, false)?
+            text.len()
         };
+        let mut ids = Vec::new();
+        for chunk in chunks(text, chunk_bytes) {
+            ids.extend(self.tokenizer.encode(chunk, false)?);
+        }
         if ids.is_empty() {
             return Err(TokenizerChoiceError::NoTokens);
         }
         Ok(ids)
     }
 
-    /// Says of one that was read from files whether it was learned here, which they do not: then a text may be encoded in
-    /// [`pieces`], in the memory that it took the first time.
-    pub fn learned_here(mut self, in_pieces: bool) -> Self {
-        self.in_pieces = in_pieces;
+    /// Encodes in [`chunks`] or whole. Files do not say whether their tokenizer was trained here; a resumed run does.
+    pub fn in_chunks(mut self, in_chunks: bool) -> Self {
+        self.in_chunks = in_chunks;
         self
     }
 
-    /// For all else: decoding, single tokens.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
     }
@@ -150,13 +151,13 @@ impl TrainedTokenizer {
         &self.json
     }
 
-    /// The contents of the model folder's `tokenizer_config.json`. It names the class, which transformers would
-    /// otherwise guess from the model's type.
+    /// The contents of the model folder's `tokenizer_config.json`. It names the tokenizer's class, which transformers
+    /// would otherwise derive from the model type.
     pub fn config_json(&self) -> &[u8] {
         &self.config_json
     }
 
-    /// Rows that the model's embedding needs: the largest id plus one.
+    /// Rows of the model's embedding: the largest id plus one.
     pub fn vocab_size(&self) -> usize {
         self.vocab_size
     }
@@ -166,13 +167,13 @@ impl TrainedTokenizer {
         self.special_ids
     }
 
-    /// What turned out otherwise than asked: one line each.
+    /// What differs from what was asked: one line each.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 }
 
-/// "PreTrainedTokenizerFast" is transformers' name for: do what `tokenizer.json` says and nothing else.
+/// "PreTrainedTokenizerFast" is transformers' class that follows `tokenizer.json` alone.
 fn plain_config() -> Vec<u8> {
     let config = json!({
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -181,9 +182,8 @@ fn plain_config() -> Vec<u8> {
     format!("{config:#}\n").into_bytes()
 }
 
-fn library(error: tokenizers::Error) -> TokenizerChoiceError {
-    let text = error.to_string();
+fn library_error(error: tokenizers::Error) -> TokenizerChoiceError {
     TokenizerChoiceError::Library {
-        reason: text.split_whitespace().collect::<Vec<_>>().join(" "),
+        reason: one_line(&error),
     }
 }

@@ -5,7 +5,7 @@ use burn::{
     optim::{GradientsAccumulator, GradientsParams},
     tensor::{Int, Tensor, TensorData},
 };
-use glass_attention::{Cache, Dropout, Dropouts, Unobserved};
+use glass_attention::{Dropout, Dropouts, Sequences, Unobserved};
 use glass_backend::Device;
 use glass_causal_lm::{LlamaForCausalLM, LogitsFor};
 use glass_config::LlamaConfig;
@@ -110,18 +110,21 @@ impl Trainer {
             let device = self.device.burn().clone().without_autodiff();
             Tensor::from_data(TensorData::new(ids, [batch.len(), seq]), &device)
         };
-        let mut cache =
-            Cache::none(&self.config, batch.len(), &self.device).with_dropouts(Dropouts {
-                attention: Dropout {
-                    p: self.config.attention_dropout,
-                },
-                residual: Dropout {
-                    p: self.recipe.dropout,
-                },
-            });
+        let dropouts = Dropouts {
+            attention: Dropout {
+                p: self.config.attention_dropout,
+            },
+            residual: Dropout {
+                p: self.recipe.dropout,
+            },
+        };
+        let whole = Sequences::Whole {
+            padding: None,
+            dropouts,
+        };
         let logits = self
             .model
-            .forward(ids(0), &mut cache, LogitsFor::All, &mut Unobserved)
+            .forward(ids(0), whole, LogitsFor::All, &mut Unobserved)
             .map_err(glass_generate::Error::from)?; // [batch, seq, vocab_size]
         let logits = logits.flatten::<2>(0, 1); // [batch * seq, vocab_size]
         Ok(cross_entropy(logits, ids(1).flatten(0, 1)))

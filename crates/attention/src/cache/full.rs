@@ -1,85 +1,80 @@
 //! The policy `full`: nothing is forgotten.
 
+use std::ops::Range;
+
 use burn::tensor::Tensor;
-use glass_backend::Device;
 
 use super::{
-    CacheError, LayerCache, Selection,
-    buffer::{Buffer, PositionLimit},
-    layer::fits,
+    LayerCache,
+    buffer::Buffer,
+    shared::{MIN_SHARED, Shared},
 };
-use crate::{Call, Keys, Step, Window, attend_in_blocks};
+use crate::{KvSegment, KvView, Window};
 
-/// Every position, one after the other. No step copies the past: the room doubles when it is used up.
-pub(super) struct Full {
-    buffer: Buffer,
+/// Every token, one after the other. No step copies the past: the capacity doubles when it is used up.
+pub struct Full {
+    /// The beginning that forks have in common.
+    shared: Shared,
+    own: Buffer,
+    /// What queries see of it.
     window: Window,
-    limit: Option<PositionLimit>,
+    max: usize,
 }
 
 impl Full {
-    /// `window` is what queries see of it.
-    pub fn new(window: Window, limit: Option<PositionLimit>) -> Self {
+    /// A tensor holds `max` tokens at most.
+    pub fn new(window: Window, max: usize) -> Self {
         Self {
-            buffer: Buffer::new(limit.map_or(usize::MAX, |limit| limit.positions)),
+            shared: Shared::default(),
+            own: Buffer::new(max),
             window,
-            limit,
+            max,
         }
     }
 }
 
 impl LayerCache for Full {
-    fn attend(
-        &mut self,
-        q: Tensor<4>,
-        k: Tensor<4>,
-        v: Tensor<4>,
-        call: &mut Call<'_>,
-    ) -> Tensor<4> {
-        let slots = call.pass.slots();
-        self.buffer.write(slots.start, k, v);
-        // What no query of this pass sees need not be read.
-        let seen = self.window.seen_by(slots.clone());
-        let (k, v) = self.buffer.read(seen.start, seen.len()); // [batch, kv_heads, seen, head_dim]
-        call.observer.done(Step::Cache);
-        let q = call.pass.rotate(q);
-        call.observer.done(Step::Rope);
-        attend_in_blocks(q, k, v, &Keys::Run(seen), self.window, slots, call)
+    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
+        let begin = self.shared.end();
+        self.own.write(positions.start - begin, k, v);
+        // What no query of this pass sees is not read.
+        let seen = self.window.seen_by(positions);
+        let mut segments: Vec<_> = self.shared.segments(seen.clone(), self.window).collect();
+        let own = seen.start.max(begin)..seen.end;
+        let [k, v] = self.own.read(own.start - begin, own.len()); // [1, kv_heads, own, head_dim]
+        segments.push(KvSegment::run(k, v, own, self.window));
+        KvView { segments }
     }
 
-    fn reserve(&mut self, positions: usize) {
-        self.buffer.reserve(positions);
+    fn reserve(&mut self, tokens: usize) {
+        self.own.reserve(tokens);
     }
 
-    fn set_batch(&mut self, before: usize, after: usize) {
-        self.limit = self.limit.map(|limit| limit.for_batch(before, after));
-        self.buffer
-            .limit(self.limit.map_or(usize::MAX, |limit| limit.positions));
+    /// What lies behind `len` in the buffer is not read before it is written again.
+    fn truncate(&mut self, len: usize) {
+        self.shared.truncate(len);
     }
 
-    fn select(&mut self, selection: &Selection) {
-        match selection.differs() {
-            Some(slots) => self.buffer.select_at(selection.index(), slots),
-            None => self.buffer.select(selection.index()),
+    fn fork(&mut self, len: usize) -> Box<dyn LayerCache> {
+        let begin = self.shared.end();
+        let used = len - begin;
+        if used >= MIN_SHARED
+            && let Some(kv) = self.own.take()
+        {
+            self.shared.push(kv, begin..len);
         }
+        Box::new(Self {
+            own: self.own.copy(len - self.shared.end()),
+            shared: self.shared.clone(),
+            ..Self::new(self.window, self.max)
+        })
     }
 
     fn bytes(&self) -> u64 {
-        self.buffer.bytes()
+        self.shared.bytes() + self.own.bytes()
     }
 
-    fn keep_more(&mut self, _slots: usize) -> Result<(), CacheError> {
-        Ok(())
-    }
-
-    fn can_truncate(&self, _slots: usize) -> bool {
-        true
-    }
-
-    /// Nothing to do: what lies behind the slots of a pass is not read before it is written again.
-    fn truncate(&mut self, _slots: usize) {}
-
-    fn check(&self, positions: usize, device: &Device) -> Result<(), CacheError> {
-        fits(positions, self.limit, device)
+    fn states(&self, tokens: usize) -> usize {
+        tokens - self.shared.end().min(tokens)
     }
 }

@@ -1,112 +1,76 @@
-//! What one layer remembers, whatever its policy.
+//! What one layer keeps of one sequence, whatever its policy.
+
+use std::ops::Range;
 
 use burn::tensor::Tensor;
-use glass_backend::Device;
 
-use super::{CacheError, Selection, buffer::PositionLimit};
-use crate::{Call, Keys, Window, attend_in_blocks};
+use super::CacheError;
+use crate::{KvSegment, KvView, Window};
 
-/// The past of one layer, and how its queries attend to it. One file per policy; [`CachePolicy`](crate::CachePolicy) has
-/// their names, costs and sources.
+/// The past of one sequence in one layer. One file per policy; [`CachePolicy`](crate::CachePolicy) has their names, costs
+/// and sources.
 pub trait LayerCache: Send {
-    /// Remembers the keys and values of the pass's slots, and lets the queries there attend to all that they may see,
-    /// themselves included.
+    /// Keeps the keys and values of the tokens at `positions`, which follow those before, and returns what their queries may
+    /// attend to: themselves, and what the policy has kept.
     ///
-    /// `q` `[batch, heads, seq, head_dim]`, not yet rotated, because a policy may place it elsewhere than it stands; `k`,
-    /// rotated by its position once and for all, and `v`, `[batch, kv_heads, seq, head_dim]` -> as `q`
-    fn attend(
-        &mut self,
-        q: Tensor<4>,
-        k: Tensor<4>,
-        v: Tensor<4>,
-        call: &mut Call<'_>,
-    ) -> Tensor<4>;
+    /// `k`, rotated once and for all, and `v`: `[1, kv_heads, tokens, head_dim]`
+    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView;
 
-    /// Makes room for this many positions at the first allocation, as far as they are kept.
-    fn reserve(&mut self, positions: usize);
+    /// The most tokens that may be appended together now.
+    fn max_step(&self) -> usize {
+        usize::MAX
+    }
 
-    /// What is held is for `after` rows from here on, no longer for `before`: limits that depend on it change.
-    fn set_batch(&mut self, before: usize, after: usize);
+    /// Whether [`observe`](Self::observe) must see the attention of the tokens that were appended last.
+    fn wants_weights(&self) -> bool {
+        false
+    }
 
-    /// Keeps these rows. The limits are for their number already.
-    fn select(&mut self, selection: &Selection);
+    /// The attention of the token appended last: `[1, heads, 1, keys]`.
+    fn observe(&mut self, _weights: Tensor<4>) {}
 
-    /// Bytes held now, room for more included.
-    fn bytes(&self) -> u64;
+    /// Makes room for this many tokens at the first allocation, as far as they are kept.
+    fn reserve(&mut self, _tokens: usize) {}
 
-    /// Keeps `slots` states more than its policy needs, so that the cache can go back by as many. Before the first pass.
+    /// Keeps `tokens` states more than the policy needs, so that the cache can go back by as many. Before the first token.
     ///
     /// # Errors
     /// [`CacheError::OneWay`]: no number of states would do.
-    fn keep_more(&mut self, slots: usize) -> Result<(), CacheError>;
-
-    /// Whether all that queries from slot `slots` on see of the slots before is still there.
-    fn can_truncate(&self, slots: usize) -> bool;
-
-    /// Forgets slot `slots` and those behind it; only where [`LayerCache::can_truncate`] says that this can be done.
-    fn truncate(&mut self, slots: usize);
-
-    /// Whether the device can hold what `positions` positions need.
-    ///
-    /// # Errors
-    /// [`CacheError::TooLarge`].
-    fn check(&self, positions: usize, device: &Device) -> Result<(), CacheError>;
-}
-
-/// Nothing is remembered: the pass is all there is, as in training.
-pub(super) struct Nothing(pub Window);
-
-impl LayerCache for Nothing {
-    fn attend(
-        &mut self,
-        q: Tensor<4>,
-        k: Tensor<4>,
-        v: Tensor<4>,
-        call: &mut Call<'_>,
-    ) -> Tensor<4> {
-        let (q, slots) = (call.pass.rotate(q), call.pass.slots());
-        let keys = Keys::Run(slots.clone());
-        attend_in_blocks(q, k, v, &keys, self.0, slots, call)
+    fn reserve_rollback(&mut self, _tokens: usize) -> Result<(), CacheError> {
+        Ok(())
     }
 
-    fn reserve(&mut self, _positions: usize) {}
+    /// Whether all that queries from position `len` on see of the positions before is still there.
+    fn can_truncate(&self, _len: usize) -> bool {
+        true
+    }
 
-    fn set_batch(&mut self, _before: usize, _after: usize) {}
+    /// Forgets position `len` and those behind it; only where [`can_truncate`](Self::can_truncate) allows it.
+    fn truncate(&mut self, _len: usize) {}
 
-    fn select(&mut self, _selection: &Selection) {}
+    /// The same past of `len` tokens for another sequence. What is long is shared from here on; what is short is copied.
+    fn fork(&mut self, len: usize) -> Box<dyn LayerCache>;
 
+    /// Bytes held now, unused capacity and what is shared included.
     fn bytes(&self) -> u64 {
         0
     }
 
-    fn keep_more(&mut self, _slots: usize) -> Result<(), CacheError> {
-        Ok(())
-    }
-
-    fn can_truncate(&self, _slots: usize) -> bool {
-        true
-    }
-
-    fn truncate(&mut self, _slots: usize) {}
-
-    fn check(&self, _positions: usize, _device: &Device) -> Result<(), CacheError> {
-        Ok(())
+    /// States in one tensor, once `tokens` tokens were appended.
+    fn states(&self, _tokens: usize) -> usize {
+        0
     }
 }
 
-/// Whether one tensor of the device can hold this many states.
-pub(super) fn fits(
-    states: usize,
-    limit: Option<PositionLimit>,
-    device: &Device,
-) -> Result<(), CacheError> {
-    match limit {
-        Some(limit) if states > limit.positions => Err(CacheError::TooLarge {
-            positions: states,
-            bytes: (states as u64).saturating_mul(limit.bytes_per_position),
-            limit: limit.limit,
-            device: device.name().to_owned(),
-        }),
-        _ => Ok(()),
+/// Nothing is kept: the pass is all there is, as in training.
+pub struct NoCache(pub Window);
+
+impl LayerCache for NoCache {
+    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
+        KvView::one(KvSegment::run(k, v, positions, self.0))
+    }
+
+    fn fork(&mut self, _len: usize) -> Box<dyn LayerCache> {
+        Box::new(Self(self.0))
     }
 }

@@ -3,190 +3,230 @@
 use std::{num::NonZeroUsize, ops::Range};
 
 use burn::tensor::Tensor;
-use glass_backend::Device;
 
 use super::{
-    CacheError, LayerCache, Selection,
-    buffer::{Buffer, PositionLimit},
-    layer::fits,
+    CacheError, LayerCache,
+    buffer::Buffer,
+    shared::{MIN_SHARED, Shared},
 };
-use crate::{Call, Keys, Step, Window, attend_in_blocks};
+use crate::{KeyPositions, KvSegment, KvView, Window};
 
-/// The last `room` positions, position `p` at place `p % room`.
+/// The last `capacity` tokens since the ring was begun, token `i` of those in slot `i % capacity`.
 ///
-/// After a truncation some places hold a position of the text that was taken back, where an older one is expected. That
-/// older one is always outside the window, or the truncation would have been refused: so it is masked.
-pub(super) struct Ring {
-    buffer: Buffer,
-    /// The window.
-    len: NonZeroUsize,
-    /// `len` places, and as many more as the cache may go back by.
-    room: usize,
-    /// Positions before this one have been written over.
+/// After a truncation some slots hold a token of the text that was taken back, where an older one is expected. That older
+/// one is always outside the window, or the truncation would have been refused: so it is masked.
+pub struct Ring {
+    /// What forks have in common: the tokens before the ring was begun, as far as a window reaches.
+    shared: Shared,
+    own: Buffer,
+    window: NonZeroUsize,
+    /// The window, and as many more as the cache may go back by.
+    capacity: usize,
+    /// Tokens before this one, counted from the beginning of the ring, have been written over.
     lost: usize,
-    limit: Option<PositionLimit>,
+    max: usize,
 }
 
 impl Ring {
-    /// `len` is the window's.
-    pub fn new(len: NonZeroUsize, limit: Option<PositionLimit>) -> Self {
+    /// A tensor holds `max` tokens at most.
+    pub fn new(window: NonZeroUsize, max: usize) -> Self {
         Self {
-            buffer: Buffer::new(most(len.get(), limit)),
-            len,
-            room: len.get(),
+            shared: Shared::default(),
+            own: Buffer::new(max.min(window.get())),
+            window,
+            capacity: window.get(),
             lost: 0,
-            limit,
+            max,
         }
     }
 
-    /// Remembers the keys and values of `slots` and returns those that the queries there may see, themselves included.
-    ///
-    /// `k` and `v` `[batch, kv_heads, seq, head_dim]` -> `[batch, kv_heads, keys, head_dim]` each
-    pub fn update(
+    fn window(&self) -> Window {
+        Window::Last(self.window)
+    }
+
+    /// The ring's own part of what the queries at `positions` may see, themselves included.
+    fn append_own(
         &mut self,
         k: Tensor<4>,
         v: Tensor<4>,
-        slots: Range<usize>,
-    ) -> (Tensor<4>, Tensor<4>, Keys) {
-        let (len, room) = (self.len.get(), self.room);
-        let seq = slots.len();
-        self.lost = self.lost.max(slots.end.saturating_sub(room));
-        let buffer = &mut self.buffer;
+        positions: Range<usize>,
+    ) -> Vec<KvSegment> {
+        let (begin, window, capacity) = (self.shared.end(), self.window(), self.capacity);
+        let tokens = positions.start - begin..positions.end - begin;
+        let seq = tokens.len();
+        self.lost = self.lost.max(tokens.end.saturating_sub(capacity));
+        let own = &mut self.own;
         // Until the ring has gone round once, it is a buffer like any other.
-        if slots.end <= room {
-            buffer.write(slots.start, k, v);
-            let (k, v) = buffer.read(0, slots.end);
-            return (k, v, Keys::Run(0..slots.end));
+        if tokens.end <= capacity {
+            own.write(tokens.start, k, v);
+            let [k, v] = own.read(0, tokens.end); // [1, kv_heads, tokens, head_dim]
+            return vec![KvSegment::run(k, v, begin..positions.end, window)];
         }
-        // One token pushes out the one position that it no longer sees: what is left is what it may see.
+        // One token pushes out the one that it no longer sees: what is left is what it may see.
         if seq == 1 {
-            buffer.write(slots.start % room, k, v);
-            let (k, v) = buffer.read(0, room);
-            let end = slots.end;
-            return (k, v, Keys::Ring { end, len: room });
+            own.write(tokens.start % capacity, k, v);
+            if begin == 0 {
+                let [k, v] = own.read(0, capacity); // [1, kv_heads, capacity, head_dim]
+                let (end, len) = (positions.end, capacity);
+                return vec![KvSegment::new(
+                    k,
+                    v,
+                    KeyPositions::Ring { end, len },
+                    window,
+                )];
+            }
+            let held = tokens.end - capacity..tokens.end;
+            let mut from = positions.end - capacity;
+            return slots(held, capacity)
+                .map(|slots| {
+                    let [k, v] = own.read(slots.start, slots.len()); // [1, kv_heads, slots, head_dim]
+                    from += slots.len();
+                    KvSegment::run(k, v, from - slots.len()..from, window)
+                })
+                .collect();
         }
         // More tokens would push out what the first of them still see, so those are read before, in order.
-        let past = slots.start - slots.start.min(len - 1)..slots.start;
-        let mut parts: Vec<_> = places(past.clone(), room)
-            .map(|place| buffer.read(place.start, place.len()))
-            .collect();
-        parts.push((k.clone(), v.clone()));
-        let (keys, values): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        let past = tokens.start - tokens.start.min(self.window.get() - 1)..tokens.start;
+        let parts = slots(past.clone(), capacity).map(|slots| own.read(slots.start, slots.len()));
+        let parts = parts.chain([[k.clone(), v.clone()]]);
+        let (keys, values) = parts.map(|[k, v]| (k, v)).unzip();
 
-        let kept = slots.end - seq.min(room)..slots.end;
-        let mut from = kept.start - slots.start;
-        for place in places(kept, room) {
-            buffer.write(
-                place.start,
-                k.clone().narrow(2, from, place.len()),
-                v.clone().narrow(2, from, place.len()),
-            );
-            from += place.len();
+        let kept = tokens.end - seq.min(capacity)..tokens.end;
+        let mut from = kept.start - tokens.start;
+        for slots in slots(kept, capacity) {
+            let part = |x: &Tensor<4>| x.clone().narrow(2, from, slots.len());
+            own.write(slots.start, part(&k), part(&v));
+            from += slots.len();
         }
-        let all = Keys::Run(past.start..slots.end);
-        (Tensor::cat(keys, 2), Tensor::cat(values, 2), all) // [batch, kv_heads, past + seq, head_dim]
+        let (k, v) = (Tensor::cat(keys, 2), Tensor::cat(values, 2)); // [1, kv_heads, past + seq, head_dim]
+        vec![KvSegment::run(
+            k,
+            v,
+            begin + past.start..positions.end,
+            window,
+        )]
+    }
+
+    /// Everything that queries from `len` on may see, in one run: its first position, keys and values.
+    fn unroll(&self, len: usize) -> (usize, [Tensor<4>; 2]) {
+        let begin = self.shared.end();
+        let end = len - begin;
+        let held = self.lost.max(end.saturating_sub(self.capacity))..end;
+        let parts =
+            slots(held.clone(), self.capacity).map(|slots| self.own.read(slots.start, slots.len()));
+        let (keys, values): (Vec<_>, Vec<_>) = parts.map(|[k, v]| (k, v)).unzip();
+        let kv = [Tensor::cat(keys, 2), Tensor::cat(values, 2)]; // [1, kv_heads, held, head_dim]
+        (begin + held.start, kv)
+    }
+
+    /// [`LayerCache::fork`].
+    pub fn fork_ring(&mut self, len: usize) -> Self {
+        let used = (len - self.shared.end()).min(self.capacity);
+        if used >= MIN_SHARED {
+            let (first, kv) = self.unroll(len);
+            if first > self.shared.end() {
+                self.shared.forget_before(first); // what lies between is lost: nobody sees what lies before
+            }
+            self.own.take();
+            self.lost = 0;
+            self.shared.push(kv, first..len);
+        }
+        let used = (len - self.shared.end()).min(self.capacity);
+        Self {
+            shared: self.shared.clone(),
+            own: self.own.copy(used),
+            ..*self
+        }
     }
 }
 
 impl LayerCache for Ring {
-    fn attend(
-        &mut self,
-        q: Tensor<4>,
-        k: Tensor<4>,
-        v: Tensor<4>,
-        call: &mut Call<'_>,
-    ) -> Tensor<4> {
-        let (q, slots) = (call.pass.rotate(q), call.pass.slots());
-        call.observer.done(Step::Rope);
-        let (k, v, keys) = self.update(k, v, slots.clone());
-        call.observer.done(Step::Cache);
-        attend_in_blocks(q, k, v, &keys, Window::Last(self.len), slots, call)
+    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
+        let seen = self.window().seen_by(positions.clone());
+        let spare = self.capacity - self.window.get();
+        self.shared.forget_before(seen.start.saturating_sub(spare));
+        let before = seen.start..self.shared.end();
+        let mut segments: Vec<_> = self.shared.segments(before, self.window()).collect();
+        segments.extend(self.append_own(k, v, positions));
+        KvView { segments }
     }
 
-    fn reserve(&mut self, positions: usize) {
-        self.buffer.reserve(positions.min(self.room));
+    fn reserve(&mut self, tokens: usize) {
+        self.own.reserve(tokens.min(self.capacity));
     }
 
-    fn set_batch(&mut self, before: usize, after: usize) {
-        self.limit = self.limit.map(|limit| limit.for_batch(before, after));
-        let most = self.limit.map_or(usize::MAX, |limit| limit.positions);
-        self.buffer.limit(self.len.get().min(most));
-    }
-
-    fn select(&mut self, selection: &Selection) {
-        let Some(slots) = selection.differs() else {
-            self.buffer.select(selection.index());
-            return;
-        };
-        // Before it has gone round once, places are slots; from then on all places are in use.
-        let len = self.buffer.capacity();
-        let held = slots.start.max(slots.end.saturating_sub(len))..slots.end;
-        for places in places(held, len) {
-            self.buffer.select_at(selection.index(), places);
-        }
-    }
-
-    fn bytes(&self) -> u64 {
-        self.buffer.bytes()
-    }
-
-    fn keep_more(&mut self, slots: usize) -> Result<(), CacheError> {
-        self.room = self.len.get().saturating_add(slots);
-        self.buffer = Buffer::new(most(self.room, self.limit));
+    fn reserve_rollback(&mut self, tokens: usize) -> Result<(), CacheError> {
+        self.capacity = self.window.get().saturating_add(tokens);
+        self.own = Buffer::new(self.max.min(self.capacity));
         Ok(())
     }
 
-    fn can_truncate(&self, slots: usize) -> bool {
-        let first_seen = Window::Last(self.len).first_seen(slots);
-        self.lost <= first_seen || first_seen == slots
+    fn can_truncate(&self, len: usize) -> bool {
+        let (first_seen, begin) = (self.window().first_seen(len), self.shared.end());
+        let own = len <= begin || self.lost <= first_seen.saturating_sub(begin);
+        let shared = first_seen >= begin || self.shared.start() <= first_seen;
+        first_seen == len || own && shared
     }
 
-    /// No state has to be moved: a place is known by its position.
-    fn truncate(&mut self, slots: usize) {
-        self.lost = self.lost.min(slots);
+    /// No state has to be moved: a slot is known by its token.
+    fn truncate(&mut self, len: usize) {
+        self.shared.truncate(len);
+        self.lost = self.lost.min(len - self.shared.end());
     }
 
-    fn check(&self, positions: usize, device: &Device) -> Result<(), CacheError> {
-        fits(positions.min(self.room), self.limit, device)
+    fn fork(&mut self, len: usize) -> Box<dyn LayerCache> {
+        Box::new(self.fork_ring(len))
+    }
+
+    fn bytes(&self) -> u64 {
+        self.shared.bytes() + self.own.bytes()
+    }
+
+    fn states(&self, tokens: usize) -> usize {
+        tokens.min(self.capacity)
     }
 }
 
-/// What the buffer of `room` places may grow to.
-fn most(room: usize, limit: Option<PositionLimit>) -> usize {
-    room.min(limit.map_or(usize::MAX, |limit| limit.positions))
-}
-
-/// Where a ring of `room` keeps these positions (at most `room` of them): a run of places, or two around the seam.
-fn places(positions: Range<usize>, room: usize) -> impl Iterator<Item = Range<usize>> {
-    let start = positions.start % room;
-    let end = start + positions.len();
-    [start..end.min(room), 0..end.saturating_sub(room)]
+/// The slots that hold these tokens (at most `capacity` of them) in a ring: one run, or two around the seam.
+fn slots(tokens: Range<usize>, capacity: usize) -> impl Iterator<Item = Range<usize>> {
+    let start = tokens.start % capacity;
+    let end = start + tokens.len();
+    [start..end.min(capacity), 0..end.saturating_sub(capacity)]
         .into_iter()
-        .filter(|place| !place.is_empty())
+        .filter(|slots| !slots.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
+    use glass_backend::Device;
+
     use super::*;
 
     /// Queries see `W - 1` older keys and their own piece: scores of a piece are `seq x (W - 1 + seq)` at most, however
     /// much was read before.
     #[test]
-    fn a_piece_is_scored_against_its_window_and_itself() {
+    fn append_returns_the_window_and_the_chunk() {
         let device = Device::open("flex").expect("it is built in");
         for w in [1, 2, 3, 7] {
             for seq in [1, 2, 5, 7, 8, 20] {
                 let len = NonZeroUsize::new(w).expect("W is at least 1");
-                let mut ring = Ring::new(len, None);
+                let mut ring = Ring::new(len, usize::MAX);
                 for start in (0..100).step_by(seq) {
                     let kv = Tensor::<4>::zeros([1, 1, seq, 2], device.burn());
-                    let (k, v, keys) = ring.update(kv.clone(), kv, start..start + seq);
-                    assert_eq!([k.dims()[2], v.dims()[2]], [keys.len(); 2]);
-                    assert!(keys.len() < w + seq, "W {w}, {seq}: {} keys", keys.len());
-                    let mut positions: Vec<_> = keys.positions().collect();
-                    positions.sort_unstable();
-                    let reach = Window::Last(len).seen_by(start..start + seq);
-                    assert_eq!(positions, reach.collect::<Vec<_>>());
+                    let kv = ring.append(kv.clone(), kv, start..start + seq);
+                    let [segment] = &kv.segments[..] else {
+                        panic!("{} segments", kv.segments.len())
+                    };
+                    let keys = segment.keys();
+                    assert_eq!(segment.v.dims()[2], keys);
+                    assert!(keys < w + seq, "W {w}, {seq}: {keys} keys");
+                    let held = match segment.positions.clone() {
+                        KeyPositions::Run(run) => run,
+                        KeyPositions::Ring { end, len } => end - len..end,
+                        KeyPositions::Listed(_) => panic!("a ring has an order"),
+                    };
+                    assert_eq!(held.len(), keys);
+                    assert_eq!(held, Window::Last(len).seen_by(start..start + seq));
                 }
             }
         }
@@ -194,20 +234,20 @@ mod tests {
 
     /// Against a list of what each place holds: a ring goes back exactly as far as what is seen from there is held.
     #[test]
-    fn it_goes_back_as_far_as_its_places_hold_what_is_seen() {
+    fn truncate_goes_back_as_far_as_the_slots_hold_what_is_seen() {
         let device = Device::open("flex").expect("it is built in");
         let (mut refused, mut went) = (0, 0);
         for (w, more) in [(1, 0), (3, 0), (3, 1), (3, 4), (7, 2), (2, 9)] {
             let len = NonZeroUsize::new(w).expect("W is at least 1");
             for turn in 0..60usize {
-                let mut ring = Ring::new(len, None);
-                ring.keep_more(more).expect("a ring can go back");
+                let mut ring = Ring::new(len, usize::MAX);
+                ring.reserve_rollback(more).expect("a ring can go back");
                 let mut held = vec![None; w + more];
                 let (mut end, mut furthest) = (0, 0);
                 for step in 1..30usize {
                     let seq = 1 + turn * step % 5;
                     let kv = Tensor::<4>::zeros([1, 1, seq, 2], device.burn());
-                    ring.update(kv.clone(), kv, end..end + seq);
+                    ring.append(kv.clone(), kv, end..end + seq);
                     for position in end..end + seq {
                         held[position % (w + more)] = Some(position);
                     }
@@ -225,13 +265,12 @@ mod tests {
                         there || furthest - back > more + 1,
                         "{w}+{more}: {end} to {back}"
                     );
-                    match there {
-                        false => refused += 1,
-                        true => {
-                            went += 1;
-                            ring.truncate(back);
-                            end = back;
-                        }
+                    if there {
+                        went += 1;
+                        ring.truncate(back);
+                        end = back;
+                    } else {
+                        refused += 1;
                     }
                 }
             }

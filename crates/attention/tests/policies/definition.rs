@@ -1,23 +1,37 @@
-//! The policies' definitions, word for word, in float64: which states a query sees, where they stand, what is forgotten.
+//! The definition of every policy in float64: which states a query sees, at which positions, and what is forgotten.
 
 use glass_attention::{CachePolicy, Rope};
 
+/// What a family may change about scores.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scores {
+    pub soft_cap: Option<f64>,
+    /// Logits of learned sinks, one per head.
+    pub sinks: Option<[f32; crate::HEADS]>,
+}
+
 /// Queries, keys and values of one layer, not rotated: `[heads or kv_heads][seq][head_dim]`.
-pub struct Row {
+pub struct Heads {
     pub q: Vec<Vec<Vec<f64>>>,
     pub k: Vec<Vec<Vec<f64>>>,
     pub v: Vec<Vec<Vec<f64>>>,
 }
 
-/// What comes out: `[seq][heads][head_dim]`, and how far the state that was dropped was from being another, at its
-/// nearest (infinite where nothing was dropped).
+/// The output `[seq][heads][head_dim]`, and how near the state that was dropped was to being another (infinite where nothing
+/// was dropped).
 pub struct Expected {
     pub mixed: Vec<Vec<Vec<f64>>>,
     pub margin: f64,
 }
 
 /// One token after the other, each attending to what its policy has kept.
-pub fn run(row: &Row, policy: CachePolicy, own_window: Option<usize>, rope: &Rope) -> Expected {
+pub fn run(
+    row: &Heads,
+    policy: CachePolicy,
+    own_window: Option<usize>,
+    rope: &Rope,
+    rules: Scores,
+) -> Expected {
     let heads = row.q.len();
     let groups = heads / row.k.len();
     let head_dim = row.q[0][0].len();
@@ -36,7 +50,7 @@ pub fn run(row: &Row, policy: CachePolicy, own_window: Option<usize>, rope: &Rop
                 .into_iter()
                 .filter(|&j| token - j < w.get())
                 .collect(),
-            CachePolicy::Sinks { sinks, window } => kept
+            CachePolicy::StreamingLlm { sinks, window } => kept
                 .iter()
                 .copied()
                 .filter(|&j| j < sinks.get() || token - j < window.get())
@@ -45,28 +59,31 @@ pub fn run(row: &Row, policy: CachePolicy, own_window: Option<usize>, rope: &Rop
         };
         // StreamingLLM counts positions within the cache; all others have them from the text.
         let place = |index: usize, j: usize| match policy {
-            CachePolicy::Sinks { .. } => index,
+            CachePolicy::StreamingLlm { .. } => index,
             _ => j,
         };
         let query_place = match policy {
-            CachePolicy::Sinks { .. } => visible.len() - 1,
+            CachePolicy::StreamingLlm { .. } => visible.len() - 1,
             _ => token,
         };
         let mut attention = vec![0.0; visible.len()];
         let mut out = Vec::new();
         for head in 0..heads {
-            let q = turn(&row.q[head][token], query_place, rope);
+            let q = rotated(&row.q[head][token], query_place, rope);
             let scores: Vec<f64> = visible
                 .iter()
                 .enumerate()
                 .map(|(index, &j)| {
-                    let k = turn(&row.k[head / groups][j], place(index, j), rope);
-                    dot(&q, &k) / (head_dim as f64).sqrt()
+                    let k = rotated(&row.k[head / groups][j], place(index, j), rope);
+                    let score = dot(&q, &k) / (head_dim as f64).sqrt();
+                    rules
+                        .soft_cap
+                        .map_or(score, |cap| cap * (score / cap).tanh())
                 })
                 .collect();
-            let shares = softmax(&scores);
+            let weights = softmax(&scores, rules.sinks.map(|sinks| f64::from(sinks[head])));
             let mut mixed = vec![0.0; head_dim];
-            for ((share, &j), sum) in shares.iter().zip(&visible).zip(&mut attention) {
+            for ((share, &j), sum) in weights.iter().zip(&visible).zip(&mut attention) {
                 *sum += share / heads as f64;
                 for (m, v) in mixed.iter_mut().zip(&row.v[head / groups][j]) {
                     *m += share * v;
@@ -96,11 +113,11 @@ pub fn run(row: &Row, policy: CachePolicy, own_window: Option<usize>, rope: &Rop
     expected
 }
 
-fn turn(x: &[f64], place: usize, rope: &Rope) -> Vec<f64> {
+fn rotated(x: &[f64], place: usize, rope: &Rope) -> Vec<f64> {
     let half = x.len() / 2;
-    let scaling = rope.attention_scaling();
+    let scaling = rope.parameters().attention_scaling();
     let mut turned = vec![0.0; x.len()];
-    for (i, frequency) in rope.inv_freq(1).iter().enumerate() {
+    for (i, frequency) in rope.parameters().inv_freq(x.len(), 1).iter().enumerate() {
         let (sin, cos) = (place as f64 * frequency).sin_cos();
         turned[i] = (x[i] * cos - x[i + half] * sin) * scaling;
         turned[i + half] = (x[i + half] * cos + x[i] * sin) * scaling;
@@ -112,9 +129,14 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-fn softmax(scores: &[f64]) -> Vec<f64> {
-    let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let weights: Vec<f64> = scores.iter().map(|score| (score - most).exp()).collect();
-    let sum: f64 = weights.iter().sum();
+/// The probabilities of these scores beside that of a sink.
+fn softmax(scores: &[f64], sink: Option<f64>) -> Vec<f64> {
+    let max = scores
+        .iter()
+        .copied()
+        .chain(sink)
+        .fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = scores.iter().map(|score| (score - max).exp()).collect();
+    let sum: f64 = weights.iter().sum::<f64>() + sink.map_or(0.0, |sink| (sink - max).exp());
     weights.iter().map(|weight| weight / sum).collect()
 }

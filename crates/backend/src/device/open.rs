@@ -3,7 +3,7 @@
 use burn::tensor::Device as BurnDevice;
 
 use super::{Device, one_line};
-use crate::{DeviceError, Dtype, Kernels};
+use crate::{DeviceError, Dtype, KernelMode};
 
 impl Device {
     pub(super) fn open_auto() -> Result<Self, DeviceError> {
@@ -22,8 +22,8 @@ impl Device {
             burn: BurnDevice::flex(),
             max_binding: None,
             dtypes: vec![Dtype::F32, Dtype::F16, Dtype::BF16],
-            kernels: Kernels::default(),
-            family: Some(crate::fused::Family::Flex),
+            kernel_mode: KernelMode::default(),
+            kernel_backend: Some(crate::kernel_set::KernelBackend::Flex),
         })
     }
 
@@ -43,8 +43,8 @@ impl Device {
             burn,
             max_binding: None,
             dtypes: vec![Dtype::F32],
-            kernels: Kernels::default(),
-            family: None,
+            kernel_mode: KernelMode::default(),
+            kernel_backend: None,
         })
     }
 
@@ -57,6 +57,8 @@ impl Device {
     pub(super) fn open_wgpu(name: &str, index: usize) -> Result<Self, DeviceError> {
         use std::{collections::HashMap, sync::Mutex};
 
+        use crate::kernel_set::{AdapterClass, KernelBackend};
+
         let adapters = crate::adapters();
         let adapter = adapters.get(index).ok_or_else(|| DeviceError::NoAdapter {
             name: name.to_owned(),
@@ -67,7 +69,7 @@ impl Device {
                 n => format!("this machine has {n}, wgpu:0 to wgpu:{}", n - 1),
             },
         })?;
-        // Mesa's llvmpipe ends the process with what the SPIR-V compiler makes, and Burn lets nobody choose per adapter.
+        // Mesa's llvmpipe ends the process with what the SPIR-V compiler makes, and Burn has no choice per adapter.
         #[cfg(feature = "vulkan")]
         if !adapter.is_gpu() && adapter.api == burn::tensor::wgpu::WgpuBackend::Vulkan {
             return Err(DeviceError::Start {
@@ -113,8 +115,8 @@ impl Device {
             burn,
             max_binding: Some(adapter.max_binding),
             dtypes,
-            kernels: Kernels::default(),
-            family: Some(crate::fused::Family::Cube(crate::fused::Machine {
+            kernel_mode: KernelMode::default(),
+            kernel_backend: Some(KernelBackend::Cube(AdapterClass {
                 software: !adapter.is_gpu(),
             })),
         })
@@ -138,8 +140,8 @@ impl Device {
             burn,
             max_binding: None,
             dtypes,
-            kernels: Kernels::default(),
-            family: None,
+            kernel_mode: KernelMode::default(),
+            kernel_backend: None,
         })
     }
 
@@ -161,8 +163,8 @@ impl Device {
             burn,
             max_binding: None,
             dtypes,
-            kernels: Kernels::default(),
-            family: None,
+            kernel_mode: KernelMode::default(),
+            kernel_backend: None,
         })
     }
 
@@ -172,8 +174,8 @@ impl Device {
     }
 }
 
-/// Kernels that are handed to a software adapter together: a token's. It computes in the thread that hands them in, and
-/// whoever asks for more meanwhile spins on a core that it needs.
+/// Kernels that are submitted to a software adapter together: those of a token. It computes in the thread that submits, and a
+/// caller that asks for more meanwhile spins on a core that it needs.
 #[cfg(feature = "wgpu")]
 const SOFTWARE_TASKS: usize = 256;
 

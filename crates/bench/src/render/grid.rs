@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
     pub head: &'static str,
-    /// Of its numbers; empty for names and for what has none.
+    /// Empty for names and for numbers without one.
     pub unit: &'static str,
 }
 
@@ -13,9 +13,9 @@ pub struct Column {
 pub enum Mark {
     #[default]
     Counts,
-    /// It is struck out, and says why.
+    /// It is struck out, and shows why.
     Failed(String),
-    /// There are no numbers: this stands in their place.
+    /// It has no numbers: this stands in their place.
     Error(String),
 }
 
@@ -30,14 +30,14 @@ pub struct Line {
 pub struct Grid {
     pub title: String,
     pub columns: Vec<Column>,
-    /// So many columns at the left say which row it is: they are never replaced by an error.
+    /// How many columns at the left identify a line: an error never replaces them.
     pub names: usize,
     pub lines: Vec<Line>,
-    /// Remarks below.
+    /// Below the table.
     pub notes: Vec<String>,
 }
 
-/// Without line breaks and other control characters, so that a line stays one line and no text steers the terminal.
+/// A text without line breaks and other control characters, so that none of it controls the terminal.
 pub fn one_line(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control());
     words

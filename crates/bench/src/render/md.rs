@@ -1,10 +1,10 @@
-//! Markdown tables, for documents.
+//! Tables in Markdown.
 
 use std::iter::repeat_n;
 
 use super::grid::{Grid, Line, Mark, one_line};
 
-/// The title, the table and the remarks. Nothing is shortened.
+/// The title, the table and the notes. Nothing is truncated.
 pub fn draw(grid: &Grid) -> String {
     let mut out = String::new();
     if !grid.title.is_empty() {
@@ -17,7 +17,7 @@ pub fn draw(grid: &Grid) -> String {
             (text, "") | ("", text) => text.to_owned(),
             (head, unit) => format!("{head} ({unit})"),
         });
-    // Only a table with something to note has a column for it.
+    // A column for notes, if there are any.
     let noted = grid.lines.iter().any(|line| line.mark != Mark::Counts);
     let note = noted.then(|| "note".to_owned());
     out += &row(heads.chain(note));
@@ -53,7 +53,7 @@ fn row(cells: impl Iterator<Item = String>) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
 
-/// One line in which nothing ends a cell or is read as markup.
+/// A text in one line, in which nothing ends the cell or is markup.
 fn escaped(text: &str) -> String {
     let mut out = String::new();
     for c in one_line(text).chars() {

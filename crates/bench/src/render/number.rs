@@ -1,6 +1,6 @@
-//! Numbers as people read them in a column: about four figures.
+//! Numbers for a table: about four significant digits.
 
-/// `-` where nothing was measured.
+/// A number with about four significant digits; `-` for `None`.
 pub fn figure(value: Option<f64>) -> String {
     let Some(value) = value else {
         return "-".into();
@@ -12,7 +12,7 @@ pub fn figure(value: Option<f64>) -> String {
     if size == 0.0 {
         return "0".into();
     }
-    // Where rounding gives a figure more, four become five.
+    // Five where rounding gives one more.
     match size {
         1e-2..10.0 => format!("{value:.3}"),
         10.0..100.0 => format!("{value:.2}"),
@@ -22,14 +22,14 @@ pub fn figure(value: Option<f64>) -> String {
     }
 }
 
-/// In another unit: bytes in megabytes with 1e6.
+/// A number in another unit: bytes in megabytes with 1e6.
 pub fn scaled(value: Option<f64>, unit: f64) -> String {
     figure(value.map(|value| value / unit))
 }
 
-/// A share from 0 to 1 in percent.
-pub fn percent(share: Option<f64>) -> String {
-    share.map_or("-".into(), |share| format!("{:.1}", 100.0 * share))
+/// A fraction from 0 to 1 in percent.
+pub fn percent(fraction: Option<f64>) -> String {
+    fraction.map_or("-".into(), |fraction| format!("{:.1}", 100.0 * fraction))
 }
 
 #[cfg(test)]
@@ -37,15 +37,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_about_four_figures() {
+    fn numbers_have_about_four_digits() {
         let figures = [
             0.0, 1.23456e-5, 0.0123456, 1.23456, 12.3456, 123.456, 1234.56, 1234567.0, 1.23456e9,
             -12.3456,
         ];
-        let said = [
+        let expected = [
             "0", "1.2e-5", "0.012", "1.235", "12.35", "123.5", "1235", "1234567", "1.2e9", "-12.35",
         ];
-        assert_eq!(figures.map(|value| figure(Some(value))), said);
+        assert_eq!(figures.map(|value| figure(Some(value))), expected);
         assert_eq!(figure(None), "-");
         assert_eq!(figure(Some(f64::NAN)), "NaN");
         assert_eq!(figure(Some(f64::NEG_INFINITY)), "-inf");

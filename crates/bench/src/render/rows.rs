@@ -1,4 +1,4 @@
-//! Records as tables for people: speed and correctness side by side, then where time and memory go.
+//! Records as tables: speed and correctness side by side, then time, then memory.
 
 use super::{Column, Grid, Line, Mark, figure, percent, scaled};
 use crate::Record;
@@ -6,17 +6,17 @@ use crate::Record;
 /// A column of a table of records.
 struct Field {
     column: Column,
-    said: fn(&Record) -> String,
+    text: fn(&Record) -> String,
 }
 
-const fn field(head: &'static str, unit: &'static str, said: fn(&Record) -> String) -> Field {
+const fn field(head: &'static str, unit: &'static str, text: fn(&Record) -> String) -> Field {
     Field {
         column: Column { head, unit },
-        said,
+        text,
     }
 }
 
-/// Which row it is.
+/// What identifies a row.
 const NAMES: [Field; 5] = [
     field("device", "", |row| row.device.clone()),
     field("dtype", "", |row| row.dtype.clone()),
@@ -65,14 +65,8 @@ const MEMORY: [Field; 8] = [
 /// Three tables for each model, in the order in which models first appear.
 pub fn grids(records: &[Record]) -> Vec<Grid> {
     let key = |row: &Record| {
-        let Record {
-            model,
-            parameters,
-            repeat,
-            base,
-            ..
-        } = row;
-        (model.clone(), *parameters, row.r#gen, *repeat, base.clone())
+        let numbers = (row.parameters, row.new_tokens, row.repeat);
+        (row.model.clone(), numbers, row.base.clone())
     };
     let mut groups: Vec<Vec<&Record>> = Vec::new();
     for row in records {
@@ -105,11 +99,12 @@ fn title(row: &Record) -> String {
         "{}{}, {} tokens after the prompt: medians of {} rounds ± standard deviation{}",
         row.model,
         parameters.unwrap_or_default(),
-        row.r#gen,
+        row.new_tokens,
         row.repeat,
-        match row.base.as_str() {
-            "" => String::new(),
-            base => format!(", ratios to {base}"),
+        if row.base.is_empty() {
+            String::new()
+        } else {
+            format!(", ratios to {}", row.base)
         }
     )
 }
@@ -117,7 +112,7 @@ fn title(row: &Record) -> String {
 fn table(fields: &[Field], rows: &[&Record], mark: fn(&Record) -> Mark) -> Grid {
     let fields = || NAMES.iter().chain(fields);
     let line = |row: &&Record| Line {
-        cells: fields().map(|field| (field.said)(row)).collect(),
+        cells: fields().map(|field| (field.text)(row)).collect(),
         mark: mark(row),
     };
     Grid {
@@ -137,7 +132,7 @@ fn mark(row: &Record) -> Mark {
     }
 }
 
-/// The reason stands in the first table.
+/// The mark in the later tables: the reason is in the first.
 fn mark_again(row: &Record) -> Mark {
     match mark(row) {
         Mark::Counts => Mark::Counts,
@@ -146,7 +141,7 @@ fn mark_again(row: &Record) -> Mark {
     }
 }
 
-/// What the devices are: a line each, because drivers' names are long.
+/// Descriptions of the devices: a line each, because drivers' names are long.
 fn adapters(rows: &[&Record]) -> Vec<String> {
     let mut notes = Vec::new();
     for row in rows.iter().filter(|row| !row.adapter.is_empty()) {
@@ -158,26 +153,23 @@ fn adapters(rows: &[&Record]) -> Vec<String> {
     notes
 }
 
-/// Rows that took too long for all their rounds.
+/// Rows that ran fewer rounds than asked for.
 fn shortened(rows: &[&Record]) -> Vec<String> {
     let short = |row: &&&Record| row.error.is_none() && row.rounds < row.repeat;
     let note = |row: &&Record| {
-        let Record {
-            prompt,
-            depth,
-            rounds,
-            repeat,
-            ..
-        } = row;
-        let name = row.name();
         format!(
-            "{name}, prompt {prompt}, depth {depth}: {rounds} of {repeat} rounds, which took long"
+            "{}, prompt {}, depth {}: {} of {} rounds, which took long",
+            row.name(),
+            row.prompt,
+            row.depth,
+            row.rounds,
+            row.repeat
         )
     };
     rows.iter().filter(short).map(note).collect()
 }
 
-/// A share of more than everything asks for a word.
+/// An explanation of more than 100 % of the bandwidth.
 fn beyond_memory(rows: &[&Record]) -> Vec<String> {
     let beyond = |row: &&Record| row.bandwidth_share.is_some_and(|share| share > 1.0);
     let note = "more than 100 % of the memory's bandwidth: the weights are read from the processor's caches";
@@ -197,7 +189,7 @@ fn megabytes(bytes: Option<u64>) -> String {
     scaled(bytes.map(|bytes| bytes as f64), 1e6)
 }
 
-/// Tokens, where it is known how many were compared.
+/// Tokens that agree, of those compared, where that is known.
 fn greedy(row: &Record) -> String {
     match (row.greedy_agreement, row.greedy_tokens) {
         (Some(share), Some(tokens)) => format!("{:.0}/{tokens}", share * tokens as f64),

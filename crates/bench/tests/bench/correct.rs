@@ -1,9 +1,11 @@
 //! Rows that are right, and rows that are wrong.
 
 use glass_backend::{Device, Dtype};
-use glass_bench::{Broken, Correctness, SEED, SHAPES, check, noise, tolerance, write_reference};
+use glass_bench::{
+    Broken, Correctness, SEED, SHAPES, Text, check, random_model, tolerance, write_reference,
+};
 use glass_config::{LlamaConfig, Override};
-use glass_generate::Llama;
+use glass_generate::{Llama, read_whole};
 use tempfile::TempDir;
 
 fn config(overrides: &[&str]) -> LlamaConfig {
@@ -16,7 +18,7 @@ fn config(overrides: &[&str]) -> LlamaConfig {
 
 fn model(overrides: &[&str], device: &str, dtype: Dtype, seed: u32) -> Llama {
     let device = Device::open(device).unwrap();
-    noise(&config(overrides), &device, dtype.into(), seed).unwrap()
+    random_model(&config(overrides), &device, dtype.into(), seed).unwrap()
 }
 
 fn right() -> Llama {
@@ -94,5 +96,27 @@ fn a_tolerance_is_a_small_part_of_the_largest_logit() {
         assert!(one(shape.name, Dtype::F16) < 0.07, "{}", shape.name);
         assert!(one(shape.name, Dtype::BF16) < 0.6, "{}", shape.name);
         assert!(one(shape.name, Dtype::F32) < one(shape.name, Dtype::F16));
+    }
+}
+
+/// Where a RoPE rotates by the length of the pass, a prompt is one pass, as in generation: in chunks it would be another
+/// computation that is timed.
+#[test]
+fn prompts_are_read_as_generation_reads_them() {
+    let dynamic = [
+        "sliding_window=null",
+        "max_position_embeddings=100",
+        "rope_parameters.rope_type=dynamic",
+        "rope_parameters.factor=4.0",
+    ];
+    for overrides in [&[][..], &dynamic] {
+        let llama = model(overrides, "flex", Dtype::F32, SEED);
+        let mut text = Text::new(&llama, 700).unwrap();
+        let found = text.logits_after(0..700).unwrap();
+        let ids = text.tokens(0..700);
+        let whole = read_whole(&llama, &[&ids], 699).unwrap().read().unwrap();
+        let off = found.iter().zip(whole.values()).map(|(a, b)| (a - b).abs());
+        let off = off.fold(0.0, f32::max);
+        assert!(off < 1e-4, "{overrides:?}: {off}");
     }
 }

@@ -5,7 +5,7 @@ use glass_backend::{Device, Dtype};
 use glass_bench::{
     SEED, SHAPES,
     costs::{attention_flops, bytes_per_token, flops, step, weight_bytes, weights_read},
-    noise,
+    random_model,
 };
 use glass_checkpoint::Parameters;
 use glass_config::{LayerType, LlamaConfig};
@@ -25,7 +25,7 @@ fn weights_are_those_that_the_model_holds() {
     let device = Device::open("flex").unwrap();
     for tied in [true, false] {
         let config = config(tied, None);
-        let llama = noise(&config, &device, Dtype::F32.into(), SEED).unwrap();
+        let llama = random_model(&config, &device, Dtype::F32.into(), SEED).unwrap();
         let mut parameters = Parameters::new(Dtype::F32);
         parameters.add("", &llama.model);
         let all = parameters.elements() as u64;

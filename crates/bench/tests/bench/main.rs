@@ -2,7 +2,6 @@
 
 mod correct;
 mod costs;
-mod csv;
 mod ops;
 mod render;
 #[cfg(unix)]

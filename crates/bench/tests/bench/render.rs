@@ -2,8 +2,6 @@
 
 use glass_bench::{Format, Record, chart, render};
 
-use crate::csv;
-
 const HEAD: &str = "device,adapter,dtype,kernels,model,parameters,prompt,gen,depth,repeat,rounds,prefill_tps,prefill_tps_mean,\
 prefill_tps_sd,decode_tps,decode_tps_mean,decode_tps_sd,ttft_ms,token_ms_p50,token_ms_p95,cold_s,load_s,peak_host_bytes,\
 peak_device_bytes,bytes_per_token,bandwidth,bandwidth_share,flops,gemm_flops,gemm_share,max_logit_diff,greedy_agreement,\
@@ -18,7 +16,7 @@ fn measured(device: &str) -> Record {
         model: "llama-40M".into(),
         parameters: Some(39_979_520),
         prompt: 512,
-        r#gen: 64,
+        new_tokens: 64,
         depth: 4096,
         repeat: 5,
         rounds: 5,
@@ -71,7 +69,7 @@ fn lost() -> Record {
         model: "llama-40M".into(),
         parameters: Some(39_979_520),
         prompt: 512,
-        r#gen: 64,
+        new_tokens: 64,
         depth: 0,
         repeat: 5,
         error: Some("wgpu:0 ran out of memory".into()),
@@ -96,7 +94,8 @@ fn without_nan(mut records: Vec<Record>) -> Vec<Record> {
 }
 
 fn read_csv(text: &str) -> Vec<Record> {
-    csv::read(text)
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    reader.deserialize().map(Result::unwrap).collect()
 }
 
 fn read_jsonl(text: &str) -> Vec<Record> {

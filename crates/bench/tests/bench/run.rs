@@ -23,7 +23,7 @@ while read -r line; do
         *Round*) echo '{"Round":{"whole_s":'$seconds',"prefill_s":0.25,"first_s":0.5,"tokens_s":[0.25,0.25],"flops":100,"peak_host_bytes":7,"device_bytes":null}}';;
         *Reference*) echo '{"Reference":[1,2]}';;
         *Check*) echo '{"Checked":{"max_logit_diff":'$off',"equal":2,"compared":2,"gap":null,"tolerance":0.001}}';;
-        *Roofs*) echo '{"Roofs":{"bandwidth":10000.0,"gemm_flops":1000.0}}';;
+        *Peaks*) echo '{"Peaks":{"bandwidth":10000.0,"gemm_flops":1000.0}}';;
     esac
 done
 "#;
@@ -65,7 +65,7 @@ fn plan(devices: &[&str], scratch: &TempDir) -> Plan {
     let task = |prompt| Task {
         depth: 0,
         prompt,
-        r#gen: 2,
+        new_tokens: 2,
     };
     Plan {
         model: "an act".into(),

@@ -1,21 +1,27 @@
+//! `glass batch`: its options.
+
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
 
-/// Many prompts in one run.
+use super::{Compute, Decoding, Model};
+
+/// Each prompt is continued as `glass generate` would continue it alone.
 #[derive(Debug, Args)]
 pub struct Batch {
-    /// Take each line of --prompt-file as a prompt, {"prompt": "text"} or {"prompt_ids": [1,2,3]}, with an "id" if you like,
-    /// and continue N of them at a time, each as it would be alone
-    #[arg(
-        long,
-        value_name = "N",
-        requires = "prompt_file",
-        conflicts_with_all = ["json", "num_beams", "exhaustive"]
-    )]
-    pub batch: Option<NonZeroUsize>,
-    /// Where the texts go, a JSON object per line; prompts that are there already are not done again [default: standard
-    /// output]
-    #[arg(short, long, value_name = "FILE", requires = "batch")]
+    #[command(flatten)]
+    pub model: Model,
+    /// A JSONL file with a prompt per line: {"prompt": "text"} or {"prompt_ids": [1,2,3]}, and optionally an "id"
+    #[arg(long, value_name = "FILE", alias = "prompt-file")]
+    pub prompts: PathBuf,
+    /// Prompts that go through the model together; the texts do not depend on it
+    #[arg(long, value_name = "N", default_value = "8")]
+    pub batch: NonZeroUsize,
+    /// The file to write, a JSON object per line; prompts that are already in it are skipped [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub compute: Compute,
+    #[command(flatten)]
+    pub decoding: Decoding,
 }

@@ -1,9 +1,9 @@
-//! `glass bench`: what a person types.
+//! `glass bench`: its options.
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
-use glass_backend::Kernels;
+use glass_backend::KernelMode;
 use glass_bench::{Format, Precision, Shape};
 use glass_config::Override;
 
@@ -19,18 +19,18 @@ pub struct Bench {
     /// Branch, tag or commit of a hub model
     #[arg(long, requires = "model")]
     pub revision: Option<String>,
-    /// Replace a field of config.json, as for `glass generate` (repeatable)
+    /// Override a field of config.json, as for `glass generate` (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<Override>,
-    /// A shape with random weights made on the fly instead of a model: llama-40M, llama-56M-window, smollm2-135M,
-    /// tinyllama-1.1B, mistral-window; repeated, or several behind commas, one after the other
+    /// A shape with random weights instead of a model: llama-40M, llama-56M-window, smollm2-135M, tinyllama-1.1B,
+    /// mistral-window; several separated by commas, or repeat it
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub preset: Vec<Shape>,
-    /// Where to compute, as for `glass generate`; repeatable [default: every device that is there]
+    /// Devices, as for `glass generate`; several separated by commas, or repeat it [default: every device of this machine]
     #[arg(long, value_name = "DEVICE", value_delimiter = ',')]
     pub device: Vec<String>,
-    /// Float types of weights and products: f32, f16, bf16; or q8, q4: matrices of so many bits and the rest in f32; several
-    /// behind commas
+    /// Float types of weights and activations: f32, f16, bf16; or q8, q4: matrices quantized to so many bits and the rest
+    /// in f32; several separated by commas
     #[arg(
         long,
         value_name = "DTYPE",
@@ -39,15 +39,15 @@ pub struct Bench {
     )]
     pub dtype: Vec<Precision>,
     /// fused: this program's own kernels where the device has them; plain: tensor operations, written like their papers;
-    /// or both behind commas
+    /// or both, separated by commas
     #[arg(
         long,
         value_name = "KERNELS",
         value_delimiter = ',',
         default_value = "fused"
     )]
-    pub kernels: Vec<Kernels>,
-    /// Tokens that are read at once; several behind commas
+    pub kernels: Vec<KernelMode>,
+    /// Tokens of the prompt; several separated by commas
     #[arg(
         long,
         value_name = "N,N",
@@ -55,28 +55,28 @@ pub struct Bench {
         default_value = "128,512"
     )]
     pub prompt: Vec<NonZeroUsize>,
-    /// Tokens that are written after them
+    /// Tokens generated after it
     #[arg(long = "gen", value_name = "N", default_value = "64")]
     pub generate: NonZeroUsize,
-    /// Tokens that are there before the prompt; several behind commas
+    /// Tokens in the cache before the prompt; several separated by commas
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "0")]
     pub depth: Vec<usize>,
     /// Rounds of each row after the cold one
     #[arg(long, value_name = "N", default_value = "5")]
     pub repeat: NonZeroUsize,
-    /// A row has no further round once those after the cold one have taken so long together
+    /// Time limit of a row's rounds after the cold one
     #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = seconds)]
     pub row_seconds: f64,
-    /// The row that ratios are to: a device, dtype or kernels, or several of them behind commas [default: the first]
+    /// The row that ratios refer to: a device, dtype or kernels, or several of them separated by commas [default: the first]
     #[arg(long, value_name = "WORD,WORD", value_delimiter = ',')]
     pub base: Vec<String>,
     /// table, md, csv or jsonl
     #[arg(long, default_value = "table")]
     pub format: Format,
-    /// Instead of rates, where the time of a prefill and of one token goes, op by op
+    /// Instead of rates, show the time of a prefill and of one token op by op
     #[arg(long, conflicts_with_all = ["plot", "base", "row_seconds"])]
     pub ops: bool,
-    /// Draw tokens per second as bars into an SVG file
+    /// Plot tokens per second as an SVG file
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
 }

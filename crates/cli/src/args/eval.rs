@@ -1,9 +1,9 @@
-//! `glass eval`: what a person types.
+//! `glass eval`: its options.
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use glass_attention::CachePlan;
+use glass_attention::CacheConfig;
 
 use super::{Compute, Model};
 
@@ -17,17 +17,17 @@ pub struct Eval {
 pub enum Measure {
     /// How well a model predicts a text: perplexity, nats per token, bits per byte
     Perplexity(Perplexity),
-    /// What a model still finds in a long text: a value behind a key, or a chain of keys
+    /// What a model can retrieve from a long text: the value of a key, or a chain of keys
     Needle(Needle),
 }
 
-/// Ways to remember what is read.
+/// The KV caches to compare.
 #[derive(Debug, Args)]
 pub struct Caches {
-    /// What is kept of the text read, as for `glass generate`; repeated, each is measured
+    /// KV cache policy, as for `glass generate`; repeat it to measure several
     #[arg(long, value_name = "POLICY")]
-    pub cache: Vec<CachePlan>,
-    /// Tokens that go through the model together; the result does not depend on it [default: 512]
+    pub cache: Vec<CacheConfig>,
+    /// Tokens per forward pass; the result does not depend on it [default: 512]
     #[arg(long, value_name = "N")]
     pub prefill_chunk: Option<NonZeroUsize>,
 }
@@ -39,22 +39,22 @@ pub struct Perplexity {
     /// A UTF-8 file, scored to its last byte
     #[arg(long, value_name = "FILE")]
     pub text: PathBuf,
-    /// Tokens that the model reads at once [default: its context, 2048 at most]
+    /// Tokens of a window, which is read from an empty cache [default: the model's context, 2048 at most]
     #[arg(long, value_name = "N")]
     pub window: Option<NonZeroUsize>,
-    /// Tokens from the beginning of a window to that of the next; each token is scored once, from N - M + 1 tokens
-    /// before it at least, unless the text has fewer [default: N, no overlap]
+    /// Tokens from the start of a window to that of the next; each token is scored once, with a context of N - M + 1 tokens
+    /// at least, unless the text has fewer [default: N, no overlap]
     #[arg(long, value_name = "M")]
     pub stride: Option<NonZeroUsize>,
-    /// Score no more than the first T tokens
+    /// Score the first T tokens only
     #[arg(long, value_name = "T")]
     pub max_tokens: Option<NonZeroUsize>,
     #[command(flatten)]
     pub compute: Compute,
-    /// Say how well tokens are predicted by how many were read before them: 1, 2 to 3, 4 to 7, ...
+    /// Report the loss by the number of tokens read before: 1, 2 to 3, 4 to 7, ...
     #[arg(long)]
     pub by_position: bool,
-    /// Draw that as curves, one for each cache, into an SVG file
+    /// Plot it as an SVG file, a curve for each cache
     #[arg(long, value_name = "FILE", requires = "by_position")]
     pub plot: Option<PathBuf>,
     #[command(flatten)]
@@ -64,37 +64,37 @@ pub struct Perplexity {
     pub json: bool,
 }
 
-/// The model reads a text of random tokens (or of --haystack) in which a key and a value stand somewhere, is then given the
-/// key again, and must go on with the value.
+/// The model reads random tokens (or --haystack) with a key and a value among them, then the key again, and must continue
+/// with the value.
 #[derive(Debug, Args)]
 pub struct Needle {
     #[command(flatten)]
     pub model: Model,
-    /// Tokens that are read, up to the last one before the end of the value; several behind commas
-    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "256,512,1024", value_parser = up_to::<MOST_TOKENS>)]
+    /// Tokens of the text, up to the last one before the end of the value; several separated by commas
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "256,512,1024", value_parser = up_to::<MAX_TOKENS>)]
     pub length: Vec<NonZeroUsize>,
-    /// Where the key and its value stand: 0 at the beginning, 1 at the end [default: 0,0.25,0.5,0.75,1]
-    #[arg(long, value_name = "X,X", value_delimiter = ',', allow_negative_numbers = true, value_parser = share)]
+    /// Position of the key and its value: 0 at the beginning, 1 at the end [default: 0,0.25,0.5,0.75,1]
+    #[arg(long, value_name = "X,X", value_delimiter = ',', allow_negative_numbers = true, value_parser = fraction)]
     pub depth: Vec<f64>,
-    /// Haystacks of each length and depth
-    #[arg(long, value_name = "N", default_value = "8", value_parser = up_to::<MOST_TOKENS>)]
+    /// Haystacks per length and depth
+    #[arg(long, value_name = "N", default_value = "8", value_parser = up_to::<MAX_TOKENS>)]
     pub trials: NonZeroUsize,
-    /// single: one value behind one key. chain: keys that lead from one to the next, all of which must be found
+    /// single: the value of one key. chain: keys that lead from one to the next, all of which must be found
     #[arg(long, default_value = "single")]
     pub mode: Mode,
-    /// Links of a chain; several behind commas [default: 1,2,4]
-    #[arg(long, value_name = "N,N", value_delimiter = ',', value_parser = up_to::<MOST_PARTS>)]
+    /// Links of a chain; several separated by commas [default: 1,2,4]
+    #[arg(long, value_name = "N,N", value_delimiter = ',', value_parser = up_to::<MAX_PARTS>)]
     pub hops: Vec<NonZeroUsize>,
     /// Tokens of a key
-    #[arg(long, value_name = "N", default_value = "4", value_parser = up_to::<MOST_PARTS>)]
+    #[arg(long, value_name = "N", default_value = "4", value_parser = up_to::<MAX_PARTS>)]
     pub key: NonZeroUsize,
     /// Tokens of the value [default: 4]
-    #[arg(long, value_name = "N", value_parser = up_to::<MOST_PARTS>)]
+    #[arg(long, value_name = "N", value_parser = up_to::<MAX_PARTS>)]
     pub value: Option<NonZeroUsize>,
-    /// A UTF-8 file whose tokens fill the haystack, from a place drawn by chance [default: random tokens]
+    /// A UTF-8 file whose tokens fill the haystack, from a random position on [default: random tokens]
     #[arg(long, value_name = "FILE")]
     pub haystack: Option<PathBuf>,
-    /// The same seed gives the same haystacks, whatever else is measured
+    /// Random seed: the same seed gives the same haystacks, whatever else is measured
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
     #[command(flatten)]
@@ -104,7 +104,7 @@ pub struct Needle {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// Draw what was found as a heat map, one for each cache, into an SVG file
+    /// Plot the results as an SVG file, a heat map for each cache
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
 }
@@ -115,22 +115,22 @@ pub enum Mode {
     Chain,
 }
 
-/// Far more tokens than a model reads, and so few that they fit into memory.
-const MOST_TOKENS: usize = 1 << 24;
-/// Of a key, a value, a chain.
-const MOST_PARTS: usize = 1024;
+/// Far more tokens than a model reads, and few enough for memory.
+const MAX_TOKENS: usize = 1 << 24;
+/// Tokens of a key or a value, links of a chain.
+const MAX_PARTS: usize = 1024;
 
-fn up_to<const MOST: usize>(text: &str) -> Result<NonZeroUsize, String> {
+fn up_to<const MAX: usize>(text: &str) -> Result<NonZeroUsize, String> {
     match text.trim().parse::<NonZeroUsize>() {
-        Ok(number) if number.get() <= MOST => Ok(number),
-        _ => Err(format!("give a whole number from 1 to {MOST}")),
+        Ok(number) if number.get() <= MAX => Ok(number),
+        _ => Err(format!("give a whole number from 1 to {MAX}")),
     }
 }
 
-fn share(text: &str) -> Result<f64, String> {
+fn fraction(text: &str) -> Result<f64, String> {
     match text.trim().parse::<f64>() {
-        // Zero has two signs, of which people see one.
-        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share.abs()),
+        // -0 is printed as 0.
+        Ok(fraction) if (0.0..=1.0).contains(&fraction) => Ok(fraction.abs()),
         _ => Err("give a share of the text, from 0 to 1".into()),
     }
 }

@@ -1,44 +1,91 @@
 //! How the next token is chosen.
 
 use clap::Args;
-use glass_generate::SequenceBias;
+use glass_generate::{SamplingConfig, SamplingError, SequenceBias};
 
 /// How the next token is chosen. What is not given comes from the model's generation_config.json, as in transformers.
 #[derive(Debug, Args)]
 pub struct Sampling {
-    /// 0: always the most probable token; 1: the model's own distribution
+    /// Divide the logits by T; 1: the model's own distribution; 0: always the most probable token
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     pub temperature: Option<f32>,
-    /// Only the K most probable tokens; 0: all [default when sampling: 50, as in transformers]
+    /// Sample from the K most probable tokens; 0: all [default when sampling: 50, as in transformers]
     #[arg(long, value_name = "K")]
     pub top_k: Option<usize>,
-    /// Only the most probable tokens that make up this share; 1: all
+    /// Sample from the most probable tokens whose probabilities sum to P; 1: all
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub top_p: Option<f32>,
-    /// Only tokens at least this fraction as probable as the best; 0: all
+    /// Sample from tokens at least P times as probable as the best; 0: all
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub min_p: Option<f32>,
-    /// Only the most typical tokens that make up this share: those about as surprising as the mean; 1: all
+    /// Sample from the most typical tokens (surprise close to the entropy) whose probabilities sum to P; 1: all
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub typical_p: Option<f32>,
-    /// Make tokens that are there already less probable; 1: do not
+    #[command(flatten)]
+    pub rules: Rules,
+    /// Random seed: the same seed gives the same text on the same device [default: 0]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+/// What changes the logits without chance: penalties and biases.
+#[derive(Debug, Args)]
+#[group(id = "Rules", multiple = true)]
+pub struct Rules {
+    /// Make tokens of the prompt and the text less probable: divide positive logits by X, multiply negative ones; 1: off
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub repetition_penalty: Option<f32>,
-    /// Take this off the logit of every token that has been generated; 0: do not
+    /// Subtract X from the logit of every generated token; 0: off
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub presence_penalty: Option<f32>,
-    /// Take this off for each time that the token has been generated; 0: do not
+    /// Subtract X from the logit of a token for each time it was generated; 0: off
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub frequency_penalty: Option<f32>,
-    /// Let no sequence of N tokens occur twice, those of the prompt included; 0: do not
+    /// Let no n-gram of N tokens occur twice, those of the prompt included; 0: off
     #[arg(long, value_name = "N")]
     pub no_repeat_ngram_size: Option<usize>,
     /// Add BIAS to the logit of token ID, -inf to forbid it (repeatable)
     #[arg(long, value_name = "ID=BIAS", value_parser = parse_bias)]
     pub logit_bias: Vec<SequenceBias>,
-    /// The same seed gives the same text on the same device [default: 0]
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
+}
+
+impl Sampling {
+    /// These options in place of those of `config`; biases are added to those there.
+    pub fn over(&self, config: SamplingConfig) -> SamplingConfig {
+        SamplingConfig {
+            temperature: self.temperature.unwrap_or(config.temperature),
+            top_k: self.top_k.unwrap_or(config.top_k),
+            top_p: self.top_p.unwrap_or(config.top_p),
+            min_p: self.min_p.unwrap_or(config.min_p),
+            typical_p: self.typical_p.unwrap_or(config.typical_p),
+            seed: self.seed.unwrap_or(config.seed),
+            ..self.rules.over(config)
+        }
+    }
+
+    /// What can be told before a model is loaded.
+    ///
+    /// # Errors
+    /// An option out of its range.
+    pub fn validate(&self) -> Result<(), SamplingError> {
+        self.over(SamplingConfig::default()).validate()
+    }
+}
+
+impl Rules {
+    /// These options in place of those of `config`; biases are added to those there.
+    pub fn over(&self, config: SamplingConfig) -> SamplingConfig {
+        SamplingConfig {
+            repetition_penalty: self.repetition_penalty.unwrap_or(config.repetition_penalty),
+            presence_penalty: self.presence_penalty.unwrap_or(config.presence_penalty),
+            frequency_penalty: self.frequency_penalty.unwrap_or(config.frequency_penalty),
+            no_repeat_ngram_size: self
+                .no_repeat_ngram_size
+                .unwrap_or(config.no_repeat_ngram_size),
+            sequence_bias: [&config.sequence_bias[..], &self.logit_bias].concat(),
+            ..config
+        }
+    }
 }
 
 fn parse_bias(text: &str) -> Result<SequenceBias, String> {

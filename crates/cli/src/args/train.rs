@@ -1,4 +1,4 @@
-//! `glass train`: what a person types.
+//! `glass train`: its options.
 
 use std::path::PathBuf;
 
@@ -9,13 +9,13 @@ use glass_train::{Recipe, tokenizer::TokenizerChoice};
 /// A run is either new (--text, -o) or goes on (--resume).
 #[derive(Debug, Args)]
 pub struct Train {
-    /// A UTF-8 file to learn from; its last tenth is kept back to measure with
+    /// A UTF-8 file to train on; its last tenth is held out for evaluation
     #[arg(long, value_name = "FILE", required_unless_present = "resume")]
     pub text: Option<PathBuf>,
     /// The folder to write, which must be new or empty
     #[arg(short, long, value_name = "DIR", required_unless_present = "resume")]
     pub output: Option<PathBuf>,
-    /// Go on where the run in this folder was stopped, with all it was started with (the text may have moved: --text)
+    /// Resume the run in this folder with its own options (the text may have moved: --text)
     #[arg(long, value_name = "DIR", conflicts_with_all = ["output", "Shape", "New", "Numbers"])]
     pub resume: Option<PathBuf>,
     #[command(flatten)]
@@ -44,7 +44,7 @@ pub struct Shape {
 #[derive(Debug, Args)]
 #[group(id = "New", multiple = true)]
 pub struct New {
-    /// Replace a field of the config, for instance sliding_window=64 or attention_dropout=0.1 (repeatable)
+    /// Override a field of the config, for instance sliding_window=64 or attention_dropout=0.1 (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<Override>,
     /// char (one token per character), bpe:N (byte pairs learned from the text, N tokens) or a tokenizer.json
@@ -52,20 +52,20 @@ pub struct New {
     pub tokenizer: Option<TokenizerChoice>,
 }
 
-/// The recipe. What is not given has the default in brackets.
+/// The recipe; defaults in brackets.
 #[derive(Debug, Default, Args)]
 #[group(id = "Numbers", multiple = true)]
 pub struct Numbers {
     /// Optimizer steps [1000]
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
-    /// Sequences that go through the model together [16]
+    /// Sequences in a batch [16]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
     /// Tokens of a sequence [256]
     #[arg(long, value_name = "N")]
     pub context: Option<usize>,
-    /// Batches whose gradients are averaged for a step [1]
+    /// Batches whose gradients are averaged for one step [1]
     #[arg(long, value_name = "N")]
     pub accumulate: Option<usize>,
     /// Learning rate after the warm-up [0.001]
@@ -74,40 +74,40 @@ pub struct Numbers {
     /// Learning rate of the last step [a tenth of --learning-rate]
     #[arg(long, value_name = "X")]
     pub min_learning_rate: Option<f64>,
-    /// Steps until the learning rate is reached [a tenth of --steps, 100 at most]
+    /// Steps of linear warm-up to the learning rate [a tenth of --steps, 100 at most]
     #[arg(long, value_name = "N")]
     pub warmup_steps: Option<usize>,
-    /// AdamW's decay of matrices [0.1]
+    /// AdamW: weight decay of matrices [0.1]
     #[arg(long, value_name = "X")]
     pub weight_decay: Option<f64>,
-    /// AdamW's memory of gradients [0.9]
+    /// AdamW: decay rate of the mean of gradients [0.9]
     #[arg(long, value_name = "X")]
     pub beta1: Option<f64>,
-    /// AdamW's memory of squared gradients [0.99]
+    /// AdamW: decay rate of the mean of squared gradients [0.99]
     #[arg(long, value_name = "X")]
     pub beta2: Option<f64>,
-    /// Largest norm of the gradients; 0: any [1]
+    /// Maximum norm of the gradients; 0: no clipping [1]
     #[arg(long, value_name = "X")]
     pub clip: Option<f64>,
-    /// Probability of dropping a value of the embeddings and of the residual branches [0]
+    /// Dropout probability of embeddings and residual branches [0]
     #[arg(long, value_name = "P")]
     pub dropout: Option<f64>,
-    /// Steps between two measurements on the text kept back [250]
+    /// Steps between two evaluations on the held-out text [250]
     #[arg(long, value_name = "N")]
     pub eval_every: Option<usize>,
-    /// Steps between two checkpoints: a killed run loses as many at most [250]
+    /// Steps between two checkpoints, the most that a killed run loses [250]
     #[arg(long, value_name = "N")]
     pub save_every: Option<usize>,
-    /// Share of the text that is kept back, at its end [0.1]
+    /// Fraction of the text that is held out, at its end [0.1]
     #[arg(long, value_name = "P")]
     pub held_out: Option<f64>,
-    /// Decides first weights, order of reading and dropout [0]
+    /// Random seed of initial weights, order of the text and dropout [0]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 }
 
 impl Numbers {
-    /// The recipe with what was given in the place of the defaults.
+    /// The recipe: these options over the defaults.
     pub fn recipe(&self) -> Recipe {
         let usual = Recipe::default();
         let steps = self.steps.unwrap_or(usual.steps);

@@ -1,13 +1,13 @@
-//! What somebody sees who waits for a result.
+//! Progress of a benchmark.
 
 use std::{ops::ControlFlow, time::Duration};
 
 use glass_bench::Watch;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use crate::{interrupt, load};
+use crate::{interrupt, say::warn};
 
-/// A bar of turns on standard error; indicatif draws none where that is not a terminal.
+/// A bar of rounds on standard error; indicatif draws none where that is not a terminal.
 pub struct Progress(ProgressBar);
 
 impl Progress {
@@ -36,7 +36,7 @@ impl Watch for Progress {
     }
 
     fn warn(&mut self, line: &str) {
-        self.0.suspend(|| load::warn([line]));
+        self.0.suspend(|| warn([line]));
     }
 
     fn flow(&mut self) -> ControlFlow<()> {

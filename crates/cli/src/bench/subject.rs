@@ -1,4 +1,4 @@
-//! A process that measures one model, asked by `glass bench`.
+//! The worker process of `glass bench`: it measures one model.
 
 use std::{
     io::{self, BufRead},
@@ -11,9 +11,9 @@ use glass_bench::serve;
 
 use crate::{error::CliError, interrupt};
 
-/// Ends when whoever asks is gone, in the midst of an answer too: nobody is left who would end it.
+/// Ends when `glass bench` is gone, even in the midst of an answer.
 pub fn run() -> Result<(), CliError> {
-    // Ctrl-C reaches every process of the terminal; this one is ended by the one that asks.
+    // Ctrl-C reaches every process of the terminal; `glass bench` ends this one.
     interrupt::listen();
     let (sender, lines) = mpsc::channel();
     thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! What begins with a slash.
+//! The commands of a conversation, which begin with a slash.
 
 use std::path::PathBuf;
 
@@ -20,9 +20,9 @@ pub enum Command<'t> {
     Save(PathBuf),
     Stats,
     Exit,
-    /// A command that there is not, or not so: what to say about it.
+    /// A misspelt command, and an error line about it.
     Wrong(String),
-    /// No command: a message.
+    /// Not a command: a message.
     Message(&'t str),
 }
 

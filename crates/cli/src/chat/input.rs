@@ -17,13 +17,13 @@ use rustyline::{
 
 use crate::error::CliError;
 
-pub enum Said {
-    /// Never empty.
+pub enum Event {
+    /// A message, never empty.
     Text(String),
-    /// Ctrl-C; what was being typed is gone, if anything was.
+    /// Ctrl-C; `empty` if nothing had been typed.
     Interrupted { empty: bool },
     /// Ctrl-D, or the end of the pipe.
-    Nothing,
+    End,
 }
 
 pub enum Input {
@@ -38,14 +38,14 @@ impl Input {
         if !terminal {
             return Ok(Self::Pipe(io::stdin().lock()));
         }
-        // What is typed is no result: it stays out of a standard output that goes elsewhere.
+        // The echo of what is typed stays out of a redirected standard output.
         let config = Config::builder().behavior(Behavior::PreferTerm).build();
         let mut editor = Editor::with_history(config, MemHistory::new()).map_err(unreadable)?;
         editor.set_helper(Some(Lines::default()));
         Ok(Self::Terminal(Box::new(editor)))
     }
 
-    pub fn next(&mut self) -> Result<Said, CliError> {
+    pub fn next(&mut self) -> Result<Event, CliError> {
         loop {
             let typed = match self {
                 Self::Terminal(editor) => {
@@ -61,26 +61,26 @@ impl Input {
                         }
                         Err(ReadlineError::Interrupted) => {
                             let empty = editor.helper().is_none_or(|lines| lines.empty.get());
-                            return Ok(Said::Interrupted { empty });
+                            return Ok(Event::Interrupted { empty });
                         }
-                        Err(ReadlineError::Eof) => return Ok(Said::Nothing),
+                        Err(ReadlineError::Eof) => return Ok(Event::End),
                         Err(error) => return Err(unreadable(error)),
                     }
                 }
                 Self::Pipe(stdin) => match message(stdin)? {
                     Some(typed) => typed,
-                    None => return Ok(Said::Nothing),
+                    None => return Ok(Event::End),
                 },
             };
-            let text = meant(&typed);
+            let text = unquoted(&typed);
             if !text.trim().is_empty() {
-                return Ok(Said::Text(text));
+                return Ok(Event::Text(text));
             }
         }
     }
 }
 
-/// The lines of one message; what there is, if the pipe ends in it.
+/// The lines of one message; those there are, if the pipe ends in it.
 fn message(lines: &mut impl BufRead) -> Result<Option<String>, CliError> {
     let mut typed = String::new();
     loop {
@@ -93,7 +93,7 @@ fn message(lines: &mut impl BufRead) -> Result<Option<String>, CliError> {
         if typed.ends_with('\r') {
             typed.pop();
         }
-        if !goes_on(&typed) {
+        if !continues(&typed) {
             return Ok(Some(typed));
         }
         typed.push('\n');
@@ -104,16 +104,16 @@ fn unreadable(error: impl std::fmt::Display) -> CliError {
     CliError::Usage(format!("cannot read standard input: {error}"))
 }
 
-/// Whether another line belongs to it.
-fn goes_on(typed: &str) -> bool {
+/// Whether another line belongs to the message.
+fn continues(typed: &str) -> bool {
     match typed.strip_prefix(QUOTES) {
         Some(quoted) => !quoted.trim_end().ends_with(QUOTES),
         None => typed.ends_with('\\'),
     }
 }
 
-/// The text without the signs that hold its lines together.
-fn meant(typed: &str) -> String {
+/// The message without the signs that join its lines.
+fn unquoted(typed: &str) -> String {
     let Some(quoted) = typed.strip_prefix(QUOTES) else {
         let lines = typed.replace("\\\n", "\n");
         return match lines.strip_suffix('\\') {
@@ -127,18 +127,19 @@ fn meant(typed: &str) -> String {
     quoted.strip_suffix('\n').unwrap_or(quoted).to_owned()
 }
 
-/// Keeps the editor in a message until its last line.
+/// Keeps the editor in a message until its last line, and knows whether anything is typed.
 #[derive(Default)]
 pub struct Lines {
-    /// Nothing is typed.
+    /// Whether nothing is typed.
     empty: Cell<bool>,
 }
 
 impl Validator for Lines {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        Ok(match goes_on(context.input()) {
-            true => ValidationResult::Incomplete,
-            false => ValidationResult::Valid(None),
+        Ok(if continues(context.input()) {
+            ValidationResult::Incomplete
+        } else {
+            ValidationResult::Valid(None)
         })
     }
 }
@@ -146,7 +147,7 @@ impl Validator for Lines {
 impl Hinter for Lines {
     type Hint = String;
 
-    /// No hint; but whoever is asked for one sees what is typed.
+    /// Never a hint: the call shows what is typed.
     fn hint(&self, line: &str, _pos: usize, _context: &Context<'_>) -> Option<String> {
         self.empty.set(line.is_empty());
         None
@@ -168,14 +169,14 @@ mod tests {
     fn messages(mut piped: &[u8]) -> Vec<String> {
         let mut all = Vec::new();
         while let Some(typed) = message(&mut piped).expect("readable") {
-            all.push(meant(&typed));
+            all.push(unquoted(&typed));
         }
         all
     }
 
     #[test]
-    fn a_message_is_a_line_or_several() {
-        for (piped, meant) in [
+    fn message_is_one_line_or_several() {
+        for (piped, expected) in [
             ("a\nb\n", &["a", "b"][..]),
             ("a\r\nb", &["a", "b"]),
             ("a\\\nb\\\n\\\nc\nd\n", &["a\nb\n\nc", "d"]),
@@ -187,12 +188,12 @@ mod tests {
             ("\"\"\"a\nb\n", &["a\nb"]),
             ("", &[]),
         ] {
-            assert_eq!(messages(piped.as_bytes()), meant, "{piped:?}");
+            assert_eq!(messages(piped.as_bytes()), expected, "{piped:?}");
         }
     }
 
     #[test]
-    fn what_is_no_text_is_an_error() {
+    fn message_that_is_not_utf8_is_an_error() {
         assert!(message(&mut &b"caf\xe9\n"[..]).is_err());
     }
 }

@@ -1,8 +1,8 @@
-//! What `/stats` says.
+//! The figures of `/stats`.
 
 use glass_generate::{Conversation, Reply};
 
-/// What prompts have cost so far.
+/// Tokens of the conversation so far.
 #[derive(Default)]
 pub struct Stats {
     prompt_tokens: usize,

@@ -1,6 +1,6 @@
-//! Turn after turn.
+//! The turns of a conversation.
 
-use std::{io, path::Path};
+use std::{io, ops::ControlFlow, path::Path};
 
 use glass_generate::{Conversation, FinishReason, Llama, Reply};
 use glass_text::{ChatTemplate, Message};
@@ -10,27 +10,25 @@ use super::{
     stats::Stats,
 };
 use crate::{
-    error::CliError, generate, interrupt, load, one_line, output::OutputFile, say::say,
-    stream::TextStream,
+    error::CliError,
+    interrupt,
+    output::OutputFile,
+    say::{one_line, print_line, say, warn},
+    stream::{self, TextStream},
 };
 
-/// Letters of a message by which it is called.
-const BEGINNING: usize = 40;
+/// Characters of a message that a note about it quotes.
+const QUOTED: usize = 40;
 
 pub struct Talk<'m> {
     llama: &'m Llama,
     template: &'m ChatTemplate,
     conversation: Conversation<'m>,
-    /// Somebody sits there, and not a pipe.
+    /// Whether messages come from a terminal, and not from a pipe.
     terminal: bool,
     stats: Stats,
     answered: usize,
     unanswered: usize,
-}
-
-pub enum Then {
-    GoOn,
-    Leave,
 }
 
 impl<'m> Talk<'m> {
@@ -51,17 +49,17 @@ impl<'m> Talk<'m> {
         }
     }
 
-    /// Messages without an answer, and all.
+    /// The number of messages without an answer, and of all.
     pub fn unanswered(&self) -> (usize, usize) {
         (self.unanswered, self.unanswered + self.answered)
     }
 
-    /// Does what somebody says, or answers it. What goes wrong is said, and changes nothing; at a pipe, Ctrl-C ends more
-    /// than the answer.
+    /// Runs a command or answers a message; breaks on /exit. What goes wrong is reported, and changes nothing; at a pipe,
+    /// Ctrl-C ends more than the answer.
     ///
     /// # Errors
     /// Standard output cannot be written; Ctrl-C at a pipe.
-    pub fn hear(&mut self, text: &str) -> Result<Then, CliError> {
+    pub fn handle(&mut self, text: &str) -> Result<ControlFlow<()>, CliError> {
         let done = match Command::parse(text) {
             Command::Message(text) => self.answer(text),
             Command::Help => {
@@ -102,16 +100,16 @@ impl<'m> Talk<'m> {
                 say!("glass: {}", one_line(&why));
                 Ok(())
             }
-            Command::Exit => return Ok(Then::Leave),
+            Command::Exit => return Ok(ControlFlow::Break(())),
         };
         match done {
-            Ok(()) => Ok(Then::GoOn),
+            Ok(()) => Ok(ControlFlow::Continue(())),
             Err(error @ (CliError::Stdout(_) | CliError::Closed | CliError::Interrupted)) => {
                 Err(error)
             }
             Err(error) => {
                 say!("glass: error: {}", one_line(&error.to_string()));
-                Ok(Then::GoOn)
+                Ok(ControlFlow::Continue(()))
             }
         }
     }
@@ -120,9 +118,7 @@ impl<'m> Talk<'m> {
     /// A template that refuses system messages.
     pub fn set_system(&mut self, text: String) -> Result<(), CliError> {
         if !self.template.honours_system(&text)? {
-            load::warn([
-                "the model's chat template leaves system messages out: it will have no effect",
-            ]);
+            warn(["the model's chat template leaves system messages out: it will have no effect"]);
         }
         self.conversation.set_system(Some(text));
         Ok(())
@@ -141,7 +137,7 @@ impl<'m> Talk<'m> {
             .conversation
             .say(text, &mut |progress| stream.show(progress));
         let written = stream.end();
-        self.rest();
+        self.reset_interrupt();
         let reply = match reply {
             Ok(reply) => reply,
             Err(error) => {
@@ -150,26 +146,24 @@ impl<'m> Talk<'m> {
             }
         };
         written?;
-        generate::println_stdout()?;
+        print_line("")?;
         self.answered += 1;
         self.comment(&reply);
         let interrupted = reply.generated.finish_reason == FinishReason::Interrupted;
         self.stats.count(reply);
-        match interrupted && !self.terminal {
-            true => Err(CliError::Interrupted),
-            false => Ok(()),
+        interrupt::outcome(interrupted && !self.terminal)
+    }
+
+    /// The next Ctrl-C is the first again. At a pipe it ends the process while the next message is read.
+    fn reset_interrupt(&self) {
+        if self.terminal {
+            interrupt::reset();
+        } else {
+            interrupt::stop_listening();
         }
     }
 
-    /// The next Ctrl-C is another one. At a pipe nobody waits for it while the next message is read.
-    fn rest(&self) {
-        match self.terminal {
-            true => interrupt::answered(),
-            false => interrupt::rest(),
-        }
-    }
-
-    /// What somebody who reads the answer has to know.
+    /// Notes below an answer: what was forgotten, and why the answer ended.
     fn comment(&self, reply: &Reply) {
         if reply.newly_forgotten > 0 {
             let turns = reply.newly_forgotten / 2;
@@ -193,10 +187,7 @@ impl<'m> Talk<'m> {
             FinishReason::Length => say!(
                 "glass: cut off after {} tokens: {}",
                 generated.ids.len(),
-                match generated.prompt_tokens + generated.ids.len() > self.llama.config.context() {
-                    true => "the context is full",
-                    false => "--max-new-tokens allows more",
-                }
+                stream::cut_off(generated, self.llama)
             ),
             FinishReason::Interrupted if !reply.counts() => {
                 say!("glass: stopped before the answer began: your message was not said");
@@ -211,7 +202,7 @@ impl<'m> Talk<'m> {
             .map_err(|error| CliError::Usage(error.to_string()))?;
         json.push(b'\n');
         let saved = OutputFile::create(path).and_then(|file| file.write(&json));
-        self.rest(); // writing listens
+        self.reset_interrupt(); // writing listens
         saved?;
         say!(
             "glass: {} messages in {}",
@@ -225,7 +216,7 @@ impl<'m> Talk<'m> {
 fn beginning(message: &Message) -> String {
     let line: Vec<&str> = message.content.split_whitespace().collect();
     let line = line.join(" ");
-    match line.char_indices().nth(BEGINNING) {
+    match line.char_indices().nth(QUOTED) {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line,
     }

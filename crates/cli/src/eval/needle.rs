@@ -1,27 +1,27 @@
-//! `glass eval needle`: what a model still finds in a long text.
+//! `glass eval needle`: what a model can retrieve from a long text.
 
 mod show;
 
 use std::{
-    io::{self, Write},
     num::NonZeroUsize,
     path::Path,
     time::{Duration, Instant},
 };
 
-use glass_attention::CachePlan;
+use glass_attention::CacheConfig;
 use glass_eval::{EvalError, FillerTokens, NeedleScore, NeedleTest, Task};
-use glass_generate::{Llama, Memory};
+use glass_generate::{Llama, PrefillOptions};
 use serde_json::{Value, json};
 
-use super::{memories, read_text};
+use super::{prefills, read_text};
 use crate::{
     args::{self, Mode},
+    bars,
     error::CliError,
     interrupt,
     load::{self, Loaded},
     output::OutputFile,
-    say::say,
+    say::{print_line, say, warn},
 };
 
 const DEPTHS: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
@@ -32,10 +32,10 @@ const HOPS: [NonZeroUsize; 3] = [
 ];
 const VALUE: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 
-/// One search of all haystacks, under one plan of what is kept.
+/// The results of all haystacks with one cache policy.
 struct Run {
-    plan: CachePlan,
-    /// By task, and then by length.
+    cache: CacheConfig,
+    /// By task, then by length.
     cells: Vec<Vec<NeedleScore>>,
     tokens: usize,
     duration: Duration,
@@ -61,7 +61,7 @@ pub fn run(args: args::Needle) -> Result<(), CliError> {
         trials: args.trials,
         seed: args.seed,
     };
-    // What can be refused without the model is, before anybody waits for one.
+    // What can be refused without the model is refused before it is loaded.
     for task in &test.tasks {
         for length in &test.lengths {
             task.room(length.get(), 0).map_err(EvalError::from)?;
@@ -76,18 +76,18 @@ pub fn run(args: args::Needle) -> Result<(), CliError> {
     let longest = test.lengths.iter().max().map_or(0, |length| length.get());
     let context = llama.config.context();
     if longest > context {
-        load::warn([format!(
+        warn([format!(
             "haystacks of {longest} tokens are {} more than the model's context of {context}, and it may find nothing in \
              them for that alone",
             longest - context
         )]);
     }
-    let memories = memories(&args.caches, llama, longest)?;
+    let prefills = prefills(&args.caches, llama, longest)?;
 
     interrupt::listen();
     let mut runs = Vec::new();
-    for memory in memories {
-        runs.push(measure(llama, &test, &filler, memory)?);
+    for prefill in prefills {
+        runs.push(measure(llama, &test, &filler, prefill)?);
     }
     let trials = test.trials.get() * test.tasks.len() * test.lengths.len();
     let complete = runs.iter().all(|run| run.trials() == trials);
@@ -101,19 +101,16 @@ pub fn run(args: args::Needle) -> Result<(), CliError> {
         if let Some(picture) = picture {
             picture.write(shown.plot()?.as_bytes())?;
         }
-        let text = match args.json {
-            true => report(&args, &test, &loaded, &runs, complete).to_string(),
-            false => shown.tables(),
-        };
-        writeln!(io::stdout(), "{text}").map_err(CliError::stdout)?;
+        if args.json {
+            print_line(report(&args, &test, &loaded, &runs, complete))?;
+        } else {
+            print_line(shown.tables())?;
+        }
     }
     for run in &runs {
         say!("{}", summary(&loaded, run, complete));
     }
-    match complete {
-        true => Ok(()),
-        false => Err(CliError::Interrupted),
-    }
+    interrupt::outcome(!complete)
 }
 
 /// The rows of what is shown: depths, or hops.
@@ -161,23 +158,23 @@ fn measure(
     llama: &Llama,
     test: &NeedleTest,
     filler: &FillerTokens,
-    memory: Memory,
+    prefill: PrefillOptions,
 ) -> Result<Run, CliError> {
-    let bar = load::tokens_bar("searching");
+    let bar = bars::tokens("searching");
     let start = Instant::now();
     let mut tokens = 0;
-    let cells = test.run(llama, filler, memory, &mut |now| {
+    let cells = test.run(llama, filler, prefill, &mut |now| {
         tokens = now.tokens;
         bar.set_length(now.total as u64);
         bar.set_position(now.tokens as u64);
         if let Some(found) = now.found {
-            bar.set_message(format!("{}, found {found:.4}", memory.plan));
+            bar.set_message(format!("{}, found {found:.4}", prefill.cache));
         }
         interrupt::flow()
     });
     bar.finish_and_clear();
     Ok(Run {
-        plan: memory.plan,
+        cache: prefill.cache,
         cells: cells?,
         tokens,
         duration: start.elapsed(),
@@ -192,7 +189,7 @@ fn report(
     complete: bool,
 ) -> Value {
     let value = (args.mode == Mode::Single).then_some(args.value.unwrap_or(VALUE));
-    json!({
+    let mut report = json!({
         "mode": match args.mode {
             Mode::Single => "single",
             Mode::Chain => "chain",
@@ -204,11 +201,9 @@ fn report(
         "haystack": args.haystack,
         "runs": runs.iter().map(|run| figures(test, run)).collect::<Vec<_>>(),
         "interrupted": !complete,
-        "load_seconds": loaded.load.as_secs_f64(),
-        "peak_memory_bytes": glass_bench::peak_host_bytes(),
-        "device": loaded.llama.device.name(),
-        "dtype": loaded.llama.dtype.to_string(),
-    })
+    });
+    loaded.complete(&mut report);
+    report
 }
 
 fn figures(test: &NeedleTest, run: &Run) -> Value {
@@ -231,7 +226,7 @@ fn figures(test: &NeedleTest, run: &Run) -> Value {
     }
     let seconds = run.duration.as_secs_f64();
     json!({
-        "cache": run.plan.to_string(),
+        "cache": run.cache.to_string(),
         "found": run.found(),
         "cells": cells,
         "tokens": run.tokens,
@@ -241,18 +236,16 @@ fn figures(test: &NeedleTest, run: &Run) -> Value {
 }
 
 fn summary(loaded: &Loaded, run: &Run, complete: bool) -> String {
-    let Llama { device, dtype, .. } = &loaded.llama;
     let found = run
         .found()
         .map_or("-".into(), |found| format!("{found:.4}"));
     format!(
-        "glass: cache {}: found {found} in {} haystacks, {} tokens at {:.1}/s{}, loaded in {:.2} s, device {}, {dtype}",
-        run.plan,
+        "glass: cache {}: found {found} in {} haystacks, {} tokens at {:.1}/s{}, {}",
+        run.cache,
         run.trials(),
         run.tokens,
         run.tokens as f64 / run.duration.as_secs_f64().max(1e-9),
         if complete { "" } else { " (interrupted)" },
-        loaded.load.as_secs_f64(),
-        device.name(),
+        loaded.summary(),
     )
 }

@@ -1,44 +1,38 @@
 //! `glass eval perplexity`: how well a model predicts a text.
 
-use std::{
-    io::{self, Write},
-    num::NonZeroUsize,
-    path::Path,
-    time::Instant,
-};
+use std::{num::NonZeroUsize, path::Path, time::Instant};
 
-use glass_attention::CachePlan;
+use glass_attention::CacheConfig;
 use glass_eval::{Bucket, Perplexity, Windows, by_position, token_nlls};
-use glass_generate::{Llama, Memory};
-use glass_plot::{Axes, Axis, PlotError, Scale, Series, curves};
+use glass_generate::{Llama, PrefillOptions};
+use glass_plot::{Axis, PlotError, Scale, Series, curves};
 use glass_text::Encoded;
 use serde_json::{Value, json};
 
-use super::{memories, read_text};
+use super::{prefills, read_text};
 use crate::{
-    args,
+    args, bars,
     error::CliError,
     interrupt,
     load::{self, Loaded},
     output::OutputFile,
-    say::say,
+    say::{print_line, say, warn},
 };
 
-/// The window where none is asked for, if the context is longer: a full attention over it would cost too much to be
-/// what somebody gets who did not ask.
+/// The default window, if the context is longer: full attention over a long context would be too slow for a default.
 const WINDOW: NonZeroUsize = NonZeroUsize::new(2048).unwrap();
 
-/// One scoring of the text, under one plan of what is kept.
+/// The scores of the text with one cache policy.
 struct Scored {
-    plan: CachePlan,
+    cache: CacheConfig,
     perplexity: Perplexity,
     buckets: Vec<Bucket>,
 }
 
 pub fn run(args: args::Perplexity) -> Result<(), CliError> {
-    // What can be refused without the model is, before anybody waits for one.
+    // What can be refused without the model is refused before it is loaded.
     Windows::new(args.window.unwrap_or(NonZeroUsize::MAX), args.stride)?;
-    if args.plot.is_some() && args.caches.cache.len() > glass_plot::MOST_SERIES {
+    if args.plot.is_some() && args.caches.cache.len() > glass_plot::MAX_SERIES {
         let given = args.caches.cache.len();
         return Err(PlotError::TooManySeries { given }.into());
     }
@@ -47,63 +41,60 @@ pub fn run(args: args::Perplexity) -> Result<(), CliError> {
     let loaded = load::load(&args.model, &args.compute)?;
     let llama = &loaded.llama;
     let Some(tokenizer) = &llama.tokenizer else {
-        return Err(CliError::Input {
-            path: llama.folder.clone(),
-            reason: "no tokenizer.json in the folder that would make the text ids: add it".into(),
-        });
+        return Err(CliError::input(
+            &llama.folder,
+            "no tokenizer.json in the folder that would make the text ids: add it",
+        ));
     };
     let context = llama.config.context();
     let default = NonZeroUsize::new(context).map_or(WINDOW, |context| context.min(WINDOW));
     let windows = Windows::new(args.window.unwrap_or(default), args.stride)?;
     let mut encoded = tokenizer.encode_with_bytes(&text)?;
-    if let Some(most) = args.max_tokens {
-        encoded.truncate(most.get().saturating_add(1)); // the first is read and not scored
+    if let Some(max) = args.max_tokens {
+        encoded.truncate(max.get().saturating_add(1)); // the first is read and not scored
     }
     let total = encoded.ids().len().saturating_sub(1);
     let longest = windows.window().min(total);
     if longest > context {
-        load::warn([format!(
+        warn([format!(
             "windows of {longest} tokens are {} more than the model's context of {context}, and it may score the last of \
              them badly",
             longest - context
         )]);
     }
-    let memories = memories(&args.caches, llama, longest)?;
+    let prefills = prefills(&args.caches, llama, longest)?;
 
     interrupt::listen();
     let mut runs = Vec::new();
-    for memory in memories {
-        runs.push(score(llama, &encoded, windows, memory)?);
+    for prefill in prefills {
+        runs.push(score(llama, &encoded, windows, prefill)?);
     }
     let complete = runs.iter().all(|run| run.perplexity.tokens == total);
     if runs.iter().any(|run| run.perplexity.tokens > 0) {
         if let Some(picture) = picture {
             picture.write(plot(&runs, &llama.folder, &args.text)?.as_bytes())?;
         }
-        let text = match args.json {
-            true => report(&loaded, &runs, windows, complete, args.by_position).to_string(),
-            false => tables(&runs, windows, total, args.by_position),
-        };
-        writeln!(io::stdout(), "{text}").map_err(CliError::stdout)?;
+        if args.json {
+            print_line(report(&loaded, &runs, windows, complete, args.by_position))?;
+        } else {
+            print_line(tables(&runs, windows, total, args.by_position))?;
+        }
     }
     for run in &runs {
         say!("{}", summary(&loaded, &run.perplexity, complete));
     }
-    match complete {
-        true => Ok(()),
-        false => Err(CliError::Interrupted),
-    }
+    interrupt::outcome(!complete)
 }
 
 fn score(
     llama: &Llama,
     text: &Encoded,
     windows: Windows,
-    memory: Memory,
+    prefill: PrefillOptions,
 ) -> Result<Scored, CliError> {
-    let bar = load::tokens_bar("scoring");
+    let bar = bars::tokens("scoring");
     let start = Instant::now();
-    let nlls = token_nlls(llama, text.ids(), windows, memory, &mut |now| {
+    let nlls = token_nlls(llama, text.ids(), windows, prefill, &mut |now| {
         bar.set_length(now.total as u64);
         bar.set_position(now.tokens as u64);
         if now.tokens > 0 {
@@ -114,7 +105,7 @@ fn score(
     bar.finish_and_clear();
     let nlls = nlls?;
     Ok(Scored {
-        plan: memory.plan,
+        cache: prefill.cache,
         perplexity: Perplexity::new(&nlls, text, start.elapsed()),
         buckets: by_position(&nlls, windows),
     })
@@ -144,12 +135,12 @@ fn table(scored: &Perplexity, windows: Windows, total: usize) -> String {
     .join("\n")
 }
 
-/// The figures of each plan; by position, if that is asked for, a column for each.
+/// The figures of each policy, and a column for each in the table by position.
 fn tables(runs: &[Scored], windows: Windows, total: usize, by_position: bool) -> String {
     let mut out = Vec::new();
     for run in runs {
         if runs.len() > 1 {
-            out.push(format!("{:<22} {}", "cache", run.plan));
+            out.push(format!("{:<22} {}", "cache", run.cache));
         }
         out.push(table(&run.perplexity, windows, total));
     }
@@ -162,16 +153,17 @@ fn tables(runs: &[Scored], windows: Windows, total: usize, by_position: bool) ->
 
 /// Mean nats per token by how many tokens were read before.
 fn positions(runs: &[Scored]) -> String {
-    let names: Vec<String> = runs.iter().map(|run| run.plan.to_string()).collect();
+    let names: Vec<String> = runs.iter().map(|run| run.cache.to_string()).collect();
     let wide = |name: &String| name.chars().count().max(10);
     let mut out = format!("{:<17} {:>8}", "tokens before", "scored");
     for name in &names {
         out += &format!("  {name:>width$}", width = wide(name));
     }
     for (row, bucket) in runs[0].buckets.iter().enumerate() {
-        let range = match bucket.from == bucket.to {
-            true => bucket.from.to_string(),
-            false => format!("{} to {}", bucket.from, bucket.to),
+        let range = if bucket.from == bucket.to {
+            bucket.from.to_string()
+        } else {
+            format!("{} to {}", bucket.from, bucket.to)
         };
         out += &format!("\n{range:<17} {:>8}", bucket.tokens);
         for (run, name) in runs.iter().zip(&names) {
@@ -185,12 +177,12 @@ fn positions(runs: &[Scored]) -> String {
     out
 }
 
-/// A curve for each plan: mean nats per token against the number of tokens read before, the least of each bucket.
+/// A curve for each policy: mean nats per token against the lower bound of each bucket.
 fn plot(runs: &[Scored], model: &Path, text: &Path) -> Result<String, PlotError> {
     let series: Vec<Series> = runs
         .iter()
         .map(|run| Series {
-            name: run.plan.to_string(),
+            name: run.cache.to_string(),
             points: run
                 .buckets
                 .iter()
@@ -202,22 +194,20 @@ fn plot(runs: &[Scored], model: &Path, text: &Path) -> Result<String, PlotError>
         let name = path.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
     };
-    let axes = Axes {
-        title: "How well tokens are predicted by how many were read before",
-        subtitle: &format!("{} on {}", name(model), name(text)),
-        x: Axis {
-            label: "tokens read before, from here to twice as many",
-            scale: Scale::Log2,
-        },
-        y: Axis {
-            label: "nats per token",
-            scale: Scale::Linear,
-        },
+    let x = Axis {
+        label: "tokens read before, from here to twice as many",
+        scale: Scale::Log2,
     };
-    curves(&series, &axes)
+    let y = Axis {
+        label: "nats per token",
+        scale: Scale::Linear,
+    };
+    let title = "How well tokens are predicted by how many were read before";
+    let subtitle = format!("{} on {}", name(model), name(text));
+    curves(&series, [x, y], title, &subtitle)
 }
 
-/// The figures of the first plan, as if it were the only one, and of all in `runs` if there are several.
+/// The figures of the first policy at the top, and those of all in `runs` if there are several.
 fn report(
     loaded: &Loaded,
     runs: &[Scored],
@@ -228,7 +218,7 @@ fn report(
     let figures = |run: &Scored| {
         let scored = &run.perplexity;
         let mut figures = json!({
-            "cache": run.plan.to_string(),
+            "cache": run.cache.to_string(),
             "tokens": scored.tokens,
             "mean_nll": scored.mean_nll(),
             "perplexity": scored.perplexity(),
@@ -252,18 +242,10 @@ fn report(
         figures
     };
     let mut report = figures(&runs[0]);
-    let common = json!({
-        "window": windows.window(),
-        "stride": windows.stride(),
-        "interrupted": !complete,
-        "load_seconds": loaded.load.as_secs_f64(),
-        "peak_memory_bytes": glass_bench::peak_host_bytes(),
-        "device": loaded.llama.device.name(),
-        "dtype": loaded.llama.dtype.to_string(),
-    });
-    if let (Value::Object(report), Value::Object(common)) = (&mut report, common) {
-        report.extend(common);
-    }
+    report["window"] = json!(windows.window());
+    report["stride"] = json!(windows.stride());
+    report["interrupted"] = json!(!complete);
+    loaded.complete(&mut report);
     if runs.len() > 1 {
         report["runs"] = runs.iter().map(figures).collect();
     }
@@ -271,13 +253,11 @@ fn report(
 }
 
 fn summary(loaded: &Loaded, scored: &Perplexity, complete: bool) -> String {
-    let Llama { device, dtype, .. } = &loaded.llama;
     format!(
-        "glass: {} tokens at {:.1}/s{}, loaded in {:.2} s, device {}, {dtype}",
+        "glass: {} tokens at {:.1}/s{}, {}",
         scored.tokens,
         scored.tokens_per_second(),
         if complete { "" } else { " (interrupted)" },
-        loaded.load.as_secs_f64(),
-        device.name(),
+        loaded.summary(),
     )
 }

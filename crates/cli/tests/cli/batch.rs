@@ -1,4 +1,4 @@
-//! `glass generate --batch`: a file of prompts in, a file of texts out, whatever happens in between.
+//! `glass batch`: a file of prompts in, a file of texts out, whatever happens in between.
 
 use std::{fs, path::PathBuf};
 
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    models::{fixture, random_tiny},
-    run::{Ran, command, refused, run, text},
+    models::{copy, fixture, random_tiny},
+    run::{Ran, command, run, text},
 };
 
 /// A folder with a file of prompts.
@@ -26,14 +26,14 @@ impl Prompts {
         self.folder.path().join("out.jsonl")
     }
 
-    /// `glass generate MODEL --prompt-file ... --batch 2 -o ...` on flex.
+    /// `glass batch MODEL --prompts ... --batch 2 -o ...` on flex.
     fn run(&self, model: &str, more: &[&str]) -> Ran {
         let prompts = text(&self.folder.path().join("prompts.jsonl"));
         let output = text(&self.output());
         let args = [
-            "generate",
+            "batch",
             model,
-            "--prompt-file",
+            "--prompts",
             &prompts,
             "--batch",
             "2",
@@ -83,7 +83,7 @@ fn alone(model: &str, prompt: &Value, more: &[&str]) -> Value {
 }
 
 #[test]
-fn every_prompt_is_continued_as_it_would_be_alone() {
+fn batch_continues_each_prompt_as_generate_does() {
     let model = random_tiny();
     for more in [
         &["-n", "25", "--temperature", "0"][..],
@@ -122,14 +122,14 @@ fn every_prompt_is_continued_as_it_would_be_alone() {
 }
 
 #[test]
-fn without_a_file_the_texts_go_to_standard_output() {
+fn batch_without_output_writes_to_standard_output() {
     let prompts = Prompts::new(FIVE);
     let model = fixture("llama-gqa");
     let file = text(&prompts.folder.path().join("prompts.jsonl"));
     let args = [
-        "generate",
+        "batch",
         &model,
-        "--prompt-file",
+        "--prompts",
         &file,
         "--batch",
         "3",
@@ -159,7 +159,7 @@ fn without_a_file_the_texts_go_to_standard_output() {
 }
 
 #[test]
-fn a_bad_line_is_named_and_stops_no_other() {
+fn bad_line_is_named_and_stops_no_other() {
     let prompts = Prompts::new(
         "{\"prompt\": \"a\"}\n{\"prompt\": \"b\"\nnonsense\n{\"prompt\": 7}\n{\"prompt_ids\": [5000]}\n\
          {\"id\": 1, \"prompt\": \"c\"}\n{\"prompt\": \"d\", \"color\": \"red\"}\n{\"prompt\": \"e\"}\n",
@@ -186,7 +186,7 @@ fn a_bad_line_is_named_and_stops_no_other() {
 }
 
 #[test]
-fn what_is_there_is_not_done_again() {
+fn rerun_skips_prompts_that_the_output_has() {
     let prompts = Prompts::new(FIVE);
     let model = random_tiny();
     let more = ["-n", "12", "--temperature", "0"];
@@ -217,7 +217,7 @@ fn what_is_there_is_not_done_again() {
         let now = prompts.rows();
         assert_eq!(now.len(), rows.len(), "{end}");
         for (now, then) in now.iter().zip(&rows) {
-            // The last digits of a score depend on who went together.
+            // The last digits of a score depend on the batch.
             for field in ["id", "prompt", "prompt_ids", "ids", "text", "finish_reason"] {
                 assert_eq!(now[field], then[field], "{end}");
             }
@@ -236,7 +236,7 @@ fn what_is_there_is_not_done_again() {
 }
 
 #[test]
-fn a_killed_run_goes_on() {
+fn killed_run_is_resumed() {
     let lines: String = (0..40)
         .map(|number| format!("{{\"id\": \"p{number}\", \"prompt\": \"number {number}\"}}\n"))
         .collect();
@@ -244,9 +244,9 @@ fn a_killed_run_goes_on() {
     let model = random_tiny();
     let more = ["-n", "150", "--temperature", "0", "--ignore-eos"];
     let args = [
-        "generate",
+        "batch",
         &model,
-        "--prompt-file",
+        "--prompts",
         &text(&prompts.folder.path().join("prompts.jsonl")),
         "--batch",
         "2",
@@ -277,7 +277,7 @@ fn a_killed_run_goes_on() {
 }
 
 #[test]
-fn files_that_are_something_else_are_left_alone() {
+fn files_of_another_kind_are_left_alone() {
     let model = random_tiny();
     for lines in ["", "\n\n  \n"] {
         Prompts::new(lines)
@@ -304,24 +304,30 @@ fn files_that_are_something_else_are_left_alone() {
     prompts.run(&model, &[]).failed(&["cannot read"]);
 }
 
+/// What does not depend on the prompt is judged once, before any of them.
 #[test]
-fn options_of_a_batch_go_with_nothing_else() {
-    let model = random_tiny();
-    let prompts = Prompts::new(FIVE);
-    let file = text(&prompts.folder.path().join("prompts.jsonl"));
-    let args = ["generate", &model, "--batch", "2"];
-    refused(&args, &["--prompt-file"]);
-    let file = ["--prompt-file", &file];
-    let with = |more: &[&'static str]| [&args[..], &file, more].concat();
-    refused(&with(&["--json"]), &["--json"]);
-    refused(&with(&["--num-beams", "2"]), &["--num-beams"]);
-    refused(&with(&["--exhaustive"]), &["--exhaustive"]);
-    refused(&[&args[..3], &["0"], &file[..]].concat(), &["--batch"]);
-    refused(&[&args[..2], &file, &["-o", "x"]].concat(), &["--batch"]);
+fn bias_beyond_the_vocabulary_is_one_error() {
+    Prompts::new(FIVE)
+        .run(&random_tiny(), &["--logit-bias", "99=1"])
+        .failed(&["a bias for token 99", "the vocabulary has 99 tokens"]);
 }
 
 #[test]
-fn lines_that_are_read_as_one_text_are_warned_of() {
+fn prompt_without_room_for_new_tokens_is_warned_of() {
+    let model = copy(&random_tiny());
+    model.edit_json("generation_config.json", |fields| {
+        fields.remove("max_new_tokens");
+        fields.insert("max_length".into(), json!(5));
+    });
+    let ran =
+        Prompts::new("{\"prompt\": \"hi\"}\n{\"prompt\": \"too long\"}\n").run(&model.path(), &[]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    ran.says(&["warning: line 2: generation_config.json allows no new tokens"]);
+    assert!(!ran.stderr.contains("line 1"), "{ran:?}");
+}
+
+#[test]
+fn generate_warns_of_a_jsonl_file_read_as_one_text() {
     let prompts = Prompts::new("{\"prompt\": \"a\"}\n");
     let file = text(&prompts.folder.path().join("prompts.jsonl"));
     let args = [
@@ -334,5 +340,5 @@ fn lines_that_are_read_as_one_text_are_warned_of() {
     ];
     let ran = run(&mut command(&[&args[..], &["--device", "flex"]].concat()));
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    ran.says(&["read as one text", "--batch N"]);
+    ran.says(&["read as one text", "`glass batch`"]);
 }

@@ -165,7 +165,7 @@ fn eos_ends_the_text_unless_it_is_ignored() {
     let prompt = comma(&expected["greedy.prompt_ids"].ids());
     let output = expected["greedy.output_ids"].ids();
     let new = &output[expected["greedy.prompt_ids"].ids().len()..];
-    // The model's own makers say: the third greedy token ends the text.
+    // By generation_config.json the third greedy token ends the text.
     let at = new
         .iter()
         .position(|id| *id == new[2])
@@ -227,7 +227,7 @@ fn sampling_options_are_judged_before_loading() {
 }
 
 #[test]
-fn without_a_number_of_tokens_the_makers_say_how_many() {
+fn max_new_tokens_defaults_to_generation_config() {
     let copy = copy(&fixture("llama-gqa"));
     let generated = |fields: &[(&str, u32)], rest: &[&str]| {
         copy.edit_json("generation_config.json", |all| {
@@ -268,7 +268,7 @@ fn without_a_number_of_tokens_the_makers_say_how_many() {
 }
 
 #[test]
-fn log_probabilities_are_told_per_token() {
+fn log_probabilities_are_reported_per_token() {
     let model = fixture("llama-gqa");
     let args = [
         "generate",
@@ -326,7 +326,7 @@ fn log_probabilities_are_told_per_token() {
 }
 
 #[test]
-fn log_probabilities_stand_in_a_table_behind_the_text() {
+fn log_probabilities_are_a_table_below_the_text() {
     let plain = tiny(&["-p", "ROMEO:", "-n", "4", "--seed", "1"]);
     let ran = tiny(&["-p", "ROMEO:", "-n", "4", "--seed", "1", "--logprobs", "2"]);
     assert_eq!(ran.stdout, plain.stdout);
@@ -345,7 +345,7 @@ fn log_probabilities_stand_in_a_table_behind_the_text() {
 }
 
 #[test]
-fn drafts_from_the_prompt_give_the_same_text_and_are_reported() {
+fn prompt_lookup_gives_the_same_text_and_reports_its_drafts() {
     let model = fixture("mistral-swa");
     let run = |more: &[&str]| {
         let args = [
@@ -392,7 +392,10 @@ fn drafts_from_the_prompt_give_the_same_text_and_are_reported() {
             "--cache",
             "full=tova:16",
         ],
-        &["--cache tova", "use full, ring or sinks"],
+        &[
+            "cache policy tova cannot go back",
+            "use full, ring or sinks",
+        ],
     );
     // Angles that depend on the length of a pass cannot be guessed ahead.
     let dynamic = fixture("extra/extra-dynamic");
@@ -415,7 +418,7 @@ fn drafts_from_the_prompt_give_the_same_text_and_are_reported() {
 }
 
 #[test]
-fn what_needs_chance_is_without_effect_when_there_is_none() {
+fn sampling_options_without_effect_are_warned_of() {
     let args = [
         "-p",
         "hi",
@@ -475,7 +478,7 @@ fn rules_that_look_back_hold_without_chance() {
 }
 
 #[test]
-fn a_bias_is_for_a_token_that_there_is() {
+fn bias_beyond_the_vocabulary_is_refused() {
     let model = fixture("llama-gqa");
     fails(
         &[

@@ -1,4 +1,4 @@
-//! `glass generate --num-beams` and `--exhaustive`.
+//! `glass search`: beams, and all texts.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[test]
-fn beams_are_those_of_the_reference() {
+fn beam_search_finds_the_texts_of_the_reference() {
     for (name, variant, eos, options) in [
         ("llama-gqa", "beam", None, &[][..]),
         (
@@ -40,7 +40,7 @@ fn beams_are_those_of_the_reference() {
         let scores = tensors[&format!("{variant}.scores")].f32s();
         let path = model.path();
         let prompt_ids = comma(&prompt);
-        let mut args = vec!["generate", &path, "--ids", &prompt_ids, "-n", "16"];
+        let mut args = vec!["search", &path, "--ids", &prompt_ids, "-n", "16"];
         args.extend(["--num-beams", "4", "--num-return-sequences", "4"]);
         args.extend(["--device", "flex", "--json"]);
         args.extend(options);
@@ -63,13 +63,13 @@ fn beams_are_those_of_the_reference() {
     }
 }
 
-/// What the makers say about searches holds where one is asked for.
+/// What generation_config.json says of searches holds where the command line says nothing.
 #[test]
-fn the_makers_penalty_and_rule_hold_unless_others_are_given() {
+fn generation_config_sets_the_defaults_of_a_search() {
     let model = copy(&fixture("llama-gqa"));
     let path = model.path();
     let args = [
-        "generate",
+        "search",
         &path,
         "--ids",
         "1,70,39",
@@ -103,10 +103,10 @@ fn the_makers_penalty_and_rule_hold_unless_others_are_given() {
 }
 
 #[test]
-fn the_best_text_is_printed_or_several() {
+fn search_prints_the_best_text_or_several() {
     let model = shipped("shakespeare-window");
     let args = [
-        "generate",
+        "search",
         &model,
         "-p",
         "ROMEO:",
@@ -126,12 +126,8 @@ fn the_best_text_is_printed_or_several() {
     assert!(three.stdout.starts_with(&one.stdout), "{three:?}");
     three.says(&["1 of 3: score -", "3 of 3: score -", "30 tokens (length)"]);
     // More breadth never finds a less probable text here than choosing greedily.
-    let greedy = [
-        &args[..6],
-        &["--temperature", "0", "--json", "--device", "flex"],
-    ]
-    .concat();
-    let greedy = succeeds(&greedy).json();
+    let greedy = ["--temperature", "0", "--json", "--device", "flex"];
+    let greedy = succeeds(&[&["generate"][..], &args[1..6], &greedy].concat()).json();
     let score = |json: &Value, name: &str| json["sequences"][0][name].as_f64().expect("a number");
     assert!(
         score(&json, "log_prob") > score(&greedy, "score"),
@@ -140,10 +136,10 @@ fn the_best_text_is_printed_or_several() {
 }
 
 #[test]
-fn an_exhaustive_search_finds_what_beams_may_miss() {
+fn exhaustive_search_finds_what_beams_may_miss() {
     let model = random_tiny();
     let args = [
-        "generate", &model, "-p", "hi", "-n", "2", "--device", "flex", "--json",
+        "search", &model, "-p", "hi", "-n", "2", "--device", "flex", "--json",
     ];
     let all = succeeds(&[&args[..], &["--exhaustive", "--num-return-sequences", "5"]].concat());
     let all = all.json();
@@ -168,7 +164,7 @@ fn an_exhaustive_search_finds_what_beams_may_miss() {
     );
     fails(
         &[
-            "generate",
+            "search",
             &model,
             "-p",
             "hi",
@@ -185,69 +181,88 @@ fn an_exhaustive_search_finds_what_beams_may_miss() {
     );
 }
 
+/// Without --num-beams there are four; a single one is greedy.
 #[test]
-fn what_draws_or_streams_does_not_go_with_a_search() {
+fn beam_width_defaults_to_four_and_one_beam_is_greedy() {
+    let model = shipped("shakespeare-window");
+    let prompt = ["-p", "ROMEO:", "-n", "30", "--device", "flex", "--json"];
+    let sequence = |command: &str, options: &[&str]| {
+        let args = [&[command, &model], &prompt[..], options].concat();
+        succeeds(&args).json()["sequences"][0].clone()
+    };
+    let four = sequence("search", &["--num-beams", "4"]);
+    assert_eq!(sequence("search", &[]), four);
+    let one = sequence("search", &["--num-beams", "1"]);
+    let greedy = sequence("generate", &["--temperature", "0"]);
+    assert_eq!(one["ids"], greedy["ids"]);
+    assert_ne!(one["ids"], four["ids"]);
+}
+
+#[test]
+fn values_out_of_range_are_refused() {
     let model = random_tiny();
-    let args = ["generate", &model, "-p", "hi", "--device", "flex"];
+    let args = ["search", &model, "-p", "hi", "--device", "flex"];
     for (options, words) in [
         (
-            &["--num-beams", "2", "--temperature", "0.8"][..],
-            "--temperature is about drawing",
-        ),
-        (
-            &["--num-beams", "2", "--top-k", "3", "--seed", "1"],
-            "--top-k, --seed is about drawing",
-        ),
-        (
-            &["--num-beams", "2", "--stop", "x"],
-            "--stop watches one text",
-        ),
-        (
-            &["--exhaustive", "--top-p", "0.5"],
-            "leave --exhaustive out",
-        ),
-        (
-            &[
-                "--exhaustive",
-                "--repetition-penalty",
-                "2",
-                "--cache",
-                "ring:4",
-            ],
-            "--repetition-penalty, --cache has no place",
-        ),
-        (
-            &["--length-penalty", "2"],
-            "--length-penalty is about searching",
-        ),
-        (
-            &["--num-beams", "1", "--early-stopping", "true"],
-            "--early-stopping is about",
-        ),
-        (
-            &["--num-return-sequences", "2"],
-            "--num-return-sequences is about",
-        ),
-        (
-            &["--num-beams", "2", "--num-return-sequences", "3"],
+            &["--num-beams", "2", "--num-return-sequences", "3"][..],
             "num_return_sequences = 3: there are only 2 beams",
         ),
+        (&["--length-penalty", "inf"], "length_penalty = inf"),
         (
-            &["--num-beams", "2", "--length-penalty", "inf"],
+            &["--exhaustive", "-n", "1", "--length-penalty", "inf"],
             "length_penalty = inf",
         ),
+        (&["--repetition-penalty", "0"], "repetition_penalty = 0"),
+        (&["--logit-bias", "99=1"], "a bias for token 99"),
     ] {
         fails(&[&args[..], options].concat(), &[words]);
     }
-    refused(
-        &[&args[..], &["--num-beams", "0"]].concat(),
-        &["--num-beams"],
-    );
-    let both = ["--num-beams", "2", "--exhaustive"];
-    refused(&[&args[..], &both].concat(), &["--exhaustive"]);
-    let rule = ["--num-beams", "2", "--early-stopping", "yes"];
-    refused(&[&args[..], &rule].concat(), &["true, false or never"]);
-    // The makers of this model want it to sample: that is said.
-    let ran = succeeds(&[&args[..], &["--num-beams", "2", "-n", "3"]].concat());
-    ran.says(&["do_sample is not honoured with --num-beams"]);
+    for (options, words) in [
+        (["--num-beams", "0"], "--num-beams"),
+        (["--num-return-sequences", "0"], "--num-return-sequences"),
+        (["--early-stopping", "yes"], "true, false or never"),
+    ] {
+        refused(&[&args[..], &options].concat(), &[words]);
+    }
+}
+
+/// It scores whole texts by the model's own distribution, without beams, rules or a cache.
+#[test]
+fn exhaustive_search_refuses_what_it_does_not_use() {
+    let model = random_tiny();
+    let args = ["search", &model, "-p", "hi", "--exhaustive"];
+    for option in [
+        ["--num-beams", "2"],
+        ["--early-stopping", "true"],
+        ["--repetition-penalty", "2"],
+        ["--presence-penalty", "2"],
+        ["--frequency-penalty", "2"],
+        ["--no-repeat-ngram-size", "2"],
+        ["--logit-bias", "1=2"],
+        ["--cache", "ring:4"],
+        ["--prefill-chunk", "4"],
+    ] {
+        let words = ["--exhaustive", "cannot be used with", option[0]];
+        refused(&[&args[..], &option].concat(), &words);
+    }
+}
+
+/// This model is to be sampled from, by its generation_config.json.
+#[test]
+fn search_warns_of_settings_that_it_ignores() {
+    let model = copy(&random_tiny());
+    model.edit_json("generation_config.json", |fields| {
+        fields.insert("stop_strings".into(), json!("x"));
+        fields.insert("repetition_penalty".into(), json!(1.5));
+    });
+    let path = model.path();
+    let args = ["search", &path, "-p", "hi", "-n", "1", "--device", "flex"];
+    let ran = succeeds(&args);
+    ran.says(&["do_sample is not honoured", "stop_strings is not honoured"]);
+    assert!(!ran.stderr.contains("penalties"), "{ran:?}");
+    succeeds(&[&args[..], &["--exhaustive"]].concat()).says(&[
+        "do_sample is not honoured",
+        "stop_strings is not honoured",
+        "penalties, n-gram rules and biases are not honoured",
+    ]);
 }

@@ -61,7 +61,7 @@ fn a_stop_string_that_never_comes_changes_nothing() {
 }
 
 #[test]
-fn the_makers_stop_strings_count_too() {
+fn stop_strings_of_generation_config_count_too() {
     let whole = greedy(&[]);
     let stop = text(&whole)[9..11].to_owned();
     let at = text(&whole).find(&stop).expect("it is there");
@@ -86,7 +86,7 @@ fn the_makers_stop_strings_count_too() {
 }
 
 #[test]
-fn without_a_tokenizer_the_makers_stop_strings_are_warned_of() {
+fn stop_strings_of_generation_config_need_a_tokenizer() {
     let copy = copy(&fixture("llama-gqa"));
     copy.edit_json("generation_config.json", |fields| {
         fields.insert("stop_strings".into(), "a".into());

@@ -1,4 +1,4 @@
-//! `glass train`: what comes out of it.
+//! `glass train`: its output and its result.
 
 use std::{fs, path::PathBuf};
 
@@ -8,11 +8,11 @@ use tempfile::TempDir;
 
 use crate::run::{Ran, command, run, succeeds, text};
 
-/// Forty steps with a measurement in the middle and one at the end.
+/// Forty steps with an evaluation in the middle and one at the end.
 pub const SHORT: &str =
     "--preset tiny --steps 40 --batch 4 --context 32 --eval-every 20 --device flex";
 
-/// A folder with a text to learn from, and room for the model.
+/// A folder with a text to train on, for the model.
 pub struct Desk(TempDir);
 
 impl Desk {
@@ -39,7 +39,7 @@ impl Desk {
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    /// The lines of metrics.jsonl, without what differs between two runs that do the same.
+    /// The lines of metrics.jsonl without the seconds, which differ between equal runs.
     pub fn metrics(&self) -> Vec<Value> {
         let read = |line: &str| -> Value {
             let mut record: Value = serde_json::from_str(line).expect("JSON");
@@ -67,7 +67,7 @@ impl Desk {
     }
 }
 
-/// Letters with something to learn in them: words in an order that a small generator draws.
+/// A text to learn from: words in random order.
 fn prose(bytes: usize) -> String {
     const WORDS: [&str; 16] = [
         "the", "king", "hath", "no", "crown", "upon", "his", "head", "and", "we", "shall", "not",
@@ -83,7 +83,7 @@ fn prose(bytes: usize) -> String {
     prose
 }
 
-/// Trains, and says nothing on standard output.
+/// Trains, with nothing on standard output.
 pub fn trains(args: &[String]) -> Ran {
     let ran = succeeds(args);
     assert_eq!(ran.stdout, "");
@@ -98,7 +98,7 @@ fn number(value: &Value) -> f64 {
 fn a_trained_folder_is_a_model_like_any_other() {
     let desk = Desk::new();
     let ran = trains(&desk.train(SHORT));
-    // A terminal has a progress bar; here is a line per measurement, and nothing that moves a cursor.
+    // Without a terminal: a line per evaluation, and nothing that moves a cursor.
     let lines: Vec<&str> = ran.stderr.lines().collect();
     let begins = [
         "glass: 87744 parameters on flex (CPU, ",
@@ -113,7 +113,7 @@ fn a_trained_folder_is_a_model_like_any_other() {
     }
     assert!(!ran.stderr.contains(['\r', '\x1b']), "{ran:?}");
     ran.says(&[
-        "; 5400 tokens to learn from, 600 kept back; 40 steps of 128 tokens, 0.9 readings",
+        "; 5400 tokens to train on, 600 held out; 40 steps of 128 tokens, 0.9 epochs",
         &format!("glass generate {} -p", desk.model()),
     ]);
 
@@ -152,7 +152,7 @@ fn a_trained_folder_is_a_model_like_any_other() {
     let (first, last) = (number(&metrics[0]["train_loss"]), &metrics[41]["val_loss"]);
     assert!(number(last) < first - 0.3, "{last} after {first}");
 
-    // What the run measured is what the command for it measures.
+    // `glass eval` computes the run's own loss.
     let held_out = desk.path("held-out.txt");
     fs::write(&held_out, &prose(6000)[5400..]).expect("written");
     let model = desk.model();
@@ -186,7 +186,7 @@ fn a_trained_folder_is_a_model_like_any_other() {
 }
 
 #[test]
-fn a_config_with_a_window_and_learned_byte_pairs() {
+fn a_config_with_a_window_trains_with_bpe() {
     let desk = Desk::new();
     let config = json!({
         "model_type": "mistral",
@@ -214,7 +214,7 @@ fn a_config_with_a_window_and_learned_byte_pairs() {
     let info = succeeds(&["info", &model, "--json"]).json();
     assert_eq!(info["config"]["sliding_window"], 8, "{info}");
     assert_eq!(info["config"]["tie_word_embeddings"], false);
-    // Past the window, and past the length it learned from.
+    // Longer than the window and the training context.
     let generate = [
         "generate",
         &model,
@@ -231,7 +231,7 @@ fn a_config_with_a_window_and_learned_byte_pairs() {
 }
 
 #[test]
-fn ndarray_trains_too() {
+fn ndarray_trains_like_flex() {
     let desk = Desk::new();
     let ran = trains(
         &desk.train("--preset tiny-window --steps 2 --batch 2 --context 16 --device ndarray"),
@@ -251,7 +251,7 @@ fn ndarray_trains_too() {
 }
 
 #[test]
-fn a_loss_that_is_no_number_stops_it_and_the_checkpoint_is_kept() {
+fn nan_gradients_stop_the_run_and_the_checkpoint_is_kept() {
     let desk = Desk::new();
     let wild = "--preset tiny --steps 60 --batch 4 --context 32 --save-every 1 --learning-rate 1e30 --warmup-steps 0 \
                 --clip 0 --device flex";
@@ -260,17 +260,18 @@ fn a_loss_that_is_no_number_stops_it_and_the_checkpoint_is_kept() {
     let error = ran.stderr.lines().last().expect("an error");
     assert!(error.starts_with("glass: error: step 2: "), "{ran:?}");
     ran.says(&[
-        "NaN",
+        "loss or gradients are NaN or infinite",
+        "gradient norm NaN)",
         "the last checkpoint is kept",
         "lower --learning-rate",
     ]);
-    // What was saved after the first step was lost already.
+    // The first step had ruined the weights before they were saved.
     assert_eq!(desk.names("model/training"), ["step-0"]);
     assert_eq!(desk.metrics().len(), 1);
 }
 
 #[test]
-fn its_help_names_every_default() {
+fn help_names_every_default() {
     let help = succeeds(&["train", "--help"]).stdout;
     let recipe = glass_train::Recipe::default();
     for (option, default) in [

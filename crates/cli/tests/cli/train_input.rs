@@ -1,4 +1,4 @@
-//! What `glass train` refuses, in one line and before anything is written.
+//! Inputs that `glass train` refuses, in one line and before it writes anything.
 
 use std::fs;
 
@@ -7,10 +7,10 @@ use crate::{
     train::{Desk, SHORT, trains},
 };
 
-/// A few steps, to which a test adds one mistake.
+/// A few steps; each test adds one mistake.
 const FEW: &str = "--steps 2 --batch 2 --context 16";
 
-/// Refused with these words, and nothing is in the folder that was not there before.
+/// Fails with these words, and leaves no file.
 fn fails_and_writes_nothing(desk: &Desk, args: &[String], words: &[&str]) {
     let before = desk.names("");
     fails(args, words);
@@ -18,7 +18,7 @@ fn fails_and_writes_nothing(desk: &Desk, args: &[String], words: &[&str]) {
 }
 
 #[test]
-fn a_text_that_cannot_be_learned_from() {
+fn bad_texts_are_refused() {
     let tiny = format!("{FEW} --preset tiny --device flex");
     for (content, words) in [
         (&b""[..], &["text.txt", "is empty"][..]),
@@ -45,7 +45,7 @@ fn a_text_that_cannot_be_learned_from() {
 }
 
 #[test]
-fn a_recipe_that_makes_no_sense() {
+fn bad_options_are_refused() {
     let desk = Desk::new();
     for (options, words) in [
         ("--steps 0", &["--steps must be at least 1"][..]),
@@ -99,7 +99,7 @@ fn a_recipe_that_makes_no_sense() {
 }
 
 #[test]
-fn what_does_not_go_together() {
+fn missing_and_conflicting_options_are_refused() {
     let desk = Desk::new();
     let model = desk.model();
     refused(&["train"], &["--text", "--output"]);
@@ -127,7 +127,7 @@ fn what_does_not_go_together() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written() {
+fn unwritable_folders_are_refused() {
     let desk = Desk::new();
     let file = text(&desk.path("text.txt"));
     let full = desk.path("full");
@@ -151,20 +151,20 @@ fn a_folder_that_cannot_be_written() {
 }
 
 #[test]
-fn what_cannot_be_gone_on_with() {
+fn resume_refuses_damage_and_another_text() {
     let desk = Desk::new();
     let model = desk.model();
     let resume = ["train", "--resume", &model, "--device", "flex"].map(String::from);
     fails_and_writes_nothing(
         &desk,
         &resume,
-        &["model: holds no checkpoint to go on from"],
+        &["model: holds no checkpoint to resume from"],
     );
     fs::create_dir(desk.path("model")).expect("made");
     fails_and_writes_nothing(
         &desk,
         &resume,
-        &["model: holds no checkpoint to go on from"],
+        &["model: holds no checkpoint to resume from"],
     );
 
     trains(&desk.train(SHORT));
@@ -179,11 +179,11 @@ fn what_cannot_be_gone_on_with() {
     fs::remove_file(&text_there).expect("removed");
     fails(&resume, &["text.txt: does not exist"]);
 
-    // Wherever it is now, it is the same text.
+    // The same text in another place.
     let moved = desk.path("moved.txt");
     fs::write(&moved, learned).expect("written");
     let found = [&resume[..], &["--text".into(), text(&moved)]].concat();
-    trains(&found).says(&["going on after step 40", "trained 40 steps"]);
+    trains(&found).says(&["resuming after step 40", "trained 40 steps"]);
     assert_eq!(desk.read("model/metrics.jsonl"), metrics);
 
     let state = desk.path("model/training/step-40/state.json");

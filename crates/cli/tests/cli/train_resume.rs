@@ -1,4 +1,4 @@
-//! Runs of `glass train` that are stopped, and go on.
+//! Runs of `glass train` that are stopped and resumed.
 
 use std::{
     fs,
@@ -13,8 +13,8 @@ use crate::{
     train::{Desk, trains},
 };
 
-/// Long enough to be stopped in the middle, with measurements and checkpoints at different steps, and with dropout, so
-/// that its random numbers have to go on too.
+/// Long enough to be stopped in the middle, with evaluations and checkpoints at different steps, and with dropout, whose
+/// random numbers must resume too.
 const RUN: &str = "--preset tiny --steps 240 --batch 4 --context 32 --eval-every 35 --save-every 20 --dropout 0.1 --device flex";
 const STEPS: usize = 240;
 
@@ -74,7 +74,7 @@ fn weights(desk: &Desk) -> Vec<u8> {
 }
 
 #[test]
-fn killed_runs_end_where_an_unbroken_one_does() {
+fn killed_runs_resume_to_the_unbroken_result() {
     let unbroken = Desk::new();
     trains(&unbroken.train(RUN));
 
@@ -90,7 +90,7 @@ fn killed_runs_end_where_an_unbroken_one_does() {
         args = resume(&desk);
     }
     let ran = trains(&args);
-    ran.says(&["glass: going on after step ", "trained 240 steps"]);
+    ran.says(&["glass: resuming after step ", "trained 240 steps"]);
 
     assert_eq!(desk.metrics(), unbroken.metrics());
     assert!(weights(&desk) == weights(&unbroken), "the weights differ");
@@ -103,7 +103,7 @@ fn killed_runs_end_where_an_unbroken_one_does() {
 }
 
 #[test]
-fn ctrl_c_saves_and_says_how_to_go_on() {
+fn ctrl_c_saves_and_prints_how_to_resume() {
     let unbroken = Desk::new();
     trains(&unbroken.train(RUN));
 
@@ -118,11 +118,11 @@ fn ctrl_c_saves_and_says_how_to_go_on() {
         &format!("stopped after step {step} of 240, and saved"),
         &format!("glass train --resume {}", desk.model()),
     ]);
-    // What was learned so far is of use already.
+    // The stopped run leaves a usable model.
     assert!(desk.names("model").contains(&"model.safetensors".into()));
 
     trains(&resume(&desk)).says(&[
-        &format!("going on after step {step}\n"),
+        &format!("resuming after step {step}\n"),
         "trained 240 steps",
     ]);
     assert_eq!(desk.metrics(), unbroken.metrics());

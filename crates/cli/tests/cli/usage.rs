@@ -1,12 +1,12 @@
-//! `glass` alone, its help, and what is no command.
+//! `glass` without a command, its help, and what it refuses.
 
 use crate::{
     models::random_tiny,
-    run::{refused, succeeds},
+    run::{command, refused, run, succeeds},
 };
 
 #[test]
-fn alone_it_runs_the_built_in_model() {
+fn built_in_model_runs_without_a_command() {
     let ran = succeeds::<&str>(&[]);
     ran.says(&[
         "glass: shakespeare-window (2.9 M parameters",
@@ -26,7 +26,8 @@ fn alone_it_runs_the_built_in_model() {
 fn help_and_version() {
     let help = succeeds(&["--help"]).stdout;
     for command in [
-        "generate", "logits", "info", "convert", "train", "eval", "devices",
+        "generate", "batch", "search", "chat", "logits", "info", "convert", "quantize", "train",
+        "eval", "bench", "devices",
     ] {
         assert!(help.contains(command), "{help}");
         assert!(succeeds(&[command, "--help"]).stdout.contains("Usage: "));
@@ -35,7 +36,7 @@ fn help_and_version() {
 }
 
 #[test]
-fn bad_usage_is_refused() {
+fn bad_arguments_are_refused() {
     let model = &random_tiny();
     refused(&["fly"], &["unrecognized subcommand 'fly'"]);
     refused(&["generate"], &["<MODEL>"]);
@@ -97,4 +98,97 @@ fn bad_usage_is_refused() {
         ],
         &["thoughts", "hidden, attention"],
     );
+}
+
+/// An option of another command: the error names the command that has it.
+#[test]
+fn option_of_another_command_gets_a_tip() {
+    for (name, options, right) in [
+        ("generate", &["--num-beams", "4"][..], &["search"][..]),
+        ("generate", &["--exhaustive"], &["search"]),
+        ("generate", &["--length-penalty", "2"], &["search"]),
+        ("generate", &["--early-stopping", "true"], &["search"]),
+        ("generate", &["--num-return-sequences", "2"], &["search"]),
+        ("generate", &["--batch", "2"], &["batch"]),
+        ("generate", &["-o", "out.jsonl"], &["batch"]),
+        (
+            "generate",
+            &["--json-schema", "x", "--num-beams", "2"],
+            &["search"],
+        ),
+        ("batch", &["--num-beams", "2"], &["search"]),
+        ("batch", &["--exhaustive"], &["search"]),
+        ("batch", &["--json"], &["generate", "search"]),
+        ("batch", &["--json-schema", "x"], &["generate"]),
+        ("batch", &["--prompt-lookup", "2"], &["generate"]),
+        ("batch", &["-p", "hi"], &["generate", "search"]),
+        (
+            "search",
+            &["--temperature", "0.8"],
+            &["generate", "batch", "chat"],
+        ),
+        ("search", &["--top-k", "3"], &["generate", "batch", "chat"]),
+        (
+            "search",
+            &["--top-p", "0.5"],
+            &["generate", "batch", "chat"],
+        ),
+        (
+            "search",
+            &["--min-p", "0.5"],
+            &["generate", "batch", "chat"],
+        ),
+        (
+            "search",
+            &["--typical-p", "0.5"],
+            &["generate", "batch", "chat"],
+        ),
+        ("search", &["--seed", "1"], &["generate", "batch", "chat"]),
+        ("search", &["--stop", "x"], &["generate", "batch", "chat"]),
+        ("search", &["--logprobs", "2"], &["generate", "batch"]),
+        ("search", &["--prompt-lookup", "2"], &["generate"]),
+        ("search", &["--json-schema", "x"], &["generate"]),
+        ("chat", &["--num-beams", "2"], &["search"]),
+    ] {
+        let ran = run(&mut command(&[&[name, "no-such-model"], options].concat()));
+        assert_eq!((ran.code, &*ran.stdout), (Some(2), ""), "{ran:?}");
+        let names: Vec<String> = right
+            .iter()
+            .map(|right| format!("`glass {right}`"))
+            .collect();
+        let names = match names.split_last() {
+            Some((last, [])) => last.clone(),
+            Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
+            None => unreachable!("every option has a command"),
+        };
+        let tips: Vec<&str> = ran
+            .stderr
+            .lines()
+            .filter(|line| line.contains("use `glass"))
+            .collect();
+        assert_eq!(tips.len(), 1, "{ran:?}");
+        assert!(
+            tips[0].starts_with(&format!("  tip: use {names}, which ")),
+            "{ran:?}"
+        );
+    }
+}
+
+#[test]
+fn option_of_no_command_gets_no_tip() {
+    for args in [["generate", "--colour"], ["info", "--num-beams"]] {
+        let ran = run(&mut command(&[args[0], "no-such-model", args[1]]));
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(!ran.stderr.contains("use `glass"), "{ran:?}");
+    }
+}
+
+#[test]
+fn required_arguments_are_named() {
+    refused(&["batch", "no-such-model"], &["--prompts <FILE>"]);
+    refused(
+        &["batch", "no-such-model", "--prompts", "x", "--batch", "0"],
+        &["--batch"],
+    );
+    refused(&["search"], &["<MODEL>"]);
 }

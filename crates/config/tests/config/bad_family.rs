@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use glass_config::{LayerType, LlamaConfig, ModelType};
+use glass_config::{AttentionConfig, LayerConfig, LlamaConfig, MixerConfig, ModelType};
 use serde_json::json;
 
 use crate::common::{check, file, minimal, read};
@@ -19,13 +19,13 @@ fn windows() {
         })
     };
     let mixed = list([true, false, true, false]);
-    let zero = "sliding_window = 0: must be at least 1, for a query always sees its own key; null means no window";
+    let zero = "sliding_window = 0: must be a whole number of at least 1, for a query always sees its own key; null means no window";
     check(
         "llama",
         &[
             (
                 json!({"layer_types": mixed}),
-                "layer_types = [\"sliding_attention\",\"full_attention\",\"sliding_attention\",\"f...: llama never slides; \
+                "layer_types[0] = sliding_attention: llama never slides; \
                  set layer_types to null, or model_type to mistral (all layers slide) or qwen2 (some)",
             ),
             (
@@ -34,8 +34,7 @@ fn windows() {
             ),
             (
                 json!({"layer_types": ["full_attention", "full_attention", "linear_attention", "full_attention"]}),
-                "layer_types[2] = \"linear_attention\" is not supported: a layer here is full_attention or \
-                 sliding_attention",
+                "layer_types[2] = \"linear_attention\": must be full_attention or sliding_attention",
             ),
         ],
     );
@@ -45,16 +44,16 @@ fn windows() {
             (json!({"sliding_window": 0}), zero),
             (
                 json!({"sliding_window": -1}),
-                "sliding_window = -1: must be a whole number that is not negative",
+                "sliding_window = -1: must be a whole number of at least 1, for a query always sees its own key; null means no window",
             ),
             (
                 json!({"sliding_window": 8, "layer_types": mixed}),
-                "layer_types = [\"sliding_attention\",\"full_attention\",\"sliding_attention\",\"f...: every mistral layer \
+                "layer_types[1] = full_attention: every mistral layer \
                  slides while sliding_window is 8; set one of the two to null",
             ),
             (
                 json!({"sliding_window": null, "layer_types": mixed}),
-                "layer_types = [\"sliding_attention\",\"full_attention\",\"sliding_attention\",\"f...: no mistral layer \
+                "layer_types[0] = sliding_attention: no mistral layer \
                  slides while sliding_window is null; give the window, or set layer_types to null",
             ),
         ],
@@ -68,7 +67,7 @@ fn windows() {
             ),
             (
                 json!({"sliding_window": "8"}),
-                "sliding_window = \"8\": must be a whole number, not a string",
+                "sliding_window = \"8\": must be a whole number (without fraction or exponent) of at least 0",
             ),
             (
                 json!({"layer_types": mixed}),
@@ -170,29 +169,37 @@ fn fields_that_would_change_the_result() {
 #[test]
 fn configs_by_hand() {
     let valid = read(&minimal("llama")).unwrap();
-    let window = LayerType::Sliding {
-        window: NonZeroUsize::new(8).unwrap(),
-    };
+    assert_eq!(valid.validate(), Ok(()));
     let line = |change: &dyn Fn(&mut LlamaConfig)| {
         let mut config = valid.clone();
         change(&mut config);
         config.validate().unwrap_err().to_string()
     };
-    assert_eq!(
-        line(&|config| config.layer_types[1] = window),
-        "layer_types = mixed: llama has none such: llama never slides, mistral in all layers or none"
-    );
-    assert_eq!(
+    let with_attention = |change: &dyn Fn(&mut AttentionConfig)| {
         line(&|config| {
-            config.layer_types.pop();
-        }),
-        "layer_types = 3 entries: must have one entry per layer, num_hidden_layers = 4"
+            let LayerConfig { mixer, .. } = &mut config.layers[1];
+            let MixerConfig::Attention(attention) = mixer;
+            change(attention);
+        })
+    };
+    let own = "no llama has it; its config.json could only say LayerConfig";
+    for error in [
+        with_attention(&|attention| attention.window = NonZeroUsize::new(8)),
+        with_attention(&|attention| attention.bias.o = true),
+        with_attention(&|attention| attention.num_attention_heads = 0),
+        with_attention(&|attention| attention.rope = None),
+        with_attention(&|attention| attention.scale = 1.0),
+    ] {
+        assert!(error.starts_with("layers[1] = LayerConfig {"), "{error}");
+        assert!(error.contains(own), "{error}");
+    }
+    assert_eq!(
+        line(&|config| config.layers.clear()),
+        "num_hidden_layers = 0: must be a whole number from 1 to 65536"
     );
-    assert!(
-        line(&|config| config.bias.o = true).starts_with("bias = Bias { q_k_v: false, o: true")
-    );
-    assert!(line(&|config| config.model_type = ModelType::Qwen2).starts_with("bias = "));
-    assert!(
-        line(&|config| config.num_attention_heads = 0).starts_with("num_attention_heads = 0: ")
-    );
+    let error = line(&|config| config.model_type = ModelType::Qwen2);
+    assert!(error.starts_with("layers[0] = LayerConfig {"), "{error}");
+    assert!(error.contains("no qwen2 has it"), "{error}");
+    let error = line(&|config| config.ropes.push(config.ropes[0].clone()));
+    assert!(error.starts_with("ropes = [RopeParameters {"), "{error}");
 }

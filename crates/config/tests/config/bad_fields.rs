@@ -1,6 +1,5 @@
 //! Fields of the wrong type or size.
 
-use glass_config::LlamaConfig;
 use serde_json::json;
 
 use crate::common::{check, minimal, read};
@@ -8,41 +7,38 @@ use crate::common::{check, minimal, read};
 #[test]
 fn sizes() {
     let big = 1u64 << 62;
+    let size = |field: &str| {
+        format!("{field} = 0: must be a whole number (without fraction or exponent) of at least 1")
+    };
     check(
         "llama",
         &[
-            (
-                json!({"vocab_size": 0}),
-                "vocab_size = 0: must be at least 1",
-            ),
+            (json!({"vocab_size": 0}), &size("vocab_size")),
             (
                 json!({"hidden_size": 0, "head_dim": 4}),
-                "hidden_size = 0: must be at least 1",
+                &size("hidden_size"),
             ),
-            (
-                json!({"intermediate_size": 0}),
-                "intermediate_size = 0: must be at least 1",
-            ),
+            (json!({"intermediate_size": 0}), &size("intermediate_size")),
             (
                 json!({"max_position_embeddings": 0}),
-                "max_position_embeddings = 0: must be at least 1",
+                &size("max_position_embeddings"),
             ),
             (
                 json!({"num_key_value_heads": 0}),
-                "num_key_value_heads = 0: must be at least 1",
+                &size("num_key_value_heads"),
             ),
-            (json!({"head_dim": 0}), "head_dim = 0: must be at least 1"),
+            (json!({"head_dim": 0}), &size("head_dim")),
             (
                 json!({"num_hidden_layers": 0}),
-                "num_hidden_layers = 0: must be from 1 to 65536",
+                "num_hidden_layers = 0: must be a whole number from 1 to 65536",
             ),
             (
                 json!({"num_hidden_layers": big}),
-                "num_hidden_layers = 4611686018427387904: must be from 1 to 65536",
+                "num_hidden_layers = 4611686018427387904: must be a whole number from 1 to 65536",
             ),
             (
                 json!({"num_attention_heads": 0}),
-                "num_attention_heads = 0: must divide hidden_size (48) where head_dim is not given",
+                &size("num_attention_heads"),
             ),
             (
                 json!({"num_attention_heads": 5}),
@@ -87,102 +83,105 @@ fn sizes() {
 
 #[test]
 fn types() {
-    let fraction = "must be a whole number, written without a fraction or exponent";
+    let size = "must be a whole number (without fraction or exponent) of at least 1";
+    let id = "must be a token id, a whole number below 2^32";
+    let other = "remove the field to get its default";
     check(
         "llama",
         &[
             (
                 json!({"vocab_size": "128"}),
-                "vocab_size = \"128\": must be a whole number, not a string",
+                &format!("vocab_size = \"128\": {size}"),
             ),
             (
                 json!({"vocab_size": -1}),
-                "vocab_size = -1: must be a whole number that is not negative",
+                &format!("vocab_size = -1: {size}"),
             ),
             (
                 json!({"vocab_size": 1.5}),
-                &format!("vocab_size = 1.5: {fraction}"),
+                &format!("vocab_size = 1.5: {size}"),
             ),
             (
                 json!({"vocab_size": 128.0}),
-                &format!("vocab_size = 128.0: {fraction}"),
+                &format!("vocab_size = 128.0: {size}"),
             ),
             (
                 json!({"vocab_size": 1e30}),
-                "vocab_size = 1e+30: is larger than a size can be",
+                &format!("vocab_size = 1e+30: {size}"),
             ),
             (
                 json!({"vocab_size": [1]}),
-                "vocab_size = [1]: must be a whole number, not a list",
+                &format!("vocab_size = [1]: {size}"),
             ),
             (
                 json!({"max_position_embeddings": null}),
-                "max_position_embeddings = null: must be a whole number, not null; remove the field to get its default",
+                &format!("max_position_embeddings = null: {size}; {other}"),
             ),
             (
                 json!({"rms_norm_eps": true}),
-                "rms_norm_eps = true: must be a number, not true or false",
+                "rms_norm_eps = true: must be a number above 0",
             ),
             (
                 json!({"rms_norm_eps": {"__float__": "NaN"}}),
-                "rms_norm_eps = {\"__float__\":\"NaN\"}: must be a number, not an object",
+                "rms_norm_eps = {\"__float__\":\"NaN\"}: must be a number above 0",
             ),
             (
                 json!({"tie_word_embeddings": 1}),
-                "tie_word_embeddings = 1: must be true or false, not a number",
+                "tie_word_embeddings = 1: must be true or false",
             ),
             (
                 json!({"attention_bias": "yes"}),
-                "attention_bias = \"yes\": must be true or false, not a string",
+                "attention_bias = \"yes\": must be true or false",
             ),
             (
                 json!({"model_type": 3}),
-                "model_type = 3: must be a string, not a number",
+                "model_type = 3: must be one of llama, mistral, qwen2",
             ),
             (
                 json!({"hidden_act": null}),
-                "hidden_act = null: must be a string, not null; remove the field to get its default",
+                &format!(
+                    "hidden_act = null: must be one of silu (or swish), gelu, gelu_pytorch_tanh (or gelu_new), relu; {other}"
+                ),
             ),
             (
                 json!({"hidden_act": "mish"}),
-                "hidden_act = \"mish\" is not supported: use one of silu (or swish), gelu, gelu_pytorch_tanh (or \
-                 gelu_new), relu",
+                "hidden_act = \"mish\": must be one of silu (or swish), gelu, gelu_pytorch_tanh (or gelu_new), relu",
             ),
             (
                 json!({"dtype": "float8_e4m3fn"}),
-                "dtype = \"float8_e4m3fn\" is not supported: use one of float32, float16, bfloat16",
+                "dtype = \"float8_e4m3fn\": must be one of float32, float16, bfloat16",
             ),
             (
                 json!({"torch_dtype": "int8"}),
-                "torch_dtype = \"int8\" is not supported: use one of float32, float16, bfloat16",
+                "torch_dtype = \"int8\": must be one of float32, float16, bfloat16",
             ),
             (
                 json!({"bos_token_id": "1"}),
-                "bos_token_id = \"1\": must be a token id, a whole number, not a string",
+                &format!("bos_token_id = \"1\": {id}"),
             ),
             (
                 json!({"bos_token_id": [1]}),
-                "bos_token_id = [1]: must be a token id, a whole number, not a list",
+                &format!("bos_token_id = [1]: {id}"),
             ),
             (
                 json!({"bos_token_id": 1.5}),
-                "bos_token_id = 1.5: must be a token id, a whole number",
+                &format!("bos_token_id = 1.5: {id}"),
             ),
             (
                 json!({"bos_token_id": 5_000_000_000u64}),
-                "bos_token_id = 5000000000: is larger than a token id can be",
+                &format!("bos_token_id = 5000000000: {id}"),
             ),
             (
                 json!({"eos_token_id": [1, "x"]}),
-                "eos_token_id = [1,\"x\"]: entry 1 must be a token id, a whole number, not a string",
+                &format!("eos_token_id[1] = \"x\": {id}"),
             ),
             (
                 json!({"layer_types": "full_attention"}),
-                "layer_types = \"full_attention\": must be a list of strings, not a string",
+                "layer_types = \"full_attention\": must be a list",
             ),
             (
                 json!({"layer_types": [1]}),
-                "layer_types = [1]: entry 0 must be a string, not a number",
+                "layer_types[0] = 1: must be full_attention or sliding_attention",
             ),
         ],
     );
@@ -195,15 +194,15 @@ fn numbers() {
         &[
             (
                 json!({"rms_norm_eps": 0}),
-                "rms_norm_eps = 0: must be a finite number above 0",
+                "rms_norm_eps = 0: must be a number above 0",
             ),
             (
                 json!({"rms_norm_eps": -1e-5}),
-                "rms_norm_eps = -0.00001: must be a finite number above 0",
+                "rms_norm_eps = -0.00001: must be a number above 0",
             ),
             (
                 json!({"initializer_range": -1}),
-                "initializer_range = -1: must be a finite number that is not negative",
+                "initializer_range = -1: must be a number that is not negative",
             ),
             (
                 json!({"attention_dropout": 1}),
@@ -215,16 +214,15 @@ fn numbers() {
             ),
         ],
     );
-    // What JSON cannot hold, code can.
+    // What JSON cannot hold, code can; it would be written as null.
     let valid = read(&minimal("llama")).unwrap();
     for eps in [f64::NAN, f64::INFINITY] {
-        let config = LlamaConfig {
-            rms_norm_eps: eps,
-            ..valid.clone()
-        };
+        let mut config = valid.clone();
+        config.rms_norm_eps = eps;
         assert_eq!(
             config.validate().unwrap_err().to_string(),
-            format!("rms_norm_eps = {eps}: must be a finite number above 0")
+            "rms_norm_eps = null: must be a number above 0; remove the field to get its default",
+            "{eps}"
         );
     }
 }

@@ -34,7 +34,7 @@ fn texts_that_are_no_config() {
     );
     assert_eq!(
         error_of("[1, 2]"),
-        "config.json: holds a list where a JSON object {...} is expected; is this a model's config.json?"
+        "config.json: holds [1,2] where a JSON object {...} is expected; is this a model's config.json?"
     );
     assert!(error_of("{\"rope_theta\": 1e999}").contains("number out of range"));
     assert!(error_of(&"[".repeat(10_000)).contains("recursion limit exceeded"));
@@ -98,8 +98,7 @@ fn fields_that_must_be_there() {
     }
     assert_eq!(
         error_of("{}"),
-        "config.json: model_type is missing: it names the family, one of llama, mistral, qwen2; is this a model's \
-         config.json?"
+        "config.json: model_type is missing: it must be one of llama, mistral, qwen2; is this a model's config.json?"
     );
     assert_eq!(
         error_of(r#"{"dim": 4096, "n_layers": 32, "n_heads": 32}"#),
@@ -108,6 +107,6 @@ fn fields_that_must_be_there() {
     );
     assert_eq!(
         error_of(r#"{"model_type": "gemma"}"#),
-        "config.json: model_type = \"gemma\" is not supported: the families built here are llama, mistral, qwen2"
+        "config.json: model_type = \"gemma\": must be one of llama, mistral, qwen2"
     );
 }

@@ -1,6 +1,10 @@
 //! A small valid file of each family, to be changed one field at a time.
 
-use glass_config::{ConfigError, LlamaConfig, Override};
+use std::num::NonZeroUsize;
+
+use glass_config::{
+    AttentionConfig, ConfigError, DenseMlpConfig, LlamaConfig, MlpConfig, Override, RopeScaling,
+};
 use serde_json::{Value, json};
 
 /// A file that holds what every file must, and nothing else.
@@ -41,4 +45,31 @@ pub fn check(family: &str, cases: &[(Value, &str)]) {
             Err(error) => assert_eq!(error.to_string(), format!("config.json: {expected}")),
         }
     }
+}
+
+/// The attention of the first layer.
+pub fn attention(config: &LlamaConfig) -> AttentionConfig {
+    *config.layers[0].attention().expect("attention")
+}
+
+/// The MLP of the first layer.
+pub fn mlp(config: &LlamaConfig) -> DenseMlpConfig {
+    let MlpConfig::Dense(mlp) = config.layers[0].mlp;
+    mlp
+}
+
+/// The window of each layer.
+pub fn windows(config: &LlamaConfig) -> Vec<Option<usize>> {
+    let layers = config.layers.iter();
+    layers
+        .map(|layer| layer.attention()?.window.map(NonZeroUsize::get))
+        .collect()
+}
+
+/// The scaling of the one rotation.
+pub fn scaling(config: &LlamaConfig) -> RopeScaling {
+    let [rope] = config.ropes.as_slice() else {
+        panic!("one rotation: {:?}", config.ropes)
+    };
+    rope.scaling.clone()
 }

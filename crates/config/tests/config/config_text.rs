@@ -71,7 +71,11 @@ fn both_styles_read_back_with_the_new_type() {
 #[test]
 fn a_file_that_is_no_object_is_refused_with_or_without_a_type() {
     for dtype in [None, Some(Dtype::Float32)] {
-        assert!(carried("[]", dtype).unwrap_err().contains("holds a list"));
+        assert!(
+            carried("[]", dtype)
+                .unwrap_err()
+                .contains("holds [] where a JSON object")
+        );
         assert!(carried("", dtype).unwrap_err().contains("is empty"));
     }
 }

@@ -1,21 +1,17 @@
 //! What the model type decides: biases, windows, and which fields mean nothing.
 
-use std::num::NonZeroUsize;
-
-use crate::common::{file, minimal, read};
-use glass_config::{Bias, LayerType, LlamaConfig};
+use crate::common::{attention, file, minimal, mlp, read, windows};
+use glass_config::{AttentionBias, LlamaConfig, NormPlacement};
 use serde_json::{Value, json};
 
-const FULL: LayerType = LayerType::Full;
+const FULL: Option<usize> = None;
 
-fn sliding(window: usize) -> LayerType {
-    LayerType::Sliding {
-        window: NonZeroUsize::new(window).unwrap(),
-    }
+fn sliding(window: usize) -> Option<usize> {
+    Some(window)
 }
 
-fn layers(family: &str, changes: Value) -> Vec<LayerType> {
-    read(&file(family, changes)).unwrap().layer_types
+fn layers(family: &str, changes: Value) -> Vec<Option<usize>> {
+    windows(&read(&file(family, changes)).unwrap())
 }
 
 #[test]
@@ -86,46 +82,45 @@ fn qwen2_slides_where_it_is_told() {
 
 #[test]
 fn biases() {
-    let bias = |family, changes| read(&file(family, changes)).unwrap().bias;
-    let none = Bias {
-        q_k_v: false,
-        o: false,
-        mlp: false,
+    // q, k and v; o; the MLP's.
+    let bias = |family, changes| {
+        let config = read(&file(family, changes)).unwrap();
+        let AttentionBias { q_k_v, o } = attention(&config).bias;
+        [q_k_v, o, mlp(&config).bias]
     };
-    assert_eq!(bias("llama", json!({})), none);
-    assert_eq!(
-        bias("llama", json!({"attention_bias": true})),
-        Bias {
-            q_k_v: true,
-            o: true,
-            mlp: false
+    assert_eq!(bias("llama", json!({})), [false, false, false]);
+    let attention_bias = json!({"attention_bias": true});
+    assert_eq!(bias("llama", attention_bias), [true, true, false]);
+    let mlp_bias = json!({"mlp_bias": true});
+    assert_eq!(bias("llama", mlp_bias), [false, false, true]);
+    let none = json!({"attention_bias": false, "mlp_bias": false});
+    assert_eq!(bias("mistral", none), [false, false, false]);
+    assert_eq!(bias("qwen2", json!({})), [true, false, false]);
+    let own = json!({"attention_bias": true, "qkv_bias": true});
+    assert_eq!(bias("qwen2", own), [true, false, false]);
+}
+
+/// All layers of these families are a plain Llama's but for windows and biases.
+#[test]
+fn every_layer_is_plain() {
+    for family in ["llama", "mistral", "qwen2"] {
+        let config = read(&minimal(family)).unwrap();
+        assert_eq!(
+            (config.layers.len(), config.ropes.len()),
+            (4, 1),
+            "{family}"
+        );
+        for layer in &config.layers {
+            let attention = layer.attention().unwrap();
+            assert_eq!(attention.rope, Some(0));
+            assert_eq!(attention.scale, 12f64.powf(-0.5));
+            assert_eq!(
+                (attention.soft_cap, attention.sinks, attention.qk_norm),
+                (None, false, false)
+            );
+            assert_eq!(layer.norms, NormPlacement::Pre);
         }
-    );
-    assert_eq!(
-        bias("llama", json!({"mlp_bias": true})),
-        Bias { mlp: true, ..none }
-    );
-    assert_eq!(
-        bias(
-            "mistral",
-            json!({"attention_bias": false, "mlp_bias": false})
-        ),
-        none
-    );
-    assert_eq!(
-        bias("qwen2", json!({})),
-        Bias {
-            q_k_v: true,
-            ..none
-        }
-    );
-    assert_eq!(
-        bias("qwen2", json!({"attention_bias": true, "qkv_bias": true})),
-        Bias {
-            q_k_v: true,
-            ..none
-        }
-    );
+    }
 }
 
 fn ignored(config: &LlamaConfig) -> Vec<(&str, &str, &str)> {
@@ -162,20 +157,20 @@ fn unused_fields_are_listed_with_a_reason() {
             (
                 "auto_map",
                 r#"{"AutoConfig":"x.Y"}"#,
-                "its code is not run; this is a plain llama"
+                "its code is not run; this is a plain model of the family"
             ),
             ("ffn_dim_multiplier", "1.3", "llama has no such field"),
+            (
+                "pad_token_id",
+                "-1",
+                "no token has a negative id, so this stands for none"
+            ),
             (
                 "rope_scaling.beta_fast",
                 "32",
                 "rope_type linear does not use it"
             ),
             ("rope_scaling.finetuned", "true", "no rope_type uses it"),
-            (
-                "pad_token_id",
-                "-1",
-                "no token has a negative id, so this stands for none"
-            ),
         ]
     );
     assert_eq!(config.pad_token_id, None);

@@ -1,7 +1,7 @@
 //! `key=value` pairs laid over either dialect.
 
-use crate::common::{file, minimal, read_with};
-use glass_config::{LayerType, LlamaConfig, ModelType, Override, RopeType};
+use crate::common::{file, minimal, mlp, read_with, scaling, windows};
+use glass_config::{DynamicScaling, LinearScaling, LlamaConfig, ModelType, Override, RopeScaling};
 use serde_json::{Value, json};
 
 fn apply(file: &Value, overrides: &[&str]) -> LlamaConfig {
@@ -28,6 +28,18 @@ fn version_5() -> Value {
     )
 }
 
+fn linear(factor: f64) -> RopeScaling {
+    RopeScaling::Linear(LinearScaling { factor })
+}
+
+/// Of a model that was trained on a llama's default length.
+fn dynamic(factor: f64) -> RopeScaling {
+    RopeScaling::Dynamic(DynamicScaling {
+        factor,
+        max_position_embeddings: 2048,
+    })
+}
+
 #[test]
 fn either_dialect_of_key_works_on_either_dialect_of_file() {
     for file in [version_4(), version_5()] {
@@ -37,24 +49,15 @@ fn either_dialect_of_key_works_on_either_dialect_of_file() {
             "rope_scaling.rope_theta",
         ] {
             let config = apply(&file, &[&format!("{key}=777")]);
-            assert_eq!(config.rope_parameters.rope_theta, 777.0);
-            assert_eq!(
-                config.rope_parameters.rope_type,
-                RopeType::Linear { factor: 2.0 }
-            );
+            assert_eq!(config.ropes[0].rope_theta, 777.0);
+            assert_eq!(scaling(&config), linear(2.0));
         }
         for key in ["rope_parameters", "rope_scaling"] {
             let config = apply(&file, &[&format!("{key}.factor=8")]);
-            assert_eq!(
-                config.rope_parameters.rope_type,
-                RopeType::Linear { factor: 8.0 }
-            );
+            assert_eq!(scaling(&config), linear(8.0));
             for inner in ["type", "rope_type"] {
                 let config = apply(&file, &[&format!("{key}.{inner}=dynamic")]);
-                assert_eq!(
-                    config.rope_parameters.rope_type,
-                    RopeType::Dynamic { factor: 2.0 }
-                );
+                assert_eq!(scaling(&config), dynamic(2.0));
             }
         }
         for key in ["dtype", "torch_dtype"] {
@@ -69,23 +72,17 @@ fn whole_rope_objects() {
     for file in [version_4(), version_5()] {
         // Under version 4's name θ is a field of its own and stays; under version 5's it is part of the object.
         let old = apply(&file, &[r#"rope_scaling={"type": "dynamic", "factor": 3}"#]);
-        assert_eq!(
-            old.rope_parameters.rope_type,
-            RopeType::Dynamic { factor: 3.0 }
-        );
-        assert_eq!(old.rope_parameters.rope_theta, 5000.0);
+        assert_eq!(scaling(&old), dynamic(3.0));
+        assert_eq!(old.ropes[0].rope_theta, 5000.0);
         let new = apply(
             &file,
             &[r#"rope_parameters={"rope_type": "dynamic", "factor": 3}"#],
         );
-        assert_eq!(
-            new.rope_parameters.rope_type,
-            RopeType::Dynamic { factor: 3.0 }
-        );
-        assert_eq!(new.rope_parameters.rope_theta, 10_000.0);
+        assert_eq!(scaling(&new), dynamic(3.0));
+        assert_eq!(new.ropes[0].rope_theta, 10_000.0);
         let none = apply(&file, &["rope_scaling=null"]);
-        assert_eq!(none.rope_parameters.rope_type, RopeType::Default);
-        assert_eq!(none.rope_parameters.rope_theta, 5000.0);
+        assert_eq!(scaling(&none), RopeScaling::Default);
+        assert_eq!(none.ropes[0].rope_theta, 5000.0);
         // Later ones see what earlier ones left.
         let both = apply(
             &file,
@@ -95,10 +92,7 @@ fn whole_rope_objects() {
                 "rope_scaling.factor=5",
             ],
         );
-        assert_eq!(
-            both.rope_parameters.rope_type,
-            RopeType::Linear { factor: 5.0 }
-        );
+        assert_eq!(scaling(&both), linear(5.0));
     }
 }
 
@@ -109,12 +103,7 @@ fn the_family_can_be_changed() {
         &["model_type=mistral", "sliding_window=64"],
     );
     assert_eq!(config.model_type, ModelType::Mistral);
-    assert!(
-        config
-            .layer_types
-            .iter()
-            .all(|layer| matches!(layer, LayerType::Sliding { window } if window.get() == 64))
-    );
+    assert_eq!(windows(&config), [Some(64); 4]);
     let config = apply(
         &minimal("qwen2"),
         &[
@@ -123,14 +112,7 @@ fn the_family_can_be_changed() {
             "max_window_layers=3",
         ],
     );
-    assert_eq!(
-        config
-            .layer_types
-            .iter()
-            .filter(|&&layer| layer != LayerType::Full)
-            .count(),
-        1
-    );
+    assert_eq!(windows(&config), [None, None, None, Some(64)]);
 }
 
 #[test]
@@ -144,11 +126,7 @@ fn windows_can_be_switched_off() {
         "sliding_window=null",
         "max_window_layers=4",
     ] {
-        assert_eq!(
-            apply(&file, &[switch]).layer_types,
-            [LayerType::Full; 4],
-            "{switch}"
-        );
+        assert_eq!(windows(&apply(&file, &[switch])), [None; 4], "{switch}");
     }
 }
 
@@ -163,7 +141,7 @@ fn the_last_one_wins_and_values_are_json_or_text() {
             "head_dim=null",
         ],
     );
-    assert_eq!(config.hidden_act.to_string(), "relu");
+    assert_eq!(mlp(&config).hidden_act.to_string(), "relu");
     assert_eq!(config.eos_token_id, [3, 4]);
 }
 
@@ -232,7 +210,7 @@ fn overrides_without_effect_are_errors() {
         ),
         (
             "rope_scaling=linear",
-            "override `rope_scaling=linear`: rope_scaling = \"linear\": must be an object {...} or null, not a string",
+            "override `rope_scaling=linear`: rope_scaling = \"linear\": must be an object {...} or null",
         ),
     ];
     for (text, expected) in cases {
@@ -247,22 +225,22 @@ fn windows_that_cannot_slide_are_errors() {
         (
             json!({}),
             "sliding_window=8",
-            "nothing slides while use_sliding_window is false; set use_sliding_window=true too",
+            "no layer slides while use_sliding_window is false; change that too",
         ),
         (
             json!({}),
             "use_sliding_window=true",
-            "max_window_layers = 28 leaves no layer to slide; lower it too",
+            "no layer slides while max_window_layers is 28; change that too",
         ),
         (
             json!({"use_sliding_window": true}),
             "sliding_window=8",
-            "max_window_layers = 28 leaves no layer to slide; lower it too",
+            "no layer slides while max_window_layers is 28; change that too",
         ),
         (
             listed.clone(),
             "sliding_window=8",
-            "layer_types names no sliding layer; set layer_types=null too",
+            "no layer slides while layer_types is full_attention everywhere; change that too",
         ),
         (
             listed,
@@ -272,7 +250,7 @@ fn windows_that_cannot_slide_are_errors() {
         (
             json!({"sliding_window": null, "max_window_layers": 0}),
             "use_sliding_window=true",
-            "nothing slides while sliding_window is null; give the window too",
+            "no layer slides while sliding_window is null; change that too",
         ),
     ];
     for (changes, text, why) in cases {
@@ -286,12 +264,13 @@ fn overrides_are_validated_like_the_file() {
     let plain = minimal("llama");
     assert_eq!(
         refused(&plain, &["hidden_size=big"]),
-        "config.json with hidden_size=big: hidden_size = \"big\": must be a whole number, not a string"
+        "config.json with hidden_size=big: hidden_size = \"big\": must be a whole number (without fraction or \
+         exponent) of at least 1"
     );
     assert_eq!(
         refused(&version_4(), &["rope_parameters.factor=0.5"]),
-        "config.json with rope_parameters.factor=0.5: rope_scaling.factor = 0.5: must be a finite number of at least \
-         1, for scaling lengthens the context"
+        "config.json with rope_parameters.factor=0.5: rope_scaling.factor = 0.5: must be a number of at least 1, for \
+         scaling lengthens the context"
     );
     assert_eq!(
         refused(&plain, &["attention_chunk_size=8"]),

@@ -1,4 +1,4 @@
-//! Configs of checkpoints whose matrices are in few bits.
+//! Configs of checkpoints whose matrices are quantized.
 
 use serde_json::{Value, json};
 
@@ -85,35 +85,44 @@ fn what_is_not_computed_is_refused() {
             format!("{} = {value} is not supported: {why}", at(path)),
         )
     };
-    let whole = "whole numbers are read";
+    let invalid = |path: &str, value: Value, rule: &str| {
+        let line = format!("{} = {value}: {rule}", at(path));
+        (with(path, value), line)
+    };
+    let packed = "must be pack-quantized (or mixed-precision), or use the plain checkpoint";
     let cases = [
-        refused(
+        invalid(
             "/quant_method",
             json!("gptq"),
-            "compressed-tensors is read, or use the plain checkpoint",
+            "must be compressed-tensors, or use the plain checkpoint",
         ),
+        invalid("/format", json!("float-quantized"), packed),
         refused(
-            "/format",
+            "/config_groups/group_0/format",
             json!("float-quantized"),
-            "pack-quantized weights are read, or use the plain checkpoint",
+            "groups are read as pack-quantized",
         ),
         refused(
             "/kv_cache_scheme",
             json!({"num_bits": 8}),
-            "only weights in few bits are read, or use the plain checkpoint",
+            "only quantized weights are read, or use the plain checkpoint",
         ),
         refused(
             "/config_groups/group_0/input_activations",
             json!({"num_bits": 8}),
             "activations are not quantized by the file's rule here",
         ),
-        refused(&format!("{WEIGHTS}/type"), json!("float"), whole),
+        invalid(
+            &format!("{WEIGHTS}/type"),
+            json!("float"),
+            "must be int, for whole numbers are read",
+        ),
         refused(
             &format!("{WEIGHTS}/symmetric"),
             json!(false),
             "numbers are centred at zero here",
         ),
-        refused(&format!("{WEIGHTS}/num_bits"), json!(3), "4 and 8 are read"),
+        invalid(&format!("{WEIGHTS}/num_bits"), json!(3), "must be 4 or 8"),
         refused(
             &format!("{WEIGHTS}/actorder"),
             json!("group"),
@@ -124,10 +133,15 @@ fn what_is_not_computed_is_refused() {
             json!(1),
             "nothing is known of this field",
         ),
-        refused(
+        invalid(
             &format!("{WEIGHTS}/strategy"),
             json!("block"),
-            "group (with a group_size) and channel (without) are read",
+            "must be group (with a group_size) or channel (without)",
+        ),
+        invalid(
+            &format!("{WEIGHTS}/group_size"),
+            json!(48),
+            "must be a multiple of 32, or null with strategy channel",
         ),
     ];
     for (config, line) in &cases {
@@ -136,10 +150,6 @@ fn what_is_not_computed_is_refused() {
     check(
         "llama",
         &[
-            (
-                with(&format!("{WEIGHTS}/group_size"), json!(48)),
-                "quantization_config.config_groups.group_0.weights.group_size = 48: must be a multiple of 32",
-            ),
             (
                 with("/config_groups", json!({})),
                 "quantization_config.config_groups = {}: names no way to read the weights",
@@ -158,6 +168,9 @@ fn what_is_not_computed_is_refused() {
 
 #[test]
 fn an_unknown_field_is_shown() {
-    let config = read(&file("llama", with("/recipe", json!("GPTQ")))).expect("a config");
-    assert_eq!(config.ignored[0].name, "quantization_config.recipe");
+    for path in ["/recipe", "/config_groups/group_0/recipe"] {
+        let config = read(&file("llama", with(path, json!("GPTQ")))).expect("a config");
+        let name = format!("quantization_config{}", path.replace('/', "."));
+        assert_eq!(config.ignored[0].name, name);
+    }
 }

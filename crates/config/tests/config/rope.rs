@@ -1,9 +1,12 @@
 //! RoPE as transformers 4 and 5 write it.
 
-use glass_config::{Dtype, LlamaConfig, RopeType};
+use glass_config::{
+    Dtype, DynamicScaling, LinearScaling, Llama3Scaling, LlamaConfig, LongropeScaling, RopeScaling,
+    YarnScaling,
+};
 use serde_json::{Value, json};
 
-use crate::common::{file, read};
+use crate::common::{file, read, scaling};
 
 fn both(version_4: Value, version_5: Value) -> LlamaConfig {
     let (old, new) = (read(&version_4).unwrap(), read(&version_5).unwrap());
@@ -35,34 +38,34 @@ fn every_rope_type_in_both_dialects() {
     ];
     for (parameters, name) in cases {
         for key in ["type", "rope_type"] {
-            let mut scaling = parameters.clone();
-            scaling[key] = json!(name);
+            let mut old = parameters.clone();
+            old[key] = json!(name);
             let mut modern = parameters.clone();
             modern["rope_type"] = json!(name);
             modern["rope_theta"] = json!(5000.0);
             let config = both(
                 file(
                     "llama",
-                    json!({"rope_theta": 5000, "rope_scaling": scaling, "torch_dtype": "float16"}),
+                    json!({"rope_theta": 5000, "rope_scaling": old, "torch_dtype": "float16"}),
                 ),
                 file(
                     "llama",
                     json!({"rope_parameters": modern, "dtype": "float16"}),
                 ),
             );
-            assert_eq!(config.rope_parameters.rope_type.name(), name);
-            assert_eq!(config.rope_parameters.rope_theta, 5000.0);
+            assert_eq!(scaling(&config).name(), name);
+            assert_eq!(config.ropes[0].rope_theta, 5000.0);
             assert_eq!(config.dtype, Some(Dtype::Float16));
         }
     }
 }
 
-fn rope(parameters: Value) -> RopeType {
+fn rope(parameters: Value) -> RopeScaling {
     let file = file(
         "llama",
         json!({"max_position_embeddings": 128, "rope_parameters": parameters}),
     );
-    read(&file).unwrap().rope_parameters.rope_type
+    scaling(&read(&file).unwrap())
 }
 
 #[test]
@@ -72,7 +75,7 @@ fn yarn_fills_in_as_transformers_does() {
             json!({"rope_type": "yarn", "factor": null, "original_max_position_embeddings": 32,
                     "beta_fast": 0, "mscale": 0, "mscale_all_dim": null})
         ),
-        RopeType::Yarn {
+        RopeScaling::Yarn(YarnScaling {
             factor: 4.0,
             original_max_position_embeddings: 32,
             beta_fast: 32.0,
@@ -81,7 +84,7 @@ fn yarn_fills_in_as_transformers_does() {
             mscale: None,
             mscale_all_dim: None,
             truncate: true,
-        }
+        })
     );
 }
 
@@ -95,13 +98,13 @@ fn longrope_and_its_old_name_derive_the_factor() {
         );
         assert_eq!(
             read,
-            RopeType::Longrope {
+            RopeScaling::Longrope(LongropeScaling {
                 short_factor: lists(),
                 long_factor: lists(),
                 factor: 2.0,
                 original_max_position_embeddings: 64,
                 attention_factor: None,
-            }
+            })
         );
     }
 }
@@ -113,29 +116,29 @@ fn an_absent_original_length_is_max_position_embeddings() {
     );
     assert!(matches!(
         read,
-        RopeType::Llama3 {
+        RopeScaling::Llama3(Llama3Scaling {
             original_max_position_embeddings: 128,
             ..
-        }
+        })
     ));
     // Phi-3 keeps it beside the rope parameters.
     let beside = read_original_beside();
     assert!(matches!(
         beside,
-        RopeType::Llama3 {
+        RopeScaling::Llama3(Llama3Scaling {
             original_max_position_embeddings: 16,
             ..
-        }
+        })
     ));
 }
 
-fn read_original_beside() -> RopeType {
+fn read_original_beside() -> RopeScaling {
     let file = file(
         "llama",
         json!({"original_max_position_embeddings": 16, "rope_parameters":
                {"rope_type": "llama3", "factor": 2, "low_freq_factor": 1, "high_freq_factor": 4}}),
     );
-    read(&file).unwrap().rope_parameters.rope_type
+    scaling(&read(&file).unwrap())
 }
 
 #[test]
@@ -146,8 +149,11 @@ fn dynamic_goes_by_max_position_embeddings_and_says_so() {
     ))
     .unwrap();
     assert_eq!(
-        config.rope_parameters.rope_type,
-        RopeType::Dynamic { factor: 2.0 }
+        scaling(&config),
+        RopeScaling::Dynamic(DynamicScaling {
+            factor: 2.0,
+            max_position_embeddings: 2048
+        })
     );
     let [ignored] = config.ignored.as_slice() else {
         panic!("{:?}", config.ignored)
@@ -175,8 +181,8 @@ fn a_file_in_both_dialects_must_agree_with_itself() {
         ),
     );
     assert_eq!(
-        config.rope_parameters.rope_type,
-        RopeType::Linear { factor: 2.0 }
+        scaling(&config),
+        RopeScaling::Linear(LinearScaling { factor: 2.0 })
     );
     // Null and empty say nothing.
     for nothing in [json!(null), json!({})] {
@@ -185,8 +191,8 @@ fn a_file_in_both_dialects_must_agree_with_itself() {
             json!({"rope_parameters": rope_parameters, "rope_scaling": nothing, "torch_dtype": null}),
         ));
         assert_eq!(
-            config.unwrap().rope_parameters.rope_type,
-            RopeType::Linear { factor: 2.0 }
+            scaling(&config.unwrap()),
+            RopeScaling::Linear(LinearScaling { factor: 2.0 })
         );
     }
 }

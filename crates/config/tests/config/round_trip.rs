@@ -3,36 +3,39 @@
 use std::num::NonZeroUsize;
 
 use glass_config::{
-    Activation, Bias, Dtype, LayerType, LlamaConfig, ModelType, QuantizationConfig,
-    QuantizationGroup, RopeParameters, RopeType,
+    Activation, AttentionBias, AttentionConfig, DenseMlpConfig, Dtype, DynamicScaling, LayerConfig,
+    LinearScaling, Llama3Scaling, LlamaConfig, LongropeScaling, MixerConfig, MlpConfig, ModelType,
+    NormPlacement, QuantizationConfig, QuantizationGroup, RopeParameters, RopeScaling, YarnScaling,
 };
 use proptest::prelude::*;
 use proptest::{collection::vec, option};
 
-fn rope(head_dim: usize) -> impl Strategy<Value = RopeParameters> {
+use crate::common::{minimal, read};
+
+fn rope(head_dim: usize, max_position_embeddings: usize) -> impl Strategy<Value = RopeParameters> {
     let factor = 1.0..100.0f64;
     let original = 2usize..100_000;
     let list = vec(0.1..50.0f64, head_dim / 2);
-    let rope_type = prop_oneof![
-        Just(RopeType::Default),
+    let multiplier = || option::of(0.1..2.0f64);
+    let scaling = prop_oneof![
+        Just(RopeScaling::Default),
         factor
             .clone()
-            .prop_map(|factor| RopeType::Linear { factor }),
-        factor
-            .clone()
-            .prop_map(|factor| RopeType::Dynamic { factor }),
+            .prop_map(|factor| RopeScaling::Linear(LinearScaling { factor })),
+        factor.clone().prop_map(move |factor| {
+            RopeScaling::Dynamic(DynamicScaling {
+                factor,
+                max_position_embeddings,
+            })
+        }),
         (
             (factor.clone(), original.clone(), any::<bool>()),
             (8.0..64.0f64, 0.5..8.0f64),
-            (
-                option::of(0.1..2.0f64),
-                option::of(0.1..2.0f64),
-                option::of(0.1..2.0f64)
-            ),
+            (multiplier(), multiplier(), multiplier()),
         )
             .prop_map(
                 |((factor, original, truncate), (fast, slow), (attention, m, all))| {
-                    RopeType::Yarn {
+                    RopeScaling::Yarn(YarnScaling {
                         factor,
                         original_max_position_embeddings: original,
                         beta_fast: fast,
@@ -41,90 +44,65 @@ fn rope(head_dim: usize) -> impl Strategy<Value = RopeParameters> {
                         mscale: m,
                         mscale_all_dim: all,
                         truncate,
-                    }
+                    })
                 }
             ),
         (factor.clone(), 0.5..2.0f64, 2.5..8.0f64, original.clone()).prop_map(
-            |(factor, low_freq_factor, high_freq_factor, original)| RopeType::Llama3 {
-                factor,
-                low_freq_factor,
-                high_freq_factor,
-                original_max_position_embeddings: original,
+            |(factor, low_freq_factor, high_freq_factor, original)| {
+                RopeScaling::Llama3(Llama3Scaling {
+                    factor,
+                    low_freq_factor,
+                    high_freq_factor,
+                    original_max_position_embeddings: original,
+                })
             }
         ),
-        (
-            list.clone(),
-            list,
-            0.5..64.0f64,
-            original,
-            option::of(0.5..2.0f64)
-        )
-            .prop_map(
-                |(short_factor, long_factor, factor, original, attention_factor)| {
-                    RopeType::Longrope {
-                        short_factor,
-                        long_factor,
-                        factor,
-                        original_max_position_embeddings: original,
-                        attention_factor,
-                    }
-                }
-            ),
+        (list.clone(), list, 0.5..64.0f64, original, multiplier()).prop_map(
+            |(short_factor, long_factor, factor, original, attention_factor)| {
+                RopeScaling::Longrope(LongropeScaling {
+                    short_factor,
+                    long_factor,
+                    factor,
+                    original_max_position_embeddings: original,
+                    attention_factor,
+                })
+            }
+        ),
     ];
-    (2.0..1e7f64, rope_type).prop_map(|(rope_theta, rope_type)| RopeParameters {
+    (2.0..1e7f64, scaling).prop_map(|(rope_theta, scaling)| RopeParameters {
         rope_theta,
-        rope_type,
+        scaling,
     })
 }
 
-/// The family with biases and layers that it can have.
-fn family() -> impl Strategy<Value = (ModelType, Bias, Vec<LayerType>)> {
-    let window = (1usize..10_000).prop_map(|window| LayerType::Sliding {
-        window: NonZeroUsize::new(window).unwrap(),
-    });
+/// The family with biases (attention's and the MLP's) and windows that it can have.
+fn family() -> impl Strategy<Value = (ModelType, AttentionBias, bool, Vec<Option<NonZeroUsize>>)> {
+    let window = || (1usize..10_000).prop_map(NonZeroUsize::new);
+    let bias = |q_k_v, o| AttentionBias { q_k_v, o };
     let count = 1usize..6;
     prop_oneof![
-        (count.clone(), any::<[bool; 2]>()).prop_map(|(layers, [attention, mlp])| {
-            let bias = Bias {
-                q_k_v: attention,
-                o: attention,
-                mlp,
-            };
-            (ModelType::Llama, bias, vec![LayerType::Full; layers])
+        (count.clone(), any::<[bool; 2]>()).prop_map(move |(layers, [attention, mlp])| {
+            let bias = bias(attention, attention);
+            (ModelType::Llama, bias, mlp, vec![None; layers])
         }),
-        (count, prop_oneof![Just(LayerType::Full), window.clone()]).prop_map(|(layers, layer)| {
-            let bias = Bias {
-                q_k_v: false,
-                o: false,
-                mlp: false,
-            };
-            (ModelType::Mistral, bias, vec![layer; layers])
+        (count, prop_oneof![Just(None), window()]).prop_map(move |(layers, window)| {
+            let windows = vec![window; layers];
+            (ModelType::Mistral, bias(false, false), false, windows)
         }),
-        (window, vec(any::<bool>(), 1..6)).prop_map(|(window, slides)| {
-            let bias = Bias {
-                q_k_v: true,
-                o: false,
-                mlp: false,
-            };
-            let layer = |slides| if slides { window } else { LayerType::Full };
+        (window(), vec(any::<bool>(), 1..6)).prop_map(move |(window, slides)| {
+            let windows = slides.into_iter().map(|slides| window.filter(|_| slides));
             (
                 ModelType::Qwen2,
-                bias,
-                slides.into_iter().map(layer).collect(),
+                bias(true, false),
+                false,
+                windows.collect(),
             )
         }),
     ]
 }
 
 fn config() -> impl Strategy<Value = LlamaConfig> {
-    let sizes = (
-        1usize..1000,
-        1usize..300,
-        1usize..300,
-        1usize..5,
-        1usize..5,
-        1usize..100_000,
-    );
+    let sizes = (1usize..1000, 1usize..300, 1usize..300, 1usize..5, 1usize..5);
     let head_dim = (2usize..65).prop_map(|half| 2 * half);
     let words = (
         prop::sample::select(vec![
@@ -152,39 +130,50 @@ fn config() -> impl Strategy<Value = LlamaConfig> {
         vec(any::<u32>(), 0..4),
         option::of(any::<u32>()),
     );
-    let rope = head_dim.prop_flat_map(|head_dim| (Just(head_dim), rope(head_dim)));
+    let rope = (head_dim, 1usize..100_000).prop_flat_map(|(head_dim, positions)| {
+        (Just(head_dim), Just(positions), rope(head_dim, positions))
+    });
     (sizes, rope, family(), words, numbers, ids).prop_map(
         |(
-            (vocab_size, hidden_size, intermediate_size, kv_heads, groups, max_position_embeddings),
-            (head_dim, rope_parameters),
-            (model_type, bias, layer_types),
+            (vocab_size, hidden_size, intermediate_size, kv_heads, groups),
+            (head_dim, max_position_embeddings, rope),
+            (model_type, bias, mlp_bias, windows),
             (hidden_act, dtype, tie_word_embeddings, quantization_config),
             (rms_norm_eps, initializer_range, attention_dropout),
             (bos_token_id, eos_token_id, pad_token_id),
-        )| LlamaConfig {
-            model_type,
-            vocab_size,
-            hidden_size,
-            intermediate_size,
-            num_hidden_layers: layer_types.len(),
-            num_attention_heads: kv_heads * groups,
-            num_key_value_heads: kv_heads,
-            head_dim,
-            hidden_act,
-            rms_norm_eps,
-            max_position_embeddings,
-            rope_parameters,
-            bias,
-            tie_word_embeddings,
-            layer_types,
-            bos_token_id,
-            eos_token_id,
-            pad_token_id,
-            dtype,
-            quantization_config,
-            initializer_range,
-            attention_dropout,
-            ignored: vec![],
+        )| {
+            let attention = AttentionConfig {
+                bias,
+                ..AttentionConfig::new(kv_heads * groups, kv_heads, head_dim)
+            };
+            let mlp = MlpConfig::Dense(DenseMlpConfig {
+                intermediate_size,
+                hidden_act,
+                bias: mlp_bias,
+            });
+            let layers = windows.into_iter().map(|window| LayerConfig {
+                mixer: MixerConfig::Attention(AttentionConfig {
+                    window,
+                    ..attention
+                }),
+                mlp: mlp.clone(),
+                norms: NormPlacement::Pre,
+            });
+            let mut config = read(&minimal("llama")).expect("a config");
+            config.model_type = model_type;
+            config.vocab_size = vocab_size;
+            config.hidden_size = hidden_size;
+            config.rms_norm_eps = rms_norm_eps;
+            config.max_position_embeddings = max_position_embeddings;
+            config.tie_word_embeddings = tie_word_embeddings;
+            config.bos_token_id = bos_token_id;
+            config.eos_token_id = eos_token_id;
+            config.pad_token_id = pad_token_id;
+            config.dtype = dtype;
+            config.quantization_config = quantization_config;
+            config.initializer_range = initializer_range;
+            config.attention_dropout = attention_dropout;
+            config.with_layers(layers.collect(), vec![rope])
         },
     )
 }

@@ -1,9 +1,11 @@
 //! Published files, and what absent fields and nulls mean.
 
-use glass_config::{Activation, Bias, Dtype, LayerType, LlamaConfig, ModelType, RopeType};
+use glass_config::{
+    Activation, AttentionBias, Dtype, Llama3Scaling, LlamaConfig, ModelType, RopeScaling,
+};
 use serde_json::json;
 
-use crate::common::{file, minimal, read};
+use crate::common::{attention, file, minimal, mlp, read, scaling, windows};
 
 #[test]
 fn llama_3_1_8b_as_published() {
@@ -23,24 +25,25 @@ fn llama_3_1_8b_as_published() {
     }"#;
     let config = LlamaConfig::from_json(text, "config.json", &[]).unwrap();
     assert_eq!(config.model_type, ModelType::Llama);
-    assert_eq!(config.head_dim, 128);
+    let heads = attention(&config);
+    assert_eq!(heads.head_dim, 128);
     assert_eq!(
-        (config.q_size(), config.kv_size(), config.groups()),
+        (heads.q_size(), heads.kv_size(), heads.groups()),
         (4096, 1024, 4)
     );
     assert_eq!(config.eos_token_id, [128_001, 128_008, 128_009]);
     assert_eq!(config.pad_token_id, None);
     assert_eq!(config.dtype, Some(Dtype::BFloat16));
-    assert_eq!(config.layer_types, [LayerType::Full; 32]);
-    assert_eq!(config.rope_parameters.rope_theta, 500_000.0);
+    assert_eq!(windows(&config), [None; 32]);
+    assert_eq!(config.ropes[0].rope_theta, 500_000.0);
     assert_eq!(
-        config.rope_parameters.rope_type,
-        RopeType::Llama3 {
+        scaling(&config),
+        RopeScaling::Llama3(Llama3Scaling {
             factor: 8.0,
             low_freq_factor: 1.0,
             high_freq_factor: 4.0,
             original_max_position_embeddings: 8192,
-        }
+        })
     );
     assert_eq!(config.ignored, []);
     // The published count.
@@ -60,7 +63,7 @@ fn smollm2_135m_as_published() {
     }))
     .unwrap();
     assert_eq!(config.num_parameters(), 134_515_008);
-    assert_eq!(config.groups(), 3);
+    assert_eq!(attention(&config).groups(), 3);
     assert_eq!(config.ignored, []);
 }
 
@@ -69,21 +72,15 @@ fn absent_fields_take_the_class_default_of_the_family() {
     let mut bare = minimal("llama");
     bare.as_object_mut().unwrap().remove("num_key_value_heads");
     let llama = read(&bare).unwrap();
-    assert_eq!(llama.num_key_value_heads, 4);
-    assert_eq!(llama.head_dim, 12);
-    assert_eq!(llama.hidden_act, Activation::Silu);
+    assert_eq!(attention(&llama).num_key_value_heads, 4);
+    assert_eq!(attention(&llama).head_dim, 12);
+    assert_eq!(mlp(&llama).hidden_act, Activation::Silu);
     assert_eq!(llama.rms_norm_eps, 1e-6);
     assert_eq!(llama.max_position_embeddings, 2048);
-    assert_eq!(llama.rope_parameters.rope_theta, 10_000.0);
-    assert_eq!(llama.rope_parameters.rope_type, RopeType::Default);
-    assert_eq!(
-        llama.bias,
-        Bias {
-            q_k_v: false,
-            o: false,
-            mlp: false
-        }
-    );
+    assert_eq!(llama.ropes[0].rope_theta, 10_000.0);
+    assert_eq!(scaling(&llama), RopeScaling::Default);
+    assert_eq!(attention(&llama).bias, AttentionBias::default());
+    assert!(!mlp(&llama).bias);
     assert!(!llama.tie_word_embeddings);
     assert_eq!((llama.bos_token_id, llama.pad_token_id), (Some(1), None));
     assert_eq!(llama.eos_token_id, [2]);
@@ -101,7 +98,7 @@ fn absent_fields_take_the_class_default_of_the_family() {
     bare["hidden_size"] = json!(64);
     bare["model_type"] = json!("mistral");
     let mistral = read(&bare).unwrap();
-    assert_eq!(mistral.num_key_value_heads, 8);
+    assert_eq!(attention(&mistral).num_key_value_heads, 8);
     assert_eq!(mistral.max_position_embeddings, 131_072);
     assert_eq!(
         (mistral.bos_token_id, mistral.eos_token_id),
@@ -110,7 +107,7 @@ fn absent_fields_take_the_class_default_of_the_family() {
 
     bare["model_type"] = json!("qwen2");
     let qwen2 = read(&bare).unwrap();
-    assert_eq!(qwen2.num_key_value_heads, 32);
+    assert_eq!(attention(&qwen2).num_key_value_heads, 32);
     assert_eq!(qwen2.max_position_embeddings, 32_768);
     assert_eq!((qwen2.bos_token_id, qwen2.eos_token_id), (None, vec![]));
 }
@@ -124,7 +121,8 @@ fn null_is_not_absence() {
                    "eos_token_id": null, "dtype": null}),
         ))
         .unwrap();
-        assert_eq!((config.num_key_value_heads, config.head_dim), (4, 12));
+        let heads = attention(&config);
+        assert_eq!((heads.num_key_value_heads, heads.head_dim), (4, 12));
         assert_eq!((config.bos_token_id, config.eos_token_id), (None, vec![]));
     }
 }
@@ -132,8 +130,9 @@ fn null_is_not_absence() {
 #[test]
 fn head_dim_may_differ_from_the_quotient() {
     let config = read(&file("llama", json!({"head_dim": 16, "hidden_size": 50}))).unwrap();
+    let heads = attention(&config);
     assert_eq!(
-        (config.head_dim, config.q_size(), config.kv_size()),
+        (heads.head_dim, heads.q_size(), heads.kv_size()),
         (16, 64, 32)
     );
 }
@@ -141,9 +140,8 @@ fn head_dim_may_differ_from_the_quotient() {
 #[test]
 fn words_have_aliases() {
     let act = |name: &str| {
-        read(&file("llama", json!({"hidden_act": name})))
-            .unwrap()
-            .hidden_act
+        let config = read(&file("llama", json!({"hidden_act": name})));
+        mlp(&config.unwrap()).hidden_act
     };
     assert_eq!(act("swish"), Activation::Silu);
     assert_eq!(act("gelu"), Activation::Gelu);

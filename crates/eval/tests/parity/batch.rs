@@ -1,11 +1,11 @@
-//! Rows of a batch against the same rows alone, on every backend.
+//! Texts of a batch against the same texts alone, on every backend.
 
 use std::{num::NonZeroUsize, ops::ControlFlow};
 
 use glass_backend::{Device, Dtype};
 use glass_generate::{
-    Advance, BatchRow, Error, FinishReason, GenerateOptions, Generated, Llama, Memory,
-    SamplingConfig,
+    BatchRow, Error, FinishReason, GenerateOptions, Generated, Llama, PrefillOptions, Progress,
+    SamplingConfig, generate, generate_batch,
 };
 use glass_testing::devices;
 
@@ -21,19 +21,14 @@ fn options(max_new_tokens: usize, eos_ids: Vec<u32>, seed: Option<u64>) -> Gener
     };
     GenerateOptions {
         sampling,
-        max_new_tokens,
         eos_ids,
-        stop_strings: vec![],
-        memory: Memory::default(),
-        logprobs: None,
-        prompt_lookup: None,
+        score: true,
+        ..GenerateOptions::new(max_new_tokens)
     }
 }
 
 fn alone(llama: &Llama, prompt: &[u32], options: &GenerateOptions) -> Generated {
-    llama
-        .generate(prompt, options, &mut |_| ControlFlow::Continue(()))
-        .expect("generated")
+    generate(llama, prompt, options, &mut |_| ControlFlow::Continue(())).expect("generated")
 }
 
 fn together(llama: &Llama, rows: &[(Vec<u32>, GenerateOptions)]) -> (Vec<Generated>, usize) {
@@ -42,16 +37,17 @@ fn together(llama: &Llama, rows: &[(Vec<u32>, GenerateOptions)]) -> (Vec<Generat
         .map(|(prompt, options)| BatchRow { prompt, options })
         .collect();
     let mut written = 0;
-    let results = llama
-        .generate_batch(&rows, &mut |advance| {
-            if let Advance::Tokens(tokens) = advance {
-                written = tokens;
-            }
-            ControlFlow::Continue(())
-        })
-        .expect("a batch");
+    let results = generate_batch(llama, &rows, &mut |progress| {
+        written += usize::from(is_token(progress));
+        ControlFlow::Continue(())
+    });
+    let results = results.expect("a batch");
     let results = results.into_iter().map(|row| row.expect("a text"));
     (results.collect(), written)
+}
+
+fn is_token(progress: Progress<'_>) -> bool {
+    matches!(progress, Progress::Text { id: Some(_), .. })
 }
 
 fn check(llama: &Llama, rows: &[(Vec<u32>, GenerateOptions)], who: &str) -> Vec<Generated> {
@@ -62,7 +58,11 @@ fn check(llama: &Llama, rows: &[(Vec<u32>, GenerateOptions)], who: &str) -> Vec<
         assert_eq!(found.ids, expected.ids, "{who}, row {number}");
         assert_eq!(found.finish_reason, expected.finish_reason, "{who}");
         assert_eq!(found.prompt_tokens, expected.prompt_tokens, "{who}");
-        let off = (found.score - expected.score).abs();
+        let scores = found
+            .score
+            .zip(expected.score)
+            .expect("they were asked for");
+        let off = (scores.0 - scores.1).abs();
         let limit = if devices::is_wgpu(&llama.device) {
             2e-3
         } else {
@@ -108,7 +108,7 @@ fn models(device: &Device) -> Vec<(String, Llama)> {
 }
 
 #[test]
-fn every_row_of_a_batch_is_its_single_run() {
+fn every_text_of_a_batch_is_its_single_run() {
     for device in devices::all() {
         let mut ended = [0, 0];
         for (name, llama) in models(&device) {
@@ -125,40 +125,43 @@ fn every_row_of_a_batch_is_its_single_run() {
     }
 }
 
-/// Whatever layers remember, and in whatever pieces the prompts are read.
+/// Whatever their layers keep, and in whatever chunks their prompts are read: any mix goes together.
 #[test]
-fn every_cache_can_be_shared() {
+fn texts_with_any_policies_go_together() {
     for device in devices::all() {
         for windows in [&[None, None][..], &[Some(5), None]] {
             let llama = random_model::llama(&random_model::config(windows), 9, &device);
-            for (plan, chunk) in [
+            let policies = [
                 ("full", 512),
                 ("ring", 4),
                 ("ring:4", 7),
                 ("sinks:2+3", 5),
                 ("tova:6", 3),
-            ] {
-                if devices::is_wgpu(&device) && (windows[0].is_none() || chunk == 7) {
-                    continue;
-                }
-                let memory = Memory {
-                    plan: plan.parse().expect("a plan"),
-                    prefill_chunk: NonZeroUsize::new(chunk).expect("not zero"),
-                };
+            ];
+            let (shifts, some) = if devices::is_wgpu(&device) {
+                (1, 4)
+            } else {
+                (5, 6)
+            };
+            for shift in 0..shifts {
                 let mut rows = rows(50, 3, false);
-                for (_, options) in &mut rows {
-                    options.memory = memory;
+                let policies = policies.iter().cycle().skip(shift);
+                for ((_, options), (cache, chunk)) in rows.iter_mut().zip(policies) {
+                    options.prefill = PrefillOptions {
+                        cache: cache.parse().expect("a policy"),
+                        prefill_chunk: NonZeroUsize::new(*chunk).expect("not zero"),
+                    };
                 }
-                let who = format!("{plan} {windows:?} on {}", device.name());
-                check(&llama, &rows, &who);
+                let who = format!("{windows:?} from {shift} on, on {}", device.name());
+                check(&llama, &rows[..some], &who);
             }
         }
     }
 }
 
-/// Beyond the trained context their angles follow from the longest row: those of one length go together, the rest does not.
+/// Beyond the trained context their angles follow from each text's own length, whatever is in the same pass.
 #[test]
-fn angles_that_depend_on_the_length_depend_on_no_other_row() {
+fn angles_depend_on_the_length_of_no_other_text() {
     for device in devices::all() {
         for name in ["extra/extra-dynamic", "extra/extra-longrope-long"] {
             let folder = fixture::root().join(name);
@@ -184,7 +187,7 @@ fn angles_that_depend_on_the_length_depend_on_no_other_row() {
 }
 
 #[test]
-fn a_row_that_is_finished_leaves() {
+fn a_text_that_is_finished_leaves() {
     let llama = random_model::llama(&random_model::config(&[None]), 9, &devices::flex());
     let rows: Vec<_> = [(5, 1), (9, 30), (2, 4), (3, 0)]
         .into_iter()
@@ -200,14 +203,17 @@ fn a_row_that_is_finished_leaves() {
     assert_eq!(lengths, [1, 30, 4, 0]);
     // Nobody chose a token for a row that was over.
     assert_eq!(written, 35);
-    // What is held at the end is what a row of its own holds.
-    let single = alone(&llama, &rows[1].0, &rows[1].1);
-    assert_eq!(found[1].cache_bytes, single.cache_bytes);
-    assert!(found[0].cache_bytes > found[1].cache_bytes);
+    // Each has its own cache, as large as if it were alone.
+    for ((prompt, options), found) in rows.iter().zip(&found) {
+        assert_eq!(
+            found.cache_bytes,
+            alone(&llama, prompt, options).cache_bytes
+        );
+    }
 }
 
 #[test]
-fn what_is_wrong_with_one_row_stops_no_other() {
+fn an_error_of_one_text_stops_no_other() {
     let llama = random_model::llama(&random_model::config(&[None]), 9, &devices::flex());
     let good = options(6, vec![], None);
     let bad = GenerateOptions {
@@ -226,8 +232,8 @@ fn what_is_wrong_with_one_row_stops_no_other() {
         })
         .collect();
     rows[4].options = &bad;
-    let go = &mut |_| ControlFlow::Continue(());
-    let results = llama.generate_batch(&rows, go).expect("a batch");
+    let go = &mut |_: Progress<'_>| ControlFlow::Continue(());
+    let results = generate_batch(&llama, &rows, go).expect("a batch");
     let expected = alone(&llama, prompts[0], &good);
     assert_eq!(results[0].as_ref().expect("a text").ids, expected.ids);
     assert!(matches!(results[1], Err(Error::EmptyPrompt)));
@@ -240,7 +246,7 @@ fn what_is_wrong_with_one_row_stops_no_other() {
         Err(Error::PromptTooLong { over: 1, .. })
     ));
     assert!(matches!(results[4], Err(Error::Sampling(_))));
-    assert!(llama.generate_batch(&[], go).expect("nothing").is_empty());
+    assert!(generate_batch(&llama, &[], go).expect("nothing").is_empty());
 }
 
 #[test]
@@ -258,11 +264,11 @@ fn a_batch_that_is_broken_off_says_so() {
             options: &long,
         },
     ];
-    let mut steps = 0;
-    let results = llama.generate_batch(&rows, &mut |advance| {
-        steps += usize::from(matches!(advance, Advance::Tokens(_)));
-        match steps {
-            5 => ControlFlow::Break(()),
+    let mut tokens = 0;
+    let results = generate_batch(&llama, &rows, &mut |progress| {
+        tokens += usize::from(is_token(progress));
+        match tokens {
+            7 => ControlFlow::Break(()), // two of one, five of the other
             _ => ControlFlow::Continue(()),
         }
     });

@@ -2,19 +2,17 @@
 
 use std::{ops::ControlFlow, path::Path};
 
-use glass_attention::Unobserved;
 use glass_backend::{Device, Dtype};
-use glass_causal_lm::LogitsFor;
 use glass_config::Override;
 use glass_generate::{
-    Conversation, Error, FinishReason, GenerateOptions, Llama, LoadOptions, Memory, Progress,
-    Reply, Restart, SamplingConfig,
+    Conversation, Error, FinishReason, GenerateOptions, Lane, Llama, LoadOptions, PrefillOptions,
+    Progress, Reply, Restart, generate, generate_from, step,
 };
 use glass_testing::devices;
 use glass_text::{ChatTemplate, Message, Role};
 use tempfile::TempDir;
 
-use crate::{fixture, random_model};
+use crate::random_model;
 
 /// Two ways of one sum differ by rounding.
 const SAME: f64 = 1e-4;
@@ -55,21 +53,19 @@ fn template() -> (TempDir, ChatTemplate) {
     (folder, template)
 }
 
-fn options(llama: &Llama, tokens: usize, plan: &str) -> GenerateOptions {
+fn options(llama: &Llama, tokens: usize, cache: &str) -> GenerateOptions {
+    let prefill = PrefillOptions::default();
     GenerateOptions {
-        sampling: SamplingConfig::default(),
-        max_new_tokens: tokens,
         eos_ids: llama.eos_ids(),
-        stop_strings: vec![],
-        memory: Memory {
-            plan: match plan {
-                "" => Memory::default().plan,
-                plan => plan.parse().expect("a plan"),
+        prefill: match cache {
+            "" => prefill,
+            cache => PrefillOptions {
+                cache: cache.parse().expect("a policy"),
+                ..prefill
             },
-            ..Memory::default()
         },
-        logprobs: None,
-        prompt_lookup: None,
+        score: true,
+        ..GenerateOptions::new(tokens)
     }
 }
 
@@ -104,13 +100,12 @@ fn say(
             .min(llama.room(ids.len()).expect("room")),
         ..options.clone()
     };
-    let fresh = llama
-        .generate(&ids, &options, &mut go_on)
-        .expect("an answer");
+    let fresh = generate(llama, &ids, &options, &mut go_on).expect("an answer");
     assert_eq!(fresh.reused_tokens, 0);
     assert_eq!(reply.generated.ids, fresh.ids, "{text}");
     assert_eq!(reply.generated.text, fresh.text, "{text}");
-    let apart = (reply.generated.score - fresh.score).abs();
+    let scores = reply.generated.score.zip(fresh.score).expect("asked for");
+    let apart = (scores.0 - scores.1).abs();
     assert!(apart < SAME * fresh.ids.len() as f64, "{text}: {apart}");
     reply
 }
@@ -172,29 +167,22 @@ fn logits_after_a_kept_beginning_are_those_without() {
         let ids = random_model::tokens(48, 6);
         let options = options(&llama, 5, "");
         for (first, cut) in [(1, 1), (7, 7), (7, 3), (30, 30), (47, 47), (12, 11)] {
-            let mut kept = llama.cache(1);
-            let read = llama.generate_with(&mut kept, &ids[..first], &options, &mut go_on);
-            assert_eq!(kept.seen(), first + read.expect("a text").ids.len() - 1);
+            let lane = || Lane::new(&llama, options.prefill).expect("a lane");
+            let read = generate_from(&llama, lane(), &ids[..first], &options, &mut go_on);
+            let (read, mut kept) = read.expect("a text");
+            assert_eq!(kept.len(), first + read.ids.len() - 1);
             if kept.truncate(cut).is_err() {
-                assert!(windows[0].is_some() && kept.seen() > 8);
+                assert!(windows[0].is_some() && kept.len() > 8);
                 refused += 1;
                 continue;
             }
-            let mut fresh = llama.cache(1);
-            let mut out = [&mut kept, &mut fresh].map(|cache| {
-                let text = llama.generate_with(cache, &ids, &options, &mut go_on);
-                let logits = llama
-                    .model
-                    .forward(
-                        fixture::ids(&llama, &[vec![3]]),
-                        cache,
-                        LogitsFor::Last,
-                        &mut Unobserved,
-                    )
-                    .expect("a pass");
-                (text.expect("a text"), fixture::host(logits).values)
+            let [(kept, a), (fresh, b)] = [kept, lane()].map(|lane| {
+                let text = generate_from(&llama, lane, &ids, &options, &mut go_on);
+                let (text, mut lane) = text.expect("a text");
+                lane.push(&[3], 1);
+                let logits = step(&llama, [&mut lane]).expect("a pass").read();
+                (text, logits.expect("logits").into_values())
             });
-            let [(kept, a), (fresh, b)] = &mut out;
             assert_eq!((kept.reused_tokens, fresh.reused_tokens), (cut, 0));
             assert_eq!(kept.ids, fresh.ids);
             for (a, b) in a.iter().zip(b.iter()) {
@@ -258,7 +246,7 @@ fn keys_that_depend_on_the_length_are_computed_again() {
     for reply in &replies[1..] {
         assert_eq!(
             reply.restart,
-            long(reply).then_some(Restart::TurnedByLength)
+            long(reply).then_some(Restart::RotatedByLength)
         );
         assert_eq!(reply.generated.reused_tokens == 0, long(reply));
     }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fs, path::Path};
 
 use burn::tensor::Tensor;
-use glass_attention::{Cache, HiddenState, Observer, Pass};
+use glass_attention::{Dropouts, ForwardContext, HiddenState, Observer, Padding, Sequences};
 use glass_backend::{Device, Dtype};
 use glass_causal_lm::LogitsFor;
 use glass_generate::{Llama, LoadOptions};
@@ -127,14 +127,14 @@ pub fn mask(values: &Values) -> Vec<Vec<bool>> {
 
 /// One pass over whole rows without a cache, observed.
 pub fn forward(llama: &Llama, rows: &[Vec<u32>], mask: Option<&[Vec<bool>]>) -> Tensors {
-    let mut cache = Cache::none(&llama.config, rows.len(), &llama.device);
-    if let Some(mask) = mask {
-        cache = cache.with_attention_mask(mask);
-    }
+    let whole = Sequences::Whole {
+        padding: mask.and_then(Padding::from_mask),
+        dropouts: Dropouts::default(),
+    };
     let mut seen = Recorder::default();
     let logits = llama
         .model
-        .forward(ids(llama, rows), &mut cache, LogitsFor::All, &mut seen)
+        .forward(ids(llama, rows), whole, LogitsFor::All, &mut seen)
         .expect("a forward pass");
     let mut tensors = seen.0;
     tensors.insert("logits".into(), host(logits));
@@ -157,13 +157,9 @@ pub fn host<const D: usize>(tensor: Tensor<D>) -> Values {
 struct Recorder(Tensors);
 
 impl Observer for Recorder {
-    fn pass(&mut self, pass: &Pass) {
-        let (table, rows) = pass.rope_table();
-        let shape = vec![
-            rows,
-            pass.slots().len(),
-            table.cos.len() / rows / pass.slots().len(),
-        ];
+    fn pass(&mut self, ctx: &ForwardContext<'_>) {
+        let (table, rows) = ctx.rope_table(0);
+        let shape = vec![rows, ctx.seq(), table.cos.len() / rows / ctx.seq()];
         for (name, values) in [("cos", &table.cos), ("sin", &table.sin)] {
             let values = Values {
                 shape: shape.clone(),

@@ -4,6 +4,7 @@
 
 mod batch;
 mod conversation;
+mod engine;
 mod fixture;
 mod haystack;
 mod perplexity;

@@ -2,12 +2,12 @@
 
 use std::{num::NonZeroUsize, ops::ControlFlow};
 
-use glass_attention::{Cache, Unobserved};
+use glass_attention::{Sequences, Unobserved};
 use glass_backend::Device;
 use glass_causal_lm::LogitsFor;
-use glass_config::RopeType;
+use glass_config::{DynamicScaling, RopeParameters, RopeScaling};
 use glass_eval::{EvalError, Scored, Windows, token_nlls};
-use glass_generate::{Llama, Memory};
+use glass_generate::{Llama, PrefillOptions};
 use glass_testing::devices;
 
 use crate::{fixture, random_model};
@@ -24,7 +24,7 @@ fn windows(window: usize, stride: usize) -> Windows {
 }
 
 fn nlls(llama: &Llama, ids: &[u32], windows: Windows) -> Vec<f64> {
-    token_nlls(llama, ids, windows, Memory::default(), &mut |_| {
+    token_nlls(llama, ids, windows, PrefillOptions::default(), &mut |_| {
         ControlFlow::Continue(())
     })
     .expect("scored")
@@ -32,11 +32,10 @@ fn nlls(llama: &Llama, ids: &[u32], windows: Windows) -> Vec<f64> {
 
 /// Logits of each position of one pass over `ids`, without a cache.
 fn logits(llama: &Llama, ids: &[u32]) -> Vec<Vec<f32>> {
-    let mut cache = Cache::none(&llama.config, 1, &llama.device);
     let ids = fixture::ids(llama, &[ids.to_vec()]);
     let out = llama
         .model
-        .forward(ids, &mut cache, LogitsFor::All, &mut Unobserved)
+        .forward(ids, Sequences::WHOLE, LogitsFor::All, &mut Unobserved)
         .expect("a pass");
     let out = fixture::host(out);
     out.values
@@ -182,8 +181,17 @@ fn long_windows_that_overlap_score_only_their_ends() {
 #[test]
 fn rotation_that_depends_on_length_is_that_of_the_window() {
     let device = devices::flex();
-    let mut config = random_model::config(&[None]);
-    config.rope_parameters.rope_type = RopeType::Dynamic { factor: 4.0 };
+    let config = random_model::config(&[None]);
+    let scaling = RopeScaling::Dynamic(DynamicScaling {
+        factor: 4.0,
+        max_position_embeddings: config.max_position_embeddings,
+    });
+    let rope = RopeParameters {
+        rope_theta: config.ropes[0].rope_theta,
+        scaling,
+    };
+    let layers = config.layers.clone();
+    let config = config.with_layers(layers, vec![rope]);
     let llama = random_model::llama(&config, 2, &device);
     let ids = random_model::tokens(900, 4);
     for window in [50, 100, 700] {
@@ -219,7 +227,7 @@ fn progress_adds_up_and_can_break_it_off() {
         &llama,
         &ids,
         windows(100, 100),
-        Memory::default(),
+        PrefillOptions::default(),
         &mut |now| {
             seen.push(now);
             match seen.len() {
@@ -243,9 +251,13 @@ fn what_cannot_be_scored_is_an_error() {
     let device = devices::flex();
     let llama = some_model(&device);
     let error = |llama: &Llama, ids: &[u32]| {
-        token_nlls(llama, ids, windows(4, 4), Memory::default(), &mut |_| {
-            ControlFlow::Continue(())
-        })
+        token_nlls(
+            llama,
+            ids,
+            windows(4, 4),
+            PrefillOptions::default(),
+            &mut |_| ControlFlow::Continue(()),
+        )
         .expect_err("an error")
     };
     for tokens in [0, 1] {
@@ -272,15 +284,12 @@ fn what_cannot_be_scored_is_an_error() {
         "{error}"
     );
 
-    let small = Llama {
-        device: device.with_max_binding(96 * 4 * 8),
-        ..some_model(&devices::flex())
-    };
+    let small = some_model(&device.with_max_binding(96 * 4 * 8));
     let error = token_nlls(
         &small,
         &random_model::tokens(60, 1),
         windows(40, 40),
-        Memory::default(),
+        PrefillOptions::default(),
         &mut |_| ControlFlow::Continue(()),
     )
     .expect_err("a pass that cannot be bound");

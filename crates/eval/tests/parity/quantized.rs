@@ -6,8 +6,8 @@ use std::{
 };
 
 use glass_backend::{
-    Device, Dtype, Kernels,
-    codes::{self, BLOCK, Bits, blocks, words},
+    Device, Dtype, KernelMode,
+    quant::{self, GROUP_SIZE, QuantFormat, groups, words},
 };
 use glass_checkpoint::{CheckpointError, ConvertError, Files, Scheme, ShardSize, quantize};
 use glass_config::LlamaConfig;
@@ -27,7 +27,11 @@ const FIXTURES: [&str; 5] = [
     "llama-sharded",
 ];
 
-fn load(folder: &Path, device: &Device, quantize: Option<Bits>) -> Result<Llama, Box<Error>> {
+fn load(
+    folder: &Path,
+    device: &Device,
+    quantize: Option<QuantFormat>,
+) -> Result<Llama, Box<Error>> {
     let llama = Llama::load(
         folder,
         LoadOptions {
@@ -81,7 +85,7 @@ fn floats(files: &Files, name: &str) -> Vec<f32> {
 }
 
 /// A fixture in which every matrix was rounded to what `bits` can say, in float32.
-fn rounded(source: &Path, bits: Bits) -> tempfile::TempDir {
+fn rounded(source: &Path, bits: QuantFormat) -> tempfile::TempDir {
     let files = Files::open(source).expect("a checkpoint");
     let config = config(source);
     let read = LlamaConfig::from_json(&config.to_string(), "config.json", &[]).expect("a config");
@@ -94,9 +98,9 @@ fn rounded(source: &Path, bits: Bits) -> tempfile::TempDir {
             if let Some(bits) = scheme.bits_of(name) {
                 let (rows, columns) = (shape[0], shape[1]);
                 let mut codes = vec![0; rows * words(columns, bits)];
-                let mut scales = vec![f16::ZERO; rows * blocks(columns)];
-                codes::encode(&values, columns, bits, &mut codes, &mut scales).expect("finite");
-                codes::decode(&codes, &scales, columns, bits, &mut values);
+                let mut scales = vec![f16::ZERO; rows * groups(columns)];
+                quant::quantize(&values, columns, bits, &mut codes, &mut scales).expect("finite");
+                quant::dequantize(&codes, &scales, columns, bits, &mut values);
             }
             Written {
                 name: name.to_owned(),
@@ -109,7 +113,7 @@ fn rounded(source: &Path, bits: Bits) -> tempfile::TempDir {
     folder(&config, &tensors)
 }
 
-fn quantized(source: &Path, bits: Bits) -> (tempfile::TempDir, PathBuf) {
+fn quantized(source: &Path, bits: QuantFormat) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let target = folder.path().join("quantized");
     let progress = &mut |_, _| std::ops::ControlFlow::Continue(());
@@ -131,9 +135,9 @@ fn codes_are_the_numbers_they_stand_for() {
     for name in FIXTURES {
         let source = fixture::root().join(name);
         let rows = fixture::rows(&fixture::expected(&source)["input_ids"]);
-        for bits in [Bits::Eight, Bits::Four] {
+        for bits in [QuantFormat::Int8, QuantFormat::Int4] {
             let reference = rounded(&source, bits);
-            let plain = devices::flex().with_kernels(Kernels::Plain);
+            let plain = devices::flex().with_kernel_mode(KernelMode::Plain);
             let reference = load(reference.path(), &plain, None).expect("loads");
             let layers = reference.config.num_hidden_layers;
             let reference = fixture::forward(&reference, &rows, None);
@@ -143,7 +147,8 @@ fn codes_are_the_numbers_they_stand_for() {
                 .fold(0f32, |max, x| max.max(x.abs()));
             let (_kept, target) = quantized(&source, bits);
             for device in devices::all() {
-                let whole_numbers = device.name() == "flex" && device.kernels() == Kernels::Fused;
+                let whole_numbers =
+                    device.name() == "flex" && device.kernel_mode() == KernelMode::Fused;
                 // Roundings to 8 bits go either way, so that as many as a pass has (some 15 in a layer) add up to the square
                 // root of that; six standard deviations.
                 let roundings = 15.0 * layers as f32 + 3.0;
@@ -154,7 +159,7 @@ fn codes_are_the_numbers_they_stand_for() {
                 let what = format!(
                     "{name} in {bits} bits on {} ({})",
                     device.name(),
-                    device.kernels()
+                    device.kernel_mode()
                 );
                 let llama =
                     load(&target, &device, None).unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -176,16 +181,12 @@ fn codes_are_the_numbers_they_stand_for() {
 /// Split matrices, as small adapters ask for them.
 #[test]
 fn parts_of_a_quantized_matrix() {
-    let (_kept, target) = quantized(&fixture::root().join("llama-gqa"), Bits::Four);
+    let (_kept, target) = quantized(&fixture::root().join("llama-gqa"), QuantFormat::Int4);
     let rows = [vec![1, 5, 9, 60, 127]];
     for device in devices::all() {
         let whole = load(&target, &device, None).expect("loads");
         let parts =
             load(&target, &device.clone().with_max_binding(7 * 96 * 4), None).expect("loads");
-        let parts = Llama {
-            device: device.clone(),
-            ..parts
-        };
         let (whole, parts) = (
             fixture::forward(&whole, &rows, None),
             fixture::forward(&parts, &rows, None),
@@ -201,9 +202,9 @@ fn layouts_of_other_writers() {
     let source = fixture::root().join("llama-gqa"); // rows of 48 and 96
     let files = Files::open(&source).expect("a checkpoint");
     for (bits, group) in [
-        (Bits::Four, 64),
-        (Bits::Eight, 32),
-        (Bits::Eight, usize::MAX),
+        (QuantFormat::Int4, 64),
+        (QuantFormat::Int8, 32),
+        (QuantFormat::Int8, usize::MAX),
     ] {
         let (mut coded, mut plain) = (Vec::new(), Vec::new());
         for name in files.names() {
@@ -263,7 +264,7 @@ fn layouts_of_other_writers() {
         }
         let config = config(&source);
         let (coded, plain) = (folder(&config, &coded), folder(&config, &plain));
-        let device = devices::flex().with_kernels(Kernels::Plain);
+        let device = devices::flex().with_kernel_mode(KernelMode::Plain);
         let rows = [vec![3, 1, 4, 1, 5, 92, 65]];
         let coded = fixture::forward(
             &load(coded.path(), &device, None).expect("loads"),
@@ -282,7 +283,7 @@ fn layouts_of_other_writers() {
 
 #[test]
 fn what_contradicts_itself_is_refused() {
-    let (_kept, target) = quantized(&fixture::root().join("llama-gqa"), Bits::Eight);
+    let (_kept, target) = quantized(&fixture::root().join("llama-gqa"), QuantFormat::Int8);
     let files = Files::open(&target).expect("a checkpoint");
     let name = "model.layers.0.mlp.down_proj.weight";
     let all = || -> Vec<Written> {
@@ -347,7 +348,7 @@ fn what_contradicts_itself_is_refused() {
     });
     assert!(error.contains("is there twice"), "{error}");
 
-    let error = load(&target, &devices::flex(), Some(Bits::Four)).err();
+    let error = load(&target, &devices::flex(), Some(QuantFormat::Int4)).err();
     assert!(matches!(
         error.as_deref(),
         Some(Error::Checkpoint(CheckpointError::Quantized(_)))
@@ -355,8 +356,14 @@ fn what_contradicts_itself_is_refused() {
     let progress = &mut |_, _| std::ops::ControlFlow::Continue(());
     let again = tempfile::tempdir().expect("a temporary folder");
     let size = "5GB".parse::<ShardSize>().expect("a size");
-    let error = quantize(&target, &again.path().join("x"), Bits::Four, size, progress)
-        .expect_err("it is quantized");
+    let error = quantize(
+        &target,
+        &again.path().join("x"),
+        QuantFormat::Int4,
+        size,
+        progress,
+    )
+    .expect_err("it is quantized");
     assert!(
         matches!(
             error,
@@ -368,7 +375,7 @@ fn what_contradicts_itself_is_refused() {
 
 #[test]
 fn the_folder_says_what_it_is() {
-    for (bits, groups) in [(Bits::Eight, 1), (Bits::Four, 2)] {
+    for (bits, groups) in [(QuantFormat::Int8, 1), (QuantFormat::Int4, 2)] {
         let (_kept, target) = quantized(&fixture::root().join("llama-gqa"), bits);
         let written = &config(&target)["quantization_config"];
         assert_eq!(written["quant_method"], json!("compressed-tensors"));
@@ -381,7 +388,7 @@ fn the_folder_says_what_it_is() {
         let weights = &written["config_groups"]["group_0"]["weights"];
         assert_eq!(
             (&weights["num_bits"], &weights["group_size"]),
-            (&json!(bits.bits()), &json!(BLOCK))
+            (&json!(bits.bits()), &json!(GROUP_SIZE))
         );
         let files = Files::open(&target).expect("a checkpoint");
         let module = "model.layers.0.self_attn.q_proj";

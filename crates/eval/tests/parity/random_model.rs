@@ -1,5 +1,7 @@
 //! Models of any shape, with weights drawn from a seed.
 
+use std::num::NonZeroUsize;
+
 use glass_backend::{Device, Dtype, Weights};
 use glass_causal_lm::LlamaForCausalLM;
 use glass_config::LlamaConfig;
@@ -21,7 +23,7 @@ pub fn llama(config: &LlamaConfig, seed: u64, device: &Device) -> Llama {
 /// A small Llama, whose layers may slide one by one, as Qwen2's do: `windows` has one entry per layer, `None` for full
 /// attention.
 pub fn config(windows: &[Option<usize>]) -> LlamaConfig {
-    let mut config = LlamaConfig::from_json(
+    let config = LlamaConfig::from_json(
         r#"{"model_type": "llama", "vocab_size": 50, "hidden_size": 24, "intermediate_size": 40,
             "num_hidden_layers": 1, "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 8,
             "max_position_embeddings": 64, "rms_norm_eps": 1e-5}"#,
@@ -29,17 +31,10 @@ pub fn config(windows: &[Option<usize>]) -> LlamaConfig {
         &[],
     )
     .expect("a config");
-    config.num_hidden_layers = windows.len();
-    config.layer_types = windows
+    let windows = windows
         .iter()
-        .map(
-            |window| match window.and_then(std::num::NonZeroUsize::new) {
-                Some(window) => glass_config::LayerType::Sliding { window },
-                None => glass_config::LayerType::Full,
-            },
-        )
-        .collect();
-    config
+        .map(|window| window.and_then(NonZeroUsize::new));
+    config.with_windows(&windows.collect::<Vec<_>>())
 }
 
 /// `count` ids of the vocabulary of [`config`].

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use glass_backend::{Device, Dtype};
-use glass_generate::{FinishReason, GenerateOptions, Llama, SamplingConfig};
+use glass_generate::{FinishReason, GenerateOptions, Llama, generate};
 use glass_testing::devices;
 
 use crate::fixture;
@@ -111,31 +111,20 @@ fn greedy_texts_are_those_of_the_reference() {
                         .collect(),
                 };
                 let new = &output[prompt.len()..];
-                let generated = llama
-                    .generate(&tokens, &greedy(new.len()), &mut |_| {
-                        std::ops::ControlFlow::Continue(())
-                    })
-                    .expect("generated");
+                let options = GenerateOptions {
+                    score: true,
+                    ..GenerateOptions::new(new.len())
+                };
+                let generated = generate(&llama, &tokens, &options, &mut |_| {
+                    std::ops::ControlFlow::Continue(())
+                });
+                let generated = generated.expect("generated");
                 let who = format!("{} row {row} on {}", fixture::name(&folder), device.name());
                 assert_eq!(generated.ids, new, "{who}");
                 assert_eq!(generated.finish_reason, FinishReason::Length, "{who}");
-                assert!(
-                    generated.score < 0.0 && generated.score.is_finite(),
-                    "{who}"
-                );
+                let score = generated.score.expect("it was asked for");
+                assert!(score < 0.0 && score.is_finite(), "{who}");
             }
         }
-    }
-}
-
-fn greedy(max_new_tokens: usize) -> GenerateOptions {
-    GenerateOptions {
-        sampling: SamplingConfig::default(),
-        max_new_tokens,
-        eos_ids: vec![],
-        stop_strings: vec![],
-        memory: glass_generate::Memory::default(),
-        logprobs: None,
-        prompt_lookup: None,
     }
 }

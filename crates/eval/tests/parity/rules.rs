@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, ops::ControlFlow};
 
 use glass_backend::Dtype;
-use glass_generate::{GenerateOptions, Memory, SamplingConfig, SequenceBias};
+use glass_generate::{GenerateOptions, Progress, SamplingConfig, SequenceBias, generate};
 use glass_testing::devices;
 
 use crate::fixture;
@@ -90,18 +90,14 @@ fn greedy_texts_by_rules_are_those_of_the_reference() {
             for draft in [0, 3] {
                 let options = GenerateOptions {
                     sampling: sampling.clone(),
-                    max_new_tokens: ids.len(),
-                    eos_ids: vec![],
-                    stop_strings: vec![],
-                    memory: Memory::default(),
+                    score: true,
                     logprobs: Some(4),
                     prompt_lookup: NonZeroUsize::new(draft),
+                    ..GenerateOptions::new(ids.len())
                 };
-                let found = llama
-                    .generate(&[5, 9, 77, 5, 9], &options, &mut |_| {
-                        ControlFlow::Continue(())
-                    })
-                    .expect("generated");
+                let go_on = &mut |_: Progress<'_>| ControlFlow::Continue(());
+                let found = generate(&llama, &[5, 9, 77, 5, 9], &options, go_on);
+                let found = found.expect("generated");
                 let who = format!("{sampling:?} on {}", device.name());
                 assert_eq!(found.ids, ids, "{who}");
                 let logprobs = found.logprobs.expect("they were asked for");
@@ -111,7 +107,8 @@ fn greedy_texts_by_rules_are_those_of_the_reference() {
                     assert!((found.1 - logprob).abs() < 1e-3, "{who}: {found:?}");
                 }
                 let sum: f64 = logprobs.iter().map(|at| at.logprob).sum();
-                assert!((sum - found.score).abs() < 1e-9, "{who}");
+                let score = found.score.expect("it was asked for");
+                assert!((sum - score).abs() < 1e-9, "{who}");
             }
         }
     }

@@ -4,8 +4,9 @@ use std::{collections::HashMap, fs, num::NonZeroUsize, ops::ControlFlow};
 
 use glass_backend::{Device, Dtype};
 use glass_generate::{
-    Advance, BeamError, BeamOptions, EarlyStopping, Error, ExhaustiveError, ExhaustiveOptions,
-    FinishReason, Found, GenerateOptions, Llama, Memory, SamplingConfig, SequenceBias, score,
+    BeamError, BeamOptions, BeamOutput, EarlyStopping, Error, ExhaustiveError, ExhaustiveOptions,
+    FinishReason, GenerateOptions, Llama, PrefillOptions, Progress, SamplingConfig, SequenceBias,
+    beam_search, exhaustive_search, generate, score,
 };
 use glass_testing::devices;
 use serde_json::Value;
@@ -24,10 +25,8 @@ fn count(number: usize) -> NonZeroUsize {
     NonZeroUsize::new(number).expect("not zero")
 }
 
-fn search(llama: &Llama, prompt: &[u32], options: &BeamOptions) -> Found {
-    llama
-        .beam_search(prompt, options, &mut |_| ControlFlow::Continue(()))
-        .expect("found")
+fn search(llama: &Llama, prompt: &[u32], options: &BeamOptions) -> BeamOutput {
+    beam_search(llama, prompt, options, &mut |_| ControlFlow::Continue(())).expect("found")
 }
 
 #[test]
@@ -173,23 +172,23 @@ fn every_cache_can_be_searched_with() {
                 ..BeamOptions::new(count(3), 12)
             };
             let usual = search(&llama, &prompt, &options);
-            for (plan, exact) in [
+            for (cache, exact) in [
                 ("full", true),
                 ("ring", true),
                 ("ring:4", false),
                 ("sinks:1+3", false),
                 ("tova:6", false),
             ] {
-                let memory = Memory {
-                    plan: plan.parse().expect("a plan"),
+                let prefill = PrefillOptions {
+                    cache: cache.parse().expect("a policy"),
                     prefill_chunk: count(4),
                 };
                 let options = BeamOptions {
-                    memory,
+                    prefill,
                     ..options.clone()
                 };
                 let found = search(&llama, &prompt, &options);
-                let who = format!("{plan} {windows:?} on {}", device.name());
+                let who = format!("{cache} {windows:?} on {}", device.name());
                 assert_eq!(found.sequences.len(), 3, "{who}");
                 for (found, usual) in found.sequences.iter().zip(&usual.sequences) {
                     assert!(found.score.is_finite() && found.score < 0.0, "{who}");
@@ -256,10 +255,8 @@ fn tiny(vocab_size: usize, seed: u64, device: &Device) -> Llama {
     random_model::llama(&config, seed, device)
 }
 
-fn exhaustive(llama: &Llama, prompt: &[u32], options: &ExhaustiveOptions) -> Found {
-    llama
-        .exhaustive_search(prompt, options, &mut |_| ControlFlow::Continue(()))
-        .expect("found")
+fn exhaustive(llama: &Llama, prompt: &[u32], options: &ExhaustiveOptions) -> BeamOutput {
+    exhaustive_search(llama, prompt, options, &mut |_| ControlFlow::Continue(())).expect("found")
 }
 
 /// Every sequence there is, by counting.
@@ -371,28 +368,21 @@ fn wide_beams_find_what_there_is_and_narrow_ones_miss_some() {
 
 fn greedy(llama: &Llama, prompt: &[u32], max_new_tokens: usize, eos_ids: Vec<u32>) -> Vec<u32> {
     let options = GenerateOptions {
-        sampling: SamplingConfig::default(),
-        max_new_tokens,
         eos_ids,
-        stop_strings: vec![],
-        memory: Memory::default(),
-        logprobs: None,
-        prompt_lookup: None,
+        ..GenerateOptions::new(max_new_tokens)
     };
-    llama
-        .generate(prompt, &options, &mut |_| ControlFlow::Continue(()))
-        .expect("generated")
-        .ids
+    let found = generate(llama, prompt, &options, &mut |_| ControlFlow::Continue(()));
+    found.expect("generated").ids
 }
 
 #[test]
 fn what_cannot_be_searched_is_one_line() {
     let device = devices::flex();
     let llama = tiny(50, 1, &device);
-    let go = &mut |_| ControlFlow::Continue(());
+    let go = &mut |_: Progress<'_>| ControlFlow::Continue(());
     let usual = BeamOptions::new(count(2), 3);
     let refused = |options: BeamOptions| {
-        let error = llama.beam_search(&[1], &options, &mut |_| ControlFlow::Continue(()));
+        let error = beam_search(&llama, &[1], &options, &mut |_| ControlFlow::Continue(()));
         let error = error.expect_err("it makes no sense");
         assert!(!error.to_string().contains('\n'), "{error}");
         error
@@ -434,11 +424,9 @@ fn what_cannot_be_searched_is_one_line() {
     for text in ["", "True", "yes", "0"] {
         assert!(text.parse::<EarlyStopping>().is_err(), "{text}");
     }
-    let error = llama.beam_search(&[], &usual, go).expect_err("no prompt");
+    let error = beam_search(&llama, &[], &usual, go).expect_err("no prompt");
     assert!(matches!(error, Error::EmptyPrompt));
-    let error = llama
-        .beam_search(&[50], &usual, go)
-        .expect_err("no such id");
+    let error = beam_search(&llama, &[50], &usual, go).expect_err("no such id");
     assert!(matches!(error, Error::IdOutOfRange { id: 50, .. }));
     let options = ExhaustiveOptions {
         length_penalty: 1.0,
@@ -446,7 +434,7 @@ fn what_cannot_be_searched_is_one_line() {
         max_new_tokens: 4,
         eos_ids: vec![],
     };
-    let error = llama.exhaustive_search(&[1], &options, go);
+    let error = exhaustive_search(&llama, &[1], &options, go);
     let error = error.expect_err("6250000 sequences");
     assert!(matches!(
         error,
@@ -480,15 +468,14 @@ fn short_texts_and_broken_off_searches() {
         ..options
     };
     let mut steps = 0;
-    let found = llama
-        .beam_search(&[1], &long, &mut |advance| {
-            steps += usize::from(matches!(advance, Advance::Tokens(_)));
-            match steps {
-                4 => ControlFlow::Break(()),
-                _ => ControlFlow::Continue(()),
-            }
-        })
-        .expect("what there is");
+    let found = beam_search(&llama, &[1], &long, &mut |progress| {
+        steps += usize::from(matches!(progress, Progress::Searched(_)));
+        match steps {
+            4 => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    });
+    let found = found.expect("what there is");
     assert!(found.interrupted);
     assert_eq!(found.sequences.len(), 5);
     for sequence in &found.sequences {

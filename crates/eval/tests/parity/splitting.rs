@@ -1,7 +1,11 @@
 //! Weights larger than a binding.
 
+use std::num::NonZeroUsize;
+
+use glass_attention::{CacheConfig, Sequences, Unobserved};
 use glass_backend::{Dtype, WeightError};
-use glass_generate::{Error, Llama, LoadOptions};
+use glass_causal_lm::LogitsFor;
+use glass_generate::{Error, Lane, Llama, LoadOptions, PrefillOptions, step};
 use glass_testing::devices;
 
 use crate::fixture;
@@ -17,23 +21,24 @@ fn a_low_limit_splits_matrices_and_changes_nothing() {
             let small = device.clone().with_max_binding(7 * 96 * 4);
             let llama = fixture::load(&folder, false, &small, Dtype::F32);
             let whole = fixture::load(&folder, false, &device, Dtype::F32);
-            // The limit is about weights; the pass itself has the device's own.
-            let llama = Llama {
-                device: device.clone(),
-                ..llama
+            // A pass is bound by the limit too, to seven tokens: they are fed in chunks.
+            let options = PrefillOptions {
+                prefill_chunk: const { NonZeroUsize::new(7).unwrap() },
+                ..PrefillOptions::default()
             };
-            let (a, b) = (
-                fixture::forward(&llama, &rows, None),
-                fixture::forward(&whole, &rows, None),
-            );
-            for key in ["hidden.embed", "logits"] {
-                let off = fixture::difference(&a[key], &b[key], 1, None);
-                assert!(
-                    off <= 2e-5,
-                    "{name} on {}: {key} is {off} off",
-                    device.name()
-                );
+            let text = &rows[0][..20];
+            let mut lane = Lane::new(&llama, options).expect("a lane");
+            lane.push(text, text.len());
+            let mut found = vec![];
+            while lane.unread() > 0 {
+                let logits = step(&llama, [&mut lane]).expect("a pass").read();
+                found.extend(logits.expect("logits").into_values());
             }
+            let expected = &fixture::forward(&whole, &[text.to_vec()], None)["logits"];
+            assert_eq!(found.len(), expected.values.len());
+            let pairs = found.iter().zip(&expected.values);
+            let off = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(off <= 2e-5, "{name} on {}: {off} off", device.name());
         }
     }
 }
@@ -63,24 +68,24 @@ fn a_row_that_cannot_be_bound_is_an_error() {
 #[test]
 fn a_pass_or_a_cache_over_the_limit_is_an_error() {
     let folder = fixture::root().join("llama-gqa");
-    let llama = fixture::load(&folder, false, &devices::flex(), Dtype::F32);
-    let small = Llama {
-        device: devices::flex().with_max_binding(96 * 4 * 8),
-        ..llama
+    let small = devices::flex().with_max_binding(96 * 4 * 8);
+    let llama = fixture::load(&folder, false, &small, Dtype::F32);
+    let pass = |tokens| {
+        let ids = fixture::ids(&llama, &[vec![1; tokens]]);
+        let whole = Sequences::WHOLE;
+        llama
+            .model
+            .forward(ids, whole, LogitsFor::Last, &mut Unobserved)
     };
-    let mut cache = small.cache(1);
-    assert!(cache.begin(1, 8).is_ok());
-    let error = cache
-        .begin(1, 9)
-        .err()
-        .expect("9 x 96 float32 do not fit")
-        .to_string();
+    assert!(pass(8).is_ok());
+    let error = pass(9).expect_err("9 x 96 float32 do not fit").to_string();
     assert!(
         error.contains("3456 bytes") && error.contains("3072"),
         "{error}"
     );
     // 2 heads of 16 float32 are 128 bytes per position: 24 positions fit.
-    assert!(small.cache(1).check(24).is_ok());
-    let error = small.cache(1).check(25).expect_err("too long").to_string();
+    let cache = llama.cache(CacheConfig::default()).expect("a cache");
+    assert!(cache.check(24).is_ok());
+    let error = cache.check(25).expect_err("too long").to_string();
     assert!(error.contains("25 positions"), "{error}");
 }

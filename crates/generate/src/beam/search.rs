@@ -26,14 +26,6 @@ struct Running {
     log_prob: f64,
 }
 
-/// Where the running sequences come from.
-pub struct Step {
-    /// The row that each was before its newest token.
-    pub parents: Vec<usize>,
-    /// New tokens that each has in common with the row whose place it takes.
-    pub alike: usize,
-}
-
 impl<'a> Search<'a> {
     pub fn new(options: &'a BeamOptions, rules: Sampler, prompt: &'a [u32]) -> Self {
         let ids = Vec::new();
@@ -49,11 +41,12 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Takes the logits of every running sequence, `[running, vocab_size]`.
+    /// Takes the logits of every running sequence, `[running, vocab_size]`, and returns which of them each of those that run
+    /// on has gone on from.
     ///
     /// Of the best candidates, those that end finish if they are among the best `num_beams`; the best `num_beams` of those
     /// that do not end run on. An end-of-sequence token on every beam leaves as many others, so that no beam is lost.
-    pub fn step(&mut self, logits: &[f32]) -> Result<Step, SamplingError> {
+    pub fn step(&mut self, logits: &[f32]) -> Result<Vec<usize>, SamplingError> {
         let beams = self.options.num_beams.get();
         let count = beams * (1 + self.options.eos_ids.len()).max(2);
         let candidates = self.candidates(logits, count)?;
@@ -74,17 +67,8 @@ impl<'a> Search<'a> {
         // Stable: of equals the one that was there before.
         self.finished.sort_by(|a, b| b.score.total_cmp(&a.score));
         self.finished.truncate(beams);
-        let before = std::mem::replace(&mut self.running, running);
-        let alike = parents
-            .iter()
-            .zip(&before)
-            .filter(|&(&parent, place)| !std::ptr::eq(&before[parent], place))
-            .map(|(&parent, place)| common(&before[parent].ids, &place.ids))
-            .min();
-        Ok(Step {
-            parents,
-            alike: alike.unwrap_or(self.length - 1),
-        })
+        self.running = running;
+        Ok(parents)
     }
 
     fn candidates(&self, logits: &[f32], count: usize) -> Result<Vec<Candidate>, SamplingError> {
@@ -145,12 +129,10 @@ impl<'a> Search<'a> {
     }
 
     /// The newest token of each running sequence.
-    pub fn newest(&self) -> Vec<&[u32]> {
-        let newest = |running: &'_ Running| running.ids.len().saturating_sub(1);
+    pub fn newest(&self) -> impl Iterator<Item = u32> {
         self.running
             .iter()
-            .map(|running| &running.ids[newest(running)..])
-            .collect()
+            .filter_map(|running| running.ids.last().copied())
     }
 
     /// Tokens that were chosen between, in all beams.
@@ -173,9 +155,4 @@ impl<'a> Search<'a> {
             .truncate(self.options.num_return_sequences.get());
         self.finished
     }
-}
-
-/// The length of what two sequences begin with.
-fn common(a: &[u32], b: &[u32]) -> usize {
-    a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }

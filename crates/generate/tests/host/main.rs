@@ -1,7 +1,8 @@
-//! Generation without a model: sampling, stopping, and `generation_config.json`.
+//! Generation without a model: sequences, sampling, stopping, and `generation_config.json`.
 
 mod constraint;
 mod generation_config;
 mod rules;
 mod sampling;
+mod sequence;
 mod stop;

@@ -1,18 +1,17 @@
 //! Heat maps, of every number and size.
 
-use glass_plot::{HeatMap, PlotError, heat_map, heat_maps};
+use glass_plot::{HeatMap, PlotError, heat_maps};
 
-use crate::svg::{attribute, number, tags, texts};
-
-fn names(count: usize) -> Vec<String> {
-    (0..count).map(|index| format!("n{index}")).collect()
-}
+use crate::{
+    NOTHING, count, drawn, says,
+    svg::{attribute, number, tags, texts},
+};
 
 fn map(rows: usize, columns: usize, value: impl Fn(usize, usize) -> Option<f64>) -> HeatMap {
+    let names = |count: usize| (0..count).map(|index| format!("n{index}")).collect();
     let row = |row| (0..columns).map(|column| value(row, column)).collect();
     HeatMap {
-        title: "Needle".to_owned(),
-        subtitle: "share found".to_owned(),
+        title: "full".to_owned(),
         rows: names(rows),
         columns: names(columns),
         row_label: "depth".to_owned(),
@@ -21,91 +20,99 @@ fn map(rows: usize, columns: usize, value: impl Fn(usize, usize) -> Option<f64>)
     }
 }
 
-fn draw(map: &HeatMap) -> String {
-    let svg = heat_map(map).unwrap();
-    assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
-    assert_eq!(svg, heat_map(map).unwrap());
-    inside(&svg);
+fn draw(maps: &[HeatMap]) -> String {
+    let svg = drawn(|| heat_maps(maps, "Needle", "fraction found").unwrap());
+    assert_eq!(texts(&svg)[..2], ["Needle", "fraction found"]);
     svg
 }
 
-/// No rectangle leaves the picture.
-fn inside(svg: &str) {
-    let size = attribute(tags(svg, "svg")[0], "viewBox").to_owned();
-    let size: Vec<f64> = size.split(' ').map(|side| side.parse().unwrap()).collect();
-    for rectangle in tags(svg, "rect") {
-        let [x, y, width, height] =
-            ["x", "y", "width", "height"].map(|name| number(rectangle, name));
-        assert!(
-            x >= 0.0 && y >= 0.0 && x + width <= size[2] && y + height <= size[3],
-            "{rectangle}"
-        );
-    }
-}
-
-/// Column, row and colour of the cells from the upper left one on: the first rectangle is the sheet, the last are the
-/// legend.
-fn cells(svg: &str, count: usize) -> Vec<(f64, f64, &str)> {
-    let rectangles = tags(svg, "rect").into_iter().skip(1).take(count);
-    rectangles
-        .map(|cell| {
-            (
-                number(cell, "x"),
-                number(cell, "y"),
-                attribute(cell, "fill"),
-            )
-        })
-        .collect()
+/// Left, top and colour of the cells in their order: the first rectangle is the sheet.
+fn cells(svg: &str) -> Vec<(f64, f64, &str)> {
+    let rectangles = tags(svg, "rect").into_iter().skip(1);
+    let cell = |tag| (number(tag, "x"), number(tag, "y"), attribute(tag, "fill"));
+    rectangles.map(cell).collect()
 }
 
 #[test]
-fn a_map_says_what_it_shows() {
-    let svg = draw(&map(2, 3, |row, column| {
+fn a_map_is_drawn_with_names_values_and_legend() {
+    let svg = draw(&[map(2, 3, |row, column| {
         Some((row * 3 + column) as f64 / 5.0)
-    }));
-    assert_eq!(texts(&svg)[..2], ["Needle", "share found"]);
-    for text in [
-        "depth", "length", "n0", "n2", "0.00", "0.20", "0.40", "0.60", "0.80", "1.00", "0.25",
-    ] {
-        assert!(texts(&svg).contains(&text), "{text} in {:?}", texts(&svg));
-    }
-    assert!(!texts(&svg).contains(&"not measured"));
+    })]);
+    let expected = [
+        "full", "depth", "length", "n0", "n2", "0.00", "0.20", "0.40", "0.60", "0.80", "1.00",
+        "0.25",
+    ];
+    says(&svg, &expected);
+    assert_eq!(count(&svg, "not measured"), 0);
 }
 
 #[test]
 fn rows_run_downwards_columns_to_the_right_and_equal_values_have_equal_colours() {
-    let svg = draw(&map(2, 2, |row, column| {
-        Some(if row == column { 1.0 } else { 0.0 })
-    }));
-    let cells = cells(&svg, 4);
-    assert!(
-        cells[1].0 > cells[0].0 && cells[1].1 == cells[0].1,
-        "{cells:?}"
-    );
-    assert!(
-        cells[2].0 == cells[0].0 && cells[2].1 > cells[0].1,
-        "{cells:?}"
-    );
-    assert_eq!((cells[0].2, cells[1].2), (cells[3].2, cells[2].2));
-    assert_ne!(cells[0].2, cells[1].2);
+    let equal = |row, column| Some(if row == column { 1.0 } else { 0.0 });
+    let svg = draw(&[map(2, 2, equal)]);
+    let [first, right, below, last] = cells(&svg)[..4] else {
+        panic!("{svg}");
+    };
+    assert!(right.0 > first.0 && right.1 == first.1);
+    assert!(below.0 == first.0 && below.1 > first.1);
+    assert_eq!((first.2, right.2), (last.2, below.2));
+    assert_ne!(first.2, right.2);
 }
 
 #[test]
-fn only_all_is_one_and_only_nothing_is_zero() {
-    let svg = draw(&map(1, 2, |_, column| Some([0.0001, 0.9999][column])));
-    assert!(texts(&svg).contains(&"0.01") && texts(&svg).contains(&"0.99"));
-    assert!(!texts(&svg).contains(&"1.00") && !texts(&svg).contains(&"0.00"));
+fn only_one_is_rounded_to_one_and_only_zero_to_zero() {
+    let svg = draw(&[map(1, 2, |_, column| Some([0.0001, 0.9999][column]))]);
+    says(&svg, &["0.01", "0.99"]);
+    // Those of the legend.
+    assert_eq!((count(&svg, "1.00"), count(&svg, "0.00")), (1, 1));
+}
+
+/// Relative luminance of a colour in hexadecimal digits, from 0 to 1 (WCAG 2.1).
+fn luminance(color: &str) -> f64 {
+    let linear = |from: usize| {
+        let channel = u8::from_str_radix(&color[from..from + 2], 16).unwrap();
+        let channel = f64::from(channel) / 255.0;
+        if channel <= 0.04045 {
+            channel / 12.92
+        } else {
+            ((channel + 0.055) / 1.055).powf(2.4)
+        }
+    };
+    0.2126 * linear(1) + 0.7152 * linear(3) + 0.0722 * linear(5)
+}
+
+/// WCAG 2.1 asks for a contrast of 4.5.
+#[test]
+fn colours_of_greater_values_are_lighter_and_their_texts_can_be_read() {
+    let svg = draw(&[map(101, 1, |row, _| Some(row as f64 / 100.0))]);
+    let grounds: Vec<f64> = cells(&svg)[..101]
+        .iter()
+        .map(|cell| luminance(cell.2))
+        .collect();
+    assert!(grounds.is_sorted_by(|a, b| a < b), "{grounds:?}");
+    let values = tags(&svg, "text").into_iter().zip(texts(&svg)).skip(3);
+    for ((tag, text), ground) in values.zip(grounds) {
+        let ink = luminance(attribute(tag, "fill"));
+        let contrast = (ink.max(ground) + 0.05) / (ink.min(ground) + 0.05);
+        assert!(
+            text.contains('.') && contrast >= 4.5,
+            "{contrast} at {text}"
+        );
+    }
 }
 
 #[test]
-fn what_was_not_measured_is_crossed_out() {
-    let strokes = |svg: &str| tags(svg, "line").len() + tags(svg, "polyline").len();
-    let svg = draw(&map(1, 3, |_, column| {
-        [None, Some(f64::NAN), Some(0.5)][column]
-    }));
-    assert!(texts(&svg).contains(&"not measured"));
-    assert_eq!(strokes(&svg), 3, "two cells and the legend");
-    assert_eq!(strokes(&draw(&map(1, 3, |_, _| Some(0.5)))), 0);
+fn cells_that_were_not_measured_are_crossed_out() {
+    let strokes = |svg: &str| tags(svg, "polyline").len();
+    let unmeasured = |_, column| [None, Some(f64::NAN), Some(0.5)][column];
+    let svg = draw(&[map(1, 3, unmeasured)]);
+    says(&svg, &["not measured"]);
+    let whole = draw(&[map(1, 3, |_, _| Some(0.5))]);
+    assert_eq!(
+        strokes(&svg) - strokes(&whole),
+        3,
+        "two cells and the legend"
+    );
 }
 
 #[test]
@@ -114,106 +121,67 @@ fn maps_stand_beside_each_other_and_then_below() {
         title: title.to_owned(),
         ..map(5, 6, |_, _| Some(0.5))
     };
-    let maps = ["full", "ring & <sinks>", "tova", "x", "y"].map(one);
-    let svg = heat_maps(&maps, "Needles", "by policy").unwrap();
-    inside(&svg);
-    assert_eq!(texts(&svg)[..2], ["Needles", "by policy"]);
-    assert!(texts(&svg).contains(&"ring &amp; &lt;sinks&gt;"));
-    let cells = cells(&svg, 150);
+    let svg = draw(&["full", "ring & <sinks>", "tova", "x", "y"].map(one));
+    says(&svg, &["ring &amp; &lt;sinks&gt;"]);
+    let cells = cells(&svg);
     let first = |number: usize| cells[30 * number];
     assert!(first(1).0 > cells[5].0 && first(1).1 == first(0).1);
     assert!(first(4).1 > cells[29].1, "the last is below the first");
-    assert_eq!(
-        texts(&svg).iter().filter(|text| **text == "0.25").count(),
-        1,
-        "one legend"
-    );
+    assert_eq!(count(&svg, "0.25"), 1, "one legend");
 }
 
 #[test]
 fn maps_of_every_size_are_drawn() {
     for (rows, columns) in [(1, 1), (1, 40), (40, 1), (40, 40), (3, 200)] {
-        let svg = draw(&map(rows, columns, |row, column| {
-            (row != column || rows == 1)
-                .then(|| (row * columns + column) as f64 / (rows * columns) as f64)
-        }));
-        assert!(texts(&svg).contains(&"n0"));
+        let value = |row, column| (row * columns + column) as f64 / (rows * columns) as f64;
+        let diagonal = |row, column| (row != column || rows == 1).then(|| value(row, column));
+        says(&draw(&[map(rows, columns, diagonal)]), &["n0"]);
     }
-    let different = [
-        map(1, 1, |_, _| Some(1.0)),
-        map(9, 4, |_, _| None),
-        map(0, 0, |_, _| None),
-    ];
-    inside(&heat_maps(&different, "", "").unwrap());
-}
-
-#[test]
-fn without_cells_the_picture_says_so() {
-    let nothing = "Nothing has been measured yet.";
-    assert!(texts(&heat_maps(&[], "title", "").unwrap()).contains(&nothing));
-    for (rows, columns) in [(0, 0), (0, 3), (3, 0)] {
-        assert!(texts(&draw(&map(rows, columns, |_, _| None))).contains(&nothing));
-    }
-}
-
-#[test]
-fn long_texts_are_shortened_and_texts_are_escaped() {
-    let mut long = map(1, 1, |_, _| Some(0.5));
-    let text = "<&\"'> long ".repeat(20);
-    for part in [
-        &mut long.title,
-        &mut long.subtitle,
-        &mut long.row_label,
-        &mut long.column_label,
+    let one = |_, _| Some(1.0);
+    draw(&[map(1, 1, one), map(9, 4, |_, _| None), map(0, 0, one)]);
+    for maps in [
+        vec![],
+        vec![map(0, 0, one)],
+        vec![map(0, 3, one), map(3, 0, one)],
     ] {
-        *part = text.clone();
+        says(&draw(&maps), &[NOTHING]);
     }
-    (long.rows[0], long.columns[0]) = (text.clone(), text);
-    let svg = draw(&long);
-    let shortened = texts(&svg).into_iter().filter(|text| text.ends_with('…'));
-    assert_eq!(
-        shortened
-            .filter(|text| text.starts_with("&lt;&amp;&quot;&apos;&gt;"))
-            .count(),
-        6
-    );
+}
+
+#[test]
+fn long_texts_are_truncated_and_texts_are_escaped() {
+    let text = || "<&\"'> long ".repeat(20);
+    let mut long = map(1, 1, |_, _| Some(0.5));
+    (long.title, long.row_label, long.column_label) = (text(), text(), text());
+    (long.rows[0], long.columns[0]) = (text(), text());
+    let svg = drawn(|| heat_maps(&[long.clone()], &text(), &text()).unwrap());
+    let truncated =
+        |text: &&&str| text.ends_with('…') && text.starts_with("&lt;&amp;&quot;&apos;&gt;");
+    assert_eq!(texts(&svg).iter().filter(truncated).count(), 7);
 }
 
 #[test]
 fn values_that_do_not_fit_their_names_are_errors() {
     let refused = |map: HeatMap| {
-        let error = heat_map(&map).unwrap_err();
-        assert_eq!(
-            heat_maps(&[map], "", "").unwrap_err().to_string(),
-            error.to_string()
-        );
-        assert!(matches!(
-            error,
-            PlotError::Shape { .. } | PlotError::NoShare { .. }
-        ));
+        let error = heat_maps(&[map], "", "").unwrap_err();
+        assert!(matches!(error, PlotError::HeatMap { .. }));
         error.to_string()
     };
     let mut short = map(2, 2, |_, _| None);
     short.values.pop();
-    assert_eq!(
-        refused(short),
-        "heat map \"Needle\": its values have 1 rows, but 2 are named: give one value (or none) for each cell"
-    );
     let mut ragged = map(2, 2, |_, _| None);
     ragged.values[1].push(Some(0.5));
-    assert_eq!(
-        refused(ragged),
-        "heat map \"Needle\": its values have 3 columns in row \"n1\", but 2 are named: give one value (or none) for each cell"
-    );
-    for value in [-0.1, 1.1, f64::INFINITY] {
-        let error = refused(map(2, 2, |row, column| {
-            Some(if (row, column) == (1, 0) { value } else { 0.5 })
-        }));
+    for map in [short, ragged] {
         assert_eq!(
-            error,
-            format!(
-                "heat map \"Needle\": {value} in row \"n1\", column \"n0\" is no share: give values from 0 to 1"
-            )
+            refused(map),
+            "heat map \"full\": its values are not 2 rows of 2: give one value (or none) for each cell"
         );
+    }
+    for value in [-0.1, 1.1, f64::INFINITY] {
+        let odd = |row, column| Some(if (row, column) == (1, 0) { value } else { 0.5 });
+        let expected = format!(
+            "heat map \"full\": {value} in row \"n1\", column \"n0\" is not a fraction: give values from 0 to 1"
+        );
+        assert_eq!(refused(map(2, 2, odd)), expected);
     }
 }

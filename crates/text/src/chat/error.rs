@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-/// Why there is no prompt: one line each.
+/// Why there is no prompt. Each message is one line.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ChatTemplateError {
     #[error("{path}: cannot be read ({reason}); check the path and its permissions")]
@@ -25,12 +25,12 @@ pub enum ChatTemplateError {
     NoDefault { origin: String, names: String },
     #[error("{origin}: not a Jinja template ({reason}); download it again")]
     Syntax { origin: String, reason: String },
-    /// What the template says with `raise_exception`.
+    /// The template calls `raise_exception`.
     #[error("the model's chat template refuses these messages: {0}")]
     Refused(String),
     #[error("{origin}: fails for these messages ({reason}); try another with --chat-template FILE")]
     Render { origin: String, reason: String },
-    /// Messages that are none.
+    /// A file that is not a conversation.
     #[error(
         "{origin}: {reason}; a conversation is a JSON list of {{\"role\": \"user\", \"content\": \"...\"}}, with the \
          roles system (first, if at all), user and assistant"

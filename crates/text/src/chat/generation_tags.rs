@@ -1,9 +1,8 @@
-//! `{% generation %}` marks what the assistant says, for those who train on it. It leaves no text.
+//! `{% generation %}` marks the assistant's text, for training. It adds no text.
 
 use std::borrow::Cow;
 
-/// The template with `{% with %}` in the place of `{% generation %}`: like that it opens a scope, and it keeps the signs
-/// that cut whitespace.
+/// Replaces `{% generation %}` by `{% with %}`, which opens a scope like it, and keeps the signs that trim whitespace.
 pub(super) fn replace(source: &str) -> Cow<'_, str> {
     if !source.contains("generation") {
         return source.into();
@@ -35,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_alone_are_replaced() {
+    fn replace_changes_tags_alone() {
         for (source, replaced) in [
             (
                 "{% generation %}a{% endgeneration %}",

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::ChatTemplateError;
 use crate::one_line;
 
-/// Who says it.
+/// The author of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// What the model is to be; at the front, if it is there.
+    /// Instructions; the first message, if there are any.
     System,
     User,
     Assistant,
@@ -25,7 +25,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// One piece of a conversation.
+/// One message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Message {
@@ -42,10 +42,10 @@ impl Message {
     }
 }
 
-/// Reads a conversation that was saved: user and assistant take turns, the assistant last. `origin` names it in errors.
+/// Parses a saved conversation: user and assistant alternate, the assistant last. `origin` names it in errors.
 ///
 /// # Errors
-/// [`ChatTemplateError::Messages`], with the number of the message that is wrong.
+/// [`ChatTemplateError::Messages`], with the number of the wrong message.
 pub fn read_messages(json: &[u8], origin: &str) -> Result<Vec<Message>, ChatTemplateError> {
     let wrong = |reason: String| ChatTemplateError::Messages {
         origin: origin.to_owned(),

@@ -1,4 +1,4 @@
-//! What chat templates take for granted: they were written for Jinja2 in Python, with what transformers puts there.
+//! The environment that chat templates expect: Jinja2 in Python, with transformers' additions.
 
 use std::{error::Error as _, fmt};
 
@@ -9,8 +9,8 @@ use minijinja::{
 
 use super::tojson::tojson;
 
-/// Jinja as transformers sets it up (`utils/chat_template_utils.py`): whitespace around blocks is cut, and there are
-/// `raise_exception`, `strftime_now` and a `tojson` of its own.
+/// Jinja as transformers configures it (`utils/chat_template_utils.py`): `trim_blocks`, `lstrip_blocks`,
+/// `raise_exception`, `strftime_now` and its own `tojson`.
 pub(super) fn environment() -> Result<Environment<'static>, Error> {
     let mut environment = Environment::new();
     environment.set_syntax(
@@ -32,15 +32,15 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
     Ok(environment)
 }
 
-/// In Jinja2 what is not defined has no items, and is not an error yet.
+/// In Jinja2 an undefined value has length 0.
 fn length(value: &Value) -> Result<usize, Error> {
-    match value.is_undefined() {
-        true => Ok(0),
-        false => filters::length(value),
+    if value.is_undefined() {
+        return Ok(0);
     }
+    filters::length(value)
 }
 
-/// In Python texts have items too, and so do dicts.
+/// In Python strings and dicts are sequences too.
 fn is_sequence(value: &Value) -> bool {
     matches!(
         value.kind(),
@@ -62,7 +62,7 @@ fn raise_exception(message: &Value) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, "raise_exception").with_source(raised))
 }
 
-/// What a template said before it gave up.
+/// The message of `raise_exception`.
 #[derive(Debug)]
 struct Raised(String);
 
@@ -74,8 +74,8 @@ impl fmt::Display for Raised {
 
 impl std::error::Error for Raised {}
 
-/// The message of `raise_exception`, if that is why.
-pub(super) fn raised(error: &Error) -> Option<&str> {
+/// The message of `raise_exception`, if it caused the error.
+pub(super) fn raised_message(error: &Error) -> Option<&str> {
     let mut cause = error.source();
     while let Some(error) = cause {
         if let Some(Raised(message)) = error.downcast_ref() {
@@ -92,7 +92,7 @@ mod tests {
 
     /// Python's `datetime(2024, 7, 4, 15, 6, 9).strftime`.
     #[test]
-    fn dates_are_written_as_in_python() {
+    fn strftime_formats_as_in_python() {
         let time = jiff::civil::datetime(2024, 7, 4, 15, 6, 9, 0);
         for (format, text) in [
             ("%d %b %Y", "04 Jul 2024"),

@@ -3,24 +3,20 @@ use std::path::Path;
 use minijinja::{Environment, Value, value::Serde};
 use serde_json::{Map, json};
 
-use super::{
-    ChatTemplateError, Message, Role,
-    files::{self, Source, Sources},
-    generation_tags, python,
-};
+use super::{ChatTemplateError, Message, Role, files, generation_tags, python};
 use crate::one_line;
 
 const DEFAULT: &str = "default";
 const TOOL_USE: &str = "tool_use";
 
-/// Names under which a message's reasoning comes; templates read the first.
+/// Names of a message's reasoning; templates read the first.
 const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
-/// Turns messages into the text that the model was trained to read: the Jinja template that its makers ship.
+/// A model's chat template: the Jinja program that turns messages into the text the model was trained on.
 ///
-/// The text has all special tokens in it, BOS included: it is tokenized without adding any
-/// ([`Tokenizer::encode`](crate::Tokenizer::encode) with `special` off). Special tokens that somebody writes
-/// into a message become tokens as well, as they do in transformers.
+/// The text contains all special tokens, BOS included: encode it without adding any
+/// ([`Tokenizer::encode`](crate::Tokenizer::encode) without `add_special`). Special tokens that a message spells out become
+/// tokens as well, as they do in transformers.
 #[derive(Debug)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
@@ -29,85 +25,113 @@ pub struct ChatTemplate {
     special_tokens: Vec<(String, Value)>,
 }
 
-/// What a template is given: the arguments of transformers' `apply_chat_template`.
+/// The input of a template: the arguments of transformers' `apply_chat_template`.
 #[derive(Clone, Debug, Default)]
 pub struct ChatInput {
-    /// Objects with `role`, `content`, and whatever else the template reads.
+    /// Objects with `role`, `content`, and other fields that the template reads.
     pub messages: Vec<serde_json::Value>,
     /// JSON schemas of functions that the model may call.
     pub tools: Option<Vec<serde_json::Value>>,
     pub documents: Option<Vec<serde_json::Value>>,
     /// End where the assistant's answer begins.
     pub add_generation_prompt: bool,
-    /// More variables, which go before special tokens of the same name.
+    /// More variables; they override special tokens of the same name.
     pub variables: Map<String, serde_json::Value>,
+}
+
+/// The text of a template.
+pub(super) struct Source {
+    name: String,
+    /// Names the template in errors.
+    origin: String,
+    text: String,
+}
+
+impl Source {
+    pub fn new(name: &str, origin: impl ToString, text: impl Into<String>) -> Self {
+        Self {
+            name: name.to_owned(),
+            origin: origin.to_string(),
+            text: text.into(),
+        }
+    }
 }
 
 impl ChatTemplate {
     /// The template of a model's folder: `chat_template.jinja`, or `chat_template` in `tokenizer_config.json`.
     ///
     /// # Errors
-    /// [`ChatTemplateError::Missing`] if there is none; files that are not as they must be.
+    /// [`ChatTemplateError::Missing`] if there is none; a file is unreadable or broken.
     pub fn from_folder(folder: &Path) -> Result<Self, ChatTemplateError> {
-        let sources = files::templates(folder)?;
-        let Sources {
-            default,
-            tool_use,
-            others,
-        } = sources;
-        match (default, tool_use) {
-            (Some(default), tool_use) => Self::new(default, tool_use, folder),
-            (None, tool_use) => {
-                let only = tool_use.map(|source| (source.origin, TOOL_USE.to_owned()));
-                let names: Vec<(String, String)> = only.into_iter().chain(others).collect();
-                let Some((origin, _)) = names.first().cloned() else {
-                    let folder = folder.display().to_string();
-                    return Err(ChatTemplateError::Missing { folder });
-                };
-                let names: Vec<String> = names.into_iter().map(|(_, name)| name).collect();
-                Err(ChatTemplateError::NoDefault {
-                    origin,
+        let mut sources = files::read_templates(folder)?;
+        let mut take = |name: &str| {
+            let index = sources.iter().rposition(|source| source.name == name)?;
+            Some(sources.remove(index))
+        };
+        let (default, tool_use) = (take(DEFAULT), take(TOOL_USE));
+        let Some(default) = default else {
+            let others: Vec<Source> = tool_use.into_iter().chain(sources).collect();
+            let names: Vec<&str> = others.iter().map(|source| &*source.name).collect();
+            return Err(match others.first() {
+                Some(first) => ChatTemplateError::NoDefault {
+                    origin: first.origin.clone(),
                     names: names.join(", "),
-                })
-            }
-        }
+                },
+                None => ChatTemplateError::Missing {
+                    folder: folder.display().to_string(),
+                },
+            });
+        };
+        Self::new(default, tool_use, files::read_special_tokens(folder)?)
     }
 
     /// A template from a file, with the special tokens of a model's folder.
     ///
     /// # Errors
-    /// Files that are not as they must be.
+    /// A file is unreadable or broken.
     pub fn from_file(file: &Path, folder: &Path) -> Result<Self, ChatTemplateError> {
-        let origin = file.display().to_string();
-        match files::read_text(file)? {
-            Some(text) => Self::new(Source { origin, text }, None, folder),
-            None => Err(ChatTemplateError::Unreadable {
-                path: origin,
+        let origin = file.display();
+        let Some(text) = files::read_text(file)? else {
+            return Err(ChatTemplateError::Unreadable {
+                path: origin.to_string(),
                 reason: "there is no such file".to_owned(),
-            }),
-        }
+            });
+        };
+        let source = Source::new(DEFAULT, origin, text);
+        Self::new(source, None, files::read_special_tokens(folder)?)
+    }
+
+    /// A template from its text and special tokens, as `("bos_token", "<s>")`, without files. `origin` names it in errors.
+    ///
+    /// # Errors
+    /// [`ChatTemplateError::Syntax`].
+    pub fn from_text(
+        text: &str,
+        origin: &str,
+        special_tokens: &[(&str, &str)],
+    ) -> Result<Self, ChatTemplateError> {
+        let tokens = special_tokens.iter();
+        let tokens = tokens.map(|&(name, token)| (name.to_owned(), Value::from(token)));
+        let source = Source::new(DEFAULT, origin, text);
+        Self::new(source, None, tokens.collect())
     }
 
     fn new(
         default: Source,
         tool_use: Option<Source>,
-        folder: &Path,
+        special_tokens: Vec<(String, Value)>,
     ) -> Result<Self, ChatTemplateError> {
-        let special_tokens = files::special_tokens(folder)?;
         let mut environment =
-            python::environment().map_err(|error| syntax(&default.origin, &error))?;
+            python::environment().map_err(|error| syntax_error(&default.origin, &error))?;
         let origin = default.origin.clone();
         let tool_use_origin = tool_use.as_ref().map(|source| source.origin.clone());
-        for (name, source) in [(DEFAULT, Some(default)), (TOOL_USE, tool_use)] {
-            let Some(Source { origin, text }) = source else {
-                continue;
-            };
-            // Jinja2 reads every end of line as this one.
+        for Source { name, origin, text } in [Some(default), tool_use].into_iter().flatten() {
+            // Jinja2 normalizes line ends.
             let text = text.replace("\r\n", "\n").replace('\r', "\n");
             let text = generation_tags::replace(&text).into_owned();
             environment
                 .add_template_owned(name, text)
-                .map_err(|error| syntax(&origin, &error))?;
+                .map_err(|error| syntax_error(&origin, &error))?;
         }
         Ok(Self {
             environment,
@@ -117,14 +141,14 @@ impl ChatTemplate {
         })
     }
 
-    /// The token that ends a turn in most templates, as the folder names it.
+    /// `eos_token`, which ends a turn in most templates.
     pub fn eos_token(&self) -> Option<&str> {
-        let named = self.special_tokens.iter();
-        let mut eos = named.filter(|(name, _)| name == "eos_token");
-        eos.next().and_then(|(_, token)| token.as_str())
+        let mut tokens = self.special_tokens.iter();
+        let (_, token) = tokens.find(|(name, _)| name == "eos_token")?;
+        token.as_str()
     }
 
-    /// The text after which the assistant answers `messages`.
+    /// The text that the assistant's answer to `messages` continues.
     ///
     /// # Errors
     /// [`ChatTemplateError::Refused`] if the template raises an exception, [`ChatTemplateError::Render`] if it fails.
@@ -138,7 +162,7 @@ impl ChatTemplate {
         })
     }
 
-    /// Whether a system message leaves a trace in prompts. Templates that know none either refuse it or pass over it.
+    /// A system message shows in prompts. Templates without support for one refuse or ignore it.
     ///
     /// # Errors
     /// As [`Self::prompt`].
@@ -158,8 +182,8 @@ impl ChatTemplate {
             (Some(_), Some(origin)) => (TOOL_USE, origin),
             _ => (DEFAULT, &self.origin),
         };
-        let messages: Vec<_> = input.messages.iter().map(prepared).collect();
-        let own = [
+        let messages: Vec<_> = input.messages.iter().map(prepare_message).collect();
+        let arguments = [
             ("messages", Value::from(Serde(&messages))),
             ("tools", Value::from(Serde(&input.tools))),
             ("documents", Value::from(Serde(&input.documents))),
@@ -168,28 +192,28 @@ impl ChatTemplate {
                 Value::from(input.add_generation_prompt),
             ),
         ];
-        // Of two with one name the later counts.
+        // Of two variables with one name, the later counts.
         let mut context = self.special_tokens.clone();
-        let more = input.variables.iter();
-        context.extend(more.map(|(name, value)| (name.clone(), Value::from(Serde(value)))));
-        context.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        let variables = input.variables.iter();
+        context.extend(variables.map(|(name, value)| (name.clone(), Value::from(Serde(value)))));
+        context.extend(arguments.map(|(name, value)| (name.to_owned(), value)));
         let context = Value::from_pairs(context);
         self.environment
             .get_template(name)
             .and_then(|template| template.render(context))
-            .map_err(|error| match python::raised(&error) {
+            .map_err(|error| match python::raised_message(&error) {
                 Some(message) => ChatTemplateError::Refused(one_line(message)),
                 None => ChatTemplateError::Render {
                     origin: origin.clone(),
-                    reason: reason(&error),
+                    reason: describe(&error),
                 },
             })
     }
 }
 
-/// A message as transformers hands it to a template: without fields that are null, and with its reasoning under the
-/// name that templates read.
-fn prepared(message: &serde_json::Value) -> serde_json::Value {
+/// A message as transformers passes it to a template: without null fields, and with its reasoning under the name that
+/// templates read.
+fn prepare_message(message: &serde_json::Value) -> serde_json::Value {
     let serde_json::Value::Object(fields) = message else {
         return message.clone();
     };
@@ -203,15 +227,15 @@ fn prepared(message: &serde_json::Value) -> serde_json::Value {
     fields.into()
 }
 
-fn syntax(origin: &str, error: &minijinja::Error) -> ChatTemplateError {
+fn syntax_error(origin: &str, error: &minijinja::Error) -> ChatTemplateError {
     ChatTemplateError::Syntax {
         origin: origin.to_owned(),
-        reason: reason(error),
+        reason: describe(error),
     }
 }
 
-/// What is wrong and in which line, without the piece of the template that would follow.
-fn reason(error: &minijinja::Error) -> String {
+/// The error and its line, without the excerpt of the template that minijinja adds.
+fn describe(error: &minijinja::Error) -> String {
     let what = match error.detail() {
         Some(detail) => format!("{}: {detail}", error.kind()),
         None => error.kind().to_string(),

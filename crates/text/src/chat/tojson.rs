@@ -1,4 +1,4 @@
-//! `tojson` as transformers defines it: Python's `json.dumps` with `ensure_ascii` off, and nothing escaped for HTML.
+//! `tojson` as transformers defines it: Python's `json.dumps` without `ensure_ascii` and without HTML escapes.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use minijinja::{
     value::{Kwargs, Rest, ValueKind},
 };
 use serde::Serialize;
-use serde_json::ser::{CharEscape, Formatter, Serializer};
+use serde_json::ser::{Formatter, Serializer};
 
 /// The filter: `value | tojson(ensure_ascii=false, indent=none, separators=none, sort_keys=false)`.
 pub(super) fn tojson(
@@ -34,15 +34,16 @@ pub(super) fn tojson(
     }
     named.assert_all_used()?;
 
-    let (item, key) = match separators.is_undefined() || separators.is_none() {
-        true if indent.is_some() => (",".to_owned(), ": ".to_owned()),
-        true => (", ".to_owned(), ": ".to_owned()),
-        false => {
-            let two: Vec<Value> = separators.try_iter()?.collect();
-            match two.each_text().as_deref() {
-                Some([item, key]) => (item.clone(), key.clone()),
-                _ => return Err(invalid("separators must be two texts")),
-            }
+    let (item, key) = if separators.is_undefined() || separators.is_none() {
+        let item = if indent.is_some() { "," } else { ", " };
+        (item.to_owned(), ": ".to_owned())
+    } else {
+        let texts = separators.try_iter()?;
+        let texts: Option<Vec<String>> =
+            texts.map(|text| text.as_str().map(str::to_owned)).collect();
+        match texts.as_deref() {
+            Some([item, key]) => (item.clone(), key.clone()),
+            _ => return Err(invalid("separators must be two texts")),
         }
     };
     let style = Dumps {
@@ -55,14 +56,15 @@ pub(super) fn tojson(
     };
     let mut out = Vec::new();
     let mut serializer = Serializer::with_formatter(&mut out, style);
-    match sort {
-        false => value.serialize(&mut serializer),
-        true => serde_json::to_value(value).and_then(|mut value| {
+    let written = if sort {
+        serde_json::to_value(value).and_then(|mut value| {
             value.sort_all_objects();
             value.serialize(&mut serializer)
-        }),
-    }
-    .map_err(|error| invalid(&error.to_string()))?;
+        })
+    } else {
+        value.serialize(&mut serializer)
+    };
+    written.map_err(|error| invalid(&error.to_string()))?;
     String::from_utf8(out).map_err(|error| invalid(&error.to_string()))
 }
 
@@ -82,20 +84,8 @@ fn indent(value: &Value) -> Result<Option<String>, Error> {
         ValueKind::Bool => i64::from(value.is_true()),
         _ => i64::try_from(value.clone())?,
     };
-    // Deeper than any reader would follow, and no invitation to fill the memory.
+    // More than any reader needs, and a bound on memory.
     Ok(Some(" ".repeat(spaces.clamp(0, 64) as usize)))
-}
-
-trait EachText {
-    fn each_text(&self) -> Option<Vec<String>>;
-}
-
-impl EachText for [Value] {
-    fn each_text(&self) -> Option<Vec<String>> {
-        self.iter()
-            .map(|value| value.as_str().map(str::to_owned))
-            .collect()
-    }
 }
 
 /// The layout of `json.dumps`.
@@ -105,7 +95,7 @@ struct Dumps {
     item: String,
     key: String,
     depth: usize,
-    /// The innermost list or object has something in it.
+    /// The innermost list or object is not empty.
     filled: bool,
 }
 
@@ -186,7 +176,7 @@ impl Formatter for Dumps {
         Ok(())
     }
 
-    /// As Python writes them: `1.0`, `1e+16`, `1e-05`.
+    /// As in Python: `1.0`, `1e+16`, `1e-05`.
     fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
         let text = format!("{value:?}");
         match text.split_once('e') {
@@ -221,23 +211,5 @@ impl Formatter for Dumps {
             }
         }
         Ok(())
-    }
-
-    fn write_char_escape<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        escape: CharEscape,
-    ) -> io::Result<()> {
-        match escape {
-            CharEscape::AsciiControl(byte) => write!(writer, "\\u{byte:04x}"),
-            CharEscape::Quote => writer.write_all(b"\\\""),
-            CharEscape::ReverseSolidus => writer.write_all(b"\\\\"),
-            CharEscape::Solidus => writer.write_all(b"/"),
-            CharEscape::Backspace => writer.write_all(b"\\b"),
-            CharEscape::FormFeed => writer.write_all(b"\\f"),
-            CharEscape::LineFeed => writer.write_all(b"\\n"),
-            CharEscape::CarriageReturn => writer.write_all(b"\\r"),
-            CharEscape::Tab => writer.write_all(b"\\t"),
-        }
     }
 }

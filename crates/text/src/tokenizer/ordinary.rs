@@ -1,19 +1,19 @@
-//! Which tokens are text, and which stand around it.
+//! Tokens of ordinary text, and tokens that the post-processor adds.
 
 use serde_json::Value;
 use tokenizers::{Encoding, Token};
 
-use super::{Tokenizer, TokenizerError, guarded};
+use super::{Tokenizer, TokenizerError, catch_panic};
 
 impl Tokenizer {
-    /// The ids that stand for text of their own, ascending: without added and special tokens, without the unknown token,
-    /// and without the single bytes of a byte fallback.
+    /// The ids of ordinary text, ascending: neither added and special tokens, nor the unknown token, nor the bytes of a byte
+    /// fallback.
     pub fn ordinary_ids(&self) -> Vec<u32> {
         let added = self.inner.get_added_vocabulary().get_added_tokens_decoder();
         let model = serde_json::to_value(self.inner.get_model()).unwrap_or_default();
         let unknown = match model.get("unk_token").and_then(Value::as_str) {
             Some(token) => self.token_id(token).map(u64::from),
-            // Unigram has a number in the place of a text.
+            // Unigram has an id instead.
             None => model.get("unk_id").and_then(Value::as_u64),
         };
         let mut ids: Vec<u32> = self
@@ -31,14 +31,14 @@ impl Tokenizer {
         ids
     }
 
-    /// The ids that the post-processor puts in front of every text: mostly BOS, or none.
+    /// The ids that the post-processor puts before every text: BOS, or none.
     ///
     /// # Errors
-    /// When the post-processor fails.
-    pub fn front(&self) -> Result<Vec<u32>, TokenizerError> {
-        // It looks at what a token is no more than at its text, so that any will do.
+    /// The post-processor fails.
+    pub fn prefix_ids(&self) -> Result<Vec<u32>, TokenizerError> {
+        // The post-processor does not depend on the tokens of the text: any token will do.
         let text = Encoding::from_tokens(vec![Token::new(0, "a".into(), (0, 1))], 0);
-        let all = guarded(|| self.inner.post_process(text, None, true))
+        let all = catch_panic(|| self.inner.post_process(text, None, true))
             .map_err(|reason| TokenizerError::Encode { reason })?;
         let mask = all.get_special_tokens_mask();
         let added = mask.iter().take_while(|&&mark| mark == 1).count();

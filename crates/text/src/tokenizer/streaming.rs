@@ -1,8 +1,8 @@
-//! Text token by token, while a model generates.
+//! Streaming detokenization: text token by token, while a model generates.
 //!
-//! A token is not a piece of text: it may hold half a character, and a decoder treats the first token of a text
-//! differently (SentencePiece drops its leading space). So new text is what the last few tokens, decoded together,
-//! have more than they had before. Decoding only a window of recent tokens keeps the cost per token constant.
+//! Tokens do not decode one by one: a token may end inside a character, and decoders treat the first token of a text
+//! differently (SentencePiece drops its leading space). So the last few tokens are decoded together, and the new text is
+//! what this has more than the last time. A window of recent tokens keeps the cost per token constant.
 
 use std::str::from_utf8;
 
@@ -10,43 +10,42 @@ use super::{Tokenizer, TokenizerError};
 
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
-/// Tokens kept as context. A character spans at most four tokens (one per byte), and one token with text is enough
-/// to show the decoder that the text has already begun.
+/// Tokens kept as context. A character spans at most four tokens (one per byte), and one token with text shows the decoder
+/// that the text has already begun.
 const CONTEXT: usize = 8;
 
-/// Unprinted bytes in a byte-fallback run at which its whole characters are printed without waiting for its end.
-const LONGEST_HELD_RUN: usize = 32;
+/// Unprinted bytes of a byte-fallback run at which its complete characters are printed before the run ends.
+const MAX_HELD_RUN: usize = 32;
 
-/// Prompt tokens looked at to find the state in which the prompt's text ends.
+/// Prompt tokens that are decoded to find the state at the prompt's end.
 const PROMPT_TAIL: usize = 64;
 
 /// Turns generated ids into text that is final as soon as it is returned.
 ///
-/// The pieces together are `decode(prompt + generated)` without its beginning `decode(prompt)`. Half a character is
-/// held back until it is complete or proven invalid.
+/// The concatenated text is `decode(prompt + generated)` without its prefix `decode(prompt)`. An incomplete character is
+/// held until it is complete or invalid.
 ///
-/// Byte-fallback tokens (`<0xE5>`) need more care: the decoder turns a whole run of them into U+FFFD, one for each
-/// byte, when any part of the run is not UTF-8. So a run is held back until it ends or is proven invalid. The one
-/// exception: a run of more than 32 bytes is printed in parts, and if it turns invalid after that, the characters
-/// already printed stay.
+/// Byte-fallback tokens (`<0xE5>`) need more care: when any part of a run of them is not UTF-8, the decoder turns the whole
+/// run into U+FFFD, one for each byte. So a run is held until it ends or is invalid. The one exception: a run of more than
+/// 32 bytes is printed in parts, and characters already printed stay even if the run turns out invalid.
 pub struct StreamingDetokenizer<'t> {
     tokenizer: &'t Tokenizer,
     skip_special: bool,
-    /// The most recent tokens with text.
+    /// The last tokens with text.
     window: Vec<u32>,
-    /// How much of the window's text has been returned (or is the prompt's).
+    /// The part of the window's text that has been returned or is the prompt's.
     printed: String,
     /// The unprinted bytes of the byte-fallback run at the window's end, one token each.
     run: Vec<u8>,
-    /// The window ends in a run that can no longer become UTF-8.
-    broken_run: bool,
+    /// The window ends in a run that cannot become UTF-8.
+    invalid_run: bool,
 }
 
 impl<'t> StreamingDetokenizer<'t> {
-    /// A detokenizer for what follows `prompt` (which may be empty). `skip_special` as in [`Tokenizer::decode`].
+    /// A detokenizer for the ids after `prompt`, which may be empty. `skip_special` as in [`Tokenizer::decode`].
     ///
     /// # Errors
-    /// When the tokenizer's decoder fails on the prompt.
+    /// The tokenizer's decoder fails on the prompt.
     pub fn new(
         tokenizer: &'t Tokenizer,
         prompt: &[u32],
@@ -58,12 +57,12 @@ impl<'t> StreamingDetokenizer<'t> {
             window: Vec::new(),
             printed: String::new(),
             run: Vec::new(),
-            broken_run: false,
+            invalid_run: false,
         };
         for &id in &prompt[prompt.len().saturating_sub(PROMPT_TAIL)..] {
             this.push(id)?;
         }
-        // Nothing of the prompt is to come again, not even what a stream would still hold back.
+        // No text of the prompt is returned, not even what a stream would still hold.
         this.printed = this.decode(&this.window)?;
         if from_utf8(&this.run).is_ok() {
             this.run.clear();
@@ -71,37 +70,37 @@ impl<'t> StreamingDetokenizer<'t> {
         Ok(this)
     }
 
-    /// Takes the next token; returns the text that is final now, often empty.
+    /// Takes the next token. Returns the text that is final now, often empty.
     ///
     /// # Errors
-    /// When the tokenizer's decoder fails.
+    /// The tokenizer's decoder fails.
     pub fn push(&mut self, id: u32) -> Result<String, TokenizerError> {
         let Some(token) = self.tokenizer.visible_token(id, self.skip_special) else {
             return Ok(String::new());
         };
         match self.tokenizer.fallback_byte(&token) {
             None => self.push_text(id),
-            // The window already proves the run invalid: it need not grow.
-            Some(_) if self.broken_run => Ok(REPLACEMENT.to_string()),
+            // The window already holds an invalid byte: it need not grow.
+            Some(_) if self.invalid_run => Ok(REPLACEMENT.to_string()),
             Some(byte) => self.push_byte(id, byte),
         }
     }
 
-    /// The text still held back when no token follows.
+    /// The text still held when no token follows.
     ///
     /// # Errors
-    /// When the tokenizer's decoder fails.
+    /// The tokenizer's decoder fails.
     pub fn finish(mut self) -> Result<String, TokenizerError> {
         self.print(false)
     }
 
     fn push_text(&mut self, id: u32) -> Result<String, TokenizerError> {
         self.window.push(id);
-        // U+FFFD at the end may be the first bytes of a character. Under byte fallback it is not: there the run says
-        // what is open.
+        // U+FFFD at the end may be the first bytes of a character. Under byte fallback it is not: there the run holds
+        // them.
         let fresh = self.print(!self.tokenizer.byte_fallback)?;
         self.run.clear();
-        self.broken_run = false;
+        self.invalid_run = false;
         if self.window.len() > 2 * CONTEXT {
             self.shrink_window(CONTEXT)?;
         }
@@ -112,10 +111,10 @@ impl<'t> StreamingDetokenizer<'t> {
         self.window.push(id);
         self.run.push(byte);
         match from_utf8(&self.run) {
-            Ok(_) if self.run.len() < LONGEST_HELD_RUN => Ok(String::new()),
+            Ok(_) if self.run.len() < MAX_HELD_RUN => Ok(String::new()),
             Ok(_) => {
                 let fresh = self.print(false)?;
-                // The run goes on, so the context must begin with a whole character.
+                // The run continues, so the context must begin with a whole character.
                 let continues = |byte: &u8| byte & 0b1100_0000 == 0b1000_0000;
                 let mut start = self.run.len() - CONTEXT;
                 while start > 0 && continues(&self.run[start]) {
@@ -128,18 +127,18 @@ impl<'t> StreamingDetokenizer<'t> {
             Err(error) if error.error_len().is_none() => Ok(String::new()),
             Err(error) => {
                 let fresh = self.print(false)?;
-                // The bytes from the first invalid one on keep every continuation of the run invalid.
-                let proof = self.run.len() - error.valid_up_to();
-                self.window.drain(..self.window.len() - proof);
+                // The bytes from the first invalid one on make every continuation of the run invalid.
+                let invalid = self.run.len() - error.valid_up_to();
+                self.window.drain(..self.window.len() - invalid);
                 self.printed = self.decode(&self.window)?;
                 self.run.clear();
-                self.broken_run = true;
+                self.invalid_run = true;
                 Ok(fresh)
             }
         }
     }
 
-    /// What the window's text has more than `printed`, without a U+FFFD at its end if `hold` says to keep it back.
+    /// The window's text after `printed`; with `hold`, without a U+FFFD at its end.
     fn print(&mut self, hold: bool) -> Result<String, TokenizerError> {
         let mut text = self.decode(&self.window)?;
         let fresh = text
@@ -148,7 +147,7 @@ impl<'t> StreamingDetokenizer<'t> {
             .or_else(|| text.strip_prefix(self.printed.trim_end_matches(REPLACEMENT)));
         let mut fresh = match fresh {
             Some(fresh) => fresh.to_owned(),
-            // Printed characters of this run have turned invalid. They cannot be taken back: print the rest alone.
+            // Printed characters of this run turned out invalid. They cannot be retracted: print the rest alone.
             None => {
                 let unprinted = self.run.len().max(1);
                 let start = self.window.len().saturating_sub(unprinted);
@@ -163,13 +162,13 @@ impl<'t> StreamingDetokenizer<'t> {
         Ok(fresh)
     }
 
-    /// Forgets all but the last `keep` tokens of the window.
+    /// Drops all but the last `keep` tokens of the window.
     fn shrink_window(&mut self, keep: usize) -> Result<(), TokenizerError> {
         let text = self.decode(&self.window)?;
         let held = text.get(self.printed.len()..).unwrap_or_default();
         let start = self.window.len() - keep;
         let kept = self.decode(&self.window[start..])?;
-        // Without text of its own, the shorter window would be the beginning of a text again.
+        // A shorter window without text would decode as the beginning of a text.
         if let Some(printed) = kept.strip_suffix(held)
             && !printed.is_empty()
         {

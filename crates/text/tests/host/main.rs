@@ -1,4 +1,4 @@
-//! Tokenizers and chat templates, small ones and real ones.
+//! Tokenizers and chat templates: small ones, and those of real models.
 
 mod chat;
 mod tokenizer;

@@ -1,4 +1,4 @@
-//! Real tokenizers against ids and texts of their reference. See [`fixtures::real`] for where they are.
+//! Tokenizers of real models against ids and texts of their reference. [`fixtures::real`] says where they are.
 
 use std::fs;
 
@@ -31,7 +31,7 @@ fn check(name: &str) {
         assert_eq!(tokenizer.encode(text, true).unwrap(), expected, "{text:?}");
         let plain = tokenizer.encode(text, false).unwrap();
         assert_eq!(plain, ids(&case["ids_no_special"]), "{text:?}");
-        // The reference's texts are of the ids without BOS, which leaves no text when special tokens are skipped.
+        // The reference decodes the ids without BOS, which has no text when special tokens are skipped.
         assert_eq!(tokenizer.decode(&plain, false).unwrap(), case["decoded"]);
         for ids in [&plain, &expected] {
             let decoded = tokenizer.decode(ids, true).unwrap();

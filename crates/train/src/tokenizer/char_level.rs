@@ -1,4 +1,4 @@
-//! One token per character (Unicode scalar value), and one more for characters that the training text lacks.
+//! Character-level: one token per character (Unicode scalar value) of the text, and one for all others.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,13 @@ use tokenizers::{
     models::bpe::{BPE, Vocab},
 };
 
-use super::{TokenizerChoiceError, TrainedTokenizer, library};
+use super::{TokenizerChoiceError, TrainedTokenizer, library_error};
 
-/// Five characters, so never itself one of the vocabulary.
+/// Five characters, so it never clashes with one.
 const UNK: &str = "<unk>";
 const UNK_ID: u32 = 0;
 
-/// `<unk>` is 0; the characters of `text` follow in the order of their code points.
+/// `<unk>` has id 0; the characters of `text` follow in the order of their code points.
 pub(super) fn train(text: &str) -> Result<TrainedTokenizer, TokenizerChoiceError> {
     let characters: BTreeSet<char> = text.chars().collect();
     let tokens = characters.into_iter().map(String::from);
@@ -22,18 +22,18 @@ pub(super) fn train(text: &str) -> Result<TrainedTokenizer, TokenizerChoiceError
     vocab.insert(UNK.to_owned(), UNK_ID);
     vocab.extend(tokens.zip(UNK_ID + 1..));
 
-    // A BPE model starts from single characters, so without merges it is the tokenizer wanted. WordLevel would be one
-    // too, but only behind a regular expression that cuts out every character: one part more, and half the speed.
+    // BPE without merges is character-level. So is WordLevel, but only behind a regular expression that splits all
+    // characters, at half the speed.
     let model = BPE::builder()
         .vocab_and_merges(vocab, Vec::new())
         .unk_token(UNK.to_owned())
-        // One token for each unknown character: positions keep their meaning.
+        // One token for each unknown character.
         .fuse_unk(false)
         .build()
-        .map_err(library)?;
+        .map_err(library_error)?;
     let mut tokenizer = Tokenizer::new(model);
-    // Without a decoder, decoding puts a space between tokens.
+    // Without a decoder, decoding inserts spaces between tokens.
     tokenizer.with_decoder(Some(Fuse::new()));
-    // <unk> is not made a special token: typed in a text it is five characters, and decoded it is seen.
+    // <unk> is not a special token: in a text it is five characters, and decoding shows it.
     TrainedTokenizer::learned(&tokenizer, Some(UNK_ID))
 }

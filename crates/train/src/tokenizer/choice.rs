@@ -1,22 +1,21 @@
-//! `char`, `bpe:N` or a path, as a user writes it.
+//! `char`, `bpe:N` or a path, as on the command line.
 
 use std::{fmt, ops::RangeInclusive, path::PathBuf, str::FromStr};
 
 use super::TokenizerChoiceError;
 
-/// Vocabulary sizes that `bpe:N` takes. Below, the 256 bytes do not fit; the largest published vocabularies have
-/// about 260,000 tokens.
+/// Vocabulary sizes of `bpe:N`: at least the 256 bytes; the largest published vocabularies have about 260,000 tokens.
 pub const BPE_SIZES: RangeInclusive<usize> = 256..=1 << 20;
 
 /// Where a model's tokenizer comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenizerChoice {
-    /// One token for each character that the text has.
+    /// One token for each character of the text.
     Char,
     /// Byte-level byte-pair encoding (Sennrich et al. 2016, <https://arxiv.org/abs/1508.07909>; on bytes as in GPT-2),
     /// with at most `vocab_size` tokens.
     Bpe { vocab_size: usize },
-    /// A `tokenizer.json`, or the model folder that has one.
+    /// A `tokenizer.json`, or a model folder with one.
     File(PathBuf),
 }
 
@@ -35,7 +34,7 @@ impl TokenizerChoice {
 impl FromStr for TokenizerChoice {
     type Err = TokenizerChoiceError;
 
-    /// Whatever is not `char` and does not begin with `bpe:` is a path (so a file named char is `./char`).
+    /// Everything but `char` and `bpe:...` is a path; a file named char is `./char`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text == "char" {
             return Ok(Self::Char);

@@ -1,18 +1,14 @@
-//! Somebody else's tokenizer, taken over as it is.
+//! An existing tokenizer, unchanged.
 
-use std::{
-    fs,
-    io::{self, ErrorKind},
-    path::Path,
-};
+use std::path::Path;
 
-use glass_text::{Tokenizer, TokenizerError};
+use glass_text::{Tokenizer, TokenizerError, one_line, read_small_file};
 use serde_json::{Map, Value};
 
-use super::{SpecialIds, TokenizerChoiceError, TrainedTokenizer, library, plain_config};
+use super::{SpecialIds, TokenizerChoiceError, TrainedTokenizer, library_error, plain_config};
 
-/// Reads `path` (in a folder: its `tokenizer.json`) and the `tokenizer_config.json` beside it. Both are carried over
-/// byte for byte; where there is no config, the result gets the plain one.
+/// Reads `path` (in a folder: its `tokenizer.json`) and the `tokenizer_config.json` beside it. The result has both byte for
+/// byte, or the plain config where there is none.
 pub(super) fn read(path: &Path) -> Result<TrainedTokenizer, TokenizerChoiceError> {
     let path = if path.is_dir() {
         path.join("tokenizer.json")
@@ -37,41 +33,29 @@ pub(super) fn read(path: &Path) -> Result<TrainedTokenizer, TokenizerChoiceError
         None => (plain_config(), SpecialIds::default()),
     };
     Ok(TrainedTokenizer {
-        vocab_size: rows(&json)?,
+        vocab_size: vocab_size(&json)?,
         tokenizer,
         json,
         config_json,
         special_ids,
-        in_pieces: false,
+        in_chunks: false,
         warnings,
     })
 }
 
 /// `None` when there is no such file.
 fn read_file(path: &Path) -> Result<Option<Vec<u8>>, TokenizerError> {
-    let contents = fs::metadata(path).and_then(|meta| {
-        // A pipe might never end.
-        if !meta.is_file() {
-            return Err(io::Error::other("not a regular file"));
-        }
-        fs::read(path)
-    });
-    match contents {
-        Ok(contents) => Ok(Some(contents)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(TokenizerError::Unreadable {
-            path: path.display().to_string(),
-            reason: error.to_string(),
-        }),
-    }
+    read_small_file(path).map_err(|error| TokenizerError::Unreadable {
+        path: path.display().to_string(),
+        reason: one_line(&error),
+    })
 }
 
 /// The largest id plus one. Ids may have gaps, so this can be more than the number of tokens.
-fn rows(json: &[u8]) -> Result<usize, TokenizerChoiceError> {
-    let vocab = tokenizers::Tokenizer::from_bytes(json)
-        .map_err(library)?
-        .get_vocab(true);
-    Ok(vocab.into_values().max().map_or(0, |id| id as usize + 1))
+fn vocab_size(json: &[u8]) -> Result<usize, TokenizerChoiceError> {
+    let tokenizer = tokenizers::Tokenizer::from_bytes(json).map_err(library_error)?;
+    let ids = tokenizer.get_vocab(true).into_values();
+    Ok(ids.max().map_or(0, |id| id as usize + 1))
 }
 
 fn special_ids(
@@ -88,7 +72,7 @@ fn special_ids(
     let mut id = |field: &str| {
         let token = match config.get(field)? {
             Value::String(token) => token,
-            // An AddedToken, written out.
+            // An AddedToken as an object.
             Value::Object(token) => token.get("content")?.as_str()?,
             _ => return None,
         };

@@ -46,9 +46,9 @@ fn recipe() -> Recipe {
     }
 }
 
-/// Some steps by hand, in float64. Gradients are scaled by `factor` first; the matrix decays.
+/// The paper's formulas in float64. Gradients are scaled by `factor` first; the matrix decays.
 #[test]
-fn steps_by_hand() {
+fn steps_follow_the_paper() {
     let Recipe {
         beta1,
         beta2,
@@ -72,16 +72,16 @@ fn steps_by_hand() {
         }
         let gradients = gradients(&model, &g);
         model = optimizer.step(model, gradients, factor, rate);
-        for (i, (ours, by_hand)) in values(&model).iter().zip(&theta).enumerate() {
+        for (i, (ours, expected)) in values(&model).iter().zip(&theta).enumerate() {
             assert!(
-                (ours - by_hand).abs() < 2e-6,
-                "step {t}, number {i}: {ours} {by_hand}"
+                (ours - expected).abs() < 2e-6,
+                "step {t}, number {i}: {ours} {expected}"
             );
         }
     }
 }
 
-/// Without gradients nothing moves but what decays: the matrix, by learning rate times decay.
+/// With zero gradients only the matrix changes: it decays by learning rate times weight decay.
 #[test]
 fn matrices_decay_and_vectors_do_not() {
     let model = two();
@@ -94,9 +94,9 @@ fn matrices_decay_and_vectors_do_not() {
     assert_eq!(before[6..], after[6..]);
 }
 
-/// The moments are all that it remembers, besides the number of steps.
+/// The moments and the number of steps are the whole state.
 #[test]
-fn restored_it_goes_on_the_same() {
+fn restore_continues_exactly() {
     let (mut model, mut optimizer) = (two(), AdamW::new(&recipe()));
     assert!(optimizer.moments(&model).is_none());
     for t in 0..3 {
@@ -106,8 +106,8 @@ fn restored_it_goes_on_the_same() {
     let moments = optimizer.moments(&model).expect("there were steps");
     let mut restored = AdamW::new(&recipe());
     restored.restore(&model, moments, 3);
-    let forgetful = AdamW::new(&recipe());
-    let [a, b, c] = [optimizer, restored, forgetful].map(|mut optimizer| {
+    let fresh = AdamW::new(&recipe());
+    let [a, b, c] = [optimizer, restored, fresh].map(|mut optimizer| {
         let gradients = gradients(&model, &random(9, 3));
         values(&optimizer.step(model.clone(), gradients, 1.0, 0.1))
     });
@@ -115,9 +115,9 @@ fn restored_it_goes_on_the_same() {
     assert_ne!(a, c);
 }
 
-/// A parameter that had no part in the loss stays, and does not decay.
+/// A parameter that the loss does not depend on neither moves nor decays.
 #[test]
-fn without_a_gradient_a_parameter_stays() {
+fn parameters_without_a_gradient_stay() {
     let model = two();
     let before = values(&model);
     let model = AdamW::new(&recipe()).step(model, GradientsParams::new(), 1.0, 0.1);

@@ -1,4 +1,4 @@
-//! Gradients against what they mean: by how much a number changes when a parameter is moved.
+//! Gradients against finite differences: how much the loss changes when a parameter moves.
 
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
@@ -8,11 +8,11 @@ use burn::{
 use glass_checkpoint::parameter_name;
 use glass_testing::Random;
 
-/// How far parameters are moved, as length of the whole move.
+/// The length of a move.
 const STEP: f64 = 0.01;
 
-/// Roundings to float32 that one output may gather on its way, all in one direction. Most cancel out, so this is wide for
-/// tens of operations.
+/// Roundings to float32 that one output may accumulate in one direction. Most cancel out, so this is wide for tens of
+/// operations.
 const ROUNDINGS: f64 = 4.0;
 
 /// Directions per parameter tensor.
@@ -21,15 +21,15 @@ const DIRECTIONS: u64 = 2;
 /// Checks the gradient of every parameter of `module`, for the sum of all values of `forward` `[n]`, each weighted with a
 /// fixed random number.
 ///
-/// The slope along a direction of length 1 is taken from four losses around the point, summed in float64; its error is
-/// of order `STEP^4`, below float32's. What is left is rounding: each loss is off by at most `ROUNDINGS * 2^-24` of its
-/// terms' magnitudes, and the slope by `(8 + 8 + 1 + 1) / 12 / STEP` times that. That must be less than one hundredth of
-/// the steepest slope, or the test would see too little.
+/// The slope along a direction of length 1 comes from four losses around the point, summed in float64; its error is of
+/// order `STEP^4`, below float32's. The rest is rounding: each loss is off by at most `ROUNDINGS * 2^-24` of its terms'
+/// magnitudes, and the slope by `(8 + 8 + 1 + 1) / 12 / STEP` times that. This tolerance must be below one hundredth of the
+/// steepest slope, or the test would be too weak.
 pub fn check<M: Module>(case: &str, module: &M, forward: impl Fn(&M) -> Tensor<1>) {
     let output = forward(module); // [n]
-    let mix = Loss::mix(output.dims()[0]);
-    let weights = Tensor::<1>::from_data(TensorData::from(mix.as_slice()), &output.device()); // [n]
-    let gradients = (output * weights).sum().backward();
+    let weights = Loss::weights(output.dims()[0]);
+    let tensor = Tensor::<1>::from_data(TensorData::from(weights.as_slice()), &output.device()); // [n]
+    let gradients = (output * tensor).sum().backward();
     let gradients = GradientsParams::from_grads(gradients, module);
     let mut parameters = Parameters {
         gradients: &gradients,
@@ -45,7 +45,7 @@ pub fn check<M: Module>(case: &str, module: &M, forward: impl Fn(&M) -> Tensor<1
             "{case}: {name} has no influence, so this tests nothing"
         );
         for seed in 0..DIRECTIONS {
-            // Half along the gradient, where a wrong factor shows most; half anywhere, where a missing term shows.
+            // Half along the gradient, which shows a wrong factor; half random, which shows a missing term.
             let random = random(gradient.len(), seed);
             let both = gradient
                 .iter()
@@ -60,7 +60,7 @@ pub fn check<M: Module>(case: &str, module: &M, forward: impl Fn(&M) -> Tensor<1
                     .map(|v| (v * steps * STEP) as f32)
                     .collect();
                 let moved = module.clone().map(&mut Move { id, by });
-                Loss::of(forward(&moved), &mix)
+                Loss::new(forward(&moved), &weights)
             };
             let [far_below, below, above, far_above] = [-2.0, -1.0, 1.0, 2.0].map(at);
             let slope = (8.0 * (above.value - below.value) - (far_above.value - far_below.value))
@@ -87,18 +87,18 @@ struct Loss {
 
 impl Loss {
     /// Weights for `n` outputs: 1 for a single one, which is a loss already.
-    fn mix(n: usize) -> Vec<f32> {
+    fn weights(n: usize) -> Vec<f32> {
         match n {
             1 => vec![1.0],
             n => random(n, 1000).iter().map(|&x| x as f32).collect(),
         }
     }
 
-    fn of(output: Tensor<1>, mix: &[f32]) -> Self {
+    fn new(output: Tensor<1>, weights: &[f32]) -> Self {
         let output: Vec<f32> = output.into_data().try_to_vec().expect("float32");
         let terms = output
             .iter()
-            .zip(mix)
+            .zip(weights)
             .map(|(&x, &w)| f64::from(x) * f64::from(w));
         Self {
             value: terms.clone().sum(),

@@ -6,10 +6,12 @@ use burn::{
     module::Param,
     tensor::{Int, Tensor, TensorData},
 };
-use glass_attention::{Cache, LlamaAttention, Unobserved, rotate};
+use glass_attention::{
+    ForwardContext, LlamaAttention, NoCache, Rope, RopeTable, Sequences, Unobserved, rotate,
+};
 use glass_backend::{Device, Dtype, WeightError, WeightSource, Weights};
 use glass_causal_lm::{LlamaForCausalLM, LogitsFor};
-use glass_config::{LayerType, LlamaConfig};
+use glass_config::{LlamaConfig, MixerConfig, MlpConfig};
 use glass_decoder::{LlamaMlp, LlamaRmsNorm};
 use glass_train::cross_entropy;
 use serde_json::{Value, json};
@@ -98,12 +100,15 @@ fn rms_norm() {
 fn rotation() {
     let device = devices::flex().training();
     let config = config(json!({}));
-    let pass = Cache::none(&config, BATCH, &device)
-        .begin(BATCH, SEQ)
-        .expect("a pass");
+    let RopeTable { cos, sin } = Rope::all(&config)[0].table(&[(0..SEQ).collect()]);
+    let table = |values: Vec<f32>| {
+        let shape = [1, 1, SEQ, config.head_dim / 2];
+        Tensor::<4>::from_data(TensorData::new(values, shape), device.burn())
+    };
+    let (cos, sin) = (table(cos), table(sin));
     let x = input([BATCH, 2, SEQ, config.head_dim], &device);
     check("rotate", &x, |x| {
-        rotate(x.val(), pass.cos(), pass.sin()).flatten(0, 3)
+        rotate(x.val(), cos.clone(), sin.clone()).flatten(0, 3)
     });
 }
 
@@ -124,14 +129,27 @@ fn attention() {
         ("window in blocks", window, 4 * 8 * SEQ * 2),
     ] {
         let config = config(fields);
-        let attention =
-            LlamaAttention::load(Weights::new(&mut Random, &device, Dtype::F32), &config, 0);
-        let x = input([BATCH, SEQ, config.hidden_size], &device);
-        check(case, &(x, attention.expect("weights")), |(x, attention)| {
-            let mut cache = Cache::none(&config, BATCH, &device).with_score_bytes(score_bytes);
-            let pass = cache.begin(BATCH, SEQ).expect("a pass");
+        let (hidden, eps) = (config.hidden_size, config.rms_norm_eps);
+        let MixerConfig::Attention(layer) = config.layers[0].mixer;
+        let mut random = Random;
+        let weights = Weights::new(&mut random, &device, Dtype::F32);
+        let attention = LlamaAttention::load(weights, &layer, hidden, eps, 0).expect("weights");
+        let x = input([BATCH, SEQ, hidden], &device);
+        check(case, &(x, attention), |(x, attention)| {
+            let (mut whole, mut observer) = (Sequences::WHOLE, Unobserved);
+            let ropes = Rope::all(&config);
+            let ctx = ForwardContext::new(
+                &ropes,
+                hidden,
+                [BATCH, SEQ],
+                &mut whole,
+                &device,
+                &mut observer,
+            );
+            let ctx = ctx.expect("a pass").with_score_bytes(score_bytes);
+            let mut cache = NoCache(attention.window());
             attention
-                .forward(x.val(), cache.layer(0), &pass, &mut Unobserved)
+                .forward(x.val(), &mut [&mut cache], &ctx)
                 .flatten(0, 2)
         });
     }
@@ -142,7 +160,10 @@ fn mlp() {
     let device = devices::flex().training();
     for activation in ["silu", "gelu", "gelu_pytorch_tanh"] {
         let config = config(json!({"hidden_act": activation, "mlp_bias": true}));
-        let mlp = LlamaMlp::load(Weights::new(&mut Random, &device, Dtype::F32), &config);
+        let MlpConfig::Dense(layer) = config.layers[0].mlp;
+        let mut random = Random;
+        let weights = Weights::new(&mut random, &device, Dtype::F32);
+        let mlp = LlamaMlp::load(weights, &layer, config.hidden_size);
         let module = (
             input([BATCH, 3, config.hidden_size], &device),
             mlp.expect("weights"),
@@ -191,22 +212,13 @@ fn whole_model() {
 
 fn whole(case: &str, fields: Value, windows: &[Option<NonZeroUsize>], device: &Device) {
     let device = device.training();
-    let mut config = config(fields);
-    config.num_hidden_layers = windows.len();
-    config.layer_types = windows
-        .iter()
-        .map(|window| match *window {
-            Some(window) => LayerType::Sliding { window },
-            None => LayerType::Full,
-        })
-        .collect();
+    let config = config(fields).with_windows(windows);
     let model = LlamaForCausalLM::load(Weights::new(&mut Random, &device, Dtype::F32), &config);
     let vocab = config.vocab_size;
     let targets: Tensor<1, Int> = ids(SEQ, vocab, 4, &device).flatten(0, 1);
     check(case, &model.expect("weights"), |model| {
-        let mut cache = Cache::none(&config, BATCH, &device);
         let ids = ids(SEQ, vocab, 3, &device);
-        let logits = model.forward(ids, &mut cache, LogitsFor::All, &mut Unobserved);
+        let logits = model.forward(ids, Sequences::WHOLE, LogitsFor::All, &mut Unobserved);
         cross_entropy(logits.expect("a pass").flatten(0, 1), targets.clone())
     });
 }

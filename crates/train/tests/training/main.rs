@@ -1,13 +1,15 @@
-//! Training as a whole: its gradients, what it learns, what a kill leaves, what it gives, and what it refuses.
+//! Training: gradients, the optimizer, tokenizers, metrics, and whole runs.
 
 mod adamw;
 mod devices;
-mod diverging;
+mod divergence;
 mod finite_differences;
 mod gradients;
 mod learning;
+mod metrics;
 mod refusals;
 mod result;
 mod resume;
 mod resume_refusals;
 mod runs;
+mod tokenizer;

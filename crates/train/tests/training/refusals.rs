@@ -1,49 +1,40 @@
-//! What cannot begin: one line that says why, and nothing written.
+//! Inputs that no run can start with: one line that says why, and nothing written.
 
 use std::fs;
 
-use glass_train::{Recipe, Run, Shape, Start};
+use glass_train::{NewRun, Recipe, Run, Shape};
 use serde_json::json;
 
-use crate::runs::{Place, config, is_one_line, recipe};
+use crate::runs::{TestFolder, config, is_one_line, recipe};
 
-/// Starts what `change` makes of a good start, and expects a line with all of `parts` and no trace in the file system.
-fn refuse(parts: &[&str], change: impl FnOnce(&Place, &mut Start)) {
-    let place = Place::new();
-    let mut start = place.start("run", &config(json!({})), &recipe());
-    change(&place, &mut start);
-    let (output, entries) = (
-        start.output.clone(),
-        fs::read_dir(place.path(".")).unwrap().count(),
-    );
-    let there = output.exists();
+/// Starts a good run with `change` applied. Expects a line with all of `parts`, and no trace in the file system.
+fn refuse(parts: &[&str], change: impl FnOnce(&TestFolder, &mut NewRun)) {
+    let folder = TestFolder::new();
+    let mut start = folder.start("run", &config(json!({})), &recipe());
+    change(&folder, &mut start);
+    let output = start.output.clone();
+    let files = || fs::read_dir(folder.path(".")).unwrap().count();
+    let before = (output.exists(), files());
     match Run::start(start) {
-        Ok(_) => panic!("it begins, and should say: {parts:?}"),
+        Ok(_) => panic!("it starts, and should say: {parts:?}"),
         Err(error) => is_one_line(&error, parts),
     }
-    assert_eq!(output.exists(), there, "{parts:?}");
-    assert_eq!(
-        fs::read_dir(place.path(".")).unwrap().count(),
-        entries,
-        "{parts:?}"
-    );
+    assert_eq!((output.exists(), files()), before, "{parts:?}");
 }
 
 #[test]
-fn nothing_wrong_is_not_refused() {
-    let place = Place::new();
-    let start = place.start("run", &config(json!({})), &recipe());
-    assert_eq!(
-        Run::start(start).expect("a run").warnings(),
-        Vec::<String>::new()
-    );
+fn good_inputs_start_without_warnings() {
+    let folder = TestFolder::new();
+    let start = folder.start("run", &config(json!({})), &recipe());
+    let run = Run::start(start).expect("a run");
+    assert_eq!(run.warnings(), [""; 0]);
 }
 
 #[test]
-fn texts() {
+fn bad_texts_are_refused() {
     let text = |bytes: &'static [u8]| {
-        move |place: &Place, start: &mut Start| {
-            start.text = place.path("odd.txt");
+        move |folder: &TestFolder, start: &mut NewRun| {
+            start.text = folder.path("odd.txt");
             fs::write(&start.text, bytes).unwrap();
         }
     };
@@ -56,30 +47,30 @@ fn texts() {
         &["odd.txt", "UTF-8", "byte 20"],
         text(b"until here it is all\xff right, and long enough"),
     );
-    refuse(&["missing.txt", "does not exist"], |place, start| {
-        start.text = place.path("missing.txt")
+    refuse(&["missing.txt", "does not exist"], |folder, start| {
+        start.text = folder.path("missing.txt")
     });
-    refuse(&["folder", "is a folder"], |place, start| {
-        start.text = place.path("folder");
+    refuse(&["folder", "is a folder"], |folder, start| {
+        start.text = folder.path("folder");
         fs::create_dir(&start.text).unwrap();
     });
-    // One token is left to measure with, and none can be predicted.
+    // One held-out token: none can be predicted.
     refuse(&["1 tokens", "measure"], |_, start| {
         start.recipe.held_out = 0.001
     });
 }
 
 #[test]
-fn shapes() {
+fn bad_shapes_are_refused() {
     refuse(&["enormous", "tiny", "--config"], |_, start| {
         start.shape = Shape::Preset("enormous".into())
     });
-    refuse(&["nowhere.json"], |place, start| {
-        start.shape = Shape::Config(place.path("nowhere.json"))
+    refuse(&["nowhere.json"], |folder, start| {
+        start.shape = Shape::Config(folder.path("nowhere.json"))
     });
     let shape = |fields| {
-        move |place: &Place, start: &mut Start| {
-            *start = place.start("run", &config(fields), &recipe())
+        move |folder: &TestFolder, start: &mut NewRun| {
+            *start = folder.start("run", &config(fields), &recipe())
         }
     };
     refuse(&["vocab_size", "20"], shape(json!({"vocab_size": 20})));
@@ -97,7 +88,7 @@ fn shapes() {
 }
 
 #[test]
-fn numbers_of_the_recipe() {
+fn recipes_out_of_range_are_refused() {
     type Change = fn(&mut Recipe);
     let changes: [(&str, Change); 25] = [
         ("steps", |recipe| recipe.steps = 0),
@@ -138,15 +129,15 @@ fn numbers_of_the_recipe() {
 }
 
 #[test]
-fn folders() {
-    refuse(&["run", "not empty"], |place, _| {
-        fs::create_dir(place.path("run")).unwrap();
-        fs::write(place.path("run/thesis.txt"), "years of work").unwrap();
+fn bad_folders_are_refused() {
+    refuse(&["run", "not empty"], |folder, _| {
+        fs::create_dir(folder.path("run")).unwrap();
+        fs::write(folder.path("run/thesis.txt"), "years of work").unwrap();
     });
-    refuse(&["missing"], |place, start| {
-        start.output = place.path("missing/run")
+    refuse(&["missing"], |folder, start| {
+        start.output = folder.path("missing/run")
     });
-    refuse(&["text.txt"], |place, start| {
-        start.output = place.path("text.txt")
+    refuse(&["text.txt"], |folder, start| {
+        start.output = folder.path("text.txt")
     });
 }

@@ -1,16 +1,16 @@
-//! What a run leaves: a model like any other.
+//! The result of a run: a folder like any other model's.
 
 use std::{fs, num::NonZeroUsize, ops::ControlFlow};
 
 use glass_backend::Dtype;
 use glass_eval::{Windows, token_nlls};
-use glass_generate::{Llama, LoadOptions, Memory};
+use glass_generate::{Llama, LoadOptions, PrefillOptions};
 use glass_train::Recipe;
 use serde_json::json;
 
 use crate::{
     devices,
-    runs::{Place, TEXT, column, config, metrics, recipe, tensor},
+    runs::{TEXT, TestFolder, column, config, metrics, recipe, tensor, weights},
 };
 
 fn load(folder: &std::path::Path) -> Llama {
@@ -25,10 +25,10 @@ fn load(folder: &std::path::Path) -> Llama {
     Llama::load(folder, options).expect("a folder in the Hugging Face layout")
 }
 
-/// It loads without a word, and predicts the held-out text as well as its metrics say.
+/// The folder loads without warnings, and its loss on the held-out text is the one in its metrics.
 #[test]
-fn a_folder_that_loads_and_predicts_as_measured() {
-    let place = Place::new();
+fn the_folder_loads_and_scores_as_its_metrics_say() {
+    let test_folder = TestFolder::new();
     for (name, fields) in [
         ("full", json!({})),
         (
@@ -36,7 +36,7 @@ fn a_folder_that_loads_and_predicts_as_measured() {
             json!({"model_type": "mistral", "sliding_window": 5}),
         ),
     ] {
-        let folder = place.train(name, &config(fields), &recipe());
+        let folder = test_folder.train(name, &config(fields), &recipe());
         let llama = load(&folder);
         assert_eq!(llama.warnings, Vec::<String>::new());
         let tokenizer = llama.tokenizer().expect("a tokenizer");
@@ -52,14 +52,14 @@ fn a_folder_that_loads_and_predicts_as_measured() {
             &llama,
             encoded.ids(),
             windows,
-            Memory::default(),
+            PrefillOptions::default(),
             &mut |_| ControlFlow::Continue(()),
         );
-        let scored = scored.expect("it predicts");
+        let scored = scored.expect("losses");
         assert_eq!(scored.len(), held_out.len() - 1);
         let mean = scored.iter().sum::<f64>() / scored.len() as f64;
         let losses = column(&metrics(&folder), "val_loss");
-        let last = losses.last().expect("it was measured");
+        let last = losses.last().expect("an evaluation");
         assert!((mean - last).abs() < 1e-6, "{mean} {last}");
 
         let svg = fs::read_to_string(folder.join("loss.svg")).expect("a plot");
@@ -75,12 +75,12 @@ fn a_folder_that_loads_and_predicts_as_measured() {
     }
 }
 
-/// Biases begin at 0 and learn, norms begin at 1 and learn, and an untied head is saved too.
+/// Biases move away from 0, norms away from 1, and an untied head away from the embedding.
 #[test]
 fn every_tensor_learns() {
-    let place = Place::new();
+    let test_folder = TestFolder::new();
     let fields = json!({"attention_bias": true, "mlp_bias": true, "tie_word_embeddings": false});
-    let folder = place.train("biases", &config(fields), &recipe());
+    let folder = test_folder.train("biases", &config(fields), &recipe());
     assert_eq!(load(&folder).warnings, Vec::<String>::new());
     for (part, matrices) in [
         (
@@ -116,10 +116,10 @@ fn every_tensor_learns() {
     );
 }
 
-/// A batch in parts is the same batch, but for rounding.
+/// Gradient accumulation equals a larger batch, up to rounding.
 #[test]
-fn two_batches_of_four_are_one_of_eight() {
-    let place = Place::new();
+fn accumulation_equals_a_larger_batch() {
+    let test_folder = TestFolder::new();
     let config = config(json!({}));
     let [parts, whole] = [(4, 2), (8, 1)].map(|(batch, accumulate)| {
         let recipe = Recipe {
@@ -127,7 +127,7 @@ fn two_batches_of_four_are_one_of_eight() {
             accumulate,
             ..recipe()
         };
-        metrics(&place.train(&format!("batch-{batch}"), &config, &recipe))
+        metrics(&test_folder.train(&format!("batch-{batch}"), &config, &recipe))
     });
     for (field, tolerance) in [
         ("train_loss", 1e-4),
@@ -145,16 +145,16 @@ fn two_batches_of_four_are_one_of_eight() {
     assert_eq!(column(&parts, "tokens")[0], 8.0 * 16.0);
 }
 
-/// The seed decides the run, and the same seed the same run.
+/// Equal seeds give equal runs, other seeds other runs.
 #[test]
 fn a_run_can_be_repeated() {
-    let place = Place::new();
+    let test_folder = TestFolder::new();
     let train = |output: &str, seed| {
         let recipe = Recipe { seed, ..recipe() };
-        place.train(output, &config(json!({})), &recipe)
+        test_folder.train(output, &config(json!({})), &recipe)
     };
     let [a, b, c] = [("a", 1), ("b", 1), ("c", 2)].map(|(output, seed)| train(output, seed));
     assert_eq!(metrics(&a), metrics(&b));
-    assert!(crate::runs::weights(&a) == crate::runs::weights(&b));
+    assert!(weights(&a) == weights(&b));
     assert_ne!(metrics(&a), metrics(&c));
 }

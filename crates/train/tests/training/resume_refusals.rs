@@ -1,4 +1,4 @@
-//! What no run can go on from.
+//! Folders that no run can resume from.
 
 use std::{fs, path::Path};
 
@@ -7,31 +7,31 @@ use serde_json::{Value, json};
 
 use crate::{
     devices,
-    runs::{Place, config, copy, is_one_line, recipe, resume, until},
+    runs::{TestFolder, config, copy, is_one_line, recipe, resume, stop_at},
 };
 
-/// A run that was broken off after four steps.
-fn broken_off(place: &Place) -> std::path::PathBuf {
-    let mut run = Run::start(place.start("run", &config(json!({})), &recipe())).expect("a run");
-    until(&mut run, |event| matches!(event, Event::Saved { .. }));
+/// A run that was stopped after four steps.
+fn stopped(folder: &TestFolder) -> std::path::PathBuf {
+    let mut run = Run::start(folder.start("run", &config(json!({})), &recipe())).expect("a run");
+    stop_at(&mut run, |event| matches!(event, Event::Saved { .. }));
     run.folder().to_owned()
 }
 
 fn refused(run: Result<Run, TrainError>) -> TrainError {
     match run {
-        Ok(run) => panic!("it goes on, at step {}", run.steps()),
+        Ok(run) => panic!("it resumes at step {}", run.steps()),
         Err(error) => error,
     }
 }
 
 #[test]
-fn another_text() {
-    let place = Place::new();
-    let folder = broken_off(&place);
-    let text = fs::read_to_string(place.path("text.txt")).unwrap();
+fn another_text_is_refused() {
+    let test_folder = TestFolder::new();
+    let folder = stopped(&test_folder);
+    let text = fs::read_to_string(test_folder.path("text.txt")).unwrap();
 
-    let (moved, other) = (place.path("moved.txt"), place.path("other.txt"));
-    fs::rename(place.path("text.txt"), &moved).unwrap();
+    let (moved, other) = (test_folder.path("moved.txt"), test_folder.path("other.txt"));
+    fs::rename(test_folder.path("text.txt"), &moved).unwrap();
     fs::write(&other, text.replace("miller", "mallet")).unwrap();
     is_one_line(&refused(resume(&folder)), &["text.txt", "does not exist"]);
     let run = Run::resume(&folder, Some(&other), devices::flex());
@@ -41,29 +41,29 @@ fn another_text() {
 }
 
 #[test]
-fn no_checkpoint() {
-    let place = Place::new();
+fn folders_without_a_checkpoint_are_refused() {
+    let test_folder = TestFolder::new();
     is_one_line(
-        &refused(resume(&place.path("nowhere"))),
+        &refused(resume(&test_folder.path("nowhere"))),
         &["nowhere", "no checkpoint"],
     );
-    fs::create_dir_all(place.path("empty/training/unfinished")).unwrap();
+    fs::create_dir_all(test_folder.path("empty/training/unfinished")).unwrap();
     is_one_line(
-        &refused(resume(&place.path("empty"))),
+        &refused(resume(&test_folder.path("empty"))),
         &["empty", "no checkpoint"],
     );
     is_one_line(
-        &refused(resume(&place.path("text.txt"))),
+        &refused(resume(&test_folder.path("text.txt"))),
         &["text.txt", "no checkpoint"],
     );
 }
 
-/// Every file that a run needs: missing, empty, cut short, or with other bytes.
+/// Every file that a run needs: missing, empty, truncated, or with other bytes.
 #[test]
-fn damaged_files() {
-    let place = Place::new();
-    let whole = broken_off(&place);
-    let damaged = place.path("damaged");
+fn damaged_files_are_refused() {
+    let test_folder = TestFolder::new();
+    let whole = stopped(&test_folder);
+    let damaged = test_folder.path("damaged");
     let refuse = |file: &str, damage: &dyn Fn(&Path), parts: &[&str]| {
         let _ = fs::remove_dir_all(&damaged);
         copy(&whole, &damaged);

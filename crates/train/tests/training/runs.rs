@@ -1,4 +1,4 @@
-//! Runs that take a moment: a short text, a tiny model.
+//! Runs of less than a second: a short text, a tiny model.
 
 use std::{
     fs,
@@ -8,12 +8,12 @@ use std::{
 };
 
 use glass_train::{
-    Event, Outcome, Recipe, Run, Shape, Start, TrainError, tokenizer::TokenizerChoice,
+    Event, NewRun, Outcome, Recipe, Run, Shape, TrainError, tokenizer::TokenizerChoice,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Some 700 characters, in which a model soon finds words that come again.
+/// Some 700 characters with many repeated words.
 pub const TEXT: &str = "\
 The miller turns the wheel, the wheel turns the stone,
 the stone turns the corn into meal on its own.
@@ -34,30 +34,25 @@ The river turns the wheel and the wheel turns the stone,
 and the miller sits down to his supper alone.
 ";
 
-/// A folder for one test.
-pub struct Place {
-    folder: TempDir,
-}
+/// The folder of one test, with [`TEXT`] in `text.txt`.
+pub struct TestFolder(TempDir);
 
-impl Place {
-    /// With [`TEXT`] in `text.txt`.
+impl TestFolder {
     pub fn new() -> Self {
-        let place = Self {
-            folder: TempDir::new().expect("a temporary folder"),
-        };
-        fs::write(place.path("text.txt"), TEXT).expect("a text");
-        place
+        let folder = Self(TempDir::new().expect("a temporary folder"));
+        fs::write(folder.path("text.txt"), TEXT).expect("a text");
+        folder
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.0.path().join(name)
     }
 
-    /// What starts a run on `text.txt` into folder `output`.
-    pub fn start(&self, output: &str, config: &Value, recipe: &Recipe) -> Start {
+    /// A run on `text.txt` into the folder `output`.
+    pub fn start(&self, output: &str, config: &Value, recipe: &Recipe) -> NewRun {
         let path = self.path(&format!("{output}.config.json"));
         fs::write(&path, config.to_string()).expect("a config");
-        Start {
+        NewRun {
             text: self.path("text.txt"),
             shape: Shape::Config(path),
             overrides: vec![],
@@ -68,7 +63,7 @@ impl Place {
         }
     }
 
-    /// A run from beginning to end.
+    /// Trains from beginning to end; the result's folder.
     pub fn train(&self, output: &str, config: &Value, recipe: &Recipe) -> PathBuf {
         let mut run = Run::start(self.start(output, config, recipe)).expect("a run");
         assert!(to_the_end(&mut run).complete);
@@ -76,7 +71,7 @@ impl Place {
     }
 }
 
-/// A tiny model, with `fields` laid over its config.
+/// The config of a tiny model, with other `fields`.
 pub fn config(fields: Value) -> Value {
     let mut config = json!({
         "model_type": "llama", "vocab_size": 48, "hidden_size": 16, "intermediate_size": 32,
@@ -90,7 +85,7 @@ pub fn config(fields: Value) -> Value {
     config
 }
 
-/// A dozen small steps; measured and saved at steps that do not coincide but once.
+/// A dozen small steps; evaluations and checkpoints coincide only at the last one.
 pub fn recipe() -> Recipe {
     Recipe {
         steps: 12,
@@ -105,13 +100,12 @@ pub fn recipe() -> Recipe {
     }
 }
 
-/// Dropout on flex draws from the one generator of the process, which every step seeds: runs with dropout have it for
-/// themselves.
+/// On flex, dropout uses one random generator per process, and every step seeds it: a run with dropout excludes all others.
 static GENERATOR: RwLock<()> = RwLock::new(());
 
-pub fn go(
+pub fn train(
     run: &mut Run,
-    each: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    on_event: &mut dyn FnMut(Event) -> ControlFlow<()>,
 ) -> Result<Outcome, TrainError> {
     let seeds = run.device().name() == "flex";
     let draws = run.recipe().dropout > 0.0 || run.config().attention_dropout > 0.0;
@@ -119,18 +113,21 @@ pub fn go(
     let together = || GENERATOR.read().unwrap_or_else(PoisonError::into_inner);
     let _alone = (seeds && draws).then(alone);
     let _together = (seeds && !draws).then(together);
-    run.go(each)
+    run.train(on_event)
 }
 
 pub fn to_the_end(run: &mut Run) -> Outcome {
-    go(run, &mut |_| ControlFlow::Continue(())).expect("it trains")
+    train(run, &mut |_| ControlFlow::Continue(())).expect("it trains")
 }
 
-/// Breaks off at the first event that `at` is true of.
-pub fn until(run: &mut Run, at: impl Fn(Event) -> bool) -> Outcome {
-    let outcome = go(run, &mut |event| match at(event) {
-        true => ControlFlow::Break(()),
-        false => ControlFlow::Continue(()),
+/// Stops the run at the first event for which `at` is true.
+pub fn stop_at(run: &mut Run, at: impl Fn(Event) -> bool) -> Outcome {
+    let outcome = train(run, &mut |event| {
+        if at(event) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     });
     outcome.expect("it trains")
 }
@@ -139,7 +136,7 @@ pub fn resume(folder: &Path) -> Result<Run, TrainError> {
     Run::resume(folder, None, crate::devices::flex())
 }
 
-/// The lines of `metrics.jsonl`, without the seconds, which differ from run to run.
+/// The lines of `metrics.jsonl` without the seconds, which differ between runs.
 pub fn metrics(folder: &Path) -> Vec<Value> {
     let text = fs::read_to_string(folder.join("metrics.jsonl")).expect("metrics");
     let line = |line| {
@@ -151,7 +148,7 @@ pub fn metrics(folder: &Path) -> Vec<Value> {
     text.lines().map(line).collect()
 }
 
-/// The numbers of one field, of the lines that have it.
+/// The values of one field, from the lines that have it.
 pub fn column(metrics: &[Value], field: &str) -> Vec<f64> {
     metrics
         .iter()
@@ -172,20 +169,21 @@ pub fn tensor(folder: &Path, name: &str) -> Vec<f32> {
     bytemuck::pod_collect_to_vec(tensor.data())
 }
 
-/// Everything in the folder, as it is now.
+/// Copies a folder with all it holds.
 pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a folder") {
         let path = entry.expect("an entry").path();
         let target = to.join(path.file_name().expect("a name"));
-        match path.is_dir() {
-            true => copy(&path, &target),
-            false => drop(fs::copy(&path, &target).expect("a copy")),
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).expect("a copy");
         }
     }
 }
 
-/// One line that has all of `parts` in it.
+/// Asserts that the error is one line that contains all of `parts`.
 pub fn is_one_line(error: &TrainError, parts: &[&str]) {
     let text = error.to_string();
     assert!(!text.contains('\n') && text.len() > 20, "{text:?}");

@@ -1,4 +1,4 @@
-//! What was found, for people: a table, and a heat map.
+//! The results as a table and as a heat map.
 
 use std::path::Path;
 
@@ -12,19 +12,19 @@ pub struct Shown<'a> {
     pub args: &'a args::Needle,
     pub test: &'a NeedleTest,
     pub runs: &'a [Run],
-    /// How the model is called.
+    /// The model's name.
     pub model: Option<&'a Path>,
 }
 
 impl Shown<'_> {
-    /// A table for each plan: tasks downwards, lengths to the right.
+    /// A table for each policy: a row per task, a column per length.
     pub fn tables(&self) -> String {
         let tables: Vec<String> = self.runs.iter().map(|run| self.table(run)).collect();
         tables.join("\n\n")
     }
 
     fn table(&self, run: &Run) -> String {
-        let mut out = format!("{:<22} {}\n", "cache", run.plan);
+        let mut out = format!("{:<22} {}\n", "cache", run.cache);
         out += &format!("{:<22} {}\n", "found", self.measured());
         out += &format!("{:<22}", format!("{} \\ tokens read", self.rows_are()));
         for length in &self.test.lengths {
@@ -42,13 +42,12 @@ impl Shown<'_> {
         out
     }
 
-    /// A heat map for each plan.
+    /// A heat map for each policy.
     pub fn plot(&self) -> Result<String, PlotError> {
         let columns = self.test.lengths.iter().map(|length| length.to_string());
         let columns: Vec<String> = columns.collect();
         let map = |run: &Run| HeatMap {
-            title: run.plan.to_string(),
-            subtitle: String::new(),
+            title: run.cache.to_string(),
             rows: self.rows(),
             columns: columns.clone(),
             row_label: self.rows_are().into(),

@@ -1,9 +1,9 @@
-//! Conversations that were saved.
+//! Saved conversations.
 
 use glass_text::{Message, Role, read_messages};
 
 #[test]
-fn what_is_saved_is_read() {
+fn saved_messages_read_back() {
     let messages = [
         Message::new(Role::System, "s"),
         Message::new(Role::User, "ü\n\"x\""),
@@ -19,7 +19,7 @@ fn what_is_saved_is_read() {
 }
 
 #[test]
-fn what_is_no_conversation_is_refused_by_number() {
+fn wrong_messages_are_refused_by_number() {
     let message = |role: &str| format!(r#"{{"role": "{role}", "content": "x"}}"#);
     for (roles, words) in [
         (&["assistant"][..], "message 1 is the assistant's"),

@@ -1,4 +1,4 @@
-//! Templates against what transformers renders from them.
+//! Templates against transformers.
 
 use std::fs;
 
@@ -31,7 +31,7 @@ fn input(case: &Value) -> ChatInput {
     }
 }
 
-/// The reference's text, byte for byte; or an error where it has one.
+/// Expects the reference's text byte for byte, or an error where it has one.
 fn check(template: &Result<ChatTemplate, ChatTemplateError>, case: &Value) {
     let rendered = template.as_ref().map_err(Clone::clone);
     let rendered = rendered.and_then(|template| template.render(&input(case)));
@@ -48,12 +48,12 @@ fn check(template: &Result<ChatTemplate, ChatTemplateError>, case: &Value) {
                 _ => assert!(!theirs.starts_with("TemplateError: "), "{line}\n{theirs}"),
             }
         }
-        (_, rendered) => panic!("{rendered:?} and not as in {case}"),
+        (_, rendered) => panic!("{rendered:?} differs from {case}"),
     }
 }
 
 #[test]
-fn prompts_are_those_of_transformers() {
+fn prompts_equal_those_of_transformers() {
     let all: Value = serde_json::from_str(include_str!("cases.json")).expect("JSON");
     let config =
         json!({ "bos_token": all["bos_token"], "eos_token": { "content": all["eos_token"] } });
@@ -71,7 +71,7 @@ fn prompts_are_those_of_transformers() {
 }
 
 #[test]
-fn prompts_of_real_models_are_those_of_transformers() {
+fn prompts_of_real_models_equal_those_of_transformers() {
     for name in ["tinyllama", "mistral-v0.3"] {
         let Some(folder) = fixtures::real(name) else {
             continue;
@@ -102,12 +102,12 @@ fn rendered(files: &[(&str, &str)], input: &ChatInput) -> String {
 }
 
 #[test]
-fn where_templates_are_found() {
+fn template_files_override_the_config() {
     let config = |template: Value| json!({ "chat_template": template }).to_string();
     let listed = config(json!([
         { "name": "default", "template": "listed" },
         { "name": "tool_use", "template": "listed with {{ tools | length }}" },
-        { "name": "rag", "template": "{% this is nobody's" },
+        { "name": "rag", "template": "{% unused and broken" },
     ]));
     let mut with_tools = hello();
     with_tools.tools = Some(vec![json!({ "type": "function" })]);
@@ -149,7 +149,7 @@ fn where_templates_are_found() {
 }
 
 #[test]
-fn special_tokens_are_the_folders() {
+fn special_tokens_come_from_the_folder() {
     let template = (
         "chat_template.jinja",
         "{{ bos_token }}{{ eos_token }}{{ unk_token }}{{ pad_token is defined }}",
@@ -174,23 +174,26 @@ fn special_tokens_are_the_folders() {
 }
 
 #[test]
-fn a_template_from_elsewhere() {
+fn from_file_and_from_text_take_special_tokens() {
     let model = folder(&[("tokenizer_config.json", r#"{"bos_token": "<a>"}"#)]);
     let file = model.path().join("mine.jinja");
     fs::write(&file, "{{ bos_token }}{{ messages[0].content }}").expect("written");
     let template = ChatTemplate::from_file(&file, model.path()).expect("a template");
     assert_eq!(template.render(&hello()).expect("a text"), "<a>Hello");
     let error = ChatTemplate::from_file(&model.path().join("no.jinja"), model.path());
-    assert!(
-        error
-            .expect_err("there is none")
-            .to_string()
-            .contains("no.jinja")
-    );
+    let error = error.expect_err("there is none").to_string();
+    assert!(error.contains("no.jinja"), "{error}");
+
+    let text = "{{ bos_token }}{{ messages[0].content }}";
+    let template = ChatTemplate::from_text(text, "gguf", &[("bos_token", "<b>")]);
+    let template = template.expect("a template");
+    assert_eq!(template.render(&hello()).expect("a text"), "<b>Hello");
+    let error = ChatTemplate::from_text("{% if %}", "gguf", &[]).expect_err("no template");
+    assert!(error.to_string().starts_with("gguf: "), "{error}");
 }
 
 #[test]
-fn what_is_wrong_is_one_line() {
+fn errors_are_one_line() {
     let config = |template: Value| json!({ "chat_template": template }).to_string();
     for (name, content, words) in [
         (
@@ -270,9 +273,8 @@ fn what_is_wrong_is_one_line() {
     assert!(error.to_string().contains("not UTF-8"), "{error}");
 }
 
-/// A template from the hub reads no clock but the day's, and no file.
 #[test]
-fn the_date_is_todays() {
+fn strftime_now_is_today() {
     let now = || jiff::Zoned::now().strftime("%Y-%m-%d").to_string();
     let before = now();
     let files = [("chat_template.jinja", "{{ strftime_now('%Y-%m-%d') }}")];
@@ -281,7 +283,7 @@ fn the_date_is_todays() {
 }
 
 #[test]
-fn a_template_that_knows_no_system_message_shows() {
+fn honours_system_tells_templates_apart() {
     let honours = |template: &str| {
         let folder = folder(&[("chat_template.jinja", template)]);
         ChatTemplate::from_folder(folder.path())
@@ -298,7 +300,7 @@ fn a_template_that_knows_no_system_message_shows() {
 }
 
 #[test]
-fn variables_go_before_special_tokens() {
+fn variables_override_special_tokens() {
     let mut input = hello();
     input.variables = Map::from_iter([("bos_token".to_owned(), json!("<mine>"))]);
     let files = [

@@ -2,8 +2,8 @@ use serde_json::json;
 
 use super::tiny;
 
-/// Bytes of the text that each token stands for.
-fn each(tokenizer: &glass_text::Tokenizer, text: &str) -> Vec<usize> {
+/// The number of bytes that each token stands for.
+fn bytes_per_token(tokenizer: &glass_text::Tokenizer, text: &str) -> Vec<usize> {
     let encoded = tokenizer.encode_with_bytes(text).unwrap();
     let tokens = encoded.ids().len();
     (0..tokens).map(|i| encoded.bytes(i..i + 1)).collect()
@@ -18,7 +18,7 @@ fn every_byte_belongs_to_one_token() {
             assert_eq!(encoded.ids(), ids, "{name} {text:?}");
             let all = if ids.is_empty() { 0 } else { text.len() };
             assert_eq!(encoded.bytes(0..ids.len()), all, "{name} {text:?}");
-            assert_eq!(each(&tokenizer, text).iter().sum::<usize>(), all);
+            assert_eq!(bytes_per_token(&tokenizer, text).iter().sum::<usize>(), all);
             for cut in 0..=ids.len() + 1 {
                 let mut part = encoded.clone();
                 part.truncate(cut);
@@ -31,25 +31,28 @@ fn every_byte_belongs_to_one_token() {
 }
 
 #[test]
-fn which_token_has_which_bytes() {
+fn tokens_have_the_bytes_they_spell() {
     let byte_level = tiny::load(&tiny::byte_level());
-    assert_eq!(each(&byte_level, "he a"), [2, 2]);
+    assert_eq!(bytes_per_token(&byte_level, "he a"), [2, 2]);
     // Two tokens spell 😀, a merged one spells é.
-    assert_eq!(each(&byte_level, "é😀!"), [2, 4, 0, 1]);
+    assert_eq!(bytes_per_token(&byte_level, "é😀!"), [2, 4, 0, 1]);
 
     let byte_fallback = tiny::load(&tiny::byte_fallback(true));
-    assert_eq!(each(&byte_fallback, "the"), [0, 3]);
-    assert_eq!(each(&byte_fallback, "the\n中b"), [0, 3, 1, 3, 0, 0, 1]);
-    // A BOS that is written in the text is part of it.
-    assert_eq!(each(&byte_fallback, "<s>the"), [3, 3]);
+    assert_eq!(bytes_per_token(&byte_fallback, "the"), [0, 3]);
+    assert_eq!(
+        bytes_per_token(&byte_fallback, "the\n中b"),
+        [0, 3, 1, 3, 0, 0, 1]
+    );
+    // A BOS in the text has its bytes.
+    assert_eq!(bytes_per_token(&byte_fallback, "<s>the"), [3, 3]);
 }
 
 #[test]
-fn an_added_eos_stands_for_nothing() {
+fn an_added_eos_has_no_bytes() {
     let mut json = tiny::byte_fallback(true);
     json["post_processor"] = json!({"type": "TemplateProcessing",
         "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "</s>", "type_id": 0}}],
         "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
         "special_tokens": {"</s>": {"id": "</s>", "ids": [2], "tokens": ["</s>"]}}});
-    assert_eq!(each(&tiny::load(&json), "the a"), [3, 2, 0]);
+    assert_eq!(bytes_per_token(&tiny::load(&json), "the a"), [3, 2, 0]);
 }

@@ -25,7 +25,7 @@ fn byte_level_round_trips_any_text() {
 }
 
 #[test]
-fn byte_fallback_adds_bos_and_spells_unknown_characters_in_bytes() {
+fn byte_fallback_adds_bos_and_encodes_unknown_characters_as_bytes() {
     for pairs in [true, false] {
         let tokenizer = tiny::load(&tiny::byte_fallback(pairs));
         let the = tokenizer.token_id("▁the").unwrap();
@@ -58,20 +58,20 @@ fn a_prompt_gets_one_bos() {
     let written = tokenizer.encode_prompt("<s>the").unwrap();
     assert_eq!(written.iter().filter(|&&id| id == 1).count(), 1);
     assert_eq!(written[0], 1);
-    // The reference's ids: the post-processor does not look at the text.
+    // The reference's ids: the post-processor does not read the text.
     assert_eq!(tokenizer.encode("<s>the", true).unwrap()[..2], [1, 1]);
     assert_eq!(tokenizer.encode_prompt("").unwrap(), [1]);
     assert_eq!(tokenizer.encode_prompt("<s>").unwrap(), [1]);
-    // Only what the tokenizer added is taken out; what the user wrote twice stays.
+    // Only the added BOS is removed; what the user wrote twice stays.
     assert_eq!(tokenizer.encode_prompt("<s><s>").unwrap(), [1, 1]);
-    // No post-processor, nothing to take out.
+    // No post-processor, nothing to remove.
     let plain = tiny::load(&tiny::byte_level());
     assert_eq!(plain.encode_prompt("<|endoftext|>").unwrap(), [261]);
     assert_eq!(plain.encode_prompt("aa").unwrap(), [97, 97]);
 }
 
 #[test]
-fn eos_at_the_end_stays_when_bos_is_folded() {
+fn eos_stays_when_bos_is_removed() {
     let mut json = tiny::byte_fallback(true);
     json["post_processor"] = json!({"type": "TemplateProcessing",
         "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
@@ -85,7 +85,7 @@ fn eos_at_the_end_stays_when_bos_is_folded() {
 }
 
 #[test]
-fn training_limits_in_the_file_do_not_cut_a_text() {
+fn truncation_and_padding_of_the_file_are_ignored() {
     let mut json = tiny::byte_level();
     json["truncation"] =
         json!({"direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0});
@@ -106,7 +106,7 @@ fn ids_without_a_token_leave_no_text() {
 }
 
 #[test]
-fn folders() {
+fn from_folder_names_broken_files_and_warns_of_contradictions() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     assert!(Tokenizer::from_folder(path).unwrap().is_none());

@@ -1,4 +1,4 @@
-//! Tokenizers small enough to see through; `tokenizer_cases.rs` has the real ones.
+//! Small tokenizers; `tokenizer_cases.rs` has those of real models.
 
 mod bytes;
 mod encoding;

@@ -7,85 +7,86 @@ use super::tiny;
 
 static TOKENIZERS: LazyLock<Vec<(&str, Tokenizer)>> = LazyLock::new(tiny::all);
 
-fn pieces(tokenizer: &Tokenizer, prompt: &[u32], ids: &[u32], skip: bool) -> Vec<String> {
+/// The text returned for each id, and at the end.
+fn streamed(tokenizer: &Tokenizer, prompt: &[u32], ids: &[u32], skip: bool) -> Vec<String> {
     let mut stream = StreamingDetokenizer::new(tokenizer, prompt, skip).unwrap();
-    let mut pieces: Vec<String> = ids.iter().map(|&id| stream.push(id).unwrap()).collect();
-    pieces.push(stream.finish().unwrap());
-    pieces
+    let mut texts: Vec<String> = ids.iter().map(|&id| stream.push(id).unwrap()).collect();
+    texts.push(stream.finish().unwrap());
+    texts
 }
 
 #[test]
-fn half_a_character_is_held_back() {
+fn incomplete_characters_are_held() {
     let tokenizer = tiny::load(&tiny::byte_level());
     let ids = tokenizer.encode("é中😀", true).unwrap();
     let mut stream = StreamingDetokenizer::new(&tokenizer, &[], true).unwrap();
     let text: String = ids.iter().map(|&id| stream.push(id).unwrap()).collect();
     assert_eq!(text, "é中😀");
     assert_eq!(
-        pieces(&tokenizer, &[], &[0xE4, 0xB8, 0xAD], true),
+        streamed(&tokenizer, &[], &[0xE4, 0xB8, 0xAD], true),
         ["", "", "中", ""]
     );
     // The next token proves the beginning of a character invalid; so does the end.
     assert_eq!(
-        pieces(&tokenizer, &[], &[0xE4, 97], true),
+        streamed(&tokenizer, &[], &[0xE4, 97], true),
         ["", "\u{FFFD}a", ""]
     );
     assert_eq!(
-        pieces(&tokenizer, &[], &[97, 0xE4], true),
+        streamed(&tokenizer, &[], &[97, 0xE4], true),
         ["a", "", "\u{FFFD}"]
     );
 }
 
 #[test]
-fn byte_fallback_runs_are_held_back_until_they_end() {
+fn byte_fallback_runs_are_held_until_they_end() {
     let tokenizer = tiny::load(&tiny::byte_fallback(true));
     let a = tokenizer.token_id("▁a").unwrap();
     let byte = |byte: u32| byte + 3;
     // The newline alone would be final only if no other byte could follow.
     let ids = [a, byte(0x0A), a, byte(0xE4), byte(0xB8), byte(0xAD), a];
     let expected = ["a", "", "\n a", "", "", "", "中 a", ""];
-    assert_eq!(pieces(&tokenizer, &[], &ids, true), expected);
+    assert_eq!(streamed(&tokenizer, &[], &ids, true), expected);
     // One invalid byte makes the decoder give up the whole run, its valid newline included.
     let ids = [a, byte(0x0A), byte(0xFF), byte(0x0A), a];
     let expected = ["a", "", "\u{FFFD}\u{FFFD}", "\u{FFFD}", " a", ""];
-    assert_eq!(pieces(&tokenizer, &[], &ids, true), expected);
+    assert_eq!(streamed(&tokenizer, &[], &ids, true), expected);
 }
 
 #[test]
-fn the_first_piece_after_a_prompt_keeps_its_space() {
+fn the_first_token_after_a_prompt_keeps_its_space() {
     let tokenizer = tiny::load(&tiny::byte_fallback(true));
     let ids = tokenizer.encode("the", false).unwrap();
     let prompt = tokenizer.encode("a", true).unwrap();
-    assert_eq!(pieces(&tokenizer, &prompt, &ids, true), [" the", ""]);
-    assert_eq!(pieces(&tokenizer, &[], &ids, true), ["the", ""]);
-    assert_eq!(pieces(&tokenizer, &[1], &ids, true), ["the", ""]);
-    // A prompt that ends in a newline, as chat templates do, is whole: nothing of it comes again.
+    assert_eq!(streamed(&tokenizer, &prompt, &ids, true), [" the", ""]);
+    assert_eq!(streamed(&tokenizer, &[], &ids, true), ["the", ""]);
+    assert_eq!(streamed(&tokenizer, &[1], &ids, true), ["the", ""]);
+    // A prompt that ends in a newline, as chat templates do, is complete: none of it is returned.
     let prompt = tokenizer.encode("a\n", true).unwrap();
-    assert_eq!(pieces(&tokenizer, &prompt, &ids, true), [" the", ""]);
+    assert_eq!(streamed(&tokenizer, &prompt, &ids, true), [" the", ""]);
     // A prompt that ends inside a character is completed.
     let cut = [ids[0], 0xE4 + 3, 0xB8 + 3];
     assert_eq!(
-        pieces(&tokenizer, &cut, &[0xAD + 3, ids[0]], true).concat(),
+        streamed(&tokenizer, &cut, &[0xAD + 3, ids[0]], true).concat(),
         "中 the"
     );
 }
 
 #[test]
-fn long_runs_neither_wait_forever_nor_slow_down() {
+fn long_runs_are_printed_in_parts_and_in_linear_time() {
     let tokenizer = tiny::load(&tiny::byte_fallback(true));
     let b = tokenizer.token_id("b").unwrap();
     // Valid: printed in parts, exactly.
     let emoji: Vec<u32> = "😀".bytes().map(|byte| u32::from(byte) + 3).collect();
     let mut ids = emoji.repeat(50);
     ids.push(b);
-    let parts = pieces(&tokenizer, &[b], &ids, true);
+    let parts = streamed(&tokenizer, &[b], &ids, true);
     assert_eq!(parts.concat(), format!("{}b", "😀".repeat(50)));
     let longest_wait = parts.split(|part| !part.is_empty()).map(<[_]>::len).max();
     assert!(longest_wait < Some(40), "{longest_wait:?}");
     // Invalid only after parts have been printed: those stay, and the rest is one U+FFFD for each byte.
     let mut ids = emoji.repeat(20);
     ids.extend([0xFF + 3, 13, 13, b]);
-    let text = pieces(&tokenizer, &[b], &ids, true).concat();
+    let text = streamed(&tokenizer, &[b], &ids, true).concat();
     let rest = text.trim_start_matches('😀');
     assert_eq!(rest.trim_start_matches('\u{FFFD}'), "b");
     assert!(text.chars().filter(|&c| c == '😀').count() >= 8);
@@ -93,7 +94,7 @@ fn long_runs_neither_wait_forever_nor_slow_down() {
     for tokenizer in [tokenizer, tiny::load(&tiny::byte_level())] {
         let ids = vec![tokenizer.encode("\u{1}", false).unwrap().pop().unwrap() + 0xFE; 20_000];
         let started = std::time::Instant::now();
-        let parts = pieces(&tokenizer, &[], &ids, true);
+        let parts = streamed(&tokenizer, &[], &ids, true);
         assert_eq!(parts.concat(), "\u{FFFD}".repeat(20_000));
         let printed = parts.iter().filter(|part| part.chars().count() == 1);
         assert_eq!(printed.count(), 20_000);
@@ -101,7 +102,7 @@ fn long_runs_neither_wait_forever_nor_slow_down() {
     }
 }
 
-/// Ids in which text, single bytes, special and unknown tokens all occur often enough to meet.
+/// Ids of text, single bytes, special and unknown tokens, each frequent enough to meet the others.
 fn ids(length: usize) -> impl Strategy<Value = Vec<u32>> {
     let id = prop_oneof![
         0u32..280,
@@ -113,25 +114,25 @@ fn ids(length: usize) -> impl Strategy<Value = Vec<u32>> {
 
 proptest! {
     #[test]
-    fn the_pieces_are_the_decoded_text(prompt in ids(40), ids in ids(60), skip: bool) {
+    fn streamed_text_equals_decoded_text(prompt in ids(40), ids in ids(60), skip: bool) {
         for (name, tokenizer) in TOKENIZERS.iter() {
             let all = tokenizer.decode(&ids, skip).unwrap();
-            prop_assert_eq!(pieces(tokenizer, &[], &ids, skip).concat(), all, "{}", name);
+            prop_assert_eq!(streamed(tokenizer, &[], &ids, skip).concat(), all, "{}", name);
 
             let before = tokenizer.decode(&prompt, skip).unwrap();
             let all = tokenizer.decode(&[prompt.clone(), ids.clone()].concat(), skip).unwrap();
-            // A prompt that ends inside a character has no text of its own to continue.
+            // The text of a prompt that ends inside a character is no prefix.
             if let Some(after) = all.strip_prefix(&before) {
-                prop_assert_eq!(pieces(tokenizer, &prompt, &ids, skip).concat(), after, "{}", name);
+                prop_assert_eq!(streamed(tokenizer, &prompt, &ids, skip).concat(), after, "{}", name);
             }
         }
     }
 
     #[test]
-    fn no_piece_shows_half_a_character(text in "[aé中😀 \n]{0,40}") {
+    fn streams_never_show_half_a_character(text in "[aé中😀 \n]{0,40}") {
         for (name, tokenizer) in &TOKENIZERS[..2] {
             let ids = tokenizer.encode(&text, true).unwrap();
-            let parts = pieces(tokenizer, &[], &ids, true);
+            let parts = streamed(tokenizer, &[], &ids, true);
             prop_assert!(!parts.iter().any(|part| part.contains('\u{FFFD}')), "{}: {:?}", name, parts);
         }
     }

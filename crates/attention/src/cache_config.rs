@@ -1,0 +1,204 @@
+//! What the layers of a model keep, together.
+
+use std::{fmt, str::FromStr};
+
+use glass_config::{LlamaConfig, RopeScaling};
+
+use crate::{CachePolicy, CachePolicyError, Window};
+
+/// The policies of all layers: what the config asks for (full layers keep everything, sliding layers a ring of their
+/// window), unless something else is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CacheConfig {
+    /// Of layers with full attention.
+    pub full: Option<CachePolicy>,
+    /// Of layers with a sliding window.
+    pub sliding: Option<CachePolicy>,
+}
+
+impl FromStr for CacheConfig {
+    type Err = CachePolicyError;
+
+    /// A policy for all layers, or for those of one kind behind `full=` or `sliding=`; several behind commas, of which a
+    /// later one goes before an earlier one: `tova:512,sliding=full`.
+    fn from_str(text: &str) -> Result<Self, CachePolicyError> {
+        let mut config = Self::default();
+        for part in text.split(',') {
+            match part.split_once('=') {
+                None => {
+                    let policy = Some(part.parse()?);
+                    (config.full, config.sliding) = (policy, policy);
+                }
+                Some(("full", policy)) => config.full = Some(policy.parse()?),
+                Some(("sliding", policy)) => config.sliding = Some(policy.parse()?),
+                Some(_) => {
+                    let text = part.to_owned();
+                    return Err(CachePolicyError::Unknown { text });
+                }
+            }
+        }
+        Ok(config)
+    }
+}
+
+impl fmt::Display for CacheConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.full, self.sliding) {
+            (None, None) => write!(f, "as configured"),
+            (Some(full), Some(sliding)) if full == sliding => write!(f, "{full}"),
+            (Some(full), Some(sliding)) => write!(f, "full={full},sliding={sliding}"),
+            (Some(full), None) => write!(f, "full={full}"),
+            (None, Some(sliding)) => write!(f, "sliding={sliding}"),
+        }
+    }
+}
+
+impl CacheConfig {
+    /// The policy of a layer with this window.
+    pub fn policy(self, window: Window) -> CachePolicy {
+        match window {
+            Window::Full => self.full.unwrap_or(CachePolicy::Full),
+            Window::Last(_) => self.sliding.unwrap_or(CachePolicy::Ring { window: None }),
+        }
+    }
+
+    /// Whether the model computes what its config says: nothing is forgotten that a layer would see.
+    pub fn is_exact(self, config: &LlamaConfig) -> bool {
+        windows(config).all(|window| {
+            let policy = self.policy(window);
+            let exact = matches!(policy, CachePolicy::Full | CachePolicy::Ring { .. });
+            exact && policy.window(window) == window
+        })
+    }
+
+    /// # Errors
+    /// A policy that does not fit the model, or layers that it does not have.
+    pub fn check(self, config: &LlamaConfig) -> Result<(), CachePolicyError> {
+        // One for all layers is one for those that there are.
+        if self.full != self.sliding {
+            for (policy, kind, full) in [
+                (self.full, "full-attention", true),
+                (self.sliding, "sliding-window", false),
+            ] {
+                let mut windows = windows(config);
+                if let Some(policy) =
+                    policy.filter(|_| !windows.any(|it| (it == Window::Full) == full))
+                {
+                    return Err(CachePolicyError::NoSuchLayers { policy, kind });
+                }
+            }
+        }
+        for own in windows(config) {
+            let policy = self.policy(own);
+            let CachePolicy::StreamingLlm { window, .. } = policy else {
+                continue;
+            };
+            if let Window::Last(own) = own
+                && window > own
+            {
+                let (window, own) = (window.get(), own.get());
+                return Err(CachePolicyError::BeyondWindow {
+                    policy,
+                    window,
+                    own,
+                });
+            }
+            let by_length = |scaling: &RopeScaling| {
+                matches!(scaling, RopeScaling::Dynamic(_) | RopeScaling::Longrope(_))
+            };
+            if let Some(rope) = config.ropes.iter().find(|rope| by_length(&rope.scaling)) {
+                let rope = rope.scaling.name();
+                return Err(CachePolicyError::Rope { policy, rope });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The windows of a model's attention layers.
+fn windows(config: &LlamaConfig) -> impl Iterator<Item = Window> {
+    let attention = config.layers.iter().filter_map(|layer| layer.attention());
+    attention.map(|attention| attention.window.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_name_kinds_of_layers() {
+        let policies: CacheConfig = "tova:8,sliding=full".parse().unwrap();
+        assert_eq!(policies.full, Some("tova:8".parse().unwrap()));
+        assert_eq!(policies.sliding, Some(CachePolicy::Full));
+        assert_eq!(policies.to_string().parse(), Ok(policies));
+        for text in ["", "layer3=full", "full=", "tova:8,", "full=full=full"] {
+            assert!(text.parse::<CacheConfig>().is_err(), "{text}");
+        }
+    }
+
+    fn config(fields: &str) -> LlamaConfig {
+        let text = format!(
+            r#"{{"vocab_size": 7, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 2,
+                "num_attention_heads": 2, "num_key_value_heads": 2, "max_position_embeddings": 64, {fields}}}"#
+        );
+        LlamaConfig::from_json(&text, "test", &[]).unwrap()
+    }
+
+    #[test]
+    fn what_does_not_fit_a_model_is_refused() {
+        let full = config(r#""model_type": "llama""#);
+        let sliding = config(r#""model_type": "mistral", "sliding_window": 8"#);
+        let mixed = config(
+            r#""model_type": "qwen2", "use_sliding_window": true, "sliding_window": 8,
+               "layer_types": ["full_attention", "sliding_attention"]"#,
+        );
+        let dynamic = config(
+            r#""model_type": "llama", "rope_parameters":
+               {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}"#,
+        );
+        let check = |text: &str, config| {
+            let policies: CacheConfig = text.parse().unwrap();
+            policies.check(config).map_err(|error| error.to_string())
+        };
+        for text in ["full", "ring", "ring:3", "sinks:2+6", "tova:4"] {
+            for config in [&full, &sliding, &mixed] {
+                assert_eq!(check(text, config), Ok(()), "{text}");
+            }
+        }
+        for (text, config, part) in [
+            ("sliding=full", &full, "no sliding-window layers"),
+            ("full=tova:4", &sliding, "no full-attention layers"),
+            ("sinks:2+9", &sliding, "give at most 8"),
+            ("sliding=sinks:1+64", &mixed, "give at most 8"),
+            ("sinks:2+6", &dynamic, "rope type dynamic"),
+        ] {
+            let error = check(text, config).unwrap_err();
+            assert!(
+                error.contains(part) && !error.contains('\n'),
+                "{text}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_plan_knows_whether_it_forgets() {
+        let full = config(r#""model_type": "llama""#);
+        let sliding = config(r#""model_type": "mistral", "sliding_window": 8"#);
+        for (text, of_full, of_sliding) in [
+            ("full", true, true),
+            ("ring", true, true),
+            ("ring:8", false, true),
+            ("ring:9", false, true),
+            ("ring:7", false, false),
+            ("sinks:1+7", false, false),
+            ("tova:4", false, false),
+        ] {
+            let policies: CacheConfig = text.parse().unwrap();
+            assert_eq!(policies.is_exact(&full), of_full, "{text}");
+            assert_eq!(policies.is_exact(&sliding), of_sliding, "{text}");
+        }
+        assert!(
+            CacheConfig::default().is_exact(&full) && CacheConfig::default().is_exact(&sliding)
+        );
+    }
+}

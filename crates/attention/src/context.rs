@@ -1,0 +1,320 @@
+//! What all layers of one forward pass share.
+
+use std::{cell::RefCell, collections::HashMap, ops::Range};
+
+use burn::tensor::{Bool, DType, Device as BurnDevice, Tensor, TensorData};
+use glass_backend::{Device, KernelSet};
+
+use crate::{
+    CacheError, Dropouts, HiddenState, KeyPositions, KvSegment, LayerCache, NextTokens, Observer,
+    Padding, Rope, RopeTable, Sequences, Step, Window,
+    kv::{join, narrow},
+    rotate,
+};
+
+/// One forward pass: the positions that it reads, their rotary tables, and whoever observes it.
+pub struct ForwardContext<'a> {
+    /// Of the tokens of each sequence, in the order of the row.
+    spans: Vec<Range<usize>>,
+    ropes: Vec<PassRope>,
+    padding: Option<Padding>,
+    dropouts: Dropouts,
+    score_bytes: usize,
+    masks: RefCell<HashMap<MaskKey, Option<Tensor<4, Bool>>>>,
+    observer: RefCell<&'a mut dyn Observer>,
+}
+
+/// What a mask depends on: queries, keys, window, first key. Layers that are alike share it.
+type MaskKey = (
+    Range<usize>,
+    Result<Range<usize>, (usize, usize)>,
+    Window,
+    usize,
+);
+
+/// One RoPE of the model, in this pass.
+struct PassRope {
+    rope: Rope,
+    table: RopeTable,
+    tables: DeviceTables,
+}
+
+/// Cosines and sines `[batch or 1, 1, tokens, head_dim / 2]` by device and by what was clamped of which positions.
+type DeviceTables = RefCell<Vec<(BurnDevice, Option<Clamped>, [Tensor<4>; 2])>>;
+
+/// Positions of one sequence, and the position that none of them counts beyond.
+pub type Clamped = (Range<usize>, usize);
+
+/// Scores of one block, at most: large enough to keep a matrix product busy, small beside any model's weights.
+const SCORE_BYTES: usize = 64 << 20;
+
+impl<'a> ForwardContext<'a> {
+    /// A pass over ids of the shape `[batch, seq]` by a model with these RoPEs, whose activations have `width` values a
+    /// token at most. The caches count the tokens as theirs from here on.
+    ///
+    /// # Errors
+    /// No tokens; tokens that do not add up to the row; more than a cache or the device can hold. Then no cache has changed.
+    pub fn new(
+        ropes: &[Rope],
+        width: usize,
+        [batch, seq]: [usize; 2],
+        sequences: &mut Sequences<'_>,
+        device: &Device,
+        observer: &'a mut dyn Observer,
+    ) -> Result<Self, CacheError> {
+        let bytes = (batch * seq * width * size_of::<f32>()) as u64;
+        if batch * seq == 0 {
+            return Err(CacheError::Empty);
+        }
+        if let Some(limit) = device.max_binding().filter(|&limit| bytes > limit) {
+            let device = device.name().to_owned();
+            return Err(CacheError::PassTooLarge {
+                seq,
+                bytes,
+                limit,
+                device,
+            });
+        }
+        let (spans, padding, dropouts) = match sequences {
+            Sequences::Whole { padding, dropouts } => {
+                let rows = padding.as_ref().map_or(batch, Padding::batch);
+                if rows != batch {
+                    return Err(CacheError::Rows {
+                        padding: rows,
+                        batch,
+                    });
+                }
+                let whole = 0..seq;
+                (vec![whole], padding.take(), *dropouts)
+            }
+            Sequences::Next(next) => {
+                let given: usize = next.iter().map(|next| next.tokens).sum();
+                if batch != 1 || given != seq {
+                    return Err(CacheError::Tokens {
+                        given,
+                        row: batch * seq,
+                    });
+                }
+                for NextTokens { cache, tokens } in next.iter() {
+                    if *tokens == 0 {
+                        return Err(CacheError::Empty);
+                    }
+                    cache.check(cache.len() + tokens)?;
+                }
+                let spans = next.iter_mut().map(|next| next.cache.advance(next.tokens));
+                (spans.collect(), None, Dropouts::default())
+            }
+        };
+        let mut ctx = Self {
+            spans,
+            ropes: Vec::new(),
+            padding,
+            dropouts,
+            score_bytes: SCORE_BYTES.min(
+                device
+                    .max_binding()
+                    .map_or(usize::MAX, |limit| limit as usize),
+            ),
+            masks: RefCell::default(),
+            observer: RefCell::new(observer),
+        };
+        ctx.ropes = ropes
+            .iter()
+            .map(|rope| PassRope {
+                table: ctx.table(rope),
+                rope: rope.clone(),
+                tables: RefCell::default(),
+            })
+            .collect();
+        ctx.observer.borrow_mut().pass(&ctx);
+        Ok(ctx)
+    }
+
+    /// Limits the scores that are held at a time, in bytes; what is computed does not depend on it.
+    pub fn with_score_bytes(mut self, bytes: usize) -> Self {
+        self.score_bytes = bytes;
+        self
+    }
+
+    /// The positions of each sequence's tokens, in the order of the row; one span if all rows are alike.
+    pub fn spans(&self) -> &[Range<usize>] {
+        &self.spans
+    }
+
+    /// Tokens of a row.
+    pub fn seq(&self) -> usize {
+        self.spans.iter().map(Range::len).sum()
+    }
+
+    /// Rotates queries or keys by their positions; with `clamped`, those of one sequence. `None` for `rope`: the layer has no
+    /// positions.
+    ///
+    /// `x` `[batch, heads, tokens, head_dim]` -> the same shape
+    pub fn rotate(
+        &self,
+        rope: Option<usize>,
+        x: Tensor<4>,
+        clamped: Option<Clamped>,
+        kernels: KernelSet,
+    ) -> Tensor<4> {
+        let Some(rope) = rope else { return x };
+        let [cos, sin] = self.cos_sin(&self.ropes[rope], clamped, &x.device());
+        kernels
+            .rotate(&x, &cos, &sin)
+            .unwrap_or_else(|| rotate(x, cos, sin))
+    }
+
+    /// `[batch or 1, 1, tokens, head_dim / 2]` each, float32
+    fn cos_sin(
+        &self,
+        rope: &PassRope,
+        clamped: Option<Clamped>,
+        device: &BurnDevice,
+    ) -> [Tensor<4>; 2] {
+        let mut made = rope.tables.borrow_mut();
+        if let Some((.., table)) = made
+            .iter()
+            .find(|(on, by, _)| on == device && *by == clamped)
+        {
+            return table.clone();
+        }
+        let clamped_table = clamped.clone().map(|(positions, max)| {
+            let positions: Vec<usize> = positions.map(|position| position.min(max)).collect();
+            (
+                rope.rope.table(std::slice::from_ref(&positions)),
+                [1, positions.len()],
+            )
+        });
+        let (table, [rows, tokens]) = match &clamped_table {
+            Some((table, shape)) => (table, *shape),
+            None => (&rope.table, [self.rows(), self.seq()]),
+        };
+        let tensor = |values: &[f32]| {
+            let shape = [rows, 1, tokens, values.len() / (rows * tokens)];
+            Tensor::<4>::from_data(
+                TensorData::new(values.to_vec(), shape),
+                (device, DType::F32),
+            )
+        };
+        let table = [tensor(&table.cos), tensor(&table.sin)];
+        made.push((device.clone(), clamped, table.clone()));
+        table
+    }
+
+    /// The angles of every token: each sequence has its own, because some RoPE types choose them by its length.
+    fn table(&self, rope: &Rope) -> RopeTable {
+        if let Some(padding) = &self.padding {
+            let row = |row| {
+                (0..self.seq())
+                    .map(|slot| padding.position(row, slot))
+                    .collect()
+            };
+            return rope.table(&(0..padding.batch()).map(row).collect::<Vec<_>>());
+        }
+        let mut all = RopeTable::default();
+        for span in &self.spans {
+            all.append(rope.table(&[span.clone().collect()]));
+        }
+        all
+    }
+
+    /// Rows whose positions differ: the batch if there is padding, else 1.
+    fn rows(&self) -> usize {
+        self.padding.as_ref().map_or(1, Padding::batch)
+    }
+
+    /// The host's table of a RoPE, `[rows, seq, head_dim / 2]`, and its number of rows.
+    pub fn rope_table(&self, rope: usize) -> (&RopeTable, usize) {
+        (&self.ropes[rope].table, self.rows())
+    }
+
+    /// Lets each sequence alone keep its keys and values, and attend to what its cache has: the one place where the row is
+    /// taken apart. A cache that has to see the queries one by one (TOVA) gets them so.
+    ///
+    /// `x`: tensors `[batch, heads, seq, head_dim]` -> what `each` returns, `[batch, heads, seq, head_dim]`
+    pub(crate) fn per_sequence<const N: usize>(
+        &self,
+        caches: &mut [&mut dyn LayerCache],
+        x: [Tensor<4>; N],
+        mut each: impl FnMut(&mut dyn LayerCache, [Tensor<4>; N], Range<usize>) -> Tensor<4>,
+    ) -> Tensor<4> {
+        let mut out = Vec::new();
+        let mut start = 0;
+        for (cache, span) in caches.iter_mut().zip(&self.spans) {
+            let mut from = span.start;
+            while from < span.end {
+                let len = cache.max_step().min(span.end - from);
+                let part = x.each_ref().map(|x| narrow(x.clone(), start, len));
+                out.push(each(&mut **cache, part, from..from + len));
+                (start, from) = (start + len, from + len);
+            }
+        }
+        join(out)
+    }
+
+    /// [`KvSegment::hidden_mask`] with the padding's keys; made once for all layers that are alike.
+    pub(crate) fn hidden_mask(
+        &self,
+        segment: &KvSegment,
+        queries: &Range<usize>,
+    ) -> Option<Tensor<4, Bool>> {
+        let keys = match &segment.positions {
+            KeyPositions::Run(run) => Ok(run.clone()),
+            KeyPositions::Ring { end, len } => Err((*end, *len)),
+            KeyPositions::Listed(_) => return segment.hidden_mask(queries),
+        };
+        let key = (queries.clone(), keys, segment.window, segment.first_key);
+        let mut masks = self.masks.borrow_mut();
+        let mask = masks.entry(key).or_insert_with(|| {
+            let hidden = segment.hidden_mask(queries);
+            let Some(padding) = &self.padding else {
+                return hidden;
+            };
+            let shape = [padding.batch(), 1, 1, segment.keys()];
+            let padded = TensorData::new(padding.hidden(segment.keys()), shape);
+            let padded = Tensor::<4, Bool>::from_data(padded, &segment.k.device());
+            let shape = [padding.batch(), 1, queries.len(), segment.keys()];
+            Some(match hidden {
+                Some(hidden) => hidden.expand(shape).bool_or(padded.expand(shape)),
+                None => padded.expand(shape),
+            })
+        });
+        mask.clone() // [batch or 1, 1, queries, keys]
+    }
+
+    pub(crate) fn padding(&self) -> Option<&Padding> {
+        self.padding.as_ref()
+    }
+
+    /// What this pass drops: nothing, except in training.
+    pub fn dropouts(&self) -> Dropouts {
+        self.dropouts
+    }
+
+    pub(crate) fn score_bytes(&self) -> usize {
+        self.score_bytes
+    }
+
+    /// Tells the observer that a step was made.
+    pub fn done(&self, step: Step) {
+        self.observer.borrow_mut().done(step);
+    }
+
+    /// Shows the observer the residual stream.
+    pub fn hidden(&self, state: HiddenState, x: &Tensor<3>) {
+        self.observer.borrow_mut().hidden(state, x);
+    }
+
+    pub(crate) fn wants_attention(&self) -> bool {
+        self.observer.borrow().wants_attention()
+    }
+
+    /// Shows the observer the attention of a layer, if it wants to see it.
+    pub(crate) fn attention(&self, layer: usize, probabilities: &Tensor<4>) {
+        if self.wants_attention() {
+            self.observer
+                .borrow_mut()
+                .attention(layer, probabilities.clone());
+        }
+    }
+}

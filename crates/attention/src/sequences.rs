@@ -1,0 +1,51 @@
+//! What one forward pass reads.
+
+use crate::{Dropout, Dropouts, KvCache, LayerCache, NoCache, Padding, Window};
+
+/// What one forward pass reads.
+pub enum Sequences<'a> {
+    /// Whole sequences of one length, a row each; nothing is kept: training, scoring, `glass logits`.
+    Whole {
+        padding: Option<Padding>,
+        dropouts: Dropouts,
+    },
+    /// The next tokens of these sequences, one behind the other in one row: each has a cache, a position and angles of its
+    /// own.
+    Next(&'a mut [NextTokens<'a>]),
+}
+
+/// Some more tokens of one sequence.
+pub struct NextTokens<'a> {
+    pub cache: &'a mut KvCache,
+    /// How many, at least one.
+    pub tokens: usize,
+}
+
+impl Sequences<'_> {
+    /// Whole sequences without padding, for use and not for training.
+    pub const WHOLE: Self = Self::Whole {
+        padding: None,
+        dropouts: Dropouts {
+            attention: Dropout { p: 0.0 },
+            residual: Dropout { p: 0.0 },
+        },
+    };
+}
+
+impl Sequences<'_> {
+    /// Hands `layer` its caches, one for each sequence; `window` is its own.
+    pub fn with_layer<T>(
+        &mut self,
+        i: usize,
+        window: Window,
+        layer: impl FnOnce(&mut [&mut dyn LayerCache]) -> T,
+    ) -> T {
+        match self {
+            Self::Whole { .. } => layer(&mut [&mut NoCache(window)]),
+            Self::Next(next) => {
+                let mut caches: Vec<_> = next.iter_mut().map(|next| next.cache.layer(i)).collect();
+                layer(&mut caches)
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The kernels of a device: the operations that decide how fast a model is, each in one piece.
+//!
+//! Each has a plain version in tensor operations, in the crate whose idea it is, and answers `None` where that version
+//! computes: on devices without such a kernel, in training, and with [`KernelMode::Plain`].
+
+#[cfg(feature = "wgpu")]
+mod cube;
+#[cfg(feature = "flex")]
+mod flex;
+
+use burn::tensor::{Int, Tensor};
+
+#[cfg(feature = "wgpu")]
+pub(crate) use glass_kernels_cube::AdapterClass;
+
+use crate::{AttentionParams, KernelMode, KvSegment, QuantizedTensor};
+
+/// The kernels that modules on a device use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KernelSet(Option<KernelBackend>);
+
+/// What implements the kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KernelBackend {
+    #[cfg(feature = "flex")]
+    Flex,
+    #[cfg(feature = "wgpu")]
+    Cube(AdapterClass),
+}
+
+impl KernelSet {
+    /// No kernels: everything is computed by plain operations.
+    pub const NONE: Self = Self(None);
+
+    pub(crate) fn new(backend: Option<KernelBackend>, mode: KernelMode) -> Self {
+        Self(backend.filter(|_| mode == KernelMode::Fused))
+    }
+
+    /// `x / sqrt(mean(x^2) + eps) * weight` along the last axis, in float32, rounded once.
+    ///
+    /// `x` `[.., d]`, `weight` `[d]` -> as `x`
+    pub fn rms_norm<const D: usize>(
+        self,
+        x: &Tensor<D>,
+        weight: &Tensor<1>,
+        eps: f64,
+    ) -> Option<Tensor<D>> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => flex::rms_norm(x, weight, eps),
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(class) => glass_kernels_cube::rms_norm(class, x, weight, eps),
+        }
+    }
+
+    /// `x + delta`, and the norm of that, as between the two parts of a decoder layer.
+    ///
+    /// `x` and `delta` `[.., d]`, `weight` `[d]` -> as `x` each
+    pub fn add_rms_norm<const D: usize>(
+        self,
+        x: &Tensor<D>,
+        delta: &Tensor<D>,
+        weight: &Tensor<1>,
+        eps: f64,
+    ) -> Option<(Tensor<D>, Tensor<D>)> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => flex::add_rms_norm(x, delta, weight, eps),
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(class) => {
+                glass_kernels_cube::add_rms_norm(class, x, delta, weight, eps)
+            }
+        }
+    }
+
+    /// `silu(gate) * up`, in float32, rounded once.
+    ///
+    /// `gate` and `up` of one shape -> the same shape
+    pub fn silu_gate<const D: usize>(self, gate: &Tensor<D>, up: &Tensor<D>) -> Option<Tensor<D>> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => flex::silu_gate(gate, up),
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(class) => glass_kernels_cube::silu_gate(class, gate, up),
+        }
+    }
+
+    /// Rotates each pair `(x[i], x[i + head_dim / 2])` of every head by its angle, in float32, rounded once.
+    ///
+    /// `x` `[batch, heads, seq, head_dim]`, `cos` and `sin` `[batch or 1, 1, seq, head_dim / 2]` in float32 -> as `x`
+    pub fn rotate(self, x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<4>> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => flex::rotate(x, cos, sin),
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(class) => glass_kernels_cube::rotate(class, x, cos, sin),
+        }
+    }
+
+    /// `x W^T` for each of these matrices, summed in float32, rounded once.
+    ///
+    /// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each
+    pub fn matmul_t(self, x: &Tensor<2>, weights: &[Tensor<2>]) -> Option<Vec<Tensor<2>>> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => flex::matmul_t(x, weights),
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(class) => glass_kernels_cube::matmul_t(class, x, weights),
+        }
+    }
+
+    /// [`matmul_t`](Self::matmul_t) with quantized matrices.
+    ///
+    /// On a CPU `x` is rounded to 8 bits with a scale for each 32 numbers, since products are sums of integers there: an output
+    /// is off by at most `sum over groups of max|x| / 254 * sum|w|` of the group.
+    ///
+    /// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each
+    pub fn matmul_t_quantized(
+        self,
+        x: &Tensor<2>,
+        weights: &[&QuantizedTensor],
+    ) -> Option<Vec<Tensor<2>>> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => flex::matmul_t_quantized(x, weights),
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(class) => cube::matmul_t_quantized(class, x, weights),
+        }
+    }
+
+    /// Rows of a quantized matrix, dequantized.
+    ///
+    /// `ids` `[n]`, every id below the number of rows -> `[n, columns]`
+    pub fn select(self, matrix: &QuantizedTensor, ids: &Tensor<1, Int>) -> Option<Tensor<2>> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => flex::select(matrix, ids),
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(_) => None,
+        }
+    }
+
+    /// One softmax over the keys of all segments that each query sees, query head `h` reading key/value head `h / groups`, in
+    /// float32, rounded once. Queries are at the positions `first_query ..`; one that sees no key gets zeros.
+    ///
+    /// `q` `[batch, heads, queries, head_dim]` -> as `q`
+    pub fn attend(
+        self,
+        q: &Tensor<4>,
+        segments: &[KvSegment],
+        first_query: usize,
+        params: &AttentionParams,
+    ) -> Option<Tensor<4>> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => flex::attend(q, segments, first_query, params),
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(class) => cube::attend(class, q, segments, first_query, params),
+        }
+    }
+
+    /// The most probable token of each row, where reading the logits back costs more than finding it: its id, its logit, and
+    /// the natural logarithm of its probability. Of equal ones it is the one with the lowest id.
+    ///
+    /// If a row has NaN or +inf in it, the token is the first of those. If a row is nothing but -inf, so is the logit.
+    ///
+    /// `logits` `[n, vocab]` in float32 -> `[n, 3]`
+    pub fn argmax(self, logits: &Tensor<2>) -> Option<Tensor<2>> {
+        match self.0? {
+            // On the CPU the logits are where the sampler reads them.
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => None,
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(class) => glass_kernels_cube::argmax(class, logits),
+        }
+    }
+}
+
+#[cfg(all(test, feature = "flex", feature = "wgpu"))]
+mod tests;

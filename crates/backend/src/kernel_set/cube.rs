@@ -1,0 +1,77 @@
+//! The kernels of a graphics adapter on what modules hold.
+
+use burn::tensor::Tensor;
+use glass_kernels_cube::{self as cube, AdapterClass, QuantizedTensors};
+
+use crate::{AttentionParams, KeyPositions, KvSegment, QuantizedTensor};
+
+pub fn matmul_t_quantized(
+    class: AdapterClass,
+    x: &Tensor<2>,
+    weights: &[&QuantizedTensor],
+) -> Option<Vec<Tensor<2>>> {
+    let tensors = weights.iter().map(|weight| QuantizedTensors {
+        quants: &weight.quants,
+        scales: &weight.scales,
+        format: weight.format,
+        columns: weight.columns,
+    });
+    let weights: Vec<_> = tensors.collect();
+    cube::matmul_t_quantized(class, x, &weights)
+}
+
+pub fn attend(
+    class: AdapterClass,
+    q: &Tensor<4>,
+    segments: &[KvSegment],
+    first_query: usize,
+    params: &AttentionParams,
+) -> Option<Tensor<4>> {
+    let joined;
+    let segment = match segments {
+        [segment] => segment,
+        _ => {
+            joined = join(segments)?;
+            &joined
+        }
+    };
+    cube::attend(
+        class,
+        segment.q.as_ref().unwrap_or(q),
+        &segment.k,
+        &segment.v,
+        segment.mask(),
+        first_query,
+        cube::Softmax {
+            scale: params.scale as f32,
+            soft_cap: params.soft_cap.map(|cap| cap as f32),
+            sinks: params.sinks.as_ref(),
+        },
+    )
+}
+
+/// Segments as one, if they are runs that follow each other with the same mask and the same queries.
+fn join(segments: &[KvSegment]) -> Option<KvSegment> {
+    let (first, others) = segments.split_first()?;
+    let KeyPositions::Run { first: start } = first.positions else {
+        return None;
+    };
+    let mut next = start + first.keys();
+    for segment in others {
+        let follows = segment.positions == KeyPositions::Run { first: next };
+        let alike = segment.first_key == first.first_key && segment.window == first.window;
+        if !follows || !alike || segment.q.is_some() || first.q.is_some() {
+            return None;
+        }
+        next += segment.keys();
+    }
+    let cat = |part: fn(&KvSegment) -> &Tensor<4>| {
+        let parts = segments.iter().map(|segment| part(segment).clone());
+        Tensor::cat(parts.collect(), 2) // [batch, kv_heads, keys of all, head_dim]
+    };
+    Some(KvSegment {
+        k: cat(|segment| &segment.k),
+        v: cat(|segment| &segment.v),
+        ..first.clone()
+    })
+}

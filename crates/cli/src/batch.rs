@@ -1,0 +1,224 @@
+//! `glass batch`: a file of prompts, several at a time.
+
+mod input;
+mod output;
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use glass_generate::{
+    BatchRow, FinishReason, GenerateOptions, Generated, Progress, generate_batch,
+};
+use glass_text::Tokenizer;
+use indicatif::ProgressBar;
+use input::{BadLine, Line};
+use output::{Output, State};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    args, bars,
+    error::CliError,
+    interrupt,
+    load::{self, Loaded},
+    logprobs, options,
+    say::{one_line, say, warn},
+};
+
+pub fn run(args: args::Batch) -> Result<(), CliError> {
+    args.decoding.sampling.validate()?; // before the model is loaded
+    let lines = input::read(&args.prompts)?;
+    let all = lines.len();
+    let output = Output::open(args.output.as_deref())?;
+    let mut refused = Refused {
+        path: args.prompts.clone(),
+        count: 0,
+    };
+    let todo = todo(lines, &output, &mut refused);
+    let before = all - refused.count - todo.len();
+    if todo.is_empty() {
+        say!("glass: {before} of {all} prompts were done before, and none is left to do");
+    } else {
+        let loaded = load::load(&args.model, &args.compute)?;
+        let mut run = Run {
+            args: &args,
+            options: GenerateOptions {
+                score: true,
+                ..options::decoding(&args.decoding, &loaded.llama, 0)?
+            },
+            loaded: &loaded,
+            output,
+            refused,
+            bar: bars::prompts("writing"),
+            done: 0,
+            new_tokens: 0,
+        };
+        let start = Instant::now();
+        let outcome = run.all(&todo);
+        say!("{}", run.summary(before, start.elapsed()));
+        outcome?;
+        refused = run.refused;
+    }
+    match refused.count {
+        0 => Ok(()),
+        bad => Err(CliError::Prompts { bad, all }),
+    }
+}
+
+/// The lines whose prompts the output does not have yet.
+fn todo(lines: Vec<Result<Line, BadLine>>, output: &Output, refused: &mut Refused) -> Vec<Line> {
+    let mut todo = Vec::new();
+    for line in lines {
+        match line {
+            Err(line) => refused.add(line.number, &line.reason),
+            Ok(line) => match output.state(&line) {
+                State::Open => todo.push(line),
+                State::Done => {}
+                State::Conflict(reason) => refused.add(line.number, &reason),
+            },
+        }
+    }
+    todo
+}
+
+/// Lines that are not continued: each is reported, and stops no other.
+struct Refused {
+    path: PathBuf,
+    count: usize,
+}
+
+impl Refused {
+    fn add(&mut self, line: usize, reason: &str) {
+        self.count += 1;
+        let reason = one_line(reason);
+        say!(
+            "glass: error: {}: line {line}: {reason}",
+            self.path.display()
+        );
+    }
+}
+
+struct Run<'a> {
+    args: &'a args::Batch,
+    loaded: &'a Loaded,
+    /// Those of every prompt, but for the limit of new tokens.
+    options: GenerateOptions,
+    output: Output,
+    refused: Refused,
+    bar: ProgressBar,
+    /// Prompts that were continued.
+    done: usize,
+    new_tokens: usize,
+}
+
+impl Run<'_> {
+    /// Continues all prompts, `--batch` at a time.
+    ///
+    /// # Errors
+    /// Ctrl-C; the output cannot be written; the device fails. What was done until then is written.
+    fn all(&mut self, lines: &[Line]) -> Result<(), CliError> {
+        interrupt::listen();
+        self.bar.set_length(lines.len() as u64);
+        let mut batches = lines.chunks(self.args.batch.get());
+        let outcome = batches.try_for_each(|batch| self.batch(batch));
+        self.bar.finish_and_clear();
+        outcome
+    }
+
+    fn batch(&mut self, lines: &[Line]) -> Result<(), CliError> {
+        let mut ready = Vec::new();
+        for line in lines {
+            match self.prepare(line) {
+                Ok((ids, options)) => ready.push((line, ids, options)),
+                Err(error) => self.refuse(line, &error.to_string()),
+            }
+        }
+        let rows: Vec<BatchRow<'_>> = ready
+            .iter()
+            .map(|(_, prompt, options)| BatchRow { prompt, options })
+            .collect();
+        let llama = &self.loaded.llama;
+        let mut tokens = 0;
+        let results = generate_batch(llama, &rows, &mut |progress| {
+            tokens += usize::from(matches!(progress, Progress::Text { id: Some(_), .. }));
+            show(&self.bar, progress, tokens);
+            interrupt::flow()
+        })?;
+        for ((line, ..), result) in ready.iter().zip(results) {
+            match result {
+                // An interrupted text is not written, so that the next run does it again.
+                Ok(out) if out.finish_reason == FinishReason::Interrupted => {}
+                Ok(out) => {
+                    let row = row(line, &out, llama.tokenizer.as_ref());
+                    self.output.write(&row)?;
+                    self.done += 1;
+                    self.new_tokens += out.ids.len();
+                }
+                Err(error) => self.refuse(line, &error.to_string()),
+            }
+        }
+        self.bar.inc(lines.len() as u64);
+        interrupt::outcome(interrupt::requested())
+    }
+
+    /// The ids of a prompt, and its options.
+    fn prepare(&self, line: &Line) -> Result<(Vec<u32>, GenerateOptions), CliError> {
+        let llama = &self.loaded.llama;
+        let ids = line.prompt.ids(llama)?;
+        let length = &self.args.decoding.length;
+        let (max_new_tokens, warning) = options::max_new_tokens(length, llama, ids.len())?;
+        if let Some(warning) = warning {
+            self.bar
+                .suspend(|| warn([format!("line {}: {warning}", line.number)]));
+        }
+        let options = GenerateOptions {
+            max_new_tokens,
+            ..self.options.clone()
+        };
+        Ok((ids, options))
+    }
+
+    fn refuse(&mut self, line: &Line, reason: &str) {
+        self.bar.suspend(|| self.refused.add(line.number, reason));
+    }
+
+    fn summary(&self, before: usize, duration: Duration) -> String {
+        let before = match before {
+            0 => String::new(),
+            before => format!(" ({before} were done before)"),
+        };
+        format!(
+            "glass: {} prompts{before}, {} new tokens at {:.1}/s, {}",
+            self.done,
+            self.new_tokens,
+            self.new_tokens as f64 / duration.as_secs_f64().max(1e-9),
+            self.loaded.summary(),
+        )
+    }
+}
+
+/// `tokens` were written so far.
+fn show(bar: &ProgressBar, progress: Progress<'_>, tokens: usize) {
+    bar.set_message(match progress {
+        Progress::Prompt { done, total } => format!("reading ({done} of {total} tokens)"),
+        _ => format!("writing ({tokens} tokens)"),
+    });
+    bar.tick();
+}
+
+/// A line of the output.
+fn row(line: &Line, out: &Generated, tokenizer: Option<&Tokenizer>) -> Value {
+    let mut fields = Map::new();
+    fields.insert("id".into(), line.id.clone());
+    let (name, prompt) = line.field();
+    fields.insert(name.into(), prompt);
+    fields.insert("text".into(), json!(out.text));
+    fields.insert("ids".into(), json!(out.ids));
+    fields.insert("score".into(), json!(out.score));
+    fields.insert("finish_reason".into(), json!(out.finish_reason.to_string()));
+    if let Some(logprobs) = &out.logprobs {
+        fields.insert("logprobs".into(), logprobs::json(logprobs, tokenizer));
+    }
+    Value::Object(fields)
+}

@@ -1,0 +1,161 @@
+//! How texts are generated: what the command line says, over what the model's generation_config.json says.
+
+use glass_generate::{GenerateOptions, Llama, PrefillOptions, SamplingConfig};
+
+use crate::{args, error::CliError, say::warn};
+
+/// The limit where neither the command line nor generation_config.json has one.
+const MAX_NEW_TOKENS: usize = 256;
+
+/// The options of texts of which the longest known prompt has `prompt` tokens. Their limit of new tokens is open: see
+/// [`max_new_tokens`].
+pub fn decoding(
+    args: &args::Decoding,
+    llama: &Llama,
+    prompt: usize,
+) -> Result<GenerateOptions, CliError> {
+    Ok(GenerateOptions {
+        stop_strings: stop_strings(&args.stop, llama)?,
+        prefill: prefill(&args.cache, llama, prompt)?,
+        sampling: sampling(&args.sampling, llama)?,
+        eos_ids: eos_ids(&args.length, llama),
+        logprobs: args.logprobs,
+        ..GenerateOptions::new(0)
+    })
+}
+
+/// How many tokens may follow a prompt of `prompt` tokens, and a warning where that is more than the context holds, or
+/// nothing at all.
+///
+/// # Errors
+/// The context does not even hold the prompt.
+pub fn max_new_tokens(
+    args: &args::Length,
+    llama: &Llama,
+    prompt: usize,
+) -> Result<(usize, Option<String>), CliError> {
+    let room = llama.room(prompt)?;
+    let limit = args.max_new_tokens.unwrap_or_else(|| {
+        let config = &llama.generation_config;
+        // max_length counts the prompt too.
+        let rest = config.max_length.map(|all| all.saturating_sub(prompt));
+        let new = config.max_new_tokens.or(rest);
+        new.unwrap_or(MAX_NEW_TOKENS).min(room)
+    });
+    let warning = if limit > room {
+        Some(format!(
+            "the model's context of {} tokens has room for {room} new ones, and what comes after them may be noise",
+            llama.config.context()
+        ))
+    } else if limit == 0 && args.max_new_tokens.is_none() {
+        let nothing =
+            "generation_config.json allows no new tokens after this prompt: --max-new-tokens does";
+        Some(nothing.to_owned())
+    } else {
+        None
+    };
+    Ok((limit, warning))
+}
+
+pub fn eos_ids(args: &args::Length, llama: &Llama) -> Vec<u32> {
+    if args.ignore_eos {
+        vec![]
+    } else {
+        llama.eos_ids()
+    }
+}
+
+/// The strings of generation_config.json and those of the command line.
+///
+/// # Errors
+/// There is no tokenizer: stop strings are looked for in the text.
+fn stop_strings(args: &[String], llama: &Llama) -> Result<Vec<String>, CliError> {
+    let config = &llama.generation_config.stop_strings;
+    if llama.tokenizer.is_none() {
+        if !args.is_empty() {
+            return Err(CliError::Usage(format!(
+                "--stop watches the text, and {} has no tokenizer.json that would make ids text: leave it out",
+                llama.folder.display()
+            )));
+        }
+        if !config.is_empty() {
+            warn([
+                "generation_config.json: stop_strings is ignored: there is no tokenizer.json that would make ids text",
+            ]);
+        }
+    }
+    Ok([config, args].concat())
+}
+
+/// How a text of `tokens` tokens is read and cached; a policy that changes the model's results is warned of.
+///
+/// # Errors
+/// The policy does not fit the model.
+pub fn prefill(
+    args: &args::Cache,
+    llama: &Llama,
+    tokens: usize,
+) -> Result<PrefillOptions, CliError> {
+    let cache = args.policy.unwrap_or_default();
+    cache.check(&llama.config)?;
+    if !cache.is_exact(&llama.config) {
+        warn([format!(
+            "with --cache {cache} layers forget what the config says they see: the model's results are not its own"
+        )]);
+    }
+    if args.prefill_chunk.is_some_and(|chunk| chunk.get() < tokens)
+        && llama.depends_on_length(tokens)
+    {
+        warn([format!(
+            "--prefill-chunk without effect: rope type {} turns {tokens} tokens by angles of their own, in one pass",
+            llama.config.rope_parameters.rope_type.name()
+        )]);
+    }
+    Ok(PrefillOptions {
+        cache,
+        prefill_chunk: args
+            .prefill_chunk
+            .unwrap_or(PrefillOptions::default().prefill_chunk),
+    })
+}
+
+/// How tokens are chosen; options without effect are warned of.
+///
+/// # Errors
+/// A bias for a token that the vocabulary does not have.
+pub fn sampling(args: &args::Sampling, llama: &Llama) -> Result<SamplingConfig, CliError> {
+    let mut config = llama.generation_config.clone();
+    if let Some(temperature) = args.temperature {
+        // A temperature asks for sampling, and 0 for none; the other numbers of the file then hold as they would there.
+        config.do_sample = Some(temperature != 0.0);
+        config.temperature = Some(temperature);
+    } else if args.top_k.is_some()
+        || args.top_p.is_some()
+        || args.min_p.is_some()
+        || args.typical_p.is_some()
+    {
+        config.do_sample = Some(true);
+    }
+    let sampling = args.over(config.sampling(0));
+    sampling.check_vocabulary(llama.config.vocab_size)?;
+    if sampling.is_greedy() {
+        let given = [
+            ("--top-k", args.top_k.is_some()),
+            ("--top-p", args.top_p.is_some()),
+            ("--min-p", args.min_p.is_some()),
+            ("--typical-p", args.typical_p.is_some()),
+            ("--seed", args.seed.is_some()),
+        ];
+        let given: Vec<_> = given
+            .into_iter()
+            .filter_map(|(name, given)| given.then_some(name))
+            .collect();
+        if !given.is_empty() {
+            warn([format!(
+                "{} without effect: the most probable token is taken always (--temperature 1 samples)",
+                given.join(", ")
+            )]);
+        }
+    }
+    Ok(sampling)
+}

@@ -1,0 +1,165 @@
+//! Many texts, one pass for the next tokens of all: they join and leave between any two steps.
+
+use std::{iter, time::Duration};
+
+use crate::{Error, Event, Lane, Llama, Logits, Next, Sequence, StepOutput, step::step_within};
+
+/// Writes texts, each as if it were alone.
+///
+/// ```text
+/// while engine.has_work() {
+///     let logits = engine.step()?.read()?; // the one place that waits; in a browser `.read_async().await?`
+///     for (id, event) in engine.advance(logits) { .. }
+/// }
+/// ```
+///
+/// Every step reads the newest token of each text that is being written, and chunks of the prompts of the others.
+pub struct Engine<'m> {
+    llama: &'m Llama,
+    texts: Vec<Text<'m>>,
+    next_id: usize,
+    step_tokens: usize,
+    /// The texts of the last step, in its order.
+    stepped: Vec<SequenceId>,
+}
+
+struct Text<'m> {
+    id: SequenceId,
+    sequence: Sequence<'m>,
+    lane: Lane,
+}
+
+/// A sequence of one engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SequenceId(usize);
+
+impl<'m> Engine<'m> {
+    /// An engine without work.
+    pub fn new(llama: &'m Llama) -> Self {
+        Self {
+            llama,
+            texts: Vec::new(),
+            next_id: 0,
+            step_tokens: usize::MAX,
+            stepped: Vec::new(),
+        }
+    }
+
+    /// Reads at most so many tokens in a step, one at least: those of texts that are being written, then chunks of prompts. A
+    /// chunk that cannot be cut, because its angles depend on the length of its pass, goes beyond that.
+    pub fn with_step_tokens(self, step_tokens: usize) -> Self {
+        Self {
+            step_tokens,
+            ..self
+        }
+    }
+
+    /// Adds a text. `lane` may have read the beginning of its prompt, but not the whole: the last token's logits are what the
+    /// text begins with.
+    ///
+    /// # Errors
+    /// [`Error::EmptyPrompt`]: nothing is left to read.
+    pub fn add(&mut self, sequence: Sequence<'m>, mut lane: Lane) -> Result<SequenceId, Error> {
+        let unread = sequence.prompt().get(lane.len()..).unwrap_or_default();
+        if unread.is_empty() {
+            return Err(Error::EmptyPrompt);
+        }
+        // A text without a single new token is read all the same.
+        let logits = usize::from(sequence.finish_reason().is_none());
+        lane.push(unread, logits);
+        lane.set_greedy(sequence.is_greedy());
+        let id = SequenceId(self.next_id);
+        self.next_id += 1;
+        self.texts.push(Text { id, sequence, lane });
+        Ok(id)
+    }
+
+    /// Takes a text out, finished or not, with what was read of it.
+    pub fn remove(&mut self, id: SequenceId) -> Option<(Sequence<'m>, Lane)> {
+        let place = self.place(id)?;
+        let Text {
+            sequence, mut lane, ..
+        } = self.texts.remove(place);
+        lane.drop_unread();
+        Some((sequence, lane))
+    }
+
+    /// Ids only grow, so that they are in order.
+    fn place(&self, id: SequenceId) -> Option<usize> {
+        self.texts.binary_search_by_key(&id, |text| text.id).ok()
+    }
+
+    /// Whether a text goes on. What is finished, or failed, stays until it is removed.
+    pub fn has_work(&self) -> bool {
+        self.texts.iter().any(|text| text.lane.unread() > 0)
+    }
+
+    /// How many tokens of the prompts have been read, and how many there are.
+    pub fn prompt_tokens(&self) -> (usize, usize) {
+        let texts = self.texts.iter().map(|text| {
+            let all = text.sequence.prompt().len();
+            (text.lane.len().min(all), all)
+        });
+        texts.fold((0, 0), |sum, text| (sum.0 + text.0, sum.1 + text.1))
+    }
+
+    /// One pass. Its output is to be read and given to [`advance`](Self::advance) before the next.
+    ///
+    /// # Errors
+    /// The device cannot hold the pass. The texts are then lost.
+    pub fn step(&mut self) -> Result<StepOutput<'m>, Error> {
+        self.stepped.clear();
+        let working = self.texts.iter_mut().filter(|text| text.lane.unread() > 0);
+        let lanes = working.map(|text| {
+            self.stepped.push(text.id);
+            &mut text.lane
+        });
+        step_within(self.llama, lanes, self.step_tokens, None)
+    }
+
+    /// Lets the texts go on by the logits of the last step: a token for each whose prompt is read, more where a draft was
+    /// right. An error is one text's own, and ends that one.
+    pub fn advance(&mut self, mut logits: Logits) -> Vec<(SequenceId, Result<Event, Error>)> {
+        let mut events = Vec::new();
+        let mut rows = logits.rows().peekable();
+        while let Some(&(number, _)) = rows.peek() {
+            let own = iter::from_fn(|| rows.next_if(|(lane, _)| *lane == number));
+            let own: Vec<Next<'_>> = own.map(|(_, next)| next).collect();
+            let id = self.stepped[number];
+            // One that was removed while the pass was under way is not there.
+            if let Some(place) = self.place(id) {
+                let own = self.texts[place].advance(own, self.llama);
+                events.extend(own.into_iter().map(|event| (id, event)));
+            }
+        }
+        events
+    }
+
+    /// Notes what the last step took, by the caller's clock, in the texts that it advanced.
+    pub fn took(&mut self, step: Duration) {
+        for text in &mut self.texts {
+            if self.stepped.binary_search(&text.id).is_ok() {
+                text.sequence.took(step);
+            }
+        }
+    }
+}
+
+impl Text<'_> {
+    /// Goes on by what follows the tokens of a pass, and queues what it reads next, unless it ends.
+    fn advance(&mut self, rows: Vec<Next<'_>>, llama: &Llama) -> Vec<Result<Event, Error>> {
+        let mut events = self.sequence.advance_over(rows);
+        if events.iter().all(Result::is_ok) {
+            // The newest token was not read; what the pass read of a draft beyond it was wrong.
+            let read = self.sequence.ids().len() - 1;
+            if let Err(error) = self.lane.truncate(read) {
+                events.push(Err(error.into()));
+            } else if self.sequence.finish_reason().is_none() {
+                let fits = |tokens| !llama.depends_on_length(tokens);
+                let next = self.sequence.next_ids(fits);
+                self.lane.push(&next, next.len());
+            }
+        }
+        events
+    }
+}

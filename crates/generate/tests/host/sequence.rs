@@ -1,0 +1,175 @@
+//! A sequence by itself: rows of logits in, tokens and text out.
+
+use std::num::NonZeroUsize;
+
+use glass_generate::{
+    Chosen, Error, FinishReason, GenerateOptions, SamplingConfig, Sequence, log_softmax_at,
+};
+use glass_testing::tokenizers;
+use glass_text::Tokenizer;
+
+const VOCAB: usize = 262;
+
+/// An id is a byte.
+fn tokenizer() -> Tokenizer {
+    let json = tokenizers::byte_level().to_string();
+    Tokenizer::from_json(json.as_bytes(), "tiny/tokenizer.json").unwrap()
+}
+
+/// Logits of which `id` is the highest.
+fn row(id: u32) -> Vec<f32> {
+    let mut row: Vec<f32> = (0..VOCAB).map(|i| (i % 7) as f32).collect();
+    row[id as usize] = 9.0;
+    row
+}
+
+fn sequence<'t>(options: &GenerateOptions, tokenizer: Option<&'t Tokenizer>) -> Sequence<'t> {
+    Sequence::new(
+        b"Say: ".map(u32::from).as_slice(),
+        options,
+        VOCAB,
+        tokenizer,
+    )
+    .unwrap()
+}
+
+/// Gives it these bytes until it ends: the text as it came, and why it ended.
+fn write(sequence: &mut Sequence<'_>, text: &str) -> (Vec<String>, Option<FinishReason>) {
+    let mut pieces = vec![];
+    for byte in text.bytes() {
+        let event = sequence.advance(&mut row(byte.into())).unwrap();
+        assert_eq!(event.id, u32::from(byte));
+        pieces.push(event.text);
+        if event.finish.is_some() {
+            return (pieces, event.finish);
+        }
+    }
+    (pieces, None)
+}
+
+#[test]
+fn text_is_told_when_it_is_final() {
+    let tokenizer = tokenizer();
+    let options = GenerateOptions {
+        stop_strings: vec!["!?".into()],
+        ..GenerateOptions::new(20)
+    };
+    let mut whole = sequence(&options, Some(&tokenizer));
+    let (pieces, finish) = write(&mut whole, "é!!?x");
+    // Half a character, and what may become a stop string, are held back.
+    assert_eq!(pieces, ["", "é", "", "!", ""]);
+    assert_eq!(finish, Some(FinishReason::StopString));
+    assert_eq!(whole.finish_reason(), finish);
+    assert_eq!(whole.generated().len(), 5);
+
+    // At the limit the rest comes with the last token; broken off, without one.
+    let limited = GenerateOptions {
+        max_new_tokens: 2,
+        ..options.clone()
+    };
+    let mut cut = sequence(&limited, Some(&tokenizer));
+    let (pieces, finish) = write(&mut cut, "a!x");
+    assert_eq!(
+        (pieces.concat(), finish),
+        ("a!".into(), Some(FinishReason::Length))
+    );
+    let mut broken = sequence(&options, Some(&tokenizer));
+    assert_eq!(write(&mut broken, "a!").0.concat(), "a");
+    assert_eq!(broken.end(FinishReason::Interrupted).unwrap(), "!");
+    assert_eq!(broken.finish_reason(), Some(FinishReason::Interrupted));
+    assert_eq!(broken.ids(), b"Say: a!".map(u32::from));
+}
+
+#[test]
+fn nothing_is_allowed_or_nothing_was_given() {
+    let none = sequence(&GenerateOptions::new(0), None);
+    assert_eq!(none.finish_reason(), Some(FinishReason::Length));
+    let error = Sequence::new(&[], &GenerateOptions::new(1), VOCAB, None).err();
+    assert!(matches!(error, Some(Error::EmptyPrompt)));
+    let mut broken = sequence(&GenerateOptions::new(5), None);
+    let error = broken.advance(&mut vec![f32::NAN; VOCAB]).unwrap_err();
+    assert!(error.to_string().contains("NaN"), "{error}");
+    assert!(broken.generated().is_empty() && broken.finish_reason().is_none());
+}
+
+/// Scores and log-probabilities are the model's own, whatever penalties have made of the row.
+#[test]
+fn logits_are_told_as_they_were() {
+    let silent = GenerateOptions {
+        sampling: SamplingConfig {
+            repetition_penalty: 3.0,
+            ..SamplingConfig::default()
+        },
+        ..GenerateOptions::new(5)
+    };
+    let before = row(b'a'.into()); // the prompt has this letter, so that another one is chosen
+    let expected = |id| log_softmax_at(&before, id);
+    for (score, logprobs) in [(true, None), (false, Some(2)), (true, Some(0))] {
+        let options = GenerateOptions {
+            score,
+            logprobs,
+            ..silent.clone()
+        };
+        let mut told = sequence(&options, None);
+        let mut logits = before.clone();
+        let id = told.advance(&mut logits).unwrap().id;
+        assert_ne!(id, u32::from(b'a'));
+        assert_eq!(logits, before);
+        assert_eq!(told.score(), score.then(|| expected(id)));
+        let found = told.logprobs().map(|all| (all.len(), all[0].logprob));
+        assert_eq!(found, logprobs.map(|_| (1, expected(id))));
+        assert_eq!(
+            told.logprobs().map(|all| all[0].top.len()),
+            logprobs,
+            "as many as were asked for"
+        );
+    }
+    // Where nothing is told, the row is not copied.
+    let mut logits = before.clone();
+    sequence(&silent, None).advance(&mut logits).unwrap();
+    assert_ne!(logits, before);
+}
+
+#[test]
+fn chance_and_the_text_so_far_need_the_logits() {
+    let greedy = GenerateOptions::new(5);
+    let with = |sampling| GenerateOptions {
+        sampling,
+        ..greedy.clone()
+    };
+    let default = SamplingConfig::default();
+    assert!(sequence(&greedy, None).is_greedy());
+    for options in [
+        with(SamplingConfig {
+            temperature: 0.5,
+            ..default.clone()
+        }),
+        with(SamplingConfig {
+            repetition_penalty: 1.1,
+            ..default.clone()
+        }),
+        with(SamplingConfig {
+            no_repeat_ngram_size: 2,
+            ..default
+        }),
+        GenerateOptions {
+            logprobs: Some(0),
+            ..greedy.clone()
+        },
+    ] {
+        assert!(!sequence(&options, None).is_greedy());
+    }
+    // A score comes with the choice, and drafts are chosen one by one.
+    let scored = GenerateOptions {
+        score: true,
+        prompt_lookup: NonZeroUsize::new(3),
+        ..greedy
+    };
+    let mut scored = sequence(&scored, None);
+    assert!(scored.is_greedy());
+    let chosen = Chosen {
+        id: 7,
+        log_prob: -0.5,
+    };
+    assert_eq!(scored.advance_chosen(chosen).unwrap().id, 7);
+}

@@ -1,0 +1,319 @@
+//! Attention over the keys and values where they lie; one cube for each query of each head.
+
+use burn::tensor::Tensor;
+use burn_cubecl::kernel::into_contiguous;
+use cubecl::{ir::ElemType, prelude::*};
+use glass_kernels::{KeyMask, KeyPositions};
+
+use super::{AdapterClass, Strided, elem, empty, primitive, reduce, tensor, vector_size};
+
+/// Beyond as many queries, an adapter with matrix units is faster with those.
+const MAX_QUERIES: usize = 8;
+
+/// Keys whose scores are held at once.
+const CHUNK: usize = 128;
+
+/// A score below all others, but finite: the difference of two of these is a number, too.
+const LOWEST: f32 = -1e30;
+
+/// How scores become probabilities.
+#[derive(Clone, Copy, Debug)]
+pub struct Softmax<'a> {
+    /// A score is `scale * q . k`.
+    pub scale: f32,
+    /// Scores are capped, before masking: `soft_cap * tanh(score / soft_cap)`.
+    pub soft_cap: Option<f32>,
+    /// Learned sinks `[heads]`: one more logit in the denominator, without a value.
+    pub sinks: Option<&'a Tensor<1>>,
+}
+
+/// `q` `[batch, heads, queries, head_dim]`, `k` and `v` `[batch, kv_heads, keys, head_dim]` -> as `q`
+pub fn attend(
+    class: AdapterClass,
+    q: &Tensor<4>,
+    k: &Tensor<4>,
+    v: &Tensor<4>,
+    mask: KeyMask,
+    first_query: usize,
+    softmax: Softmax<'_>,
+) -> Option<Tensor<4>> {
+    let [batch, heads, queries, head_dim] = q.dims();
+    let [_, kv_heads, keys, _] = k.dims();
+    let cubes = batch * heads * queries;
+    let max_queries = if class.software {
+        usize::MAX
+    } else {
+        MAX_QUERIES
+    };
+    if cubes * head_dim * keys == 0 || queries > max_queries || head_dim > 256 {
+        return None;
+    }
+    let vector = vector_size(head_dim);
+    let strided = |x: &Tensor<4>| Some(Strided::of(primitive(x)?, vector));
+    let (q, k, v) = (strided(q)?, strided(k)?, strided(v)?);
+    if k.tensor.dtype != q.tensor.dtype || v.tensor.dtype != q.tensor.dtype {
+        return None;
+    }
+    // Any buffer will do where there are no sinks: it is not read.
+    let sinks = match softmax.sinks {
+        Some(sinks) => {
+            assert_eq!(sinks.dims(), [heads], "a sink for each head");
+            into_contiguous(primitive(sinks)?)
+        }
+        None => q.tensor.clone(),
+    };
+    let sinks_elem = elem(&sinks);
+    // In memory one token after the other, as the projection that comes next wants them.
+    let out = empty(&q.tensor, [batch, queries, heads, head_dim]);
+    let shape = Shape::of(class, head_dim / vector);
+    // SAFETY: the slots that a query sees lie within the keys, and cubes beyond the last do nothing.
+    unsafe {
+        attend_kernel::launch_unchecked(
+            &q.tensor.client.clone(),
+            super::count(cubes),
+            CubeDim::new_1d(shape.units() as u32),
+            vector,
+            q.tensor.clone().into_buffer_arg(),
+            k.tensor.clone().into_buffer_arg(),
+            v.tensor.clone().into_buffer_arg(),
+            sinks.into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            strides(&q),
+            strides(&k),
+            strides(&v),
+            mask_launch(mask, keys, first_query, queries),
+            cubes,
+            heads,
+            queries,
+            heads / kv_heads,
+            softmax.scale,
+            softmax.soft_cap.unwrap_or(1.0),
+            shape,
+            softmax.soft_cap.is_some(),
+            softmax.sinks.is_some(),
+            elem(&q.tensor),
+            sinks_elem,
+        );
+    }
+    let by_token: Tensor<4> = tensor(out);
+    Some(by_token.swap_dims(1, 2)) // [batch, heads, queries, head_dim]
+}
+
+/// Which keys the queries see, as numbers.
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+struct Mask {
+    first_query: usize,
+    /// A query sees this many positions up to its own, ...
+    window: usize,
+    /// ... none before this, ...
+    first_key: usize,
+    /// ... and none from this on.
+    end: usize,
+    /// Slot `s` holds a position `p` with `(p - origin) % keys == s`.
+    origin: usize,
+    keys: usize,
+}
+
+fn mask_launch(mask: KeyMask, keys: usize, first_query: usize, queries: usize) -> MaskLaunch {
+    let KeyMask {
+        positions,
+        first_key,
+        window,
+    } = mask;
+    let (oldest, end, origin) = match positions {
+        KeyPositions::Run { first } => (first, first + keys, first),
+        KeyPositions::Ring { end, len } => (end.saturating_sub(len), end, 0),
+    };
+    MaskLaunch::new(
+        first_query,
+        window.unwrap_or(first_query + queries),
+        first_key.max(oldest),
+        end,
+        origin,
+        keys,
+    )
+}
+
+/// How the units of a cube share the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Shape {
+    /// Vectors of a head, each computed by one unit of a party.
+    vectors: usize,
+    /// Parties, each of which takes every so-many-th value.
+    parties: usize,
+}
+
+impl Shape {
+    fn of(class: AdapterClass, vectors: usize) -> Self {
+        let units = if class.software { 16 } else { 128 };
+        Self {
+            vectors,
+            parties: (units / vectors).max(1),
+        }
+    }
+
+    fn units(self) -> usize {
+        self.vectors * self.parties
+    }
+}
+
+/// Strides of batch, head and token, in vectors.
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+struct Strides {
+    batch: usize,
+    head: usize,
+    token: usize,
+}
+
+fn strides(x: &Strided) -> StridesLaunch {
+    let [batch, head, token] = x.strides;
+    StridesLaunch::new(batch, head, token)
+}
+
+/// Online softmax (Milakov and Gimelshein 2018, arXiv:1805.02867) over chunks of the keys that a query sees: at most two runs
+/// of slots.
+#[cube(launch_unchecked)]
+#[allow(clippy::too_many_arguments)]
+fn attend_kernel<F: Float, S: Float, N: Size>(
+    q: &[Vector<F, N>],
+    k: &[Vector<F, N>],
+    v: &[Vector<F, N>],
+    sinks: &[S],
+    out: &mut [Vector<F, N>],
+    of_q: Strides,
+    of_k: Strides,
+    of_v: Strides,
+    mask: Mask,
+    cubes: usize,
+    heads: usize,
+    queries: usize,
+    groups: usize,
+    scale: f32,
+    cap: f32,
+    #[comptime] shape: Shape,
+    #[comptime] has_cap: bool,
+    #[comptime] has_sinks: bool,
+    #[define(F)] _dtype: ElemType,
+    #[define(S)] _sink_dtype: ElemType,
+) {
+    if CUBE_POS < cubes {
+        let units = comptime!(shape.units());
+        let vectors = shape.vectors;
+        let unit = UNIT_POS_X as usize;
+        let (lane, party) = (unit % vectors, unit / vectors);
+        let head = CUBE_POS % heads;
+        let query = CUBE_POS / heads % queries;
+        let batch = CUBE_POS / heads / queries;
+        let q_at = batch * of_q.batch + head * of_q.head + query * of_q.token;
+        let k_at = batch * of_k.batch + head / groups * of_k.head;
+        let v_at = batch * of_v.batch + head / groups * of_v.head;
+
+        let mut scores = Shared::<[f32]>::new_slice(CHUNK);
+        let mut shared = Shared::<[f32]>::new_slice(units);
+        let mut max = f32::new(LOWEST);
+        let mut weight = 0.0f32;
+        let mut values = Vector::<f32, N>::new(0.0f32);
+
+        // The positions that the query sees, and the slots that hold them: from `start` on, and behind the last slot from
+        // the first on.
+        let after = mask.first_query + query + 1;
+        let until = usize::min(after, mask.end);
+        let since = usize::max(after - usize::min(mask.window, after), mask.first_key);
+        let seen = until - usize::min(since, until);
+        let start = (since - mask.origin) % mask.keys;
+        let wrapped = start + seen - usize::min(start + seen, mask.keys);
+        for run in 0..2usize {
+            let mut from = select(run == 0, 0, start);
+            let end = select(run == 0, wrapped, start + seen - wrapped);
+            while from < end {
+                let len = usize::min(end - from, CHUNK);
+                let mut own = f32::new(LOWEST);
+                let mut key = unit;
+                while key < len {
+                    let at = k_at + (from + key) * of_k.token;
+                    let mut products = Vector::<f32, N>::new(0.0f32);
+                    for i in 0..vectors {
+                        products += Vector::<f32, N>::cast_from(q[q_at + i])
+                            * Vector::<f32, N>::cast_from(k[at + i]);
+                    }
+                    let mut score = Vector::vector_sum(products) * scale;
+                    if has_cap {
+                        score = cap * tanh(score / cap);
+                    }
+                    scores[key] = score;
+                    own = f32::max(own, score);
+                    key += units;
+                }
+                shared[unit] = own;
+                reduce::max(&mut shared, units);
+
+                let before = max;
+                max = f32::max(before, shared[0]);
+                let factor = f32::exp(before - max);
+                weight *= factor;
+                values *= Vector::new(factor);
+                let mut key = party;
+                while key < len {
+                    let own = f32::exp(scores[key] - max);
+                    let at = v_at + (from + key) * of_v.token + lane;
+                    weight += own;
+                    values += Vector::<f32, N>::cast_from(v[at]) * Vector::new(own);
+                    key += shape.parties;
+                }
+                // The next chunk overwrites what is read here.
+                sync_cube();
+                from += CHUNK;
+            }
+        }
+
+        let size = N::value();
+        let mut all = Shared::<[f32]>::new_slice(comptime!(units * 5));
+        #[unroll]
+        for i in 0..size {
+            all[i * units + unit] = values.extract(i);
+        }
+        all[size * units + unit] = weight;
+        sync_cube();
+        if unit < vectors {
+            let mut total = 0.0f32;
+            let mut sum = Vector::<f32, N>::new(0.0f32);
+            for party in 0..shape.parties {
+                let other = party * vectors + lane;
+                total += all[size * units + other];
+                let mut part = Vector::<f32, N>::new(0.0f32);
+                #[unroll]
+                for i in 0..size {
+                    part.insert(i, all[i * units + other]);
+                }
+                sum += part;
+            }
+            let at = ((batch * queries + query) * heads + head) * vectors + lane;
+            if has_sinks {
+                // One more score, without a value.
+                let sink = f32::cast_from(sinks[head]);
+                let before = max;
+                max = f32::max(before, sink);
+                let factor = f32::exp(before - max);
+                total = total * factor + f32::exp(sink - max);
+                sum *= Vector::new(factor);
+            }
+            // A query that sees nothing has summed nothing.
+            let inverse = select(total > 0.0f32, 1.0f32 / total, 0.0f32);
+            out[at] = Vector::cast_from(sum * Vector::new(inverse));
+        }
+    }
+}
+
+/// `tanh x` in its own formula: shaders promise no more than an absolute error of 1e-5.
+#[cube]
+fn tanh(x: f32) -> f32 {
+    let size = f32::max(x, -x);
+    let power = f32::exp(-2.0f32 * size);
+    let large = (1.0f32 - power) / (1.0f32 + power);
+    // The series, where the difference above has lost digits.
+    let square = size * size;
+    let series = 1.0f32
+        - square * (0.333_333_34f32 - square * (0.133_333_34f32 - square * 0.053_968_254f32));
+    let value = select(size < 0.25f32, size * series, large);
+    select(x < 0.0f32, -value, value)
+}

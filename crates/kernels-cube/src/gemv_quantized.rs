@@ -1,0 +1,77 @@
+//! Products of a few vectors with a quantized matrix.
+
+use burn::{
+    backend::Wgpu,
+    tensor::{DType, Int, Tensor},
+};
+use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
+
+use glass_kernels::quant::{GROUP_SIZE, QuantFormat, groups, words};
+
+use super::{
+    AdapterClass, gemv,
+    gemv_words::{self, Format, Reading},
+    primitive, tensor,
+};
+
+/// The tensors of a quantized matrix `[rows, columns]`.
+#[derive(Clone, Copy, Debug)]
+pub struct QuantizedTensors<'a> {
+    /// `[rows, words]`
+    pub quants: &'a Tensor<2, Int>,
+    /// `[rows, groups]`
+    pub scales: &'a Tensor<2>,
+    pub format: QuantFormat,
+    pub columns: usize,
+}
+
+/// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each
+pub fn matmul_t_quantized(
+    class: AdapterClass,
+    x: &Tensor<2>,
+    weights: &[QuantizedTensors<'_>],
+) -> Option<Vec<Tensor<2>>> {
+    let [n, columns] = x.dims();
+    if n == 0 || n > gemv::max_vectors(class) || columns == 0 {
+        return None;
+    }
+    let matrices = weights.iter().map(|weight| Primitives::of(weight, columns));
+    let matrices: Vec<Primitives> = matrices.collect::<Option<_>>()?;
+    let padded = columns.next_multiple_of(GROUP_SIZE);
+    let x = match padded - columns {
+        0 => primitive(x)?,
+        missing => primitive(&x.clone().pad((0, missing, 0, 0), 0.0))?,
+    };
+    let x = into_contiguous(x);
+    let products = matrices.into_iter().map(|matrix| {
+        let reading = Reading::of(class, &x, Format::Quants(matrix.bits), padded)?;
+        let product = gemv_words::product(class, x.clone(), matrix.quants, matrix.scales, reading);
+        Some(tensor(product))
+    });
+    products.collect()
+}
+
+/// The same where they lie.
+struct Primitives {
+    quants: CubeTensor,
+    scales: CubeTensor,
+    bits: usize,
+}
+
+impl Primitives {
+    fn of(weight: &QuantizedTensors<'_>, columns: usize) -> Option<Self> {
+        let bits = weight.format.bits();
+        let quants = weight.quants.clone().try_into_primitive::<Wgpu>().ok()?;
+        let scales = primitive(weight.scales)?;
+        let [rows, _] = weight.scales.dims();
+        let fits = weight.columns == columns
+            && matches!(quants.dtype, DType::I32 | DType::U32)
+            && weight.quants.dims() == [rows, words(columns, weight.format)]
+            && weight.scales.dims() == [rows, groups(columns)];
+        (fits && quants.is_contiguous() && scales.is_contiguous()).then_some(Self {
+            quants,
+            scales,
+            bits,
+        })
+    }
+}

@@ -1,0 +1,171 @@
+//! Attention of a few rows, as in decoding: vectors run along `head_dim`. Each key and each value is read from memory once, and
+//! that takes the time.
+
+use std::ops::Range;
+
+use super::{
+    floats,
+    mask::hidden,
+    prefetch_rows,
+    row_products::{BLOCK, scores, weighted_sum},
+    soft_cap,
+    softmax::Part,
+    tile::{Run, Tile},
+};
+use crate::{
+    exp::exp,
+    float::Float,
+    simd_ext::{MAX_LANES, SimdExt},
+};
+
+pub(super) struct ByRow<'a, 'b, T> {
+    pub tile: &'a Tile<'b, T>,
+    pub runs: &'a [Run],
+    pub part: &'a mut Part,
+}
+
+impl<T: Float> ByRow<'_, '_, T> {
+    #[inline(always)]
+    pub(super) fn run<S: SimdExt>(self, simd: S) {
+        let Self { tile, runs, part } = self;
+        let head_dim = tile.head_dim;
+        let head = [tile.batch, tile.kv_head];
+        let mut queries = Vec::with_capacity(tile.rows() * head_dim); // [rows, head_dim]
+        // A query for each of the rows, which are half of the lanes at most.
+        let mut visible = [const { [0..0, 0..0] }; MAX_LANES / 2];
+        let mut of = None;
+        let (mut wide_k, mut wide_v) = (Vec::new(), Vec::new());
+        for Run { segment, slots } in runs {
+            let (k, v) = (tile.segments[*segment].k, tile.segments[*segment].v);
+            if of.replace(*segment) != Some(*segment) {
+                queries.clear();
+                for query in tile.queries(*segment) {
+                    queries.extend(query.iter().map(|q| q * tile.softmax.scale));
+                }
+                for (to, of_query) in visible.iter_mut().zip(tile.visible(*segment)) {
+                    *to = of_query;
+                }
+            }
+            for start in slots.clone().step_by(BLOCK) {
+                let keys = start..slots.end.min(start + BLOCK);
+                let next = keys.end..slots.end.min(keys.end + BLOCK);
+                prefetch_rows(k, head, next.clone());
+                prefetch_rows(v, head, next);
+                let (k, k_stride) = floats(simd, k, head, keys.clone(), &mut wide_k);
+                let (v, v_stride) = floats(simd, v, head, keys.clone(), &mut wide_v);
+                let block = Block {
+                    groups: tile.groups,
+                    soft_cap: tile.softmax.soft_cap,
+                    visible: &visible,
+                    keys,
+                    k,
+                    k_stride,
+                    v,
+                    v_stride,
+                    head_dim,
+                };
+                // Rows, keys and vectors at a time: sums enough to hide the latency of an addition, and no more
+                // than 16 registers hold.
+                let mut row = 0;
+                while row < tile.rows() {
+                    row += match tile.rows() - row {
+                        1 => block.rows::<S, 1, 4, 4>(simd, row, &queries, part),
+                        2 => block.rows::<S, 2, 4, 4>(simd, row, &queries, part),
+                        3 => block.rows::<S, 3, 2, 2>(simd, row, &queries, part),
+                        _ => block.rows::<S, 4, 2, 2>(simd, row, &queries, part),
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// A block of keys and their values.
+struct Block<'a> {
+    groups: usize,
+    soft_cap: Option<f32>,
+    /// What each query sees.
+    visible: &'a [[Range<usize>; 2]],
+    keys: Range<usize>,
+    k: &'a [f32],
+    k_stride: usize,
+    v: &'a [f32],
+    v_stride: usize,
+    head_dim: usize,
+}
+
+impl Block<'_> {
+    /// Takes in the block for R rows from `row` on; returns R.
+    #[inline(always)]
+    fn rows<S: SimdExt, const R: usize, const K: usize, const V: usize>(
+        &self,
+        simd: S,
+        row: usize,
+        queries: &[f32],
+        part: &mut Part,
+    ) -> usize {
+        let (len, start) = (self.keys.len(), self.keys.start);
+        let columns = row * self.head_dim..(row + R) * self.head_dim;
+        let mut weights = [[0.0; BLOCK]; R];
+        // SAFETY: `floats` has seen that the last key's vector ends within `k`.
+        unsafe {
+            scores::<S, R, K>(
+                simd,
+                &queries[columns.clone()],
+                self.k.as_ptr(),
+                self.k_stride,
+                len,
+                &mut weights,
+            );
+        }
+        let padded = len.next_multiple_of(S::F32_LANES);
+        let mut factors = [0.0; R];
+        for (at, scores) in weights.iter_mut().enumerate() {
+            let scores = &mut scores[..padded];
+            if let Some(cap) = self.soft_cap {
+                soft_cap(simd, cap, scores);
+            }
+            let visible = &self.visible[(row + at) / self.groups];
+            hidden(visible, self.keys.clone(), |gap| {
+                scores[gap.start - start..gap.end - start].fill(f32::NEG_INFINITY);
+            });
+            scores[len..].fill(f32::NEG_INFINITY);
+            let (max, sum) = (&mut part.max[row + at], &mut part.sum[row + at]);
+            factors[at] = weigh(simd, scores, max, sum);
+        }
+        // SAFETY: as above, for `v`.
+        unsafe {
+            weighted_sum::<S, R, V>(
+                simd,
+                &weights,
+                factors,
+                self.v.as_ptr(),
+                self.v_stride,
+                len,
+                &mut part.values[columns],
+            )
+        };
+        R
+    }
+}
+
+/// Scores to weights; returns the factor by which the weights of earlier keys shrink.
+#[inline(always)]
+fn weigh<S: SimdExt>(simd: S, scores: &mut [f32], max: &mut f32, sum: &mut f32) -> f32 {
+    let (scores, _) = S::as_mut_simd_f32s(scores);
+    let before = *max;
+    let mut maxima = simd.splat_f32s(before);
+    for score in &*scores {
+        maxima = simd.max_f32s(maxima, *score);
+    }
+    *max = simd.reduce_max_f32s(maxima);
+    let maxima = simd.splat_f32s(*max);
+    let mut sums = simd.splat_f32s(0.0);
+    for score in scores {
+        *score = exp(simd, simd.sub_f32s(*score, maxima));
+        sums = simd.add_f32s(sums, *score);
+    }
+    let factor = (before - *max).exp();
+    *sum = *sum * factor + simd.reduce_sum_f32s(sums);
+    factor
+}

@@ -1,0 +1,136 @@
+//! Tiles: which keys and queries are computed together.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::{Segment, Softmax, by_lane::ByLane, by_row::ByRow, softmax::Part};
+use crate::{
+    float::Float,
+    isa::{Isa, Kernel},
+    simd_ext::SimdExt,
+};
+
+/// Some queries of all heads that share one key/value head, query by query: row `i` is head `i % groups` of query
+/// `i / groups`.
+pub(super) struct Tile<'a, T> {
+    pub segments: &'a [Segment<'a, T>],
+    pub first_query: usize,
+    pub softmax: Softmax<'a>,
+    pub batch: usize,
+    pub kv_head: usize,
+    pub groups: usize,
+    pub queries: Range<usize>,
+    pub head_dim: usize,
+}
+
+/// Slots of one segment.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    pub segment: usize,
+    pub slots: Range<usize>,
+}
+
+impl<T: Float> Tile<'_, T> {
+    pub fn rows(&self) -> usize {
+        self.groups * self.queries.len()
+    }
+
+    /// Batch row, head and query.
+    pub fn index(&self, row: usize) -> [usize; 3] {
+        let head = self.kv_head * self.groups + row % self.groups;
+        [self.batch, head, self.queries.start + row / self.groups]
+    }
+
+    /// The queries of a segment, `[rows, head_dim]` row by row.
+    pub fn queries(&self, segment: usize) -> impl Iterator<Item = &[f32]> {
+        (0..self.rows()).map(move |row| {
+            let [batch, head, query] = self.index(row);
+            self.segments[segment].q.row(batch, head, query)
+        })
+    }
+
+    /// What each query sees of a segment.
+    pub fn visible(&self, segment: usize) -> impl Iterator<Item = [Range<usize>; 2]> {
+        let positions = self.positions();
+        positions.map(move |query| self.segments[segment].visible(query..query + 1))
+    }
+
+    /// What at least one query sees.
+    fn runs(&self) -> impl Iterator<Item = Run> {
+        let segments = self.segments.iter().enumerate();
+        segments.flat_map(|(segment, of)| {
+            let runs = of.visible(self.positions()).into_iter();
+            runs.map(move |slots| Run { segment, slots })
+        })
+    }
+
+    /// Those of its queries.
+    fn positions(&self) -> Range<usize> {
+        self.first_query + self.queries.start..self.first_query + self.queries.end
+    }
+
+    pub fn attend(&self, isa: Isa, chunk_keys: usize) -> Part {
+        let mut chunks = cut(self.runs(), chunk_keys);
+        if chunks.len() <= 1 {
+            return self.part(isa, &chunks.pop().unwrap_or_default());
+        }
+        let parts: Vec<Part> = chunks.par_iter().map(|runs| self.part(isa, runs)).collect();
+        let mut merged = Part::new(self.rows(), self.head_dim);
+        for part in &parts {
+            merged.merge(part, self.head_dim);
+        }
+        merged
+    }
+
+    fn part(&self, isa: Isa, runs: &[Run]) -> Part {
+        let mut part = Part::new(self.rows(), self.head_dim);
+        isa.run(Attend {
+            tile: self,
+            runs,
+            part: &mut part,
+        });
+        part
+    }
+}
+
+struct Attend<'a, 'b, T> {
+    tile: &'a Tile<'b, T>,
+    runs: &'a [Run],
+    part: &'a mut Part,
+}
+
+impl<T: Float> Kernel for Attend<'_, '_, T> {
+    #[inline(always)]
+    fn run<S: SimdExt>(self, simd: S) {
+        let Self { tile, runs, part } = self;
+        // With a row in each lane, half of the lanes or more would be empty.
+        if 2 * tile.rows() <= S::F32_LANES {
+            ByRow { tile, runs, part }.run(simd);
+        } else {
+            ByLane { tile, runs, part }.run(simd);
+        }
+    }
+}
+
+/// The same runs in chunks of at most `max` keys.
+fn cut(runs: impl Iterator<Item = Run>, max: usize) -> Vec<Vec<Run>> {
+    let mut chunks: Vec<Vec<Run>> = Vec::new();
+    let mut room = 0;
+    for Run { segment, mut slots } in runs {
+        while !slots.is_empty() {
+            if room == 0 {
+                chunks.push(Vec::new());
+                room = max;
+            }
+            let part = slots.start..slots.end.min(slots.start.saturating_add(room));
+            room -= part.len();
+            slots.start = part.end;
+            if let Some(chunk) = chunks.last_mut() {
+                let slots = part;
+                chunk.push(Run { segment, slots });
+            }
+        }
+    }
+    chunks
+}

@@ -1,0 +1,256 @@
+//! Panels of quantized weights: a step is a group of columns, whose product is an exact integer and is then scaled.
+
+use std::{arch::x86_64::__m512i, ops::Range};
+
+use half::f16;
+use pulp::{Simd, cast, f32x16, x86::V4};
+
+use super::{
+    MR, MicroKernel,
+    pack::{self, RowMajor, Rows, Stored, Widened, pack},
+};
+use crate::{
+    gemv::activations::Activations,
+    isa::Vnni,
+    prefetch::Prefetcher,
+    quant::{GROUP_SIZE, QuantFormat, QuantizedMatrix, groups, words},
+    simd_ext::SimdExt,
+};
+
+/// Units of a group's quants.
+const QUANTS: usize = GROUP_SIZE / 4;
+
+/// Vectors in 8 bits, and weights in 8 or 4.
+#[derive(Clone, Copy)]
+pub struct Quantized<'a> {
+    isa: Vnni,
+    x: &'a Activations,
+    vectors: usize,
+    columns: usize,
+}
+
+impl<'a> Quantized<'a> {
+    /// `x` `[vectors, columns]`, in plain order.
+    pub fn new(isa: Vnni, x: &'a Activations, vectors: usize, columns: usize) -> Self {
+        Self {
+            isa,
+            x,
+            vectors,
+            columns,
+        }
+    }
+
+    #[inline(always)]
+    fn dot(&self, sum: __m512i, unsigned: f32x16, signed: f32x16) -> __m512i {
+        self.isa.dot(sum, cast(unsigned), cast(signed))
+    }
+}
+
+impl<'a> MicroKernel for Quantized<'a> {
+    type Simd = V4;
+    type Weight = QuantizedMatrix<'a>;
+
+    // 12 of 32 registers hold the sums, 12 the integer sums of a group.
+    const NR: usize = 6;
+    /// Quants and their scale ...
+    const ROW_UNITS: usize = QUANTS + 1;
+    /// ... and, negated, what the offset of the weight's quants adds to a product.
+    const VECTOR_UNITS: usize = QUANTS + 2;
+
+    #[inline(always)]
+    fn simd(&self) -> V4 {
+        self.isa.simd()
+    }
+
+    #[inline(always)]
+    fn vectorize(&self, f: impl FnOnce()) {
+        self.isa.vectorize(f);
+    }
+
+    fn vectors(&self) -> usize {
+        self.vectors
+    }
+
+    fn rows(&self, weight: &QuantizedMatrix<'a>) -> usize {
+        weight.rows()
+    }
+
+    fn steps(&self) -> usize {
+        groups(self.columns)
+    }
+
+    #[inline(always)]
+    fn pack_vectors(
+        &self,
+        vectors: Range<usize>,
+        width: usize,
+        steps: Range<usize>,
+        packed: &mut [f32],
+    ) {
+        let (quants, rest) = packed.split_at_mut(QUANTS * steps.len() * width);
+        let (scales, offsets) = rest.split_at_mut(steps.len() * width);
+        let (simd, units) = (self.isa.simd(), units(&steps));
+        pack(
+            simd,
+            VectorQuants(self.x),
+            vectors.clone(),
+            width,
+            units,
+            quants,
+        );
+        pack(simd, VectorScales(self.x), vectors, width, steps, scales);
+        let groups = quants.chunks_exact(QUANTS * width);
+        for (quants, offsets) in groups.zip(offsets.chunks_exact_mut(width)) {
+            let weight = simd.transmute_f32s_u32s(simd.splat_u32s(OFFSETS));
+            let mut sum = cast(simd.splat_f32s(0.0));
+            for quants in quants.chunks_exact(width) {
+                sum = self.dot(sum, weight, simd.partial_load_f32s(quants));
+            }
+            let sum = simd.sub_i32s(simd.splat_i32s(0), cast(sum));
+            simd.partial_store_f32s(offsets, cast(sum));
+        }
+    }
+
+    #[inline(always)]
+    fn pack_rows(
+        &self,
+        weight: &QuantizedMatrix<'a>,
+        rows: Range<usize>,
+        steps: Range<usize>,
+        packed: &mut [f32],
+    ) {
+        const WIDTH: usize = MR * 16;
+        let (quants, scales) = packed.split_at_mut(QUANTS * steps.len() * WIDTH);
+        let (simd, units) = (self.isa.simd(), units(&steps));
+        let bytes: &[u8] = bytemuck::cast_slice(weight.quants);
+        let row = groups(weight.columns) * weight.format.group_bytes();
+        match weight.format {
+            QuantFormat::Int8 => {
+                let matrix = RowMajor::<pack::Bits<u8>>::new(bytes, row);
+                pack(simd, matrix, rows.clone(), WIDTH, units, quants);
+            }
+            QuantFormat::Int4 => {
+                let matrix = RowMajor::<Nibbles>::new(bytes, row);
+                pack(simd, matrix, rows.clone(), WIDTH, units, quants);
+            }
+        }
+        let matrix = RowMajor::<Widened<f16>>::new(weight.scales, groups(weight.columns));
+        pack(simd, matrix, rows, WIDTH, steps, scales);
+    }
+
+    /// Quants alone: scales are few.
+    fn stored<'b>(&'b self, weight: &'b QuantizedMatrix<'a>, rows: Range<usize>) -> &'b [u8] {
+        let words = words(weight.columns, weight.format);
+        bytemuck::cast_slice(&weight.quants[rows.start * words..rows.end * words])
+    }
+
+    #[inline(always)]
+    fn add<const N: usize>(
+        &self,
+        w: &[[f32x16; MR]],
+        x: &[[f32; N]],
+        mut sums: [[f32x16; MR]; N],
+        mut prefetcher: Prefetcher<'_>,
+    ) -> [[f32x16; MR]; N] {
+        let simd = self.isa.simd();
+        let steps = w.len() / Self::ROW_UNITS;
+        let (w, w_scales) = w.split_at(QUANTS * steps);
+        let (x, rest) = x.split_at(QUANTS * steps);
+        let (x_scales, offsets) = rest.split_at(steps);
+        let quants = w
+            .as_chunks::<QUANTS>()
+            .0
+            .iter()
+            .zip(x.as_chunks::<QUANTS>().0);
+        let scales = w_scales.iter().zip(x_scales).zip(offsets);
+        for ((w, x), ((w_scales, x_scales), offsets)) in quants.zip(scales) {
+            let mut dots = [[cast(simd.splat_f32s(0.0)); MR]; N];
+            for (dots, offset) in dots.iter_mut().zip(offsets) {
+                *dots = [cast(simd.splat_f32s(*offset)); MR];
+            }
+            for (w, x) in w.iter().zip(x) {
+                prefetcher.step();
+                for (dots, x) in dots.iter_mut().zip(x) {
+                    let x = simd.splat_f32s(*x);
+                    for (dot, w) in dots.iter_mut().zip(w) {
+                        *dot = self.dot(*dot, *w, x);
+                    }
+                }
+            }
+            prefetcher.step();
+            for ((sums, dots), x) in sums.iter_mut().zip(&dots).zip(x_scales) {
+                let x = simd.splat_f32s(*x);
+                for ((sum, dot), w) in sums.iter_mut().zip(dots).zip(w_scales) {
+                    let dot = cast(simd.avx512f._mm512_cvtepi32_ps(*dot));
+                    *sum = simd.mul_add_e_f32s(dot, simd.mul_f32s(*w, x), *sum);
+                }
+            }
+        }
+        sums
+    }
+}
+
+/// The offset of the four quants of a unit.
+const OFFSETS: u32 = repeated(QuantFormat::Int8.offset());
+
+/// A byte four times.
+const fn repeated(byte: i32) -> u32 {
+    u32::from_ne_bytes([byte as u8; 4])
+}
+
+/// Two 4-bit quants in a byte, the first in its lower half. Units hold them as 8-bit quants of the same value.
+#[derive(Clone, Copy)]
+struct Nibbles;
+
+impl Stored for Nibbles {
+    type Number = u8;
+    type Packed<S: SimdExt> = S::Halves;
+    const PER_UNIT: usize = 2;
+
+    #[inline(always)]
+    fn bytes(numbers: &[u8]) -> &[u8] {
+        numbers
+    }
+
+    #[inline(always)]
+    fn units<S: SimdExt>(simd: S, packed: S::Halves) -> S::f32s {
+        // The four quants lie in the upper half of a 32-bit lane; each moves to a byte of its own.
+        let upper = simd.transmute_u32s_f32s(simd.widen_bf16(packed));
+        let mut units = simd.splat_u32s(OFFSETS - repeated(QuantFormat::Int4.offset()));
+        for (byte, shift) in [16, 12, 8, 4].into_iter().enumerate() {
+            let shifted = simd.wrapping_dyn_shr_u32s(upper, simd.splat_u32s(shift));
+            let quant = simd.and_u32s(shifted, simd.splat_u32s(0xf << (8 * byte)));
+            units = simd.add_u32s(units, quant);
+        }
+        simd.transmute_f32s_u32s(units)
+    }
+}
+
+/// The units of the quants of some groups.
+fn units(steps: &Range<usize>) -> Range<usize> {
+    QUANTS * steps.start..QUANTS * steps.end
+}
+
+#[derive(Clone, Copy)]
+struct VectorQuants<'a>(&'a Activations);
+
+impl Rows for VectorQuants<'_> {
+    type Stored = pack::Bits<i8>;
+
+    #[inline(always)]
+    fn row(&self, row: usize) -> &[i8] {
+        self.0.vector(row).quants
+    }
+}
+
+#[derive(Clone, Copy)]
+struct VectorScales<'a>(&'a Activations);
+
+impl Rows for VectorScales<'_> {
+    type Stored = pack::Bits<f32>;
+
+    #[inline(always)]
+    fn row(&self, row: usize) -> &[f32] {
+        self.0.vector(row).scales
+    }
+}

@@ -1,0 +1,107 @@
+//! Byte dot products in plain loops over arrays: the compiler makes of them what every machine of the target has.
+
+use pulp::{Scalar256b, cast, f32x8};
+
+use super::byte_dots::ByteDots;
+use crate::quant::QuantFormat;
+
+impl ByteDots for Scalar256b {
+    type Simd = Scalar256b;
+    type Vector = [u8; 32];
+    /// The quants; in 4 bits those of the lower halves and those of the upper ones.
+    type Activations = [[i8; 32]; 2];
+
+    fn offset(_: QuantFormat) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn simd(self) -> Scalar256b {
+        self
+    }
+
+    #[inline(always)]
+    fn vectorize<F: FnOnce()>(self, f: F) {
+        f();
+    }
+
+    #[inline(always)]
+    fn load(self, quants: &[u8]) -> [u8; 32] {
+        match quants.try_into() {
+            Ok(quants) => quants,
+            Err(_) => {
+                let mut all = [0; 32];
+                all[..quants.len()].copy_from_slice(quants);
+                all
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn activations(self, format: QuantFormat, quants: &[i8]) -> [[i8; 32]; 2] {
+        let vector = |i: usize| *quants[i * 32..].first_chunk().unwrap_or(&[0; 32]);
+        match format {
+            QuantFormat::Int8 => [vector(0), [0; 32]],
+            QuantFormat::Int4 => [vector(0), vector(1)],
+        }
+    }
+
+    #[inline(always)]
+    fn times(self, format: QuantFormat, quants: [u8; 32], [first, second]: [[i8; 32]; 2]) -> f32x8 {
+        // A group's whole product goes to its first lane: compilers have instructions for one sum over all of it.
+        let mut sums = [0.0; 8];
+        match format {
+            QuantFormat::Int8 => {
+                let quants = without_offset(format, |i| quants[i]);
+                sums[0] = dot(&quants, &first) as f32;
+            }
+            QuantFormat::Int4 => {
+                let lower = without_offset(format, |i| quants[i] & 0xf);
+                let upper = without_offset(format, |i| quants[i] >> 4);
+                for (group, sum) in sums.iter_mut().step_by(4).enumerate() {
+                    let bytes = 16 * group..16 * (group + 1);
+                    let lower = dot(&lower[bytes.clone()], &first[bytes.clone()]);
+                    let upper = dot(&upper[bytes.clone()], &second[bytes]);
+                    *sum = (lower + upper) as f32;
+                }
+            }
+        }
+        cast(sums)
+    }
+
+    #[inline(always)]
+    fn spread(self, format: QuantFormat, scales: f32x8, vector: usize) -> f32x8 {
+        let scales: [f32; 8] = cast(scales);
+        let [first, second] = match format {
+            QuantFormat::Int8 => [vector, vector],
+            QuantFormat::Int4 => [2 * vector, 2 * vector + 1],
+        };
+        let [first, second] = [scales[first], scales[second]];
+        cast([first, first, first, first, second, second, second, second])
+    }
+
+    #[inline(always)]
+    fn sums(self, sums: [f32x8; 4]) -> [f32; 4] {
+        sums.map(|sum| {
+            let [a, b, c, d, e, f, g, h]: [f32; 8] = cast(sum);
+            ((a + e) + (b + f)) + ((c + g) + (d + h))
+        })
+    }
+}
+
+#[inline(always)]
+fn without_offset(format: QuantFormat, quant: impl Fn(usize) -> u8) -> [i16; 32] {
+    let mut quants = [0; 32];
+    for (i, to) in quants.iter_mut().enumerate() {
+        *to = i16::from(quant(i)) - format.offset() as i16;
+    }
+    quants
+}
+
+#[inline(always)]
+fn dot(quants: &[i16], x: &[i8]) -> i32 {
+    let products = quants.iter().zip(x);
+    products
+        .map(|(quant, x)| i32::from(*quant) * i32::from(*x))
+        .sum()
+}

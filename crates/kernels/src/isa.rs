@@ -1,0 +1,203 @@
+//! The instruction sets of this machine. The only file that asks the processor what it has.
+
+use pulp::{Scalar256b, Simd};
+#[cfg(target_arch = "x86_64")]
+use {
+    pulp::x86::{V3, V4},
+    std::arch::x86_64::{__m512, __m512bh, __m512i, _mm512_dpbf16_ps, _mm512_dpbusd_epi32},
+};
+
+use crate::simd_ext::SimdExt;
+
+/// A computation written once for all instruction sets.
+pub trait Kernel {
+    /// Everything that this calls must be `#[inline(always)]`: only what is inlined into the caller is compiled for the
+    /// caller's instructions.
+    fn run<S: SimdExt>(self, simd: S);
+}
+
+/// An instruction set. A value is the proof that this machine has it: kernels take one and ask no more.
+#[derive(Clone, Copy, Debug)]
+pub enum Isa {
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(V3),
+    #[cfg(target_arch = "aarch64")]
+    Neon(pulp::aarch64::Neon),
+    Portable,
+}
+
+/// AVX-512 (F, BW, CD, DQ, VL), and which of its extensions this machine has.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug)]
+pub struct Avx512 {
+    pub simd: V4,
+    pub vnni: Option<Vnni>,
+    pub bf16: Option<Bf16>,
+}
+
+impl Isa {
+    /// The fastest.
+    pub fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if let Some(simd) = V4::try_new() {
+                let (vnni, bf16) = (Vnni::try_new(simd), Bf16::try_new(simd));
+                return Isa::Avx512(Avx512 { simd, vnni, bf16 });
+            }
+            if let Some(simd) = V3::try_new() {
+                return Isa::Avx2(simd);
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        if let Some(simd) = pulp::aarch64::Neon::try_new() {
+            return Isa::Neon(simd);
+        }
+        Isa::Portable
+    }
+
+    /// All of this machine, the fastest first.
+    #[cfg(test)]
+    pub fn all() -> Vec<Self> {
+        let mut all = vec![Isa::best()];
+        #[cfg(target_arch = "x86_64")]
+        if let Isa::Avx512(_) = all[0] {
+            all.extend(V3::try_new().map(Isa::Avx2));
+        }
+        if !matches!(all[0], Isa::Portable) {
+            all.push(Isa::Portable);
+        }
+        all
+    }
+
+    /// float32 lanes of a vector.
+    pub fn lanes(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512(_) => V4::F32_LANES,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(_) => V3::F32_LANES,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon(_) => pulp::aarch64::Neon::F32_LANES,
+            Isa::Portable => Scalar256b::F32_LANES,
+        }
+    }
+
+    /// Runs `kernel` compiled for these instructions.
+    #[inline]
+    pub fn run(self, kernel: impl Kernel) {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512(Avx512 { simd, .. }) => simd.vectorize(
+                #[inline(always)]
+                || kernel.run(simd),
+            ),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(simd) => simd.vectorize(
+                #[inline(always)]
+                || kernel.run(simd),
+            ),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon(simd) => simd.vectorize(
+                #[inline(always)]
+                || kernel.run(simd),
+            ),
+            Isa::Portable => kernel.run(Scalar256b),
+        }
+    }
+
+    /// Integer dot products of bytes in AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    pub fn vnni(self) -> Option<Vnni> {
+        match self {
+            Isa::Avx512(avx512) => avx512.vnni,
+            _ => None,
+        }
+    }
+
+    /// Dot products of bfloat16 in AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    pub fn bf16(self) -> Option<Bf16> {
+        match self {
+            Isa::Avx512(avx512) => avx512.bf16,
+            _ => None,
+        }
+    }
+}
+
+/// AVX-512 with VNNI.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug)]
+pub struct Vnni(V4);
+
+#[cfg(target_arch = "x86_64")]
+impl Vnni {
+    fn try_new(simd: V4) -> Option<Self> {
+        std::arch::is_x86_feature_detected!("avx512vnni").then_some(Self(simd))
+    }
+
+    #[inline(always)]
+    pub fn simd(self) -> V4 {
+        self.0
+    }
+
+    /// Runs `f` compiled for these instructions, if all it calls is `#[inline(always)]`.
+    #[inline(always)]
+    pub fn vectorize<F: FnOnce()>(self, f: F) {
+        #[target_feature(
+            enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vnni,bmi1,bmi2,lzcnt,popcnt,fxsr"
+        )]
+        fn run<F: FnOnce()>(f: F) {
+            f();
+        }
+        // SAFETY: `self` is proof of these instructions.
+        unsafe { run(f) }
+    }
+
+    /// Adds to each 32-bit lane of `sum` its four products of an unsigned and a signed byte. Exact.
+    #[inline(always)]
+    pub fn dot(self, sum: __m512i, unsigned: __m512i, signed: __m512i) -> __m512i {
+        // SAFETY: `self` is proof of these instructions.
+        unsafe { _mm512_dpbusd_epi32(sum, unsigned, signed) }
+    }
+}
+
+/// AVX-512 with BF16.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug)]
+pub struct Bf16(V4);
+
+#[cfg(target_arch = "x86_64")]
+impl Bf16 {
+    fn try_new(simd: V4) -> Option<Self> {
+        std::arch::is_x86_feature_detected!("avx512bf16").then_some(Self(simd))
+    }
+
+    #[inline(always)]
+    pub fn simd(self) -> V4 {
+        self.0
+    }
+
+    /// Runs `f` compiled for these instructions, if all it calls is `#[inline(always)]`.
+    #[inline(always)]
+    pub fn vectorize<F: FnOnce()>(self, f: F) {
+        #[target_feature(
+            enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512bf16,bmi1,bmi2,lzcnt,popcnt,fxsr"
+        )]
+        fn run<F: FnOnce()>(f: F) {
+            f();
+        }
+        // SAFETY: `self` is proof of these instructions.
+        unsafe { run(f) }
+    }
+
+    /// Adds to each float32 lane of `sum` its two products of bfloat16 pairs.
+    ///
+    /// A product is exact, each of the two sums rounded to nearest. Numbers below 2^-126 count as zero.
+    #[inline(always)]
+    pub fn dot(self, sum: __m512, a: __m512bh, b: __m512bh) -> __m512 {
+        // SAFETY: `self` is proof of these instructions.
+        unsafe { _mm512_dpbf16_ps(sum, a, b) }
+    }
+}

@@ -1,0 +1,174 @@
+//! Products `y = x W^T` of any number of vectors: `gemv` for a few, `gemm` from where repacking the weights pays.
+
+use half::{bf16, slice::HalfFloatSliceExt};
+
+use crate::{
+    float::Float,
+    gemm::{
+        self,
+        dense::{Dense, Fma},
+        pack::{RowMajor, Widened},
+        transpose::Transpose,
+    },
+    gemv::gemv,
+    isa::Isa,
+    matrix::Matrix,
+    quant::QuantizedMatrix,
+};
+#[cfg(target_arch = "x86_64")]
+use crate::{
+    gemm::{dense::Pairs, pack::Bits, quantized::Quantized},
+    gemv::activations::{Activations, Order},
+    isa::{Bf16, Vnni},
+};
+
+/// Vectors from which `gemm` is ahead with weights of 32 bits, ...
+const GEMM_FROM: usize = 32;
+
+/// ... of 16 bits by vectors of 32, which read half as much where they lie and are multiplied no faster, ...
+const GEMM_HALVES_FROM: usize = 64;
+
+/// ... of 16 bits by vectors of 16, ...
+#[cfg(target_arch = "x86_64")]
+const GEMM_PAIRS_FROM: usize = 16;
+
+/// ... and of 8 or 4 bits.
+#[cfg(target_arch = "x86_64")]
+const GEMM_QUANTIZED_FROM: usize = 16;
+
+/// `x` `[n, columns]` times each matrix `[rows, columns]` -> its `y` `[n, rows]`, all in float32, with the same bound of the
+/// error as `gemv`: `2 columns u` of the sum of magnitudes, with unit roundoff `u`.
+///
+/// The result does not depend on the number of threads; a row of it on `n`, but not on the other rows.
+///
+/// # Panics
+/// If the lengths contradict each other.
+pub fn matmul_t<T: Float>(x: &[f32], products: &mut [(Matrix<'_, T>, &mut [f32])]) {
+    let from = if size_of::<T>() < size_of::<f32>() {
+        GEMM_HALVES_FROM
+    } else {
+        GEMM_FROM
+    };
+    let columns = columns(products, Matrix::columns);
+    if columns > 0 && x.len() / columns >= from {
+        gemm(Isa::best(), x, products, columns);
+    } else {
+        gemv(Isa::best(), x, products);
+    }
+}
+
+/// The columns that all matrices have; 0 if there is no matrix.
+fn columns<M>(products: &[(M, &mut [f32])], columns: impl Fn(&M) -> usize) -> usize {
+    products.first().map_or(0, |(matrix, _)| columns(matrix))
+}
+
+/// [`gemm::multiply`] with float32 arithmetic; `columns` is at least one.
+fn gemm<T: Float>(
+    isa: Isa,
+    x: &[f32],
+    products: &mut [(Matrix<'_, T>, &mut [f32])],
+    columns: usize,
+) {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512(avx512) => gemm_with(avx512.simd, x, products, columns),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2(simd) => gemm_with(simd, x, products, columns),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(simd) => gemm_with(simd, x, products, columns),
+        Isa::Portable => gemm_with(pulp::Scalar256b, x, products, columns),
+    }
+}
+
+fn gemm_with<S: Transpose, T: Float>(
+    simd: S,
+    x: &[f32],
+    products: &mut [(Matrix<'_, T>, &mut [f32])],
+    columns: usize,
+) {
+    let kernel = Dense::<_, Widened<f32>, Widened<T>>::new(Fma(simd), x, columns);
+    let products = products.iter_mut();
+    let mut products: Vec<_> = products
+        .map(|(matrix, y)| (RowMajor::new(matrix.values(), columns), &mut **y))
+        .collect();
+    gemm::multiply(&kernel, &mut products);
+}
+
+/// [`matmul_t`] of bfloat16 vectors and weights. Where the processor multiplies bfloat16 itself, only the sums are float32:
+/// products are exact, sums rounded to nearest, numbers below 2^-126 taken as zero.
+///
+/// # Panics
+/// As [`matmul_t`].
+pub fn matmul_t_bf16(x: &[bf16], products: &mut [(Matrix<'_, bf16>, &mut [f32])]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let columns = columns(products, Matrix::columns);
+        if columns > 0
+            && x.len() / columns >= GEMM_PAIRS_FROM
+            && let Some(bf16) = Isa::best().bf16()
+        {
+            return gemm_bf16(bf16, x, products, columns);
+        }
+    }
+    matmul_t(&x.to_f32_vec(), products);
+}
+
+#[cfg(target_arch = "x86_64")]
+fn gemm_bf16(
+    isa: Bf16,
+    x: &[bf16],
+    products: &mut [(Matrix<'_, bf16>, &mut [f32])],
+    columns: usize,
+) {
+    let kernel = Dense::<_, Bits<u16>, Bits<u16>>::new(Pairs(isa), x.reinterpret_cast(), columns);
+    let products = products.iter_mut();
+    let mut products: Vec<_> = products
+        .map(|(matrix, y)| {
+            let bits = matrix.values().reinterpret_cast();
+            (RowMajor::new(bits, columns), &mut **y)
+        })
+        .collect();
+    gemm::multiply(&kernel, &mut products);
+}
+
+/// [`matmul_t`] with quantized weights. `x` is rounded to 8 bits, as for `gemv`, and the arithmetic is the same: float32
+/// sums of exact products of a group.
+///
+/// # Panics
+/// As [`matmul_t`].
+pub fn matmul_t_quantized(x: &[f32], products: &mut [(QuantizedMatrix<'_>, &mut [f32])]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let columns = columns(products, |matrix| matrix.columns);
+        if columns > 0
+            && x.len() / columns >= GEMM_QUANTIZED_FROM
+            && let Some(vnni) = Isa::best().vnni()
+        {
+            return gemm_quantized(vnni, x, products, columns);
+        }
+    }
+    gemv(Isa::best(), x, products);
+}
+
+#[cfg(target_arch = "x86_64")]
+fn gemm_quantized(
+    isa: Vnni,
+    x: &[f32],
+    products: &mut [(QuantizedMatrix<'_>, &mut [f32])],
+    columns: usize,
+) {
+    assert_eq!(x.len() % columns, 0, "x is [n, columns]");
+    let n = x.len() / columns;
+    let x = Activations::new(x, columns, Order::Plain);
+    let products = products.iter_mut();
+    let mut products: Vec<_> = products
+        .map(|(matrix, y)| {
+            assert_eq!(matrix.columns, columns, "every matrix is [rows, columns]");
+            (*matrix, &mut **y)
+        })
+        .collect();
+    gemm::multiply(&Quantized::new(isa, &x, n, columns), &mut products);
+}
+
+#[cfg(test)]
+mod tests;

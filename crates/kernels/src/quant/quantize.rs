@@ -1,0 +1,220 @@
+//! The scale of a group, and the quants nearest to its numbers.
+
+use bytemuck::cast_slice_mut;
+use half::f16;
+
+use super::{GROUP_SIZE, QuantFormat};
+
+/// Quants, not rounded, that are tried for the number of largest magnitude: around -8, its quant by the plain scale, as other
+/// scales may suit the rest of the group better; and at the other end.
+const EXTREMES: [f32; 16] = [
+    -8.8, -8.6, -8.4, -8.2, -8.0, -7.8, -7.6, -7.4, -7.2, -7.0, -6.8, -6.6, 6.8, 7.0, 7.2, 7.4,
+];
+
+/// Quantizes one row. Returns the index of the first number that cannot be quantized, if there is one.
+pub(super) fn quantize_row(
+    values: &[f32],
+    format: QuantFormat,
+    quants: &mut [i32],
+    scales: &mut [f16],
+) -> Option<usize> {
+    let quants: &mut [u8] = cast_slice_mut(quants);
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let stored = quants.chunks_exact_mut(format.group_bytes()).zip(scales);
+            let groups = values.chunks(GROUP_SIZE).enumerate();
+            for ((i, values), (quants, scale)) in groups.zip(stored) {
+                let mut group = [0.0; GROUP_SIZE];
+                group[..values.len()].copy_from_slice(values);
+                let quantized = match format {
+                    QuantFormat::Int8 => int8(&group),
+                    QuantFormat::Int4 => int4(&group),
+                };
+                let Some((best, quantized)) = quantized else {
+                    return Some(i * GROUP_SIZE + failed(&group));
+                };
+                *scale = best;
+                store(&quantized, format, quants);
+            }
+            None
+        },
+    )
+}
+
+/// Adds the offset to quants, and stores them where the format has them.
+#[inline(always)]
+fn store(quants: &[f32; GROUP_SIZE], format: QuantFormat, stored: &mut [u8]) {
+    let offset = format.offset() as f32;
+    // Through bits, since a cast checks its range, and in two steps, which compilers make vectors of.
+    let mut words = [0; GROUP_SIZE];
+    for (word, quant) in words.iter_mut().zip(quants) {
+        *word = (quant + offset + ROUND).to_bits();
+    }
+    let mut bytes = [0; GROUP_SIZE];
+    for (byte, word) in bytes.iter_mut().zip(words) {
+        *byte = word as u8;
+    }
+    match format {
+        QuantFormat::Int8 => stored.copy_from_slice(&bytes),
+        QuantFormat::Int4 => {
+            for (two, [first, second]) in stored.iter_mut().zip(bytes.as_chunks().0) {
+                *two = first | second << 4;
+            }
+        }
+    }
+}
+
+/// The number for which a group cannot be quantized: the first that is not finite, or else the largest.
+fn failed(group: &[f32; GROUP_SIZE]) -> usize {
+    let largest = f32::from_bits(max_magnitude(group));
+    let infinite = group.iter().position(|number| !number.is_finite());
+    let failed = infinite.or_else(|| group.iter().position(|number| number.abs() == largest));
+    failed.unwrap_or_default()
+}
+
+/// The bits of the largest magnitude. Bits are in the order of the magnitudes, NaN above infinity: compilers make vectors of
+/// this maximum.
+#[inline(always)]
+pub(crate) fn max_magnitude(numbers: &[f32; GROUP_SIZE]) -> u32 {
+    let mut max = 0;
+    for number in numbers {
+        max = max.max(number.to_bits() & !SIGN);
+    }
+    max
+}
+
+const SIGN: u32 = 1 << 31;
+
+/// Added to a number of small magnitude, this leaves no bits for a fraction: the sum's lowest bits are the nearest integer.
+pub(crate) const ROUND: f32 = 1.5 * (1 << 23) as f32;
+
+/// To the nearest integer, of numbers far below 2^22.
+#[inline(always)]
+fn round(number: f32) -> f32 {
+    number + ROUND - ROUND
+}
+
+/// `None` if there is no scale.
+#[inline(always)]
+fn int8(group: &[f32; GROUP_SIZE]) -> Option<(f16, [f32; GROUP_SIZE])> {
+    let largest = f32::from_bits(max_magnitude(group));
+    let scale = min_scale(largest, 127.0)?;
+    Some((scale, nearest(group, scale.to_f32(), -127.0, 127.0)))
+}
+
+/// The least scale by which `largest` is at most `quant`, whose products with binary16 numbers are exact; `None` beyond them.
+#[inline(always)]
+fn min_scale(largest: f32, quant: f32) -> Option<f16> {
+    let nearest = f16::from_f32(largest / quant);
+    let scale = if nearest.to_f32() * quant < largest {
+        f16::from_bits(nearest.to_bits() + 1)
+    } else {
+        nearest
+    };
+    scale.is_finite().then_some(scale)
+}
+
+/// The nearest quants from `min` to `max`; zeros by a scale of zero.
+#[inline(always)]
+fn nearest(group: &[f32; GROUP_SIZE], scale: f32, min: f32, max: f32) -> [f32; GROUP_SIZE] {
+    let mut quants = [0.0; GROUP_SIZE];
+    if scale != 0.0 {
+        for (quant, number) in quants.iter_mut().zip(group) {
+            *quant = round(clamped(number / scale, min, max));
+        }
+    }
+    quants
+}
+
+/// Comparisons as the instructions do them, of numbers that are not NaN.
+#[inline(always)]
+fn clamped(number: f32, min: f32, max: f32) -> f32 {
+    let number = if number < min { min } else { number };
+    if number > max { max } else { number }
+}
+
+/// `None` if there is no scale.
+#[inline(always)]
+fn int4(group: &[f32; GROUP_SIZE]) -> Option<(f16, [f32; GROUP_SIZE])> {
+    let (min, max) = (-8.0, 7.0);
+    let magnitude = f32::from_bits(max_magnitude(group));
+    let plain = min_scale(magnitude, 8.0)?;
+    if magnitude == 0.0 {
+        return Some((plain, [0.0; GROUP_SIZE]));
+    }
+    let mut extreme = -magnitude;
+    for number in group {
+        extreme = if *number == magnitude {
+            magnitude
+        } else {
+            extreme
+        };
+    }
+    let plain = if extreme > 0.0 { -plain } else { plain };
+
+    // With the quants `q` of numbers `w` held, the best scale is <w, q> / <q, q>, which leaves an error of
+    // <w, w> - <w, q>^2 / <q, q>.
+    let mut products = [0.0; EXTREMES.len()];
+    let mut squares = [0.0; EXTREMES.len()];
+    for number in group {
+        let number = number / extreme;
+        let sums = products.iter_mut().zip(&mut squares);
+        for ((product, square), at) in sums.zip(EXTREMES) {
+            let quant = round(clamped(number * at, min, max));
+            *product += number * quant;
+            *square += quant * quant;
+        }
+    }
+    let (mut best_gain, mut best_scale) = (0.0, 0.0);
+    for (product, square) in products.into_iter().zip(squares) {
+        if product * product > best_gain * square {
+            best_gain = product * product / square;
+            best_scale = product / square * extreme;
+        }
+    }
+
+    let mut best = (plain, nearest(group, plain.to_f32(), min, max));
+    let mut best_error = squared_error(group, plain.to_f32(), &best.1);
+    // Quants that are nearest by the better scale may allow a still better one.
+    for _ in 0..2 {
+        let scale = f16::from_f32(best_scale);
+        if !scale.is_finite() || scale.to_f32() == 0.0 {
+            break;
+        }
+        let quants = nearest(group, scale.to_f32(), min, max);
+        let error = squared_error(group, scale.to_f32(), &quants);
+        best_scale = dot(group, &quants) / dot(&quants, &quants);
+        if error < best_error {
+            best_error = error;
+            best = (scale, quants);
+        }
+    }
+    Some(best)
+}
+
+#[inline(always)]
+fn squared_error(group: &[f32; GROUP_SIZE], scale: f32, quants: &[f32; GROUP_SIZE]) -> f32 {
+    let mut errors = [0.0; GROUP_SIZE];
+    for ((error, number), quant) in errors.iter_mut().zip(group).zip(quants) {
+        *error = number - scale * quant;
+    }
+    dot(&errors, &errors)
+}
+
+/// Sums by halves: vectors can keep that order.
+#[inline(always)]
+fn dot(a: &[f32; GROUP_SIZE], b: &[f32; GROUP_SIZE]) -> f32 {
+    let mut products = [0.0; GROUP_SIZE];
+    for ((product, a), b) in products.iter_mut().zip(a).zip(b) {
+        *product = a * b;
+    }
+    let mut half = GROUP_SIZE / 2;
+    while half > 0 {
+        for i in 0..half {
+            products[i] += products[i + half];
+        }
+        half /= 2;
+    }
+    products[0]
+}

@@ -1,0 +1,329 @@
+use half::f16;
+
+use super::*;
+use crate::testing::random;
+
+const COLUMNS: [usize; 9] = [1, 2, 31, 32, 33, 64, 172, 512, 1000];
+
+struct Stored {
+    quants: Vec<i32>,
+    scales: Vec<f16>,
+    dequantized: Vec<f32>,
+}
+
+fn try_quantized(
+    values: &[f32],
+    columns: usize,
+    format: QuantFormat,
+) -> Result<Stored, NotQuantizable> {
+    let rows = values.len() / columns;
+    let mut quants = vec![-1; rows * words(columns, format)];
+    let mut scales = vec![f16::NAN; rows * groups(columns)];
+    quantize(values, columns, format, &mut quants, &mut scales)?;
+    let mut dequantized = vec![f32::NAN; values.len()];
+    dequantize(&quants, &scales, columns, format, &mut dequantized);
+    Ok(Stored {
+        quants,
+        scales,
+        dequantized,
+    })
+}
+
+fn quantized(values: &[f32], columns: usize, format: QuantFormat) -> Stored {
+    try_quantized(values, columns, format).unwrap()
+}
+
+/// One quant of a row as the format defines it: by shifts of words.
+fn quant(words: &[i32], at: usize, format: QuantFormat) -> i32 {
+    let word = words[at / format.per_word()] as u32;
+    let shifted = word >> (at % format.per_word() * format.bits());
+    (shifted & ((1 << format.bits()) - 1)) as i32 - format.offset()
+}
+
+fn squares(errors: impl Iterator<Item = f64>) -> f64 {
+    errors.map(|error| error * error).sum()
+}
+
+/// The bounds that [`quantize`] states, and what [`dequantize`] reads against the definition.
+fn check(values: &[f32], columns: usize) {
+    for format in [QuantFormat::Int4, QuantFormat::Int8] {
+        let Stored {
+            quants,
+            scales,
+            dequantized,
+        } = quantized(values, columns, format);
+        let stored = quants
+            .chunks(words(columns, format))
+            .zip(scales.chunks(groups(columns)));
+        let rows = values.chunks(columns).zip(dequantized.chunks(columns));
+        for ((values, dequantized), (quants, scales)) in rows.zip(stored) {
+            for at in columns..groups(columns) * GROUP_SIZE {
+                assert_eq!(quant(quants, at, format), 0, "the rest of a group is zeros");
+            }
+            for (b, scale) in scales.iter().enumerate() {
+                let range = b * GROUP_SIZE..columns.min((b + 1) * GROUP_SIZE);
+                let scale = f64::from(scale.to_f32());
+                assert!(scale.is_finite());
+                for i in range.clone() {
+                    let quant = quant(quants, i, format);
+                    assert_eq!(dequantized[i], (f64::from(quant) * scale) as f32);
+                    assert!(quant != -128 && (scale != 0.0 || quant == 0));
+                }
+                let group: Vec<f64> = values[range.clone()]
+                    .iter()
+                    .map(|v| f64::from(*v))
+                    .collect();
+                let errors: Vec<f64> = group
+                    .iter()
+                    .zip(&dequantized[range])
+                    .map(|(value, dequantized)| (value - f64::from(*dequantized)).abs())
+                    .collect();
+                check_errors(format, scale, &group, &errors);
+            }
+        }
+    }
+}
+
+fn check_errors(format: QuantFormat, scale: f64, group: &[f64], errors: &[f64]) {
+    let largest = group
+        .iter()
+        .fold(0.0_f64, |max, value| max.max(value.abs()));
+    let rounding = 1.0 + 2f64.powi(-16);
+    match format {
+        QuantFormat::Int8 => {
+            let scale_bound = largest / 127.0 * (1.0 + 2f64.powi(-10)) + 2f64.powi(-24);
+            assert!(scale <= scale_bound, "{scale} for {largest}");
+            for error in errors {
+                assert!(*error <= scale / 2.0 * rounding, "{error} by scale {scale}");
+            }
+        }
+        QuantFormat::Int4 => {
+            // The plain scale, with which numbers are off by one scale at most, and by half if they have a quant.
+            let mut plain = f16::from_f64(largest / 8.0);
+            if plain.to_f64() * 8.0 < largest {
+                plain = f16::from_bits(plain.to_bits() + 1);
+            }
+            let positive = group.contains(&largest);
+            let plain = if positive { -plain } else { plain }.to_f64();
+            let plain_errors = group.iter().map(|value| {
+                if plain == 0.0 {
+                    *value
+                } else {
+                    value - plain * (value / plain).round_ties_even().clamp(-8.0, 7.0)
+                }
+            });
+            for (value, error) in group.iter().zip(plain_errors.clone()) {
+                let has_quant = plain != 0.0 && value / plain <= 7.5;
+                let bound = if has_quant {
+                    plain.abs() / 2.0
+                } else {
+                    plain.abs()
+                };
+                assert!(error.abs() <= bound, "{error} by plain scale {plain}");
+            }
+            let (found, plain) = (squares(errors.iter().copied()), squares(plain_errors));
+            assert!(found <= plain * rounding, "{found} is more than {plain}");
+            // QuantizedMatrix are the nearest that there are by the scale that was found.
+            for (value, error) in group.iter().zip(errors) {
+                let nearest = if scale == 0.0 {
+                    0.0
+                } else {
+                    (value / scale).round_ties_even().clamp(-8.0, 7.0)
+                };
+                let least = (value - nearest * scale).abs();
+                assert!(*error <= least * rounding + scale.abs() * 1e-6);
+            }
+        }
+    }
+}
+
+#[test]
+fn numbers_come_back_within_their_bounds() {
+    for columns in COLUMNS {
+        for rows in [1, 3, 20] {
+            let mut values = random(rows * columns, columns as u64);
+            check(&values, columns);
+            // Many sizes within a group, and with a large mean.
+            for (i, value) in values.iter_mut().enumerate() {
+                *value *= 2f32.powi((i % 23) as i32 - 14);
+            }
+            check(&values, columns);
+            values.iter_mut().for_each(|value| *value += 1.0);
+            check(&values, columns);
+        }
+    }
+}
+
+#[test]
+fn unusual_groups_come_back_within_their_bounds() {
+    let tiny = f32::from_bits(1);
+    let mut groups = vec![
+        vec![0.0; 32],
+        vec![-0.0; 7],
+        vec![tiny; 32],
+        vec![f32::MIN_POSITIVE, -tiny, 0.0],
+        vec![2f32.powi(-25); 32],
+        vec![-(2f32.powi(-24)) * 1.5; 32],
+        vec![1e-7, -3e-7, 2e-8],
+        vec![-1.0; 32],
+        vec![1.0; 32],
+        vec![1.0, -1.0],
+        vec![-7.99, 8.0, 7.5, -7.5],
+        vec![65504.0 * 8.0, 1.0, -65504.0],
+        vec![-65504.0 * 8.0; 32],
+    ];
+    let mut outlier = random(32, 5);
+    outlier[17] = -3e4;
+    groups.push(outlier);
+    for group in &groups {
+        check(group, group.len());
+    }
+    // Zeros take no scale, and numbers beyond the smallest scale are zeros.
+    for format in [QuantFormat::Int4, QuantFormat::Int8] {
+        assert_eq!(quantized(&[0.0; 40], 40, format).scales, [f16::ZERO; 2]);
+        assert_eq!(quantized(&[1e-30; 40], 40, format).dequantized, [0.0; 40]);
+    }
+}
+
+#[test]
+fn int4_gains_by_the_search() {
+    let values = random(1 << 14, 9);
+    let error = |dequantized: &[f32]| {
+        squares(
+            values
+                .iter()
+                .zip(dequantized)
+                .map(|(a, b)| f64::from(a - b)),
+        )
+    };
+    let plain: Vec<f32> = values
+        .chunks(GROUP_SIZE)
+        .flat_map(|group| {
+            let extreme = group
+                .iter()
+                .copied()
+                .max_by(|a, b| a.abs().total_cmp(&b.abs()));
+            let scale = extreme.unwrap() / -8.0;
+            let nearest = move |v: &f32| (v / scale).round().clamp(-8.0, 7.0) * scale;
+            group.iter().map(nearest)
+        })
+        .collect();
+    let found = error(&quantized(&values, 512, QuantFormat::Int4).dequantized);
+    assert!(found < 0.95 * error(&plain), "{found} of {}", error(&plain));
+}
+
+#[test]
+fn the_layout_is_that_of_packed_words() {
+    let mut values = vec![0.0; 33];
+    (values[0], values[1], values[4], values[32]) = (127.0, -127.0, 3.0, 127.0);
+    let eight = quantized(&values, 33, QuantFormat::Int8);
+    assert_eq!(eight.scales, [f16::ONE; 2]);
+    assert_eq!(eight.quants.len(), words(33, QuantFormat::Int8));
+    let bytes: Vec<u8> = eight
+        .quants
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .collect();
+    assert_eq!(bytes[..6], [255, 1, 128, 128, 131, 128]);
+    assert_eq!(bytes[32..], [[255].as_slice(), &[128; 31]].concat());
+
+    (values[0], values[1], values[4], values[32]) = (-8.0, 7.0, 3.0, -8.0);
+    let four = quantized(&values, 33, QuantFormat::Int4);
+    assert_eq!(four.scales, [f16::ONE; 2]);
+    let bytes: Vec<u8> = four
+        .quants
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .collect();
+    assert_eq!(bytes[..4], [0xf0, 0x88, 0x8b, 0x88]);
+    assert_eq!(bytes[16..], [[0x80].as_slice(), &[0x88; 15]].concat());
+}
+
+/// Other programs may write quants that this one does not.
+#[test]
+fn every_quant_is_read() {
+    let quants: Vec<i32> = (0..64)
+        .map(|i| i32::from_le_bytes([0, 1, 2, 3].map(|j| 4 * i + j)))
+        .collect();
+    let mut out = vec![0.0; 256];
+    dequantize(
+        &quants,
+        &[f16::from_f32(0.5); 8],
+        256,
+        QuantFormat::Int8,
+        &mut out,
+    );
+    let expected: Vec<f32> = (-128..128).map(|quant| quant as f32 / 2.0).collect();
+    assert_eq!(out, expected);
+}
+
+#[test]
+fn numbers_that_cannot_be_quantized_are_named() {
+    for format in [QuantFormat::Int4, QuantFormat::Int8] {
+        for (at, bad) in [(70, f32::NAN), (5, f32::INFINITY), (199, f32::NEG_INFINITY)] {
+            let mut values = vec![1.0; 200];
+            values[at] = bad;
+            values[100] = 9.0;
+            let error = try_quantized(&values, 50, format).err().unwrap();
+            assert!(
+                matches!(error, NotQuantizable::NotFinite { index, value } if index == at && value.to_bits() == bad.to_bits())
+            );
+            assert!(error.to_string().contains(&format!("number {at} is {bad}")));
+        }
+        let largest = 65504.0
+            * if format == QuantFormat::Int4 {
+                8.0
+            } else {
+                127.0
+            };
+        assert!(try_quantized(&[1.0, -largest], 2, format).is_ok());
+        let error = try_quantized(&[1.0, -largest * 1.01, 0.0, f32::NAN], 2, format).err();
+        let value = -largest * 1.01;
+        assert_eq!(
+            error,
+            Some(NotQuantizable::TooLarge {
+                index: 1,
+                value,
+                format
+            })
+        );
+    }
+}
+
+#[test]
+fn no_numbers_are_quantized_to_nothing() {
+    for format in [QuantFormat::Int4, QuantFormat::Int8] {
+        quantize(&[], 7, format, &mut [], &mut []).unwrap();
+        quantize(&[], 0, format, &mut [], &mut []).unwrap();
+        dequantize(&[], &[], 0, format, &mut []);
+        let none = QuantizedMatrix::new(format, &[], &[], 0);
+        assert_eq!((none.rows(), none.row_bytes()), (0, 0));
+    }
+}
+
+#[test]
+fn formats_have_eight_or_four_bits() {
+    for format in [QuantFormat::Int4, QuantFormat::Int8] {
+        assert_eq!(QuantFormat::try_from(format.bits()), Ok(format));
+        assert_eq!(format.to_string(), format.bits().to_string());
+    }
+    assert_eq!(
+        (QuantFormat::Int4.per_word(), QuantFormat::Int4.offset()),
+        (8, 8)
+    );
+    assert_eq!(
+        (QuantFormat::Int8.per_word(), QuantFormat::Int8.offset()),
+        (4, 128)
+    );
+    let error = QuantFormat::try_from(3).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "weights do not come in 3 bits: use 8 or 4"
+    );
+}
+
+#[test]
+#[should_panic(expected = "scales are [rows, groups]")]
+fn contradicting_lengths_panic() {
+    dequantize(&[0; 16], &[f16::ONE], 33, QuantFormat::Int8, &mut [0.0; 33]);
+}

@@ -1,0 +1,64 @@
+//! All commands share one compilation of each third-party crate: whatever is selected, its features are the same.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+};
+
+/// The third-party crates that a command would compile for this machine, each with its features. Proc-macros are left out:
+/// they are compiled in a moment.
+fn features(selection: &[&str], edges: &str) -> BTreeMap<String, String> {
+    let mut crates = BTreeMap::new();
+    for line in tree(&[selection, &["--edges", edges, "--format", "{p}#{f}"]].concat()) {
+        // A blank line or a heading.
+        let Some((name, features)) = line.split_once('#') else {
+            continue;
+        };
+        // Those of the workspace have a path.
+        if !name.contains(" (/") {
+            let features = features.trim_end_matches(" (*)").to_owned();
+            let other = crates.insert(name.to_owned(), features.clone());
+            assert!(other.is_none_or(|other| other == features), "{name}");
+        }
+    }
+    crates
+}
+
+fn tree(args: &[&str]) -> Vec<String> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["tree", "--offline", "--locked", "--prefix", "none"])
+        .args(args);
+    let output = cargo.output().expect("cargo runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{cargo:?}: {errors}");
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn features_are_the_same_whatever_is_selected() {
+    let all = features(&["--workspace"], "normal,dev,no-proc-macro");
+    assert!(all.keys().any(|name| name.starts_with("burn v")), "{all:?}");
+    let members = tree(&["--workspace", "--depth", "0", "--format", "{p}"]);
+    let members = members.iter().filter_map(|line| line.split_once(' '));
+    let members: BTreeSet<&str> = members.map(|member| member.0).collect();
+    let mut differences = Vec::new();
+    for member in members {
+        for (name, features) in features(&["--package", member], "normal,no-proc-macro") {
+            if features != all[&name] {
+                let expected = &all[&name];
+                differences.push(format!(
+                    "{member}: {name} with \"{features}\", not \"{expected}\""
+                ));
+            }
+        }
+    }
+    assert!(
+        differences.is_empty(),
+        "crates/workspace-hack/Cargo.toml must ask for these features:\n{}",
+        differences.join("\n")
+    );
+}
