@@ -3,4 +3,4 @@
 
 mod llama_for_causal_lm;
 
-pub use llama_for_causal_lm::{LlamaForCausalLM, LogitsFor};
+pub use llama_for_causal_lm::LlamaForCausalLM;

@@ -7,7 +7,7 @@ use burn::{
 };
 use glass_attention::{Dropout, Dropouts, Sequences, Unobserved};
 use glass_backend::Device;
-use glass_causal_lm::{LlamaForCausalLM, LogitsFor};
+use glass_causal_lm::LlamaForCausalLM;
 use glass_config::LlamaConfig;
 
 use crate::{AdamW, Recipe, TrainError, clip, cross_entropy, learning_rate, norm};
@@ -124,7 +124,7 @@ impl Trainer {
         };
         let logits = self
             .model
-            .forward(ids(0), whole, LogitsFor::All, &mut Unobserved)
+            .forward(ids(0), whole, &mut Unobserved)
             .map_err(glass_generate::Error::from)?; // [batch, seq, vocab_size]
         let logits = logits.flatten::<2>(0, 1); // [batch * seq, vocab_size]
         Ok(cross_entropy(logits, ids(1).flatten(0, 1)))

@@ -4,7 +4,6 @@ use std::{num::NonZeroUsize, ops::ControlFlow};
 
 use glass_attention::{CacheConfig, KvCache, NextTokens, Sequences, Unobserved};
 use glass_backend::Device;
-use glass_causal_lm::LogitsFor;
 use glass_config::{DynamicScaling, LinearScaling, LlamaConfig, LongropeScaling, RopeScaling};
 use glass_generate::{
     Engine, GenerateOptions, Lane, Llama, Next, PrefillOptions, SamplingConfig, Sequence,
@@ -140,7 +139,6 @@ fn pass(llama: &Llama, cache: &mut KvCache, ids: &[u32]) -> Vec<f32> {
     let logits = llama.model.forward(
         fixture::ids(llama, &[ids.to_vec()]),
         Sequences::Next(&mut [next]),
-        LogitsFor::All,
         &mut Unobserved,
     );
     fixture::host(logits.expect("a pass")).values

@@ -5,7 +5,6 @@ use std::{collections::HashMap, fs, path::Path};
 use burn::tensor::Tensor;
 use glass_attention::{Dropouts, ForwardContext, HiddenState, Observer, Padding, Sequences};
 use glass_backend::{Device, Dtype};
-use glass_causal_lm::LogitsFor;
 use glass_generate::{Llama, LoadOptions};
 pub use glass_testing::fixtures::{all, root};
 use safetensors::SafeTensors;
@@ -134,7 +133,7 @@ pub fn forward(llama: &Llama, rows: &[Vec<u32>], mask: Option<&[Vec<bool>]>) -> 
     let mut seen = Recorder::default();
     let logits = llama
         .model
-        .forward(ids(llama, rows), whole, LogitsFor::All, &mut seen)
+        .forward(ids(llama, rows), whole, &mut seen)
         .expect("a forward pass");
     let mut tensors = seen.0;
     tensors.insert("logits".into(), host(logits));

@@ -4,7 +4,6 @@ use std::{num::NonZeroUsize, ops::ControlFlow};
 
 use glass_attention::{Sequences, Unobserved};
 use glass_backend::Device;
-use glass_causal_lm::LogitsFor;
 use glass_config::{DynamicScaling, RopeParameters, RopeScaling};
 use glass_eval::{EvalError, Scored, Windows, token_nlls};
 use glass_generate::{Llama, PrefillOptions};
@@ -35,7 +34,7 @@ fn logits(llama: &Llama, ids: &[u32]) -> Vec<Vec<f32>> {
     let ids = fixture::ids(llama, &[ids.to_vec()]);
     let out = llama
         .model
-        .forward(ids, Sequences::WHOLE, LogitsFor::All, &mut Unobserved)
+        .forward(ids, Sequences::WHOLE, &mut Unobserved)
         .expect("a pass");
     let out = fixture::host(out);
     out.values

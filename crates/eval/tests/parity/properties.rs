@@ -1,7 +1,6 @@
 //! Any way of feeding the same ids gives the same logits; the window means what it says.
 
 use glass_attention::{CacheConfig, KvCache, NextTokens, Sequences, Unobserved};
-use glass_causal_lm::LogitsFor;
 use glass_generate::Llama;
 use glass_testing::devices;
 use proptest::{prelude::*, test_runner::TestRunner};
@@ -38,7 +37,6 @@ fn in_pieces(llama: &Llama, texts: &[Vec<u32>], pieces: &[usize]) -> Vec<Vec<Vec
         let out = llama.model.forward(
             fixture::ids(llama, &[ids]),
             Sequences::Next(&mut next),
-            LogitsFor::All,
             &mut Unobserved,
         );
         let out = fixture::host(out.expect("a pass"));
@@ -242,7 +240,6 @@ fn a_ring_is_as_large_as_its_window_however_long_the_text() {
         let step = llama.model.forward(
             fixture::ids(&llama, &[vec![id]]),
             Sequences::Next(&mut [next]),
-            LogitsFor::Last,
             &mut Unobserved,
         );
         step.expect("a step");
@@ -267,7 +264,6 @@ fn tokens_that_no_sequence_has_are_an_error() {
     let error = llama.model.forward(
         fixture::ids(&llama, &[vec![1, 2]]),
         Sequences::Next(&mut [next]),
-        LogitsFor::All,
         &mut Unobserved,
     );
     assert_eq!(

@@ -4,7 +4,6 @@ use std::num::NonZeroUsize;
 
 use glass_attention::{CacheConfig, Sequences, Unobserved};
 use glass_backend::{Dtype, WeightError};
-use glass_causal_lm::LogitsFor;
 use glass_generate::{Error, Lane, Llama, LoadOptions, PrefillOptions, step};
 use glass_testing::devices;
 
@@ -75,7 +74,7 @@ fn a_pass_or_a_cache_over_the_limit_is_an_error() {
         let whole = Sequences::WHOLE;
         llama
             .model
-            .forward(ids, whole, LogitsFor::Last, &mut Unobserved)
+            .forward(ids, whole, &mut Unobserved)
     };
     assert!(pass(8).is_ok());
     let error = pass(9).expect_err("9 x 96 float32 do not fit").to_string();

@@ -10,7 +10,7 @@ use glass_attention::{
     ForwardContext, LlamaAttention, NoCache, Rope, RopeTable, Sequences, Unobserved, rotate,
 };
 use glass_backend::{Device, Dtype, Weights};
-use glass_causal_lm::{LlamaForCausalLM, LogitsFor};
+use glass_causal_lm::LlamaForCausalLM;
 use glass_config::{LlamaConfig, MixerConfig, MlpConfig};
 use glass_decoder::{LlamaMlp, LlamaRmsNorm};
 use glass_testing::RandomWeights;
@@ -194,7 +194,7 @@ fn whole(case: &str, fields: Value, windows: &[Option<NonZeroUsize>], device: &D
     let targets: Tensor<1, Int> = ids(SEQ, vocab, 4, &device).flatten(0, 1);
     check(case, &model.expect("weights"), |model| {
         let ids = ids(SEQ, vocab, 3, &device);
-        let logits = model.forward(ids, Sequences::WHOLE, LogitsFor::All, &mut Unobserved);
+        let logits = model.forward(ids, Sequences::WHOLE, &mut Unobserved);
         cross_entropy(logits.expect("a pass").flatten(0, 1), targets.clone())
     });
 }
