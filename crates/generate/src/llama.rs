@@ -215,7 +215,7 @@ impl Llama {
     /// Whether a RoPE of the model rotates the tokens of a text of this length by angles that depend on that length, so
     /// that it makes a difference in how many passes the text is read.
     pub fn depends_on_length(&self, tokens: usize) -> bool {
-        self.config.rope_depends_on_length(tokens)
+        self.config.rope_by_length(tokens).is_some()
     }
 
     /// How many new tokens the model's context has room for after a prompt of `prompt` tokens, one at least.
