@@ -16,7 +16,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use glass_attention::{
     ForwardContext, LlamaAttention, NoCache, Rope, Sequences, Unobserved, rotate,
 };
-use glass_backend::{Device, Dtype, Embedding, Linear, Weights};
+use glass_backend::{Device, Dtype, Embedding, Linear, WeightRole, Weights};
 use glass_bench::{RandomWeights, SEED, SHAPES, Text, random_model};
 use glass_config::{LlamaConfig, MixerConfig, MlpConfig};
 use glass_decoder::{LlamaMlp, LlamaRmsNorm};
@@ -103,8 +103,9 @@ fn operations(criterion: &mut Criterion) {
     });
     each(criterion, &devices, "projection", |weights, tokens| {
         let x = random(weights.device(), [1, tokens, hidden]);
-        let linear = Linear::load(weights.at("q_proj"), [hidden, hidden], false)
-            .expect("random weights fit");
+        let role = WeightRole::Projection;
+        let linear = Linear::load(weights.at("q_proj"), [hidden, hidden], false, role);
+        let linear = linear.expect("random weights fit");
         move || drop(black_box(linear.forward(x.clone())))
     });
     // Alone, without a past: `decode` below has one.
@@ -137,7 +138,8 @@ fn operations(criterion: &mut Criterion) {
     });
     each(criterion, &devices, "head", |weights, tokens| {
         let x = random(weights.device(), [1, tokens, hidden]);
-        let head = Linear::load(weights.at("lm_head"), [config.vocab_size, hidden], false);
+        let shape = [config.vocab_size, hidden];
+        let head = Linear::load(weights.at("lm_head"), shape, false, WeightRole::Head);
         let head = head.expect("random weights fit");
         move || drop(black_box(head.forward(x.clone())))
     });

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use glass_attention::Window;
-use glass_checkpoint::{CodedPart, Files, coded_part};
+use glass_checkpoint::{Files, QuantizedPart, quantized_part};
 use glass_config::{AttentionConfig, LayerConfig, LlamaConfig, MlpConfig};
 use serde_json::{Value, json};
 
@@ -80,8 +80,8 @@ fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
         .names()
         .filter_map(|name| Some((name, files.get(name)?)))
     {
-        match coded_part(name) {
-            Some((_, CodedPart::Shape)) => {}
+        match quantized_part(name) {
+            Some((_, QuantizedPart::Shape)) => {}
             Some(_) => quantized += tensor.bytes.len() as u64,
             None => numbers += tensor.shape.iter().product::<usize>() as u64,
         }

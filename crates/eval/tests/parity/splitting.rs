@@ -51,7 +51,7 @@ fn a_row_that_cannot_be_bound_is_an_error() {
             device,
             dtype: Dtype::F32,
             quantize: None,
-            widened: false,
+            fake_quantize: false,
             overrides: &[],
             progress: &mut |_, _| {},
         },
