@@ -70,6 +70,19 @@ impl KvCache {
         })
     }
 
+    /// An empty cache of the caller's own policy: `layer` makes what each layer keeps.
+    pub fn with_layers(
+        config: &LlamaConfig,
+        mut layer: impl FnMut() -> Box<dyn LayerCache>,
+    ) -> Self {
+        Self {
+            layers: config.layers.iter().map(|_| layer()).collect(),
+            len: 0,
+            ropes: config.ropes.clone(),
+            binding: None,
+        }
+    }
+
     /// Tokens read so far, which is the position of the next one.
     pub fn len(&self) -> usize {
         self.len
