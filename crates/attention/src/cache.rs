@@ -25,10 +25,11 @@ pub struct KvCache {
     layers: Vec<Box<dyn LayerCache>>,
     len: usize,
     ropes: Vec<RopeParameters>,
-    binding: Option<Binding>,
+    /// One per layer.
+    bindings: Vec<Option<Binding>>,
 }
 
-/// What the device's binding limit means for the tensors of one layer.
+/// What the binding limit of a layer's device means for its tensors.
 #[derive(Clone, Debug)]
 struct Binding {
     bytes_per_token: u64,
@@ -36,50 +37,70 @@ struct Binding {
     device: String,
 }
 
+impl Binding {
+    /// One per layer; `None` if the layer's device has no limit.
+    fn of_layers<'d>(
+        config: &LlamaConfig,
+        device_of: impl Fn(usize) -> &'d Device,
+        dtype: Dtype,
+    ) -> Vec<Option<Self>> {
+        let layers = config.layers.iter().enumerate();
+        let binding = |(number, layer)| {
+            let device = device_of(number);
+            Some(Self {
+                bytes_per_token: state_bytes(layer, dtype),
+                limit: device.max_binding()?,
+                device: device.name().to_owned(),
+            })
+        };
+        layers.map(binding).collect()
+    }
+
+    /// The most tokens that one tensor holds.
+    fn max_tokens(&self) -> usize {
+        let tokens = self.limit / self.bytes_per_token.max(1);
+        usize::try_from(tokens).unwrap_or(usize::MAX)
+    }
+}
+
 impl KvCache {
-    /// An empty cache. By default full layers keep everything, and sliding layers a ring of their window.
+    /// An empty cache. By default full layers keep everything, and sliding layers a ring of their window. `device_of` a layer
+    /// is where its keys and values are.
     ///
     /// # Errors
     /// Policies that do not fit the model.
-    pub fn new(
+    pub fn new<'d>(
         config: &LlamaConfig,
         policies: CacheConfig,
-        device: &Device,
+        device_of: impl Fn(usize) -> &'d Device,
         dtype: Dtype,
     ) -> Result<Self, CachePolicyError> {
         policies.check(config)?;
-        let bytes_per_token = config.layers.iter().map(|layer| state_bytes(layer, dtype));
-        let bytes_per_token = bytes_per_token.max().unwrap_or(0);
-        let binding = device.max_binding().map(|limit| Binding {
-            bytes_per_token,
-            limit,
-            device: device.name().to_owned(),
+        let bindings = Binding::of_layers(config, device_of, dtype);
+        let layers = config.layers.iter().zip(&bindings).map(|(layer, binding)| {
+            let max = binding.as_ref().map_or(usize::MAX, Binding::max_tokens);
+            new_layer(policies, layer, max)
         });
-        let max = binding
-            .as_ref()
-            .map_or(u64::MAX, |it| it.limit / bytes_per_token.max(1));
-        let max = usize::try_from(max).unwrap_or(usize::MAX);
-        let layers = config.layers.iter();
         Ok(Self {
-            layers: layers
-                .map(|layer| new_layer(policies, layer, max))
-                .collect(),
+            layers: layers.collect(),
             len: 0,
             ropes: config.ropes.clone(),
-            binding,
+            bindings,
         })
     }
 
-    /// An empty cache of the caller's own policy: `layer` makes what each layer keeps.
-    pub fn with_layers(
+    /// An empty cache with policies of one's own: `layer` gives one to each layer of the model.
+    pub fn from_layers<'d>(
         config: &LlamaConfig,
-        mut layer: impl FnMut() -> Box<dyn LayerCache>,
+        device_of: impl Fn(usize) -> &'d Device,
+        dtype: Dtype,
+        layer: impl FnMut(&LayerConfig) -> Box<dyn LayerCache>,
     ) -> Self {
         Self {
-            layers: config.layers.iter().map(|_| layer()).collect(),
+            layers: config.layers.iter().map(layer).collect(),
             len: 0,
             ropes: config.ropes.clone(),
-            binding: None,
+            bindings: Binding::of_layers(config, device_of, dtype),
         }
     }
 
@@ -118,30 +139,26 @@ impl KvCache {
         layers.try_for_each(|layer| layer.reserve_rollback(tokens))
     }
 
-    /// Whether the device can hold a sequence of this many tokens.
+    /// Whether the devices can hold a sequence of this many tokens.
     ///
     /// # Errors
-    /// [`CacheError::TooLarge`].
+    /// [`CacheError::TooLarge`], of the layer that needs the most.
     pub fn check(&self, tokens: usize) -> Result<(), CacheError> {
-        let Some(binding) = &self.binding else {
-            return Ok(());
-        };
-        let states = self
-            .layers
-            .iter()
-            .map(|layer| layer.states(tokens))
-            .max()
-            .unwrap_or(0);
-        let bytes = (states as u64).saturating_mul(binding.bytes_per_token);
-        if bytes <= binding.limit {
-            return Ok(());
+        let layers = self.layers.iter().zip(&self.bindings);
+        let too_large = layers.filter_map(|(layer, binding)| {
+            let (binding, states) = (binding.as_ref()?, layer.states(tokens));
+            let bytes = (states as u64).saturating_mul(binding.bytes_per_token);
+            (bytes > binding.limit).then_some((bytes, states, binding))
+        });
+        match too_large.max_by_key(|(bytes, ..)| *bytes) {
+            None => Ok(()),
+            Some((bytes, positions, binding)) => Err(CacheError::TooLarge {
+                positions,
+                bytes,
+                limit: binding.limit,
+                device: binding.device.clone(),
+            }),
         }
-        Err(CacheError::TooLarge {
-            positions: states,
-            bytes,
-            limit: binding.limit,
-            device: binding.device.clone(),
-        })
     }
 
     /// Counts `tokens` more tokens, which a pass is about to read, and returns their positions.
@@ -209,7 +226,7 @@ impl KvCache {
                 .collect(),
             len,
             ropes: self.ropes.clone(),
-            binding: self.binding.clone(),
+            bindings: self.bindings.clone(),
         }
     }
 }

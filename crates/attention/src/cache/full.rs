@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::tensor::Tensor;
 
 use super::{
-    LayerCache,
+    CacheError, LayerCache,
     buffer::Buffer,
     shared::{MIN_SHARED, Shared},
 };
@@ -48,6 +48,15 @@ impl LayerCache for Full {
 
     fn reserve(&mut self, tokens: usize) {
         self.own.reserve(tokens);
+    }
+
+    /// Everything is there anyway.
+    fn reserve_rollback(&mut self, _tokens: usize) -> Result<(), CacheError> {
+        Ok(())
+    }
+
+    fn can_truncate(&self, _len: usize) -> bool {
+        true
     }
 
     /// What lies behind `len` in the buffer is not read before it is written again.

@@ -8,7 +8,8 @@ use super::CacheError;
 use crate::{KvSegment, KvView, Window};
 
 /// The past of one sequence in one layer. One file per policy; [`CachePolicy`](crate::CachePolicy) has their names, costs
-/// and sources.
+/// and sources. A policy of one's own goes into a [`KvCache`](crate::KvCache) by
+/// [`from_layers`](crate::KvCache::from_layers). It needs `append`, `fork` and `bytes`; by default it cannot go back.
 pub trait LayerCache: Send {
     /// Keeps the keys and values of the tokens at `positions`, which follow those before, and returns what their queries may
     /// attend to: themselves, and what the policy has kept.
@@ -37,12 +38,13 @@ pub trait LayerCache: Send {
     /// # Errors
     /// [`CacheError::OneWay`]: no number of states would do.
     fn reserve_rollback(&mut self, _tokens: usize) -> Result<(), CacheError> {
-        Ok(())
+        let policy = std::any::type_name::<Self>();
+        Err(CacheError::OneWay { policy })
     }
 
     /// Whether all that queries from position `len` on see of the positions before is still there.
     fn can_truncate(&self, _len: usize) -> bool {
-        true
+        false
     }
 
     /// Forgets position `len` and those behind it; only where [`can_truncate`](Self::can_truncate) allows it.
@@ -52,13 +54,11 @@ pub trait LayerCache: Send {
     fn fork(&mut self, len: usize) -> Box<dyn LayerCache>;
 
     /// Bytes held now, unused capacity and what is shared included.
-    fn bytes(&self) -> u64 {
-        0
-    }
+    fn bytes(&self) -> u64;
 
     /// States in one tensor, once `tokens` tokens were appended.
-    fn states(&self, _tokens: usize) -> usize {
-        0
+    fn states(&self, tokens: usize) -> usize {
+        tokens
     }
 }
 
@@ -72,5 +72,9 @@ impl LayerCache for NoCache {
 
     fn fork(&mut self, _len: usize) -> Box<dyn LayerCache> {
         Box::new(Self(self.0))
+    }
+
+    fn bytes(&self) -> u64 {
+        0
     }
 }

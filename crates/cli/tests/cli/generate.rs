@@ -412,7 +412,7 @@ fn prompt_lookup_gives_the_same_text_and_reports_its_drafts() {
             "--prompt-lookup",
             "4",
             "--cache",
-            "full=tova:16",
+            "sliding=tova:16",
         ],
         &[
             "cache policy tova cannot go back",

@@ -11,6 +11,7 @@ mod chat_terminal;
 mod config;
 mod convert;
 mod devices;
+mod docs;
 mod generate;
 mod hub;
 mod info;

@@ -51,7 +51,7 @@ fn a_row_that_cannot_be_bound_is_an_error() {
             device,
             dtype: Dtype::F32,
             quantize: None,
-            widened: false,
+            fake_quantize: false,
             overrides: &[],
             progress: &mut |_, _| {},
         },
@@ -72,9 +72,7 @@ fn a_pass_or_a_cache_over_the_limit_is_an_error() {
     let pass = |tokens| {
         let ids = fixture::ids(&llama, &[vec![1; tokens]]);
         let whole = Sequences::WHOLE;
-        llama
-            .model
-            .forward(ids, whole, &mut Unobserved)
+        llama.model.forward(ids, whole, &mut Unobserved)
     };
     assert!(pass(8).is_ok());
     let error = pass(9).expect_err("9 x 96 float32 do not fit").to_string();

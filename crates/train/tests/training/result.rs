@@ -18,7 +18,7 @@ fn load(folder: &std::path::Path) -> Llama {
         device: devices::flex(),
         dtype: Dtype::F32,
         quantize: None,
-        widened: false,
+        fake_quantize: false,
         overrides: &[],
         progress: &mut |_, _| {},
     };
