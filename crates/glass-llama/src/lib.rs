@@ -3,6 +3,13 @@
 //! A folder, or a name on the hub ([`hub::resolve`]), becomes a [`Llama`] on a [`Device`]; [`generate()`] continues a text,
 //! a [`Conversation`] answers messages, [`eval`] measures. Each idea is a crate of its own, named here as a module; what most
 //! programs use stands at the top.
+//!
+//! Examples, from the simplest on: `hello` · `stream` (several texts at once, token by token) · `sampler` (a sampler of one's
+//! own) · `capture_attention` (a look inside) · `cache_policy` (a policy of one's own).
+
+use std::path::Path;
+
+pub use burn;
 
 pub use glass_attention as attention;
 pub use glass_backend as backend;
@@ -20,3 +27,19 @@ pub use glass_generate::{
     PrefillOptions, Progress, SamplingConfig, Sequence, generate, generate_batch,
 };
 pub use glass_text::{ChatTemplate, Message, Role, Tokenizer};
+
+/// The model in `folder`, in float32; [`Llama::load`] has all choices.
+///
+/// # Errors
+/// As [`Llama::load`].
+pub fn load(folder: impl AsRef<Path>, device: Device) -> Result<Llama, Error> {
+    let options = LoadOptions {
+        device,
+        dtype: Dtype::F32,
+        quantize: None,
+        widened: false,
+        overrides: &[],
+        progress: &mut |_, _| (),
+    };
+    Llama::load(folder.as_ref(), options)
+}
