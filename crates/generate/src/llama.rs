@@ -42,6 +42,22 @@ pub struct LoadOptions<'a> {
 }
 
 impl Llama {
+    /// Loads a folder in the Hugging Face layout as it is, to compute in float32; [`load`](Self::load) has the choices.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn open(folder: &Path, device: Device) -> Result<Self, Error> {
+        let options = LoadOptions {
+            device,
+            dtype: Dtype::F32,
+            quantize: None,
+            widened: false,
+            overrides: &[],
+            progress: &mut |_, _| {},
+        };
+        Self::load(folder, options)
+    }
+
     /// Loads a folder in the Hugging Face layout.
     ///
     /// The device's types, the config, the tokenizer and the files' headers are checked before the first weight is read.
