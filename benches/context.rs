@@ -65,7 +65,8 @@ fn run(args: &Args) -> Outcome<()> {
     let config = LlamaConfig::from_json(SHAPE, "the measured shape", &[])?;
     println!(
         "hidden {}, {} layers, f32, random weights, W = {WINDOW}",
-        config.hidden_size, config.num_hidden_layers
+        config.hidden_size,
+        config.layers.len()
     );
     println!(
         "read: median of the last {} pieces of {}; decode: best (median) of {ROUNDS} rounds;",
@@ -104,7 +105,8 @@ fn picture(series: &[Series], config: &LlamaConfig) -> Result<String, PlotError>
     };
     let subtitle = format!(
         "Random weights: hidden {}, {} layers, window {WINDOW}, float32. Median of {ROUNDS} rounds.",
-        config.hidden_size, config.num_hidden_layers
+        config.hidden_size,
+        config.layers.len()
     );
     let axes = [log2("position, tokens"), log2("decode, tokens/s")];
     curves(series, axes, "Decode against position", &subtitle)

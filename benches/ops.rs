@@ -16,7 +16,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use glass_attention::{
     ForwardContext, LlamaAttention, NoCache, Rope, Sequences, Unobserved, rotate,
 };
-use glass_backend::{Device, Dtype, Embedding, Linear, Weights};
+use glass_backend::{Device, Dtype, Embedding, Linear, WeightRole, Weights};
 use glass_bench::{RandomWeights, SEED, SHAPES, Text, random_model};
 use glass_config::{LlamaConfig, MixerConfig, MlpConfig};
 use glass_decoder::{LlamaMlp, LlamaRmsNorm};
@@ -90,11 +90,12 @@ fn operations(criterion: &mut Criterion) {
     });
     each(criterion, &devices, "rope", |weights, tokens| {
         let device = weights.device().clone();
-        let heads = config.num_attention_heads;
-        let x = random(&device, [heads, tokens, config.head_dim]).unsqueeze::<4>();
+        let MixerConfig::Attention(layer) = config.layers[0].mixer;
+        let [heads, head_dim] = [layer.num_attention_heads, layer.head_dim];
+        let x = random(&device, [heads, tokens, head_dim]).unsqueeze::<4>();
         let table = Rope::all(&config)[0].table(&[(0..tokens).collect()]);
         let angles = |values: Vec<f32>| {
-            let shape = [1, 1, tokens, config.head_dim / 2];
+            let shape = [1, 1, tokens, head_dim / 2];
             Tensor::<4>::from_data(TensorData::new(values, shape), device.burn())
         };
         let (cos, sin) = (angles(table.cos), angles(table.sin));
@@ -102,8 +103,9 @@ fn operations(criterion: &mut Criterion) {
     });
     each(criterion, &devices, "projection", |weights, tokens| {
         let x = random(weights.device(), [1, tokens, hidden]);
-        let linear = Linear::load(weights.at("q_proj"), [hidden, hidden], false)
-            .expect("random weights fit");
+        let role = WeightRole::Projection;
+        let linear = Linear::load(weights.at("q_proj"), [hidden, hidden], false, role);
+        let linear = linear.expect("random weights fit");
         move || drop(black_box(linear.forward(x.clone())))
     });
     // Alone, without a past: `decode` below has one.
@@ -136,7 +138,8 @@ fn operations(criterion: &mut Criterion) {
     });
     each(criterion, &devices, "head", |weights, tokens| {
         let x = random(weights.device(), [1, tokens, hidden]);
-        let head = Linear::load(weights.at("lm_head"), [config.vocab_size, hidden], false);
+        let shape = [config.vocab_size, hidden];
+        let head = Linear::load(weights.at("lm_head"), shape, false, WeightRole::Head);
         let head = head.expect("random weights fit");
         move || drop(black_box(head.forward(x.clone())))
     });

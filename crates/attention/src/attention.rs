@@ -4,7 +4,9 @@ use burn::{
     module::{Module, Param},
     tensor::Tensor,
 };
-use glass_backend::{AttentionParams, KernelSet, Linear, LlamaRmsNorm, WeightError, Weights};
+use glass_backend::{
+    AttentionParams, KernelSet, Linear, LlamaRmsNorm, WeightError, WeightRole, Weights,
+};
 use glass_config::AttentionConfig;
 
 use crate::{ForwardContext, LayerCache, Queries, Step, Window, attend};
@@ -135,16 +137,19 @@ impl LlamaAttention {
             norm.transpose()
         };
         let (q_norm, k_norm) = (head_norm("q_norm")?, head_norm("k_norm")?);
+        let mut linear =
+            |name, shape, bias, role| Linear::load(weights.at(name), shape, bias, role);
+        let (reads, writes) = (WeightRole::Projection, WeightRole::ResidualProjection);
         Ok(Self {
-            q_proj: Linear::load(weights.at("q_proj"), [q, hidden_size], bias.q_k_v)?,
-            k_proj: Linear::load(weights.at("k_proj"), [kv, hidden_size], bias.q_k_v)?,
-            v_proj: Linear::load(weights.at("v_proj"), [kv, hidden_size], bias.q_k_v)?,
-            o_proj: Linear::load(weights.at("o_proj"), [hidden_size, q], bias.o)?,
+            q_proj: linear("q_proj", [q, hidden_size], bias.q_k_v, reads)?,
+            k_proj: linear("k_proj", [kv, hidden_size], bias.q_k_v, reads)?,
+            v_proj: linear("v_proj", [kv, hidden_size], bias.q_k_v, reads)?,
+            o_proj: linear("o_proj", [hidden_size, q], bias.o, writes)?,
             q_norm,
             k_norm,
             sinks: config
                 .sinks
-                .then(|| weights.vector("sinks", heads))
+                .then(|| weights.vector("sinks", heads, WeightRole::Sinks))
                 .transpose()?,
             kernels: weights.device().kernel_set(),
             config: *config,

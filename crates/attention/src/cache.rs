@@ -25,10 +25,11 @@ pub struct KvCache {
     layers: Vec<Box<dyn LayerCache>>,
     len: usize,
     ropes: Vec<RopeParameters>,
-    binding: Option<Binding>,
+    /// One per layer.
+    bindings: Vec<Option<Binding>>,
 }
 
-/// What the device's binding limit means for the tensors of one layer.
+/// What the binding limit of a layer's device means for its tensors.
 #[derive(Clone, Debug)]
 struct Binding {
     bytes_per_token: u64,
@@ -37,14 +38,22 @@ struct Binding {
 }
 
 impl Binding {
-    /// `None` if the device has no limit.
-    fn new(config: &LlamaConfig, device: &Device, dtype: Dtype) -> Option<Self> {
-        let bytes_per_token = config.layers.iter().map(|layer| state_bytes(layer, dtype));
-        Some(Self {
-            bytes_per_token: bytes_per_token.max().unwrap_or(0),
-            limit: device.max_binding()?,
-            device: device.name().to_owned(),
-        })
+    /// One per layer; `None` if the layer's device has no limit.
+    fn of_layers<'d>(
+        config: &LlamaConfig,
+        device_of: impl Fn(usize) -> &'d Device,
+        dtype: Dtype,
+    ) -> Vec<Option<Self>> {
+        let layers = config.layers.iter().enumerate();
+        let binding = |(number, layer)| {
+            let device = device_of(number);
+            Some(Self {
+                bytes_per_token: state_bytes(layer, dtype),
+                limit: device.max_binding()?,
+                device: device.name().to_owned(),
+            })
+        };
+        layers.map(binding).collect()
     }
 
     /// The most tokens that one tensor holds.
@@ -55,26 +64,35 @@ impl Binding {
 }
 
 impl KvCache {
-    /// An empty cache. By default full layers keep everything, and sliding layers a ring of their window.
+    /// An empty cache. By default full layers keep everything, and sliding layers a ring of their window. `device_of` a layer
+    /// is where its keys and values are.
     ///
     /// # Errors
     /// Policies that do not fit the model.
-    pub fn new(
+    pub fn new<'d>(
         config: &LlamaConfig,
         policies: CacheConfig,
-        device: &Device,
+        device_of: impl Fn(usize) -> &'d Device,
         dtype: Dtype,
     ) -> Result<Self, CachePolicyError> {
         policies.check(config)?;
-        let max = Binding::new(config, device, dtype).map_or(usize::MAX, |it| it.max_tokens());
-        let layer = |layer: &LayerConfig| new_layer(policies, layer, max);
-        Ok(Self::from_layers(config, device, dtype, layer))
+        let bindings = Binding::of_layers(config, device_of, dtype);
+        let layers = config.layers.iter().zip(&bindings).map(|(layer, binding)| {
+            let max = binding.as_ref().map_or(usize::MAX, Binding::max_tokens);
+            new_layer(policies, layer, max)
+        });
+        Ok(Self {
+            layers: layers.collect(),
+            len: 0,
+            ropes: config.ropes.clone(),
+            bindings,
+        })
     }
 
     /// An empty cache with policies of one's own: `layer` gives one to each layer of the model.
-    pub fn from_layers(
+    pub fn from_layers<'d>(
         config: &LlamaConfig,
-        device: &Device,
+        device_of: impl Fn(usize) -> &'d Device,
         dtype: Dtype,
         layer: impl FnMut(&LayerConfig) -> Box<dyn LayerCache>,
     ) -> Self {
@@ -82,7 +100,7 @@ impl KvCache {
             layers: config.layers.iter().map(layer).collect(),
             len: 0,
             ropes: config.ropes.clone(),
-            binding: Binding::new(config, device, dtype),
+            bindings: Binding::of_layers(config, device_of, dtype),
         }
     }
 
@@ -121,30 +139,26 @@ impl KvCache {
         layers.try_for_each(|layer| layer.reserve_rollback(tokens))
     }
 
-    /// Whether the device can hold a sequence of this many tokens.
+    /// Whether the devices can hold a sequence of this many tokens.
     ///
     /// # Errors
-    /// [`CacheError::TooLarge`].
+    /// [`CacheError::TooLarge`], of the layer that needs the most.
     pub fn check(&self, tokens: usize) -> Result<(), CacheError> {
-        let Some(binding) = &self.binding else {
-            return Ok(());
-        };
-        let states = self
-            .layers
-            .iter()
-            .map(|layer| layer.states(tokens))
-            .max()
-            .unwrap_or(0);
-        let bytes = (states as u64).saturating_mul(binding.bytes_per_token);
-        if bytes <= binding.limit {
-            return Ok(());
+        let layers = self.layers.iter().zip(&self.bindings);
+        let too_large = layers.filter_map(|(layer, binding)| {
+            let (binding, states) = (binding.as_ref()?, layer.states(tokens));
+            let bytes = (states as u64).saturating_mul(binding.bytes_per_token);
+            (bytes > binding.limit).then_some((bytes, states, binding))
+        });
+        match too_large.max_by_key(|(bytes, ..)| *bytes) {
+            None => Ok(()),
+            Some((bytes, positions, binding)) => Err(CacheError::TooLarge {
+                positions,
+                bytes,
+                limit: binding.limit,
+                device: binding.device.clone(),
+            }),
         }
-        Err(CacheError::TooLarge {
-            positions: states,
-            bytes,
-            limit: binding.limit,
-            device: binding.device.clone(),
-        })
     }
 
     /// Counts `tokens` more tokens, which a pass is about to read, and returns their positions.
@@ -212,7 +226,7 @@ impl KvCache {
                 .collect(),
             len,
             ropes: self.ropes.clone(),
-            binding: self.binding.clone(),
+            bindings: self.bindings.clone(),
         }
     }
 }

@@ -20,7 +20,7 @@ pub struct ForwardContext<'a> {
     padding: Option<Padding>,
     dropouts: Dropouts,
     score_bytes: usize,
-    masks: RefCell<HashMap<MaskKey, Option<Tensor<4, Bool>>>>,
+    masks: RefCell<HashMap<MaskKey, DeviceMasks>>,
     observer: RefCell<&'a mut dyn Observer>,
 }
 
@@ -31,6 +31,9 @@ type MaskKey = (
     Window,
     usize,
 );
+
+/// A mask on each device that has asked for it.
+type DeviceMasks = Vec<(BurnDevice, Option<Tensor<4, Bool>>)>;
 
 /// One RoPE of the model, in this pass.
 struct PassRope {
@@ -264,22 +267,25 @@ impl<'a> ForwardContext<'a> {
             KeyPositions::Listed(_) => return segment.hidden_mask(queries),
         };
         let key = (queries.clone(), keys, segment.window, segment.first_key);
+        let device = segment.k.device();
         let mut masks = self.masks.borrow_mut();
-        let mask = masks.entry(key).or_insert_with(|| {
-            let hidden = segment.hidden_mask(queries);
-            let Some(padding) = &self.padding else {
-                return hidden;
-            };
+        let masks = masks.entry(key).or_default();
+        if let Some((_, mask)) = masks.iter().find(|(on, _)| *on == device) {
+            return mask.clone();
+        }
+        let mut mask = segment.hidden_mask(queries); // [1, 1, queries, keys]
+        if let Some(padding) = &self.padding {
             let shape = [padding.batch(), 1, 1, segment.keys()];
             let padded = TensorData::new(padding.hidden(segment.keys()), shape);
-            let padded = Tensor::<4, Bool>::from_data(padded, &segment.k.device());
+            let padded = Tensor::<4, Bool>::from_data(padded, &device);
             let shape = [padding.batch(), 1, queries.len(), segment.keys()];
-            Some(match hidden {
+            mask = Some(match mask {
                 Some(hidden) => hidden.expand(shape).bool_or(padded.expand(shape)),
                 None => padded.expand(shape),
-            })
-        });
-        mask.clone() // [batch or 1, 1, queries, keys]
+            });
+        }
+        masks.push((device, mask.clone()));
+        mask // [batch or 1, 1, queries, keys]
     }
 
     pub(crate) fn padding(&self) -> Option<&Padding> {

@@ -5,7 +5,7 @@ use burn::{
     tensor::{Int, Tensor},
 };
 
-use crate::{WeightError, WeightMatrix, Weights};
+use crate::{WeightError, WeightMatrix, WeightRole, Weights};
 
 /// A table of vectors `[vocab, columns]`, one per token.
 #[derive(Module, Debug)]
@@ -20,7 +20,7 @@ impl Embedding {
     /// What the source says of it.
     pub fn load(mut weights: Weights<'_>, shape: [usize; 2]) -> Result<Self, WeightError> {
         Ok(Self {
-            weight: WeightMatrix::load(&mut weights, "weight", shape)?,
+            weight: WeightMatrix::load(&mut weights, "weight", shape, WeightRole::Embedding)?,
         })
     }
 

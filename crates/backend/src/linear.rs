@@ -5,7 +5,7 @@ use burn::{
     tensor::Tensor,
 };
 
-use crate::{WeightError, WeightMatrix, Weights};
+use crate::{WeightError, WeightMatrix, WeightRole, Weights};
 
 /// A projection with weights `[out, in]`, as Hugging Face stores them: one row for each output.
 #[derive(Module, Debug)]
@@ -15,7 +15,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// Loads `weight` `[out, in]` and, if `bias` is set, `bias` `[out]`.
+    /// Loads `weight` `[out, in]` and, if `bias` is set, `bias` `[out]`; `role` is the matrix's.
     ///
     /// # Errors
     /// What the source says of either tensor.
@@ -23,11 +23,12 @@ impl Linear {
         mut weights: Weights<'_>,
         [out, input]: [usize; 2],
         bias: bool,
+        role: WeightRole,
     ) -> Result<Self, WeightError> {
         Ok(Self {
-            weight: WeightMatrix::load(&mut weights, "weight", [out, input])?,
+            weight: WeightMatrix::load(&mut weights, "weight", [out, input], role)?,
             bias: if bias {
-                Some(weights.vector("bias", out)?)
+                Some(weights.vector("bias", out, WeightRole::Bias)?)
             } else {
                 None
             },

@@ -5,7 +5,7 @@ use burn::{
     tensor::{DType, Tensor},
 };
 
-use crate::{KernelSet, WeightError, Weights};
+use crate::{KernelSet, WeightError, WeightRole, Weights};
 
 /// Root mean square layer normalization: Zhang and Sennrich 2019, arXiv:1910.07467.
 #[derive(Module, Debug)]
@@ -23,7 +23,7 @@ impl LlamaRmsNorm {
     /// `weight` is missing or is not `[size]`.
     pub fn load(mut weights: Weights<'_>, size: usize, eps: f64) -> Result<Self, WeightError> {
         Ok(Self {
-            weight: weights.vector("weight", size)?,
+            weight: weights.vector("weight", size, WeightRole::Norm)?,
             eps,
             kernels: weights.device().kernel_set(),
         })

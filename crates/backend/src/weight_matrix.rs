@@ -5,7 +5,7 @@ use burn::{
     tensor::{Int, Tensor},
 };
 
-use crate::{Device, KernelSet, QuantizedTensor, WeightError, Weights};
+use crate::{Device, KernelSet, QuantizedTensor, WeightError, WeightRole, Weights};
 
 /// A matrix of weights `[rows, columns]` in the order in which Hugging Face stores it: one row per token of an embedding,
 /// one row per output of a projection.
@@ -33,8 +33,9 @@ impl WeightMatrix {
         weights: &mut Weights<'_>,
         name: &str,
         [rows, columns]: [usize; 2],
+        role: WeightRole,
     ) -> Result<Self, WeightError> {
-        let is_quantized = weights.is_quantized(name)?;
+        let is_quantized = weights.is_quantized(name, [rows, columns], role)?;
         // Where there is no kernel for it, a quantized matrix is dequantized, in 32-bit integers first.
         let row_bytes = columns
             * if is_quantized {
@@ -56,9 +57,9 @@ impl WeightMatrix {
         let (mut parts, mut quantized) = (Vec::new(), Vec::new());
         for cut in cuts {
             if is_quantized {
-                quantized.push(weights.quantized_rows(name, [rows, columns], cut)?);
+                quantized.push(weights.quantized_rows(name, [rows, columns], role, cut)?);
             } else {
-                parts.push(weights.rows(name, [rows, columns], cut)?);
+                parts.push(weights.rows(name, [rows, columns], role, cut)?);
             }
         }
         Ok(Self {

@@ -1,6 +1,6 @@
 //! Where a module gets its weights from: a checkpoint, or a random generator before training.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use burn::{
     module::Param,
@@ -9,25 +9,76 @@ use burn::{
 
 use crate::{Device, Dtype, QuantizedRows, QuantizedTensor, WeightError};
 
+/// What a weight is to the model. The module that asks for it says so: what quantizes, initializes or decays weights goes by
+/// this, never by a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WeightRole {
+    /// A row per token of the vocabulary.
+    Embedding,
+    /// The matrix of a projection.
+    Projection,
+    /// The matrix of a projection whose output is added to the residual stream.
+    ResidualProjection,
+    /// The matrix that makes logits, where it is not the embedding.
+    Head,
+    Norm,
+    Bias,
+    /// Attention sinks: a learned logit per head.
+    Sinks,
+}
+
+impl WeightRole {
+    /// Whether it is multiplied as a matrix; the others are vectors, each value by itself.
+    pub fn is_matrix(self) -> bool {
+        match self {
+            Self::Embedding | Self::Projection | Self::ResidualProjection | Self::Head => true,
+            Self::Norm | Self::Bias | Self::Sinks => false,
+        }
+    }
+}
+
+/// A weight as a module asks for it.
+#[derive(Clone, Copy, Debug)]
+pub struct WeightSpec<'a> {
+    /// The name in a checkpoint.
+    pub name: &'a str,
+    /// Of the whole tensor.
+    pub shape: &'a [usize],
+    pub role: WeightRole,
+}
+
+impl WeightSpec<'_> {
+    /// The shape of these rows (along the first axis) of it.
+    pub fn shape_of(&self, rows: &Range<usize>) -> Vec<usize> {
+        let mut shape = self.shape.to_vec();
+        shape[0] = rows.len();
+        shape
+    }
+
+    /// Values of one row.
+    pub fn row_len(&self) -> usize {
+        self.shape[1..].iter().product()
+    }
+}
+
 /// A source of named tensors.
 pub trait WeightSource {
-    /// Rows `rows` (along the first axis) of tensor `name`, converted to `dtype`.
+    /// Rows `rows` (along the first axis) of a tensor, converted to `dtype`.
     ///
     /// # Errors
-    /// The tensor is missing, or its whole shape is not `shape`, or its type cannot be converted.
+    /// The tensor is missing, or its whole shape is another, or its type cannot be converted.
     fn read(
         &mut self,
-        name: &str,
-        shape: &[usize],
+        weight: WeightSpec<'_>,
         rows: Range<usize>,
         dtype: Dtype,
     ) -> Result<TensorData, WeightError>;
 
-    /// Whether matrix `name` is quantized.
+    /// Whether a matrix is quantized.
     ///
     /// # Errors
     /// The matrix is whole neither in one form nor in the other.
-    fn is_quantized(&mut self, _name: &str) -> Result<bool, WeightError> {
+    fn is_quantized(&mut self, _weight: WeightSpec<'_>) -> Result<bool, WeightError> {
         Ok(false)
     }
 
@@ -37,14 +88,13 @@ pub trait WeightSource {
     /// As for [`read`](Self::read).
     fn read_quantized(
         &mut self,
-        name: &str,
-        _shape: [usize; 2],
+        weight: WeightSpec<'_>,
         _rows: Range<usize>,
     ) -> Result<QuantizedRows, WeightError> {
         Err(WeightError::Other {
             origin: "the source of the weights".to_owned(),
-            name: name.to_owned(),
-            reason: "it has no codes".to_owned(),
+            name: weight.name.to_owned(),
+            reason: "it has no quantized values".to_owned(),
         })
     }
 }
@@ -52,29 +102,52 @@ pub trait WeightSource {
 impl<S: WeightSource + ?Sized> WeightSource for &mut S {
     fn read(
         &mut self,
-        name: &str,
-        shape: &[usize],
+        weight: WeightSpec<'_>,
         rows: Range<usize>,
         dtype: Dtype,
     ) -> Result<TensorData, WeightError> {
-        (**self).read(name, shape, rows, dtype)
+        (**self).read(weight, rows, dtype)
     }
 
-    fn is_quantized(&mut self, name: &str) -> Result<bool, WeightError> {
-        (**self).is_quantized(name)
+    fn is_quantized(&mut self, weight: WeightSpec<'_>) -> Result<bool, WeightError> {
+        (**self).is_quantized(weight)
     }
 
     fn read_quantized(
         &mut self,
-        name: &str,
-        shape: [usize; 2],
+        weight: WeightSpec<'_>,
         rows: Range<usize>,
     ) -> Result<QuantizedRows, WeightError> {
-        (**self).read_quantized(name, shape, rows)
+        (**self).read_quantized(weight, rows)
     }
 }
 
-/// A source seen from one module: with its path in the model, and the device and type of the weights.
+/// The roles of a model's weights, by name: a source without numbers, which notes what the modules ask for. What is loaded
+/// from it has tensors without rows.
+#[derive(Clone, Debug, Default)]
+pub struct WeightRoles(BTreeMap<String, WeightRole>);
+
+impl WeightRoles {
+    /// The role of the weight of this name; `None`: no module asks for it.
+    pub fn get(&self, name: &str) -> Option<WeightRole> {
+        self.0.get(name).copied()
+    }
+}
+
+impl WeightSource for WeightRoles {
+    fn read(
+        &mut self,
+        weight: WeightSpec<'_>,
+        _rows: Range<usize>,
+        dtype: Dtype,
+    ) -> Result<TensorData, WeightError> {
+        self.0.insert(weight.name.to_owned(), weight.role);
+        let none = TensorData::new(Vec::<f32>::new(), weight.shape_of(&(0..0)));
+        Ok(none.convert_dtype(dtype.burn()))
+    }
+}
+
+/// A source seen from one module: with its path in the model, and the devices and type of the weights.
 ///
 /// Paths are Hugging Face's, so that `model.layers.0.self_attn.q_proj.weight` in a file is reached by
 /// `.at("model").at("layers.0").at("self_attn").at("q_proj")` and then `"weight"`.
@@ -82,6 +155,8 @@ pub struct Weights<'a> {
     source: &'a mut dyn WeightSource,
     path: String,
     device: &'a Device,
+    /// Of each layer; those beyond are on `device`.
+    layers: &'a [Device],
     dtype: Dtype,
 }
 
@@ -92,7 +167,26 @@ impl<'a> Weights<'a> {
             source,
             path: String::new(),
             device,
+            layers: &[],
             dtype,
+        }
+    }
+
+    /// Layer `n` on `devices[n]`: its weights, what it computes and what it keeps. Layers beyond, and all that is no layer,
+    /// stay on the device they have.
+    pub fn with_layer_devices(self, devices: &'a [Device]) -> Self {
+        Self {
+            layers: devices,
+            ..self
+        }
+    }
+
+    /// The same source at the layer `n` of the module at hand, on the layer's device.
+    pub fn layer(&mut self, n: usize) -> Weights<'_> {
+        let device = self.layers.get(n).unwrap_or(self.device);
+        Weights {
+            device,
+            ..self.at(format_args!("layers.{n}"))
         }
     }
 
@@ -102,6 +196,7 @@ impl<'a> Weights<'a> {
             path: self.full_name(name),
             source: self.source,
             device: self.device,
+            layers: self.layers,
             dtype: self.dtype,
         }
     }
@@ -128,8 +223,13 @@ impl<'a> Weights<'a> {
     ///
     /// # Errors
     /// What the source says.
-    pub fn vector(&mut self, name: &str, len: usize) -> Result<Param<Tensor<1>>, WeightError> {
-        self.read(name, &[len], 0..len)
+    pub fn vector(
+        &mut self,
+        name: &str,
+        len: usize,
+        role: WeightRole,
+    ) -> Result<Param<Tensor<1>>, WeightError> {
+        self.read(name, &[len], role, 0..len)
     }
 
     /// Rows `rows` of a tensor `[rows, columns]`; [`crate::WeightMatrix`] decides which.
@@ -137,15 +237,22 @@ impl<'a> Weights<'a> {
         &mut self,
         name: &str,
         shape: [usize; 2],
+        role: WeightRole,
         rows: Range<usize>,
     ) -> Result<Param<Tensor<2>>, WeightError> {
-        self.read(name, &shape, rows)
+        self.read(name, &shape, role, rows)
     }
 
     /// Whether a matrix is quantized: then it is a [`QuantizedTensor`].
-    pub(crate) fn is_quantized(&mut self, name: &str) -> Result<bool, WeightError> {
-        let name = self.full_name(name);
-        self.source.is_quantized(&name)
+    pub(crate) fn is_quantized(
+        &mut self,
+        name: &str,
+        shape: [usize; 2],
+        role: WeightRole,
+    ) -> Result<bool, WeightError> {
+        let name = &self.full_name(name);
+        let shape = &shape;
+        self.source.is_quantized(WeightSpec { name, shape, role })
     }
 
     /// As [`rows`](Self::rows).
@@ -153,26 +260,27 @@ impl<'a> Weights<'a> {
         &mut self,
         name: &str,
         shape: [usize; 2],
+        role: WeightRole,
         rows: Range<usize>,
     ) -> Result<QuantizedTensor, WeightError> {
-        let name = self.full_name(name);
-        let rows = self.source.read_quantized(&name, shape, rows)?;
-        Ok(QuantizedTensor::new(
-            rows,
-            shape[1],
-            self.device,
-            self.dtype,
-        ))
+        let (name, columns) = (&self.full_name(name), shape[1]);
+        let shape = &shape;
+        let weight = WeightSpec { name, shape, role };
+        let rows = self.source.read_quantized(weight, rows)?;
+        let (device, dtype) = (self.device, self.dtype);
+        Ok(QuantizedTensor::new(rows, columns, device, dtype))
     }
 
     fn read<const D: usize>(
         &mut self,
         name: &str,
         shape: &[usize],
+        role: WeightRole,
         rows: Range<usize>,
     ) -> Result<Param<Tensor<D>>, WeightError> {
-        let name = self.full_name(name);
-        let data = self.source.read(&name, shape, rows, self.dtype)?;
+        let name = &self.full_name(name);
+        let weight = WeightSpec { name, shape, role };
+        let data = self.source.read(weight, rows, self.dtype)?;
         let options = (self.device.burn(), self.dtype.burn());
         Ok(Param::from_tensor(Tensor::from_data(data, options)))
     }

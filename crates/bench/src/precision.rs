@@ -13,9 +13,9 @@ use glass_config::LlamaConfig;
 pub struct Precision {
     pub dtype: Dtype,
     pub quantize: Option<QuantFormat>,
-    /// Matrices are rounded to what their bits can say and held in `dtype` all the same: what rows in few bits are compared
-    /// with. `q8-in-f32`, `q4-in-f32`.
-    pub widened: bool,
+    /// Matrices are rounded to what their format can represent, and held in `dtype` all the same: what quantized rows are
+    /// compared with. `q8-in-f32`, `q4-in-f32`.
+    pub fake_quantize: bool,
 }
 
 /// Bytes of a scale.
@@ -26,7 +26,7 @@ impl Precision {
     pub fn reference(self) -> Self {
         Self {
             dtype: Dtype::F32,
-            widened: self.quantize.is_some(),
+            fake_quantize: self.quantize.is_some(),
             ..self
         }
     }
@@ -54,7 +54,9 @@ impl Precision {
 
     fn matrix_bytes(self, bits: Option<QuantFormat>) -> f64 {
         match bits {
-            Some(bits) if !self.widened => bits.bits() as f64 / 8.0 + SCALE / GROUP_SIZE as f64,
+            Some(bits) if !self.fake_quantize => {
+                bits.bits() as f64 / 8.0 + SCALE / GROUP_SIZE as f64
+            }
             _ => self.dtype.bytes() as f64,
         }
     }
@@ -68,7 +70,7 @@ impl Precision {
         };
         match self.quantize {
             // KernelMode round activations to 8 bits, of which the sign is one.
-            Some(_) if !self.widened => own + 0.5 / 127.0,
+            Some(_) if !self.fake_quantize => own + 0.5 / 127.0,
             _ => own,
         }
     }
@@ -79,7 +81,7 @@ impl From<Dtype> for Precision {
         Self {
             dtype,
             quantize: None,
-            widened: false,
+            fake_quantize: false,
         }
     }
 }
@@ -88,7 +90,7 @@ impl fmt::Display for Precision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.quantize {
             None => write!(f, "{}", self.dtype),
-            Some(bits) if self.widened => write!(f, "q{bits}-in-{}", self.dtype),
+            Some(bits) if self.fake_quantize => write!(f, "q{bits}-in-{}", self.dtype),
             Some(bits) => write!(f, "q{bits}"),
         }
     }
@@ -98,7 +100,7 @@ impl FromStr for Precision {
     type Err = DeviceError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let (bits, widened) = match name {
+        let (bits, fake_quantize) = match name {
             "q8" => (QuantFormat::Int8, false),
             "q4" => (QuantFormat::Int4, false),
             "q8-in-f32" => (QuantFormat::Int8, true),
@@ -108,7 +110,7 @@ impl FromStr for Precision {
         Ok(Self {
             dtype: Dtype::F32,
             quantize: Some(bits),
-            widened,
+            fake_quantize,
         })
     }
 }

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use burn::tensor::TensorData;
-use glass_backend::{Device, Dtype, WeightError, WeightSource, Weights};
+use glass_backend::{Device, Dtype, WeightError, WeightSource, WeightSpec, Weights};
 use glass_causal_lm::LlamaForCausalLM;
-use glass_checkpoint::{Quantizing, Scheme};
+use glass_checkpoint::{QuantRecipe, QuantizeOnLoad};
 use glass_config::LlamaConfig;
 use glass_generate::Llama;
 
@@ -44,19 +44,16 @@ impl Xorshift32 {
 impl WeightSource for RandomWeights {
     fn read(
         &mut self,
-        _name: &str,
-        shape: &[usize],
+        weight: WeightSpec<'_>,
         rows: Range<usize>,
         _dtype: Dtype,
     ) -> Result<TensorData, WeightError> {
-        let row: usize = shape[1..].iter().product();
+        let row = weight.row_len();
         let scale = 1.0 / (row as f32).sqrt() / (1u32 << 31) as f32;
         let values: Vec<f32> = (0..rows.len() * row)
             .map(|_| self.0.next_u32() as i32 as f32 * scale)
             .collect();
-        let mut part = shape.to_vec();
-        part[0] = rows.len();
-        Ok(TensorData::new(values, part))
+        Ok(TensorData::new(values, weight.shape_of(&rows)))
     }
 }
 
@@ -76,9 +73,9 @@ pub fn random_model(
     let (mut random, dtype) = (RandomWeights::new(seed), precision.dtype);
     let model = match precision.quantize {
         None => LlamaForCausalLM::load(Weights::new(&mut random, device, dtype), config)?,
-        Some(bits) => {
-            let mut source = Quantizing::new(random, Scheme::new(bits, config));
-            source.widened = precision.widened;
+        Some(format) => {
+            let mut source = QuantizeOnLoad::new(random, QuantRecipe::new(format, config));
+            source.fake_quantize = precision.fake_quantize;
             LlamaForCausalLM::load(Weights::new(&mut source, device, dtype), config)?
         }
     };

@@ -73,7 +73,7 @@ impl Origin {
                     device,
                     dtype: precision.dtype,
                     quantize: precision.quantize,
-                    widened: precision.widened,
+                    fake_quantize: precision.fake_quantize,
                     overrides,
                     progress: &mut |_, _| {},
                 },

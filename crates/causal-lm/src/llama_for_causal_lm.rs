@@ -3,7 +3,7 @@ use burn::{
     tensor::{DType, Int, Tensor},
 };
 use glass_attention::{CacheError, Observer, Sequences, Step};
-use glass_backend::{Linear, WeightError, Weights};
+use glass_backend::{Device, Dtype, Linear, WeightError, WeightRole, WeightRoles, Weights};
 use glass_config::LlamaConfig;
 use glass_model::LlamaModel;
 
@@ -18,7 +18,7 @@ pub struct LlamaForCausalLM {
 impl LlamaForCausalLM {
     /// `ids` `[batch, seq]`, every id below `vocab_size` -> `[batch, seq, vocab_size]`, float32
     ///
-    /// Generation reads few of these rows: it takes [`hidden`](Self::hidden), and the [`head`](Self::head) of what it needs.
+    /// Generation needs the logits of few tokens: it takes [`hidden`](Self::hidden), and the [`head`](Self::head) of those.
     ///
     /// # Errors
     /// Sequences that do not fit the ids, or that a cache or the device cannot hold.
@@ -47,6 +47,11 @@ impl LlamaForCausalLM {
         self.model.forward(ids, sequences, observer)
     }
 
+    /// The device of a layer's weights, and of what its caches hold.
+    pub fn layer_device(&self, layer: usize) -> &Device {
+        self.model.layer_device(layer)
+    }
+
     /// The head alone: `hidden` `[batch, seq, hidden_size]` -> `[batch, seq, vocab_size]`, float32
     pub fn head(&self, hidden: Tensor<3>) -> Tensor<3> {
         let logits = match &self.lm_head {
@@ -65,8 +70,19 @@ impl LlamaForCausalLM {
             lm_head: if config.tie_word_embeddings {
                 None
             } else {
-                Some(Linear::load(weights.at("lm_head"), head, false)?)
+                let weights = weights.at("lm_head");
+                Some(Linear::load(weights, head, false, WeightRole::Head)?)
             },
         })
+    }
+
+    /// The roles of such a model's weights, without loading any. The device computes nothing: any will do.
+    ///
+    /// # Errors
+    /// A row of weights would be over the device's limit.
+    pub fn weight_roles(config: &LlamaConfig, device: &Device) -> Result<WeightRoles, WeightError> {
+        let mut roles = WeightRoles::default();
+        Self::load(Weights::new(&mut roles, device, Dtype::F32), config)?;
+        Ok(roles)
     }
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use glass_backend::Dtype;
+use glass_backend::{DeviceError, Dtype, WeightError};
 use glass_config::{ConfigError, Stored, config_text};
 use thiserror::Error;
 
@@ -45,6 +45,10 @@ pub enum ConvertError {
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
     Save(#[from] SaveError),
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    #[error(transparent)]
+    Weight(#[from] WeightError),
 }
 
 /// What became of a folder.
@@ -138,7 +142,7 @@ fn refuse_own_folder(folder: &Path, target: &Path) -> Result<(), SaveError> {
     }
 }
 
-/// Hidden files belong to the folder's keeper, git for instance, and not to the model.
+/// Hidden files belong to the folder's owner, git for instance, and not to the model.
 fn left_out(folder: &Path, files: &Files) -> Vec<String> {
     let weights: BTreeSet<&OsStr> = files
         .names()

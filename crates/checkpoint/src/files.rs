@@ -1,5 +1,6 @@
 //! The weight files of a checkpoint folder, seen as one map from tensor name to bytes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -9,15 +10,15 @@ use safetensors::Dtype;
 
 use crate::error::CheckpointError;
 use crate::index::Index;
-use crate::shard::Shard;
+use crate::shard::{Entry, Shard};
 
 /// File name of the weights in one piece.
 pub const WEIGHTS: &str = "model.safetensors";
 /// File name of the index of sharded weights.
 pub const WEIGHTS_INDEX: &str = "model.safetensors.index.json";
 
-/// An opened checkpoint. The files are mapped into memory, not read: opening costs the headers only, and bytes come from
-/// disk when a tensor is looked at.
+/// An opened checkpoint. Files of a folder are mapped into memory, not read: opening costs the headers only, and bytes come
+/// from disk when a tensor is looked at.
 pub struct Files {
     origin: PathBuf,
     shards: Vec<Arc<Shard>>,
@@ -66,14 +67,9 @@ impl Files {
         }
         let single = folder.join(WEIGHTS);
         let index = folder.join(WEIGHTS_INDEX);
-        let mut files = Self {
-            origin: single.clone(),
-            shards: Vec::new(),
-            tensors: BTreeMap::new(),
-            warnings: Vec::new(),
-        };
+        let mut files = Self::none(&single);
         if is_there(&single)? {
-            files.add(&single)?;
+            files.add(Shard::open(&single)?)?;
             if is_there(&index)? {
                 files.warnings.push(format!(
                     "{} is not used: {WEIGHTS} lies beside it and comes first",
@@ -87,6 +83,36 @@ impl Files {
             return Err(no_safetensors(folder));
         }
         Ok(files)
+    }
+
+    /// The bytes of a safetensors file with all weights; `name` stands for it in errors.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn from_bytes(
+        name: &Path,
+        bytes: impl Into<Cow<'static, [u8]>>,
+    ) -> Result<Self, CheckpointError> {
+        let mut files = Self::none(name);
+        files.add(Shard::in_memory(name, bytes.into())?)?;
+        Ok(files)
+    }
+
+    fn none(origin: &Path) -> Self {
+        Self {
+            origin: origin.to_owned(),
+            shards: Vec::new(),
+            tensors: BTreeMap::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// What the names of the base model's weights lack here: a folder saved from the base model alone (`LlamaModel.save_pretrained`) has none with `model.`.
+    pub(super) fn prefix(&self) -> &'static str {
+        const BASE: &str = "model.";
+        let bare = self.names().any(|name| name.starts_with("layers."))
+            && !self.names().any(|name| name.starts_with(BASE));
+        if bare { BASE } else { "" }
     }
 
     /// Names of all tensors, sorted.
@@ -154,7 +180,7 @@ impl Files {
                     shard: shard.to_owned(),
                 });
             }
-            self.add(&path)?;
+            self.add(Shard::open(&path)?)?;
         }
         for (tensor, shard) in index.entries() {
             let path = index.file().with_file_name(shard);
@@ -179,9 +205,8 @@ impl Files {
         Ok(())
     }
 
-    fn add(&mut self, path: &Path) -> Result<(), CheckpointError> {
-        let (shard, entries) = Shard::open(path)?;
-        let number = self.shards.len();
+    fn add(&mut self, (shard, entries): (Shard, Vec<Entry>)) -> Result<(), CheckpointError> {
+        let (number, path) = (self.shards.len(), shard.path.clone());
         self.shards.push(Arc::new(shard));
         for entry in entries {
             let place = Place {
@@ -195,7 +220,7 @@ impl Files {
                 return Err(CheckpointError::Twice {
                     tensor: entry.name,
                     first: self.shards[earlier.shard].path.clone(),
-                    second: path.to_owned(),
+                    second: path,
                 });
             }
             self.tensors.insert(entry.name, place);

@@ -1,4 +1,4 @@
-//! A tensor's bytes where they lie in their file, for as long as somebody holds them.
+//! A tensor's bytes in their mapped file, as Burn's `Bytes`: no copy is made to load them.
 
 use std::{mem::MaybeUninit, ops::Range, sync::Arc};
 
@@ -10,7 +10,7 @@ use crate::shard::Shard;
 /// Burn's alignment for anything: what is written to goes to memory of this element.
 type Aligned = u128;
 
-/// Some bytes of a mapped file, which are copied if somebody writes to them.
+/// Some bytes of a mapped file; the first write to them makes a copy.
 struct Mapped {
     shard: Arc<Shard>,
     range: Range<usize>,
@@ -53,9 +53,10 @@ impl AllocationController for Mapped {
     }
 
     fn memory(&self, _: AccessPolicy) -> Result<&[MaybeUninit<u8>], AccessError> {
-        let bytes = match self.copy.is_empty() {
-            true => self.shard.bytes(self.range.clone()),
-            false => &bytemuck::cast_slice(&self.copy)[..self.range.len()],
+        let bytes = if self.copy.is_empty() {
+            self.shard.bytes(self.range.clone())
+        } else {
+            &bytemuck::cast_slice(&self.copy)[..self.range.len()]
         };
         Ok(Self::uninit(bytes))
     }

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use glass_backend::quant::QuantFormat;
+use glass_backend::{Device, quant::QuantFormat};
+use glass_causal_lm::LlamaForCausalLM;
 use glass_config::{LlamaConfig, Stored, config_text};
 
 use crate::{
-    CheckpointError, Conversion, ConvertError, Files, QuantizedTensors, SaveProgress, Scheme,
+    CheckpointError, Conversion, ConvertError, Files, QuantRecipe, QuantizedTensors, SaveProgress,
     ShardSize, convert::rewrite,
 };
 
@@ -14,12 +15,12 @@ use crate::{
 #[derive(Debug)]
 pub struct Quantization {
     pub conversion: Conversion,
-    /// How many matrices are in this many bits now, the fewest bits first.
+    /// How many matrices have this format now, the fewest bits first.
     pub matrices: Vec<(QuantFormat, usize)>,
 }
 
-/// Writes the model in `folder` to `target`, a new or empty folder, with its matrices as
-/// [`Scheme`] has it; everything else keeps its type. `config.json` says so in the words of compressed-tensors, so that
+/// Writes the model in `folder` to `target`, a new or empty folder, with its matrices
+/// quantized by [`QuantRecipe`]; everything else keeps its type. `config.json` says so in the words of compressed-tensors, so that
 /// others read the folder too where every row is a multiple of 32 long.
 ///
 /// # Errors
@@ -27,7 +28,7 @@ pub struct Quantization {
 pub fn quantize(
     folder: &Path,
     target: &Path,
-    bits: QuantFormat,
+    format: QuantFormat,
     max_shard_size: ShardSize,
     progress: SaveProgress<'_>,
 ) -> Result<Quantization, ConvertError> {
@@ -37,11 +38,16 @@ pub fn quantize(
     if config.quantization_config.is_some() {
         return Err(CheckpointError::Quantized(folder.to_owned()).into());
     }
-    let scheme = Scheme::new(bits, &config);
-    let text = config_text(&file, Stored::Quantized(&scheme.config()))?;
+    let recipe = QuantRecipe::new(format, &config);
+    let text = config_text(&file, Stored::Quantized(&recipe.config()))?;
 
-    let mut tensors = QuantizedTensors::new(&files, scheme);
-    let count = |bits| (bits, tensors.matrices().filter(|(_, b)| *b == bits).count());
+    // Nothing is computed: the device only has to be there.
+    let roles = LlamaForCausalLM::weight_roles(&config, &Device::open("flex")?)?;
+    let mut tensors = QuantizedTensors::new(&files, recipe, &roles);
+    let count = |format| {
+        let matrices = tensors.matrices().filter(|(_, of)| *of == format);
+        (format, matrices.count())
+    };
     let mut matrices = vec![count(QuantFormat::Int4), count(QuantFormat::Int8)];
     matrices.retain(|(_, count)| *count > 0);
 

@@ -1,15 +1,16 @@
-//! One safetensors file: mapped into memory, its header checked.
+//! One safetensors file: mapped or in memory, its header checked.
 //!
 //! Layout (<https://huggingface.co/docs/safetensors>): 8 bytes little-endian header length, a JSON header
 //! `{name: {dtype, shape, data_offsets}}`, then the data, which the tensors cover without hole or overlap.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use safetensors::Dtype;
-use safetensors::tensor::{Metadata, SafeTensorError, TensorInfo};
+use safetensors::tensor::TensorInfo;
 use serde_json::{Map, Value};
 
 use crate::error::CheckpointError;
@@ -24,7 +25,13 @@ pub(super) const MAX_HEADER: u64 = 100_000_000;
 
 pub(super) struct Shard {
     pub path: PathBuf,
-    map: Mmap,
+    file: FileBytes,
+}
+
+/// A whole file.
+enum FileBytes {
+    Mapped(Mmap),
+    InMemory(Cow<'static, [u8]>),
 }
 
 /// What the header says of one tensor; `range` counts from the start of the file.
@@ -44,48 +51,61 @@ impl Shard {
             source,
         };
         let file = File::open(path).map_err(unreadable)?;
-        if file.metadata().map_err(unreadable)?.len() == 0 {
-            return Err(CheckpointError::Empty(path.to_owned()));
-        }
-        // SAFETY: the map is read-only. Nobody may truncate the file while a model computes with it; that holds for every
-        // memory map, and many gigabytes that each process holds for itself are the only alternative. Whoever saves over a
-        // model puts a new file in its place, as `Saving` does.
+        // SAFETY: the map is read-only. No process may truncate the file while a model computes with it; that holds for every
+        // memory map, and the only alternative is a copy of many gigabytes in each process. To save over a model is to put a
+        // new file in its place, as `Saving` does.
         let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
-        let entries = read_header(path, &map)?;
+        Self::new(path, FileBytes::Mapped(map))
+    }
+
+    /// A file in memory; `path` names it in errors.
+    pub fn in_memory(
+        path: &Path,
+        bytes: Cow<'static, [u8]>,
+    ) -> Result<(Self, Vec<Entry>), CheckpointError> {
+        Self::new(path, FileBytes::InMemory(bytes))
+    }
+
+    fn new(path: &Path, file: FileBytes) -> Result<(Self, Vec<Entry>), CheckpointError> {
         let path = path.to_owned();
-        Ok((Self { path, map }, entries))
+        let shard = Self { path, file };
+        if shard.whole().is_empty() {
+            return Err(CheckpointError::Empty(shard.path));
+        }
+        let entries = read_header(&shard.path, shard.whole())?;
+        Ok((shard, entries))
+    }
+
+    fn whole(&self) -> &[u8] {
+        match &self.file {
+            FileBytes::Mapped(map) => map,
+            FileBytes::InMemory(bytes) => bytes,
+        }
     }
 
     pub fn bytes(&self, range: Range<usize>) -> &[u8] {
-        &self.map[range]
+        &self.whole()[range]
     }
 
     /// Lets the system start reading, which it does faster in one go than page by page.
     pub fn will_need(&self, range: Range<usize>) {
         #[cfg(unix)]
-        {
+        if let FileBytes::Mapped(map) = &self.file {
             // Only a hint.
-            let _ = self
-                .map
-                .advise_range(memmap2::Advice::WillNeed, range.start, range.len());
+            let _ = map.advise_range(memmap2::Advice::WillNeed, range.start, range.len());
         }
         #[cfg(not(unix))]
         let _ = range;
     }
 
-    /// A page that was looked at counts as this process's memory until it is given back: without this, loading would
-    /// take twice the model's size.
+    /// Gives pages back: a page that was looked at counts as this process's memory until then, and loading would take twice
+    /// the model's size.
     pub fn release(&self, range: Range<usize>) {
         #[cfg(unix)]
-        {
+        if let FileBytes::Mapped(map) = &self.file {
+            let advice = memmap2::UncheckedAdvice::DontNeed;
             // SAFETY: the map is a read-only view of a file, so that a dropped page comes back as it was.
-            let dropped = unsafe {
-                self.map.unchecked_advise_range(
-                    memmap2::UncheckedAdvice::DontNeed,
-                    range.start,
-                    range.len(),
-                )
-            };
+            let dropped = unsafe { map.unchecked_advise_range(advice, range.start, range.len()) };
             // Only a hint: where the system refuses it, the memory is given back when the file is closed.
             let _ = dropped;
         }
@@ -136,10 +156,10 @@ fn read_header(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>, CheckpointError>
     let header: Map<String, Value> = serde_json::from_slice(header)
         .map_err(|error| broken(format!("its header is not a JSON object ({error})")))?;
 
+    let (tensors, end) = tensors(path, header)?;
     let data = LENGTH_BYTES + length;
-    let (metadata, names) = validate(path, header)?;
-    // The crate's own comparison adds without a check and can overflow on a hostile header, hence this one.
-    let described = data as u128 + metadata.data_len() as u128;
+    // In 128 bits: a hostile header can make the sum overflow 64.
+    let described = data as u128 + end as u128;
     if described != bytes.len() as u128 {
         return Err(CheckpointError::Length {
             file: path.to_owned(),
@@ -147,27 +167,24 @@ fn read_header(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>, CheckpointError>
             expected: described,
         });
     }
-    Ok(names
-        .into_iter()
-        .filter_map(|name| {
-            let info = metadata.info(&name)?;
-            let (start, end) = info.data_offsets;
-            Some(Entry {
-                dtype: info.dtype,
-                shape: info.shape.clone(),
-                range: data + start..data + end,
-                name,
-            })
-        })
-        .collect())
+    let entries = tensors.into_iter().map(|(name, info)| {
+        let (start, end) = info.data_offsets;
+        Entry {
+            name,
+            dtype: info.dtype,
+            shape: info.shape,
+            range: data + start..data + end,
+        }
+    });
+    Ok(entries.collect())
 }
 
-/// Lets the safetensors crate judge the header: first tensor by tensor, since only then is it known which one is wrong,
-/// then all together, for holes and overlaps.
-fn validate(
+/// The header's tensors in the order of their data, which must follow each other without hole or overlap, and the end of
+/// that data. The safetensors crate checks the same, and does not say which tensor is wrong.
+fn tensors(
     path: &Path,
     header: Map<String, Value>,
-) -> Result<(Metadata, Vec<String>), CheckpointError> {
+) -> Result<(Vec<(String, TensorInfo)>, usize), CheckpointError> {
     let wrong = |tensor: &str, reason: String| CheckpointError::Tensor {
         file: path.to_owned(),
         tensor: tensor.to_owned(),
@@ -175,55 +192,42 @@ fn validate(
     };
     let mut tensors = Vec::with_capacity(header.len());
     for (name, value) in header {
-        if name == "__metadata__" {
-            continue;
+        if name != "__metadata__" {
+            let info: TensorInfo =
+                serde_json::from_value(value).map_err(|error| wrong(&name, error.to_string()))?;
+            tensors.push((name, info));
         }
-        let info: TensorInfo =
-            serde_json::from_value(value).map_err(|error| wrong(&name, error.to_string()))?;
-        let (start, end) = info.data_offsets;
-        let Some(size) = end.checked_sub(start) else {
-            return Err(wrong(
-                &name,
-                format!("its data ends at {end}, before its start {start}"),
-            ));
-        };
-        let alone = TensorInfo {
-            dtype: info.dtype,
-            shape: info.shape.clone(),
-            data_offsets: (0, size),
-        };
-        if let Err(error) = Metadata::new(None, vec![(name.clone(), alone)]) {
-            let shape = &info.shape;
-            let reason = match error {
-                SafeTensorError::ValidationOverflow => {
-                    format!("shape {shape:?} has more elements than can be counted")
-                }
-                _ => format!(
-                    "shape {shape:?} of {} does not make the {size} bytes of its data",
-                    info.dtype
-                ),
-            };
-            return Err(wrong(&name, reason));
-        }
-        tensors.push((name, info));
     }
     tensors.sort_by_key(|(_, info)| info.data_offsets);
-    let names = tensors.iter().map(|(name, _)| name.clone()).collect();
-    let metadata = Metadata::new(None, tensors).map_err(|error| match error {
-        SafeTensorError::InvalidOffset(name) => wrong(
-            &name,
-            "its data overlaps that of another tensor or leaves a hole before it".into(),
-        ),
-        other => CheckpointError::Header {
-            file: path.to_owned(),
-            reason: other.to_string(),
-        },
-    })?;
-    Ok((metadata, names))
+    let mut covered = 0;
+    for (name, info) in &tensors {
+        let (shape, (start, end)) = (&info.shape, info.data_offsets);
+        let elements = shape.iter().try_fold(1, |n: usize, &d| n.checked_mul(d));
+        let bits = elements.and_then(|n| n.checked_mul(info.dtype.bitsize()));
+        let reason = match (end.checked_sub(start), bits) {
+            (None, _) => format!("its data ends at {end}, before its start {start}"),
+            (_, None) => format!("shape {shape:?} has more elements than can be counted"),
+            (Some(size), Some(bits)) if size as u128 * 8 != bits as u128 => format!(
+                "shape {shape:?} of {} does not make the {size} bytes of its data",
+                info.dtype
+            ),
+            _ if start != covered => {
+                "its data overlaps that of another tensor or leaves a hole before it".to_owned()
+            }
+            _ => {
+                covered = end;
+                continue;
+            }
+        };
+        return Err(wrong(name, reason));
+    }
+    Ok((tensors, covered))
 }
 
 #[cfg(test)]
 mod tests {
+    use glass_testing::Random;
+
     use super::*;
 
     /// Whatever happens to a file, reading its header answers, and every tensor it lets through lies inside the file.
@@ -237,13 +241,8 @@ mod tests {
             &[7; 40],
         ]
         .concat();
-        let mut state = 1_u64;
-        let mut random = |below: usize| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) as usize % below
-        };
+        let mut random = Random::new(1);
+        let mut random = |below: usize| random.below(below);
         let (mut opened, mut refused) = (0, 0);
         for round in 0..20_000 {
             let mut file = whole.clone();

@@ -3,14 +3,13 @@
 use std::{collections::BTreeSet, ops::Range};
 
 use burn::tensor::{Bytes, TensorData};
-use glass_backend::{Dtype, QuantizedRows, WeightError, WeightSource};
+use glass_backend::{Dtype, QuantizedRows, WeightError, WeightSource, WeightSpec};
 use half::vec::HalfBitsVecExt;
 
 use super::{
-    Files,
-    coded::{Coded, parts},
-    convert_bytes, float,
+    Files, convert_bytes, float,
     mapped::mapped,
+    quantized::{QuantizedMatrix, parts},
 };
 
 /// Reads weights tensor by tensor, and keeps account of what was read.
@@ -22,19 +21,13 @@ pub struct CheckpointSource<'a> {
     progress: &'a mut dyn FnMut(u64),
 }
 
-/// What the base model's part of a name begins with.
-const BASE: &str = "model.";
-
 impl<'a> CheckpointSource<'a> {
     /// `progress` is told the bytes of every tensor as it is read.
     pub fn new(files: &'a Files, progress: &'a mut dyn FnMut(u64)) -> Self {
-        // A folder saved from the base model alone (`LlamaModel.save_pretrained`) has names without "model.".
-        let bare = files.names().any(|name| name.starts_with("layers."))
-            && !files.names().any(|name| name.starts_with(BASE));
         Self {
             files,
             used: BTreeSet::new(),
-            prefix: if bare { BASE } else { "" },
+            prefix: files.prefix(),
             overflowed: Vec::new(),
             progress,
         }
@@ -130,22 +123,21 @@ impl CheckpointSource<'_> {
 impl WeightSource for CheckpointSource<'_> {
     fn read(
         &mut self,
-        name: &str,
-        shape: &[usize],
+        weight: WeightSpec<'_>,
         rows: Range<usize>,
         dtype: Dtype,
     ) -> Result<TensorData, WeightError> {
-        let name = self.stored(name);
+        let name = self.stored(weight.name);
         let origin = self.origin(&name);
         let Some(tensor) = self.files.get(&name) else {
             return Err(WeightError::Missing { origin, name });
         };
-        if tensor.shape != shape {
+        if tensor.shape != weight.shape {
             return Err(WeightError::Shape {
                 origin,
                 name,
                 found: tensor.shape.to_vec(),
-                expected: shape.to_vec(),
+                expected: weight.shape.to_vec(),
             });
         }
         let Ok(stored) = float(tensor.dtype) else {
@@ -155,12 +147,11 @@ impl WeightSource for CheckpointSource<'_> {
                 found: tensor.dtype.to_string(),
             });
         };
-        let row: usize = shape[1..].iter().product();
+        let row = weight.row_len();
         let range = rows.start * row * stored.bytes()..rows.end * row * stored.bytes();
         let bytes = &tensor.bytes[range.clone()];
         (self.progress)(bytes.len() as u64);
-        let mut part = shape.to_vec();
-        part[0] = rows.len();
+        let part = weight.shape_of(&rows);
         let data = match self.in_place(&name, range, stored, dtype) {
             Some(bytes) => TensorData::from_bytes(bytes, part, dtype.burn()),
             None => {
@@ -168,7 +159,7 @@ impl WeightSource for CheckpointSource<'_> {
                 if overflowed > 0 {
                     self.overflowed.push((name.clone(), overflowed));
                 }
-                if rows.end == shape[0] {
+                if rows.end == weight.shape[0] {
                     self.files.release(&name);
                 }
                 data
@@ -178,30 +169,30 @@ impl WeightSource for CheckpointSource<'_> {
         Ok(data)
     }
 
-    fn is_quantized(&mut self, name: &str) -> Result<bool, WeightError> {
-        let stored = self.stored(name);
-        let codes = parts(&stored).and_then(|[codes, ..]| self.files.get(&codes));
-        match (codes, self.files.get(&stored)) {
+    fn is_quantized(&mut self, weight: WeightSpec<'_>) -> Result<bool, WeightError> {
+        let stored = self.stored(weight.name);
+        let quants = parts(&stored).and_then(|[quants, ..]| self.files.get(&quants));
+        match (quants, self.files.get(&stored)) {
             (Some(_), Some(_)) => Err(self.other(
                 &stored,
                 "is there twice, as numbers and as codes".to_owned(),
             )),
-            (codes, _) => Ok(codes.is_some()),
+            (quants, _) => Ok(quants.is_some()),
         }
     }
 
     fn read_quantized(
         &mut self,
-        name: &str,
-        shape: [usize; 2],
+        weight: WeightSpec<'_>,
         rows: Range<usize>,
     ) -> Result<QuantizedRows, WeightError> {
-        let stored = self.stored(name);
-        let Some(coded) = Coded::find(self.files, &stored, shape)? else {
+        let stored = self.stored(weight.name);
+        let shape = [weight.shape[0], weight.row_len()];
+        let Some(matrix) = QuantizedMatrix::find(self.files, &stored, shape)? else {
             return Err(self.other(&stored, "is missing".to_owned()));
         };
-        let (rows, bytes) = coded.rows(rows)?;
-        for name in coded.names() {
+        let (rows, bytes) = matrix.rows(rows)?;
+        for name in matrix.names() {
             self.used.insert(name);
         }
         (self.progress)(bytes);

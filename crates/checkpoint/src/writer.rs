@@ -140,7 +140,7 @@ impl Saving {
             }
         }
         file.close()?;
-        // Syncing takes long enough for somebody to change their mind.
+        // Syncing takes long enough for an interrupt to arrive.
         report(0)
     }
 }

@@ -27,11 +27,10 @@ pub fn run() -> Result<(), CliError> {
         quantize: None,
         kernels: KernelMode::default(),
     };
-    // Ended at once, the process would leave the unpacked model behind.
+    // An interrupt ends the text, and the summary follows.
     interrupt::listen();
-    let folder = embedded::unpack()?;
     let device = load::device(&compute)?;
-    let loaded = load::load_folder(folder.path(), &[], device, &compute)?;
+    let loaded = load::load_embedded(device, &compute)?;
     let llama = &loaded.llama;
     let ids = Prompt::Text(PROMPT.into()).ids(llama)?;
     let options = GenerateOptions {

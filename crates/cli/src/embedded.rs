@@ -2,6 +2,7 @@
 
 use std::{env, fs};
 
+use glass_generate::ModelBytes;
 use tempfile::TempDir;
 
 use crate::error::CliError;
@@ -12,27 +13,40 @@ pub const NAME: &str = "shakespeare-window";
 /// What a reader of its text has to know.
 pub const NATURE: &str = "trained by this project on Shakespeare, character by character";
 
-macro_rules! files {
-    ($($name:literal),*) => {
-        [$(($name, include_bytes!(concat!("../../../weights/shakespeare-window/", $name)).as_slice())),*]
+macro_rules! file {
+    ($include:ident, $name:literal) => {
+        $include!(concat!("../../../weights/shakespeare-window/", $name))
     };
 }
 
-const FILES: [(&str, &[u8]); 5] = files!(
-    "config.json",
-    "generation_config.json",
-    "model.safetensors",
-    "tokenizer.json",
-    "tokenizer_config.json"
-);
+static CONFIG: &str = file!(include_str, "config.json");
+static GENERATION_CONFIG: &[u8] = file!(include_bytes, "generation_config.json");
+static TOKENIZER: &[u8] = file!(include_bytes, "tokenizer.json");
+static WEIGHTS: &[u8] = file!(include_bytes, "model.safetensors");
 
-/// Writes the model to a temporary folder, which is removed on drop, because models are loaded from folders.
+/// The model in memory.
+pub fn bytes() -> ModelBytes<'static> {
+    ModelBytes {
+        name: NAME,
+        config: CONFIG,
+        generation_config: Some(GENERATION_CONFIG),
+        tokenizer: Some(TOKENIZER),
+        weights: WEIGHTS.into(),
+    }
+}
+
+/// Writes the model to a temporary folder, which is removed on drop: `glass bench` loads it in processes of its own.
 pub fn unpack() -> Result<TempDir, CliError> {
     let folder = tempfile::Builder::new()
         .prefix("glass-")
         .tempdir()
         .map_err(CliError::writing(&env::temp_dir()))?;
-    for (name, bytes) in FILES {
+    for (name, bytes) in [
+        ("config.json", CONFIG.as_bytes()),
+        ("generation_config.json", GENERATION_CONFIG),
+        ("model.safetensors", WEIGHTS),
+        ("tokenizer.json", TOKENIZER),
+    ] {
         let path = folder.path().join(name);
         fs::write(&path, bytes).map_err(CliError::writing(&path))?;
     }

@@ -94,6 +94,8 @@ impl From<ConvertError> for CliError {
             ConvertError::Config(error) => error.into(),
             ConvertError::Checkpoint(error) => error.into(),
             ConvertError::Save(error) => error.into(),
+            ConvertError::Device(error) => error.into(),
+            ConvertError::Weight(error) => error.into(),
         }
     }
 }
@@ -113,6 +115,7 @@ from_below!(
     glass_attention::CacheError,
     glass_attention::CachePolicyError,
     glass_backend::DeviceError,
+    glass_backend::WeightError,
     glass_config::ConfigError,
     glass_text::ChatTemplateError,
     glass_checkpoint::CheckpointError,

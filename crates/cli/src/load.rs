@@ -12,7 +12,7 @@ use glass_hub::{HubOptions, HubProgress};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use crate::{args, bars, error::CliError, say::warn};
+use crate::{args, bars, embedded, error::CliError, say::warn};
 
 pub struct Loaded {
     pub llama: Llama,
@@ -87,22 +87,38 @@ pub fn load_folder(
     device: Device,
     compute: &args::Compute,
 ) -> Result<Loaded, CliError> {
+    shown(overrides, device, compute, |options| {
+        Llama::load(folder, options)
+    })
+}
+
+/// The model that is built into the program.
+pub fn load_embedded(device: Device, compute: &args::Compute) -> Result<Loaded, CliError> {
+    shown(&[], device, compute, |options| {
+        Llama::from_bytes(embedded::bytes(), options)
+    })
+}
+
+/// Loads with a progress bar, and prints the warnings.
+fn shown(
+    overrides: &[Override],
+    device: Device,
+    compute: &args::Compute,
+    load: impl FnOnce(LoadOptions<'_>) -> Result<Llama, glass_generate::Error>,
+) -> Result<Loaded, CliError> {
     let start = Instant::now();
     let bar = bars::bytes("loading");
-    let llama = Llama::load(
-        folder,
-        LoadOptions {
-            device,
-            dtype: compute.dtype,
-            quantize: compute.quantize,
-            widened: false,
-            overrides,
-            progress: &mut |read, total| {
-                bar.set_length(total);
-                bar.set_position(read);
-            },
+    let llama = load(LoadOptions {
+        device,
+        dtype: compute.dtype,
+        quantize: compute.quantize,
+        fake_quantize: false,
+        overrides,
+        progress: &mut |read, total| {
+            bar.set_length(total);
+            bar.set_position(read);
         },
-    );
+    });
     bar.finish_and_clear();
     let llama = llama?;
     let duration = start.elapsed();

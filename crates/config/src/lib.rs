@@ -36,7 +36,6 @@ mod families;
 mod fields;
 mod file;
 mod layer;
-mod legacy;
 mod llama_config;
 mod overrides;
 mod quantization;
@@ -54,7 +53,6 @@ pub use layer::{
     AttentionBias, AttentionConfig, DenseMlpConfig, LayerConfig, MixerConfig, MlpConfig,
     NormPlacement,
 };
-pub use legacy::{Bias, Flat, FlatRope, LayerType, RopeType};
 pub use llama_config::LlamaConfig;
 pub use overrides::Override;
 pub use quantization::{QuantizationConfig, QuantizationGroup};

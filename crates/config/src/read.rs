@@ -11,7 +11,6 @@ use crate::fields::Verdict::{Refused, Silent, Warned};
 use crate::fields::{Fields, Unused};
 use crate::file::{parse_object, read_text};
 use crate::layer::{AttentionConfig, DenseMlpConfig};
-use crate::legacy::Flat;
 use crate::llama_config::LlamaConfig;
 use crate::overrides::Override;
 use crate::quantization::QuantizationConfig;
@@ -136,7 +135,6 @@ fn read(file: &Normalised) -> Result<(LlamaConfig, Vec<Unused>), FieldError> {
     let attention_dropout = top.get("attention_dropout", None)?;
 
     let config = LlamaConfig {
-        flat: Flat::of(&layers, &ropes),
         model_type,
         vocab_size,
         hidden_size,

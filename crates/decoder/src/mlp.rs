@@ -5,7 +5,7 @@ use burn::{
         activation::{gelu, relu, silu},
     },
 };
-use glass_backend::{KernelSet, Linear, WeightError, Weights};
+use glass_backend::{KernelSet, Linear, WeightError, WeightRole, Weights};
 use glass_config::{Activation, DenseMlpConfig};
 
 /// The gated MLP: `down_proj(act(gate_proj(x)) * up_proj(x))`, SwiGLU when the activation is SiLU.
@@ -34,10 +34,12 @@ impl LlamaMlp {
             hidden_act,
             bias,
         } = *config;
+        let mut linear = |name, shape, role| Linear::load(weights.at(name), shape, bias, role);
+        let (reads, writes) = (WeightRole::Projection, WeightRole::ResidualProjection);
         Ok(Self {
-            gate_proj: Linear::load(weights.at("gate_proj"), [inner, hidden_size], bias)?,
-            up_proj: Linear::load(weights.at("up_proj"), [inner, hidden_size], bias)?,
-            down_proj: Linear::load(weights.at("down_proj"), [hidden_size, inner], bias)?,
+            gate_proj: linear("gate_proj", [inner, hidden_size], reads)?,
+            up_proj: linear("up_proj", [inner, hidden_size], reads)?,
+            down_proj: linear("down_proj", [hidden_size, inner], writes)?,
             hidden_act,
             fused: weights.device().kernel_set(),
         })

@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use burn::tensor::{DType, Tensor, TensorData};
-use glass_backend::{Device, Dtype, KernelMode, Linear, WeightError, WeightSource, Weights};
+use glass_backend::{
+    Device, Dtype, KernelMode, Linear, WeightError, WeightRole, WeightSource, WeightSpec, Weights,
+};
 use glass_config::{LlamaConfig, MlpConfig};
 use glass_decoder::{LlamaMlp, LlamaRmsNorm};
 use proptest::{prelude::*, test_runner::TestRunner};
@@ -27,15 +29,13 @@ struct Named;
 impl WeightSource for Named {
     fn read(
         &mut self,
-        name: &str,
-        shape: &[usize],
+        weight: WeightSpec<'_>,
         rows: Range<usize>,
         dtype: Dtype,
     ) -> Result<TensorData, WeightError> {
-        let row: usize = shape[1..].iter().product();
-        let values = numbers(name, rows.start * row..rows.end * row);
-        let mut part = shape.to_vec();
-        part[0] = rows.len();
+        let row = weight.row_len();
+        let values = numbers(weight.name, rows.start * row..rows.end * row);
+        let part = weight.shape_of(&rows);
         Ok(TensorData::new(values, part).convert_dtype(dtype.burn()))
     }
 }
@@ -78,7 +78,13 @@ fn outputs(
     let norm = LlamaRmsNorm::load(weights.at("norm"), hidden, 1e-5).expect("weights");
     let MlpConfig::Dense(mlp) = config.layers[0].mlp;
     let mlp = LlamaMlp::load(weights.at("mlp"), &mlp, hidden).expect("weights");
-    let linear = Linear::load(weights.at("linear"), [inner, hidden], true).expect("weights");
+    let linear = Linear::load(
+        weights.at("linear"),
+        [inner, hidden],
+        true,
+        WeightRole::Projection,
+    )
+    .expect("weights");
     let input = |name| {
         let values = numbers(name, 0..batch * seq * hidden);
         let data = TensorData::new(values, [batch, seq, hidden]);

@@ -42,7 +42,7 @@ pub use generation_config::{GenerationConfig, GenerationConfigError};
 pub use greedy::Chosen;
 pub use hypothesis::{BeamOutput, Hypothesis, score};
 pub use lane::{Lane, PrefillOptions};
-pub use llama::{Llama, LoadOptions};
+pub use llama::{Llama, LoadOptions, ModelBytes};
 pub use logprobs::TokenLogprobs;
 pub use prompt_lookup::Speculation;
 pub use sampling::{Sampler, SamplingConfig, SamplingError, SequenceBias, log_softmax_at};

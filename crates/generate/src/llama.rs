@@ -1,12 +1,15 @@
-//! A model loaded from a folder: config, weights, tokenizer.
+//! A loaded model: config, weights, tokenizer.
 
-use std::path::{Path, PathBuf};
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
 
 use burn::tensor::{Int, Tensor, TensorData};
 use glass_attention::{CacheConfig, CachePolicyError, KvCache};
 use glass_backend::{Device, Dtype, KernelMode, Weights, quant::QuantFormat};
 use glass_causal_lm::LlamaForCausalLM;
-use glass_checkpoint::{CheckpointError, CheckpointSource, Files, Quantizing, Scheme};
+use glass_checkpoint::{CheckpointError, CheckpointSource, Files, QuantRecipe, QuantizeOnLoad};
 use glass_config::{LlamaConfig, Override, RopeScaling};
 use glass_text::Tokenizer;
 
@@ -31,14 +34,34 @@ pub struct LoadOptions<'a> {
     pub device: Device,
     /// What weights are held and multiplied in.
     pub dtype: Dtype,
-    /// Matrices are brought into so many bits as they are read, by the rule of [`Scheme`].
+    /// Matrices are quantized as they are read, by the rule of [`QuantRecipe`].
     pub quantize: Option<QuantFormat>,
-    /// With `quantize`: matrices are only rounded to what so many bits can say, and held in `dtype`.
-    pub widened: bool,
+    /// With `quantize`: matrices are only rounded to what their format can represent, and held in `dtype`.
+    pub fake_quantize: bool,
     /// Laid over `config.json` before it is read.
     pub overrides: &'a [Override],
     /// Told the bytes read so far and the bytes in all.
     pub progress: &'a mut dyn FnMut(u64, u64),
+}
+
+/// A model's files in memory: in a browser, or built into a program.
+pub struct ModelBytes<'a> {
+    /// Stands for the folder in messages.
+    pub name: &'a str,
+    pub config: &'a str,
+    pub generation_config: Option<&'a [u8]>,
+    pub tokenizer: Option<&'a [u8]>,
+    /// A safetensors file with all weights.
+    pub weights: Cow<'static, [u8]>,
+}
+
+/// What is read before the weights.
+struct Parts {
+    folder: PathBuf,
+    files: Files,
+    config: LlamaConfig,
+    generation_config: GenerationConfig,
+    tokenizer: Option<Tokenizer>,
 }
 
 impl Llama {
@@ -51,7 +74,7 @@ impl Llama {
             device,
             dtype: Dtype::F32,
             quantize: None,
-            widened: false,
+            fake_quantize: false,
             overrides: &[],
             progress: &mut |_, _| {},
         };
@@ -65,19 +88,61 @@ impl Llama {
     /// # Errors
     /// Anything in the folder that is not as it must be.
     pub fn load(folder: &Path, options: LoadOptions<'_>) -> Result<Self, Error> {
+        options.device.check_dtype(options.dtype)?;
+        let parts = Parts {
+            folder: folder.to_owned(),
+            files: Files::open(folder)?,
+            config: LlamaConfig::from_file(&folder.join("config.json"), options.overrides)?,
+            generation_config: GenerationConfig::from_folder(folder)?,
+            tokenizer: Tokenizer::from_folder(folder)?,
+        };
+        Self::from_parts(parts, options)
+    }
+
+    /// Loads a model from memory, as [`load`](Self::load) does.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn from_bytes(bytes: ModelBytes<'_>, options: LoadOptions<'_>) -> Result<Self, Error> {
+        options.device.check_dtype(options.dtype)?;
+        let origin = |file: &str| format!("{}/{file}", bytes.name);
+        let weights = origin("model.safetensors");
+        let config =
+            LlamaConfig::from_json(bytes.config, &origin("config.json"), options.overrides)?;
+        let generation_config = bytes.generation_config.map_or_else(
+            || Ok(GenerationConfig::default()),
+            |json| GenerationConfig::from_json(json, &origin("generation_config.json")),
+        )?;
+        let tokenizer = bytes
+            .tokenizer
+            .map(|json| Tokenizer::from_json(json, &origin("tokenizer.json")));
+        let parts = Parts {
+            folder: PathBuf::from(bytes.name),
+            config,
+            generation_config,
+            tokenizer: tokenizer.transpose()?,
+            files: Files::from_bytes(Path::new(&weights), bytes.weights)?,
+        };
+        Self::from_parts(parts, options)
+    }
+
+    fn from_parts(parts: Parts, options: LoadOptions<'_>) -> Result<Self, Error> {
         let LoadOptions {
             device,
             dtype,
             quantize,
-            widened,
+            fake_quantize,
             overrides,
             progress,
         } = options;
-        device.check_dtype(dtype)?;
-        let files = Files::open(folder)?;
-        let config = LlamaConfig::from_file(&folder.join("config.json"), overrides)?;
-        let mut generation_config = GenerationConfig::from_folder(folder)?;
-        // What somebody sets by hand goes before what the makers wrote down elsewhere.
+        let Parts {
+            folder,
+            files,
+            config,
+            mut generation_config,
+            tokenizer,
+        } = parts;
+        // `--set` goes before what the makers wrote down elsewhere.
         let overridden = |field| overrides.iter().any(|set| set.key() == field);
         if overridden("eos_token_id") {
             generation_config.eos_token_id.clear();
@@ -85,7 +150,6 @@ impl Llama {
         if overridden("bos_token_id") {
             generation_config.bos_token_id = None;
         }
-        let tokenizer = Tokenizer::from_folder(folder)?;
 
         let (mut read, total) = (0, files.total_bytes());
         let mut add = |bytes| {
@@ -96,20 +160,21 @@ impl Llama {
         let model = match quantize {
             None => LlamaForCausalLM::load(Weights::new(&mut source, &device, dtype), &config)?,
             Some(_) if config.quantization_config.is_some() => {
-                return Err(CheckpointError::Quantized(folder.to_owned()).into());
+                return Err(CheckpointError::Quantized(folder).into());
             }
-            Some(bits) => {
-                let mut quantizing = Quantizing::new(&mut source, Scheme::new(bits, &config));
-                quantizing.widened = widened;
-                LlamaForCausalLM::load(Weights::new(&mut quantizing, &device, dtype), &config)?
+            Some(format) => {
+                let recipe = QuantRecipe::new(format, &config);
+                let mut quantized = QuantizeOnLoad::new(&mut source, recipe);
+                quantized.fake_quantize = fake_quantize;
+                LlamaForCausalLM::load(Weights::new(&mut quantized, &device, dtype), &config)?
             }
         };
         let mut warnings = source.finish(config.tie_word_embeddings)?;
         device.sync()?;
 
         warnings.extend(device.caveat(dtype).map(str::to_owned));
-        let in_few_bits = quantize.is_some() || config.quantization_config.is_some();
-        if in_few_bits && !widened && device.kernel_mode() == KernelMode::Plain {
+        let is_quantized = quantize.is_some() || config.quantization_config.is_some();
+        if is_quantized && !fake_quantize && device.kernel_mode() == KernelMode::Plain {
             warnings.push(format!(
                 "matrices in few bits are dequantized for every product by the plain kernels of {}, which is many times slower than \
                  the fused ones of flex and wgpu",
@@ -130,7 +195,7 @@ impl Llama {
             tokenizer,
             device,
             dtype,
-            folder: folder.to_owned(),
+            folder,
             warnings,
         })
     }
@@ -159,13 +224,14 @@ impl Llama {
     /// # Errors
     /// Policies that do not fit the model.
     pub fn cache(&self, config: CacheConfig) -> Result<KvCache, CachePolicyError> {
-        KvCache::new(&self.config, config, &self.device, self.dtype)
+        let device_of = |layer| self.model.layer_device(layer);
+        KvCache::new(&self.config, config, device_of, self.dtype)
     }
 
     /// Whether a RoPE of the model rotates the tokens of a text of this length by angles that depend on that length, so
     /// that it makes a difference in how many passes the text is read.
     pub fn depends_on_length(&self, tokens: usize) -> bool {
-        self.config.rope_depends_on_length(tokens)
+        self.config.rope_by_length(tokens).is_some()
     }
 
     /// How many new tokens the model's context has room for after a prompt of `prompt` tokens, one at least.

@@ -17,6 +17,7 @@ pub struct LlamaModel {
     ropes: Vec<Rope>,
     /// Values per token in the widest activation.
     width: usize,
+    /// Of the embedding and the norm.
     #[module(skip)]
     device: Device,
 }
@@ -39,7 +40,7 @@ impl LlamaModel {
             self.width,
             ids.dims(),
             &mut sequences,
-            &self.device,
+            self.smallest_device(),
             observer,
         )?;
         let mut x = self.embed_tokens.forward(ids); // [batch, seq, hidden_size]
@@ -47,13 +48,27 @@ impl LlamaModel {
         ctx.done(Step::Embedding);
         ctx.hidden(HiddenState::Embed, &x);
         for (i, layer) in self.layers.iter().enumerate() {
+            x = on(layer.device(), x); // where the layer's weights and state are
             x = sequences.with_layer(i, layer.window(), |caches| layer.forward(x, caches, &ctx)); // [batch, seq, hidden_size]
             ctx.hidden(HiddenState::Layer(i), &x);
         }
-        let x = self.norm.forward(x); // [batch, seq, hidden_size]
+        let x = self.norm.forward(on(&self.device, x)); // [batch, seq, hidden_size]
         ctx.done(Step::Norm);
         ctx.hidden(HiddenState::Norm, &x);
         Ok(x)
+    }
+
+    /// The device of a layer's weights, and of what its caches hold.
+    pub fn layer_device(&self, layer: usize) -> &Device {
+        self.layers[layer].device()
+    }
+
+    /// The device that binds the least, which limits a pass.
+    fn smallest_device(&self) -> &Device {
+        let layers = self.layers.iter().map(LlamaDecoderLayer::device);
+        let all = std::iter::once(&self.device).chain(layers);
+        all.min_by_key(|device| device.max_binding().unwrap_or(u64::MAX))
+            .unwrap_or(&self.device)
     }
 
     /// The embedding, which a tied head projects with.
@@ -68,18 +83,21 @@ impl LlamaModel {
         Ok(Self {
             embed_tokens: Embedding::load(weights.at("embed_tokens"), [vocab, hidden])?,
             layers: (0..config.layers.len())
-                .map(|layer| {
-                    LlamaDecoderLayer::load(
-                        weights.at(format_args!("layers.{layer}")),
-                        config,
-                        layer,
-                    )
-                })
+                .map(|layer| LlamaDecoderLayer::load(weights.layer(layer), config, layer))
                 .collect::<Result<_, _>>()?,
             norm: LlamaRmsNorm::load(weights.at("norm"), hidden, config.rms_norm_eps)?,
             ropes: Rope::all(config),
             width: config.max_width(),
             device: weights.device().clone(),
         })
+    }
+}
+
+/// `x` on this device: itself, if it is there already.
+fn on(device: &Device, x: Tensor<3>) -> Tensor<3> {
+    if x.device() == *device.burn() {
+        x
+    } else {
+        x.to_device(device.burn())
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use burn::tensor::TensorData;
-use glass_backend::{Dtype, WeightError, WeightSource};
+use glass_backend::{Dtype, WeightError, WeightRole, WeightSource, WeightSpec};
 
 use crate::Random;
 
@@ -14,27 +14,26 @@ pub struct RandomWeights(pub u64);
 impl WeightSource for RandomWeights {
     fn read(
         &mut self,
-        name: &str,
-        shape: &[usize],
+        weight: WeightSpec<'_>,
         rows: Range<usize>,
         _dtype: Dtype,
     ) -> Result<TensorData, WeightError> {
         // From the name, so that the values do not depend on the order in which modules ask.
-        let seed = name.bytes().fold(self.0, |seed, byte| {
+        let seed = weight.name.bytes().fold(self.0, |seed, byte| {
             seed.wrapping_mul(0x100_0000_01b3) ^ u64::from(byte)
         });
         let mut random = Random::new(seed);
-        let row: usize = shape[1..].iter().product();
-        let spread = match shape.len() {
-            1 => 0.3,
-            _ => 2.0 / (row as f32).sqrt(),
+        let row = weight.row_len();
+        let spread = if weight.role.is_matrix() {
+            2.0 / (row as f32).sqrt()
+        } else {
+            0.3
         };
-        let offset = if name.contains("norm") { 1.0 } else { 0.0 };
-        let values: Vec<f32> = (0..shape[0] * row)
+        let offset = f32::from(u8::from(weight.role == WeightRole::Norm));
+        let values: Vec<f32> = (0..weight.shape[0] * row)
             .map(|_| offset + spread * random.uniform() as f32)
             .collect();
-        let mut part = shape.to_vec();
-        part[0] = rows.len();
+        let part = weight.shape_of(&rows);
         let values = values[rows.start * row..rows.end * row].to_vec();
         Ok(TensorData::new(values, part))
     }

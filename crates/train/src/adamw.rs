@@ -1,20 +1,25 @@
 //! The optimizer.
 
+use std::collections::HashSet;
+
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId, list_param_ids},
     optim::{AdamWConfig, AdamWState, AdaptiveMomentumState, GradientsParams, Optimizer},
     tensor::Tensor,
 };
+use glass_backend::{Device, WeightRole, WeightRoles};
+use glass_causal_lm::LlamaForCausalLM;
+use glass_checkpoint::parameter_name;
+use glass_config::LlamaConfig;
 
-use crate::Recipe;
+use crate::{Recipe, TrainError};
 
 /// Adam with decoupled weight decay: Loshchilov and Hutter 2017, arXiv:1711.05101. Burn computes it for one tensor; the
 /// moments are here, where a checkpoint can save them.
-///
-/// Matrices decay, the embedding included; norms and biases do not.
 pub struct AdamW {
-    matrices: burn::optim::AdamW,
-    vectors: burn::optim::AdamW,
+    decays: HashSet<ParamId>,
+    with_decay: burn::optim::AdamW,
+    without_decay: burn::optim::AdamW,
     steps: usize,
     /// Moving averages of the gradients, by parameter.
     exp_avg: GradientsParams,
@@ -23,19 +28,34 @@ pub struct AdamW {
 }
 
 impl AdamW {
-    pub fn new(recipe: &Recipe) -> Self {
+    /// `decays`: the parameters that decay; [`decaying`] has a model's.
+    pub fn new(recipe: &Recipe, decays: impl IntoIterator<Item = ParamId>) -> Self {
         let config = AdamWConfig::new()
             .with_beta_1(recipe.beta1 as f32)
             .with_beta_2(recipe.beta2 as f32)
             .with_epsilon(1e-8);
         let decay = recipe.weight_decay as f32;
         Self {
-            matrices: config.clone().with_weight_decay(decay).build(),
-            vectors: config.with_weight_decay(0.0).build(),
+            decays: decays.into_iter().collect(),
+            with_decay: config.clone().with_weight_decay(decay).build(),
+            without_decay: config.with_weight_decay(0.0).build(),
             steps: 0,
             exp_avg: GradientsParams::new(),
             exp_avg_sq: GradientsParams::new(),
         }
+    }
+
+    /// For a model with this config: its matrices decay.
+    ///
+    /// # Errors
+    /// This build has no CPU backend.
+    pub fn for_model(
+        recipe: &Recipe,
+        model: &LlamaForCausalLM,
+        config: &LlamaConfig,
+    ) -> Result<Self, TrainError> {
+        let roles = LlamaForCausalLM::weight_roles(config, &Device::open("flex")?)?;
+        Ok(Self::new(recipe, decaying(model, &roles)))
     }
 
     /// Updates every parameter of `model` that has a gradient, which is multiplied by `factor` first.
@@ -83,6 +103,37 @@ impl AdamW {
     }
 }
 
+/// The parameters of `model` that decay: matrices, the embedding included; norms, biases and sinks do not.
+pub fn decaying(model: &impl Module, roles: &WeightRoles) -> HashSet<ParamId> {
+    let (path, ids) = (Vec::new(), HashSet::new());
+    let mut matrices = Matrices { roles, path, ids };
+    model.visit(&mut matrices);
+    matrices.ids
+}
+
+struct Matrices<'a> {
+    roles: &'a WeightRoles,
+    path: Vec<String>,
+    ids: HashSet<ParamId>,
+}
+
+impl ModuleVisitor for Matrices<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let role = self.roles.get(&parameter_name(&self.path));
+        if role.is_some_and(WeightRole::is_matrix) {
+            self.ids.insert(param.id);
+        }
+    }
+}
+
 struct Update<'a> {
     optimizer: &'a mut AdamW,
     gradients: GradientsParams,
@@ -93,8 +144,9 @@ struct Update<'a> {
 impl ModuleMapper for Update<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let AdamW {
-            matrices,
-            vectors,
+            decays,
+            with_decay,
+            without_decay,
             steps,
             exp_avg,
             exp_avg_sq,
@@ -108,7 +160,11 @@ impl ModuleMapper for Update<'_> {
         } else {
             gradient * self.factor
         };
-        let optimizer = if D > 1 { matrices } else { vectors };
+        let optimizer = if decays.contains(&id) {
+            with_decay
+        } else {
+            without_decay
+        };
         let moments = exp_avg.remove::<D>(id).zip(exp_avg_sq.remove::<D>(id));
         let state = moments.map(|(first, second)| {
             AdamWState::new(AdaptiveMomentumState::new(*steps, first, second))

@@ -162,7 +162,7 @@ impl Checkpoint {
         let training = device.training();
         let weights = Weights::new(&mut source, &training, Dtype::F32);
         let model = LlamaForCausalLM::load(weights, config)?;
-        let mut optimizer = AdamW::new(&self.recipe);
+        let mut optimizer = AdamW::for_model(&self.recipe, &model, config)?;
         if self.step > 0 {
             let mut moments = |prefix| {
                 let mut weights = Weights::new(&mut source, device, Dtype::F32);

@@ -3,7 +3,7 @@
 use std::{f64::consts::TAU, ops::Range};
 
 use burn::tensor::TensorData;
-use glass_backend::{Dtype, WeightError, WeightSource};
+use glass_backend::{Dtype, WeightError, WeightRole, WeightSource, WeightSpec};
 use glass_config::LlamaConfig;
 use rand_chacha::{
     ChaCha12Rng,
@@ -11,9 +11,9 @@ use rand_chacha::{
 };
 
 /// Random initial weights, as in GPT-2 and `transformers`' Llama: matrices are normal with mean 0 and standard deviation
-/// `initializer_range`; norms are 1; biases are 0. The projections that write to the residual stream (`o_proj`,
-/// `down_proj`) have a standard deviation smaller by `1 / sqrt(2 * num_hidden_layers)`, so that the stream's variance does
-/// not grow with the depth: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3.
+/// `initializer_range`; norms are 1; biases and sinks are 0. The projections that write to the residual stream have a standard
+/// deviation smaller by `1 / sqrt(2 * layers)`, so that the stream's variance does not grow with the depth:
+/// Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3.
 ///
 /// Every number depends on the seed, the tensor's name and its row alone: neither on the device nor on the order in which
 /// modules load.
@@ -26,7 +26,7 @@ pub struct Initializer {
 impl Initializer {
     pub fn new(config: &LlamaConfig, seed: u64) -> Self {
         let std = config.initializer_range;
-        let residual_writes = 2 * config.num_hidden_layers;
+        let residual_writes = 2 * config.layers.len();
         Self {
             seed,
             std,
@@ -34,40 +34,36 @@ impl Initializer {
         }
     }
 
-    fn std(&self, name: &str) -> f64 {
-        if name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight") {
-            self.residual_std
-        } else {
-            self.std
+    /// Rows of a matrix.
+    fn normal(&self, weight: WeightSpec<'_>, rows: Range<usize>, std: f64) -> Vec<f32> {
+        let columns = weight.row_len();
+        let seed = self.seed ^ fnv1a(weight.name.as_bytes());
+        let mut rng = ChaCha12Rng::seed_from_u64(seed);
+        let mut values = Vec::with_capacity(rows.len() * columns);
+        for row in rows {
+            rng.set_stream(row as u64);
+            rng.set_word_pos(0);
+            let row = standard_normal(&mut rng).map(|z| (z * std) as f32);
+            values.extend(row.take(columns));
         }
+        values
     }
 }
 
 impl WeightSource for Initializer {
     fn read(
         &mut self,
-        name: &str,
-        shape: &[usize],
+        weight: WeightSpec<'_>,
         rows: Range<usize>,
         dtype: Dtype,
     ) -> Result<TensorData, WeightError> {
-        let mut part = shape.to_vec();
-        part[0] = rows.len();
-        let values = match shape {
-            [_] if name.ends_with("bias") => vec![0.0; rows.len()],
-            [_] => vec![1.0; rows.len()],
-            _ => {
-                let columns = shape[1..].iter().product();
-                let std = self.std(name);
-                let mut rng = ChaCha12Rng::seed_from_u64(self.seed ^ fnv1a(name.as_bytes()));
-                let mut values = Vec::with_capacity(rows.len() * columns);
-                for row in rows {
-                    rng.set_stream(row as u64);
-                    rng.set_word_pos(0);
-                    let row = standard_normal(&mut rng).map(|z| (z * std) as f32);
-                    values.extend(row.take(columns));
-                }
-                values
+        let part = weight.shape_of(&rows);
+        let values = match weight.role {
+            WeightRole::Norm => vec![1.0; rows.len()],
+            WeightRole::Bias | WeightRole::Sinks => vec![0.0; rows.len()],
+            WeightRole::ResidualProjection => self.normal(weight, rows, self.residual_std),
+            WeightRole::Embedding | WeightRole::Projection | WeightRole::Head => {
+                self.normal(weight, rows, self.std)
             }
         };
         Ok(TensorData::new(values, part).convert_dtype(dtype.burn()))
@@ -97,23 +93,24 @@ pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    fn read(name: &str, shape: &[usize], rows: Range<usize>) -> Vec<f32> {
+    fn read(name: &str, role: WeightRole, shape: &[usize], rows: Range<usize>) -> Vec<f32> {
         let mut source = Initializer {
             seed: 7,
             std: 0.02,
             residual_std: 0.005,
         };
-        let data = source.read(name, shape, rows, Dtype::F32).unwrap();
+        let weight = WeightSpec { name, shape, role };
+        let data = source.read(weight, rows, Dtype::F32).unwrap();
         data.try_to_vec().unwrap()
     }
 
     #[test]
     fn mean_and_standard_deviation_are_as_stated() {
-        for (name, std) in [
-            ("model.embed_tokens.weight", 0.02),
-            ("a.down_proj.weight", 0.005),
+        for (name, role, std) in [
+            ("model.embed_tokens.weight", WeightRole::Embedding, 0.02),
+            ("a.w2.weight", WeightRole::ResidualProjection, 0.005),
         ] {
-            let values = read(name, &[300, 101], 0..300);
+            let values = read(name, role, &[300, 101], 0..300);
             let n = values.len() as f64;
             let mean = values.iter().map(|&x| x as f64).sum::<f64>() / n;
             let variance = values
@@ -129,18 +126,18 @@ mod tests {
                 "{name}: {relative}"
             );
         }
-        assert_eq!(read("a.norm.weight", &[3], 0..3), [1.0; 3]);
-        assert_eq!(read("a.q_proj.bias", &[3], 0..3), [0.0; 3]);
+        let vector = |name, role| read(name, role, &[3], 0..3);
+        assert_eq!(vector("a.norm.weight", WeightRole::Norm), [1.0; 3]);
+        assert_eq!(vector("a.q_proj.bias", WeightRole::Bias), [0.0; 3]);
+        assert_eq!(vector("a.sinks", WeightRole::Sinks), [0.0; 3]);
     }
 
     #[test]
     fn a_matrix_read_in_parts_is_the_same() {
-        let whole = read("a.q_proj.weight", &[9, 5], 0..9);
-        let parts = [
-            read("a.q_proj.weight", &[9, 5], 0..4),
-            read("a.q_proj.weight", &[9, 5], 4..9),
-        ];
+        let read = |name, rows| read(name, WeightRole::Projection, &[9, 5], rows);
+        let whole = read("a.q_proj.weight", 0..9);
+        let parts = [read("a.q_proj.weight", 0..4), read("a.q_proj.weight", 4..9)];
         assert_eq!(whole, parts.concat());
-        assert_ne!(whole, read("a.k_proj.weight", &[9, 5], 0..9));
+        assert_ne!(whole, read("a.k_proj.weight", 0..9));
     }
 }

@@ -26,7 +26,7 @@ mod trainer;
 pub mod metrics;
 pub mod tokenizer;
 
-pub use adamw::AdamW;
+pub use adamw::{AdamW, decaying};
 pub use checkpoint::Checkpoint;
 pub use corpus::Corpus;
 pub use error::TrainError;

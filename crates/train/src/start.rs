@@ -83,7 +83,8 @@ impl Run {
         let training = device.training();
         let weights = Weights::new(&mut source, &training, Dtype::F32);
         let model = LlamaForCausalLM::load(weights, config)?;
-        let trainer = Trainer::new(model, AdamW::new(&recipe), config, &device, &recipe, 0);
+        let optimizer = AdamW::for_model(&recipe, &model, config)?;
+        let trainer = Trainer::new(model, optimizer, config, &device, &recipe, 0);
 
         let small_files = [
             format!("{:#}\n", config.to_json()).into_bytes(),

@@ -7,7 +7,7 @@ use glass_attention::{
     CacheConfig, CacheError, CachePolicy, ForwardContext, KvCache, LlamaAttention, NextTokens,
     Observer, Rope, Sequences, Unobserved,
 };
-use glass_backend::{Device, Dtype, WeightError, WeightSource, Weights};
+use glass_backend::{Device, Dtype, WeightError, WeightRole, WeightSource, WeightSpec, Weights};
 use glass_config::{AttentionBias, AttentionConfig, LlamaConfig};
 
 use crate::definition::{self, Heads, Scores};
@@ -45,16 +45,15 @@ struct Copies(Scores);
 impl WeightSource for Copies {
     fn read(
         &mut self,
-        name: &str,
-        shape: &[usize],
+        weight: WeightSpec<'_>,
         rows: Range<usize>,
         dtype: Dtype,
     ) -> Result<TensorData, WeightError> {
-        if name.ends_with("sinks") {
+        if weight.role == WeightRole::Sinks {
             let sinks = self.0.sinks.expect("only a layer with sinks asks for them");
             return Ok(TensorData::new(sinks.to_vec(), [HEADS]).convert_dtype(dtype.burn()));
         }
-        let first = match name {
+        let first = match weight.name {
             "k_proj.weight" => HEADS * HEAD_DIM,
             "v_proj.weight" => (HEADS + KV_HEADS) * HEAD_DIM,
             _ => 0,
@@ -62,8 +61,8 @@ impl WeightSource for Copies {
         let value = |row: usize, column: usize| f32::from(u8::from(column == first + row));
         let values = rows
             .clone()
-            .flat_map(|row| (0..shape[1]).map(move |column| value(row, column)));
-        let data = TensorData::new(values.collect::<Vec<f32>>(), [rows.len(), shape[1]]);
+            .flat_map(|row| (0..weight.shape[1]).map(move |column| value(row, column)));
+        let data = TensorData::new(values.collect::<Vec<f32>>(), weight.shape_of(&rows));
         Ok(data.convert_dtype(dtype.burn()))
     }
 }
@@ -129,7 +128,7 @@ impl Company {
             full: Some(policy),
             sliding: Some(policy),
         };
-        let cache = KvCache::new(&config(self.window), policies, &self.device, Dtype::F32);
+        let cache = KvCache::new(&config(self.window), policies, |_| &self.device, Dtype::F32);
         let mut cache = cache.expect("the policy fits");
         if let Some(tokens) = rollback {
             cache

@@ -111,7 +111,7 @@ fn truncate_refuses_keys_that_were_rotated_by_the_length() {
     let config = LlamaConfig::from_json(&fields.to_string(), "test", &[]).expect("a config");
     let device = devices::flex();
     let mut cache =
-        KvCache::new(&config, CacheConfig::default(), &device, Dtype::F32).expect("a cache");
+        KvCache::new(&config, CacheConfig::default(), |_| &device, Dtype::F32).expect("a cache");
     let read = |cache: &mut KvCache, tokens| {
         begin(
             &config,
@@ -141,7 +141,7 @@ fn a_pass_that_does_not_fit_changes_nothing() {
             full: Some(policy(name)),
             sliding: None,
         };
-        KvCache::new(&config, policies, &small, Dtype::F32).expect("the policy fits")
+        KvCache::new(&config, policies, |_| &small, Dtype::F32).expect("the policy fits")
     };
     let (mut ring, mut full) = (new("ring:9"), new("full"));
     let mut both = |shape: [usize; 2], tokens: [usize; 2]| {

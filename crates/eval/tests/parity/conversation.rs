@@ -32,7 +32,7 @@ fn llama(overrides: &[&str], device: Device) -> Llama {
         device,
         dtype: Dtype::F32,
         quantize: None,
-        widened: false,
+        fake_quantize: false,
         overrides: &overrides,
         progress: &mut |_, _| {},
     };

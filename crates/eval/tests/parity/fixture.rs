@@ -100,7 +100,7 @@ pub fn load_with(
             device: device.clone(),
             dtype,
             quantize: None,
-            widened: false,
+            fake_quantize: false,
             overrides: &overrides,
             progress: &mut |_, _| {},
         },

@@ -9,7 +9,8 @@ use glass_backend::{
     Device, Dtype, KernelMode,
     quant::{self, GROUP_SIZE, QuantFormat, groups, words},
 };
-use glass_checkpoint::{CheckpointError, ConvertError, Files, Scheme, ShardSize, quantize};
+use glass_causal_lm::LlamaForCausalLM;
+use glass_checkpoint::{CheckpointError, ConvertError, Files, QuantRecipe, ShardSize, quantize};
 use glass_config::LlamaConfig;
 use glass_generate::{Error, Llama, LoadOptions};
 use glass_testing::devices;
@@ -38,7 +39,7 @@ fn load(
             device: device.clone(),
             dtype: Dtype::F32,
             quantize,
-            widened: false,
+            fake_quantize: false,
             overrides: &[],
             progress: &mut |_, _| {},
         },
@@ -89,13 +90,15 @@ fn rounded(source: &Path, bits: QuantFormat) -> tempfile::TempDir {
     let files = Files::open(source).expect("a checkpoint");
     let config = config(source);
     let read = LlamaConfig::from_json(&config.to_string(), "config.json", &[]).expect("a config");
-    let scheme = Scheme::new(bits, &read);
+    let recipe = QuantRecipe::new(bits, &read);
+    let roles = LlamaForCausalLM::weight_roles(&read, &devices::flex()).expect("roles");
     let tensors: Vec<Written> = files
         .names()
         .map(|name| {
             let shape = files.get(name).expect("it is there").shape.to_vec();
             let mut values = floats(&files, name);
-            if let Some(bits) = scheme.bits_of(name) {
+            let role = roles.get(name);
+            if let Some(bits) = role.and_then(|role| recipe.format_of(role)) {
                 let (rows, columns) = (shape[0], shape[1]);
                 let mut codes = vec![0; rows * words(columns, bits)];
                 let mut scales = vec![f16::ZERO; rows * groups(columns)];
@@ -139,7 +142,7 @@ fn codes_are_the_numbers_they_stand_for() {
             let reference = rounded(&source, bits);
             let plain = devices::flex().with_kernel_mode(KernelMode::Plain);
             let reference = load(reference.path(), &plain, None).expect("loads");
-            let layers = reference.config.num_hidden_layers;
+            let layers = reference.config.layers.len();
             let reference = fixture::forward(&reference, &rows, None);
             let largest = reference["logits"]
                 .values

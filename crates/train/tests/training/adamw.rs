@@ -1,13 +1,20 @@
 //! The optimizer against the paper's formulas: Loshchilov and Hutter 2017, arXiv:1711.05101, algorithm 2.
 
+use std::collections::HashSet;
+
 use burn::{
-    module::{Module, Param},
+    module::{Module, ModuleVisitor, Param, ParamId},
     optim::GradientsParams,
     tensor::Tensor,
 };
-use glass_train::{AdamW, Recipe};
+use glass_backend::{Dtype, Weights};
+use glass_causal_lm::LlamaForCausalLM;
+use glass_config::LlamaConfig;
+use glass_testing::RandomWeights;
+use glass_train::{AdamW, Recipe, decaying};
+use serde_json::json;
 
-use crate::{devices, finite_differences::random};
+use crate::{devices, finite_differences::random, runs};
 
 /// A matrix `[2, 3]` and a vector `[3]`.
 type Two = (Param<Tensor<2>>, Param<Tensor<1>>);
@@ -46,6 +53,11 @@ fn recipe() -> Recipe {
     }
 }
 
+/// The matrix decays, the vector does not.
+fn adamw(model: &Two) -> AdamW {
+    AdamW::new(&recipe(), [model.0.id])
+}
+
 /// The paper's formulas in float64. Gradients are scaled by `factor` first; the matrix decays.
 #[test]
 fn steps_follow_the_paper() {
@@ -55,7 +67,8 @@ fn steps_follow_the_paper() {
         weight_decay,
         ..
     } = recipe();
-    let (mut model, mut optimizer) = (two(), AdamW::new(&recipe()));
+    let mut model = two();
+    let mut optimizer = adamw(&model);
     let mut theta = values(&model);
     let (mut m, mut v) = (vec![0.0; 9], vec![0.0; 9]);
     for t in 1..=5 {
@@ -81,13 +94,13 @@ fn steps_follow_the_paper() {
     }
 }
 
-/// With zero gradients only the matrix changes: it decays by learning rate times weight decay.
+/// With zero gradients only what decays changes: by learning rate times weight decay.
 #[test]
-fn matrices_decay_and_vectors_do_not() {
+fn weight_decay_shrinks_what_decays_alone() {
     let model = two();
     let before = values(&model);
     let gradients = gradients(&model, &[0.0; 9]);
-    let after = values(&AdamW::new(&recipe()).step(model, gradients, 1.0, 0.1));
+    let after = values(&adamw(&model).step(model, gradients, 1.0, 0.1));
     for (before, after) in before[..6].iter().zip(&after) {
         assert!((after - before * 0.95).abs() < 1e-6, "{before} {after}");
     }
@@ -97,16 +110,17 @@ fn matrices_decay_and_vectors_do_not() {
 /// The moments and the number of steps are the whole state.
 #[test]
 fn restore_continues_exactly() {
-    let (mut model, mut optimizer) = (two(), AdamW::new(&recipe()));
+    let mut model = two();
+    let mut optimizer = adamw(&model);
     assert!(optimizer.moments(&model).is_none());
     for t in 0..3 {
         let gradients = gradients(&model, &random(9, t));
         model = optimizer.step(model, gradients, 1.0, 0.1);
     }
     let moments = optimizer.moments(&model).expect("there were steps");
-    let mut restored = AdamW::new(&recipe());
+    let mut restored = adamw(&model);
     restored.restore(&model, moments, 3);
-    let fresh = AdamW::new(&recipe());
+    let fresh = adamw(&model);
     let [a, b, c] = [optimizer, restored, fresh].map(|mut optimizer| {
         let gradients = gradients(&model, &random(9, 3));
         values(&optimizer.step(model.clone(), gradients, 1.0, 0.1))
@@ -120,7 +134,39 @@ fn restore_continues_exactly() {
 fn parameters_without_a_gradient_stay() {
     let model = two();
     let before = values(&model);
-    let model = AdamW::new(&recipe()).step(model, GradientsParams::new(), 1.0, 0.1);
+    let model = adamw(&model).step(model, GradientsParams::new(), 1.0, 0.1);
     assert_eq!(before, values(&model));
     assert_eq!(model.num_params(), 9);
+}
+
+/// By role: every matrix decays, in however many tensors it is held; norms, biases and sinks do not.
+#[test]
+fn matrices_decay_and_vectors_do_not() {
+    let fields = runs::config(json!({"attention_bias": true, "tie_word_embeddings": false}));
+    let config = LlamaConfig::from_json(&fields.to_string(), "test", &[]).expect("a config");
+    for device in [devices::flex(), devices::flex().with_max_binding(2000)] {
+        let mut source = RandomWeights(3);
+        let weights = Weights::new(&mut source, &device, Dtype::F32);
+        let model = LlamaForCausalLM::load(weights, &config).expect("weights");
+        let roles = LlamaForCausalLM::weight_roles(&config, &device).expect("roles");
+        let mut ranks = Ranks {
+            decays: decaying(&model, &roles),
+            seen: [0; 2],
+        };
+        model.visit(&mut ranks);
+        assert!(ranks.seen.iter().all(|&n| n > 5), "{:?}", ranks.seen);
+    }
+}
+
+struct Ranks {
+    decays: HashSet<ParamId>,
+    /// Vectors and matrices.
+    seen: [usize; 2],
+}
+
+impl ModuleVisitor for Ranks {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        assert_eq!(self.decays.contains(&param.id), D == 2);
+        self.seen[D - 1] += 1;
+    }
 }

@@ -1,6 +1,5 @@
 //! The gradients that one optimizer step uses, part by part and of the whole.
 
-use std::{num::NonZeroUsize, ops::Range};
 
 use burn::{
     module::Param,
@@ -9,10 +8,11 @@ use burn::{
 use glass_attention::{
     ForwardContext, LlamaAttention, NoCache, Rope, RopeTable, Sequences, Unobserved, rotate,
 };
-use glass_backend::{Device, Dtype, WeightError, WeightSource, Weights};
+use glass_backend::{Device, Dtype, Weights};
 use glass_causal_lm::LlamaForCausalLM;
 use glass_config::{LlamaConfig, MixerConfig, MlpConfig};
 use glass_decoder::{LlamaMlp, LlamaRmsNorm};
+use glass_testing::{RandomWeights, with_windows};
 use glass_train::cross_entropy;
 use serde_json::{Value, json};
 
@@ -24,38 +24,6 @@ use crate::{
 
 const BATCH: usize = 2;
 const SEQ: usize = 7;
-
-/// Weights large enough that every term counts, biases and norms among them.
-struct Random;
-
-impl WeightSource for Random {
-    fn read(
-        &mut self,
-        name: &str,
-        shape: &[usize],
-        rows: Range<usize>,
-        _dtype: Dtype,
-    ) -> Result<TensorData, WeightError> {
-        let columns: usize = shape[1..].iter().product();
-        let seed = name
-            .bytes()
-            .fold(7, |seed: u64, byte| seed.wrapping_mul(31) + u64::from(byte));
-        let all = random(shape[0] * columns, seed);
-        let spread = match shape {
-            [_] => 0.5,
-            // Norms bend sharply where vectors are short.
-            _ if name.contains("embed_tokens") => 1.0,
-            _ => 1.5 / (columns as f64).sqrt(),
-        };
-        let offset = if name.contains("norm") { 1.0 } else { 0.0 };
-        let part = &all[rows.start * columns..rows.end * columns];
-        let values: Vec<f32> = part.iter().map(|x| (offset + spread * x) as f32).collect();
-        Ok(TensorData::new(
-            values,
-            [&[rows.len()], &shape[1..]].concat(),
-        ))
-    }
-}
 
 fn config(fields: Value) -> LlamaConfig {
     let fields = runs::config(fields).to_string();
@@ -88,7 +56,11 @@ fn rms_norm() {
     let device = devices::flex().training();
     // Epsilons without and with weight beside the mean of the squares.
     for eps in [1e-5, 0.3] {
-        let norm = LlamaRmsNorm::load(Weights::new(&mut Random, &device, Dtype::F32), 8, eps);
+        let norm = LlamaRmsNorm::load(
+            Weights::new(&mut RandomWeights(7), &device, Dtype::F32),
+            8,
+            eps,
+        );
         let module = (input([BATCH, 3, 8], &device), norm.expect("weights"));
         check("norm", &module, |(x, norm)| {
             norm.forward(x.val()).flatten(0, 2)
@@ -100,13 +72,14 @@ fn rms_norm() {
 fn rotation() {
     let device = devices::flex().training();
     let config = config(json!({}));
+    let head_dim = config.layers[0].attention().expect("attention").head_dim;
     let RopeTable { cos, sin } = Rope::all(&config)[0].table(&[(0..SEQ).collect()]);
     let table = |values: Vec<f32>| {
-        let shape = [1, 1, SEQ, config.head_dim / 2];
+        let shape = [1, 1, SEQ, head_dim / 2];
         Tensor::<4>::from_data(TensorData::new(values, shape), device.burn())
     };
     let (cos, sin) = (table(cos), table(sin));
-    let x = input([BATCH, 2, SEQ, config.head_dim], &device);
+    let x = input([BATCH, 2, SEQ, head_dim], &device);
     check("rotate", &x, |x| {
         rotate(x.val(), cos.clone(), sin.clone()).flatten(0, 3)
     });
@@ -131,7 +104,7 @@ fn attention() {
         let config = config(fields);
         let (hidden, eps) = (config.hidden_size, config.rms_norm_eps);
         let MixerConfig::Attention(layer) = config.layers[0].mixer;
-        let mut random = Random;
+        let mut random = RandomWeights(7);
         let weights = Weights::new(&mut random, &device, Dtype::F32);
         let attention = LlamaAttention::load(weights, &layer, hidden, eps, 0).expect("weights");
         let x = input([BATCH, SEQ, hidden], &device);
@@ -161,7 +134,7 @@ fn mlp() {
     for activation in ["silu", "gelu", "gelu_pytorch_tanh"] {
         let config = config(json!({"hidden_act": activation, "mlp_bias": true}));
         let MlpConfig::Dense(layer) = config.layers[0].mlp;
-        let mut random = Random;
+        let mut random = RandomWeights(7);
         let weights = Weights::new(&mut random, &device, Dtype::F32);
         let mlp = LlamaMlp::load(weights, &layer, config.hidden_size);
         let module = (
@@ -195,25 +168,23 @@ fn loss() {
 fn whole_model() {
     let flex = devices::flex();
     let untied = json!({"tie_word_embeddings": false});
-    whole("tied", json!({}), &[None, NonZeroUsize::new(3)], &flex);
-    whole("untied", untied, &[NonZeroUsize::new(2), None], &flex);
+    whole("tied", json!({}), &[None, Some(3)], &flex);
+    whole("untied", untied, &[Some(2), None], &flex);
     // Every matrix in several tensors, as a device with small bindings needs it.
-    whole(
-        "split",
-        json!({}),
-        &[NonZeroUsize::new(3)],
-        &flex.with_max_binding(2000),
-    );
+    whole("split", json!({}), &[Some(3)], &flex.with_max_binding(2000));
     for device in devices::all() {
         // Small: software Vulkan compiles every kernel for seconds.
-        whole(device.name(), json!({}), &[NonZeroUsize::new(3)], &device);
+        whole(device.name(), json!({}), &[Some(3)], &device);
     }
 }
 
-fn whole(case: &str, fields: Value, windows: &[Option<NonZeroUsize>], device: &Device) {
+fn whole(case: &str, fields: Value, windows: &[Option<usize>], device: &Device) {
     let device = device.training();
-    let config = config(fields).with_windows(windows);
-    let model = LlamaForCausalLM::load(Weights::new(&mut Random, &device, Dtype::F32), &config);
+    let config = with_windows(config(fields), windows);
+    let model = LlamaForCausalLM::load(
+        Weights::new(&mut RandomWeights(7), &device, Dtype::F32),
+        &config,
+    );
     let vocab = config.vocab_size;
     let targets: Tensor<1, Int> = ids(SEQ, vocab, 4, &device).flatten(0, 1);
     check(case, &model.expect("weights"), |model| {

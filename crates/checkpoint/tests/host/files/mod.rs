@@ -69,6 +69,33 @@ fn assert_broken(file: &[u8], parts: &[&str]) {
         &[("model.safetensors", file)],
         &[&["model.safetensors"], parts].concat(),
     );
+    let error = Files::from_bytes(Path::new("model.safetensors"), file.to_vec())
+        .err()
+        .expect("damaged in memory too");
+    let message = error.to_string();
+    for part in parts {
+        assert!(message.contains(part), "no {part:?} in: {message}");
+    }
+}
+
+#[test]
+fn bytes_in_memory() {
+    let files = Files::from_bytes(
+        Path::new("weights"),
+        holding(&[("a", &[1, 2]), ("b", &[3])]),
+    );
+    let files = files.expect("a checkpoint");
+    assert_eq!(files.names().collect::<Vec<_>>(), ["a", "b"]);
+    let b = files.get("b").expect("it is there");
+    assert_eq!(
+        (b.bytes, b.shape, b.file),
+        (&[3][..], &[1][..], Path::new("weights"))
+    );
+    files.release("b");
+    assert_eq!(
+        (files.total_bytes(), files.origin()),
+        (3, Path::new("weights"))
+    );
 }
 
 #[test]

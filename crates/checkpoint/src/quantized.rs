@@ -1,7 +1,7 @@
-//! Matrices that a checkpoint holds in few bits: the tensors that make one up.
+//! Quantized matrices in a checkpoint: the tensors that make one up.
 //!
-//! The layout is `pack-quantized` of compressed-tensors, which transformers and vLLM read too: beside each other
-//! `weight_packed` (the codes, in 32-bit words), `weight_scale` and `weight_shape` stand for `weight`.
+//! The layout is `pack-quantized` of compressed-tensors, which transformers and vLLM read too: `weight_packed` (the quants, in
+//! 32-bit words), `weight_scale` and `weight_shape` in place of `weight`.
 
 use std::ops::Range;
 
@@ -15,54 +15,54 @@ use half::f16;
 use crate::{Files, RawTensor, convert_bytes, float, mapped::mapped};
 
 /// What the parts' names end with in place of `weight`.
-const CODES: &str = "weight_packed";
+const QUANTS: &str = "weight_packed";
 const SCALES: &str = "weight_scale";
 const SHAPE: &str = "weight_shape";
 
-/// The names of the tensors that make up matrix `name`, which ends with `weight`: codes, scales, shape.
+/// The names of the tensors that make up matrix `name`, which ends with `weight`: quants, scales, shape.
 pub(super) fn parts(name: &str) -> Option<[String; 3]> {
     let module = name.strip_suffix("weight")?;
-    Some([CODES, SCALES, SHAPE].map(|part| format!("{module}{part}")))
+    Some([QUANTS, SCALES, SHAPE].map(|part| format!("{module}{part}")))
 }
 
-/// What a tensor is to the matrix in few bits that it belongs to.
+/// What a tensor is to the quantized matrix that it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CodedPart {
-    Codes,
+pub enum QuantizedPart {
+    Quants,
     Scales,
     Shape,
 }
 
 /// The name of the matrix that the tensor `name` is a part of, and which; the inverse of [`parts`].
-pub fn coded_part(name: &str) -> Option<(String, CodedPart)> {
+pub fn quantized_part(name: &str) -> Option<(String, QuantizedPart)> {
     let of = |(suffix, part)| Some((format!("{}weight", name.strip_suffix(suffix)?), part));
     let all = [
-        (CODES, CodedPart::Codes),
-        (SCALES, CodedPart::Scales),
-        (SHAPE, CodedPart::Shape),
+        (QUANTS, QuantizedPart::Quants),
+        (SCALES, QuantizedPart::Scales),
+        (SHAPE, QuantizedPart::Shape),
     ];
     all.into_iter().find_map(of)
 }
 
-/// A matrix `[rows, columns]` in few bits as it lies in a file.
-pub(super) struct Coded<'a> {
+/// A quantized matrix `[rows, columns]` in its file.
+pub(super) struct QuantizedMatrix<'a> {
     files: &'a Files,
     names: [String; 3],
-    codes: RawTensor<'a>,
+    quants: RawTensor<'a>,
     scales: RawTensor<'a>,
-    bits: QuantFormat,
+    format: QuantFormat,
     columns: usize,
     /// 32-bit words per row.
     words: usize,
-    /// Numbers along a row that share a scale.
+    /// Values of a row that share a scale, in the file.
     group: usize,
 }
 
-impl<'a> Coded<'a> {
-    /// `None` if the files do not hold `name` in few bits.
+impl<'a> QuantizedMatrix<'a> {
+    /// `None` if the files do not hold `name` quantized.
     ///
     /// # Errors
-    /// They do, and its tensors contradict each other or `shape`.
+    /// They do, and its tensors contradict each other or the shape.
     pub fn find(
         files: &'a Files,
         name: &str,
@@ -71,11 +71,11 @@ impl<'a> Coded<'a> {
         let Some(names) = parts(name) else {
             return Ok(None);
         };
-        let Some(codes) = files.get(&names[0]) else {
+        let Some(quants) = files.get(&names[0]) else {
             return Ok(None);
         };
         let other = |reason: String| WeightError::Other {
-            origin: codes.file.display().to_string(),
+            origin: quants.file.display().to_string(),
             name: names[0].clone(),
             reason,
         };
@@ -96,28 +96,28 @@ impl<'a> Coded<'a> {
                 )));
             }
         }
-        if codes.dtype != safetensors::Dtype::I32 || float(scales.dtype).is_err() {
+        if quants.dtype != safetensors::Dtype::I32 || float(scales.dtype).is_err() {
             return Err(other(format!(
                 "codes are stored as {} and scales as {}, where I32 and F16, BF16 or F32 are read",
-                codes.dtype, scales.dtype
+                quants.dtype, scales.dtype
             )));
         }
-        let ([code_rows, words], [scale_rows, groups]) = (codes.shape, scales.shape) else {
+        let ([quant_rows, words], [scale_rows, groups]) = (quants.shape, scales.shape) else {
             return Err(other("codes and scales are not matrices".to_owned()));
         };
         let (words, groups) = (*words, *groups);
-        // A row ends with its last block, or with its last code; below a block these could be taken for each other.
-        let of = |bits: QuantFormat| {
-            let short = columns >= GROUP_SIZE && words == columns.div_ceil(bits.per_word());
-            short || words == self::words(columns, bits)
+        // A row ends with its last group, or with its last quant; below a group these could be taken for each other.
+        let fits = |format: &QuantFormat| {
+            let short = columns >= GROUP_SIZE && words == columns.div_ceil(format.per_word());
+            short || words == self::words(columns, *format)
         };
-        let bits = [QuantFormat::Int4, QuantFormat::Int8]
+        let format = [QuantFormat::Int4, QuantFormat::Int8]
             .into_iter()
-            .find(|bits| of(*bits));
-        let (true, Some(bits)) = ([*code_rows, *scale_rows] == [rows, rows], bits) else {
+            .find(fits);
+        let (true, Some(format)) = ([*quant_rows, *scale_rows] == [rows, rows], format) else {
             return Err(other(format!(
                 "its shape {:?} does not make [{rows}, {columns}] in 4 or 8 bits",
-                codes.shape
+                quants.shape
             )));
         };
         // Groups are as long as each other but for the last.
@@ -134,9 +134,9 @@ impl<'a> Coded<'a> {
         Ok(Some(Self {
             files,
             names,
-            codes,
+            quants,
             scales,
-            bits,
+            format,
             columns,
             words,
             group,
@@ -148,49 +148,51 @@ impl<'a> Coded<'a> {
         self.names
     }
 
-    /// Some rows, in blocks of [`GROUP_SIZE`]; and the bytes of the file that they take.
+    /// Some rows, in groups of [`GROUP_SIZE`]; and the bytes of the file that they take.
     pub fn rows(&self, rows: Range<usize>) -> Result<(QuantizedRows, u64), WeightError> {
-        let codes = &self.codes.bytes[rows.start * self.words * 4..rows.end * self.words * 4];
+        let quants = &self.quants.bytes[rows.start * self.words * 4..rows.end * self.words * 4];
         let groups = self.columns.div_ceil(self.group);
         let width = float(self.scales.dtype).map_or(0, Dtype::bytes);
         let scales = &self.scales.bytes[rows.start * groups * width..rows.end * groups * width];
-        let shape = [rows.len(), words(self.columns, self.bits)];
+        let shape = [rows.len(), words(self.columns, self.format)];
         let whole = shape[1] == self.words;
-        let place = |name: &str, from: usize, bytes: &[u8]| {
-            self.files.place(name, from..from + bytes.len())
+        let start = rows.start * self.words * 4;
+        let place = self
+            .files
+            .place(&self.names[0], start..start + quants.len());
+        let in_place = match place {
+            Some((shard, range)) if whole && cfg!(target_endian = "little") => {
+                mapped(shard, range, align_of::<i32>())
+            }
+            _ => None,
         };
-        let stored = match whole && cfg!(target_endian = "little") {
-            true => place(&self.names[0], rows.start * self.words * 4, codes)
-                .and_then(|(shard, range)| mapped(shard, range, align_of::<i32>())),
-            false => None,
-        };
-        let coded = match stored {
+        let bytes = (quants.len() + scales.len()) as u64;
+        let quants = match in_place {
             Some(bytes) => TensorData::from_bytes(bytes, shape, burn::tensor::DType::I32),
-            None => TensorData::new(self.filled(codes, rows.len()), shape),
+            None => TensorData::new(self.filled(quants, rows.len()), shape),
         };
-        let bytes = (codes.len() + scales.len()) as u64;
         let scales = TensorData::new(
             self.spread(scales)?,
             [rows.len(), quant::groups(self.columns)],
         );
         let rows = QuantizedRows {
-            format: self.bits,
-            quants: coded,
+            format: self.format,
+            quants,
             scales,
         };
         Ok((rows, bytes))
     }
 
-    /// Rows that end with their last code, filled up to whole blocks with codes that stand for zero.
-    fn filled(&self, codes: &[u8], rows: usize) -> Vec<i32> {
-        let words = words(self.columns, self.bits);
-        let zero = (0..self.bits.per_word()).fold(0, |word, i| {
-            word | self.bits.offset() << (i * self.bits.bits())
+    /// Rows that end with their last quant, filled up to whole groups with quants of zero.
+    fn filled(&self, quants: &[u8], rows: usize) -> Vec<i32> {
+        let words = words(self.columns, self.format);
+        let zero = (0..self.format.per_word()).fold(0, |word, i| {
+            word | self.format.offset() << (i * self.format.bits())
         });
         let mut filled = vec![zero; rows * words];
-        let used = self.columns / self.bits.per_word();
-        let rest = self.columns % self.bits.per_word() * self.bits.bits();
-        let from = codes.chunks_exact(self.words * 4);
+        let used = self.columns / self.format.per_word();
+        let rest = self.columns % self.format.per_word() * self.format.bits();
+        let from = quants.chunks_exact(self.words * 4);
         for (to, from) in filled.chunks_exact_mut(words).zip(from) {
             for (to, from) in to.iter_mut().zip(from.as_chunks().0).take(self.words) {
                 *to = i32::from_le_bytes(*from);
@@ -203,7 +205,7 @@ impl<'a> Coded<'a> {
         filled
     }
 
-    /// A scale for each block of each row, from one for each group.
+    /// A scale for each [`GROUP_SIZE`] values of a row, from one for each group of the file.
     fn spread(&self, scales: &[u8]) -> Result<Vec<f16>, WeightError> {
         let from = float(self.scales.dtype).map_err(|error| self.wrong(error.to_string()))?;
         let mut values = vec![f16::ZERO; scales.len() / from.bytes()];
@@ -223,9 +225,9 @@ impl<'a> Coded<'a> {
             return Ok(values);
         }
         let groups = self.columns.div_ceil(self.group);
-        let blocks = quant::groups(self.columns);
+        let wanted = quant::groups(self.columns);
         let rows = values.chunks_exact(groups);
-        let spread = rows.flat_map(|row| (0..blocks).map(|block| row[block / per_group]));
+        let spread = rows.flat_map(|row| (0..wanted).map(|group| row[group / per_group]));
         Ok(spread.collect())
     }
 
