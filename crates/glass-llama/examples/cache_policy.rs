@@ -14,7 +14,7 @@ use std::{
 
 use glass_llama::{
     Device, GenerateOptions, Lane, Llama, Progress,
-    attention::{CacheConfig, KvCache, KvSegment, KvView, LayerCache, Window},
+    attention::{CacheConfig, KvSegment, KvView, LayerCache, Window},
     burn::tensor::Tensor,
     generate::generate_from,
 };
@@ -98,8 +98,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let prompt = llama.tokenizer()?.encode_prompt("ROMEO:")?;
     let options = GenerateOptions::new(200); // greedy: only the cache makes a difference
 
-    let (config, device, dtype) = (&llama.config, &llama.device, llama.dtype);
-    let own = KvCache::from_layers(config, device, dtype, |_| Box::<FirstAndLast>::default());
+    let own = llama.cache_from_layers(|_| Box::<FirstAndLast>::default()); // in every layer
     for (name, cache) in [
         ("everything", llama.cache(CacheConfig::default())?),
         ("the first 4 tokens and the last 28", own),

@@ -48,7 +48,7 @@ fn own_policies_run_in_company_and_go_back_only_if_they_say_so() {
         company.join(policy("ring:3"), None);
         company.join(policy("full"), None);
         let own = |_: &_| -> Box<dyn LayerCache> { Box::<Everything>::default() };
-        let mut cache = KvCache::from_layers(&config(None), &device, Dtype::F32, own);
+        let mut cache = KvCache::from_layers(&config(None), |_| &device, Dtype::F32, own);
         let refused = cache.reserve_rollback(1);
         assert!(
             matches!(refused, Err(CacheError::OneWay { policy }) if policy.ends_with("Everything")),

@@ -1,6 +1,5 @@
 //! The gradients that one optimizer step uses, part by part and of the whole.
 
-
 use burn::{
     module::Param,
     tensor::{Int, Tensor, TensorData},
