@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     models::{comma, copy, expected, fixture, random_tiny},
-    run::{Ran, fails, succeeds},
+    run::{Ran, command, fails, run, succeeds},
 };
 
 /// The built-in model on flex.
@@ -380,23 +380,6 @@ fn prompt_lookup_gives_the_same_text_and_reports_its_drafts() {
         "drafted tokens accepted",
         "tokens per pass",
     ]);
-
-    fails(
-        &[
-            "generate",
-            &model,
-            "--ids",
-            "5,6",
-            "--prompt-lookup",
-            "4",
-            "--cache",
-            "full=tova:16",
-        ],
-        &[
-            "cache policy tova cannot go back",
-            "use full, ring or sinks",
-        ],
-    );
     // Angles that depend on the length of a pass cannot be guessed ahead.
     let dynamic = fixture("extra/extra-dynamic");
     let args = [
@@ -415,6 +398,25 @@ fn prompt_lookup_gives_the_same_text_and_reports_its_drafts() {
         "--prompt-lookup is without effect beyond the trained context",
         "rope type dynamic",
     ]);
+}
+
+#[test]
+fn prompt_lookup_refuses_a_cache_that_cannot_go_back() {
+    let model = fixture("mistral-swa");
+    let ran = run(&mut command(&[
+        "generate",
+        &model,
+        "--ids",
+        "5,6",
+        "--prompt-lookup",
+        "4",
+        "--cache",
+        "tova:16",
+        "--device",
+        "flex",
+    ]));
+    assert_eq!((ran.code, &*ran.stdout), (Some(1), ""), "{ran:?}");
+    ran.says(&["error: cache policy tova cannot go back: use full, ring or sinks"]);
 }
 
 #[test]
