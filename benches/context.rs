@@ -63,46 +63,32 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Outcome<()> {
     let config = LlamaConfig::from_json(SHAPE, "the measured shape", &[])?;
-    println!(
-        "hidden {}, {} layers, f32, random weights, W = {WINDOW}",
-        config.hidden_size,
-        config.layers.len()
-    );
+    println!("hidden {}, {} layers, f32, random weights, W = {WINDOW}", config.hidden_size, config.layers.len());
     println!(
         "read: median of the last {} pieces of {}; decode: best (median) of {ROUNDS} rounds;",
         reader::LAST_PIECES,
         reader::PIECE
     );
-    println!(
-        "ratio: to a ring at {WINDOW} in the same rounds, median; cache: bytes, room to grow included"
-    );
+    println!("ratio: to a ring at {WINDOW} in the same rounds, median; cache: bytes, room to grow included");
     let mut series = Vec::new();
     for name in &args.devices {
         match measure_device(name, &config, args) {
-            Ok(rows) => series.extend(POLICIES.iter().map(|policy| {
-                Series {
-                    name: format!("{policy}, {name}"),
-                    points: of(policy, &rows)
-                        .map(|row| (row.position as f64, row.decode.1))
-                        .collect(),
-                }
+            Ok(rows) => series.extend(POLICIES.iter().map(|policy| Series {
+                name: format!("{policy}, {name}"),
+                points: of(policy, &rows).map(|row| (row.position as f64, row.decode.1)).collect(),
             })),
             Err(error) => println!("\n{name}: {error}"),
         }
     }
     if let Some(path) = &args.plot {
-        fs::write(path, picture(&series, &config)?)
-            .map_err(|error| format!("{}: {error}", path.display()))?;
+        fs::write(path, picture(&series, &config)?).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(())
 }
 
 /// Both axes in doublings: what is halved by each doubling falls as a straight line.
 fn picture(series: &[Series], config: &LlamaConfig) -> Result<String, PlotError> {
-    let log2 = |label| Axis {
-        label,
-        scale: Scale::Log2,
-    };
+    let log2 = |label| Axis { label, scale: Scale::Log2 };
     let subtitle = format!(
         "Random weights: hidden {}, {} layers, window {WINDOW}, float32. Median of {ROUNDS} rounds.",
         config.hidden_size,
@@ -136,11 +122,7 @@ fn measure_device(name: &str, config: &LlamaConfig, args: &Args) -> Outcome<Vec<
         "\n{name}: {}\nposition  policy       prefill, s  read t/s  decode t/s (median)  ratio       cache",
         llama.device.description()
     );
-    let readers = || {
-        POLICIES
-            .into_iter()
-            .map(|policy| Reader::new(&llama, policy))
-    };
+    let readers = || POLICIES.into_iter().map(|policy| Reader::new(&llama, policy));
     // KernelMode are compiled and memory is touched before anything counts.
     for reader in readers() {
         let mut reader = reader?;

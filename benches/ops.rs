@@ -13,9 +13,7 @@ use std::{
 
 use burn::tensor::{Distribution, Int, Tensor, TensorData};
 use criterion::{Criterion, criterion_group, criterion_main};
-use glass_attention::{
-    ForwardContext, LlamaAttention, NoCache, Rope, Sequences, Unobserved, rotate,
-};
+use glass_attention::{ForwardContext, LlamaAttention, NoCache, Rope, Sequences, Unobserved, rotate};
 use glass_backend::{Device, Dtype, Embedding, Linear, WeightRole, Weights};
 use glass_bench::{RandomWeights, SEED, SHAPES, Text, random_model};
 use glass_config::{LlamaConfig, MixerConfig, MlpConfig};
@@ -75,8 +73,7 @@ fn operations(criterion: &mut Criterion) {
     each(criterion, &devices, "embedding", |weights, tokens| {
         let device = weights.device().clone();
         let shape = [config.vocab_size, hidden];
-        let embedding =
-            Embedding::load(weights.at("embed_tokens"), shape).expect("random weights fit");
+        let embedding = Embedding::load(weights.at("embed_tokens"), shape).expect("random weights fit");
         let ids: Vec<i32> = (0..tokens as i32).collect();
         let ids = TensorData::new(ids, [1, tokens]);
         let ids = Tensor::<2, Int>::from_data(ids, device.burn());
@@ -119,15 +116,10 @@ fn operations(criterion: &mut Criterion) {
         let ropes = Rope::all(&config);
         move || {
             let (mut whole, mut observer, shape) = (Sequences::WHOLE, Unobserved, [1, tokens]);
-            let ctx =
-                ForwardContext::new(&ropes, hidden, shape, &mut whole, &device, &mut observer);
+            let ctx = ForwardContext::new(&ropes, hidden, shape, &mut whole, &device, &mut observer);
             let mut cache = NoCache(attention.window());
             let ctx = ctx.expect("it fits");
-            drop(black_box(attention.forward(
-                x.clone(),
-                &mut [&mut cache],
-                &ctx,
-            )));
+            drop(black_box(attention.forward(x.clone(), &mut [&mut cache], &ctx)));
         }
     });
     each(criterion, &devices, "mlp", |weights, tokens| {

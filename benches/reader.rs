@@ -36,18 +36,8 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// No policy, or not for this model.
     pub fn new(llama: &'a Llama, policy: &'static str) -> Outcome<Self> {
-        let options = PrefillOptions {
-            cache: policy.parse()?,
-            ..PrefillOptions::default()
-        };
-        Ok(Self {
-            llama,
-            policy,
-            lane: Lane::new(llama, options)?,
-            position: 0,
-            prefill: 0.0,
-            pieces: vec![],
-        })
+        let options = PrefillOptions { cache: policy.parse()?, ..PrefillOptions::default() };
+        Ok(Self { llama, policy, lane: Lane::new(llama, options)?, position: 0, prefill: 0.0, pieces: vec![] })
     }
 
     /// Reads on, piece by piece.
@@ -134,8 +124,6 @@ impl<'a> Reader<'a> {
     fn next_ids(&self, len: usize) -> Vec<u32> {
         let vocab = self.llama.config.vocab_size as u32;
         let read = self.lane.len() as u32;
-        (read..read + len as u32)
-            .map(|position| position.wrapping_mul(7919) % vocab)
-            .collect()
+        (read..read + len as u32).map(|position| position.wrapping_mul(7919) % vocab).collect()
     }
 }

@@ -54,23 +54,14 @@ fn main() -> ExitCode {
         _ => ["flex", "ndarray", "wgpu"].map(str::to_owned).to_vec(),
     };
 
-    println!(
-        "{name}, f32, prompt of {prompt}, {NEW_TOKENS} new tokens, best and median of {ROUNDS} rounds"
-    );
+    println!("{name}, f32, prompt of {prompt}, {NEW_TOKENS} new tokens, best and median of {ROUNDS} rounds");
     let mut rows = Vec::new();
     for device in devices {
-        let made = Device::open(&device)
-            .map_err(|error| error.to_string())
-            .and_then(|device| {
-                random_model(&config, &device, Dtype::F32.into(), SEED)
-                    .map_err(|error| error.to_string())
-            });
+        let made = Device::open(&device).map_err(|error| error.to_string()).and_then(|device| {
+            random_model(&config, &device, Dtype::F32.into(), SEED).map_err(|error| error.to_string())
+        });
         match made {
-            Ok(llama) => rows.push(Row {
-                llama,
-                prefill: vec![],
-                decode: vec![],
-            }),
+            Ok(llama) => rows.push(Row { llama, prefill: vec![], decode: vec![] }),
             Err(error) => println!("{device:<8} {error}"),
         }
     }
@@ -90,10 +81,8 @@ fn main() -> ExitCode {
     println!("device     prefill t/s (median)    ratio     decode t/s (median)    ratio");
     let mut base = None;
     for row in &mut rows {
-        let (Some(prefill), Some(decode)) = (
-            best_and_median(&mut row.prefill),
-            best_and_median(&mut row.decode),
-        ) else {
+        let (Some(prefill), Some(decode)) = (best_and_median(&mut row.prefill), best_and_median(&mut row.decode))
+        else {
             continue;
         };
         let (p, d) = *base.get_or_insert((prefill.1, decode.1));
@@ -114,15 +103,10 @@ fn main() -> ExitCode {
 /// Tokens per second of the prompt and of the text.
 fn measure(llama: &Llama, prompt: usize) -> Result<(f64, f64), String> {
     let vocab = llama.config.vocab_size as u32;
-    let ids: Vec<u32> = (0..prompt as u32)
-        .map(|i| i.wrapping_mul(7919) % vocab)
-        .collect();
+    let ids: Vec<u32> = (0..prompt as u32).map(|i| i.wrapping_mul(7919) % vocab).collect();
     let options = GenerateOptions::new(NEW_TOKENS);
     // Every step ends with its logits on the host, so that nothing is still running when the clock is read.
-    let out = generate(llama, &ids, &options, &mut |_| ControlFlow::Continue(()))
-        .map_err(|error| error.to_string())?;
-    let rates = out
-        .prefill_tokens_per_second()
-        .zip(out.decode_tokens_per_second());
+    let out = generate(llama, &ids, &options, &mut |_| ControlFlow::Continue(())).map_err(|error| error.to_string())?;
+    let rates = out.prefill_tokens_per_second().zip(out.decode_tokens_per_second());
     rates.ok_or_else(|| "nothing was generated".to_owned())
 }

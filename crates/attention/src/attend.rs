@@ -39,33 +39,17 @@ pub fn attend(
         return (out, None); // [batch, heads, queries, head_dim]
     }
     let Range { start, end } = queries.positions.clone();
-    let block = if weights_wanted {
-        end - start
-    } else {
-        block_len(queries, kv, ctx.score_bytes())
-    };
-    let blocks = (start..end)
-        .step_by(block)
-        .map(|from| from..end.min(from + block));
+    let block = if weights_wanted { end - start } else { block_len(queries, kv, ctx.score_bytes()) };
+    let blocks = (start..end).step_by(block).map(|from| from..end.min(from + block));
     let (out, mut probabilities): (Vec<_>, Vec<_>) = blocks
         .map(|positions| {
             let cut = |q: &Tensor<4>| narrow(q.clone(), positions.start - start, positions.len());
             let (q, clamped) = (cut(&queries.q), queries.clamped.as_ref().map(cut));
-            let seen = kv.segments.iter().filter_map(|segment| {
-                if weights_wanted {
-                    Some(segment.clone())
-                } else {
-                    segment.seen_by(&positions)
-                }
-            });
-            attend_plain(
-                q,
-                clamped,
-                positions.clone(),
-                &seen.collect::<Vec<_>>(),
-                params,
-                ctx,
-            )
+            let seen = kv
+                .segments
+                .iter()
+                .filter_map(|segment| if weights_wanted { Some(segment.clone()) } else { segment.seen_by(&positions) });
+            attend_plain(q, clamped, positions.clone(), &seen.collect::<Vec<_>>(), params, ctx)
         })
         .unzip();
     let probabilities = weights_wanted.then(|| probabilities.swap_remove(0));
@@ -98,10 +82,7 @@ fn attend_plain(
     });
     let logits = concat(logits.collect(), 3); // [batch, heads, queries, keys]
     let probabilities = probabilities(logits, params.sinks.as_ref()).cast(dtype); // [batch, heads, queries, keys]
-    let v = concat(
-        segments.iter().map(|segment| segment.v.clone()).collect(),
-        2,
-    ); // [batch, kv_heads, keys, head_dim]
+    let v = concat(segments.iter().map(|segment| segment.v.clone()).collect(), 2); // [batch, kv_heads, keys, head_dim]
     let weights = ctx.dropouts().attention.apply(probabilities.clone());
     (weighted_sum(weights, v), probabilities)
 }
@@ -159,12 +140,7 @@ pub fn weighted_sum(weights: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
 }
 
 /// The same in the device's kernel: it visits the keys that a query sees, and makes no scores.
-fn attend_fused(
-    queries: &Queries,
-    kv: &KvView,
-    params: &AttentionParams,
-    kernels: KernelSet,
-) -> Option<Tensor<4>> {
+fn attend_fused(queries: &Queries, kv: &KvView, params: &AttentionParams, kernels: KernelSet) -> Option<Tensor<4>> {
     let segments = kv.segments.iter();
     let segments = segments.map(|segment| segment.for_kernel(queries.clamped.as_ref()));
     let segments = segments.collect::<Option<Vec<_>>>()?;
@@ -177,10 +153,7 @@ fn block_len(queries: &Queries, kv: &KvView, score_bytes: usize) -> usize {
     let [batch, heads, len, _] = queries.q.dims();
     let end = queries.positions.end;
     let budget = (score_bytes / size_of::<f32>() / (batch * heads).max(1)).max(1);
-    let window = kv
-        .segments
-        .last()
-        .map_or(Window::Full, |segment| segment.window);
+    let window = kv.segments.last().map_or(Window::Full, |segment| segment.window);
     let mut block = match window.span() {
         None => budget / end,
         Some(w) => w.max(128),
@@ -194,9 +167,5 @@ fn block_len(queries: &Queries, kv: &KvView, score_bytes: usize) -> usize {
 }
 
 fn concat(mut parts: Vec<Tensor<4>>, dim: usize) -> Tensor<4> {
-    if parts.len() == 1 {
-        parts.swap_remove(0)
-    } else {
-        Tensor::cat(parts, dim)
-    }
+    if parts.len() == 1 { parts.swap_remove(0) } else { Tensor::cat(parts, dim) }
 }

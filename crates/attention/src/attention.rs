@@ -4,9 +4,7 @@ use burn::{
     module::{Module, Param},
     tensor::Tensor,
 };
-use glass_backend::{
-    AttentionParams, KernelSet, Linear, LlamaRmsNorm, WeightError, WeightRole, Weights,
-};
+use glass_backend::{AttentionParams, KernelSet, Linear, LlamaRmsNorm, WeightError, WeightRole, Weights};
 use glass_config::AttentionConfig;
 
 use crate::{ForwardContext, LayerCache, Queries, Step, Window, attend};
@@ -34,12 +32,7 @@ impl LlamaAttention {
     /// `x` `[batch, seq, hidden_size]` -> the same shape
     ///
     /// `caches` are this layer's, one for each sequence of the pass; `ctx` is what the layers of a pass share.
-    pub fn forward(
-        &self,
-        x: Tensor<3>,
-        caches: &mut [&mut dyn LayerCache],
-        ctx: &ForwardContext<'_>,
-    ) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>, caches: &mut [&mut dyn LayerCache], ctx: &ForwardContext<'_>) -> Tensor<3> {
         let (rope, kernels) = (self.config.rope, self.kernels);
         let [q, k, v] = self.project_heads(x); // [batch, heads or kv_heads, seq, head_dim]
         ctx.done(Step::Qkv);
@@ -47,32 +40,21 @@ impl LlamaAttention {
         let k = ctx.rotate(rope, k, None, kernels); // [batch, kv_heads, seq, head_dim]
         ctx.done(Step::Rope);
 
-        let out = ctx.per_sequence(
-            caches,
-            [q, rotated, k, v],
-            |cache, [q, rotated, k, v], positions| {
-                let kv = cache.append(k, v, positions.clone()); // what these queries may attend to
-                let clamped = kv
-                    .max_query()
-                    .map(|max| ctx.rotate(rope, q, Some((positions.clone(), max)), kernels));
-                ctx.done(Step::Cache);
+        let out = ctx.per_sequence(caches, [q, rotated, k, v], |cache, [q, rotated, k, v], positions| {
+            let kv = cache.append(k, v, positions.clone()); // what these queries may attend to
+            let clamped = kv.max_query().map(|max| ctx.rotate(rope, q, Some((positions.clone(), max)), kernels));
+            ctx.done(Step::Cache);
 
-                let weights_wanted = cache.wants_weights() || ctx.wants_attention();
-                let queries = Queries {
-                    q: rotated,
-                    clamped,
-                    positions,
-                };
-                let (out, weights) =
-                    attend(&queries, &kv, &self.params(), kernels, weights_wanted, ctx);
-                if let Some(weights) = weights {
-                    ctx.attention(self.layer, &weights);
-                    cache.observe(weights);
-                }
-                ctx.done(Step::Attention);
-                out // [batch, heads, seq, head_dim]
-            },
-        );
+            let weights_wanted = cache.wants_weights() || ctx.wants_attention();
+            let queries = Queries { q: rotated, clamped, positions };
+            let (out, weights) = attend(&queries, &kv, &self.params(), kernels, weights_wanted, ctx);
+            if let Some(weights) = weights {
+                ctx.attention(self.layer, &weights);
+                cache.observe(weights);
+            }
+            ctx.done(Step::Attention);
+            out // [batch, heads, seq, head_dim]
+        });
 
         let [batch, heads, seq, head_dim] = out.dims();
         let merged = out.swap_dims(1, 2).reshape([batch, seq, heads * head_dim]);
@@ -85,10 +67,7 @@ impl LlamaAttention {
     fn project_heads(&self, x: Tensor<3>) -> [Tensor<4>; 3] {
         let [batch, seq, _] = x.dims();
         let config = &self.config;
-        let split = |y: Tensor<3>, heads| {
-            y.reshape([batch, seq, heads, config.head_dim])
-                .swap_dims(1, 2)
-        };
+        let split = |y: Tensor<3>, heads| y.reshape([batch, seq, heads, config.head_dim]).swap_dims(1, 2);
         let [q, k, v] = Linear::forward_all([&self.q_proj, &self.k_proj, &self.v_proj], x);
         let q = split(q, config.num_attention_heads); // [batch, heads, seq, head_dim]
         let k = split(k, config.num_key_value_heads); // [batch, kv_heads, seq, head_dim]
@@ -122,23 +101,14 @@ impl LlamaAttention {
         rms_norm_eps: f64,
         layer: usize,
     ) -> Result<Self, WeightError> {
-        let AttentionConfig {
-            num_attention_heads: heads,
-            num_key_value_heads,
-            head_dim,
-            bias,
-            ..
-        } = *config;
+        let AttentionConfig { num_attention_heads: heads, num_key_value_heads, head_dim, bias, .. } = *config;
         let (q, kv) = (heads * head_dim, num_key_value_heads * head_dim);
         let mut head_norm = |name| {
-            let norm = config
-                .qk_norm
-                .then(|| LlamaRmsNorm::load(weights.at(name), head_dim, rms_norm_eps));
+            let norm = config.qk_norm.then(|| LlamaRmsNorm::load(weights.at(name), head_dim, rms_norm_eps));
             norm.transpose()
         };
         let (q_norm, k_norm) = (head_norm("q_norm")?, head_norm("k_norm")?);
-        let mut linear =
-            |name, shape, bias, role| Linear::load(weights.at(name), shape, bias, role);
+        let mut linear = |name, shape, bias, role| Linear::load(weights.at(name), shape, bias, role);
         let (reads, writes) = (WeightRole::Projection, WeightRole::ResidualProjection);
         Ok(Self {
             q_proj: linear("q_proj", [q, hidden_size], bias.q_k_v, reads)?,
@@ -147,10 +117,7 @@ impl LlamaAttention {
             o_proj: linear("o_proj", [hidden_size, q], bias.o, writes)?,
             q_norm,
             k_norm,
-            sinks: config
-                .sinks
-                .then(|| weights.vector("sinks", heads, WeightRole::Sinks))
-                .transpose()?,
+            sinks: config.sinks.then(|| weights.vector("sinks", heads, WeightRole::Sinks)).transpose()?,
             kernels: weights.device().kernel_set(),
             config: *config,
             layer,

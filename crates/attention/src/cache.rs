@@ -39,11 +39,7 @@ struct Binding {
 
 impl Binding {
     /// One per layer; `None` if the layer's device has no limit.
-    fn of_layers<'d>(
-        config: &LlamaConfig,
-        device_of: impl Fn(usize) -> &'d Device,
-        dtype: Dtype,
-    ) -> Vec<Option<Self>> {
+    fn of_layers<'d>(config: &LlamaConfig, device_of: impl Fn(usize) -> &'d Device, dtype: Dtype) -> Vec<Option<Self>> {
         let layers = config.layers.iter().enumerate();
         let binding = |(number, layer)| {
             let device = device_of(number);
@@ -81,12 +77,7 @@ impl KvCache {
             let max = binding.as_ref().map_or(usize::MAX, Binding::max_tokens);
             new_layer(policies, layer, max)
         });
-        Ok(Self {
-            layers: layers.collect(),
-            len: 0,
-            ropes: config.ropes.clone(),
-            bindings,
-        })
+        Ok(Self { layers: layers.collect(), len: 0, ropes: config.ropes.clone(), bindings })
     }
 
     /// An empty cache with policies of one's own: `layer` gives one to each layer of the model.
@@ -152,12 +143,9 @@ impl KvCache {
         });
         match too_large.max_by_key(|(bytes, ..)| *bytes) {
             None => Ok(()),
-            Some((bytes, positions, binding)) => Err(CacheError::TooLarge {
-                positions,
-                bytes,
-                limit: binding.limit,
-                device: binding.device.clone(),
-            }),
+            Some((bytes, positions, binding)) => {
+                Err(CacheError::TooLarge { positions, bytes, limit: binding.limit, device: binding.device.clone() })
+            }
         }
     }
 
@@ -184,10 +172,7 @@ impl KvCache {
     pub fn truncate(&mut self, len: usize) -> Result<(), CacheError> {
         let (held, asked_for) = (self.len, len);
         if len > held {
-            return Err(CacheError::Longer {
-                len: held,
-                asked_for,
-            });
+            return Err(CacheError::Longer { len: held, asked_for });
         }
         if len == held {
             return Ok(());
@@ -195,17 +180,10 @@ impl KvCache {
         let by_length = self.ropes.iter().find(|rope| rope.depends_on_length(held));
         if let Some(rope) = by_length.filter(|_| len > 0) {
             let rope = rope.scaling.name();
-            return Err(CacheError::RotatedByLength {
-                len: held,
-                asked_for,
-                rope,
-            });
+            return Err(CacheError::RotatedByLength { len: held, asked_for, rope });
         }
         if !self.layers.iter().all(|layer| layer.can_truncate(len)) {
-            return Err(CacheError::Overwritten {
-                len: held,
-                asked_for,
-            });
+            return Err(CacheError::Overwritten { len: held, asked_for });
         }
         for layer in &mut self.layers {
             layer.truncate(len);
@@ -219,11 +197,7 @@ impl KvCache {
     pub fn fork(&mut self) -> Self {
         let len = self.len;
         Self {
-            layers: self
-                .layers
-                .iter_mut()
-                .map(|layer| layer.fork(len))
-                .collect(),
+            layers: self.layers.iter_mut().map(|layer| layer.fork(len)).collect(),
             len,
             ropes: self.ropes.clone(),
             bindings: self.bindings.clone(),
@@ -249,8 +223,6 @@ fn new_layer(policies: CacheConfig, layer: &LayerConfig, max: usize) -> Box<dyn 
         (CachePolicy::Tova { states }, window) => Box::new(tova::Tova::new(states, window)),
         (CachePolicy::Ring { .. }, Window::Last(window)) => Box::new(ring::Ring::new(window, max)),
         // A ring without a window has no end.
-        (CachePolicy::Full | CachePolicy::Ring { .. }, window) => {
-            Box::new(full::Full::new(window, max))
-        }
+        (CachePolicy::Full | CachePolicy::Ring { .. }, window) => Box::new(full::Full::new(window, max)),
     }
 }

@@ -76,14 +76,9 @@ impl CacheConfig {
     pub fn check(self, config: &LlamaConfig) -> Result<(), CachePolicyError> {
         // One for all layers is one for those that there are.
         if self.full != self.sliding {
-            for (policy, kind, full) in [
-                (self.full, "full-attention", true),
-                (self.sliding, "sliding-window", false),
-            ] {
+            for (policy, kind, full) in [(self.full, "full-attention", true), (self.sliding, "sliding-window", false)] {
                 let mut windows = windows(config);
-                if let Some(policy) =
-                    policy.filter(|_| !windows.any(|it| (it == Window::Full) == full))
-                {
+                if let Some(policy) = policy.filter(|_| !windows.any(|it| (it == Window::Full) == full)) {
                     return Err(CachePolicyError::NoSuchLayers { policy, kind });
                 }
             }
@@ -97,15 +92,10 @@ impl CacheConfig {
                 && window > own
             {
                 let (window, own) = (window.get(), own.get());
-                return Err(CachePolicyError::BeyondWindow {
-                    policy,
-                    window,
-                    own,
-                });
+                return Err(CachePolicyError::BeyondWindow { policy, window, own });
             }
-            let by_length = |scaling: &RopeScaling| {
-                matches!(scaling, RopeScaling::Dynamic(_) | RopeScaling::Longrope(_))
-            };
+            let by_length =
+                |scaling: &RopeScaling| matches!(scaling, RopeScaling::Dynamic(_) | RopeScaling::Longrope(_));
             if let Some(rope) = config.ropes.iter().find(|rope| by_length(&rope.scaling)) {
                 let rope = rope.scaling.name();
                 return Err(CachePolicyError::Rope { policy, rope });
@@ -173,10 +163,7 @@ mod tests {
             ("sinks:2+6", &dynamic, "rope type dynamic"),
         ] {
             let error = check(text, config).unwrap_err();
-            assert!(
-                error.contains(part) && !error.contains('\n'),
-                "{text}: {error}"
-            );
+            assert!(error.contains(part) && !error.contains('\n'), "{text}: {error}");
         }
     }
 
@@ -197,8 +184,6 @@ mod tests {
             assert_eq!(policies.is_exact(&full), of_full, "{text}");
             assert_eq!(policies.is_exact(&sliding), of_sliding, "{text}");
         }
-        assert!(
-            CacheConfig::default().is_exact(&full) && CacheConfig::default().is_exact(&sliding)
-        );
+        assert!(CacheConfig::default().is_exact(&full) && CacheConfig::default().is_exact(&sliding));
     }
 }

@@ -6,8 +6,8 @@ use burn::tensor::{Bool, DType, Device as BurnDevice, Tensor, TensorData};
 use glass_backend::{Device, KernelSet};
 
 use crate::{
-    CacheError, Dropouts, HiddenState, KeyPositions, KvSegment, LayerCache, NextTokens, Observer,
-    Padding, Rope, RopeTable, Sequences, Step, Window,
+    CacheError, Dropouts, HiddenState, KeyPositions, KvSegment, LayerCache, NextTokens, Observer, Padding, Rope,
+    RopeTable, Sequences, Step, Window,
     kv::{join, narrow},
     rotate,
 };
@@ -25,12 +25,7 @@ pub struct ForwardContext<'a> {
 }
 
 /// What a mask depends on: queries, keys, window, first key. Layers that are alike share it.
-type MaskKey = (
-    Range<usize>,
-    Result<Range<usize>, (usize, usize)>,
-    Window,
-    usize,
-);
+type MaskKey = (Range<usize>, Result<Range<usize>, (usize, usize)>, Window, usize);
 
 /// A mask on each device that has asked for it.
 type DeviceMasks = Vec<(BurnDevice, Option<Tensor<4, Bool>>)>;
@@ -71,21 +66,13 @@ impl<'a> ForwardContext<'a> {
         }
         if let Some(limit) = device.max_binding().filter(|&limit| bytes > limit) {
             let device = device.name().to_owned();
-            return Err(CacheError::PassTooLarge {
-                seq,
-                bytes,
-                limit,
-                device,
-            });
+            return Err(CacheError::PassTooLarge { seq, bytes, limit, device });
         }
         let (spans, padding, dropouts) = match sequences {
             Sequences::Whole { padding, dropouts } => {
                 let rows = padding.as_ref().map_or(batch, Padding::batch);
                 if rows != batch {
-                    return Err(CacheError::Rows {
-                        padding: rows,
-                        batch,
-                    });
+                    return Err(CacheError::Rows { padding: rows, batch });
                 }
                 let whole = 0..seq;
                 (vec![whole], padding.take(), *dropouts)
@@ -93,10 +80,7 @@ impl<'a> ForwardContext<'a> {
             Sequences::Next(next) => {
                 let given: usize = next.iter().map(|next| next.tokens).sum();
                 if batch != 1 || given != seq {
-                    return Err(CacheError::Tokens {
-                        given,
-                        row: batch * seq,
-                    });
+                    return Err(CacheError::Tokens { given, row: batch * seq });
                 }
                 for NextTokens { cache, tokens } in next.iter() {
                     if *tokens == 0 {
@@ -113,21 +97,13 @@ impl<'a> ForwardContext<'a> {
             ropes: Vec::new(),
             padding,
             dropouts,
-            score_bytes: SCORE_BYTES.min(
-                device
-                    .max_binding()
-                    .map_or(usize::MAX, |limit| limit as usize),
-            ),
+            score_bytes: SCORE_BYTES.min(device.max_binding().map_or(usize::MAX, |limit| limit as usize)),
             masks: RefCell::default(),
             observer: RefCell::new(observer),
         };
         ctx.ropes = ropes
             .iter()
-            .map(|rope| PassRope {
-                table: ctx.table(rope),
-                rope: rope.clone(),
-                tables: RefCell::default(),
-            })
+            .map(|rope| PassRope { table: ctx.table(rope), rope: rope.clone(), tables: RefCell::default() })
             .collect();
         ctx.observer.borrow_mut().pass(&ctx);
         Ok(ctx)
@@ -153,40 +129,21 @@ impl<'a> ForwardContext<'a> {
     /// positions.
     ///
     /// `x` `[batch, heads, tokens, head_dim]` -> the same shape
-    pub fn rotate(
-        &self,
-        rope: Option<usize>,
-        x: Tensor<4>,
-        clamped: Option<Clamped>,
-        kernels: KernelSet,
-    ) -> Tensor<4> {
+    pub fn rotate(&self, rope: Option<usize>, x: Tensor<4>, clamped: Option<Clamped>, kernels: KernelSet) -> Tensor<4> {
         let Some(rope) = rope else { return x };
         let [cos, sin] = self.cos_sin(&self.ropes[rope], clamped, &x.device());
-        kernels
-            .rotate(&x, &cos, &sin)
-            .unwrap_or_else(|| rotate(x, cos, sin))
+        kernels.rotate(&x, &cos, &sin).unwrap_or_else(|| rotate(x, cos, sin))
     }
 
     /// `[batch or 1, 1, tokens, head_dim / 2]` each, float32
-    fn cos_sin(
-        &self,
-        rope: &PassRope,
-        clamped: Option<Clamped>,
-        device: &BurnDevice,
-    ) -> [Tensor<4>; 2] {
+    fn cos_sin(&self, rope: &PassRope, clamped: Option<Clamped>, device: &BurnDevice) -> [Tensor<4>; 2] {
         let mut made = rope.tables.borrow_mut();
-        if let Some((.., table)) = made
-            .iter()
-            .find(|(on, by, _)| on == device && *by == clamped)
-        {
+        if let Some((.., table)) = made.iter().find(|(on, by, _)| on == device && *by == clamped) {
             return table.clone();
         }
         let clamped_table = clamped.clone().map(|(positions, max)| {
             let positions: Vec<usize> = positions.map(|position| position.min(max)).collect();
-            (
-                rope.rope.table(std::slice::from_ref(&positions)),
-                [1, positions.len()],
-            )
+            (rope.rope.table(std::slice::from_ref(&positions)), [1, positions.len()])
         });
         let (table, [rows, tokens]) = match &clamped_table {
             Some((table, shape)) => (table, *shape),
@@ -194,10 +151,7 @@ impl<'a> ForwardContext<'a> {
         };
         let tensor = |values: &[f32]| {
             let shape = [rows, 1, tokens, values.len() / (rows * tokens)];
-            Tensor::<4>::from_data(
-                TensorData::new(values.to_vec(), shape),
-                (device, DType::F32),
-            )
+            Tensor::<4>::from_data(TensorData::new(values.to_vec(), shape), (device, DType::F32))
         };
         let table = [tensor(&table.cos), tensor(&table.sin)];
         made.push((device.clone(), clamped, table.clone()));
@@ -207,11 +161,7 @@ impl<'a> ForwardContext<'a> {
     /// The angles of every token: each sequence has its own, because some RoPE types choose them by its length.
     fn table(&self, rope: &Rope) -> RopeTable {
         if let Some(padding) = &self.padding {
-            let row = |row| {
-                (0..self.seq())
-                    .map(|slot| padding.position(row, slot))
-                    .collect()
-            };
+            let row = |row| (0..self.seq()).map(|slot| padding.position(row, slot)).collect();
             return rope.table(&(0..padding.batch()).map(row).collect::<Vec<_>>());
         }
         let mut all = RopeTable::default();
@@ -256,11 +206,7 @@ impl<'a> ForwardContext<'a> {
     }
 
     /// [`KvSegment::hidden_mask`] with the padding's keys; made once for all layers that are alike.
-    pub(crate) fn hidden_mask(
-        &self,
-        segment: &KvSegment,
-        queries: &Range<usize>,
-    ) -> Option<Tensor<4, Bool>> {
+    pub(crate) fn hidden_mask(&self, segment: &KvSegment, queries: &Range<usize>) -> Option<Tensor<4, Bool>> {
         let keys = match &segment.positions {
             KeyPositions::Run(run) => Ok(run.clone()),
             KeyPositions::Ring { end, len } => Err((*end, *len)),
@@ -318,9 +264,7 @@ impl<'a> ForwardContext<'a> {
     /// Shows the observer the attention of a layer, if it wants to see it.
     pub(crate) fn attention(&self, layer: usize, probabilities: &Tensor<4>) {
         if self.wants_attention() {
-            self.observer
-                .borrow_mut()
-                .attention(layer, probabilities.clone());
+            self.observer.borrow_mut().attention(layer, probabilities.clone());
         }
     }
 }

@@ -63,14 +63,7 @@ impl KvSegment {
 
     /// Keys and values seen through `window`.
     pub fn new(k: Tensor<4>, v: Tensor<4>, positions: KeyPositions, window: Window) -> Self {
-        Self {
-            k,
-            v,
-            positions,
-            window,
-            first_key: 0,
-            max_query: None,
-        }
+        Self { k, v, positions, window, first_key: 0, max_query: None }
     }
 
     /// Number of keys.
@@ -80,10 +73,7 @@ impl KvSegment {
 
     /// The segment as kernels take it; `None` if its keys stand in no order. `clamped` are the queries for
     /// [`max_query`](Self::max_query).
-    pub(crate) fn for_kernel(
-        &self,
-        clamped: Option<&Tensor<4>>,
-    ) -> Option<glass_backend::KvSegment> {
+    pub(crate) fn for_kernel(&self, clamped: Option<&Tensor<4>>) -> Option<glass_backend::KvSegment> {
         let positions = match self.positions {
             KeyPositions::Run(ref run) => KernelPositions::Run { first: run.start },
             KeyPositions::Ring { end, len } => KernelPositions::Ring { end, len },
@@ -132,8 +122,7 @@ impl KvSegment {
             return None;
         }
         let device = self.k.device();
-        let range =
-            |run: Range<usize>| Tensor::<1, Int>::arange(run.start as i64..run.end as i64, &device);
+        let range = |run: Range<usize>| Tensor::<1, Int>::arange(run.start as i64..run.end as i64, &device);
         let shape = [queries.len(), self.keys()];
         let key = match &self.positions {
             KeyPositions::Run(run) => range(run.clone()),
@@ -157,18 +146,10 @@ impl KvSegment {
 
 /// Parts of the sequence axis, one behind the other; a single one is not copied.
 pub(crate) fn join(mut parts: Vec<Tensor<4>>) -> Tensor<4> {
-    if parts.len() == 1 {
-        parts.swap_remove(0)
-    } else {
-        Tensor::cat(parts, 2)
-    }
+    if parts.len() == 1 { parts.swap_remove(0) } else { Tensor::cat(parts, 2) }
 }
 
 /// Part of the sequence axis; all of it is not touched.
 pub(crate) fn narrow(x: Tensor<4>, start: usize, len: usize) -> Tensor<4> {
-    if x.dims()[2] == len {
-        x
-    } else {
-        x.narrow(2, start, len)
-    }
+    if x.dims()[2] == len { x } else { x.narrow(2, start, len) }
 }

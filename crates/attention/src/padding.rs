@@ -34,11 +34,7 @@ impl Padding {
                         tokens.saturating_sub(1) // cumulative sum - 1, as in transformers; 0 left of the first token
                     })
                     .collect();
-                Row {
-                    attends: attends.clone(),
-                    positions,
-                    tokens,
-                }
+                Row { attends: attends.clone(), positions, tokens }
             })
             .collect();
         Some(Self { rows })
@@ -76,17 +72,10 @@ mod tests {
 
     #[test]
     fn positions_count_tokens() {
-        let padding = Padding::from_mask(&[
-            vec![true; 4],
-            vec![false, false, true, true],
-            vec![false, true, false, true],
-        ])
-        .unwrap();
-        let row = |row| {
-            (0..6)
-                .map(|slot| padding.position(row, slot))
-                .collect::<Vec<_>>()
-        };
+        let padding =
+            Padding::from_mask(&[vec![true; 4], vec![false, false, true, true], vec![false, true, false, true]])
+                .unwrap();
+        let row = |row| (0..6).map(|slot| padding.position(row, slot)).collect::<Vec<_>>();
         assert_eq!(row(0), [0, 1, 2, 3, 4, 5]);
         assert_eq!(row(1), [0, 0, 0, 1, 2, 3]);
         assert_eq!(row(2), [0, 0, 0, 1, 2, 3]);

@@ -16,10 +16,7 @@ pub enum CachePolicy {
     /// 2023, arXiv:2310.06825. `None`: the W of the layer's own window.
     Ring { window: Option<NonZeroUsize> },
     /// The first S tokens and the last W: StreamingLLM, Xiao et al. 2023, arXiv:2309.17453. S + W states.
-    StreamingLlm {
-        sinks: NonZeroUsize,
-        window: NonZeroUsize,
-    },
+    StreamingLlm { sinks: NonZeroUsize, window: NonZeroUsize },
     /// The N states that were not dropped: when there is one more, the one that the newest query attends to least, over
     /// all heads of the layer, goes. TOVA, Oren et al. 2024, arXiv:2401.06104. N + 1 states.
     Tova { states: NonZeroUsize },
@@ -37,35 +34,21 @@ pub enum CachePolicyError {
     )]
     Unknown { text: String },
     #[error("cache policy {policy}: the model has no {kind} layers")]
-    NoSuchLayers {
-        policy: CachePolicy,
-        kind: &'static str,
-    },
-    #[error(
-        "cache policy {policy}: the layers' own window is {own}, less than {window}: give at most {own}"
-    )]
-    BeyondWindow {
-        policy: CachePolicy,
-        window: usize,
-        own: usize,
-    },
+    NoSuchLayers { policy: CachePolicy, kind: &'static str },
+    #[error("cache policy {policy}: the layers' own window is {own}, less than {window}: give at most {own}")]
+    BeyondWindow { policy: CachePolicy, window: usize, own: usize },
     #[error(
         "cache policy {policy}: rope type {rope} turns by angles that depend on the length, and this policy on distances \
          alone: use full, ring or tova"
     )]
-    Rope {
-        policy: CachePolicy,
-        rope: &'static str,
-    },
+    Rope { policy: CachePolicy, rope: &'static str },
 }
 
 impl FromStr for CachePolicy {
     type Err = CachePolicyError;
 
     fn from_str(text: &str) -> Result<Self, CachePolicyError> {
-        let unknown = || CachePolicyError::Unknown {
-            text: text.to_owned(),
-        };
+        let unknown = || CachePolicyError::Unknown { text: text.to_owned() };
         let number = |digits: &str| match digits.parse::<NonZeroUsize>() {
             Ok(number) if number.get() <= MAX => Ok(number),
             _ => Err(unknown()),
@@ -77,15 +60,10 @@ impl FromStr for CachePolicy {
         match (name, numbers) {
             ("full", None) => Ok(Self::Full),
             ("ring", None) => Ok(Self::Ring { window: None }),
-            ("ring", Some(w)) => Ok(Self::Ring {
-                window: Some(number(w)?),
-            }),
+            ("ring", Some(w)) => Ok(Self::Ring { window: Some(number(w)?) }),
             ("sinks", Some(numbers)) => {
                 let (sinks, window) = numbers.split_once('+').ok_or_else(unknown)?;
-                Ok(Self::StreamingLlm {
-                    sinks: number(sinks)?,
-                    window: number(window)?,
-                })
+                Ok(Self::StreamingLlm { sinks: number(sinks)?, window: number(window)? })
             }
             ("tova", Some(n)) => Ok(Self::Tova { states: number(n)? }),
             _ => Err(unknown()),
@@ -109,9 +87,7 @@ impl CachePolicy {
     /// What the queries of a layer whose own window is `own` see under it, if that is a window.
     pub(crate) fn window(self, own: Window) -> Window {
         match self {
-            Self::Ring { window: Some(w) } | Self::StreamingLlm { window: w, .. } => {
-                own.min(Window::Last(w))
-            }
+            Self::Ring { window: Some(w) } | Self::StreamingLlm { window: w, .. } => own.min(Window::Last(w)),
             Self::Full | Self::Ring { window: None } | Self::Tova { .. } => own,
         }
     }
@@ -146,10 +122,7 @@ mod tests {
             "tova:99999999999999999999",
         ] {
             let error = text.parse::<CachePolicy>().unwrap_err().to_string();
-            assert!(
-                error.contains("sinks:S+W") && !error.contains('\n'),
-                "{error}"
-            );
+            assert!(error.contains("sinks:S+W") && !error.contains('\n'), "{error}");
         }
     }
 }

@@ -40,10 +40,7 @@ impl Rope {
         let rope = |(index, parameters): (usize, &RopeParameters)| {
             let mut layers = config.layers.iter().filter_map(|layer| layer.attention());
             let user = layers.find(|layer| layer.rope == Some(index));
-            Self {
-                parameters: parameters.clone(),
-                head_dim: user.map_or(0, |layer| layer.head_dim),
-            }
+            Self { parameters: parameters.clone(), head_dim: user.map_or(0, |layer| layer.head_dim) }
         };
         ropes.map(rope).collect()
     }
@@ -62,16 +59,8 @@ impl Rope {
         let length = positions.clone().max().map_or(0, |longest| longest + 1);
         let inv_freq = self.parameters.inv_freq(self.head_dim, length);
         let scaling = self.parameters.attention_scaling();
-        let angles =
-            positions.flat_map(|&position| inv_freq.iter().map(move |f| position as f64 * f));
-        let (cos, sin) = angles
-            .map(|angle| {
-                (
-                    (angle.cos() * scaling) as f32,
-                    (angle.sin() * scaling) as f32,
-                )
-            })
-            .unzip();
+        let angles = positions.flat_map(|&position| inv_freq.iter().map(move |f| position as f64 * f));
+        let (cos, sin) = angles.map(|angle| ((angle.cos() * scaling) as f32, (angle.sin() * scaling) as f32)).unzip();
         RopeTable { cos, sin }
     }
 }
@@ -86,12 +75,6 @@ pub fn rotate(x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> {
     let x = x.cast(DType::F32);
     let x1 = x.clone().narrow(3, 0, half); // [batch, heads, seq, head_dim / 2]
     let x2 = x.narrow(3, half, half); // [batch, heads, seq, head_dim / 2]
-    let rotated = Tensor::cat(
-        vec![
-            x1.clone() * cos.clone() - x2.clone() * sin.clone(),
-            x2 * cos + x1 * sin,
-        ],
-        3,
-    ); // [batch, heads, seq, head_dim]
+    let rotated = Tensor::cat(vec![x1.clone() * cos.clone() - x2.clone() * sin.clone(), x2 * cos + x1 * sin], 3); // [batch, heads, seq, head_dim]
     rotated.cast(dtype)
 }

@@ -5,10 +5,7 @@ use crate::{Dropout, Dropouts, KvCache, LayerCache, NoCache, Padding, Window};
 /// What one forward pass reads.
 pub enum Sequences<'a> {
     /// Whole sequences of one length, a row each; nothing is kept: training, scoring, `glass logits`.
-    Whole {
-        padding: Option<Padding>,
-        dropouts: Dropouts,
-    },
+    Whole { padding: Option<Padding>, dropouts: Dropouts },
     /// The next tokens of these sequences, one behind the other in one row: each has a cache, a position and angles of its
     /// own.
     Next(&'a mut [NextTokens<'a>]),
@@ -25,10 +22,7 @@ impl Sequences<'_> {
     /// Whole sequences without padding, for use and not for training.
     pub const WHOLE: Self = Self::Whole {
         padding: None,
-        dropouts: Dropouts {
-            attention: Dropout { p: 0.0 },
-            residual: Dropout { p: 0.0 },
-        },
+        dropouts: Dropouts { attention: Dropout { p: 0.0 }, residual: Dropout { p: 0.0 } },
     };
 }
 

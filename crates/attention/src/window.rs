@@ -93,11 +93,7 @@ mod tests {
             for j in 0..20 {
                 assert_eq!(Window::Full.sees(i, j), defined(None, i, j));
                 for w in 1..25 {
-                    assert_eq!(
-                        last(w).sees(i, j),
-                        defined(Some(w), i, j),
-                        "w {w} i {i} j {j}"
-                    );
+                    assert_eq!(last(w).sees(i, j), defined(Some(w), i, j), "w {w} i {i} j {j}");
                 }
             }
         }
@@ -112,10 +108,7 @@ mod tests {
         for window in [Window::Full, last(1), last(2), last(7), last(30)] {
             let hidden = window.hides(query.clone(), key.clone()).into_data();
             let seen = (0..20).flat_map(|i| (0..20).map(move |j| !window.sees(i, j)));
-            assert_eq!(
-                hidden.iter::<bool>().collect::<Vec<_>>(),
-                seen.collect::<Vec<_>>()
-            );
+            assert_eq!(hidden.iter::<bool>().collect::<Vec<_>>(), seen.collect::<Vec<_>>());
         }
     }
 
@@ -127,17 +120,11 @@ mod tests {
             for first_key in [0, 3] {
                 for (positions, held) in [
                     (KeyPositions::Run { first: 4 }, (4..13).collect::<Vec<_>>()),
-                    (
-                        KeyPositions::Ring { end: 23, len: 9 },
-                        vec![18, 19, 20, 21, 22, 14, 15, 16, 17],
-                    ),
+                    (KeyPositions::Ring { end: 23, len: 9 }, vec![18, 19, 20, 21, 22, 14, 15, 16, 17]),
                 ] {
                     let kv = Tensor::<4>::zeros([1, 1, 9, 2], device.burn());
-                    let segment = KvSegment {
-                        first_key,
-                        window: window.span(),
-                        ..KvSegment::new(kv.clone(), kv, positions)
-                    };
+                    let segment =
+                        KvSegment { first_key, window: window.span(), ..KvSegment::new(kv.clone(), kv, positions) };
                     for query in 0..30 {
                         let visited = segment.visible(query..query + 1).into_iter().flatten();
                         let visited: Vec<usize> = visited.map(|slot| held[slot]).collect();
@@ -164,9 +151,7 @@ mod tests {
         for window in [Window::Full, last(1), last(2), last(7)] {
             for start in 0..12 {
                 for end in start + 1..16 {
-                    let union: Vec<_> = (0..20)
-                        .filter(|&j| (start..end).any(|i| window.sees(i, j)))
-                        .collect();
+                    let union: Vec<_> = (0..20).filter(|&j| (start..end).any(|i| window.sees(i, j))).collect();
                     assert_eq!(window.seen_by(start..end).collect::<Vec<_>>(), union);
                 }
             }

@@ -81,18 +81,15 @@ fn enumerate() -> Vec<Adapter> {
         for adapter in pollster::block_on(instance.enumerate_adapters(backends)) {
             let info = adapter.get_info();
             let (kind, selector) = match info.device_type {
-                wgpu::DeviceType::DiscreteGpu => (
-                    AdapterKind::DiscreteGpu,
-                    DeviceKind::DiscreteGpu(next(&mut discrete)),
-                ),
-                wgpu::DeviceType::IntegratedGpu => (
-                    AdapterKind::IntegratedGpu,
-                    DeviceKind::IntegratedGpu(next(&mut integrated)),
-                ),
-                wgpu::DeviceType::VirtualGpu => (
-                    AdapterKind::VirtualGpu,
-                    DeviceKind::VirtualGpu(next(&mut virtual_gpu)),
-                ),
+                wgpu::DeviceType::DiscreteGpu => {
+                    (AdapterKind::DiscreteGpu, DeviceKind::DiscreteGpu(next(&mut discrete)))
+                }
+                wgpu::DeviceType::IntegratedGpu => {
+                    (AdapterKind::IntegratedGpu, DeviceKind::IntegratedGpu(next(&mut integrated)))
+                }
+                wgpu::DeviceType::VirtualGpu => {
+                    (AdapterKind::VirtualGpu, DeviceKind::VirtualGpu(next(&mut virtual_gpu)))
+                }
                 wgpu::DeviceType::Cpu => (AdapterKind::Software, DeviceKind::Cpu),
                 // Burn has no selector for an adapter that does not say what it is.
                 wgpu::DeviceType::Other => continue,
@@ -102,9 +99,7 @@ fn enumerate() -> Vec<Adapter> {
                 name: info.name,
                 api,
                 kind,
-                driver: format!("{} {}", info.driver, info.driver_info)
-                    .trim()
-                    .to_owned(),
+                driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
                 f16: adapter.features().contains(wgpu::Features::SHADER_F16),
                 max_buffer: limits.max_buffer_size,
                 max_binding: limits.max_storage_buffer_binding_size,

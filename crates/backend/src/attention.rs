@@ -41,14 +41,7 @@ pub struct KvSegment {
 impl KvSegment {
     /// Every key up to the query's own position, `k` and `v` `[batch, kv_heads, keys, head_dim]`.
     pub fn new(k: Tensor<4>, v: Tensor<4>, positions: KeyPositions) -> Self {
-        Self {
-            k,
-            v,
-            positions,
-            first_key: 0,
-            window: None,
-            q: None,
-        }
+        Self { k, v, positions, first_key: 0, window: None, q: None }
     }
 
     /// How many keys there are.
@@ -63,10 +56,6 @@ impl KvSegment {
     }
 
     pub(crate) fn mask(&self) -> KeyMask {
-        KeyMask {
-            positions: self.positions,
-            first_key: self.first_key,
-            window: self.window,
-        }
+        KeyMask { positions: self.positions, first_key: self.first_key, window: self.window }
     }
 }

@@ -98,11 +98,7 @@ impl Device {
 
     /// The same device for training: operations are recorded for the gradients. They are plain: kernels have no gradients.
     pub fn training(&self) -> Self {
-        Self {
-            burn: self.burn.clone().autodiff(),
-            kernel_mode: KernelMode::Plain,
-            ..self.clone()
-        }
+        Self { burn: self.burn.clone().autodiff(), kernel_mode: KernelMode::Plain, ..self.clone() }
     }
 
     /// The most bytes that one tensor may have here; `None` where only memory limits it.
@@ -132,12 +128,7 @@ impl Device {
         Err(DeviceError::UnsupportedDtype {
             device: self.name.clone(),
             dtype,
-            instead: self
-                .dtypes
-                .iter()
-                .map(Dtype::to_string)
-                .collect::<Vec<_>>()
-                .join(" or "),
+            instead: self.dtypes.iter().map(Dtype::to_string).collect::<Vec<_>>().join(" or "),
         })
     }
 
@@ -160,18 +151,12 @@ impl Device {
 
     /// An error of this device from what Burn reported, as one line.
     pub fn failed(&self, error: impl std::fmt::Display) -> DeviceError {
-        DeviceError::Failed {
-            device: self.name.clone(),
-            reason: one_line(&error.to_string()),
-        }
+        DeviceError::Failed { device: self.name.clone(), reason: one_line(&error.to_string()) }
     }
 }
 
 fn unknown(name: &str) -> DeviceError {
-    DeviceError::UnknownDevice {
-        name: name.to_owned(),
-        known: Device::known(),
-    }
+    DeviceError::UnknownDevice { name: name.to_owned(), known: Device::known() }
 }
 
 fn one_line(text: &str) -> String {
@@ -186,10 +171,7 @@ mod tests {
     fn names_that_are_not_devices() {
         for name in ["", "gpu", "flex:1", "wgpu:x", "wgpu:-1", "auto:0", "WGPU"] {
             let error = Device::open(name).unwrap_err();
-            assert!(
-                matches!(error, DeviceError::UnknownDevice { .. }),
-                "{name}: {error}"
-            );
+            assert!(matches!(error, DeviceError::UnknownDevice { .. }), "{name}: {error}");
             assert!(!error.to_string().contains('\n'));
         }
     }
@@ -197,21 +179,13 @@ mod tests {
     #[test]
     fn an_adapter_that_is_not_there() {
         let error = Device::open("wgpu:97").unwrap_err().to_string();
-        assert!(
-            error.contains("wgpu:97") && error.contains("glass devices"),
-            "{error}"
-        );
+        assert!(error.contains("wgpu:97") && error.contains("glass devices"), "{error}");
     }
 
     #[test]
     fn what_is_not_built_says_how_to_build_it() {
         #[cfg(not(feature = "cuda"))]
-        assert!(
-            Device::open("cuda:1")
-                .unwrap_err()
-                .to_string()
-                .contains("--features cuda")
-        );
+        assert!(Device::open("cuda:1").unwrap_err().to_string().contains("--features cuda"));
     }
 
     #[test]
@@ -219,9 +193,6 @@ mod tests {
         let device = Device::open("ndarray").unwrap();
         device.check_dtype(Dtype::F32).unwrap();
         let error = device.check_dtype(Dtype::F16).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "device ndarray does not compute in f16: use --dtype f32"
-        );
+        assert_eq!(error, "device ndarray does not compute in f16: use --dtype f32");
     }
 }

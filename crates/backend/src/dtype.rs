@@ -67,9 +67,7 @@ impl FromStr for Dtype {
             "f32" | "float32" => Ok(Dtype::F32),
             "f16" | "float16" => Ok(Dtype::F16),
             "bf16" | "bfloat16" => Ok(Dtype::BF16),
-            other => Err(DeviceError::UnknownDtype {
-                name: other.to_owned(),
-            }),
+            other => Err(DeviceError::UnknownDtype { name: other.to_owned() }),
         }
     }
 }

@@ -19,9 +19,7 @@ impl Embedding {
     /// # Errors
     /// What the source says of it.
     pub fn load(mut weights: Weights<'_>, shape: [usize; 2]) -> Result<Self, WeightError> {
-        Ok(Self {
-            weight: WeightMatrix::load(&mut weights, "weight", shape, WeightRole::Embedding)?,
-        })
+        Ok(Self { weight: WeightMatrix::load(&mut weights, "weight", shape, WeightRole::Embedding)? })
     }
 
     /// `ids` `[batch, seq]`, every id below `vocab` -> `[batch, seq, columns]`

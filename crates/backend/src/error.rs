@@ -7,9 +7,7 @@ use crate::Dtype;
 pub enum DeviceError {
     #[error("no device is called {name:?}: this build has {}", .known.join(", "))]
     UnknownDevice { name: String, known: Vec<String> },
-    #[error(
-        "device {name:?} is not in this build: build it with `cargo build --release --features {feature}`"
-    )]
+    #[error("device {name:?} is not in this build: build it with `cargo build --release --features {feature}`")]
     NotBuilt { name: String, feature: &'static str },
     #[error("device {name:?}: no such adapter, {found}; `glass devices` lists them")]
     NoAdapter { name: String, found: String },
@@ -20,11 +18,7 @@ pub enum DeviceError {
     #[error("no kernels are called {name:?}: use fused or plain")]
     UnknownKernelMode { name: String },
     #[error("device {device} does not compute in {dtype}: use --dtype {instead}")]
-    UnsupportedDtype {
-        device: String,
-        dtype: Dtype,
-        instead: String,
-    },
+    UnsupportedDtype { device: String, dtype: Dtype, instead: String },
     #[error("device {device}: {reason}")]
     Failed { device: String, reason: String },
 }
@@ -35,31 +29,11 @@ pub enum WeightError {
     #[error("{origin}: tensor {name} is missing")]
     Missing { origin: String, name: String },
     #[error("{origin}: tensor {name} has shape {found:?}, the config asks for {expected:?}")]
-    Shape {
-        origin: String,
-        name: String,
-        found: Vec<usize>,
-        expected: Vec<usize>,
-    },
+    Shape { origin: String, name: String, found: Vec<usize>, expected: Vec<usize> },
     #[error("{origin}: tensor {name} is stored as {found}: only F32, F16 and BF16 are read")]
-    Type {
-        origin: String,
-        name: String,
-        found: String,
-    },
+    Type { origin: String, name: String, found: String },
     #[error("{origin}: tensor {name}: {reason}")]
-    Other {
-        origin: String,
-        name: String,
-        reason: String,
-    },
-    #[error(
-        "tensor {name}: one row takes {row_bytes} bytes, more than the {limit} that device {device} can bind"
-    )]
-    RowTooLarge {
-        name: String,
-        row_bytes: u64,
-        limit: u64,
-        device: String,
-    },
+    Other { origin: String, name: String, reason: String },
+    #[error("tensor {name}: one row takes {row_bytes} bytes, more than the {limit} that device {device} can bind")]
+    RowTooLarge { name: String, row_bytes: u64, limit: u64, device: String },
 }

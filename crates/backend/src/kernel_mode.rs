@@ -30,9 +30,7 @@ impl FromStr for KernelMode {
         match name {
             "plain" => Ok(Self::Plain),
             "fused" => Ok(Self::Fused),
-            other => Err(DeviceError::UnknownKernelMode {
-                name: other.to_owned(),
-            }),
+            other => Err(DeviceError::UnknownKernelMode { name: other.to_owned() }),
         }
     }
 }

@@ -39,12 +39,7 @@ impl KernelSet {
     /// `x / sqrt(mean(x^2) + eps) * weight` along the last axis, in float32, rounded once.
     ///
     /// `x` `[.., d]`, `weight` `[d]` -> as `x`
-    pub fn rms_norm<const D: usize>(
-        self,
-        x: &Tensor<D>,
-        weight: &Tensor<1>,
-        eps: f64,
-    ) -> Option<Tensor<D>> {
+    pub fn rms_norm<const D: usize>(self, x: &Tensor<D>, weight: &Tensor<1>, eps: f64) -> Option<Tensor<D>> {
         match self.0? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::rms_norm(x, weight, eps),
@@ -67,9 +62,7 @@ impl KernelSet {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::add_rms_norm(x, delta, weight, eps),
             #[cfg(feature = "wgpu")]
-            KernelBackend::Cube(class) => {
-                glass_kernels_cube::add_rms_norm(class, x, delta, weight, eps)
-            }
+            KernelBackend::Cube(class) => glass_kernels_cube::add_rms_norm(class, x, delta, weight, eps),
         }
     }
 
@@ -115,11 +108,7 @@ impl KernelSet {
     /// is off by at most `sum over groups of max|x| / 254 * sum|w|` of the group.
     ///
     /// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each
-    pub fn matmul_t_quantized(
-        self,
-        x: &Tensor<2>,
-        weights: &[&QuantizedTensor],
-    ) -> Option<Vec<Tensor<2>>> {
+    pub fn matmul_t_quantized(self, x: &Tensor<2>, weights: &[&QuantizedTensor]) -> Option<Vec<Tensor<2>>> {
         match self.0? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::matmul_t_quantized(x, weights),

@@ -27,11 +27,7 @@ impl Linear {
     ) -> Result<Self, WeightError> {
         Ok(Self {
             weight: WeightMatrix::load(&mut weights, "weight", [out, input], role)?,
-            bias: if bias {
-                Some(weights.vector("bias", out, WeightRole::Bias)?)
-            } else {
-                None
-            },
+            bias: if bias { Some(weights.vector("bias", out, WeightRole::Bias)?) } else { None },
         })
     }
 
@@ -44,10 +40,7 @@ impl Linear {
     /// Several projections of the same `x`: threads are woken once for all of them.
     ///
     /// `x` `[.., in]` -> `[.., out]` each
-    pub fn forward_all<const N: usize, const D: usize>(
-        projections: [&Self; N],
-        x: Tensor<D>,
-    ) -> [Tensor<D>; N] {
+    pub fn forward_all<const N: usize, const D: usize>(projections: [&Self; N], x: Tensor<D>) -> [Tensor<D>; N] {
         let shape = x.dims();
         let input = shape[D - 1];
         let n: usize = shape[..D - 1].iter().product();
@@ -56,9 +49,7 @@ impl Linear {
         let products = WeightMatrix::matmul_t_all(&weights, x.reshape([n, input])); // [n, out] each
         let mut products = products.into_iter();
         projections.map(|projection| {
-            let Some(y) = products.next() else {
-                unreachable!("a product for each matrix")
-            };
+            let Some(y) = products.next() else { unreachable!("a product for each matrix") };
             let y = match &projection.bias {
                 Some(bias) => y + bias.val().unsqueeze(), // [n, out] + [1, out]
                 None => y,

@@ -14,9 +14,7 @@ pub fn peak_host_bytes() -> Option<u64> {
 /// From the text of `/proc/self/status`: its line `VmHWM:    12345 kB`.
 #[cfg(any(target_os = "linux", test))]
 fn high_water(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kilobytes = line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?;
     Some(kilobytes * 1024)
 }

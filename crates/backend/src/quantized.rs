@@ -31,11 +31,7 @@ pub struct QuantizedTensor {
 impl QuantizedTensor {
     /// Scales are held in 16 bits where the device computes in them, in 32 elsewhere.
     pub(crate) fn new(rows: QuantizedRows, columns: usize, device: &Device, dtype: Dtype) -> Self {
-        let scale = if device.dtypes().contains(&Dtype::F16) {
-            DType::F16
-        } else {
-            DType::F32
-        };
+        let scale = if device.dtypes().contains(&Dtype::F16) { DType::F16 } else { DType::F32 };
         Self {
             quants: Tensor::from_data(rows.quants, (device.burn(), DType::I32)),
             scales: Tensor::from_data(rows.scales, (device.burn(), scale)),

@@ -47,11 +47,7 @@ impl LlamaRmsNorm {
     /// `x + delta`, and the norm of that.
     ///
     /// `x` and `delta` `[.., size]` -> the same shape each
-    pub fn forward_sum<const D: usize>(
-        &self,
-        x: Tensor<D>,
-        delta: Tensor<D>,
-    ) -> (Tensor<D>, Tensor<D>) {
+    pub fn forward_sum<const D: usize>(&self, x: Tensor<D>, delta: Tensor<D>) -> (Tensor<D>, Tensor<D>) {
         let weight = self.weight.val();
         let summed = self.kernels.add_rms_norm(&x, &delta, &weight, self.eps);
         summed.unwrap_or_else(|| {

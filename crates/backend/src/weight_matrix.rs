@@ -37,19 +37,12 @@ impl WeightMatrix {
     ) -> Result<Self, WeightError> {
         let is_quantized = weights.is_quantized(name, [rows, columns], role)?;
         // Where there is no kernel for it, a quantized matrix is dequantized, in 32-bit integers first.
-        let row_bytes = columns
-            * if is_quantized {
-                4
-            } else {
-                weights.dtype().bytes()
-            };
-        let per_part = rows_per_part(rows, row_bytes, weights.device()).map_err(|limit| {
-            WeightError::RowTooLarge {
-                name: weights.full_name(name),
-                row_bytes: row_bytes as u64,
-                limit,
-                device: weights.device().name().to_owned(),
-            }
+        let row_bytes = columns * if is_quantized { 4 } else { weights.dtype().bytes() };
+        let per_part = rows_per_part(rows, row_bytes, weights.device()).map_err(|limit| WeightError::RowTooLarge {
+            name: weights.full_name(name),
+            row_bytes: row_bytes as u64,
+            limit,
+            device: weights.device().name().to_owned(),
         })?;
         let cuts = (0..rows).step_by(per_part);
         let cuts = cuts.map(|start| start..rows.min(start + per_part));
@@ -62,11 +55,7 @@ impl WeightMatrix {
                 parts.push(weights.rows(name, [rows, columns], role, cut)?);
             }
         }
-        Ok(Self {
-            parts,
-            quantized,
-            kernels,
-        })
+        Ok(Self { parts, quantized, kernels })
     }
 
     /// The number of tensors that hold the matrix.
@@ -102,10 +91,7 @@ impl WeightMatrix {
                 None => here,
                 Some(before) => {
                     let shape = before.dims();
-                    let mine = local
-                        .greater_equal_elem(0)
-                        .unsqueeze_dim::<2>(1)
-                        .expand(shape); // [n, columns]
+                    let mine = local.greater_equal_elem(0).unsqueeze_dim::<2>(1).expand(shape); // [n, columns]
                     before.mask_where(mine, here)
                 }
             });
@@ -144,21 +130,11 @@ impl WeightMatrix {
     ///
     /// `x` `[n, columns]` -> `[n, rows]` each
     pub fn matmul_t_all(matrices: &[&Self], x: Tensor<2>) -> Vec<Tensor<2>> {
-        let kernels = matrices
-            .first()
-            .map_or(KernelSet::NONE, |matrix| matrix.kernels);
+        let kernels = matrices.first().map_or(KernelSet::NONE, |matrix| matrix.kernels);
         let plain = |weight: Tensor<2>| x.clone().matmul(weight.transpose()); // [n, rows of this part]
-        let weights: Vec<_> = matrices
-            .iter()
-            .flat_map(|matrix| matrix.parts.iter().map(Param::val))
-            .collect();
-        let quantized: Vec<_> = matrices
-            .iter()
-            .flat_map(|matrix| &matrix.quantized)
-            .collect();
-        let products = kernels
-            .matmul_t(&x, &weights)
-            .unwrap_or_else(|| weights.into_iter().map(plain).collect());
+        let weights: Vec<_> = matrices.iter().flat_map(|matrix| matrix.parts.iter().map(Param::val)).collect();
+        let quantized: Vec<_> = matrices.iter().flat_map(|matrix| &matrix.quantized).collect();
+        let products = kernels.matmul_t(&x, &weights).unwrap_or_else(|| weights.into_iter().map(plain).collect());
         let of_quantized = kernels.matmul_t_quantized(&x, &quantized);
         let of_quantized = of_quantized.unwrap_or_else(|| {
             let weights = quantized.iter().map(|weight| weight.dequantize());
@@ -167,9 +143,7 @@ impl WeightMatrix {
         let (mut products, mut of_quantized) = (products.into_iter(), of_quantized.into_iter());
         let joined = matrices.iter().map(|matrix| {
             let parts = products.by_ref().take(matrix.parts.len());
-            let mut parts: Vec<_> = parts
-                .chain(of_quantized.by_ref().take(matrix.quantized.len()))
-                .collect();
+            let mut parts: Vec<_> = parts.chain(of_quantized.by_ref().take(matrix.quantized.len())).collect();
             match parts.len() {
                 1 => parts.swap_remove(0),
                 _ => Tensor::cat(parts, 1), // [n, rows]

@@ -67,12 +67,7 @@ pub trait WeightSource {
     ///
     /// # Errors
     /// The tensor is missing, or its whole shape is another, or its type cannot be converted.
-    fn read(
-        &mut self,
-        weight: WeightSpec<'_>,
-        rows: Range<usize>,
-        dtype: Dtype,
-    ) -> Result<TensorData, WeightError>;
+    fn read(&mut self, weight: WeightSpec<'_>, rows: Range<usize>, dtype: Dtype) -> Result<TensorData, WeightError>;
 
     /// Whether a matrix is quantized.
     ///
@@ -86,11 +81,7 @@ pub trait WeightSource {
     ///
     /// # Errors
     /// As for [`read`](Self::read).
-    fn read_quantized(
-        &mut self,
-        weight: WeightSpec<'_>,
-        _rows: Range<usize>,
-    ) -> Result<QuantizedRows, WeightError> {
+    fn read_quantized(&mut self, weight: WeightSpec<'_>, _rows: Range<usize>) -> Result<QuantizedRows, WeightError> {
         Err(WeightError::Other {
             origin: "the source of the weights".to_owned(),
             name: weight.name.to_owned(),
@@ -100,12 +91,7 @@ pub trait WeightSource {
 }
 
 impl<S: WeightSource + ?Sized> WeightSource for &mut S {
-    fn read(
-        &mut self,
-        weight: WeightSpec<'_>,
-        rows: Range<usize>,
-        dtype: Dtype,
-    ) -> Result<TensorData, WeightError> {
+    fn read(&mut self, weight: WeightSpec<'_>, rows: Range<usize>, dtype: Dtype) -> Result<TensorData, WeightError> {
         (**self).read(weight, rows, dtype)
     }
 
@@ -113,11 +99,7 @@ impl<S: WeightSource + ?Sized> WeightSource for &mut S {
         (**self).is_quantized(weight)
     }
 
-    fn read_quantized(
-        &mut self,
-        weight: WeightSpec<'_>,
-        rows: Range<usize>,
-    ) -> Result<QuantizedRows, WeightError> {
+    fn read_quantized(&mut self, weight: WeightSpec<'_>, rows: Range<usize>) -> Result<QuantizedRows, WeightError> {
         (**self).read_quantized(weight, rows)
     }
 }
@@ -135,12 +117,7 @@ impl WeightRoles {
 }
 
 impl WeightSource for WeightRoles {
-    fn read(
-        &mut self,
-        weight: WeightSpec<'_>,
-        _rows: Range<usize>,
-        dtype: Dtype,
-    ) -> Result<TensorData, WeightError> {
+    fn read(&mut self, weight: WeightSpec<'_>, _rows: Range<usize>, dtype: Dtype) -> Result<TensorData, WeightError> {
         self.0.insert(weight.name.to_owned(), weight.role);
         let none = TensorData::new(Vec::<f32>::new(), weight.shape_of(&(0..0)));
         Ok(none.convert_dtype(dtype.burn()))
@@ -163,31 +140,19 @@ pub struct Weights<'a> {
 impl<'a> Weights<'a> {
     /// A source seen from the whole model.
     pub fn new(source: &'a mut dyn WeightSource, device: &'a Device, dtype: Dtype) -> Self {
-        Self {
-            source,
-            path: String::new(),
-            device,
-            layers: &[],
-            dtype,
-        }
+        Self { source, path: String::new(), device, layers: &[], dtype }
     }
 
     /// Layer `n` on `devices[n]`: its weights, what it computes and what it keeps. Layers beyond, and all that is no layer,
     /// stay on the device they have.
     pub fn with_layer_devices(self, devices: &'a [Device]) -> Self {
-        Self {
-            layers: devices,
-            ..self
-        }
+        Self { layers: devices, ..self }
     }
 
     /// The same source at the layer `n` of the module at hand, on the layer's device.
     pub fn layer(&mut self, n: usize) -> Weights<'_> {
         let device = self.layers.get(n).unwrap_or(self.device);
-        Weights {
-            device,
-            ..self.at(format_args!("layers.{n}"))
-        }
+        Weights { device, ..self.at(format_args!("layers.{n}")) }
     }
 
     /// The same source one step deeper in the model.
@@ -223,12 +188,7 @@ impl<'a> Weights<'a> {
     ///
     /// # Errors
     /// What the source says.
-    pub fn vector(
-        &mut self,
-        name: &str,
-        len: usize,
-        role: WeightRole,
-    ) -> Result<Param<Tensor<1>>, WeightError> {
+    pub fn vector(&mut self, name: &str, len: usize, role: WeightRole) -> Result<Param<Tensor<1>>, WeightError> {
         self.read(name, &[len], role, 0..len)
     }
 

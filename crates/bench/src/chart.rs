@@ -15,12 +15,7 @@ pub fn chart(records: &[Record], title: &str, subtitle: &str) -> Result<String, 
 }
 
 fn row(record: &Record) -> BarRow<2> {
-    let Record {
-        model,
-        prompt,
-        depth,
-        ..
-    } = record;
+    let Record { model, prompt, depth, .. } = record;
     let name = [&record.device, &record.dtype, &record.kernels].map(String::as_str);
     let name: Vec<&str> = name.into_iter().filter(|part| !part.is_empty()).collect();
     // Rates measured before an error are not those of the whole task.
@@ -32,10 +27,7 @@ fn row(record: &Record) -> BarRow<2> {
     BarRow {
         group: format!("{model}, prompt {prompt}, depth {depth}"),
         name: name.join(" "),
-        values: [
-            bar(record.prefill_tps, record.prefill_tps_sd),
-            bar(record.decode_tps, record.decode_tps_sd),
-        ],
+        values: [bar(record.prefill_tps, record.prefill_tps_sd), bar(record.decode_tps, record.decode_tps_sd)],
         failed: record.failed,
         note: record.error.clone().unwrap_or_default(),
     }

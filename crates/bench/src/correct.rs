@@ -17,9 +17,7 @@ use glass_backend::Dtype;
 use glass_config::LlamaConfig;
 use glass_generate::{Llama, Sampler, SamplingConfig};
 
-use crate::{
-    BenchError, Correctness, Greedy, Precision, measure::Text, random_weights::Xorshift32,
-};
+use crate::{BenchError, Correctness, Greedy, Precision, measure::Text, random_weights::Xorshift32};
 
 /// Tokens of the prompt: longer than the windows of small models.
 pub const PROMPT: usize = 320;
@@ -33,10 +31,7 @@ pub const GREEDY: usize = 128;
 /// # Errors
 /// The model fails, or the file.
 pub fn write_reference(llama: &Llama, file: &Path) -> Result<Vec<u32>, BenchError> {
-    let failed = |source| BenchError::File {
-        file: file.display().to_string(),
-        source,
-    };
+    let failed = |source| BenchError::File { file: file.display().to_string(), source };
     let mut out = BufWriter::new(File::create(file).map_err(failed)?);
     let mut write = |logits: &[f32]| {
         let mut bytes = logits.iter().map(|logit| logit.to_ne_bytes());
@@ -69,10 +64,7 @@ pub fn check(
     file: &Path,
     tokens: &[u32],
 ) -> Result<(Correctness, f64), BenchError> {
-    let failed = |source| BenchError::File {
-        file: file.display().to_string(),
-        source,
-    };
+    let failed = |source| BenchError::File { file: file.display().to_string(), source };
     let mut reference = Reference {
         file: BufReader::new(File::open(file).map_err(failed)?),
         row: vec![0.0; llama.config.vocab_size],
@@ -99,10 +91,7 @@ pub fn check(
             reference.compare(&row).map_err(failed)?;
         }
     }
-    let seen = Correctness {
-        max_logit_diff: reference.off,
-        greedy: Greedy::compare(tokens, &own, |_| gap),
-    };
+    let seen = Correctness { max_logit_diff: reference.off, greedy: Greedy::compare(tokens, &own, |_| gap) };
     Ok((seen, tolerance(&llama.config, precision, reference.largest)))
 }
 
@@ -114,19 +103,14 @@ struct Greedily<'a> {
 
 impl<'a> Greedily<'a> {
     fn new(llama: &'a Llama) -> Result<Self, BenchError> {
-        Ok(Self {
-            text: Text::new(llama, PROMPT + GREEDY)?,
-            sampler: Sampler::new(SamplingConfig::default())?,
-        })
+        Ok(Self { text: Text::new(llama, PROMPT + GREEDY)?, sampler: Sampler::new(SamplingConfig::default())? })
     }
 
     /// Reads the prompt in one pass: the last logits, `[vocab_size]` each.
     fn prompt(&mut self, llama: &Llama) -> Result<Vec<Vec<f32>>, BenchError> {
         let mut random = Xorshift32::new(PROMPT as u32);
         let vocab = llama.config.vocab_size;
-        let ids: Vec<u32> = (0..PROMPT)
-            .map(|_| random.next_u32() % vocab as u32)
-            .collect();
+        let ids: Vec<u32> = (0..PROMPT).map(|_| random.next_u32() % vocab as u32).collect();
         let logits = self.text.logits_of(&ids, COMPARED)?; // [COMPARED, vocab_size]
         Ok(logits.chunks(vocab).map(<[f32]>::to_vec).collect())
     }

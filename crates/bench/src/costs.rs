@@ -11,11 +11,7 @@ use crate::Precision;
 /// once, and of the embedding the tokens' rows. A tied head is the embedding's matrix, which is then read whole.
 pub fn weights_read(config: &LlamaConfig, tokens: usize) -> u64 {
     let vocabulary = config.vocab_size as u64 * config.hidden_size as u64;
-    let embedding = if config.tie_word_embeddings {
-        0
-    } else {
-        vocabulary
-    };
+    let embedding = if config.tie_word_embeddings { 0 } else { vocabulary };
     let rows = tokens.min(config.vocab_size) as u64 * config.hidden_size as u64;
     config.num_parameters() as u64 - embedding + rows
 }
@@ -102,13 +98,7 @@ pub struct Cost {
 }
 
 /// Of a pass that fills these slots, with `logits` rows of the head at its end.
-pub fn step(
-    config: &LlamaConfig,
-    precision: Precision,
-    step: Step,
-    slots: Range<usize>,
-    logits: usize,
-) -> Cost {
+pub fn step(config: &LlamaConfig, precision: Precision, step: Step, slots: Range<usize>, logits: usize) -> Cost {
     let hidden = config.hidden_size;
     let residuals = config.layers.len() * hidden; // The residual stream, once in each layer.
     let (q, kv, inner) = widths(config);
@@ -117,18 +107,10 @@ pub fn step(
     let moved = |values: usize| values * tokens;
     let matrices = |weights: usize| 2.0 * (weights * tokens) as f64;
     let (in_projections, in_head) = (precision.projection_bytes(), precision.head_bytes());
-    let in_embedding = if config.tie_word_embeddings {
-        in_head
-    } else {
-        precision.dtype.bytes() as f64
-    };
+    let in_embedding = if config.tie_word_embeddings { in_head } else { precision.dtype.bytes() as f64 };
     // Bytes of weights, values of activations, and operations.
     let (weights, values, flops) = match step {
-        Step::Embedding => (
-            (hidden * tokens) as f64 * in_embedding,
-            hidden * tokens,
-            0.0,
-        ),
+        Step::Embedding => ((hidden * tokens) as f64 * in_embedding, hidden * tokens, 0.0),
         Step::Norm => {
             let layers = config.layers.iter();
             let norms: usize = layers.map(|layer| layer.norm_parameters(hidden)).sum();
@@ -137,11 +119,7 @@ pub fn step(
         }
         Step::Qkv => {
             let weights = (q + 2 * kv) * hidden;
-            (
-                weights as f64 * in_projections,
-                moved(residuals + q + 2 * kv),
-                matrices(weights),
-            )
+            (weights as f64 * in_projections, moved(residuals + q + 2 * kv), matrices(weights))
         }
         Step::Rope => (0.0, moved(2 * (q + kv)), 0.0),
         Step::Cache => (0.0, moved(2 * 2 * kv), 0.0),
@@ -154,31 +132,16 @@ pub fn step(
             let flops = attention_flops(config, slots.start, tokens);
             (0.0, 2 * kept + moved(2 * q), flops)
         }
-        Step::Output => (
-            (q * hidden) as f64 * in_projections,
-            moved(q + residuals),
-            matrices(q * hidden),
-        ),
+        Step::Output => ((q * hidden) as f64 * in_projections, moved(q + residuals), matrices(q * hidden)),
         Step::Mlp => {
             let weights = 3 * hidden * inner;
-            (
-                weights as f64 * in_projections,
-                moved(2 * residuals),
-                matrices(weights),
-            )
+            (weights as f64 * in_projections, moved(2 * residuals), matrices(weights))
         }
         Step::Residual => (0.0, moved(3 * residuals), 0.0),
         Step::Head => {
             let weights = config.vocab_size * hidden;
-            (
-                weights as f64 * in_head,
-                (hidden + config.vocab_size) * logits,
-                2.0 * (weights * logits) as f64,
-            )
+            (weights as f64 * in_head, (hidden + config.vocab_size) * logits, 2.0 * (weights * logits) as f64)
         }
     };
-    Cost {
-        bytes: weights as u64 + (values * precision.dtype.bytes()) as u64,
-        flops,
-    }
+    Cost { bytes: weights as u64 + (values * precision.dtype.bytes()) as u64, flops }
 }

@@ -22,24 +22,15 @@ pub fn host_bandwidth(bytes: usize, passes: usize) -> Option<f64> {
     let mut buffer: Vec<u64> = Vec::new();
     buffer.try_reserve_exact(count).ok()?;
     // Untouched memory would all be one page of zeros. Written in parallel, its pages lie near the threads that read them.
-    (0..count)
-        .into_par_iter()
-        .map(|value| value as u64)
-        .collect_into_vec(&mut buffer);
+    (0..count).into_par_iter().map(|value| value as u64).collect_into_vec(&mut buffer);
     let pass = || {
         let start = Instant::now();
-        let sum = buffer
-            .par_chunks(PIECE)
-            .map(sum)
-            .reduce(|| 0, u64::wrapping_add);
+        let sum = buffer.par_chunks(PIECE).map(sum).reduce(|| 0, u64::wrapping_add);
         black_box(sum);
         let seconds = start.elapsed().as_secs_f64();
         (count * size_of::<u64>()) as f64 / seconds
     };
-    (0..passes)
-        .map(|_| pass())
-        .filter(|rate| rate.is_finite() && *rate > 0.0)
-        .max_by(f64::total_cmp)
+    (0..passes).map(|_| pass()).filter(|rate| rate.is_finite() && *rate > 0.0).max_by(f64::total_cmp)
 }
 
 /// Whole numbers may be summed in any order, so that the compiler vectorises this.

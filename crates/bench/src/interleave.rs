@@ -42,11 +42,7 @@ struct Row {
 
 impl Turns {
     pub fn new(rows: usize, rounds: usize) -> Self {
-        Self {
-            rounds,
-            next: Turn { round: 0, row: 0 },
-            rows: vec![Row::default(); rows],
-        }
+        Self { rounds, next: Turn { round: 0, row: 0 }, rows: vec![Row::default(); rows] }
     }
 
     /// This row has no more turns.
@@ -71,11 +67,7 @@ impl Turns {
     /// How long the rest will take, if each row goes on as it did the last time (the cold round is no measure of those after
     /// it), and a row that has not been seen takes what the others took on average. `None` while none has been.
     pub fn remaining(&self) -> Option<Duration> {
-        let took: Vec<f64> = self
-            .rows
-            .iter()
-            .filter_map(|row| Some(row.took?.as_secs_f64()))
-            .collect();
+        let took: Vec<f64> = self.rows.iter().filter_map(|row| Some(row.took?.as_secs_f64())).collect();
         if took.is_empty() {
             return None;
         }
@@ -105,10 +97,7 @@ impl Iterator for Turns {
             let turn = self.next;
             self.next.row += 1;
             if self.next.row == self.rows.len() {
-                self.next = Turn {
-                    round: turn.round + 1,
-                    row: 0,
-                };
+                self.next = Turn { round: turn.round + 1, row: 0 };
             }
             if !self.rows[turn.row].out {
                 return Some(turn);
@@ -145,10 +134,7 @@ mod tests {
     #[test]
     fn rows_drop_out_and_the_others_go_on() {
         let first = order(Turns::new(3, 3), |turn| (turn.row == 1).then_some(1));
-        assert_eq!(
-            first,
-            [(0, 0), (0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 2)]
-        );
+        assert_eq!(first, [(0, 0), (0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 2)]);
         // One that drops out before its turn in this round has none.
         let later = order(Turns::new(2, 2), |turn| (turn.row == 0).then_some(1));
         assert_eq!(later, [(0, 0), (1, 0)]);

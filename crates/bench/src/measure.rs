@@ -38,11 +38,7 @@ pub struct Round {
 /// # Errors
 /// The device fails, cannot hold the text, or gives logits that are no numbers.
 pub fn round(llama: &Llama, task: Task) -> Result<Round, BenchError> {
-    let Task {
-        depth,
-        prompt,
-        new_tokens,
-    } = task;
+    let Task { depth, prompt, new_tokens } = task;
     let mut text = Text::new(llama, depth + prompt + new_tokens)?;
     let mut sampler = Sampler::new(SamplingConfig::default())?;
     let start = Instant::now();
@@ -141,8 +137,6 @@ impl<'a> Text<'a> {
     pub fn tokens(&self, positions: Range<usize>) -> Vec<u32> {
         let vocab = self.llama.config.vocab_size;
         // 7919 is a prime that divides no usual vocabulary: neighbours differ.
-        positions
-            .map(|position| (position.wrapping_mul(7919) % vocab) as u32)
-            .collect()
+        positions.map(|position| (position.wrapping_mul(7919) % vocab) as u32).collect()
     }
 }

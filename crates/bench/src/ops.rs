@@ -105,15 +105,7 @@ fn grids(rows: &[OpRow]) -> Vec<Grid> {
         }
     }
     let grid = |step: &Vec<&OpRow>| {
-        let OpRow {
-            model,
-            device,
-            dtype,
-            kernels,
-            prompt,
-            depth,
-            ..
-        } = step[0];
+        let OpRow { model, device, dtype, kernels, prompt, depth, .. } = step[0];
         let phase = match step[0].phase {
             Phase::Prefill => format!("prefill of {prompt} tokens at depth {depth}"),
             Phase::Decode => format!("one token of decode at depth {}", depth + prompt),
@@ -121,9 +113,7 @@ fn grids(rows: &[OpRow]) -> Vec<Grid> {
         let total = total(step);
         let alone = figure(Some(1e3 * step[0].unobserved_s));
         Grid {
-            title: format!(
-                "{model} on {device} {dtype} {kernels}, {phase} ({alone} ms without a halt after each op)"
-            ),
+            title: format!("{model} on {device} {dtype} {kernels}, {phase} ({alone} ms without a halt after each op)"),
             columns: COLUMNS.into(),
             names: 1,
             lines: step.iter().copied().chain([&total]).map(line).collect(),
@@ -155,14 +145,9 @@ fn total(step: &[&OpRow]) -> OpRow {
         op: "total".into(),
         seconds,
         share: sum(step, |row| row.share),
-        bytes: step
-            .iter()
-            .filter_map(|row| row.bytes)
-            .reduce(u64::saturating_add),
+        bytes: step.iter().filter_map(|row| row.bytes).reduce(u64::saturating_add),
         flops: sum(step, |row| row.flops),
-        roofline_share: least
-            .map(|least| least / seconds)
-            .filter(|share| share.is_finite()),
+        roofline_share: least.map(|least| least / seconds).filter(|share| share.is_finite()),
         ..step[0].clone()
     }
 }

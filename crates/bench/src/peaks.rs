@@ -67,11 +67,7 @@ fn copy_bandwidth(device: &Device) -> Result<f64, DeviceError> {
 /// Operations per second of the product of two square matrices, the best of several sizes; `None` if none could be timed.
 fn gemm(device: &Device, dtype: Dtype) -> Result<Option<f64>, DeviceError> {
     let mut best: Option<f64> = None;
-    let patience = if computes_on_host(device) {
-        PATIENCE
-    } else {
-        PATIENCE_WITH_TUNING
-    };
+    let patience = if computes_on_host(device) { PATIENCE } else { PATIENCE_WITH_TUNING };
     for side in SIDES {
         let flops = 2.0 * (side as f64).powi(3);
         let bytes = (side * side * dtype.bytes()) as u64;

@@ -24,11 +24,7 @@ const SCALE: f64 = 2.0;
 impl Precision {
     /// The precision whose numbers are the same and are computed with in float32.
     pub fn reference(self) -> Self {
-        Self {
-            dtype: Dtype::F32,
-            fake_quantize: self.quantize.is_some(),
-            ..self
-        }
+        Self { dtype: Dtype::F32, fake_quantize: self.quantize.is_some(), ..self }
     }
 
     /// The same of a model whose files hold matrices in few bits: that is how they are computed with, whatever was asked for.
@@ -36,10 +32,7 @@ impl Precision {
         let groups = config.quantization_config.iter();
         let bits = groups.flat_map(|stored| stored.groups.iter().map(|group| group.num_bits));
         let fewest = bits.min().and_then(|bits| QuantFormat::try_from(bits).ok());
-        Self {
-            quantize: self.quantize.or(fewest),
-            ..self
-        }
+        Self { quantize: self.quantize.or(fewest), ..self }
     }
 
     /// Bytes of a weight of a projection, its share of a scale included.
@@ -54,9 +47,7 @@ impl Precision {
 
     fn matrix_bytes(self, bits: Option<QuantFormat>) -> f64 {
         match bits {
-            Some(bits) if !self.fake_quantize => {
-                bits.bits() as f64 / 8.0 + SCALE / GROUP_SIZE as f64
-            }
+            Some(bits) if !self.fake_quantize => bits.bits() as f64 / 8.0 + SCALE / GROUP_SIZE as f64,
             _ => self.dtype.bytes() as f64,
         }
     }
@@ -78,11 +69,7 @@ impl Precision {
 
 impl From<Dtype> for Precision {
     fn from(dtype: Dtype) -> Self {
-        Self {
-            dtype,
-            quantize: None,
-            fake_quantize: false,
-        }
+        Self { dtype, quantize: None, fake_quantize: false }
     }
 }
 
@@ -107,11 +94,7 @@ impl FromStr for Precision {
             "q4-in-f32" => (QuantFormat::Int4, true),
             dtype => return Ok(dtype.parse::<Dtype>()?.into()),
         };
-        Ok(Self {
-            dtype: Dtype::F32,
-            quantize: Some(bits),
-            fake_quantize,
-        })
+        Ok(Self { dtype: Dtype::F32, quantize: Some(bits), fake_quantize })
     }
 }
 
@@ -138,9 +121,7 @@ mod tests {
         };
         let of = |config: &LlamaConfig| Precision::from(Dtype::BF16).of_stored(config).quantize;
         assert_eq!(of(&config("")), None);
-        let group = |bits| {
-            format!(r#"{{"weights": {{"num_bits": {bits}, "type": "int", "group_size": 32}}}}"#)
-        };
+        let group = |bits| format!(r#"{{"weights": {{"num_bits": {bits}, "type": "int", "group_size": 32}}}}"#);
         let stored = format!(
             r#", "quantization_config": {{"quant_method": "compressed-tensors", "format": "mixed-precision",
                 "config_groups": {{"a": {}, "b": {}}}}}"#,

@@ -15,8 +15,7 @@ use glass_generate::Llama;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BenchError, Correctness, Greedy, Peaks, Precision, Round, Setup, Task, correct, costs,
-    host_memory, measure,
+    BenchError, Correctness, Greedy, Peaks, Precision, Round, Setup, Task, correct, costs, host_memory, measure,
     stopwatch::{self, OpTime},
 };
 
@@ -72,11 +71,7 @@ impl Checked {
     pub fn correctness(&self) -> Correctness {
         Correctness {
             max_logit_diff: self.max_logit_diff.unwrap_or(f64::NAN),
-            greedy: Greedy {
-                equal: self.equal,
-                compared: self.compared,
-                gap: self.gap,
-            },
+            greedy: Greedy { equal: self.equal, compared: self.compared, gap: self.gap },
         }
     }
 }
@@ -91,10 +86,7 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(reason: impl ToString) -> Self {
-        Self {
-            reason: reason.to_string(),
-            missing: false,
-        }
+        Self { reason: reason.to_string(), missing: false }
     }
 }
 
@@ -104,9 +96,7 @@ impl From<DeviceError> for Failure {
             reason: error.to_string(),
             missing: matches!(
                 error,
-                DeviceError::NotBuilt { .. }
-                    | DeviceError::NoAdapter { .. }
-                    | DeviceError::Start { .. }
+                DeviceError::NotBuilt { .. } | DeviceError::NoAdapter { .. } | DeviceError::Start { .. }
             ),
         }
     }
@@ -122,10 +112,7 @@ impl From<BenchError> for Failure {
 ///
 /// # Errors
 /// Whoever asked is gone.
-pub fn serve(
-    requests: impl IntoIterator<Item = String>,
-    mut answers: impl Write,
-) -> io::Result<()> {
+pub fn serve(requests: impl IntoIterator<Item = String>, mut answers: impl Write) -> io::Result<()> {
     let mut model = None;
     for line in requests {
         let answer = match serde_json::from_str(&line) {
@@ -172,12 +159,8 @@ fn open(setup: &Setup) -> Result<(Llama, Precision, Opened), Failure> {
     let device = Device::open(&setup.device)?.with_kernel_mode(setup.kernels.parse()?);
     let precision: Precision = setup.dtype.parse()?;
     device.check_dtype(precision.dtype)?;
-    let overrides: Vec<Override> = setup
-        .overrides
-        .iter()
-        .map(|text| text.parse())
-        .collect::<Result<_, _>>()
-        .map_err(Failure::new)?;
+    let overrides: Vec<Override> =
+        setup.overrides.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(Failure::new)?;
     let config = setup.origin.config(&overrides).map_err(Failure::new)?;
     let asked = precision;
     let precision = asked.of_stored(&config);

@@ -42,17 +42,10 @@ impl Xorshift32 {
 }
 
 impl WeightSource for RandomWeights {
-    fn read(
-        &mut self,
-        weight: WeightSpec<'_>,
-        rows: Range<usize>,
-        _dtype: Dtype,
-    ) -> Result<TensorData, WeightError> {
+    fn read(&mut self, weight: WeightSpec<'_>, rows: Range<usize>, _dtype: Dtype) -> Result<TensorData, WeightError> {
         let row = weight.row_len();
         let scale = 1.0 / (row as f32).sqrt() / (1u32 << 31) as f32;
-        let values: Vec<f32> = (0..rows.len() * row)
-            .map(|_| self.0.next_u32() as i32 as f32 * scale)
-            .collect();
+        let values: Vec<f32> = (0..rows.len() * row).map(|_| self.0.next_u32() as i32 as f32 * scale).collect();
         Ok(TensorData::new(values, weight.shape_of(&rows)))
     }
 }

@@ -7,10 +7,8 @@ use crate::Record;
 /// The base is the first record that counts and that has all of these words as its device, dtype or kernels. Whether there
 /// is one.
 pub fn fill_ratios(records: &mut [Record], words: &[String]) -> bool {
-    let has =
-        |record: &Record, word| [&record.device, &record.dtype, &record.kernels].contains(&word);
-    let fits =
-        |record: &&Record| record.error.is_none() && words.iter().all(|word| has(record, word));
+    let has = |record: &Record, word| [&record.device, &record.dtype, &record.kernels].contains(&word);
+    let fits = |record: &&Record| record.error.is_none() && words.iter().all(|word| has(record, word));
     let Some(base) = records.iter().find(fits).map(Record::name) else {
         return false;
     };

@@ -101,16 +101,8 @@ mod tests {
 
     #[test]
     fn ratios_are_of_medians_and_need_both() {
-        let base = Record {
-            prefill_tps: Some(100.0),
-            decode_tps: Some(0.0),
-            ..Record::default()
-        };
-        let mut row = Record {
-            prefill_tps: Some(250.0),
-            decode_tps: Some(7.0),
-            ..Record::default()
-        };
+        let base = Record { prefill_tps: Some(100.0), decode_tps: Some(0.0), ..Record::default() };
+        let mut row = Record { prefill_tps: Some(250.0), decode_tps: Some(7.0), ..Record::default() };
         row.compare(&base);
         assert_eq!((row.prefill_ratio, row.decode_ratio), (Some(2.5), None));
         row.compare(&Record::default());

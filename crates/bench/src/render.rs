@@ -54,9 +54,7 @@ impl FromStr for Format {
     type Err = UnknownFormat;
 
     fn from_str(name: &str) -> Result<Self, UnknownFormat> {
-        let named = Format::ALL
-            .into_iter()
-            .find(|format| format.to_string() == name);
+        let named = Format::ALL.into_iter().find(|format| format.to_string() == name);
         named.ok_or_else(|| UnknownFormat(name.into()))
     }
 }

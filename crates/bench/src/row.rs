@@ -18,13 +18,7 @@ pub struct Row {
 
 impl Row {
     pub fn new(subject: usize, task: Task) -> Self {
-        Self {
-            subject,
-            task,
-            cold: None,
-            warm: Vec::new(),
-            error: None,
-        }
+        Self { subject, task, cold: None, warm: Vec::new(), error: None }
     }
 
     pub fn add(&mut self, round: Round) {
@@ -42,29 +36,16 @@ impl Row {
 
     /// The rates of every round, and what follows from them under these roofs.
     pub fn record(&self, setup: &Setup, opened: Option<&Opened>, roofs: Peaks) -> Record {
-        let Task {
-            depth,
-            prompt,
-            new_tokens,
-        } = self.task;
+        let Task { depth, prompt, new_tokens } = self.task;
         let rates = |seconds: fn(&Round) -> f64, tokens: usize| {
-            let rates: Vec<f64> = self
-                .warm
-                .iter()
-                .map(|round| tokens as f64 / seconds(round))
-                .collect();
+            let rates: Vec<f64> = self.warm.iter().map(|round| tokens as f64 / seconds(round)).collect();
             Summary::of(&rates, Better::Higher)
         };
         let prefill = rates(|round| round.prefill_s, prompt);
         let decode = rates(|round| round.tokens_s.iter().sum(), new_tokens);
         let times = |seconds: Vec<f64>| Summary::of(&seconds, Better::Lower);
         let first = times(self.warm.iter().map(|round| round.first_s).collect());
-        let tokens = times(
-            self.warm
-                .iter()
-                .flat_map(|round| round.tokens_s.iter().copied())
-                .collect(),
-        );
+        let tokens = times(self.warm.iter().flat_map(|round| round.tokens_s.iter().copied()).collect());
         let rounds = || self.cold.iter().chain(&self.warm);
         let share = |own: Option<f64>, roof: Option<f64>| {
             let share = own? / roof?;
@@ -72,8 +53,7 @@ impl Row {
         };
         let bytes_per_token = opened.map(|opened| opened.bytes_per_token);
         let read = decode.and_then(|rate| Some(bytes_per_token? as f64 * rate.median));
-        let flops =
-            prefill.and_then(|rate| Some(self.cold.as_ref()?.flops * rate.median / prompt as f64));
+        let flops = prefill.and_then(|rate| Some(self.cold.as_ref()?.flops * rate.median / prompt as f64));
         Record {
             device: setup.device.clone(),
             adapter: opened.map_or(String::new(), |opened| opened.adapter.clone()),

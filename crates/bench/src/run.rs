@@ -62,19 +62,10 @@ pub struct Results {
 /// Measures all rows: a round of each in turn, then whether they are right, then the roofs. `command` makes a process that
 /// calls [`serve`](crate::serve).
 pub fn run(plan: &Plan, command: &dyn Fn() -> Command, watch: &mut dyn Watch) -> Results {
-    let mut bench = Bench {
-        plan,
-        command,
-        subjects: Vec::new(),
-        rows: Vec::new(),
-        checked: HashMap::new(),
-        roofs: HashMap::new(),
-    };
+    let mut bench =
+        Bench { plan, command, subjects: Vec::new(), rows: Vec::new(), checked: HashMap::new(), roofs: HashMap::new() };
     let interrupted = bench.all(watch).is_break();
-    Results {
-        records: bench.records(watch, interrupted),
-        interrupted,
-    }
+    Results { records: bench.records(watch, interrupted), interrupted }
 }
 
 struct Bench<'a> {
@@ -108,19 +99,9 @@ impl Bench<'_> {
     }
 
     /// The logits that rows of this precision are compared with, from a process that is gone before they load.
-    fn reference(
-        &self,
-        like: &Setup,
-        precision: &str,
-        watch: &mut dyn Watch,
-    ) -> ControlFlow<(), Option<Reference>> {
+    fn reference(&self, like: &Setup, precision: &str, watch: &mut dyn Watch) -> ControlFlow<(), Option<Reference>> {
         watch.now("the reference", (0, 0), None);
-        let setup = Setup {
-            device: "flex".into(),
-            dtype: precision.into(),
-            kernels: "plain".into(),
-            ..like.clone()
-        };
+        let setup = Setup { device: "flex".into(), dtype: precision.into(), kernels: "plain".into(), ..like.clone() };
         let file = self.plan.scratch.join(format!("reference.{precision}"));
         let mut subject = Subject::new(setup, self.command);
         let lost = match subject.ask(&Request::Reference(file.clone()), watch) {
@@ -129,9 +110,8 @@ impl Bench<'_> {
             Err(lost) => lost,
         };
         let reason = reason(lost)?;
-        watch.warn(&format!(
-            "no row is compared with the reference (flex, {precision}, plain), which failed: {reason}"
-        ));
+        watch
+            .warn(&format!("no row is compared with the reference (flex, {precision}, plain), which failed: {reason}"));
         ControlFlow::Continue(None)
     }
 
@@ -150,15 +130,8 @@ impl Bench<'_> {
                 Err(lost) => Some(reason(lost)?),
             };
             // A device without kernels of its own has one kind, whatever it is asked for.
-            if self
-                .subjects
-                .iter()
-                .any(|other| other.setup() == subject.setup())
-            {
-                watch.warn(&format!(
-                    "{setup} is left out: it is {} again",
-                    subject.setup()
-                ));
+            if self.subjects.iter().any(|other| other.setup() == subject.setup()) {
+                watch.warn(&format!("{setup} is left out: it is {} again", subject.setup()));
                 continue;
             }
             for warning in subject.opened().iter().flat_map(|opened| &opened.warnings) {
@@ -168,10 +141,8 @@ impl Bench<'_> {
                 }
             }
             let number = self.subjects.len();
-            self.rows.extend(self.plan.tasks.iter().map(|&task| Row {
-                error: error.clone(),
-                ..Row::new(number, task)
-            }));
+            self.rows
+                .extend(self.plan.tasks.iter().map(|&task| Row { error: error.clone(), ..Row::new(number, task) }));
             self.subjects.push(subject);
         }
         // Rows that do the same take turns.
@@ -221,11 +192,7 @@ impl Bench<'_> {
     }
 
     /// Compares each setup that has rows left.
-    fn check(
-        &mut self,
-        references: &HashMap<String, Option<Reference>>,
-        watch: &mut dyn Watch,
-    ) -> ControlFlow<()> {
+    fn check(&mut self, references: &HashMap<String, Option<Reference>>, watch: &mut dyn Watch) -> ControlFlow<()> {
         for (number, subject) in self.subjects.iter_mut().enumerate() {
             let reference = references.get(&reference_of(subject.setup()));
             let Some(Some((file, tokens))) = reference else {
@@ -236,11 +203,7 @@ impl Bench<'_> {
             if rows.all(|row| row.error.is_some()) {
                 continue;
             }
-            watch.now(
-                &format!("{}, against the reference", subject.setup()),
-                (0, 0),
-                None,
-            );
+            watch.now(&format!("{}, against the reference", subject.setup()), (0, 0), None);
             let seen = match subject.ask(request, watch) {
                 Ok(Answer::Checked(checked)) => Ok(checked),
                 Ok(_) => Err(reason(unexpected())?),
@@ -259,11 +222,7 @@ impl Bench<'_> {
             if self.roofs.contains_key(&key) || rows.all(|row| row.error.is_some()) {
                 continue;
             }
-            watch.now(
-                &format!("{}, bandwidth and GEMM", subject.setup()),
-                (0, 0),
-                None,
-            );
+            watch.now(&format!("{}, bandwidth and GEMM", subject.setup()), (0, 0), None);
             let lost = match subject.ask(&Request::Peaks, watch) {
                 Ok(Answer::Peaks(roofs)) => {
                     self.roofs.insert(key, roofs);
@@ -274,25 +233,17 @@ impl Bench<'_> {
             };
             let reason = reason(lost)?;
             let setup = subject.setup();
-            watch.warn(&format!(
-                "{setup}: its bandwidth and GEMM rate are not known: {reason}"
-            ));
+            watch.warn(&format!("{setup}: its bandwidth and GEMM rate are not known: {reason}"));
         }
         ControlFlow::Continue(())
     }
 
     fn records(&self, watch: &mut dyn Watch, interrupted: bool) -> Vec<Record> {
-        let mut records: Vec<Record> = self
-            .rows
-            .iter()
-            .map(|row| self.record(row, interrupted))
-            .collect();
+        let mut records: Vec<Record> = self.rows.iter().map(|row| self.record(row, interrupted)).collect();
         let found = fill_ratios(&mut records, &self.plan.base);
         if !found && !self.plan.base.is_empty() && !records.is_empty() {
             let base = self.plan.base.join(" ");
-            watch.warn(&format!(
-                "there are no ratios: no row that counts is {base}"
-            ));
+            watch.warn(&format!("there are no ratios: no row that counts is {base}"));
         }
         records
     }
@@ -316,9 +267,7 @@ impl Bench<'_> {
             Some(Ok(checked)) => record.judge(&checked.correctness(), checked.tolerance),
             Some(Err(reason)) => {
                 record.failed = true;
-                record.error = Some(format!(
-                    "it cannot be compared with the reference: {reason}"
-                ));
+                record.error = Some(format!("it cannot be compared with the reference: {reason}"));
             }
             None => {}
         }
@@ -329,10 +278,7 @@ impl Bench<'_> {
 /// The precision of the reference for this setup; one that is not known has none, and will say so when it is opened.
 fn reference_of(setup: &Setup) -> String {
     let precision = setup.dtype.parse::<Precision>();
-    precision.map_or_else(
-        |_| "f32".into(),
-        |precision| precision.reference().to_string(),
-    )
+    precision.map_or_else(|_| "f32".into(), |precision| precision.reference().to_string())
 }
 
 /// Why a row has no answer; whoever asks to end gets no row at all.

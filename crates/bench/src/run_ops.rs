@@ -37,12 +37,7 @@ pub fn run_ops(plan: &Plan, command: &dyn Fn() -> Command, watch: &mut dyn Watch
 }
 
 /// All tasks of one setup, in a process that ends with them.
-fn one(
-    plan: &Plan,
-    subject: &mut Subject<'_>,
-    watch: &mut dyn Watch,
-    results: &mut OpResults,
-) -> ControlFlow<()> {
+fn one(plan: &Plan, subject: &mut Subject<'_>, watch: &mut dyn Watch, results: &mut OpResults) -> ControlFlow<()> {
     let setup = subject.setup().clone();
     watch.now(&format!("loading {setup}"), (0, 0), None);
     match subject.open(watch) {
@@ -92,9 +87,7 @@ fn one(
         Err(lost) => lost,
     };
     let reason = reason(lost)?;
-    watch.warn(&format!(
-        "{setup}: its bandwidth and GEMM rate are not known: {reason}"
-    ));
+    watch.warn(&format!("{setup}: its bandwidth and GEMM rate are not known: {reason}"));
     ControlFlow::Continue(())
 }
 

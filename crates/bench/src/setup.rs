@@ -45,9 +45,7 @@ impl Origin {
     /// A config that cannot be read.
     pub fn config(&self, overrides: &[Override]) -> Result<LlamaConfig, ConfigError> {
         match self {
-            Origin::Folder(folder) => {
-                LlamaConfig::from_file(&folder.join("config.json"), overrides)
-            }
+            Origin::Folder(folder) => LlamaConfig::from_file(&folder.join("config.json"), overrides),
             Origin::Shape(name) => {
                 let shape = SHAPES.into_iter().find(|shape| shape.name == name);
                 let text = shape.map_or("", |shape| shape.config);
@@ -60,12 +58,7 @@ impl Origin {
     ///
     /// # Errors
     /// A model that cannot be loaded there.
-    pub fn load(
-        &self,
-        overrides: &[Override],
-        device: Device,
-        precision: Precision,
-    ) -> Result<Llama, BenchError> {
+    pub fn load(&self, overrides: &[Override], device: Device, precision: Precision) -> Result<Llama, BenchError> {
         match self {
             Origin::Folder(folder) => Ok(Llama::load(
                 folder,

@@ -76,12 +76,8 @@ fn names() -> [&'static str; SHAPES.len()] {
 /// People leave the size off: how a name begins counts most.
 fn did_you_mean(name: &str) -> String {
     let near = |known: &str| strsim::jaro_winkler(&name.to_lowercase(), &known.to_lowercase());
-    let best = names()
-        .into_iter()
-        .max_by(|a, b| near(a).total_cmp(&near(b)));
-    best.filter(|best| near(best) > 0.85)
-        .map(|best| format!(" (did you mean {best}?)"))
-        .unwrap_or_default()
+    let best = names().into_iter().max_by(|a, b| near(a).total_cmp(&near(b)));
+    best.filter(|best| near(best) > 0.85).map(|best| format!(" (did you mean {best}?)")).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -52,10 +52,7 @@ impl Summary {
 /// statistical packages", which is NumPy's default. `sorted` ascends and is not empty.
 fn percentile(sorted: &[f64], share: f64) -> f64 {
     let place = share * (sorted.len() - 1) as f64;
-    let (below, above) = (
-        sorted[place.floor() as usize],
-        sorted[place.ceil() as usize],
-    );
+    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
     below + (above - below) * place.fract()
 }
 
@@ -67,10 +64,7 @@ mod tests {
     fn figures_are_those_of_numpy() {
         // numpy: mean, std(ddof=1), percentile(50), percentile(95) of [2, 9, 4, 7, 4].
         let summary = Summary::of(&[2.0, 9.0, 4.0, 7.0, 4.0], Better::Higher).unwrap();
-        assert_eq!(
-            (summary.mean, summary.median, summary.best),
-            (5.2, 4.0, 9.0)
-        );
+        assert_eq!((summary.mean, summary.median, summary.best), (5.2, 4.0, 9.0));
         assert!((summary.standard_deviation.unwrap() - 2.774887385102322).abs() < 1e-12);
         assert!((summary.p95 - 8.6).abs() < 1e-12);
         let even = Summary::of(&[1.0, 2.0, 3.0, 10.0], Better::Lower).unwrap();
@@ -81,13 +75,7 @@ mod tests {
     fn one_measurement_has_no_spread() {
         let summary = Summary::of(&[3.5], Better::Lower).unwrap();
         assert_eq!(summary.standard_deviation, None);
-        let Summary {
-            mean,
-            median,
-            p95,
-            best,
-            ..
-        } = summary;
+        let Summary { mean, median, p95, best, .. } = summary;
         assert_eq!([mean, median, p95, best], [3.5; 4]);
         let equal = Summary::of(&[3.5; 3], Better::Lower).unwrap();
         assert_eq!(equal.standard_deviation, Some(0.0));

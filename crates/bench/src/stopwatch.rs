@@ -61,17 +61,8 @@ pub struct OpTime {
 ///
 /// # Errors
 /// The device fails, or cannot hold the text.
-pub fn ops(
-    llama: &Llama,
-    precision: Precision,
-    task: Task,
-    rounds: usize,
-) -> Result<Vec<OpTime>, BenchError> {
-    let Task {
-        depth,
-        prompt,
-        new_tokens,
-    } = task;
+pub fn ops(llama: &Llama, precision: Precision, task: Task, rounds: usize) -> Result<Vec<OpTime>, BenchError> {
+    let Task { depth, prompt, new_tokens } = task;
     let (mut prefill, mut decode) = (Rounds::default(), Rounds::default());
     // The first round compiles, tunes and touches memory.
     for round in 0..=rounds {
@@ -107,9 +98,7 @@ impl Rounds {
     }
 
     fn summed_up(&self, phase: Phase) -> Vec<OpTime> {
-        let median = |seconds: &[f64]| {
-            Summary::of(seconds, Better::Lower).map_or(0.0, |summary| summary.median)
-        };
+        let median = |seconds: &[f64]| Summary::of(seconds, Better::Lower).map_or(0.0, |summary| summary.median);
         let unobserved_s = median(&self.alone);
         let time = |(place, (op, name)): (usize, &(Op, &str))| {
             let seconds: Vec<f64> = self.steps.iter().map(|step| step.seconds[place]).collect();
@@ -150,12 +139,7 @@ impl<'a> Watched<'a> {
     fn new(llama: &'a Llama, precision: Precision, task: Task) -> Result<Self, BenchError> {
         let mut text = Text::new(llama, task.depth + task.prompt + task.new_tokens)?;
         text.read(0..task.depth)?;
-        Ok(Self {
-            text,
-            precision,
-            sampler: Sampler::new(SamplingConfig::default())?,
-            id: 0,
-        })
+        Ok(Self { text, precision, sampler: Sampler::new(SamplingConfig::default())?, id: 0 })
     }
 
     /// The prompt.
@@ -183,12 +167,7 @@ impl<'a> Watched<'a> {
         let Text { llama, lane } = &mut self.text;
         let llama: &Llama = llama;
         llama.device.sync()?;
-        let mut watch = Stopwatch {
-            device: &llama.device,
-            since: Instant::now(),
-            split,
-            failed: None,
-        };
+        let mut watch = Stopwatch { device: &llama.device, since: Instant::now(), split, failed: None };
         let start = lane.len();
         let output = step_observed(llama, [&mut *lane], &mut watch)?;
         let (read, last) = (start..lane.len(), lane.unread() == 0);
@@ -203,17 +182,8 @@ impl<'a> Watched<'a> {
         }
         for (place, (op, _)) in OPS.iter().enumerate() {
             let cost = match op {
-                Op::Step(step) => costs::step(
-                    &llama.config,
-                    self.precision,
-                    *step,
-                    read.clone(),
-                    last.into(),
-                ),
-                Op::Host if last => Cost {
-                    bytes: (llama.config.vocab_size * size_of::<f32>()) as u64,
-                    flops: 0.0,
-                },
+                Op::Step(step) => costs::step(&llama.config, self.precision, *step, read.clone(), last.into()),
+                Op::Host if last => Cost { bytes: (llama.config.vocab_size * size_of::<f32>()) as u64, flops: 0.0 },
                 _ => Cost::default(),
             };
             if *op != Op::Step(Step::Head) || last {

@@ -19,12 +19,7 @@ pub struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     pub fn new(setup: Setup, command: &'a dyn Fn() -> Command) -> Self {
-        Self {
-            setup,
-            command,
-            worker: None,
-            opened: None,
-        }
+        Self { setup, command, worker: None, opened: None }
     }
 
     /// Once it was opened, with the kernels that it really has.
@@ -45,9 +40,8 @@ impl<'a> Subject<'a> {
             return Ok(());
         }
         let worker = Worker::start((self.command)());
-        let mut worker = worker.map_err(|error| {
-            Lost::Died(format!("a process to measure it does not start: {error}"))
-        })?;
+        let mut worker =
+            worker.map_err(|error| Lost::Died(format!("a process to measure it does not start: {error}")))?;
         let answer = worker.ask(&Request::Open(self.setup.clone()), &mut || watch.flow())?;
         let Answer::Opened(opened) = answer else {
             return Err(unexpected());
@@ -75,7 +69,5 @@ impl<'a> Subject<'a> {
 
 /// An answer to another question.
 pub fn unexpected() -> Lost {
-    Lost::Refused(Failure::new(
-        "its process gave an answer to another question",
-    ))
+    Lost::Refused(Failure::new("its process gave an answer to another question"))
 }

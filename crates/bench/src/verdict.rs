@@ -26,19 +26,11 @@ pub struct Greedy {
 impl Greedy {
     /// From the tokens of both, and the gap, which is asked for the place of the first difference. If one text is shorter
     /// than the other, the difference is where it ends.
-    pub fn compare(
-        reference: &[u32],
-        tokens: &[u32],
-        gap: impl FnOnce(usize) -> Option<f64>,
-    ) -> Self {
+    pub fn compare(reference: &[u32], tokens: &[u32], gap: impl FnOnce(usize) -> Option<f64>) -> Self {
         let pairs = reference.iter().zip(tokens);
         let equal = pairs.take_while(|(a, b)| a == b).count();
         let compared = reference.len().max(tokens.len());
-        Self {
-            equal,
-            compared,
-            gap: if equal < compared { gap(equal) } else { None },
-        }
+        Self { equal, compared, gap: if equal < compared { gap(equal) } else { None } }
     }
 
     /// 0 to 1; `None` if nothing was compared.
@@ -64,9 +56,7 @@ pub enum Broken {
         gap: f64,
         allowed: f64,
     },
-    #[error(
-        "greedy token {at} of {compared} differs, and how sure the reference is of its own is not known"
-    )]
+    #[error("greedy token {at} of {compared} differs, and how sure the reference is of its own is not known")]
     Unexplained { at: usize, compared: usize },
 }
 
@@ -83,22 +73,12 @@ impl Correctness {
         if diff > tolerance {
             return Some(Broken::Logits { diff, tolerance });
         }
-        let Greedy {
-            equal,
-            compared,
-            gap,
-            ..
-        } = self.greedy;
+        let Greedy { equal, compared, gap, .. } = self.greedy;
         let (at, allowed) = (equal + 1, 2.0 * tolerance);
         match gap {
             _ if equal >= compared => None,
             Some(gap) if gap <= allowed => None,
-            Some(gap) => Some(Broken::Greedy {
-                at,
-                compared,
-                gap,
-                allowed,
-            }),
+            Some(gap) => Some(Broken::Greedy { at, compared, gap, allowed }),
             None => Some(Broken::Unexplained { at, compared }),
         }
     }
@@ -122,25 +102,15 @@ mod tests {
     use super::*;
 
     fn seen(max_logit_diff: f64, equal: usize, gap: Option<f64>) -> Correctness {
-        let greedy = Greedy {
-            equal,
-            compared: 128,
-            gap,
-        };
-        Correctness {
-            max_logit_diff,
-            greedy,
-        }
+        let greedy = Greedy { equal, compared: 128, gap };
+        Correctness { max_logit_diff, greedy }
     }
 
     #[test]
     fn tokens_count_up_to_the_first_difference() {
         let gap = |at| Some(at as f64);
         let greedy = Greedy::compare(&[1, 2, 3, 4], &[1, 2, 9, 4], gap);
-        assert_eq!(
-            (greedy.equal, greedy.compared, greedy.gap),
-            (2, 4, Some(2.0))
-        );
+        assert_eq!((greedy.equal, greedy.compared, greedy.gap), (2, 4, Some(2.0)));
         assert_eq!(greedy.agreement(), Some(0.5));
         let same = Greedy::compare(&[1, 2], &[1, 2], gap);
         assert_eq!((same.agreement(), same.gap), (Some(1.0), None));
@@ -153,10 +123,7 @@ mod tests {
     fn logits_keep_to_the_tolerance() {
         assert_eq!(seen(1e-4, 128, None).broken(1e-4), None);
         let broken = seen(1.1e-4, 128, None).broken(1e-4).unwrap();
-        assert_eq!(
-            broken.to_string(),
-            "its logits are up to 1.10e-4 from the reference, and 1e-4 is allowed"
-        );
+        assert_eq!(broken.to_string(), "its logits are up to 1.10e-4 from the reference, and 1e-4 is allowed");
         for odd in [f64::NAN, f64::INFINITY] {
             assert_eq!(seen(odd, 128, None).broken(1e-4), Some(Broken::NoNumber));
         }
@@ -165,18 +132,9 @@ mod tests {
     #[test]
     fn greedy_tokens_differ_only_at_near_ties() {
         assert_eq!(seen(1e-5, 40, Some(2e-4)).broken(1e-4), None);
-        assert!(matches!(
-            seen(1e-5, 40, Some(2.1e-4)).broken(1e-4),
-            Some(Broken::Greedy { at: 41, .. })
-        ));
-        assert!(matches!(
-            seen(1e-5, 40, Some(f64::NAN)).broken(1e-4),
-            Some(Broken::Greedy { .. })
-        ));
-        assert!(matches!(
-            seen(1e-5, 0, None).broken(1e-4),
-            Some(Broken::Unexplained { at: 1, .. })
-        ));
+        assert!(matches!(seen(1e-5, 40, Some(2.1e-4)).broken(1e-4), Some(Broken::Greedy { at: 41, .. })));
+        assert!(matches!(seen(1e-5, 40, Some(f64::NAN)).broken(1e-4), Some(Broken::Greedy { .. })));
+        assert!(matches!(seen(1e-5, 0, None).broken(1e-4), Some(Broken::Unexplained { at: 1, .. })));
     }
 
     #[test]

@@ -38,29 +38,16 @@ impl Worker {
     /// # Errors
     /// It does not start.
     pub fn start(mut command: Command) -> io::Result<Self> {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let (sender, answers) = mpsc::channel();
         if let Some(stdout) = child.stdout.take() {
             thread::spawn(move || {
                 let lines = BufReader::new(stdout).lines();
-                lines
-                    .map_while(Result::ok)
-                    .try_for_each(|line| sender.send(line))
+                lines.map_while(Result::ok).try_for_each(|line| sender.send(line))
             });
         }
-        let words = child
-            .stderr
-            .take()
-            .map(|stderr| thread::spawn(move || last_words(stderr)));
-        Ok(Self {
-            child,
-            answers,
-            words,
-        })
+        let words = child.stderr.take().map(|stderr| thread::spawn(move || last_words(stderr)));
+        Ok(Self { child, answers, words })
     }
 
     /// The number of its process.
@@ -72,11 +59,7 @@ impl Worker {
     ///
     /// # Errors
     /// There is none.
-    pub fn ask(
-        &mut self,
-        request: &Request,
-        flow: &mut dyn FnMut() -> ControlFlow<()>,
-    ) -> Result<Answer, Lost> {
+    pub fn ask(&mut self, request: &Request, flow: &mut dyn FnMut() -> ControlFlow<()>) -> Result<Answer, Lost> {
         let text = serde_json::to_string(request).map_err(|error| died(&error))?;
         let sent = match &mut self.child.stdin {
             Some(stdin) => writeln!(stdin, "{text}").and_then(|()| stdin.flush()),
@@ -136,10 +119,7 @@ fn died_of(signal: Option<i32>) -> String {
     const KILL: i32 = 9;
     match signal {
         Some(KILL) => "its process was killed: memory ran out, or somebody did it".into(),
-        signal => format!(
-            "its process crashed (signal {})",
-            signal.unwrap_or_default()
-        ),
+        signal => format!("its process crashed (signal {})", signal.unwrap_or_default()),
     }
 }
 

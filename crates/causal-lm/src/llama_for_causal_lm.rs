@@ -55,7 +55,7 @@ impl LlamaForCausalLM {
     /// The head alone: `hidden` `[batch, seq, hidden_size]` -> `[batch, seq, vocab_size]`, float32
     pub fn head(&self, hidden: Tensor<3>) -> Tensor<3> {
         let logits = match &self.lm_head {
-            Some(lm_head) => lm_head.forward(hidden), // [batch, seq, vocab_size]
+            Some(lm_head) => lm_head.forward(hidden),           // [batch, seq, vocab_size]
             None => self.model.embed_tokens().matmul_t(hidden), // [batch, seq, vocab_size]
         };
         logits.cast(DType::F32)

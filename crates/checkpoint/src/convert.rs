@@ -11,8 +11,8 @@ use glass_config::{ConfigError, Stored, config_text};
 use thiserror::Error;
 
 use crate::{
-    CheckpointError, Converted, Existing, Files, SaveError, SaveProgress, Saving, ShardSize,
-    TensorSource, WEIGHTS, WEIGHTS_INDEX, Written,
+    CheckpointError, Converted, Existing, Files, SaveError, SaveProgress, Saving, ShardSize, TensorSource, WEIGHTS,
+    WEIGHTS_INDEX, Written,
 };
 
 /// Copied byte for byte if they are there.
@@ -69,11 +69,7 @@ pub struct Conversion {
 ///
 /// # Errors
 /// The source cannot be read, the target cannot be written, or a tensor cannot be converted.
-pub fn convert(
-    folder: &Path,
-    target: &Path,
-    options: ConvertOptions<'_>,
-) -> Result<Conversion, ConvertError> {
+pub fn convert(folder: &Path, target: &Path, options: ConvertOptions<'_>) -> Result<Conversion, ConvertError> {
     let files = Files::open(folder)?;
     let stored = options.dtype.map_or(Stored::Same, |dtype| {
         Stored::As(match dtype {
@@ -84,14 +80,8 @@ pub fn convert(
     });
     let config = config_text(&folder.join("config.json"), stored)?;
     let mut tensors = Converted::new(&files, options.dtype)?;
-    let mut conversion = rewrite(
-        folder,
-        target,
-        &files,
-        &config,
-        &mut tensors,
-        (options.max_shard_size, options.progress),
-    )?;
+    let mut conversion =
+        rewrite(folder, target, &files, &config, &mut tensors, (options.max_shard_size, options.progress))?;
     conversion.warnings.extend(tensors.warnings());
     Ok(conversion)
 }
@@ -119,11 +109,7 @@ pub(crate) fn rewrite(
     }
     let written = saving.write_tensors(tensors, max_shard_size, progress)?;
     saving.finish()?;
-    Ok(Conversion {
-        written,
-        left_out,
-        warnings: files.warnings().to_vec(),
-    })
+    Ok(Conversion { written, left_out, warnings: files.warnings().to_vec() })
 }
 
 /// Refuses a target that cannot be written to, before the model is fetched: `model` may be a folder or a hub name.
@@ -144,13 +130,8 @@ fn refuse_own_folder(folder: &Path, target: &Path) -> Result<(), SaveError> {
 
 /// Hidden files belong to the folder's owner, git for instance, and not to the model.
 fn left_out(folder: &Path, files: &Files) -> Vec<String> {
-    let weights: BTreeSet<&OsStr> = files
-        .names()
-        .filter_map(|name| files.get(name)?.file.file_name())
-        .collect();
-    let copied = |name: &str| {
-        ["config.json", WEIGHTS, WEIGHTS_INDEX].contains(&name) || COMPANIONS.contains(&name)
-    };
+    let weights: BTreeSet<&OsStr> = files.names().filter_map(|name| files.get(name)?.file.file_name()).collect();
+    let copied = |name: &str| ["config.json", WEIGHTS, WEIGHTS_INDEX].contains(&name) || COMPANIONS.contains(&name);
     let mut names: Vec<String> = fs::read_dir(folder)
         .into_iter()
         .flatten()

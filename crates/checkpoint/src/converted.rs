@@ -25,10 +25,7 @@ impl<'a> Converted<'a> {
     /// [`SaveError::Dtype`]: a tensor that would have to be converted and is not of a float type that is.
     pub fn new(files: &'a Files, dtype: Option<Dtype>) -> Result<Self, SaveError> {
         if let Some(wanted) = dtype {
-            for (name, tensor) in files
-                .names()
-                .filter_map(|name| Some((name, files.get(name)?)))
-            {
+            for (name, tensor) in files.names().filter_map(|name| Some((name, files.get(name)?))) {
                 if float(tensor.dtype).is_err() {
                     return Err(SaveError::Dtype {
                         file: tensor.file.to_owned(),
@@ -39,12 +36,7 @@ impl<'a> Converted<'a> {
                 }
             }
         }
-        Ok(Self {
-            files,
-            dtype,
-            last: None,
-            overflowed: Vec::new(),
-        })
+        Ok(Self { files, dtype, last: None, overflowed: Vec::new() })
     }
 
     /// One line for each tensor that has values which its new type cannot reach.

@@ -46,8 +46,7 @@ const CHUNK: usize = 4096;
 /// tensor's bytes are not whole.
 pub fn convert_bytes(source: &[u8], from: Dtype, target: &mut [u8], to: Dtype) -> usize {
     assert!(
-        source.len().is_multiple_of(from.bytes())
-            && source.len() / from.bytes() * to.bytes() == target.len(),
+        source.len().is_multiple_of(from.bytes()) && source.len() / from.bytes() * to.bytes() == target.len(),
         "{} bytes of {from} do not make {} bytes of {to}",
         source.len(),
         target.len()
@@ -107,9 +106,7 @@ fn narrow(values: &[f32], to: Dtype, target: &mut [u8]) -> usize {
             let halves = &mut halves[..values.len()];
             halves.convert_from_f32_slice(values);
             let mut overflowed = 0;
-            for ((bytes, half), value) in
-                target.as_chunks_mut().0.iter_mut().zip(halves).zip(values)
-            {
+            for ((bytes, half), value) in target.as_chunks_mut().0.iter_mut().zip(halves).zip(values) {
                 *bytes = half.to_le_bytes();
                 overflowed += usize::from(half.is_infinite() && value.is_finite());
             }

@@ -17,11 +17,7 @@ pub enum CheckpointError {
 
     /// `found` names the weights of other formats that lie there, `fix` what to do.
     #[error("{}: neither model.safetensors nor model.safetensors.index.json{found}; {fix}", folder.display())]
-    NoSafetensors {
-        folder: PathBuf,
-        found: String,
-        fix: &'static str,
-    },
+    NoSafetensors { folder: PathBuf, found: String, fix: &'static str },
 
     #[error("cannot read {}: {source}", file.display())]
     Read { file: PathBuf, source: io::Error },
@@ -40,18 +36,10 @@ pub enum CheckpointError {
 
     /// A tensor whose header entry is not possible.
     #[error("{}, tensor {tensor:?}: {reason}; the file is damaged or of a newer format, fetch it again", file.display())]
-    Tensor {
-        file: PathBuf,
-        tensor: String,
-        reason: String,
-    },
+    Tensor { file: PathBuf, tensor: String, reason: String },
 
     #[error("{} has {actual} bytes where its header describes {expected}; it was cut short or overwritten, fetch or copy it again", file.display())]
-    Length {
-        file: PathBuf,
-        actual: u64,
-        expected: u128,
-    },
+    Length { file: PathBuf, actual: u64, expected: u128 },
 
     #[error("{}: {reason}; fetch it again or save the model again with save_pretrained", file.display())]
     Index { file: PathBuf, reason: String },
@@ -60,19 +48,11 @@ pub enum CheckpointError {
     NoShard { index: PathBuf, shard: String },
 
     #[error("{} places tensor {tensor:?} in {shard:?}, which does not hold it; index and shards do not belong together, fetch both again", index.display())]
-    NotInShard {
-        index: PathBuf,
-        tensor: String,
-        shard: String,
-    },
+    NotInShard { index: PathBuf, tensor: String, shard: String },
 
     #[error("{}: its weights are in few bits already: quantize the model that it was made from", .0.display())]
     Quantized(PathBuf),
 
     #[error("tensor {tensor:?} is both in {} and in {}; keep one of them", first.display(), second.display())]
-    Twice {
-        tensor: String,
-        first: PathBuf,
-        second: PathBuf,
-    },
+    Twice { tensor: String, first: PathBuf, second: PathBuf },
 }

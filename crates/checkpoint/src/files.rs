@@ -59,10 +59,7 @@ impl Files {
                 return Err(CheckpointError::NoFolder(folder.to_owned()));
             }
             Err(source) => {
-                return Err(CheckpointError::Read {
-                    file: folder.to_owned(),
-                    source,
-                });
+                return Err(CheckpointError::Read { file: folder.to_owned(), source });
             }
         }
         let single = folder.join(WEIGHTS);
@@ -71,10 +68,9 @@ impl Files {
         if is_there(&single)? {
             files.add(Shard::open(&single)?)?;
             if is_there(&index)? {
-                files.warnings.push(format!(
-                    "{} is not used: {WEIGHTS} lies beside it and comes first",
-                    index.display()
-                ));
+                files
+                    .warnings
+                    .push(format!("{} is not used: {WEIGHTS} lies beside it and comes first", index.display()));
             }
         } else if is_there(&index)? {
             files.add_sharded(&Index::read(&index)?)?;
@@ -89,29 +85,21 @@ impl Files {
     ///
     /// # Errors
     /// As for [`open`](Self::open).
-    pub fn from_bytes(
-        name: &Path,
-        bytes: impl Into<Cow<'static, [u8]>>,
-    ) -> Result<Self, CheckpointError> {
+    pub fn from_bytes(name: &Path, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self, CheckpointError> {
         let mut files = Self::none(name);
         files.add(Shard::in_memory(name, bytes.into())?)?;
         Ok(files)
     }
 
     fn none(origin: &Path) -> Self {
-        Self {
-            origin: origin.to_owned(),
-            shards: Vec::new(),
-            tensors: BTreeMap::new(),
-            warnings: Vec::new(),
-        }
+        Self { origin: origin.to_owned(), shards: Vec::new(), tensors: BTreeMap::new(), warnings: Vec::new() }
     }
 
     /// What the names of the base model's weights lack here: a folder saved from the base model alone (`LlamaModel.save_pretrained`) has none with `model.`.
     pub(super) fn prefix(&self) -> &'static str {
         const BASE: &str = "model.";
-        let bare = self.names().any(|name| name.starts_with("layers."))
-            && !self.names().any(|name| name.starts_with(BASE));
+        let bare =
+            self.names().any(|name| name.starts_with("layers.")) && !self.names().any(|name| name.starts_with(BASE));
         if bare { BASE } else { "" }
     }
 
@@ -133,17 +121,10 @@ impl Files {
     }
 
     /// The file that holds tensor `name`, and where in it these of its bytes are.
-    pub(super) fn place(
-        &self,
-        name: &str,
-        bytes: Range<usize>,
-    ) -> Option<(&Arc<Shard>, Range<usize>)> {
+    pub(super) fn place(&self, name: &str, bytes: Range<usize>) -> Option<(&Arc<Shard>, Range<usize>)> {
         let place = self.tensors.get(name)?;
         let start = place.range.start;
-        Some((
-            &self.shards[place.shard],
-            start + bytes.start..start + bytes.end,
-        ))
+        Some((&self.shards[place.shard], start + bytes.start..start + bytes.end))
     }
 
     /// Lets the system take back the memory that a look at this tensor's bytes took; another look reads them again.
@@ -155,10 +136,7 @@ impl Files {
 
     /// Bytes of all tensors together, headers not counted.
     pub fn total_bytes(&self) -> u64 {
-        self.tensors
-            .values()
-            .map(|place| place.range.len() as u64)
-            .sum()
+        self.tensors.values().map(|place| place.range.len() as u64).sum()
     }
 
     /// The file that says which tensors there are: the weights, or the index of their shards.
@@ -175,10 +153,7 @@ impl Files {
         for shard in index.shards() {
             let path = index.file().with_file_name(shard);
             if !is_there(&path)? {
-                return Err(CheckpointError::NoShard {
-                    index: index.file().to_owned(),
-                    shard: shard.to_owned(),
-                });
+                return Err(CheckpointError::NoShard { index: index.file().to_owned(), shard: shard.to_owned() });
             }
             self.add(Shard::open(&path)?)?;
         }
@@ -209,12 +184,7 @@ impl Files {
         let (number, path) = (self.shards.len(), shard.path.clone());
         self.shards.push(Arc::new(shard));
         for entry in entries {
-            let place = Place {
-                shard: number,
-                dtype: entry.dtype,
-                shape: entry.shape,
-                range: entry.range,
-            };
+            let place = Place { shard: number, dtype: entry.dtype, shape: entry.shape, range: entry.range };
             // A header's own names are unique, so the earlier one is in another shard.
             if let Some(earlier) = self.tensors.get(&entry.name) {
                 return Err(CheckpointError::Twice {
@@ -234,10 +204,7 @@ fn is_there(path: &Path) -> Result<bool, CheckpointError> {
     match path.symlink_metadata() {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(CheckpointError::Read {
-            file: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(CheckpointError::Read { file: path.to_owned(), source }),
     }
 }
 
@@ -250,11 +217,9 @@ fn no_safetensors(folder: &Path) -> CheckpointError {
         .filter_map(|entry| entry.file_name().into_string().ok())
         .filter(|name| {
             let name = name.to_ascii_lowercase();
-            [
-                ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".ggml", ".h5", ".msgpack", ".onnx",
-            ]
-            .iter()
-            .any(|end| name.ends_with(end))
+            [".bin", ".pt", ".pth", ".ckpt", ".gguf", ".ggml", ".h5", ".msgpack", ".onnx"]
+                .iter()
+                .any(|end| name.ends_with(end))
                 || name.ends_with(".safetensors")
         })
         .collect();
@@ -270,9 +235,5 @@ fn no_safetensors(folder: &Path) -> CheckpointError {
             },
         ),
     };
-    CheckpointError::NoSafetensors {
-        folder: folder.to_owned(),
-        found,
-        fix,
-    }
+    CheckpointError::NoSafetensors { folder: folder.to_owned(), found, fix }
 }

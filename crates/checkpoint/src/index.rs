@@ -22,20 +22,13 @@ impl Index {
     /// The file cannot be read, is a Git LFS pointer, is not JSON, has no `weight_map` of tensor names to file names, or
     /// names a file outside its own folder: an index comes from a download and must not decide what else is opened.
     pub fn read(file: &Path) -> Result<Self, CheckpointError> {
-        let broken = |reason: String| CheckpointError::Index {
-            file: file.to_owned(),
-            reason,
-        };
+        let broken = |reason: String| CheckpointError::Index { file: file.to_owned(), reason };
         require_file(file)?;
-        let text = std::fs::read(file).map_err(|source| CheckpointError::Read {
-            file: file.to_owned(),
-            source,
-        })?;
+        let text = std::fs::read(file).map_err(|source| CheckpointError::Read { file: file.to_owned(), source })?;
         if text.starts_with(LFS_POINTER) {
             return Err(CheckpointError::LfsPointer(file.to_owned()));
         }
-        let json: Value =
-            serde_json::from_slice(&text).map_err(|error| broken(format!("not JSON ({error})")))?;
+        let json: Value = serde_json::from_slice(&text).map_err(|error| broken(format!("not JSON ({error})")))?;
         let entries = match json.get("weight_map") {
             Some(Value::Object(entries)) => entries,
             Some(_) => return Err(broken("weight_map is not an object".into())),
@@ -47,9 +40,7 @@ impl Index {
         let mut weight_map = BTreeMap::new();
         for (tensor, shard) in entries {
             let Value::String(shard) = shard else {
-                return Err(broken(format!(
-                    "weight_map gives {shard} for tensor {tensor:?}, not a file name"
-                )));
+                return Err(broken(format!("weight_map gives {shard} for tensor {tensor:?}, not a file name")));
             };
             if !stays_inside(shard) {
                 return Err(broken(format!(
@@ -58,10 +49,7 @@ impl Index {
             }
             weight_map.insert(tensor.clone(), shard.clone());
         }
-        Ok(Self {
-            file: file.to_owned(),
-            weight_map,
-        })
+        Ok(Self { file: file.to_owned(), weight_map })
     }
 
     /// The index file itself.
@@ -76,9 +64,7 @@ impl Index {
 
     /// Tensor name and the shard that holds it, sorted by tensor.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.weight_map
-            .iter()
-            .map(|(tensor, shard)| (tensor.as_str(), shard.as_str()))
+        self.weight_map.iter().map(|(tensor, shard)| (tensor.as_str(), shard.as_str()))
     }
 
     /// Whether the index names `tensor`.
@@ -92,7 +78,5 @@ impl Index {
 fn stays_inside(path: &str) -> bool {
     !path.is_empty()
         && !path.contains(['\\', ':', '\0'])
-        && Path::new(path)
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)))
+        && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }

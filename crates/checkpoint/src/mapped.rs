@@ -26,12 +26,7 @@ pub(super) fn mapped(shard: &Arc<Shard>, range: Range<usize>, align: usize) -> O
     }
     shard.will_need(range.clone());
     let len = bytes.len();
-    let mapped = Mapped {
-        shard: shard.clone(),
-        range,
-        align,
-        copy: Vec::new(),
-    };
+    let mapped = Mapped { shard: shard.clone(), range, align, copy: Vec::new() };
     // SAFETY: all `len` bytes of the range are there, and a file's bytes are initialized.
     Some(unsafe { Bytes::from_controller(Box::new(mapped), len) })
 }
@@ -61,10 +56,7 @@ impl AllocationController for Mapped {
         Ok(Self::uninit(bytes))
     }
 
-    unsafe fn memory_mut(
-        &mut self,
-        policy: AccessPolicy,
-    ) -> Result<&mut [MaybeUninit<u8>], AccessError> {
+    unsafe fn memory_mut(&mut self, policy: AccessPolicy) -> Result<&mut [MaybeUninit<u8>], AccessError> {
         let len = self.range.len();
         if self.copy.is_empty() {
             if !policy.copy_allowed() {
@@ -87,12 +79,8 @@ impl AllocationController for Mapped {
     fn duplicate(&self) -> Option<Box<dyn AllocationController>> {
         // What was written to is its holder's alone.
         self.copy.is_empty().then(|| {
-            Box::new(Self {
-                shard: self.shard.clone(),
-                range: self.range.clone(),
-                align: self.align,
-                copy: Vec::new(),
-            }) as Box<dyn AllocationController>
+            Box::new(Self { shard: self.shard.clone(), range: self.range.clone(), align: self.align, copy: Vec::new() })
+                as Box<dyn AllocationController>
         })
     }
 }

@@ -27,10 +27,7 @@ struct Parameter {
 impl Parameters {
     /// None yet; all are to be stored in `dtype`.
     pub fn new(dtype: Dtype) -> Self {
-        Self {
-            tensors: Vec::new(),
-            dtype,
-        }
+        Self { tensors: Vec::new(), dtype }
     }
 
     /// Adds those of `model`, each name behind `prefix` (`""`: no prefix).
@@ -83,11 +80,7 @@ impl ModuleVisitor for Collect<'_> {
                 last.shape[0] += shape[0];
                 last.parts.push(part);
             }
-            None => self.tensors.push(Parameter {
-                name,
-                shape: shape.to_vec(),
-                parts: vec![part],
-            }),
+            None => self.tensors.push(Parameter { name, shape: shape.to_vec(), parts: vec![part] }),
         }
     }
 }
@@ -103,11 +96,8 @@ impl TensorSource for Parameters {
     }
 
     fn bytes(&mut self, name: &str) -> Result<Cow<'_, [u8]>, WeightError> {
-        let failed = |reason: String| WeightError::Other {
-            origin: "the model in memory".into(),
-            name: name.to_owned(),
-            reason,
-        };
+        let failed =
+            |reason: String| WeightError::Other { origin: "the model in memory".into(), name: name.to_owned(), reason };
         let tensor = self.tensors.iter().find(|tensor| tensor.name == name);
         let tensor = tensor.ok_or_else(|| failed("there is none of that name".into()))?;
         let mut bytes = Vec::new();

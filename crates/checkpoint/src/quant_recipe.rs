@@ -20,10 +20,7 @@ pub struct QuantRecipe {
 impl QuantRecipe {
     /// Projections in `format`; the head of a model with this config in 8 bits.
     pub fn new(format: QuantFormat, config: &LlamaConfig) -> Self {
-        Self {
-            projections: format,
-            tied: config.tie_word_embeddings,
-        }
+        Self { projections: format, tied: config.tie_word_embeddings }
     }
 
     /// Whether the head is the embedding.
@@ -52,18 +49,13 @@ impl QuantRecipe {
             num_bits: format.bits(),
             group_size: NonZeroUsize::new(GROUP_SIZE),
         };
-        let head = if self.tied {
-            "re:.*embed_tokens$"
-        } else {
-            "re:.*lm_head$"
-        };
+        let head = if self.tied { "re:.*embed_tokens$" } else { "re:.*lm_head$" };
         QuantizationConfig {
             groups: match self.projections {
                 QuantFormat::Int8 => vec![group(QuantFormat::Int8, &["re:.*_proj$", head])],
-                QuantFormat::Int4 => vec![
-                    group(QuantFormat::Int4, &["re:.*_proj$"]),
-                    group(QuantFormat::Int8, &[head]),
-                ],
+                QuantFormat::Int4 => {
+                    vec![group(QuantFormat::Int4, &["re:.*_proj$"]), group(QuantFormat::Int8, &[head])]
+                }
             },
             ignore: Vec::new(),
         }

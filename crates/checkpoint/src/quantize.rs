@@ -7,8 +7,8 @@ use glass_causal_lm::LlamaForCausalLM;
 use glass_config::{LlamaConfig, Stored, config_text};
 
 use crate::{
-    CheckpointError, Conversion, ConvertError, Files, QuantRecipe, QuantizedTensors, SaveProgress,
-    ShardSize, convert::rewrite,
+    CheckpointError, Conversion, ConvertError, Files, QuantRecipe, QuantizedTensors, SaveProgress, ShardSize,
+    convert::rewrite,
 };
 
 /// What became of a folder.
@@ -53,8 +53,5 @@ pub fn quantize(
 
     let progress = (max_shard_size, progress);
     let conversion = rewrite(folder, target, &files, &text, &mut tensors, progress)?;
-    Ok(Quantization {
-        conversion,
-        matrices,
-    })
+    Ok(Quantization { conversion, matrices })
 }

@@ -22,11 +22,7 @@ pub struct QuantizeOnLoad<S> {
 impl<S: WeightSource> QuantizeOnLoad<S> {
     /// Quantizes what `source` has in floating point; `fake_quantize` is off.
     pub fn new(source: S, recipe: QuantRecipe) -> Self {
-        Self {
-            source,
-            recipe,
-            fake_quantize: false,
-        }
+        Self { source, recipe, fake_quantize: false }
     }
 
     /// Rows of a matrix as quants and scales.
@@ -47,12 +43,7 @@ impl<S: WeightSource> QuantizeOnLoad<S> {
 }
 
 impl<S: WeightSource> WeightSource for QuantizeOnLoad<S> {
-    fn read(
-        &mut self,
-        weight: WeightSpec<'_>,
-        rows: Range<usize>,
-        dtype: Dtype,
-    ) -> Result<TensorData, WeightError> {
+    fn read(&mut self, weight: WeightSpec<'_>, rows: Range<usize>, dtype: Dtype) -> Result<TensorData, WeightError> {
         let (true, Some(format)) = (self.fake_quantize, self.recipe.format_of(weight.role)) else {
             return self.source.read(weight, rows, dtype);
         };
@@ -68,11 +59,7 @@ impl<S: WeightSource> WeightSource for QuantizeOnLoad<S> {
         Ok(quantized || self.source.is_quantized(weight)?)
     }
 
-    fn read_quantized(
-        &mut self,
-        weight: WeightSpec<'_>,
-        rows: Range<usize>,
-    ) -> Result<QuantizedRows, WeightError> {
+    fn read_quantized(&mut self, weight: WeightSpec<'_>, rows: Range<usize>) -> Result<QuantizedRows, WeightError> {
         let format = match self.recipe.format_of(weight.role) {
             Some(format) if !self.source.is_quantized(weight)? => format,
             _ => return self.source.read_quantized(weight, rows),
@@ -97,12 +84,10 @@ pub(super) fn quantize(
     let rows = values.len().checked_div(columns).unwrap_or(0);
     let mut quants = vec![0; rows * words(columns, format)];
     let mut scales = vec![f16::ZERO; rows * groups(columns)];
-    quant::quantize(values, columns, format, &mut quants, &mut scales).map_err(|error| {
-        WeightError::Other {
-            origin: "quantizing".to_owned(),
-            name: name.to_owned(),
-            reason: error.to_string(),
-        }
+    quant::quantize(values, columns, format, &mut quants, &mut scales).map_err(|error| WeightError::Other {
+        origin: "quantizing".to_owned(),
+        name: name.to_owned(),
+        reason: error.to_string(),
     })?;
     Ok((quants, scales))
 }

@@ -36,11 +36,7 @@ pub enum QuantizedPart {
 /// The name of the matrix that the tensor `name` is a part of, and which; the inverse of [`parts`].
 pub fn quantized_part(name: &str) -> Option<(String, QuantizedPart)> {
     let of = |(suffix, part)| Some((format!("{}weight", name.strip_suffix(suffix)?), part));
-    let all = [
-        (QUANTS, QuantizedPart::Quants),
-        (SCALES, QuantizedPart::Scales),
-        (SHAPE, QuantizedPart::Shape),
-    ];
+    let all = [(QUANTS, QuantizedPart::Quants), (SCALES, QuantizedPart::Scales), (SHAPE, QuantizedPart::Shape)];
     all.into_iter().find_map(of)
 }
 
@@ -63,11 +59,7 @@ impl<'a> QuantizedMatrix<'a> {
     ///
     /// # Errors
     /// They do, and its tensors contradict each other or the shape.
-    pub fn find(
-        files: &'a Files,
-        name: &str,
-        [rows, columns]: [usize; 2],
-    ) -> Result<Option<Self>, WeightError> {
+    pub fn find(files: &'a Files, name: &str, [rows, columns]: [usize; 2]) -> Result<Option<Self>, WeightError> {
         let Some(names) = parts(name) else {
             return Ok(None);
         };
@@ -83,17 +75,9 @@ impl<'a> QuantizedMatrix<'a> {
             return Err(other(format!("{} is missing beside it", names[1])));
         };
         if let Some(shape) = files.get(&names[2]) {
-            let said = shape
-                .bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|n| i64::from_le_bytes(*n));
+            let said = shape.bytes.as_chunks().0.iter().map(|n| i64::from_le_bytes(*n));
             if shape.dtype != safetensors::Dtype::I64 || !said.eq([rows as i64, columns as i64]) {
-                return Err(other(format!(
-                    "{} does not say [{rows}, {columns}], which the config asks for",
-                    names[2]
-                )));
+                return Err(other(format!("{} does not say [{rows}, {columns}], which the config asks for", names[2])));
             }
         }
         if quants.dtype != safetensors::Dtype::I32 || float(scales.dtype).is_err() {
@@ -111,9 +95,7 @@ impl<'a> QuantizedMatrix<'a> {
             let short = columns >= GROUP_SIZE && words == columns.div_ceil(format.per_word());
             short || words == self::words(columns, *format)
         };
-        let format = [QuantFormat::Int4, QuantFormat::Int8]
-            .into_iter()
-            .find(fits);
+        let format = [QuantFormat::Int4, QuantFormat::Int8].into_iter().find(fits);
         let (true, Some(format)) = ([*quant_rows, *scale_rows] == [rows, rows], format) else {
             return Err(other(format!(
                 "its shape {:?} does not make [{rows}, {columns}] in 4 or 8 bits",
@@ -131,16 +113,7 @@ impl<'a> QuantizedMatrix<'a> {
                 "{groups} scales for {columns} numbers of a row: each must serve a multiple of {GROUP_SIZE}"
             )));
         }
-        Ok(Some(Self {
-            files,
-            names,
-            quants,
-            scales,
-            format,
-            columns,
-            words,
-            group,
-        }))
+        Ok(Some(Self { files, names, quants, scales, format, columns, words, group }))
     }
 
     /// The tensors it is made of, as far as they are there.
@@ -157,13 +130,9 @@ impl<'a> QuantizedMatrix<'a> {
         let shape = [rows.len(), words(self.columns, self.format)];
         let whole = shape[1] == self.words;
         let start = rows.start * self.words * 4;
-        let place = self
-            .files
-            .place(&self.names[0], start..start + quants.len());
+        let place = self.files.place(&self.names[0], start..start + quants.len());
         let in_place = match place {
-            Some((shard, range)) if whole && cfg!(target_endian = "little") => {
-                mapped(shard, range, align_of::<i32>())
-            }
+            Some((shard, range)) if whole && cfg!(target_endian = "little") => mapped(shard, range, align_of::<i32>()),
             _ => None,
         };
         let bytes = (quants.len() + scales.len()) as u64;
@@ -171,24 +140,16 @@ impl<'a> QuantizedMatrix<'a> {
             Some(bytes) => TensorData::from_bytes(bytes, shape, burn::tensor::DType::I32),
             None => TensorData::new(self.filled(quants, rows.len()), shape),
         };
-        let scales = TensorData::new(
-            self.spread(scales)?,
-            [rows.len(), quant::groups(self.columns)],
-        );
-        let rows = QuantizedRows {
-            format: self.format,
-            quants,
-            scales,
-        };
+        let scales = TensorData::new(self.spread(scales)?, [rows.len(), quant::groups(self.columns)]);
+        let rows = QuantizedRows { format: self.format, quants, scales };
         Ok((rows, bytes))
     }
 
     /// Rows that end with their last quant, filled up to whole groups with quants of zero.
     fn filled(&self, quants: &[u8], rows: usize) -> Vec<i32> {
         let words = words(self.columns, self.format);
-        let zero = (0..self.format.per_word()).fold(0, |word, i| {
-            word | self.format.offset() << (i * self.format.bits())
-        });
+        let zero =
+            (0..self.format.per_word()).fold(0, |word, i| word | self.format.offset() << (i * self.format.bits()));
         let mut filled = vec![zero; rows * words];
         let used = self.columns / self.format.per_word();
         let rest = self.columns % self.format.per_word() * self.format.bits();
@@ -209,16 +170,9 @@ impl<'a> QuantizedMatrix<'a> {
     fn spread(&self, scales: &[u8]) -> Result<Vec<f16>, WeightError> {
         let from = float(self.scales.dtype).map_err(|error| self.wrong(error.to_string()))?;
         let mut values = vec![f16::ZERO; scales.len() / from.bytes()];
-        let overflowed = convert_bytes(
-            scales,
-            from,
-            bytemuck::cast_slice_mut(&mut values),
-            Dtype::F16,
-        );
+        let overflowed = convert_bytes(scales, from, bytemuck::cast_slice_mut(&mut values), Dtype::F16);
         if overflowed > 0 {
-            return Err(self.wrong(format!(
-                "{overflowed} scales are beyond binary16, in which scales are held"
-            )));
+            return Err(self.wrong(format!("{overflowed} scales are beyond binary16, in which scales are held")));
         }
         let per_group = self.group / GROUP_SIZE;
         if per_group == 1 {
@@ -232,10 +186,6 @@ impl<'a> QuantizedMatrix<'a> {
     }
 
     fn wrong(&self, reason: String) -> WeightError {
-        WeightError::Other {
-            origin: self.scales.file.display().to_string(),
-            name: self.names[1].clone(),
-            reason,
-        }
+        WeightError::Other { origin: self.scales.file.display().to_string(), name: self.names[1].clone(), reason }
     }
 }

@@ -66,9 +66,7 @@ impl<'a> QuantizedTensors<'a> {
 
     /// The quants of a matrix; its scales are kept until they are asked for.
     fn quantize(&mut self, name: &str, tensor: RawTensor<'a>) -> Result<Vec<i32>, WeightError> {
-        let (Some((format, [_, columns])), Ok(from)) =
-            (self.format_of(name, &tensor), float(tensor.dtype))
-        else {
+        let (Some((format, [_, columns])), Ok(from)) = (self.format_of(name, &tensor), float(tensor.dtype)) else {
             return Err(self.missing(name));
         };
         let mut values = vec![0.0; tensor.bytes.len() / from.bytes()];
@@ -81,10 +79,7 @@ impl<'a> QuantizedTensors<'a> {
     }
 
     fn missing(&self, name: &str) -> WeightError {
-        WeightError::Missing {
-            origin: self.files.origin().display().to_string(),
-            name: name.to_owned(),
-        }
+        WeightError::Missing { origin: self.files.origin().display().to_string(), name: name.to_owned() }
     }
 }
 
@@ -94,8 +89,7 @@ impl TensorSource for QuantizedTensors<'_> {
 
         let mut specs = Vec::new();
         for (name, tensor) in self.names() {
-            let mut add =
-                |name: String, dtype, shape| specs.push(TensorSpec { name, dtype, shape });
+            let mut add = |name: String, dtype, shape| specs.push(TensorSpec { name, dtype, shape });
             match (self.format_of(name, &tensor), parts(name)) {
                 (Some((format, [rows, columns])), Some([quants, scales, shape])) => {
                     add(quants, I32, vec![rows, words(columns, format)]);

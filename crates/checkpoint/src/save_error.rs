@@ -36,20 +36,13 @@ pub enum SaveError {
 
     /// A tensor that is not of float32, float16 or bfloat16 keeps its type or is not written at all.
     #[error("{}, tensor {tensor:?} is stored as {found}, which is not made {wanted}: leave --dtype out to keep the type of every tensor", file.display())]
-    Dtype {
-        file: PathBuf,
-        tensor: String,
-        found: safetensors::Dtype,
-        wanted: Dtype,
-    },
+    Dtype { file: PathBuf, tensor: String, found: safetensors::Dtype, wanted: Dtype },
 
     /// What a [`TensorSource`](super::TensorSource) says of a tensor cannot be.
     #[error("tensor {tensor:?} cannot be saved: {reason}")]
     Tensor { tensor: String, reason: String },
 
-    #[error(
-        "{tensors} tensors are too many for the header of one file: choose a smaller --max-shard-size"
-    )]
+    #[error("{tensors} tensors are too many for the header of one file: choose a smaller --max-shard-size")]
     TooMany { tensors: usize },
 
     #[error(transparent)]

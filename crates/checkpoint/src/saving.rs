@@ -68,9 +68,7 @@ impl Saving {
             placed: Vec::new(),
         };
         saving.take_lock()?;
-        saving
-            .clear_leftovers()
-            .map_err(|source| SaveError::write(folder, source))?;
+        saving.clear_leftovers().map_err(|source| SaveError::write(folder, source))?;
         Ok(saving)
     }
 
@@ -111,17 +109,13 @@ impl Saving {
         files.sort_by_key(is_entry);
         for name in &files {
             let place = self.folder.join(name);
-            fs::rename(self.aside.join(name), &place)
-                .map_err(|source| SaveError::write(&place, source))?;
+            fs::rename(self.aside.join(name), &place).map_err(|source| SaveError::write(&place, source))?;
             self.placed.push(place);
         }
         self.placed.clear();
-        let stale = |name: &String| {
-            (is_entry(name) || is_shard_name(name)) && !files.iter().any(|file| file == name)
-        };
+        let stale = |name: &String| (is_entry(name) || is_shard_name(name)) && !files.iter().any(|file| file == name);
         if files.iter().any(is_entry) {
-            remove_files(&self.folder, stale)
-                .map_err(|source| SaveError::write(&self.folder, source))?;
+            remove_files(&self.folder, stale).map_err(|source| SaveError::write(&self.folder, source))?;
         }
         sync_folder(&self.folder).map_err(|source| SaveError::write(&self.folder, source))
     }
@@ -201,9 +195,7 @@ fn check(folder: &Path, existing: Existing) -> Result<(), SaveError> {
 
 /// Names that are not text are shown with replacement characters: none of them is one of ours.
 fn names(folder: &Path) -> io::Result<Vec<String>> {
-    fs::read_dir(folder)?
-        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-        .collect()
+    fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
 
 fn remove_files(folder: &Path, which: impl Fn(&String) -> bool) -> io::Result<()> {
@@ -218,12 +210,7 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) {
         match File::open(folder)?.sync_all() {
             // Some file systems cannot sync a folder, and say so.
-            Err(error)
-                if !matches!(
-                    error.kind(),
-                    ErrorKind::InvalidInput | ErrorKind::Unsupported
-                ) =>
-            {
+            Err(error) if !matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {
                 return Err(error);
             }
             _ => {}

@@ -46,10 +46,7 @@ impl Shard {
     /// Maps `path` and reads its header. Every returned range lies inside the file.
     pub fn open(path: &Path) -> Result<(Self, Vec<Entry>), CheckpointError> {
         require_file(path)?;
-        let unreadable = |source| CheckpointError::Read {
-            file: path.to_owned(),
-            source,
-        };
+        let unreadable = |source| CheckpointError::Read { file: path.to_owned(), source };
         let file = File::open(path).map_err(unreadable)?;
         // SAFETY: the map is read-only. No process may truncate the file while a model computes with it; that holds for every
         // memory map, and the only alternative is a copy of many gigabytes in each process. To save over a model is to put a
@@ -59,10 +56,7 @@ impl Shard {
     }
 
     /// A file in memory; `path` names it in errors.
-    pub fn in_memory(
-        path: &Path,
-        bytes: Cow<'static, [u8]>,
-    ) -> Result<(Self, Vec<Entry>), CheckpointError> {
+    pub fn in_memory(path: &Path, bytes: Cow<'static, [u8]>) -> Result<(Self, Vec<Entry>), CheckpointError> {
         Self::new(path, FileBytes::InMemory(bytes))
     }
 
@@ -119,72 +113,46 @@ pub(super) fn require_file(path: &Path) -> Result<(), CheckpointError> {
     match std::fs::metadata(path) {
         Ok(meta) if meta.is_file() => Ok(()),
         Ok(_) => Err(CheckpointError::NotAFile(path.to_owned())),
-        Err(source) => Err(CheckpointError::Read {
-            file: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(CheckpointError::Read { file: path.to_owned(), source }),
     }
 }
 
 fn read_header(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>, CheckpointError> {
-    let broken = |reason: String| CheckpointError::Header {
-        file: path.to_owned(),
-        reason,
-    };
+    let broken = |reason: String| CheckpointError::Header { file: path.to_owned(), reason };
     if bytes.starts_with(LFS_POINTER) {
         return Err(CheckpointError::LfsPointer(path.to_owned()));
     }
     let Some((length, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
-        return Err(broken(format!(
-            "has {} bytes, fewer than the 8 of the header length",
-            bytes.len()
-        )));
+        return Err(broken(format!("has {} bytes, fewer than the 8 of the header length", bytes.len())));
     };
     let length = u64::from_le_bytes(*length);
     if length == 0 || length > MAX_HEADER {
-        return Err(broken(format!(
-            "claims a header of {length} bytes (1 to {MAX_HEADER} are possible)"
-        )));
+        return Err(broken(format!("claims a header of {length} bytes (1 to {MAX_HEADER} are possible)")));
     }
     let length = length as usize; // at most MAX_HEADER
     let Some(header) = rest.get(..length) else {
-        return Err(broken(format!(
-            "claims a header of {length} bytes in a file of {} bytes",
-            bytes.len()
-        )));
+        return Err(broken(format!("claims a header of {length} bytes in a file of {} bytes", bytes.len())));
     };
-    let header: Map<String, Value> = serde_json::from_slice(header)
-        .map_err(|error| broken(format!("its header is not a JSON object ({error})")))?;
+    let header: Map<String, Value> =
+        serde_json::from_slice(header).map_err(|error| broken(format!("its header is not a JSON object ({error})")))?;
 
     let (tensors, end) = tensors(path, header)?;
     let data = LENGTH_BYTES + length;
     // In 128 bits: a hostile header can make the sum overflow 64.
     let described = data as u128 + end as u128;
     if described != bytes.len() as u128 {
-        return Err(CheckpointError::Length {
-            file: path.to_owned(),
-            actual: bytes.len() as u64,
-            expected: described,
-        });
+        return Err(CheckpointError::Length { file: path.to_owned(), actual: bytes.len() as u64, expected: described });
     }
     let entries = tensors.into_iter().map(|(name, info)| {
         let (start, end) = info.data_offsets;
-        Entry {
-            name,
-            dtype: info.dtype,
-            shape: info.shape,
-            range: data + start..data + end,
-        }
+        Entry { name, dtype: info.dtype, shape: info.shape, range: data + start..data + end }
     });
     Ok(entries.collect())
 }
 
 /// The header's tensors in the order of their data, which must follow each other without hole or overlap, and the end of
 /// that data. The safetensors crate checks the same, and does not say which tensor is wrong.
-fn tensors(
-    path: &Path,
-    header: Map<String, Value>,
-) -> Result<(Vec<(String, TensorInfo)>, usize), CheckpointError> {
+fn tensors(path: &Path, header: Map<String, Value>) -> Result<(Vec<(String, TensorInfo)>, usize), CheckpointError> {
     let wrong = |tensor: &str, reason: String| CheckpointError::Tensor {
         file: path.to_owned(),
         tensor: tensor.to_owned(),
@@ -193,8 +161,7 @@ fn tensors(
     let mut tensors = Vec::with_capacity(header.len());
     for (name, value) in header {
         if name != "__metadata__" {
-            let info: TensorInfo =
-                serde_json::from_value(value).map_err(|error| wrong(&name, error.to_string()))?;
+            let info: TensorInfo = serde_json::from_value(value).map_err(|error| wrong(&name, error.to_string()))?;
             tensors.push((name, info));
         }
     }
@@ -207,13 +174,10 @@ fn tensors(
         let reason = match (end.checked_sub(start), bits) {
             (None, _) => format!("its data ends at {end}, before its start {start}"),
             (_, None) => format!("shape {shape:?} has more elements than can be counted"),
-            (Some(size), Some(bits)) if size as u128 * 8 != bits as u128 => format!(
-                "shape {shape:?} of {} does not make the {size} bytes of its data",
-                info.dtype
-            ),
-            _ if start != covered => {
-                "its data overlaps that of another tensor or leaves a hole before it".to_owned()
+            (Some(size), Some(bits)) if size as u128 * 8 != bits as u128 => {
+                format!("shape {shape:?} of {} does not make the {size} bytes of its data", info.dtype)
             }
+            _ if start != covered => "its data overlaps that of another tensor or leaves a hole before it".to_owned(),
             _ => {
                 covered = end;
                 continue;
@@ -235,12 +199,7 @@ mod tests {
     fn damage_never_panics() {
         let header = r#"{"q":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"k":{"dtype":"F16","shape":[4],
             "data_offsets":[24,32]},"v":{"dtype":"I64","shape":[],"data_offsets":[32,40]}}"#;
-        let whole = [
-            &(header.len() as u64).to_le_bytes(),
-            header.as_bytes(),
-            &[7; 40],
-        ]
-        .concat();
+        let whole = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &[7; 40]].concat();
         let mut random = Random::new(1);
         let mut random = |below: usize| random.below(below);
         let (mut opened, mut refused) = (0, 0);
@@ -271,16 +230,10 @@ mod tests {
                 }
                 Err(error) => {
                     refused += 1;
-                    assert!(
-                        error.to_string().contains("damaged"),
-                        "round {round}: {error}"
-                    );
+                    assert!(error.to_string().contains("damaged"), "round {round}: {error}");
                 }
             }
         }
-        assert!(
-            opened > 500 && refused > 10_000,
-            "{opened} opened, {refused} refused"
-        );
+        assert!(opened > 500 && refused > 10_000, "{opened} opened, {refused} refused");
     }
 }

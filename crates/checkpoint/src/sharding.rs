@@ -35,9 +35,7 @@ impl FromStr for ShardSize {
     /// `KiB` to `TiB`. At least one byte.
     fn from_str(text: &str) -> Result<Self, BadSize> {
         let bad = || BadSize(text.to_owned());
-        let end = text
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(text.len());
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let (number, unit) = text.split_at(end);
         let unit = match unit.trim().to_ascii_uppercase().as_str() {
             "" | "B" => 1,

@@ -24,13 +24,7 @@ pub struct CheckpointSource<'a> {
 impl<'a> CheckpointSource<'a> {
     /// `progress` is told the bytes of every tensor as it is read.
     pub fn new(files: &'a Files, progress: &'a mut dyn FnMut(u64)) -> Self {
-        Self {
-            files,
-            used: BTreeSet::new(),
-            prefix: files.prefix(),
-            overflowed: Vec::new(),
-            progress,
-        }
+        Self { files, used: BTreeSet::new(), prefix: files.prefix(), overflowed: Vec::new(), progress }
     }
 
     /// Ends the loading: everything in the files must have been used, or be known to carry nothing.
@@ -95,23 +89,13 @@ impl<'a> CheckpointSource<'a> {
     }
 
     fn other(&self, name: &str, reason: String) -> WeightError {
-        WeightError::Other {
-            origin: self.origin(name),
-            name: name.to_owned(),
-            reason,
-        }
+        WeightError::Other { origin: self.origin(name), name: name.to_owned(), reason }
     }
 }
 
 impl CheckpointSource<'_> {
     /// The file's own bytes, where the machine can compute with them as they are.
-    fn in_place(
-        &self,
-        name: &str,
-        bytes: Range<usize>,
-        stored: Dtype,
-        wanted: Dtype,
-    ) -> Option<Bytes> {
+    fn in_place(&self, name: &str, bytes: Range<usize>, stored: Dtype, wanted: Dtype) -> Option<Bytes> {
         if stored != wanted || bytes.is_empty() || cfg!(target_endian = "big") {
             return None;
         }
@@ -121,12 +105,7 @@ impl CheckpointSource<'_> {
 }
 
 impl WeightSource for CheckpointSource<'_> {
-    fn read(
-        &mut self,
-        weight: WeightSpec<'_>,
-        rows: Range<usize>,
-        dtype: Dtype,
-    ) -> Result<TensorData, WeightError> {
+    fn read(&mut self, weight: WeightSpec<'_>, rows: Range<usize>, dtype: Dtype) -> Result<TensorData, WeightError> {
         let name = self.stored(weight.name);
         let origin = self.origin(&name);
         let Some(tensor) = self.files.get(&name) else {
@@ -141,11 +120,7 @@ impl WeightSource for CheckpointSource<'_> {
             });
         }
         let Ok(stored) = float(tensor.dtype) else {
-            return Err(WeightError::Type {
-                origin,
-                name,
-                found: tensor.dtype.to_string(),
-            });
+            return Err(WeightError::Type { origin, name, found: tensor.dtype.to_string() });
         };
         let row = weight.row_len();
         let range = rows.start * row * stored.bytes()..rows.end * row * stored.bytes();
@@ -173,19 +148,12 @@ impl WeightSource for CheckpointSource<'_> {
         let stored = self.stored(weight.name);
         let quants = parts(&stored).and_then(|[quants, ..]| self.files.get(&quants));
         match (quants, self.files.get(&stored)) {
-            (Some(_), Some(_)) => Err(self.other(
-                &stored,
-                "is there twice, as numbers and as codes".to_owned(),
-            )),
+            (Some(_), Some(_)) => Err(self.other(&stored, "is there twice, as numbers and as codes".to_owned())),
             (quants, _) => Ok(quants.is_some()),
         }
     }
 
-    fn read_quantized(
-        &mut self,
-        weight: WeightSpec<'_>,
-        rows: Range<usize>,
-    ) -> Result<QuantizedRows, WeightError> {
+    fn read_quantized(&mut self, weight: WeightSpec<'_>, rows: Range<usize>) -> Result<QuantizedRows, WeightError> {
         let stored = self.stored(weight.name);
         let shape = [weight.shape[0], weight.row_len()];
         let Some(matrix) = QuantizedMatrix::find(self.files, &stored, shape)? else {
@@ -201,13 +169,7 @@ impl WeightSource for CheckpointSource<'_> {
 }
 
 /// One conversion, straight into memory that is aligned for what comes out.
-fn to_data(
-    bytes: &[u8],
-    from: Dtype,
-    len: usize,
-    to: Dtype,
-    shape: Vec<usize>,
-) -> (TensorData, usize) {
+fn to_data(bytes: &[u8], from: Dtype, len: usize, to: Dtype, shape: Vec<usize>) -> (TensorData, usize) {
     match to {
         Dtype::F32 => {
             let mut values = vec![0f32; len];

@@ -162,11 +162,9 @@ fn plan(specs: Vec<TensorSpec>) -> Result<Vec<Planned>, SaveError> {
         let elements = dimensions.try_fold(1, u64::checked_mul);
         let bits = elements.and_then(|elements| elements.checked_mul(spec.dtype.bitsize() as u64));
         match (elements, bits) {
-            (Some(elements), Some(bits)) if bits.is_multiple_of(8) => planned.push(Planned {
-                elements,
-                bytes: bits / 8,
-                spec,
-            }),
+            (Some(elements), Some(bits)) if bits.is_multiple_of(8) => {
+                planned.push(Planned { elements, bytes: bits / 8, spec })
+            }
             _ => {
                 return Err(SaveError::Tensor {
                     reason: format!(
@@ -187,11 +185,8 @@ fn header(tensors: &[&Planned]) -> Result<Vec<u8>, SaveError> {
     let entries = tensors.iter().map(|tensor| {
         let start = end;
         end += tensor.bytes as usize;
-        let info = TensorInfo {
-            dtype: tensor.spec.dtype,
-            shape: tensor.spec.shape.clone(),
-            data_offsets: (start, end),
-        };
+        let info =
+            TensorInfo { dtype: tensor.spec.dtype, shape: tensor.spec.shape.clone(), data_offsets: (start, end) };
         (tensor.spec.name.clone(), info)
     });
     // transformers refuses files that do not name the framework that can read them; numbers are numbers in all.
@@ -199,16 +194,12 @@ fn header(tensors: &[&Planned]) -> Result<Vec<u8>, SaveError> {
     let metadata = Metadata::new(Some(format), entries.collect());
     let json = metadata.and_then(|metadata| Ok(serde_json::to_vec(&metadata)?));
     let mut json = json.map_err(|error| SaveError::Tensor {
-        tensor: tensors
-            .first()
-            .map_or_else(String::new, |first| first.spec.name.clone()),
+        tensor: tensors.first().map_or_else(String::new, |first| first.spec.name.clone()),
         reason: format!("the header of its file is not possible: {error}"),
     })?;
     json.resize(json.len().next_multiple_of(8), b' ');
     if json.len() as u64 > MAX_HEADER {
-        return Err(SaveError::TooMany {
-            tensors: tensors.len(),
-        });
+        return Err(SaveError::TooMany { tensors: tensors.len() });
     }
     let length = (json.len() as u64).to_le_bytes();
     Ok([&length[..], &json].concat())

@@ -3,10 +3,7 @@
 use indicatif::{ProgressBar, ProgressStyle};
 
 pub fn bytes(what: &str) -> ProgressBar {
-    bar(
-        what,
-        "{bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
-    )
+    bar(what, "{bytes} of {total_bytes}, {bytes_per_sec}, {eta} left")
 }
 
 pub fn tokens(what: &str) -> ProgressBar {
@@ -20,7 +17,5 @@ pub fn prompts(what: &str) -> ProgressBar {
 fn bar(what: &str, numbers: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(&format!("{{msg}} {{wide_bar}} {numbers}"))
         .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(0)
-        .with_style(style)
-        .with_message(what.to_owned())
+    ProgressBar::new(0).with_style(style).with_message(what.to_owned())
 }

@@ -8,9 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use glass_generate::{
-    BatchRow, FinishReason, GenerateOptions, Generated, Progress, generate_batch,
-};
+use glass_generate::{BatchRow, FinishReason, GenerateOptions, Generated, Progress, generate_batch};
 use glass_text::Tokenizer;
 use indicatif::ProgressBar;
 use input::{BadLine, Line};
@@ -31,10 +29,7 @@ pub fn run(args: args::Batch) -> Result<(), CliError> {
     let lines = input::read(&args.prompts)?;
     let all = lines.len();
     let output = Output::open(args.output.as_deref())?;
-    let mut refused = Refused {
-        path: args.prompts.clone(),
-        count: 0,
-    };
+    let mut refused = Refused { path: args.prompts.clone(), count: 0 };
     let todo = todo(lines, &output, &mut refused);
     let before = all - refused.count - todo.len();
     if todo.is_empty() {
@@ -43,10 +38,7 @@ pub fn run(args: args::Batch) -> Result<(), CliError> {
         let loaded = load::load(&args.model, &args.compute)?;
         let mut run = Run {
             args: &args,
-            options: GenerateOptions {
-                score: true,
-                ..options::decoding(&args.decoding, &loaded.llama, 0)?
-            },
+            options: GenerateOptions { score: true, ..options::decoding(&args.decoding, &loaded.llama, 0)? },
             loaded: &loaded,
             output,
             refused,
@@ -92,10 +84,7 @@ impl Refused {
     fn add(&mut self, line: usize, reason: &str) {
         self.count += 1;
         let reason = one_line(reason);
-        say!(
-            "glass: error: {}: line {line}: {reason}",
-            self.path.display()
-        );
+        say!("glass: error: {}: line {line}: {reason}", self.path.display());
     }
 }
 
@@ -134,10 +123,7 @@ impl Run<'_> {
                 Err(error) => self.refuse(line, &error.to_string()),
             }
         }
-        let rows: Vec<BatchRow<'_>> = ready
-            .iter()
-            .map(|(_, prompt, options)| BatchRow { prompt, options })
-            .collect();
+        let rows: Vec<BatchRow<'_>> = ready.iter().map(|(_, prompt, options)| BatchRow { prompt, options }).collect();
         let llama = &self.loaded.llama;
         let mut tokens = 0;
         let results = generate_batch(llama, &rows, &mut |progress| {
@@ -169,13 +155,9 @@ impl Run<'_> {
         let length = &self.args.decoding.length;
         let (max_new_tokens, warning) = options::max_new_tokens(length, llama, ids.len())?;
         if let Some(warning) = warning {
-            self.bar
-                .suspend(|| warn([format!("line {}: {warning}", line.number)]));
+            self.bar.suspend(|| warn([format!("line {}: {warning}", line.number)]));
         }
-        let options = GenerateOptions {
-            max_new_tokens,
-            ..self.options.clone()
-        };
+        let options = GenerateOptions { max_new_tokens, ..self.options.clone() };
         Ok((ids, options))
     }
 

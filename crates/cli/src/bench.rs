@@ -13,8 +13,8 @@ use std::{
 
 use glass_backend::Device;
 use glass_bench::{
-    OpResults, Origin, Plan, Record, RenderError, Results, Setup, Task, chart, render, render_ops,
-    run as measure, run_ops,
+    OpResults, Origin, Plan, Record, RenderError, Results, Setup, Task, chart, render, render_ops, run as measure,
+    run_ops,
 };
 
 use crate::{args, embedded, error::CliError, interrupt, load, output::OutputFile};
@@ -38,13 +38,10 @@ pub fn run(args: args::Bench) -> Result<(), CliError> {
     };
     let models = models(&args, folder.as_ref().map(|folder| folder.path()))?;
     // What can be refused without a process is refused before one is started.
-    let plans: Vec<Plan> = models
-        .into_iter()
-        .map(|model| plan(&args, model, scratch.path()))
-        .collect::<Result<_, _>>()?;
-    let program = env::current_exe().map_err(|error| {
-        CliError::Usage(format!("the program does not find itself on disk: {error}"))
-    })?;
+    let plans: Vec<Plan> =
+        models.into_iter().map(|model| plan(&args, model, scratch.path())).collect::<Result<_, _>>()?;
+    let program = env::current_exe()
+        .map_err(|error| CliError::Usage(format!("the program does not find itself on disk: {error}")))?;
     let command = || {
         let mut command = Command::new(&program);
         command.arg("bench-subject");
@@ -71,37 +68,22 @@ pub fn run(args: args::Bench) -> Result<(), CliError> {
 
 fn models(args: &args::Bench, embedded: Option<&Path>) -> Result<Vec<Model>, CliError> {
     if let Some(folder) = embedded {
-        return Ok(vec![Model {
-            name: embedded::NAME.into(),
-            origin: Origin::Folder(folder.into()),
-        }]);
+        return Ok(vec![Model { name: embedded::NAME.into(), origin: Origin::Folder(folder.into()) }]);
     }
     if let Some(name) = &args.model {
-        let folder = load::folder(&args::Source {
-            model: name.clone(),
-            revision: args.revision.clone(),
-        })?;
+        let folder = load::folder(&args::Source { model: name.clone(), revision: args.revision.clone() })?;
         let last = Path::new(name).file_name().unwrap_or_default();
-        return Ok(vec![Model {
-            name: last.to_string_lossy().into_owned(),
-            origin: Origin::Folder(folder),
-        }]);
+        return Ok(vec![Model { name: last.to_string_lossy().into_owned(), origin: Origin::Folder(folder) }]);
     }
-    let shapes = args.preset.iter().map(|shape| Model {
-        name: shape.name.into(),
-        origin: Origin::Shape(shape.name.into()),
-    });
+    let shapes =
+        args.preset.iter().map(|shape| Model { name: shape.name.into(), origin: Origin::Shape(shape.name.into()) });
     Ok(shapes.collect())
 }
 
 fn plan(args: &args::Bench, model: Model, scratch: &Path) -> Result<Plan, CliError> {
     let config = model.origin.config(&args.overrides)?;
     let every = || Device::known().into_iter().filter(|name| name != "auto");
-    let devices = if args.device.is_empty() {
-        every().collect()
-    } else {
-        args.device.clone()
-    };
+    let devices = if args.device.is_empty() { every().collect() } else { args.device.clone() };
     let mut setups = Vec::new();
     for device in &devices {
         for dtype in &args.dtype {
@@ -115,11 +97,7 @@ fn plan(args: &args::Bench, model: Model, scratch: &Path) -> Result<Plan, CliErr
         }
     }
     let tasks = args.depth.iter().flat_map(|&depth| {
-        args.prompt.iter().map(move |prompt| Task {
-            depth,
-            prompt: prompt.get(),
-            new_tokens: args.generate.get(),
-        })
+        args.prompt.iter().map(move |prompt| Task { depth, prompt: prompt.get(), new_tokens: args.generate.get() })
     });
     Ok(Plan {
         setups,
@@ -135,11 +113,7 @@ fn plan(args: &args::Bench, model: Model, scratch: &Path) -> Result<Plan, CliErr
 }
 
 /// The time of a prefill and of one token, op by op.
-fn take_apart(
-    args: &args::Bench,
-    plans: &[Plan],
-    command: &dyn Fn() -> Command,
-) -> Result<(), CliError> {
+fn take_apart(args: &args::Bench, plans: &[Plan], command: &dyn Fn() -> Command) -> Result<(), CliError> {
     let mut all = OpResults::default();
     for plan in plans {
         let found = run_ops(plan, command, &mut Progress::new());
@@ -168,17 +142,11 @@ fn print(text: impl FnOnce(bool) -> Result<String, RenderError>) -> Result<(), C
     let mut out = io::stdout();
     // https://no-color.org
     let colour = out.is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    out.write_all(text(colour)?.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(CliError::stdout)
+    out.write_all(text(colour)?.as_bytes()).and_then(|()| out.flush()).map_err(CliError::stdout)
 }
 
 /// On standard output, and as a plot if that was asked for.
-fn show(
-    args: &args::Bench,
-    records: &[Record],
-    picture: Option<OutputFile>,
-) -> Result<(), CliError> {
+fn show(args: &args::Bench, records: &[Record], picture: Option<OutputFile>) -> Result<(), CliError> {
     print(|colour| render(records, args.format, colour))?;
     if let Some(picture) = picture {
         let subtitle = format!(

@@ -83,11 +83,7 @@ fn saved(path: &std::path::Path) -> Result<Vec<Message>, CliError> {
     Ok(read_messages(&json, &path.display().to_string())?)
 }
 
-fn options(
-    llama: &Llama,
-    template: &ChatTemplate,
-    args: &args::Chat,
-) -> Result<GenerateOptions, CliError> {
+fn options(llama: &Llama, template: &ChatTemplate, args: &args::Chat) -> Result<GenerateOptions, CliError> {
     let config = &llama.generation_config;
     let limit = args.max_new_tokens.map(|tokens| tokens.get());
     let mut eos_ids = llama.eos_ids();

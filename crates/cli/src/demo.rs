@@ -21,12 +21,8 @@ const NEW_TOKENS: usize = 600;
 const MEASURED_TOKENS: usize = 64;
 
 pub fn run() -> Result<(), CliError> {
-    let compute = args::Compute {
-        device: "auto".into(),
-        dtype: Dtype::F32,
-        quantize: None,
-        kernels: KernelMode::default(),
-    };
+    let compute =
+        args::Compute { device: "auto".into(), dtype: Dtype::F32, quantize: None, kernels: KernelMode::default() };
     // An interrupt ends the text, and the summary follows.
     interrupt::listen();
     let device = load::device(&compute)?;
@@ -54,9 +50,7 @@ pub fn run() -> Result<(), CliError> {
     let out = stream::generate(llama, &ids, &options, &mut io::stdout())?;
     print_line("")?;
     say!("{}", generate::summary(&loaded, &out));
-    say!(
-        "glass: to run your own: glass generate FOLDER-OR-HUB-NAME -p \"Once upon a time\" (glass --help says more)"
-    );
+    say!("glass: to run your own: glass generate FOLDER-OR-HUB-NAME -p \"Once upon a time\" (glass --help says more)");
     generate::ended(&out)
 }
 
@@ -64,10 +58,7 @@ pub fn run() -> Result<(), CliError> {
 fn speed(llama: &Llama, ids: &[u32], options: &GenerateOptions) -> Result<Option<f64>, CliError> {
     let mut speed = None;
     for tokens in [2, MEASURED_TOKENS] {
-        let options = GenerateOptions {
-            max_new_tokens: tokens,
-            ..options.clone()
-        };
+        let options = GenerateOptions { max_new_tokens: tokens, ..options.clone() };
         let out = glass_generate::generate(llama, ids, &options, &mut |_| interrupt::flow())?;
         speed = out.decode_tokens_per_second();
     }

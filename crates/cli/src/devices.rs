@@ -9,11 +9,7 @@ pub fn run() -> Result<(), CliError> {
     for name in ["flex", "ndarray"] {
         if let Ok(device) = Device::open(name) {
             let dtypes: Vec<_> = device.dtypes().iter().map(ToString::to_string).collect();
-            lines.push(format!(
-                "{name:<11} {} ({})",
-                device.description(),
-                dtypes.join(", ")
-            ));
+            lines.push(format!("{name:<11} {} ({})", device.description(), dtypes.join(", ")));
         }
     }
     for (index, adapter) in adapters().iter().enumerate() {
@@ -31,10 +27,7 @@ pub fn run() -> Result<(), CliError> {
     if adapters().is_empty() {
         lines.push("wgpu        no Vulkan, Metal or DX12 adapter on this machine".into());
     }
-    for (name, feature) in [
-        ("cuda", cfg!(feature = "cuda")),
-        ("cpu", cfg!(feature = "cpu")),
-    ] {
+    for (name, feature) in [("cuda", cfg!(feature = "cuda")), ("cpu", cfg!(feature = "cpu"))] {
         lines.push(if feature {
             format!("{name:<11} built in")
         } else {

@@ -37,10 +37,7 @@ pub fn bytes() -> ModelBytes<'static> {
 
 /// Writes the model to a temporary folder, which is removed on drop: `glass bench` loads it in processes of its own.
 pub fn unpack() -> Result<TempDir, CliError> {
-    let folder = tempfile::Builder::new()
-        .prefix("glass-")
-        .tempdir()
-        .map_err(CliError::writing(&env::temp_dir()))?;
+    let folder = tempfile::Builder::new().prefix("glass-").tempdir().map_err(CliError::writing(&env::temp_dir()))?;
     for (name, bytes) in [
         ("config.json", CONFIG.as_bytes()),
         ("generation_config.json", GENERATION_CONFIG),

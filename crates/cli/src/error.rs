@@ -50,26 +50,17 @@ pub enum CliError {
 impl CliError {
     /// An error of reading this file.
     pub fn reading(path: &Path) -> impl Fn(io::Error) -> Self + Copy {
-        move |source| Self::Read {
-            path: path.to_owned(),
-            source,
-        }
+        move |source| Self::Read { path: path.to_owned(), source }
     }
 
     /// An error of writing this file.
     pub fn writing(path: &Path) -> impl Fn(io::Error) -> Self + Copy {
-        move |source| Self::Write {
-            path: path.to_owned(),
-            source,
-        }
+        move |source| Self::Write { path: path.to_owned(), source }
     }
 
     /// A file or folder that is not as it must be.
     pub fn input(path: &Path, reason: impl Into<String>) -> Self {
-        Self::Input {
-            path: path.to_owned(),
-            reason: reason.into(),
-        }
+        Self::Input { path: path.to_owned(), reason: reason.into() }
     }
 
     /// An error of writing to standard output.

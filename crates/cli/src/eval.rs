@@ -22,11 +22,7 @@ pub fn run(args: args::Eval) -> Result<(), CliError> {
 }
 
 /// How texts of up to `longest` tokens are read and cached, once for each policy; by the config if none is given.
-fn prefills(
-    caches: &args::Caches,
-    llama: &Llama,
-    longest: usize,
-) -> Result<Vec<PrefillOptions>, CliError> {
+fn prefills(caches: &args::Caches, llama: &Llama, longest: usize) -> Result<Vec<PrefillOptions>, CliError> {
     let configs = match caches.cache.as_slice() {
         [] => &[CacheConfig::default()],
         configs => configs,
@@ -34,10 +30,7 @@ fn prefills(
     configs
         .iter()
         .map(|&config| {
-            let cache = args::Cache {
-                policy: Some(config),
-                prefill_chunk: caches.prefill_chunk,
-            };
+            let cache = args::Cache { policy: Some(config), prefill_chunk: caches.prefill_chunk };
             options::prefill(&cache, llama, longest)
         })
         .collect()
@@ -47,10 +40,7 @@ fn read_text(path: &Path) -> Result<String, CliError> {
     let bytes = fs::read(path).map_err(CliError::reading(path))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
-        CliError::input(
-            path,
-            format!("not UTF-8 text, from byte {valid} on: convert it"),
-        )
+        CliError::input(path, format!("not UTF-8 text, from byte {valid} on: convert it"))
     })?;
     if text.is_empty() {
         return Err(CliError::input(path, "an empty file: give one with text"));

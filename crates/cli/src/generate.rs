@@ -31,11 +31,7 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
     if !args.json {
         echo(&args.prompt, &prompt);
     }
-    let out: &mut dyn Write = if args.json {
-        &mut io::sink()
-    } else {
-        &mut io::stdout()
-    };
+    let out: &mut dyn Write = if args.json { &mut io::sink() } else { &mut io::stdout() };
     let generated = stream::generate(llama, &ids, &options, out)?;
 
     if args.json {
@@ -68,9 +64,7 @@ fn options(
     };
     if options.json_schema.is_some() && !options.stop_strings.is_empty() {
         options.stop_strings.clear();
-        warn([
-            "generation_config.json: stop_strings is ignored: --json-schema says where the text ends",
-        ]);
+        warn(["generation_config.json: stop_strings is ignored: --json-schema says where the text ends"]);
     }
     warn(warning);
     let total = prompt.saturating_add(max_new_tokens);
@@ -113,9 +107,7 @@ pub fn ended(generated: &Generated) -> Result<(), CliError> {
 }
 
 pub fn summary(loaded: &Loaded, out: &Generated) -> String {
-    let memory = peak_host_bytes().map_or(String::new(), |bytes| {
-        format!(", peak memory {} MB", bytes / 1_000_000)
-    });
+    let memory = peak_host_bytes().map_or(String::new(), |bytes| format!(", peak memory {} MB", bytes / 1_000_000));
     let at = |speed: Option<f64>| speed.map_or(String::new(), |speed| format!(" at {speed:.1}/s"));
     format!(
         "glass: {} prompt tokens{}, {} new ones{} ({}), {}{memory}",
@@ -130,12 +122,7 @@ pub fn summary(loaded: &Loaded, out: &Generated) -> String {
 
 /// One line about the drafts of prompt lookup.
 fn drafts(speculation: &Speculation) -> String {
-    let Speculation {
-        passes,
-        drafted,
-        accepted,
-        ..
-    } = speculation;
+    let Speculation { passes, drafted, accepted, .. } = speculation;
     let mut line = format!("glass: prompt lookup: {accepted} of {drafted} drafted tokens accepted");
     if let Some(tokens) = speculation.tokens_per_pass() {
         line += &format!(", {tokens:.2} tokens per pass over {passes} passes");

@@ -43,11 +43,7 @@ struct Facts {
 }
 
 fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
-    let parameters: Vec<_> = config
-        .parameters_by_part()
-        .into_iter()
-        .map(|(part, n)| (part, n as u64))
-        .collect();
+    let parameters: Vec<_> = config.parameters_by_part().into_iter().map(|(part, n)| (part, n as u64)).collect();
 
     let context = config.context() as u64;
     let mut caches: Vec<(Window, u64, u64, u64)> = Vec::new();
@@ -60,26 +56,17 @@ fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
         }
     }
     for (window, _, token, full) in &mut caches {
-        let kept = window
-            .span()
-            .map_or(context, |span| context.min(span as u64));
+        let kept = window.span().map_or(context, |span| context.min(span as u64));
         *full = *token * kept;
     }
     let reach = attentions(config)
-        .map(|layer| {
-            Window::from(layer.window)
-                .span()
-                .map(|span| span as u64 - 1)
-        })
+        .map(|layer| Window::from(layer.window).span().map(|span| span as u64 - 1))
         .try_fold(0u64, |all, back| Some(all.saturating_add(back?)))
         .filter(|&reach| reach < context);
     let mut stored: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     // Bytes that are held as they are stored, and numbers that are held in the float type.
     let (mut quantized, mut numbers) = (0, 0);
-    for (name, tensor) in files
-        .names()
-        .filter_map(|name| Some((name, files.get(name)?)))
-    {
+    for (name, tensor) in files.names().filter_map(|name| Some((name, files.get(name)?))) {
         match quantized_part(name) {
             Some((_, QuantizedPart::Shape)) => {}
             Some(_) => quantized += tensor.bytes.len() as u64,
@@ -87,9 +74,8 @@ fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
         }
     }
     let groups = config.quantization_config.iter();
-    let mut bits: Vec<usize> = groups
-        .flat_map(|quantization| quantization.groups.iter().map(|group| group.num_bits))
-        .collect();
+    let mut bits: Vec<usize> =
+        groups.flat_map(|quantization| quantization.groups.iter().map(|group| group.num_bits)).collect();
     bits.sort_unstable();
     bits.dedup();
     for tensor in files.names().filter_map(|name| files.get(name)) {
@@ -126,50 +112,31 @@ impl Facts {
                 "{} layers, hidden {}, {}, {}, vocabulary {}{}",
                 config.layers.len(),
                 config.hidden_size,
-                distinct(mlps(config).map(|MlpConfig::Dense(mlp)| {
-                    format!("MLP {} ({})", mlp.intermediate_size, mlp.hidden_act)
-                })),
+                distinct(
+                    mlps(config)
+                        .map(|MlpConfig::Dense(mlp)| { format!("MLP {} ({})", mlp.intermediate_size, mlp.hidden_act) })
+                ),
                 distinct(attentions(config).map(|attention| {
                     format!(
                         "{} heads of {} over {} key/value heads",
-                        attention.num_attention_heads,
-                        attention.head_dim,
-                        attention.num_key_value_heads
+                        attention.num_attention_heads, attention.head_dim, attention.num_key_value_heads
                     )
                 })),
                 config.vocab_size,
-                if config.tie_word_embeddings {
-                    ", tied head"
-                } else {
-                    ""
-                },
+                if config.tie_word_embeddings { ", tied head" } else { "" },
             ),
         );
         let q_k_v = attentions(config).any(|attention| attention.bias.q_k_v);
         let o = attentions(config).any(|attention| attention.bias.o);
         let mlp = mlps(config).any(|MlpConfig::Dense(mlp)| mlp.bias);
         let biases = [(q_k_v, "q, k, v"), (o, "o"), (mlp, "MLP")];
-        let biases: Vec<_> = biases
-            .iter()
-            .filter(|(has, _)| *has)
-            .map(|(_, name)| *name)
-            .collect();
-        line(
-            "biases",
-            if biases.is_empty() {
-                "none".into()
-            } else {
-                biases.join(", ")
-            },
-        );
+        let biases: Vec<_> = biases.iter().filter(|(has, _)| *has).map(|(_, name)| *name).collect();
+        line("biases", if biases.is_empty() { "none".into() } else { biases.join(", ") });
         let ropes = config.ropes.iter().map(|rope| {
             let rope_type = rope.scaling.name();
             format!("rope {rope_type} with theta {}", rope.rope_theta)
         });
-        line(
-            "positions",
-            format!("{}, context {}", distinct(ropes), config.context()),
-        );
+        line("positions", format!("{}, context {}", distinct(ropes), config.context()));
         line("parameters", count(self.total()));
         for (part, n) in &self.parameters {
             line(&format!("  {part}"), count(*n));
@@ -179,20 +146,15 @@ impl Facts {
             "weights",
             match bits.as_slice() {
                 [] => format!("{} in {dtype}", size(self.weight_bytes)),
-                bits => format!(
-                    "{}: matrices in {} bits, the rest in {dtype}",
-                    size(self.weight_bytes),
-                    bits.join(" and ")
-                ),
+                bits => {
+                    format!("{}: matrices in {} bits, the rest in {dtype}", size(self.weight_bytes), bits.join(" and "))
+                }
             },
         );
         for (window, layers, token, full) in &self.caches {
             line(
                 &format!("KV cache, {}", kind(*window)),
-                format!(
-                    "{layers} layers: {token} bytes per token, {} at full context, in {dtype}",
-                    size(*full)
-                ),
+                format!("{layers} layers: {token} bytes per token, {} at full context, in {dtype}", size(*full)),
             );
         }
         line(
@@ -203,30 +165,18 @@ impl Facts {
             },
         );
         for (dtype, (n, bytes)) in &self.stored {
-            line(
-                "stored",
-                format!("{n} tensors in {dtype}, {}", size(*bytes)),
-            );
+            line("stored", format!("{n} tensors in {dtype}, {}", size(*bytes)));
         }
         if tensors {
-            for (name, tensor) in files
-                .names()
-                .filter_map(|name| Some((name, files.get(name)?)))
-            {
-                line(
-                    "  tensor",
-                    format!("{name} {} {:?}", tensor.dtype, tensor.shape),
-                );
+            for (name, tensor) in files.names().filter_map(|name| Some((name, files.get(name)?))) {
+                line("  tensor", format!("{name} {} {:?}", tensor.dtype, tensor.shape));
             }
         }
         match config.ignored.as_slice() {
             [] => line("ignored fields", "none".into()),
             fields => {
                 for field in fields {
-                    line(
-                        "ignored field",
-                        format!("{} = {}: {}", field.name, field.value, field.why),
-                    );
+                    line("ignored field", format!("{} = {}: {}", field.name, field.value, field.why));
                 }
             }
         }
@@ -234,11 +184,8 @@ impl Facts {
     }
 
     fn json(&self, config: &LlamaConfig, files: &Files, dtype: String) -> Value {
-        let parts: serde_json::Map<_, _> = self
-            .parameters
-            .iter()
-            .map(|(part, n)| ((*part).to_owned(), json!(n)))
-            .collect();
+        let parts: serde_json::Map<_, _> =
+            self.parameters.iter().map(|(part, n)| ((*part).to_owned(), json!(n))).collect();
         let caches: Vec<_> = self
             .caches
             .iter()
@@ -255,9 +202,7 @@ impl Facts {
         let tensors: Vec<_> = files
             .names()
             .filter_map(|name| Some((name, files.get(name)?)))
-            .map(|(name, tensor)| {
-                json!({ "name": name, "dtype": tensor.dtype.to_string(), "shape": tensor.shape })
-            })
+            .map(|(name, tensor)| json!({ "name": name, "dtype": tensor.dtype.to_string(), "shape": tensor.shape }))
             .collect();
         let ignored: Vec<_> = config
             .ignored

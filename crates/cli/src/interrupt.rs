@@ -47,11 +47,7 @@ pub fn requested() -> bool {
 
 /// [`requested`], for those who report progress.
 pub fn flow() -> ControlFlow<()> {
-    if requested() {
-        ControlFlow::Break(())
-    } else {
-        ControlFlow::Continue(())
-    }
+    if requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
 /// The request is served: the next Ctrl-C is the first again.
@@ -70,9 +66,5 @@ pub fn stop_listening() {
 /// # Errors
 /// It was.
 pub fn outcome(interrupted: bool) -> Result<(), CliError> {
-    if interrupted {
-        Err(CliError::Interrupted)
-    } else {
-        Ok(())
-    }
+    if interrupted { Err(CliError::Interrupted) } else { Ok(()) }
 }

@@ -60,23 +60,24 @@ pub fn device(compute: &args::Compute) -> Result<Device, CliError> {
 /// The folder of a model, downloaded from the hub if need be.
 pub fn folder(source: &args::Source) -> Result<PathBuf, CliError> {
     let mut bar = ProgressBar::hidden();
-    let folder = glass_hub::resolve(
-        &source.model,
-        source.revision.as_deref(),
-        &HubOptions::from_env(),
-        &mut |event| match event {
-            HubProgress::Start(file, bytes) => {
-                bar.finish_and_clear();
-                bar = bars::bytes(file);
-                bar.set_length(bytes);
-            }
-            HubProgress::Advance(bytes) => bar.inc(bytes),
-            HubProgress::Warning(message) => {
-                bar.finish_and_clear();
-                warn([message]);
-            }
-        },
-    );
+    let folder =
+        glass_hub::resolve(
+            &source.model,
+            source.revision.as_deref(),
+            &HubOptions::from_env(),
+            &mut |event| match event {
+                HubProgress::Start(file, bytes) => {
+                    bar.finish_and_clear();
+                    bar = bars::bytes(file);
+                    bar.set_length(bytes);
+                }
+                HubProgress::Advance(bytes) => bar.inc(bytes),
+                HubProgress::Warning(message) => {
+                    bar.finish_and_clear();
+                    warn([message]);
+                }
+            },
+        );
     bar.finish_and_clear();
     Ok(folder?)
 }
@@ -87,16 +88,12 @@ pub fn load_folder(
     device: Device,
     compute: &args::Compute,
 ) -> Result<Loaded, CliError> {
-    shown(overrides, device, compute, |options| {
-        Llama::load(folder, options)
-    })
+    shown(overrides, device, compute, |options| Llama::load(folder, options))
 }
 
 /// The model that is built into the program.
 pub fn load_embedded(device: Device, compute: &args::Compute) -> Result<Loaded, CliError> {
-    shown(&[], device, compute, |options| {
-        Llama::from_bytes(embedded::bytes(), options)
-    })
+    shown(&[], device, compute, |options| Llama::from_bytes(embedded::bytes(), options))
 }
 
 /// Loads with a progress bar, and prints the warnings.
@@ -123,11 +120,6 @@ fn shown(
     let llama = llama?;
     let duration = start.elapsed();
     warn(&llama.warnings);
-    warn(
-        llama
-            .tokenizer
-            .iter()
-            .flat_map(|tokenizer| tokenizer.warnings()),
-    );
+    warn(llama.tokenizer.iter().flat_map(|tokenizer| tokenizer.warnings()));
     Ok(Loaded { llama, duration })
 }

@@ -31,14 +31,8 @@ struct Batch {
 
 pub fn run(args: args::Logits) -> Result<(), CliError> {
     let input = match args.input {
-        args::Input {
-            ids_file: Some(path),
-            ..
-        } => Input::Batch(read_batch(&path)?),
-        args::Input {
-            ids: Some(args::Ids(ids)),
-            ..
-        } => Input::Prompt(Prompt::Ids(ids)),
+        args::Input { ids_file: Some(path), .. } => Input::Batch(read_batch(&path)?),
+        args::Input { ids: Some(args::Ids(ids)), .. } => Input::Prompt(Prompt::Ids(ids)),
         args::Input { text, .. } => Input::Prompt(Prompt::Text(text.unwrap_or_default())),
     };
     let mut output = Output::create(&args.output)?;
@@ -46,10 +40,7 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
     let llama = &loaded.llama;
     let batch = match input {
         Input::Batch(batch) => batch,
-        Input::Prompt(prompt) => Batch {
-            ids: vec![prompt.ids(llama)?],
-            mask: None,
-        },
+        Input::Prompt(prompt) => Batch { ids: vec![prompt.ids(llama)?], mask: None },
     };
     let (rows, seq) = (batch.ids.len(), batch.ids[0].len());
     if seq == 0 {
@@ -57,10 +48,7 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
     }
     let context = llama.config.context();
     if seq > context {
-        warn([format!(
-            "{seq} positions are {} more than the model's context of {context}",
-            seq - context
-        )]);
+        warn([format!("{seq} positions are {} more than the model's context of {context}", seq - context)]);
     }
 
     let mut recorder = Recorder {
@@ -75,25 +63,16 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
         // With a mask the reference has positions, and so angles, for every row, even where all rows have the same.
         recorder.rope_rows = Some(rows);
     }
-    let whole = Sequences::Whole {
-        padding: batch.mask.as_deref().and_then(Padding::from_mask),
-        dropouts: Dropouts::default(),
-    };
+    let whole =
+        Sequences::Whole { padding: batch.mask.as_deref().and_then(Padding::from_mask), dropouts: Dropouts::default() };
     let ids: Vec<&[u32]> = batch.ids.iter().map(Vec::as_slice).collect();
-    let hidden = llama
-        .model
-        .hidden(llama.ids(&ids)?, whole, &mut recorder)
-        .map_err(glass_generate::Error::from)?; // [batch, seq, hidden_size]
+    let hidden = llama.model.hidden(llama.ids(&ids)?, whole, &mut recorder).map_err(glass_generate::Error::from)?; // [batch, seq, hidden_size]
     recorder.result?;
     for (name, shape, values) in recorder.tensors {
         output.add(name, shape, values);
     }
     let logits = StepOutput::from_hidden(llama, hidden).read()?;
-    output.add(
-        "logits".into(),
-        vec![rows, seq, llama.config.vocab_size],
-        logits.into_values(),
-    );
+    output.add("logits".into(), vec![rows, seq, llama.config.vocab_size], logits.into_values());
     output.write()?;
     say!(
         "glass: wrote {} ({rows} x {seq} positions, device {}, {})",
@@ -106,9 +85,7 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
 
 /// The values of a tensor as float32 on the host.
 fn host<const D: usize>(tensor: Tensor<D>, device: &Device) -> Result<Vec<f32>, CliError> {
-    tensor
-        .try_into_vec_as::<f32>()
-        .map_err(|error| device.failed(error).into())
+    tensor.try_into_vec_as::<f32>().map_err(|error| device.failed(error).into())
 }
 
 /// Records what a forward pass shows its observer.
@@ -140,17 +117,12 @@ impl Observer for Recorder {
         let repeat = self.rope_rows.unwrap_or(rows) / rows;
         // Both halves of a head are rotated by the same angles; the reference writes them out twice.
         let both = |values: &[f32]| -> Vec<f32> {
-            let whole: Vec<f32> = values
-                .chunks(half)
-                .flat_map(|angles| [angles, angles].concat())
-                .collect();
+            let whole: Vec<f32> = values.chunks(half).flat_map(|angles| [angles, angles].concat()).collect();
             whole.repeat(repeat)
         };
         let shape = vec![rows * repeat, seq, 2 * half];
-        self.tensors
-            .push(("rope.cos".into(), shape.clone(), both(&table.cos)));
-        self.tensors
-            .push(("rope.sin".into(), shape, both(&table.sin)));
+        self.tensors.push(("rope.cos".into(), shape.clone(), both(&table.cos)));
+        self.tensors.push(("rope.sin".into(), shape, both(&table.sin)));
     }
 
     fn hidden(&mut self, state: HiddenState, x: &Tensor<3>) {
@@ -176,8 +148,7 @@ impl Observer for Recorder {
 fn read_batch(path: &Path) -> Result<Batch, CliError> {
     let bad = |reason: String| CliError::input(path, reason);
     let text = fs::read_to_string(path).map_err(CliError::reading(path))?;
-    let value: Value =
-        serde_json::from_str(&text).map_err(|error| bad(format!("not JSON: {error}")))?;
+    let value: Value = serde_json::from_str(&text).map_err(|error| bad(format!("not JSON: {error}")))?;
     let Value::Object(mut fields) = value else {
         return Err(bad("expected {\"input_ids\": [[...]]}".into()));
     };
@@ -186,47 +157,29 @@ fn read_batch(path: &Path) -> Result<Batch, CliError> {
         .map_err(bad)?;
     let mask = matrix(fields.shift_remove("attention_mask"), "attention_mask").map_err(bad)?;
     if let Some(name) = fields.keys().next() {
-        return Err(bad(format!(
-            "field {name:?} is not known: only input_ids and attention_mask are"
-        )));
+        return Err(bad(format!("field {name:?} is not known: only input_ids and attention_mask are")));
     }
     let (rows, seq) = (ids.len(), ids.first().map_or(0, Vec::len));
     if seq == 0 {
         return Err(bad("input_ids is empty".into()));
     }
     if ids.iter().any(|row| row.len() != seq) {
-        return Err(bad(
-            "the rows of input_ids differ in length: pad them on the left and give attention_mask"
-                .into(),
-        ));
+        return Err(bad("the rows of input_ids differ in length: pad them on the left and give attention_mask".into()));
     }
     let Some(mask) = mask else {
         return Ok(Batch { ids, mask: None });
     };
     if mask.len() != rows || mask.iter().any(|row| row.len() != seq) {
-        return Err(bad(format!(
-            "attention_mask must have the shape of input_ids, {rows} x {seq}"
-        )));
+        return Err(bad(format!("attention_mask must have the shape of input_ids, {rows} x {seq}")));
     }
     if mask.iter().flatten().any(|&value| value > 1) {
-        return Err(bad(
-            "attention_mask holds something else than 0 and 1".into()
-        ));
+        return Err(bad("attention_mask holds something else than 0 and 1".into()));
     }
-    if let Some(row) = mask
-        .iter()
-        .position(|row| row.iter().all(|&value| value == 0))
-    {
+    if let Some(row) = mask.iter().position(|row| row.iter().all(|&value| value == 0)) {
         return Err(bad(format!("row {row} of attention_mask has no token")));
     }
-    let mask = mask
-        .iter()
-        .map(|row| row.iter().map(|&value| value == 1).collect())
-        .collect();
-    Ok(Batch {
-        ids,
-        mask: Some(mask),
-    })
+    let mask = mask.iter().map(|row| row.iter().map(|&value| value == 1).collect()).collect();
+    Ok(Batch { ids, mask: Some(mask) })
 }
 
 /// `[[1, 2], [3, 4]]`; `None` if it is not there.
@@ -234,9 +187,8 @@ fn matrix(value: Option<Value>, name: &str) -> Result<Option<Vec<Vec<u32>>>, Str
     value
         .filter(|value| !value.is_null())
         .map(|value| {
-            serde_json::from_value(value).map_err(|error| {
-                format!("{name} must be a list of lists of whole numbers from 0 on: {error}")
-            })
+            serde_json::from_value(value)
+                .map_err(|error| format!("{name} must be a list of lists of whole numbers from 0 on: {error}"))
         })
         .transpose()
 }

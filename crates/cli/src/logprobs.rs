@@ -26,12 +26,7 @@ pub fn table(logprobs: &[TokenLogprobs], tokenizer: Option<&Tokenizer>) -> Strin
     };
     let tokens: Vec<String> = logprobs.iter().map(|at| shown(at.id)).collect();
     let wide = |token: &String| token.chars().count();
-    let width = tokens
-        .iter()
-        .map(wide)
-        .max()
-        .unwrap_or(0)
-        .max("token".len());
+    let width = tokens.iter().map(wide).max().unwrap_or(0).max("token".len());
     let mut lines = vec![format!("{:>5}  {:width$}  {:>8}", "", "token", "logprob")];
     if logprobs.iter().any(|at| !at.top.is_empty()) {
         lines[0] += "  most probable";

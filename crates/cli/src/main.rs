@@ -48,9 +48,7 @@ fn main() -> ExitCode {
     interrupt::install();
     // A forward pass is a few hundred small pieces of work: without this thread in the pool, each would wait for another to
     // wake up. It fails only if there is a pool already, which serves as well.
-    let _ = rayon::ThreadPoolBuilder::new()
-        .use_current_thread()
-        .build_global();
+    let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
     remember_panics();
     match panic::catch_unwind(AssertUnwindSafe(|| run(glass))) {
         Ok(Ok(())) => ExitCode::SUCCESS,
@@ -130,11 +128,7 @@ fn remember_panics() {
             usual(info);
         }
         if let Ok(mut first) = FIRST_PANIC.lock() {
-            first.get_or_insert_with(|| {
-                info.payload_as_str()
-                    .unwrap_or("no reason given")
-                    .to_owned()
-            });
+            first.get_or_insert_with(|| info.payload_as_str().unwrap_or("no reason given").to_owned());
         }
     }));
 }

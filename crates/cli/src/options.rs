@@ -9,11 +9,7 @@ const MAX_NEW_TOKENS: usize = 256;
 
 /// The options of texts of which the longest known prompt has `prompt` tokens. Their limit of new tokens is open: see
 /// [`max_new_tokens`].
-pub fn decoding(
-    args: &args::Decoding,
-    llama: &Llama,
-    prompt: usize,
-) -> Result<GenerateOptions, CliError> {
+pub fn decoding(args: &args::Decoding, llama: &Llama, prompt: usize) -> Result<GenerateOptions, CliError> {
     Ok(GenerateOptions {
         stop_strings: stop_strings(&args.stop, llama)?,
         prefill: prefill(&args.cache, llama, prompt)?,
@@ -29,11 +25,7 @@ pub fn decoding(
 ///
 /// # Errors
 /// The context does not even hold the prompt.
-pub fn max_new_tokens(
-    args: &args::Length,
-    llama: &Llama,
-    prompt: usize,
-) -> Result<(usize, Option<String>), CliError> {
+pub fn max_new_tokens(args: &args::Length, llama: &Llama, prompt: usize) -> Result<(usize, Option<String>), CliError> {
     let room = llama.room(prompt)?;
     let limit = args.max_new_tokens.unwrap_or_else(|| {
         let config = &llama.generation_config;
@@ -48,8 +40,7 @@ pub fn max_new_tokens(
             llama.config.context()
         ))
     } else if limit == 0 && args.max_new_tokens.is_none() {
-        let nothing =
-            "generation_config.json allows no new tokens after this prompt: --max-new-tokens does";
+        let nothing = "generation_config.json allows no new tokens after this prompt: --max-new-tokens does";
         Some(nothing.to_owned())
     } else {
         None
@@ -58,11 +49,7 @@ pub fn max_new_tokens(
 }
 
 pub fn eos_ids(args: &args::Length, llama: &Llama) -> Vec<u32> {
-    if args.ignore_eos {
-        vec![]
-    } else {
-        llama.eos_ids()
-    }
+    if args.ignore_eos { vec![] } else { llama.eos_ids() }
 }
 
 /// The strings of generation_config.json and those of the command line.
@@ -91,11 +78,7 @@ fn stop_strings(args: &[String], llama: &Llama) -> Result<Vec<String>, CliError>
 ///
 /// # Errors
 /// The policy does not fit the model.
-pub fn prefill(
-    args: &args::Cache,
-    llama: &Llama,
-    tokens: usize,
-) -> Result<PrefillOptions, CliError> {
+pub fn prefill(args: &args::Cache, llama: &Llama, tokens: usize) -> Result<PrefillOptions, CliError> {
     let cache = args.policy.unwrap_or_default();
     cache.check(&llama.config)?;
     if !cache.is_exact(&llama.config) {
@@ -111,12 +94,7 @@ pub fn prefill(
             rope.scaling.name()
         )]);
     }
-    Ok(PrefillOptions {
-        cache,
-        prefill_chunk: args
-            .prefill_chunk
-            .unwrap_or(PrefillOptions::default().prefill_chunk),
-    })
+    Ok(PrefillOptions { cache, prefill_chunk: args.prefill_chunk.unwrap_or(PrefillOptions::default().prefill_chunk) })
 }
 
 /// How tokens are chosen; options without effect are warned of.
@@ -129,11 +107,7 @@ pub fn sampling(args: &args::Sampling, llama: &Llama) -> Result<SamplingConfig, 
         // A temperature asks for sampling, and 0 for none; the other numbers of the file then hold as they would there.
         config.do_sample = Some(temperature != 0.0);
         config.temperature = Some(temperature);
-    } else if args.top_k.is_some()
-        || args.top_p.is_some()
-        || args.min_p.is_some()
-        || args.typical_p.is_some()
-    {
+    } else if args.top_k.is_some() || args.top_p.is_some() || args.min_p.is_some() || args.typical_p.is_some() {
         config.do_sample = Some(true);
     }
     let sampling = args.over(config.sampling(0));
@@ -146,10 +120,7 @@ pub fn sampling(args: &args::Sampling, llama: &Llama) -> Result<SamplingConfig, 
             ("--typical-p", args.typical_p.is_some()),
             ("--seed", args.seed.is_some()),
         ];
-        let given: Vec<_> = given
-            .into_iter()
-            .filter_map(|(name, given)| given.then_some(name))
-            .collect();
+        let given: Vec<_> = given.into_iter().filter_map(|(name, given)| given.then_some(name)).collect();
         if !given.is_empty() {
             warn([format!(
                 "{} without effect: the most probable token is taken always (--temperature 1 samples)",

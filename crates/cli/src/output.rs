@@ -42,10 +42,7 @@ impl OutputFile {
         }
         // A file without a name is gone again even if the process is killed here.
         tempfile::tempfile_in(folder).map_err(CliError::writing(path))?;
-        Ok(Self {
-            path: path.to_owned(),
-            folder: folder.to_owned(),
-        })
+        Ok(Self { path: path.to_owned(), folder: folder.to_owned() })
     }
 
     /// Writes the whole file.
@@ -80,10 +77,7 @@ pub struct Output {
 impl Output {
     /// As [`OutputFile::create`].
     pub fn create(path: &Path) -> Result<Self, CliError> {
-        Ok(Self {
-            file: OutputFile::create(path)?,
-            tensors: Vec::new(),
-        })
+        Ok(Self { file: OutputFile::create(path)?, tensors: Vec::new() })
     }
 
     /// A float32 tensor, its values row-major.
@@ -110,8 +104,7 @@ impl Output {
         // serialize_to_file writes a private temporary file and renames it when it is whole.
         let usual = self.file.temporary().map_err(write)?;
         let permissions = usual.as_file().metadata().map_err(write)?.permissions();
-        safetensors::serialize_to_file(views, None, path)
-            .map_err(|error| CliError::input(path, error.to_string()))?;
+        safetensors::serialize_to_file(views, None, path).map_err(|error| CliError::input(path, error.to_string()))?;
         fs::set_permissions(path, permissions).map_err(write)?;
         Ok(())
     }

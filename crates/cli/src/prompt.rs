@@ -23,14 +23,8 @@ pub fn read(prompt: &args::Prompt) -> Result<Prompt, CliError> {
         return Ok(Prompt::Ids(ids.clone()));
     }
     if let Some(path) = &prompt.prompt_file {
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "jsonl")
-        {
-            warn([format!(
-                "{} is read as one text: `glass batch` takes its lines as prompts",
-                path.display()
-            )]);
+        if path.extension().is_some_and(|extension| extension == "jsonl") {
+            warn([format!("{} is read as one text: `glass batch` takes its lines as prompts", path.display())]);
         }
         let text = fs::read_to_string(path).map_err(CliError::reading(path))?;
         return Ok(Prompt::Text(without_newline(text)));
@@ -42,9 +36,7 @@ pub fn read(prompt: &args::Prompt) -> Result<Prompt, CliError> {
         ));
     }
     let mut text = String::new();
-    stdin
-        .read_to_string(&mut text)
-        .map_err(|error| CliError::Usage(format!("cannot read standard input: {error}")))?;
+    stdin.read_to_string(&mut text).map_err(|error| CliError::Usage(format!("cannot read standard input: {error}")))?;
     Ok(Prompt::Text(without_newline(text)))
 }
 

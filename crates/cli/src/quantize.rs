@@ -16,24 +16,17 @@ pub fn run(args: args::Quantize) -> Result<(), CliError> {
     // Ended at once, the process would leave unfinished files behind.
     interrupt::listen();
     let bar = bars::bytes("writing");
-    let done = glass_checkpoint::quantize(
-        &folder,
-        &args.output,
-        args.bits,
-        args.max_shard_size,
-        &mut |written, total| {
+    let done =
+        glass_checkpoint::quantize(&folder, &args.output, args.bits, args.max_shard_size, &mut |written, total| {
             bar.set_length(total);
             bar.set_position(written);
             interrupt::flow()
-        },
-    );
+        });
     bar.finish_and_clear();
     let done = done?;
     convert::report(&folder, &args.output, &done.conversion);
     let matrices = done.matrices.iter();
-    let matrices: Vec<String> = matrices
-        .map(|(bits, count)| format!("{count} in {bits} bits"))
-        .collect();
+    let matrices: Vec<String> = matrices.map(|(bits, count)| format!("{count} in {bits} bits")).collect();
     match matrices.as_slice() {
         [] => warn(["no matrix was quantized: the model has none that is known to be one"]),
         counts => say!("glass: matrices: {}", counts.join(", ")),

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use glass_generate::{
-    BeamOptions, BeamOutput, ExhaustiveOptions, GenerationConfig, Hypothesis, Llama, Progress,
-    SamplingConfig, beam_search, exhaustive_search,
+    BeamOptions, BeamOutput, ExhaustiveOptions, GenerationConfig, Hypothesis, Llama, Progress, SamplingConfig,
+    beam_search, exhaustive_search,
 };
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -61,10 +61,7 @@ fn beams(args: &args::Search, config: &GenerationConfig) -> BeamOptions {
         length_penalty: length_penalty.unwrap_or(1.0),
         early_stopping: early_stopping.unwrap_or_default(),
         num_return_sequences: args.num_return_sequences,
-        rules: SamplingConfig {
-            temperature: 0.0,
-            ..args.rules.over(config.sampling(0))
-        },
+        rules: SamplingConfig { temperature: 0.0, ..args.rules.over(config.sampling(0)) },
         ..BeamOptions::new(args.num_beams, 0)
     }
 }
@@ -88,9 +85,7 @@ impl Search {
                 max_new_tokens,
                 eos_ids: beams.eos_ids,
             };
-            options
-                .validate(vocab_size)
-                .map_err(glass_generate::Error::from)?;
+            options.validate(vocab_size).map_err(glass_generate::Error::from)?;
             Self::Exhaustive(options)
         } else {
             beams.rules.check_vocabulary(vocab_size)?;
@@ -108,14 +103,10 @@ impl Search {
             warn(["generation_config.json: do_sample is not honoured: a search draws nothing"]);
         }
         if !config.stop_strings.is_empty() {
-            warn([
-                "generation_config.json: stop_strings is not honoured: a search follows many texts",
-            ]);
+            warn(["generation_config.json: stop_strings is not honoured: a search follows many texts"]);
         }
         if matches!(self, Self::Exhaustive(_)) && sampling.looks_back() {
-            warn([
-                "generation_config.json: penalties, n-gram rules and biases are not honoured with --exhaustive",
-            ]);
+            warn(["generation_config.json: penalties, n-gram rules and biases are not honoured with --exhaustive"]);
         }
     }
 
@@ -124,9 +115,7 @@ impl Search {
         interrupt::listen();
         let bar = bars::tokens("searching");
         let found = match self {
-            Self::Exhaustive(options) => {
-                exhaustive_search(llama, ids, options, &mut |progress| show(&bar, progress))
-            }
+            Self::Exhaustive(options) => exhaustive_search(llama, ids, options, &mut |progress| show(&bar, progress)),
             Self::Beams(options) => {
                 bar.set_length((options.num_beams.get() * options.max_new_tokens) as u64);
                 beam_search(llama, ids, options, &mut |progress| show(&bar, progress))
@@ -172,12 +161,7 @@ fn print_texts(found: &BeamOutput) -> Result<(), CliError> {
 fn summary(loaded: &Loaded, found: &BeamOutput) -> String {
     let best = found.sequences.first();
     let best = best.map_or("nothing possible".to_owned(), |best| {
-        format!(
-            "best score {:.4} with {} tokens ({})",
-            best.score,
-            best.ids.len(),
-            best.finish_reason
-        )
+        format!("best score {:.4} with {} tokens ({})", best.score, best.ids.len(), best.finish_reason)
     });
     format!(
         "glass: {} prompt tokens, searched {} tokens at {:.1}/s, {best}, {}",

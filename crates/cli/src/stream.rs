@@ -41,21 +41,14 @@ pub struct TextStream<'o> {
 
 impl<'o> TextStream<'o> {
     pub fn new(has_text: bool, out: &'o mut dyn Write) -> Self {
-        Self {
-            has_text,
-            out,
-            bar: None,
-            failed: None,
-        }
+        Self { has_text, out, bar: None, failed: None }
     }
 
     /// Breaks on Ctrl-C, and where the text cannot be written.
     pub fn show(&mut self, progress: Progress<'_>) -> ControlFlow<()> {
         match progress {
             Progress::Prompt { done, total } if done < total => {
-                let bar = self
-                    .bar
-                    .get_or_insert_with(|| bars::tokens("reading the prompt"));
+                let bar = self.bar.get_or_insert_with(|| bars::tokens("reading the prompt"));
                 bar.set_length(total as u64);
                 bar.set_position(done as u64);
             }

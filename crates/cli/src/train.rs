@@ -39,8 +39,7 @@ pub fn run(args: args::Train) -> Result<(), CliError> {
 
 fn new_run(args: args::Train, device: Device) -> Result<NewRun, CliError> {
     let recipe = args.numbers.recipe();
-    let missing =
-        |what: &str| CliError::Usage(format!("{what} is missing (see glass train --help)"));
+    let missing = |what: &str| CliError::Usage(format!("{what} is missing (see glass train --help)"));
     Ok(NewRun {
         text: args.text.ok_or_else(|| missing("--text"))?,
         shape: match (args.shape.preset, args.shape.config) {
@@ -97,12 +96,7 @@ fn bar(run: &Run) -> ProgressBar {
 
 fn show(bar: &ProgressBar, event: Event) {
     match event {
-        Event::Step {
-            step,
-            report,
-            tokens_per_second,
-            ..
-        } => {
+        Event::Step { step, report, tokens_per_second, .. } => {
             bar.set_position(step as u64);
             bar.set_message(format!(
                 "loss {:.4}, lr {:.1e}, {tokens_per_second:.0} tokens/s",
@@ -110,17 +104,9 @@ fn show(bar: &ProgressBar, event: Event) {
             ));
         }
         Event::Evaluating { tokens, total } => {
-            bar.set_message(format!(
-                "measuring on the held-out text, {}%",
-                100 * tokens / total.max(1)
-            ));
+            bar.set_message(format!("measuring on the held-out text, {}%", 100 * tokens / total.max(1)));
         }
-        Event::Evaluated {
-            step,
-            train_loss,
-            loss,
-            seconds,
-        } => {
+        Event::Evaluated { step, train_loss, loss, seconds } => {
             let train = train_loss.map_or(String::new(), |loss| format!("train {loss:.4}, "));
             let line = format!(
                 "glass: step {step}: {train}held out {loss:.4} nats per token, {}",
@@ -147,9 +133,7 @@ fn sum_up(run: &Run, outcome: Outcome) {
         "glass: trained {} steps in {}{}; wrote {folder}",
         outcome.step,
         FormattedDuration(Duration::from_secs_f64(outcome.seconds)),
-        loss.map_or(String::new(), |loss| format!(
-            ", held out {loss:.4} nats per token"
-        )),
+        loss.map_or(String::new(), |loss| format!(", held out {loss:.4} nats per token")),
     );
     if let (Some(last), Some((step, best))) = (loss, outcome.best)
         && best < last

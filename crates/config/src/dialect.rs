@@ -39,10 +39,7 @@ impl Normalised {
             *dtype = dtype.trim_start_matches("torch.").to_owned();
         }
 
-        let (new, old) = (
-            rope_object(&mut top, ROPE)?,
-            rope_object(&mut top, OLD_ROPE)?,
-        );
+        let (new, old) = (rope_object(&mut top, ROPE)?, rope_object(&mut top, OLD_ROPE)?);
         // θ is in the one and beside the other.
         let differ = |a: &Map<_, _>, b: &Map<_, _>| {
             a.iter().any(|(name, value)| match b.get(name) {
@@ -55,11 +52,7 @@ impl Normalised {
             let (new, old) = (shown(&new.into()), shown(&old.into()));
             return Err(FieldError::contradiction((ROPE, new), (OLD_ROPE, old)));
         }
-        let nested = if new.is_empty() && !old.is_empty() {
-            OLD_ROPE
-        } else {
-            ROPE
-        };
+        let nested = if new.is_empty() && !old.is_empty() { OLD_ROPE } else { ROPE };
         let mut rope = old;
         rope.extend(new);
         for name in ["rope_theta", "original_max_position_embeddings"] {
@@ -70,11 +63,7 @@ impl Normalised {
             }
         }
         old_names.push((ROPE.to_owned(), nested));
-        Ok(Self {
-            top,
-            rope,
-            old_names,
-        })
+        Ok(Self { top, rope, old_names })
     }
 
     /// The file's name for a field of the version-5 dialect.

@@ -50,10 +50,7 @@ impl FieldError {
     }
 
     /// Two fields say different things.
-    pub(crate) fn contradiction(
-        (field, value): (&str, impl Display),
-        (other, its): (&str, impl Display),
-    ) -> Self {
+    pub(crate) fn contradiction((field, value): (&str, impl Display), (other, its): (&str, impl Display)) -> Self {
         let problem = format!("= {value} contradicts {other} = {its}: keep the one that is meant");
         Self::new(field, problem)
     }

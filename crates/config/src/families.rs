@@ -12,9 +12,7 @@ use serde_json::Value;
 
 use crate::error::{Checked, FieldError};
 use crate::fields::{Fields, Row};
-use crate::layer::{
-    AttentionConfig, DenseMlpConfig, LayerConfig, MixerConfig, MlpConfig, NormPlacement,
-};
+use crate::layer::{AttentionConfig, DenseMlpConfig, LayerConfig, MixerConfig, MlpConfig, NormPlacement};
 use crate::values::{Activation, Rule, SWITCH, WINDOW, words};
 
 /// Hugging Face's `model_type`: whose rules fill in what the file leaves out.
@@ -87,10 +85,7 @@ impl Plain {
     fn with_windows(self, windows: impl Iterator<Item = Option<NonZeroUsize>>) -> Vec<LayerConfig> {
         let Self { attention, mlp, .. } = self;
         let layer = |window| LayerConfig {
-            mixer: MixerConfig::Attention(AttentionConfig {
-                window,
-                ..attention
-            }),
+            mixer: MixerConfig::Attention(AttentionConfig { window, ..attention }),
             mlp: MlpConfig::Dense(mlp),
             norms: NormPlacement::Pre,
         };
@@ -121,11 +116,7 @@ const LAYER_TYPE: Rule<bool> = Rule("must be full_attention or sliding_attention
 });
 
 fn layer_type(slides: bool) -> &'static str {
-    if slides {
-        "sliding_attention"
-    } else {
-        "full_attention"
-    }
+    if slides { "sliding_attention" } else { "full_attention" }
 }
 
 /// Whether each layer slides, where `layer_types` says so.

@@ -55,12 +55,7 @@ pub(crate) struct Fields {
 
 impl Fields {
     pub fn new(prefix: String, object: Map<String, Value>) -> Self {
-        Self {
-            prefix,
-            object,
-            read: Vec::new(),
-            unused: Vec::new(),
-        }
+        Self { prefix, object, read: Vec::new(), unused: Vec::new() }
     }
 
     fn nested(name: &str, value: &Value) -> Checked<Self> {
@@ -78,12 +73,7 @@ impl Fields {
     }
 
     /// A field that may be absent, and whose null is `None`.
-    pub fn optional<T>(
-        &mut self,
-        name: Name,
-        rule: Rule<T>,
-        absent: Option<T>,
-    ) -> Checked<Option<T>> {
+    pub fn optional<T>(&mut self, name: Name, rule: Rule<T>, absent: Option<T>) -> Checked<Option<T>> {
         self.read.push(name);
         match self.object.get(name) {
             Some(Value::Null) => Ok(None),
@@ -163,9 +153,7 @@ impl Fields {
                     }
                     (if is_neutral { Verdict::Silent } else { verdict }, why)
                 }
-                None if value.is_null() => {
-                    (Verdict::Silent, "it is null and no field of the model")
-                }
+                None if value.is_null() => (Verdict::Silent, "it is null and no field of the model"),
                 None => others,
             };
             if verdict == Verdict::Refused {
@@ -182,16 +170,8 @@ impl Fields {
     }
 
     fn note(&self, name: &str, value: &Value, why: &str, warned: bool) -> Unused {
-        let field = IgnoredField {
-            name: self.full_name(name),
-            value: value.to_string(),
-            why: why.to_owned(),
-        };
-        Unused {
-            field,
-            warned,
-            near: None,
-        }
+        let field = IgnoredField { name: self.full_name(name), value: value.to_string(), why: why.to_owned() };
+        Unused { field, warned, near: None }
     }
 
     /// The name as errors show it, dotted where nested.
@@ -209,13 +189,7 @@ impl Fields {
 
     /// # Errors
     /// Unless the field's rule holds.
-    pub fn check(
-        &self,
-        holds: bool,
-        name: &str,
-        value: impl Display,
-        rule: impl Display,
-    ) -> Checked<()> {
+    pub fn check(&self, holds: bool, name: &str, value: impl Display, rule: impl Display) -> Checked<()> {
         let error = || FieldError::invalid(&self.full_name(name), value, rule);
         if holds { Ok(()) } else { Err(error()) }
     }

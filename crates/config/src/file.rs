@@ -13,9 +13,7 @@ use crate::values::Dtype;
 pub(crate) fn read_text(path: &Path) -> Result<String, ConfigError> {
     let problem = match fs::metadata(path) {
         // Asked first because the error for reading a directory differs between operating systems.
-        Ok(meta) if meta.is_dir() => {
-            "is a directory; give the path of the config.json in it".to_owned()
-        }
+        Ok(meta) if meta.is_dir() => "is a directory; give the path of the config.json in it".to_owned(),
         // A pipe or a device might never end.
         Ok(meta) if !meta.is_file() => "is not a regular file; give a config.json".to_owned(),
         _ => match fs::read(path).map(String::from_utf8) {
@@ -40,21 +38,14 @@ pub(crate) fn parse_object(text: &str, origin: &str) -> Result<Map<String, Value
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let problem = match serde_json::from_str(text) {
         Ok(Value::Object(object)) => return Ok(object),
-        Ok(other) => format!(
-            "holds {} where a JSON object {{...}} is expected; is this a model's config.json?",
-            shown(&other)
-        ),
-        Err(_) if text.trim().is_empty() => {
-            "is empty; download the model's config.json again".to_owned()
+        Ok(other) => {
+            format!("holds {} where a JSON object {{...}} is expected; is this a model's config.json?", shown(&other))
         }
+        Err(_) if text.trim().is_empty() => "is empty; download the model's config.json again".to_owned(),
         Err(error) => {
             // Python writes these words for what JSON has no number for.
             let python = text.contains("NaN") || text.contains("Infinity");
-            let hint = if python {
-                " (NaN and Infinity are not JSON)"
-            } else {
-                ""
-            };
+            let hint = if python { " (NaN and Infinity are not JSON)" } else { "" };
             format!("is not valid JSON: {error}; correct the file there or download it again{hint}")
         }
     };

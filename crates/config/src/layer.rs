@@ -106,11 +106,7 @@ impl MixerConfig {
             linear(kv, hidden_size, attention.bias.q_k_v).saturating_mul(2),
             linear(hidden_size, q, attention.bias.o),
             attention.head_dim.saturating_mul(qk_norm),
-            if attention.sinks {
-                attention.num_attention_heads
-            } else {
-                0
-            },
+            if attention.sinks { attention.num_attention_heads } else { 0 },
         ])
     }
 }
@@ -120,10 +116,7 @@ impl MlpConfig {
     pub fn num_parameters(&self, hidden_size: usize) -> usize {
         let Self::Dense(mlp) = self;
         let inner = mlp.intermediate_size;
-        sum([
-            linear(inner, hidden_size, mlp.bias).saturating_mul(2),
-            linear(hidden_size, inner, mlp.bias),
-        ])
+        sum([linear(inner, hidden_size, mlp.bias).saturating_mul(2), linear(hidden_size, inner, mlp.bias)])
     }
 }
 

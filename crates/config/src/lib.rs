@@ -43,15 +43,11 @@ pub use error::{ConfigError, FieldError};
 pub use families::ModelType;
 pub use fields::IgnoredField;
 pub use file::{Stored, config_text};
-pub use layer::{
-    AttentionBias, AttentionConfig, DenseMlpConfig, LayerConfig, MixerConfig, MlpConfig,
-    NormPlacement,
-};
+pub use layer::{AttentionBias, AttentionConfig, DenseMlpConfig, LayerConfig, MixerConfig, MlpConfig, NormPlacement};
 pub use llama_config::LlamaConfig;
 pub use overrides::Override;
 pub use quantization::{QuantizationConfig, QuantizationGroup};
 pub use rope::{
-    DynamicScaling, LinearScaling, Llama3Scaling, LongropeScaling, RopeParameters, RopeScaling,
-    YarnScaling,
+    DynamicScaling, LinearScaling, Llama3Scaling, LongropeScaling, RopeParameters, RopeScaling, YarnScaling,
 };
 pub use values::{Activation, Dtype};

@@ -88,21 +88,11 @@ impl LlamaConfig {
         let layers = || self.layers.iter();
         let norms = layers().map(|layer| layer.norm_parameters(hidden));
         let vocabulary = self.vocab_size.saturating_mul(hidden);
-        let head = if self.tie_word_embeddings {
-            0
-        } else {
-            vocabulary
-        };
+        let head = if self.tie_word_embeddings { 0 } else { vocabulary };
         [
             ("embedding", vocabulary),
-            (
-                "attention",
-                sum(layers().map(|layer| layer.mixer.num_parameters(hidden))),
-            ),
-            (
-                "mlp",
-                sum(layers().map(|layer| layer.mlp.num_parameters(hidden))),
-            ),
+            ("attention", sum(layers().map(|layer| layer.mixer.num_parameters(hidden)))),
+            ("mlp", sum(layers().map(|layer| layer.mlp.num_parameters(hidden)))),
             ("norms", sum(norms.chain([hidden]))),
             ("head", head),
         ]

@@ -68,10 +68,7 @@ impl FromStr for Override {
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         let Some((key, value)) = text.split_once('=') else {
-            return Err(refused(
-                text,
-                "must be key=value, such as sliding_window=1024",
-            ));
+            return Err(refused(text, "must be key=value, such as sliding_window=1024"));
         };
         let (key, value) = (key.trim(), value.trim());
         if key.split('.').any(str::is_empty) {

@@ -64,31 +64,23 @@ impl QuantizationConfig {
     }
 }
 
-const METHOD: Rule<()> = Rule(
-    "must be compressed-tensors, or use the plain checkpoint",
-    |value| (value == "compressed-tensors").then_some(()),
-);
-const FORMAT: Rule<()> = Rule(
-    "must be pack-quantized (or mixed-precision), or use the plain checkpoint",
-    |value| (value == "pack-quantized" || value == "mixed-precision").then_some(()),
-);
-const INT: Rule<()> = Rule("must be int, for whole numbers are read", |value| {
-    (value == "int").then_some(())
+const METHOD: Rule<()> = Rule("must be compressed-tensors, or use the plain checkpoint", |value| {
+    (value == "compressed-tensors").then_some(())
 });
-const NUM_BITS: Rule<usize> = Rule("must be 4 or 8", |value| {
-    [4, 8].into_iter().find(|bits| value == bits)
+const FORMAT: Rule<()> = Rule("must be pack-quantized (or mixed-precision), or use the plain checkpoint", |value| {
+    (value == "pack-quantized" || value == "mixed-precision").then_some(())
 });
+const INT: Rule<()> = Rule("must be int, for whole numbers are read", |value| (value == "int").then_some(()));
+const NUM_BITS: Rule<usize> = Rule("must be 4 or 8", |value| [4, 8].into_iter().find(|bits| value == bits));
 /// Older files say -1 for "none".
-const GROUP_SIZE: Rule<Option<NonZeroUsize>> = Rule(
-    "must be a multiple of 32, or null with strategy channel",
-    |value| {
+const GROUP_SIZE: Rule<Option<NonZeroUsize>> =
+    Rule("must be a multiple of 32, or null with strategy channel", |value| {
         if value.is_null() || value == -1 {
             return Some(None);
         }
         let size = usize::try_from(value.as_u64()?).ok();
         NonZeroUsize::new(size.filter(|size| size.is_multiple_of(32))?).map(Some)
-    },
-);
+    });
 
 /// Fields whose other values would need another way to read the weights.
 #[rustfmt::skip]
@@ -163,9 +155,5 @@ impl QuantizationGroup {
 }
 
 fn strategy_of(group_size: Option<NonZeroUsize>) -> &'static str {
-    if group_size.is_some() {
-        "group"
-    } else {
-        "channel"
-    }
+    if group_size.is_some() { "group" } else { "channel" }
 }

@@ -16,9 +16,7 @@ use crate::overrides::Override;
 use crate::quantization::QuantizationConfig;
 use crate::refused::{IGNORED, NO_EFFECT, REFUSED};
 use crate::rope::RopeParameters;
-use crate::values::{
-    ANY, Activation, Dtype, LAYERS, NOT_NEGATIVE, POSITIVE, PROBABILITY, SIZE, SWITCH, TOKEN_ID,
-};
+use crate::values::{ANY, Activation, Dtype, LAYERS, NOT_NEGATIVE, POSITIVE, PROBABILITY, SIZE, SWITCH, TOKEN_ID};
 
 impl LlamaConfig {
     /// Reads a `config.json` in either dialect and lays `overrides` over it, in order.
@@ -34,11 +32,7 @@ impl LlamaConfig {
     ///
     /// # Errors
     /// As for [`from_file`](Self::from_file).
-    pub fn from_json(
-        text: &str,
-        origin: &str,
-        overrides: &[Override],
-    ) -> Result<Self, ConfigError> {
+    pub fn from_json(text: &str, origin: &str, overrides: &[Override]) -> Result<Self, ConfigError> {
         let object = parse_object(text, origin)?;
         let mut file = Normalised::new(object).map_err(|error| ConfigError::new(origin, error))?;
         // An error names the overrides too: the value may not be the file's.
@@ -147,18 +141,8 @@ fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
         ignored: Vec::new(),
     };
     let field = "the number of parameters";
-    top.check(
-        config.num_parameters() <= MAX_NUMBERS,
-        field,
-        "overflow",
-        TOO_LARGE,
-    )?;
-    let tables = [
-        (Refused, REFUSED),
-        (Silent, NO_EFFECT),
-        (Warned, family.ignored),
-        (Warned, IGNORED),
-    ];
+    top.check(config.num_parameters() <= MAX_NUMBERS, field, "overflow", TOO_LARGE)?;
+    let tables = [(Refused, REFUSED), (Silent, NO_EFFECT), (Warned, family.ignored), (Warned, IGNORED)];
     let others = format!("{model_type} has no such field");
     let known = [ROPE, OLD_ROPE, "rope_theta", "torch_dtype"];
     let plain = Plain::of(&config.layers);
@@ -211,11 +195,7 @@ fn plain(top: &mut Fields, family: &Family, hidden_size: usize) -> Checked<Plain
     let rule = "for each serves equally many query heads";
     let rule = format!("must divide num_attention_heads ({heads}), {rule}");
     top.check(heads.is_multiple_of(kv_heads), name, kv_heads, rule)?;
-    Ok(Plain {
-        layers,
-        attention: AttentionConfig::new(heads, kv_heads, head_dim),
-        mlp,
-    })
+    Ok(Plain { layers, attention: AttentionConfig::new(heads, kv_heads, head_dim), mlp })
 }
 
 /// The token ids of a field that has one or null, or as a `list` several.

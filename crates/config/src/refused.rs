@@ -22,9 +22,7 @@ fn scale(value: &Value, plain: &Plain) -> bool {
 
 /// A list with a neutral entry for each layer.
 fn all(value: &Value, is_neutral: fn(&Value) -> bool) -> bool {
-    value
-        .as_array()
-        .is_some_and(|layers| layers.iter().all(is_neutral))
+    value.as_array().is_some_and(|layers| layers.iter().all(is_neutral))
 }
 
 /// Fields of relatives and forks that change what the forward pass computes.

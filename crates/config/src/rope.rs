@@ -43,13 +43,11 @@ const THETA: Rule<f64> = Rule("must be a number above 0 that float32 can hold", 
 });
 
 const NAMES: [&str; 6] = ["default", "linear", "dynamic", "yarn", "llama3", "longrope"];
-const ROPE_TYPE: Rule<&str> = Rule(
-    "must be one of default, linear, dynamic, yarn, llama3, longrope",
-    |value| match value.as_str()? {
+const ROPE_TYPE: Rule<&str> =
+    Rule("must be one of default, linear, dynamic, yarn, llama3, longrope", |value| match value.as_str()? {
         "su" => Some("longrope"), // Phi-3's first files called it so, after the author of RoPE.
         name => NAMES.into_iter().find(|known| *known == name),
-    },
-);
+    });
 
 /// Every parameter that some type knows.
 #[rustfmt::skip]
@@ -102,21 +100,14 @@ impl RopeScaling {
 impl RopeParameters {
     /// Reads all of a version-5 `rope_parameters` object, of a model for `length` positions; with the fields that decide
     /// nothing.
-    pub(crate) fn read(
-        object: Map<String, Value>,
-        length: usize,
-        head_dim: usize,
-    ) -> Checked<(Self, Vec<Unused>)> {
+    pub(crate) fn read(object: Map<String, Value>, length: usize, head_dim: usize) -> Checked<(Self, Vec<Unused>)> {
         let mut fields = Fields::new(format!("{ROPE}."), object);
         let rope_theta = fields.get("rope_theta", THETA, DEFAULT_THETA)?;
         let scaling = RopeScaling::read(&mut fields, length, head_dim, rope_theta)?;
         let why = format!("rope_type {} does not use it", scaling.name());
         let tables = [(Refused, REFUSED), (Warned, &[(PARAMETERS, none, &why)])];
         let unused = fields.rest(&tables, &(), (Warned, "no rope_type uses it"), PARAMETERS)?;
-        let rope = Self {
-            rope_theta,
-            scaling,
-        };
+        let rope = Self { rope_theta, scaling };
         Ok((rope, unused))
     }
 

@@ -12,60 +12,46 @@ pub(crate) struct Rule<T>(pub &'static str, pub fn(&Value) -> Option<T>);
 impl<T> Rule<T> {
     pub fn read(&self, field: &str, value: &Value) -> Checked<T> {
         let Self(rule, read) = self;
-        let fix = if value.is_null() {
-            "; remove the field to get its default"
-        } else {
-            ""
-        };
+        let fix = if value.is_null() { "; remove the field to get its default" } else { "" };
         read(value).ok_or_else(|| FieldError::invalid(field, shown(value), format!("{rule}{fix}")))
     }
 }
 
 pub(crate) const ANY: Rule<Value> = Rule("", |value| Some(value.clone()));
 pub(crate) const LIST: Rule<Vec<Value>> = Rule("must be a list", |value| value.as_array().cloned());
-pub(crate) const OBJECT: Rule<Map<String, Value>> =
-    Rule("must be an object", |value| value.as_object().cloned());
+pub(crate) const OBJECT: Rule<Map<String, Value>> = Rule("must be an object", |value| value.as_object().cloned());
 pub(crate) const SWITCH: Rule<bool> = Rule("must be true or false", Value::as_bool);
-pub(crate) const TEXT: Rule<String> = Rule("must be a string", |value| {
-    value.as_str().map(str::to_owned)
-});
+pub(crate) const TEXT: Rule<String> = Rule("must be a string", |value| value.as_str().map(str::to_owned));
 
-pub(crate) const COUNT: Rule<usize> = Rule(
-    "must be a whole number (without fraction or exponent) of at least 0",
-    |value| value.as_u64()?.try_into().ok(),
-);
-pub(crate) const SIZE: Rule<usize> = Rule(
-    "must be a whole number (without fraction or exponent) of at least 1",
-    |value| COUNT.1(value).filter(|&size| size >= 1),
-);
+pub(crate) const COUNT: Rule<usize> =
+    Rule("must be a whole number (without fraction or exponent) of at least 0", |value| {
+        value.as_u64()?.try_into().ok()
+    });
+pub(crate) const SIZE: Rule<usize> =
+    Rule("must be a whole number (without fraction or exponent) of at least 1", |value| {
+        COUNT.1(value).filter(|&size| size >= 1)
+    });
 /// No model has more layers, and a slip must not ask for a list of a billion.
 pub(crate) const LAYERS: Rule<usize> = Rule("must be a whole number from 1 to 65536", |value| {
     COUNT.1(value).filter(|layers| (1..=1 << 16).contains(layers))
 });
-pub(crate) const WINDOW: Rule<NonZeroUsize> = Rule(
-    "must be a whole number of at least 1, for a query always sees its own key; null means no window",
-    |value| COUNT.1(value).and_then(NonZeroUsize::new),
-);
+pub(crate) const WINDOW: Rule<NonZeroUsize> =
+    Rule("must be a whole number of at least 1, for a query always sees its own key; null means no window", |value| {
+        COUNT.1(value).and_then(NonZeroUsize::new)
+    });
 /// A negative id is the old way to write that there is none.
-pub(crate) const TOKEN_ID: Rule<Option<u32>> = Rule(
-    "must be a token id, a whole number below 2^32",
-    |value| match value.as_i64()? {
+pub(crate) const TOKEN_ID: Rule<Option<u32>> =
+    Rule("must be a token id, a whole number below 2^32", |value| match value.as_i64()? {
         ..0 => Some(None),
         id => u32::try_from(id).ok().map(Some),
-    },
-);
+    });
 
 // Numbers in JSON are finite.
-pub(crate) const POSITIVE: Rule<f64> = Rule("must be a number above 0", |value| {
-    value.as_f64().filter(|&x| x > 0.0)
-});
-pub(crate) const NOT_NEGATIVE: Rule<f64> = Rule("must be a number that is not negative", |value| {
-    value.as_f64().filter(|&x| x >= 0.0)
-});
+pub(crate) const POSITIVE: Rule<f64> = Rule("must be a number above 0", |value| value.as_f64().filter(|&x| x > 0.0));
+pub(crate) const NOT_NEGATIVE: Rule<f64> =
+    Rule("must be a number that is not negative", |value| value.as_f64().filter(|&x| x >= 0.0));
 pub(crate) const PROBABILITY: Rule<f64> =
-    Rule("must be a probability from 0 to below 1", |value| {
-        value.as_f64().filter(|x| (0.0..1.0).contains(x))
-    });
+    Rule("must be a probability from 0 to below 1", |value| value.as_f64().filter(|x| (0.0..1.0).contains(x)));
 
 /// Enums whose values are words: their rule, and how they are written. Of several words for one value, the first.
 macro_rules! words {

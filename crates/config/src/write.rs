@@ -44,9 +44,7 @@ impl LlamaConfig {
             "use_cache": true,
             "vocab_size": self.vocab_size,
         });
-        if let (Value::Object(file), Value::Object(own)) =
-            (&mut file, (family.fields)(&self.layers, &plain))
-        {
+        if let (Value::Object(file), Value::Object(own)) = (&mut file, (family.fields)(&self.layers, &plain)) {
             if self.quantization_config.is_none() {
                 file.shift_remove("quantization_config");
             }

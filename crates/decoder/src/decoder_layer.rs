@@ -27,12 +27,7 @@ impl LlamaDecoderLayer {
     /// `x` `[batch, seq, hidden_size]` -> the same shape
     ///
     /// `caches` are this layer's, one for each sequence of the pass.
-    pub fn forward(
-        &self,
-        x: Tensor<3>,
-        caches: &mut [&mut dyn LayerCache],
-        ctx: &ForwardContext<'_>,
-    ) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>, caches: &mut [&mut dyn LayerCache], ctx: &ForwardContext<'_>) -> Tensor<3> {
         let dropout = ctx.dropouts().residual;
         let normed = norm(&self.input_layernorm, x.clone()); // [batch, seq, hidden_size]
         ctx.done(Step::Norm);
@@ -68,38 +63,21 @@ impl LlamaDecoderLayer {
 
     /// # Errors
     /// A weight that is missing or does not fit the config.
-    pub fn load(
-        mut weights: Weights<'_>,
-        config: &LlamaConfig,
-        layer: usize,
-    ) -> Result<Self, WeightError> {
+    pub fn load(mut weights: Weights<'_>, config: &LlamaConfig, layer: usize) -> Result<Self, WeightError> {
         let (hidden, eps) = (config.hidden_size, config.rms_norm_eps);
         let LayerConfig { mixer, mlp, norms } = &config.layers[layer];
         let MixerConfig::Attention(attention) = mixer;
         let MlpConfig::Dense(mlp) = mlp;
         let norms = *norms;
         let (before, behind) = (norms != NormPlacement::Post, norms != NormPlacement::Pre);
-        let mut norm_if = |there: bool, name: &str| {
-            there
-                .then(|| LlamaRmsNorm::load(weights.at(name), hidden, eps))
-                .transpose()
-        };
+        let mut norm_if =
+            |there: bool, name: &str| there.then(|| LlamaRmsNorm::load(weights.at(name), hidden, eps)).transpose();
         Ok(Self {
             input_layernorm: norm_if(before, "input_layernorm")?,
             pre_feedforward_layernorm: norm_if(before && behind, "pre_feedforward_layernorm")?,
             post_feedforward_layernorm: norm_if(behind, "post_feedforward_layernorm")?,
-            post_attention_layernorm: LlamaRmsNorm::load(
-                weights.at("post_attention_layernorm"),
-                hidden,
-                eps,
-            )?,
-            self_attn: LlamaAttention::load(
-                weights.at("self_attn"),
-                attention,
-                hidden,
-                eps,
-                layer,
-            )?,
+            post_attention_layernorm: LlamaRmsNorm::load(weights.at("post_attention_layernorm"), hidden, eps)?,
+            self_attn: LlamaAttention::load(weights.at("self_attn"), attention, hidden, eps, layer)?,
             mlp: LlamaMlp::load(weights.at("mlp"), mlp, hidden)?,
             norms,
             device: weights.device().clone(),

@@ -24,16 +24,8 @@ pub struct LlamaMlp {
 impl LlamaMlp {
     /// # Errors
     /// A weight that is missing or does not fit the config.
-    pub fn load(
-        mut weights: Weights<'_>,
-        config: &DenseMlpConfig,
-        hidden_size: usize,
-    ) -> Result<Self, WeightError> {
-        let DenseMlpConfig {
-            intermediate_size: inner,
-            hidden_act,
-            bias,
-        } = *config;
+    pub fn load(mut weights: Weights<'_>, config: &DenseMlpConfig, hidden_size: usize) -> Result<Self, WeightError> {
+        let DenseMlpConfig { intermediate_size: inner, hidden_act, bias } = *config;
         let mut linear = |name, shape, role| Linear::load(weights.at(name), shape, bias, role);
         let (reads, writes) = (WeightRole::Projection, WeightRole::ResidualProjection);
         Ok(Self {
@@ -67,8 +59,7 @@ fn activate(activation: Activation, x: Tensor<3>) -> Tensor<3> {
         Activation::Gelu => gelu(x),
         // Hendrycks and Gimpel 2016, arXiv:1606.08415: the approximation by tanh.
         Activation::GeluTanh => {
-            let inner = (x.clone() + x.clone().powi_scalar(3) * 0.044715)
-                * (2.0 / std::f64::consts::PI).sqrt();
+            let inner = (x.clone() + x.clone().powi_scalar(3) * 0.044715) * (2.0 / std::f64::consts::PI).sqrt();
             x * 0.5 * (inner.tanh() + 1.0)
         }
         Activation::Relu => relu(x),

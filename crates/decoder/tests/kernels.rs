@@ -3,18 +3,14 @@
 use std::ops::Range;
 
 use burn::tensor::{DType, Tensor, TensorData};
-use glass_backend::{
-    Device, Dtype, KernelMode, Linear, WeightError, WeightRole, WeightSource, WeightSpec, Weights,
-};
+use glass_backend::{Device, Dtype, KernelMode, Linear, WeightError, WeightRole, WeightSource, WeightSpec, Weights};
 use glass_config::{LlamaConfig, MlpConfig};
 use glass_decoder::{LlamaMlp, LlamaRmsNorm};
 use proptest::{prelude::*, test_runner::TestRunner};
 
 /// Numbers of about the size 1; which ones depends on the name and the place alone.
 fn numbers(name: &str, range: Range<usize>) -> Vec<f32> {
-    let seed = name
-        .bytes()
-        .fold(7u64, |seed, byte| seed.wrapping_mul(31) + u64::from(byte));
+    let seed = name.bytes().fold(7u64, |seed, byte| seed.wrapping_mul(31) + u64::from(byte));
     let number = |place: usize| {
         let mut x = (seed ^ place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         x ^= x >> 29;
@@ -27,12 +23,7 @@ fn numbers(name: &str, range: Range<usize>) -> Vec<f32> {
 struct Named;
 
 impl WeightSource for Named {
-    fn read(
-        &mut self,
-        weight: WeightSpec<'_>,
-        rows: Range<usize>,
-        dtype: Dtype,
-    ) -> Result<TensorData, WeightError> {
+    fn read(&mut self, weight: WeightSpec<'_>, rows: Range<usize>, dtype: Dtype) -> Result<TensorData, WeightError> {
         let row = weight.row_len();
         let values = numbers(weight.name, rows.start * row..rows.end * row);
         let part = weight.shape_of(&rows);
@@ -62,12 +53,7 @@ fn plain(device: &Device) -> Device {
 }
 
 /// What modules of this shape make of one input: a projection, a norm, a sum and its norm, a norm of heads, an MLP.
-fn outputs(
-    [batch, seq, hidden, inner]: [usize; 4],
-    activation: &str,
-    device: &Device,
-    dtype: Dtype,
-) -> Vec<Vec<f32>> {
+fn outputs([batch, seq, hidden, inner]: [usize; 4], activation: &str, device: &Device, dtype: Dtype) -> Vec<Vec<f32>> {
     let config = serde_json::json!({
         "model_type": "llama", "vocab_size": 7, "hidden_size": hidden, "intermediate_size": inner,
         "num_hidden_layers": 1, "num_attention_heads": 1, "head_dim": 2, "hidden_act": activation, "mlp_bias": true,
@@ -78,13 +64,7 @@ fn outputs(
     let norm = LlamaRmsNorm::load(weights.at("norm"), hidden, 1e-5).expect("weights");
     let MlpConfig::Dense(mlp) = config.layers[0].mlp;
     let mlp = LlamaMlp::load(weights.at("mlp"), &mlp, hidden).expect("weights");
-    let linear = Linear::load(
-        weights.at("linear"),
-        [inner, hidden],
-        true,
-        WeightRole::Projection,
-    )
-    .expect("weights");
+    let linear = Linear::load(weights.at("linear"), [inner, hidden], true, WeightRole::Projection).expect("weights");
     let input = |name| {
         let values = numbers(name, 0..batch * seq * hidden);
         let data = TensorData::new(values, [batch, seq, hidden]);
@@ -96,18 +76,9 @@ fn outputs(
     // Queries are normed by head where they lie: one token after the other.
     let heads = Tensor::stack::<4>(vec![input("x"), input("delta")], 2).swap_dims(1, 2); // [batch, 2, seq, hidden]
     let heads = norm.forward(heads).reshape([batch, 2 * seq, hidden]);
-    let outputs = [
-        linear.forward(input("x")),
-        norm.forward(turned),
-        sum,
-        normed,
-        heads,
-        mlp.forward(input("x")),
-    ];
+    let outputs = [linear.forward(input("x")), norm.forward(turned), sum, normed, heads, mlp.forward(input("x"))];
     let read = |output: Tensor<3>| output.cast(DType::F32).into_data().try_to_vec::<f32>();
-    outputs
-        .map(|output| read(output).expect("float32"))
-        .to_vec()
+    outputs.map(|output| read(output).expect("float32")).to_vec()
 }
 
 #[test]
@@ -116,11 +87,8 @@ fn fused_kernels_are_their_plain_versions() {
     let has_fused = |device: &Device| device.kernel_mode() == KernelMode::Fused;
     for device in devices().into_iter().filter(has_fused) {
         for &dtype in device.dtypes() {
-            let mut runner = TestRunner::new(ProptestConfig {
-                cases: 60,
-                failure_persistence: None,
-                ..ProptestConfig::default()
-            });
+            let mut runner =
+                TestRunner::new(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() });
             // The longest are beyond where projections of prompts begin to be computed in another way.
             let seq = prop_oneof![4 => 1usize..12, 1 => 120usize..140];
             let strategy = (1usize..4, seq, 1usize..70, 1usize..90, prop::bool::ANY);
@@ -129,31 +97,17 @@ fn fused_kernels_are_their_plain_versions() {
                 let activation = if silu { "silu" } else { "gelu" };
                 let fused = outputs(shape, activation, &device, dtype);
                 let plain = outputs(shape, activation, &plain(&device), dtype);
-                let names = [
-                    "linear",
-                    "norm",
-                    "sum",
-                    "norm of the sum",
-                    "norm of heads",
-                    "mlp",
-                ];
+                let names = ["linear", "norm", "sum", "norm of the sum", "norm of heads", "mlp"];
                 for ((fused, plain), name) in fused.iter().zip(&plain).zip(names) {
                     prop_assert_eq!(fused.len(), plain.len());
                     let largest = plain.iter().fold(1e-3f32, |most, x| most.max(x.abs()));
                     let off = fused.iter().zip(plain).map(|(a, b)| (a - b).abs());
-                    let off = off.fold(0.0, |most: f32, off| {
-                        if off.is_nan() {
-                            f32::INFINITY
-                        } else {
-                            most.max(off)
-                        }
-                    });
+                    let off = off.fold(0.0, |most: f32, off| if off.is_nan() { f32::INFINITY } else { most.max(off) });
                     // A handful of roundings to the type, and sums of at most 90 in float32. What is summed was rounded too, either
                     // way, and may be larger than the sum: that grows with the square root of how many there are.
                     let summed = (hidden.max(inner) as f64).sqrt();
                     let roundings = 8.0 + 2.0 * summed;
-                    let allowed =
-                        (roundings * dtype.unit_roundoff() + 90.0 * 2f64.powi(-24)) as f32;
+                    let allowed = (roundings * dtype.unit_roundoff() + 90.0 * 2f64.powi(-24)) as f32;
                     prop_assert!(off <= allowed * largest, "{name}: {off} of {largest}");
                 }
                 Ok(())

@@ -35,10 +35,7 @@ pub fn by_position(nlls: &[f64], windows: Windows) -> Vec<Bucket> {
             longest = longest.max(before);
         }
     }
-    let buckets = sums
-        .iter()
-        .enumerate()
-        .filter(|(_, (tokens, _))| *tokens > 0);
+    let buckets = sums.iter().enumerate().filter(|(_, (tokens, _))| *tokens > 0);
     let buckets = buckets.map(|(bucket, &(tokens, sum))| Bucket {
         from: 1 << bucket,
         to: longest.min((2 << bucket) - 1),
@@ -68,10 +65,7 @@ mod tests {
                     }
                 }
                 let buckets = by_position(&nlls, windows);
-                assert_eq!(
-                    buckets.iter().map(|bucket| bucket.tokens).sum::<usize>(),
-                    tokens
-                );
+                assert_eq!(buckets.iter().map(|bucket| bucket.tokens).sum::<usize>(), tokens);
                 let sum: f64 = buckets.iter().map(|b| b.mean_nll * b.tokens as f64).sum();
                 assert!((sum - nlls.iter().sum::<f64>()).abs() < 1e-9);
                 for bucket in &buckets {

@@ -26,14 +26,8 @@ impl FillerTokens {
         let Some(tokenizer) = &llama.tokenizer else {
             let usable = (0..llama.config.vocab_size as u32).collect();
             return match text {
-                Some(_) => Err(EvalError::Haystack(HaystackError::NoTokenizer {
-                    folder: llama.folder.clone(),
-                })),
-                None => Ok(Self {
-                    front: Vec::new(),
-                    usable,
-                    text: None,
-                }),
+                Some(_) => Err(EvalError::Haystack(HaystackError::NoTokenizer { folder: llama.folder.clone() })),
+                None => Ok(Self { front: Vec::new(), usable, text: None }),
             };
         };
         let mut special = llama.eos_ids();
@@ -41,18 +35,14 @@ impl FillerTokens {
         let usable = tokenizer.ordinary_ids().into_iter();
         let text = text.map(|text| tokenizer.encode(text, false)).transpose()?;
         if let Some(ids) = &text {
-            llama.check_ids(ids, |index| {
-                format!("number {} of the haystack's text", index + 1)
-            })?;
+            llama.check_ids(ids, |index| format!("number {} of the haystack's text", index + 1))?;
         }
         if text.as_ref().is_some_and(Vec::is_empty) {
             return Err(HaystackError::NoText.into());
         }
         Ok(Self {
             front: tokenizer.prefix_ids()?,
-            usable: usable
-                .filter(|id| (*id as usize) < llama.config.vocab_size && !special.contains(id))
-                .collect(),
+            usable: usable.filter(|id| (*id as usize) < llama.config.vocab_size && !special.contains(id)).collect(),
             text,
         })
     }
@@ -63,11 +53,7 @@ impl FillerTokens {
             Some(text) => below(&mut rng, text.len()),
             None => 0,
         };
-        FillerStream {
-            tokens: self,
-            next,
-            rng,
-        }
+        FillerStream { tokens: self, next, rng }
     }
 }
 

@@ -27,13 +27,7 @@ impl Haystack {
     ///
     /// # Errors
     /// Whatever [`Task::check`] says; no cue that the filler lacks.
-    pub fn new(
-        task: Task,
-        length: usize,
-        filler: &FillerTokens,
-        seed: u64,
-        trial: u64,
-    ) -> Result<Self, HaystackError> {
+    pub fn new(task: Task, length: usize, filler: &FillerTokens, seed: u64, trial: u64) -> Result<Self, HaystackError> {
         task.check(length, filler)?;
         let room = task.room(length, filler.front.len())?;
         let hops = match task {
@@ -63,13 +57,7 @@ impl Haystack {
         Err(HaystackError::Ambiguous { task })
     }
 
-    fn of(
-        needles: &[Needle],
-        places: &[usize],
-        room: usize,
-        filler: &FillerTokens,
-        rng: ChaCha12Rng,
-    ) -> Self {
+    fn of(needles: &[Needle], places: &[usize], room: usize, filler: &FillerTokens, rng: ChaCha12Rng) -> Self {
         let mut planted: Vec<(usize, &Needle)> = places.iter().copied().zip(needles).collect();
         planted.sort_by_key(|&(place, _)| place);
         let mut planted = planted.into_iter().peekable();
@@ -82,9 +70,7 @@ impl Haystack {
                 ids.extend_from_slice(&needle.answer);
             }
             if place < room {
-                stream.push(&mut ids, |ids| {
-                    needles.iter().any(|needle| ids.ends_with(&needle.cue))
-                });
+                stream.push(&mut ids, |ids| needles.iter().any(|needle| ids.ends_with(&needle.cue)));
             }
         }
         let mut answers = Vec::with_capacity(needles.len());

@@ -31,13 +31,8 @@ pub use windows::{Segment, Windows};
 /// Why a text cannot be scored, or no haystack be searched. Each message is one line.
 #[derive(Debug, Error)]
 pub enum EvalError {
-    #[error(
-        "a stride of {stride} would leave out tokens between windows of {window}: make it {window} or less"
-    )]
-    Stride {
-        stride: NonZeroUsize,
-        window: NonZeroUsize,
-    },
+    #[error("a stride of {stride} would leave out tokens between windows of {window}: make it {window} or less")]
+    Stride { stride: NonZeroUsize, window: NonZeroUsize },
     #[error(
         "the text has {tokens} token{}: two or more are needed, because the first has nothing to be predicted from",
         if *.tokens == 1 { "" } else { "s" }

@@ -149,11 +149,7 @@ impl NeedleTest {
                         .collect::<Result<Vec<_>, _>>()?;
                     let guesses = guesses(llama, &haystacks, prefill, &mut |more| {
                         tokens += more;
-                        progress(NeedleProgress {
-                            tokens,
-                            total: self.tokens(),
-                            found: all.found(),
-                        })
+                        progress(NeedleProgress { tokens, total: self.tokens(), found: all.found() })
                     })?;
                     let Some(guesses) = guesses else {
                         return Ok(cells);
@@ -217,9 +213,6 @@ fn guess_each(llama: &Llama, read: Rows<'_>, expected: &[u32]) -> Result<Vec<Gue
 impl Guess {
     /// From a row of logits `[vocab_size]`, where `expected` would be right.
     fn new(logits: &[f32], expected: u32) -> Result<Self, SamplingError> {
-        Ok(Self {
-            id: argmax(logits)?,
-            nll: -log_softmax_at(logits, expected),
-        })
+        Ok(Self { id: argmax(logits)?, nll: -log_softmax_at(logits, expected) })
     }
 }

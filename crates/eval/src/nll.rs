@@ -63,11 +63,7 @@ pub fn token_nlls(
                 nlls.push(value);
                 sum += value;
             }
-            Ok(progress(Scored {
-                tokens: nlls.len(),
-                total: ids.len() - 1,
-                nll: sum,
-            }))
+            Ok(progress(Scored { tokens: nlls.len(), total: ids.len() - 1, nll: sum }))
         })?;
         if flow.is_break() {
             break;

@@ -19,12 +19,7 @@ pub struct Perplexity {
 impl Perplexity {
     /// What [`token_nlls`](crate::token_nlls) gave for `text`, as far as it came, in this time.
     pub fn new(nlls: &[f64], text: &Encoded, duration: Duration) -> Self {
-        Self {
-            tokens: nlls.len(),
-            bytes: text.bytes(1..nlls.len() + 1),
-            nll: nlls.iter().sum(),
-            duration,
-        }
+        Self { tokens: nlls.len(), bytes: text.bytes(1..nlls.len() + 1), nll: nlls.iter().sum(), duration }
     }
 
     /// Nats per token: the cross-entropy of model and text. NaN if no token was scored.

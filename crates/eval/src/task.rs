@@ -47,11 +47,7 @@ pub enum Task {
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum HaystackError {
     #[error("{length} tokens do not hold {task}: that takes {shortest} at least")]
-    TooShort {
-        length: usize,
-        task: Task,
-        shortest: usize,
-    },
+    TooShort { length: usize, task: Task, shortest: usize },
     #[error("a depth of {0} is no share of the haystack: give a number from 0 to 1")]
     Depth(f64),
     #[error(
@@ -59,9 +55,7 @@ pub enum HaystackError {
          fewer hops"
     )]
     Vocabulary { usable: usize, task: Task },
-    #[error(
-        "in {DRAWS} draws no {task} was found that the filler does not have: make the key longer"
-    )]
+    #[error("in {DRAWS} draws no {task} was found that the filler does not have: make the key longer")]
     Ambiguous { task: Task },
     #[error("the text of the haystack has no tokens: give one that has")]
     NoText,
@@ -113,11 +107,7 @@ impl Task {
     /// [`HaystackError::TooShort`].
     pub fn room(&self, length: usize, front: usize) -> Result<usize, HaystackError> {
         let (task, shortest) = (*self, self.shortest(front));
-        length.checked_sub(shortest).ok_or(HaystackError::TooShort {
-            length,
-            task,
-            shortest,
-        })
+        length.checked_sub(shortest).ok_or(HaystackError::TooShort { length, task, shortest })
     }
 
     /// Whether such haystacks can be made.
@@ -134,9 +124,7 @@ impl Task {
             Self::Single { key, .. } => usable > key.get(),
             Self::Chain { key, hops } => {
                 let rest = usable.saturating_sub(1); // without `is`
-                let keys = (0..key.get()).fold(1_usize, |keys, drawn| {
-                    keys.saturating_mul(rest.saturating_sub(drawn))
-                });
+                let keys = (0..key.get()).fold(1_usize, |keys, drawn| keys.saturating_mul(rest.saturating_sub(drawn)));
                 keys > hops.get()
             }
         };
@@ -162,22 +150,15 @@ impl Task {
                         keys.push(new);
                     }
                 }
-                let needle = |pair: &[Vec<u32>]| Needle {
-                    cue: [&pair[0][..], &[is]].concat(),
-                    answer: pair[1].clone(),
-                };
+                let needle =
+                    |pair: &[Vec<u32>]| Needle { cue: [&pair[0][..], &[is]].concat(), answer: pair[1].clone() };
                 keys.windows(2).map(needle).collect()
             }
         }
     }
 
     /// How many tokens of filler are before each of the needles.
-    pub(super) fn places(
-        &self,
-        needles: usize,
-        filler: usize,
-        rng: &mut ChaCha12Rng,
-    ) -> Vec<usize> {
+    pub(super) fn places(&self, needles: usize, filler: usize, rng: &mut ChaCha12Rng) -> Vec<usize> {
         match *self {
             Self::Single { depth, .. } => vec![(depth * filler as f64).round() as usize],
             Self::Chain { .. } => (0..needles).map(|_| below(rng, filler + 1)).collect(),
@@ -201,12 +182,7 @@ fn pick(rng: &mut ChaCha12Rng, ids: &[u32]) -> u32 {
 }
 
 /// So many different ids, without this one.
-fn distinct(
-    rng: &mut ChaCha12Rng,
-    usable: &[u32],
-    count: NonZeroUsize,
-    without: Option<u32>,
-) -> Vec<u32> {
+fn distinct(rng: &mut ChaCha12Rng, usable: &[u32], count: NonZeroUsize, without: Option<u32>) -> Vec<u32> {
     let mut ids = Vec::with_capacity(count.get());
     while ids.len() < count.get() {
         let id = pick(rng, usable);

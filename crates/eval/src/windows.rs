@@ -65,10 +65,7 @@ impl Windows {
             let end = start.saturating_add(self.window()).min(tokens - 1);
             let scored = next..end + 1;
             next = scored.end;
-            Some(Segment {
-                read: start..end,
-                scored,
-            })
+            Some(Segment { read: start..end, scored })
         })
     }
 }
@@ -95,8 +92,7 @@ mod tests {
             for window in 1..12 {
                 for stride in 1..=window {
                     let segments: Vec<_> = windows(window, stride).segments(tokens).collect();
-                    let scored: Vec<usize> =
-                        segments.iter().flat_map(|s| s.scored.clone()).collect();
+                    let scored: Vec<usize> = segments.iter().flat_map(|s| s.scored.clone()).collect();
                     assert_eq!(scored, (1..tokens.max(1)).collect::<Vec<_>>());
                     for (k, segment) in segments.iter().enumerate() {
                         assert_eq!(segment.read.start, k * stride);
@@ -115,10 +111,7 @@ mod tests {
 
     #[test]
     fn a_window_as_long_as_the_text_is_one_pass() {
-        let all = Segment {
-            read: 0..9,
-            scored: 1..10,
-        };
+        let all = Segment { read: 0..9, scored: 1..10 };
         for window in [9, 10, usize::MAX] {
             let segments: Vec<_> = windows(window, window).segments(10).collect();
             assert_eq!(segments, std::slice::from_ref(&all));
@@ -131,9 +124,6 @@ mod tests {
         let [three, four] = [3, 4].map(|n| NonZeroUsize::new(n).unwrap());
         let error = Windows::new(three, Some(four)).unwrap_err();
         assert!(error.to_string().contains("a stride of 4"), "{error}");
-        assert_eq!(
-            Windows::new(three, None).unwrap(),
-            Windows::new(three, Some(three)).unwrap()
-        );
+        assert_eq!(Windows::new(three, None).unwrap(), Windows::new(three, Some(three)).unwrap());
     }
 }

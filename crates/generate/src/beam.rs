@@ -20,8 +20,8 @@ pub use early_stopping::EarlyStopping;
 use search::Search;
 
 use crate::{
-    BeamOutput, Error, FinishReason, Lane, Llama, PrefillOptions, Progress, Sampler,
-    SamplingConfig, hypothesis::detokenize, run::RESERVED, step,
+    BeamOutput, Error, FinishReason, Lane, Llama, PrefillOptions, Progress, Sampler, SamplingConfig,
+    hypothesis::detokenize, run::RESERVED, step,
 };
 
 /// How to search. The defaults are those of transformers.
@@ -65,14 +65,10 @@ impl BeamOptions {
             return Err(BeamError::TooManyWanted { wanted, beams });
         }
         if !self.length_penalty.is_finite() {
-            return Err(BeamError::LengthPenalty {
-                value: self.length_penalty,
-            });
+            return Err(BeamError::LengthPenalty { value: self.length_penalty });
         }
         if !self.rules.is_greedy() {
-            return Err(BeamError::Chance {
-                temperature: self.rules.temperature,
-            });
+            return Err(BeamError::Chance { temperature: self.rules.temperature });
         }
         Ok(())
     }
@@ -81,16 +77,9 @@ impl BeamOptions {
 /// Options of a search that make no sense: one line.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum BeamError {
-    #[error(
-        "num_return_sequences = {wanted}: there are only {beams} beams: give at most {beams}, or more num_beams"
-    )]
-    TooManyWanted {
-        wanted: NonZeroUsize,
-        beams: NonZeroUsize,
-    },
-    #[error(
-        "length_penalty = {value}: must be a finite number (above 0 favours long sequences, below 0 short ones)"
-    )]
+    #[error("num_return_sequences = {wanted}: there are only {beams} beams: give at most {beams}, or more num_beams")]
+    TooManyWanted { wanted: NonZeroUsize, beams: NonZeroUsize },
+    #[error("length_penalty = {value}: must be a finite number (above 0 favours long sequences, below 0 short ones)")]
     LengthPenalty { value: f64 },
     #[error("temperature = {temperature}: a search draws nothing: give 0, or leave it out")]
     Chance { temperature: f32 },

@@ -29,9 +29,7 @@ pub enum ConstraintError {
     /// `place` is a JSON pointer.
     #[error("{place}: a schema is an object, or true or false, not {found}")]
     NotASchema { place: String, found: String },
-    #[error(
-        "{place}: {keyword:?} is not honoured, and ignoring it would allow other texts: take it out"
-    )]
+    #[error("{place}: {keyword:?} is not honoured, and ignoring it would allow other texts: take it out")]
     Keyword { place: String, keyword: String },
     #[error("no text can be held to this schema: {reason}")]
     Refused { reason: String },
@@ -39,9 +37,7 @@ pub enum ConstraintError {
     NoTokenizer,
     #[error("a stop string would cut JSON in two: leave it out")]
     StopString,
-    #[error(
-        "the model's vocabulary cannot spell what the schema asks for: no token can follow {text:?}"
-    )]
+    #[error("the model's vocabulary cannot spell what the schema asks for: no token can follow {text:?}")]
     DeadEnd { text: String },
     #[error("after {text:?}: {reason}")]
     Engine { text: String, reason: String },
@@ -65,12 +61,7 @@ impl Constraint {
     ///
     /// # Errors
     /// [`ConstraintError::DeadEnd`] if no token can be the first; and whatever the tokenizer's decoder says.
-    pub fn new(
-        schema: &JsonSchema,
-        tokenizer: &Tokenizer,
-        vocab_size: usize,
-        eos_ids: &[u32],
-    ) -> Result<Self, Error> {
+    pub fn new(schema: &JsonSchema, tokenizer: &Tokenizer, vocab_size: usize, eos_ids: &[u32]) -> Result<Self, Error> {
         let vocabulary = vocabulary(tokenizer, vocab_size, eos_ids)?;
         let parser = parser(&vocabulary, schema.grammar())?;
         let has_eos = vocabulary.tok_trie().eos_token() != INVALID_TOKEN;
@@ -114,10 +105,7 @@ impl Constraint {
     }
 
     fn failed(&self, error: &impl ToString) -> ConstraintError {
-        ConstraintError::Engine {
-            text: self.end(),
-            reason: plain(error),
-        }
+        ConstraintError::Engine { text: self.end(), reason: plain(error) }
     }
 
     fn end(&self) -> String {
@@ -128,17 +116,9 @@ impl Constraint {
 }
 
 /// The bytes of all tokens, as a trie.
-fn vocabulary(
-    tokenizer: &Tokenizer,
-    vocab_size: usize,
-    eos_ids: &[u32],
-) -> Result<TokEnv, TokenizerError> {
+fn vocabulary(tokenizer: &Tokenizer, vocab_size: usize, eos_ids: &[u32]) -> Result<TokEnv, TokenizerError> {
     let mut words = tokenizer.token_bytes(vocab_size)?;
-    let eos_ids: Vec<u32> = eos_ids
-        .iter()
-        .copied()
-        .filter(|id| (*id as usize) < vocab_size)
-        .collect();
+    let eos_ids: Vec<u32> = eos_ids.iter().copied().filter(|id| (*id as usize) < vocab_size).collect();
     for (id, word) in words.iter_mut().enumerate() {
         // 0xFF, which is in no UTF-8, marks special tokens there.
         let unusable = word.len() > LONGEST_TOKEN || word.contains(&TokTrie::SPECIAL_TOKEN_MARKER);
@@ -162,9 +142,7 @@ fn parser(vocabulary: &TokEnv, grammar: TopLevelGrammar) -> Result<TokenParser, 
         parser.start_without_prompt();
         Ok(parser)
     }));
-    parser.map_err(|error| ConstraintError::Refused {
-        reason: plain(&error),
-    })
+    parser.map_err(|error| ConstraintError::Refused { reason: plain(&error) })
 }
 
 /// The engine's message in one line, without its marks.

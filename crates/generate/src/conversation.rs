@@ -5,9 +5,7 @@ use std::{fmt, ops::ControlFlow};
 use glass_attention::CacheError;
 use glass_text::{ChatTemplate, Message, Role};
 
-use crate::{
-    Error, FinishReason, GenerateOptions, Generated, Lane, Llama, Progress, generate_from,
-};
+use crate::{Error, FinishReason, GenerateOptions, Generated, Lane, Llama, Progress, generate_from};
 
 /// A model and what was said with it.
 ///
@@ -88,14 +86,7 @@ impl<'m> Conversation<'m> {
     /// A conversation in which nothing was said yet. `options` hold for every answer; `max_new_tokens` is cut to what the
     /// context has room for, and the seed moves on from turn to turn.
     pub fn new(llama: &'m Llama, template: &'m ChatTemplate, options: GenerateOptions) -> Self {
-        Self {
-            llama,
-            template,
-            options,
-            messages: Vec::new(),
-            forgotten: 0,
-            read: None,
-        }
+        Self { llama, template, options, messages: Vec::new(), forgotten: 0, read: None }
     }
 
     /// Goes on from messages that were said before: as [`read_messages`](glass_text::read_messages) gives them.
@@ -187,10 +178,7 @@ impl<'m> Conversation<'m> {
         }
     }
 
-    fn answer(
-        &mut self,
-        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-    ) -> Result<Reply, Error> {
+    fn answer(&mut self, progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>) -> Result<Reply, Error> {
         let Fitted { ids, forgotten } = self.fit()?;
         let mut options = self.options.clone();
         options.max_new_tokens = options.max_new_tokens.min(self.llama.room(ids.len())?);
@@ -204,11 +192,7 @@ impl<'m> Conversation<'m> {
         self.read = Some(Read { ids, lane });
         let newly_forgotten = forgotten - self.forgotten;
         self.forgotten = forgotten;
-        Ok(Reply {
-            generated,
-            newly_forgotten,
-            restart,
-        })
+        Ok(Reply { generated, newly_forgotten, restart })
     }
 
     /// Turns before this one.
@@ -220,11 +204,7 @@ impl<'m> Conversation<'m> {
     /// one's logits are what the answer begins with.
     fn lane_for(&mut self, ids: &[u32]) -> Result<(Lane, Option<Restart>), Error> {
         let mut restart = None;
-        if let Some(Read {
-            ids: read,
-            mut lane,
-        }) = self.read.take()
-        {
+        if let Some(Read { ids: read, mut lane }) = self.read.take() {
             let same = read.iter().zip(ids).take_while(|(a, b)| a == b).count();
             let same = same.min(ids.len().saturating_sub(1));
             if self.llama.depends_on_length(ids.len()) {

@@ -36,22 +36,13 @@ pub struct SequenceId(usize);
 impl<'m> Engine<'m> {
     /// An engine without work.
     pub fn new(llama: &'m Llama) -> Self {
-        Self {
-            llama,
-            texts: Vec::new(),
-            next_id: 0,
-            step_tokens: usize::MAX,
-            stepped: Vec::new(),
-        }
+        Self { llama, texts: Vec::new(), next_id: 0, step_tokens: usize::MAX, stepped: Vec::new() }
     }
 
     /// Reads at most so many tokens in a step, one at least: those of texts that are being written, then chunks of prompts. A
     /// chunk that cannot be cut, because its angles depend on the length of its pass, goes beyond that.
     pub fn with_step_tokens(self, step_tokens: usize) -> Self {
-        Self {
-            step_tokens,
-            ..self
-        }
+        Self { step_tokens, ..self }
     }
 
     /// Adds a text. `lane` may have read the beginning of its prompt, but not the whole: the last token's logits are what the
@@ -77,9 +68,7 @@ impl<'m> Engine<'m> {
     /// Takes a text out, finished or not, with what was read of it.
     pub fn remove(&mut self, id: SequenceId) -> Option<(Sequence<'m>, Lane)> {
         let place = self.place(id)?;
-        let Text {
-            sequence, mut lane, ..
-        } = self.texts.remove(place);
+        let Text { sequence, mut lane, .. } = self.texts.remove(place);
         lane.drop_unread();
         Some((sequence, lane))
     }

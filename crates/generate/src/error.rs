@@ -7,9 +7,7 @@ use glass_config::ConfigError;
 use glass_text::{ChatTemplateError, TokenizerError};
 use thiserror::Error;
 
-use crate::{
-    BeamError, ConstraintError, ExhaustiveError, GenerationConfigError, SamplingError, StopError,
-};
+use crate::{BeamError, ConstraintError, ExhaustiveError, GenerationConfigError, SamplingError, StopError};
 
 /// Anything that keeps a model from running. Each is one line: what, where, and what would fix it.
 #[derive(Debug, Error)]
@@ -56,11 +54,7 @@ pub enum Error {
     EmptyPrompt,
     /// `place` says where it stands, for people.
     #[error("token id {id} ({place}) is not below the vocabulary size {vocab_size}")]
-    IdOutOfRange {
-        id: u32,
-        place: String,
-        vocab_size: usize,
-    },
+    IdOutOfRange { id: u32, place: String, vocab_size: usize },
     #[error("{}: no tokenizer.json in the folder: add it, or give token ids with --ids", folder.display())]
     NoTokenizer { folder: PathBuf },
 }

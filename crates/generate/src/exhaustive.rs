@@ -6,8 +6,8 @@ use thiserror::Error;
 use web_time::Instant;
 
 use crate::{
-    BeamOutput, Error, FinishReason, Hypothesis, Llama, Progress, beam::log_softmax,
-    hypothesis::detokenize, read_whole, sampling::argmax, score,
+    BeamOutput, Error, FinishReason, Hypothesis, Llama, Progress, beam::log_softmax, hypothesis::detokenize,
+    read_whole, sampling::argmax, score,
 };
 
 /// The most sequences that are looked through: with a vocabulary of 100 those of three tokens.
@@ -34,11 +34,7 @@ impl ExhaustiveOptions {
     pub fn validate(&self, vocab_size: usize) -> Result<(), ExhaustiveError> {
         let (length, most) = (self.max_new_tokens, most_tokens(vocab_size));
         if length > most {
-            return Err(ExhaustiveError::TooMany {
-                vocab_size,
-                length,
-                most,
-            });
+            return Err(ExhaustiveError::TooMany { vocab_size, length, most });
         }
         match self.length_penalty {
             value if value.is_finite() => Ok(()),
@@ -54,11 +50,7 @@ pub enum ExhaustiveError {
         "{vocab_size} tokens make more than {MOST_SEQUENCES} sequences of {length}: an exhaustive search takes at most \
          {most} new tokens of such a vocabulary (--max-new-tokens), or use beam search (--num-beams)"
     )]
-    TooMany {
-        vocab_size: usize,
-        length: usize,
-        most: usize,
-    },
+    TooMany { vocab_size: usize, length: usize, most: usize },
     #[error("length_penalty = {value}: must be a finite number")]
     LengthPenalty { value: f64 },
 }
@@ -87,10 +79,7 @@ pub fn exhaustive_search(
         return Err(Error::EmptyPrompt);
     }
     let start = Instant::now();
-    let root = || Open {
-        ids: vec![],
-        log_prob: 0.0,
-    };
+    let root = || Open { ids: vec![], log_prob: 0.0 };
     let mut best = Best::new(options);
     let (mut open, mut searched_tokens, mut interrupted) = (vec![root()], 0, false);
     if length == 0 {
@@ -129,21 +118,12 @@ pub fn exhaustive_search(
     }
     let mut sequences = best.sequences;
     detokenize(llama, prompt, &mut sequences)?;
-    Ok(BeamOutput {
-        sequences,
-        prompt_tokens: prompt.len(),
-        searched_tokens,
-        duration: start.elapsed(),
-        interrupted,
-    })
+    Ok(BeamOutput { sequences, prompt_tokens: prompt.len(), searched_tokens, duration: start.elapsed(), interrupted })
 }
 
 /// The logits behind `prompt` and each of `sequences`, all of one length: `[sequences, vocab_size]`, row-major.
 fn logits_behind(llama: &Llama, prompt: &[u32], sequences: &[Open]) -> Result<Vec<f32>, Error> {
-    let texts: Vec<Vec<u32>> = sequences
-        .iter()
-        .map(|sequence| [prompt, &sequence.ids].concat())
-        .collect();
+    let texts: Vec<Vec<u32>> = sequences.iter().map(|sequence| [prompt, &sequence.ids].concat()).collect();
     let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
     let last = texts[0].len() - 1;
     Ok(read_whole(llama, &texts, last)?.read()?.into_values())
@@ -165,10 +145,7 @@ struct Best<'a> {
 
 impl<'a> Best<'a> {
     fn new(options: &'a ExhaustiveOptions) -> Self {
-        Self {
-            options,
-            sequences: Vec::new(),
-        }
+        Self { options, sequences: Vec::new() }
     }
 
     fn offer(&mut self, sequence: Open, finish_reason: FinishReason) {
@@ -179,13 +156,7 @@ impl<'a> Best<'a> {
         // What is impossible is no sequence.
         if rank < wanted && log_prob > f64::NEG_INFINITY {
             self.sequences.truncate(wanted - 1);
-            let found = Hypothesis {
-                ids,
-                text: None,
-                log_prob,
-                score,
-                finish_reason,
-            };
+            let found = Hypothesis { ids, text: None, log_prob, score, finish_reason };
             self.sequences.insert(rank.min(self.sequences.len()), found);
         }
     }

@@ -3,8 +3,7 @@
 use std::{num::NonZeroUsize, ops::ControlFlow, time::Duration};
 
 use crate::{
-    Error, FinishReason, JsonSchema, Lane, Llama, PrefillOptions, SamplingConfig, Speculation,
-    TokenLogprobs, run::Run,
+    Error, FinishReason, JsonSchema, Lane, Llama, PrefillOptions, SamplingConfig, Speculation, TokenLogprobs, run::Run,
 };
 
 /// How to generate.
@@ -167,11 +166,8 @@ pub fn generate_batch(
     progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
 ) -> Result<Vec<Result<Generated, Error>>, Error> {
     let mut run = Run::new(llama);
-    let started: Vec<Result<(), Error>> = rows
-        .iter()
-        .enumerate()
-        .map(|(index, row)| run.add(index, *row, lane(llama, row.options)?))
-        .collect();
+    let started: Vec<Result<(), Error>> =
+        rows.iter().enumerate().map(|(index, row)| run.add(index, *row, lane(llama, row.options)?)).collect();
     let mut ended = run.finish(progress)?.into_iter();
     let result = |started: Result<(), Error>| {
         started?;

@@ -31,12 +31,7 @@ pub enum GenerationConfigError {
     #[error("{path}: {error}")]
     Range { path: String, error: SamplingError },
     #[error("{path}: {field} = {value}: {rule}")]
-    Field {
-        path: String,
-        field: &'static str,
-        value: String,
-        rule: &'static str,
-    },
+    Field { path: String, field: &'static str, value: String, rule: &'static str },
 }
 
 /// The fields that are honoured; `None` (or empty) where the file says nothing or null.
@@ -81,10 +76,7 @@ impl GenerationConfig {
         match read_small_file(&path) {
             Ok(Some(json)) => Self::from_json(&json, &origin),
             Ok(None) => Ok(Self::default()),
-            Err(error) => Err(GenerationConfigError::Unreadable {
-                path: origin,
-                reason: error.to_string(),
-            }),
+            Err(error) => Err(GenerationConfigError::Unreadable { path: origin, reason: error.to_string() }),
         }
     }
 
@@ -93,21 +85,14 @@ impl GenerationConfig {
     /// # Errors
     /// As [`Self::from_folder`].
     pub fn from_json(json: &[u8], origin: &str) -> Result<Self, GenerationConfigError> {
-        let fields: Map<String, Value> =
-            serde_json::from_slice(json).map_err(|error| GenerationConfigError::Broken {
-                path: origin.to_owned(),
-                reason: error.to_string(),
-            })?;
+        let fields: Map<String, Value> = serde_json::from_slice(json)
+            .map_err(|error| GenerationConfigError::Broken { path: origin.to_owned(), reason: error.to_string() })?;
         fields::read(&fields, origin)
     }
 
     /// The end-of-sequence ids: this file's, or where it has none `config_eos`, those of `config.json`.
     pub fn eos_ids(&self, config_eos: &[u32]) -> Vec<u32> {
-        if self.eos_token_id.is_empty() {
-            config_eos.to_vec()
-        } else {
-            self.eos_token_id.clone()
-        }
+        if self.eos_token_id.is_empty() { config_eos.to_vec() } else { self.eos_token_id.clone() }
     }
 
     /// How transformers would sample with this file alone: greedily unless `do_sample`, and then with its defaults

@@ -41,9 +41,7 @@ mod tests {
             return;
         };
         let vocab = 5000;
-        let row: Vec<f32> = (0..vocab)
-            .map(|id| ((id * 7919) % 4999) as f32 / 500.0)
-            .collect();
+        let row: Vec<f32> = (0..vocab).map(|id| ((id * 7919) % 4999) as f32 / 500.0).collect();
         let with = |id: usize, value| {
             let mut row = row.clone();
             row[id] = value;

@@ -47,11 +47,7 @@ pub fn score(log_prob: f64, length: usize, length_penalty: f64) -> f64 {
 }
 
 /// Gives the sequences that follow `prompt` their texts, if there is a tokenizer.
-pub(crate) fn detokenize(
-    llama: &Llama,
-    prompt: &[u32],
-    sequences: &mut [Hypothesis],
-) -> Result<(), Error> {
+pub(crate) fn detokenize(llama: &Llama, prompt: &[u32], sequences: &mut [Hypothesis]) -> Result<(), Error> {
     let Some(tokenizer) = &llama.tokenizer else {
         return Ok(());
     };

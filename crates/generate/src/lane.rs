@@ -19,10 +19,7 @@ impl Default for PrefillOptions {
     /// What the config asks for, in chunks of 512: long enough to keep matrix products busy, short enough that activations
     /// stay small beside the weights and that a reader who waits sees progress.
     fn default() -> Self {
-        Self {
-            cache: CacheConfig::default(),
-            prefill_chunk: const { NonZeroUsize::new(512).unwrap() },
-        }
+        Self { cache: CacheConfig::default(), prefill_chunk: const { NonZeroUsize::new(512).unwrap() } }
     }
 }
 
@@ -39,11 +36,7 @@ impl PrefillOptions {
 /// rotates by the length of the text, because a shorter pass would rotate otherwise.
 fn chunk(prefill_chunk: NonZeroUsize, unread: usize, total: usize, llama: &Llama) -> usize {
     let chunk = prefill_chunk.get();
-    if unread <= chunk || llama.depends_on_length(total) {
-        unread
-    } else {
-        chunk
-    }
+    if unread <= chunk || llama.depends_on_length(total) { unread } else { chunk }
 }
 
 /// A sequence's place in forward passes: its cache, and the tokens that it has not read yet.
@@ -71,13 +64,7 @@ impl Lane {
 
     /// What `cache` holds was read; the policies may be one's own ([`KvCache::from_layers`]).
     pub fn from_cache(cache: KvCache, prefill_chunk: NonZeroUsize) -> Self {
-        Self {
-            cache,
-            unread: Vec::new(),
-            logits_from: 0,
-            prefill_chunk,
-            greedy: false,
-        }
+        Self { cache, unread: Vec::new(), logits_from: 0, prefill_chunk, greedy: false }
     }
 
     /// Queues tokens, and asks for the logits behind the last `logits` of them: for how each of those goes on.
@@ -149,11 +136,7 @@ impl Lane {
 
     /// Another lane with the same past, which both share; what is queued is copied.
     pub fn fork(&mut self) -> Self {
-        Self {
-            cache: self.cache.fork(),
-            unread: self.unread.clone(),
-            ..*self
-        }
+        Self { cache: self.cache.fork(), unread: self.unread.clone(), ..*self }
     }
 
     /// Whether logits are wanted of all that it reads: of a text that is written, not of a prompt.
@@ -174,17 +157,10 @@ impl Lane {
 
     /// Moves the next `tokens` from the queue to the end of `ids`, the row of a pass: the indices there of those that get
     /// logits, and the cache.
-    pub(crate) fn take(
-        &mut self,
-        tokens: usize,
-        ids: &mut Vec<u32>,
-    ) -> (Range<usize>, &mut KvCache) {
+    pub(crate) fn take(&mut self, tokens: usize, ids: &mut Vec<u32>) -> (Range<usize>, &mut KvCache) {
         let start = ids.len();
         ids.extend(self.unread.drain(..tokens));
-        let skipped = self
-            .logits_from
-            .saturating_sub(self.cache.len())
-            .min(tokens);
+        let skipped = self.logits_from.saturating_sub(self.cache.len()).min(tokens);
         (start + skipped..ids.len(), &mut self.cache)
     }
 }

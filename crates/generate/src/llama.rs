@@ -107,15 +107,12 @@ impl Llama {
         options.device.check_dtype(options.dtype)?;
         let origin = |file: &str| format!("{}/{file}", bytes.name);
         let weights = origin("model.safetensors");
-        let config =
-            LlamaConfig::from_json(bytes.config, &origin("config.json"), options.overrides)?;
+        let config = LlamaConfig::from_json(bytes.config, &origin("config.json"), options.overrides)?;
         let generation_config = bytes.generation_config.map_or_else(
             || Ok(GenerationConfig::default()),
             |json| GenerationConfig::from_json(json, &origin("generation_config.json")),
         )?;
-        let tokenizer = bytes
-            .tokenizer
-            .map(|json| Tokenizer::from_json(json, &origin("tokenizer.json")));
+        let tokenizer = bytes.tokenizer.map(|json| Tokenizer::from_json(json, &origin("tokenizer.json")));
         let parts = Parts {
             folder: PathBuf::from(bytes.name),
             config,
@@ -127,21 +124,8 @@ impl Llama {
     }
 
     fn from_parts(parts: Parts, options: LoadOptions<'_>) -> Result<Self, Error> {
-        let LoadOptions {
-            device,
-            dtype,
-            quantize,
-            fake_quantize,
-            overrides,
-            progress,
-        } = options;
-        let Parts {
-            folder,
-            files,
-            config,
-            mut generation_config,
-            tokenizer,
-        } = parts;
+        let LoadOptions { device, dtype, quantize, fake_quantize, overrides, progress } = options;
+        let Parts { folder, files, config, mut generation_config, tokenizer } = parts;
         // `--set` goes before what the makers wrote down elsewhere.
         let overridden = |field| overrides.iter().any(|set| set.key() == field);
         if overridden("eos_token_id") {
@@ -182,31 +166,17 @@ impl Llama {
             ));
         }
         warnings.extend(generation_config.warnings.iter().cloned());
-        warnings.extend(config.ignored.iter().map(|field| {
-            format!(
-                "config.json: {} = {} is ignored: {}",
-                field.name, field.value, field.why
-            )
-        }));
-        Ok(Self {
-            model,
-            config,
-            generation_config,
-            tokenizer,
-            device,
-            dtype,
-            folder,
-            warnings,
-        })
+        warnings.extend(
+            config
+                .ignored
+                .iter()
+                .map(|field| format!("config.json: {} = {} is ignored: {}", field.name, field.value, field.why)),
+        );
+        Ok(Self { model, config, generation_config, tokenizer, device, dtype, folder, warnings })
     }
 
     /// A model that comes from no folder: there is no tokenizer.
-    pub fn new(
-        model: LlamaForCausalLM,
-        config: &LlamaConfig,
-        device: &Device,
-        dtype: Dtype,
-    ) -> Self {
+    pub fn new(model: LlamaForCausalLM, config: &LlamaConfig, device: &Device, dtype: Dtype) -> Self {
         Self {
             model,
             config: config.clone(),
@@ -229,10 +199,7 @@ impl Llama {
     }
 
     /// An empty cache for one sequence with policies of one's own: `layer` gives one to each layer of the model.
-    pub fn cache_from_layers(
-        &self,
-        layer: impl FnMut(&LayerConfig) -> Box<dyn LayerCache>,
-    ) -> KvCache {
+    pub fn cache_from_layers(&self, layer: impl FnMut(&LayerConfig) -> Box<dyn LayerCache>) -> KvCache {
         let device_of = |layer| self.model.layer_device(layer);
         KvCache::from_layers(&self.config, device_of, self.dtype, layer)
     }
@@ -257,9 +224,12 @@ impl Llama {
                 context,
                 over: prompt - context,
                 // Most scalings compute angles from the context: raising it would make another model.
-                advice: if self.config.ropes.iter().all(|rope| {
-                    matches!(rope.scaling, RopeScaling::Default | RopeScaling::Linear(_))
-                }) {
+                advice: if self
+                    .config
+                    .ropes
+                    .iter()
+                    .all(|rope| matches!(rope.scaling, RopeScaling::Default | RopeScaling::Linear(_)))
+                {
                     ", or raise the limit with --set max_position_embeddings=N"
                 } else {
                     ""
@@ -273,9 +243,7 @@ impl Llama {
     /// # Errors
     /// [`Error::NoTokenizer`].
     pub fn tokenizer(&self) -> Result<&Tokenizer, Error> {
-        self.tokenizer.as_ref().ok_or_else(|| Error::NoTokenizer {
-            folder: self.folder.clone(),
-        })
+        self.tokenizer.as_ref().ok_or_else(|| Error::NoTokenizer { folder: self.folder.clone() })
     }
 
     /// Ids of the tokens that end a text.
@@ -298,12 +266,7 @@ impl Llama {
             })?;
         }
         let seq = rows.first().map_or(0, |row| row.len());
-        let ids: Vec<i32> = rows
-            .iter()
-            .copied()
-            .flatten()
-            .map(|&id| id as i32)
-            .collect();
+        let ids: Vec<i32> = rows.iter().copied().flatten().map(|&id| id as i32).collect();
         let data = TensorData::new(ids, [rows.len(), seq]);
         Ok(Tensor::from_data(data, self.device.burn()))
     }
@@ -316,11 +279,7 @@ impl Llama {
         let vocab_size = self.config.vocab_size;
         match ids.iter().position(|&id| id as usize >= vocab_size) {
             None => Ok(()),
-            Some(index) => Err(Error::IdOutOfRange {
-                id: ids[index],
-                place: place(index),
-                vocab_size,
-            }),
+            Some(index) => Err(Error::IdOutOfRange { id: ids[index], place: place(index), vocab_size }),
         }
     }
 }

@@ -22,21 +22,15 @@ impl TokenLogprobs {
         let logprob = |logit: f32| f64::from(logit) - log_sum;
         Self {
             id,
-            logprob: logits
-                .get(id as usize)
-                .map_or(f64::NEG_INFINITY, |&logit| logprob(logit)),
-            top: highest(logits, top)
-                .into_iter()
-                .map(|(id, logit)| (id, logprob(logit)))
-                .collect(),
+            logprob: logits.get(id as usize).map_or(f64::NEG_INFINITY, |&logit| logprob(logit)),
+            top: highest(logits, top).into_iter().map(|(id, logit)| (id, logprob(logit))).collect(),
         }
     }
 }
 
 /// The `count` highest logits with their ids, from the highest on.
 fn highest(logits: &[f32], count: usize) -> Vec<(u32, f32)> {
-    let order =
-        |a: &(u32, f32), b: &(u32, f32)| -> Ordering { b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)) };
+    let order = |a: &(u32, f32), b: &(u32, f32)| -> Ordering { b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)) };
     if count == 0 {
         return Vec::new();
     }
@@ -76,9 +70,6 @@ mod tests {
             let ordered = top.iter().map(|&(id, _)| logits[id as usize] as usize);
             assert!(ordered.eq((50 - top.len()..50).rev()), "{count}");
         }
-        assert_eq!(
-            TokenLogprobs::new(&logits, 50, 0).logprob,
-            f64::NEG_INFINITY
-        );
+        assert_eq!(TokenLogprobs::new(&logits, 50, 0).logprob, f64::NEG_INFINITY);
     }
 }

@@ -99,10 +99,7 @@ mod tests {
     #[test]
     fn the_speed_up_is_by_plain_passes() {
         let none = Speculation::default();
-        assert_eq!(
-            (none.acceptance(), none.tokens_per_pass(), none.speed_up()),
-            (None, None, None)
-        );
+        assert_eq!((none.acceptance(), none.tokens_per_pass(), none.speed_up()), (None, None, None));
         let some = Speculation {
             passes: 10,
             drafted: 16,
@@ -113,9 +110,6 @@ mod tests {
         };
         assert_eq!(some.acceptance(), Some(0.75));
         assert_eq!(some.tokens_per_pass(), Some(2.2));
-        assert!(
-            some.speed_up()
-                .is_some_and(|times| (times - 2.0).abs() < 1e-9)
-        );
+        assert!(some.speed_up().is_some_and(|times| (times - 2.0).abs() < 1e-9));
     }
 }

@@ -4,10 +4,7 @@ use std::{ops::ControlFlow, time::Duration};
 
 use web_time::Instant;
 
-use crate::{
-    BatchRow, Engine, Error, Event, FinishReason, Generated, Lane, Llama, Progress, Sequence,
-    SequenceId,
-};
+use crate::{BatchRow, Engine, Error, Event, FinishReason, Generated, Lane, Llama, Progress, Sequence, SequenceId};
 
 /// New tokens that a cache makes room for at once; most texts end before.
 pub const RESERVED: usize = 1024;
@@ -36,11 +33,7 @@ type Ended = Result<(Generated, Lane), Error>;
 
 impl<'m> Run<'m> {
     pub fn new(llama: &'m Llama) -> Self {
-        Self {
-            llama,
-            engine: Engine::new(llama),
-            texts: Vec::new(),
-        }
+        Self { llama, engine: Engine::new(llama), texts: Vec::new() }
     }
 
     /// Adds a text, which progress calls number `index`.
@@ -53,9 +46,7 @@ impl<'m> Run<'m> {
         let vocab_size = llama.config.vocab_size;
         let sequence = Sequence::new(prompt, options, vocab_size, llama.tokenizer.as_ref())?;
         llama.room(prompt.len())?;
-        llama.check_ids(prompt, |index| {
-            format!("number {} of the prompt", index + 1)
-        })?;
+        llama.check_ids(prompt, |index| format!("number {} of the prompt", index + 1))?;
         let expected = prompt.len() + limit.min(RESERVED);
         lane.reserve(prompt.len().saturating_add(limit), expected)?;
         self.texts.push(Timed {
@@ -73,10 +64,7 @@ impl<'m> Run<'m> {
     ///
     /// # Errors
     /// The device fails.
-    pub fn finish(
-        mut self,
-        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-    ) -> Result<Vec<Ended>, Error> {
+    pub fn finish(mut self, progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>) -> Result<Vec<Ended>, Error> {
         let start = Instant::now();
         let mut flow = ControlFlow::Continue(());
         while flow.is_continue() && self.engine.has_work() {
@@ -117,16 +105,8 @@ impl<'m> Run<'m> {
             let text = &mut self.texts[place];
             text.prefill.get_or_insert(now);
             match event {
-                Ok(Event {
-                    id,
-                    text: new,
-                    finish,
-                }) => {
-                    let told = progress(Progress::Text {
-                        index: text.index,
-                        id: Some(id),
-                        text: &new,
-                    });
+                Ok(Event { id, text: new, finish }) => {
+                    let told = progress(Progress::Text { index: text.index, id: Some(id), text: &new });
                     flow = if told.is_break() { told } else { flow };
                     text.end = finish.map(|_| start.elapsed());
                 }
@@ -138,11 +118,7 @@ impl<'m> Run<'m> {
     }
 
     /// Takes a text out of the engine; one that has not ended is broken off.
-    fn end(
-        &mut self,
-        text: Timed,
-        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-    ) -> Ended {
+    fn end(&mut self, text: Timed, progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>) -> Ended {
         let removed = self.engine.remove(text.id);
         let (mut sequence, lane) = removed.unwrap_or_else(|| unreachable!("it was added"));
         if let Some(error) = text.error {
@@ -151,11 +127,7 @@ impl<'m> Run<'m> {
         if sequence.finish_reason().is_none() {
             let rest = sequence.end(FinishReason::Interrupted)?;
             // Nothing is left to break off.
-            let _ = progress(Progress::Text {
-                index: text.index,
-                id: None,
-                text: &rest,
-            });
+            let _ = progress(Progress::Text { index: text.index, id: None, text: &rest });
         }
         let prefill = text.prefill.unwrap_or_default();
         let generated = Generated {

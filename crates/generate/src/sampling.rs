@@ -15,38 +15,27 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use thiserror::Error;
 
 pub use config::SamplingConfig;
-pub use penalties::{
-    SequenceBias, no_repeat_ngram, presence_and_frequency_penalty, repetition_penalty,
-    sequence_bias,
-};
+pub use penalties::{SequenceBias, no_repeat_ngram, presence_and_frequency_penalty, repetition_penalty, sequence_bias};
 pub use warpers::{log_softmax_at, log_sum_exp, min_p, temperature, top_k, top_p, typical_p};
 
 /// Why no token can be drawn. Each message is one line.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum SamplingError {
     #[error("{option} = {value}: {rule}")]
-    Option {
-        option: &'static str,
-        value: f32,
-        rule: &'static str,
-    },
+    Option { option: &'static str, value: f32, rule: &'static str },
     #[error("the logits row is empty: a model needs at least one token in its vocabulary")]
     NoLogits,
     #[error(
         "the logit of token {id} is {value}: the weights are damaged, or numbers left the range of a dtype smaller than f32"
     )]
     NotFinite { id: usize, value: f32 },
-    #[error(
-        "every logit is -inf: no token is possible (damaged weights, or the dtype's range, if it is not float32)"
-    )]
+    #[error("every logit is -inf: no token is possible (damaged weights, or the dtype's range, if it is not float32)")]
     NothingPossible,
     #[error("a bias for no token: it needs an id at least")]
     EmptyBias,
     #[error("a bias for token {id}: the vocabulary has {vocab_size} tokens")]
     BiasOutOfRange { id: u32, vocab_size: usize },
-    #[error(
-        "no token is left: every one is forbidden by a bias of -inf or by no_repeat_ngram_size"
-    )]
+    #[error("no token is left: every one is forbidden by a bias of -inf or by no_repeat_ngram_size")]
     NothingLeft,
     #[error("biases and penalties made the logit of token {id} {value}: use smaller ones")]
     Overflow { id: usize, value: f32 },

@@ -5,8 +5,8 @@ use std::{mem, time::Duration};
 use glass_text::{StreamingDetokenizer, Tokenizer};
 
 use crate::{
-    Chosen, Constraint, ConstraintError, Error, FinishReason, GenerateOptions, Generated, Next,
-    Sampler, Speculation, StopRule, TokenLogprobs, log_softmax_at, prompt_lookup,
+    Chosen, Constraint, ConstraintError, Error, FinishReason, GenerateOptions, Generated, Next, Sampler, Speculation,
+    StopRule, TokenLogprobs, log_softmax_at, prompt_lookup,
 };
 
 /// A text that is being written: its ids so far, and all that decides how it goes on and when it ends.
@@ -63,12 +63,7 @@ impl<'t> Sequence<'t> {
             }
             Some(schema) => {
                 let tokenizer = tokenizer.ok_or(ConstraintError::NoTokenizer)?;
-                Some(Constraint::new(
-                    schema,
-                    tokenizer,
-                    vocab_size,
-                    &options.eos_ids,
-                )?)
+                Some(Constraint::new(schema, tokenizer, vocab_size, &options.eos_ids)?)
             }
         };
         options.sampling.check_vocabulary(vocab_size)?;
@@ -238,9 +233,7 @@ impl<'t> Sequence<'t> {
         let max = self.max_draft.min(self.stop.allowed().saturating_sub(1));
         if max > 0 {
             let draft = prompt_lookup::draft(&self.ids, max);
-            self.draft = Some(draft)
-                .filter(|draft| fits(self.ids.len() + draft.len()))
-                .unwrap_or_default();
+            self.draft = Some(draft).filter(|draft| fits(self.ids.len() + draft.len())).unwrap_or_default();
         }
         let newest = self.ids.last().into_iter();
         newest.chain(&self.draft).copied().collect()
@@ -261,9 +254,8 @@ impl<'t> Sequence<'t> {
                 Next::Chosen(Ok(chosen)) => self.advance_chosen(chosen),
                 Next::Chosen(Err(error)) => Err(error.into()),
             };
-            let goes_on = event
-                .as_ref()
-                .is_ok_and(|event| event.finish.is_none() && draft.get(index) == Some(&event.id));
+            let goes_on =
+                event.as_ref().is_ok_and(|event| event.finish.is_none() && draft.get(index) == Some(&event.id));
             events.push(event);
             if !goes_on {
                 break;

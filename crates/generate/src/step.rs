@@ -9,10 +9,7 @@ use crate::{Error, Lane, Llama, StepOutput};
 ///
 /// # Errors
 /// An id that is not of this vocabulary; a pass that the device cannot hold. The lanes are then of no use.
-pub fn step<'a, 'l>(
-    llama: &'a Llama,
-    lanes: impl IntoIterator<Item = &'l mut Lane>,
-) -> Result<StepOutput<'a>, Error> {
+pub fn step<'a, 'l>(llama: &'a Llama, lanes: impl IntoIterator<Item = &'l mut Lane>) -> Result<StepOutput<'a>, Error> {
     step_within(llama, lanes, usize::MAX, None)
 }
 
@@ -41,11 +38,7 @@ pub(crate) fn step_within<'a, 'l>(
     let (mut greedy, mut others) = (Vec::new(), Vec::new());
     for (number, (lane, tokens)) in lanes.into_iter().zip(tokens).enumerate() {
         if tokens > 0 {
-            let rows = if lane.is_greedy() {
-                &mut greedy
-            } else {
-                &mut others
-            };
+            let rows = if lane.is_greedy() { &mut greedy } else { &mut others };
             let (wanted, cache) = lane.take(tokens, &mut ids);
             rows.extend(wanted.map(|index| (index, number)));
             next.push(NextTokens { cache, tokens });
@@ -56,18 +49,10 @@ pub(crate) fn step_within<'a, 'l>(
         Some(observer) => &mut **observer,
         None => &mut Unobserved,
     };
-    let hidden = llama
-        .model
-        .hidden(ids, Sequences::Next(&mut next), observed)?; // [1, total, hidden_size]
+    let hidden = llama.model.hidden(ids, Sequences::Next(&mut next), observed)?; // [1, total, hidden_size]
     let (indices, lanes): (Vec<_>, Vec<_>) = [&greedy[..], &others].concat().into_iter().unzip();
     let hidden = select(hidden, &indices); // [1, rows, hidden_size]
-    Ok(StepOutput::new(
-        llama,
-        hidden,
-        lanes,
-        greedy.len(),
-        observer,
-    ))
+    Ok(StepOutput::new(llama, hidden, lanes, greedy.len(), observer))
 }
 
 /// How many tokens each lane reads.
@@ -89,11 +74,7 @@ fn plan(llama: &Llama, lanes: &[&mut Lane], step_tokens: usize) -> Vec<usize> {
 ///
 /// # Errors
 /// As [`step`].
-pub fn read_whole<'a>(
-    llama: &'a Llama,
-    texts: &[&[u32]],
-    from: usize,
-) -> Result<StepOutput<'a>, Error> {
+pub fn read_whole<'a>(llama: &'a Llama, texts: &[&[u32]], from: usize) -> Result<StepOutput<'a>, Error> {
     let ids = llama.ids(texts)?; // [batch, seq]
     let hidden = llama.model.hidden(ids, Sequences::WHOLE, &mut Unobserved)?; // [batch, seq, hidden_size]
     let seq = hidden.dims()[1];
@@ -102,17 +83,8 @@ pub fn read_whole<'a>(
 }
 
 /// Part of an axis; all of it is not touched.
-pub(crate) fn narrow<const D: usize>(
-    x: Tensor<D>,
-    axis: usize,
-    start: usize,
-    len: usize,
-) -> Tensor<D> {
-    if x.dims()[axis] == len {
-        x
-    } else {
-        x.narrow(axis, start, len)
-    }
+pub(crate) fn narrow<const D: usize>(x: Tensor<D>, axis: usize, start: usize, len: usize) -> Tensor<D> {
+    if x.dims()[axis] == len { x } else { x.narrow(axis, start, len) }
 }
 
 /// `x` `[1, total, hidden_size]` -> the rows at these indices, `[1, indices, hidden_size]`; the first where there are none, so

@@ -51,14 +51,7 @@ impl<'a> StepOutput<'a> {
         greedy: usize,
         observer: Option<&'a mut dyn Observer>,
     ) -> Self {
-        Self {
-            llama,
-            hidden,
-            lanes,
-            greedy,
-            read: 0,
-            observer,
-        }
+        Self { llama, hidden, lanes, greedy, read: 0, observer }
     }
 
     /// Hidden states `[batch, seq, hidden_size]` after the final norm: a row for each, one text after the other.
@@ -121,11 +114,7 @@ impl<'a> StepOutput<'a> {
         if let Some(observer) = &mut self.observer {
             observer.done(Step::Head);
         }
-        let mut block = Logits {
-            vocab_size,
-            lanes: self.lanes[self.read..][..rows].to_vec(),
-            ..Logits::default()
-        };
+        let mut block = Logits { vocab_size, lanes: self.lanes[self.read..][..rows].to_vec(), ..Logits::default() };
         let greedy = self.greedy.saturating_sub(self.read).min(rows);
         self.read += rows;
         let mut rest = 0..rows;
@@ -148,9 +137,7 @@ impl<'a> StepOutput<'a> {
         let device = &self.llama.device;
         let data = tensor.into_data_async().await;
         let data = data.map_err(|error| device.failed(error))?;
-        let values = data
-            .try_cast_as::<f32>()
-            .and_then(|data| data.try_into_vec());
+        let values = data.try_cast_as::<f32>().and_then(|data| data.try_into_vec());
         Ok(values.map_err(|error| device.failed(error))?)
     }
 }

@@ -66,17 +66,8 @@ pub struct StopRule {
 impl StopRule {
     /// # Errors
     /// When a stop string is empty.
-    pub fn new(
-        eos_ids: Vec<u32>,
-        stop_strings: Vec<String>,
-        max_new_tokens: usize,
-    ) -> Result<Self, StopError> {
-        Ok(Self {
-            eos_ids,
-            max_new_tokens,
-            new_tokens: 0,
-            strings: StopStrings::new(stop_strings)?,
-        })
+    pub fn new(eos_ids: Vec<u32>, stop_strings: Vec<String>, max_new_tokens: usize) -> Result<Self, StopError> {
+        Ok(Self { eos_ids, max_new_tokens, new_tokens: 0, strings: StopStrings::new(stop_strings)? })
     }
 
     /// How many more tokens may be generated.
@@ -132,11 +123,7 @@ impl StopStrings {
         if let Some(index) = stops.iter().position(String::is_empty) {
             return Err(StopError::EmptyStopString { index });
         }
-        Ok(Self {
-            stops,
-            held: String::new(),
-            found: false,
-        })
+        Ok(Self { stops, held: String::new(), found: false })
     }
 
     fn push(&mut self, piece: &str) -> String {
@@ -145,11 +132,7 @@ impl StopStrings {
         }
         self.held.push_str(piece);
         let held = &self.held;
-        let first = self
-            .stops
-            .iter()
-            .filter_map(|stop| held.find(stop).map(|start| (start + stop.len(), start)))
-            .min();
+        let first = self.stops.iter().filter_map(|stop| held.find(stop).map(|start| (start + stop.len(), start))).min();
         if let Some((_, start)) = first {
             self.found = true;
             self.held.truncate(start);
@@ -164,8 +147,5 @@ impl StopStrings {
 /// The length in bytes of the longest beginning of `stop` with which `text` ends.
 fn overlap(text: &str, stop: &str) -> usize {
     let lengths = stop.char_indices().map(|(length, _)| length);
-    lengths
-        .rev()
-        .find(|&length| text.ends_with(&stop[..length]))
-        .unwrap_or(0)
+    lengths.rev().find(|&length| text.ends_with(&stop[..length])).unwrap_or(0)
 }

@@ -34,10 +34,7 @@ impl LayerCache for FirstAndLast {
     fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
         // The policies of the library write in place; this one copies, to be short.
         let [k, v] = match self.kept.take() {
-            Some([old_k, old_v]) => [
-                Tensor::cat(vec![old_k, k], 2),
-                Tensor::cat(vec![old_v, v], 2),
-            ],
+            Some([old_k, old_v]) => [Tensor::cat(vec![old_k, k], 2), Tensor::cat(vec![old_v, v], 2)],
             None => [k, v],
         }; // [1, kv_heads, held, head_dim]
         let held = k.dims()[2];
@@ -76,13 +73,7 @@ impl LayerCache for FirstAndLast {
 }
 
 /// The keys and values in these slots, which begin at `position`.
-fn segment(
-    k: &Tensor<4>,
-    v: &Tensor<4>,
-    range: Range<usize>,
-    position: usize,
-    window: Window,
-) -> KvSegment {
+fn segment(k: &Tensor<4>, v: &Tensor<4>, range: Range<usize>, position: usize, window: Window) -> KvSegment {
     let run = position..position + range.len();
     KvSegment::run(slots(k, range.clone()), slots(v, range), run, window)
 }
@@ -99,10 +90,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = GenerateOptions::new(200); // greedy: only the cache makes a difference
 
     let own = llama.cache_from_layers(|_| Box::<FirstAndLast>::default()); // in every layer
-    for (name, cache) in [
-        ("everything", llama.cache(CacheConfig::default())?),
-        ("the first 4 tokens and the last 28", own),
-    ] {
+    for (name, cache) in
+        [("everything", llama.cache(CacheConfig::default())?), ("the first 4 tokens and the last 28", own)]
+    {
         let lane = Lane::from_cache(cache, options.prefill.prefill_chunk);
         let goes_on = &mut |_: Progress<'_>| ControlFlow::Continue(());
         let (generated, _) = generate_from(&llama, lane, &prompt, &options, goes_on)?;

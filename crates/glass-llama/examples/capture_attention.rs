@@ -48,10 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let keys: String = TEXT.chars().map(|key| format!("{key:>4}")).collect();
     println!("   {keys}");
     for (query, row) in TEXT.chars().zip(percent.chunks(ids.len())) {
-        let cells: String = row
-            .iter()
-            .map(|percent| format!("{percent:>4.0}"))
-            .collect();
+        let cells: String = row.iter().map(|percent| format!("{percent:>4.0}")).collect();
         println!("{query:>3}{cells}");
     }
     Ok(())

@@ -30,11 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let prompt = tokenizer.encode_prompt("ROMEO:")?;
     let mut text = StreamingDetokenizer::new(tokenizer, &prompt, true)?;
     // What is left is drawn by chance alone.
-    let mut draw = Sampler::new(SamplingConfig {
-        temperature: 1.0,
-        seed: 1,
-        ..SamplingConfig::default()
-    })?;
+    let mut draw = Sampler::new(SamplingConfig { temperature: 1.0, seed: 1, ..SamplingConfig::default() })?;
 
     let mut lane = Lane::new(&llama, PrefillOptions::default())?;
     lane.push(&prompt, 1); // the logits behind the last of them

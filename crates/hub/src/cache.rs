@@ -64,11 +64,7 @@ pub fn at<T>(path: &Path, act: impl FnOnce(&Path) -> io::Result<T>) -> Result<T,
 
 /// Opens a file for writing as it is, made if it is not there.
 pub fn open(path: &Path) -> io::Result<File> {
-    File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
+    File::options().write(true).create(true).truncate(false).open(path)
 }
 
 /// Makes `path`, which is so many folders below the model's, stand for a blob.

@@ -36,18 +36,12 @@ impl Client {
 
     /// The answer to a request for `url` from byte `from` on, whatever its status, after all redirects; `see` is shown the
     /// headers of each answer on the way.
-    pub fn get(
-        &self,
-        url: &str,
-        from: u64,
-        mut see: impl FnMut(&HeaderMap),
-    ) -> Result<Response<Body>, Error> {
+    pub fn get(&self, url: &str, from: u64, mut see: impl FnMut(&HeaderMap)) -> Result<Response<Body>, Error> {
         let mut url: Uri = url.parse().map_err(ureq::http::Error::from)?;
         for _ in 0..=MAX_REDIRECTS {
             let mut request = self.agent.get(&url);
             // Stricter than the same origin (RFC 6454): a port that is not named is not taken for the default one.
-            let is_hub =
-                url.scheme() == self.hub.scheme() && url.authority() == self.hub.authority();
+            let is_hub = url.scheme() == self.hub.scheme() && url.authority() == self.hub.authority();
             if let Some(token) = self.token.as_ref().filter(|_| is_hub) {
                 request = request.header("Authorization", format!("Bearer {token}"));
             }

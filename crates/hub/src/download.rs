@@ -91,8 +91,7 @@ impl Download<'_> {
         let (hub, model) = (&self.options.endpoint, self.model);
         let revision = self.revision.replace('/', "%2F");
         let url = format!("{hub}/api/models/{model}/revision/{revision}?blobs=true");
-        let unreachable =
-            |error: ureq::Error| self.fault(Unreachable(hub.clone(), error.to_string()));
+        let unreachable = |error: ureq::Error| self.fault(Unreachable(hub.clone(), error.to_string()));
         let mut answer = self.client.get(&url, 0, |_| ()).map_err(unreachable)?;
         if answer.status() != StatusCode::OK {
             let reason = header(answer.headers(), "x-error-message");

@@ -14,15 +14,11 @@ pub enum HubError {
     NoFolder(String),
     #[error("{0} is a file; give the folder that holds it")]
     NotAFolder(PathBuf),
-    #[error(
-        "revision {0:?} given with the local folder {1}; a revision belongs to a hub name, drop it"
-    )]
+    #[error("revision {0:?} given with the local folder {1}; a revision belongs to a hub name, drop it")]
     RevisionOfFolder(String, PathBuf),
     #[error("revision {0:?} is not a branch, tag or commit name")]
     BadRevision(String),
-    #[error(
-        "no folder to cache models in: neither HF_HUB_CACHE, HF_HOME nor a home folder is set; set HF_HOME"
-    )]
+    #[error("no folder to cache models in: neither HF_HUB_CACHE, HF_HOME nor a home folder is set; set HF_HOME")]
     NoCacheFolder,
     #[error("endpoint {0:?} is not a http:// or https:// address; correct or unset HF_ENDPOINT")]
     BadEndpoint(String),
@@ -68,9 +64,7 @@ pub enum Fault {
     Interrupted(String, String),
     #[error("{0} came with {1} bytes where the hub has {2}; it was thrown away, run again")]
     Length(String, u64, u64),
-    #[error(
-        "{0} came as something that is not JSON ({1}); it was thrown away, run again or check any proxy"
-    )]
+    #[error("{0} came as something that is not JSON ({1}); it was thrown away, run again or check any proxy")]
     NotJson(String, String),
     #[error("no data of {} for {} s; check the connection and run again to go on with it", .0, .1.as_secs_f32())]
     Stalled(String, Duration),
@@ -80,9 +74,6 @@ impl HubError {
     /// Whether the same request may well succeed a moment later.
     pub(crate) fn may_pass(&self) -> bool {
         use Fault::*;
-        matches!(
-            self,
-            Self::Model(_, Server(..) | Interrupted(..) | Length(..))
-        )
+        matches!(self, Self::Model(_, Server(..) | Interrupted(..) | Length(..)))
     }
 }

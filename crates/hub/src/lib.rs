@@ -74,13 +74,7 @@ pub fn resolve(
         _ => {}
     }
     let client = Client::new(options)?;
-    let download = Download {
-        client,
-        options,
-        model,
-        revision,
-        repo,
-    };
+    let download = Download { client, options, model, revision, repo };
     match (download.fetch(progress), whole) {
         (Err(HubError::Model(_, Fault::Unreachable(..) | Fault::Server(..))), Some(folder)) => {
             progress(HubProgress::Warning(&format!(
@@ -97,9 +91,7 @@ pub fn resolve(
 /// Whether `model` has the form `org/name` of the hub: no path that starts with `/`, `./`, `../` or `~` does, nor one of
 /// more than two parts.
 fn is_hub_name(model: &str) -> bool {
-    let is_part = |part: &str| {
-        is_safe(part) && part.len() <= 96 && !part.ends_with(['-', '.']) && !part.contains("--")
-    };
+    let is_part = |part: &str| is_safe(part) && part.len() <= 96 && !part.ends_with(['-', '.']) && !part.contains("--");
     let parts = model.split_once('/');
     parts.is_some_and(|(org, name)| is_part(org) && is_part(name))
 }

@@ -29,10 +29,7 @@ impl HubOptions {
     }
 
     /// The same from other variables and another home folder.
-    pub fn from_variables(
-        variable: impl Fn(&str) -> Option<OsString>,
-        home: Option<PathBuf>,
-    ) -> Self {
+    pub fn from_variables(variable: impl Fn(&str) -> Option<OsString>, home: Option<PathBuf>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let text = |name: &str| Some(set(name)?.to_string_lossy().trim().to_owned());
         // A leading `~` is the home folder, as in the Python library; no shell has seen these values.
@@ -53,13 +50,9 @@ impl HubOptions {
         let endpoint = text("HF_ENDPOINT").unwrap_or("https://huggingface.co".to_owned());
         Self {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
-            cache: path("HF_HUB_CACHE")
-                .or_else(|| path("HUGGINGFACE_HUB_CACHE"))
-                .or_else(|| in_hf_home("hub")),
+            cache: path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE")).or_else(|| in_hf_home("hub")),
             token: token.filter(|token| !token.is_empty()),
-            offline: ["1", "ON", "YES", "TRUE"]
-                .map(Some)
-                .contains(&offline.as_deref()),
+            offline: ["1", "ON", "YES", "TRUE"].map(Some).contains(&offline.as_deref()),
             patience: Duration::from_secs(60),
         }
     }

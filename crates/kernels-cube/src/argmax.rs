@@ -118,11 +118,7 @@ fn argmax_kernel(
 
 #[cube]
 fn logit(from: &[f32], at: usize, #[comptime] joins: bool) -> f32 {
-    if joins {
-        from[at * RESULT + 1]
-    } else {
-        from[at]
-    }
+    if joins { from[at * RESULT + 1] } else { from[at] }
 }
 
 /// Orders logits as integers: shaders may assume that no float is infinite or NaN. NaN and +inf, which are no logits, are
@@ -132,9 +128,5 @@ fn rank(logit: f32) -> u32 {
     let bits = u32::reinterpret(logit);
     let size = bits & 0x7fff_ffff;
     let ordered = select(bits == size, size + 0x8000_0000, 0x8000_0000 - size);
-    select(
-        size > 0x7f80_0000 || bits == 0x7f80_0000,
-        0xffff_ffffu32,
-        ordered,
-    )
+    select(size > 0x7f80_0000 || bits == 0x7f80_0000, 0xffff_ffffu32, ordered)
 }

@@ -40,11 +40,7 @@ pub fn attend(
     let [batch, heads, queries, head_dim] = q.dims();
     let [_, kv_heads, keys, _] = k.dims();
     let cubes = batch * heads * queries;
-    let max_queries = if class.software {
-        usize::MAX
-    } else {
-        MAX_QUERIES
-    };
+    let max_queries = if class.software { usize::MAX } else { MAX_QUERIES };
     if cubes * head_dim * keys == 0 || queries > max_queries || head_dim > 256 {
         return None;
     }
@@ -115,23 +111,12 @@ struct Mask {
 }
 
 fn mask_launch(mask: KeyMask, keys: usize, first_query: usize, queries: usize) -> MaskLaunch {
-    let KeyMask {
-        positions,
-        first_key,
-        window,
-    } = mask;
+    let KeyMask { positions, first_key, window } = mask;
     let (oldest, end, origin) = match positions {
         KeyPositions::Run { first } => (first, first + keys, first),
         KeyPositions::Ring { end, len } => (end.saturating_sub(len), end, 0),
     };
-    MaskLaunch::new(
-        first_query,
-        window.unwrap_or(first_query + queries),
-        first_key.max(oldest),
-        end,
-        origin,
-        keys,
-    )
+    MaskLaunch::new(first_query, window.unwrap_or(first_query + queries), first_key.max(oldest), end, origin, keys)
 }
 
 /// How the units of a cube share the work.
@@ -146,10 +131,7 @@ struct Shape {
 impl Shape {
     fn of(class: AdapterClass, vectors: usize) -> Self {
         let units = if class.software { 16 } else { 128 };
-        Self {
-            vectors,
-            parties: (units / vectors).max(1),
-        }
+        Self { vectors, parties: (units / vectors).max(1) }
     }
 
     fn units(self) -> usize {
@@ -233,8 +215,7 @@ fn attend_kernel<F: Float, S: Float, N: Size>(
                     let at = k_at + (from + key) * of_k.token;
                     let mut products = Vector::<f32, N>::new(0.0f32);
                     for i in 0..vectors {
-                        products += Vector::<f32, N>::cast_from(q[q_at + i])
-                            * Vector::<f32, N>::cast_from(k[at + i]);
+                        products += Vector::<f32, N>::cast_from(q[q_at + i]) * Vector::<f32, N>::cast_from(k[at + i]);
                     }
                     let mut score = Vector::vector_sum(products) * scale;
                     if has_cap {
@@ -312,8 +293,7 @@ fn tanh(x: f32) -> f32 {
     let large = (1.0f32 - power) / (1.0f32 + power);
     // The series, where the difference above has lost digits.
     let square = size * size;
-    let series = 1.0f32
-        - square * (0.333_333_34f32 - square * (0.133_333_34f32 - square * 0.053_968_254f32));
+    let series = 1.0f32 - square * (0.333_333_34f32 - square * (0.133_333_34f32 - square * 0.053_968_254f32));
     let value = select(size < 0.25f32, size * series, large);
     select(x < 0.0f32, -value, value)
 }

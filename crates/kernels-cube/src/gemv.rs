@@ -15,47 +15,26 @@ pub const MAX_VECTORS: usize = 8;
 
 /// The most vectors that the kernels take.
 pub(super) fn max_vectors(class: AdapterClass) -> usize {
-    if class.software {
-        usize::MAX
-    } else {
-        MAX_VECTORS
-    }
+    if class.software { usize::MAX } else { MAX_VECTORS }
 }
 
 /// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each
-pub fn matmul_t(
-    class: AdapterClass,
-    x: &Tensor<2>,
-    weights: &[Tensor<2>],
-) -> Option<Vec<Tensor<2>>> {
+pub fn matmul_t(class: AdapterClass, x: &Tensor<2>, weights: &[Tensor<2>]) -> Option<Vec<Tensor<2>>> {
     let [n, columns] = x.dims();
     if n == 0 || n > max_vectors(class) || columns == 0 {
         return None;
     }
     let x = into_contiguous(primitive(x)?);
     let weights: Vec<CubeTensor> = weights.iter().map(primitive).collect::<Option<_>>()?;
-    if weights
-        .iter()
-        .any(|weight| !weight.is_contiguous() || weight.dtype != x.dtype)
-    {
+    if weights.iter().any(|weight| !weight.is_contiguous() || weight.dtype != x.dtype) {
         return None;
     }
     // Where a unit has a row to itself, one load brings two halves. Where units read side by side, memory sets the pace; and for
     // several vectors arithmetic does.
     let halves = class.software && n == 1 && x.dtype == DType::F16;
-    let reading = if halves {
-        Reading::of(class, &x, Format::F16, columns)
-    } else {
-        None
-    };
+    let reading = if halves { Reading::of(class, &x, Format::F16, columns) } else { None };
     let products = weights.into_iter().map(|weight| match reading {
-        Some(reading) => tensor(gemv_words::product(
-            class,
-            x.clone(),
-            weight,
-            x.clone(),
-            reading,
-        )),
+        Some(reading) => tensor(gemv_words::product(class, x.clone(), weight, x.clone(), reading)),
         None => product(class, x.clone(), weight),
     });
     Some(products.collect())
@@ -108,31 +87,17 @@ impl Shape {
         let tokens = n.next_power_of_two().min(8);
         if class.software {
             // Every load costs about the same: a unit has a row to itself.
-            Self {
-                units: 16,
-                units_per_row: 1,
-                rows: if n == 1 { 4 } else { 8 },
-                tokens,
-            }
+            Self { units: 16, units_per_row: 1, rows: if n == 1 { 4 } else { 8 }, tokens }
         } else {
             // Units side by side read side by side.
-            Self {
-                units: 128,
-                units_per_row: 32,
-                rows: 2,
-                tokens,
-            }
+            Self { units: 128, units_per_row: 32, rows: 2, tokens }
         }
     }
 
     /// The cubes for `n` vectors and a matrix of `rows` rows.
     pub fn count(self, rows: usize, n: usize) -> CubeCount {
         let rows_of_cube = self.units / self.units_per_row * self.rows;
-        CubeCount::Static(
-            rows.div_ceil(rows_of_cube) as u32,
-            n.div_ceil(self.tokens) as u32,
-            1,
-        )
+        CubeCount::Static(rows.div_ceil(rows_of_cube) as u32, n.div_ceil(self.tokens) as u32, 1)
     }
 
     /// Sums that a unit computes.
@@ -185,8 +150,7 @@ fn gemv_kernel<F: Float, N: Size>(
 #[cube]
 pub(super) fn position(#[comptime] shape: Shape) -> (usize, usize, usize) {
     let lane = UNIT_POS_X as usize % shape.units_per_row;
-    let group = CUBE_POS_X as usize * (shape.units / shape.units_per_row)
-        + UNIT_POS_X as usize / shape.units_per_row;
+    let group = CUBE_POS_X as usize * (shape.units / shape.units_per_row) + UNIT_POS_X as usize / shape.units_per_row;
     let first_token = CUBE_POS_Y as usize * shape.tokens;
     (lane, group * shape.rows, first_token)
 }
@@ -219,12 +183,7 @@ pub(super) fn write<F: Float, N: Size>(
         for i in 0..comptime!(shape.sums()) {
             shared[i * shape.units + unit] = Vector::vector_sum(sums[i]);
         }
-        reduce::sum(
-            &mut shared,
-            shape.units,
-            shape.units_per_row,
-            comptime!(shape.sums()),
-        );
+        reduce::sum(&mut shared, shape.units, shape.units_per_row, comptime!(shape.sums()));
         if lane == 0 {
             #[unroll]
             for row in 0..shape.rows {

@@ -68,10 +68,6 @@ impl Primitives {
             && matches!(quants.dtype, DType::I32 | DType::U32)
             && weight.quants.dims() == [rows, words(columns, weight.format)]
             && weight.scales.dims() == [rows, groups(columns)];
-        (fits && quants.is_contiguous() && scales.is_contiguous()).then_some(Self {
-            quants,
-            scales,
-            bits,
-        })
+        (fits && quants.is_contiguous() && scales.is_contiguous()).then_some(Self { quants, scales, bits })
     }
 }

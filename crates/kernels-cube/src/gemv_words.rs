@@ -70,12 +70,7 @@ impl Reading {
             (true, _) => (1, 8 * 32 / width),
             (false, _) => (4, 1),
         };
-        let reading = Self {
-            format,
-            width,
-            load,
-            loads,
-        };
+        let reading = Self { format, width, load, loads };
         let whole = columns.is_multiple_of(reading.columns());
         whole.then_some(reading)
     }
@@ -84,11 +79,7 @@ impl Reading {
     fn of_input(self, x: &CubeTensor) -> Self {
         let format = Format::of(x);
         let load = self.load * self.width;
-        Self {
-            format,
-            loads: self.columns() * format.bits() / load,
-            ..self
-        }
+        Self { format, loads: self.columns() * format.bits() / load, ..self }
     }
 
     /// Columns of a step.
@@ -121,10 +112,7 @@ pub(super) fn product(
             (false, 1 | 2) => 4,
             (false, _) => 2,
         };
-        let shape = Shape {
-            rows: rows_of_unit,
-            ..Shape::of(class, n)
-        };
+        let shape = Shape { rows: rows_of_unit, ..Shape::of(class, n) };
         // SAFETY: units beyond the last row read the last one and write nothing.
         unsafe {
             gemv_words_kernel::launch_unchecked(
@@ -270,10 +258,7 @@ fn numbers<W: Int, N: Size, M: Size>(
         for j in 0..VECTOR {
             let bit = comptime!((i * VECTOR + j) * reading.format.bits());
             let part = bits[comptime!(bit / 32)];
-            four.insert(
-                j,
-                number(part, comptime!((bit % 32) as u32), reading.format),
-            );
+            four.insert(j, number(part, comptime!((bit % 32) as u32), reading.format));
         }
         numbers[i] = four;
     }

@@ -28,9 +28,7 @@ use burn::{
     backend::{Wgpu, cubecl::dtype_to_storage_type},
     tensor::{DType, Shape, Tensor},
 };
-use burn_cubecl::{
-    kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor,
-};
+use burn_cubecl::{kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor};
 use cubecl::{CubeCount, ir::ElemType};
 
 /// The kind of an adapter, which decides the shape of kernels.
@@ -97,9 +95,7 @@ impl Strided {
     fn of(x: CubeTensor, vector: usize) -> Self {
         let strides = x.meta.strides();
         let whole = strides[3] == 1 || x.meta.shape()[3] == 1;
-        let fits = strides[..3]
-            .iter()
-            .all(|stride| stride.is_multiple_of(vector));
+        let fits = strides[..3].iter().all(|stride| stride.is_multiple_of(vector));
         let tensor = if whole && fits { x } else { into_contiguous(x) };
         let strides = [0, 1, 2].map(|axis| tensor.meta.strides()[axis] / vector);
         Self { tensor, strides }

@@ -6,12 +6,7 @@ use cubecl::prelude::*;
 ///
 /// Every unit of the cube must call it.
 #[cube]
-pub fn sum(
-    shared: &mut Shared<[f32]>,
-    #[comptime] units: usize,
-    #[comptime] group: usize,
-    #[comptime] values: usize,
-) {
+pub fn sum(shared: &mut Shared<[f32]>, #[comptime] units: usize, #[comptime] group: usize, #[comptime] values: usize) {
     let unit = UNIT_POS_X as usize;
     let lane = unit % group;
     sync_cube();

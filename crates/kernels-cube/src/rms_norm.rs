@@ -6,17 +6,9 @@ use cubecl::{ir::ElemType, prelude::*};
 
 use super::{AdapterClass, elem, like, primitive, reduce, tensor, vector_size};
 
-pub fn rms_norm<const D: usize>(
-    class: AdapterClass,
-    x: &Tensor<D>,
-    weight: &Tensor<1>,
-    eps: f64,
-) -> Option<Tensor<D>> {
+pub fn rms_norm<const D: usize>(class: AdapterClass, x: &Tensor<D>, weight: &Tensor<1>, eps: f64) -> Option<Tensor<D>> {
     let rows = Rows::of(class, x)?;
-    let (x, weight) = (
-        into_contiguous(primitive(x)?),
-        into_contiguous(primitive(weight)?),
-    );
+    let (x, weight) = (into_contiguous(primitive(x)?), into_contiguous(primitive(weight)?));
     let out = like(&x);
     // SAFETY: each cube stays in its row.
     unsafe {
@@ -85,12 +77,7 @@ impl Rows {
         let (len, all) = (x.dims()[D - 1], x.shape().num_elements());
         let vector = vector_size(len);
         let units = if class.software { 8 } else { 128 };
-        (all > 0).then(|| Self {
-            n: all / len,
-            len,
-            vector,
-            units: units.min((len / vector).next_power_of_two()),
-        })
+        (all > 0).then(|| Self { n: all / len, len, vector, units: units.min((len / vector).next_power_of_two()) })
     }
 
     fn count(&self) -> CubeCount {
@@ -165,12 +152,7 @@ fn add_rms_norm_kernel<F: Float, N: Size>(
 
 /// The factor of a row, from the squares that each unit has summed.
 #[cube]
-fn root<N: Size>(
-    squares: Vector<f32, N>,
-    vectors: usize,
-    eps: f32,
-    #[comptime] units: usize,
-) -> f32 {
+fn root<N: Size>(squares: Vector<f32, N>, vectors: usize, eps: f32, #[comptime] units: usize) -> f32 {
     let mut shared = Shared::<[f32]>::new_slice(units);
     shared[UNIT_POS_X as usize] = Vector::vector_sum(squares);
     reduce::sum(&mut shared, units, units, 1usize);

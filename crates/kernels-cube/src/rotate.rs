@@ -6,12 +6,7 @@ use cubecl::{ir::ElemType, prelude::*};
 
 use super::{AdapterClass, Strided, elem, like, primitive, tensor, vector_size};
 
-pub fn rotate(
-    class: AdapterClass,
-    x: &Tensor<4>,
-    cos: &Tensor<4>,
-    sin: &Tensor<4>,
-) -> Option<Tensor<4>> {
+pub fn rotate(class: AdapterClass, x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<4>> {
     let [batch, heads, seq, head_dim] = x.dims();
     let half = head_dim / 2;
     let all = batch * heads * seq * half;
@@ -21,10 +16,7 @@ pub fn rotate(
     let vector = vector_size(half);
     let x = Strided::of(primitive(x)?, vector);
     let rows = cos.dims()[0];
-    let (cos, sin) = (
-        into_contiguous(primitive(cos)?),
-        into_contiguous(primitive(sin)?),
-    );
+    let (cos, sin) = (into_contiguous(primitive(cos)?), into_contiguous(primitive(sin)?));
     let out = like(&x.tensor);
     let (vectors, units) = (all / vector, class.units());
     let angles = elem(&cos);

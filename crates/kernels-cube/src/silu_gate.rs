@@ -6,19 +6,12 @@ use cubecl::{ir::ElemType, prelude::*};
 
 use super::{AdapterClass, elem, like, primitive, tensor, vector_size};
 
-pub fn silu_gate<const D: usize>(
-    class: AdapterClass,
-    gate: &Tensor<D>,
-    up: &Tensor<D>,
-) -> Option<Tensor<D>> {
+pub fn silu_gate<const D: usize>(class: AdapterClass, gate: &Tensor<D>, up: &Tensor<D>) -> Option<Tensor<D>> {
     let all = gate.shape().num_elements();
     if all == 0 {
         return None;
     }
-    let (gate, up) = (
-        into_contiguous(primitive(gate)?),
-        into_contiguous(primitive(up)?),
-    );
+    let (gate, up) = (into_contiguous(primitive(gate)?), into_contiguous(primitive(up)?));
     let out = like(&gate);
     let vector = vector_size(all);
     let (vectors, units) = (all / vector, class.units());

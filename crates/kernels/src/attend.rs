@@ -93,33 +93,19 @@ pub fn attend<T: Float>(
         let keys = k.shape()[2];
         assert_eq!(q.shape(), out.shape(), "as many outputs as queries");
         assert_eq!(k.shape(), v.shape(), "a value for each key");
-        assert_eq!(
-            k.shape(),
-            [batch, kv_heads, keys, head_dim],
-            "keys for the queries"
-        );
+        assert_eq!(k.shape(), [batch, kv_heads, keys, head_dim], "keys for the queries");
         let fits = !matches!(mask.positions, KeyPositions::Ring { len, .. } if len != keys);
         assert!(fits, "{mask:?} for {keys} keys");
     }
     if out.shape().contains(&0) {
         return;
     }
-    assert!(
-        kv_heads > 0 && heads.is_multiple_of(kv_heads),
-        "{heads} heads over {kv_heads}"
-    );
+    assert!(kv_heads > 0 && heads.is_multiple_of(kv_heads), "{heads} heads over {kv_heads}");
     let sinks = softmax.sinks;
-    assert!(
-        sinks.is_none_or(|sinks| sinks.len() == heads),
-        "a sink for each head"
-    );
+    assert!(sinks.is_none_or(|sinks| sinks.len() == heads), "a sink for each head");
 
     let groups = heads / kv_heads;
-    let block = if groups * queries <= TILE {
-        queries
-    } else {
-        (TILE / groups).max(1)
-    };
+    let block = if groups * queries <= TILE { queries } else { (TILE / groups).max(1) };
     let blocks = queries.div_ceil(block);
     let out = &*out;
     let tile = |index: usize| {
@@ -146,11 +132,7 @@ pub fn attend<T: Float>(
     let tiles = batch * kv_heads * blocks;
     let visible = |query: usize| {
         let of = |segment: &Segment<'_, T>| segment.visible(query..query + 1);
-        segments
-            .iter()
-            .flat_map(of)
-            .map(|run| run.len())
-            .sum::<usize>()
+        segments.iter().flat_map(of).map(|run| run.len()).sum::<usize>()
     };
     let seen: usize = (first_query..first_query + queries).map(visible).sum();
     if seen * batch * heads * head_dim < WORTH_WAKING {

@@ -11,15 +11,8 @@ pub fn chunk_len(elements: usize, unit: usize) -> Option<usize> {
     if elements == 0 {
         return None;
     }
-    assert!(
-        elements.is_multiple_of(unit),
-        "{elements} elements in rows of {unit}"
-    );
-    Some(if elements < 2 * CHUNK {
-        elements
-    } else {
-        CHUNK.div_ceil(unit) * unit
-    })
+    assert!(elements.is_multiple_of(unit), "{elements} elements in rows of {unit}");
+    Some(if elements < 2 * CHUNK { elements } else { CHUNK.div_ceil(unit) * unit })
 }
 
 #[cfg(test)]

@@ -37,18 +37,8 @@ fn reduce<S: SimdExt>(simd: S, x: S::f32s) -> (S::f32s, S::f32s) {
     const ROUND: f32 = 12_582_912.0 + 127.0;
     const LN2_HIGH: f32 = 0.693_359_4; // 355 / 512: n times it is exact
     const LN2_LOW: f32 = -2.121_944_4e-4;
-    const FIT: [f32; 5] = [
-        0.001_381_454_6,
-        0.008_368_745,
-        0.041_668_39,
-        0.166_665_21,
-        0.499_999_94,
-    ];
-    let shifted = simd.multiply_add(
-        x,
-        simd.splat_f32s(std::f32::consts::LOG2_E),
-        simd.splat_f32s(ROUND),
-    );
+    const FIT: [f32; 5] = [0.001_381_454_6, 0.008_368_745, 0.041_668_39, 0.166_665_21, 0.499_999_94];
+    let shifted = simd.multiply_add(x, simd.splat_f32s(std::f32::consts::LOG2_E), simd.splat_f32s(ROUND));
     let n = simd.sub_f32s(shifted, simd.splat_f32s(ROUND));
     let r = simd.multiply_add(n, simd.splat_f32s(-LN2_HIGH), x);
     let r = simd.multiply_add(n, simd.splat_f32s(-LN2_LOW), r);
@@ -85,10 +75,7 @@ mod tests {
         for isa in Isa::all() {
             // Every 397th float of both signs, from the smallest to infinity.
             let positive = (0..=0x7f80_0000_u32).step_by(397);
-            let all: Vec<f32> = positive
-                .flat_map(|bits| [bits, bits | 0x8000_0000])
-                .map(f32::from_bits)
-                .collect();
+            let all: Vec<f32> = positive.flat_map(|bits| [bits, bits | 0x8000_0000]).map(f32::from_bits).collect();
             for x in all.chunks_exact(16) {
                 let mut values = x.to_vec();
                 isa.run(Tanh(&mut values));
@@ -132,29 +119,12 @@ mod tests {
                 isa.run(Exp(&mut values));
                 for (x, y) in x.iter().zip(&values) {
                     let defined = f64::from(*x).exp();
-                    let bound = if *x < -87.4 {
-                        2f64.powi(-126)
-                    } else {
-                        defined * 2f64.powi(-23)
-                    };
+                    let bound = if *x < -87.4 { 2f64.powi(-126) } else { defined * 2f64.powi(-23) };
                     let off = (f64::from(*y) - defined).abs();
-                    assert!(
-                        off <= bound || *x < -87.3 && off <= 2f64.powi(-126),
-                        "{isa:?} {x} {y}"
-                    );
+                    assert!(off <= bound || *x < -87.3 && off <= 2f64.powi(-126), "{isa:?} {x} {y}");
                 }
             }
-            let mut edge = [
-                0.0,
-                -0.0,
-                f32::NEG_INFINITY,
-                f32::NAN,
-                -87.336_54,
-                -87.336_55,
-                f32::MIN,
-                -1e-45,
-            ]
-            .repeat(2);
+            let mut edge = [0.0, -0.0, f32::NEG_INFINITY, f32::NAN, -87.336_54, -87.336_55, f32::MIN, -1e-45].repeat(2);
             isa.run(Exp(&mut edge));
             assert_eq!(edge[..3], [1.0, 1.0, 0.0]);
             assert!(edge[3].is_nan() && edge[4] > 1.17e-38 && edge[4] < 1.18e-38);

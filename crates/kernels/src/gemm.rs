@@ -67,22 +67,10 @@ pub trait MicroKernel: Sync {
     fn steps(&self) -> usize;
 
     /// `vectors`, padded with zeros to `width` of them -> `packed` `[VECTOR_UNITS * steps, width]`.
-    fn pack_vectors(
-        &self,
-        vectors: Range<usize>,
-        width: usize,
-        steps: Range<usize>,
-        packed: &mut [f32],
-    );
+    fn pack_vectors(&self, vectors: Range<usize>, width: usize, steps: Range<usize>, packed: &mut [f32]);
 
     /// `rows`, padded with zeros to those of a tile -> `packed` `[ROW_UNITS * steps, MR * lanes]`.
-    fn pack_rows(
-        &self,
-        weight: &Self::Weight,
-        rows: Range<usize>,
-        steps: Range<usize>,
-        packed: &mut [f32],
-    );
+    fn pack_rows(&self, weight: &Self::Weight, rows: Range<usize>, steps: Range<usize>, packed: &mut [f32]);
 
     /// `rows` as they are stored.
     fn stored<'a>(&'a self, weight: &'a Self::Weight, rows: Range<usize>) -> &'a [u8];
@@ -111,10 +99,8 @@ const fn height<S: MicroKernel>() -> usize {
 /// If the lengths contradict each other.
 pub fn multiply<S: MicroKernel>(kernel: &S, products: &mut [(S::Weight, &mut [f32])]) {
     let n = kernel.vectors();
-    let outputs: Vec<(S::Weight, Output)> = products
-        .iter_mut()
-        .map(|(weight, y)| (*weight, Output::new(y, n, kernel.rows(weight))))
-        .collect();
+    let outputs: Vec<(S::Weight, Output)> =
+        products.iter_mut().map(|(weight, y)| (*weight, Output::new(y, n, kernel.rows(weight)))).collect();
     if n == 0 {
         return;
     }
@@ -191,6 +177,5 @@ fn aligned(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
 /// `all` in chunks of `len`, the last of fewer.
 fn ranges(all: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
     let end = all.end;
-    all.step_by(len)
-        .map(move |first| first..end.min(first + len))
+    all.step_by(len).map(move |first| first..end.min(first + len))
 }

@@ -115,10 +115,7 @@ pub fn gemv<M: MatVec>(isa: Isa, x: &[f32], products: &mut [(M, &mut [f32])]) {
             continue;
         }
         let order = matrix.order(isa);
-        let mut outputs: Vec<_> = y
-            .chunks_mut(rows)
-            .map(|y| y.chunks_mut(chunk_rows))
-            .collect();
+        let mut outputs: Vec<_> = y.chunks_mut(rows).map(|y| y.chunks_mut(chunk_rows)).collect();
         for (_, x) in inputs.iter().filter(|(made, _)| *made == order) {
             chunks.extend(matrix.chunks(chunk_rows).map(|matrix| {
                 let y: Vec<_> = outputs.iter_mut().flat_map(Iterator::next).collect();
@@ -127,9 +124,7 @@ pub fn gemv<M: MatVec>(isa: Isa, x: &[f32], products: &mut [(M, &mut [f32])]) {
         }
     }
     if chunk_rows >= rows {
-        chunks
-            .into_iter()
-            .for_each(|(matrix, x, y)| matrix.multiply(isa, x, y));
+        chunks.into_iter().for_each(|(matrix, x, y)| matrix.multiply(isa, x, y));
     } else {
         let chunks = chunks.into_par_iter().with_max_len(1);
         chunks.for_each(|(matrix, x, y)| matrix.multiply(isa, x, y));
@@ -147,11 +142,7 @@ fn rows_per_chunk(n: usize, rows: usize, row_bytes: usize) -> usize {
         return rows.max(1);
     }
     let even = rows.div_ceil(threads * CHUNKS);
-    let max = if n > FEW {
-        LONG_BYTES / row_bytes
-    } else {
-        even
-    };
+    let max = if n > FEW { LONG_BYTES / row_bytes } else { even };
     even.min(max).max(1).next_multiple_of(BLOCK_ROWS)
 }
 

@@ -145,9 +145,7 @@ impl Vnni {
     /// Runs `f` compiled for these instructions, if all it calls is `#[inline(always)]`.
     #[inline(always)]
     pub fn vectorize<F: FnOnce()>(self, f: F) {
-        #[target_feature(
-            enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vnni,bmi1,bmi2,lzcnt,popcnt,fxsr"
-        )]
+        #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vnni,bmi1,bmi2,lzcnt,popcnt,fxsr")]
         fn run<F: FnOnce()>(f: F) {
             f();
         }
@@ -182,9 +180,7 @@ impl Bf16 {
     /// Runs `f` compiled for these instructions, if all it calls is `#[inline(always)]`.
     #[inline(always)]
     pub fn vectorize<F: FnOnce()>(self, f: F) {
-        #[target_feature(
-            enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512bf16,bmi1,bmi2,lzcnt,popcnt,fxsr"
-        )]
+        #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512bf16,bmi1,bmi2,lzcnt,popcnt,fxsr")]
         fn run<F: FnOnce()>(f: F) {
             f();
         }

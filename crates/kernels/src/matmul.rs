@@ -44,11 +44,7 @@ const GEMM_QUANTIZED_FROM: usize = 16;
 /// # Panics
 /// If the lengths contradict each other.
 pub fn matmul_t<T: Float>(x: &[f32], products: &mut [(Matrix<'_, T>, &mut [f32])]) {
-    let from = if size_of::<T>() < size_of::<f32>() {
-        GEMM_HALVES_FROM
-    } else {
-        GEMM_FROM
-    };
+    let from = if size_of::<T>() < size_of::<f32>() { GEMM_HALVES_FROM } else { GEMM_FROM };
     let columns = columns(products, Matrix::columns);
     if columns > 0 && x.len() / columns >= from {
         gemm(Isa::best(), x, products, columns);
@@ -63,12 +59,7 @@ fn columns<M>(products: &[(M, &mut [f32])], columns: impl Fn(&M) -> usize) -> us
 }
 
 /// [`gemm::multiply`] with float32 arithmetic; `columns` is at least one.
-fn gemm<T: Float>(
-    isa: Isa,
-    x: &[f32],
-    products: &mut [(Matrix<'_, T>, &mut [f32])],
-    columns: usize,
-) {
+fn gemm<T: Float>(isa: Isa, x: &[f32], products: &mut [(Matrix<'_, T>, &mut [f32])], columns: usize) {
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512(avx512) => gemm_with(avx512.simd, x, products, columns),
@@ -80,17 +71,11 @@ fn gemm<T: Float>(
     }
 }
 
-fn gemm_with<S: Transpose, T: Float>(
-    simd: S,
-    x: &[f32],
-    products: &mut [(Matrix<'_, T>, &mut [f32])],
-    columns: usize,
-) {
+fn gemm_with<S: Transpose, T: Float>(simd: S, x: &[f32], products: &mut [(Matrix<'_, T>, &mut [f32])], columns: usize) {
     let kernel = Dense::<_, Widened<f32>, Widened<T>>::new(Fma(simd), x, columns);
     let products = products.iter_mut();
-    let mut products: Vec<_> = products
-        .map(|(matrix, y)| (RowMajor::new(matrix.values(), columns), &mut **y))
-        .collect();
+    let mut products: Vec<_> =
+        products.map(|(matrix, y)| (RowMajor::new(matrix.values(), columns), &mut **y)).collect();
     gemm::multiply(&kernel, &mut products);
 }
 
@@ -114,12 +99,7 @@ pub fn matmul_t_bf16(x: &[bf16], products: &mut [(Matrix<'_, bf16>, &mut [f32])]
 }
 
 #[cfg(target_arch = "x86_64")]
-fn gemm_bf16(
-    isa: Bf16,
-    x: &[bf16],
-    products: &mut [(Matrix<'_, bf16>, &mut [f32])],
-    columns: usize,
-) {
+fn gemm_bf16(isa: Bf16, x: &[bf16], products: &mut [(Matrix<'_, bf16>, &mut [f32])], columns: usize) {
     let kernel = Dense::<_, Bits<u16>, Bits<u16>>::new(Pairs(isa), x.reinterpret_cast(), columns);
     let products = products.iter_mut();
     let mut products: Vec<_> = products
@@ -151,12 +131,7 @@ pub fn matmul_t_quantized(x: &[f32], products: &mut [(QuantizedMatrix<'_>, &mut 
 }
 
 #[cfg(target_arch = "x86_64")]
-fn gemm_quantized(
-    isa: Vnni,
-    x: &[f32],
-    products: &mut [(QuantizedMatrix<'_>, &mut [f32])],
-    columns: usize,
-) {
+fn gemm_quantized(isa: Vnni, x: &[f32], products: &mut [(QuantizedMatrix<'_>, &mut [f32])], columns: usize) {
     assert_eq!(x.len() % columns, 0, "x is [n, columns]");
     let n = x.len() / columns;
     let x = Activations::new(x, columns, Order::Plain);

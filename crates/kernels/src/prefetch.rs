@@ -27,11 +27,7 @@ impl<'a> Prefetcher<'a> {
     /// Part `part` of `parts` equal ones of `bytes`, in `steps` steps.
     pub fn new(bytes: &'a [u8], part: usize, parts: usize, steps: usize) -> Self {
         let stride = bytes.len().div_ceil(parts * steps);
-        Self {
-            next: bytes.as_ptr().wrapping_add(part * steps * stride),
-            stride,
-            lifetime: PhantomData,
-        }
+        Self { next: bytes.as_ptr().wrapping_add(part * steps * stride), stride, lifetime: PhantomData }
     }
 
     /// Prefetches the next step.

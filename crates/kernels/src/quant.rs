@@ -33,10 +33,7 @@ pub const GROUP_SIZE: usize = 32;
 const SERIAL: usize = 1 << 14;
 
 // The kernels read the words as bytes.
-const _: () = assert!(
-    cfg!(target_endian = "little"),
-    "quantized weights are only read on little-endian machines"
-);
+const _: () = assert!(cfg!(target_endian = "little"), "quantized weights are only read on little-endian machines");
 
 /// The format of quantized weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -115,11 +112,7 @@ pub enum NotQuantizable {
         "number {index} is {value}: quantized to {format} bits its block would need a scale beyond binary16, \
          whose largest number is 65504"
     )]
-    TooLarge {
-        index: usize,
-        value: f32,
-        format: QuantFormat,
-    },
+    TooLarge { index: usize, value: f32, format: QuantFormat },
 }
 
 /// `values` `[rows, columns]` -> `quants` `[rows, words]` and `scales` `[rows, groups]`
@@ -147,26 +140,17 @@ pub fn quantize(
         return Ok(());
     }
     let rows = values.par_chunks(columns).enumerate();
-    let stored = quants
-        .par_chunks_mut(words(columns, format))
-        .zip(scales.par_chunks_mut(groups(columns)));
-    let failed = rows
-        .zip(stored)
-        .with_min_len(SERIAL / columns)
-        .find_map_first(|((row, values), (quants, scales))| {
-            let failed = quantize::quantize_row(values, format, quants, scales)?;
-            let index = row * columns + failed;
-            let value = values[failed];
-            Some(if value.is_finite() {
-                NotQuantizable::TooLarge {
-                    index,
-                    value,
-                    format,
-                }
-            } else {
-                NotQuantizable::NotFinite { index, value }
-            })
-        });
+    let stored = quants.par_chunks_mut(words(columns, format)).zip(scales.par_chunks_mut(groups(columns)));
+    let failed = rows.zip(stored).with_min_len(SERIAL / columns).find_map_first(|((row, values), (quants, scales))| {
+        let failed = quantize::quantize_row(values, format, quants, scales)?;
+        let index = row * columns + failed;
+        let value = values[failed];
+        Some(if value.is_finite() {
+            NotQuantizable::TooLarge { index, value, format }
+        } else {
+            NotQuantizable::NotFinite { index, value }
+        })
+    });
     failed.map_or(Ok(()), Err)
 }
 
@@ -174,30 +158,19 @@ pub fn quantize(
 ///
 /// # Panics
 /// If the lengths contradict each other.
-pub fn dequantize(
-    quants: &[i32],
-    scales: &[f16],
-    columns: usize,
-    format: QuantFormat,
-    out: &mut [f32],
-) {
+pub fn dequantize(quants: &[i32], scales: &[f16], columns: usize, format: QuantFormat, out: &mut [f32]) {
     check(out.len(), columns, format, quants.len(), scales.len());
     if out.is_empty() {
         return;
     }
-    let stored = quants
-        .par_chunks(words(columns, format))
-        .zip(scales.par_chunks(groups(columns)));
-    out.par_chunks_mut(columns)
-        .zip(stored)
-        .with_min_len(SERIAL / columns)
-        .for_each(|(out, (quants, scales))| {
-            let quants: &[u8] = cast_slice(quants);
-            pulp::Arch::new().dispatch(
-                #[inline(always)]
-                || dequantize_row(quants, scales, format, out),
-            );
-        });
+    let stored = quants.par_chunks(words(columns, format)).zip(scales.par_chunks(groups(columns)));
+    out.par_chunks_mut(columns).zip(stored).with_min_len(SERIAL / columns).for_each(|(out, (quants, scales))| {
+        let quants: &[u8] = cast_slice(quants);
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || dequantize_row(quants, scales, format, out),
+        );
+    });
 }
 
 #[inline(always)]
@@ -214,9 +187,8 @@ fn dequantize_row(quants: &[u8], scales: &[f16], format: QuantFormat, out: &mut 
             }
             QuantFormat::Int4 => {
                 for (pair, two) in numbers.as_chunks_mut().0.iter_mut().zip(quants) {
-                    *pair = [two & 0xf, two >> 4].map(|quant| {
-                        (i32::from(quant) - QuantFormat::Int4.offset()) as f32 * scale
-                    });
+                    *pair = [two & 0xf, two >> 4]
+                        .map(|quant| (i32::from(quant) - QuantFormat::Int4.offset()) as f32 * scale);
                 }
             }
         }
@@ -250,12 +222,7 @@ impl<'a> QuantizedMatrix<'a> {
         let rows = quants.len().checked_div(words(columns, format));
         let values = rows.unwrap_or_default() * columns;
         check(values, columns, format, quants.len(), scales.len());
-        Self {
-            format,
-            quants,
-            scales,
-            columns,
-        }
+        Self { format, quants, scales, columns }
     }
 
     pub fn rows(&self) -> usize {
@@ -273,21 +240,14 @@ impl<'a> QuantizedMatrix<'a> {
     pub(crate) fn row(&self, row: usize) -> (&'a [u8], &'a [f16]) {
         let words = words(self.columns, self.format);
         let groups = groups(self.columns);
-        (
-            cast_slice(&self.quants[row * words..][..words]),
-            &self.scales[row * groups..][..groups],
-        )
+        (cast_slice(&self.quants[row * words..][..words]), &self.scales[row * groups..][..groups])
     }
 
     /// The matrix in chunks of `rows` rows, the last of fewer.
     pub(crate) fn chunks(self, rows: usize) -> impl Iterator<Item = Self> {
         let quants = self.quants.chunks(rows * words(self.columns, self.format));
         let scales = self.scales.chunks(rows * groups(self.columns));
-        quants.zip(scales).map(move |(quants, scales)| Self {
-            quants,
-            scales,
-            ..self
-        })
+        quants.zip(scales).map(move |(quants, scales)| Self { quants, scales, ..self })
     }
 }
 

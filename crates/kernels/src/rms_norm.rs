@@ -18,17 +18,10 @@ pub fn rms_norm(isa: Isa, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) 
         return;
     };
     let rows = |(x, out): (&[f32], &mut [f32])| {
-        isa.run(Rows {
-            x,
-            weight,
-            eps,
-            out,
-        });
+        isa.run(Rows { x, weight, eps, out });
     };
     if chunk < x.len() {
-        x.par_chunks(chunk)
-            .zip(out.par_chunks_mut(chunk))
-            .for_each(rows);
+        x.par_chunks(chunk).zip(out.par_chunks_mut(chunk)).for_each(rows);
     } else {
         rows((x, out));
     }
@@ -39,35 +32,17 @@ pub fn rms_norm(isa: Isa, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) 
 /// `x` and `delta` `[n, d]`, `weight` `[d]` -> `x`, `out` `[n, d]`
 ///
 /// Error: that of [`rms_norm`] of the rounded sum.
-pub fn add_rms_norm(
-    isa: Isa,
-    x: &mut [f32],
-    delta: &[f32],
-    weight: &[f32],
-    eps: f32,
-    out: &mut [f32],
-) {
-    assert!(
-        x.len() == delta.len() && x.len() == out.len(),
-        "as many outputs as inputs"
-    );
+pub fn add_rms_norm(isa: Isa, x: &mut [f32], delta: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+    assert!(x.len() == delta.len() && x.len() == out.len(), "as many outputs as inputs");
     let Some(chunk) = chunk_len(x.len(), weight.len()) else {
         return;
     };
     let rows = |((x, delta), out): ((&mut [f32], &[f32]), &mut [f32])| {
         isa.run(Add { x, delta });
-        isa.run(Rows {
-            x,
-            weight,
-            eps,
-            out,
-        });
+        isa.run(Rows { x, weight, eps, out });
     };
     if chunk < x.len() {
-        x.par_chunks_mut(chunk)
-            .zip(delta.par_chunks(chunk))
-            .zip(out.par_chunks_mut(chunk))
-            .for_each(rows);
+        x.par_chunks_mut(chunk).zip(delta.par_chunks(chunk)).zip(out.par_chunks_mut(chunk)).for_each(rows);
     } else {
         rows(((x, delta), out));
     }
@@ -116,8 +91,7 @@ fn sum_of_squares<S: SimdExt>(simd: S, x: &[f32]) -> f32 {
     }
     let [a, b, c, d] = sums;
     let sum = simd.add_f32s(simd.add_f32s(a, b), simd.add_f32s(c, d));
-    rest.iter()
-        .fold(simd.reduce_sum_f32s(sum), |sum, x| sum + x * x)
+    rest.iter().fold(simd.reduce_sum_f32s(sum), |sum, x| sum + x * x)
 }
 
 struct Add<'a> {
@@ -143,9 +117,7 @@ mod tests {
         let rows = x.chunks(weight.len()).map(|row| {
             let squares: f64 = row.iter().map(|x| f64::from(*x).powi(2)).sum();
             let root = (squares / row.len() as f64 + f64::from(eps)).sqrt();
-            row.iter()
-                .zip(weight)
-                .map(move |(x, weight)| f64::from(*x) / root * f64::from(*weight))
+            row.iter().zip(weight).map(move |(x, weight)| f64::from(*x) / root * f64::from(*weight))
         });
         rows.flatten().collect()
     }
@@ -153,16 +125,7 @@ mod tests {
     #[test]
     fn rms_norm_is_the_definition() {
         // The last of them is large enough for several threads.
-        for (n, d) in [
-            (0, 5),
-            (1, 1),
-            (1, 7),
-            (1, 2048),
-            (3, 24),
-            (5, 129),
-            (40, 512),
-            (130, 1000),
-        ] {
+        for (n, d) in [(0, 5), (1, 1), (1, 7), (1, 2048), (3, 24), (5, 129), (40, 512), (130, 1000)] {
             let (x, delta, weight) = (random(n * d, 1), random(n * d, 2), random(d, 3));
             let sum: Vec<f32> = x.iter().zip(&delta).map(|(x, delta)| x + delta).collect();
             for isa in Isa::all() {
@@ -170,10 +133,7 @@ mod tests {
                 let close = |out: &[f32], x: &[f32]| {
                     for (out, defined) in out.iter().zip(defined(x, &weight, 1e-5)) {
                         let off = (f64::from(*out) - defined).abs();
-                        assert!(
-                            off <= bound * defined.abs(),
-                            "{isa:?} {n}x{d} {out} {defined}"
-                        );
+                        assert!(off <= bound * defined.abs(), "{isa:?} {n}x{d} {out} {defined}");
                     }
                 };
                 let mut out = vec![f32::NAN; n * d];

@@ -30,10 +30,7 @@ pub fn rotate<T: Float>(isa: Isa, x: View<'_, f32>, angles: Angles<'_>, out: &mu
         let mut rotated = vec![0.0; head_dim];
         for head in 0..heads {
             rotated.copy_from_slice(x.row(batch, head, at));
-            isa.run(Rotate {
-                row: &mut rotated,
-                angles,
-            });
+            isa.run(Rotate { row: &mut rotated, angles });
             // SAFETY: each token of each row of the batch is visited once, by one thread.
             T::narrow(&rotated, unsafe { out.row_mut(batch, head, at) });
         }
@@ -49,10 +46,7 @@ fn each_token(shape: [usize; 4], visit: impl Fn(usize, usize) + Sync) {
     let tokens = chunk / (heads * head_dim);
     let visit = |token: usize| visit(token / seq, token % seq);
     if tokens < batch * seq {
-        (0..batch * seq)
-            .into_par_iter()
-            .with_min_len(tokens)
-            .for_each(visit);
+        (0..batch * seq).into_par_iter().with_min_len(tokens).for_each(visit);
     } else {
         (0..batch * seq).for_each(visit);
     }
@@ -62,16 +56,9 @@ impl<'a> Angles<'a> {
     /// Those of one token of one row of the batch, `[head_dim / 2]` each.
     fn of(self, batch: usize, at: usize, seq: usize, head_dim: usize) -> Self {
         let half = head_dim / 2;
-        let row = if self.cos.len() > seq * half {
-            batch
-        } else {
-            0
-        };
+        let row = if self.cos.len() > seq * half { batch } else { 0 };
         let token = (row * seq + at) * half..(row * seq + at + 1) * half;
-        Self {
-            cos: &self.cos[token.clone()],
-            sin: &self.sin[token],
-        }
+        Self { cos: &self.cos[token.clone()], sin: &self.sin[token] }
     }
 }
 
@@ -101,10 +88,7 @@ mod tests {
 
     /// `[batch, seq, heads, head_dim]` in memory.
     fn by_token([batch, heads, seq, head_dim]: [usize; 4]) -> ([usize; 4], [usize; 3]) {
-        (
-            [batch, heads, seq, head_dim],
-            [seq * heads * head_dim, head_dim, heads * head_dim],
-        )
+        ([batch, heads, seq, head_dim], [seq * heads * head_dim, head_dim, heads * head_dim])
     }
 
     fn each(shape: [usize; 4], mut visit: impl FnMut(usize, usize, usize, usize)) {
@@ -119,31 +103,15 @@ mod tests {
 
     #[test]
     fn rotate_is_the_definition_and_writes_only_its_slots() {
-        let shapes = [
-            [0, 2, 3, 8],
-            [1, 1, 1, 2],
-            [2, 3, 5, 24],
-            [1, 4, 7, 80],
-            [2, 2, 9, 6],
-            [1, 8, 300, 64],
-        ];
-        for (shape, rows) in shapes
-            .iter()
-            .flat_map(|shape| [(*shape, 1), (*shape, shape[0].max(1))])
-        {
+        let shapes = [[0, 2, 3, 8], [1, 1, 1, 2], [2, 3, 5, 24], [1, 4, 7, 80], [2, 2, 9, 6], [1, 8, 300, 64]];
+        for (shape, rows) in shapes.iter().flat_map(|shape| [(*shape, 1), (*shape, shape[0].max(1))]) {
             let [batch, heads, seq, head_dim] = shape;
             let half = head_dim / 2;
             let x = random(shape.iter().product(), 1);
-            let angles: Vec<f32> = random(rows * seq * half, 2)
-                .into_iter()
-                .map(|x| x * 9.0)
-                .collect();
+            let angles: Vec<f32> = random(rows * seq * half, 2).into_iter().map(|x| x * 9.0).collect();
             let cos: Vec<f32> = angles.iter().map(|angle| angle.cos()).collect();
             let sin: Vec<f32> = angles.iter().map(|angle| angle.sin()).collect();
-            let angles = Angles {
-                cos: &cos,
-                sin: &sin,
-            };
+            let angles = Angles { cos: &cos, sin: &sin };
             let view = View::new(&x, by_token(shape).0, by_token(shape).1);
             for isa in Isa::all() {
                 // Slots 2.. of a cache with room for three more.
@@ -151,12 +119,7 @@ mod tests {
                 let mut cache = vec![7.0_f32; batch * heads * capacity * head_dim];
                 let slots = [heads * capacity * head_dim, capacity * head_dim, head_dim];
                 let from = (2 * head_dim).min(cache.len());
-                rotate(
-                    isa,
-                    view,
-                    angles,
-                    &mut ViewMut::new(&mut cache[from..], shape, slots),
-                );
+                rotate(isa, view, angles, &mut ViewMut::new(&mut cache[from..], shape, slots));
                 let untouched = cache.iter().filter(|x| **x == 7.0).count();
                 assert_eq!(untouched, batch * heads * 3 * head_dim);
                 let cached = View::new(&cache[from..], shape, slots);
@@ -168,10 +131,7 @@ mod tests {
                     let (x1, x2) = (f64::from(x[i]), f64::from(x[i + half]));
                     let bound = 3.0 * 2f64.powi(-24) * x1.hypot(x2);
                     let y = cached.row(b, h, s);
-                    assert!(
-                        (f64::from(y[i]) - (x1 * cos - x2 * sin)).abs() <= bound,
-                        "{isa:?}"
-                    );
+                    assert!((f64::from(y[i]) - (x1 * cos - x2 * sin)).abs() <= bound, "{isa:?}");
                     assert!((f64::from(y[i + half]) - (x2 * cos + x1 * sin)).abs() <= bound);
                 });
             }
@@ -183,30 +143,14 @@ mod tests {
         let shape = [2, 3, 4, 10];
         let x = random(240, 1);
         let (cos, sin) = (random(20, 2), random(20, 3));
-        let angles = Angles {
-            cos: &cos,
-            sin: &sin,
-        };
+        let angles = Angles { cos: &cos, sin: &sin };
         let view = View::new(&x, shape, [120, 40, 10]);
         for isa in Isa::all() {
             let mut wide = vec![0.0; 240];
-            rotate(
-                isa,
-                view,
-                angles,
-                &mut ViewMut::new(&mut wide, shape, [120, 40, 10]),
-            );
+            rotate(isa, view, angles, &mut ViewMut::new(&mut wide, shape, [120, 40, 10]));
             let mut narrow = vec![f16::ZERO; 240];
-            rotate(
-                isa,
-                view,
-                angles,
-                &mut ViewMut::new(&mut narrow, shape, [120, 40, 10]),
-            );
-            assert_eq!(
-                narrow,
-                wide.iter().copied().map(f16::from_f32).collect::<Vec<_>>()
-            );
+            rotate(isa, view, angles, &mut ViewMut::new(&mut narrow, shape, [120, 40, 10]));
+            assert_eq!(narrow, wide.iter().copied().map(f16::from_f32).collect::<Vec<_>>());
         }
     }
 }

@@ -21,9 +21,7 @@ pub fn silu_gate(isa: Isa, gate: &mut [f32], up: &[f32]) {
     };
     let gated = |(gate, up): (&mut [f32], &[f32])| isa.run(Gate { gate, up });
     if chunk < gate.len() {
-        gate.par_chunks_mut(chunk)
-            .zip(up.par_chunks(chunk))
-            .for_each(gated);
+        gate.par_chunks_mut(chunk).zip(up.par_chunks(chunk)).for_each(gated);
     } else {
         gated((gate, up));
     }
@@ -76,10 +74,7 @@ mod tests {
             .map(f32::from_bits)
             .filter(|gate| gate.is_finite() && gate.abs() < 1e30)
             .collect();
-        let up: Vec<f32> = random(gates.len(), 1)
-            .into_iter()
-            .map(|up| up + 2.0)
-            .collect();
+        let up: Vec<f32> = random(gates.len(), 1).into_iter().map(|up| up + 2.0).collect();
         for isa in Isa::all() {
             let mut out = gates.clone();
             silu_gate(isa, &mut out, &up);
@@ -88,10 +83,7 @@ mod tests {
                 let bound = 6.0 * 2f64.powi(-24) * defined.abs() + 2f64.powi(-119) * f64::from(*up);
                 let off = (f64::from(out) - defined).abs();
                 // Below the normal floats nothing has a relative error.
-                assert!(
-                    off <= bound.max(2f64.powi(-126)),
-                    "{isa:?} {gate} {up} {out} {defined}"
-                );
+                assert!(off <= bound.max(2f64.powi(-126)), "{isa:?} {gate} {up} {out} {defined}");
             }
         }
     }
@@ -105,20 +97,10 @@ mod tests {
                 silu_gate(isa, &mut out, &up);
                 for ((gate, up), out) in gate.iter().zip(up).zip(out) {
                     let defined = silu(f64::from(*gate)) * f64::from(up);
-                    assert!(
-                        (f64::from(out) - defined).abs() <= 6.0 * 2f64.powi(-24) * defined.abs()
-                    );
+                    assert!((f64::from(out) - defined).abs() <= 6.0 * 2f64.powi(-24) * defined.abs());
                 }
             }
-            let mut limits = [
-                f32::INFINITY,
-                f32::NEG_INFINITY,
-                f32::NAN,
-                -1e30,
-                0.0,
-                -0.0,
-                1e30,
-            ];
+            let mut limits = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -1e30, 0.0, -0.0, 1e30];
             silu_gate(isa, &mut limits, &[1.0; 7]);
             assert_eq!(limits[0], f32::INFINITY);
             assert!(limits[1].is_nan() && limits[2].is_nan());

@@ -54,24 +54,16 @@ impl SimdExt for pulp::x86::V3 {
     #[inline(always)]
     fn widen_f16(self, halves: Self::Halves) -> Self::f32s {
         let bits = self.avx2._mm256_cvtepu16_epi32(pulp::cast(halves));
-        let sign = self
-            .avx2
-            ._mm256_and_si256(bits, self.avx._mm256_set1_epi32(0x8000));
-        let magnitude = self
-            .avx2
-            ._mm256_and_si256(bits, self.avx._mm256_set1_epi32(0x7fff));
+        let sign = self.avx2._mm256_and_si256(bits, self.avx._mm256_set1_epi32(0x8000));
+        let magnitude = self.avx2._mm256_and_si256(bits, self.avx._mm256_set1_epi32(0x7fff));
         let finite = self.avx._mm256_mul_ps(
             pulp::cast(self.avx2._mm256_slli_epi32::<13>(magnitude)),
             self.avx._mm256_set1_ps(F16_REBIAS),
         );
         let infinity = self.avx._mm256_set1_epi32(f32::INFINITY.to_bits() as i32);
-        let special = self
-            .avx2
-            ._mm256_cmpgt_epi32(magnitude, self.avx._mm256_set1_epi32(0x7bff));
+        let special = self.avx2._mm256_cmpgt_epi32(magnitude, self.avx._mm256_set1_epi32(0x7bff));
         let special = self.avx2._mm256_and_si256(special, infinity);
-        let outside = self
-            .avx2
-            ._mm256_or_si256(self.avx2._mm256_slli_epi32::<16>(sign), special);
+        let outside = self.avx2._mm256_or_si256(self.avx2._mm256_slli_epi32::<16>(sign), special);
         pulp::cast(self.avx2._mm256_or_si256(pulp::cast(finite), outside))
     }
 }
@@ -128,10 +120,6 @@ fn f16_to_f32(bits: u16) -> f32 {
     let magnitude = u32::from(bits & 0x7fff);
     let finite = f32::from_bits(magnitude << 13) * F16_REBIAS;
     // Infinity and NaN have an exponent of all ones, and keep it.
-    let special = if magnitude > 0x7bff {
-        f32::INFINITY.to_bits()
-    } else {
-        0
-    };
+    let special = if magnitude > 0x7bff { f32::INFINITY.to_bits() } else { 0 };
     f32::from_bits(finite.to_bits() | special | u32::from(bits & 0x8000) << 16)
 }

@@ -14,9 +14,7 @@ pub const ROUNDOFF: f64 = 1.0 / (1 << 24) as f64;
 pub fn random(n: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / (1 << 23) as f32 - 1.0
     };
     (0..n).map(|_| next()).collect()
@@ -37,12 +35,7 @@ impl Quantized {
         let halves = halves.as_chunks().0.iter();
         let words = halves.map(|[a, b]| (a.to_bits() << 9 ^ b.to_bits() >> 3) as i32);
         let scales = random(rows * groups(columns), seed + 1);
-        Self {
-            format,
-            quants: words.collect(),
-            scales: scales.into_iter().map(f16::from_f32).collect(),
-            columns,
-        }
+        Self { format, quants: words.collect(), scales: scales.into_iter().map(f16::from_f32).collect(), columns }
     }
 
     pub fn view(&self) -> QuantizedMatrix<'_> {
@@ -58,8 +51,7 @@ impl Quantized {
         let words = &self.quants[row * words(self.columns, self.format)..];
         let format = self.format;
         let quant = |i: usize| {
-            let word =
-                words[i / format.per_word()] as u32 >> (i % format.per_word() * format.bits());
+            let word = words[i / format.per_word()] as u32 >> (i % format.per_word() * format.bits());
             f64::from((word & ((1 << format.bits()) - 1)) as i32 - format.offset())
         };
         (
@@ -89,13 +81,7 @@ pub fn assert_products(x: &[f32], weight: &[f32], y: &[f32], columns: usize, wha
 /// [`crate::gemv`] states of that with exact ones.
 ///
 /// Where the kernel adds the offset to the quants and subtracts it from the sum in float32, `offset_in_sum` allows for that.
-pub fn assert_quantized_products(
-    x: &[f32],
-    matrix: &Quantized,
-    y: &[f32],
-    offset_in_sum: bool,
-    what: &str,
-) {
+pub fn assert_quantized_products(x: &[f32], matrix: &Quantized, y: &[f32], offset_in_sum: bool, what: &str) {
     let activations = Activations::new(x, matrix.columns, Order::Plain);
     let offset = f64::from(matrix.format.offset());
     let vectors = x.chunks(matrix.columns).zip(y.chunks(matrix.rows()));
@@ -118,35 +104,19 @@ pub fn assert_quantized_products(
                     }
                 }
                 same += product;
-                size += if offset_in_sum {
-                    magnitudes
-                } else {
-                    product.abs()
-                };
+                size += if offset_in_sum { magnitudes } else { product.abs() };
             }
             let sums = scales.len() + if offset_in_sum { 8 } else { 2 };
             let rounding = 2.0 * sums as f64 * ROUNDOFF * size;
             let y = f64::from(*y);
-            assert!(
-                (y - same).abs() <= rounding,
-                "{what}, row {row}: {y} is not {same}"
-            );
-            assert!(
-                (y - exact).abs() <= bound + rounding,
-                "{what}, row {row}: {y} is far from {exact}"
-            );
+            assert!((y - same).abs() <= rounding, "{what}, row {row}: {y} is not {same}");
+            assert!((y - exact).abs() <= bound + rounding, "{what}, row {row}: {y} is far from {exact}");
         }
     }
 }
 
 /// Asserts that each vector alone gives the bits that it gives among others.
-pub fn assert_rows_alone(
-    x: &[f32],
-    y: &[f32],
-    columns: usize,
-    what: &str,
-    multiply: impl Fn(&[f32]) -> Vec<f32>,
-) {
+pub fn assert_rows_alone(x: &[f32], y: &[f32], columns: usize, what: &str, multiply: impl Fn(&[f32]) -> Vec<f32>) {
     if x.is_empty() {
         return;
     }

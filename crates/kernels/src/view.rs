@@ -16,16 +16,8 @@ impl<'a, T> View<'a, T> {
     /// # Panics
     /// If `data` does not reach as far as they do.
     pub fn new(data: &'a [T], shape: [usize; 4], strides: [usize; 3]) -> Self {
-        assert!(
-            reach(shape, strides) <= data.len(),
-            "{shape:?} by {strides:?} in {}",
-            data.len()
-        );
-        Self {
-            data,
-            shape,
-            strides,
-        }
+        assert!(reach(shape, strides) <= data.len(), "{shape:?} by {strides:?} in {}", data.len());
+        Self { data, shape, strides }
     }
 
     pub fn shape(&self) -> [usize; 4] {
@@ -67,21 +59,9 @@ impl<'a, T> ViewMut<'a, T> {
     /// # Panics
     /// If `data` does not reach as far as they do, or if two rows would overlap.
     pub fn new(data: &'a mut [T], shape: [usize; 4], strides: [usize; 3]) -> Self {
-        assert!(
-            reach(shape, strides) <= data.len(),
-            "{shape:?} by {strides:?} in {}",
-            data.len()
-        );
-        assert!(
-            apart(shape, strides),
-            "rows of {shape:?} by {strides:?} overlap"
-        );
-        Self {
-            data: data.as_mut_ptr(),
-            shape,
-            strides,
-            lifetime: PhantomData,
-        }
+        assert!(reach(shape, strides) <= data.len(), "{shape:?} by {strides:?} in {}", data.len());
+        assert!(apart(shape, strides), "rows of {shape:?} by {strides:?} overlap");
+        Self { data: data.as_mut_ptr(), shape, strides, lifetime: PhantomData }
     }
 
     pub fn shape(&self) -> [usize; 4] {
@@ -92,10 +72,7 @@ impl<'a, T> ViewMut<'a, T> {
     ///
     /// # Safety
     /// No other reference to this row may exist.
-    #[expect(
-        clippy::mut_from_ref,
-        reason = "rows do not overlap, and the caller keeps each to one thread"
-    )]
+    #[expect(clippy::mut_from_ref, reason = "rows do not overlap, and the caller keeps each to one thread")]
     pub(super) unsafe fn row_mut(&self, batch: usize, head: usize, at: usize) -> &mut [T] {
         let start = start(self.shape, self.strides, [batch, head, at]);
         // SAFETY: `new` has seen that all rows are within the slice and apart from each other.
@@ -115,11 +92,7 @@ fn reach(shape: [usize; 4], strides: [usize; 3]) -> usize {
 
 /// Whether no two rows share an element: each axis, from the shortest stride on, steps over all axes below it.
 fn apart(shape: [usize; 4], strides: [usize; 3]) -> bool {
-    let mut axes: Vec<_> = strides
-        .into_iter()
-        .zip(shape)
-        .filter(|(_, len)| *len > 1)
-        .collect();
+    let mut axes: Vec<_> = strides.into_iter().zip(shape).filter(|(_, len)| *len > 1).collect();
     axes.sort_unstable();
     let mut taken = shape[3];
     let steps_over = |(stride, len): (usize, usize)| {
@@ -131,10 +104,7 @@ fn apart(shape: [usize; 4], strides: [usize; 3]) -> bool {
 }
 
 fn start(shape: [usize; 4], strides: [usize; 3], at: [usize; 3]) -> usize {
-    assert!(
-        at.iter().zip(shape).all(|(at, len)| *at < len),
-        "{at:?} of {shape:?}"
-    );
+    assert!(at.iter().zip(shape).all(|(at, len)| *at < len), "{at:?} of {shape:?}");
     at.iter().zip(strides).map(|(at, stride)| at * stride).sum()
 }
 
@@ -157,9 +127,7 @@ mod tests {
         ViewMut::new(&mut data, [2, 5, 3, 4], [60, 4, 20]);
         ViewMut::new(&mut data, [0, 5, 3, 4], [0, 0, 0]);
         ViewMut::new(&mut data, [1, 5, 3, 4], [0, 4, 20]);
-        let overlaps = [[2, 5, 3, 4], [2, 5, 3, 6]]
-            .into_iter()
-            .zip([[0, 4, 20], [60, 4, 20]]);
+        let overlaps = [[2, 5, 3, 4], [2, 5, 3, 6]].into_iter().zip([[0, 4, 20], [60, 4, 20]]);
         for (shape, strides) in overlaps {
             let new = || ViewMut::new(&mut vec![0; 500], shape, strides).shape();
             assert!(std::panic::catch_unwind(new).is_err());

@@ -35,14 +35,8 @@ impl LlamaModel {
         mut sequences: Sequences<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Tensor<3>, CacheError> {
-        let ctx = ForwardContext::new(
-            &self.ropes,
-            self.width,
-            ids.dims(),
-            &mut sequences,
-            self.smallest_device(),
-            observer,
-        )?;
+        let ctx =
+            ForwardContext::new(&self.ropes, self.width, ids.dims(), &mut sequences, self.smallest_device(), observer)?;
         let mut x = self.embed_tokens.forward(ids); // [batch, seq, hidden_size]
         x = ctx.dropouts().residual.apply(x);
         ctx.done(Step::Embedding);
@@ -67,8 +61,7 @@ impl LlamaModel {
     fn smallest_device(&self) -> &Device {
         let layers = self.layers.iter().map(LlamaDecoderLayer::device);
         let all = std::iter::once(&self.device).chain(layers);
-        all.min_by_key(|device| device.max_binding().unwrap_or(u64::MAX))
-            .unwrap_or(&self.device)
+        all.min_by_key(|device| device.max_binding().unwrap_or(u64::MAX)).unwrap_or(&self.device)
     }
 
     /// The embedding, which a tied head projects with.
@@ -95,9 +88,5 @@ impl LlamaModel {
 
 /// `x` on this device: itself, if it is there already.
 fn on(device: &Device, x: Tensor<3>) -> Tensor<3> {
-    if x.device() == *device.burn() {
-        x
-    } else {
-        x.to_device(device.burn())
-    }
+    if x.device() == *device.burn() { x } else { x.to_device(device.burn()) }
 }

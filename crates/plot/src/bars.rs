@@ -5,8 +5,8 @@ use plotters::{prelude::*, style::text_anchor::HPos};
 use crate::{
     PlotError,
     sheet::{
-        Area, GRID, HEADER, INK, MARGIN, PALE_INK, PALETTE, PX, SMALL, TEXT, anchored, bold,
-        draw_nothing, fit, grouped, sheet, short, stroke, text, widest,
+        Area, GRID, HEADER, INK, MARGIN, PALE_INK, PALETTE, PX, SMALL, TEXT, anchored, bold, draw_nothing, fit,
+        grouped, sheet, short, stroke, text, widest,
     },
 };
 
@@ -161,12 +161,7 @@ impl Bar {
 }
 
 /// The bars of one panel: a line is two units high, so that its middle is a whole number.
-fn draw_panel<const N: usize>(
-    area: &Area,
-    label: &str,
-    panel: usize,
-    lines: &[Line<N>],
-) -> Result<(), PlotError> {
+fn draw_panel<const N: usize>(area: &Area, label: &str, panel: usize, lines: &[Line<N>]) -> Result<(), PlotError> {
     let bars = || {
         let bar = |line: &Line<N>| match line {
             Line::Group(_) => None,

@@ -26,12 +26,7 @@ const MAX_NAME: i32 = 200 * PX;
 /// Curves differ in colour and in their markers. A point that the axes cannot show (NaN, infinite, beyond 10^15, or not
 /// above zero on a logarithmic axis) leaves a gap, and the picture says how many there are. It is an error to give more
 /// curves.
-pub fn curves(
-    series: &[Series],
-    [x, y]: [Axis; 2],
-    title: &str,
-    subtitle: &str,
-) -> Result<String, PlotError> {
+pub fn curves(series: &[Series], [x, y]: [Axis; 2], title: &str, subtitle: &str) -> Result<String, PlotError> {
     if series.len() > MAX_SERIES {
         let given = series.len();
         return Err(PlotError::TooManySeries { given });

@@ -5,8 +5,8 @@ use plotters::{prelude::*, style::text_anchor::HPos};
 use crate::{
     PlotError,
     sheet::{
-        Area, GRID, HEADER, INK, MARGIN, PALE_INK, PX, SMALL, TEXT, anchored, bold, draw_nothing,
-        fit, sheet, stroke, text, widest,
+        Area, GRID, HEADER, INK, MARGIN, PALE_INK, PX, SMALL, TEXT, anchored, bold, draw_nothing, fit, sheet, stroke,
+        text, widest,
     },
 };
 
@@ -56,10 +56,7 @@ pub fn heat_maps(maps: &[HeatMap], title: &str, subtitle: &str) -> Result<String
 
 impl HeatMap {
     fn check(&self) -> Result<(), PlotError> {
-        let error = |reason| PlotError::HeatMap {
-            title: self.title.clone(),
-            reason,
-        };
+        let error = |reason| PlotError::HeatMap { title: self.title.clone(), reason };
         let (rows, columns) = (self.rows.len(), self.columns.len());
         if self.values.len() != rows || self.values.iter().any(|row| row.len() != columns) {
             return Err(error(format!(
@@ -115,28 +112,14 @@ impl Layout {
     fn new(maps: &[&HeatMap]) -> Self {
         let max = |of: &dyn Fn(&HeatMap) -> i32| maps.iter().map(|map| of(map)).max().unwrap_or(1);
         let name_width = |names: &[String]| widest(names.iter(), SMALL).min(MAX_NAME);
-        let (rows, columns) = (
-            max(&|map| map.rows.len() as i32),
-            max(&|map| map.columns.len() as i32),
-        );
+        let (rows, columns) = (max(&|map| map.rows.len() as i32), max(&|map| map.columns.len() as i32));
         // The label of the rows runs along them: few low rows would cut it off.
         let row_label = max(&|map| widest([&map.row_label].into_iter(), TEXT)).min(MAX_LABEL);
-        let cell = (
-            CELL.0.max(max(&|map| name_width(&map.columns)) + 8 * PX),
-            CELL.1.max(row_label / rows),
-        );
+        let cell = (CELL.0.max(max(&|map| name_width(&map.columns)) + 8 * PX), CELL.1.max(row_label / rows));
         let names = max(&|map| name_width(&map.rows)) + 32 * PX;
-        let map = (
-            names + columns * cell.0 + GAP,
-            ABOVE + rows * cell.1 + BELOW + GAP,
-        );
+        let map = (names + columns * cell.0 + GAP, ABOVE + rows * cell.1 + BELOW + GAP);
         let beside = (MAX_WIDTH / map.0).clamp(1, maps.len().max(1) as i32);
-        Self {
-            beside,
-            map,
-            cell,
-            names,
-        }
+        Self { beside, map, cell, names }
     }
 }
 
@@ -205,11 +188,7 @@ const DARK: f64 = 0.43;
 
 /// Two decimals, but only 0 is rounded to 0.00 and only 1 to 1.00.
 fn shown(value: f64) -> String {
-    let inner = if value > 0.0 && value < 1.0 {
-        value.clamp(0.01, 0.99)
-    } else {
-        value
-    };
+    let inner = if value > 0.0 && value < 1.0 { value.clamp(0.01, 0.99) } else { value };
     format!("{inner:.2}")
 }
 

@@ -32,9 +32,7 @@ pub type Point = (f64, f64);
 pub enum PlotError {
     #[error("the picture could not be drawn: {0}")]
     Drawing(#[from] DrawingAreaErrorKind<io::Error>),
-    #[error(
-        "{given} curves cannot be told apart in one picture: draw at most {MAX_SERIES} at once"
-    )]
+    #[error("{given} curves cannot be told apart in one picture: draw at most {MAX_SERIES} at once")]
     TooManySeries { given: usize },
     #[error("heat map \"{title}\": {reason}")]
     HeatMap { title: String, reason: String },

@@ -11,8 +11,8 @@ use plotters::{
 use crate::{
     PlotError, Point,
     sheet::{
-        Area, GRID, INK, MARGIN, PALE_INK, PX, TEXT, anchored, draw_nothing, grouped, sheet, short,
-        stroke, text, widest,
+        Area, GRID, INK, MARGIN, PALE_INK, PX, TEXT, anchored, draw_nothing, grouped, sheet, short, stroke, text,
+        widest,
     },
 };
 
@@ -46,11 +46,7 @@ pub struct Line {
 
 /// Draws lines and returns the text of an SVG file. `axes` are x and y, each with the range that it spans, or `None` where
 /// there is no point.
-pub fn draw(
-    header: [&str; 3],
-    lines: &[Line],
-    axes: Option<[(Axis, Range<f64>); 2]>,
-) -> Result<String, PlotError> {
+pub fn draw(header: [&str; 3], lines: &[Line], axes: Option<[(Axis, Range<f64>); 2]>) -> Result<String, PlotError> {
     let legend_width = STROKE + 8 * PX + widest(lines.iter().map(|line| &line.name), TEXT) + MARGIN;
     // The legend of few lines stands beside the title, that of many beside the plane.
     let few = lines.len() <= 4;
@@ -82,13 +78,7 @@ const MAX_MARKERS: usize = 60;
 /// The line in a legend.
 const STROKE: i32 = 26 * PX;
 
-fn draw_plane<X, Y>(
-    area: &Area,
-    lines: &[Line],
-    axes: &[(Axis, Range<f64>); 2],
-    x: X,
-    y: Y,
-) -> Result<(), PlotError>
+fn draw_plane<X, Y>(area: &Area, lines: &[Line], axes: &[(Axis, Range<f64>); 2], x: X, y: Y) -> Result<(), PlotError>
 where
     X: AsRangedCoord<Value = f64, CoordDescType: ValueFormatter<f64>>,
     Y: AsRangedCoord<Value = f64, CoordDescType: ValueFormatter<f64>>,

@@ -15,12 +15,7 @@ use crate::{
 /// evaluation is marked. Losses far above nine tenths of the others, like those of the first steps, are cut off at the
 /// top, and the picture says so. Without any loss it says that too. A loss that is NaN, infinite or beyond 10^15 is not
 /// drawn.
-pub fn loss_plot(
-    training: &[Point],
-    validation: &[Point],
-    title: &str,
-    subtitle: &str,
-) -> Result<String, PlotError> {
+pub fn loss_plot(training: &[Point], validation: &[Point], title: &str, subtitle: &str) -> Result<String, PlotError> {
     let drawable = |points: &[Point]| -> Vec<Point> {
         let drawable = |point: &&Point| point.0.is_finite() && Scale::Linear.can_show(point.1);
         points.iter().filter(drawable).copied().collect()

@@ -92,17 +92,12 @@ pub fn stroke<C: Color>(color: C, width: f64) -> ShapeStyle {
 pub fn text(size: i32, color: RGBColor) -> TextStyle<'static> {
     // What a reader's machine has: an SVG carries no fonts.
     let font = "Helvetica, Arial, 'DejaVu Sans', sans-serif";
-    (font, f64::from(size * PX) * 1.24)
-        .into_font()
-        .color(&color)
+    (font, f64::from(size * PX) * 1.24).into_font().color(&color)
 }
 
 pub fn bold(size: i32, color: RGBColor) -> TextStyle<'static> {
     let text = text(size, color);
-    TextStyle {
-        font: text.font.style(FontStyle::Bold),
-        ..text
-    }
+    TextStyle { font: text.font.style(FontStyle::Bold), ..text }
 }
 
 /// A text that lies to the right of the point it is drawn at (`HPos::Left`), to its left, or around it.
@@ -155,9 +150,5 @@ pub fn grouped(value: f64, decimals: usize) -> String {
 
 /// A number in as few digits as it needs; the very large and the very small with an exponent.
 pub fn short(value: f64) -> String {
-    if value.fract() == 0.0 && value.abs() < 1e7 {
-        grouped(value, 0)
-    } else {
-        pretty_print_float(value, true)
-    }
+    if value.fract() == 0.0 && value.abs() < 1e7 { grouped(value, 0) } else { pretty_print_float(value, true) }
 }

@@ -4,11 +4,8 @@ use glass_backend::{Device, KernelMode};
 
 /// flex with fused and with plain kernels, ndarray, and [`wgpu`].
 pub fn all() -> Vec<Device> {
-    let mut devices = vec![
-        flex(),
-        flex().with_kernel_mode(KernelMode::Plain),
-        Device::open("ndarray").expect("ndarray is built in"),
-    ];
+    let mut devices =
+        vec![flex(), flex().with_kernel_mode(KernelMode::Plain), Device::open("ndarray").expect("ndarray is built in")];
     devices.extend(wgpu());
     devices
 }

@@ -30,10 +30,8 @@ pub fn all() -> Vec<PathBuf> {
 /// named by GLASS_SHARED, or else from `shared` beside the repository. `None`, and a line that says so, where they are not
 /// there.
 pub fn real(name: &str) -> Option<PathBuf> {
-    let shared = env::var_os("GLASS_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
+    let shared = env::var_os("GLASS_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
     let folder = shared.join("real").join(name);
     if folder.is_dir() {
         return Some(folder);

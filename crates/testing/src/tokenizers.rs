@@ -11,10 +11,7 @@ fn special(id: usize, content: &str) -> Value {
 
 fn vocabulary(tokens: &[String]) -> Value {
     let ids = tokens.iter().enumerate();
-    Value::Object(
-        ids.map(|(id, token)| (token.clone(), json!(id)))
-            .collect::<Map<_, _>>(),
-    )
+    Value::Object(ids.map(|(id, token)| (token.clone(), json!(id))).collect::<Map<_, _>>())
 }
 
 /// As GPT-2's: every byte is a letter, so a token may end inside a character. Id = byte, then the merges, then one
@@ -30,13 +27,7 @@ pub fn byte_level() -> Value {
             char::from_u32(code).unwrap().to_string()
         })
         .collect();
-    let pairs = [
-        (b'h', b'e'),
-        (b' ', b'a'),
-        (0xF0, 0x9F),
-        (0x98, 0x80),
-        (0xC3, 0xA9),
-    ];
+    let pairs = [(b'h', b'e'), (b' ', b'a'), (0xF0, 0x9F), (0x98, 0x80), (0xC3, 0xA9)];
     let merges: Vec<Value> = pairs
         .iter()
         .map(|&(a, b)| {
@@ -64,18 +55,10 @@ pub fn byte_level() -> Value {
 pub fn byte_fallback(merges_as_pairs: bool) -> Value {
     let mut tokens: Vec<String> = ["<unk>", "<s>", "</s>"].map(str::to_owned).into();
     tokens.extend((0..256).map(|byte| format!("<0x{byte:02X}>")));
-    let pieces = [
-        "▁", "a", "b", "t", "h", "e", "é", "\u{FFFD}", "▁a", "▁t", "he", "▁the", "▁▁",
-    ];
+    let pieces = ["▁", "a", "b", "t", "h", "e", "é", "\u{FFFD}", "▁a", "▁t", "he", "▁the", "▁▁"];
     tokens.extend(pieces.map(str::to_owned));
     let merges = [("▁", "t"), ("h", "e"), ("▁t", "he"), ("▁", "a"), ("▁", "▁")];
-    let merges = merges.map(|(a, b)| {
-        if merges_as_pairs {
-            json!([a, b])
-        } else {
-            json!(format!("{a} {b}"))
-        }
-    });
+    let merges = merges.map(|(a, b)| if merges_as_pairs { json!([a, b]) } else { json!(format!("{a} {b}")) });
     json!({
         "version": "1.0", "truncation": null, "padding": null,
         "added_tokens": [special(0, "<unk>"), special(1, "<s>"), special(2, "</s>")],
@@ -100,8 +83,7 @@ pub fn byte_fallback(merges_as_pairs: bool) -> Value {
 /// The same pieces with SentencePiece's other decoder, which drops all spaces of the first token.
 pub fn metaspace() -> Value {
     let mut json = byte_fallback(true);
-    json["decoder"] =
-        json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true});
+    json["decoder"] = json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true});
     json
 }
 

@@ -12,27 +12,14 @@ use crate::Random;
 pub struct RandomWeights(pub u64);
 
 impl WeightSource for RandomWeights {
-    fn read(
-        &mut self,
-        weight: WeightSpec<'_>,
-        rows: Range<usize>,
-        _dtype: Dtype,
-    ) -> Result<TensorData, WeightError> {
+    fn read(&mut self, weight: WeightSpec<'_>, rows: Range<usize>, _dtype: Dtype) -> Result<TensorData, WeightError> {
         // From the name, so that the values do not depend on the order in which modules ask.
-        let seed = weight.name.bytes().fold(self.0, |seed, byte| {
-            seed.wrapping_mul(0x100_0000_01b3) ^ u64::from(byte)
-        });
+        let seed = weight.name.bytes().fold(self.0, |seed, byte| seed.wrapping_mul(0x100_0000_01b3) ^ u64::from(byte));
         let mut random = Random::new(seed);
         let row = weight.row_len();
-        let spread = if weight.role.is_matrix() {
-            2.0 / (row as f32).sqrt()
-        } else {
-            0.3
-        };
+        let spread = if weight.role.is_matrix() { 2.0 / (row as f32).sqrt() } else { 0.3 };
         let offset = f32::from(u8::from(weight.role == WeightRole::Norm));
-        let values: Vec<f32> = (0..weight.shape[0] * row)
-            .map(|_| offset + spread * random.uniform() as f32)
-            .collect();
+        let values: Vec<f32> = (0..weight.shape[0] * row).map(|_| offset + spread * random.uniform() as f32).collect();
         let part = weight.shape_of(&rows);
         let values = values[rows.start * row..rows.end * row].to_vec();
         Ok(TensorData::new(values, part))

@@ -81,31 +81,19 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizerError::Broken`] when the JSON is not a tokenizer.
     pub fn from_json(json: &[u8], origin: &str) -> Result<Self, TokenizerError> {
-        let broken = |reason: &dyn ToString| TokenizerError::Broken {
-            path: origin.to_owned(),
-            reason: one_line(reason),
-        };
+        let broken =
+            |reason: &dyn ToString| TokenizerError::Broken { path: origin.to_owned(), reason: one_line(reason) };
         // For what is not JSON, this error has line and column.
-        let _: serde::de::IgnoredAny =
-            serde_json::from_slice(json).map_err(|error| broken(&error))?;
-        let mut inner = catch_panic(|| tokenizers::Tokenizer::from_bytes(json))
-            .map_err(|reason| broken(&reason))?;
+        let _: serde::de::IgnoredAny = serde_json::from_slice(json).map_err(|error| broken(&error))?;
+        let mut inner = catch_panic(|| tokenizers::Tokenizer::from_bytes(json)).map_err(|reason| broken(&reason))?;
         // A tokenizer saved after training may have the truncation and padding of its batches. Like transformers,
         // encoding does neither unless asked.
-        inner
-            .with_truncation(None)
-            .map_err(|error| broken(&error))?;
+        inner.with_truncation(None).map_err(|error| broken(&error))?;
         inner.with_padding(None);
         // A post-processor with undefined tokens fails only when it is used.
         catch_panic(|| inner.encode("", true)).map_err(|reason| broken(&reason))?;
-        let mut tokenizer = Self {
-            inner,
-            byte_fallback: false,
-            warnings: Vec::new(),
-        };
-        tokenizer.byte_fallback = tokenizer
-            .decoder()
-            .is_some_and(|decoder| has_decoder(&decoder, "ByteFallback"));
+        let mut tokenizer = Self { inner, byte_fallback: false, warnings: Vec::new() };
+        tokenizer.byte_fallback = tokenizer.decoder().is_some_and(|decoder| has_decoder(&decoder, "ByteFallback"));
         Ok(tokenizer)
     }
 
@@ -140,12 +128,8 @@ impl Tokenizer {
     /// As [`Self::encode`].
     pub fn encode_with_bytes(&self, text: &str) -> Result<Encoded, TokenizerError> {
         let encoding = self.encoding(text, true)?;
-        let mut tokens: Vec<(u32, usize)> = encoding
-            .get_ids()
-            .iter()
-            .zip(encoding.get_offsets())
-            .map(|(&id, &(_, end))| (id, end))
-            .collect();
+        let mut tokens: Vec<(u32, usize)> =
+            encoding.get_ids().iter().zip(encoding.get_offsets()).map(|(&id, &(_, end))| (id, end)).collect();
         // The mask marks the tokens of the post-processor, not special tokens in the text.
         let mask = encoding.get_special_tokens_mask();
         let added = mask.iter().take_while(|&&mark| mark == 1).count();
@@ -155,13 +139,8 @@ impl Tokenizer {
         Ok(Encoded::new(tokens, text.len()))
     }
 
-    fn encoding(
-        &self,
-        text: &str,
-        add_special: bool,
-    ) -> Result<tokenizers::Encoding, TokenizerError> {
-        catch_panic(|| self.inner.encode(text, add_special))
-            .map_err(|reason| TokenizerError::Encode { reason })
+    fn encoding(&self, text: &str, add_special: bool) -> Result<tokenizers::Encoding, TokenizerError> {
+        catch_panic(|| self.inner.encode(text, add_special)).map_err(|reason| TokenizerError::Encode { reason })
     }
 
     /// The text of `ids`. With `skip_special`, special tokens have no text. As in the reference, neither have ids that the
@@ -170,8 +149,7 @@ impl Tokenizer {
     /// # Errors
     /// The tokenizer's decoder fails.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, TokenizerError> {
-        catch_panic(|| self.inner.decode(ids, skip_special))
-            .map_err(|reason| TokenizerError::Decode { reason })
+        catch_panic(|| self.inner.decode(ids, skip_special)).map_err(|reason| TokenizerError::Decode { reason })
     }
 
     /// Number of tokens, including added ones. A model's `vocab_size` may be larger (padding).
@@ -192,8 +170,7 @@ impl Tokenizer {
     /// The token of `id`, unless decoding drops it: the tokenizer lacks it, or it is special and `skip_special`.
     fn visible_token(&self, id: u32, skip_special: bool) -> Option<String> {
         let special = |token: &String| self.inner.get_added_vocabulary().is_special_token(token);
-        self.token(id)
-            .filter(|token| !skip_special || !special(token))
+        self.token(id).filter(|token| !skip_special || !special(token))
     }
 
     /// The special tokens that `text` spells out: they encode like those of a template.
@@ -232,13 +209,8 @@ impl Tokenizer {
     /// In transformers 5, `add_bos_token` and `add_eos_token` override the post-processor. Here `tokenizer.json` alone
     /// decides, so a folder with contradicting files gets a warning.
     fn compare_with_config(&mut self, json: &[u8], path: &str) -> Result<(), TokenizerError> {
-        let config =
-            serde_json::from_slice::<serde_json::Map<String, Value>>(json).map_err(|e| {
-                TokenizerError::BrokenConfig {
-                    path: path.to_owned(),
-                    reason: one_line(&e),
-                }
-            })?;
+        let config = serde_json::from_slice::<serde_json::Map<String, Value>>(json)
+            .map_err(|e| TokenizerError::BrokenConfig { path: path.to_owned(), reason: one_line(&e) })?;
         // With an empty text, the front is the end: when "a" has no token, nothing is compared.
         let Ok(encoding) = self.encoding("a", true) else {
             return Ok(());
@@ -247,10 +219,9 @@ impl Tokenizer {
         if mask.iter().all(|&mark| mark == 1) {
             return Ok(());
         }
-        for (field, end, adds) in [
-            ("add_bos_token", "front", mask.first() == Some(&1)),
-            ("add_eos_token", "end", mask.last() == Some(&1)),
-        ] {
+        for (field, end, adds) in
+            [("add_bos_token", "front", mask.first() == Some(&1)), ("add_eos_token", "end", mask.last() == Some(&1))]
+        {
             let Some(asked) = config.get(field).and_then(Value::as_bool) else {
                 continue;
             };
@@ -267,10 +238,8 @@ impl Tokenizer {
 }
 
 fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, TokenizerError> {
-    read_small_file(path).map_err(|error| TokenizerError::Unreadable {
-        path: path.display().to_string(),
-        reason: one_line(&error),
-    })
+    read_small_file(path)
+        .map_err(|error| TokenizerError::Unreadable { path: path.display().to_string(), reason: one_line(&error) })
 }
 
 /// Turns panics of the `tokenizers` crate, which some damaged files cause, into errors.

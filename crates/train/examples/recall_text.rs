@@ -27,9 +27,7 @@ fn main() -> ExitCode {
     let mut random = Random(ChaCha12Rng::seed_from_u64(20_261_120));
     let mut text: Vec<char> = Vec::with_capacity(letters + SECTION);
     while text.len() < letters {
-        let mut names: Vec<Vec<char>> = (0..1 << random.between(0, 3))
-            .map(|_| random.name())
-            .collect();
+        let mut names: Vec<Vec<char>> = (0..1 << random.between(0, 3)).map(|_| random.name()).collect();
         let end = text.len() + SECTION;
         while text.len() < end {
             let chosen = random.between(0, names.len() - 1);

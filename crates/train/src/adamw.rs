@@ -30,10 +30,8 @@ pub struct AdamW {
 impl AdamW {
     /// `decays`: the parameters that decay; [`decaying`] has a model's.
     pub fn new(recipe: &Recipe, decays: impl IntoIterator<Item = ParamId>) -> Self {
-        let config = AdamWConfig::new()
-            .with_beta_1(recipe.beta1 as f32)
-            .with_beta_2(recipe.beta2 as f32)
-            .with_epsilon(1e-8);
+        let config =
+            AdamWConfig::new().with_beta_1(recipe.beta1 as f32).with_beta_2(recipe.beta2 as f32).with_epsilon(1e-8);
         let decay = recipe.weight_decay as f32;
         Self {
             decays: decays.into_iter().collect(),
@@ -49,29 +47,14 @@ impl AdamW {
     ///
     /// # Errors
     /// This build has no CPU backend.
-    pub fn for_model(
-        recipe: &Recipe,
-        model: &LlamaForCausalLM,
-        config: &LlamaConfig,
-    ) -> Result<Self, TrainError> {
+    pub fn for_model(recipe: &Recipe, model: &LlamaForCausalLM, config: &LlamaConfig) -> Result<Self, TrainError> {
         let roles = LlamaForCausalLM::weight_roles(config, &Device::open("flex")?)?;
         Ok(Self::new(recipe, decaying(model, &roles)))
     }
 
     /// Updates every parameter of `model` that has a gradient, which is multiplied by `factor` first.
-    pub fn step<M: Module>(
-        &mut self,
-        model: M,
-        gradients: GradientsParams,
-        factor: f64,
-        learning_rate: f64,
-    ) -> M {
-        let model = model.map(&mut Update {
-            optimizer: self,
-            gradients,
-            factor,
-            learning_rate,
-        });
+    pub fn step<M: Module>(&mut self, model: M, gradients: GradientsParams, factor: f64, learning_rate: f64) -> M {
+        let model = model.map(&mut Update { optimizer: self, gradients, factor, learning_rate });
         self.steps += 1;
         model
     }
@@ -90,10 +73,7 @@ impl AdamW {
     pub fn restore<M: Module>(&mut self, model: &M, moments: [M; 2], steps: usize) {
         let ids = list_param_ids(model);
         let [exp_avg, exp_avg_sq] = moments.map(|moments| {
-            let mut collect = Collect {
-                ids: ids.iter(),
-                moments: GradientsParams::new(),
-            };
+            let mut collect = Collect { ids: ids.iter(), moments: GradientsParams::new() };
             moments.visit(&mut collect);
             collect.moments
         });
@@ -143,32 +123,15 @@ struct Update<'a> {
 
 impl ModuleMapper for Update<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let AdamW {
-            decays,
-            with_decay,
-            without_decay,
-            steps,
-            exp_avg,
-            exp_avg_sq,
-        } = &mut *self.optimizer;
+        let AdamW { decays, with_decay, without_decay, steps, exp_avg, exp_avg_sq } = &mut *self.optimizer;
         let (id, value, mapper) = param.consume();
         let Some(gradient) = self.gradients.remove::<D>(id) else {
             return Param::from_mapped_value(id, value, mapper);
         };
-        let gradient = if self.factor == 1.0 {
-            gradient
-        } else {
-            gradient * self.factor
-        };
-        let optimizer = if decays.contains(&id) {
-            with_decay
-        } else {
-            without_decay
-        };
+        let gradient = if self.factor == 1.0 { gradient } else { gradient * self.factor };
+        let optimizer = if decays.contains(&id) { with_decay } else { without_decay };
         let moments = exp_avg.remove::<D>(id).zip(exp_avg_sq.remove::<D>(id));
-        let state = moments.map(|(first, second)| {
-            AdamWState::new(AdaptiveMomentumState::new(*steps, first, second))
-        });
+        let state = moments.map(|(first, second)| AdamWState::new(AdaptiveMomentumState::new(*steps, first, second)));
         let (value, state) = optimizer.step(self.learning_rate, value.inner(), gradient, state);
         if let Some(AdamWState { momentum }) = state {
             exp_avg.register(id, momentum.moment_1);

@@ -49,21 +49,8 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// The state of a run before its first step.
-    pub fn new(
-        recipe: Recipe,
-        text: PathBuf,
-        text_fingerprint: TextFingerprint,
-        tokenizer_is_learned: bool,
-    ) -> Self {
-        Self {
-            format: FORMAT,
-            step: 0,
-            seconds: 0.0,
-            recipe,
-            text,
-            text_fingerprint,
-            tokenizer_is_learned,
-        }
+    pub fn new(recipe: Recipe, text: PathBuf, text_fingerprint: TextFingerprint, tokenizer_is_learned: bool) -> Self {
+        Self { format: FORMAT, step: 0, seconds: 0.0, recipe, text, text_fingerprint, tokenizer_is_learned }
     }
 
     /// Saves the checkpoint in the run's folder, and removes all others but the one before.
@@ -88,9 +75,7 @@ impl Checkpoint {
         let state = serde_json::to_string_pretty(self).map_err(io::Error::from);
         let state = state.map_err(failed(&unfinished))? + "\n";
         saving.write(STATE, state.as_bytes())?;
-        saving.write_tensors(&mut tensors, ShardSize::default(), &mut |_, _| {
-            ControlFlow::Continue(())
-        })?;
+        saving.write_tensors(&mut tensors, ShardSize::default(), &mut |_, _| ControlFlow::Continue(()))?;
         saving.finish()?;
 
         // A checkpoint of the same step has the same state.
@@ -117,32 +102,21 @@ impl Checkpoint {
     /// # Errors
     /// [`TrainError::Resume`]: there is none, or it is not of this version.
     pub fn newest(run: &Path) -> Result<(Self, PathBuf), TrainError> {
-        let failed = |path: &Path, reason: String| TrainError::Resume {
-            path: path.to_owned(),
-            reason,
-        };
+        let failed = |path: &Path, reason: String| TrainError::Resume { path: path.to_owned(), reason };
         let newest = list(&run.join(FOLDER)).ok().and_then(|mut all| all.pop());
         let Some((_, folder)) = newest else {
             return Err(failed(
                 run,
-                "holds no checkpoint to resume from (training/step-N): start a run with --text and -o"
-                    .into(),
+                "holds no checkpoint to resume from (training/step-N): start a run with --text and -o".into(),
             ));
         };
         let path = folder.join(STATE);
         let text = fs::read(&path).map_err(|error| failed(&path, error.to_string()))?;
-        let state: Self = serde_json::from_slice(&text).map_err(|error| {
-            failed(
-                &path,
-                format!("is not a state that this version wrote ({error})"),
-            )
-        })?;
+        let state: Self = serde_json::from_slice(&text)
+            .map_err(|error| failed(&path, format!("is not a state that this version wrote ({error})")))?;
         match state.format {
             FORMAT => Ok((state, folder)),
-            other => Err(failed(
-                &path,
-                format!("is of format {other}, and this version reads {FORMAT}"),
-            )),
+            other => Err(failed(&path, format!("is of format {other}, and this version reads {FORMAT}"))),
         }
     }
 
@@ -150,12 +124,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// The files are damaged or do not fit the config.
-    pub fn restore(
-        &self,
-        folder: &Path,
-        config: &LlamaConfig,
-        device: &Device,
-    ) -> Result<Trainer, TrainError> {
+    pub fn restore(&self, folder: &Path, config: &LlamaConfig, device: &Device) -> Result<Trainer, TrainError> {
         let files = Files::open(folder)?;
         let mut ignore = |_| {};
         let mut source = CheckpointSource::new(&files, &mut ignore);
@@ -172,14 +141,7 @@ impl Checkpoint {
             optimizer.restore(&model, moments, self.step);
         }
         source.finish(config.tie_word_embeddings)?;
-        Ok(Trainer::new(
-            model,
-            optimizer,
-            config,
-            device,
-            &self.recipe,
-            self.step,
-        ))
+        Ok(Trainer::new(model, optimizer, config, device, &self.recipe, self.step))
     }
 }
 

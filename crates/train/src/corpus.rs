@@ -29,10 +29,7 @@ impl Text {
     /// # Errors
     /// The file cannot be read, is not UTF-8, or is empty.
     pub fn read(path: &Path, held_out: f64) -> Result<Self, TrainError> {
-        let failed = |reason: String| TrainError::Text {
-            path: path.to_owned(),
-            reason,
-        };
+        let failed = |reason: String| TrainError::Text { path: path.to_owned(), reason };
         let bytes = fs::read(path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => failed("does not exist".into()),
             ErrorKind::IsADirectory => failed("is a folder: give one text file".into()),
@@ -40,9 +37,7 @@ impl Text {
         })?;
         let whole = String::from_utf8(bytes).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
-            failed(format!(
-                "is not UTF-8 at byte {at}: convert it to UTF-8 first"
-            ))
+            failed(format!("is not UTF-8 at byte {at}: convert it to UTF-8 first"))
         })?;
         if whole.is_empty() {
             return Err(failed("is empty: there is nothing to train on".into()));
@@ -66,10 +61,7 @@ impl Text {
     }
 
     pub fn fingerprint(&self) -> TextFingerprint {
-        TextFingerprint {
-            bytes: self.whole.len(),
-            fnv: format!("{:016x}", fnv1a(self.whole.as_bytes())),
-        }
+        TextFingerprint { bytes: self.whole.len(), fnv: format!("{:016x}", fnv1a(self.whole.as_bytes())) }
     }
 }
 
@@ -94,10 +86,7 @@ impl Corpus {
     ) -> Result<Self, TrainError> {
         let (tokens, positions) = (tokenizer.vocab_size(), config.context());
         if tokens > config.vocab_size {
-            return Err(TrainError::Vocabulary {
-                tokenizer: tokens,
-                config: config.vocab_size,
-            });
+            return Err(TrainError::Vocabulary { tokenizer: tokens, config: config.vocab_size });
         }
         if recipe.context > positions {
             return Err(TrainError::Recipe {
@@ -108,20 +97,12 @@ impl Corpus {
                 ),
             });
         }
-        let corpus = Self {
-            train: tokenizer.encode(text.train())?,
-            held_out: tokenizer.encode(text.held_out())?,
-        };
-        for (part, tokens, needed) in [
-            ("train on", corpus.train.len(), recipe.context + 1),
-            ("measure with", corpus.held_out.len(), 2),
-        ] {
+        let corpus = Self { train: tokenizer.encode(text.train())?, held_out: tokenizer.encode(text.held_out())? };
+        for (part, tokens, needed) in
+            [("train on", corpus.train.len(), recipe.context + 1), ("measure with", corpus.held_out.len(), 2)]
+        {
             if tokens < needed {
-                return Err(TrainError::TooShort {
-                    part,
-                    tokens,
-                    needed,
-                });
+                return Err(TrainError::TooShort { part, tokens, needed });
             }
         }
         Ok(corpus)

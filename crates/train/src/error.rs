@@ -20,11 +20,7 @@ pub enum TrainError {
     #[error(
         "the text has {tokens} tokens to {part}, and {needed} are needed: give a longer text, or a smaller --context"
     )]
-    TooShort {
-        part: &'static str,
-        tokens: usize,
-        needed: usize,
-    },
+    TooShort { part: &'static str, tokens: usize, needed: usize },
     #[error(
         "the tokenizer has {tokenizer} tokens, but vocab_size of the config is {config}: set it to {tokenizer} or more"
     )]
@@ -33,11 +29,7 @@ pub enum TrainError {
         "step {step}: loss or gradients are NaN or infinite (loss {loss}, gradient norm {gradient_norm}); the last \
          checkpoint is kept; try a lower --learning-rate, more --warmup-steps, or a lower --clip"
     )]
-    NotFinite {
-        step: usize,
-        loss: f64,
-        gradient_norm: f64,
-    },
+    NotFinite { step: usize, loss: f64, gradient_norm: f64 },
     #[error(
         "step {step}: the loss on the held-out text is {loss}; the last checkpoint is kept; try a lower --learning-rate, \
          more --warmup-steps, or a lower --clip"

@@ -8,23 +8,14 @@ use burn::{
 
 /// The Euclidean norm of all gradients of `model`, taken as one vector.
 pub fn norm(model: &impl Module, gradients: &GradientsParams) -> f64 {
-    let mut visitor = SumOfSquares {
-        gradients,
-        sum: None,
-    };
+    let mut visitor = SumOfSquares { gradients, sum: None };
     model.visit(&mut visitor);
-    visitor
-        .sum
-        .map_or(0.0, |sum| f64::from(sum.into_scalar::<f32>()).sqrt())
+    visitor.sum.map_or(0.0, |sum| f64::from(sum.into_scalar::<f32>()).sqrt())
 }
 
 /// The factor that clips gradients of this norm to `max_norm` (0: no clipping). Pascanu et al. 2012, arXiv:1211.5063.
 pub fn clip(norm: f64, max_norm: f64) -> f64 {
-    if max_norm > 0.0 && norm > max_norm {
-        max_norm / norm
-    } else {
-        1.0
-    }
+    if max_norm > 0.0 && norm > max_norm { max_norm / norm } else { 1.0 }
 }
 
 struct SumOfSquares<'a> {

@@ -27,11 +27,7 @@ impl Initializer {
     pub fn new(config: &LlamaConfig, seed: u64) -> Self {
         let std = config.initializer_range;
         let residual_writes = 2 * config.layers.len();
-        Self {
-            seed,
-            std,
-            residual_std: std / (residual_writes as f64).sqrt(),
-        }
+        Self { seed, std, residual_std: std / (residual_writes as f64).sqrt() }
     }
 
     /// Rows of a matrix.
@@ -51,20 +47,13 @@ impl Initializer {
 }
 
 impl WeightSource for Initializer {
-    fn read(
-        &mut self,
-        weight: WeightSpec<'_>,
-        rows: Range<usize>,
-        dtype: Dtype,
-    ) -> Result<TensorData, WeightError> {
+    fn read(&mut self, weight: WeightSpec<'_>, rows: Range<usize>, dtype: Dtype) -> Result<TensorData, WeightError> {
         let part = weight.shape_of(&rows);
         let values = match weight.role {
             WeightRole::Norm => vec![1.0; rows.len()],
             WeightRole::Bias | WeightRole::Sinks => vec![0.0; rows.len()],
             WeightRole::ResidualProjection => self.normal(weight, rows, self.residual_std),
-            WeightRole::Embedding | WeightRole::Projection | WeightRole::Head => {
-                self.normal(weight, rows, self.std)
-            }
+            WeightRole::Embedding | WeightRole::Projection | WeightRole::Head => self.normal(weight, rows, self.std),
         };
         Ok(TensorData::new(values, part).convert_dtype(dtype.burn()))
     }
@@ -84,9 +73,7 @@ fn standard_normal(rng: &mut ChaCha12Rng) -> impl Iterator<Item = f64> {
 
 /// The hash FNV-1a of 64 bits: RFC 9923.
 pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -94,11 +81,7 @@ mod tests {
     use super::*;
 
     fn read(name: &str, role: WeightRole, shape: &[usize], rows: Range<usize>) -> Vec<f32> {
-        let mut source = Initializer {
-            seed: 7,
-            std: 0.02,
-            residual_std: 0.005,
-        };
+        let mut source = Initializer { seed: 7, std: 0.02, residual_std: 0.005 };
         let weight = WeightSpec { name, shape, role };
         let data = source.read(weight, rows, Dtype::F32).unwrap();
         data.try_to_vec().unwrap()
@@ -113,18 +96,11 @@ mod tests {
             let values = read(name, role, &[300, 101], 0..300);
             let n = values.len() as f64;
             let mean = values.iter().map(|&x| x as f64).sum::<f64>() / n;
-            let variance = values
-                .iter()
-                .map(|&x| (x as f64 - mean).powi(2))
-                .sum::<f64>()
-                / n;
+            let variance = values.iter().map(|&x| (x as f64 - mean).powi(2)).sum::<f64>() / n;
             // Both within five standard errors.
             assert!(mean.abs() < 5.0 * std / n.sqrt(), "{name}: {mean}");
             let relative = variance.sqrt() / std - 1.0;
-            assert!(
-                relative.abs() < 5.0 / (2.0 * n).sqrt(),
-                "{name}: {relative}"
-            );
+            assert!(relative.abs() < 5.0 / (2.0 * n).sqrt(), "{name}: {relative}");
         }
         let vector = |name, role| read(name, role, &[3], 0..3);
         assert_eq!(vector("a.norm.weight", WeightRole::Norm), [1.0; 3]);

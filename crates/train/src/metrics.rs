@@ -61,26 +61,13 @@ pub struct EvaluationRecord {
 #[derive(Debug, Error)]
 pub enum MetricsError {
     #[error("{}: cannot {action}: {source}", path.display())]
-    Io {
-        path: PathBuf,
-        action: &'static str,
-        source: io::Error,
-    },
+    Io { path: PathBuf, action: &'static str, source: io::Error },
     /// A line that is not a record, nor the incomplete last line of a killed run. Lines count from 1.
     #[error("{}, line {line}: {problem}: correct or remove this line", path.display())]
-    DamagedLine {
-        path: PathBuf,
-        line: usize,
-        problem: String,
-    },
+    DamagedLine { path: PathBuf, line: usize, problem: String },
     /// JSON has neither NaN nor infinity: the record is refused and the file unchanged.
     #[error("{}: {field} is {value} at step {step}, which JSON cannot hold: training has diverged, lower the learning rate", path.display())]
-    NotFinite {
-        path: PathBuf,
-        field: &'static str,
-        value: f64,
-        step: u64,
-    },
+    NotFinite { path: PathBuf, field: &'static str, value: f64, step: u64 },
 }
 
 impl Record {
@@ -145,8 +132,7 @@ impl MetricsLog {
         let options = options.read(true).append(true).create(true);
         let mut file = options.open(path).map_err(failed(path, "open it"))?;
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)
-            .map_err(failed(path, "read it"))?;
+        file.read_to_end(&mut bytes).map_err(failed(path, "read it"))?;
         let (mut records, mut whole) = (Vec::new(), &bytes[..0]);
         for (end, record) in parse_lines(path, &bytes)? {
             if record.step() > step {
@@ -162,11 +148,7 @@ impl MetricsLog {
             })
             .and_then(|()| file.sync_all())
             .map_err(failed(path, "truncate it"))?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            records,
-        })
+        Ok(Self { path: path.to_owned(), file, records })
     }
 
     /// All records, in the order of the file.
@@ -194,12 +176,7 @@ impl MetricsLog {
     /// it.
     pub fn append(&mut self, record: Record) -> Result<(), MetricsError> {
         if let Some((field, value)) = record.not_finite() {
-            return Err(MetricsError::NotFinite {
-                path: self.path.clone(),
-                field,
-                value,
-                step: record.step(),
-            });
+            return Err(MetricsError::NotFinite { path: self.path.clone(), field, value, step: record.step() });
         }
         serde_json::to_vec(&record)
             .map_err(io::Error::from)
@@ -215,9 +192,7 @@ impl MetricsLog {
     /// Waits until the disk has all lines. Called before a checkpoint is saved, it keeps the file from falling behind the
     /// checkpoint when the machine stops.
     pub fn sync(&self) -> Result<(), MetricsError> {
-        self.file
-            .sync_data()
-            .map_err(failed(&self.path, "sync it to the disk"))
+        self.file.sync_data().map_err(failed(&self.path, "sync it to the disk"))
     }
 }
 
@@ -248,9 +223,5 @@ fn parse_lines(path: &Path, bytes: &[u8]) -> Result<Vec<(usize, Record)>, Metric
 
 fn failed(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> MetricsError {
     let path = path.to_owned();
-    move |source| MetricsError::Io {
-        path,
-        action,
-        source,
-    }
+    move |source| MetricsError::Io { path, action, source }
 }

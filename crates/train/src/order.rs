@@ -22,12 +22,7 @@ pub struct SequenceOrder {
 impl SequenceOrder {
     /// Orders a text of `tokens` tokens, at least `context + 1`.
     pub fn new(tokens: usize, context: usize, seed: u64) -> Self {
-        Self {
-            tokens,
-            context,
-            seed,
-            epoch: None,
-        }
+        Self { tokens, context, seed, epoch: None }
     }
 
     /// Sequences of one epoch, at least one.
@@ -83,15 +78,11 @@ mod tests {
                 let mut order = SequenceOrder::new(tokens, context, 3);
                 let sequences = order.sequences_per_epoch();
                 for epoch in 0..4 {
-                    let mut starts: Vec<_> = (0..sequences)
-                        .map(|sequence| order.start(epoch * sequences + sequence))
-                        .collect();
+                    let mut starts: Vec<_> =
+                        (0..sequences).map(|sequence| order.start(epoch * sequences + sequence)).collect();
                     starts.sort_unstable();
                     assert!(starts.windows(2).all(|pair| pair[1] - pair[0] == context));
-                    assert!(
-                        starts[sequences - 1] + context < tokens,
-                        "{tokens} {context}"
-                    );
+                    assert!(starts[sequences - 1] + context < tokens, "{tokens} {context}");
                 }
                 // Every epoch reads all of the text but for less than two sequences.
                 assert!((sequences + 2) * context + 1 > tokens - 1);
@@ -103,9 +94,7 @@ mod tests {
     fn starts_depend_on_number_and_seed_alone() {
         let starts = |seed, numbers: &mut dyn Iterator<Item = usize>| {
             let mut order = SequenceOrder::new(5000, 16, seed);
-            numbers
-                .map(|number| order.start(number))
-                .collect::<Vec<_>>()
+            numbers.map(|number| order.start(number)).collect::<Vec<_>>()
         };
         let forward = starts(1, &mut (0..900));
         let mut backward = starts(1, &mut (0..900).rev());

@@ -15,12 +15,7 @@ use crate::TrainError;
 const PLOT: &str = "loss.svg";
 
 /// The small files beside the weights, in the order of [`OutputFolder::create`].
-const SMALL_FILES: [&str; 4] = [
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-];
+const SMALL_FILES: [&str; 4] = ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"];
 
 /// The folder of a run, and the small files of its model, which never change.
 pub(crate) struct OutputFolder {
@@ -44,15 +39,10 @@ impl OutputFolder {
         let mut small_files = <[Vec<u8>; 4]>::default();
         for (file, name) in small_files.iter_mut().zip(SMALL_FILES) {
             let path = path.join(name);
-            *file = fs::read(&path).map_err(|error| TrainError::Resume {
-                path,
-                reason: format!("cannot be read ({error})"),
-            })?;
+            *file = fs::read(&path)
+                .map_err(|error| TrainError::Resume { path, reason: format!("cannot be read ({error})") })?;
         }
-        Ok(Self {
-            path: path.to_owned(),
-            small_files,
-        })
+        Ok(Self { path: path.to_owned(), small_files })
     }
 
     pub fn path(&self) -> &Path {
@@ -66,9 +56,7 @@ impl OutputFolder {
         saving.write(PLOT, plot.as_bytes())?;
         let mut tensors = Parameters::new(Dtype::F32);
         tensors.add("", model);
-        saving.write_tensors(&mut tensors, ShardSize::default(), &mut |_, _| {
-            ControlFlow::Continue(())
-        })?;
+        saving.write_tensors(&mut tensors, ShardSize::default(), &mut |_, _| ControlFlow::Continue(()))?;
         Ok(saving.finish()?)
     }
 

@@ -49,19 +49,9 @@ const SMALL: Preset = Preset {
 /// are as large as the two of a plain MLP with `4 * hidden_size`: Shazeer 2020, arXiv:2002.05202.
 pub const PRESETS: [Preset; 5] = [
     TINY,
-    Preset {
-        name: "tiny-window",
-        about: "the same with a window of 32",
-        sliding_window: Some(32),
-        ..TINY
-    },
+    Preset { name: "tiny-window", about: "the same with a window of 32", sliding_window: Some(32), ..TINY },
     SMALL,
-    Preset {
-        name: "small-window",
-        about: "the same with a window of 64",
-        sliding_window: Some(64),
-        ..SMALL
-    },
+    Preset { name: "small-window", about: "the same with a window of 64", sliding_window: Some(64), ..SMALL },
     Preset {
         name: "stories-15M",
         about: "6 M parameters and the vocabulary's: the shape of the smallest model of llama2.c, for a GPU",
@@ -114,12 +104,7 @@ mod tests {
 
     #[test]
     fn presets_are_configs_without_ignored_fields() {
-        for Preset {
-            name,
-            sliding_window,
-            ..
-        } in PRESETS
-        {
+        for Preset { name, sliding_window, .. } in PRESETS {
             let config = preset(name, 65, 256).unwrap();
             assert_eq!(config.ignored, vec![], "{name}");
             assert_eq!(config.vocab_size, 65);
@@ -132,9 +117,6 @@ mod tests {
             }
         }
         let error = preset("huge", 65, 256).unwrap_err().to_string();
-        assert!(
-            error.contains("huge") && error.contains("small-window"),
-            "{error}"
-        );
+        assert!(error.contains("huge") && error.contains("small-window"), "{error}");
     }
 }

@@ -80,12 +80,7 @@ impl Recipe {
     /// # Errors
     /// [`TrainError::Recipe`]: the first number out of range.
     pub fn check(&self) -> Result<(), TrainError> {
-        let bad = |field, reason: &str| {
-            Err(TrainError::Recipe {
-                field,
-                reason: reason.to_owned(),
-            })
-        };
+        let bad = |field, reason: &str| Err(TrainError::Recipe { field, reason: reason.to_owned() });
         for (field, value) in [
             ("steps", self.steps),
             ("batch", self.batch),
@@ -115,11 +110,7 @@ impl Recipe {
         if !(self.clip.is_finite() && self.clip >= 0.0) {
             return bad("clip", "must be 0 (never) or more");
         }
-        for (field, value) in [
-            ("beta1", self.beta1),
-            ("beta2", self.beta2),
-            ("dropout", self.dropout),
-        ] {
+        for (field, value) in [("beta1", self.beta1), ("beta2", self.beta2), ("dropout", self.dropout)] {
             if !probability(value) {
                 return bad(field, "must be from 0 to below 1");
             }

@@ -65,10 +65,7 @@ impl Run {
     /// # Errors
     /// The loss is NaN or infinite, or diverges; the device fails; a file cannot be written. The folder keeps the last
     /// good checkpoint and its model.
-    pub fn train(
-        &mut self,
-        on_event: &mut dyn FnMut(Event) -> ControlFlow<()>,
-    ) -> Result<Outcome, TrainError> {
+    pub fn train(&mut self, on_event: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Outcome, TrainError> {
         let result = self.remaining_steps(on_event);
         let good = match &result {
             // A step's loss shows what the step before did to the weights.
@@ -90,10 +87,7 @@ impl Run {
         self.output.save_model(&self.trainer.model, &self.plot()?)
     }
 
-    fn remaining_steps(
-        &mut self,
-        on_event: &mut dyn FnMut(Event) -> ControlFlow<()>,
-    ) -> Result<Outcome, TrainError> {
+    fn remaining_steps(&mut self, on_event: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Outcome, TrainError> {
         let recipe = self.recipe().clone();
         let mut flow = ControlFlow::Continue(());
         if self.evaluation_is_due() {
@@ -142,9 +136,8 @@ impl Run {
         let recipe = &self.checkpoint.recipe;
         let (rows, length) = (recipe.sequences_per_step(), recipe.context + 1);
         let first = self.trainer.steps() * rows;
-        let sequences: Vec<&[u32]> = (first..first + rows)
-            .map(|number| &self.corpus.train[self.order.start(number)..][..length])
-            .collect();
+        let sequences: Vec<&[u32]> =
+            (first..first + rows).map(|number| &self.corpus.train[self.order.start(number)..][..length]).collect();
         let batches: Vec<Vec<&[u32]>> = sequences.chunks(recipe.batch).map(<[_]>::to_vec).collect();
         self.trainer.step(&batches)
     }
@@ -159,42 +152,26 @@ impl Run {
 
     /// The mean loss on the held-out text, in windows of `context` tokens without overlap: the number that
     /// `glass eval perplexity --window CONTEXT` prints.
-    fn evaluate(
-        &mut self,
-        on_event: &mut dyn FnMut(Event) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, TrainError> {
+    fn evaluate(&mut self, on_event: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<ControlFlow<()>, TrainError> {
         let step = self.steps();
         let window = NonZeroUsize::new(self.recipe().context).unwrap_or(NonZeroUsize::MIN);
         let windows = Windows::new(window, None)?;
-        let llama = Llama::new(
-            self.trainer.model_for_use(),
-            &self.config,
-            &self.device,
-            Dtype::F32,
-        );
+        let llama = Llama::new(self.trainer.model_for_use(), &self.config, &self.device, Dtype::F32);
         let total = self.corpus.held_out.len() - 1;
         let (held_out, prefill) = (&self.corpus.held_out, PrefillOptions::default());
         let nlls = token_nlls(&llama, held_out, windows, prefill, &mut |scored| {
-            on_event(Event::Evaluating {
-                tokens: scored.tokens,
-                total,
-            })
+            on_event(Event::Evaluating { tokens: scored.tokens, total })
         });
         let nlls = nlls.map_err(|error| match error {
             // For `glass eval` it means damaged weights, here a run that went wrong.
-            EvalError::NotFinite { value, .. } => {
-                TrainError::HeldOutNotFinite { step, loss: value }
-            }
+            EvalError::NotFinite { value, .. } => TrainError::HeldOutNotFinite { step, loss: value },
             error => error.into(),
         })?;
         if nlls.len() < total {
             return Ok(ControlFlow::Break(()));
         }
         let loss = nlls.iter().sum::<f64>() / total as f64;
-        self.metrics.append(Record::Evaluation(EvaluationRecord {
-            step: step as u64,
-            val_loss: loss,
-        }))?;
+        self.metrics.append(Record::Evaluation(EvaluationRecord { step: step as u64, val_loss: loss }))?;
         Ok(on_event(Event::Evaluated {
             step,
             train_loss: self.divergence.mean(),
@@ -224,12 +201,7 @@ impl Run {
             self.device.name()
         );
         let validation: Vec<_> = validation.collect();
-        Ok(loss_plot(
-            &training,
-            &validation,
-            &title.to_string_lossy(),
-            &subtitle,
-        )?)
+        Ok(loss_plot(&training, &validation, &title.to_string_lossy(), &subtitle)?)
     }
 
     fn outcome(&self) -> Outcome {

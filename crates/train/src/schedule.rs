@@ -6,13 +6,7 @@ use crate::Recipe;
 /// arXiv:1706.03762), then cosine decay to `min_learning_rate` at the last step (Loshchilov and Hutter 2016,
 /// arXiv:1608.03983, without restarts).
 pub fn learning_rate(recipe: &Recipe, step: usize) -> f64 {
-    let Recipe {
-        learning_rate: high,
-        min_learning_rate: low,
-        warmup_steps,
-        steps,
-        ..
-    } = *recipe;
+    let Recipe { learning_rate: high, min_learning_rate: low, warmup_steps, steps, .. } = *recipe;
     if step < warmup_steps {
         return high * (step + 1) as f64 / warmup_steps as f64;
     }
@@ -28,16 +22,9 @@ mod tests {
     #[test]
     fn learning_rate_rises_then_falls_and_stays_in_range() {
         for (steps, warmup_steps) in [(100, 10), (100, 0), (5, 5), (5, 50), (1, 0), (2, 1)] {
-            let recipe = Recipe {
-                steps,
-                warmup_steps,
-                learning_rate: 1e-3,
-                min_learning_rate: 1e-4,
-                ..Recipe::default()
-            };
-            let rates: Vec<f64> = (0..steps)
-                .map(|step| learning_rate(&recipe, step))
-                .collect();
+            let recipe =
+                Recipe { steps, warmup_steps, learning_rate: 1e-3, min_learning_rate: 1e-4, ..Recipe::default() };
+            let rates: Vec<f64> = (0..steps).map(|step| learning_rate(&recipe, step)).collect();
             let peak = warmup_steps.min(steps);
             assert!(rates[..peak].is_sorted_by(|a, b| a < b), "{rates:?}");
             assert!(rates[peak..].is_sorted_by(|a, b| a > b), "{rates:?}");

@@ -96,8 +96,7 @@ impl Run {
         let checkpoints = output.path().join(FOLDER);
         fs::create_dir_all(&checkpoints).map_err(TrainError::write(&checkpoints))?;
         let text_path = fs::canonicalize(&new.text).unwrap_or(new.text);
-        let checkpoint =
-            Checkpoint::new(recipe, text_path, text.fingerprint(), tokenizer_is_learned);
+        let checkpoint = Checkpoint::new(recipe, text_path, text.fingerprint(), tokenizer_is_learned);
         checkpoint.save(output.path(), &trainer)?;
         let metrics = MetricsLog::create(&output.path().join(METRICS))?;
         Ok(inputs.into_run(device, output, trainer, checkpoint, metrics))
@@ -115,10 +114,9 @@ impl Run {
             checkpoint.text = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         }
         let text = Text::read(&checkpoint.text, recipe.held_out).map_err(|error| match error {
-            TrainError::Text { path, reason } => TrainError::Text {
-                path,
-                reason: format!("{reason} (--text gives its new path)"),
-            },
+            TrainError::Text { path, reason } => {
+                TrainError::Text { path, reason: format!("{reason} (--text gives its new path)") }
+            }
             error => error,
         })?;
         if text.fingerprint() != checkpoint.text_fingerprint {
@@ -132,8 +130,7 @@ impl Run {
         }
         let config = LlamaConfig::from_file(&folder.join("config.json"), &[])?;
         let tokenizer = TokenizerChoice::File(folder.join("tokenizer.json"));
-        let tokenizer =
-            train_tokenizer(&tokenizer, text.train())?.in_chunks(checkpoint.tokenizer_is_learned);
+        let tokenizer = train_tokenizer(&tokenizer, text.train())?.in_chunks(checkpoint.tokenizer_is_learned);
         let inputs = Inputs::new(&text, &tokenizer, config, recipe)?;
         let trainer = checkpoint.restore(&checkpoint_folder, &inputs.config, &device)?;
         let output = OutputFolder::open(folder)?;
@@ -157,11 +154,7 @@ impl Inputs {
         recipe: &Recipe,
     ) -> Result<Self, TrainError> {
         let corpus = Corpus::encode(text, tokenizer, &config, recipe)?;
-        Ok(Self {
-            warnings: warnings(tokenizer, &config, &corpus)?,
-            config,
-            corpus,
-        })
+        Ok(Self { warnings: warnings(tokenizer, &config, &corpus)?, config, corpus })
     }
 
     fn into_run(
@@ -188,11 +181,7 @@ impl Inputs {
     }
 }
 
-fn warnings(
-    tokenizer: &TrainedTokenizer,
-    config: &LlamaConfig,
-    corpus: &Corpus,
-) -> Result<Vec<String>, TrainError> {
+fn warnings(tokenizer: &TrainedTokenizer, config: &LlamaConfig, corpus: &Corpus) -> Result<Vec<String>, TrainError> {
     let mut warnings = tokenizer.warnings().to_vec();
     warnings.extend(config.ignored.iter().map(|field| {
         let (name, value, why) = (&field.name, &field.value, &field.why);

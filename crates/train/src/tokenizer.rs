@@ -29,15 +29,11 @@ pub enum TokenizerChoiceError {
     BpeSizeTooSmall { given: usize },
     #[error("bpe:{given}: more tokens than any model uses; give at most bpe:{}", BPE_SIZES.end())]
     BpeSizeTooLarge { given: usize },
-    #[error(
-        "no tokenizer file {path:?}; give char, bpe:N (for instance bpe:512) or the path of a tokenizer.json"
-    )]
+    #[error("no tokenizer file {path:?}; give char, bpe:N (for instance bpe:512) or the path of a tokenizer.json")]
     NoSuchFile { path: String },
     #[error("the text is empty: there is nothing to train a tokenizer on")]
     EmptyText,
-    #[error(
-        "the tokenizer encodes this text to no tokens; give one that knows its characters, or char or bpe:N"
-    )]
+    #[error("the tokenizer encodes this text to no tokens; give one that knows its characters, or char or bpe:N")]
     NoTokens,
     #[error("the tokenizer cannot be trained: {reason}")]
     Library { reason: String },
@@ -71,10 +67,7 @@ pub struct TrainedTokenizer {
 ///
 /// # Errors
 /// The text is empty, the bpe size out of range, or the file cannot be read or is not a tokenizer.
-pub fn train_tokenizer(
-    choice: &TokenizerChoice,
-    text: &str,
-) -> Result<TrainedTokenizer, TokenizerChoiceError> {
+pub fn train_tokenizer(choice: &TokenizerChoice, text: &str) -> Result<TrainedTokenizer, TokenizerChoiceError> {
     if text.is_empty() {
         return Err(TokenizerChoiceError::EmptyText);
     }
@@ -87,23 +80,14 @@ pub fn train_tokenizer(
 
 impl TrainedTokenizer {
     /// A tokenizer that learned its vocabulary here: it has no special tokens, and encodes a text in [`chunks`].
-    fn learned(
-        tokenizer: &tokenizers::Tokenizer,
-        unk: Option<u32>,
-    ) -> Result<Self, TokenizerChoiceError> {
-        let json = tokenizer
-            .to_string(true)
-            .map_err(library_error)?
-            .into_bytes();
+    fn learned(tokenizer: &tokenizers::Tokenizer, unk: Option<u32>) -> Result<Self, TokenizerChoiceError> {
+        let json = tokenizer.to_string(true).map_err(library_error)?.into_bytes();
         Ok(Self {
             tokenizer: Tokenizer::from_json(&json, "tokenizer.json")?,
             json,
             config_json: plain_config(),
             vocab_size: tokenizer.get_vocab_size(true),
-            special_ids: SpecialIds {
-                unk,
-                ..SpecialIds::default()
-            },
+            special_ids: SpecialIds { unk, ..SpecialIds::default() },
             in_chunks: true,
             warnings: Vec::new(),
         })
@@ -121,11 +105,7 @@ impl TrainedTokenizer {
     /// # Errors
     /// The tokenizer refuses the text, or encodes it to no tokens.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerChoiceError> {
-        let chunk_bytes = if self.in_chunks {
-            CHUNK_BYTES
-        } else {
-            text.len()
-        };
+        let chunk_bytes = if self.in_chunks { CHUNK_BYTES } else { text.len() };
         let mut ids = Vec::new();
         for chunk in chunks(text, chunk_bytes) {
             ids.extend(self.tokenizer.encode(chunk, false)?);
@@ -183,7 +163,5 @@ fn plain_config() -> Vec<u8> {
 }
 
 fn library_error(error: tokenizers::Error) -> TokenizerChoiceError {
-    TokenizerChoiceError::Library {
-        reason: one_line(&error),
-    }
+    TokenizerChoiceError::Library { reason: one_line(&error) }
 }

@@ -43,14 +43,7 @@ impl Trainer {
         recipe: &Recipe,
         step: usize,
     ) -> Self {
-        Self {
-            model,
-            optimizer,
-            config: config.clone(),
-            device: device.training(),
-            recipe: recipe.clone(),
-            step,
-        }
+        Self { model, optimizer, config: config.clone(), device: device.training(), recipe: recipe.clone(), step }
     }
 
     /// Steps done.
@@ -80,11 +73,7 @@ impl Trainer {
         let gradients = accumulator.grads();
         let gradient_norm = norm(&self.model, &gradients);
         if !(loss.is_finite() && gradient_norm.is_finite()) {
-            return Err(TrainError::NotFinite {
-                step: self.step + 1,
-                loss,
-                gradient_norm,
-            });
+            return Err(TrainError::NotFinite { step: self.step + 1, loss, gradient_norm });
         }
         let learning_rate = learning_rate(&self.recipe, self.step);
         let factor = clip(gradient_norm, self.recipe.clip);
@@ -92,40 +81,24 @@ impl Trainer {
         let model = self.model.clone();
         self.model = self.optimizer.step(model, gradients, factor, learning_rate);
         self.step += 1;
-        Ok(StepReport {
-            loss,
-            gradient_norm,
-            learning_rate,
-        })
+        Ok(StepReport { loss, gradient_norm, learning_rate })
     }
 
     /// The mean loss over sequences of `context + 1` ids each, `[1]`.
     fn loss(&self, batch: &[&[u32]]) -> Result<Tensor<1>, TrainError> {
         let seq = batch[0].len() - 1;
         let ids = |from: usize| -> Tensor<2, Int> {
-            let ids: Vec<i64> = batch
-                .iter()
-                .flat_map(|row| row[from..from + seq].iter().map(|&id| i64::from(id)))
-                .collect();
+            let ids: Vec<i64> =
+                batch.iter().flat_map(|row| row[from..from + seq].iter().map(|&id| i64::from(id))).collect();
             let device = self.device.burn().clone().without_autodiff();
             Tensor::from_data(TensorData::new(ids, [batch.len(), seq]), &device)
         };
         let dropouts = Dropouts {
-            attention: Dropout {
-                p: self.config.attention_dropout,
-            },
-            residual: Dropout {
-                p: self.recipe.dropout,
-            },
+            attention: Dropout { p: self.config.attention_dropout },
+            residual: Dropout { p: self.recipe.dropout },
         };
-        let whole = Sequences::Whole {
-            padding: None,
-            dropouts,
-        };
-        let logits = self
-            .model
-            .forward(ids(0), whole, &mut Unobserved)
-            .map_err(glass_generate::Error::from)?; // [batch, seq, vocab_size]
+        let whole = Sequences::Whole { padding: None, dropouts };
+        let logits = self.model.forward(ids(0), whole, &mut Unobserved).map_err(glass_generate::Error::from)?; // [batch, seq, vocab_size]
         let logits = logits.flatten::<2>(0, 1); // [batch * seq, vocab_size]
         Ok(cross_entropy(logits, ids(1).flatten(0, 1)))
     }

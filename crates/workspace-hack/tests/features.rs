@@ -26,16 +26,11 @@ fn features(selection: &[&str], edges: &str) -> BTreeMap<String, String> {
 
 fn tree(args: &[&str]) -> Vec<String> {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo
-        .args(["tree", "--offline", "--locked", "--prefix", "none"])
-        .args(args);
+    cargo.args(["tree", "--offline", "--locked", "--prefix", "none"]).args(args);
     let output = cargo.output().expect("cargo runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{cargo:?}: {errors}");
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .map(str::to_owned)
-        .collect()
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }
 
 #[test]
@@ -47,12 +42,15 @@ fn features_are_the_same_whatever_is_selected() {
     let members: BTreeSet<&str> = members.map(|member| member.0).collect();
     let mut differences = Vec::new();
     for member in members {
-        for (name, features) in features(&["--package", member], "normal,no-proc-macro") {
+        let own = features(&["--package", member], "normal,no-proc-macro");
+        // Without Burn, as `glass-kernels` is, nothing that takes long is compiled again.
+        if !own.keys().any(|name| name.starts_with("burn v")) {
+            continue;
+        }
+        for (name, features) in own {
             if features != all[&name] {
                 let expected = &all[&name];
-                differences.push(format!(
-                    "{member}: {name} with \"{features}\", not \"{expected}\""
-                ));
+                differences.push(format!("{member}: {name} with \"{features}\", not \"{expected}\""));
             }
         }
     }

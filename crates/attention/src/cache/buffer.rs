@@ -15,10 +15,7 @@ const MIN_CAPACITY: usize = 64;
 impl Buffer {
     /// A buffer that grows up to `max` tokens.
     pub fn new(max: usize) -> Self {
-        Self {
-            max,
-            ..Self::default()
-        }
+        Self { max, ..Self::default() }
     }
 
     pub fn capacity(&self) -> usize {
@@ -34,42 +31,24 @@ impl Buffer {
     pub fn write(&mut self, start: usize, k: Tensor<4>, v: Tensor<4>) {
         let [batch, heads, n, head_dim] = k.dims();
         self.grow(start + n, &k);
-        let Some([keys, values]) = self.held.take() else {
-            unreachable!("growing makes room")
-        };
+        let Some([keys, values]) = self.held.take() else { unreachable!("growing makes room") };
         let slots = [0..batch, 0..heads, start..start + n, 0..head_dim];
         // The tensors are owned here alone, so that the assignment is made in place.
-        self.held = Some([
-            keys.slice_assign(slots.clone(), k),
-            values.slice_assign(slots, v),
-        ]);
+        self.held = Some([keys.slice_assign(slots.clone(), k), values.slice_assign(slots, v)]);
     }
 
     /// Writes one token, `k` and `v` `[1, kv_heads, 1, head_dim]`, to the slot that `slot` `[1, 1, capacity, 1]` marks.
     pub fn replace(&mut self, slot: Tensor<4, Bool>, k: Tensor<4>, v: Tensor<4>) {
-        let Some([keys, values]) = self.held.take() else {
-            unreachable!("only what is full is replaced")
-        };
+        let Some([keys, values]) = self.held.take() else { unreachable!("only what is full is replaced") };
         let shape = keys.dims();
         let slot = slot.expand(shape); // [1, kv_heads, capacity, head_dim]
-        self.held = Some([
-            keys.mask_where(slot.clone(), k.expand(shape)),
-            values.mask_where(slot, v.expand(shape)),
-        ]);
+        self.held = Some([keys.mask_where(slot.clone(), k.expand(shape)), values.mask_where(slot, v.expand(shape))]);
     }
 
     /// The keys and values of slots `start..start + len`: `[1, kv_heads, len, head_dim]` each.
     pub fn read(&self, start: usize, len: usize) -> [Tensor<4>; 2] {
-        let Some(held) = &self.held else {
-            unreachable!("nothing is read before it is written")
-        };
-        held.clone().map(|x| {
-            if start == 0 && len == x.dims()[2] {
-                x
-            } else {
-                x.narrow(2, start, len)
-            }
-        })
+        let Some(held) = &self.held else { unreachable!("nothing is read before it is written") };
+        held.clone().map(|x| if start == 0 && len == x.dims()[2] { x } else { x.narrow(2, start, len) })
     }
 
     /// A buffer of its own with the first `used` slots.

@@ -7,22 +7,12 @@ pub enum CacheError {
         "{positions} positions need {bytes} bytes of keys in one layer, but device {device} binds at most {limit}: \
          ask for fewer (a shorter prompt, --max-new-tokens, --window), or use a device with a larger limit"
     )]
-    TooLarge {
-        positions: usize,
-        bytes: u64,
-        limit: u64,
-        device: String,
-    },
+    TooLarge { positions: usize, bytes: u64, limit: u64, device: String },
     #[error(
         "a pass over {seq} positions needs {bytes} bytes for one activation, but device {device} binds at most {limit}: \
          give fewer positions at a time, or use a device with a larger limit"
     )]
-    PassTooLarge {
-        seq: usize,
-        bytes: u64,
-        limit: u64,
-        device: String,
-    },
+    PassTooLarge { seq: usize, bytes: u64, limit: u64, device: String },
     #[error("a pass needs at least one token of each sequence")]
     Empty,
     #[error("the sequences have {given} next tokens together, but the pass has {row}")]
@@ -40,11 +30,7 @@ pub enum CacheError {
         "a cache of {len} tokens cannot go back to {asked_for}: beyond the trained context rope type {rope} rotates keys \
          by the length of the text: begin with an empty one"
     )]
-    RotatedByLength {
-        len: usize,
-        asked_for: usize,
-        rope: &'static str,
-    },
+    RotatedByLength { len: usize, asked_for: usize, rope: &'static str },
     #[error("cache policy {policy} cannot go back: use full, ring or sinks")]
     OneWay { policy: &'static str },
     #[error("a cache of {len} tokens is not empty: reserve rollback before the first pass")]

@@ -24,12 +24,7 @@ pub struct Full {
 impl Full {
     /// A tensor holds `max` tokens at most.
     pub fn new(window: Window, max: usize) -> Self {
-        Self {
-            shared: Shared::default(),
-            own: Buffer::new(max),
-            window,
-            max,
-        }
+        Self { shared: Shared::default(), own: Buffer::new(max), window, max }
     }
 }
 

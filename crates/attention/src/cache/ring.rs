@@ -45,12 +45,7 @@ impl Ring {
     }
 
     /// The ring's own part of what the queries at `positions` may see, themselves included.
-    fn append_own(
-        &mut self,
-        k: Tensor<4>,
-        v: Tensor<4>,
-        positions: Range<usize>,
-    ) -> Vec<KvSegment> {
+    fn append_own(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> Vec<KvSegment> {
         let (begin, window, capacity) = (self.shared.end(), self.window(), self.capacity);
         let tokens = positions.start - begin..positions.end - begin;
         let seq = tokens.len();
@@ -68,12 +63,7 @@ impl Ring {
             if begin == 0 {
                 let [k, v] = own.read(0, capacity); // [1, kv_heads, capacity, head_dim]
                 let (end, len) = (positions.end, capacity);
-                return vec![KvSegment::new(
-                    k,
-                    v,
-                    KeyPositions::Ring { end, len },
-                    window,
-                )];
+                return vec![KvSegment::new(k, v, KeyPositions::Ring { end, len }, window)];
             }
             let held = tokens.end - capacity..tokens.end;
             let mut from = positions.end - capacity;
@@ -99,12 +89,7 @@ impl Ring {
             from += slots.len();
         }
         let (k, v) = (Tensor::cat(keys, 2), Tensor::cat(values, 2)); // [1, kv_heads, past + seq, head_dim]
-        vec![KvSegment::run(
-            k,
-            v,
-            begin + past.start..positions.end,
-            window,
-        )]
+        vec![KvSegment::run(k, v, begin + past.start..positions.end, window)]
     }
 
     /// Everything that queries from `len` on may see, in one run: its first position, keys and values.
@@ -112,8 +97,7 @@ impl Ring {
         let begin = self.shared.end();
         let end = len - begin;
         let held = self.lost.max(end.saturating_sub(self.capacity))..end;
-        let parts =
-            slots(held.clone(), self.capacity).map(|slots| self.own.read(slots.start, slots.len()));
+        let parts = slots(held.clone(), self.capacity).map(|slots| self.own.read(slots.start, slots.len()));
         let (keys, values): (Vec<_>, Vec<_>) = parts.map(|[k, v]| (k, v)).unzip();
         let kv = [Tensor::cat(keys, 2), Tensor::cat(values, 2)]; // [1, kv_heads, held, head_dim]
         (begin + held.start, kv)
@@ -132,11 +116,7 @@ impl Ring {
             self.shared.push(kv, first..len);
         }
         let used = (len - self.shared.end()).min(self.capacity);
-        Self {
-            shared: self.shared.clone(),
-            own: self.own.copy(used),
-            ..*self
-        }
+        Self { shared: self.shared.clone(), own: self.own.copy(used), ..*self }
     }
 }
 
@@ -191,9 +171,7 @@ impl LayerCache for Ring {
 fn slots(tokens: Range<usize>, capacity: usize) -> impl Iterator<Item = Range<usize>> {
     let start = tokens.start % capacity;
     let end = start + tokens.len();
-    [start..end.min(capacity), 0..end.saturating_sub(capacity)]
-        .into_iter()
-        .filter(|slots| !slots.is_empty())
+    [start..end.min(capacity), 0..end.saturating_sub(capacity)].into_iter().filter(|slots| !slots.is_empty())
 }
 
 #[cfg(test)]
@@ -214,9 +192,7 @@ mod tests {
                 for start in (0..100).step_by(seq) {
                     let kv = Tensor::<4>::zeros([1, 1, seq, 2], device.burn());
                     let kv = ring.append(kv.clone(), kv, start..start + seq);
-                    let [segment] = &kv.segments[..] else {
-                        panic!("{} segments", kv.segments.len())
-                    };
+                    let [segment] = &kv.segments[..] else { panic!("{} segments", kv.segments.len()) };
                     let keys = segment.keys();
                     assert_eq!(segment.v.dims()[2], keys);
                     assert!(keys < w + seq, "W {w}, {seq}: {keys} keys");
@@ -256,15 +232,8 @@ mod tests {
                     let back = end - (turn + step * step) % 7.min(end + 1);
                     let seen = Window::Last(len).first_seen(back)..back;
                     let there = seen.into_iter().all(|p| held[p % (w + more)] == Some(p));
-                    assert_eq!(
-                        ring.can_truncate(back),
-                        there,
-                        "{w}+{more}: {end} to {back}"
-                    );
-                    assert!(
-                        there || furthest - back > more + 1,
-                        "{w}+{more}: {end} to {back}"
-                    );
+                    assert_eq!(ring.can_truncate(back), there, "{w}+{more}: {end} to {back}");
+                    assert!(there || furthest - back > more + 1, "{w}+{more}: {end} to {back}");
                     if there {
                         went += 1;
                         ring.truncate(back);

@@ -32,9 +32,7 @@ impl Shared {
 
     /// The first position that is held.
     pub fn start(&self) -> usize {
-        self.runs
-            .first()
-            .map_or(self.end, |run| run.positions.start)
+        self.runs.first().map_or(self.end, |run| run.positions.start)
     }
 
     /// One more run; `kv` begins at its first position.
@@ -44,14 +42,9 @@ impl Shared {
     }
 
     /// What is held of `positions`, as segments seen through `window`.
-    pub fn segments(
-        &self,
-        positions: Range<usize>,
-        window: Window,
-    ) -> impl Iterator<Item = KvSegment> + '_ {
+    pub fn segments(&self, positions: Range<usize>, window: Window) -> impl Iterator<Item = KvSegment> + '_ {
         self.runs.iter().filter_map(move |run| {
-            let held =
-                positions.start.max(run.positions.start)..positions.end.min(run.positions.end);
+            let held = positions.start.max(run.positions.start)..positions.end.min(run.positions.end);
             if held.is_empty() {
                 return None;
             }

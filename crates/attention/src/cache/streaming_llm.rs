@@ -74,11 +74,7 @@ impl LayerCache for StreamingLlm {
     }
 
     fn fork(&mut self, len: usize) -> Box<dyn LayerCache> {
-        Box::new(Self {
-            first: self.first.copy(len.min(self.sinks)),
-            last: self.last.fork_ring(len),
-            ..*self
-        })
+        Box::new(Self { first: self.first.copy(len.min(self.sinks)), last: self.last.fork_ring(len), ..*self })
     }
 
     fn bytes(&self) -> u64 {

@@ -81,14 +81,10 @@ impl LayerCache for Tova {
     }
 
     fn observe(&mut self, weights: Tensor<4>) {
-        let Some(positions) = &self.positions else {
-            unreachable!("attention follows a token")
-        };
+        let Some(positions) = &self.positions else { unreachable!("attention follows a token") };
         let mean = weights.mean_dim(1).reshape([self.len]); // [len]
         // What is not seen goes before what is seen and hardly attended to.
-        let unseen = positions
-            .clone()
-            .lower_elem(self.window.first_seen(self.query) as i64); // [len]
+        let unseen = positions.clone().lower_elem(self.window.first_seen(self.query) as i64); // [len]
         let least = mean.mask_fill(unseen, -1.0).argmin(0); // [1]
         let slots = Tensor::<1, Int>::arange(0..self.len as i64, &least.device());
         self.dropped = Some(slots.equal(least.expand([self.len]))); // [len]

@@ -4,8 +4,8 @@ use std::{num::NonZeroUsize, ops::Range};
 
 use burn::tensor::{Tensor, TensorData};
 use glass_attention::{
-    CacheConfig, CacheError, CachePolicy, ForwardContext, KvCache, LlamaAttention, NextTokens,
-    Observer, Rope, Sequences, Unobserved,
+    CacheConfig, CacheError, CachePolicy, ForwardContext, KvCache, LlamaAttention, NextTokens, Observer, Rope,
+    Sequences, Unobserved,
 };
 use glass_backend::{Device, Dtype, WeightError, WeightRole, WeightSource, WeightSpec, Weights};
 use glass_config::{AttentionBias, AttentionConfig, LlamaConfig};
@@ -43,12 +43,7 @@ pub fn numbers(seed: u64, count: usize) -> Vec<f32> {
 struct Copies(Scores);
 
 impl WeightSource for Copies {
-    fn read(
-        &mut self,
-        weight: WeightSpec<'_>,
-        rows: Range<usize>,
-        dtype: Dtype,
-    ) -> Result<TensorData, WeightError> {
+    fn read(&mut self, weight: WeightSpec<'_>, rows: Range<usize>, dtype: Dtype) -> Result<TensorData, WeightError> {
         if weight.role == WeightRole::Sinks {
             let sinks = self.0.sinks.expect("only a layer with sinks asks for them");
             return Ok(TensorData::new(sinks.to_vec(), [HEADS]).convert_dtype(dtype.burn()));
@@ -59,9 +54,7 @@ impl WeightSource for Copies {
             _ => 0,
         };
         let value = |row: usize, column: usize| f32::from(u8::from(column == first + row));
-        let values = rows
-            .clone()
-            .flat_map(|row| (0..weight.shape[1]).map(move |column| value(row, column)));
+        let values = rows.clone().flat_map(|row| (0..weight.shape[1]).map(move |column| value(row, column)));
         let data = TensorData::new(values.collect::<Vec<f32>>(), weight.shape_of(&rows));
         Ok(data.convert_dtype(dtype.burn()))
     }
@@ -105,10 +98,7 @@ impl Company {
             soft_cap: scores.soft_cap,
             sinks: scores.sinks.is_some(),
             qk_norm: false,
-            bias: AttentionBias {
-                q_k_v: false,
-                o: false,
-            },
+            bias: AttentionBias { q_k_v: false, o: false },
         };
         let mut source = Copies(scores);
         let weights = Weights::new(&mut source, device, Dtype::F32);
@@ -124,36 +114,19 @@ impl Company {
 
     /// One more sequence, which can go back by `rollback` tokens (`None`: as far as its policy lets it).
     pub fn join(&mut self, policy: CachePolicy, rollback: Option<usize>) {
-        let policies = CacheConfig {
-            full: Some(policy),
-            sliding: Some(policy),
-        };
+        let policies = CacheConfig { full: Some(policy), sliding: Some(policy) };
         let cache = KvCache::new(&config(self.window), policies, |_| &self.device, Dtype::F32);
         let mut cache = cache.expect("the policy fits");
         if let Some(tokens) = rollback {
-            cache
-                .reserve_rollback(tokens)
-                .expect("the policy can go back");
+            cache.reserve_rollback(tokens).expect("the policy can go back");
         }
-        self.members.push(Member {
-            cache,
-            policy,
-            tokens: vec![],
-        });
+        self.members.push(Member { cache, policy, tokens: vec![] });
     }
 
     /// One more sequence with the past of this one.
     pub fn fork(&mut self, member: usize) {
-        let Member {
-            cache,
-            policy,
-            tokens,
-        } = &mut self.members[member];
-        let forked = Member {
-            cache: cache.fork(),
-            policy: *policy,
-            tokens: tokens.clone(),
-        };
+        let Member { cache, policy, tokens } = &mut self.members[member];
+        let forked = Member { cache: cache.fork(), policy: *policy, tokens: tokens.clone() };
         self.members.push(forked);
     }
 
@@ -169,19 +142,11 @@ impl Company {
         self.feed_observed(counts, seed, &mut Unobserved)
     }
 
-    pub fn feed_observed(
-        &mut self,
-        counts: &[usize],
-        seed: u64,
-        observer: &mut dyn Observer,
-    ) -> Vec<Vec<Vec<f64>>> {
+    pub fn feed_observed(&mut self, counts: &[usize], seed: u64, observer: &mut dyn Observer) -> Vec<Vec<Vec<f64>>> {
         let mut row: Vec<f32> = Vec::new();
         for (number, (member, &count)) in self.members.iter_mut().zip(counts).enumerate() {
             for index in 0..count {
-                let token = numbers(
-                    seed ^ ((number as u64) << 32) ^ ((index as u64) << 8),
-                    HIDDEN,
-                );
+                let token = numbers(seed ^ ((number as u64) << 32) ^ ((index as u64) << 8), HIDDEN);
                 row.extend(&token);
                 member.tokens.push(token);
             }
@@ -196,47 +161,25 @@ impl Company {
             .iter_mut()
             .zip(counts)
             .filter(|(_, count)| **count > 0)
-            .map(|(member, &tokens)| NextTokens {
-                cache: &mut member.cache,
-                tokens,
-            })
+            .map(|(member, &tokens)| NextTokens { cache: &mut member.cache, tokens })
             .collect();
         let mut sequences = Sequences::Next(&mut next);
         let ropes = [self.rope.clone()];
-        let ctx = ForwardContext::new(
-            &ropes,
-            HIDDEN,
-            [1, total],
-            &mut sequences,
-            &self.device,
-            observer,
-        );
+        let ctx = ForwardContext::new(&ropes, HIDDEN, [1, total], &mut sequences, &self.device, observer);
         // Now a few queries fit into a block of scores, now all do.
         let ctx = ctx.expect("a pass").with_score_bytes(1 << (8 + seed % 12));
-        let x =
-            Tensor::<3>::from_data(TensorData::new(row, [1, total, HIDDEN]), self.device.burn());
+        let x = Tensor::<3>::from_data(TensorData::new(row, [1, total, HIDDEN]), self.device.burn());
         let window = self.attention.window();
         let out = sequences.with_layer(0, window, |caches| self.attention.forward(x, caches, &ctx)); // [1, total, HIDDEN]
         let out = out.into_data().try_to_vec::<f32>().expect("float32");
-        let mut rows = out.chunks(HIDDEN).map(|row| {
-            row[..HEADS * HEAD_DIM]
-                .iter()
-                .map(|&x| f64::from(x))
-                .collect()
-        });
-        counts
-            .iter()
-            .map(|&count| rows.by_ref().take(count).collect())
-            .collect()
+        let mut rows = out.chunks(HIDDEN).map(|row| row[..HEADS * HEAD_DIM].iter().map(|&x| f64::from(x)).collect());
+        counts.iter().map(|&count| rows.by_ref().take(count).collect()).collect()
     }
 
     /// [`feed`](Self::feed), compared with the definition.
     pub fn check(&mut self, counts: &[usize], seed: u64) -> Outcome {
         let found = self.feed(counts, seed);
-        let mut outcome = Outcome {
-            off: 0.0,
-            margin: f64::INFINITY,
-        };
+        let mut outcome = Outcome { off: 0.0, margin: f64::INFINITY };
         for (member, found) in self.members.iter().zip(found) {
             if found.is_empty() {
                 continue;
@@ -244,31 +187,18 @@ impl Company {
             let part = |from: usize, heads: usize| -> Vec<Vec<Vec<f64>>> {
                 let head = |head: usize| {
                     let start = (from + head) * HEAD_DIM;
-                    let values = |token: &Token| {
-                        token[start..start + HEAD_DIM]
-                            .iter()
-                            .map(|&x| f64::from(x))
-                            .collect()
-                    };
+                    let values = |token: &Token| token[start..start + HEAD_DIM].iter().map(|&x| f64::from(x)).collect();
                     member.tokens.iter().map(values).collect()
                 };
                 (0..heads).map(head).collect()
             };
-            let heads = Heads {
-                q: part(0, HEADS),
-                k: part(HEADS, KV_HEADS),
-                v: part(HEADS + KV_HEADS, KV_HEADS),
-            };
-            let expected =
-                definition::run(&heads, member.policy, self.window, &self.rope, self.scores);
+            let heads = Heads { q: part(0, HEADS), k: part(HEADS, KV_HEADS), v: part(HEADS + KV_HEADS, KV_HEADS) };
+            let expected = definition::run(&heads, member.policy, self.window, &self.rope, self.scores);
             let first = member.tokens.len() - found.len();
             for (found, expected) in found.iter().zip(&expected.mixed[first..]) {
                 for (a, b) in found.iter().zip(expected.iter().flatten()) {
                     let apart = (a - b).abs();
-                    outcome.off =
-                        outcome
-                            .off
-                            .max(if apart.is_nan() { f64::INFINITY } else { apart });
+                    outcome.off = outcome.off.max(if apart.is_nan() { f64::INFINITY } else { apart });
                 }
             }
             outcome.margin = outcome.margin.min(expected.margin);

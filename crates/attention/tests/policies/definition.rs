@@ -25,36 +25,22 @@ pub struct Expected {
 }
 
 /// One token after the other, each attending to what its policy has kept.
-pub fn run(
-    row: &Heads,
-    policy: CachePolicy,
-    own_window: Option<usize>,
-    rope: &Rope,
-    rules: Scores,
-) -> Expected {
+pub fn run(row: &Heads, policy: CachePolicy, own_window: Option<usize>, rope: &Rope, rules: Scores) -> Expected {
     let heads = row.q.len();
     let groups = heads / row.k.len();
     let head_dim = row.q[0][0].len();
     let seq = row.q[0].len();
     let mut kept: Vec<usize> = Vec::new();
-    let mut expected = Expected {
-        mixed: Vec::new(),
-        margin: f64::INFINITY,
-    };
+    let mut expected = Expected { mixed: Vec::new(), margin: f64::INFINITY };
     for token in 0..seq {
         kept.push(token);
         let own = own_window.unwrap_or(usize::MAX);
         let visible: Vec<usize> = kept.iter().copied().filter(|&j| token - j < own).collect();
         let visible: Vec<usize> = match policy {
-            CachePolicy::Ring { window: Some(w) } => visible
-                .into_iter()
-                .filter(|&j| token - j < w.get())
-                .collect(),
-            CachePolicy::StreamingLlm { sinks, window } => kept
-                .iter()
-                .copied()
-                .filter(|&j| j < sinks.get() || token - j < window.get())
-                .collect(),
+            CachePolicy::Ring { window: Some(w) } => visible.into_iter().filter(|&j| token - j < w.get()).collect(),
+            CachePolicy::StreamingLlm { sinks, window } => {
+                kept.iter().copied().filter(|&j| j < sinks.get() || token - j < window.get()).collect()
+            }
             _ => visible,
         };
         // StreamingLLM counts positions within the cache; all others have them from the text.
@@ -76,9 +62,7 @@ pub fn run(
                 .map(|(index, &j)| {
                     let k = rotated(&row.k[head / groups][j], place(index, j), rope);
                     let score = dot(&q, &k) / (head_dim as f64).sqrt();
-                    rules
-                        .soft_cap
-                        .map_or(score, |cap| cap * (score / cap).tanh())
+                    rules.soft_cap.map_or(score, |cap| cap * (score / cap).tanh())
                 })
                 .collect();
             let weights = softmax(&scores, rules.sinks.map(|sinks| f64::from(sinks[head])));
@@ -131,11 +115,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 
 /// The probabilities of these scores beside that of a sink.
 fn softmax(scores: &[f64], sink: Option<f64>) -> Vec<f64> {
-    let max = scores
-        .iter()
-        .copied()
-        .chain(sink)
-        .fold(f64::NEG_INFINITY, f64::max);
+    let max = scores.iter().copied().chain(sink).fold(f64::NEG_INFINITY, f64::max);
     let weights: Vec<f64> = scores.iter().map(|score| (score - max).exp()).collect();
     let sum: f64 = weights.iter().sum::<f64>() + sink.map_or(0.0, |sink| (sink - max).exp());
     weights.iter().map(|weight| weight / sum).collect()

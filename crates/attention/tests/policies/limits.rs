@@ -2,8 +2,7 @@
 
 use burn::tensor::{Int, Tensor};
 use glass_attention::{
-    CacheConfig, CacheError, ForwardContext, KvCache, NextTokens, Padding, Rope, Sequences,
-    Unobserved,
+    CacheConfig, CacheError, ForwardContext, KvCache, NextTokens, Padding, Rope, Sequences, Unobserved,
 };
 use glass_backend::{Device, Dtype};
 use glass_config::LlamaConfig;
@@ -60,23 +59,11 @@ fn truncate_and_rollback_refuse_what_makes_no_sense() {
     let mut company = after("full", None, &[5]);
     let cache = &mut company.members[0].cache;
     assert_eq!(cache.truncate(5), Ok(()));
-    assert_eq!(
-        cache.truncate(6),
-        Err(CacheError::Longer {
-            len: 5,
-            asked_for: 6
-        })
-    );
+    assert_eq!(cache.truncate(6), Err(CacheError::Longer { len: 5, asked_for: 6 }));
     let mut begun = after("ring:4", None, &[5]);
-    assert_eq!(
-        begun.members[0].cache.reserve_rollback(2),
-        Err(CacheError::Begun { len: 5 })
-    );
+    assert_eq!(begun.members[0].cache.reserve_rollback(2), Err(CacheError::Begun { len: 5 }));
     let mut one_way = after("tova:4", None, &[]);
-    assert_eq!(
-        one_way.members[0].cache.reserve_rollback(2),
-        Err(CacheError::OneWay { policy: "tova" })
-    );
+    assert_eq!(one_way.members[0].cache.reserve_rollback(2), Err(CacheError::OneWay { policy: "tova" }));
 }
 
 fn begin<'a>(
@@ -86,14 +73,7 @@ fn begin<'a>(
     device: &Device,
     observer: &'a mut Unobserved,
 ) -> Result<ForwardContext<'a>, CacheError> {
-    ForwardContext::new(
-        &Rope::all(config),
-        config.hidden_size,
-        shape,
-        sequences,
-        device,
-        observer,
-    )
+    ForwardContext::new(&Rope::all(config), config.hidden_size, shape, sequences, device, observer)
 }
 
 fn next<'a>(cache: &'a mut KvCache, tokens: usize) -> [NextTokens<'a>; 1] {
@@ -110,17 +90,9 @@ fn truncate_refuses_keys_that_were_rotated_by_the_length() {
     });
     let config = LlamaConfig::from_json(&fields.to_string(), "test", &[]).expect("a config");
     let device = devices::flex();
-    let mut cache =
-        KvCache::new(&config, CacheConfig::default(), |_| &device, Dtype::F32).expect("a cache");
+    let mut cache = KvCache::new(&config, CacheConfig::default(), |_| &device, Dtype::F32).expect("a cache");
     let read = |cache: &mut KvCache, tokens| {
-        begin(
-            &config,
-            [1, tokens],
-            &mut Sequences::Next(&mut next(cache, tokens)),
-            &device,
-            &mut Unobserved,
-        )
-        .map(drop)
+        begin(&config, [1, tokens], &mut Sequences::Next(&mut next(cache, tokens)), &device, &mut Unobserved).map(drop)
     };
     read(&mut cache, 4).expect("a pass");
     assert_eq!(cache.truncate(3), Ok(()));
@@ -137,45 +109,24 @@ fn a_pass_that_does_not_fit_changes_nothing() {
     // Keys of one token: 2 heads of 8 float32.
     let small = devices::flex().with_max_binding((KV_HEADS * HEAD_DIM * 4 * 30) as u64);
     let new = |name: &str| {
-        let policies = CacheConfig {
-            full: Some(policy(name)),
-            sliding: None,
-        };
+        let policies = CacheConfig { full: Some(policy(name)), sliding: None };
         KvCache::new(&config, policies, |_| &small, Dtype::F32).expect("the policy fits")
     };
     let (mut ring, mut full) = (new("ring:9"), new("full"));
     let mut both = |shape: [usize; 2], tokens: [usize; 2]| {
-        let mut next = [
-            NextTokens {
-                cache: &mut ring,
-                tokens: tokens[0],
-            },
-            NextTokens {
-                cache: &mut full,
-                tokens: tokens[1],
-            },
-        ];
+        let mut next =
+            [NextTokens { cache: &mut ring, tokens: tokens[0] }, NextTokens { cache: &mut full, tokens: tokens[1] }];
         let ropes = Rope::all(&config);
         let mut sequences = Sequences::Next(&mut next);
-        let begun = ForwardContext::new(&ropes, 1, shape, &mut sequences, &small, &mut Unobserved)
-            .map(drop);
+        let begun = ForwardContext::new(&ropes, 1, shape, &mut sequences, &small, &mut Unobserved).map(drop);
         (begun, ring.len(), full.len())
     };
     assert_eq!(both([1, 40], [20, 20]), (Ok(()), 20, 20));
     let (error, ring, full) = both([1, 31], [20, 11]);
-    assert!(
-        matches!(error, Err(CacheError::TooLarge { positions: 31, .. })),
-        "{error:?}"
-    );
+    assert!(matches!(error, Err(CacheError::TooLarge { positions: 31, .. })), "{error:?}");
     assert_eq!((ring, full), (20, 20));
-    assert_eq!(
-        both([1, 5], [2, 2]),
-        (Err(CacheError::Tokens { given: 4, row: 5 }), 20, 20)
-    );
-    assert_eq!(
-        both([2, 2], [2, 2]),
-        (Err(CacheError::Tokens { given: 4, row: 4 }), 20, 20)
-    );
+    assert_eq!(both([1, 5], [2, 2]), (Err(CacheError::Tokens { given: 4, row: 5 }), 20, 20));
+    assert_eq!(both([2, 2], [2, 2]), (Err(CacheError::Tokens { given: 4, row: 4 }), 20, 20));
     assert_eq!(both([1, 2], [2, 0]), (Err(CacheError::Empty), 20, 20));
     assert_eq!(both([1, 20], [10, 10]), (Ok(()), 30, 30));
 }
@@ -184,39 +135,13 @@ fn a_pass_that_does_not_fit_changes_nothing() {
 fn a_pass_refuses_what_the_device_cannot_bind_and_masks_of_other_rows() {
     let config = config(None);
     let small = devices::flex().with_max_binding(1 << 12);
-    let whole = |padding| Sequences::Whole {
-        padding,
-        dropouts: Default::default(),
-    };
+    let whole = |padding| Sequences::Whole { padding, dropouts: Default::default() };
     let error = begin(&config, [2, 9], &mut whole(None), &small, &mut Unobserved).err();
-    assert!(
-        matches!(error, Some(CacheError::PassTooLarge { seq: 9, .. })),
-        "{error:?}"
-    );
+    assert!(matches!(error, Some(CacheError::PassTooLarge { seq: 9, .. })), "{error:?}");
     let mask = [vec![true; 4], vec![false, true, true, true], vec![true; 4]];
-    let error = begin(
-        &config,
-        [2, 4],
-        &mut whole(Padding::from_mask(&mask)),
-        &devices::flex(),
-        &mut Unobserved,
-    )
-    .err();
-    assert_eq!(
-        error,
-        Some(CacheError::Rows {
-            padding: 3,
-            batch: 2
-        })
-    );
+    let error = begin(&config, [2, 4], &mut whole(Padding::from_mask(&mask)), &devices::flex(), &mut Unobserved).err();
+    assert_eq!(error, Some(CacheError::Rows { padding: 3, batch: 2 }));
     let empty = Tensor::<2, Int>::zeros([1, 0], devices::flex().burn()).dims();
-    let error = begin(
-        &config,
-        empty,
-        &mut whole(None),
-        &devices::flex(),
-        &mut Unobserved,
-    )
-    .err();
+    let error = begin(&config, empty, &mut whole(None), &devices::flex(), &mut Unobserved).err();
     assert_eq!(error, Some(CacheError::Empty));
 }

@@ -35,9 +35,7 @@ fn policies(seq: usize) -> impl Strategy<Value = (Option<usize>, Vec<CachePolicy
         let mut policies: Vec<_> = names.iter().map(|name| policy(name)).collect();
         // The last tokens of StreamingLLM keep within the layer's window.
         policies.retain(|policy| match policy {
-            CachePolicy::StreamingLlm { window: last, .. } => {
-                window.is_none_or(|window| last.get() <= window)
-            }
+            CachePolicy::StreamingLlm { window: last, .. } => window.is_none_or(|window| last.get() <= window),
             _ => true,
         });
         if policies.is_empty() {
@@ -76,77 +74,48 @@ fn event() -> impl Strategy<Value = Event> {
 fn every_sequence_is_its_definition_in_any_company() {
     for device in devices::all() {
         let cases = if devices::is_wgpu(&device) { 12 } else { 150 };
-        let mut runner = TestRunner::new(ProptestConfig {
-            cases,
-            failure_persistence: None,
-            ..ProptestConfig::default()
-        });
+        let mut runner =
+            TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() });
         let counts = prop::collection::vec(prop_oneof![Just(0usize), Just(1), 1..9usize], 5);
         let rounds = prop::collection::vec((counts, prop::collection::vec(event(), 0..3)), 1..7);
         let rules = prop_oneof![2 => Just(Scores::default()), 1 => scores()];
-        let strategy = (
-            policies(20),
-            rules,
-            prop::option::of(0..9usize),
-            rounds,
-            any::<u64>(),
-        );
-        let outcome = runner.run(
-            &strategy,
-            |((window, policies), rules, rollback, rounds, seed)| {
-                let mut company = Company::new(window, rules, &device);
-                let join = |company: &mut Company, policy: CachePolicy| {
-                    company.join(
-                        policy,
-                        rollback.filter(|_| !matches!(policy, CachePolicy::Tova { .. })),
-                    );
-                };
-                for &policy in &policies {
-                    join(&mut company, policy);
-                }
-                for (round, (counts, events)) in rounds.into_iter().enumerate() {
-                    let counts = &counts[..company.members.len().min(counts.len())];
-                    let outcome = company.check(counts, seed ^ ((round as u64) << 40));
-                    // Where two states are attended to alike up to rounding, float32 may drop the other.
-                    prop_assume!(outcome.margin > 1e-5);
-                    prop_assert!(
-                        outcome.off <= SAME,
-                        "window {window:?}, {policies:?}: {outcome:?}"
-                    );
-                    for event in events {
-                        let some = |number: usize| number % company.members.len();
-                        match event {
-                            Event::Join(number) if company.members.len() < 5 => {
-                                join(&mut company, policies[number % policies.len()]);
-                            }
-                            Event::Fork(number) if company.members.len() < 5 => {
-                                company.fork(some(number))
-                            }
-                            Event::Leave(number) if company.members.len() > 1 => {
-                                drop(company.members.remove(some(number)))
-                            }
-                            Event::Truncate(number, by) => {
-                                let member = some(number);
-                                let len = company.members[member].tokens.len();
-                                let back = company.truncate(member, len.saturating_sub(by));
-                                let one_way = matches!(
-                                    company.members[member].policy,
-                                    CachePolicy::Tova { .. }
-                                );
-                                let promised =
-                                    !one_way && rollback.is_some_and(|rollback| by <= rollback);
-                                prop_assert!(
-                                    back.is_ok() || !promised,
-                                    "{back:?}: back by {by} of {rollback:?}"
-                                );
-                            }
-                            _ => {}
+        let strategy = (policies(20), rules, prop::option::of(0..9usize), rounds, any::<u64>());
+        let outcome = runner.run(&strategy, |((window, policies), rules, rollback, rounds, seed)| {
+            let mut company = Company::new(window, rules, &device);
+            let join = |company: &mut Company, policy: CachePolicy| {
+                company.join(policy, rollback.filter(|_| !matches!(policy, CachePolicy::Tova { .. })));
+            };
+            for &policy in &policies {
+                join(&mut company, policy);
+            }
+            for (round, (counts, events)) in rounds.into_iter().enumerate() {
+                let counts = &counts[..company.members.len().min(counts.len())];
+                let outcome = company.check(counts, seed ^ ((round as u64) << 40));
+                // Where two states are attended to alike up to rounding, float32 may drop the other.
+                prop_assume!(outcome.margin > 1e-5);
+                prop_assert!(outcome.off <= SAME, "window {window:?}, {policies:?}: {outcome:?}");
+                for event in events {
+                    let some = |number: usize| number % company.members.len();
+                    match event {
+                        Event::Join(number) if company.members.len() < 5 => {
+                            join(&mut company, policies[number % policies.len()]);
                         }
+                        Event::Fork(number) if company.members.len() < 5 => company.fork(some(number)),
+                        Event::Leave(number) if company.members.len() > 1 => drop(company.members.remove(some(number))),
+                        Event::Truncate(number, by) => {
+                            let member = some(number);
+                            let len = company.members[member].tokens.len();
+                            let back = company.truncate(member, len.saturating_sub(by));
+                            let one_way = matches!(company.members[member].policy, CachePolicy::Tova { .. });
+                            let promised = !one_way && rollback.is_some_and(|rollback| by <= rollback);
+                            prop_assert!(back.is_ok() || !promised, "{back:?}: back by {by} of {rollback:?}");
+                        }
+                        _ => {}
                     }
                 }
-                Ok(())
-            },
-        );
+            }
+            Ok(())
+        });
         outcome.unwrap_or_else(|error| panic!("on {}: {error}", device.name()));
     }
 }
@@ -156,11 +125,7 @@ fn every_sequence_is_its_definition_in_any_company() {
 #[test]
 fn forks_share_a_long_past() {
     for device in devices::all() {
-        let windows: &[Option<usize>] = if devices::is_wgpu(&device) {
-            &[None]
-        } else {
-            &[None, Some(270)]
-        };
+        let windows: &[Option<usize>] = if devices::is_wgpu(&device) { &[None] } else { &[None, Some(270)] };
         for name in ["full", "ring:280", "ring:9", "sinks:3+265", "tova:6"] {
             for &window in windows {
                 let mut company = Company::new(window, Scores::default(), &device);
@@ -175,11 +140,7 @@ fn forks_share_a_long_past() {
                 company.fork(0);
                 let alone = company.members[0].cache.bytes();
                 company.fork(1);
-                assert_eq!(
-                    company.members[2].cache.bytes(),
-                    alone,
-                    "{who}: as much in each"
-                );
+                assert_eq!(company.members[2].cache.bytes(), alone, "{who}: as much in each");
                 check(&mut company, &[1, 2, 3], 6);
                 company.fork(2);
                 check(&mut company, &[1, 0, 2, 7], 7);

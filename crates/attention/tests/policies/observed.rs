@@ -26,12 +26,9 @@ impl Observer for Steps {
 #[test]
 fn every_policy_keeps_the_order_of_steps() {
     use Step::{Attention, Cache, Output, Qkv, Rope};
-    for (name, passes) in [
-        ("full", vec![3, 1]),
-        ("ring:4", vec![3, 1, 5, 1]),
-        ("sinks:2+3", vec![3, 1, 5, 1]),
-        ("tova:4", vec![3, 1]),
-    ] {
+    for (name, passes) in
+        [("full", vec![3, 1]), ("ring:4", vec![3, 1, 5, 1]), ("sinks:2+3", vec![3, 1, 5, 1]), ("tova:4", vec![3, 1])]
+    {
         let mut company = Company::new(None, Scores::default(), &devices::flex());
         company.join(policy(name), None);
         company.join(policy(name), None);
@@ -39,10 +36,7 @@ fn every_policy_keeps_the_order_of_steps() {
             let mut steps = Steps::default();
             company.feed_observed(&[tokens, tokens], 1, &mut steps);
             let expected = [Qkv, Rope, Cache, Attention, Cache, Attention, Output];
-            assert_eq!(
-                steps.0, expected,
-                "{name}: {tokens} tokens of each of two sequences"
-            );
+            assert_eq!(steps.0, expected, "{name}: {tokens} tokens of each of two sequences");
         }
     }
     // TOVA reads tokens one by one once it drops states.

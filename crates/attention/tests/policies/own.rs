@@ -21,10 +21,7 @@ struct Everything(Option<[Tensor<4>; 2]>);
 impl LayerCache for Everything {
     fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
         let [k, v] = match self.0.take() {
-            Some([before, values]) => [
-                Tensor::cat(vec![before, k], 2),
-                Tensor::cat(vec![values, v], 2),
-            ],
+            Some([before, values]) => [Tensor::cat(vec![before, k], 2), Tensor::cat(vec![values, v], 2)],
             None => [k, v],
         }; // [1, kv_heads, positions.end, head_dim]
         self.0 = Some([k.clone(), v.clone()]);
@@ -50,10 +47,7 @@ fn own_policies_run_in_company_and_go_back_only_if_they_say_so() {
         let own = |_: &_| -> Box<dyn LayerCache> { Box::<Everything>::default() };
         let mut cache = KvCache::from_layers(&config(None), |_| &device, Dtype::F32, own);
         let refused = cache.reserve_rollback(1);
-        assert!(
-            matches!(refused, Err(CacheError::OneWay { policy }) if policy.ends_with("Everything")),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(CacheError::OneWay { policy }) if policy.ends_with("Everything")), "{refused:?}");
         company.members[1].cache = cache;
         for (counts, seed) in [([4, 5], 1), ([1, 1], 2), ([0, 3], 3)] {
             let off = company.check(&counts, seed).off;
@@ -65,9 +59,6 @@ fn own_policies_run_in_company_and_go_back_only_if_they_say_so() {
         assert_eq!(company.members[1].cache.bytes(), bytes(11));
         assert_eq!(company.members[2].cache.bytes(), bytes(10));
         let (len, asked_for) = (11, 10);
-        assert_eq!(
-            company.truncate(1, asked_for),
-            Err(CacheError::Overwritten { len, asked_for })
-        );
+        assert_eq!(company.truncate(1, asked_for), Err(CacheError::Overwritten { len, asked_for }));
     }
 }

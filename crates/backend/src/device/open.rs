@@ -63,8 +63,7 @@ impl Device {
         let adapter = adapters.get(index).ok_or_else(|| DeviceError::NoAdapter {
             name: name.to_owned(),
             found: match adapters.len() {
-                0 => "this machine shows no Vulkan, Metal or DX12 adapter (is a driver installed?)"
-                    .to_owned(),
+                0 => "this machine shows no Vulkan, Metal or DX12 adapter (is a driver installed?)".to_owned(),
                 1 => "this machine has one, wgpu:0".to_owned(),
                 n => format!("this machine has {n}, wgpu:0 to wgpu:{}", n - 1),
             },
@@ -74,9 +73,10 @@ impl Device {
         if !adapter.is_gpu() && adapter.api == burn::tensor::wgpu::WgpuBackend::Vulkan {
             return Err(DeviceError::Start {
                 name: name.to_owned(),
-                reason: "it is Vulkan in software, and this build compiles kernels for real GPUs: build it without the \
+                reason:
+                    "it is Vulkan in software, and this build compiles kernels for real GPUs: build it without the \
                          feature vulkan"
-                    .to_owned(),
+                        .to_owned(),
             });
         }
         // Burn starts an adapter once per process and refuses to do it again.
@@ -86,9 +86,8 @@ impl Device {
         let burn = match started.get(&index) {
             Some(burn) => burn.clone(),
             None => {
-                let mut options = BurnDevice::wgpu_options()
-                    .device_kind(adapter.selector.clone())
-                    .graphics_api(adapter.api);
+                let mut options =
+                    BurnDevice::wgpu_options().device_kind(adapter.selector.clone()).graphics_api(adapter.api);
                 if !adapter.is_gpu() {
                     tune_little();
                     if std::env::var_os("CUBECL_WGPU_MAX_TASKS").is_none() {
@@ -104,11 +103,7 @@ impl Device {
             }
         };
         let mut dtypes = vec![Dtype::F32];
-        dtypes.extend(
-            [Dtype::F16, Dtype::BF16]
-                .into_iter()
-                .filter(|dtype| burn.supports_dtype(dtype.burn())),
-        );
+        dtypes.extend([Dtype::F16, Dtype::BF16].into_iter().filter(|dtype| burn.supports_dtype(dtype.burn())));
         Ok(Self {
             name: name.to_owned(),
             description: format!("{}, {:?}, {}", adapter.name, adapter.api, adapter.kind),
@@ -116,9 +111,7 @@ impl Device {
             max_binding: Some(adapter.max_binding),
             dtypes,
             kernel_mode: KernelMode::default(),
-            kernel_backend: Some(KernelBackend::Cube(AdapterClass {
-                software: !adapter.is_gpu(),
-            })),
+            kernel_backend: Some(KernelBackend::Cube(AdapterClass { software: !adapter.is_gpu() })),
         })
     }
 
@@ -130,10 +123,7 @@ impl Device {
     #[cfg(feature = "cuda")]
     pub(super) fn open_cuda(name: &str, index: usize) -> Result<Self, DeviceError> {
         let burn = BurnDevice::cuda(index);
-        let dtypes = Dtype::ALL
-            .into_iter()
-            .filter(|dtype| burn.supports_dtype(dtype.burn()))
-            .collect();
+        let dtypes = Dtype::ALL.into_iter().filter(|dtype| burn.supports_dtype(dtype.burn())).collect();
         Ok(Self {
             name: name.to_owned(),
             description: format!("CUDA device {index}"),
@@ -153,10 +143,7 @@ impl Device {
     #[cfg(feature = "cpu")]
     pub(super) fn open_cpu() -> Result<Self, DeviceError> {
         let burn = BurnDevice::cpu();
-        let dtypes = Dtype::ALL
-            .into_iter()
-            .filter(|dtype| burn.supports_dtype(dtype.burn()))
-            .collect();
+        let dtypes = Dtype::ALL.into_iter().filter(|dtype| burn.supports_dtype(dtype.burn())).collect();
         Ok(Self {
             name: "cpu".into(),
             description: format!("CPU through CubeCL, {} threads", cpu_threads()),
@@ -201,8 +188,5 @@ fn cpu_threads() -> usize {
 
 #[allow(dead_code)] // Each backend that is compiled in has one call less.
 fn not_built(name: &str, feature: &'static str) -> DeviceError {
-    DeviceError::NotBuilt {
-        name: name.to_owned(),
-        feature,
-    }
+    DeviceError::NotBuilt { name: name.to_owned(), feature }
 }

@@ -5,11 +5,7 @@ use glass_kernels_cube::{self as cube, AdapterClass, QuantizedTensors};
 
 use crate::{AttentionParams, KeyPositions, KvSegment, QuantizedTensor};
 
-pub fn matmul_t_quantized(
-    class: AdapterClass,
-    x: &Tensor<2>,
-    weights: &[&QuantizedTensor],
-) -> Option<Vec<Tensor<2>>> {
+pub fn matmul_t_quantized(class: AdapterClass, x: &Tensor<2>, weights: &[&QuantizedTensor]) -> Option<Vec<Tensor<2>>> {
     let tensors = weights.iter().map(|weight| QuantizedTensors {
         quants: &weight.quants,
         scales: &weight.scales,
@@ -69,9 +65,5 @@ fn join(segments: &[KvSegment]) -> Option<KvSegment> {
         let parts = segments.iter().map(|segment| part(segment).clone());
         Tensor::cat(parts.collect(), 2) // [batch, kv_heads, keys of all, head_dim]
     };
-    Some(KvSegment {
-        k: cat(|segment| &segment.k),
-        v: cat(|segment| &segment.v),
-        ..first.clone()
-    })
+    Some(KvSegment { k: cat(|segment| &segment.k), v: cat(|segment| &segment.v), ..first.clone() })
 }

@@ -18,13 +18,7 @@ use glass_kernels::{self as cpu, Angles, Float, Isa, Matrix, View, ViewMut};
 pub fn rms_norm<const D: usize>(x: &Tensor<D>, weight: &Tensor<1>, eps: f64) -> Option<Tensor<D>> {
     let (x, weight) = (Floats::of(x)?, Floats::of(weight)?);
     let mut out = vec![0.0; x.values().len()];
-    cpu::rms_norm(
-        Isa::best(),
-        x.values(),
-        weight.values(),
-        eps as f32,
-        &mut out,
-    );
+    cpu::rms_norm(Isa::best(), x.values(), weight.values(), eps as f32, &mut out);
     Some(x.like(out))
 }
 
@@ -51,21 +45,13 @@ pub fn silu_gate<const D: usize>(gate: &Tensor<D>, up: &Tensor<D>) -> Option<Ten
 
 pub fn rotate(x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<4>> {
     let (cos, sin) = (Floats::of(cos)?, Floats::of(sin)?);
-    let angles = Angles {
-        cos: cos.values(),
-        sin: sin.values(),
-    };
+    let angles = Angles { cos: cos.values(), sin: sin.values() };
     let x = Floats::where_it_lies(x)?;
     let shape = x.shape();
     let mut out = vec![0.0_f32; shape.iter().product()];
     let [_, heads, seq, head_dim] = shape;
     let strides = [heads * seq * head_dim, seq * head_dim, head_dim];
-    cpu::rotate(
-        Isa::best(),
-        x.view(),
-        angles,
-        &mut ViewMut::new(&mut out, shape, strides),
-    );
+    cpu::rotate(Isa::best(), x.view(), angles, &mut ViewMut::new(&mut out, shape, strides));
     Some(x.like(out))
 }
 
@@ -85,14 +71,9 @@ pub fn matmul_t(x: &Tensor<2>, weights: &[Tensor<2>]) -> Option<Vec<Tensor<2>>> 
     }
 }
 
-fn matmul_t_by<W: Float + BurnElement + Pod>(
-    x: &Tensor<2>,
-    weights: &[FlexTensor],
-) -> Option<Vec<Tensor<2>>> {
+fn matmul_t_by<W: Float + BurnElement + Pod>(x: &Tensor<2>, weights: &[FlexTensor]) -> Option<Vec<Tensor<2>>> {
     let values = Floats::of(x)?;
-    multiply::<W>(x, weights, |products| {
-        cpu::matmul_t(values.values(), products)
-    })
+    multiply::<W>(x, weights, |products| cpu::matmul_t(values.values(), products))
 }
 
 /// The products of `x` `[n, columns]` with each weight, which `multiply` computes, in the type of `x`.
@@ -114,11 +95,7 @@ fn multiply<W: BurnElement + Pod>(
 }
 
 fn contiguous(x: FlexTensor) -> FlexTensor {
-    if x.is_contiguous() {
-        x
-    } else {
-        x.to_contiguous()
-    }
+    if x.is_contiguous() { x } else { x.to_contiguous() }
 }
 
 /// A tensor on flex; `None` if it is elsewhere.
@@ -171,12 +148,8 @@ impl Floats {
         let shape = x.layout().shape().clone();
         let tensor = match dtype {
             DType::F32 => x,
-            DType::F16 => {
-                FlexTensor::from_data(TensorData::new(x.as_slice::<f16>()?.to_f32_vec(), shape))
-            }
-            DType::BF16 => {
-                FlexTensor::from_data(TensorData::new(x.as_slice::<bf16>()?.to_f32_vec(), shape))
-            }
+            DType::F16 => FlexTensor::from_data(TensorData::new(x.as_slice::<f16>()?.to_f32_vec(), shape)),
+            DType::BF16 => FlexTensor::from_data(TensorData::new(x.as_slice::<bf16>()?.to_f32_vec(), shape)),
             _ => return None,
         };
         Some(Self { tensor, dtype })

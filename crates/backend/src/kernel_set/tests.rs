@@ -16,12 +16,7 @@ use super::{AdapterClass, KernelBackend, KernelSet};
 use crate::{AttentionParams, Device, Dtype, KeyPositions, KvSegment};
 
 /// Numbers between -1 and 1; which ones depends on the seed alone.
-fn numbers<const D: usize>(
-    seed: u64,
-    shape: [usize; D],
-    device: &BurnDevice,
-    dtype: DType,
-) -> Tensor<D> {
+fn numbers<const D: usize>(seed: u64, shape: [usize; D], device: &BurnDevice, dtype: DType) -> Tensor<D> {
     let number = |place: u64| {
         let mut x = (seed << 32 ^ place).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         x ^= x >> 29;
@@ -72,11 +67,8 @@ fn on_adapter<S: Strategy>(
     for software in [true, false] {
         let kernels = KernelSet(Some(KernelBackend::Cube(AdapterClass { software })));
         for dtype in device.dtypes() {
-            let mut runner = TestRunner::new(ProptestConfig {
-                cases,
-                failure_persistence: None,
-                ..ProptestConfig::default()
-            });
+            let mut runner =
+                TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() });
             let check = |value| check(kernels, device.burn(), dtype.burn(), value);
             let outcome = runner.run(strategy, check);
             outcome.unwrap_or_else(|error| panic!("software: {software}, {dtype}: {error}"));
@@ -92,76 +84,55 @@ fn matmul_t_is_that_of_the_cpu() {
     let columns = prop_oneof![1usize..300, (1usize..20).prop_map(|steps| 16 * steps)];
     let n = prop_oneof![Just(1), 1usize..=MAX_VECTORS];
     let strategy = (n, columns, 1usize..150, 1usize..40);
-    on_adapter(
-        60,
-        &strategy,
-        |kernels, device, dtype, (n, columns, rows, more)| {
-            let products = |kernels: KernelSet, device: &BurnDevice| {
-                let x = numbers(1, [columns, n], device, dtype).transpose();
-                let weights = [rows, more].map(|rows| numbers(2, [rows, columns], device, dtype));
-                kernels.matmul_t(&x, &weights).expect("a kernel")
-            };
-            let (ours, theirs) = (
-                products(kernels, device),
-                products(CPU, &BurnDevice::flex()),
-            );
-            for (ours, theirs) in ours.into_iter().zip(theirs) {
-                close("product", Some(ours), Some(theirs), columns)?;
-            }
-            Ok(())
-        },
-    );
+    on_adapter(60, &strategy, |kernels, device, dtype, (n, columns, rows, more)| {
+        let products = |kernels: KernelSet, device: &BurnDevice| {
+            let x = numbers(1, [columns, n], device, dtype).transpose();
+            let weights = [rows, more].map(|rows| numbers(2, [rows, columns], device, dtype));
+            kernels.matmul_t(&x, &weights).expect("a kernel")
+        };
+        let (ours, theirs) = (products(kernels, device), products(CPU, &BurnDevice::flex()));
+        for (ours, theirs) in ours.into_iter().zip(theirs) {
+            close("product", Some(ours), Some(theirs), columns)?;
+        }
+        Ok(())
+    });
 }
 
 #[test]
 fn norms_and_gates_are_those_of_the_cpu() {
     let strategy = (1usize..4, 1usize..20, 1usize..600, 0u64..9);
-    on_adapter(
-        30,
-        &strategy,
-        |kernels, device, dtype, (batch, seq, hidden, seed)| {
-            let outputs = |kernels: KernelSet, device: &BurnDevice| {
-                let input =
-                    |seed| numbers(seed, [seq, batch, hidden], device, dtype).swap_dims(0, 1);
-                let (x, delta) = (input(seed), input(seed + 10));
-                let weight = numbers(seed + 20, [hidden], device, dtype);
-                let (sum, normed) = kernels.add_rms_norm(&x, &delta, &weight, 1e-5)?;
-                let norm = kernels.rms_norm(&x, &weight, 1e-5)?;
-                Some([sum, normed, norm, kernels.silu_gate(&(x * 9.0), &delta)?])
-            };
-            let ours = outputs(kernels, device).expect("kernels");
-            let theirs = outputs(CPU, &BurnDevice::flex()).expect("kernels");
-            let names = ["sum", "norm of the sum", "norm", "gate"];
-            for ((ours, theirs), name) in ours.into_iter().zip(theirs).zip(names) {
-                close(name, Some(ours), Some(theirs), hidden)?;
-            }
-            Ok(())
-        },
-    );
+    on_adapter(30, &strategy, |kernels, device, dtype, (batch, seq, hidden, seed)| {
+        let outputs = |kernels: KernelSet, device: &BurnDevice| {
+            let input = |seed| numbers(seed, [seq, batch, hidden], device, dtype).swap_dims(0, 1);
+            let (x, delta) = (input(seed), input(seed + 10));
+            let weight = numbers(seed + 20, [hidden], device, dtype);
+            let (sum, normed) = kernels.add_rms_norm(&x, &delta, &weight, 1e-5)?;
+            let norm = kernels.rms_norm(&x, &weight, 1e-5)?;
+            Some([sum, normed, norm, kernels.silu_gate(&(x * 9.0), &delta)?])
+        };
+        let ours = outputs(kernels, device).expect("kernels");
+        let theirs = outputs(CPU, &BurnDevice::flex()).expect("kernels");
+        let names = ["sum", "norm of the sum", "norm", "gate"];
+        for ((ours, theirs), name) in ours.into_iter().zip(theirs).zip(names) {
+            close(name, Some(ours), Some(theirs), hidden)?;
+        }
+        Ok(())
+    });
 }
 
 #[test]
 fn rotate_is_that_of_the_cpu() {
     let half = select(vec![1usize, 2, 3, 5, 8, 32, 40]);
     let strategy = (1usize..4, 1usize..7, 1usize..20, half, prop::bool::ANY);
-    on_adapter(
-        30,
-        &strategy,
-        |kernels, device, dtype, (batch, heads, seq, half, alike)| {
-            let turned = |kernels: KernelSet, device: &BurnDevice| {
-                let x = numbers(1, [batch, seq, heads, 2 * half], device, dtype).swap_dims(1, 2);
-                let rows = if alike { 1 } else { batch };
-                let angles = |seed| numbers(seed, [rows, 1, seq, half], device, DType::F32);
-                kernels.rotate(&x, &angles(2), &angles(3))
-            };
-            close(
-                "rotated",
-                turned(kernels, device),
-                turned(CPU, &BurnDevice::flex()),
-                2,
-            )
-        },
-    );
+    on_adapter(30, &strategy, |kernels, device, dtype, (batch, heads, seq, half, alike)| {
+        let turned = |kernels: KernelSet, device: &BurnDevice| {
+            let x = numbers(1, [batch, seq, heads, 2 * half], device, dtype).swap_dims(1, 2);
+            let rows = if alike { 1 } else { batch };
+            let angles = |seed| numbers(seed, [rows, 1, seq, half], device, DType::F32);
+            kernels.rotate(&x, &angles(2), &angles(3))
+        };
+        close("rotated", turned(kernels, device), turned(CPU, &BurnDevice::flex()), 2)
+    });
 }
 
 #[test]
@@ -169,77 +140,59 @@ fn attend_is_that_of_the_cpu() {
     let shape = (1usize..4, 1usize..4, 1usize..4, 1usize..=8, 1usize..400);
     let head_dim = select(vec![1usize, 6, 7, 16, 64, 80]);
     let window = prop_oneof![Just(None), (1usize..300).prop_map(Some)];
-    let mask = (
-        prop::bool::ANY,
-        0usize..500,
-        0usize..40,
-        0usize..200,
-        window,
-    );
+    let mask = (prop::bool::ANY, 0usize..500, 0usize..40, 0usize..200, window);
     let softmax = (prop::option::of(0.5..40.0), prop::option::of(-4.0f32..4.0));
     let strategy = (shape, head_dim, 0usize..40, mask, softmax);
-    on_adapter(
-        40,
-        &strategy,
-        |kernels, device, dtype, (shape, head_dim, from, mask, (soft_cap, sink))| {
-            let (batch, kv_heads, groups, queries, keys) = shape;
-            let (ring, first_query, back, first_key, window) = mask;
-            let heads = kv_heads * groups;
-            // Near the queries or far from them; some see nothing.
-            let end = first_query + queries + 3;
-            let positions = if ring {
-                KeyPositions::Ring {
-                    end: end.saturating_sub(back),
-                    len: keys,
-                }
-            } else {
-                KeyPositions::Run {
-                    first: end.saturating_sub(back + keys),
-                }
+    on_adapter(40, &strategy, |kernels, device, dtype, (shape, head_dim, from, mask, (soft_cap, sink))| {
+        let (batch, kv_heads, groups, queries, keys) = shape;
+        let (ring, first_query, back, first_key, window) = mask;
+        let heads = kv_heads * groups;
+        // Near the queries or far from them; some see nothing.
+        let end = first_query + queries + 3;
+        let positions = if ring {
+            KeyPositions::Ring { end: end.saturating_sub(back), len: keys }
+        } else {
+            KeyPositions::Run { first: end.saturating_sub(back + keys) }
+        };
+        let attended = |kernels: KernelSet, device: &BurnDevice, cut: Option<usize>| {
+            let q = numbers(1, [batch, queries, heads, head_dim], device, dtype).swap_dims(1, 2);
+            let room = [batch, kv_heads, from + keys + 5, head_dim];
+            let held = |seed| numbers(seed, room, device, dtype).narrow(2, from, keys);
+            let whole = KvSegment {
+                first_key: if first_key > 100 { 0 } else { first_key },
+                window,
+                ..KvSegment::new(held(2), held(3), positions)
             };
-            let attended = |kernels: KernelSet, device: &BurnDevice, cut: Option<usize>| {
-                let q =
-                    numbers(1, [batch, queries, heads, head_dim], device, dtype).swap_dims(1, 2);
-                let room = [batch, kv_heads, from + keys + 5, head_dim];
-                let held = |seed| numbers(seed, room, device, dtype).narrow(2, from, keys);
-                let whole = KvSegment {
-                    first_key: if first_key > 100 { 0 } else { first_key },
-                    window,
-                    ..KvSegment::new(held(2), held(3), positions)
-                };
-                let params = AttentionParams {
-                    scale: 0.7,
-                    soft_cap,
-                    sinks: sink.map(|sink| numbers(4, [heads], device, dtype) + sink),
-                };
-                let segments = match (cut, positions) {
-                    (Some(cut), KeyPositions::Run { first }) => {
-                        let part = |start: usize, len: usize| KvSegment {
-                            k: whole.k.clone().narrow(2, start, len),
-                            v: whole.v.clone().narrow(2, start, len),
-                            positions: KeyPositions::Run {
-                                first: first + start,
-                            },
-                            ..whole.clone()
-                        };
-                        vec![part(0, cut), part(cut, keys - cut)]
-                    }
-                    _ => vec![whole],
-                };
-                kernels.attend(&q, &segments, first_query, &params)
+            let params = AttentionParams {
+                scale: 0.7,
+                soft_cap,
+                sinks: sink.map(|sink| numbers(4, [heads], device, dtype) + sink),
             };
-            let theirs = attended(CPU, &BurnDevice::flex(), None);
-            let roundings = head_dim + keys + if soft_cap.is_some() { 50 } else { 0 };
-            let ours = attended(kernels, device, None);
-            close("attention", ours, theirs.clone(), roundings)?;
-            // Runs that follow each other are one.
-            if keys > 1 {
-                let ours = attended(kernels, device, Some(keys / 2));
-                close("attention in two segments", ours, theirs, roundings)?;
-            }
-            Ok(())
-        },
-    );
+            let segments = match (cut, positions) {
+                (Some(cut), KeyPositions::Run { first }) => {
+                    let part = |start: usize, len: usize| KvSegment {
+                        k: whole.k.clone().narrow(2, start, len),
+                        v: whole.v.clone().narrow(2, start, len),
+                        positions: KeyPositions::Run { first: first + start },
+                        ..whole.clone()
+                    };
+                    vec![part(0, cut), part(cut, keys - cut)]
+                }
+                _ => vec![whole],
+            };
+            kernels.attend(&q, &segments, first_query, &params)
+        };
+        let theirs = attended(CPU, &BurnDevice::flex(), None);
+        let roundings = head_dim + keys + if soft_cap.is_some() { 50 } else { 0 };
+        let ours = attended(kernels, device, None);
+        close("attention", ours, theirs.clone(), roundings)?;
+        // Runs that follow each other are one.
+        if keys > 1 {
+            let ours = attended(kernels, device, Some(keys / 2));
+            close("attention in two segments", ours, theirs, roundings)?;
+        }
+        Ok(())
+    });
 }
 
 #[test]
@@ -254,18 +207,11 @@ fn segments_of_different_masks_have_no_kernel() {
             )
         };
         let q = numbers(3, [1, 2, 1, 8], device, dtype);
-        let params = AttentionParams {
-            scale: 1.0,
-            soft_cap: None,
-            sinks: None,
-        };
+        let params = AttentionParams { scale: 1.0, soft_cap: None, sinks: None };
         let attend = |segments: &[KvSegment]| kernels.attend(&q, segments, 9, &params).is_some();
         prop_assert!(attend(&[segment(0, None), segment(4, None)]));
         prop_assert!(!attend(&[segment(0, None), segment(5, None)]), "a gap");
-        prop_assert!(
-            !attend(&[segment(0, None), segment(4, Some(3))]),
-            "two windows"
-        );
+        prop_assert!(!attend(&[segment(0, None), segment(4, Some(3))]), "two windows");
         let mut own = segment(4, None);
         own.q = Some(q.clone());
         prop_assert!(!attend(&[segment(0, None), own]), "queries of its own");
@@ -281,10 +227,7 @@ fn matmul_t_reads_every_float16() {
             return Ok(());
         }
         let finite = |bits: &u16| half::f16::from_bits(*bits).is_finite();
-        let all: Vec<half::f16> = (0..=u16::MAX)
-            .filter(finite)
-            .map(half::f16::from_bits)
-            .collect();
+        let all: Vec<half::f16> = (0..=u16::MAX).filter(finite).map(half::f16::from_bits).collect();
         let columns = 16;
         let rows = all.len() / columns;
         let matrix = TensorData::new(all.clone(), [rows, columns]);

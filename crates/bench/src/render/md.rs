@@ -10,13 +10,10 @@ pub fn draw(grid: &Grid) -> String {
     if !grid.title.is_empty() {
         out += &format!("{}\n\n", escaped(&grid.title));
     }
-    let heads = grid
-        .columns
-        .iter()
-        .map(|column| match (column.head, column.unit) {
-            (text, "") | ("", text) => text.to_owned(),
-            (head, unit) => format!("{head} ({unit})"),
-        });
+    let heads = grid.columns.iter().map(|column| match (column.head, column.unit) {
+        (text, "") | ("", text) => text.to_owned(),
+        (head, unit) => format!("{head} ({unit})"),
+    });
     // A column for notes, if there are any.
     let noted = grid.lines.iter().any(|line| line.mark != Mark::Counts);
     let note = noted.then(|| "note".to_owned());

@@ -38,21 +38,13 @@ mod tests {
 
     #[test]
     fn numbers_have_about_four_digits() {
-        let figures = [
-            0.0, 1.23456e-5, 0.0123456, 1.23456, 12.3456, 123.456, 1234.56, 1234567.0, 1.23456e9,
-            -12.3456,
-        ];
-        let expected = [
-            "0", "1.2e-5", "0.012", "1.235", "12.35", "123.5", "1235", "1234567", "1.2e9", "-12.35",
-        ];
+        let figures = [0.0, 1.23456e-5, 0.0123456, 1.23456, 12.3456, 123.456, 1234.56, 1234567.0, 1.23456e9, -12.3456];
+        let expected = ["0", "1.2e-5", "0.012", "1.235", "12.35", "123.5", "1235", "1234567", "1.2e9", "-12.35"];
         assert_eq!(figures.map(|value| figure(Some(value))), expected);
         assert_eq!(figure(None), "-");
         assert_eq!(figure(Some(f64::NAN)), "NaN");
         assert_eq!(figure(Some(f64::NEG_INFINITY)), "-inf");
         assert_eq!(scaled(Some(2.5e9), 1e6), "2500");
-        assert_eq!(
-            (percent(Some(0.7051)), percent(None)),
-            ("70.5".into(), "-".into())
-        );
+        assert_eq!((percent(Some(0.7051)), percent(None)), ("70.5".into(), "-".into()));
     }
 }

@@ -10,10 +10,7 @@ struct Field {
 }
 
 const fn field(head: &'static str, unit: &'static str, text: fn(&Record) -> String) -> Field {
-    Field {
-        column: Column { head, unit },
-        text,
-    }
+    Field { column: Column { head, unit }, text }
 }
 
 /// What identifies a row.
@@ -83,38 +80,29 @@ fn tables(rows: &[&Record]) -> [Grid; 3] {
     speed.title = title(rows[0]);
     speed.notes = [adapters(rows), shortened(rows), beyond_memory(rows)].concat();
     let mut time = table(&TIME, rows, mark_again);
-    time.title = "time: means of the rounds, from the prompt to the first token, each later token, the cold round, loading".into();
-    let mut memory = table(&MEMORY, rows, mark_again);
-    memory.title =
-        "memory and roofs: peaks, weights read for a token, bandwidth and GEMM as measured here"
+    time.title =
+        "time: means of the rounds, from the prompt to the first token, each later token, the cold round, loading"
             .into();
+    let mut memory = table(&MEMORY, rows, mark_again);
+    memory.title = "memory and roofs: peaks, weights read for a token, bandwidth and GEMM as measured here".into();
     [speed, time, memory]
 }
 
 fn title(row: &Record) -> String {
-    let parameters = row
-        .parameters
-        .map(|count| format!(", {} M parameters", figure(Some(count as f64 / 1e6))));
+    let parameters = row.parameters.map(|count| format!(", {} M parameters", figure(Some(count as f64 / 1e6))));
     format!(
         "{}{}, {} tokens after the prompt: medians of {} rounds ± standard deviation{}",
         row.model,
         parameters.unwrap_or_default(),
         row.new_tokens,
         row.repeat,
-        if row.base.is_empty() {
-            String::new()
-        } else {
-            format!(", ratios to {}", row.base)
-        }
+        if row.base.is_empty() { String::new() } else { format!(", ratios to {}", row.base) }
     )
 }
 
 fn table(fields: &[Field], rows: &[&Record], mark: fn(&Record) -> Mark) -> Grid {
     let fields = || NAMES.iter().chain(fields);
-    let line = |row: &&Record| Line {
-        cells: fields().map(|field| (field.text)(row)).collect(),
-        mark: mark(row),
-    };
+    let line = |row: &&Record| Line { cells: fields().map(|field| (field.text)(row)).collect(), mark: mark(row) };
     Grid {
         columns: fields().map(|field| field.column).collect(),
         names: NAMES.len(),

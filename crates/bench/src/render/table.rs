@@ -1,8 +1,6 @@
 //! Tables for a terminal.
 
-use comfy_table::{
-    CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, Width, presets,
-};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, Width, presets};
 
 use super::grid::{Grid, Line, Mark, one_line};
 
@@ -23,11 +21,7 @@ pub fn draw(grid: &Grid, colour: bool) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(
-        grid.columns
-            .iter()
-            .map(|column| format!("{}\n{}", column.head, column.unit)),
-    );
+    table.set_header(grid.columns.iter().map(|column| format!("{}\n{}", column.head, column.unit)));
     for line in &grid.lines {
         // An error takes the space of the numbers, whatever they would be.
         let shown = match line.mark {
@@ -49,10 +43,7 @@ pub fn draw(grid: &Grid, colour: bool) -> String {
     }
     let drawn: Vec<String> = table.lines().collect();
     let (heads, lines) = drawn.split_at(drawn.len() - grid.lines.len());
-    let widths = table
-        .column_max_content_widths()
-        .into_iter()
-        .take(grid.names);
+    let widths = table.column_max_content_widths().into_iter().take(grid.names);
     let names = widths.map(|width| width.min(MAX_NAME) + GAP).sum();
 
     let mut out = String::new();

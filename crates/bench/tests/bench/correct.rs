@@ -1,9 +1,7 @@
 //! Rows that are right, and rows that are wrong.
 
 use glass_backend::{Device, Dtype};
-use glass_bench::{
-    Broken, Correctness, SEED, SHAPES, Text, check, random_model, tolerance, write_reference,
-};
+use glass_bench::{Broken, Correctness, SEED, SHAPES, Text, check, random_model, tolerance, write_reference};
 use glass_config::{LlamaConfig, Override};
 use glass_generate::{Llama, read_whole};
 use tempfile::TempDir;
@@ -42,16 +40,9 @@ fn the_reference_is_itself() {
 
 #[test]
 fn other_backends_and_dtypes_are_near() {
-    for (device, dtype) in [
-        ("ndarray", Dtype::F32),
-        ("flex", Dtype::F16),
-        ("flex", Dtype::BF16),
-    ] {
+    for (device, dtype) in [("ndarray", Dtype::F32), ("flex", Dtype::F16), ("flex", Dtype::BF16)] {
         let (seen, tolerance) = seen(&model(&[], device, dtype, SEED));
-        assert!(
-            seen.max_logit_diff > 0.0,
-            "{device} {dtype} is the reference"
-        );
+        assert!(seen.max_logit_diff > 0.0, "{device} {dtype} is the reference");
         assert_eq!(seen.broken(tolerance), None, "{device} {dtype}: {seen:?}");
     }
 }
@@ -61,26 +52,16 @@ fn another_model_is_struck_out() {
     for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
         let (seen, tolerance) = seen(&model(&[], "flex", dtype, SEED + 1));
         let broken = seen.broken(tolerance);
-        assert!(
-            matches!(broken, Some(Broken::Logits { .. })),
-            "{dtype}: {seen:?}"
-        );
+        assert!(matches!(broken, Some(Broken::Logits { .. })), "{dtype}: {seen:?}");
     }
 }
 
 /// Each is a mistake that somebody who writes a backend can make.
 #[test]
 fn a_model_that_is_a_little_wrong_is_struck_out() {
-    for wrong in [
-        "sliding_window=63",
-        "rope_parameters.rope_theta=9000",
-        "rms_norm_eps=0.001",
-    ] {
+    for wrong in ["sliding_window=63", "rope_parameters.rope_theta=9000", "rms_norm_eps=0.001"] {
         let (seen, tolerance) = seen(&model(&[wrong], "flex", Dtype::F32, SEED));
-        assert!(
-            seen.broken(tolerance).is_some(),
-            "{wrong}: {seen:?} under {tolerance}"
-        );
+        assert!(seen.broken(tolerance).is_some(), "{wrong}: {seen:?} under {tolerance}");
     }
 }
 

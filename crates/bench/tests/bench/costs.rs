@@ -41,10 +41,7 @@ fn weights_are_those_that_the_model_holds() {
         let beside = if tied { 0 } else { table };
         assert_eq!(weights_read(&config, 1), all - beside + 24);
         assert_eq!(weights_read(&config, 7), all - beside + 7 * 24);
-        assert_eq!(
-            bytes_per_token(&config, Dtype::F16.into()),
-            2 * (all - beside + 24)
-        );
+        assert_eq!(bytes_per_token(&config, Dtype::F16.into()), 2 * (all - beside + 24));
     }
 }
 
@@ -53,12 +50,9 @@ fn attention_counts_the_keys_that_are_seen() {
     for window in [None, Some(1), Some(5), Some(64)] {
         let config = config(true, window);
         for (depth, tokens) in [(0, 1), (0, 9), (3, 4), (4, 1), (9, 6), (70, 3)] {
-            let sees = |query: usize, key: usize| {
-                key <= query && window.is_none_or(|window| query - key < window)
-            };
-            let pairs: usize = (depth..depth + tokens)
-                .map(|query| (0..=query).filter(|&key| sees(query, key)).count())
-                .sum();
+            let sees = |query: usize, key: usize| key <= query && window.is_none_or(|window| query - key < window);
+            let pairs: usize =
+                (depth..depth + tokens).map(|query| (0..=query).filter(|&key| sees(query, key)).count()).sum();
             // Two products of heads · head_dim multiplications and additions, in three layers.
             let expected = (3 * pairs * 2 * 2 * 48) as f64;
             let counted = attention_flops(&config, depth, tokens);
@@ -75,12 +69,7 @@ fn a_token_costs_two_operations_for_each_weight_of_a_matrix() {
         let rows = config.hidden_size; // of the embedding, which is looked up
         let matrices = weights_read(&config, 1) as f64 - (norms + rows) as f64;
         let one = flops(&config, 100, 1);
-        assert_eq!(
-            one - attention_flops(&config, 100, 1),
-            2.0 * matrices,
-            "{}",
-            shape.name
-        );
+        assert_eq!(one - attention_flops(&config, 100, 1), 2.0 * matrices, "{}", shape.name);
         let deeper = flops(&config, 100_000, 1) > flops(&config, 10_000, 1);
         assert_eq!(deeper, !slides(&config), "{}", shape.name);
     }
@@ -107,18 +96,10 @@ fn steps_add_up_to_the_pass() {
             let costs = STEPS.map(|kind| step(&config, Dtype::F16.into(), kind, slots.clone(), 1));
             let sum: f64 = costs.iter().map(|cost| cost.flops).sum();
             let whole = flops(&config, slots.start, slots.len());
-            assert!(
-                (sum / whole - 1.0).abs() < 1e-12,
-                "{} {slots:?}",
-                shape.name
-            );
+            assert!((sum / whole - 1.0).abs() < 1e-12, "{} {slots:?}", shape.name);
             // The weights are most of what a token moves, and every step moves something.
             let bytes: u64 = costs.iter().map(|cost| cost.bytes).sum();
-            assert!(
-                bytes > bytes_per_token(&config, Dtype::F16.into()),
-                "{}",
-                shape.name
-            );
+            assert!(bytes > bytes_per_token(&config, Dtype::F16.into()), "{}", shape.name);
             assert!(costs.iter().all(|cost| cost.bytes > 0));
         }
         let far = |kind| step(&config, Dtype::F32.into(), kind, 9000..9001, 1).bytes;

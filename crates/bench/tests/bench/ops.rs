@@ -57,24 +57,12 @@ fn tables_keep_the_order_of_the_walk_and_add_up() {
     );
     let names: Vec<&str> = lines[3..7].iter().map(|line| &line[..5]).collect();
     assert_eq!(names, ["embed", "mlp  ", "host ", "total"]);
-    assert_eq!(
-        cells(lines[3]),
-        ["embedding", "1.000", "10.0", "1.500", "2.000", "25.0"]
-    );
-    assert_eq!(
-        cells(lines[5]),
-        ["host", "sync", "3.000", "30.0", "-", "-", "-"]
-    );
+    assert_eq!(cells(lines[3]), ["embedding", "1.000", "10.0", "1.500", "2.000", "25.0"]);
+    assert_eq!(cells(lines[5]), ["host", "sync", "3.000", "30.0", "-", "-", "-"]);
     // (0.25 · 1 ms + 0.75 · 6 ms) of 10 ms.
-    assert_eq!(
-        cells(lines[6]),
-        ["total", "10.00", "100.0", "3.000", "4.000", "47.5"]
-    );
+    assert_eq!(cells(lines[6]), ["total", "10.00", "100.0", "3.000", "4.000", "47.5"]);
     assert!(table.contains("\nm on flex f32 fused, prefill of 512 tokens at depth 4096 ("));
-    assert_eq!(
-        cells(lines.last().unwrap()),
-        ["total", "500.0", "100.0", "-", "-", "-"]
-    );
+    assert_eq!(cells(lines.last().unwrap()), ["total", "500.0", "100.0", "-", "-", "-"]);
     let md = render_ops(&ops(), Format::Md, false).unwrap();
     assert!(md.contains("| host sync | 3.000 | 30.0 | - | - | - |\n| total |"));
 }
@@ -89,10 +77,7 @@ fn programs_read_the_rows_back_without_totals() {
     let read = csv::Reader::from_reader(csv.as_bytes()).into_deserialize();
     assert_eq!(read.map(Result::unwrap).collect::<Vec<OpRow>>(), ops());
     let jsonl = render_ops(&ops(), Format::Jsonl, false).unwrap();
-    let read: Vec<OpRow> = jsonl
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let read: Vec<OpRow> = jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(read, ops());
     assert!(jsonl.contains("\"phase\":\"prefill\"") && jsonl.contains("\"bytes\":null"));
     for format in Format::ALL {

@@ -99,9 +99,7 @@ fn read_csv(text: &str) -> Vec<Record> {
 }
 
 fn read_jsonl(text: &str) -> Vec<Record> {
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]
@@ -128,34 +126,18 @@ fn jsonl_is_read_back_and_has_every_field_in_order() {
     let text = text(&all(), Format::Jsonl, true);
     assert_eq!(text.lines().count(), 3);
     for line in text.lines() {
-        let fields: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(line).unwrap();
+        let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
         assert_eq!(fields.keys().cloned().collect::<Vec<_>>().join(","), HEAD);
     }
-    assert!(
-        text.lines()
-            .nth(2)
-            .unwrap()
-            .contains("\"prefill_tps\":null")
-    );
-    assert!(
-        text.lines()
-            .nth(1)
-            .unwrap()
-            .contains("\"max_logit_diff\":null")
-    );
+    assert!(text.lines().nth(2).unwrap().contains("\"prefill_tps\":null"));
+    assert!(text.lines().nth(1).unwrap().contains("\"max_logit_diff\":null"));
     assert_eq!(read_jsonl(&text), without_nan(all().to_vec()));
 }
 
 #[test]
 fn what_must_be_quoted_is_read_back() {
     let odd = "a \"quoted\", text\nof two lines\r\n; = ü";
-    let record = Record {
-        device: odd.into(),
-        adapter: odd.into(),
-        error: Some(odd.into()),
-        ..Record::default()
-    };
+    let record = Record { device: odd.into(), adapter: odd.into(), error: Some(odd.into()), ..Record::default() };
     let records = [record];
     assert_eq!(read_csv(&text(&records, Format::Csv, false)), records);
     assert_eq!(read_jsonl(&text(&records, Format::Jsonl, false)), records);
@@ -165,32 +147,21 @@ fn what_must_be_quoted_is_read_back() {
 #[test]
 fn the_table_has_speed_and_correctness_in_one_row() {
     let table = text(&all(), Format::Table, false);
-    assert!(
-        table
-            .starts_with("llama-40M, 39.98 M parameters, 64 tokens after the prompt: medians of 5")
-    );
+    assert!(table.starts_with("llama-40M, 39.98 M parameters, 64 tokens after the prompt: medians of 5"));
     let row = table.lines().find(|line| line.starts_with("flex")).unwrap();
     let cells: Vec<&str> = row.split_whitespace().collect();
     assert_eq!(
         cells,
         [
-            "flex", "f32", "fused", "512", "4096", "1235", "±12.25", "1.00x", "98.77", "±0.312",
-            "12.35x", "1.3e-5", "128/128"
+            "flex", "f32", "fused", "512", "4096", "1235", "±12.25", "1.00x", "98.77", "±0.312", "12.35x", "1.3e-5",
+            "128/128"
         ]
     );
     assert!(!table.contains('\u{1b}'));
     assert!(table.contains("\nflex: a machine, of two cores\n"));
     // Heads and numbers end at the same place.
-    let end = |line: &str, word: &str| {
-        line[..line.find(word).unwrap() + word.len()]
-            .chars()
-            .count()
-    };
-    let heads: Vec<&str> = table
-        .lines()
-        .skip_while(|line| !line.starts_with("device"))
-        .take(2)
-        .collect();
+    let end = |line: &str, word: &str| line[..line.find(word).unwrap() + word.len()].chars().count();
+    let heads: Vec<&str> = table.lines().skip_while(|line| !line.starts_with("device")).take(2).collect();
     assert_eq!(end(heads[0], "prefill"), end(row, "1235"));
     assert_eq!(end(heads[1], "max diff"), end(row, "1.3e-5"));
     for part in ["GFLOP/s", "ms p95", "77.0", "70.5", "159.9", "414.7"] {
@@ -201,53 +172,29 @@ fn the_table_has_speed_and_correctness_in_one_row() {
 #[test]
 fn a_row_that_failed_is_struck_out_and_says_so() {
     let plain = text(&all(), Format::Table, false);
-    assert_eq!(
-        plain.matches("FAILED: its logits are no numbers").count(),
-        1
-    );
+    assert_eq!(plain.matches("FAILED: its logits are no numbers").count(), 1);
     assert_eq!(plain.matches("FAILED: see above").count(), 2);
-    assert!(plain.lines().any(|line| line.starts_with("ndarray")
-        && line.contains("NaN")
-        && line.contains("32/128")));
+    assert!(plain.lines().any(|line| line.starts_with("ndarray") && line.contains("NaN") && line.contains("32/128")));
     let coloured = text(&all(), Format::Table, true);
-    let struck: Vec<&str> = coloured
-        .lines()
-        .filter(|line| line.starts_with("\u{1b}[9m"))
-        .collect();
+    let struck: Vec<&str> = coloured.lines().filter(|line| line.starts_with("\u{1b}[9m")).collect();
     assert_eq!(struck.len(), 3);
-    assert!(
-        struck
-            .iter()
-            .all(|line| line.starts_with("\u{1b}[9mndarray") && line.ends_with("\u{1b}[0m"))
-    );
+    assert!(struck.iter().all(|line| line.starts_with("\u{1b}[9mndarray") && line.ends_with("\u{1b}[0m")));
     assert_eq!(coloured.matches("\u{1b}[1;31mFAILED\u{1b}[0m: ").count(), 3);
     let md = text(&all(), Format::Md, true);
-    assert!(
-        md.contains("| ~~ndarray~~ | ~~f32~~ |")
-            && md.contains("| **FAILED**: its logits are no numbers |")
-    );
+    assert!(md.contains("| ~~ndarray~~ | ~~f32~~ |") && md.contains("| **FAILED**: its logits are no numbers |"));
     assert!(!md.contains("~~flex~~") && !md.contains('\u{1b}'));
-    let unexplained = Record {
-        error: None,
-        ..failed()
-    };
+    let unexplained = Record { error: None, ..failed() };
     assert!(text(&[unexplained], Format::Table, false).contains("FAILED: no reason given"));
 }
 
 #[test]
 fn an_error_stands_in_the_place_of_the_numbers() {
     let table = text(&all(), Format::Table, false);
-    let rows: Vec<&str> = table
-        .lines()
-        .filter(|line| line.starts_with("wgpu:0"))
-        .collect();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("wgpu:0")).collect();
     assert_eq!(rows.len(), 3);
     let ends = ["wgpu:0 ran out of memory", "see above", "see above"];
     for (row, end) in rows.into_iter().zip(ends) {
-        assert!(
-            row.ends_with(&format!("error: {end}")) && !row.contains(" - "),
-            "{row}"
-        );
+        assert!(row.ends_with(&format!("error: {end}")) && !row.contains(" - "), "{row}");
     }
     let md = text(&all(), Format::Md, false);
     assert!(md.contains("| wgpu:0 | f16 | plain | 512 | 0 | - | - |"));
@@ -256,19 +203,10 @@ fn an_error_stands_in_the_place_of_the_numbers() {
 
 #[test]
 fn what_is_missing_is_a_dash() {
-    let bare = Record {
-        error: None,
-        ..lost()
-    };
+    let bare = Record { error: None, ..lost() };
     let table = text(std::slice::from_ref(&bare), Format::Table, false);
-    let row = table
-        .lines()
-        .find(|line| line.starts_with("wgpu:0"))
-        .unwrap();
-    assert_eq!(
-        row.split_whitespace().filter(|cell| *cell == "-").count(),
-        8
-    );
+    let row = table.lines().find(|line| line.starts_with("wgpu:0")).unwrap();
+    assert_eq!(row.split_whitespace().filter(|cell| *cell == "-").count(), 8);
     let md = text(&[bare], Format::Md, false);
     assert!(!md.contains("note") && md.contains("| - | - |"));
 }
@@ -285,18 +223,10 @@ fn no_line_is_wider_than_a_terminal() {
         record.prefill_tps_sd = Some(123_456.7);
     }
     records[1].error = Some(long("reason"));
-    records[2].error = Some(format!(
-        "{} \u{1b}[2J\n\n{}",
-        long("error"),
-        "Z".repeat(500)
-    ));
+    records[2].error = Some(format!("{} \u{1b}[2J\n\n{}", long("error"), "Z".repeat(500)));
     let table = text(&records, Format::Table, false);
     for line in table.lines() {
-        assert!(
-            line.chars().count() <= 120,
-            "{} in {line:?}",
-            line.chars().count()
-        );
+        assert!(line.chars().count() <= 120, "{} in {line:?}", line.chars().count());
     }
     assert!(!table.contains('\u{1b}'), "no text steers the terminal");
     assert_eq!(table.matches("reason").count(), 60, "nothing of it is lost");
@@ -308,35 +238,21 @@ fn no_line_is_wider_than_a_terminal() {
 
 #[test]
 fn markdown_is_a_table_whatever_it_says() {
-    let odd = Record {
-        device: "a|b".into(),
-        error: Some("x | y\n`z` <b>".into()),
-        ..failed()
-    };
+    let odd = Record { device: "a|b".into(), error: Some("x | y\n`z` <b>".into()), ..failed() };
     let md = text(&[odd], Format::Md, false);
     let lines: Vec<&str> = md.lines().filter(|line| line.starts_with('|')).collect();
     assert_eq!(lines.len(), 9, "three tables of a head, a rule and a row");
     let columns = |line: &str| line.replace("\\|", "").matches('|').count();
     for table in lines.chunks(3) {
-        assert!(
-            table.iter().all(|line| columns(line) == columns(table[0])),
-            "{table:?}"
-        );
+        assert!(table.iter().all(|line| columns(line) == columns(table[0])), "{table:?}");
     }
     assert!(md.contains("a\\|b") && md.contains("x \\| y \\`z\\` &lt;b>"));
 }
 
 #[test]
 fn models_have_tables_of_their_own() {
-    let other = Record {
-        model: "tinyllama-1.1B".into(),
-        ..measured("flex")
-    };
-    let table = text(
-        &[measured("flex"), other, measured("wgpu")],
-        Format::Table,
-        false,
-    );
+    let other = Record { model: "tinyllama-1.1B".into(), ..measured("flex") };
+    let table = text(&[measured("flex"), other, measured("wgpu")], Format::Table, false);
     assert_eq!(table.matches("llama-40M, ").count(), 1);
     assert_eq!(table.matches("tinyllama-1.1B, ").count(), 1);
     assert!(table.find("wgpu").unwrap() < table.find("tinyllama").unwrap());
@@ -348,20 +264,11 @@ fn models_have_tables_of_their_own() {
 #[test]
 fn the_chart_shows_all_rows() {
     let svg = chart(&all(), "Backends", "of a test").unwrap();
-    for part in [
-        "flex f32 fused",
-        "llama-40M, prompt 512, depth 4096",
-        "FAILED",
-        "ran out of memory",
-        "1,235 ±12",
-    ] {
+    for part in ["flex f32 fused", "llama-40M, prompt 512, depth 4096", "FAILED", "ran out of memory", "1,235 ±12"] {
         assert!(svg.contains(part), "{part} in {svg}");
     }
     // What was measured before an error is not shown as if all had been.
-    let partly = Record {
-        error: Some("lost".into()),
-        ..measured("flex")
-    };
+    let partly = Record { error: Some("lost".into()), ..measured("flex") };
     let svg = chart(&[partly], "", "").unwrap();
     assert!(svg.contains("lost") && !svg.contains("1,235"));
 }

@@ -62,11 +62,7 @@ fn plan(devices: &[&str], scratch: &TempDir) -> Plan {
         dtype: "f32".into(),
         kernels: "fused".into(),
     };
-    let task = |prompt| Task {
-        depth: 0,
-        prompt,
-        new_tokens: 2,
-    };
+    let task = |prompt| Task { depth: 0, prompt, new_tokens: 2 };
     Plan {
         model: "an act".into(),
         parameters: 1000,
@@ -98,19 +94,13 @@ fn acted(devices: &[&str]) -> (Vec<Record>, Seen) {
 
 fn names(records: &[Record]) -> Vec<(&str, usize)> {
     let name = |record: &'_ Record| record.prompt;
-    records
-        .iter()
-        .map(|record| (record.device.as_str(), name(record)))
-        .collect()
+    records.iter().map(|record| (record.device.as_str(), name(record))).collect()
 }
 
 #[test]
 fn rows_take_turns_and_are_summed_up() {
     let (records, seen) = acted(&["a", "b"]);
-    assert_eq!(
-        names(&records),
-        [("a", 13), ("b", 13), ("a", 26), ("b", 26)]
-    );
+    assert_eq!(names(&records), [("a", 13), ("b", 13), ("a", 26), ("b", 26)]);
     assert_eq!(
         seen.steps,
         [
@@ -142,22 +132,10 @@ fn rows_take_turns_and_are_summed_up() {
     assert_eq!((row.ttft_ms, row.token_ms_p95), (Some(500.0), Some(250.0)));
     assert_eq!((row.cold_s, row.load_s), (Some(0.5), Some(0.25)));
     // 1000 bytes at 4 tokens per second of 10000; 100 operations in half a second of 1000 a second.
-    assert_eq!(
-        (row.bandwidth_share, row.gemm_share),
-        (Some(0.4), Some(0.2))
-    );
-    assert_eq!(
-        (row.max_logit_diff, row.greedy_agreement),
-        (Some(1e-5), Some(1.0))
-    );
-    assert_eq!(
-        (row.base.as_str(), row.prefill_ratio),
-        ("a f32 fused", Some(1.0))
-    );
-    assert_eq!(
-        (row.peak_host_bytes, row.peak_device_bytes),
-        (Some(7), None)
-    );
+    assert_eq!((row.bandwidth_share, row.gemm_share), (Some(0.4), Some(0.2)));
+    assert_eq!((row.max_logit_diff, row.greedy_agreement), (Some(1e-5), Some(1.0)));
+    assert_eq!((row.base.as_str(), row.prefill_ratio), ("a f32 fused", Some(1.0)));
+    assert_eq!((row.peak_host_bytes, row.peak_device_bytes), (Some(7), None));
 }
 
 #[test]
@@ -175,20 +153,14 @@ fn what_cannot_be_had_says_so_and_the_others_go_on() {
     let here = [("full", 13), ("a", 13), ("wrong", 13)];
     assert_eq!(names(&records)[..3], here);
     assert_eq!(records[0].error.as_deref(), Some("out of memory"));
-    assert!(
-        seen.warnings
-            .contains(&"gone is left out: no such adapter".to_owned())
-    );
+    assert!(seen.warnings.contains(&"gone is left out: no such adapter".to_owned()));
     assert!(records[1].error.is_none());
     assert!(records[2].failed && records[2].max_logit_diff == Some(7.0));
     // The first row that counts is the base.
     assert_eq!(records[2].base, "a f32 fused");
     // Somebody who asks for a device by name gets a row for it.
     let scratch = TempDir::new().unwrap();
-    let asked = Plan {
-        any_device: false,
-        ..plan(&["gone", "a"], &scratch)
-    };
+    let asked = Plan { any_device: false, ..plan(&["gone", "a"], &scratch) };
     let records = act(&asked, &mut Seen::default(), ACTOR).records;
     assert_eq!(records[0].error.as_deref(), Some("no such adapter"));
     assert_eq!(records[1].error, None);
@@ -205,34 +177,18 @@ fn slow_rows_have_fewer_rounds() {
 fn the_base_can_be_chosen_and_kernels_that_are_the_same_are_one_row() {
     let scratch = TempDir::new().unwrap();
     let mut chosen = plan(&["same", "a"], &scratch);
-    let plain = Setup {
-        kernels: "plain".into(),
-        ..chosen.setups[0].clone()
-    };
+    let plain = Setup { kernels: "plain".into(), ..chosen.setups[0].clone() };
     chosen.setups.insert(1, plain);
     chosen.base = vec!["f32".into(), "a".into()];
     let mut seen = Seen::default();
     let records = act(&chosen, &mut seen, ACTOR).records;
     assert_eq!(names(&records)[..2], [("same", 13), ("a", 13)]);
-    assert_eq!(
-        (records[0].kernels.as_str(), records[0].base.as_str()),
-        ("plain", "a f32 fused")
-    );
-    assert!(
-        seen.warnings
-            .contains(&"same f32 plain is left out: it is same f32 plain again".to_owned())
-    );
+    assert_eq!((records[0].kernels.as_str(), records[0].base.as_str()), ("plain", "a f32 fused"));
+    assert!(seen.warnings.contains(&"same f32 plain is left out: it is same f32 plain again".to_owned()));
     chosen.base = vec!["b".into()];
     let records = act(&chosen, &mut seen, ACTOR).records;
-    assert!(
-        records
-            .iter()
-            .all(|row| row.base.is_empty() && row.decode_ratio.is_none())
-    );
-    assert!(
-        seen.warnings
-            .contains(&"there are no ratios: no row that counts is b".to_owned())
-    );
+    assert!(records.iter().all(|row| row.base.is_empty() && row.decode_ratio.is_none()));
+    assert!(seen.warnings.contains(&"there are no ratios: no row that counts is b".to_owned()));
 }
 
 #[test]
@@ -240,18 +196,12 @@ fn what_was_measured_before_it_is_broken_off_is_there() {
     let scratch = TempDir::new().unwrap();
     // This one never answers once it has been opened and had a round.
     let stuck = ACTOR.replace("*Check*)", "*Check*) sleep 100;;\n        never)");
-    let mut seen = Seen {
-        until: Some("against"),
-        ..Seen::default()
-    };
+    let mut seen = Seen { until: Some("against"), ..Seen::default() };
     let results = act(&plan(&["a"], &scratch), &mut seen, &stuck);
     assert!(results.interrupted);
     assert_eq!(results.records[0].decode_tps, Some(4.0));
     assert_eq!(results.records[0].max_logit_diff, None);
-    let mut seen = Seen {
-        until: Some("cold"),
-        ..Seen::default()
-    };
+    let mut seen = Seen { until: Some("cold"), ..Seen::default() };
     let stuck = ACTOR.replace("*Round*)", "*Round*) sleep 100;;\n        never)");
     let stuck = stuck.replace("*Round*'\"prompt\":13'*)", "neither)");
     let results = act(&plan(&["a"], &scratch), &mut seen, &stuck);
@@ -263,11 +213,7 @@ fn what_was_measured_before_it_is_broken_off_is_there() {
 fn a_program_that_is_no_subject_is_an_error() {
     let scratch = TempDir::new().unwrap();
     let mut seen = Seen::default();
-    let results = act(
-        &plan(&["a"], &scratch),
-        &mut seen,
-        "echo what; cat >/dev/null",
-    );
+    let results = act(&plan(&["a"], &scratch), &mut seen, "echo what; cat >/dev/null");
     let why = results.records[0].error.as_deref().unwrap();
     assert!(why.starts_with("its process cannot be understood"), "{why}");
     let results = act(&plan(&["a"], &scratch), &mut seen, "exit 3");

@@ -27,25 +27,9 @@ fn elements<const N: usize>(bytes: &[u8]) -> Vec<[u8; N]> {
 /// f32 patterns spread over all exponents, with the edges of the 16-bit formats.
 fn floats() -> Vec<f32> {
     let mut random = Random::new(1);
-    let mut values = vec![
-        0.0,
-        -0.0,
-        65504.0,
-        65519.996,
-        65520.0,
-        -65520.0,
-        f32::MAX,
-        1e-8,
-        6e-8,
-        f32::INFINITY,
-    ];
+    let mut values = vec![0.0, -0.0, 65504.0, 65519.996, 65520.0, -65520.0, f32::MAX, 1e-8, 6e-8, f32::INFINITY];
     // Halfway between two neighbours of f16 and of bf16, below and above an even one.
-    values.extend([
-        1.0 + 1.0 / 2048.0,
-        1.0 + 3.0 / 2048.0,
-        1.0 + 1.0 / 256.0,
-        1.0 + 3.0 / 256.0,
-    ]);
+    values.extend([1.0 + 1.0 / 2048.0, 1.0 + 3.0 / 2048.0, 1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0]);
     values.extend((0..100_003).map(|_| f32::from_bits(random.bits())));
     values
 }
@@ -54,10 +38,7 @@ fn floats() -> Vec<f32> {
 fn all_sixteen_bit_patterns_survive_f32() {
     let patterns = bytes_of((0..=u16::MAX).map(u16::to_le_bytes));
     for (half, is_nan) in [
-        (
-            Dtype::F16,
-            (|bits| f16::from_bits(bits).is_nan()) as fn(u16) -> bool,
-        ),
+        (Dtype::F16, (|bits| f16::from_bits(bits).is_nan()) as fn(u16) -> bool),
         (Dtype::BF16, |bits| bf16::from_bits(bits).is_nan()),
     ] {
         let wide = convert(&patterns, half, Dtype::F32);
@@ -66,10 +47,7 @@ fn all_sixteen_bit_patterns_survive_f32() {
         for (bits, bytes) in (0..=u16::MAX).zip(elements(&back.bytes)) {
             let got = u16::from_le_bytes(bytes);
             let same_nan = is_nan(bits) && is_nan(got) && bits >> 15 == got >> 15;
-            assert!(
-                got == bits || same_nan,
-                "{half} {bits:04x} came back as {got:04x}"
-            );
+            assert!(got == bits || same_nan, "{half} {bits:04x} came back as {got:04x}");
         }
     }
 }
@@ -81,20 +59,12 @@ fn f32_rounds_as_half_does_and_overflow_is_counted() {
     let f16s = convert(&bytes, Dtype::F32, Dtype::F16);
     let bf16s = convert(&bytes, Dtype::F32, Dtype::BF16);
     let mut overflowed = (0, 0);
-    for ((value, a), b) in values
-        .iter()
-        .zip(elements(&f16s.bytes))
-        .zip(elements(&bf16s.bytes))
-    {
+    for ((value, a), b) in values.iter().zip(elements(&f16s.bytes)).zip(elements(&bf16s.bytes)) {
         let (a, b) = (f16::from_le_bytes(a), bf16::from_le_bytes(b));
         if value.is_nan() {
             assert!(a.is_nan() && b.is_nan());
         } else {
-            assert_eq!(
-                (a, b),
-                (f16::from_f32(*value), bf16::from_f32(*value)),
-                "{value:e}"
-            );
+            assert_eq!((a, b), (f16::from_f32(*value), bf16::from_f32(*value)), "{value:e}");
         }
         overflowed.0 += usize::from(value.is_finite() && !a.is_finite());
         overflowed.1 += usize::from(value.is_finite() && !b.is_finite());
@@ -102,34 +72,23 @@ fn f32_rounds_as_half_does_and_overflow_is_counted() {
     assert_eq!((f16s.overflowed, bf16s.overflowed), overflowed);
     assert!(overflowed.0 > 1000 && overflowed.1 >= 1, "{overflowed:?}");
     let known = &elements::<2>(&f16s.bytes)[2..6];
-    assert_eq!(
-        known,
-        [[0xff, 0x7b], [0xff, 0x7b], [0x00, 0x7c], [0x00, 0xfc]]
-    );
+    assert_eq!(known, [[0xff, 0x7b], [0xff, 0x7b], [0x00, 0x7c], [0x00, 0xfc]]);
 }
 
 #[test]
 fn unaligned_bytes_and_the_other_half_format() {
     let mut bytes = vec![0xAA];
-    bytes.extend(bytes_of(
-        [1.5_f32, 1e9, 65504.0].map(|value| bf16::from_f32(value).to_le_bytes()),
-    ));
+    bytes.extend(bytes_of([1.5_f32, 1e9, 65504.0].map(|value| bf16::from_f32(value).to_le_bytes())));
     let made = convert(&bytes[1..], Dtype::BF16, Dtype::F16);
     // 65504 lies between the bf16 neighbours 65280 and 65536, and 65536 is too big for f16.
     let expected = [f16::from_f32(1.5), f16::INFINITY, f16::INFINITY].map(f16::to_le_bytes);
-    assert_eq!(
-        (made.bytes.as_slice(), made.overflowed),
-        (expected.as_flattened(), 2)
-    );
+    assert_eq!((made.bytes.as_slice(), made.overflowed), (expected.as_flattened(), 2));
 }
 
 #[test]
 fn the_same_format_keeps_every_bit() {
     let signalling_nan = [0x01, 0x00, 0x80, 0x7f];
-    assert_eq!(
-        convert(&signalling_nan, Dtype::F32, Dtype::F32).bytes,
-        signalling_nan
-    );
+    assert_eq!(convert(&signalling_nan, Dtype::F32, Dtype::F32).bytes, signalling_nan);
     assert!(convert(&[], Dtype::BF16, Dtype::F32).bytes.is_empty());
 }
 

@@ -20,21 +20,13 @@ struct Four {
 }
 
 fn four(value: u8) -> Four {
-    Four {
-        value,
-        broken: None,
-        too_many: 0,
-    }
+    Four { value, broken: None, too_many: 0 }
 }
 
 impl TensorSource for Four {
     fn tensors(&self) -> Vec<TensorSpec> {
         ["a", "b", "c", "d"]
-            .map(|name| TensorSpec {
-                name: name.to_owned(),
-                dtype: Dtype::F32,
-                shape: vec![1, 2],
-            })
+            .map(|name| TensorSpec { name: name.to_owned(), dtype: Dtype::F32, shape: vec![1, 2] })
             .to_vec()
     }
 
@@ -63,10 +55,8 @@ fn save(folder: &Path, source: &mut dyn TensorSource, size: &str) -> Result<Writ
 }
 
 fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -75,10 +65,7 @@ fn names(folder: &Path) -> Vec<String> {
 fn value(folder: &Path) -> u8 {
     let files = Files::open(folder).unwrap();
     assert!(files.warnings().is_empty(), "{:?}", files.warnings());
-    let bytes: Vec<u8> = files
-        .names()
-        .flat_map(|name| files.get(name).unwrap().bytes.to_vec())
-        .collect();
+    let bytes: Vec<u8> = files.names().flat_map(|name| files.get(name).unwrap().bytes.to_vec()).collect();
     assert_eq!(bytes, [bytes[0]; 32]);
     bytes[0]
 }
@@ -89,9 +76,7 @@ fn a_new_model_replaces_the_old_one_and_its_files() {
     let folder = folder.path();
     fs::write(folder.join("notes.txt"), "mine").unwrap();
     let shards = |count: usize| -> Vec<String> {
-        (1..=count)
-            .map(|i| format!("model-{i:05}-of-{count:05}.safetensors"))
-            .collect()
+        (1..=count).map(|i| format!("model-{i:05}-of-{count:05}.safetensors")).collect()
     };
     for (number, (size, files)) in [
         ("8B", shards(4)),
@@ -126,17 +111,9 @@ fn what_goes_wrong_leaves_what_was_there() {
         for (broken, too_many, words) in [
             (Some("a"), 0, "the device: tensor a: is on fire"),
             (Some("d"), 0, "the device: tensor d: is on fire"),
-            (
-                None,
-                3,
-                "tensor \"a\" cannot be saved: shape [1, 2] of F32 takes 8 bytes, and its source gave 11",
-            ),
+            (None, 3, "tensor \"a\" cannot be saved: shape [1, 2] of F32 takes 8 bytes, and its source gave 11"),
         ] {
-            let mut source = Four {
-                value: 2,
-                broken,
-                too_many,
-            };
+            let mut source = Four { value: 2, broken, too_many };
             for folder in [&old, &new] {
                 let error = save(folder, &mut source, size).unwrap_err();
                 assert_eq!(error.to_string(), words);
@@ -221,11 +198,7 @@ fn tensors_that_cannot_be_are_refused_before_a_file_is_begun() {
             panic!("{name} is not to be asked for")
         }
     }
-    let spec = |name: &str, dtype, shape: &[usize]| TensorSpec {
-        name: name.to_owned(),
-        dtype,
-        shape: shape.to_vec(),
-    };
+    let spec = |name: &str, dtype, shape: &[usize]| TensorSpec { name: name.to_owned(), dtype, shape: shape.to_vec() };
     let parent = TempDir::new().unwrap();
     let folder = parent.path().join("x");
     for (specs, words) in [
@@ -234,13 +207,8 @@ fn tensors_that_cannot_be_are_refused_before_a_file_is_begun() {
         (vec![spec("a", Dtype::U8, &[usize::MAX, 3])], "counted"),
         (vec![spec("a", Dtype::F64, &[usize::MAX / 4])], "counted"),
     ] {
-        let error = save(&folder, &mut Odd(specs), "5GB")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("tensor \"a\"") && error.contains(words),
-            "{error}"
-        );
+        let error = save(&folder, &mut Odd(specs), "5GB").unwrap_err().to_string();
+        assert!(error.contains("tensor \"a\"") && error.contains(words), "{error}");
         assert!(!folder.exists());
     }
     // No tensors at all are a file without any, and empty ones are there by name.

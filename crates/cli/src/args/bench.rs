@@ -31,29 +31,14 @@ pub struct Bench {
     pub device: Vec<String>,
     /// Float types of weights and activations: f32, f16, bf16; or q8, q4: matrices quantized to so many bits and the rest
     /// in f32; several separated by commas
-    #[arg(
-        long,
-        value_name = "DTYPE",
-        value_delimiter = ',',
-        default_value = "f32"
-    )]
+    #[arg(long, value_name = "DTYPE", value_delimiter = ',', default_value = "f32")]
     pub dtype: Vec<Precision>,
     /// fused: this program's own kernels where the device has them; plain: tensor operations, written like their papers;
     /// or both, separated by commas
-    #[arg(
-        long,
-        value_name = "KERNELS",
-        value_delimiter = ',',
-        default_value = "fused"
-    )]
+    #[arg(long, value_name = "KERNELS", value_delimiter = ',', default_value = "fused")]
     pub kernels: Vec<KernelMode>,
     /// Tokens of the prompt; several separated by commas
-    #[arg(
-        long,
-        value_name = "N,N",
-        value_delimiter = ',',
-        default_value = "128,512"
-    )]
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "128,512")]
     pub prompt: Vec<NonZeroUsize>,
     /// Tokens generated after it
     #[arg(long = "gen", value_name = "N", default_value = "64")]

@@ -113,8 +113,7 @@ pub fn parse_ids(text: &str) -> Result<Ids, String> {
     text.split(',')
         .map(|id| {
             let id = id.trim();
-            id.parse()
-                .map_err(|_| format!("{id:?} is not a token id (a whole number from 0 on)"))
+            id.parse().map_err(|_| format!("{id:?} is not a token id (a whole number from 0 on)"))
         })
         .collect::<Result<_, _>>()
         .map(Ids)

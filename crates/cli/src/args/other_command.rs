@@ -44,10 +44,7 @@ fn tip(error: &Error, args: &[OsString]) -> Option<String> {
     let glass = Glass::command();
     let has = |command: &str| {
         let command = glass.find_subcommand(command)?;
-        command
-            .get_arguments()
-            .any(|arg| is_named(arg, option))
-            .then(|| format!("`glass {}`", command.get_name()))
+        command.get_arguments().any(|arg| is_named(arg, option)).then(|| format!("`glass {}`", command.get_name()))
     };
     let commands: Vec<String> = TEXT_COMMANDS.into_iter().filter_map(has).collect();
     let (last, rest) = commands.split_last()?;
@@ -62,8 +59,6 @@ fn tip(error: &Error, args: &[OsString]) -> Option<String> {
 fn is_named(arg: &Arg, option: &str) -> bool {
     match option.strip_prefix("--") {
         Some(long) => arg.get_long() == Some(long),
-        None => arg
-            .get_short()
-            .is_some_and(|short| option == format!("-{short}")),
+        None => arg.get_short().is_some_and(|short| option == format!("-{short}")),
     }
 }

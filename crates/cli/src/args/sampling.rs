@@ -79,9 +79,7 @@ impl Rules {
             repetition_penalty: self.repetition_penalty.unwrap_or(config.repetition_penalty),
             presence_penalty: self.presence_penalty.unwrap_or(config.presence_penalty),
             frequency_penalty: self.frequency_penalty.unwrap_or(config.frequency_penalty),
-            no_repeat_ngram_size: self
-                .no_repeat_ngram_size
-                .unwrap_or(config.no_repeat_ngram_size),
+            no_repeat_ngram_size: self.no_repeat_ngram_size.unwrap_or(config.no_repeat_ngram_size),
             sequence_bias: [&config.sequence_bias[..], &self.logit_bias].concat(),
             ..config
         }
@@ -89,22 +87,13 @@ impl Rules {
 }
 
 fn parse_bias(text: &str) -> Result<SequenceBias, String> {
-    let (id, bias) = text
-        .split_once('=')
-        .ok_or("not of the form ID=BIAS, for instance 42=-1.5")?;
-    let id = id
-        .parse()
-        .map_err(|_| format!("{id:?} is not a token id (a whole number from 0 on)"))?;
+    let (id, bias) = text.split_once('=').ok_or("not of the form ID=BIAS, for instance 42=-1.5")?;
+    let id = id.parse().map_err(|_| format!("{id:?} is not a token id (a whole number from 0 on)"))?;
     let bias = match bias.parse::<f32>() {
         Ok(bias) if bias.is_finite() || bias == f32::NEG_INFINITY => bias,
         _ => {
-            return Err(format!(
-                "{bias:?} is not a finite number, or -inf to forbid the token"
-            ));
+            return Err(format!("{bias:?} is not a finite number, or -inf to forbid the token"));
         }
     };
-    Ok(SequenceBias {
-        ids: vec![id],
-        bias,
-    })
+    Ok(SequenceBias { ids: vec![id], bias })
 }

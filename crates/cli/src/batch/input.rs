@@ -43,14 +43,9 @@ pub fn read(path: &Path) -> Result<Vec<Result<Line, BadLine>>, CliError> {
         if bytes.trim_ascii().is_empty() {
             continue;
         }
-        let line = parse(number, bytes).and_then(|line| {
-            match numbers_by_id.insert(line.id.to_string(), number) {
-                None => Ok(line),
-                Some(first) => Err(format!(
-                    "its id {} is that of line {first} too: give it another",
-                    line.id
-                )),
-            }
+        let line = parse(number, bytes).and_then(|line| match numbers_by_id.insert(line.id.to_string(), number) {
+            None => Ok(line),
+            Some(first) => Err(format!("its id {} is that of line {first} too: give it another", line.id)),
         });
         lines.push(line.map_err(|reason| BadLine { number, reason }));
     }
@@ -83,16 +78,12 @@ fn parse(number: usize, bytes: &[u8]) -> Result<Line, String> {
         None | Some(Value::Null) => json!(number),
         Some(id) if id.is_string() || id.is_u64() || id.is_i64() => id.clone(),
         Some(id) => {
-            return Err(format!(
-                "its id {id} is neither a string nor a whole number"
-            ));
+            return Err(format!("its id {id} is neither a string nor a whole number"));
         }
     };
     let prompt = match (fields.get("prompt"), fields.get("prompt_ids")) {
         (Some(Value::String(text)), None) => Prompt::Text(text.clone()),
-        (None, Some(Value::Array(ids))) => {
-            Prompt::Ids(ids.iter().map(token_id).collect::<Result<_, _>>()?)
-        }
+        (None, Some(Value::Array(ids))) => Prompt::Ids(ids.iter().map(token_id).collect::<Result<_, _>>()?),
         (None, None) => return Err("has neither prompt nor prompt_ids".into()),
         (Some(_), Some(_)) => return Err("has both prompt and prompt_ids: give one".into()),
         (Some(_), None) => return Err("its prompt is not a string".into()),

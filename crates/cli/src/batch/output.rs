@@ -48,21 +48,13 @@ impl Output {
             let what = "is nothing that this command writes: give another --output";
             CliError::input(path, format!("{line} {what}"))
         };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)
-            .map_err(failed)?;
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed)?;
         let is_file = file.metadata().map_err(failed)?.is_file();
         let mut bytes = Vec::new();
         if is_file {
             file.read_to_end(&mut bytes).map_err(failed)?;
         }
-        let whole = bytes
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |at| at + 1);
+        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let (whole, rest) = bytes.split_at(whole);
         let mut done = HashMap::new();
         for (line, row) in (1..).zip(whole.split_inclusive(|&byte| byte == b'\n')) {
@@ -84,10 +76,7 @@ impl Output {
                 path.display()
             )]);
         }
-        Ok(Self {
-            file: Some((path.to_owned(), file)),
-            done,
-        })
+        Ok(Self { file: Some((path.to_owned(), file)), done })
     }
 
     pub fn state(&self, line: &Line) -> State {
@@ -109,12 +98,8 @@ impl Output {
     pub fn write(&mut self, row: &Value) -> Result<(), CliError> {
         let line = format!("{row}\n");
         match &mut self.file {
-            Some((path, file)) => file
-                .write_all(line.as_bytes())
-                .map_err(CliError::writing(path)),
-            None => io::stdout()
-                .write_all(line.as_bytes())
-                .map_err(CliError::stdout),
+            Some((path, file)) => file.write_all(line.as_bytes()).map_err(CliError::writing(path)),
+            None => io::stdout().write_all(line.as_bytes()).map_err(CliError::stdout),
         }
     }
 }
@@ -126,9 +111,7 @@ fn row_of(line: &[u8]) -> Option<(String, (String, Value))> {
     };
     let id = fields.get("id")?.to_string();
     fields.get("finish_reason")?;
-    let name = ["prompt", "prompt_ids"]
-        .into_iter()
-        .find(|name| fields.contains_key(*name))?;
+    let name = ["prompt", "prompt_ids"].into_iter().find(|name| fields.contains_key(*name))?;
     let value = fields.remove(name)?;
     Some((id, (name.to_owned(), value)))
 }

@@ -34,9 +34,7 @@ impl<'t> Command<'t> {
         if !text.starts_with('/') {
             return Self::Message(text);
         }
-        let (name, rest) = text
-            .split_once(char::is_whitespace)
-            .unwrap_or((text.trim_end(), ""));
+        let (name, rest) = text.split_once(char::is_whitespace).unwrap_or((text.trim_end(), ""));
         let rest = rest.trim();
         match (name, rest) {
             ("/help", "") => Self::Help,
@@ -48,9 +46,7 @@ impl<'t> Command<'t> {
             ("/system", text) => Self::System(text),
             ("/save", "") => Self::Wrong("/save needs the name of a file".to_owned()),
             ("/save", file) => Self::Save(file.into()),
-            ("/help" | "/reset" | "/stats" | "/exit" | "/quit", _) => {
-                Self::Wrong(format!("{name} stands alone"))
-            }
+            ("/help" | "/reset" | "/stats" | "/exit" | "/quit", _) => Self::Wrong(format!("{name} stands alone")),
             _ => Self::Wrong(format!(
                 "there is no {name}; /help lists what there is, and a message that begins with / begins with //"
             )),

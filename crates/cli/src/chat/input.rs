@@ -54,9 +54,7 @@ impl Input {
                     }
                     match editor.readline("> ") {
                         Ok(typed) => {
-                            editor
-                                .add_history_entry(typed.as_str())
-                                .map_err(unreadable)?;
+                            editor.add_history_entry(typed.as_str()).map_err(unreadable)?;
                             typed
                         }
                         Err(ReadlineError::Interrupted) => {
@@ -136,11 +134,7 @@ pub struct Lines {
 
 impl Validator for Lines {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        Ok(if continues(context.input()) {
-            ValidationResult::Incomplete
-        } else {
-            ValidationResult::Valid(None)
-        })
+        Ok(if continues(context.input()) { ValidationResult::Incomplete } else { ValidationResult::Valid(None) })
     }
 }
 

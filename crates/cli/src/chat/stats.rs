@@ -33,8 +33,7 @@ impl Stats {
             return lines.join("\n");
         };
         let last = &reply.generated;
-        let at =
-            |speed: Option<f64>| speed.map_or(String::new(), |speed| format!(" at {speed:.1}/s"));
+        let at = |speed: Option<f64>| speed.map_or(String::new(), |speed| format!(" at {speed:.1}/s"));
         lines.push(format!(
             "last prompt   {:>6} tokens: {} reused, {} computed{}",
             last.prompt_tokens,
@@ -58,10 +57,7 @@ impl Stats {
             self.prompt_tokens - self.reused_tokens,
         ));
         lines.push(format!("all answers   {:>6} tokens", self.new_tokens));
-        lines.push(format!(
-            "cache         {:>6} kB of keys and values",
-            last.cache_bytes / 1000
-        ));
+        lines.push(format!("cache         {:>6} kB of keys and values", last.cache_bytes / 1000));
         lines.join("\n")
     }
 }

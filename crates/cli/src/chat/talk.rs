@@ -32,21 +32,8 @@ pub struct Talk<'m> {
 }
 
 impl<'m> Talk<'m> {
-    pub fn new(
-        llama: &'m Llama,
-        template: &'m ChatTemplate,
-        conversation: Conversation<'m>,
-        terminal: bool,
-    ) -> Self {
-        Self {
-            llama,
-            template,
-            conversation,
-            terminal,
-            stats: Stats::default(),
-            answered: 0,
-            unanswered: 0,
-        }
+    pub fn new(llama: &'m Llama, template: &'m ChatTemplate, conversation: Conversation<'m>, terminal: bool) -> Self {
+        Self { llama, template, conversation, terminal, stats: Stats::default(), answered: 0, unanswered: 0 }
     }
 
     /// The number of messages without an answer, and of all.
@@ -104,9 +91,7 @@ impl<'m> Talk<'m> {
         };
         match done {
             Ok(()) => Ok(ControlFlow::Continue(())),
-            Err(error @ (CliError::Stdout(_) | CliError::Closed | CliError::Interrupted)) => {
-                Err(error)
-            }
+            Err(error @ (CliError::Stdout(_) | CliError::Closed | CliError::Interrupted)) => Err(error),
             Err(error) => {
                 say!("glass: error: {}", one_line(&error.to_string()));
                 Ok(ControlFlow::Continue(()))
@@ -133,9 +118,7 @@ impl<'m> Talk<'m> {
         interrupt::listen();
         let mut stdout = io::stdout();
         let mut stream = TextStream::new(true, &mut stdout);
-        let reply = self
-            .conversation
-            .say(text, &mut |progress| stream.show(progress));
+        let reply = self.conversation.say(text, &mut |progress| stream.show(progress));
         let written = stream.end();
         self.reset_interrupt();
         let reply = match reply {
@@ -184,11 +167,9 @@ impl<'m> Talk<'m> {
         }
         let generated = &reply.generated;
         match generated.finish_reason {
-            FinishReason::Length => say!(
-                "glass: cut off after {} tokens: {}",
-                generated.ids.len(),
-                stream::cut_off(generated, self.llama)
-            ),
+            FinishReason::Length => {
+                say!("glass: cut off after {} tokens: {}", generated.ids.len(), stream::cut_off(generated, self.llama))
+            }
             FinishReason::Interrupted if !reply.counts() => {
                 say!("glass: stopped before the answer began: your message was not said");
             }
@@ -204,11 +185,7 @@ impl<'m> Talk<'m> {
         let saved = OutputFile::create(path).and_then(|file| file.write(&json));
         self.reset_interrupt(); // writing listens
         saved?;
-        say!(
-            "glass: {} messages in {}",
-            self.conversation.messages().len(),
-            path.display()
-        );
+        say!("glass: {} messages in {}", self.conversation.messages().len(), path.display());
         Ok(())
     }
 }

@@ -25,11 +25,7 @@ use crate::{
 };
 
 const DEPTHS: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
-const HOPS: [NonZeroUsize; 3] = [
-    NonZeroUsize::MIN,
-    NonZeroUsize::new(2).unwrap(),
-    NonZeroUsize::new(4).unwrap(),
-];
+const HOPS: [NonZeroUsize; 3] = [NonZeroUsize::MIN, NonZeroUsize::new(2).unwrap(), NonZeroUsize::new(4).unwrap()];
 const VALUE: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 
 /// The results of all haystacks with one cache policy.
@@ -55,12 +51,7 @@ impl Run {
 }
 
 pub fn run(args: args::Needle) -> Result<(), CliError> {
-    let test = NeedleTest {
-        tasks: tasks(&args)?,
-        lengths: args.length.clone(),
-        trials: args.trials,
-        seed: args.seed,
-    };
+    let test = NeedleTest { tasks: tasks(&args)?, lengths: args.length.clone(), trials: args.trials, seed: args.seed };
     // What can be refused without the model is refused before it is loaded.
     for task in &test.tasks {
         for length in &test.lengths {
@@ -92,12 +83,8 @@ pub fn run(args: args::Needle) -> Result<(), CliError> {
     let trials = test.trials.get() * test.tasks.len() * test.lengths.len();
     let complete = runs.iter().all(|run| run.trials() == trials);
     if runs.iter().any(|run| run.trials() > 0) {
-        let shown = show::Shown {
-            args: &args,
-            test: &test,
-            runs: &runs,
-            model: llama.folder.file_name().map(Path::new),
-        };
+        let shown =
+            show::Shown { args: &args, test: &test, runs: &runs, model: llama.folder.file_name().map(Path::new) };
         if let Some(picture) = picture {
             picture.write(shown.plot()?.as_bytes())?;
         }
@@ -117,49 +104,28 @@ pub fn run(args: args::Needle) -> Result<(), CliError> {
 fn tasks(args: &args::Needle) -> Result<Vec<Task>, CliError> {
     let key = args.key;
     let refuse = |option: &str, mode: &str, instead: &str| {
-        Err(CliError::Usage(format!(
-            "{option} has no meaning with --mode {mode}: {instead}"
-        )))
+        Err(CliError::Usage(format!("{option} has no meaning with --mode {mode}: {instead}")))
     };
     match args.mode {
-        Mode::Single if !args.hops.is_empty() => {
-            refuse("--hops", "single", "leave it out, or take --mode chain")
+        Mode::Single if !args.hops.is_empty() => refuse("--hops", "single", "leave it out, or take --mode chain"),
+        Mode::Chain if !args.depth.is_empty() => {
+            refuse("--depth", "chain", "its links stand at places drawn by chance (leave it out)")
         }
-        Mode::Chain if !args.depth.is_empty() => refuse(
-            "--depth",
-            "chain",
-            "its links stand at places drawn by chance (leave it out)",
-        ),
-        Mode::Chain if args.value.is_some() => {
-            refuse("--value", "chain", "the answers are keys (use --key)")
-        }
+        Mode::Chain if args.value.is_some() => refuse("--value", "chain", "the answers are keys (use --key)"),
         Mode::Single => {
             let value = args.value.unwrap_or(VALUE);
-            let depths = if args.depth.is_empty() {
-                &DEPTHS[..]
-            } else {
-                &args.depth
-            };
+            let depths = if args.depth.is_empty() { &DEPTHS[..] } else { &args.depth };
             let task = |&depth| Task::Single { key, value, depth };
             Ok(depths.iter().map(task).collect())
         }
         Mode::Chain => {
-            let hops = if args.hops.is_empty() {
-                &HOPS[..]
-            } else {
-                &args.hops
-            };
+            let hops = if args.hops.is_empty() { &HOPS[..] } else { &args.hops };
             Ok(hops.iter().map(|&hops| Task::Chain { key, hops }).collect())
         }
     }
 }
 
-fn measure(
-    llama: &Llama,
-    test: &NeedleTest,
-    filler: &FillerTokens,
-    prefill: PrefillOptions,
-) -> Result<Run, CliError> {
+fn measure(llama: &Llama, test: &NeedleTest, filler: &FillerTokens, prefill: PrefillOptions) -> Result<Run, CliError> {
     let bar = bars::tokens("searching");
     let start = Instant::now();
     let mut tokens = 0;
@@ -173,21 +139,10 @@ fn measure(
         interrupt::flow()
     });
     bar.finish_and_clear();
-    Ok(Run {
-        cache: prefill.cache,
-        cells: cells?,
-        tokens,
-        duration: start.elapsed(),
-    })
+    Ok(Run { cache: prefill.cache, cells: cells?, tokens, duration: start.elapsed() })
 }
 
-fn report(
-    args: &args::Needle,
-    test: &NeedleTest,
-    loaded: &Loaded,
-    runs: &[Run],
-    complete: bool,
-) -> Value {
+fn report(args: &args::Needle, test: &NeedleTest, loaded: &Loaded, runs: &[Run], complete: bool) -> Value {
     let value = (args.mode == Mode::Single).then_some(args.value.unwrap_or(VALUE));
     let mut report = json!({
         "mode": match args.mode {
@@ -236,9 +191,7 @@ fn figures(test: &NeedleTest, run: &Run) -> Value {
 }
 
 fn summary(loaded: &Loaded, run: &Run, complete: bool) -> String {
-    let found = run
-        .found()
-        .map_or("-".into(), |found| format!("{found:.4}"));
+    let found = run.found().map_or("-".into(), |found| format!("{found:.4}"));
     format!(
         "glass: cache {}: found {found} in {} haystacks, {} tokens at {:.1}/s{}, {}",
         run.cache,

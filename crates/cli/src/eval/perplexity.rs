@@ -86,12 +86,7 @@ pub fn run(args: args::Perplexity) -> Result<(), CliError> {
     interrupt::outcome(!complete)
 }
 
-fn score(
-    llama: &Llama,
-    text: &Encoded,
-    windows: Windows,
-    prefill: PrefillOptions,
-) -> Result<Scored, CliError> {
+fn score(llama: &Llama, text: &Encoded, windows: Windows, prefill: PrefillOptions) -> Result<Scored, CliError> {
     let bar = bars::tokens("scoring");
     let start = Instant::now();
     let nlls = token_nlls(llama, text.ids(), windows, prefill, &mut |now| {
@@ -118,18 +113,8 @@ fn table(scored: &Perplexity, windows: Windows, total: usize) -> String {
         ("nats per token", format!("{:.6}", scored.mean_nll())),
         ("nats per byte", per_byte(scored.nll_per_byte())),
         ("bits per byte", per_byte(scored.bits_per_byte())),
-        (
-            "tokens scored",
-            format!("{} of {total}, {} bytes", scored.tokens, scored.bytes),
-        ),
-        (
-            "windows",
-            format!(
-                "{} tokens, one every {}",
-                windows.window(),
-                windows.stride()
-            ),
-        ),
+        ("tokens scored", format!("{} of {total}, {} bytes", scored.tokens, scored.bytes)),
+        ("windows", format!("{} tokens, one every {}", windows.window(), windows.stride())),
     ]
     .map(|(name, value)| format!("{name:<22} {value}"))
     .join("\n")
@@ -167,10 +152,7 @@ fn positions(runs: &[Scored]) -> String {
         };
         out += &format!("\n{range:<17} {:>8}", bucket.tokens);
         for (run, name) in runs.iter().zip(&names) {
-            let nll = run
-                .buckets
-                .get(row)
-                .map_or("-".into(), |bucket| format!("{:.4}", bucket.mean_nll));
+            let nll = run.buckets.get(row).map_or("-".into(), |bucket| format!("{:.4}", bucket.mean_nll));
             out += &format!("  {nll:>width$}", width = wide(name));
         }
     }
@@ -183,38 +165,22 @@ fn plot(runs: &[Scored], model: &Path, text: &Path) -> Result<String, PlotError>
         .iter()
         .map(|run| Series {
             name: run.cache.to_string(),
-            points: run
-                .buckets
-                .iter()
-                .map(|bucket| (bucket.from as f64, bucket.mean_nll))
-                .collect(),
+            points: run.buckets.iter().map(|bucket| (bucket.from as f64, bucket.mean_nll)).collect(),
         })
         .collect();
     let name = |path: &Path| {
         let name = path.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
     };
-    let x = Axis {
-        label: "tokens read before, from here to twice as many",
-        scale: Scale::Log2,
-    };
-    let y = Axis {
-        label: "nats per token",
-        scale: Scale::Linear,
-    };
+    let x = Axis { label: "tokens read before, from here to twice as many", scale: Scale::Log2 };
+    let y = Axis { label: "nats per token", scale: Scale::Linear };
     let title = "How well tokens are predicted by how many were read before";
     let subtitle = format!("{} on {}", name(model), name(text));
     curves(&series, [x, y], title, &subtitle)
 }
 
 /// The figures of the first policy at the top, and those of all in `runs` if there are several.
-fn report(
-    loaded: &Loaded,
-    runs: &[Scored],
-    windows: Windows,
-    complete: bool,
-    by_position: bool,
-) -> Value {
+fn report(loaded: &Loaded, runs: &[Scored], windows: Windows, complete: bool, by_position: bool) -> Value {
     let figures = |run: &Scored| {
         let scored = &run.perplexity;
         let mut figures = json!({

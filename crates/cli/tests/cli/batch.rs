@@ -30,27 +30,14 @@ impl Prompts {
     fn run(&self, model: &str, more: &[&str]) -> Ran {
         let prompts = text(&self.folder.path().join("prompts.jsonl"));
         let output = text(&self.output());
-        let args = [
-            "batch",
-            model,
-            "--prompts",
-            &prompts,
-            "--batch",
-            "2",
-            "-o",
-            &output,
-            "--device",
-            "flex",
-        ];
+        let args = ["batch", model, "--prompts", &prompts, "--batch", "2", "-o", &output, "--device", "flex"];
         run(&mut command(&[&args[..], more].concat()))
     }
 
     fn rows(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.output()).expect("an output");
         assert!(text.is_empty() || text.ends_with('\n'), "{text}");
-        text.lines()
-            .map(|line| serde_json::from_str(line).expect("JSON"))
-            .collect()
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 }
 
@@ -72,11 +59,7 @@ fn alone(model: &str, prompt: &Value, more: &[&str]) -> Value {
         Some(ids) => ["--ids", ids],
         None => ["-p", prompt["prompt"].as_str().expect("a text")],
     };
-    let args = [
-        &["generate", model, "--json", "--device", "flex"][..],
-        &given,
-        more,
-    ];
+    let args = [&["generate", model, "--json", "--device", "flex"][..], &given, more];
     let ran = run(&mut command(&args.concat()));
     assert_eq!(ran.code, Some(0), "{ran:?}");
     ran.json()["sequences"][0].clone()
@@ -98,16 +81,7 @@ fn batch_continues_each_prompt_as_generate_does() {
         let rows = prompts.rows();
         let ids: Vec<&Value> = rows.iter().map(|row| &row["id"]).collect();
         // Where there is none, it is the number of the line.
-        assert_eq!(
-            ids,
-            [
-                &json!(1),
-                &json!("second"),
-                &json!(4),
-                &json!(77),
-                &json!(6)
-            ]
-        );
+        assert_eq!(ids, [&json!(1), &json!("second"), &json!(4), &json!(77), &json!(6)]);
         for row in &rows {
             let expected = alone(&model, row, more);
             for field in ["ids", "text", "finish_reason"] {
@@ -126,35 +100,14 @@ fn batch_without_output_writes_to_standard_output() {
     let prompts = Prompts::new(FIVE);
     let model = fixture("llama-gqa");
     let file = text(&prompts.folder.path().join("prompts.jsonl"));
-    let args = [
-        "batch",
-        &model,
-        "--prompts",
-        &file,
-        "--batch",
-        "3",
-        "-n",
-        "4",
-        "--device",
-        "flex",
-    ];
+    let args = ["batch", &model, "--prompts", &file, "--batch", "3", "-n", "4", "--device", "flex"];
     let ran = run(&mut command(&args));
     // A model without a tokenizer takes ids alone.
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    let rows: Vec<Value> = ran
-        .stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .collect();
+    let rows: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!((rows.len(), &rows[0]["id"]), (1, &json!(4)));
     assert_eq!(rows[0]["text"], Value::Null);
-    ran.says(&[
-        "line 1: ",
-        "line 2: ",
-        "line 5: ",
-        "line 6: ",
-        "tokenizer.json",
-    ]);
+    ran.says(&["line 1: ", "line 2: ", "line 5: ", "line 6: ", "tokenizer.json"]);
     ran.says(&["4 of 5 prompts were not continued"]);
 }
 
@@ -211,16 +164,7 @@ fn rerun_skips_prompts_that_the_output_has() {
 
     // Cut off anywhere, as a kill does, it ends as it was.
     let lines: Vec<usize> = (0..whole.len()).filter(|&i| whole[i] == b'\n').collect();
-    for end in [
-        0,
-        1,
-        5,
-        lines[0],
-        lines[0] + 1,
-        lines[1] + 30,
-        lines[4] - 1,
-        lines[4],
-    ] {
+    for end in [0, 1, 5, lines[0], lines[0] + 1, lines[1] + 30, lines[4] - 1, lines[4]] {
         fs::write(prompts.output(), &whole[..end]).expect("written");
         let ran = prompts.run(&model, &more);
         assert_eq!(ran.code, Some(0), "{end}: {ran:?}");
@@ -247,9 +191,8 @@ fn rerun_skips_prompts_that_the_output_has() {
 
 #[test]
 fn killed_run_is_resumed() {
-    let lines: String = (0..40)
-        .map(|number| format!("{{\"id\": \"p{number}\", \"prompt\": \"number {number}\"}}\n"))
-        .collect();
+    let lines: String =
+        (0..40).map(|number| format!("{{\"id\": \"p{number}\", \"prompt\": \"number {number}\"}}\n")).collect();
     let prompts = Prompts::new(&lines);
     let model = random_tiny();
     let more = ["-n", "150", "--temperature", "0", "--ignore-eos"];
@@ -265,10 +208,8 @@ fn killed_run_is_resumed() {
         "--device",
         "flex",
     ];
-    let mut child = command(&[&args[..], &more].concat())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("glass starts");
+    let mut child =
+        command(&[&args[..], &more].concat()).stderr(std::process::Stdio::null()).spawn().expect("glass starts");
     // Killed as soon as something is there.
     while fs::metadata(prompts.output()).map_or(0, |meta| meta.len()) == 0 {
         std::thread::sleep(std::time::Duration::from_millis(5));
@@ -290,16 +231,11 @@ fn killed_run_is_resumed() {
 fn files_of_another_kind_are_left_alone() {
     let model = random_tiny();
     for lines in ["", "\n\n  \n"] {
-        Prompts::new(lines)
-            .run(&model, &[])
-            .failed(&["has no prompts"]);
+        Prompts::new(lines).run(&model, &[]).failed(&["has no prompts"]);
     }
-    for content in [
-        "my notes\n",
-        "my notes",
-        "{\"id\":1}\n",
-        "{\"id\":1,\"prompt\":\"a\",\"finish_reason\":\"eos\"}\n{}\n",
-    ] {
+    for content in
+        ["my notes\n", "my notes", "{\"id\":1}\n", "{\"id\":1,\"prompt\":\"a\",\"finish_reason\":\"eos\"}\n{}\n"]
+    {
         let prompts = Prompts::new(FIVE);
         fs::write(prompts.output(), content).expect("written");
         let ran = prompts.run(&model, &[]);
@@ -329,8 +265,7 @@ fn prompt_without_room_for_new_tokens_is_warned_of() {
         fields.remove("max_new_tokens");
         fields.insert("max_length".into(), json!(5));
     });
-    let ran =
-        Prompts::new("{\"prompt\": \"hi\"}\n{\"prompt\": \"too long\"}\n").run(&model.path(), &[]);
+    let ran = Prompts::new("{\"prompt\": \"hi\"}\n{\"prompt\": \"too long\"}\n").run(&model.path(), &[]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     ran.says(&["warning: line 2: generation_config.json allows no new tokens"]);
     assert!(!ran.stderr.contains("line 1"), "{ran:?}");
@@ -340,14 +275,7 @@ fn prompt_without_room_for_new_tokens_is_warned_of() {
 fn generate_warns_of_a_jsonl_file_read_as_one_text() {
     let prompts = Prompts::new("{\"prompt\": \"a\"}\n");
     let file = text(&prompts.folder.path().join("prompts.jsonl"));
-    let args = [
-        "generate",
-        &random_tiny(),
-        "--prompt-file",
-        &file,
-        "-n",
-        "1",
-    ];
+    let args = ["generate", &random_tiny(), "--prompt-file", &file, "-n", "1"];
     let ran = run(&mut command(&[&args[..], &["--device", "flex"]].concat()));
     assert_eq!(ran.code, Some(0), "{ran:?}");
     ran.says(&["read as one text", "`glass batch`"]);

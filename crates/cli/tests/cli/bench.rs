@@ -19,38 +19,22 @@ fn bench(args: &[&str]) -> Ran {
 
 fn rows(ran: &Ran) -> Vec<Value> {
     let lines = ran.stdout.lines();
-    lines
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
-        .collect()
+    lines.map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }
 
 fn number(row: &Value, field: &str) -> f64 {
-    row[field]
-        .as_f64()
-        .unwrap_or_else(|| panic!("no {field} in {row}"))
+    row[field].as_f64().unwrap_or_else(|| panic!("no {field} in {row}"))
 }
 
 #[test]
 fn every_row_has_speed_memory_and_correctness() {
     let model = &random_tiny();
-    let ran = bench(&[
-        model, "--device", "flex", "--device", "ndarray", "--depth", "0,40", "--format", "jsonl",
-    ]);
+    let ran = bench(&[model, "--device", "flex", "--device", "ndarray", "--depth", "0,40", "--format", "jsonl"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
     let rows = rows(&ran);
-    let names: Vec<(&str, u64)> = rows
-        .iter()
-        .map(|row| {
-            (
-                row["device"].as_str().unwrap(),
-                row["depth"].as_u64().unwrap(),
-            )
-        })
-        .collect();
-    assert_eq!(
-        names,
-        [("flex", 0), ("ndarray", 0), ("flex", 40), ("ndarray", 40)]
-    );
+    let names: Vec<(&str, u64)> =
+        rows.iter().map(|row| (row["device"].as_str().unwrap(), row["depth"].as_u64().unwrap())).collect();
+    assert_eq!(names, [("flex", 0), ("ndarray", 0), ("flex", 40), ("ndarray", 40)]);
     for row in &rows {
         for field in [
             "prefill_tps",
@@ -77,10 +61,7 @@ fn every_row_has_speed_memory_and_correctness() {
         }
         assert!(number(row, "token_ms_p50") <= number(row, "token_ms_p95"));
         assert_eq!(row["model"], "random-tiny");
-        assert_eq!(
-            (row["dtype"].as_str(), &row["error"]),
-            (Some("f32"), &Value::Null)
-        );
+        assert_eq!((row["dtype"].as_str(), &row["error"]), (Some("f32"), &Value::Null));
         assert_eq!((number(row, "prompt"), number(row, "gen")), (8.0, 4.0));
         assert_eq!((number(row, "rounds"), number(row, "repeat")), (2.0, 2.0));
         assert!(number(row, "max_logit_diff") < 1e-4);
@@ -90,25 +71,14 @@ fn every_row_has_speed_memory_and_correctness() {
         }
     }
     assert_eq!(rows[0]["greedy_agreement"], 1.0);
-    assert_eq!(
-        (&rows[0]["decode_ratio"], &rows[2]["prefill_ratio"]),
-        (&1.0.into(), &1.0.into())
-    );
+    assert_eq!((&rows[0]["decode_ratio"], &rows[2]["prefill_ratio"]), (&1.0.into(), &1.0.into()));
 }
 
 #[test]
 fn the_table_and_the_picture_show_the_rows() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bench.svg");
-    let ran = bench(&[
-        &random_tiny(),
-        "--device",
-        "flex",
-        "--dtype",
-        "f32,f16",
-        "--plot",
-        &text(&path),
-    ]);
+    let ran = bench(&[&random_tiny(), "--device", "flex", "--dtype", "f32,f16", "--plot", &text(&path)]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stdout.starts_with("random-tiny, "), "{ran:?}");
     assert_eq!(ran.stdout.matches("flex    f32 ").count(), 3, "{ran:?}");
@@ -116,21 +86,12 @@ fn the_table_and_the_picture_show_the_rows() {
     assert!(ran.stdout.contains("128/128") && !ran.stdout.contains('\u{1b}'));
     let picture = fs::read_to_string(path).unwrap();
     let texts = svg::texts(&picture);
-    assert!(
-        texts.iter().any(|text| text.contains("flex f16")),
-        "{texts:?}"
-    );
+    assert!(texts.iter().any(|text| text.contains("flex f16")), "{texts:?}");
 }
 
 #[test]
 fn a_device_that_is_not_there_has_a_row_that_says_so() {
-    let ran = bench(&[
-        &random_tiny(),
-        "--device",
-        "fpga,flex,wgpu:4000",
-        "--format",
-        "jsonl",
-    ]);
+    let ran = bench(&[&random_tiny(), "--device", "fpga,flex,wgpu:4000", "--format", "jsonl"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     ran.says(&["glass: error: 2 of 3 rows"]);
     let rows = rows(&ran);
@@ -139,44 +100,23 @@ fn a_device_that_is_not_there_has_a_row_that_says_so() {
     assert!(error(&rows[2]).contains("wgpu:4000"));
     assert_eq!(rows[0]["decode_tps"], Value::Null);
     assert!(number(&rows[1], "decode_tps") > 0.0);
-    assert_eq!(
-        rows[1]["base"],
-        rows[0]["base"].as_str().map_or("", |_| "flex f32 fused")
-    );
+    assert_eq!(rows[1]["base"], rows[0]["base"].as_str().map_or("", |_| "flex f32 fused"));
 }
 
 #[test]
 fn a_dtype_that_is_not_computed_has_a_row_that_says_so() {
     let ran = bench(&[&random_tiny(), "--device", "ndarray", "--dtype", "f16,f32"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(
-        ran.stdout
-            .contains("error: device ndarray does not compute in f16"),
-        "{ran:?}"
-    );
+    assert!(ran.stdout.contains("error: device ndarray does not compute in f16"), "{ran:?}");
     assert!(ran.stdout.contains("128/128"), "{ran:?}");
 }
 
 #[test]
 fn a_shape_needs_no_files() {
-    let ran = bench(&[
-        "--preset",
-        "llama-40M",
-        "--device",
-        "flex",
-        "--format",
-        "csv",
-        "--set",
-        "num_hidden_layers=1",
-    ]);
+    let ran = bench(&["--preset", "llama-40M", "--device", "flex", "--format", "csv", "--set", "num_hidden_layers=1"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let mut lines = ran.stdout.lines();
-    assert!(
-        lines
-            .next()
-            .unwrap()
-            .starts_with("device,adapter,dtype,kernels,model,parameters,")
-    );
+    assert!(lines.next().unwrap().starts_with("device,adapter,dtype,kernels,model,parameters,"));
     assert!(lines.next().unwrap().contains(",llama-40M,"));
     assert_eq!(lines.next(), None);
 }
@@ -194,30 +134,15 @@ fn what_cannot_be_measured_is_refused_in_one_line() {
     refused(&["bench", &model, "--gen", "0"], &["--gen"]);
     refused(&["bench", &model, "--repeat", "0"], &["--repeat"]);
     refused(&["bench", &model, "--depth", "-1"], &["-1"]);
-    refused(
-        &["bench", &model, "--dtype", "f8"],
-        &["f8", "f32, f16 or bf16"],
-    );
-    refused(
-        &["bench", &model, "--format", "xml"],
-        &["xml", "table, md, csv or jsonl"],
-    );
+    refused(&["bench", &model, "--dtype", "f8"], &["f8", "f32, f16 or bf16"]);
+    refused(&["bench", &model, "--format", "xml"], &["xml", "table, md, csv or jsonl"]);
     refused(&["bench", &model, "--row-seconds", "soon"], &["soon"]);
     refused(&["bench", &model, "--preset", "llama-40M"], &["--preset"]);
     refused(&["bench", "--revision", "main"], &["MODEL"]);
-    refused(
-        &["bench", "--preset", "llama-40"],
-        &["\"llama-40\"", "did you mean llama-40M?"],
-    );
+    refused(&["bench", "--preset", "llama-40"], &["\"llama-40\"", "did you mean llama-40M?"]);
     fails(&["bench", "no/such/folder"], &["no/such/folder"]);
-    fails(
-        &["bench", &model, "--set", "hidden_size=-1"],
-        &["hidden_size"],
-    );
-    fails(
-        &["bench", &model, "--plot", "no/such/folder/a.svg"],
-        &["no/such/folder"],
-    );
+    fails(&["bench", &model, "--set", "hidden_size=-1"], &["hidden_size"]);
+    fails(&["bench", &model, "--plot", "no/such/folder/a.svg"], &["no/such/folder"]);
     let ran = bench(&[&model, "--device", "flex", "--base", "wgpu"]);
     assert_eq!(ran.code, Some(0));
     ran.says(&["no row that counts is wgpu"]);
@@ -244,16 +169,7 @@ fn the_process_behind_a_row_answers_and_ends() {
 #[test]
 fn ops_take_a_step_apart() {
     let model = &random_tiny();
-    let ran = bench(&[
-        model,
-        "--device",
-        "flex,ndarray",
-        "--ops",
-        "--depth",
-        "0,40",
-        "--format",
-        "jsonl",
-    ]);
+    let ran = bench(&[model, "--device", "flex,ndarray", "--ops", "--depth", "0,40", "--format", "jsonl"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
     let rows = rows(&ran);
     // Two devices, two depths, two phases.
@@ -270,18 +186,8 @@ fn ops_take_a_step_apart() {
             let row = step.iter().find(|row| row["op"] == name);
             row.unwrap_or_else(|| panic!("no {name}"))
         };
-        for op in [
-            "embedding",
-            "norms",
-            "q, k, v",
-            "rope",
-            "cache",
-            "attention",
-            "output",
-            "mlp",
-            "head",
-            "host sync",
-        ] {
+        for op in ["embedding", "norms", "q, k, v", "rope", "cache", "attention", "output", "mlp", "head", "host sync"]
+        {
             assert!(number(named(op), "seconds") > 0.0, "{op}");
             assert!(number(named(op), "roofline_share") > 0.0, "{op}");
         }

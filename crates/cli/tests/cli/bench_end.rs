@@ -41,10 +41,7 @@ fn children(parent: u32) -> Vec<u32> {
         .filter(|number: &u32| {
             let stat = fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
             // Behind the name in parentheses: state, parent.
-            let parent_of = stat
-                .rsplit(") ")
-                .next()
-                .and_then(|rest| rest.split(' ').nth(1));
+            let parent_of = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1));
             parent_of.and_then(|id| id.parse().ok()) == Some(parent)
         })
         .collect()
@@ -115,11 +112,7 @@ fn a_row_whose_process_is_killed_says_so_and_the_others_go_on() {
     thread::sleep(Duration::from_millis(300));
     kill(bench.id(), libc::SIGINT);
     let ran = end(bench);
-    let killed: Vec<&str> = ran
-        .stdout
-        .lines()
-        .filter(|line| line.contains("its process was killed"))
-        .collect();
+    let killed: Vec<&str> = ran.stdout.lines().filter(|line| line.contains("its process was killed")).collect();
     assert_eq!(killed.len(), 1, "{ran:?}");
 }
 

@@ -15,10 +15,7 @@ const Q: &str = "model.layers.1.self_attn.q_proj.weight";
 fn fails_with(model: &Copy, file: &str, words: &[&str]) {
     let path = model.file(file).display().to_string();
     let words = [&[path.as_str()], words].concat();
-    fails(
-        &["generate", &model.path(), "--ids", "1", "--device", "flex"],
-        &words,
-    );
+    fails(&["generate", &model.path(), "--ids", "1", "--device", "flex"], &words);
 }
 
 #[test]
@@ -26,16 +23,8 @@ fn no_weights() {
     let model = copy(&fixture("llama-gqa"));
     model.remove(WEIGHTS);
     let path = &model.path();
-    let words = [
-        path.as_str(),
-        "neither",
-        WEIGHTS,
-        "model.safetensors.index.json",
-    ];
-    fails(
-        &["generate", path, "--ids", "1", "--device", "flex"],
-        &words,
-    );
+    let words = [path.as_str(), "neither", WEIGHTS, "model.safetensors.index.json"];
+    fails(&["generate", path, "--ids", "1", "--device", "flex"], &words);
     fails(&["info", path], &words);
     model.remove("expected.safetensors");
     model.write("pytorch_model.bin", "pickled");
@@ -45,12 +34,9 @@ fn no_weights() {
 #[test]
 fn truncated_files() {
     let whole = fs::metadata(format!("{}/{WEIGHTS}", fixture("llama-gqa"))).expect("there");
-    for (bytes, words) in [
-        (0, &["is empty"][..]),
-        (5, &["5 bytes"]),
-        (100, &["header", "100 bytes"]),
-        (whole.len() - 1, &["cut short"]),
-    ] {
+    for (bytes, words) in
+        [(0, &["is empty"][..]), (5, &["5 bytes"]), (100, &["header", "100 bytes"]), (whole.len() - 1, &["cut short"])]
+    {
         let model = copy(&fixture("llama-gqa"));
         model.truncate(WEIGHTS, bytes);
         fails_with(&model, WEIGHTS, words);
@@ -61,10 +47,7 @@ fn truncated_files() {
 #[test]
 fn files_of_another_kind() {
     let model = copy(&fixture("llama-gqa"));
-    model.write(
-        WEIGHTS,
-        "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
-    );
+    model.write(WEIGHTS, "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
     fails_with(&model, WEIGHTS, &["Git LFS pointer", "git lfs pull"]);
     model.write(WEIGHTS, "<!DOCTYPE html><html>not found</html>");
     fails_with(&model, WEIGHTS, &["header"]);
@@ -113,11 +96,7 @@ fn a_tensor_of_another_type() {
         model.edit_weights(|tensors| {
             let tensor = tensors.get_mut(Q).expect("it is there");
             let bits = tensor.shape.iter().product::<usize>() * dtype.bitsize();
-            *tensor = Stored {
-                dtype,
-                shape: tensor.shape.clone(),
-                bytes: vec![0; bits / 8],
-            };
+            *tensor = Stored { dtype, shape: tensor.shape.clone(), bytes: vec![0; bits / 8] };
         });
         fails_with(&model, WEIGHTS, &[Q, &dtype.to_string(), "F32"]);
     }
@@ -130,10 +109,7 @@ fn weights_that_are_not_numbers() {
         let tensor = tensors.get_mut("model.norm.weight").expect("it is there");
         tensor.bytes[..4].copy_from_slice(&f32::NAN.to_le_bytes());
     });
-    fails(
-        &["generate", &model.path(), "--ids", "1", "--device", "flex"],
-        &["logit", "NaN"],
-    );
+    fails(&["generate", &model.path(), "--ids", "1", "--device", "flex"], &["logit", "NaN"]);
 }
 
 #[test]
@@ -144,28 +120,11 @@ fn a_tied_head_of_its_own() {
         let embedding = tensors["model.embed_tokens.weight"].clone();
         tensors.insert("lm_head.weight".into(), embedding);
     });
-    succeeds(&[
-        "generate",
-        &model.path(),
-        "--ids",
-        "1",
-        "-n",
-        "2",
-        "--device",
-        "flex",
-    ]);
+    succeeds(&["generate", &model.path(), "--ids", "1", "-n", "2", "--device", "flex"]);
     model.edit_weights(|tensors| {
-        tensors
-            .get_mut("lm_head.weight")
-            .expect("it is there")
-            .bytes
-            .fill(0);
+        tensors.get_mut("lm_head.weight").expect("it is there").bytes.fill(0);
     });
-    fails_with(
-        &model,
-        WEIGHTS,
-        &["lm_head.weight", "tie_word_embeddings=false"],
-    );
+    fails_with(&model, WEIGHTS, &["lm_head.weight", "tie_word_embeddings=false"]);
 }
 
 #[test]
@@ -182,11 +141,7 @@ fn shards() {
     model.edit_json(index, |fields| {
         let map = fields["weight_map"].as_object_mut().expect("an object");
         let (_, place) = map.iter_mut().next().expect("a tensor");
-        let other = if place == shard {
-            "model-00001-of-00003.safetensors"
-        } else {
-            shard
-        };
+        let other = if place == shard { "model-00001-of-00003.safetensors" } else { shard };
         *place = other.into();
     });
     fails_with(&model, index, &["tensor"]);

@@ -31,9 +31,7 @@ impl Terminal {
             tokens,
         ]);
         command.env("TERM", "xterm").stdin(Stdio::inherit());
-        let options = Options::new()
-            .timeout_ms(Some(60_000))
-            .strip_ansi_escape_codes(true);
+        let options = Options::new().timeout_ms(Some(60_000)).strip_ansi_escape_codes(true);
         let mut terminal = Self(spawn_with_options(command, options).expect("a terminal"));
         terminal.shows("/help says what there is");
         terminal.shows("> ");

@@ -45,10 +45,7 @@ fn logits(model: &str, dtype: &str, folder: &TempDir) -> Vec<u8> {
 #[test]
 fn shards_and_single_files_give_the_same_logits() {
     let folder = folder();
-    for (number, name) in ["llama-gqa", "llama-tied", "llama-sharded", "llama-bf16"]
-        .into_iter()
-        .enumerate()
-    {
+    for (number, name) in ["llama-gqa", "llama-tied", "llama-sharded", "llama-bf16"].into_iter().enumerate() {
         let model = &fixture(name);
         let place = |form: &str| -> PathBuf { folder.path().join(format!("{form}{number}")) };
         let (single, sharded, back) = (place("single"), place("sharded"), place("back"));
@@ -117,31 +114,18 @@ fn what_cannot_be_written_is_one_line() {
     let model = &copy(&fixture("llama-gqa"));
     let (path, target) = (&model.path(), &text(&folder.path().join("x")));
     let fails_to = |target: &str, words: &[&str]| {
-        fails(
-            &["convert", path, "-o", target],
-            &[words, &[target]].concat(),
-        );
+        fails(&["convert", path, "-o", target], &[words, &[target]].concat());
     };
     fails_to(path, &["is the folder the model is read from"]);
     fails_to(&format!("{target}/y"), &["make it first"]);
     fails_to(&text(&model.file("config.json")), &["is a file"]);
     fails_to(&fixture("llama-mha"), &["is not empty"]);
-    fails(
-        &["convert", "/nothing/here", "-o", target],
-        &["/nothing/here"],
-    );
+    fails(&["convert", "/nothing/here", "-o", target], &["/nothing/here"]);
     model.edit_weights(|tensors| {
-        let ids = Stored {
-            dtype: Dtype::I64,
-            shape: vec![1],
-            bytes: vec![0; 8],
-        };
+        let ids = Stored { dtype: Dtype::I64, shape: vec![1], bytes: vec![0; 8] };
         tensors.insert("position_ids".into(), ids);
     });
-    fails(
-        &["convert", path, "-o", target, "--dtype", "bf16"],
-        &["\"position_ids\"", "I64", "leave --dtype out"],
-    );
+    fails(&["convert", path, "-o", target, "--dtype", "bf16"], &["\"position_ids\"", "I64", "leave --dtype out"]);
     assert_eq!(names(folder.path()), Vec::<String>::new());
 }
 
@@ -167,18 +151,14 @@ mod stopped {
             .map(|i| {
                 let (start, end) = (i * TENSOR, (i + 1) * TENSOR);
                 let shape = TENSOR / 4;
-                format!(
-                    r#""{i}":{{"dtype":"F32","shape":[{shape}],"data_offsets":[{start},{end}]}}"#
-                )
+                format!(r#""{i}":{{"dtype":"F32","shape":[{shape}],"data_offsets":[{start},{end}]}}"#)
             })
             .collect();
         let header = format!("{{{}}}", entries.join(","));
         let mut file = File::create(model.file("model.safetensors")).expect("made");
-        file.write_all(&(header.len() as u64).to_le_bytes())
-            .expect("written");
+        file.write_all(&(header.len() as u64).to_le_bytes()).expect("written");
         file.write_all(header.as_bytes()).expect("written");
-        file.set_len((8 + header.len() + 64 * TENSOR) as u64)
-            .expect("long");
+        file.set_len((8 + header.len() + 64 * TENSOR) as u64).expect("long");
         model
     }
 
@@ -230,10 +210,7 @@ mod stopped {
             // SAFETY: both calls are allowed between fork and exec.
             unsafe {
                 glass.pre_exec(|| {
-                    let limit = libc::rlimit {
-                        rlim_cur: 40_000,
-                        rlim_max: 40_000,
-                    };
+                    let limit = libc::rlimit { rlim_cur: 40_000, rlim_max: 40_000 };
                     libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
                     match libc::setrlimit(libc::RLIMIT_FSIZE, &limit) {
                         0 => Ok(()),

@@ -24,20 +24,14 @@ fn devices_are_listed() {
 fn an_unknown_device_is_refused() {
     let model = &fixture("llama-gqa");
     let on = |device: &str, words: &[&str]| {
-        fails(
-            &["generate", model, "--ids", "1", "--device", device],
-            words,
-        );
+        fails(&["generate", model, "--ids", "1", "--device", device], words);
     };
     on("fpga", &["\"fpga\"", "flex, ndarray, wgpu"]);
     on("", &["\"\""]);
     on("wgpu:x", &["\"wgpu:x\""]);
     on("wgpu:4000", &["\"wgpu:4000\"", "glass devices"]);
     if !cfg!(feature = "cuda") {
-        on(
-            "cuda",
-            &["\"cuda\"", "not in this build", "--features cuda"],
-        );
+        on("cuda", &["\"cuda\"", "not in this build", "--features cuda"]);
     }
 }
 
@@ -48,16 +42,11 @@ fn a_dtype_that_is_not_computed_is_said_before_loading() {
     let model = &broken.path();
     for dtype in ["f16", "bf16"] {
         fails(
-            &[
-                "generate", model, "--ids", "1", "--device", "ndarray", "--dtype", dtype,
-            ],
+            &["generate", model, "--ids", "1", "--device", "ndarray", "--dtype", dtype],
             &["ndarray", dtype, "--dtype f32"],
         );
     }
-    fails(
-        &["generate", model, "--ids", "1", "--device", "ndarray"],
-        &[WEIGHTS],
-    );
+    fails(&["generate", model, "--ids", "1", "--device", "ndarray"], &[WEIGHTS]);
 }
 
 /// Greedy tokens of a fixture on a device, in float32.
@@ -80,17 +69,8 @@ fn greedy(device: &str) {
         &new.len().to_string(),
     ]);
     let json = ran.json();
-    assert_eq!(
-        json["sequences"][0]["ids"],
-        serde_json::json!(new),
-        "{device}"
-    );
-    assert!(
-        json["device"]
-            .as_str()
-            .is_some_and(|name| name.starts_with(device)),
-        "{json}"
-    );
+    assert_eq!(json["sequences"][0]["ids"], serde_json::json!(new), "{device}");
+    assert!(json["device"].as_str().is_some_and(|name| name.starts_with(device)), "{json}");
 }
 
 #[test]
@@ -105,14 +85,7 @@ fn wgpu_gives_the_reference() {
     let there = list.lines().any(|line| line.starts_with("wgpu:0"));
     if !there && !glass_testing::wgpu_is_required() {
         eprintln!("not tested on wgpu: no adapter");
-        let ran = run(&mut command(&[
-            "generate",
-            &fixture("llama-gqa"),
-            "--ids",
-            "1",
-            "--device",
-            "wgpu",
-        ]));
+        let ran = run(&mut command(&["generate", &fixture("llama-gqa"), "--ids", "1", "--device", "wgpu"]));
         ran.failed(&["wgpu", "adapter"]);
         return;
     }

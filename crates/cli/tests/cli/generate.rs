@@ -20,21 +20,12 @@ fn sequence(args: &[&str]) -> (Vec<u64>, String, String) {
     let sequence = &json["sequences"][0];
     let ids = sequence["ids"].as_array().expect("a list");
     let text = |name: &str| sequence[name].as_str().expect("a string").to_owned();
-    (
-        ids.iter().map(|id| id.as_u64().expect("an id")).collect(),
-        text("text"),
-        text("finish_reason"),
-    )
+    (ids.iter().map(|id| id.as_u64().expect("an id")).collect(), text("text"), text("finish_reason"))
 }
 
 #[test]
 fn greedy_ids_are_those_of_the_reference() {
-    for name in [
-        "llama-gqa",
-        "mistral-swa",
-        "qwen2-mixed-window",
-        "llama-sharded",
-    ] {
+    for name in ["llama-gqa", "mistral-swa", "qwen2-mixed-window", "llama-sharded"] {
         let model = &fixture(name);
         let expected = expected(model);
         let prompt = expected["greedy.prompt_ids"].ids();
@@ -60,10 +51,7 @@ fn greedy_ids_are_those_of_the_reference() {
 
         // Without a tokenizer the ids are what is streamed.
         let streamed = succeeds(&args).stdout;
-        let streamed: Vec<u32> = streamed
-            .split_whitespace()
-            .map(|id| id.parse().expect("an id"))
-            .collect();
+        let streamed: Vec<u32> = streamed.split_whitespace().map(|id| id.parse().expect("an id")).collect();
         assert_eq!(streamed, new, "{name}");
     }
 }
@@ -103,15 +91,8 @@ fn json_has_every_field_and_one_line() {
     assert_eq!(json["generated_tokens"], ids.len());
     // <s> and six characters.
     assert_eq!(json["prompt_tokens"], 7);
-    for speed in [
-        "load_seconds",
-        "prefill_tokens_per_second",
-        "decode_tokens_per_second",
-    ] {
-        assert!(
-            json[speed].as_f64().is_some_and(|value| value > 0.0),
-            "{speed}: {json}"
-        );
+    for speed in ["load_seconds", "prefill_tokens_per_second", "decode_tokens_per_second"] {
+        assert!(json[speed].as_f64().is_some_and(|value| value > 0.0), "{speed}: {json}");
     }
     if cfg!(unix) {
         let peak = json["peak_memory_bytes"].as_u64().expect("a number");
@@ -141,8 +122,7 @@ fn a_seed_gives_the_same_text_and_another_seed_another() {
 
 #[test]
 fn at_temperature_0_the_seed_does_not_matter() {
-    let with =
-        |seed: &str| sequence(&["-p", "hi", "-n", "40", "--temperature", "0", "--seed", seed]).0;
+    let with = |seed: &str| sequence(&["-p", "hi", "-n", "40", "--temperature", "0", "--seed", seed]).0;
     assert_eq!(with("1"), with("2"));
     // The most probable token alone is the same choice.
     let one = sequence(&["-p", "hi", "-n", "40", "--top-k", "1", "--seed", "3"]).0;
@@ -166,18 +146,13 @@ fn eos_ends_the_text_unless_it_is_ignored() {
     let output = expected["greedy.output_ids"].ids();
     let new = &output[expected["greedy.prompt_ids"].ids().len()..];
     // By generation_config.json the third greedy token ends the text.
-    let at = new
-        .iter()
-        .position(|id| *id == new[2])
-        .expect("it is there");
+    let at = new.iter().position(|id| *id == new[2]).expect("it is there");
     let copy = copy(&model);
     copy.edit_json("generation_config.json", |fields| {
         fields.insert("eos_token_id".into(), json!([new[2], 0]));
     });
     let model = copy.path();
-    let args = [
-        "generate", &model, "--ids", &prompt, "-n", "10", "--json", "--device", "flex",
-    ];
+    let args = ["generate", &model, "--ids", &prompt, "-n", "10", "--json", "--device", "flex"];
     let json = succeeds(&args).json();
     assert_eq!(json["sequences"][0]["ids"], json!(new[..=at]));
     assert_eq!(json["sequences"][0]["finish_reason"], "eos");
@@ -200,10 +175,7 @@ fn sampling_options_have_their_range() {
         ("--presence-penalty=inf", "presence_penalty = inf"),
         ("--frequency-penalty=nan", "frequency_penalty = NaN"),
     ] {
-        fails(
-            &["generate", &model, "--ids", "1", "--device", "flex", option],
-            &[name, "must be"],
-        );
+        fails(&["generate", &model, "--ids", "1", "--device", "flex", option], &[name, "must be"]);
     }
 }
 
@@ -211,19 +183,7 @@ fn sampling_options_have_their_range() {
 fn sampling_options_are_judged_before_loading() {
     let broken = copy(&random_tiny());
     broken.truncate("model.safetensors", 100);
-    fails(
-        &[
-            "generate",
-            &broken.path(),
-            "-p",
-            "hi",
-            "--device",
-            "flex",
-            "--top-p",
-            "2",
-        ],
-        &["top_p = 2"],
-    );
+    fails(&["generate", &broken.path(), "-p", "hi", "--device", "flex", "--top-p", "2"], &["top_p = 2"]);
 }
 
 #[test]
@@ -238,29 +198,13 @@ fn max_new_tokens_defaults_to_generation_config() {
             }
         });
         let path = copy.path();
-        let head = [
-            "generate",
-            &path,
-            "--ids",
-            "1,2,3",
-            "--ignore-eos",
-            "--json",
-            "--device",
-            "flex",
-        ];
+        let head = ["generate", &path, "--ids", "1,2,3", "--ignore-eos", "--json", "--device", "flex"];
         let json = succeeds(&[&head[..], rest].concat()).json();
         json["generated_tokens"].as_u64().expect("a number")
     };
     assert_eq!(generated(&[("max_new_tokens", 7)], &[]), 7);
-    assert_eq!(
-        generated(&[("max_length", 10)], &[]),
-        7,
-        "the prompt counts"
-    );
-    assert_eq!(
-        generated(&[("max_length", 10), ("max_new_tokens", 5)], &[]),
-        5
-    );
+    assert_eq!(generated(&[("max_length", 10)], &[]), 7, "the prompt counts");
+    assert_eq!(generated(&[("max_length", 10), ("max_new_tokens", 5)], &[]), 5);
     assert_eq!(generated(&[("max_new_tokens", 7)], &["-n", "9"]), 9);
     // The context holds 128 and the last token is never read.
     assert_eq!(generated(&[("max_new_tokens", 5000)], &[]), 126);
@@ -269,22 +213,11 @@ fn max_new_tokens_defaults_to_generation_config() {
 
 #[test]
 fn biases_force_and_forbid_tokens() {
-    let greedy = [
-        "-p",
-        "to be",
-        "-n",
-        "4",
-        "--temperature",
-        "0",
-        "--ignore-eos",
-    ];
+    let greedy = ["-p", "to be", "-n", "4", "--temperature", "0", "--ignore-eos"];
     let ids = |biases: &[&str]| sequence(&[&greedy, biases].concat()).0;
     let plain = ids(&[]);
     assert_eq!(ids(&["--logit-bias", "7=1000"]), [7; 4]);
-    assert_eq!(
-        ids(&["--logit-bias", "7=-1000"]),
-        ids(&["--logit-bias", "7=-inf"])
-    );
+    assert_eq!(ids(&["--logit-bias", "7=-1000"]), ids(&["--logit-bias", "7=-inf"]));
     let first = format!("{}=-inf", plain[0]);
     assert!(!ids(&["--logit-bias", &first]).contains(&plain[0]));
 }
@@ -292,18 +225,7 @@ fn biases_force_and_forbid_tokens() {
 #[test]
 fn log_probabilities_are_reported_per_token() {
     let model = fixture("llama-gqa");
-    let args = [
-        "generate",
-        &model,
-        "--ids",
-        "1,2,3",
-        "-n",
-        "5",
-        "--ignore-eos",
-        "--device",
-        "flex",
-        "--json",
-    ];
+    let args = ["generate", &model, "--ids", "1,2,3", "-n", "5", "--ignore-eos", "--device", "flex", "--json"];
     let without = succeeds(&args).json();
     assert_eq!(without["sequences"][0]["logprobs"], Value::Null);
     for (top, warm) in [(0, false), (3, false), (3, true), (1000, false)] {
@@ -312,14 +234,7 @@ fn log_probabilities_are_reported_per_token() {
         args.extend(["--logprobs", &top_arg]);
         if warm {
             // The model's own distribution, whatever is drawn from.
-            args.extend([
-                "--temperature",
-                "5",
-                "--logit-bias",
-                "7=-inf",
-                "--seed",
-                "2",
-            ]);
+            args.extend(["--temperature", "5", "--logit-bias", "7=-inf", "--seed", "2"]);
         }
         let json = succeeds(&args).json();
         let sequence = &json["sequences"][0];
@@ -357,10 +272,7 @@ fn log_probabilities_are_a_table_below_the_text() {
     let header: Vec<&str> = lines[0].split_whitespace().collect();
     assert_eq!(header, ["token", "logprob", "most", "probable"]);
     for (number, line) in lines[1..5].iter().enumerate() {
-        assert!(
-            line.trim_start().starts_with(&(number + 1).to_string()),
-            "{ran:?}"
-        );
+        assert!(line.trim_start().starts_with(&(number + 1).to_string()), "{ran:?}");
     }
     let ran = tiny(&["-p", "ROMEO:", "-n", "2", "--logprobs", "0"]);
     assert!(!ran.stderr.contains("most probable"), "{ran:?}");
@@ -370,17 +282,7 @@ fn log_probabilities_are_a_table_below_the_text() {
 fn prompt_lookup_gives_the_same_text_and_reports_its_drafts() {
     let model = fixture("mistral-swa");
     let run = |more: &[&str]| {
-        let args = [
-            "generate",
-            &model,
-            "--ids",
-            "5,6,7,8,5,6,7,8,5,6",
-            "-n",
-            "60",
-            "--ignore-eos",
-            "--device",
-            "flex",
-        ];
+        let args = ["generate", &model, "--ids", "5,6,7,8,5,6,7,8,5,6", "-n", "60", "--ignore-eos", "--device", "flex"];
         succeeds(&[&args[..], more].concat())
     };
     let plain = run(&["--json"]).json();
@@ -388,75 +290,30 @@ fn prompt_lookup_gives_the_same_text_and_reports_its_drafts() {
     let json = run(&["--json", "--prompt-lookup", "4"]).json();
     assert_eq!(json["sequences"][0]["ids"], plain["sequences"][0]["ids"]);
     let told = &json["speculation"];
-    let number = |name: &str| {
-        told[name]
-            .as_f64()
-            .unwrap_or_else(|| panic!("{name}: {told}"))
-    };
+    let number = |name: &str| told[name].as_f64().unwrap_or_else(|| panic!("{name}: {told}"));
     assert_eq!(number("passes") + number("accepted"), 59.0);
     assert!(number("accepted") <= number("drafted") && number("drafted") > 0.0);
     assert!((number("acceptance") - number("accepted") / number("drafted")).abs() < 1e-12);
     assert!((number("tokens_per_pass") - 59.0 / number("passes")).abs() < 1e-12);
-    run(&["--prompt-lookup", "4"]).says(&[
-        "prompt lookup:",
-        "drafted tokens accepted",
-        "tokens per pass",
-    ]);
+    run(&["--prompt-lookup", "4"]).says(&["prompt lookup:", "drafted tokens accepted", "tokens per pass"]);
 
     fails(
-        &[
-            "generate",
-            &model,
-            "--ids",
-            "5,6",
-            "--prompt-lookup",
-            "4",
-            "--cache",
-            "sliding=tova:16",
-        ],
-        &[
-            "cache policy tova cannot go back",
-            "use full, ring or sinks",
-        ],
+        &["generate", &model, "--ids", "5,6", "--prompt-lookup", "4", "--cache", "sliding=tova:16"],
+        &["cache policy tova cannot go back", "use full, ring or sinks"],
     );
     // Angles that depend on the length of a pass cannot be guessed ahead.
     let dynamic = fixture("extra/extra-dynamic");
-    let args = [
-        "generate",
-        &dynamic,
-        "--ids",
-        "5,6,7,5,6,7,5,6",
-        "-n",
-        "90",
-        "--device",
-        "flex",
-        "--prompt-lookup",
-        "4",
-    ];
-    succeeds(&args).says(&[
-        "--prompt-lookup is without effect beyond the trained context",
-        "rope type dynamic",
-    ]);
+    let args =
+        ["generate", &dynamic, "--ids", "5,6,7,5,6,7,5,6", "-n", "90", "--device", "flex", "--prompt-lookup", "4"];
+    succeeds(&args).says(&["--prompt-lookup is without effect beyond the trained context", "rope type dynamic"]);
 }
 
 #[test]
 fn sampling_options_without_effect_are_warned_of() {
-    let args = [
-        "-p",
-        "hi",
-        "-n",
-        "3",
-        "--temperature",
-        "0",
-        "--typical-p",
-        "0.5",
-        "--seed",
-        "3",
-    ];
+    let args = ["-p", "hi", "-n", "3", "--temperature", "0", "--typical-p", "0.5", "--seed", "3"];
     tiny(&args).says(&["--typical-p, --seed without effect"]);
     // Alone it asks for chance, as --top-p does.
-    let drawn =
-        |seed: &str| sequence(&["-p", "hi", "-n", "40", "--typical-p", "0.9", "--seed", seed]).0;
+    let drawn = |seed: &str| sequence(&["-p", "hi", "-n", "40", "--typical-p", "0.9", "--seed", seed]).0;
     assert_ne!(drawn("1"), drawn("2"));
 }
 
@@ -503,16 +360,7 @@ fn rules_that_look_back_hold_without_chance() {
 fn bias_beyond_the_vocabulary_is_refused() {
     let model = fixture("llama-gqa");
     fails(
-        &[
-            "generate",
-            &model,
-            "--ids",
-            "1",
-            "--device",
-            "flex",
-            "--logit-bias",
-            "128=1",
-        ],
+        &["generate", &model, "--ids", "1", "--device", "flex", "--logit-bias", "128=1"],
         &["a bias for token 128", "the vocabulary has 128 tokens"],
     );
 }

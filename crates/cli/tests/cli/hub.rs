@@ -14,31 +14,18 @@ fn an_endpoint_that_nobody_listens_at() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
     drop(listener);
-    for args in [
-        &["generate", "org/name", "-p", "hi", "--device", "flex"][..],
-        &["info", "org/name"],
-    ] {
-        let ran = run(command(args)
-            .env("HF_HOME", home.path())
-            .env("HF_ENDPOINT", &endpoint));
-        ran.failed(&[
-            "org/name",
-            &endpoint,
-            "cannot be reached",
-            "HF_ENDPOINT",
-            "local folder",
-        ]);
+    for args in [&["generate", "org/name", "-p", "hi", "--device", "flex"][..], &["info", "org/name"]] {
+        let ran = run(command(args).env("HF_HOME", home.path()).env("HF_ENDPOINT", &endpoint));
+        ran.failed(&["org/name", &endpoint, "cannot be reached", "HF_ENDPOINT", "local folder"]);
     }
 }
 
 #[test]
 fn offline_only_the_cache_counts() {
     let home = tempfile::tempdir().expect("a temporary folder");
-    let ran = run(
-        command(&["generate", "org/name", "-p", "hi", "--device", "flex"])
-            .env("HF_HOME", home.path())
-            .env("HF_HUB_OFFLINE", "1"),
-    );
+    let ran = run(command(&["generate", "org/name", "-p", "hi", "--device", "flex"])
+        .env("HF_HOME", home.path())
+        .env("HF_HUB_OFFLINE", "1"));
     let cache = home.path().join("hub").display().to_string();
     ran.failed(&["org/name", "HF_HUB_OFFLINE", &cache]);
 }
@@ -46,31 +33,17 @@ fn offline_only_the_cache_counts() {
 #[test]
 fn an_endpoint_that_is_no_address() {
     let home = tempfile::tempdir().expect("a temporary folder");
-    let ran = run(command(&["info", "org/name"])
-        .env("HF_HOME", home.path())
-        .env("HF_ENDPOINT", "nowhere"));
+    let ran = run(command(&["info", "org/name"]).env("HF_HOME", home.path()).env("HF_ENDPOINT", "nowhere"));
     ran.failed(&["\"nowhere\"", "HF_ENDPOINT"]);
 }
 
 #[test]
 fn names_and_revisions() {
-    fails(
-        &["info", "nothing-here"],
-        &["\"nothing-here\"", "no such folder", "org/name"],
-    );
-    fails(
-        &["info", "/nothing/here"],
-        &["/nothing/here", "no such folder"],
-    );
-    fails(
-        &["info", "org/name", "--revision", "../x"],
-        &["revision", "../x"],
-    );
+    fails(&["info", "nothing-here"], &["\"nothing-here\"", "no such folder", "org/name"]);
+    fails(&["info", "/nothing/here"], &["/nothing/here", "no such folder"]);
+    fails(&["info", "org/name", "--revision", "../x"], &["revision", "../x"]);
     let model = random_tiny();
-    fails(
-        &["info", &model, "--revision", "main"],
-        &["\"main\"", &model, "drop it"],
-    );
+    fails(&["info", &model, "--revision", "main"], &["\"main\"", &model, "drop it"]);
     let file = format!("{model}/config.json");
     fails(&["info", &file], &[&file, "is a file", "folder"]);
 }

@@ -23,10 +23,7 @@ fn parameters_and_tensors_are_those_of_the_files() {
         let (mut parameters, mut bytes) = (0, 0);
         for entry in fs::read_dir(model).expect("readable") {
             let path = entry.expect("readable").path();
-            let name = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .expect("a name");
+            let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
             if name.starts_with("model") && name.ends_with(".safetensors") {
                 for (name, tensor) in read(Path::new(&path)) {
                     parameters += tensor.shape.iter().product::<usize>();
@@ -66,10 +63,7 @@ fn caches_count_keys_and_values() {
     let json = info(&fixture("llama-gqa"), &["--dtype", "f16"]);
     assert_eq!(json["dtype"], "f16");
     assert_eq!(json["kv_cache"][0]["bytes_per_token"], 384);
-    assert_eq!(
-        json["weight_bytes"],
-        2 * json["parameters"].as_u64().expect("a number")
-    );
+    assert_eq!(json["weight_bytes"], 2 * json["parameters"].as_u64().expect("a number"));
 
     // A window keeps no more than itself; two layers of each kind.
     let json = info(&fixture("qwen2-mixed-window"), &[]);
@@ -88,9 +82,7 @@ fn caches_count_keys_and_values() {
     // A window wider than the context keeps the context.
     let json = info(&fixture("mistral-swa"), &["--set", "sliding_window=4096"]);
     let cache = &json["kv_cache"][0];
-    let context = json["config"]["max_position_embeddings"]
-        .as_u64()
-        .expect("a number");
+    let context = json["config"]["max_position_embeddings"].as_u64().expect("a number");
     let per_token = cache["bytes_per_token"].as_u64().expect("a number");
     assert_eq!(cache["bytes_at_full_context"], per_token * context);
 }
@@ -113,10 +105,7 @@ fn text_says_the_same() {
     }
     assert!(!text.contains("q_proj"), "{text}");
     let text = succeeds(&["info", &model, "--tensors"]).stdout;
-    assert!(
-        text.contains("model.layers.2.self_attn.q_proj.weight F32 [64, 48]"),
-        "{text}"
-    );
+    assert!(text.contains("model.layers.2.self_attn.q_proj.weight F32 [64, 48]"), "{text}");
 }
 
 #[test]

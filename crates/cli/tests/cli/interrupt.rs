@@ -23,11 +23,7 @@ fn endless() -> Command {
 }
 
 fn start(command: &mut Command) -> Child {
-    command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("glass starts")
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("glass starts")
 }
 
 /// Reads until these words have come.
@@ -35,11 +31,7 @@ fn wait_for(reader: &mut impl Read, words: &str) -> String {
     let mut text = String::new();
     let mut byte = [0];
     while !text.contains(words) {
-        assert_eq!(
-            reader.read(&mut byte).expect("readable"),
-            1,
-            "only {text:?} came"
-        );
+        assert_eq!(reader.read(&mut byte).expect("readable"), 1, "only {text:?} came");
         text.push(char::from(byte[0]));
     }
     text
@@ -55,11 +47,7 @@ fn interrupt(child: &Child) {
 fn end(child: Child, stdout: String, stderr: String) -> Ran {
     let start = Instant::now();
     let output = child.wait_with_output().expect("it ends");
-    assert!(
-        start.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     let ran = Ran {
         code: output.status.code(),
         stdout: stdout + &String::from_utf8_lossy(&output.stdout),
@@ -76,16 +64,9 @@ fn ctrl_c_ends_a_text_where_it_is() {
     let stdout = child.stdout.as_mut().expect("piped");
     stdout.read_exact(&mut letters).expect("some text");
     interrupt(&child);
-    let ran = end(
-        child,
-        String::from_utf8_lossy(&letters).into(),
-        String::new(),
-    );
+    let ran = end(child, String::from_utf8_lossy(&letters).into(), String::new());
     assert_eq!(ran.code, Some(130), "{ran:?}");
-    assert!(
-        ran.stdout.len() > 20 && ran.stdout.ends_with('\n'),
-        "{ran:?}"
-    );
+    assert!(ran.stdout.len() > 20 && ran.stdout.ends_with('\n'), "{ran:?}");
     ran.says(&["(interrupted)"]);
     assert!(!ran.stderr.contains("error"), "{ran:?}");
 }
@@ -168,10 +149,7 @@ fn ctrl_c_gives_what_was_found_until_then() {
     let cells = json["runs"][0]["cells"].as_array().expect("cells");
     assert!((1..1_000_000).contains(&cells[0]["trials"].as_u64().expect("a number")));
     assert!(cells[0]["found"].is_f64());
-    assert_eq!(
-        (&cells[4]["trials"], &cells[4]["found"]),
-        (&0.into(), &Value::Null)
-    );
+    assert_eq!((&cells[4]["trials"], &cells[4]["found"]), (&0.into(), &Value::Null));
     assert!(picture.is_file());
 }
 
@@ -238,9 +216,7 @@ fn a_reader_that_goes_away_ends_it_quietly() {
 #[test]
 fn nobody_has_to_read_standard_error() {
     let model = random_tiny();
-    let mut child = start(&mut command(&[
-        "generate", &model, "-p", "hi", "-n", "5", "--device", "flex",
-    ]));
+    let mut child = start(&mut command(&["generate", &model, "-p", "hi", "-n", "5", "--device", "flex"]));
     drop(child.stderr.take());
     let ran = end(child, String::new(), String::new());
     assert_eq!(ran.code, Some(0), "{ran:?}");

@@ -52,26 +52,15 @@ fn tolerance(name: &str) -> f32 {
 #[test]
 fn everything_is_as_in_transformers() {
     let folder = folder();
-    for (name, layers) in [
-        ("llama-gqa", 3),
-        ("mistral-swa", 3),
-        ("qwen2-mixed-window", 4),
-    ] {
+    for (name, layers) in [("llama-gqa", 3), ("mistral-swa", 3), ("qwen2-mixed-window", 4)] {
         let model = &fixture(name);
         let expected = expected(model);
         let out = folder.path().join(name);
         let ids = comma(&expected["input_ids"].ids());
         let args = [model, "--ids", &ids, "--capture", "hidden,attention"];
         let (_, found) = logits(&args, &out);
-        let mut names: Vec<String> = [
-            "hidden.embed",
-            "hidden.norm",
-            "logits",
-            "rope.cos",
-            "rope.sin",
-        ]
-        .map(str::to_owned)
-        .to_vec();
+        let mut names: Vec<String> =
+            ["hidden.embed", "hidden.norm", "logits", "rope.cos", "rope.sin"].map(str::to_owned).to_vec();
         for i in 0..layers {
             names.extend([format!("hidden.layer.{i}"), format!("attn.{i}")]);
         }
@@ -99,10 +88,7 @@ fn what_is_not_asked_for_is_not_written() {
     assert!(hidden.len() == 3 + 5 && !hidden.iter().any(|name| name.starts_with("attn")));
     let attention = keys(&["--capture", "attention"]);
     assert!(attention.len() == 3 + 3 && !attention.iter().any(|name| name.starts_with("hidden")));
-    assert_eq!(
-        keys(&["--capture", "hidden", "--capture", "attention"]).len(),
-        3 + 5 + 3
-    );
+    assert_eq!(keys(&["--capture", "hidden", "--capture", "attention"]).len(), 3 + 5 + 3);
 }
 
 #[test]
@@ -114,13 +100,7 @@ fn a_padded_batch_is_as_in_transformers() {
     let input = folder.path().join("input.json");
     let batch = json!({ "input_ids": ids.rows(), "attention_mask": mask.rows() });
     fs::write(&input, batch.to_string()).expect("written");
-    let args = [
-        model,
-        "--ids-file",
-        &text(&input),
-        "--capture",
-        "hidden,attention",
-    ];
+    let args = [model, "--ids-file", &text(&input), "--capture", "hidden,attention"];
     let (_, found) = logits(&args, &folder.path().join("out"));
     let mask = mask.ids();
     for (tensor, found) in &found {
@@ -144,20 +124,13 @@ fn a_batch_is_its_rows() {
     // An explicit null says nothing, like an absent mask.
     let batch = json!({ "input_ids": [[1, 2, 3], [4, 5, 6]], "attention_mask": null });
     fs::write(&input, batch.to_string()).expect("written");
-    let (_, both) = logits(
-        &[model, "--ids-file", &text(&input)],
-        &folder.path().join("both"),
-    );
+    let (_, both) = logits(&[model, "--ids-file", &text(&input)], &folder.path().join("both"));
     assert_eq!(both["logits"].shape, [2, 3, 128]);
     let both = both["logits"].f32s();
     for (row, ids) in ["1,2,3", "4,5,6"].iter().enumerate() {
         let (_, one) = logits(&[model, "--ids", ids], &folder.path().join("one"));
         let one = one["logits"].f32s();
-        let off = both[row * one.len()..][..one.len()]
-            .iter()
-            .zip(&one)
-            .map(|(a, b)| (a - b).abs())
-            .fold(0.0, f32::max);
+        let off = both[row * one.len()..][..one.len()].iter().zip(&one).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(off <= 1e-4, "row {row}: {off}");
     }
 }

@@ -15,16 +15,7 @@ fn file(content: impl AsRef<[u8]>, words: &[&str]) {
     let out = folder.path().join("out.safetensors");
     let words = [&["input.json"], words].concat();
     fails(
-        &[
-            "logits",
-            &fixture("llama-gqa"),
-            "--ids-file",
-            &text(&input),
-            "--device",
-            "flex",
-            "-o",
-            &text(&out),
-        ],
+        &["logits", &fixture("llama-gqa"), "--ids-file", &text(&input), "--device", "flex", "-o", &text(&out)],
         &words,
     );
     assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 1);
@@ -37,10 +28,7 @@ fn not_a_batch() {
     file("[[1, 2]]", &["input_ids"]);
     file("{}", &["input_ids is missing"]);
     file(r#"{"input_ids": null}"#, &["input_ids is missing"]);
-    file(
-        r#"{"input_ids": [[1]], "position_ids": [[0]]}"#,
-        &["position_ids", "not known"],
-    );
+    file(r#"{"input_ids": [[1]], "position_ids": [[0]]}"#, &["position_ids", "not known"]);
     file(b"\xff\xfe", &["UTF-8"]);
 }
 
@@ -49,22 +37,9 @@ fn ids_that_are_no_rows() {
     file(r#"{"input_ids": []}"#, &["input_ids is empty"]);
     file(r#"{"input_ids": [[]]}"#, &["input_ids is empty"]);
     file(r#"{"input_ids": [[1, 2], []]}"#, &["differ in length"]);
-    file(
-        r#"{"input_ids": [[1, 2], [3]]}"#,
-        &["differ in length", "attention_mask"],
-    );
-    for ids in [
-        "[1, 2]",
-        "[[-1]]",
-        "[[1.5]]",
-        "[[\"a\"]]",
-        "[[4294967296]]",
-        "7",
-    ] {
-        file(
-            format!(r#"{{"input_ids": {ids}}}"#),
-            &["input_ids", "whole numbers"],
-        );
+    file(r#"{"input_ids": [[1, 2], [3]]}"#, &["differ in length", "attention_mask"]);
+    for ids in ["[1, 2]", "[[-1]]", "[[1.5]]", "[[\"a\"]]", "[[4294967296]]", "7"] {
+        file(format!(r#"{{"input_ids": {ids}}}"#), &["input_ids", "whole numbers"]);
     }
 }
 
@@ -87,19 +62,7 @@ fn masks_that_do_not_fit() {
 fn ids_of_another_vocabulary() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let out = text(&folder.path().join("out"));
-    fails(
-        &[
-            "logits",
-            &fixture("llama-gqa"),
-            "--ids",
-            "1,128",
-            "--device",
-            "flex",
-            "-o",
-            &out,
-        ],
-        &["128", "vocabulary"],
-    );
+    fails(&["logits", &fixture("llama-gqa"), "--ids", "1,128", "--device", "flex", "-o", &out], &["128", "vocabulary"]);
     assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 0);
 }
 
@@ -108,16 +71,7 @@ fn a_file_of_ids_that_is_not_there() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = |name: &str| text(&folder.path().join(name));
     fails(
-        &[
-            "logits",
-            &fixture("llama-gqa"),
-            "--ids-file",
-            &path("nothing.json"),
-            "--device",
-            "flex",
-            "-o",
-            &path("out"),
-        ],
+        &["logits", &fixture("llama-gqa"), "--ids-file", &path("nothing.json"), "--device", "flex", "-o", &path("out")],
         &["cannot read", "nothing.json"],
     );
 }
@@ -127,10 +81,7 @@ fn no_place_to_write() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let model = &fixture("llama-gqa");
     let to = |out: &str, words: &[&str]| {
-        fails(
-            &["logits", model, "--ids", "1", "--device", "flex", "-o", out],
-            words,
-        );
+        fails(&["logits", model, "--ids", "1", "--device", "flex", "-o", out], words);
     };
     let missing = text(&folder.path().join("missing/out"));
     to(&missing, &[&missing, "folder does not exist"]);
@@ -151,16 +102,7 @@ fn a_device_is_no_place_to_write() {
     std::os::unix::fs::symlink("/dev/null", &link).expect("a link");
     let link = text(&link);
     fails(
-        &[
-            "logits",
-            &fixture("llama-gqa"),
-            "--ids",
-            "1",
-            "--device",
-            "flex",
-            "-o",
-            &link,
-        ],
+        &["logits", &fixture("llama-gqa"), "--ids", "1", "--device", "flex", "-o", &link],
         &[&link, "not a regular file"],
     );
     assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 1);
@@ -173,19 +115,7 @@ fn a_failure_leaves_an_earlier_file_alone() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let out = folder.path().join("out");
     fs::write(&out, "something older").expect("written");
-    fails(
-        &[
-            "logits",
-            &model.path(),
-            "--ids",
-            "1",
-            "--device",
-            "flex",
-            "-o",
-            &text(&out),
-        ],
-        &[WEIGHTS],
-    );
+    fails(&["logits", &model.path(), "--ids", "1", "--device", "flex", "-o", &text(&out)], &[WEIGHTS]);
     assert_eq!(fs::read(&out).expect("readable"), b"something older");
     assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 1);
 }

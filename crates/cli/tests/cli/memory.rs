@@ -16,35 +16,16 @@ const PROMPT: &str = "ROMEO:\nIt was the lark, the herald of the morn, no nighti
                       do lace the severing clouds in yonder east: night's candles are burnt out, and jocund day\n";
 
 fn generates(model: &str, options: &[&str]) -> Ran {
-    let fixed = [
-        "generate",
-        model,
-        "-p",
-        PROMPT,
-        "-n",
-        "40",
-        "--temperature",
-        "0",
-        "--device",
-        "flex",
-    ];
+    let fixed = ["generate", model, "-p", PROMPT, "-n", "40", "--temperature", "0", "--device", "flex"];
     succeeds(&[&fixed, options].concat())
 }
 
 #[test]
 fn pieces_and_exact_caches_write_the_same() {
-    for model in [
-        shipped("shakespeare-full"),
-        shipped("shakespeare-window"),
-        random_tiny(),
-    ] {
+    for model in [shipped("shakespeare-full"), shipped("shakespeare-window"), random_tiny()] {
         let usual = generates(&model, &[]).stdout;
         for chunk in ["1", "3", "63", "64", "65", "1000"] {
-            assert_eq!(
-                generates(&model, &["--prefill-chunk", chunk]).stdout,
-                usual,
-                "{chunk}"
-            );
+            assert_eq!(generates(&model, &["--prefill-chunk", chunk]).stdout, usual, "{chunk}");
         }
         for cache in ["full", "ring"] {
             let ran = generates(&model, &["--cache", cache, "--prefill-chunk", "7"]);
@@ -79,16 +60,11 @@ fn caches_that_cannot_be_are_refused() {
     ] {
         run(&mut command(&generate(model, cache))).failed(&["cache policy", part]);
     }
-    refused(
-        &["generate", window, "-p", "a", "--prefill-chunk", "0"],
-        &["--prefill-chunk"],
-    );
+    refused(&["generate", window, "-p", "a", "--prefill-chunk", "0"], &["--prefill-chunk"]);
 }
 
 fn number(value: &Value) -> f64 {
-    value
-        .as_f64()
-        .unwrap_or_else(|| panic!("{value} is no number"))
+    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
 }
 
 #[test]
@@ -125,10 +101,7 @@ fn likelihoods_by_position_make_up_the_whole() {
         let nll = |bucket: &Value| number(&bucket["tokens"]) * number(&bucket["mean_nll"]);
         let mean = buckets.iter().map(nll).sum::<f64>() / tokens;
         assert!((mean - number(&run["mean_nll"])).abs() < 1e-9);
-        assert_eq!(
-            (&buckets[0]["from"], &buckets[1]["to"]),
-            (&Value::from(1), &Value::from(3))
-        );
+        assert_eq!((&buckets[0]["from"], &buckets[1]["to"]), (&Value::from(1), &Value::from(3)));
     }
     // Nothing that a layer sees is lost in a ring; with sinks something else is seen.
     let mean = |run: usize| number(&runs[run]["mean_nll"]);
@@ -148,17 +121,7 @@ fn likelihoods_by_position_can_be_drawn() {
     let (file, picture) = (folder.path().join("text.txt"), folder.path().join("a.svg"));
     fs::write(&file, PROMPT).expect("a file");
     let (file, picture, model) = (text(&file), text(&picture), shipped("shakespeare-window"));
-    let args = [
-        "eval",
-        "perplexity",
-        &model,
-        "--text",
-        &file,
-        "--device",
-        "flex",
-        "--plot",
-        &picture,
-    ];
+    let args = ["eval", "perplexity", &model, "--text", &file, "--device", "flex", "--plot", &picture];
     refused(&args, &["--by-position"]);
     let args = [&args[..], &["--by-position"]].concat();
     succeeds(&[&args[..], &["--cache", "ring", "--cache", "tova:16"]].concat());
@@ -167,10 +130,7 @@ fn likelihoods_by_position_can_be_drawn() {
     for word in ["ring", "tova:16", "nats per token", "128"] {
         assert!(words.contains(&word), "{word} in {words:?}");
     }
-    assert!(
-        words.contains(&"shakespeare-window on text.txt"),
-        "{words:?}"
-    );
+    assert!(words.contains(&"shakespeare-window on text.txt"), "{words:?}");
 
     // Refused before the model is looked for.
     let refuse = |change: &[(&str, &str)], more: &[&str], words: &[&str]| {
@@ -182,11 +142,7 @@ fn likelihoods_by_position_can_be_drawn() {
         fails(&[&args[..], more].concat(), words);
     };
     let nowhere = text(&folder.path().join("none/a.svg"));
-    refuse(
-        &[(&picture, &nowhere)],
-        &[],
-        &["none/a.svg", "does not exist"],
-    );
+    refuse(&[(&picture, &nowhere)], &[], &["none/a.svg", "does not exist"]);
     refuse(&[], &["--cache", "ring"].repeat(20), &["20 curves"]);
 }
 
@@ -197,9 +153,7 @@ fn the_peak_is_not_inherited() {
     let mine = vec![1u8; 512 << 20];
     assert!(mine.iter().step_by(4096).all(|&byte| byte == 1));
     let model = shipped("recall-full");
-    let args = [
-        "generate", &model, "--ids", "1", "-n", "2", "--json", "--device", "flex",
-    ];
+    let args = ["generate", &model, "--ids", "1", "-n", "2", "--json", "--device", "flex"];
     let peak = succeeds(&args).json()["peak_memory_bytes"].as_u64();
     let peak = peak.expect("a number");
     assert!(peak < mine.len() as u64 / 2, "{peak} bytes");

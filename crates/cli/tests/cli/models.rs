@@ -86,10 +86,7 @@ impl Copy {
             let view = TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes);
             (name, view.expect("bytes that fill the shape"))
         });
-        self.write(
-            WEIGHTS,
-            safetensors::serialize(views, None).expect("a file"),
-        );
+        self.write(WEIGHTS, safetensors::serialize(views, None).expect("a file"));
     }
 
     /// Cuts a file to so many bytes.
@@ -119,18 +116,12 @@ impl Stored {
         assert_eq!(self.dtype, Dtype::I64);
         let (values, rest) = self.bytes.as_chunks();
         assert!(rest.is_empty());
-        values
-            .iter()
-            .map(|b| u32::try_from(i64::from_le_bytes(*b)).expect("an id"))
-            .collect()
+        values.iter().map(|b| u32::try_from(i64::from_le_bytes(*b)).expect("an id")).collect()
     }
 
     /// The rows of a matrix.
     pub fn rows(&self) -> Vec<Vec<u32>> {
-        self.ids()
-            .chunks(self.shape[1])
-            .map(<[u32]>::to_vec)
-            .collect()
+        self.ids().chunks(self.shape[1]).map(<[u32]>::to_vec).collect()
     }
 }
 
@@ -141,11 +132,7 @@ pub fn read(path: &Path) -> BTreeMap<String, Stored> {
     file.tensors()
         .into_iter()
         .map(|(name, view)| {
-            let stored = Stored {
-                dtype: view.dtype(),
-                shape: view.shape().to_vec(),
-                bytes: view.data().to_vec(),
-            };
+            let stored = Stored { dtype: view.dtype(), shape: view.shape().to_vec(), bytes: view.data().to_vec() };
             (name, stored)
         })
         .collect()

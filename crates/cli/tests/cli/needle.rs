@@ -24,9 +24,7 @@ fn json(model: &str, more: &[&str]) -> Value {
 }
 
 fn number(json: &Value, name: &str) -> f64 {
-    json[name]
-        .as_f64()
-        .unwrap_or_else(|| panic!("{name} in {json}"))
+    json[name].as_f64().unwrap_or_else(|| panic!("{name} in {json}"))
 }
 
 fn cells(run: &Value) -> &Vec<Value> {
@@ -35,10 +33,7 @@ fn cells(run: &Value) -> &Vec<Value> {
 
 #[test]
 fn the_fields_of_json_agree() {
-    let json = json(
-        &random_tiny(),
-        &["--length", "40,64", "--depth", "0,0.5,1", "--trials", "5"],
-    );
+    let json = json(&random_tiny(), &["--length", "40,64", "--depth", "0,0.5,1", "--trials", "5"]);
     for (name, value) in [
         ("mode", Value::from("single")),
         ("key", 4.into()),
@@ -60,18 +55,9 @@ fn the_fields_of_json_agree() {
     let speed = number(run, "tokens") / number(run, "seconds");
     assert!((number(run, "tokens_per_second") - speed).abs() < 1e-6 * speed);
 
-    let places: Vec<(f64, f64)> = cells(run)
-        .iter()
-        .map(|cell| (number(cell, "depth"), number(cell, "length")))
-        .collect();
-    let expected = [
-        (0.0, 40.0),
-        (0.0, 64.0),
-        (0.5, 40.0),
-        (0.5, 64.0),
-        (1.0, 40.0),
-        (1.0, 64.0),
-    ];
+    let places: Vec<(f64, f64)> =
+        cells(run).iter().map(|cell| (number(cell, "depth"), number(cell, "length"))).collect();
+    let expected = [(0.0, 40.0), (0.0, 64.0), (0.5, 40.0), (0.5, 64.0), (1.0, 40.0), (1.0, 64.0)];
     assert_eq!(places, expected);
     let mut sum = 0.0;
     for cell in cells(run) {
@@ -90,34 +76,23 @@ fn the_table_has_the_same_numbers() {
     let model = random_tiny();
     // One token is guessed right every now and then.
     let options = [
-        "--length", "32,48", "--depth", "0.25,1", "--trials", "40", "--key", "1", "--value", "1",
-        "--cache", "ring", "--cache", "ring:8",
+        "--length", "32,48", "--depth", "0.25,1", "--trials", "40", "--key", "1", "--value", "1", "--cache", "ring",
+        "--cache", "ring:8",
     ];
     let json = json(&model, &options);
     let ran = needle(&model, &options);
     let mut expected = Vec::new();
-    for (run, name) in json["runs"]
-        .as_array()
-        .expect("runs")
-        .iter()
-        .zip(["ring", "ring:8"])
-    {
+    for (run, name) in json["runs"].as_array().expect("runs").iter().zip(["ring", "ring:8"]) {
         let found = |cell: usize| format!("{:.4}", number(&cells(run)[cell], "found"));
         expected.push(vec!["cache".into(), name.into()]);
         let words = "found share of 40 trials (tokens: key 1, value 1)";
         expected.push(words.split(' ').map(String::from).collect());
-        expected.push(
-            ["depth", "\\", "tokens", "read", "32", "48"]
-                .map(String::from)
-                .into(),
-        );
+        expected.push(["depth", "\\", "tokens", "read", "32", "48"].map(String::from).into());
         expected.push(vec!["0.25".into(), found(0), found(1)]);
         expected.push(vec!["1".into(), found(2), found(3)]);
     }
     let lines = ran.stdout.lines().filter(|line| !line.is_empty());
-    let lines: Vec<Vec<String>> = lines
-        .map(|line| line.split_whitespace().map(String::from).collect())
-        .collect();
+    let lines: Vec<Vec<String>> = lines.map(|line| line.split_whitespace().map(String::from).collect()).collect();
     assert_eq!(lines, expected);
     let found = |run: usize| format!("{:.4}", number(&json["runs"][run], "found"));
     ran.says(&[
@@ -133,10 +108,7 @@ fn a_seed_decides_and_nothing_else_does() {
     let model = shipped("shakespeare-window");
     let of = |more: &[&str]| json(&model, &[&["--trials", "3"], more].concat())["runs"][0].clone();
     let all = of(&["--length", "48,100", "--depth", "0,1"]);
-    assert_eq!(
-        cells(&of(&["--length", "48,100", "--depth", "0,1"])),
-        cells(&all)
-    );
+    assert_eq!(cells(&of(&["--length", "48,100", "--depth", "0,1"])), cells(&all));
     // The same cells alone, and in another order.
     let alone = of(&["--length", "100", "--depth", "1"]);
     assert_eq!(cells(&alone)[0], cells(&all)[3]);
@@ -157,26 +129,14 @@ fn caches_and_pieces_change_what_they_must() {
             let fixed = [mode, &["--length", "100,200", "--trials", "3"], more].concat();
             let json = json(&model, &fixed);
             let runs = json["runs"].as_array().expect("runs").clone();
-            let nlls = |run: &Value| -> Vec<f64> {
-                cells(run)
-                    .iter()
-                    .map(|cell| number(cell, "mean_nll"))
-                    .collect()
-            };
+            let nlls = |run: &Value| -> Vec<f64> { cells(run).iter().map(|cell| number(cell, "mean_nll")).collect() };
             runs.iter().map(nlls).collect::<Vec<_>>()
         };
         let close = |a: &[f64], b: &[f64]| {
             assert_eq!(a.len(), b.len());
             a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4)
         };
-        let runs = of(&[
-            "--cache",
-            "ring",
-            "--cache",
-            "full",
-            "--cache",
-            "sinks:4+28",
-        ]);
+        let runs = of(&["--cache", "ring", "--cache", "full", "--cache", "sinks:4+28"]);
         let usual = &of(&[])[0];
         assert!(close(&runs[0], usual) && close(&runs[1], usual), "{runs:?}");
         // With sinks something else is seen.
@@ -190,24 +150,16 @@ fn caches_and_pieces_change_what_they_must() {
 
 #[test]
 fn a_chain_counts_hops() {
-    let options = [
-        "--mode", "chain", "--length", "64,96", "--hops", "1,3", "--key", "2",
-    ];
+    let options = ["--mode", "chain", "--length", "64,96", "--hops", "1,3", "--key", "2"];
     let model = random_tiny();
     let json = json(&model, &options);
-    assert_eq!(
-        (&json["mode"], &json["value"]),
-        (&"chain".into(), &Value::Null)
-    );
+    assert_eq!((&json["mode"], &json["value"]), (&"chain".into(), &Value::Null));
     let cells = cells(&json["runs"][0]);
     let hops: Vec<f64> = cells.iter().map(|cell| number(cell, "hops")).collect();
     assert_eq!(hops, [1.0, 1.0, 3.0, 3.0]);
     assert!(cells.iter().all(|cell| cell.get("depth").is_none()));
     let table = needle(&model, &options).stdout;
-    for part in [
-        "hops \\ tokens read",
-        "mean share of hops, 8 trials (tokens: key 2)",
-    ] {
+    for part in ["hops \\ tokens read", "mean share of hops, 8 trials (tokens: key 2)"] {
         assert!(table.contains(part), "{part}: {table}");
     }
 }
@@ -242,24 +194,15 @@ fn a_text_can_be_the_haystack() {
     assert_ne!(with["runs"][0]["cells"], of(&[])["runs"][0]["cells"]);
 
     let missing = text(&folder.path().join("none"));
-    fails(
-        &args("/nothing/here", &["--haystack", &missing]),
-        &["cannot read", &missing],
-    );
+    fails(&args("/nothing/here", &["--haystack", &missing]), &["cannot read", &missing]);
     let empty = file("empty", b"");
     fails(&args(&model, &["--haystack", &empty]), &["an empty file"]);
     let latin = file("latin", b"caf\xe9");
-    fails(
-        &args(&model, &["--haystack", &latin]),
-        &["not UTF-8", "byte 3"],
-    );
+    fails(&args(&model, &["--haystack", &latin]), &["not UTF-8", "byte 3"]);
     let all: Vec<u8> = (b' '..=b'~').chain([b'\n']).collect();
     let all = file("all", &all);
     let one = ["--key", "1", "--length", "300", "--haystack", &all];
-    fails(
-        &args(&model, &one),
-        &["a key of 1 token and", "make the key longer"],
-    );
+    fails(&args(&model, &one), &["a key of 1 token and", "make the key longer"]);
 }
 
 #[test]
@@ -269,41 +212,24 @@ fn a_picture_is_a_map_for_each_cache() {
     fs::write(&path, "something else").expect("written");
     let file = text(&path);
     let options = [
-        "--length", "40,80", "--depth", "0,0.5,1", "--trials", "2", "--cache", "ring", "--cache",
-        "tova:16", "--plot", &file,
+        "--length", "40,80", "--depth", "0,0.5,1", "--trials", "2", "--cache", "ring", "--cache", "tova:16", "--plot",
+        &file,
     ];
     needle(&model, &options);
     let svg = fs::read_to_string(&path).expect("a picture");
     let words = texts(&svg);
-    for word in [
-        "A needle in a haystack",
-        "ring",
-        "tova:16",
-        "depth",
-        "tokens read",
-        "40",
-        "80",
-        "0.5",
-    ] {
+    for word in ["A needle in a haystack", "ring", "tova:16", "depth", "tokens read", "40", "80", "0.5"] {
         assert!(words.contains(&word), "{word} in {words:?}");
     }
-    assert!(
-        words
-            .iter()
-            .any(|word| word.contains("random-tiny: share of 2 trials"))
-    );
+    assert!(words.iter().any(|word| word.contains("random-tiny: share of 2 trials")));
     let zeros = words.iter().filter(|word| **word == "0.00").count();
     assert!(zeros >= 12, "{words:?}");
     assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 1);
 
     // Refused before the model is looked for.
-    for (path, part) in [
-        (text(folder.path()), "is a folder"),
-        (
-            text(&folder.path().join("no/map.svg")),
-            "its folder does not exist",
-        ),
-    ] {
+    for (path, part) in
+        [(text(folder.path()), "is a folder"), (text(&folder.path().join("no/map.svg")), "its folder does not exist")]
+    {
         fails(&args("/nothing/here", &["--plot", &path]), &[&path, part]);
     }
 }

@@ -21,24 +21,15 @@ fn what_makes_no_sense_is_refused_in_one_line() {
     let model = "/nothing/here";
     for (options, words) in [
         (["--length", "14"], ["14 tokens", "that takes 15 at least"]),
-        (
-            ["--length", "256,9"],
-            ["9 tokens do not hold", "a key of 4 tokens"],
-        ),
+        (["--length", "256,9"], ["9 tokens do not hold", "a key of 4 tokens"]),
         (["--hops", "2"], ["--hops has no meaning", "--mode chain"]),
     ] {
         fails(&args(model, &options), &words);
     }
     for (options, words) in [
-        (
-            ["--depth", "0.5"],
-            "--depth has no meaning with --mode chain",
-        ),
+        (["--depth", "0.5"], "--depth has no meaning with --mode chain"),
         (["--value", "3"], "--value has no meaning with --mode chain"),
-        (
-            ["--length", "21"],
-            "21 tokens do not hold a chain of 1 hop with",
-        ),
+        (["--length", "21"], "21 tokens do not hold a chain of 1 hop with"),
     ] {
         let chain = [&["--mode", "chain", "--key", "6"], &options[..]].concat();
         fails(&args(model, &chain), &[words]);
@@ -63,16 +54,9 @@ fn what_makes_no_sense_is_refused_in_one_line() {
     }
     // These need the model.
     let model = random_tiny();
-    fails(
-        &args(&model, &["--length", "15"]),
-        &["15 tokens do not hold", "16 at least"],
-    );
-    fails(
-        &args(&model, &["--key", "96"]),
-        &["the vocabulary has 96 tokens", "a key of 96"],
-    );
-    run(&mut command(&args(&model, &["--cache", "sinks:4+33"])))
-        .failed(&["cache policy", "give at most 32"]);
+    fails(&args(&model, &["--length", "15"]), &["15 tokens do not hold", "16 at least"]);
+    fails(&args(&model, &["--key", "96"]), &["the vocabulary has 96 tokens", "a key of 96"]);
+    run(&mut command(&args(&model, &["--cache", "sinks:4+33"]))).failed(&["cache policy", "give at most 32"]);
 }
 
 #[test]
@@ -82,8 +66,5 @@ fn logits_that_are_no_numbers_are_an_error() {
         let norm = tensors.get_mut("model.norm.weight").expect("a norm");
         norm.bytes.fill(0xFF); // NaN in every float type
     });
-    fails(
-        &args(&copy.path(), &["--length", "64"]),
-        &["NaN", "damaged"],
-    );
+    fails(&args(&copy.path(), &["--length", "64"]), &["NaN", "damaged"]);
 }

@@ -20,15 +20,7 @@ fn file(content: impl AsRef<[u8]>) -> (TempDir, String) {
 }
 
 fn args<'a>(model: &'a str, file: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let fixed = [
-        "eval",
-        "perplexity",
-        model,
-        "--text",
-        file,
-        "--device",
-        "flex",
-    ];
+    let fixed = ["eval", "perplexity", model, "--text", file, "--device", "flex"];
     [&fixed, more].concat()
 }
 
@@ -38,9 +30,7 @@ fn json(ran: &Ran) -> Value {
 }
 
 fn number(json: &Value, name: &str) -> f64 {
-    json[name]
-        .as_f64()
-        .unwrap_or_else(|| panic!("{name} in {json}"))
+    json[name].as_f64().unwrap_or_else(|| panic!("{name} in {json}"))
 }
 
 fn close(a: f64, b: f64) {
@@ -53,11 +43,7 @@ fn the_fields_of_json_agree() {
     let content = "To be, or not to be:\nthat is the question.\n";
     let (_folder, file) = file(content);
     let model = random_tiny();
-    let json = json(&succeeds(&args(
-        &model,
-        &file,
-        &["--json", "--window", "10"],
-    )));
+    let json = json(&succeeds(&args(&model, &file, &["--json", "--window", "10"])));
     assert_eq!(json["tokens"], content.len());
     assert_eq!(json["bytes"], content.len());
     assert_eq!(json["window"], 10);
@@ -80,11 +66,7 @@ fn the_table_has_the_same_numbers() {
     let (_folder, file) = file("To be, or not to be");
     let model = random_tiny();
     let options = ["--window", "8", "--stride", "3", "--max-tokens", "12"];
-    let json = json(&succeeds(&args(
-        &model,
-        &file,
-        &[&options[..], &["--json"]].concat(),
-    )));
+    let json = json(&succeeds(&args(&model, &file, &[&options[..], &["--json"]].concat())));
     let ran = succeeds(&args(&model, &file, &options));
     let rows: Vec<(&str, &str)> = ran
         .stdout
@@ -120,31 +102,19 @@ fn windows_overlap_by_the_stride_and_end_at_the_context() {
     };
     let (default, said) = of(&[]);
     // The context of this model.
-    assert_eq!(
-        (&default["window"], &default["stride"]),
-        (&1024.into(), &1024.into())
-    );
+    assert_eq!((&default["window"], &default["stride"]), (&1024.into(), &1024.into()));
     assert!(!said.contains("warning"), "{said}");
     let mean = |json: &Value| number(json, "mean_nll");
     assert_eq!(mean(&of(&["--stride", "1024"]).0), mean(&default));
-    assert_ne!(
-        mean(&of(&["--window", "7"]).0),
-        mean(&of(&["--window", "7", "--stride", "2"]).0)
-    );
+    assert_ne!(mean(&of(&["--window", "7"]).0), mean(&of(&["--window", "7", "--stride", "2"]).0));
 
     let (_, said) = of(&["--window", "1500"]);
     assert!(
-        said.contains(
-            "glass: warning: windows of 1500 tokens are 476 more than the model's context of 1024"
-        ),
+        said.contains("glass: warning: windows of 1500 tokens are 476 more than the model's context of 1024"),
         "{said}"
     );
     // A window that the text does not fill is no matter.
-    let ran = succeeds(&args(
-        &model,
-        &file,
-        &["--window", "1500", "--max-tokens", "1000"],
-    ));
+    let ran = succeeds(&args(&model, &file, &["--window", "1500", "--max-tokens", "1000"]));
     assert!(!ran.stderr.contains("warning"), "{ran:?}");
     // A config that says more has a longer default, up to a limit.
     let (longer, _) = of(&["--set", "max_position_embeddings=100000"]);
@@ -161,22 +131,13 @@ fn what_cannot_be_scored_is_refused_in_one_line() {
     let (_empty, empty) = file("");
     fails(&args(model, &empty, &[]), &[&empty, "an empty file"]);
     let (_latin, latin) = file(b"caf\xe9 au lait");
-    fails(
-        &args(model, &latin, &[]),
-        &[&latin, "not UTF-8", "from byte 3 on"],
-    );
+    fails(&args(model, &latin, &[]), &[&latin, "not UTF-8", "from byte 3 on"]);
 
     // Refused before the text or the model is looked for.
     let stride = ["--window", "5", "--stride", "6"];
-    fails(
-        &args("/nothing/here", &missing, &stride),
-        &["a stride of 6", "windows of 5"],
-    );
+    fails(&args("/nothing/here", &missing, &stride), &["a stride of 6", "windows of 5"]);
     // This one needs the model's context.
-    fails(
-        &args(model, &good, &["--stride", "2000"]),
-        &["a stride of 2000", "1024"],
-    );
+    fails(&args(model, &good, &["--stride", "2000"]), &["a stride of 2000", "1024"]);
     for option in ["--window", "--stride", "--max-tokens"] {
         refused(&args(model, &good, &[option, "0"]), &[option, "zero"]);
         refused(&args(model, &good, &[option, "-1"]), &["-1"]);
@@ -187,10 +148,7 @@ fn what_cannot_be_scored_is_refused_in_one_line() {
     refused(&["eval", "perplexity", model], &["--text"]);
 
     let ids_only = fixture("llama-gqa");
-    fails(
-        &args(&ids_only, &good, &[]),
-        &["llama-gqa", "no tokenizer.json", "add it"],
-    );
+    fails(&args(&ids_only, &good, &[]), &["llama-gqa", "no tokenizer.json", "add it"]);
 }
 
 #[test]
@@ -202,10 +160,7 @@ fn one_token_is_too_few() {
     copy.edit_json("tokenizer.json", |fields| {
         fields.insert("post_processor".into(), Value::Null);
     });
-    fails(
-        &args(&copy.path(), &file, &[]),
-        &["the text has 1 token:", "two or more"],
-    );
+    fails(&args(&copy.path(), &file, &[]), &["the text has 1 token:", "two or more"]);
 }
 
 #[test]
@@ -216,10 +171,7 @@ fn likelihoods_that_are_no_numbers_are_an_error() {
         norm.bytes.fill(0xFF); // NaN in every float type
     });
     let (_folder, file) = file("some text");
-    fails(
-        &args(&copy.path(), &file, &[]),
-        &["token 2 of the text", "NaN", "damaged"],
-    );
+    fails(&args(&copy.path(), &file, &[]), &["token 2 of the text", "NaN", "damaged"]);
 }
 
 /// A trained model against `transformers`.
@@ -234,14 +186,8 @@ fn stories260k_is_scored_as_by_the_reference() {
     let reference: Value = serde_json::from_slice(&reference).expect("JSON");
     for device in ["flex", "ndarray"] {
         for (name, options) in [
-            (
-                "first_512_one_window",
-                ["--window", "512", "--max-tokens", "512"],
-            ),
-            (
-                "all_chunks_of_256_no_overlap",
-                ["--window", "256", "--stride", "256"],
-            ),
+            ("first_512_one_window", ["--window", "512", "--max-tokens", "512"]),
+            ("all_chunks_of_256_no_overlap", ["--window", "256", "--stride", "256"]),
         ] {
             let common = ["eval", "perplexity", &model, "--text", &file, "--json"];
             let ran = succeeds(&[&common[..], &["--device", device], &options].concat());

@@ -37,11 +37,7 @@ fn every_way_to_give_a_prompt_gives_the_same() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let direct = sequences(&succeeds(&args(model, &["-p", "to be"])));
 
-    for (name, content) in [
-        ("plain", "to be"),
-        ("newline", "to be\n"),
-        ("windows", "to be\r\n"),
-    ] {
+    for (name, content) in [("plain", "to be"), ("newline", "to be\n"), ("windows", "to be\r\n")] {
         let path = folder.path().join(name);
         std::fs::write(&path, content).expect("written");
         let from_file = succeeds(&args(model, &["--prompt-file", &text(&path)]));
@@ -53,10 +49,7 @@ fn every_way_to_give_a_prompt_gives_the_same() {
     // Only one newline is nobody's.
     let two = piped(&mut command(&args(model, &[])), b"to be\n\n");
     assert_eq!(two.json()["prompt_tokens"], 7);
-    assert_eq!(
-        succeeds(&args(model, &["-p", "to be"])).json()["prompt_tokens"],
-        6
-    );
+    assert_eq!(succeeds(&args(model, &["-p", "to be"])).json()["prompt_tokens"], 6);
 }
 
 #[test]
@@ -109,24 +102,9 @@ fn an_empty_prompt_without_bos_is_refused() {
     let path = &model.path();
     fails(&args(path, &["-p", ""]), &["the prompt has no tokens"]);
     let out = model.file("out.safetensors");
-    fails(
-        &[
-            "logits",
-            path,
-            "-p",
-            "",
-            "--device",
-            "flex",
-            "-o",
-            &text(&out),
-        ],
-        &["the prompt has no tokens"],
-    );
+    fails(&["logits", path, "-p", "", "--device", "flex", "-o", &text(&out)], &["the prompt has no tokens"]);
     assert!(!out.exists());
-    assert_eq!(
-        succeeds(&args(path, &["-p", "hi"])).json()["prompt_tokens"],
-        2
-    );
+    assert_eq!(succeeds(&args(path, &["-p", "hi"])).json()["prompt_tokens"], 2);
 }
 
 #[test]
@@ -134,60 +112,36 @@ fn unreadable_prompts() {
     let model = &random_tiny();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let missing = text(&folder.path().join("nothing.txt"));
-    fails(
-        &args(model, &["--prompt-file", &missing]),
-        &["cannot read", &missing],
-    );
+    fails(&args(model, &["--prompt-file", &missing]), &["cannot read", &missing]);
     let is_folder = text(folder.path());
-    fails(
-        &args(model, &["--prompt-file", &is_folder]),
-        &["cannot read", &is_folder],
-    );
+    fails(&args(model, &["--prompt-file", &is_folder]), &["cannot read", &is_folder]);
 
     let path = folder.path().join("latin1.txt");
     std::fs::write(&path, b"caf\xe9").expect("written");
-    fails(
-        &args(model, &["--prompt-file", &text(&path)]),
-        &["latin1.txt", "UTF-8"],
-    );
+    fails(&args(model, &["--prompt-file", &text(&path)]), &["latin1.txt", "UTF-8"]);
     piped(&mut command(&args(model, &[])), b"caf\xe9").failed(&["standard input", "UTF-8"]);
 }
 
 #[test]
 fn a_prompt_without_a_tokenizer() {
     let model = &fixture("llama-gqa");
-    fails(
-        &args(model, &["-p", "hi"]),
-        &[model, "no tokenizer.json", "--ids"],
-    );
+    fails(&args(model, &["-p", "hi"]), &[model, "no tokenizer.json", "--ids"]);
     let broken = copy(&random_tiny());
     for content in ["{", "{}", "", "{\"model\": {\"type\": \"Oracle\"}}"] {
         broken.write("tokenizer.json", content);
         let path = broken.path();
-        fails(
-            &args(&path, &["-p", "hi"]),
-            &["tokenizer.json", "not a tokenizer file"],
-        );
+        fails(&args(&path, &["-p", "hi"]), &["tokenizer.json", "not a tokenizer file"]);
     }
     broken.remove("tokenizer.json");
     broken.write("tokenizer.model", "sentencepiece");
-    fails(
-        &args(&broken.path(), &["-p", "hi"]),
-        &["tokenizer.model", "save_pretrained"],
-    );
+    fails(&args(&broken.path(), &["-p", "hi"]), &["tokenizer.model", "save_pretrained"]);
 }
 
 #[test]
 fn ids_out_of_the_vocabulary() {
     let model = &fixture("llama-gqa");
-    fails(
-        &args(model, &["--ids", "1,128,3"]),
-        &["token id 128", "number 2", "vocabulary size 128"],
-    );
-    fails(
-        &args(model, &["--ids", "4294967295"]),
-        &["4294967295", "128"],
-    );
+    fails(&args(model, &["--ids", "1,128,3"]), &["token id 128", "number 2", "vocabulary size 128"]);
+    fails(&args(model, &["--ids", "4294967295"]), &["4294967295", "128"]);
     succeeds(&args(model, &["--ids", "127"]));
 }
 
@@ -197,29 +151,13 @@ fn a_prompt_beyond_the_context_is_said_by_how_much() {
     let ids = |n: u32| comma(&(0..n).map(|id| id % 128).collect::<Vec<_>>());
     fails(
         &args(model, &["--ids", &ids(131)]),
-        &[
-            "131 tokens",
-            "3 more than the 128",
-            "--set max_position_embeddings=",
-        ],
+        &["131 tokens", "3 more than the 128", "--set max_position_embeddings="],
     );
     // What it advises works.
-    succeeds(&args(
-        model,
-        &["--ids", &ids(131), "--set", "max_position_embeddings=131"],
-    ));
+    succeeds(&args(model, &["--ids", &ids(131), "--set", "max_position_embeddings=131"]));
 
     // A full context has room for the one token that is never read again.
-    let ran = succeeds(&[
-        "generate",
-        model,
-        "--ids",
-        &ids(128),
-        "--device",
-        "flex",
-        "--json",
-        "--ignore-eos",
-    ]);
+    let ran = succeeds(&["generate", model, "--ids", &ids(128), "--device", "flex", "--json", "--ignore-eos"]);
     assert_eq!(ran.json()["generated_tokens"], json!(1));
     assert_eq!(ran.stderr, "");
     // To go past it is allowed when asked for, and said.

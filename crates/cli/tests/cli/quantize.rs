@@ -14,22 +14,11 @@ fn folder() -> TempDir {
 }
 
 fn shipped(name: &str) -> String {
-    text(
-        &Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../weights")
-            .join(name),
-    )
+    text(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../weights").join(name))
 }
 
 fn nats(args: &[&str]) -> f64 {
-    let ran = succeeds(
-        &[
-            &["eval", "perplexity"],
-            args,
-            &["--device", "flex", "--json"],
-        ]
-        .concat(),
-    );
+    let ran = succeeds(&[&["eval", "perplexity"], args, &["--device", "flex", "--json"]].concat());
     ran.json()["mean_nll"].as_f64().expect("a number")
 }
 
@@ -43,9 +32,7 @@ fn a_trained_model_in_eight_and_four_bits() {
     let story = &text(&story);
     let model = &shipped("shakespeare-window");
     let whole = nats(&[model, "--text", story]);
-    let mut bytes = fs::metadata(Path::new(model).join("model.safetensors"))
-        .expect("there")
-        .len();
+    let mut bytes = fs::metadata(Path::new(model).join("model.safetensors")).expect("there").len();
     for (bits, allowed) in [("8", 0.005), ("4", 0.2)] {
         let target = folder.path().join(bits);
         let ran = succeeds(&["quantize", model, "--bits", bits, "-o", &text(&target)]);
@@ -53,17 +40,9 @@ fn a_trained_model_in_eight_and_four_bits() {
         ran.says(&["glass: wrote ", &format!("in {bits} bits")]);
         let saved = nats(&[&text(&target), "--text", story]);
         assert_eq!(saved, nats(&[model, "--text", story, "--quantize", bits]));
-        assert!(
-            (saved - whole).abs() < allowed,
-            "{bits} bits: {saved} nats, {whole} before"
-        );
-        let now = fs::metadata(target.join("model.safetensors"))
-            .expect("there")
-            .len();
-        assert!(
-            now < bytes * 3 / 5 && saved != whole,
-            "{now} bytes after {bytes}"
-        );
+        assert!((saved - whole).abs() < allowed, "{bits} bits: {saved} nats, {whole} before");
+        let now = fs::metadata(target.join("model.safetensors")).expect("there").len();
+        assert!(now < bytes * 3 / 5 && saved != whole, "{now} bytes after {bytes}");
         bytes = now;
     }
 }
@@ -72,16 +51,7 @@ fn a_trained_model_in_eight_and_four_bits() {
 fn every_command_takes_a_quantized_model() {
     let folder = folder();
     let target = text(&folder.path().join("q"));
-    succeeds(&[
-        "quantize",
-        &fixture("llama-sharded"),
-        "--bits",
-        "4",
-        "-o",
-        &target,
-        "--max-shard-size",
-        "20kB",
-    ]);
+    succeeds(&["quantize", &fixture("llama-sharded"), "--bits", "4", "-o", &target, "--max-shard-size", "20kB"]);
     let ids = ["--ids", "1,5,9,2", "--device", "flex"];
     succeeds(&[&["generate", &target, "-n", "4"], &ids[..]].concat());
     let out = text(&folder.path().join("logits.safetensors"));
@@ -89,33 +59,20 @@ fn every_command_takes_a_quantized_model() {
     assert!(read(Path::new(&out)).contains_key("logits"));
     let info = succeeds(&["info", &target, "--json"]).json();
     assert_eq!(info["quantized_bits"], serde_json::json!([4, 8]));
-    assert!(
-        info["weight_bytes"].as_u64() < Some(4 * info["parameters"].as_u64().expect("a number"))
-    );
+    assert!(info["weight_bytes"].as_u64() < Some(4 * info["parameters"].as_u64().expect("a number")));
     succeeds(&["info", &target])
         .stdout
         .lines()
         .find(|line| line.contains("matrices in 4 and 8 bits"))
         .expect("it says so");
-    let slow = succeeds(
-        &[
-            &["generate", &target, "-n", "2", "--kernels", "plain"],
-            &ids[..],
-        ]
-        .concat(),
-    );
+    let slow = succeeds(&[&["generate", &target, "-n", "2", "--kernels", "plain"], &ids[..]].concat());
     slow.says(&["glass: warning: matrices in few bits are dequantized for every product"]);
     // Exit code 0: no row is struck out.
-    let rows = [
-        "--prompt", "8", "--gen", "4", "--repeat", "1", "--format", "jsonl",
-    ];
+    let rows = ["--prompt", "8", "--gen", "4", "--repeat", "1", "--format", "jsonl"];
     let bench = succeeds(&[&["bench", &target, "--device", "flex"], &rows[..]].concat());
     let row: serde_json::Value = serde_json::from_str(bench.stdout.trim()).expect("a row");
     let read = row["bytes_per_token"].as_u64().expect("a number");
-    assert!(
-        Some(read) < info["weight_bytes"].as_u64(),
-        "{read} bytes: {row}"
-    );
+    assert!(Some(read) < info["weight_bytes"].as_u64(), "{read} bytes: {row}");
     // Written again it is the same model.
     let again = text(&folder.path().join("again"));
     succeeds(&["convert", &target, "-o", &again]);
@@ -131,30 +88,12 @@ fn what_cannot_be_quantized() {
     let model = &fixture("llama-gqa");
     succeeds(&["quantize", model, "--bits", "8", "-o", &target]);
     let again = text(&folder.path().join("again"));
-    fails(
-        &["quantize", &target, "--bits", "4", "-o", &again],
-        &["in few bits already"],
-    );
-    fails(
-        &["generate", &target, "--ids", "1", "--quantize", "4"],
-        &["in few bits already"],
-    );
-    fails(
-        &["quantize", model, "--bits", "4", "-o", &target],
-        &["is not empty"],
-    );
-    fails(
-        &["quantize", model, "--bits", "4", "-o", model],
-        &["the folder the model is read from"],
-    );
-    refused(
-        &["quantize", model, "--bits", "5", "-o", &again],
-        &["give 8 or 4"],
-    );
+    fails(&["quantize", &target, "--bits", "4", "-o", &again], &["in few bits already"]);
+    fails(&["generate", &target, "--ids", "1", "--quantize", "4"], &["in few bits already"]);
+    fails(&["quantize", model, "--bits", "4", "-o", &target], &["is not empty"]);
+    fails(&["quantize", model, "--bits", "4", "-o", model], &["the folder the model is read from"]);
+    refused(&["quantize", model, "--bits", "5", "-o", &again], &["give 8 or 4"]);
     refused(&["quantize", model, "-o", &again], &["--bits"]);
-    fails(
-        &["convert", &target, "--dtype", "f16", "-o", &again],
-        &["stored as I", "leave --dtype out"],
-    );
+    fails(&["convert", &target, "--dtype", "f16", "-o", &again], &["stored as I", "leave --dtype out"]);
     assert!(!Path::new(&again).exists());
 }

@@ -87,11 +87,7 @@ impl Ran {
     /// These words are on standard error.
     pub fn says(&self, words: &[&str]) {
         for word in words {
-            assert!(
-                self.stderr.contains(word),
-                "{word:?} is not in {}",
-                self.stderr
-            );
+            assert!(self.stderr.contains(word), "{word:?} is not in {}", self.stderr);
         }
     }
 
@@ -101,8 +97,7 @@ impl Ran {
     }
 
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
     }
 }
 

@@ -11,24 +11,9 @@ use crate::{
 fn beam_search_finds_the_texts_of_the_reference() {
     for (name, variant, eos, options) in [
         ("llama-gqa", "beam", None, &[][..]),
-        (
-            "llama-gqa",
-            "beam_eos.lp0",
-            Some(92),
-            &["--length-penalty", "0"],
-        ),
-        (
-            "llama-gqa",
-            "beam_eos.lp1_early",
-            Some(92),
-            &["--early-stopping", "true"],
-        ),
-        (
-            "mistral-swa",
-            "beam_eos.lp2_never",
-            Some(103),
-            &["--length-penalty", "2.0", "--early-stopping", "never"],
-        ),
+        ("llama-gqa", "beam_eos.lp0", Some(92), &["--length-penalty", "0"]),
+        ("llama-gqa", "beam_eos.lp1_early", Some(92), &["--early-stopping", "true"]),
+        ("mistral-swa", "beam_eos.lp2_never", Some(103), &["--length-penalty", "2.0", "--early-stopping", "never"]),
     ] {
         let model = copy(&fixture(name));
         model.edit_json("generation_config.json", |fields| {
@@ -68,19 +53,7 @@ fn beam_search_finds_the_texts_of_the_reference() {
 fn generation_config_sets_the_defaults_of_a_search() {
     let model = copy(&fixture("llama-gqa"));
     let path = model.path();
-    let args = [
-        "search",
-        &path,
-        "--ids",
-        "1,70,39",
-        "-n",
-        "9",
-        "--num-beams",
-        "3",
-        "--device",
-        "flex",
-        "--json",
-    ];
+    let args = ["search", &path, "--ids", "1,70,39", "-n", "9", "--num-beams", "3", "--device", "flex", "--json"];
     let score = |more: &[&str]| {
         let json = succeeds(&[&args[..], more].concat()).json();
         let best = &json["sequences"][0];
@@ -105,18 +78,7 @@ fn generation_config_sets_the_defaults_of_a_search() {
 #[test]
 fn search_prints_the_best_text_or_several() {
     let model = shipped("shakespeare-window");
-    let args = [
-        "search",
-        &model,
-        "-p",
-        "ROMEO:",
-        "-n",
-        "30",
-        "--num-beams",
-        "3",
-        "--device",
-        "flex",
-    ];
+    let args = ["search", &model, "-p", "ROMEO:", "-n", "30", "--num-beams", "3", "--device", "flex"];
     let one = succeeds(&args);
     one.says(&["6 prompt tokens, searched ", "best score "]);
     let json = succeeds(&[&args[..], &["--json"]].concat()).json();
@@ -129,28 +91,16 @@ fn search_prints_the_best_text_or_several() {
     let greedy = ["--temperature", "0", "--json", "--device", "flex"];
     let greedy = succeeds(&[&["generate"][..], &args[1..6], &greedy].concat()).json();
     let score = |json: &Value, name: &str| json["sequences"][0][name].as_f64().expect("a number");
-    assert!(
-        score(&json, "log_prob") > score(&greedy, "score"),
-        "{json} {greedy}"
-    );
+    assert!(score(&json, "log_prob") > score(&greedy, "score"), "{json} {greedy}");
 }
 
 #[test]
 fn exhaustive_search_finds_what_beams_may_miss() {
     let model = random_tiny();
-    let args = [
-        "search", &model, "-p", "hi", "-n", "2", "--device", "flex", "--json",
-    ];
+    let args = ["search", &model, "-p", "hi", "-n", "2", "--device", "flex", "--json"];
     let all = succeeds(&[&args[..], &["--exhaustive", "--num-return-sequences", "5"]].concat());
     let all = all.json();
-    let wide = [
-        "--num-beams",
-        "99",
-        "--early-stopping",
-        "never",
-        "--num-return-sequences",
-        "5",
-    ];
+    let wide = ["--num-beams", "99", "--early-stopping", "never", "--num-return-sequences", "5"];
     let wide = succeeds(&[&args[..], &wide].concat()).json();
     for index in 0..5 {
         let (all, wide) = (&all["sequences"][index], &wide["sequences"][index]);
@@ -158,26 +108,10 @@ fn exhaustive_search_finds_what_beams_may_miss() {
         let score = |of: &Value| of["score"].as_f64().expect("a number");
         assert!((score(all) - score(wide)).abs() < 1e-4);
     }
-    assert_eq!(
-        all["searched_tokens"].as_u64().map(|n| n > 99 * 90),
-        Some(true)
-    );
+    assert_eq!(all["searched_tokens"].as_u64().map(|n| n > 99 * 90), Some(true));
     fails(
-        &[
-            "search",
-            &model,
-            "-p",
-            "hi",
-            "-n",
-            "4",
-            "--device",
-            "flex",
-            "--exhaustive",
-        ],
-        &[
-            "99 tokens make more than 1048576 sequences of 4",
-            "at most 3 new tokens",
-        ],
+        &["search", &model, "-p", "hi", "-n", "4", "--device", "flex", "--exhaustive"],
+        &["99 tokens make more than 1048576 sequences of 4", "at most 3 new tokens"],
     );
 }
 
@@ -203,15 +137,9 @@ fn values_out_of_range_are_refused() {
     let model = random_tiny();
     let args = ["search", &model, "-p", "hi", "--device", "flex"];
     for (options, words) in [
-        (
-            &["--num-beams", "2", "--num-return-sequences", "3"][..],
-            "num_return_sequences = 3: there are only 2 beams",
-        ),
+        (&["--num-beams", "2", "--num-return-sequences", "3"][..], "num_return_sequences = 3: there are only 2 beams"),
         (&["--length-penalty", "inf"], "length_penalty = inf"),
-        (
-            &["--exhaustive", "-n", "1", "--length-penalty", "inf"],
-            "length_penalty = inf",
-        ),
+        (&["--exhaustive", "-n", "1", "--length-penalty", "inf"], "length_penalty = inf"),
         (&["--repetition-penalty", "0"], "repetition_penalty = 0"),
         (&["--logit-bias", "99=1"], "a bias for token 99"),
     ] {

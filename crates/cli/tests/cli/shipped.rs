@@ -13,16 +13,7 @@ const SPEECH: &str = "KING:\nMy lord, the morning comes with heavy news:\nThe me
 
 fn mean_nll(model: &str, file: &Path, options: &[&str]) -> f64 {
     let file = text(file);
-    let mut args = vec![
-        "eval",
-        "perplexity",
-        model,
-        "--text",
-        &file,
-        "--device",
-        "flex",
-        "--json",
-    ];
+    let mut args = vec!["eval", "perplexity", model, "--text", &file, "--device", "flex", "--json"];
     args.extend(options);
     let json = succeeds(&args).json();
     json["mean_nll"].as_f64().expect("a number")
@@ -75,9 +66,7 @@ fn only_the_windowed_model_reads_on_beyond_what_it_was_trained_with() {
 /// Shares of 50 needles found by this model at the beginning of texts of 24 and of 48 letters.
 fn found(name: &str) -> [f64; 2] {
     let model = shipped(name);
-    let mut args = vec![
-        "eval", "needle", &model, "--length", "24,48", "--depth", "0",
-    ];
+    let mut args = vec!["eval", "needle", &model, "--length", "24,48", "--depth", "0"];
     args.extend(["--trials", "50", "--device", "flex", "--json"]);
     let json = succeeds(&args).json();
     [0, 1].map(|cell| {

@@ -91,33 +91,17 @@ fn stop_strings_of_generation_config_need_a_tokenizer() {
     copy.edit_json("generation_config.json", |fields| {
         fields.insert("stop_strings".into(), "a".into());
     });
-    let ran = succeeds(&[
-        "generate",
-        &copy.path(),
-        "--ids",
-        "1",
-        "-n",
-        "2",
-        "--device",
-        "flex",
-    ]);
+    let ran = succeeds(&["generate", &copy.path(), "--ids", "1", "-n", "2", "--device", "flex"]);
     ran.says(&["glass: warning: ", "stop_strings", "tokenizer.json"]);
 }
 
 #[test]
 fn stop_strings_that_cannot_work_are_refused() {
     let model = random_tiny();
-    fails(
-        &[
-            "generate", &model, "-p", "hi", "--device", "flex", "--stop", "",
-        ],
-        &["stop string", "empty"],
-    );
+    fails(&["generate", &model, "-p", "hi", "--device", "flex", "--stop", ""], &["stop string", "empty"]);
     let model = fixture("llama-gqa");
     fails(
-        &[
-            "generate", &model, "--ids", "1", "--device", "flex", "--stop", "a",
-        ],
+        &["generate", &model, "--ids", "1", "--device", "flex", "--stop", "a"],
         &["--stop", &model, "tokenizer.json"],
     );
 }

@@ -9,8 +9,7 @@ use tempfile::TempDir;
 use crate::run::{Ran, command, run, succeeds, text};
 
 /// Forty steps with an evaluation in the middle and one at the end.
-pub const SHORT: &str =
-    "--preset tiny --steps 40 --batch 4 --context 32 --eval-every 20 --device flex";
+pub const SHORT: &str = "--preset tiny --steps 40 --batch 4 --context 32 --eval-every 20 --device flex";
 
 /// A folder with a text to train on, for the model.
 pub struct Desk(TempDir);
@@ -59,9 +58,7 @@ impl Desk {
 
     pub fn names(&self, folder: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(folder)).expect("a folder");
-        let mut names: Vec<String> = entries
-            .map(|entry| text(entry.expect("readable").file_name().as_ref()))
-            .collect();
+        let mut names: Vec<String> = entries.map(|entry| text(entry.expect("readable").file_name().as_ref())).collect();
         names.sort();
         names
     }
@@ -70,8 +67,8 @@ impl Desk {
 /// A text to learn from: words in random order.
 fn prose(bytes: usize) -> String {
     const WORDS: [&str; 16] = [
-        "the", "king", "hath", "no", "crown", "upon", "his", "head", "and", "we", "shall", "not",
-        "weep", "for", "him", "tonight",
+        "the", "king", "hath", "no", "crown", "upon", "his", "head", "and", "we", "shall", "not", "weep", "for", "him",
+        "tonight",
     ];
     let mut random = Random::new(1);
     let mut prose = String::new();
@@ -129,23 +126,14 @@ fn a_trained_folder_is_a_model_like_any_other() {
     ];
     assert_eq!(desk.names("model"), files);
     let kept = desk.names("model/training");
-    assert!(
-        kept.len() == 2 && kept.contains(&"step-40".into()),
-        "{kept:?}"
-    );
+    assert!(kept.len() == 2 && kept.contains(&"step-40".into()), "{kept:?}");
     let svg = desk.read("model/loss.svg");
-    assert!(
-        svg.starts_with("<svg") && svg.contains("87744 parameters"),
-        "{svg}"
-    );
+    assert!(svg.starts_with("<svg") && svg.contains("87744 parameters"), "{svg}");
 
     let metrics = desk.metrics();
     let steps: Vec<&Value> = metrics.iter().map(|line| &line["step"]).collect();
     let expected = (1..=20).chain(20..=40).chain([40]).map(Value::from);
-    assert_eq!(
-        steps,
-        expected.collect::<Vec<_>>().iter().collect::<Vec<_>>()
-    );
+    assert_eq!(steps, expected.collect::<Vec<_>>().iter().collect::<Vec<_>>());
     assert_eq!(metrics[0]["tokens"], 128);
     // The tenth of 40 steps is the warm-up.
     assert_eq!(number(&metrics[0]["lr"]), 1e-3 / 4.0);
@@ -156,31 +144,16 @@ fn a_trained_folder_is_a_model_like_any_other() {
     let held_out = desk.path("held-out.txt");
     fs::write(&held_out, &prose(6000)[5400..]).expect("written");
     let model = desk.model();
-    let eval = [
-        "eval",
-        "perplexity",
-        &model,
-        "--text",
-        &text(&held_out),
-        "--window",
-        "32",
-        "--json",
-        "--device",
-        "flex",
-    ];
+    let eval =
+        ["eval", "perplexity", &model, "--text", &text(&held_out), "--window", "32", "--json", "--device", "flex"];
     let scored = succeeds(&eval).json();
     assert_eq!(scored["tokens"], 599);
     let off = (number(&scored["mean_nll"]) - number(last)).abs();
     assert!(off < 1e-4, "{off}");
 
-    let generate = [
-        "generate", &model, "-p", "the king", "-n", "20", "--device", "flex",
-    ];
+    let generate = ["generate", &model, "-p", "the king", "-n", "20", "--device", "flex"];
     let written = succeeds(&generate).stdout;
-    assert!(
-        written.trim_end_matches('\n').chars().count() >= 20,
-        "{written}"
-    );
+    assert!(written.trim_end_matches('\n').chars().count() >= 20, "{written}");
     let info = succeeds(&["info", &model]).stdout;
     assert!(info.contains("87,744") && info.contains("F32"), "{info}");
 }
@@ -215,17 +188,7 @@ fn a_config_with_a_window_trains_with_bpe() {
     assert_eq!(info["config"]["sliding_window"], 8, "{info}");
     assert_eq!(info["config"]["tie_word_embeddings"], false);
     // Longer than the window and the training context.
-    let generate = [
-        "generate",
-        &model,
-        "-p",
-        "the crown",
-        "-n",
-        "60",
-        "--json",
-        "--device",
-        "flex",
-    ];
+    let generate = ["generate", &model, "-p", "the crown", "-n", "60", "--json", "--device", "flex"];
     let ids = &succeeds(&generate).json()["sequences"][0]["ids"];
     assert_eq!(ids.as_array().map(Vec::len), Some(60));
 }
@@ -233,9 +196,7 @@ fn a_config_with_a_window_trains_with_bpe() {
 #[test]
 fn ndarray_trains_like_flex() {
     let desk = Desk::new();
-    let ran = trains(
-        &desk.train("--preset tiny-window --steps 2 --batch 2 --context 16 --device ndarray"),
-    );
+    let ran = trains(&desk.train("--preset tiny-window --steps 2 --batch 2 --context 16 --device ndarray"));
     ran.says(&[" parameters on ndarray (", "trained 2 steps"]);
     let learned = desk.metrics();
     let other = Desk::new();
@@ -290,10 +251,7 @@ fn help_names_every_default() {
         ("--held-out", recipe.held_out.to_string()),
         ("--seed", recipe.seed.to_string()),
     ] {
-        let about = help
-            .split(&format!("{option} <"))
-            .nth(1)
-            .expect("the option");
+        let about = help.split(&format!("{option} <")).nth(1).expect("the option");
         let about = about.split("--").next().expect("what it does");
         assert!(about.contains(&format!("[{default}]")), "{option}: {about}");
     }

@@ -22,13 +22,7 @@ fn bad_texts_are_refused() {
     let tiny = format!("{FEW} --preset tiny --device flex");
     for (content, words) in [
         (&b""[..], &["text.txt", "is empty"][..]),
-        (
-            b"To be",
-            &[
-                "the text has 4 tokens to train on, and 17 are needed",
-                "--context",
-            ],
-        ),
+        (b"To be", &["the text has 4 tokens to train on, and 17 are needed", "--context"]),
         (b"caf\xe9 au lait", &["text.txt", "not UTF-8 at byte 3"]),
     ] {
         let desk = Desk::new();
@@ -57,39 +51,21 @@ fn bad_options_are_refused() {
         ("--learning-rate nan", &["--learning-rate must be above 0"]),
         ("--learning-rate=-1", &["--learning-rate must be above 0"]),
         ("--learning-rate inf", &["--learning-rate"]),
-        (
-            "--min-learning-rate 5",
-            &["--min-learning-rate must be from 0 to the learning rate"],
-        ),
-        (
-            "--warmup-steps 1001",
-            &["--warmup-steps must not be more than the steps"],
-        ),
+        ("--min-learning-rate 5", &["--min-learning-rate must be from 0 to the learning rate"]),
+        ("--warmup-steps 1001", &["--warmup-steps must not be more than the steps"]),
         ("--weight-decay=-1", &["--weight-decay"]),
         ("--clip nan", &["--clip"]),
         ("--beta1 1", &["--beta1"]),
         ("--beta2 nan", &["--beta2"]),
         ("--dropout 1", &["--dropout must be from 0 to below 1"]),
         ("--held-out 1", &["--held-out"]),
-        (
-            "--context 5401",
-            &["5400 tokens to train on, and 5402 are needed"],
-        ),
-        (
-            "--tokenizer nosuchfile",
-            &["no tokenizer file \"nosuchfile\"", "bpe:512"],
-        ),
-        (
-            "--preset huge",
-            &["no preset huge", "tiny, tiny-window, small, small-window"],
-        ),
+        ("--context 5401", &["5400 tokens to train on, and 5402 are needed"]),
+        ("--tokenizer nosuchfile", &["no tokenizer file \"nosuchfile\"", "bpe:512"]),
+        ("--preset huge", &["no preset huge", "tiny, tiny-window, small, small-window"]),
         ("--config nosuch.json", &["nosuch.json", "no such file"]),
         ("--set vocab_size=5", &["vocab_size of the config is 5"]),
         ("--set colour=5", &["colour=5", "no such field"]),
-        (
-            "--set max_position_embeddings=200",
-            &["--context is 256, more than the 200 positions"],
-        ),
+        ("--set max_position_embeddings=200", &["--context is 256, more than the 200 positions"]),
     ] {
         let args = desk.train(&format!("{options} --device flex"));
         fails_and_writes_nothing(&desk, &args, words);
@@ -135,10 +111,7 @@ fn unwritable_folders_are_refused() {
     fs::write(full.join("dear.txt"), "dear").expect("written");
     for (folder, words) in [
         (text(&full), &["full is not empty"][..]),
-        (
-            text(&desk.path("no/such/model")),
-            &["no/such/model", "does not exist"],
-        ),
+        (text(&desk.path("no/such/model")), &["no/such/model", "does not exist"]),
         (file.clone(), &["text.txt is a file"]),
         (format!("{file}/model"), &["text.txt/model"]),
     ] {
@@ -155,27 +128,16 @@ fn resume_refuses_damage_and_another_text() {
     let desk = Desk::new();
     let model = desk.model();
     let resume = ["train", "--resume", &model, "--device", "flex"].map(String::from);
-    fails_and_writes_nothing(
-        &desk,
-        &resume,
-        &["model: holds no checkpoint to resume from"],
-    );
+    fails_and_writes_nothing(&desk, &resume, &["model: holds no checkpoint to resume from"]);
     fs::create_dir(desk.path("model")).expect("made");
-    fails_and_writes_nothing(
-        &desk,
-        &resume,
-        &["model: holds no checkpoint to resume from"],
-    );
+    fails_and_writes_nothing(&desk, &resume, &["model: holds no checkpoint to resume from"]);
 
     trains(&desk.train(SHORT));
     let metrics = desk.read("model/metrics.jsonl");
     let text_there = desk.path("text.txt");
     let learned = desk.read("text.txt");
     fs::write(&text_there, learned.replacen("king", "dean", 1)).expect("written");
-    fails(
-        &resume,
-        &["text.txt: is not the text that the run in", "--text"],
-    );
+    fails(&resume, &["text.txt: is not the text that the run in", "--text"]);
     fs::remove_file(&text_there).expect("removed");
     fails(&resume, &["text.txt: does not exist"]);
 
@@ -193,9 +155,6 @@ fn resume_refuses_damage_and_another_text() {
     fails(&found, &["step-40", "model.safetensors"]);
     fs::write(&weights, bytes).expect("written");
     fs::write(&state, "{}").expect("written");
-    fails(
-        &found,
-        &["state.json", "is not a state that this version wrote"],
-    );
+    fails(&found, &["state.json", "is not a state that this version wrote"]);
     assert_eq!(desk.read("model/metrics.jsonl"), metrics);
 }

@@ -15,7 +15,8 @@ use crate::{
 
 /// Long enough to be stopped in the middle, with evaluations and checkpoints at different steps, and with dropout, whose
 /// random numbers must resume too.
-const RUN: &str = "--preset tiny --steps 240 --batch 4 --context 32 --eval-every 35 --save-every 20 --dropout 0.1 --device flex";
+const RUN: &str =
+    "--preset tiny --steps 240 --batch 4 --context 32 --eval-every 35 --save-every 20 --dropout 0.1 --device flex";
 const STEPS: usize = 240;
 
 fn start(args: &[String]) -> Child {
@@ -26,9 +27,7 @@ fn start(args: &[String]) -> Child {
 
 /// The step of the newest checkpoint.
 fn saved(desk: &Desk) -> usize {
-    let entries = fs::read_dir(desk.path("model/training"))
-        .into_iter()
-        .flatten();
+    let entries = fs::read_dir(desk.path("model/training")).into_iter().flatten();
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let steps = names.filter_map(|name| name.strip_prefix("step-")?.parse().ok());
     steps.max().unwrap_or(0)
@@ -38,10 +37,7 @@ fn wait_until(child: &mut Child, mut ready: impl FnMut() -> bool) {
     let start = Instant::now();
     while !ready() {
         assert!(start.elapsed() < Duration::from_secs(60), "nothing came");
-        assert!(
-            child.try_wait().expect("a child").is_none(),
-            "it ended before it was stopped"
-        );
+        assert!(child.try_wait().expect("a child").is_none(), "it ended before it was stopped");
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -64,9 +60,7 @@ fn end(child: Child) -> (ExitStatus, Ran) {
 }
 
 fn resume(desk: &Desk) -> Vec<String> {
-    ["train", "--resume", &desk.model(), "--device", "flex"]
-        .map(String::from)
-        .into()
+    ["train", "--resume", &desk.model(), "--device", "flex"].map(String::from).into()
 }
 
 fn weights(desk: &Desk) -> Vec<u8> {
@@ -96,10 +90,7 @@ fn killed_runs_resume_to_the_unbroken_result() {
     assert!(weights(&desk) == weights(&unbroken), "the weights differ");
     assert_eq!(desk.names("model"), unbroken.names("model"));
     let kept = desk.names("model/training");
-    assert!(
-        kept.len() == 2 && kept.contains(&"step-240".into()),
-        "{kept:?}"
-    );
+    assert!(kept.len() == 2 && kept.contains(&"step-240".into()), "{kept:?}");
 }
 
 #[test]
@@ -121,10 +112,7 @@ fn ctrl_c_saves_and_prints_how_to_resume() {
     // The stopped run leaves a usable model.
     assert!(desk.names("model").contains(&"model.safetensors".into()));
 
-    trains(&resume(&desk)).says(&[
-        &format!("resuming after step {step}\n"),
-        "trained 240 steps",
-    ]);
+    trains(&resume(&desk)).says(&[&format!("resuming after step {step}\n"), "trained 240 steps"]);
     assert_eq!(desk.metrics(), unbroken.metrics());
     assert!(weights(&desk) == weights(&unbroken), "the weights differ");
 }

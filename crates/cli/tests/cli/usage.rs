@@ -8,13 +8,7 @@ use crate::{
 #[test]
 fn built_in_model_runs_without_a_command() {
     let ran = succeeds::<&str>(&[]);
-    ran.says(&[
-        "glass: shakespeare-window (2.9 M parameters",
-        "tokens/s",
-        ", on ",
-        "600 new ones",
-        "glass generate",
-    ]);
+    ran.says(&["glass: shakespeare-window (2.9 M parameters", "tokens/s", ", on ", "600 new ones", "glass generate"]);
     // English has these words, and noise of 66 characters has none.
     let words: Vec<&str> = ran.stdout.split(|c: char| !c.is_alphabetic()).collect();
     for word in ["the", "and", "to"] {
@@ -26,8 +20,8 @@ fn built_in_model_runs_without_a_command() {
 fn help_and_version() {
     let help = succeeds(&["--help"]).stdout;
     for command in [
-        "generate", "batch", "search", "chat", "logits", "info", "convert", "quantize", "train",
-        "eval", "bench", "devices",
+        "generate", "batch", "search", "chat", "logits", "info", "convert", "quantize", "train", "eval", "bench",
+        "devices",
     ] {
         assert!(help.contains(command), "{help}");
         assert!(succeeds(&[command, "--help"]).stdout.contains("Usage: "));
@@ -43,22 +37,13 @@ fn bad_arguments_are_refused() {
     refused(&["generate", model, "--colour"], &["--colour"]);
     let both = ["generate", model, "-p", "hi", "--ids", "1"];
     refused(&both, &["--prompt", "cannot be used with", "--ids"]);
-    refused(
-        &["generate", model, "--ids", "1,x"],
-        &["\"x\" is not a token id"],
-    );
+    refused(&["generate", model, "--ids", "1,x"], &["\"x\" is not a token id"]);
     for ids in ["", "1,,2", "1,-2", "1,2.5", "1,4294967296"] {
         refused(&["generate", model, "--ids", ids], &["is not a token id"]);
     }
-    refused(
-        &["generate", model, "-p", "hi", "-n", "many"],
-        &["--max-new-tokens", "many"],
-    );
+    refused(&["generate", model, "-p", "hi", "-n", "many"], &["--max-new-tokens", "many"]);
     refused(&["generate", model, "-p", "hi", "--seed", "-1"], &["-1"]);
-    refused(
-        &["generate", model, "-p", "hi", "--dtype", "f64"],
-        &["\"f64\"", "f32, f16 or bf16"],
-    );
+    refused(&["generate", model, "-p", "hi", "--dtype", "f64"], &["\"f64\"", "f32, f16 or bf16"]);
     for (option, value, part) in [
         ("--logit-bias", "7", "not of the form ID=BIAS"),
         ("--logit-bias", "x=1", "\"x\" is not a token id"),
@@ -72,40 +57,18 @@ fn bad_arguments_are_refused() {
         ("--no-repeat-ngram-size", "many", "many"),
         ("--logprobs", "few", "few"),
         ("--prompt-lookup", "0", "not a whole number from 1 to 1024"),
-        (
-            "--prompt-lookup",
-            "1025",
-            "not a whole number from 1 to 1024",
-        ),
+        ("--prompt-lookup", "1025", "not a whole number from 1 to 1024"),
     ] {
-        refused(
-            &["generate", model, "-p", "hi", option, value],
-            &[option, part],
-        );
+        refused(&["generate", model, "-p", "hi", option, value], &[option, part]);
     }
-    refused(
-        &["logits", model, "-o", "x"],
-        &["--ids", "--ids-file", "--prompt"],
-    );
+    refused(&["logits", model, "-o", "x"], &["--ids", "--ids-file", "--prompt"]);
     refused(&["logits", model, "--ids", "1"], &["--output"]);
     refused(&["convert", model], &["--output"]);
     refused(
         &["convert", model, "-o", "x", "--max-shard-size", "5 apples"],
         &["\"5 apples\" is not a size", "5GB, 1.5GiB or 500MB"],
     );
-    refused(
-        &[
-            "logits",
-            model,
-            "--ids",
-            "1",
-            "-o",
-            "x",
-            "--capture",
-            "thoughts",
-        ],
-        &["thoughts", "hidden, attention"],
-    );
+    refused(&["logits", model, "--ids", "1", "-o", "x", "--capture", "thoughts"], &["thoughts", "hidden, attention"]);
 }
 
 /// An option of another command: the error names the command that has it.
@@ -119,38 +82,18 @@ fn option_of_another_command_gets_a_tip() {
         ("generate", &["--num-return-sequences", "2"], &["search"]),
         ("generate", &["--batch", "2"], &["batch"]),
         ("generate", &["-o", "out.jsonl"], &["batch"]),
-        (
-            "generate",
-            &["--json-schema", "x", "--num-beams", "2"],
-            &["search"],
-        ),
+        ("generate", &["--json-schema", "x", "--num-beams", "2"], &["search"]),
         ("batch", &["--num-beams", "2"], &["search"]),
         ("batch", &["--exhaustive"], &["search"]),
         ("batch", &["--json"], &["generate", "search"]),
         ("batch", &["--json-schema", "x"], &["generate"]),
         ("batch", &["--prompt-lookup", "2"], &["generate"]),
         ("batch", &["-p", "hi"], &["generate", "search"]),
-        (
-            "search",
-            &["--temperature", "0.8"],
-            &["generate", "batch", "chat"],
-        ),
+        ("search", &["--temperature", "0.8"], &["generate", "batch", "chat"]),
         ("search", &["--top-k", "3"], &["generate", "batch", "chat"]),
-        (
-            "search",
-            &["--top-p", "0.5"],
-            &["generate", "batch", "chat"],
-        ),
-        (
-            "search",
-            &["--min-p", "0.5"],
-            &["generate", "batch", "chat"],
-        ),
-        (
-            "search",
-            &["--typical-p", "0.5"],
-            &["generate", "batch", "chat"],
-        ),
+        ("search", &["--top-p", "0.5"], &["generate", "batch", "chat"]),
+        ("search", &["--min-p", "0.5"], &["generate", "batch", "chat"]),
+        ("search", &["--typical-p", "0.5"], &["generate", "batch", "chat"]),
         ("search", &["--seed", "1"], &["generate", "batch", "chat"]),
         ("search", &["--stop", "x"], &["generate", "batch", "chat"]),
         ("search", &["--logprobs", "2"], &["generate", "batch"]),
@@ -160,25 +103,15 @@ fn option_of_another_command_gets_a_tip() {
     ] {
         let ran = run(&mut command(&[&[name, "no-such-model"], options].concat()));
         assert_eq!((ran.code, &*ran.stdout), (Some(2), ""), "{ran:?}");
-        let names: Vec<String> = right
-            .iter()
-            .map(|right| format!("`glass {right}`"))
-            .collect();
+        let names: Vec<String> = right.iter().map(|right| format!("`glass {right}`")).collect();
         let names = match names.split_last() {
             Some((last, [])) => last.clone(),
             Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
             None => unreachable!("every option has a command"),
         };
-        let tips: Vec<&str> = ran
-            .stderr
-            .lines()
-            .filter(|line| line.contains("use `glass"))
-            .collect();
+        let tips: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("use `glass")).collect();
         assert_eq!(tips.len(), 1, "{ran:?}");
-        assert!(
-            tips[0].starts_with(&format!("  tip: use {names}, which ")),
-            "{ran:?}"
-        );
+        assert!(tips[0].starts_with(&format!("  tip: use {names}, which ")), "{ran:?}");
     }
 }
 
@@ -194,9 +127,6 @@ fn option_of_no_command_gets_no_tip() {
 #[test]
 fn required_arguments_are_named() {
     refused(&["batch", "no-such-model"], &["--prompts <FILE>"]);
-    refused(
-        &["batch", "no-such-model", "--prompts", "x", "--batch", "0"],
-        &["--batch"],
-    );
+    refused(&["batch", "no-such-model", "--prompts", "x", "--batch", "0"], &["--batch"]);
     refused(&["search"], &["<MODEL>"]);
 }

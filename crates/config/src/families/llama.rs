@@ -24,12 +24,11 @@ pub(super) const FAMILY: Family = Family {
 };
 
 fn layers(fields: &mut Fields, mut plain: Plain) -> Checked<Vec<LayerConfig>> {
-    let q_k_v = fields
-        .optional("attention_bias", SWITCH, None)?
-        .unwrap_or(false);
+    let q_k_v = fields.optional("attention_bias", SWITCH, None)?.unwrap_or(false);
     plain.attention.bias = AttentionBias { q_k_v, o: q_k_v };
     plain.mlp.bias = fields.optional("mlp_bias", SWITCH, None)?.unwrap_or(false);
-    let rule = "llama never slides; set layer_types to null, or model_type to mistral (all layers slide) or qwen2 (some)";
+    let rule =
+        "llama never slides; set layer_types to null, or model_type to mistral (all layers slide) or qwen2 (some)";
     plain.with_one_window(fields, None, rule)
 }
 

@@ -28,12 +28,10 @@ fn layers(fields: &mut Fields, plain: Plain) -> Checked<Vec<LayerConfig>> {
     fixed(fields, "mlp_bias", false, "mistral's MLP has no biases")?;
     let window = sliding_window(fields)?;
     let rule = match window {
-        Some(window) => &format!(
-            "every mistral layer slides while sliding_window is {window}; set one of the two to null"
-        ),
-        None => {
-            "no mistral layer slides while sliding_window is null; give the window, or set layer_types to null"
+        Some(window) => {
+            &format!("every mistral layer slides while sliding_window is {window}; set one of the two to null")
         }
+        None => "no mistral layer slides while sliding_window is null; give the window, or set layer_types to null",
     };
     plain.with_one_window(fields, window, rule)
 }

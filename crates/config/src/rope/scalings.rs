@@ -12,10 +12,9 @@ use crate::fields::Fields;
 use crate::values::{POSITIVE, Rule, SIZE, SWITCH};
 
 /// How many times longer a context is made.
-const FACTOR: Rule<f64> = Rule(
-    "must be a number of at least 1, for scaling lengthens the context",
-    |value| value.as_f64().filter(|&x| x >= 1.0),
-);
+const FACTOR: Rule<f64> = Rule("must be a number of at least 1, for scaling lengthens the context", |value| {
+    value.as_f64().filter(|&x| x >= 1.0)
+});
 
 /// `base^(-2i/dim)` for each pair i.
 pub(super) fn unscaled(base: f64, dim: usize) -> impl Iterator<Item = f64> {
@@ -47,9 +46,7 @@ pub struct LinearScaling {
 
 impl LinearScaling {
     pub(super) fn read(fields: &mut Fields) -> Checked<Self> {
-        Ok(Self {
-            factor: factor(fields, "linear")?,
-        })
+        Ok(Self { factor: factor(fields, "linear")? })
     }
 
     pub(super) fn inv_freq(&self, rope_theta: f64, dim: usize) -> Vec<f64> {
@@ -74,10 +71,7 @@ impl DynamicScaling {
         fields.check(head_dim > 2, "rope_type", "\"dynamic\"", rule)?;
         let why = "rope_type dynamic goes by max_position_embeddings";
         fields.idle(&["original_max_position_embeddings"], true, why);
-        Ok(Self {
-            factor: factor(fields, "dynamic")?,
-            max_position_embeddings: length,
-        })
+        Ok(Self { factor: factor(fields, "dynamic")?, max_position_embeddings: length })
     }
 
     pub(super) fn inv_freq(&self, rope_theta: f64, dim: usize, length: usize) -> Vec<f64> {
@@ -144,8 +138,7 @@ impl YarnScaling {
     pub(super) fn inv_freq(&self, rope_theta: f64, dim: usize) -> Vec<f64> {
         let trained = self.original_max_position_embeddings as f64;
         // The (fractional) number of the pair that makes so many full turns over the original context.
-        let pair_with =
-            |turns: f64| dim as f64 * (trained / (turns * 2.0 * PI)).ln() / (2.0 * rope_theta.ln());
+        let pair_with = |turns: f64| dim as f64 * (trained / (turns * 2.0 * PI)).ln() / (2.0 * rope_theta.ln());
         let (mut low, mut high) = (pair_with(self.beta_fast), pair_with(self.beta_slow));
         if self.truncate {
             (low, high) = (low.floor(), high.ceil());

@@ -9,15 +9,7 @@ use crate::common::{check, file, minimal, read};
 
 #[test]
 fn windows() {
-    let list = |slides: [bool; 4]| {
-        slides.map(|s| {
-            if s {
-                "sliding_attention"
-            } else {
-                "full_attention"
-            }
-        })
-    };
+    let list = |slides: [bool; 4]| slides.map(|s| if s { "sliding_attention" } else { "full_attention" });
     let mixed = list([true, false, true, false]);
     let zero = "sliding_window = 0: must be a whole number of at least 1, for a query always sees its own key; null means no window";
     check(
@@ -61,10 +53,7 @@ fn windows() {
     check(
         "qwen2",
         &[
-            (
-                json!({"use_sliding_window": true, "sliding_window": 0}),
-                zero,
-            ),
+            (json!({"use_sliding_window": true, "sliding_window": 0}), zero),
             (
                 json!({"sliding_window": "8"}),
                 "sliding_window = \"8\": must be a whole number (without fraction or exponent) of at least 0",
@@ -89,9 +78,7 @@ fn biases_that_the_family_does_not_have() {
         &[
             (
                 json!({"attention_bias": true}),
-                &format!(
-                    "attention_bias = true is not supported: mistral's attention has no biases; {escape}"
-                ),
+                &format!("attention_bias = true is not supported: mistral's attention has no biases; {escape}"),
             ),
             (
                 json!({"mlp_bias": true}),
@@ -153,15 +140,9 @@ fn fields_that_would_change_the_result() {
         ("alpha", json!(1000.0)),
         ("full_attention", json!({"rope_type": "default"})),
     ] {
-        let line = read(&file(
-            "llama",
-            json!({"rope_scaling": {"type": "default", name: value}}),
-        ));
+        let line = read(&file("llama", json!({"rope_scaling": {"type": "default", name: value}})));
         let start = format!("config.json: rope_scaling.{name} = {value} is not supported: ");
-        assert!(
-            line.as_ref().unwrap_err().to_string().starts_with(&start),
-            "{line:?}"
-        );
+        assert!(line.as_ref().unwrap_err().to_string().starts_with(&start), "{line:?}");
     }
 }
 
@@ -193,10 +174,7 @@ fn configs_by_hand() {
         assert!(error.starts_with("layers[1] = LayerConfig {"), "{error}");
         assert!(error.contains(own), "{error}");
     }
-    assert_eq!(
-        line(&|config| config.layers.clear()),
-        "num_hidden_layers = 0: must be a whole number from 1 to 65536"
-    );
+    assert_eq!(line(&|config| config.layers.clear()), "num_hidden_layers = 0: must be a whole number from 1 to 65536");
     let error = line(&|config| config.model_type = ModelType::Qwen2);
     assert!(error.starts_with("layers[0] = LayerConfig {"), "{error}");
     assert!(error.contains("no qwen2 has it"), "{error}");

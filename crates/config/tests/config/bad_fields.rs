@@ -7,39 +7,23 @@ use crate::common::{check, minimal, read};
 #[test]
 fn sizes() {
     let big = 1u64 << 62;
-    let size = |field: &str| {
-        format!("{field} = 0: must be a whole number (without fraction or exponent) of at least 1")
-    };
+    let size =
+        |field: &str| format!("{field} = 0: must be a whole number (without fraction or exponent) of at least 1");
     check(
         "llama",
         &[
             (json!({"vocab_size": 0}), &size("vocab_size")),
-            (
-                json!({"hidden_size": 0, "head_dim": 4}),
-                &size("hidden_size"),
-            ),
+            (json!({"hidden_size": 0, "head_dim": 4}), &size("hidden_size")),
             (json!({"intermediate_size": 0}), &size("intermediate_size")),
-            (
-                json!({"max_position_embeddings": 0}),
-                &size("max_position_embeddings"),
-            ),
-            (
-                json!({"num_key_value_heads": 0}),
-                &size("num_key_value_heads"),
-            ),
+            (json!({"max_position_embeddings": 0}), &size("max_position_embeddings")),
+            (json!({"num_key_value_heads": 0}), &size("num_key_value_heads")),
             (json!({"head_dim": 0}), &size("head_dim")),
-            (
-                json!({"num_hidden_layers": 0}),
-                "num_hidden_layers = 0: must be a whole number from 1 to 65536",
-            ),
+            (json!({"num_hidden_layers": 0}), "num_hidden_layers = 0: must be a whole number from 1 to 65536"),
             (
                 json!({"num_hidden_layers": big}),
                 "num_hidden_layers = 4611686018427387904: must be a whole number from 1 to 65536",
             ),
-            (
-                json!({"num_attention_heads": 0}),
-                &size("num_attention_heads"),
-            ),
+            (json!({"num_attention_heads": 0}), &size("num_attention_heads")),
             (
                 json!({"num_attention_heads": 5}),
                 "num_attention_heads = 5: must divide hidden_size (48) where head_dim is not given",
@@ -52,10 +36,7 @@ fn sizes() {
                 json!({"num_key_value_heads": 8}),
                 "num_key_value_heads = 8: must divide num_attention_heads (4), for each serves equally many query heads",
             ),
-            (
-                json!({"head_dim": 7}),
-                "head_dim = 7: must be even, for the rotation pairs the halves of a head",
-            ),
+            (json!({"head_dim": 7}), "head_dim = 7: must be even, for the rotation pairs the halves of a head"),
             (
                 json!({"vocab_size": big}),
                 "vocab_size * hidden_size = 4611686018427387904 * 48: is too large for memory; is a size mistyped?",
@@ -89,54 +70,21 @@ fn types() {
     check(
         "llama",
         &[
-            (
-                json!({"vocab_size": "128"}),
-                &format!("vocab_size = \"128\": {size}"),
-            ),
-            (
-                json!({"vocab_size": -1}),
-                &format!("vocab_size = -1: {size}"),
-            ),
-            (
-                json!({"vocab_size": 1.5}),
-                &format!("vocab_size = 1.5: {size}"),
-            ),
-            (
-                json!({"vocab_size": 128.0}),
-                &format!("vocab_size = 128.0: {size}"),
-            ),
-            (
-                json!({"vocab_size": 1e30}),
-                &format!("vocab_size = 1e+30: {size}"),
-            ),
-            (
-                json!({"vocab_size": [1]}),
-                &format!("vocab_size = [1]: {size}"),
-            ),
-            (
-                json!({"max_position_embeddings": null}),
-                &format!("max_position_embeddings = null: {size}; {other}"),
-            ),
-            (
-                json!({"rms_norm_eps": true}),
-                "rms_norm_eps = true: must be a number above 0",
-            ),
+            (json!({"vocab_size": "128"}), &format!("vocab_size = \"128\": {size}")),
+            (json!({"vocab_size": -1}), &format!("vocab_size = -1: {size}")),
+            (json!({"vocab_size": 1.5}), &format!("vocab_size = 1.5: {size}")),
+            (json!({"vocab_size": 128.0}), &format!("vocab_size = 128.0: {size}")),
+            (json!({"vocab_size": 1e30}), &format!("vocab_size = 1e+30: {size}")),
+            (json!({"vocab_size": [1]}), &format!("vocab_size = [1]: {size}")),
+            (json!({"max_position_embeddings": null}), &format!("max_position_embeddings = null: {size}; {other}")),
+            (json!({"rms_norm_eps": true}), "rms_norm_eps = true: must be a number above 0"),
             (
                 json!({"rms_norm_eps": {"__float__": "NaN"}}),
                 "rms_norm_eps = {\"__float__\":\"NaN\"}: must be a number above 0",
             ),
-            (
-                json!({"tie_word_embeddings": 1}),
-                "tie_word_embeddings = 1: must be true or false",
-            ),
-            (
-                json!({"attention_bias": "yes"}),
-                "attention_bias = \"yes\": must be true or false",
-            ),
-            (
-                json!({"model_type": 3}),
-                "model_type = 3: must be one of llama, mistral, qwen2",
-            ),
+            (json!({"tie_word_embeddings": 1}), "tie_word_embeddings = 1: must be true or false"),
+            (json!({"attention_bias": "yes"}), "attention_bias = \"yes\": must be true or false"),
+            (json!({"model_type": 3}), "model_type = 3: must be one of llama, mistral, qwen2"),
             (
                 json!({"hidden_act": null}),
                 &format!(
@@ -147,42 +95,15 @@ fn types() {
                 json!({"hidden_act": "mish"}),
                 "hidden_act = \"mish\": must be one of silu (or swish), gelu, gelu_pytorch_tanh (or gelu_new), relu",
             ),
-            (
-                json!({"dtype": "float8_e4m3fn"}),
-                "dtype = \"float8_e4m3fn\": must be one of float32, float16, bfloat16",
-            ),
-            (
-                json!({"torch_dtype": "int8"}),
-                "torch_dtype = \"int8\": must be one of float32, float16, bfloat16",
-            ),
-            (
-                json!({"bos_token_id": "1"}),
-                &format!("bos_token_id = \"1\": {id}"),
-            ),
-            (
-                json!({"bos_token_id": [1]}),
-                &format!("bos_token_id = [1]: {id}"),
-            ),
-            (
-                json!({"bos_token_id": 1.5}),
-                &format!("bos_token_id = 1.5: {id}"),
-            ),
-            (
-                json!({"bos_token_id": 5_000_000_000u64}),
-                &format!("bos_token_id = 5000000000: {id}"),
-            ),
-            (
-                json!({"eos_token_id": [1, "x"]}),
-                &format!("eos_token_id[1] = \"x\": {id}"),
-            ),
-            (
-                json!({"layer_types": "full_attention"}),
-                "layer_types = \"full_attention\": must be a list",
-            ),
-            (
-                json!({"layer_types": [1]}),
-                "layer_types[0] = 1: must be full_attention or sliding_attention",
-            ),
+            (json!({"dtype": "float8_e4m3fn"}), "dtype = \"float8_e4m3fn\": must be one of float32, float16, bfloat16"),
+            (json!({"torch_dtype": "int8"}), "torch_dtype = \"int8\": must be one of float32, float16, bfloat16"),
+            (json!({"bos_token_id": "1"}), &format!("bos_token_id = \"1\": {id}")),
+            (json!({"bos_token_id": [1]}), &format!("bos_token_id = [1]: {id}")),
+            (json!({"bos_token_id": 1.5}), &format!("bos_token_id = 1.5: {id}")),
+            (json!({"bos_token_id": 5_000_000_000u64}), &format!("bos_token_id = 5000000000: {id}")),
+            (json!({"eos_token_id": [1, "x"]}), &format!("eos_token_id[1] = \"x\": {id}")),
+            (json!({"layer_types": "full_attention"}), "layer_types = \"full_attention\": must be a list"),
+            (json!({"layer_types": [1]}), "layer_types[0] = 1: must be full_attention or sliding_attention"),
         ],
     );
 }
@@ -192,26 +113,11 @@ fn numbers() {
     check(
         "llama",
         &[
-            (
-                json!({"rms_norm_eps": 0}),
-                "rms_norm_eps = 0: must be a number above 0",
-            ),
-            (
-                json!({"rms_norm_eps": -1e-5}),
-                "rms_norm_eps = -0.00001: must be a number above 0",
-            ),
-            (
-                json!({"initializer_range": -1}),
-                "initializer_range = -1: must be a number that is not negative",
-            ),
-            (
-                json!({"attention_dropout": 1}),
-                "attention_dropout = 1: must be a probability from 0 to below 1",
-            ),
-            (
-                json!({"attention_dropout": -0.1}),
-                "attention_dropout = -0.1: must be a probability from 0 to below 1",
-            ),
+            (json!({"rms_norm_eps": 0}), "rms_norm_eps = 0: must be a number above 0"),
+            (json!({"rms_norm_eps": -1e-5}), "rms_norm_eps = -0.00001: must be a number above 0"),
+            (json!({"initializer_range": -1}), "initializer_range = -1: must be a number that is not negative"),
+            (json!({"attention_dropout": 1}), "attention_dropout = 1: must be a probability from 0 to below 1"),
+            (json!({"attention_dropout": -0.1}), "attention_dropout = -0.1: must be a probability from 0 to below 1"),
         ],
     );
     // What JSON cannot hold, code can; it would be written as null.

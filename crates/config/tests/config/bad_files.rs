@@ -8,21 +8,13 @@ use glass_config::LlamaConfig;
 use crate::common::{minimal, read};
 
 fn error_of(text: &str) -> String {
-    LlamaConfig::from_json(text, "config.json", &[])
-        .unwrap_err()
-        .to_string()
+    LlamaConfig::from_json(text, "config.json", &[]).unwrap_err().to_string()
 }
 
 #[test]
 fn texts_that_are_no_config() {
-    assert_eq!(
-        error_of(""),
-        "config.json: is empty; download the model's config.json again"
-    );
-    assert_eq!(
-        error_of(" \n"),
-        "config.json: is empty; download the model's config.json again"
-    );
+    assert_eq!(error_of(""), "config.json: is empty; download the model's config.json again");
+    assert_eq!(error_of(" \n"), "config.json: is empty; download the model's config.json again");
     assert_eq!(
         error_of("{\"a\": 1,}"),
         "config.json: is not valid JSON: trailing comma at line 1 column 9; correct the file there or download it again"
@@ -49,17 +41,11 @@ fn paths_that_are_no_config() {
     let missing = folder.path().join("config.json");
     assert_eq!(
         error(&missing),
-        format!(
-            "{}: there is no such file; give the path of a model's config.json",
-            shown(&missing)
-        )
+        format!("{}: there is no such file; give the path of a model's config.json", shown(&missing))
     );
     assert_eq!(
         error(folder.path()),
-        format!(
-            "{}: is a directory; give the path of the config.json in it",
-            shown(folder.path())
-        )
+        format!("{}: is a directory; give the path of the config.json in it", shown(folder.path()))
     );
     let binary = folder.path().join("model.bin");
     fs::write(&binary, b"{\"a\": \"\xff\xfe\"}").unwrap();
@@ -72,28 +58,17 @@ fn paths_that_are_no_config() {
         )
     );
     fs::write(&missing, minimal("llama").to_string()).unwrap();
-    assert_eq!(
-        LlamaConfig::from_file(&missing, &[]).unwrap(),
-        read(&minimal("llama")).unwrap()
-    );
+    assert_eq!(LlamaConfig::from_file(&missing, &[]).unwrap(), read(&minimal("llama")).unwrap());
 }
 
 #[test]
 fn fields_that_must_be_there() {
-    for field in [
-        "vocab_size",
-        "hidden_size",
-        "intermediate_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-    ] {
+    for field in ["vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"] {
         let mut file = minimal("llama");
         file.as_object_mut().unwrap().remove(field);
         assert_eq!(
             error_of(&file.to_string()),
-            format!(
-                "config.json: {field} is missing: every model has its own; is this the config.json of a Llama?"
-            )
+            format!("config.json: {field} is missing: every model has its own; is this the config.json of a Llama?")
         );
     }
     assert_eq!(

@@ -2,9 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use glass_config::{
-    AttentionConfig, ConfigError, DenseMlpConfig, LlamaConfig, MlpConfig, Override, RopeScaling,
-};
+use glass_config::{AttentionConfig, ConfigError, DenseMlpConfig, LlamaConfig, MlpConfig, Override, RopeScaling};
 use serde_json::{Value, json};
 
 /// A file that holds what every file must, and nothing else.
@@ -26,10 +24,7 @@ pub fn file(model_type: &str, changes: Value) -> Value {
 }
 
 pub fn read_with(file: &Value, overrides: &[&str]) -> Result<LlamaConfig, ConfigError> {
-    let overrides: Vec<Override> = overrides
-        .iter()
-        .map(|text| text.parse())
-        .collect::<Result<_, _>>()?;
+    let overrides: Vec<Override> = overrides.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
     LlamaConfig::from_json(&file.to_string(), "config.json", &overrides)
 }
 
@@ -61,15 +56,11 @@ pub fn mlp(config: &LlamaConfig) -> DenseMlpConfig {
 /// The window of each layer.
 pub fn windows(config: &LlamaConfig) -> Vec<Option<usize>> {
     let layers = config.layers.iter();
-    layers
-        .map(|layer| layer.attention()?.window.map(NonZeroUsize::get))
-        .collect()
+    layers.map(|layer| layer.attention()?.window.map(NonZeroUsize::get)).collect()
 }
 
 /// The scaling of the one rotation.
 pub fn scaling(config: &LlamaConfig) -> RopeScaling {
-    let [rope] = config.ropes.as_slice() else {
-        panic!("one rotation: {:?}", config.ropes)
-    };
+    let [rope] = config.ropes.as_slice() else { panic!("one rotation: {:?}", config.ropes) };
     rope.scaling.clone()
 }

@@ -26,22 +26,10 @@ fn the_type_is_written_where_the_file_has_it_and_nothing_else_changes() {
             r#"{"z":1e-05,"dtype":"float32","a":[1,null],"b":18446744073709551615}"#,
             r#"{"z":1e-05,"dtype":"bfloat16","a":[1,null],"b":18446744073709551615}"#,
         ),
-        (
-            r#"{"torch_dtype":null,"rope_theta":10000.0}"#,
-            r#"{"torch_dtype":"bfloat16","rope_theta":10000.0}"#,
-        ),
-        (
-            r#"{"torch_dtype":"float16","dtype":"float16"}"#,
-            r#"{"torch_dtype":"bfloat16","dtype":"bfloat16"}"#,
-        ),
-        (
-            r#"{"rope_parameters":{"rope_theta":1.5}}"#,
-            r#"{"rope_parameters":{"rope_theta":1.5},"dtype":"bfloat16"}"#,
-        ),
-        (
-            r#"{"rope_theta":500000}"#,
-            r#"{"rope_theta":500000,"torch_dtype":"bfloat16"}"#,
-        ),
+        (r#"{"torch_dtype":null,"rope_theta":10000.0}"#, r#"{"torch_dtype":"bfloat16","rope_theta":10000.0}"#),
+        (r#"{"torch_dtype":"float16","dtype":"float16"}"#, r#"{"torch_dtype":"bfloat16","dtype":"bfloat16"}"#),
+        (r#"{"rope_parameters":{"rope_theta":1.5}}"#, r#"{"rope_parameters":{"rope_theta":1.5},"dtype":"bfloat16"}"#),
+        (r#"{"rope_theta":500000}"#, r#"{"rope_theta":500000,"torch_dtype":"bfloat16"}"#),
     ] {
         let text = carried(text, Some(Dtype::BFloat16)).unwrap();
         let value: Value = serde_json::from_str(&text).unwrap();
@@ -53,10 +41,7 @@ fn the_type_is_written_where_the_file_has_it_and_nothing_else_changes() {
 
 #[test]
 fn both_styles_read_back_with_the_new_type() {
-    let fixture = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../testing/fixtures/llama-gqa/"
-    );
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/../testing/fixtures/llama-gqa/");
     for name in ["config.json", "config.legacy.json"] {
         let text = fs::read_to_string(format!("{fixture}{name}")).unwrap();
         let read = |text: &str| LlamaConfig::from_json(text, name, &[]).unwrap();
@@ -71,11 +56,7 @@ fn both_styles_read_back_with_the_new_type() {
 #[test]
 fn a_file_that_is_no_object_is_refused_with_or_without_a_type() {
     for dtype in [None, Some(Dtype::Float32)] {
-        assert!(
-            carried("[]", dtype)
-                .unwrap_err()
-                .contains("holds [] where a JSON object")
-        );
+        assert!(carried("[]", dtype).unwrap_err().contains("holds [] where a JSON object"));
         assert!(carried("", dtype).unwrap_err().contains("is empty"));
     }
 }

@@ -17,54 +17,30 @@ fn layers(family: &str, changes: Value) -> Vec<Option<usize>> {
 #[test]
 fn llama_never_slides() {
     assert_eq!(layers("llama", json!({})), [FULL; 4]);
-    assert_eq!(
-        layers("llama", json!({"layer_types": vec!["full_attention"; 4]})),
-        [FULL; 4]
-    );
+    assert_eq!(layers("llama", json!({"layer_types": vec!["full_attention"; 4]})), [FULL; 4]);
     assert_eq!(layers("llama", json!({"sliding_window": 8})), [FULL; 4]);
 }
 
 #[test]
 fn mistral_slides_everywhere_or_nowhere() {
     assert_eq!(layers("mistral", json!({})), [sliding(4096); 4]);
-    assert_eq!(
-        layers("mistral", json!({"sliding_window": null})),
-        [FULL; 4]
-    );
-    assert_eq!(
-        layers("mistral", json!({"sliding_window": 8})),
-        [sliding(8); 4]
-    );
+    assert_eq!(layers("mistral", json!({"sliding_window": null})), [FULL; 4]);
+    assert_eq!(layers("mistral", json!({"sliding_window": 8})), [sliding(8); 4]);
     let stated = json!({"sliding_window": 8, "layer_types": vec!["sliding_attention"; 4]});
     assert_eq!(layers("mistral", stated), [sliding(8); 4]);
 }
 
 #[test]
 fn qwen2_slides_where_it_is_told() {
+    assert_eq!(layers("qwen2", json!({"sliding_window": 8, "max_window_layers": 0})), [FULL; 4]);
     assert_eq!(
-        layers(
-            "qwen2",
-            json!({"sliding_window": 8, "max_window_layers": 0})
-        ),
-        [FULL; 4]
-    );
-    assert_eq!(
-        layers(
-            "qwen2",
-            json!({"use_sliding_window": true, "sliding_window": 8, "max_window_layers": 3})
-        ),
+        layers("qwen2", json!({"use_sliding_window": true, "sliding_window": 8, "max_window_layers": 3})),
         [FULL, FULL, FULL, sliding(8)]
     );
     // The class defaults: a window of 4096 from layer 28 on.
+    assert_eq!(layers("qwen2", json!({"use_sliding_window": true})), [FULL; 4]);
     assert_eq!(
-        layers("qwen2", json!({"use_sliding_window": true})),
-        [FULL; 4]
-    );
-    assert_eq!(
-        layers(
-            "qwen2",
-            json!({"use_sliding_window": true, "max_window_layers": 2})
-        ),
+        layers("qwen2", json!({"use_sliding_window": true, "max_window_layers": 2})),
         [FULL, FULL, sliding(4096), sliding(4096)]
     );
     // layer_types outranks max_window_layers.
@@ -105,19 +81,12 @@ fn biases() {
 fn every_layer_is_plain() {
     for family in ["llama", "mistral", "qwen2"] {
         let config = read(&minimal(family)).unwrap();
-        assert_eq!(
-            (config.layers.len(), config.ropes.len()),
-            (4, 1),
-            "{family}"
-        );
+        assert_eq!((config.layers.len(), config.ropes.len()), (4, 1), "{family}");
         for layer in &config.layers {
             let attention = layer.attention().unwrap();
             assert_eq!(attention.rope, Some(0));
             assert_eq!(attention.scale, 12f64.powf(-0.5));
-            assert_eq!(
-                (attention.soft_cap, attention.sinks, attention.qk_norm),
-                (None, false, false)
-            );
+            assert_eq!((attention.soft_cap, attention.sinks, attention.qk_norm), (None, false, false));
             assert_eq!(layer.norms, NormPlacement::Pre);
         }
     }
@@ -125,9 +94,7 @@ fn every_layer_is_plain() {
 
 fn ignored(config: &LlamaConfig) -> Vec<(&str, &str, &str)> {
     let fields = config.ignored.iter();
-    fields
-        .map(|field| (&*field.name, &*field.value, &*field.why))
-        .collect()
+    fields.map(|field| (&*field.name, &*field.value, &*field.why)).collect()
 }
 
 #[test]
@@ -144,32 +111,12 @@ fn unused_fields_are_listed_with_a_reason() {
     assert_eq!(
         ignored(&config),
         [
-            (
-                "sliding_window",
-                "4096",
-                "llama never slides; set model_type=mistral for a window in every layer"
-            ),
-            (
-                "max_length",
-                "4096",
-                "a setting for generation, which belongs in generation_config.json"
-            ),
-            (
-                "auto_map",
-                r#"{"AutoConfig":"x.Y"}"#,
-                "its code is not run; this is a plain model of the family"
-            ),
+            ("sliding_window", "4096", "llama never slides; set model_type=mistral for a window in every layer"),
+            ("max_length", "4096", "a setting for generation, which belongs in generation_config.json"),
+            ("auto_map", r#"{"AutoConfig":"x.Y"}"#, "its code is not run; this is a plain model of the family"),
             ("ffn_dim_multiplier", "1.3", "llama has no such field"),
-            (
-                "pad_token_id",
-                "-1",
-                "no token has a negative id, so this stands for none"
-            ),
-            (
-                "rope_scaling.beta_fast",
-                "32",
-                "rope_type linear does not use it"
-            ),
+            ("pad_token_id", "-1", "no token has a negative id, so this stands for none"),
+            ("rope_scaling.beta_fast", "32", "rope_type linear does not use it"),
             ("rope_scaling.finetuned", "true", "no rope_type uses it"),
         ]
     );

@@ -76,10 +76,7 @@ fn yarn_keeps_fast_pairs_and_interpolates_slow_ones() {
             assert!((0.125..=1.0).contains(&share), "pair {i}: {share}");
         }
     }
-    let shares = found
-        .iter()
-        .zip(unscaled(10_000.0))
-        .map(|(f, kept)| f / kept);
+    let shares = found.iter().zip(unscaled(10_000.0)).map(|(f, kept)| f / kept);
     assert!(shares.collect::<Vec<_>>().is_sorted_by(|a, b| a >= b));
     assert!(!yarn.depends_on_length(100 * TRAINED));
     // 0.1 ln s + 1, a quotient of two such with both mscales, or as the file says.
@@ -98,9 +95,7 @@ fn yarn_keeps_fast_pairs_and_interpolates_slow_ones() {
 
 #[test]
 fn llama3_keeps_short_waves_and_stretches_long_ones() {
-    let rope = rope(
-        json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}),
-    );
+    let rope = rope(json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}));
     for (found, kept) in rope.inv_freq(HEAD_DIM, 1).iter().zip(unscaled(10_000.0)) {
         let turns = TRAINED as f64 * kept / std::f64::consts::TAU;
         // Between the bounds, as much is kept as the number of turns is on its way from 1 to 4.
@@ -115,17 +110,9 @@ fn llama3_keeps_short_waves_and_stretches_long_ones() {
 fn longrope_has_a_list_for_short_and_one_for_long_texts() {
     let list = |first: f64| -> Vec<f64> { (0..HEAD_DIM / 2).map(|i| first + i as f64).collect() };
     let (short, long) = (list(1.0), list(2.0));
-    let rope = rope(
-        json!({"rope_type": "longrope", "short_factor": short, "long_factor": long,
-               "original_max_position_embeddings": 256}),
-    );
-    let by = |list: &[f64]| -> Vec<f64> {
-        unscaled(10_000.0)
-            .iter()
-            .zip(list)
-            .map(|(f, by)| f / by)
-            .collect()
-    };
+    let rope = rope(json!({"rope_type": "longrope", "short_factor": short, "long_factor": long,
+               "original_max_position_embeddings": 256}));
+    let by = |list: &[f64]| -> Vec<f64> { unscaled(10_000.0).iter().zip(list).map(|(f, by)| f / by).collect() };
     near(&rope.inv_freq(HEAD_DIM, 256), &by(&short));
     near(&rope.inv_freq(HEAD_DIM, 257), &by(&long));
     assert!(!rope.depends_on_length(256));

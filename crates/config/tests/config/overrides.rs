@@ -34,20 +34,13 @@ fn linear(factor: f64) -> RopeScaling {
 
 /// Of a model that was trained on a llama's default length.
 fn dynamic(factor: f64) -> RopeScaling {
-    RopeScaling::Dynamic(DynamicScaling {
-        factor,
-        max_position_embeddings: 2048,
-    })
+    RopeScaling::Dynamic(DynamicScaling { factor, max_position_embeddings: 2048 })
 }
 
 #[test]
 fn either_dialect_of_key_works_on_either_dialect_of_file() {
     for file in [version_4(), version_5()] {
-        for key in [
-            "rope_theta",
-            "rope_parameters.rope_theta",
-            "rope_scaling.rope_theta",
-        ] {
+        for key in ["rope_theta", "rope_parameters.rope_theta", "rope_scaling.rope_theta"] {
             let config = apply(&file, &[&format!("{key}=777")]);
             assert_eq!(config.ropes[0].rope_theta, 777.0);
             assert_eq!(scaling(&config), linear(2.0));
@@ -74,58 +67,31 @@ fn whole_rope_objects() {
         let old = apply(&file, &[r#"rope_scaling={"type": "dynamic", "factor": 3}"#]);
         assert_eq!(scaling(&old), dynamic(3.0));
         assert_eq!(old.ropes[0].rope_theta, 5000.0);
-        let new = apply(
-            &file,
-            &[r#"rope_parameters={"rope_type": "dynamic", "factor": 3}"#],
-        );
+        let new = apply(&file, &[r#"rope_parameters={"rope_type": "dynamic", "factor": 3}"#]);
         assert_eq!(scaling(&new), dynamic(3.0));
         assert_eq!(new.ropes[0].rope_theta, 10_000.0);
         let none = apply(&file, &["rope_scaling=null"]);
         assert_eq!(scaling(&none), RopeScaling::Default);
         assert_eq!(none.ropes[0].rope_theta, 5000.0);
         // Later ones see what earlier ones left.
-        let both = apply(
-            &file,
-            &[
-                "rope_scaling=null",
-                "rope_scaling.rope_type=linear",
-                "rope_scaling.factor=5",
-            ],
-        );
+        let both = apply(&file, &["rope_scaling=null", "rope_scaling.rope_type=linear", "rope_scaling.factor=5"]);
         assert_eq!(scaling(&both), linear(5.0));
     }
 }
 
 #[test]
 fn the_family_can_be_changed() {
-    let config = apply(
-        &minimal("llama"),
-        &["model_type=mistral", "sliding_window=64"],
-    );
+    let config = apply(&minimal("llama"), &["model_type=mistral", "sliding_window=64"]);
     assert_eq!(config.model_type, ModelType::Mistral);
     assert_eq!(windows(&config), [Some(64); 4]);
-    let config = apply(
-        &minimal("qwen2"),
-        &[
-            "use_sliding_window=true",
-            "sliding_window=64",
-            "max_window_layers=3",
-        ],
-    );
+    let config = apply(&minimal("qwen2"), &["use_sliding_window=true", "sliding_window=64", "max_window_layers=3"]);
     assert_eq!(windows(&config), [None, None, None, Some(64)]);
 }
 
 #[test]
 fn windows_can_be_switched_off() {
-    let file = file(
-        "qwen2",
-        json!({"use_sliding_window": true, "sliding_window": 8, "max_window_layers": 2}),
-    );
-    for switch in [
-        "use_sliding_window=false",
-        "sliding_window=null",
-        "max_window_layers=4",
-    ] {
+    let file = file("qwen2", json!({"use_sliding_window": true, "sliding_window": 8, "max_window_layers": 2}));
+    for switch in ["use_sliding_window=false", "sliding_window=null", "max_window_layers=4"] {
         assert_eq!(windows(&apply(&file, &[switch])), [None; 4], "{switch}");
     }
 }
@@ -134,12 +100,7 @@ fn windows_can_be_switched_off() {
 fn the_last_one_wins_and_values_are_json_or_text() {
     let config = apply(
         &minimal("llama"),
-        &[
-            "hidden_act=gelu",
-            "eos_token_id=[3, 4]",
-            " hidden_act = \"relu\" ",
-            "head_dim=null",
-        ],
+        &["hidden_act=gelu", "eos_token_id=[3, 4]", " hidden_act = \"relu\" ", "head_dim=null"],
     );
     assert_eq!(mlp(&config).hidden_act.to_string(), "relu");
     assert_eq!(config.eos_token_id, [3, 4]);
@@ -164,46 +125,22 @@ fn overrides_without_effect_are_errors() {
             "num_hidden_layer=2",
             "override `num_hidden_layer=2`: llama has no such field; did you mean num_hidden_layers?",
         ),
-        (
-            "rope_theat=1e6",
-            "override `rope_theat=1e6`: llama has no such field; did you mean rope_theta?",
-        ),
-        (
-            "rope_scaling.fcator=2",
-            "override `rope_scaling.fcator=2`: no rope_type uses it; did you mean factor?",
-        ),
-        (
-            "colour=blue",
-            "override `colour=blue`: llama has no such field",
-        ),
-        (
-            "colour=null",
-            "override `colour=null`: it is null and no field of the model",
-        ),
-        (
-            "rope_parameters.factor=2",
-            "override `rope_parameters.factor=2`: rope_type default does not use it",
-        ),
+        ("rope_theat=1e6", "override `rope_theat=1e6`: llama has no such field; did you mean rope_theta?"),
+        ("rope_scaling.fcator=2", "override `rope_scaling.fcator=2`: no rope_type uses it; did you mean factor?"),
+        ("colour=blue", "override `colour=blue`: llama has no such field"),
+        ("colour=null", "override `colour=null`: it is null and no field of the model"),
+        ("rope_parameters.factor=2", "override `rope_parameters.factor=2`: rope_type default does not use it"),
         (
             r#"rope_scaling={"type":"linear","factor":2,"beta_fast":3}"#,
             "override `rope_scaling={\"type\":\"linear\",\"factor\":2,\"beta_fast\":3}`: rope_type linear does not use it",
         ),
-        (
-            "use_cache=false",
-            "override `use_cache=false`: it has no effect on what the model computes",
-        ),
+        ("use_cache=false", "override `use_cache=false`: it has no effect on what the model computes"),
         (
             "temperature=0.5",
             "override `temperature=0.5`: a setting for generation, which belongs in generation_config.json",
         ),
-        (
-            "bos_token_id=-1",
-            "override `bos_token_id=-1`: no token has a negative id, so this stands for none",
-        ),
-        (
-            "initializer_range=5",
-            "override `initializer_range=5`: it has no part in running a model",
-        ),
+        ("bos_token_id=-1", "override `bos_token_id=-1`: no token has a negative id, so this stands for none"),
+        ("initializer_range=5", "override `initializer_range=5`: it has no part in running a model"),
         (
             "quantization_config.bits=4",
             "override `quantization_config.bits=4`: only the fields in rope_parameters (or rope_scaling) can be set by a dotted name",
@@ -222,16 +159,8 @@ fn overrides_without_effect_are_errors() {
 fn windows_that_cannot_slide_are_errors() {
     let listed = json!({"use_sliding_window": true, "layer_types": vec!["full_attention"; 4]});
     let cases = [
-        (
-            json!({}),
-            "sliding_window=8",
-            "no layer slides while use_sliding_window is false; change that too",
-        ),
-        (
-            json!({}),
-            "use_sliding_window=true",
-            "no layer slides while max_window_layers is 28; change that too",
-        ),
+        (json!({}), "sliding_window=8", "no layer slides while use_sliding_window is false; change that too"),
+        (json!({}), "use_sliding_window=true", "no layer slides while max_window_layers is 28; change that too"),
         (
             json!({"use_sliding_window": true}),
             "sliding_window=8",
@@ -242,11 +171,7 @@ fn windows_that_cannot_slide_are_errors() {
             "sliding_window=8",
             "no layer slides while layer_types is full_attention everywhere; change that too",
         ),
-        (
-            listed,
-            "max_window_layers=0",
-            "layer_types decides which layers slide; set layer_types=null too",
-        ),
+        (listed, "max_window_layers=0", "layer_types decides which layers slide; set layer_types=null too"),
         (
             json!({"sliding_window": null, "max_window_layers": 0}),
             "use_sliding_window=true",
@@ -282,31 +207,16 @@ fn overrides_are_validated_like_the_file() {
 #[test]
 fn malformed_overrides() {
     let parse = |text: &str| text.parse::<Override>().unwrap_err().to_string();
-    assert_eq!(
-        parse("sliding_window"),
-        "override `sliding_window`: must be key=value, such as sliding_window=1024"
-    );
+    assert_eq!(parse("sliding_window"), "override `sliding_window`: must be key=value, such as sliding_window=1024");
     for text in ["=3", "a..b=3", ".a=3"] {
-        assert!(
-            parse(text).ends_with("such as rope_parameters.factor=2"),
-            "{}",
-            parse(text)
-        );
+        assert!(parse(text).ends_with("such as rope_parameters.factor=2"), "{}", parse(text));
     }
 }
 
 #[test]
 fn display_is_what_was_typed() {
-    for text in [
-        "model_type=mistral",
-        "rope_parameters.factor=2.5",
-        "eos_token_id=[1,2]",
-        "head_dim=null",
-    ] {
+    for text in ["model_type=mistral", "rope_parameters.factor=2.5", "eos_token_id=[1,2]", "head_dim=null"] {
         assert_eq!(text.parse::<Override>().unwrap().to_string(), text);
     }
-    assert_eq!(
-        "a=two\nlines".parse::<Override>().unwrap().to_string(),
-        r"a=two\nlines"
-    );
+    assert_eq!("a=two\nlines".parse::<Override>().unwrap().to_string(), r"a=two\nlines");
 }

@@ -38,26 +38,17 @@ fn what_others_write_is_read() {
     assert_eq!(config.ignored, []);
     let read = config.quantization_config.expect("it is quantized");
     assert_eq!(read.ignore, ["lm_head"]);
-    let [group] = read.groups.as_slice() else {
-        panic!("one group: {read:?}")
-    };
-    assert_eq!(
-        (group.num_bits, group.targets.as_slice()),
-        (4, ["Linear".to_owned()].as_slice())
-    );
+    let [group] = read.groups.as_slice() else { panic!("one group: {read:?}") };
+    assert_eq!((group.num_bits, group.targets.as_slice()), (4, ["Linear".to_owned()].as_slice()));
     assert_eq!(group.group_size.map(usize::from), Some(128));
 }
 
 #[test]
 fn one_scale_for_a_whole_row() {
     let mut config = with(&format!("{WEIGHTS}/strategy"), json!("channel"));
-    config["quantization_config"]["config_groups"]["group_0"]["weights"]["group_size"] =
-        Value::Null;
+    config["quantization_config"]["config_groups"]["group_0"]["weights"]["group_size"] = Value::Null;
     let config = read(&file("llama", config)).expect("a config");
-    assert_eq!(
-        config.quantization_config.expect("it is quantized").groups[0].group_size,
-        None
-    );
+    assert_eq!(config.quantization_config.expect("it is quantized").groups[0].group_size, None);
 }
 
 #[test]
@@ -70,8 +61,7 @@ fn it_survives_writing() {
             quantization["config_groups"]["group_1"] = other;
             quantization["format"] = json!("mixed-precision");
         }
-        let config =
-            read(&file("llama", json!({"quantization_config": quantization}))).expect("a config");
+        let config = read(&file("llama", json!({"quantization_config": quantization}))).expect("a config");
         assert_eq!(read(&config.to_json()).expect("what was written"), config);
     }
 }
@@ -80,10 +70,7 @@ fn it_survives_writing() {
 fn what_is_not_computed_is_refused() {
     let at = |path: &str| format!("quantization_config{}", path.replace('/', "."));
     let refused = |path: &str, value: Value, why: &str| {
-        (
-            with(path, value.clone()),
-            format!("{} = {value} is not supported: {why}", at(path)),
-        )
+        (with(path, value.clone()), format!("{} = {value} is not supported: {why}", at(path)))
     };
     let invalid = |path: &str, value: Value, rule: &str| {
         let line = format!("{} = {value}: {rule}", at(path));
@@ -91,17 +78,9 @@ fn what_is_not_computed_is_refused() {
     };
     let packed = "must be pack-quantized (or mixed-precision), or use the plain checkpoint";
     let cases = [
-        invalid(
-            "/quant_method",
-            json!("gptq"),
-            "must be compressed-tensors, or use the plain checkpoint",
-        ),
+        invalid("/quant_method", json!("gptq"), "must be compressed-tensors, or use the plain checkpoint"),
         invalid("/format", json!("float-quantized"), packed),
-        refused(
-            "/config_groups/group_0/format",
-            json!("float-quantized"),
-            "groups are read as pack-quantized",
-        ),
+        refused("/config_groups/group_0/format", json!("float-quantized"), "groups are read as pack-quantized"),
         refused(
             "/kv_cache_scheme",
             json!({"num_bits": 8}),
@@ -112,37 +91,17 @@ fn what_is_not_computed_is_refused() {
             json!({"num_bits": 8}),
             "activations are not quantized by the file's rule here",
         ),
-        invalid(
-            &format!("{WEIGHTS}/type"),
-            json!("float"),
-            "must be int, for whole numbers are read",
-        ),
-        refused(
-            &format!("{WEIGHTS}/symmetric"),
-            json!(false),
-            "numbers are centred at zero here",
-        ),
+        invalid(&format!("{WEIGHTS}/type"), json!("float"), "must be int, for whole numbers are read"),
+        refused(&format!("{WEIGHTS}/symmetric"), json!(false), "numbers are centred at zero here"),
         invalid(&format!("{WEIGHTS}/num_bits"), json!(3), "must be 4 or 8"),
-        refused(
-            &format!("{WEIGHTS}/actorder"),
-            json!("group"),
-            "weights are read as they lie in the file",
-        ),
-        refused(
-            &format!("{WEIGHTS}/tilt"),
-            json!(1),
-            "nothing is known of this field",
-        ),
+        refused(&format!("{WEIGHTS}/actorder"), json!("group"), "weights are read as they lie in the file"),
+        refused(&format!("{WEIGHTS}/tilt"), json!(1), "nothing is known of this field"),
         invalid(
             &format!("{WEIGHTS}/strategy"),
             json!("block"),
             "must be group (with a group_size) or channel (without)",
         ),
-        invalid(
-            &format!("{WEIGHTS}/group_size"),
-            json!(48),
-            "must be a multiple of 32, or null with strategy channel",
-        ),
+        invalid(&format!("{WEIGHTS}/group_size"), json!(48), "must be a multiple of 32, or null with strategy channel"),
     ];
     for (config, line) in &cases {
         check("llama", &[(config.clone(), line)]);
@@ -158,10 +117,7 @@ fn what_is_not_computed_is_refused() {
                 with("/config_groups", Value::Null),
                 "quantization_config.config_groups is missing: it says how the weights are stored",
             ),
-            (
-                json!({"quantization_config": 4}),
-                "quantization_config = 4: must be an object",
-            ),
+            (json!({"quantization_config": 4}), "quantization_config = 4: must be an object"),
         ],
     );
 }

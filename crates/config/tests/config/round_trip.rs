@@ -3,9 +3,9 @@
 use std::num::NonZeroUsize;
 
 use glass_config::{
-    Activation, AttentionBias, AttentionConfig, DenseMlpConfig, Dtype, DynamicScaling, LayerConfig,
-    LinearScaling, Llama3Scaling, LlamaConfig, LongropeScaling, MixerConfig, MlpConfig, ModelType,
-    NormPlacement, QuantizationConfig, QuantizationGroup, RopeParameters, RopeScaling, YarnScaling,
+    Activation, AttentionBias, AttentionConfig, DenseMlpConfig, Dtype, DynamicScaling, LayerConfig, LinearScaling,
+    Llama3Scaling, LlamaConfig, LongropeScaling, MixerConfig, MlpConfig, ModelType, NormPlacement, QuantizationConfig,
+    QuantizationGroup, RopeParameters, RopeScaling, YarnScaling,
 };
 use proptest::prelude::*;
 use proptest::{collection::vec, option};
@@ -19,34 +19,27 @@ fn rope(head_dim: usize, max_position_embeddings: usize) -> impl Strategy<Value 
     let multiplier = || option::of(0.1..2.0f64);
     let scaling = prop_oneof![
         Just(RopeScaling::Default),
+        factor.clone().prop_map(|factor| RopeScaling::Linear(LinearScaling { factor })),
         factor
             .clone()
-            .prop_map(|factor| RopeScaling::Linear(LinearScaling { factor })),
-        factor.clone().prop_map(move |factor| {
-            RopeScaling::Dynamic(DynamicScaling {
-                factor,
-                max_position_embeddings,
-            })
-        }),
+            .prop_map(move |factor| { RopeScaling::Dynamic(DynamicScaling { factor, max_position_embeddings }) }),
         (
             (factor.clone(), original.clone(), any::<bool>()),
             (8.0..64.0f64, 0.5..8.0f64),
             (multiplier(), multiplier(), multiplier()),
         )
-            .prop_map(
-                |((factor, original, truncate), (fast, slow), (attention, m, all))| {
-                    RopeScaling::Yarn(YarnScaling {
-                        factor,
-                        original_max_position_embeddings: original,
-                        beta_fast: fast,
-                        beta_slow: slow,
-                        attention_factor: attention,
-                        mscale: m,
-                        mscale_all_dim: all,
-                        truncate,
-                    })
-                }
-            ),
+            .prop_map(|((factor, original, truncate), (fast, slow), (attention, m, all))| {
+                RopeScaling::Yarn(YarnScaling {
+                    factor,
+                    original_max_position_embeddings: original,
+                    beta_fast: fast,
+                    beta_slow: slow,
+                    attention_factor: attention,
+                    mscale: m,
+                    mscale_all_dim: all,
+                    truncate,
+                })
+            }),
         (factor.clone(), 0.5..2.0f64, 2.5..8.0f64, original.clone()).prop_map(
             |(factor, low_freq_factor, high_freq_factor, original)| {
                 RopeScaling::Llama3(Llama3Scaling {
@@ -69,10 +62,7 @@ fn rope(head_dim: usize, max_position_embeddings: usize) -> impl Strategy<Value 
             }
         ),
     ];
-    (2.0..1e7f64, scaling).prop_map(|(rope_theta, scaling)| RopeParameters {
-        rope_theta,
-        scaling,
-    })
+    (2.0..1e7f64, scaling).prop_map(|(rope_theta, scaling)| RopeParameters { rope_theta, scaling })
 }
 
 /// The family with biases (attention's and the MLP's) and windows that it can have.
@@ -91,12 +81,7 @@ fn family() -> impl Strategy<Value = (ModelType, AttentionBias, bool, Vec<Option
         }),
         (window(), vec(any::<bool>(), 1..6)).prop_map(move |(window, slides)| {
             let windows = slides.into_iter().map(|slides| window.filter(|_| slides));
-            (
-                ModelType::Qwen2,
-                bias(true, false),
-                false,
-                windows.collect(),
-            )
+            (ModelType::Qwen2, bias(true, false), false, windows.collect())
         }),
     ]
 }
@@ -105,34 +90,15 @@ fn config() -> impl Strategy<Value = LlamaConfig> {
     let sizes = (1usize..1000, 1usize..300, 1usize..300, 1usize..5, 1usize..5);
     let head_dim = (2usize..65).prop_map(|half| 2 * half);
     let words = (
-        prop::sample::select(vec![
-            Activation::Silu,
-            Activation::Gelu,
-            Activation::GeluTanh,
-            Activation::Relu,
-        ]),
-        option::of(prop::sample::select(vec![
-            Dtype::Float32,
-            Dtype::Float16,
-            Dtype::BFloat16,
-        ])),
+        prop::sample::select(vec![Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu]),
+        option::of(prop::sample::select(vec![Dtype::Float32, Dtype::Float16, Dtype::BFloat16])),
         any::<bool>(),
-        option::of(
-            vec(quantization_group(), 1..3).prop_map(|groups| QuantizationConfig {
-                groups,
-                ignore: vec![],
-            }),
-        ),
+        option::of(vec(quantization_group(), 1..3).prop_map(|groups| QuantizationConfig { groups, ignore: vec![] })),
     );
     let numbers = (1e-12..1e-2f64, 0.0..1.0f64, 0.0..0.99f64);
-    let ids = (
-        option::of(any::<u32>()),
-        vec(any::<u32>(), 0..4),
-        option::of(any::<u32>()),
-    );
-    let rope = (head_dim, 1usize..100_000).prop_flat_map(|(head_dim, positions)| {
-        (Just(head_dim), Just(positions), rope(head_dim, positions))
-    });
+    let ids = (option::of(any::<u32>()), vec(any::<u32>(), 0..4), option::of(any::<u32>()));
+    let rope = (head_dim, 1usize..100_000)
+        .prop_flat_map(|(head_dim, positions)| (Just(head_dim), Just(positions), rope(head_dim, positions)));
     (sizes, rope, family(), words, numbers, ids).prop_map(
         |(
             (vocab_size, hidden_size, intermediate_size, kv_heads, groups),
@@ -142,20 +108,10 @@ fn config() -> impl Strategy<Value = LlamaConfig> {
             (rms_norm_eps, initializer_range, attention_dropout),
             (bos_token_id, eos_token_id, pad_token_id),
         )| {
-            let attention = AttentionConfig {
-                bias,
-                ..AttentionConfig::new(kv_heads * groups, kv_heads, head_dim)
-            };
-            let mlp = MlpConfig::Dense(DenseMlpConfig {
-                intermediate_size,
-                hidden_act,
-                bias: mlp_bias,
-            });
+            let attention = AttentionConfig { bias, ..AttentionConfig::new(kv_heads * groups, kv_heads, head_dim) };
+            let mlp = MlpConfig::Dense(DenseMlpConfig { intermediate_size, hidden_act, bias: mlp_bias });
             let layers = windows.into_iter().map(|window| LayerConfig {
-                mixer: MixerConfig::Attention(AttentionConfig {
-                    window,
-                    ..attention
-                }),
+                mixer: MixerConfig::Attention(AttentionConfig { window, ..attention }),
                 mlp: mlp.clone(),
                 norms: NormPlacement::Pre,
             });
@@ -181,12 +137,10 @@ fn config() -> impl Strategy<Value = LlamaConfig> {
 
 fn quantization_group() -> impl Strategy<Value = QuantizationGroup> {
     let group_size = option::of((1usize..9).prop_map(|blocks| 32 * blocks));
-    (prop::sample::select(vec![4, 8]), group_size).prop_map(|(num_bits, group_size)| {
-        QuantizationGroup {
-            targets: vec!["Linear".to_owned()],
-            num_bits,
-            group_size: group_size.and_then(NonZeroUsize::new),
-        }
+    (prop::sample::select(vec![4, 8]), group_size).prop_map(|(num_bits, group_size)| QuantizationGroup {
+        targets: vec!["Linear".to_owned()],
+        num_bits,
+        group_size: group_size.and_then(NonZeroUsize::new),
     })
 }
 

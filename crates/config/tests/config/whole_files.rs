@@ -1,8 +1,6 @@
 //! Published files, and what absent fields and nulls mean.
 
-use glass_config::{
-    Activation, AttentionBias, Dtype, Llama3Scaling, LlamaConfig, ModelType, RopeScaling,
-};
+use glass_config::{Activation, AttentionBias, Dtype, Llama3Scaling, LlamaConfig, ModelType, RopeScaling};
 use serde_json::json;
 
 use crate::common::{attention, file, minimal, mlp, read, scaling, windows};
@@ -27,10 +25,7 @@ fn llama_3_1_8b_as_published() {
     assert_eq!(config.model_type, ModelType::Llama);
     let heads = attention(&config);
     assert_eq!(heads.head_dim, 128);
-    assert_eq!(
-        (heads.num_attention_heads, heads.num_key_value_heads),
-        (32, 8)
-    );
+    assert_eq!((heads.num_attention_heads, heads.num_key_value_heads), (32, 8));
     assert_eq!((heads.q_size(), heads.kv_size()), (4096, 1024));
     assert_eq!(config.eos_token_id, [128_001, 128_008, 128_009]);
     assert_eq!(config.pad_token_id, None);
@@ -65,10 +60,7 @@ fn smollm2_135m_as_published() {
     .unwrap();
     assert_eq!(config.num_parameters(), 134_515_008);
     let heads = attention(&config);
-    assert_eq!(
-        (heads.num_attention_heads, heads.num_key_value_heads),
-        (9, 3)
-    );
+    assert_eq!((heads.num_attention_heads, heads.num_key_value_heads), (9, 3));
     assert_eq!(config.ignored, []);
 }
 
@@ -89,14 +81,7 @@ fn absent_fields_take_the_class_default_of_the_family() {
     assert!(!llama.tie_word_embeddings);
     assert_eq!((llama.bos_token_id, llama.pad_token_id), (Some(1), None));
     assert_eq!(llama.eos_token_id, [2]);
-    assert_eq!(
-        (
-            llama.dtype,
-            llama.initializer_range,
-            llama.attention_dropout
-        ),
-        (None, 0.02, 0.0)
-    );
+    assert_eq!((llama.dtype, llama.initializer_range, llama.attention_dropout), (None, 0.02, 0.0));
 
     // Mistral's default of 8 and Qwen2's of 32 key/value heads.
     bare["num_attention_heads"] = json!(32);
@@ -105,10 +90,7 @@ fn absent_fields_take_the_class_default_of_the_family() {
     let mistral = read(&bare).unwrap();
     assert_eq!(attention(&mistral).num_key_value_heads, 8);
     assert_eq!(mistral.max_position_embeddings, 131_072);
-    assert_eq!(
-        (mistral.bos_token_id, mistral.eos_token_id),
-        (Some(1), vec![2])
-    );
+    assert_eq!((mistral.bos_token_id, mistral.eos_token_id), (Some(1), vec![2]));
 
     bare["model_type"] = json!("qwen2");
     let qwen2 = read(&bare).unwrap();
@@ -136,10 +118,7 @@ fn null_is_not_absence() {
 fn head_dim_may_differ_from_the_quotient() {
     let config = read(&file("llama", json!({"head_dim": 16, "hidden_size": 50}))).unwrap();
     let heads = attention(&config);
-    assert_eq!(
-        (heads.head_dim, heads.q_size(), heads.kv_size()),
-        (16, 64, 32)
-    );
+    assert_eq!((heads.head_dim, heads.q_size(), heads.kv_size()), (16, 64, 32));
 }
 
 #[test]
@@ -153,11 +132,7 @@ fn words_have_aliases() {
     assert_eq!(act("gelu_new"), Activation::GeluTanh);
     assert_eq!(act("gelu_pytorch_tanh"), Activation::GeluTanh);
     assert_eq!(act("relu"), Activation::Relu);
-    let dtype = |name: &str| {
-        read(&file("llama", json!({"torch_dtype": name})))
-            .unwrap()
-            .dtype
-    };
+    let dtype = |name: &str| read(&file("llama", json!({"torch_dtype": name}))).unwrap().dtype;
     assert_eq!(dtype("torch.bfloat16"), Some(Dtype::BFloat16));
     assert_eq!(dtype("half"), Some(Dtype::Float16));
     assert_eq!(dtype("float"), Some(Dtype::Float32));

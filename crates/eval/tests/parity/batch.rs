@@ -4,8 +4,8 @@ use std::{num::NonZeroUsize, ops::ControlFlow};
 
 use glass_backend::{Device, Dtype};
 use glass_generate::{
-    BatchRow, Error, FinishReason, GenerateOptions, Generated, Llama, PrefillOptions, Progress,
-    SamplingConfig, generate, generate_batch,
+    BatchRow, Error, FinishReason, GenerateOptions, Generated, Llama, PrefillOptions, Progress, SamplingConfig,
+    generate, generate_batch,
 };
 use glass_testing::devices;
 
@@ -19,12 +19,7 @@ fn options(max_new_tokens: usize, eos_ids: Vec<u32>, seed: Option<u64>) -> Gener
         seed: seed.unwrap_or(0),
         ..SamplingConfig::default()
     };
-    GenerateOptions {
-        sampling,
-        eos_ids,
-        score: true,
-        ..GenerateOptions::new(max_new_tokens)
-    }
+    GenerateOptions { sampling, eos_ids, score: true, ..GenerateOptions::new(max_new_tokens) }
 }
 
 fn alone(llama: &Llama, prompt: &[u32], options: &GenerateOptions) -> Generated {
@@ -32,10 +27,7 @@ fn alone(llama: &Llama, prompt: &[u32], options: &GenerateOptions) -> Generated 
 }
 
 fn together(llama: &Llama, rows: &[(Vec<u32>, GenerateOptions)]) -> (Vec<Generated>, usize) {
-    let rows: Vec<BatchRow<'_>> = rows
-        .iter()
-        .map(|(prompt, options)| BatchRow { prompt, options })
-        .collect();
+    let rows: Vec<BatchRow<'_>> = rows.iter().map(|(prompt, options)| BatchRow { prompt, options }).collect();
     let mut written = 0;
     let results = generate_batch(llama, &rows, &mut |progress| {
         written += usize::from(is_token(progress));
@@ -58,16 +50,9 @@ fn check(llama: &Llama, rows: &[(Vec<u32>, GenerateOptions)], who: &str) -> Vec<
         assert_eq!(found.ids, expected.ids, "{who}, row {number}");
         assert_eq!(found.finish_reason, expected.finish_reason, "{who}");
         assert_eq!(found.prompt_tokens, expected.prompt_tokens, "{who}");
-        let scores = found
-            .score
-            .zip(expected.score)
-            .expect("they were asked for");
+        let scores = found.score.zip(expected.score).expect("they were asked for");
         let off = (scores.0 - scores.1).abs();
-        let limit = if devices::is_wgpu(&llama.device) {
-            2e-3
-        } else {
-            2e-4
-        };
+        let limit = if devices::is_wgpu(&llama.device) { 2e-3 } else { 2e-4 };
         assert!(off <= limit, "{who}, row {number}: the score is {off} off");
     }
     found
@@ -91,12 +76,7 @@ fn models(device: &Device) -> Vec<(String, Llama)> {
     let shared = fixture::root();
     let names: &[&str] = match devices::is_wgpu(device) {
         true => &["qwen2-mixed-window"],
-        false => &[
-            "llama-gqa",
-            "mistral-swa",
-            "qwen2-mixed-window",
-            "extra/extra-yarn",
-        ],
+        false => &["llama-gqa", "mistral-swa", "qwen2-mixed-window", "extra/extra-yarn"],
     };
     names
         .iter()
@@ -131,18 +111,8 @@ fn texts_with_any_policies_go_together() {
     for device in devices::all() {
         for windows in [&[None, None][..], &[Some(5), None]] {
             let llama = random_model::llama(&random_model::config(windows), 9, &device);
-            let policies = [
-                ("full", 512),
-                ("ring", 4),
-                ("ring:4", 7),
-                ("sinks:2+3", 5),
-                ("tova:6", 3),
-            ];
-            let (shifts, some) = if devices::is_wgpu(&device) {
-                (1, 4)
-            } else {
-                (5, 6)
-            };
+            let policies = [("full", 512), ("ring", 4), ("ring:4", 7), ("sinks:2+3", 5), ("tova:6", 3)];
+            let (shifts, some) = if devices::is_wgpu(&device) { (1, 4) } else { (5, 6) };
             for shift in 0..shifts {
                 let mut rows = rows(50, 3, false);
                 let policies = policies.iter().cycle().skip(shift);
@@ -177,11 +147,7 @@ fn angles_depend_on_the_length_of_no_other_text() {
                 })
                 .collect();
             let some = if devices::is_wgpu(&device) { 3 } else { 5 };
-            check(
-                &llama,
-                &rows[..some],
-                &format!("{name} on {}", device.name()),
-            );
+            check(&llama, &rows[..some], &format!("{name} on {}", device.name()));
         }
     }
 }
@@ -191,12 +157,7 @@ fn a_text_that_is_finished_leaves() {
     let llama = random_model::llama(&random_model::config(&[None]), 9, &devices::flex());
     let rows: Vec<_> = [(5, 1), (9, 30), (2, 4), (3, 0)]
         .into_iter()
-        .map(|(length, new)| {
-            (
-                random_model::tokens(length, new as u64),
-                options(new, vec![], None),
-            )
-        })
+        .map(|(length, new)| (random_model::tokens(length, new as u64), options(new, vec![], None)))
         .collect();
     let (found, written) = together(&llama, &rows);
     let lengths: Vec<usize> = found.iter().map(|found| found.ids.len()).collect();
@@ -205,10 +166,7 @@ fn a_text_that_is_finished_leaves() {
     assert_eq!(written, 35);
     // Each has its own cache, as large as if it were alone.
     for ((prompt, options), found) in rows.iter().zip(&found) {
-        assert_eq!(
-            found.cache_bytes,
-            alone(&llama, prompt, options).cache_bytes
-        );
+        assert_eq!(found.cache_bytes, alone(&llama, prompt, options).cache_bytes);
     }
 }
 
@@ -216,35 +174,18 @@ fn a_text_that_is_finished_leaves() {
 fn an_error_of_one_text_stops_no_other() {
     let llama = random_model::llama(&random_model::config(&[None]), 9, &devices::flex());
     let good = options(6, vec![], None);
-    let bad = GenerateOptions {
-        sampling: SamplingConfig {
-            temperature: -1.0,
-            ..SamplingConfig::default()
-        },
-        ..good.clone()
-    };
+    let bad =
+        GenerateOptions { sampling: SamplingConfig { temperature: -1.0, ..SamplingConfig::default() }, ..good.clone() };
     let prompts: [&[u32]; 5] = [&[1, 2, 3], &[], &[50], &[4; 65], &[9]];
-    let mut rows: Vec<BatchRow<'_>> = prompts
-        .iter()
-        .map(|prompt| BatchRow {
-            prompt,
-            options: &good,
-        })
-        .collect();
+    let mut rows: Vec<BatchRow<'_>> = prompts.iter().map(|prompt| BatchRow { prompt, options: &good }).collect();
     rows[4].options = &bad;
     let go = &mut |_: Progress<'_>| ControlFlow::Continue(());
     let results = generate_batch(&llama, &rows, go).expect("a batch");
     let expected = alone(&llama, prompts[0], &good);
     assert_eq!(results[0].as_ref().expect("a text").ids, expected.ids);
     assert!(matches!(results[1], Err(Error::EmptyPrompt)));
-    assert!(matches!(
-        results[2],
-        Err(Error::IdOutOfRange { id: 50, .. })
-    ));
-    assert!(matches!(
-        results[3],
-        Err(Error::PromptTooLong { over: 1, .. })
-    ));
+    assert!(matches!(results[2], Err(Error::IdOutOfRange { id: 50, .. })));
+    assert!(matches!(results[3], Err(Error::PromptTooLong { over: 1, .. })));
     assert!(matches!(results[4], Err(Error::Sampling(_))));
     assert!(generate_batch(&llama, &[], go).expect("nothing").is_empty());
 }
@@ -254,16 +195,7 @@ fn a_batch_that_is_broken_off_says_so() {
     let llama = random_model::llama(&random_model::config(&[None]), 9, &devices::flex());
     let short = options(2, vec![], None);
     let long = options(40, vec![], None);
-    let rows = [
-        BatchRow {
-            prompt: &[1],
-            options: &short,
-        },
-        BatchRow {
-            prompt: &[2, 3],
-            options: &long,
-        },
-    ];
+    let rows = [BatchRow { prompt: &[1], options: &short }, BatchRow { prompt: &[2, 3], options: &long }];
     let mut tokens = 0;
     let results = generate_batch(&llama, &rows, &mut |progress| {
         tokens += usize::from(is_token(progress));
@@ -273,13 +205,7 @@ fn a_batch_that_is_broken_off_says_so() {
         }
     });
     let results = results.expect("a batch");
-    let ended: Vec<_> = results
-        .iter()
-        .map(|row| row.as_ref().expect("a text"))
-        .map(|row| (row.ids.len(), row.finish_reason))
-        .collect();
-    assert_eq!(
-        ended,
-        [(2, FinishReason::Length), (5, FinishReason::Interrupted)]
-    );
+    let ended: Vec<_> =
+        results.iter().map(|row| row.as_ref().expect("a text")).map(|row| (row.ids.len(), row.finish_reason)).collect();
+    assert_eq!(ended, [(2, FinishReason::Length), (5, FinishReason::Interrupted)]);
 }

@@ -5,8 +5,8 @@ use std::{ops::ControlFlow, path::Path};
 use glass_backend::{Device, Dtype};
 use glass_config::Override;
 use glass_generate::{
-    Conversation, Error, FinishReason, GenerateOptions, Lane, Llama, LoadOptions, PrefillOptions,
-    Progress, Reply, Restart, generate, generate_from, step,
+    Conversation, Error, FinishReason, GenerateOptions, Lane, Llama, LoadOptions, PrefillOptions, Progress, Reply,
+    Restart, generate, generate_from, step,
 };
 use glass_testing::devices;
 use glass_text::{ChatTemplate, Message, Role};
@@ -23,10 +23,7 @@ const TEMPLATE: &str = "{% for m in messages %}{{ bos_token + m.role + ': ' + m.
 
 /// The random model of the repository, a token per character, laid over with these fields.
 fn llama(overrides: &[&str], device: Device) -> Llama {
-    let overrides: Vec<Override> = overrides
-        .iter()
-        .map(|text| text.parse().expect("an override"))
-        .collect();
+    let overrides: Vec<Override> = overrides.iter().map(|text| text.parse().expect("an override")).collect();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../weights/random-tiny");
     let options = LoadOptions {
         device,
@@ -45,10 +42,7 @@ fn template() -> (TempDir, ChatTemplate) {
         std::fs::write(folder.path().join(name), text).expect("written");
     };
     write("chat_template.jinja", TEMPLATE);
-    write(
-        "tokenizer_config.json",
-        r#"{"bos_token": "<s>", "eos_token": "</s>"}"#,
-    );
+    write("tokenizer_config.json", r#"{"bos_token": "<s>", "eos_token": "</s>"}"#);
     let template = ChatTemplate::from_folder(folder.path()).expect("a template");
     (folder, template)
 }
@@ -59,10 +53,7 @@ fn options(llama: &Llama, tokens: usize, cache: &str) -> GenerateOptions {
         eos_ids: llama.eos_ids(),
         prefill: match cache {
             "" => prefill,
-            cache => PrefillOptions {
-                cache: cache.parse().expect("a policy"),
-                ..prefill
-            },
+            cache => PrefillOptions { cache: cache.parse().expect("a policy"), ..prefill },
         },
         score: true,
         ..GenerateOptions::new(tokens)
@@ -85,19 +76,14 @@ fn say(
     let mut given = said[..system].to_vec();
     given.extend_from_slice(&said[system + conversation.forgotten()..said.len() - 1]);
     assert_eq!(given.last(), Some(&Message::new(Role::User, text)));
-    assert_eq!(
-        said.last(),
-        Some(&Message::new(Role::Assistant, reply.text()))
-    );
+    assert_eq!(said.last(), Some(&Message::new(Role::Assistant, reply.text())));
 
     let prompt = template.prompt(&given).expect("a prompt");
     let tokenizer = llama.tokenizer().expect("a tokenizer");
     let ids = tokenizer.encode(&prompt, false).expect("ids");
     assert_eq!(reply.generated.prompt_tokens, ids.len());
     let options = GenerateOptions {
-        max_new_tokens: options
-            .max_new_tokens
-            .min(llama.room(ids.len()).expect("room")),
+        max_new_tokens: options.max_new_tokens.min(llama.room(ids.len()).expect("room")),
         ..options.clone()
     };
     let fresh = generate(llama, &ids, &options, &mut go_on).expect("an answer");
@@ -145,10 +131,7 @@ fn answers_with_a_kept_cache_are_those_without() {
                 }
                 assert!(!always || reply.restart.is_none());
                 before = conversation.tokens_read();
-                assert_eq!(
-                    before,
-                    reply.generated.prompt_tokens + reply.generated.ids.len() - 1
-                );
+                assert_eq!(before, reply.generated.prompt_tokens + reply.generated.ids.len() - 1);
             }
         }
     }
@@ -158,11 +141,7 @@ fn answers_with_a_kept_cache_are_those_without() {
 fn logits_after_a_kept_beginning_are_those_without() {
     let device = devices::flex();
     let mut refused = 0;
-    for windows in [
-        vec![None, None],
-        vec![Some(8), Some(8)],
-        vec![Some(8), None],
-    ] {
+    for windows in [vec![None, None], vec![Some(8), Some(8)], vec![Some(8), None]] {
         let llama = random_model::llama(&random_model::config(&windows), 5, &device);
         let ids = random_model::tokens(48, 6);
         let options = options(&llama, 5, "");
@@ -214,16 +193,10 @@ fn what_was_overwritten_is_read_again() {
     assert_eq!(third.generated.reused_tokens, 0);
 
     conversation.reset();
-    assert_eq!(
-        conversation.messages(),
-        [Message::new(Role::System, "Be kind.")]
-    );
+    assert_eq!(conversation.messages(), [Message::new(Role::System, "Be kind.")]);
     say(&mut conversation, model, "Hello");
     conversation.set_system(None);
-    assert_eq!(
-        (conversation.system(), conversation.messages().len()),
-        (None, 2)
-    );
+    assert_eq!((conversation.system(), conversation.messages().len()), (None, 2));
     say(&mut conversation, model, "Hello");
 }
 
@@ -244,10 +217,7 @@ fn keys_that_depend_on_the_length_are_computed_again() {
     let long = |reply: &Reply| reply.generated.prompt_tokens > 100;
     assert!(!long(&replies[1]) && long(&replies[4]));
     for reply in &replies[1..] {
-        assert_eq!(
-            reply.restart,
-            long(reply).then_some(Restart::RotatedByLength)
-        );
+        assert_eq!(reply.restart, long(reply).then_some(Restart::RotatedByLength));
         assert_eq!(reply.generated.reused_tokens == 0, long(reply));
     }
 }
@@ -255,10 +225,7 @@ fn keys_that_depend_on_the_length_are_computed_again() {
 #[test]
 fn a_full_context_loses_its_oldest_turns() {
     let (_folder, template) = template();
-    let llama = llama(
-        &["sliding_window=null", "max_position_embeddings=160"],
-        devices::flex(),
-    );
+    let llama = llama(&["sliding_window=null", "max_position_embeddings=160"], devices::flex());
     let options = options(&llama, 20, "");
     let model = (&llama, &template, &options);
     let mut conversation = Conversation::new(&llama, &template, options.clone());
@@ -280,17 +247,9 @@ fn a_full_context_loses_its_oldest_turns() {
 
     // What does not fit alone says so, and leaves everything as it was.
     let before = conversation.messages().to_vec();
-    let error = conversation
-        .say(&"x".repeat(200), &mut go_on)
-        .expect_err("it is too long");
-    assert!(
-        matches!(error, Error::PromptTooLong { context: 160, .. }),
-        "{error}"
-    );
-    assert_eq!(
-        (conversation.messages(), conversation.forgotten()),
-        (&*before, lost)
-    );
+    let error = conversation.say(&"x".repeat(200), &mut go_on).expect_err("it is too long");
+    assert!(matches!(error, Error::PromptTooLong { context: 160, .. }), "{error}");
+    assert_eq!((conversation.messages(), conversation.forgotten()), (&*before, lost));
     say(&mut conversation, model, "Still there?");
     // What just fits gets as much of an answer as there is room for.
     let reply = say(&mut conversation, model, &"x".repeat(120));
@@ -320,9 +279,7 @@ fn an_answer_that_is_broken_off_counts_as_far_as_it_came() {
             false => ControlFlow::Continue(()),
         }
     };
-    let reply = conversation
-        .say("Go on", &mut after_three)
-        .expect("an answer");
+    let reply = conversation.say("Go on", &mut after_three).expect("an answer");
     assert_eq!(reply.generated.finish_reason, FinishReason::Interrupted);
     assert!(reply.counts() && reply.text().len() >= 3);
     assert_eq!(conversation.messages().len(), 4);
@@ -332,9 +289,7 @@ fn an_answer_that_is_broken_off_counts_as_far_as_it_came() {
     // Before the answer: as if nothing had been said.
     let before = conversation.messages().to_vec();
     for text in ["Again", &"x".repeat(700)] {
-        let reply = conversation
-            .say(text, &mut |_| ControlFlow::Break(()))
-            .expect("an answer");
+        let reply = conversation.say(text, &mut |_| ControlFlow::Break(())).expect("an answer");
         assert!(!reply.counts() && reply.generated.ids.is_empty());
         assert_eq!(conversation.messages(), before);
     }

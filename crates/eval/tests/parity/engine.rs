@@ -6,8 +6,7 @@ use glass_attention::{CacheConfig, KvCache, NextTokens, Sequences, Unobserved};
 use glass_backend::Device;
 use glass_config::{DynamicScaling, LinearScaling, LlamaConfig, LongropeScaling, RopeScaling};
 use glass_generate::{
-    Engine, GenerateOptions, Lane, Llama, Next, PrefillOptions, SamplingConfig, Sequence,
-    SequenceId, generate, step,
+    Engine, GenerateOptions, Lane, Llama, Next, PrefillOptions, SamplingConfig, Sequence, SequenceId, generate, step,
 };
 use glass_testing::devices;
 use proptest::{prelude::*, test_runner::TestRunner};
@@ -25,12 +24,7 @@ const LONGEST: usize = 56;
 /// What happens to a lane, by the number of its place.
 #[derive(Clone, Debug)]
 enum Event {
-    Join {
-        policy: usize,
-        tokens: usize,
-        chunk: usize,
-        rollback: usize,
-    },
+    Join { policy: usize, tokens: usize, chunk: usize, rollback: usize },
     Leave(usize),
     Fork(usize),
     Truncate(usize, usize),
@@ -66,25 +60,15 @@ impl Text {
     fn join(llama: &Llama, policy: usize, chunk: usize, rollback: usize) -> Self {
         let prefill_chunk = NonZeroUsize::new(chunk).expect("not zero");
         let with = |cache| {
-            let options = PrefillOptions {
-                cache,
-                prefill_chunk,
-            };
+            let options = PrefillOptions { cache, prefill_chunk };
             Some((cache, Lane::new(llama, options).ok()?))
         };
         // Where a policy does not fit the model, what the config asks for does.
         let policy = POLICIES[policy].parse().expect("a policy");
-        let (cache, mut lane) = with(policy)
-            .or_else(|| with(CacheConfig::default()))
-            .expect("a lane");
+        let (cache, mut lane) = with(policy).or_else(|| with(CacheConfig::default())).expect("a lane");
         let reserved = lane.reserve_rollback(rollback);
         assert!(reserved.is_ok() || cache.to_string().starts_with("tova"));
-        Self {
-            lane,
-            cache,
-            ids: vec![],
-            passes: vec![],
-        }
+        Self { lane, cache, ids: vec![], passes: vec![] }
     }
 
     /// Asks for the logits of everything that is unread.
@@ -95,12 +79,7 @@ impl Text {
     }
 
     fn fork(&mut self) -> Self {
-        Self {
-            lane: self.lane.fork(),
-            cache: self.cache,
-            ids: self.ids.clone(),
-            passes: self.passes.clone(),
-        }
+        Self { lane: self.lane.fork(), cache: self.cache, ids: self.ids.clone(), passes: self.passes.clone() }
     }
 
     /// Whether it could go back.
@@ -132,15 +111,9 @@ impl Text {
 }
 
 fn pass(llama: &Llama, cache: &mut KvCache, ids: &[u32]) -> Vec<f32> {
-    let next = NextTokens {
-        cache,
-        tokens: ids.len(),
-    };
-    let logits = llama.model.forward(
-        fixture::ids(llama, &[ids.to_vec()]),
-        Sequences::Next(&mut [next]),
-        &mut Unobserved,
-    );
+    let next = NextTokens { cache, tokens: ids.len() };
+    let logits =
+        llama.model.forward(fixture::ids(llama, &[ids.to_vec()]), Sequences::Next(&mut [next]), &mut Unobserved);
     fixture::host(logits.expect("a pass")).values
 }
 
@@ -179,11 +152,7 @@ fn compare(llama: &Llama, texts: &mut [Text], counts: &mut Counts) {
         let pairs = found.iter().zip(&expected);
         let off = pairs.fold(0.0, |off: f32, (a, b)| {
             let here = (a - b).abs();
-            if here.is_nan() {
-                f32::INFINITY
-            } else {
-                off.max(here)
-            }
+            if here.is_nan() { f32::INFINITY } else { off.max(here) }
         });
         let who = format!("{} after {:?}", text.cache, text.passes);
         assert!(off <= SAME, "{who}: {off}");
@@ -198,12 +167,7 @@ fn run(llama: &Llama, events: &[Event], seed: u64, counts: &mut Counts) {
     for event in events {
         let place = |place: &usize| place % texts.len().max(1);
         match event {
-            Event::Join {
-                policy,
-                tokens,
-                chunk,
-                rollback,
-            } if texts.len() < 6 => {
+            Event::Join { policy, tokens, chunk, rollback } if texts.len() < 6 => {
                 let mut text = Text::join(llama, *policy, *chunk, *rollback);
                 text.push(more(*tokens));
                 texts.push(text);
@@ -248,10 +212,7 @@ fn config(windows: &[Option<usize>], rope: usize) -> LlamaConfig {
         1 => RopeScaling::Linear(LinearScaling { factor: 4.0 }),
         2 => {
             config.max_position_embeddings = trained;
-            RopeScaling::Dynamic(DynamicScaling {
-                factor: 4.0,
-                max_position_embeddings: trained,
-            })
+            RopeScaling::Dynamic(DynamicScaling { factor: 4.0, max_position_embeddings: trained })
         }
         _ => RopeScaling::Longrope(LongropeScaling {
             short_factor: factors(),
@@ -294,17 +255,8 @@ fn lanes_in_any_company_compute_what_they_compute_alone() {
             })
             .unwrap_or_else(|error| panic!("on {}: {error}", device.name()));
     }
-    let Counts {
-        rows,
-        shared,
-        forks,
-        went_back,
-        refused,
-    } = counts;
-    assert!(
-        rows > 2000 && shared > 200 && forks > 100,
-        "{rows} {shared} {forks}"
-    );
+    let Counts { rows, shared, forks, went_back, refused } = counts;
+    assert!(rows > 2000 && shared > 200 && forks > 100, "{rows} {shared} {forks}");
     assert!(went_back > 100 && refused > 5, "{went_back} {refused}");
 }
 
@@ -321,10 +273,7 @@ fn long_forks_share_their_past() {
         let mut config = random_model::config(windows);
         config.max_position_embeddings = 2048;
         let llama = random_model::llama(&config, 3, &device);
-        let options = PrefillOptions {
-            cache: policy.parse().expect("a policy"),
-            ..PrefillOptions::default()
-        };
+        let options = PrefillOptions { cache: policy.parse().expect("a policy"), ..PrefillOptions::default() };
         let ids = random_model::tokens(700, 8);
         let mut counts = Counts::default();
         let mut first = Text {
@@ -372,22 +321,10 @@ struct Visit {
 
 fn visits(vocab_size: usize) -> Vec<Visit> {
     let greedy = SamplingConfig::default();
-    let drawn = SamplingConfig {
-        temperature: 0.9,
-        top_p: 0.9,
-        repetition_penalty: 1.2,
-        ..SamplingConfig::default()
-    };
+    let drawn = SamplingConfig { temperature: 0.9, top_p: 0.9, repetition_penalty: 1.2, ..SamplingConfig::default() };
     let repeated: Vec<u32> = (0..12).map(|i| i % 4).collect();
     [
-        (
-            random_model::tokens(17, 1),
-            greedy.clone(),
-            "full",
-            0,
-            0,
-            99,
-        ),
+        (random_model::tokens(17, 1), greedy.clone(), "full", 0, 0, 99),
         (random_model::tokens(3, 2), drawn.clone(), "ring", 0, 0, 99),
         (repeated.clone(), greedy.clone(), "full", 3, 2, 99),
         (random_model::tokens(30, 3), greedy, "ring:5", 0, 3, 6),
@@ -406,12 +343,7 @@ fn visits(vocab_size: usize) -> Vec<Visit> {
             prompt_lookup: NonZeroUsize::new(draft),
             ..GenerateOptions::new(14)
         };
-        Visit {
-            prompt,
-            options,
-            joins,
-            leaves,
-        }
+        Visit { prompt, options, joins, leaves }
     })
     .collect()
 }
@@ -467,10 +399,7 @@ fn check_visits(llama: &Llama, budget: usize, device: &Device) {
         let go_on = &mut |_: glass_generate::Progress<'_>| ControlFlow::Continue(());
         let alone = generate(llama, &visit.prompt, &visit.options, go_on).expect("a text");
         let expected = &alone.ids[..alone.ids.len().min(visit.leaves)];
-        let who = format!(
-            "text {number}, at most {budget} a step, on {}",
-            device.name()
-        );
+        let who = format!("text {number}, at most {budget} a step, on {}", device.name());
         assert!(found.len() > 2, "{who}: {found:?}");
         assert_eq!(found, expected, "{who}");
     }

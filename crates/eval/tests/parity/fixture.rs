@@ -19,11 +19,7 @@ pub struct Values {
 pub type Tensors = HashMap<String, Values>;
 
 pub fn name(folder: &Path) -> String {
-    folder
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
+    folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// What is expected; integers become floats, which hold them exactly.
@@ -36,24 +32,9 @@ pub fn expected(folder: &Path) -> Tensors {
         .map(|(name, view)| {
             let data = view.data();
             let values = match view.dtype() {
-                safetensors::Dtype::F32 => data
-                    .as_chunks()
-                    .0
-                    .iter()
-                    .map(|b| f32::from_le_bytes(*b))
-                    .collect(),
-                safetensors::Dtype::F64 => data
-                    .as_chunks()
-                    .0
-                    .iter()
-                    .map(|b| f64::from_le_bytes(*b) as f32)
-                    .collect(),
-                safetensors::Dtype::I64 => data
-                    .as_chunks()
-                    .0
-                    .iter()
-                    .map(|b| i64::from_le_bytes(*b) as f32)
-                    .collect(),
+                safetensors::Dtype::F32 => data.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+                safetensors::Dtype::F64 => data.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
+                safetensors::Dtype::I64 => data.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b) as f32).collect(),
                 other => panic!("{name} is {other}"),
             };
             let shape = view.shape().to_vec();
@@ -67,21 +48,11 @@ pub fn load(folder: &Path, legacy: bool, device: &Device, dtype: Dtype) -> Llama
     load_with(folder, legacy, device, dtype, &[])
 }
 
-pub fn load_with(
-    folder: &Path,
-    legacy: bool,
-    device: &Device,
-    dtype: Dtype,
-    overrides: &[&str],
-) -> Llama {
+pub fn load_with(folder: &Path, legacy: bool, device: &Device, dtype: Dtype, overrides: &[&str]) -> Llama {
     let copy = tempfile::tempdir().expect("a temporary folder");
     for entry in fs::read_dir(folder).expect("readable") {
         let path = entry.expect("readable").path();
-        let file = path
-            .file_name()
-            .expect("a name")
-            .to_string_lossy()
-            .into_owned();
+        let file = path.file_name().expect("a name").to_string_lossy().into_owned();
         let to = match (file.as_str(), legacy) {
             ("config.json", true) | ("config.legacy.json", false) => continue,
             ("config.legacy.json", true) => "config.json",
@@ -90,10 +61,7 @@ pub fn load_with(
         };
         fs::copy(&path, copy.path().join(to)).expect("copied");
     }
-    let overrides: Vec<_> = overrides
-        .iter()
-        .map(|text| text.parse().expect("an override"))
-        .collect();
+    let overrides: Vec<_> = overrides.iter().map(|text| text.parse().expect("an override")).collect();
     Llama::load(
         copy.path(),
         LoadOptions {
@@ -110,31 +78,18 @@ pub fn load_with(
 
 /// Integer rows of a tensor `[batch, seq]`.
 pub fn rows(values: &Values) -> Vec<Vec<u32>> {
-    values
-        .values
-        .chunks(values.shape[1])
-        .map(|row| row.iter().map(|&id| id as u32).collect())
-        .collect()
+    values.values.chunks(values.shape[1]).map(|row| row.iter().map(|&id| id as u32).collect()).collect()
 }
 
 pub fn mask(values: &Values) -> Vec<Vec<bool>> {
-    rows(values)
-        .iter()
-        .map(|row| row.iter().map(|&token| token == 1).collect())
-        .collect()
+    rows(values).iter().map(|row| row.iter().map(|&token| token == 1).collect()).collect()
 }
 
 /// One pass over whole rows without a cache, observed.
 pub fn forward(llama: &Llama, rows: &[Vec<u32>], mask: Option<&[Vec<bool>]>) -> Tensors {
-    let whole = Sequences::Whole {
-        padding: mask.and_then(Padding::from_mask),
-        dropouts: Dropouts::default(),
-    };
+    let whole = Sequences::Whole { padding: mask.and_then(Padding::from_mask), dropouts: Dropouts::default() };
     let mut seen = Recorder::default();
-    let logits = llama
-        .model
-        .forward(ids(llama, rows), whole, &mut seen)
-        .expect("a forward pass");
+    let logits = llama.model.forward(ids(llama, rows), whole, &mut seen).expect("a forward pass");
     let mut tensors = seen.0;
     tensors.insert("logits".into(), host(logits));
     tensors
@@ -146,10 +101,7 @@ pub fn ids(llama: &Llama, rows: &[Vec<u32>]) -> Tensor<2, burn::tensor::Int> {
 }
 
 pub fn host<const D: usize>(tensor: Tensor<D>) -> Values {
-    Values {
-        shape: tensor.dims().to_vec(),
-        values: tensor.try_into_vec_as::<f32>().expect("read back"),
-    }
+    Values { shape: tensor.dims().to_vec(), values: tensor.try_into_vec_as::<f32>().expect("read back") }
 }
 
 #[derive(Default)]
@@ -160,10 +112,7 @@ impl Observer for Recorder {
         let (table, rows) = ctx.rope_table(0);
         let shape = vec![rows, ctx.seq(), table.cos.len() / rows / ctx.seq()];
         for (name, values) in [("cos", &table.cos), ("sin", &table.sin)] {
-            let values = Values {
-                shape: shape.clone(),
-                values: values.clone(),
-            };
+            let values = Values { shape: shape.clone(), values: values.clone() };
             self.0.insert(format!("half.{name}"), values);
         }
     }

@@ -37,9 +37,7 @@ fn a_model_in_memory_computes_as_the_folder_does() {
     let ids = fixture::rows(&fixture::expected(&folder)["input_ids"]);
     let [held, loaded] = [held, loaded].map(|llama| {
         let text = vec![ids[0].clone()];
-        fixture::forward(&llama, &text, None)["logits"]
-            .values
-            .clone()
+        fixture::forward(&llama, &text, None)["logits"].values.clone()
     });
     assert_eq!(held, loaded);
 
@@ -48,13 +46,7 @@ fn a_model_in_memory_computes_as_the_folder_does() {
         matches!(&error, Some(Error::Config(error)) if error.to_string().starts_with("in-memory/config.json")),
         "{error:?}"
     );
-    let cut = ModelBytes {
-        weights: read("model.safetensors")[..100].to_vec().into(),
-        ..bytes(&config)
-    };
+    let cut = ModelBytes { weights: read("model.safetensors")[..100].to_vec().into(), ..bytes(&config) };
     let error = Llama::from_bytes(cut, options()).err().expect("cut short");
-    assert!(
-        error.to_string().starts_with("in-memory/model.safetensors"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("in-memory/model.safetensors"), "{error}");
 }

@@ -21,11 +21,7 @@ fn chain(key: usize, hops: usize) -> Task {
 
 /// Ids 3 to 3 + `usable` - 1 behind BOS = 1.
 fn filler(usable: u32) -> FillerTokens {
-    FillerTokens {
-        front: vec![1],
-        usable: (3..3 + usable).collect(),
-        text: None,
-    }
+    FillerTokens { front: vec![1], usable: (3..3 + usable).collect(), text: None }
 }
 
 fn haystack(task: Task, length: usize, filler: &FillerTokens) -> Haystack {
@@ -35,9 +31,7 @@ fn haystack(task: Task, length: usize, filler: &FillerTokens) -> Haystack {
 /// Where `tokens` stand in `ids`.
 fn places(ids: &[u32], tokens: &[u32]) -> Vec<usize> {
     let all = ids.windows(tokens.len()).enumerate();
-    all.filter(|(_, window)| *window == tokens)
-        .map(|(place, _)| place)
-        .collect()
+    all.filter(|(_, window)| *window == tokens).map(|(place, _)| place).collect()
 }
 
 /// Reads with nothing but its eyes: looks for the only other place of the last `cue` tokens, and says what follows there.
@@ -158,8 +152,7 @@ fn the_needle_moves_through_one_haystack() {
 #[test]
 fn seeds_and_trials_and_nothing_else_decide() {
     let filler = filler(60);
-    let make =
-        |task, length, seed, trial| Haystack::new(task, length, &filler, seed, trial).unwrap();
+    let make = |task, length, seed, trial| Haystack::new(task, length, &filler, seed, trial).unwrap();
     for task in [single(2, 2, 0.5), chain(2, 3)] {
         let first = make(task, 100, 0, 0);
         assert_eq!(make(task, 100, 0, 0), first);
@@ -188,10 +181,7 @@ fn relations_stand_in_any_order() {
 #[test]
 fn a_text_fills_the_haystack_in_its_order() {
     let text: Vec<u32> = (100..150).collect();
-    let filler = FillerTokens {
-        text: Some(text.clone()),
-        ..filler(60)
-    };
+    let filler = FillerTokens { text: Some(text.clone()), ..filler(60) };
     let mut starts = BTreeSet::new();
     for trial in 0..20 {
         let task = single(4, 4, 0.3);
@@ -208,15 +198,8 @@ fn a_text_fills_the_haystack_in_its_order() {
 
 #[test]
 fn what_cannot_be_made_is_refused() {
-    let new =
-        |task, length, filler: &FillerTokens| Haystack::new(task, length, filler, 0, 0).map(drop);
-    let short = |length, task, shortest| {
-        Err(HaystackError::TooShort {
-            length,
-            task,
-            shortest,
-        })
-    };
+    let new = |task, length, filler: &FillerTokens| Haystack::new(task, length, filler, 0, 0).map(drop);
+    let short = |length, task, shortest| Err(HaystackError::TooShort { length, task, shortest });
     // 1 in front, twice 4 and 3; of those the last is not read.
     let task = single(4, 3, 0.0);
     assert_eq!(new(task, 14, &filler(60)), Ok(()));
@@ -235,22 +218,15 @@ fn what_cannot_be_made_is_refused() {
         assert_eq!(new(task, 50, &filler(usable + 1)), Ok(()));
     }
     // No single token is missing in a text that has all.
-    let all = FillerTokens {
-        text: Some((3..63).collect()),
-        ..filler(60)
-    };
+    let all = FillerTokens { text: Some((3..63).collect()), ..filler(60) };
     let task = single(1, 1, 0.5);
     let error = new(task, 200, &all).unwrap_err();
     assert_eq!(error, HaystackError::Ambiguous { task });
     assert!(error.to_string().contains("make the key longer"), "{error}");
     assert_eq!(new(single(2, 1, 0.5), 200, &all), Ok(()));
 
-    let test = NeedleTest {
-        tasks: vec![single(4, 3, 0.0), chain(3, 2)],
-        lengths: vec![n(25), n(20)],
-        trials: n(1),
-        seed: 0,
-    };
+    let test =
+        NeedleTest { tasks: vec![single(4, 3, 0.0), chain(3, 2)], lengths: vec![n(25), n(20)], trials: n(1), seed: 0 };
     let error = test.check(&filler(60)).unwrap_err().to_string();
     for part in ["20 tokens", "2 hops", "25 at least"] {
         assert!(error.contains(part) && !error.contains('\n'), "{error}");
@@ -271,17 +247,11 @@ fn a_score_is_what_was_right_before_the_first_mistake() {
     assert_eq!(found(&haystack, &nothing), (0.0, 0.0));
 
     let mut score = NeedleScore::default();
-    assert_eq!(
-        (score.found(), score.tokens_right(), score.mean_nll()),
-        (None, None, None)
-    );
+    assert_eq!((score.found(), score.tokens_right(), score.mean_nll()), (None, None, None));
     score.add(&haystack, &right);
     score.add(&haystack, &nothing);
     assert_eq!(score.trials, 2);
-    assert_eq!(
-        (score.found(), score.tokens_right(), score.mean_nll()),
-        (Some(0.5), Some(0.5), Some(1.0))
-    );
+    assert_eq!((score.found(), score.tokens_right(), score.mean_nll()), (Some(0.5), Some(0.5), Some(1.0)));
 }
 
 #[test]

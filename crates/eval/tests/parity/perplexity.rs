@@ -23,24 +23,15 @@ fn windows(window: usize, stride: usize) -> Windows {
 }
 
 fn nlls(llama: &Llama, ids: &[u32], windows: Windows) -> Vec<f64> {
-    token_nlls(llama, ids, windows, PrefillOptions::default(), &mut |_| {
-        ControlFlow::Continue(())
-    })
-    .expect("scored")
+    token_nlls(llama, ids, windows, PrefillOptions::default(), &mut |_| ControlFlow::Continue(())).expect("scored")
 }
 
 /// Logits of each position of one pass over `ids`, without a cache.
 fn logits(llama: &Llama, ids: &[u32]) -> Vec<Vec<f32>> {
     let ids = fixture::ids(llama, &[ids.to_vec()]);
-    let out = llama
-        .model
-        .forward(ids, Sequences::WHOLE, &mut Unobserved)
-        .expect("a pass");
+    let out = llama.model.forward(ids, Sequences::WHOLE, &mut Unobserved).expect("a pass");
     let out = fixture::host(out);
-    out.values
-        .chunks(out.shape[2])
-        .map(<[f32]>::to_vec)
-        .collect()
+    out.values.chunks(out.shape[2]).map(<[f32]>::to_vec).collect()
 }
 
 /// `-ln softmax(logits)[id]` in float64, as it is written in books.
@@ -76,10 +67,7 @@ fn models(device: &Device) -> Vec<(u64, Llama)> {
 fn by_definition(llama: &Llama, ids: &[u32], window: usize, stride: usize) -> Vec<f64> {
     (1..ids.len())
         .map(|i| {
-            let start = (0..)
-                .step_by(stride)
-                .find(|start| start + window >= i)
-                .expect("some window");
+            let start = (0..).step_by(stride).find(|start| start + window >= i).expect("some window");
             let last = logits(llama, &ids[start..i]).pop().expect("a position");
             nll(&last, ids[i])
         })
@@ -88,16 +76,7 @@ fn by_definition(llama: &Llama, ids: &[u32], window: usize, stride: usize) -> Ve
 
 #[test]
 fn each_token_is_scored_with_the_context_that_the_rule_gives_it() {
-    let all = [
-        (1, 1),
-        (4, 4),
-        (7, 3),
-        (8, 1),
-        (8, 7),
-        (20, 6),
-        (21, 21),
-        (50, 50),
-    ];
+    let all = [(1, 1), (4, 4), (7, 3), (8, 1), (8, 7), (20, 6), (21, 21), (50, 50)];
     for device in devices::all() {
         // Software Vulkan compiles kernels anew for each length.
         let (tokens, sizes) = match devices::is_wgpu(&device) {
@@ -134,16 +113,9 @@ fn passes_leave_no_trace() {
     for device in devices::all() {
         let sizes = match devices::is_wgpu(&device) {
             true => &[(520, 530)][..],
-            false => &[
-                (1, 60),
-                (16, 1300),
-                (40, 1300),
-                (512, 1300),
-                (513, 1300),
-                (1100, 1300),
-                (1299, 1300),
-                (9999, 1300),
-            ],
+            false => {
+                &[(1, 60), (16, 1300), (40, 1300), (512, 1300), (513, 1300), (1100, 1300), (1299, 1300), (9999, 1300)]
+            }
         };
         for (seed, llama) in models(&device) {
             for &(window, tokens) in sizes {
@@ -181,10 +153,8 @@ fn long_windows_that_overlap_score_only_their_ends() {
 fn rotation_that_depends_on_length_is_that_of_the_window() {
     let device = devices::flex();
     let mut config = random_model::config(&[None]);
-    let scaling = RopeScaling::Dynamic(DynamicScaling {
-        factor: 4.0,
-        max_position_embeddings: config.max_position_embeddings,
-    });
+    let scaling =
+        RopeScaling::Dynamic(DynamicScaling { factor: 4.0, max_position_embeddings: config.max_position_embeddings });
     config.ropes[0].scaling = scaling;
     let llama = random_model::llama(&config, 2, &device);
     let ids = random_model::tokens(900, 4);
@@ -217,19 +187,13 @@ fn progress_adds_up_and_can_break_it_off() {
     let ids = random_model::tokens(1201, 4);
     let all = nlls(&llama, &ids, windows(100, 100));
     let mut seen: Vec<Scored> = vec![];
-    let part = token_nlls(
-        &llama,
-        &ids,
-        windows(100, 100),
-        PrefillOptions::default(),
-        &mut |now| {
-            seen.push(now);
-            match seen.len() {
-                2 => ControlFlow::Break(()),
-                _ => ControlFlow::Continue(()),
-            }
-        },
-    )
+    let part = token_nlls(&llama, &ids, windows(100, 100), PrefillOptions::default(), &mut |now| {
+        seen.push(now);
+        match seen.len() {
+            2 => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    })
     .expect("scored");
     assert_eq!(part, all[..1000]); // five windows to a pass
     assert_eq!(seen.len(), 2);
@@ -245,14 +209,8 @@ fn what_cannot_be_scored_is_an_error() {
     let device = devices::flex();
     let llama = some_model(&device);
     let error = |llama: &Llama, ids: &[u32]| {
-        token_nlls(
-            llama,
-            ids,
-            windows(4, 4),
-            PrefillOptions::default(),
-            &mut |_| ControlFlow::Continue(()),
-        )
-        .expect_err("an error")
+        token_nlls(llama, ids, windows(4, 4), PrefillOptions::default(), &mut |_| ControlFlow::Continue(()))
+            .expect_err("an error")
     };
     for tokens in [0, 1] {
         let error = error(&llama, &vec![7; tokens]);
@@ -263,29 +221,20 @@ fn what_cannot_be_scored_is_an_error() {
     for ids in [[1, 2, 50], [50, 1, 2]] {
         let error = error(&llama, &ids).to_string();
         let place = ids.iter().position(|&id| id == 50).expect("there") + 1;
-        assert!(
-            error.contains(&format!("token id 50 (number {place} of the text)")),
-            "{error}"
-        );
+        assert!(error.contains(&format!("token id 50 (number {place} of the text)")), "{error}");
     }
 
     let mut config = random_model::config(&[None]);
     config.rms_norm_eps = f64::NAN;
     let broken = random_model::llama(&config, 1, &device);
     let error = error(&broken, &[1, 2, 3]);
-    assert!(
-        matches!(error, EvalError::NotFinite { number: 2, value } if value.is_nan()),
-        "{error}"
-    );
+    assert!(matches!(error, EvalError::NotFinite { number: 2, value } if value.is_nan()), "{error}");
 
     let small = some_model(&device.with_max_binding(96 * 4 * 8));
-    let error = token_nlls(
-        &small,
-        &random_model::tokens(60, 1),
-        windows(40, 40),
-        PrefillOptions::default(),
-        &mut |_| ControlFlow::Continue(()),
-    )
-    .expect_err("a pass that cannot be bound");
+    let error =
+        token_nlls(&small, &random_model::tokens(60, 1), windows(40, 40), PrefillOptions::default(), &mut |_| {
+            ControlFlow::Continue(())
+        })
+        .expect_err("a pass that cannot be bound");
     assert!(error.to_string().contains("40 positions"), "{error}");
 }

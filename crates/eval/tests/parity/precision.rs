@@ -25,27 +25,19 @@ fn half_precision_is_off_by_its_own_rounding_and_no_more() {
                 let found = fixture::forward(&llama, &rows, mask.as_deref());
 
                 let logits = &expected["logits"].values;
-                let largest = logits
-                    .iter()
-                    .fold(0.0, |max: f64, x| max.max(f64::from(x.abs())));
+                let largest = logits.iter().fold(0.0, |max: f64, x| max.max(f64::from(x.abs())));
                 let layers = llama.config.layers.len() as f64;
                 // Every rounding, weights included, moves the logits by up to the unit roundoff of the largest of
                 // them; in the worst case all roundings go one way.
-                let allowed = dtype.unit_roundoff()
-                    * (ROUNDINGS_PER_LAYER * layers + ROUNDINGS_BESIDE)
-                    * largest;
-                let off =
-                    fixture::difference(&found["logits"], &expected["logits"], 1, mask.as_deref());
+                let allowed = dtype.unit_roundoff() * (ROUNDINGS_PER_LAYER * layers + ROUNDINGS_BESIDE) * largest;
+                let off = fixture::difference(&found["logits"], &expected["logits"], 1, mask.as_deref());
                 assert!(
                     f64::from(off) <= allowed,
                     "{name} in {dtype} on {}: {off} off, {allowed} allowed",
                     device.name()
                 );
                 // And it must be half precision that was computed, not float32 under its name.
-                assert!(
-                    f64::from(off) > allowed / 1e4,
-                    "{name} in {dtype}: {off} is too good"
-                );
+                assert!(f64::from(off) > allowed / 1e4, "{name} in {dtype}: {off} is too good");
             }
         }
     }

@@ -5,8 +5,7 @@ use std::{num::NonZeroUsize, ops::ControlFlow};
 use glass_attention::CacheConfig;
 use glass_backend::{Device, Dtype};
 use glass_generate::{
-    GenerateOptions, Generated, Llama, PrefillOptions, Progress, Sampler, SamplingConfig,
-    SequenceBias, log_softmax_at,
+    GenerateOptions, Generated, Llama, PrefillOptions, Progress, Sampler, SamplingConfig, SequenceBias, log_softmax_at,
 };
 use glass_testing::devices;
 
@@ -22,10 +21,7 @@ fn generate(
 ) -> Generated {
     let options = GenerateOptions {
         sampling,
-        prefill: PrefillOptions {
-            cache,
-            ..PrefillOptions::default()
-        },
+        prefill: PrefillOptions { cache, ..PrefillOptions::default() },
         score: true,
         prompt_lookup: NonZeroUsize::new(draft),
         ..GenerateOptions::new(tokens)
@@ -49,14 +45,7 @@ fn the_greedy_text_is_the_same() {
             let llama = fixture::load(&folder, false, &device, Dtype::F32);
             let greedy = |draft| {
                 let sampling = SamplingConfig::default();
-                generate(
-                    &llama,
-                    &twice(&llama),
-                    40,
-                    sampling,
-                    CacheConfig::default(),
-                    draft,
-                )
+                generate(&llama, &twice(&llama), 40, sampling, CacheConfig::default(), draft)
             };
             let plain = greedy(0);
             assert_eq!(plain.speculation, None);
@@ -77,10 +66,7 @@ fn the_greedy_text_is_the_same() {
                 accepted += speculation.accepted;
             }
         }
-        assert!(
-            accepted > 100 && drafted > accepted,
-            "{accepted} of {drafted}"
-        );
+        assert!(accepted > 100 && drafted > accepted, "{accepted} of {drafted}");
     }
 }
 
@@ -115,10 +101,7 @@ fn a_seed_draws_the_same_text() {
             }
         }
     }
-    assert!(
-        accepted > 100 && drafted > accepted + 100,
-        "{accepted} of {drafted}"
-    );
+    assert!(accepted > 100 && drafted > accepted + 100, "{accepted} of {drafted}");
 }
 
 /// Three tokens of four, in all 64 ways, against the product of the probabilities that passes over the whole text give.
@@ -127,23 +110,13 @@ fn draws_follow_the_models_distribution() {
     const IDS: [u32; 4] = [3, 40, 77, 101];
     const DRAWS: u64 = 6000;
     let device = Device::open("flex").expect("it is built in");
-    let llama = fixture::load(
-        &fixture::root().join("mistral-swa"),
-        false,
-        &device,
-        Dtype::F32,
-    );
+    let llama = fixture::load(&fixture::root().join("mistral-swa"), false, &device, Dtype::F32);
     let prompt: Vec<u32> = (0..20usize).map(|i| IDS[i * i * i % 7 % 4]).collect();
     // The four are so much more probable that the rest is cut.
     let sampling = |seed| SamplingConfig {
         temperature: 4.0,
         top_k: 4,
-        sequence_bias: IDS
-            .map(|id| SequenceBias {
-                ids: vec![id],
-                bias: 20.0,
-            })
-            .to_vec(),
+        sequence_bias: IDS.map(|id| SequenceBias { ids: vec![id], bias: 20.0 }).to_vec(),
         repetition_penalty: 1.02,
         seed,
         ..SamplingConfig::default()
@@ -151,29 +124,15 @@ fn draws_follow_the_models_distribution() {
 
     let mut counts = [0u32; 64];
     let (mut drafted, mut accepted) = (0, 0);
-    let place = |id: u32| {
-        IDS.iter()
-            .position(|&own| own == id)
-            .expect("one of the four")
-    };
+    let place = |id: u32| IDS.iter().position(|&own| own == id).expect("one of the four");
     for seed in 0..DRAWS {
-        let found = generate(
-            &llama,
-            &prompt,
-            3,
-            sampling(seed),
-            CacheConfig::default(),
-            4,
-        );
+        let found = generate(&llama, &prompt, 3, sampling(seed), CacheConfig::default(), 4);
         counts[found.ids.iter().fold(0, |cell, &id| 4 * cell + place(id))] += 1;
         let speculation = found.speculation.expect("it was asked for");
         drafted += speculation.drafted;
         accepted += speculation.accepted;
     }
-    assert!(
-        accepted > 700 && drafted > accepted + 700,
-        "{accepted} of {drafted}"
-    );
+    assert!(accepted > 700 && drafted > accepted + 700, "{accepted} of {drafted}");
 
     let mut sampler = Sampler::new(sampling(0)).expect("a sampler");
     let mut after = |text: &[u32]| -> [f64; 4] {
@@ -195,11 +154,8 @@ fn draws_follow_the_models_distribution() {
         }
     }
     assert!(expected.iter().all(|&count| count > 5.0), "{expected:?}");
-    let statistic: f64 = counts
-        .iter()
-        .zip(expected)
-        .map(|(&count, expected)| (f64::from(count) - expected).powi(2) / expected)
-        .sum();
+    let statistic: f64 =
+        counts.iter().zip(expected).map(|(&count, expected)| (f64::from(count) - expected).powi(2) / expected).sum();
     // A right sampler exceeds this once in a thousand sets of seeds (63 degrees of freedom).
     assert!(statistic < 103.4, "{statistic}");
 }
@@ -207,17 +163,9 @@ fn draws_follow_the_models_distribution() {
 #[test]
 fn a_cache_that_cannot_go_back_is_refused() {
     let device = Device::open("flex").expect("it is built in");
-    let llama = fixture::load(
-        &fixture::root().join("llama-gqa"),
-        false,
-        &device,
-        Dtype::F32,
-    );
+    let llama = fixture::load(&fixture::root().join("llama-gqa"), false, &device, Dtype::F32);
     let options = GenerateOptions {
-        prefill: PrefillOptions {
-            cache: "tova:16".parse().expect("a policy"),
-            ..PrefillOptions::default()
-        },
+        prefill: PrefillOptions { cache: "tova:16".parse().expect("a policy"), ..PrefillOptions::default() },
         prompt_lookup: NonZeroUsize::new(3),
         ..GenerateOptions::new(5)
     };

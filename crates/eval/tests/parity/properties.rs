@@ -17,11 +17,7 @@ fn in_pieces(llama: &Llama, texts: &[Vec<u32>], pieces: &[usize]) -> Vec<Vec<Vec
     let mut caches: Vec<KvCache> = texts.iter().map(cache).collect();
     let mut logits: Vec<Vec<Vec<f32>>> = vec![vec![]; texts.len()];
     let mut turn = 0;
-    while logits
-        .iter()
-        .zip(texts)
-        .any(|(row, text)| row.len() < text.len())
-    {
+    while logits.iter().zip(texts).any(|(row, text)| row.len() < text.len()) {
         let piece = pieces[turn.min(pieces.len() - 1)].max(1);
         turn += 1;
         let (mut ids, mut next, mut lengths) = (vec![], vec![], vec![]);
@@ -34,11 +30,7 @@ fn in_pieces(llama: &Llama, texts: &[Vec<u32>], pieces: &[usize]) -> Vec<Vec<Vec
                 next.push(NextTokens { cache, tokens });
             }
         }
-        let out = llama.model.forward(
-            fixture::ids(llama, &[ids]),
-            Sequences::Next(&mut next),
-            &mut Unobserved,
-        );
+        let out = llama.model.forward(fixture::ids(llama, &[ids]), Sequences::Next(&mut next), &mut Unobserved);
         let out = fixture::host(out.expect("a pass"));
         let mut rows = out.values.chunks(out.shape[2]).map(<[f32]>::to_vec);
         for (row, tokens) in logits.iter_mut().zip(lengths) {
@@ -52,23 +44,14 @@ fn in_pieces(llama: &Llama, texts: &[Vec<u32>], pieces: &[usize]) -> Vec<Vec<Vec
 fn whole(llama: &Llama, rows: &[Vec<u32>], mask: Option<&[Vec<bool>]>) -> Vec<Vec<Vec<f32>>> {
     let out = &fixture::forward(llama, rows, mask)["logits"];
     let (seq, vocab) = (out.shape[1], out.shape[2]);
-    out.values
-        .chunks(seq * vocab)
-        .map(|row| row.chunks(vocab).map(<[f32]>::to_vec).collect())
-        .collect()
+    out.values.chunks(seq * vocab).map(|row| row.chunks(vocab).map(<[f32]>::to_vec).collect()).collect()
 }
 
 /// The largest difference of two rows of logits.
 fn apart(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
     assert_eq!(a.len(), b.len());
     let pairs = a.iter().flatten().zip(b.iter().flatten());
-    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, |max, d| {
-        if d.is_nan() {
-            f32::INFINITY
-        } else {
-            max.max(d)
-        }
-    })
+    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, |max, d| if d.is_nan() { f32::INFINITY } else { max.max(d) })
 }
 
 /// Random models, texts, windows and splits, as many as a backend's speed allows.
@@ -76,11 +59,8 @@ fn apart(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
 fn chunked_and_cached_and_padded_equal_whole() {
     for device in devices::all() {
         let cases = if devices::is_wgpu(&device) { 12 } else { 60 };
-        let mut runner = TestRunner::new(ProptestConfig {
-            cases,
-            failure_persistence: None,
-            ..ProptestConfig::default()
-        });
+        let mut runner =
+            TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() });
         let strategy = (
             prop::collection::vec(prop::option::of(1usize..20), 1..4),
             1usize..24,
@@ -92,33 +72,20 @@ fn chunked_and_cached_and_padded_equal_whole() {
             .run(&strategy, |(windows, seq, pieces, pads, seed)| {
                 let llama = random_model::llama(&random_model::config(&windows), seed, &device);
                 // Row r has `pads[r]` places of padding on its left, of ids that must not matter.
-                let rows: Vec<Vec<u32>> = (0..pads.len())
-                    .map(|r| random_model::tokens(seq, seed ^ r as u64))
-                    .collect();
-                let mask: Vec<Vec<bool>> = pads
-                    .iter()
-                    .map(|&pad| (0..seq).map(|slot| slot >= pad.min(seq - 1)).collect())
-                    .collect();
+                let rows: Vec<Vec<u32>> = (0..pads.len()).map(|r| random_model::tokens(seq, seed ^ r as u64)).collect();
+                let mask: Vec<Vec<bool>> =
+                    pads.iter().map(|&pad| (0..seq).map(|slot| slot >= pad.min(seq - 1)).collect()).collect();
                 let padded = whole(&llama, &rows, Some(&mask));
-                let texts: Vec<Vec<u32>> = rows
-                    .iter()
-                    .zip(&pads)
-                    .map(|(row, &pad)| row[pad.min(seq - 1)..].to_vec())
-                    .collect();
+                let texts: Vec<Vec<u32>> =
+                    rows.iter().zip(&pads).map(|(row, &pad)| row[pad.min(seq - 1)..].to_vec()).collect();
                 let together = in_pieces(&llama, &texts, &pieces);
                 for (r, text) in texts.iter().enumerate() {
                     let alone = [text.clone()];
                     let expected = whole(&llama, &alone, None).swap_remove(0);
                     let pieces_alone = in_pieces(&llama, &alone, &pieces).swap_remove(0);
-                    prop_assert!(
-                        apart(&pieces_alone, &expected) <= SAME,
-                        "in pieces, row {r}"
-                    );
+                    prop_assert!(apart(&pieces_alone, &expected) <= SAME, "in pieces, row {r}");
                     prop_assert!(apart(&together[r], &expected) <= SAME, "together, row {r}");
-                    prop_assert!(
-                        apart(&padded[r][seq - text.len()..], &expected) <= SAME,
-                        "padded, row {r}"
-                    );
+                    prop_assert!(apart(&padded[r][seq - text.len()..], &expected) <= SAME, "padded, row {r}");
                 }
                 Ok(())
             })
@@ -155,19 +122,11 @@ fn every_window_by_ring_and_by_blocks_equals_its_mask() {
             }
             // Rows of which the first places are padding: each gives what its tokens give alone.
             let pads: Vec<usize> = [0, 1, w].map(|pad| pad.min(seq - 1)).to_vec();
-            let padded: Vec<Vec<u32>> = pads
-                .iter()
-                .map(|&pad| [&vec![0; pad], &rows[0][..seq - pad]].concat())
-                .collect();
-            let mask: Vec<Vec<bool>> = pads
-                .iter()
-                .map(|&pad| (0..seq).map(|slot| slot >= pad).collect())
-                .collect();
+            let padded: Vec<Vec<u32>> =
+                pads.iter().map(|&pad| [&vec![0; pad], &rows[0][..seq - pad]].concat()).collect();
+            let mask: Vec<Vec<bool>> = pads.iter().map(|&pad| (0..seq).map(|slot| slot >= pad).collect()).collect();
             let padded = whole(&llama, &padded, Some(&mask));
-            let texts: Vec<Vec<u32>> = pads
-                .iter()
-                .map(|&pad| rows[0][..seq - pad].to_vec())
-                .collect();
+            let texts: Vec<Vec<u32>> = pads.iter().map(|&pad| rows[0][..seq - pad].to_vec()).collect();
             let together = in_pieces(&llama, &texts, &[2, 1]);
             for ((padded, together), &pad) in padded.iter().zip(&together).zip(&pads) {
                 same("padded", &padded[pad..], &masked[..seq - pad]);
@@ -233,23 +192,14 @@ fn a_ring_is_as_large_as_its_window_however_long_the_text() {
     let mut cache = llama.cache(CacheConfig::default()).expect("a cache");
     let mut sizes = vec![];
     for id in random_model::tokens(60, 1) {
-        let next = NextTokens {
-            cache: &mut cache,
-            tokens: 1,
-        };
-        let step = llama.model.forward(
-            fixture::ids(&llama, &[vec![id]]),
-            Sequences::Next(&mut [next]),
-            &mut Unobserved,
-        );
+        let next = NextTokens { cache: &mut cache, tokens: 1 };
+        let step =
+            llama.model.forward(fixture::ids(&llama, &[vec![id]]), Sequences::Next(&mut [next]), &mut Unobserved);
         step.expect("a step");
         sizes.push(cache.bytes());
     }
     // 2 layers, keys and values, 2 heads of 8 float32, 6 positions.
-    assert!(
-        sizes.iter().all(|&bytes| bytes == 2 * 2 * 2 * 8 * 4 * 6),
-        "{sizes:?}"
-    );
+    assert!(sizes.iter().all(|&bytes| bytes == 2 * 2 * 2 * 8 * 4 * 6), "{sizes:?}");
 }
 
 #[test]
@@ -257,15 +207,8 @@ fn tokens_that_no_sequence_has_are_an_error() {
     let device = devices::flex();
     let llama = random_model::llama(&random_model::config(&[None]), 2, &device);
     let mut cache = llama.cache(CacheConfig::default()).expect("a cache");
-    let next = NextTokens {
-        cache: &mut cache,
-        tokens: 1,
-    };
-    let error = llama.model.forward(
-        fixture::ids(&llama, &[vec![1, 2]]),
-        Sequences::Next(&mut [next]),
-        &mut Unobserved,
-    );
+    let next = NextTokens { cache: &mut cache, tokens: 1 };
+    let error = llama.model.forward(fixture::ids(&llama, &[vec![1, 2]]), Sequences::Next(&mut [next]), &mut Unobserved);
     assert_eq!(
         error.expect_err("two tokens for one").to_string(),
         "the sequences have 1 next tokens together, but the pass has 2"

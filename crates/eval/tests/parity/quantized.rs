@@ -20,19 +20,9 @@ use serde_json::{Value, json};
 
 use crate::fixture;
 
-const FIXTURES: [&str; 5] = [
-    "llama-tied",
-    "llama-gqa",
-    "qwen2-bias",
-    "mistral-swa",
-    "llama-sharded",
-];
+const FIXTURES: [&str; 5] = ["llama-tied", "llama-gqa", "qwen2-bias", "mistral-swa", "llama-sharded"];
 
-fn load(
-    folder: &Path,
-    device: &Device,
-    quantize: Option<QuantFormat>,
-) -> Result<Llama, Box<Error>> {
+fn load(folder: &Path, device: &Device, quantize: Option<QuantFormat>) -> Result<Llama, Box<Error>> {
     let llama = Llama::load(
         folder,
         LoadOptions {
@@ -76,12 +66,7 @@ fn floats(files: &Files, name: &str) -> Vec<f32> {
     let tensor = files.get(name).expect("it is there");
     let mut values = vec![0f32; tensor.shape.iter().product()];
     let from = glass_checkpoint::float(tensor.dtype).expect("a float");
-    glass_checkpoint::convert_bytes(
-        tensor.bytes,
-        from,
-        bytemuck::cast_slice_mut(&mut values),
-        Dtype::F32,
-    );
+    glass_checkpoint::convert_bytes(tensor.bytes, from, bytemuck::cast_slice_mut(&mut values), Dtype::F32);
     values
 }
 
@@ -105,12 +90,7 @@ fn rounded(source: &Path, bits: QuantFormat) -> tempfile::TempDir {
                 quant::quantize(&values, columns, bits, &mut codes, &mut scales).expect("finite");
                 quant::dequantize(&codes, &scales, columns, bits, &mut values);
             }
-            Written {
-                name: name.to_owned(),
-                dtype: Stored::F32,
-                shape,
-                bytes: bytemuck::cast_slice(&values).to_vec(),
-            }
+            Written { name: name.to_owned(), dtype: Stored::F32, shape, bytes: bytemuck::cast_slice(&values).to_vec() }
         })
         .collect();
     folder(&config, &tensors)
@@ -120,14 +100,7 @@ fn quantized(source: &Path, bits: QuantFormat) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let target = folder.path().join("quantized");
     let progress = &mut |_, _| std::ops::ControlFlow::Continue(());
-    quantize(
-        source,
-        &target,
-        bits,
-        "5GB".parse::<ShardSize>().expect("a size"),
-        progress,
-    )
-    .expect("quantized");
+    quantize(source, &target, bits, "5GB".parse::<ShardSize>().expect("a size"), progress).expect("quantized");
     (folder, target)
 }
 
@@ -144,14 +117,10 @@ fn codes_are_the_numbers_they_stand_for() {
             let reference = load(reference.path(), &plain, None).expect("loads");
             let layers = reference.config.layers.len();
             let reference = fixture::forward(&reference, &rows, None);
-            let largest = reference["logits"]
-                .values
-                .iter()
-                .fold(0f32, |max, x| max.max(x.abs()));
+            let largest = reference["logits"].values.iter().fold(0f32, |max, x| max.max(x.abs()));
             let (_kept, target) = quantized(&source, bits);
             for device in devices::all() {
-                let whole_numbers =
-                    device.name() == "flex" && device.kernel_mode() == KernelMode::Fused;
+                let whole_numbers = device.name() == "flex" && device.kernel_mode() == KernelMode::Fused;
                 // Roundings to 8 bits go either way, so that as many as a pass has (some 15 in a layer) add up to the square
                 // root of that; six standard deviations.
                 let roundings = 15.0 * layers as f32 + 3.0;
@@ -159,23 +128,15 @@ fn codes_are_the_numbers_they_stand_for() {
                     true => 6.0 * roundings.sqrt() / 254.0 * largest,
                     false => 2e-4,
                 };
-                let what = format!(
-                    "{name} in {bits} bits on {} ({})",
-                    device.name(),
-                    device.kernel_mode()
-                );
-                let llama =
-                    load(&target, &device, None).unwrap_or_else(|error| panic!("{what}: {error}"));
+                let what = format!("{name} in {bits} bits on {} ({})", device.name(), device.kernel_mode());
+                let llama = load(&target, &device, None).unwrap_or_else(|error| panic!("{what}: {error}"));
                 let own = fixture::forward(&llama, &rows, None);
                 let off = fixture::difference(&own["logits"], &reference["logits"], 1, None);
                 assert!(off <= allowed, "{what}: {off} off, largest {largest}");
 
                 let at_load = load(&source, &device, Some(bits)).expect("loads");
                 let at_load = fixture::forward(&at_load, &rows, None);
-                assert_eq!(
-                    at_load["logits"].values, own["logits"].values,
-                    "{what}: --quantize is another model"
-                );
+                assert_eq!(at_load["logits"].values, own["logits"].values, "{what}: --quantize is another model");
             }
         }
     }
@@ -188,12 +149,8 @@ fn parts_of_a_quantized_matrix() {
     let rows = [vec![1, 5, 9, 60, 127]];
     for device in devices::all() {
         let whole = load(&target, &device, None).expect("loads");
-        let parts =
-            load(&target, &device.clone().with_max_binding(7 * 96 * 4), None).expect("loads");
-        let (whole, parts) = (
-            fixture::forward(&whole, &rows, None),
-            fixture::forward(&parts, &rows, None),
-        );
+        let parts = load(&target, &device.clone().with_max_binding(7 * 96 * 4), None).expect("loads");
+        let (whole, parts) = (fixture::forward(&whole, &rows, None), fixture::forward(&parts, &rows, None));
         let off = fixture::difference(&whole["logits"], &parts["logits"], 1, None);
         assert!(off <= 2e-5, "{}: {off} off", device.name());
     }
@@ -204,11 +161,7 @@ fn parts_of_a_quantized_matrix() {
 fn layouts_of_other_writers() {
     let source = fixture::root().join("llama-gqa"); // rows of 48 and 96
     let files = Files::open(&source).expect("a checkpoint");
-    for (bits, group) in [
-        (QuantFormat::Int4, 64),
-        (QuantFormat::Int8, 32),
-        (QuantFormat::Int8, usize::MAX),
-    ] {
+    for (bits, group) in [(QuantFormat::Int4, 64), (QuantFormat::Int8, 32), (QuantFormat::Int8, usize::MAX)] {
         let (mut coded, mut plain) = (Vec::new(), Vec::new());
         for name in files.names() {
             let shape = files.get(name).expect("it is there").shape.to_vec();
@@ -259,26 +212,15 @@ fn layouts_of_other_writers() {
                 name: format!("{module}weight_scale"),
                 dtype: Stored::BF16,
                 shape: vec![shape[0], groups],
-                bytes: scales
-                    .iter()
-                    .flat_map(|scale| scale.to_le_bytes())
-                    .collect(),
+                bytes: scales.iter().flat_map(|scale| scale.to_le_bytes()).collect(),
             });
         }
         let config = config(&source);
         let (coded, plain) = (folder(&config, &coded), folder(&config, &plain));
         let device = devices::flex().with_kernel_mode(KernelMode::Plain);
         let rows = [vec![3, 1, 4, 1, 5, 92, 65]];
-        let coded = fixture::forward(
-            &load(coded.path(), &device, None).expect("loads"),
-            &rows,
-            None,
-        );
-        let plain = fixture::forward(
-            &load(plain.path(), &device, None).expect("loads"),
-            &rows,
-            None,
-        );
+        let coded = fixture::forward(&load(coded.path(), &device, None).expect("loads"), &rows, None);
+        let plain = fixture::forward(&load(plain.path(), &device, None).expect("loads"), &rows, None);
         let off = fixture::difference(&coded["logits"], &plain["logits"], 1, None);
         assert!(off <= 1e-4, "{bits} bits, groups of {group}: {off} off");
     }
@@ -307,19 +249,13 @@ fn what_contradicts_itself_is_refused() {
         let mut tensors = all();
         change(&mut tensors);
         let folder = folder(&config(&target), &tensors);
-        let error = load(folder.path(), &devices::flex(), None)
-            .err()
-            .expect("it is broken")
-            .to_string();
+        let error = load(folder.path(), &devices::flex(), None).err().expect("it is broken").to_string();
         assert!(!error.contains('\n'), "{error}");
         error
     };
     let part = |part: &str| format!("{name}_{part}");
     let find = |tensors: &mut Vec<Written>, wanted: &str| {
-        tensors
-            .iter()
-            .position(|tensor| tensor.name == wanted)
-            .expect("it is there")
+        tensors.iter().position(|tensor| tensor.name == wanted).expect("it is there")
     };
 
     let error = refused(&|tensors| {
@@ -331,10 +267,7 @@ fn what_contradicts_itself_is_refused() {
         let at = find(tensors, &part("shape"));
         tensors[at].bytes[0] ^= 1;
     });
-    assert!(
-        error.contains("weight_shape does not say [48, 96]"),
-        "{error}"
-    );
+    assert!(error.contains("weight_shape does not say [48, 96]"), "{error}");
     let error = refused(&|tensors| {
         let at = find(tensors, &part("packed"));
         tensors[at].shape[1] /= 3;
@@ -352,28 +285,13 @@ fn what_contradicts_itself_is_refused() {
     assert!(error.contains("is there twice"), "{error}");
 
     let error = load(&target, &devices::flex(), Some(QuantFormat::Int4)).err();
-    assert!(matches!(
-        error.as_deref(),
-        Some(Error::Checkpoint(CheckpointError::Quantized(_)))
-    ));
+    assert!(matches!(error.as_deref(), Some(Error::Checkpoint(CheckpointError::Quantized(_)))));
     let progress = &mut |_, _| std::ops::ControlFlow::Continue(());
     let again = tempfile::tempdir().expect("a temporary folder");
     let size = "5GB".parse::<ShardSize>().expect("a size");
-    let error = quantize(
-        &target,
-        &again.path().join("x"),
-        QuantFormat::Int4,
-        size,
-        progress,
-    )
-    .expect_err("it is quantized");
-    assert!(
-        matches!(
-            error,
-            ConvertError::Checkpoint(CheckpointError::Quantized(_))
-        ),
-        "{error}"
-    );
+    let error =
+        quantize(&target, &again.path().join("x"), QuantFormat::Int4, size, progress).expect_err("it is quantized");
+    assert!(matches!(error, ConvertError::Checkpoint(CheckpointError::Quantized(_))), "{error}");
 }
 
 #[test]
@@ -382,22 +300,12 @@ fn the_folder_says_what_it_is() {
         let (_kept, target) = quantized(&fixture::root().join("llama-gqa"), bits);
         let written = &config(&target)["quantization_config"];
         assert_eq!(written["quant_method"], json!("compressed-tensors"));
-        assert_eq!(
-            written["config_groups"]
-                .as_object()
-                .map(serde_json::Map::len),
-            Some(groups)
-        );
+        assert_eq!(written["config_groups"].as_object().map(serde_json::Map::len), Some(groups));
         let weights = &written["config_groups"]["group_0"]["weights"];
-        assert_eq!(
-            (&weights["num_bits"], &weights["group_size"]),
-            (&json!(bits.bits()), &json!(GROUP_SIZE))
-        );
+        assert_eq!((&weights["num_bits"], &weights["group_size"]), (&json!(bits.bits()), &json!(GROUP_SIZE)));
         let files = Files::open(&target).expect("a checkpoint");
         let module = "model.layers.0.self_attn.q_proj";
-        let codes = files
-            .get(&format!("{module}.weight_packed"))
-            .expect("codes");
+        let codes = files.get(&format!("{module}.weight_packed")).expect("codes");
         assert_eq!(codes.shape, [64, words(48, bits)]); // 4 heads of 16 from 48
         assert!(files.get(&format!("{module}.weight")).is_none());
         assert!(files.get("model.norm.weight").is_some());

@@ -17,16 +17,8 @@ struct Tolerance {
 
 fn tolerance(device: &Device) -> Tolerance {
     match devices::is_wgpu(device) {
-        true => Tolerance {
-            logits: 1e-3,
-            attention: 1e-4,
-            hidden: 1e-3,
-        },
-        false => Tolerance {
-            logits: 1e-4,
-            attention: 1e-5,
-            hidden: 2e-4,
-        },
+        true => Tolerance { logits: 1e-3, attention: 1e-4, hidden: 1e-3 },
+        false => Tolerance { logits: 1e-4, attention: 1e-5, hidden: 2e-4 },
     }
 }
 
@@ -54,10 +46,7 @@ fn check_forward(folder: &Path, llama: &Llama) {
 
     let check = |name: &str, axis, limit| {
         let difference = fixture::difference(&found[name], &expected[name], axis, mask.as_deref());
-        assert!(
-            difference <= limit,
-            "{who}: {name} is {difference:e} off, {limit:e} allowed"
-        );
+        assert!(difference <= limit, "{who}: {name} is {difference:e} off, {limit:e} allowed");
     };
     check("logits", 1, tolerance.logits);
     check("hidden.embed", 1, 0.0);
@@ -70,22 +59,11 @@ fn check_forward(folder: &Path, llama: &Llama) {
         let half = &found[&format!("half.{name}")];
         let whole = &expected[&format!("rope.{name}")];
         let width = half.shape[2];
-        assert_eq!(
-            whole.shape,
-            [half.shape[0], half.shape[1], 2 * width],
-            "{who}"
-        );
-        for (half, whole) in half
-            .values
-            .chunks(width)
-            .zip(whole.values.chunks(2 * width))
-        {
+        assert_eq!(whole.shape, [half.shape[0], half.shape[1], 2 * width], "{who}");
+        for (half, whole) in half.values.chunks(width).zip(whole.values.chunks(2 * width)) {
             for (i, value) in whole.iter().enumerate() {
                 let difference = (half[i % width] - value).abs();
-                assert!(
-                    difference <= ROPE,
-                    "{who}: rope.{name} is {difference:e} off"
-                );
+                assert!(difference <= ROPE, "{who}: rope.{name} is {difference:e} off");
             }
         }
     }
@@ -104,20 +82,13 @@ fn greedy_texts_are_those_of_the_reference() {
                 // A row of a batch generates what it generates alone, without its padding.
                 let tokens: Vec<u32> = match &masks {
                     None => prompt.clone(),
-                    Some(masks) => prompt
-                        .iter()
-                        .zip(&masks[row])
-                        .filter_map(|(&id, &token)| token.then_some(id))
-                        .collect(),
+                    Some(masks) => {
+                        prompt.iter().zip(&masks[row]).filter_map(|(&id, &token)| token.then_some(id)).collect()
+                    }
                 };
                 let new = &output[prompt.len()..];
-                let options = GenerateOptions {
-                    score: true,
-                    ..GenerateOptions::new(new.len())
-                };
-                let generated = generate(&llama, &tokens, &options, &mut |_| {
-                    std::ops::ControlFlow::Continue(())
-                });
+                let options = GenerateOptions { score: true, ..GenerateOptions::new(new.len()) };
+                let generated = generate(&llama, &tokens, &options, &mut |_| std::ops::ControlFlow::Continue(()));
                 let generated = generated.expect("generated");
                 let who = format!("{} row {row} on {}", fixture::name(&folder), device.name());
                 assert_eq!(generated.ids, new, "{who}");

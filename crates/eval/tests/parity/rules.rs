@@ -16,49 +16,22 @@ type Case = (SamplingConfig, [u32; 24], [(u32, f64); 4]);
 #[test]
 fn greedy_texts_by_rules_are_those_of_the_reference() {
     let greedy = SamplingConfig::default();
-    let bias = |ids: &[u32], bias| SequenceBias {
-        ids: ids.to_vec(),
-        bias,
-    };
-    let before = [
-        (67, -1.94471),
-        (76, -2.0311),
-        (40, -2.87772),
-        (104, -3.00128),
-    ];
+    let bias = |ids: &[u32], bias| SequenceBias { ids: ids.to_vec(), bias };
+    let before = [(67, -1.94471), (76, -2.0311), (40, -2.87772), (104, -3.00128)];
     let cases: [Case; 4] = [
         (
-            SamplingConfig {
-                repetition_penalty: 1.3,
-                ..greedy.clone()
-            },
-            [
-                43, 72, 55, 67, 71, 76, 104, 46, 93, 67, 80, 36, 114, 43, 124, 120, 99, 104, 21,
-                96, 103, 101, 48, 59,
-            ],
+            SamplingConfig { repetition_penalty: 1.3, ..greedy.clone() },
+            [43, 72, 55, 67, 71, 76, 104, 46, 93, 67, 80, 36, 114, 43, 124, 120, 99, 104, 21, 96, 103, 101, 48, 59],
             before,
         ),
         (
-            SamplingConfig {
-                no_repeat_ngram_size: 2,
-                ..greedy.clone()
-            },
-            [
-                43, 72, 55, 67, 71, 76, 76, 104, 46, 76, 56, 67, 117, 67, 80, 36, 67, 21, 36, 104,
-                72, 67, 46, 71,
-            ],
+            SamplingConfig { no_repeat_ngram_size: 2, ..greedy.clone() },
+            [43, 72, 55, 67, 71, 76, 76, 104, 46, 76, 56, 67, 117, 67, 80, 36, 67, 21, 36, 104, 72, 67, 46, 71],
             before,
         ),
         (
-            SamplingConfig {
-                no_repeat_ngram_size: 3,
-                repetition_penalty: 0.7,
-                ..greedy.clone()
-            },
-            [
-                43, 72, 55, 67, 71, 76, 76, 67, 99, 67, 99, 90, 59, 114, 112, 76, 72, 59, 114, 23,
-                67, 92, 76, 92,
-            ],
+            SamplingConfig { no_repeat_ngram_size: 3, repetition_penalty: 0.7, ..greedy.clone() },
+            [43, 72, 55, 67, 71, 76, 76, 67, 99, 67, 99, 90, 59, 114, 112, 76, 72, 59, 114, 23, 67, 92, 76, 92],
             before,
         ),
         (
@@ -67,25 +40,12 @@ fn greedy_texts_by_rules_are_those_of_the_reference() {
                 repetition_penalty: 0.7,
                 ..greedy
             },
-            [
-                5, 34, 124, 34, 77, 34, 48, 44, 46, 72, 55, 77, 21, 94, 72, 87, 48, 44, 87, 48, 44,
-                100, 100, 100,
-            ],
-            [
-                (34, -2.12221),
-                (87, -2.57681),
-                (74, -2.73814),
-                (27, -2.94856),
-            ],
+            [5, 34, 124, 34, 77, 34, 48, 44, 46, 72, 55, 77, 21, 94, 72, 87, 48, 44, 87, 48, 44, 100, 100, 100],
+            [(34, -2.12221), (87, -2.57681), (74, -2.73814), (27, -2.94856)],
         ),
     ];
     for device in devices::all() {
-        let llama = fixture::load(
-            &fixture::root().join("llama-gqa"),
-            false,
-            &device,
-            Dtype::F32,
-        );
+        let llama = fixture::load(&fixture::root().join("llama-gqa"), false, &device, Dtype::F32);
         for (sampling, ids, top) in &cases {
             for draft in [0, 3] {
                 let options = GenerateOptions {

@@ -4,9 +4,9 @@ use std::{collections::HashMap, fs, num::NonZeroUsize, ops::ControlFlow};
 
 use glass_backend::{Device, Dtype};
 use glass_generate::{
-    BeamError, BeamOptions, BeamOutput, EarlyStopping, Error, ExhaustiveError, ExhaustiveOptions,
-    FinishReason, GenerateOptions, Llama, PrefillOptions, Progress, SamplingConfig, SequenceBias,
-    beam_search, exhaustive_search, generate, score,
+    BeamError, BeamOptions, BeamOutput, EarlyStopping, Error, ExhaustiveError, ExhaustiveOptions, FinishReason,
+    GenerateOptions, Llama, PrefillOptions, Progress, SamplingConfig, SequenceBias, beam_search, exhaustive_search,
+    generate, score,
 };
 use glass_testing::devices;
 use serde_json::Value;
@@ -63,8 +63,7 @@ fn beams_are_those_of_the_fixtures() {
                 let found = search(&llama, &prompt[0], &options);
                 let who = format!("{name} {variant} on {}", device.name());
                 assert_eq!(found.sequences.len(), outputs.len(), "{who}");
-                for ((sequence, output), &score) in found.sequences.iter().zip(&outputs).zip(scores)
-                {
+                for ((sequence, output), &score) in found.sequences.iter().zip(&outputs).zip(scores) {
                     // Behind its end a sequence is filled up.
                     let new = &output[prompt[0].len()..];
                     let end = new.iter().position(|&id| Some(id) == eos);
@@ -95,26 +94,20 @@ fn variant_eos(meta: &Value, variant: &str) -> Option<u32> {
 #[test]
 fn beams_are_those_of_the_reference() {
     let cases = fs::read_to_string(fixture::root().join("beams.jsonl")).expect("readable");
-    let cases: Vec<Value> = cases
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .collect();
+    let cases: Vec<Value> = cases.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert!(cases.len() >= 80, "cases are missing");
     for device in devices::all() {
         let mut models: HashMap<String, Llama> = HashMap::new();
         let step = if devices::is_wgpu(&device) { 9 } else { 1 };
         for (number, case) in cases.iter().enumerate().step_by(step) {
             let name = case["model"].as_str().expect("a name");
-            let llama = models.entry(name.to_owned()).or_insert_with(|| {
-                fixture::load(&fixture::root().join(name), false, &device, Dtype::F32)
-            });
+            let llama = models
+                .entry(name.to_owned())
+                .or_insert_with(|| fixture::load(&fixture::root().join(name), false, &device, Dtype::F32));
             let size = |field: &str| count(case[field].as_u64().expect("a number") as usize);
             let options = BeamOptions {
                 length_penalty: case["length_penalty"].as_f64().expect("a number"),
-                early_stopping: case["early_stopping"]
-                    .as_str()
-                    .and_then(|text| text.parse().ok())
-                    .expect("a rule"),
+                early_stopping: case["early_stopping"].as_str().and_then(|text| text.parse().ok()).expect("a rule"),
                 num_return_sequences: size("num_return_sequences"),
                 rules: rules(case),
                 eos_ids: ids(&case["eos"]),
@@ -125,8 +118,7 @@ fn beams_are_those_of_the_reference() {
             let sequences = case["sequences"].as_array().expect("a list");
             let scores = case["scores"].as_array().expect("a list");
             assert_eq!(found.sequences.len(), sequences.len(), "{who}");
-            for ((sequence, ids_there), score) in found.sequences.iter().zip(sequences).zip(scores)
-            {
+            for ((sequence, ids_there), score) in found.sequences.iter().zip(sequences).zip(scores) {
                 assert_eq!(sequence.ids, ids(ids_there), "{who}: {case}");
                 let score = score.as_f64().expect("a number");
                 let off = (sequence.score - score).abs() / score.abs().max(1.0);
@@ -138,10 +130,7 @@ fn beams_are_those_of_the_reference() {
 
 fn rules(case: &Value) -> SamplingConfig {
     let biases = case["sequence_bias"].as_array().expect("a list");
-    let bias = |pair: &Value| SequenceBias {
-        ids: ids(&pair[0]),
-        bias: pair[1].as_f64().expect("a number") as f32,
-    };
+    let bias = |pair: &Value| SequenceBias { ids: ids(&pair[0]), bias: pair[1].as_f64().expect("a number") as f32 };
     SamplingConfig {
         repetition_penalty: case["repetition_penalty"].as_f64().expect("a number") as f32,
         no_repeat_ngram_size: case["no_repeat_ngram_size"].as_u64().expect("a number") as usize,
@@ -166,27 +155,14 @@ fn every_cache_can_be_searched_with() {
             }
             let llama = random_model::llama(&random_model::config(windows), 4, &device);
             let prompt = random_model::tokens(17, 8);
-            let options = BeamOptions {
-                num_return_sequences: count(3),
-                eos_ids: vec![7],
-                ..BeamOptions::new(count(3), 12)
-            };
+            let options =
+                BeamOptions { num_return_sequences: count(3), eos_ids: vec![7], ..BeamOptions::new(count(3), 12) };
             let usual = search(&llama, &prompt, &options);
-            for (cache, exact) in [
-                ("full", true),
-                ("ring", true),
-                ("ring:4", false),
-                ("sinks:1+3", false),
-                ("tova:6", false),
-            ] {
-                let prefill = PrefillOptions {
-                    cache: cache.parse().expect("a policy"),
-                    prefill_chunk: count(4),
-                };
-                let options = BeamOptions {
-                    prefill,
-                    ..options.clone()
-                };
+            for (cache, exact) in
+                [("full", true), ("ring", true), ("ring:4", false), ("sinks:1+3", false), ("tova:6", false)]
+            {
+                let prefill = PrefillOptions { cache: cache.parse().expect("a policy"), prefill_chunk: count(4) };
+                let options = BeamOptions { prefill, ..options.clone() };
                 let found = search(&llama, &prompt, &options);
                 let who = format!("{cache} {windows:?} on {}", device.name());
                 assert_eq!(found.sequences.len(), 3, "{who}");
@@ -194,10 +170,7 @@ fn every_cache_can_be_searched_with() {
                     assert!(found.score.is_finite() && found.score < 0.0, "{who}");
                     if exact {
                         assert_eq!(found.ids, usual.ids, "{who}");
-                        assert!(
-                            (found.score - usual.score).abs() < tolerance(&device),
-                            "{who}"
-                        );
+                        assert!((found.score - usual.score).abs() < tolerance(&device), "{who}");
                     }
                 }
             }
@@ -264,11 +237,8 @@ fn all_sequences(vocab_size: u32, length: usize, eos: &[u32]) -> Vec<Vec<u32>> {
     let mut done = vec![];
     let mut open: Vec<Vec<u32>> = vec![vec![]];
     for depth in 1..=length {
-        let longer = open
-            .iter()
-            .flat_map(|ids| (0..vocab_size).map(|id| [&ids[..], &[id]].concat()));
-        let (ended, going): (Vec<_>, Vec<_>) =
-            longer.partition(|ids| depth == length || eos.contains(&ids[depth - 1]));
+        let longer = open.iter().flat_map(|ids| (0..vocab_size).map(|id| [&ids[..], &[id]].concat()));
+        let (ended, going): (Vec<_>, Vec<_>) = longer.partition(|ids| depth == length || eos.contains(&ids[depth - 1]));
         done.extend(ended);
         open = going;
     }
@@ -278,13 +248,9 @@ fn all_sequences(vocab_size: u32, length: usize, eos: &[u32]) -> Vec<Vec<u32>> {
 #[test]
 fn an_exhaustive_search_looks_through_everything() {
     let device = devices::flex();
-    for (vocab_size, length, eos, penalty) in [
-        (2, 6, vec![], 1.0),
-        (3, 4, vec![1], 0.0),
-        (4, 3, vec![0, 2], -1.0),
-        (5, 3, vec![4], 2.0),
-        (7, 1, vec![], 1.0),
-    ] {
+    for (vocab_size, length, eos, penalty) in
+        [(2, 6, vec![], 1.0), (3, 4, vec![1], 0.0), (4, 3, vec![0, 2], -1.0), (5, 3, vec![4], 2.0), (7, 1, vec![], 1.0)]
+    {
         let llama = tiny(vocab_size, 5, &device);
         let prompt = [1, 0, 1];
         let mut expected: Vec<(f64, Vec<u32>)> = all_sequences(vocab_size as u32, length, &eos)
@@ -342,11 +308,7 @@ fn wide_beams_find_what_there_is_and_narrow_ones_miss_some() {
                     assert_eq!(wide.ids, best.ids, "seed {seed} penalty {penalty}");
                     assert!((wide.score - best.score).abs() < tolerance(&device));
                 }
-                let narrow = BeamOptions {
-                    num_beams: count(2),
-                    num_return_sequences: count(1),
-                    ..options
-                };
+                let narrow = BeamOptions { num_beams: count(2), num_return_sequences: count(1), ..options };
                 let narrow = &search(&llama, &prompt, &narrow).sequences[0];
                 assert!(narrow.score < best[0].score + tolerance(&device));
                 beams_missed += usize::from(narrow.ids != best[0].ids);
@@ -358,19 +320,13 @@ fn wide_beams_find_what_there_is_and_narrow_ones_miss_some() {
         }
         if !devices::is_wgpu(&device) {
             assert!(beams_missed > 0, "two beams are never enough");
-            assert!(
-                greedy_missed > beams_missed,
-                "{greedy_missed} {beams_missed}"
-            );
+            assert!(greedy_missed > beams_missed, "{greedy_missed} {beams_missed}");
         }
     }
 }
 
 fn greedy(llama: &Llama, prompt: &[u32], max_new_tokens: usize, eos_ids: Vec<u32>) -> Vec<u32> {
-    let options = GenerateOptions {
-        eos_ids,
-        ..GenerateOptions::new(max_new_tokens)
-    };
+    let options = GenerateOptions { eos_ids, ..GenerateOptions::new(max_new_tokens) };
     let found = generate(llama, prompt, &options, &mut |_| ControlFlow::Continue(()));
     found.expect("generated").ids
 }
@@ -387,39 +343,21 @@ fn what_cannot_be_searched_is_one_line() {
         assert!(!error.to_string().contains('\n'), "{error}");
         error
     };
-    let error = refused(BeamOptions {
-        num_return_sequences: count(3),
-        ..usual.clone()
-    });
-    assert!(matches!(
-        error,
-        Error::Beam(BeamError::TooManyWanted { .. })
-    ));
+    let error = refused(BeamOptions { num_return_sequences: count(3), ..usual.clone() });
+    assert!(matches!(error, Error::Beam(BeamError::TooManyWanted { .. })));
     for value in [f64::NAN, f64::INFINITY] {
         let length_penalty = value;
-        let error = refused(BeamOptions {
-            length_penalty,
-            ..usual.clone()
-        });
-        assert!(matches!(
-            error,
-            Error::Beam(BeamError::LengthPenalty { .. })
-        ));
+        let error = refused(BeamOptions { length_penalty, ..usual.clone() });
+        assert!(matches!(error, Error::Beam(BeamError::LengthPenalty { .. })));
     }
     let rules = |temperature, repetition_penalty| SamplingConfig {
         temperature,
         repetition_penalty,
         ..SamplingConfig::default()
     };
-    let error = refused(BeamOptions {
-        rules: rules(1.0, 1.0),
-        ..usual.clone()
-    });
+    let error = refused(BeamOptions { rules: rules(1.0, 1.0), ..usual.clone() });
     assert!(matches!(error, Error::Beam(BeamError::Chance { .. })));
-    let error = refused(BeamOptions {
-        rules: rules(0.0, -1.0),
-        ..usual.clone()
-    });
+    let error = refused(BeamOptions { rules: rules(0.0, -1.0), ..usual.clone() });
     assert!(matches!(error, Error::Sampling(_)));
     for text in ["", "True", "yes", "0"] {
         assert!(text.parse::<EarlyStopping>().is_err(), "{text}");
@@ -428,45 +366,29 @@ fn what_cannot_be_searched_is_one_line() {
     assert!(matches!(error, Error::EmptyPrompt));
     let error = beam_search(&llama, &[50], &usual, go).expect_err("no such id");
     assert!(matches!(error, Error::IdOutOfRange { id: 50, .. }));
-    let options = ExhaustiveOptions {
-        length_penalty: 1.0,
-        num_return_sequences: count(1),
-        max_new_tokens: 4,
-        eos_ids: vec![],
-    };
+    let options =
+        ExhaustiveOptions { length_penalty: 1.0, num_return_sequences: count(1), max_new_tokens: 4, eos_ids: vec![] };
     let error = exhaustive_search(&llama, &[1], &options, go);
     let error = error.expect_err("6250000 sequences");
-    assert!(matches!(
-        error,
-        Error::Exhaustive(ExhaustiveError::TooMany { most: 3, .. })
-    ));
+    assert!(matches!(error, Error::Exhaustive(ExhaustiveError::TooMany { most: 3, .. })));
 }
 
 #[test]
 fn short_texts_and_broken_off_searches() {
     let llama = tiny(3, 1, &devices::flex());
-    let options = BeamOptions {
-        num_return_sequences: count(5),
-        ..BeamOptions::new(count(5), 1)
-    };
+    let options = BeamOptions { num_return_sequences: count(5), ..BeamOptions::new(count(5), 1) };
     // There are three sequences of one token.
     let found = search(&llama, &[1], &options);
     let mut ids: Vec<u32> = found.sequences.iter().map(|found| found.ids[0]).collect();
     ids.sort_unstable();
     assert_eq!(ids, [0, 1, 2]);
-    let nothing = BeamOptions {
-        max_new_tokens: 0,
-        ..options.clone()
-    };
+    let nothing = BeamOptions { max_new_tokens: 0, ..options.clone() };
     let found = search(&llama, &[1], &nothing);
     assert_eq!((found.sequences.len(), found.interrupted), (1, false));
     assert!(found.sequences[0].ids.is_empty());
     assert_eq!(found.sequences[0].finish_reason, FinishReason::Length);
 
-    let long = BeamOptions {
-        max_new_tokens: 20,
-        ..options
-    };
+    let long = BeamOptions { max_new_tokens: 20, ..options };
     let mut steps = 0;
     let found = beam_search(&llama, &[1], &long, &mut |progress| {
         steps += usize::from(matches!(progress, Progress::Searched(_)));

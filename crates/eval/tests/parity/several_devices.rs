@@ -32,10 +32,8 @@ fn whole(llama: &Llama, texts: &[&[u32]]) -> Vec<f32> {
 
 /// Two texts in company: a chunked prompt each, then token by token. The logits of all tokens, one text after the other.
 fn in_steps(llama: &Llama, texts: &[&[u32]]) -> Vec<Vec<f32>> {
-    let options = PrefillOptions {
-        cache: CacheConfig::default(),
-        prefill_chunk: const { NonZeroUsize::new(5).unwrap() },
-    };
+    let options =
+        PrefillOptions { cache: CacheConfig::default(), prefill_chunk: const { NonZeroUsize::new(5).unwrap() } };
     let lane = |_: &&[u32]| Lane::new(llama, options).expect("the policies fit");
     let mut lanes: Vec<Lane> = texts.iter().map(lane).collect();
     let mut found = vec![vec![]; texts.len()];
@@ -48,10 +46,7 @@ fn in_steps(llama: &Llama, texts: &[&[u32]]) -> Vec<Vec<f32>> {
             let read: Vec<usize> = lanes.iter().map(Lane::unread).collect();
             let logits = step(llama, &mut lanes).expect("a pass").read();
             let mut values = logits.expect("logits").into_values().into_iter();
-            let rows = read
-                .iter()
-                .zip(&lanes)
-                .map(|(before, lane)| before - lane.unread());
+            let rows = read.iter().zip(&lanes).map(|(before, lane)| before - lane.unread());
             for (found, rows) in found.iter_mut().zip(rows.collect::<Vec<_>>()) {
                 found.extend(values.by_ref().take(rows * llama.config.vocab_size));
             }
@@ -85,25 +80,8 @@ fn layers_on_several_devices_compute_the_same() {
     let steps = [&long[..], &short[..14]];
     let expected = whole(&one, &texts);
     for (main, layers) in [
-        (
-            &flex,
-            vec![
-                flex.clone(),
-                ndarray.clone(),
-                plain.clone(),
-                ndarray.clone(),
-            ],
-        ),
-        (
-            &ndarray,
-            vec![
-                flex.clone(),
-                flex.clone(),
-                ndarray.clone(),
-                flex.clone(),
-                flex.clone(),
-            ],
-        ),
+        (&flex, vec![flex.clone(), ndarray.clone(), plain.clone(), ndarray.clone()]),
+        (&ndarray, vec![flex.clone(), flex.clone(), ndarray.clone(), flex.clone(), flex.clone()]),
     ] {
         let llama = spread(&windows, main, &layers);
         let main = main.name();
@@ -121,11 +99,9 @@ fn a_cache_is_bound_by_the_devices_of_its_layers() {
     // Keys of one token: 2 heads of 8 float32.
     let small = devices::flex().with_max_binding(2 * 8 * 4 * 20);
     let flex = devices::flex();
-    for (layers, limit) in [
-        ([small.clone(), flex.clone()], Some(20)),
-        ([flex.clone(), small], None),
-        ([flex.clone(), flex.clone()], None),
-    ] {
+    for (layers, limit) in
+        [([small.clone(), flex.clone()], Some(20)), ([flex.clone(), small], None), ([flex.clone(), flex.clone()], None)]
+    {
         // The second layer keeps six.
         let llama = spread(&[None, Some(6)], &flex, &layers);
         let cache = llama.cache(CacheConfig::default()).expect("a cache");

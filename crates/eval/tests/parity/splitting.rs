@@ -21,10 +21,8 @@ fn a_low_limit_splits_matrices_and_changes_nothing() {
             let llama = fixture::load(&folder, false, &small, Dtype::F32);
             let whole = fixture::load(&folder, false, &device, Dtype::F32);
             // A pass is bound by the limit too, to seven tokens: they are fed in chunks.
-            let options = PrefillOptions {
-                prefill_chunk: const { NonZeroUsize::new(7).unwrap() },
-                ..PrefillOptions::default()
-            };
+            let options =
+                PrefillOptions { prefill_chunk: const { NonZeroUsize::new(7).unwrap() }, ..PrefillOptions::default() };
             let text = &rows[0][..20];
             let mut lane = Lane::new(&llama, options).expect("a lane");
             lane.push(text, text.len());
@@ -45,9 +43,8 @@ fn a_low_limit_splits_matrices_and_changes_nothing() {
 #[test]
 fn a_row_that_cannot_be_bound_is_an_error() {
     let device = devices::flex().with_max_binding(100);
-    let error = Llama::open(&fixture::root().join("llama-gqa"), device)
-        .err()
-        .expect("48 float32 do not fit into 100 bytes");
+    let error =
+        Llama::open(&fixture::root().join("llama-gqa"), device).err().expect("48 float32 do not fit into 100 bytes");
     assert!(
         matches!(&error, Error::Weight(WeightError::RowTooLarge { name, .. }) if name == "model.embed_tokens.weight"),
         "{error}"
@@ -66,10 +63,7 @@ fn a_pass_or_a_cache_over_the_limit_is_an_error() {
     };
     assert!(pass(8).is_ok());
     let error = pass(9).expect_err("9 x 96 float32 do not fit").to_string();
-    assert!(
-        error.contains("3456 bytes") && error.contains("3072"),
-        "{error}"
-    );
+    assert!(error.contains("3456 bytes") && error.contains("3072"), "{error}");
     // 2 heads of 16 float32 are 128 bytes per position: 24 positions fit.
     let cache = llama.cache(CacheConfig::default()).expect("a cache");
     assert!(cache.check(24).is_ok());

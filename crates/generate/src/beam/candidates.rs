@@ -27,11 +27,7 @@ pub struct Beam<'a> {
 ///
 /// # Errors
 /// As [`Sampler::sample`].
-pub fn best(
-    beams: &[Beam<'_>],
-    rules: &Sampler,
-    count: usize,
-) -> Result<Vec<Candidate>, SamplingError> {
+pub fn best(beams: &[Beam<'_>], rules: &Sampler, count: usize) -> Result<Vec<Candidate>, SamplingError> {
     let of_each: Vec<Vec<Candidate>> = beams
         .par_iter()
         .enumerate()
@@ -46,12 +42,7 @@ pub fn best(
     }
 }
 
-fn best_of(
-    number: usize,
-    beam: &Beam<'_>,
-    rules: &Sampler,
-    count: usize,
-) -> Result<Vec<Candidate>, SamplingError> {
+fn best_of(number: usize, beam: &Beam<'_>, rules: &Sampler, count: usize) -> Result<Vec<Candidate>, SamplingError> {
     argmax(beam.logits)?;
     let mut row = log_softmax(beam.logits);
     if let Some(previous) = &beam.previous {
@@ -61,22 +52,14 @@ fn best_of(
             return Err(SamplingError::Overflow { id, value: row[id] });
         }
     }
-    let mut order: Vec<(f32, u32)> = row
-        .into_iter()
-        .zip(0..)
-        .filter(|(value, _)| *value > f32::NEG_INFINITY)
-        .collect();
+    let mut order: Vec<(f32, u32)> = row.into_iter().zip(0..).filter(|(value, _)| *value > f32::NEG_INFINITY).collect();
     let better = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
     if count < order.len() {
         order.select_nth_unstable_by(count, better);
         order.truncate(count);
     }
     order.sort_unstable_by(better);
-    let candidate = |(value, id)| Candidate {
-        beam: number,
-        id,
-        log_prob: beam.log_prob + f64::from(value),
-    };
+    let candidate = |(value, id)| Candidate { beam: number, id, log_prob: beam.log_prob + f64::from(value) };
     Ok(order.into_iter().map(candidate).collect())
 }
 
@@ -93,11 +76,7 @@ mod tests {
     use crate::{SamplingConfig, SequenceBias};
 
     fn beam(logits: &[f32], log_prob: f64) -> Beam<'_> {
-        Beam {
-            logits,
-            log_prob,
-            previous: None,
-        }
+        Beam { logits, log_prob, previous: None }
     }
 
     fn plain() -> Sampler {
@@ -132,30 +111,18 @@ mod tests {
     #[test]
     fn a_penalty_is_laid_on_log_probabilities() {
         let logits = [0.6f32.ln(), 0.4f32.ln()];
-        let one = || Beam {
-            previous: Some(vec![0]),
-            ..beam(&logits, 0.0)
-        };
-        let mut config = SamplingConfig {
-            repetition_penalty: 2.0,
-            ..SamplingConfig::default()
-        };
+        let one = || Beam { previous: Some(vec![0]), ..beam(&logits, 0.0) };
+        let mut config = SamplingConfig { repetition_penalty: 2.0, ..SamplingConfig::default() };
         let rules = Sampler::new(config.clone()).unwrap();
         let found = best(&[one()], &rules, 2).unwrap();
         assert_eq!((found[0].id, found[1].id), (1, 0));
         assert!((found[1].log_prob - 2.0 * 0.6f64.ln()).abs() < 1e-6);
         assert!((found[0].log_prob - 0.4f64.ln()).abs() < 1e-6);
         // Where every token is forbidden on one beam, the others go on; where it is on all, nothing does.
-        let forbid = |ids| SequenceBias {
-            ids,
-            bias: f32::NEG_INFINITY,
-        };
+        let forbid = |ids| SequenceBias { ids, bias: f32::NEG_INFINITY };
         config.sequence_bias = vec![forbid(vec![0, 0]), forbid(vec![0, 1])];
         let rules = Sampler::new(config).unwrap();
-        let other = Beam {
-            previous: Some(vec![1]),
-            ..one()
-        };
+        let other = Beam { previous: Some(vec![1]), ..one() };
         let found = best(&[one(), other], &rules, 4).unwrap();
         assert!(found.len() == 2 && found.iter().all(|found| found.beam == 1));
         let nothing = best(&[one()], &rules, 4).unwrap_err();

@@ -23,9 +23,7 @@ impl FromStr for EarlyStopping {
             "true" => Ok(Self::AtOnce),
             "false" => Ok(Self::Hopeless),
             "never" => Ok(Self::Never),
-            _ => Err(BeamError::EarlyStopping {
-                text: text.to_owned(),
-            }),
+            _ => Err(BeamError::EarlyStopping { text: text.to_owned() }),
         }
     }
 }

@@ -93,10 +93,7 @@ impl<'a> Search<'a> {
     }
 
     fn extended(&self, candidate: Candidate) -> Running {
-        Running {
-            ids: [&self.running[candidate.beam].ids[..], &[candidate.id]].concat(),
-            log_prob: candidate.log_prob,
-        }
+        Running { ids: [&self.running[candidate.beam].ids[..], &[candidate.id]].concat(), log_prob: candidate.log_prob }
     }
 
     fn hypothesis(&self, ids: Vec<u32>, log_prob: f64, reason: FinishReason) -> Hypothesis {
@@ -130,9 +127,7 @@ impl<'a> Search<'a> {
 
     /// The newest token of each running sequence.
     pub fn newest(&self) -> impl Iterator<Item = u32> {
-        self.running
-            .iter()
-            .filter_map(|running| running.ids.last().copied())
+        self.running.iter().filter_map(|running| running.ids.last().copied())
     }
 
     /// Tokens that were chosen between, in all beams.
@@ -151,8 +146,7 @@ impl<'a> Search<'a> {
 
     /// The finished sequences, the best first.
     pub fn into_best(mut self) -> Vec<Hypothesis> {
-        self.finished
-            .truncate(self.options.num_return_sequences.get());
+        self.finished.truncate(self.options.num_return_sequences.get());
         self.finished
     }
 }

@@ -74,9 +74,8 @@ impl JsonSchema {
     /// What is no JSON or no schema; what no text can satisfy; and every keyword that is not honoured, or not in that place:
     /// a schema is never followed in part.
     pub fn parse(text: &str) -> Result<Self, ConstraintError> {
-        let mut schema = serde_json::from_str(text).map_err(|error| ConstraintError::NotJson {
-            reason: one_line(&error),
-        })?;
+        let mut schema =
+            serde_json::from_str(text).map_err(|error| ConstraintError::NotJson { reason: one_line(&error) })?;
         prepare(&mut schema, "#")?;
         let this = Self(match schema {
             // The grammar's options have their place in an object.
@@ -91,10 +90,7 @@ impl JsonSchema {
     pub(super) fn grammar(&self) -> TopLevelGrammar {
         let mut schema = self.0.clone();
         if schema.is_object() {
-            let options = JsonCompileOptions {
-                whitespace_flexible: false,
-                ..JsonCompileOptions::default()
-            };
+            let options = JsonCompileOptions { whitespace_flexible: false, ..JsonCompileOptions::default() };
             options.apply_to(&mut schema);
         }
         TopLevelGrammar::from_json_schema(schema)
@@ -110,26 +106,17 @@ fn prepare(schema: &mut Value, place: &str) -> Result<(), ConstraintError> {
         Value::Object(fields) => fields,
         Value::Bool(_) => return Ok(()),
         _ => {
-            return Err(ConstraintError::NotASchema {
-                place: place.to_owned(),
-                found: kind(schema).to_owned(),
-            });
+            return Err(ConstraintError::NotASchema { place: place.to_owned(), found: kind(schema).to_owned() });
         }
     };
     for (keyword, value) in fields.iter_mut() {
         let name = keyword.as_str();
         if !HONOURED.contains(&name) && !REMARKS.contains(&name) {
-            return Err(ConstraintError::Keyword {
-                place: place.to_owned(),
-                keyword: keyword.clone(),
-            });
+            return Err(ConstraintError::Keyword { place: place.to_owned(), keyword: keyword.clone() });
         }
         let place = format!("{place}/{keyword}");
         match (name, value) {
-            (
-                "properties" | "patternProperties" | "$defs" | "definitions",
-                Value::Object(schemas),
-            ) => {
+            ("properties" | "patternProperties" | "$defs" | "definitions", Value::Object(schemas)) => {
                 for (name, schema) in schemas {
                     prepare(schema, &format!("{place}/{name}"))?;
                 }
@@ -164,10 +151,7 @@ fn bound_numbers(fields: &mut Map<String, Value>) {
         let given = fields.get(inclusive).or_else(|| fields.get(exclusive));
         given.map(|bound| bound.as_f64().unwrap_or(0.0))
     };
-    let (lower, upper) = (
-        bound("minimum", "exclusiveMinimum"),
-        bound("maximum", "exclusiveMaximum"),
-    );
+    let (lower, upper) = (bound("minimum", "exclusiveMinimum"), bound("maximum", "exclusiveMaximum"));
     let largest = LARGEST as f64;
     // A bound on the other side may lie beyond.
     if lower.is_none() && upper.is_none_or(|upper| upper > -largest) {

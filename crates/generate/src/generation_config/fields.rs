@@ -117,15 +117,8 @@ impl Neutral {
     }
 }
 
-pub(super) fn read(
-    fields: &Map<String, Value>,
-    origin: &str,
-) -> Result<GenerationConfig, GenerationConfigError> {
-    let mut reader = Reader {
-        fields,
-        origin,
-        warnings: Vec::new(),
-    };
+pub(super) fn read(fields: &Map<String, Value>, origin: &str) -> Result<GenerationConfig, GenerationConfigError> {
+    let mut reader = Reader { fields, origin, warnings: Vec::new() };
     reader.warn_of_what_is_not_honoured();
     let config = GenerationConfig {
         eos_token_id: reader.ids("eos_token_id")?,
@@ -139,41 +132,20 @@ pub(super) fn read(
         repetition_penalty: reader.number("repetition_penalty")?,
         typical_p: reader.number("typical_p")?,
         no_repeat_ngram_size: reader.count("no_repeat_ngram_size")?,
-        sequence_bias: reader.many(
-            "sequence_bias",
-            "must be a list of pairs [[id, ...], bias]",
-            bias,
-        )?,
+        sequence_bias: reader.many("sequence_bias", "must be a list of pairs [[id, ...], bias]", bias)?,
         length_penalty: reader.one("length_penalty", "must be a number", Value::as_f64)?,
-        early_stopping: reader.one(
-            "early_stopping",
-            "must be true, false or \"never\"",
-            early_stopping,
-        )?,
+        early_stopping: reader.one("early_stopping", "must be true, false or \"never\"", early_stopping)?,
         max_new_tokens: reader.count("max_new_tokens")?,
         max_length: reader.count("max_length")?,
-        stop_strings: reader.many(
-            "stop_strings",
-            "must be a string or a list of them, none empty",
-            |value| {
-                value
-                    .as_str()
-                    .filter(|stop| !stop.is_empty())
-                    .map(str::to_owned)
-            },
-        )?,
+        stop_strings: reader.many("stop_strings", "must be a string or a list of them, none empty", |value| {
+            value.as_str().filter(|stop| !stop.is_empty()).map(str::to_owned)
+        })?,
         warnings: reader.warnings,
     };
     // Checked whether or not this file asks for sampling: the user may, and then its other numbers hold.
-    let sampling = GenerationConfig {
-        do_sample: Some(true),
-        ..config.clone()
-    };
+    let sampling = GenerationConfig { do_sample: Some(true), ..config.clone() };
     let checked = sampling.sampling(0).validate();
-    checked.map_err(|error| GenerationConfigError::Range {
-        path: origin.to_owned(),
-        error,
-    })?;
+    checked.map_err(|error| GenerationConfigError::Range { path: origin.to_owned(), error })?;
     Ok(config)
 }
 
@@ -183,10 +155,7 @@ fn bias(pair: &Value) -> Option<SequenceBias> {
         return None;
     };
     let id = |id: &Value| u32::try_from(id.as_u64()?).ok();
-    Some(SequenceBias {
-        ids: ids.as_array()?.iter().map(id).collect::<Option<_>>()?,
-        bias: bias.as_f64()? as f32,
-    })
+    Some(SequenceBias { ids: ids.as_array()?.iter().map(id).collect::<Option<_>>()?, bias: bias.as_f64()? as f32 })
 }
 
 /// `true`, `false` or `"never"`.
@@ -210,8 +179,7 @@ impl Reader<'_> {
             let name = field.as_str();
             let effect = if value.is_null() || HONOURED.contains(&name) {
                 continue;
-            } else if let Some((_, neutral)) = NOT_HONOURED.iter().find(|(known, _)| *known == name)
-            {
+            } else if let Some((_, neutral)) = NOT_HONOURED.iter().find(|(known, _)| *known == name) {
                 if neutral.holds(value) {
                     continue;
                 }
@@ -222,8 +190,7 @@ impl Reader<'_> {
                 "is not known here and is not honoured"
             };
             let value = shown(value);
-            self.warnings
-                .push(format!("{}: {field} = {value} {effect}", self.origin));
+            self.warnings.push(format!("{}: {field} = {value} {effect}", self.origin));
         }
     }
 
@@ -235,9 +202,7 @@ impl Reader<'_> {
     ) -> Result<Option<T>, GenerationConfigError> {
         match self.fields.get(field) {
             None | Some(Value::Null) => Ok(None),
-            Some(value) => read(value)
-                .map(Some)
-                .ok_or_else(|| self.error(field, rule, value)),
+            Some(value) => read(value).map(Some).ok_or_else(|| self.error(field, rule, value)),
         }
     }
 
@@ -255,15 +220,11 @@ impl Reader<'_> {
     }
 
     fn number(&self, field: &'static str) -> Result<Option<f32>, GenerationConfigError> {
-        self.one(field, "must be a number", |value| {
-            value.as_f64().map(|number| number as f32)
-        })
+        self.one(field, "must be a number", |value| value.as_f64().map(|number| number as f32))
     }
 
     fn count(&self, field: &'static str) -> Result<Option<usize>, GenerationConfigError> {
-        self.one(field, "must be a whole number of at least 0", |value| {
-            usize::try_from(value.as_u64()?).ok()
-        })
+        self.one(field, "must be a whole number of at least 0", |value| usize::try_from(value.as_u64()?).ok())
     }
 
     fn id(&mut self, field: &'static str) -> Result<Option<u32>, GenerationConfigError> {
@@ -279,40 +240,16 @@ impl Reader<'_> {
     }
 
     /// Older files say -1 for "none"; a negative id is left out, with a warning.
-    fn ids_by(
-        &mut self,
-        field: &'static str,
-        rule: &'static str,
-    ) -> Result<Vec<u32>, GenerationConfigError> {
-        let ids = self.many(field, rule, |value| {
-            value
-                .as_i64()
-                .filter(|&id| id < 0 || u32::try_from(id).is_ok())
-        })?;
+    fn ids_by(&mut self, field: &'static str, rule: &'static str) -> Result<Vec<u32>, GenerationConfigError> {
+        let ids = self.many(field, rule, |value| value.as_i64().filter(|&id| id < 0 || u32::try_from(id).is_ok()))?;
         if let Some(negative) = ids.iter().find(|&&id| id < 0) {
-            self.warnings.push(format!(
-                "{}: {field} holds {negative}, which is no token: it is left out",
-                self.origin
-            ));
+            self.warnings.push(format!("{}: {field} holds {negative}, which is no token: it is left out", self.origin));
         }
-        Ok(ids
-            .into_iter()
-            .filter_map(|id| u32::try_from(id).ok())
-            .collect())
+        Ok(ids.into_iter().filter_map(|id| u32::try_from(id).ok()).collect())
     }
 
-    fn error(
-        &self,
-        field: &'static str,
-        rule: &'static str,
-        value: &Value,
-    ) -> GenerationConfigError {
-        GenerationConfigError::Field {
-            path: self.origin.to_owned(),
-            field,
-            value: shown(value),
-            rule,
-        }
+    fn error(&self, field: &'static str, rule: &'static str, value: &Value) -> GenerationConfigError {
+        GenerationConfigError::Field { path: self.origin.to_owned(), field, value: shown(value), rule }
     }
 }
 

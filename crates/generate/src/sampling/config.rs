@@ -52,19 +52,10 @@ impl SamplingConfig {
     /// The first option that is out of its range, with its value and the rule.
     pub fn validate(&self) -> Result<(), SamplingError> {
         let require = |holds: bool, option, value, rule| {
-            let error = SamplingError::Option {
-                option,
-                value,
-                rule,
-            };
+            let error = SamplingError::Option { option, value, rule };
             if holds { Ok(()) } else { Err(error) }
         };
-        let (t, p, m, r) = (
-            self.temperature,
-            self.top_p,
-            self.min_p,
-            self.repetition_penalty,
-        );
+        let (t, p, m, r) = (self.temperature, self.top_p, self.min_p, self.repetition_penalty);
         let rule = "must be a finite number of at least 0 (0 = greedy)";
         require(t.is_finite() && t >= 0.0, "temperature", t, rule)?;
         let rule = "must be above 0 and at most 1 (1 = off)";

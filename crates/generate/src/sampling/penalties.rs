@@ -25,12 +25,7 @@ pub fn sequence_bias(logits: &mut [f32], previous: &[u32], biases: &[SequenceBia
 /// Makes the tokens of `previous` less probable: a positive logit is divided by `penalty`, a negative one multiplied,
 /// once however often the token occurred (CTRL, Keskar et al. 2019, section 4.1, for logits of either sign as in
 /// transformers). Ids beyond the row are ignored. `seen` is scratch.
-pub fn repetition_penalty(
-    logits: &mut [f32],
-    previous: &[u32],
-    penalty: f32,
-    seen: &mut Vec<bool>,
-) {
+pub fn repetition_penalty(logits: &mut [f32], previous: &[u32], penalty: f32, seen: &mut Vec<bool>) {
     seen.clear();
     seen.resize(logits.len(), false);
     for &id in previous {
@@ -39,11 +34,7 @@ pub fn repetition_penalty(
             && !*seen
         {
             *seen = true;
-            *logit = if *logit < 0.0 {
-                *logit * penalty
-            } else {
-                *logit / penalty
-            };
+            *logit = if *logit < 0.0 { *logit * penalty } else { *logit / penalty };
         }
     }
 }

@@ -75,14 +75,9 @@ pub fn typical_p(logits: &mut [f32], p: f32, order: &mut Vec<(f32, u32)>) {
     let log_sum = log_sum_exp(logits);
     let surprise = |logit: f32| log_sum - f64::from(logit);
     let probability = |logit: f32| (-surprise(logit)).exp();
-    let entropy: f64 = order
-        .iter()
-        .map(|&(logit, _)| probability(logit) * surprise(logit))
-        .sum();
+    let entropy: f64 = order.iter().map(|&(logit, _)| probability(logit) * surprise(logit)).sum();
     let off = |logit: f32| (surprise(logit) - entropy).abs();
-    let kept = fewest(order, f64::from(p), probability, |a, b| {
-        off(a.0).total_cmp(&off(b.0)).then(a.1.cmp(&b.1))
-    });
+    let kept = fewest(order, f64::from(p), probability, |a, b| off(a.0).total_cmp(&off(b.0)).then(a.1.cmp(&b.1)));
     let Some(&(last, _)) = order[..kept].last() else {
         return;
     };
@@ -133,10 +128,7 @@ pub fn log_softmax_at(logits: &[f32], id: u32) -> f64 {
 /// logarithm of the token's probability.
 pub fn log_sum_exp(logits: &[f32]) -> f64 {
     let highest = f64::from(highest(logits));
-    let sum: f64 = logits
-        .iter()
-        .map(|&logit| (f64::from(logit) - highest).exp())
-        .sum();
+    let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - highest).exp()).sum();
     highest + sum.ln()
 }
 
@@ -147,12 +139,7 @@ fn highest(logits: &[f32]) -> f32 {
 /// Lists the tokens that no rule has removed yet, with their logits.
 fn possible(logits: &[f32], order: &mut Vec<(f32, u32)>) {
     order.clear();
-    order.extend(
-        (0..)
-            .zip(logits)
-            .filter(|&(_, &logit)| logit > f32::NEG_INFINITY)
-            .map(|(id, &logit)| (logit, id)),
-    );
+    order.extend((0..).zip(logits).filter(|&(_, &logit)| logit > f32::NEG_INFINITY).map(|(id, &logit)| (logit, id)));
 }
 
 fn more_probable_first(a: &(f32, u32), b: &(f32, u32)) -> Ordering {

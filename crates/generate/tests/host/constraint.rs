@@ -20,9 +20,7 @@ type Case = (Value, fn(&Value) -> bool);
 
 /// -0 is a whole number too.
 fn is_whole(value: &Value, bounds: std::ops::RangeInclusive<f64>) -> bool {
-    value
-        .as_f64()
-        .is_some_and(|n| n.fract() == 0.0 && bounds.contains(&n))
+    value.as_f64().is_some_and(|n| n.fract() == 0.0 && bounds.contains(&n))
 }
 
 fn is_point(value: &Value) -> bool {
@@ -48,53 +46,35 @@ fn cases() -> Vec<Case> {
             |value| {
                 let all = value.as_object().expect("an object");
                 let b = all.get("b");
-                is_point(&value["a"])
-                    && b.is_none_or(Value::is_boolean)
-                    && all.len() == 1 + usize::from(b.is_some())
+                is_point(&value["a"]) && b.is_none_or(Value::is_boolean) && all.len() == 1 + usize::from(b.is_some())
             },
         ),
         (json!({"enum": ["red", "green", 7, null]}), |value| {
             [json!("red"), json!("green"), json!(7), json!(null)].contains(value)
         }),
-        (
-            json!({"type": "array", "items": {"type": "boolean"}, "minItems": 1, "maxItems": 3}),
-            |value| {
-                let items = value.as_array().expect("a list");
-                (1..=3).contains(&items.len()) && items.iter().all(Value::is_boolean)
-            },
-        ),
-        (
-            json!({"type": "string", "minLength": 2, "maxLength": 5}),
-            |value| letters(value, 2..=5),
-        ),
-        (
-            json!({"type": "string", "pattern": "^[a-c]{2}-[0-9]+$"}),
-            |value| {
-                let (front, back) = value.as_str().and_then(|s| s.split_once('-')).expect("-");
-                front.len() == 2
-                    && front.bytes().all(|c| (b'a'..=b'c').contains(&c))
-                    && !back.is_empty()
-                    && back.bytes().all(|c| c.is_ascii_digit())
-            },
-        ),
+        (json!({"type": "array", "items": {"type": "boolean"}, "minItems": 1, "maxItems": 3}), |value| {
+            let items = value.as_array().expect("a list");
+            (1..=3).contains(&items.len()) && items.iter().all(Value::is_boolean)
+        }),
+        (json!({"type": "string", "minLength": 2, "maxLength": 5}), |value| letters(value, 2..=5)),
+        (json!({"type": "string", "pattern": "^[a-c]{2}-[0-9]+$"}), |value| {
+            let (front, back) = value.as_str().and_then(|s| s.split_once('-')).expect("-");
+            front.len() == 2
+                && front.bytes().all(|c| (b'a'..=b'c').contains(&c))
+                && !back.is_empty()
+                && back.bytes().all(|c| c.is_ascii_digit())
+        }),
         (json!({"type": "boolean"}), Value::is_boolean),
         (json!({"type": "null"}), Value::is_null),
-        (json!({"const": {"né": [1, "😀"]}}), |value| {
-            *value == json!({"né": [1, "😀"]})
+        (json!({"const": {"né": [1, "😀"]}}), |value| *value == json!({"né": [1, "😀"]})),
+        (json!({"type": "number", "minimum": 0, "exclusiveMaximum": 2}), |value| {
+            value.as_f64().is_some_and(|n| (0.0..2.0).contains(&n))
         }),
-        (
-            json!({"type": "number", "minimum": 0, "exclusiveMaximum": 2}),
-            |value| value.as_f64().is_some_and(|n| (0.0..2.0).contains(&n)),
-        ),
         (json!({"type": ["number", "null"]}), |value| {
             value.is_null() || value.as_f64().is_some_and(|n| n.abs() < 9.1e15)
         }),
-        (json!({"type": "number", "minimum": 1e16}), |value| {
-            value.as_f64().is_some_and(|n| n >= 1e16)
-        }),
-        (json!({"type": "integer", "maximum": 9}), |value| {
-            is_whole(value, -9.1e15..=9.0)
-        }),
+        (json!({"type": "number", "minimum": 1e16}), |value| value.as_f64().is_some_and(|n| n >= 1e16)),
+        (json!({"type": "integer", "maximum": 9}), |value| is_whole(value, -9.1e15..=9.0)),
         (json!({"type": "integer", "multipleOf": 5}), |value| {
             is_whole(value, -9.1e15..=9.1e15) && value.as_f64().is_some_and(|n| n % 5.0 == 0.0)
         }),
@@ -109,10 +89,9 @@ fn cases() -> Vec<Case> {
                 *value == json!([])
             },
         ),
-        (
-            json!({"anyOf": [{"type": "null"}, {"type": "string", "maxLength": 3}]}),
-            |value| value.is_null() || letters(value, 0..=3),
-        ),
+        (json!({"anyOf": [{"type": "null"}, {"type": "string", "maxLength": 3}]}), |value| {
+            value.is_null() || letters(value, 0..=3)
+        }),
     ]
 }
 
@@ -137,22 +116,11 @@ fn draw(
 ) -> Result<Drawn, Box<Error>> {
     let mut constraint = Constraint::new(schema, tokenizer, vocab_size, eos).map_err(boxed)?;
     let mut rng = ChaCha12Rng::seed_from_u64(seed);
-    let mut sampler = Sampler::new(SamplingConfig {
-        temperature,
-        seed,
-        ..SamplingConfig::default()
-    })
-    .map_err(boxed)?;
+    let mut sampler = Sampler::new(SamplingConfig { temperature, seed, ..SamplingConfig::default() }).map_err(boxed)?;
     let mut stream = StreamingDetokenizer::new(tokenizer, &[], true).map_err(boxed)?;
-    let mut drawn = Drawn {
-        ids: vec![],
-        text: String::new(),
-        whole: false,
-    };
+    let mut drawn = Drawn { ids: vec![], text: String::new(), whole: false };
     while !drawn.whole && drawn.ids.len() < 4000 {
-        let mut row: Vec<f32> = (0..vocab_size)
-            .map(|_| rng.next_u32() as f32 / u32::MAX as f32 * 4.0)
-            .collect();
+        let mut row: Vec<f32> = (0..vocab_size).map(|_| rng.next_u32() as f32 / u32::MAX as f32 * 4.0).collect();
         constraint.mask(&mut row).map_err(boxed)?;
         let id = sampler.sample(&mut row, &drawn.ids).map_err(boxed)?;
         drawn.ids.push(id);
@@ -184,8 +152,7 @@ fn all_texts_are_right(name: &str, tokenizer: &Tokenizer, eos: &[u32], seeds: &[
     // What may stand in a text: no special token.
     let mut ordinary: HashSet<u32> = tokenizer.ordinary_ids().into_iter().collect();
     if tokenizer.token_id("<0x00>").is_some() {
-        ordinary
-            .extend((0..=255).filter_map(|byte| tokenizer.token_id(&format!("<0x{byte:02X}>"))));
+        ordinary.extend((0..=255).filter_map(|byte| tokenizer.token_id(&format!("<0x{byte:02X}>"))));
     }
     for (schema, is_right) in cases() {
         let read = JsonSchema::parse(&schema.to_string()).expect("a schema");
@@ -198,11 +165,8 @@ fn all_texts_are_right(name: &str, tokenizer: &Tokenizer, eos: &[u32], seeds: &[
             assert!(is_right(&value), "{who}");
             assert!(!has_space_between(&text), "{who}");
             assert_eq!(tokenizer.decode(&ids, true).unwrap(), text, "{who}");
-            let spelt: Vec<u8> = ids
-                .iter()
-                .filter(|id| !eos.contains(id))
-                .flat_map(|id| bytes[*id as usize].clone())
-                .collect();
+            let spelt: Vec<u8> =
+                ids.iter().filter(|id| !eos.contains(id)).flat_map(|id| bytes[*id as usize].clone()).collect();
             assert_eq!(spelt, text.as_bytes(), "{who}");
             let (last, before) = ids.split_last().expect("a token");
             assert!(before.iter().all(|id| ordinary.contains(id)), "{who}");
@@ -226,12 +190,7 @@ fn whatever_the_logits_the_text_satisfies_the_schema() {
 
 #[test]
 fn the_tokens_of_real_vocabularies_spell_it() {
-    for (name, eos) in [
-        ("gpt2", 50256),
-        ("mistral-v0.3", 2),
-        ("tinyllama", 2),
-        ("stories260K-hf", 2),
-    ] {
+    for (name, eos) in [("gpt2", 50256), ("mistral-v0.3", 2), ("tinyllama", 2), ("stories260K-hf", 2)] {
         if let Some(folder) = fixtures::real(name) {
             let tokenizer = Tokenizer::from_folder(&folder).unwrap().unwrap();
             all_texts_are_right(name, &tokenizer, &[eos], &[(1, 1.0)]);
@@ -273,10 +232,7 @@ fn a_token_that_was_not_left_is_an_error() {
     let mut constraint = Constraint::new(&schema, &tokenizer, 262, &[261]).unwrap();
     assert!(!constraint.push(u32::from(b't')).unwrap());
     let error = constraint.push(u32::from(b'x')).unwrap_err().to_string();
-    assert!(
-        error.starts_with("after \"t\": ") && !error.contains('\n'),
-        "{error}"
-    );
+    assert!(error.starts_with("after \"t\": ") && !error.contains('\n'), "{error}");
 }
 
 #[test]
@@ -304,15 +260,10 @@ fn a_vocabulary_that_cannot_spell_it_says_so() {
             .map_err(|error| error.to_string())
     };
     let dead = |text: &str| {
-        Err(format!(
-            "the model's vocabulary cannot spell what the schema asks for: no token can follow {text:?}"
-        ))
+        Err(format!("the model's vocabulary cannot spell what the schema asks for: no token can follow {text:?}"))
     };
     assert_eq!(start(r#"{"type": "string"}"#), dead(""));
-    assert_eq!(
-        start(r#"{"type": "object", "properties": {"a": {"type": "null"}}, "required": ["a"]}"#),
-        dead("{")
-    );
+    assert_eq!(start(r#"{"type": "object", "properties": {"a": {"type": "null"}}, "required": ["a"]}"#), dead("{"));
     assert_eq!(start(r#"{"const": "true"}"#), dead(""));
     assert_eq!(start(r#"{"const": true}"#), dead("tru"));
     assert_eq!(start(r#"{"const": 42}"#), Ok("42".to_owned()));
@@ -329,34 +280,15 @@ fn a_schema_is_honoured_as_a_whole_or_refused() {
         let error = error(text).to_string();
         assert!(error.contains(words), "{text}: {error}");
     };
-    assert!(matches!(
-        error("{\"type\": "),
-        ConstraintError::NotJson { .. }
-    ));
+    assert!(matches!(error("{\"type\": "), ConstraintError::NotJson { .. }));
     assert!(matches!(error(""), ConstraintError::NotJson { .. }));
-    says(
-        "[]",
-        "#: a schema is an object, or true or false, not a list",
-    );
-    says(
-        r#"{"properties": {"a": 3}}"#,
-        "#/properties/a: a schema is an object",
-    );
-    for keyword in [
-        "requried",
-        "not",
-        "if",
-        "uniqueItems",
-        "x-guidance",
-        "$dynamicRef",
-    ] {
+    says("[]", "#: a schema is an object, or true or false, not a list");
+    says(r#"{"properties": {"a": 3}}"#, "#/properties/a: a schema is an object");
+    for keyword in ["requried", "not", "if", "uniqueItems", "x-guidance", "$dynamicRef"] {
         let schema = json!({"items": {"anyOf": [{"type": "null", keyword: true}]}}).to_string();
         assert_eq!(
             error(&schema),
-            ConstraintError::Keyword {
-                place: "#/items/anyOf/0".to_owned(),
-                keyword: keyword.to_owned()
-            }
+            ConstraintError::Keyword { place: "#/items/anyOf/0".to_owned(), keyword: keyword.to_owned() }
         );
     }
     for (schema, words) in [
@@ -365,10 +297,7 @@ fn a_schema_is_honoured_as_a_whole_or_refused() {
         (r#"{"type": "string", "pattern": "("}"#, "("),
         (r#"{"type": "string", "format": "colour"}"#, "colour"),
         (r##"{"$ref": "#/$defs/missing"}"##, "missing"),
-        (
-            r#"{"type": "integer", "minimum": 3, "maximum": 2}"#,
-            "minimum",
-        ),
+        (r#"{"type": "integer", "minimum": 3, "maximum": 2}"#, "minimum"),
         (r#"{"enum": []}"#, "is empty"),
         ("false", ""),
     ] {
@@ -378,7 +307,6 @@ fn a_schema_is_honoured_as_a_whole_or_refused() {
         says(schema, words);
     }
     // Annotations say nothing about values.
-    JsonSchema::parse(r#"{"title": "t", "type": "null", "description": "d", "default": null}"#)
-        .unwrap();
+    JsonSchema::parse(r#"{"title": "t", "type": "null", "description": "d", "default": null}"#).unwrap();
     JsonSchema::parse("true").unwrap();
 }

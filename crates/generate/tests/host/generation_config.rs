@@ -26,13 +26,7 @@ fn a_chat_models_file() {
         ..GenerationConfig::default()
     };
     assert_eq!(config, expected);
-    let sampling = SamplingConfig {
-        temperature: 0.6,
-        top_k: 50,
-        top_p: 0.9,
-        seed: 9,
-        ..SamplingConfig::default()
-    };
+    let sampling = SamplingConfig { temperature: 0.6, top_k: 50, top_p: 0.9, seed: 9, ..SamplingConfig::default() };
     assert_eq!(config.sampling(9), sampling);
 }
 
@@ -40,10 +34,7 @@ fn a_chat_models_file() {
 fn without_do_sample_the_penalty_alone_counts() {
     let config = read(r#"{"temperature": 0.6, "top_k": 5, "repetition_penalty": 1.1}"#).unwrap();
     assert_eq!(config.top_k, Some(5));
-    let expected = SamplingConfig {
-        repetition_penalty: 1.1,
-        ..SamplingConfig::default()
-    };
+    let expected = SamplingConfig { repetition_penalty: 1.1, ..SamplingConfig::default() };
     assert_eq!(config.sampling(0), expected);
     assert!(config.sampling(0).is_greedy());
 }
@@ -53,10 +44,7 @@ fn rules_that_look_back_hold_without_do_sample_and_typical_p_does_not() {
     let json = r#"{"typical_p": 0.9, "no_repeat_ngram_size": 3, "sequence_bias": [[[1, 2], -1.5], [[3], 2]]}"#;
     let config = read(json).unwrap();
     assert_eq!(config.warnings, [""; 0]);
-    let bias = |ids: &[u32], bias| SequenceBias {
-        ids: ids.to_vec(),
-        bias,
-    };
+    let bias = |ids: &[u32], bias| SequenceBias { ids: ids.to_vec(), bias };
     let expected = SamplingConfig {
         no_repeat_ngram_size: 3,
         sequence_bias: vec![bias(&[1, 2], -1.5), bias(&[3], 2.0)],
@@ -93,16 +81,8 @@ fn eos_is_an_id_a_list_or_the_configs() {
 
 #[test]
 fn stop_strings_are_one_or_many() {
-    assert_eq!(
-        read(r#"{"stop_strings": "a"}"#).unwrap().stop_strings,
-        ["a"]
-    );
-    assert_eq!(
-        read(r#"{"stop_strings": ["a", "b"]}"#)
-            .unwrap()
-            .stop_strings,
-        ["a", "b"]
-    );
+    assert_eq!(read(r#"{"stop_strings": "a"}"#).unwrap().stop_strings, ["a"]);
+    assert_eq!(read(r#"{"stop_strings": ["a", "b"]}"#).unwrap().stop_strings, ["a", "b"]);
 }
 
 #[test]
@@ -110,18 +90,11 @@ fn what_a_search_goes_by_is_read() {
     let file = read(r#"{"length_penalty": -0.5, "early_stopping": "never"}"#).unwrap();
     assert_eq!(file.length_penalty, Some(-0.5));
     assert_eq!(file.early_stopping, Some(EarlyStopping::Never));
-    for (value, rule) in [
-        (true, EarlyStopping::AtOnce),
-        (false, EarlyStopping::Hopeless),
-    ] {
+    for (value, rule) in [(true, EarlyStopping::AtOnce), (false, EarlyStopping::Hopeless)] {
         let file = read(&format!(r#"{{"early_stopping": {value}}}"#)).unwrap();
         assert_eq!(file.early_stopping, Some(rule));
     }
-    for field in [
-        r#""early_stopping": "true""#,
-        r#""early_stopping": 1"#,
-        r#""length_penalty": "1""#,
-    ] {
+    for field in [r#""early_stopping": "true""#, r#""early_stopping": 1"#, r#""length_penalty": "1""#] {
         assert!(read(&format!("{{{field}}}")).is_err(), "{field}");
     }
 }
@@ -148,10 +121,7 @@ fn what_is_not_honoured_is_warned_of() {
             panic!("{field}: {warnings:?}");
         };
         let name = field.split('"').nth(1).unwrap();
-        assert!(
-            warning.starts_with(&format!("model/generation_config.json: {name} = ")),
-            "{warning}"
-        );
+        assert!(warning.starts_with(&format!("model/generation_config.json: {name} = ")), "{warning}");
     }
     let neutral = read(
         r#"{"num_beams": 1, "penalty_alpha": null, "typical_p": null, "epsilon_cutoff": 0.0, "no_repeat_ngram_size": null,
@@ -181,14 +151,9 @@ fn wrong_types_are_errors_with_the_fields_name() {
         ("sequence_bias", "[[[1], 2.0, 3.0]]"),
         ("sequence_bias", "[[[-1], 2.0]]"),
     ] {
-        let message = read(&format!("{{\"{field}\": {value}}}"))
-            .unwrap_err()
-            .to_string();
+        let message = read(&format!("{{\"{field}\": {value}}}")).unwrap_err().to_string();
         let start = format!("model/generation_config.json: {field} = ");
-        assert!(
-            message.starts_with(&start) && message.contains(": must be"),
-            "{message}"
-        );
+        assert!(message.starts_with(&start) && message.contains(": must be"), "{message}");
         assert_eq!(message.lines().count(), 1);
     }
 }
@@ -196,35 +161,19 @@ fn wrong_types_are_errors_with_the_fields_name() {
 #[test]
 fn folders() {
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(
-        GenerationConfig::from_folder(folder.path()),
-        Ok(GenerationConfig::default())
-    );
+    assert_eq!(GenerationConfig::from_folder(folder.path()), Ok(GenerationConfig::default()));
     let path = folder.path().join("generation_config.json");
     for broken in ["", "[]", "{\"a\":\n\n", "\u{0}"] {
         fs::write(&path, broken).unwrap();
-        let message = GenerationConfig::from_folder(folder.path())
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message.contains("generation_config.json: not a JSON object"),
-            "{message}"
-        );
+        let message = GenerationConfig::from_folder(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("generation_config.json: not a JSON object"), "{message}");
         assert_eq!(message.lines().count(), 1, "{message}");
     }
     fs::write(&path, r#"{"eos_token_id": 2}"#).unwrap();
-    assert_eq!(
-        GenerationConfig::from_folder(folder.path())
-            .unwrap()
-            .eos_token_id,
-        [2]
-    );
+    assert_eq!(GenerationConfig::from_folder(folder.path()).unwrap().eos_token_id, [2]);
     // A folder where the file should be cannot be read, and is not the same as no file.
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
     let error = GenerationConfig::from_folder(folder.path()).unwrap_err();
-    assert!(
-        matches!(error, GenerationConfigError::Unreadable { .. }),
-        "{error}"
-    );
+    assert!(matches!(error, GenerationConfigError::Unreadable { .. }), "{error}");
 }

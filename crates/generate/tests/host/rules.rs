@@ -1,17 +1,15 @@
 //! Each rule by itself, on rows small enough to work out by hand from transformers' definitions.
 
 use glass_generate::sampling::{
-    SequenceBias, log_softmax_at, min_p, no_repeat_ngram, presence_and_frequency_penalty,
-    repetition_penalty, sequence_bias, temperature, top_k, top_p, typical_p,
+    SequenceBias, log_softmax_at, min_p, no_repeat_ngram, presence_and_frequency_penalty, repetition_penalty,
+    sequence_bias, temperature, top_k, top_p, typical_p,
 };
 
 use super::sampling::{GONE, row};
 
 fn kept(logits: &[f32]) -> Vec<usize> {
     let ids = logits.iter().enumerate();
-    ids.filter(|&(_, &logit)| logit > GONE)
-        .map(|(id, _)| id)
-        .collect()
+    ids.filter(|&(_, &logit)| logit > GONE).map(|(id, _)| id).collect()
 }
 
 #[test]
@@ -36,14 +34,9 @@ fn top_k_keeps_ties_with_the_last() {
 #[test]
 fn top_p_keeps_the_token_that_crosses_and_at_least_one() {
     let probabilities = [0.125, 0.5, 0.25, 0.125];
-    for (p, expected) in [
-        (1e-6, &[1][..]),
-        (0.4, &[1]),
-        (0.6, &[1, 2]),
-        (0.74, &[1, 2]),
-        (0.8, &[1, 2, 3]),
-        (0.99, &[0, 1, 2, 3]),
-    ] {
+    for (p, expected) in
+        [(1e-6, &[1][..]), (0.4, &[1]), (0.6, &[1, 2]), (0.74, &[1, 2]), (0.8, &[1, 2, 3]), (0.99, &[0, 1, 2, 3])]
+    {
         let mut logits = row(&probabilities);
         top_p(&mut logits, p, &mut Vec::new());
         assert_eq!(kept(&logits), expected, "{p}");
@@ -58,9 +51,7 @@ fn top_p_keeps_the_token_that_crosses_and_at_least_one() {
 fn top_p_of_a_large_vocabulary_is_that_of_a_full_sort() {
     // Nuclei below and above every stretch that is sorted at once.
     for (spread, p) in [(5.0, 0.5), (0.01, 0.02), (0.01, 0.5), (0.001, 0.999)] {
-        let logits: Vec<f32> = (0..5000u32)
-            .map(|i| (i * 7919 % 5003) as f32 * spread)
-            .collect();
+        let logits: Vec<f32> = (0..5000u32).map(|i| (i * 7919 % 5003) as f32 * spread).collect();
         let mut sorted: Vec<usize> = (0..logits.len()).collect();
         sorted.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
         let (mut expected, mut before) = (Vec::new(), 0.0);
@@ -91,12 +82,7 @@ fn min_p_compares_with_the_most_probable() {
 fn repetition_penalty_moves_either_sign_down_once() {
     // transformers: score * penalty below zero, score / penalty otherwise, once for each token.
     let mut logits = [3.0, -3.0, 0.0, 1.0, GONE];
-    repetition_penalty(
-        &mut logits,
-        &[0, 0, 1, 2, 4, 4, 100, u32::MAX],
-        1.5,
-        &mut Vec::new(),
-    );
+    repetition_penalty(&mut logits, &[0, 0, 1, 2, 4, 4, 100, u32::MAX], 1.5, &mut Vec::new());
     assert_eq!(logits, [2.0, -4.5, 0.0, 1.0, GONE]);
 }
 
@@ -142,10 +128,7 @@ fn typical_p_keeps_what_is_about_as_surprising_as_the_mean() {
 
 #[test]
 fn biases_are_added_where_their_sequence_ends() {
-    let bias = |ids: &[u32], bias| SequenceBias {
-        ids: ids.to_vec(),
-        bias,
-    };
+    let bias = |ids: &[u32], bias| SequenceBias { ids: ids.to_vec(), bias };
     let biases = [
         bias(&[0], 1.0),
         bias(&[0], 0.5),

@@ -1,6 +1,5 @@
 use glass_generate::sampling::{
-    Sampler, SamplingConfig, SamplingError, SequenceBias, log_softmax_at, min_p,
-    repetition_penalty, temperature, top_p,
+    Sampler, SamplingConfig, SamplingError, SequenceBias, log_softmax_at, min_p, repetition_penalty, temperature, top_p,
 };
 
 pub const GONE: f32 = f32::NEG_INFINITY;
@@ -17,11 +16,7 @@ fn draws(config: SamplingConfig, logits: &[f32], previous: &[u32], count: usize)
 }
 
 fn plain(seed: u64) -> SamplingConfig {
-    SamplingConfig {
-        temperature: 1.0,
-        seed,
-        ..SamplingConfig::default()
-    }
+    SamplingConfig { temperature: 1.0, seed, ..SamplingConfig::default() }
 }
 
 /// Pearson's statistic of 100 000 draws against the exact distribution; tokens of probability 0 must not occur.
@@ -52,10 +47,7 @@ fn draws_follow_the_distribution() {
     let logits = row(&probabilities);
     let exact = |weights: &[f64]| {
         let total: f64 = weights.iter().sum();
-        weights
-            .iter()
-            .map(|weight| weight / total)
-            .collect::<Vec<_>>()
+        weights.iter().map(|weight| weight / total).collect::<Vec<_>>()
     };
     let p = probabilities.map(f64::from);
     let squared = p.map(|p| p * p);
@@ -63,71 +55,25 @@ fn draws_follow_the_distribution() {
     let cases: [(&str, SamplingConfig, &[u32], Vec<f64>); 11] = [
         ("plain", base.clone(), &[], exact(&p)),
         // Division by 1/2 squares the probabilities.
-        (
-            "temperature",
-            SamplingConfig {
-                temperature: 0.5,
-                ..base.clone()
-            },
-            &[],
-            exact(&squared),
-        ),
-        (
-            "top_k",
-            SamplingConfig {
-                top_k: 3,
-                ..base.clone()
-            },
-            &[],
-            exact(&[p[0], 0.0, p[2], 0.0, p[4]]),
-        ),
-        (
-            "top_p",
-            SamplingConfig {
-                top_p: 0.6,
-                ..base.clone()
-            },
-            &[],
-            exact(&[p[0], 0.0, p[2], 0.0, 0.0]),
-        ),
-        (
-            "min_p",
-            SamplingConfig {
-                min_p: 0.4,
-                ..base.clone()
-            },
-            &[],
-            exact(&[p[0], 0.0, p[2], 0.0, p[4]]),
-        ),
+        ("temperature", SamplingConfig { temperature: 0.5, ..base.clone() }, &[], exact(&squared)),
+        ("top_k", SamplingConfig { top_k: 3, ..base.clone() }, &[], exact(&[p[0], 0.0, p[2], 0.0, p[4]])),
+        ("top_p", SamplingConfig { top_p: 0.6, ..base.clone() }, &[], exact(&[p[0], 0.0, p[2], 0.0, 0.0])),
+        ("min_p", SamplingConfig { min_p: 0.4, ..base.clone() }, &[], exact(&[p[0], 0.0, p[2], 0.0, p[4]])),
         // The logits are negative here: times 2, the probability is squared.
         (
             "penalty",
-            SamplingConfig {
-                repetition_penalty: 2.0,
-                ..base.clone()
-            },
+            SamplingConfig { repetition_penalty: 2.0, ..base.clone() },
             &[0, 0, 9],
             exact(&[0.16, p[1], p[2], p[3], p[4]]),
         ),
         // Surprises .92 3.0 1.2 3.0 1.6 about a mean of 1.35: token 2, token 4, token 0.
-        (
-            "typical_p",
-            SamplingConfig {
-                typical_p: 0.45,
-                ..base.clone()
-            },
-            &[],
-            exact(&[0.0, 0.0, p[2], 0.0, p[4]]),
-        ),
+        ("typical_p", SamplingConfig { typical_p: 0.45, ..base.clone() }, &[], exact(&[0.0, 0.0, p[2], 0.0, p[4]])),
         // A bias of ln 2 doubles; token 3 is forbidden, and token 1 twice as probable behind 5 only.
         (
             "bias",
             SamplingConfig {
                 sequence_bias: [(&[0][..], 2f32.ln()), (&[3], GONE), (&[5, 1], 2f32.ln())]
-                    .map(|(ids, bias)| SequenceBias {
-                        ids: ids.to_vec(),
-                        bias,
-                    })
+                    .map(|(ids, bias)| SequenceBias { ids: ids.to_vec(), bias })
                     .to_vec(),
                 ..base.clone()
             },
@@ -137,31 +83,20 @@ fn draws_follow_the_distribution() {
         // A half for being there, and a quarter for each time.
         (
             "presence and frequency",
-            SamplingConfig {
-                presence_penalty: 2f32.ln(),
-                frequency_penalty: 4f32.ln(),
-                ..base.clone()
-            },
+            SamplingConfig { presence_penalty: 2f32.ln(), frequency_penalty: 4f32.ln(), ..base.clone() },
             &[4, 0, 0],
             exact(&[p[0] / 32.0, p[1], p[2], p[3], p[4] / 8.0]),
         ),
         (
             "no_repeat_ngram_size",
-            SamplingConfig {
-                no_repeat_ngram_size: 2,
-                ..base.clone()
-            },
+            SamplingConfig { no_repeat_ngram_size: 2, ..base.clone() },
             &[2, 0, 2, 4, 2],
             exact(&[0.0, p[1], p[2], p[3], 0.0]),
         ),
         // Temperature comes first: squared, token 0 alone has 0.54 and with token 2 0.85 of the probability.
         (
             "order",
-            SamplingConfig {
-                temperature: 0.5,
-                top_p: 0.8,
-                ..base.clone()
-            },
+            SamplingConfig { temperature: 0.5, top_p: 0.8, ..base.clone() },
             &[],
             exact(&[squared[0], 0.0, squared[2], 0.0, 0.0]),
         ),
@@ -181,45 +116,28 @@ fn the_seed_decides_the_draws() {
     assert_ne!(first, draws(plain(43), &logits, &[], 20));
     // Computed apart from this program from the definitions of ChaCha with 12 rounds and of rand_core's
     // seed_from_u64: the same on every platform.
-    assert_eq!(
-        first,
-        [5, 5, 6, 4, 0, 4, 7, 8, 1, 0, 9, 5, 3, 1, 5, 2, 0, 5, 0, 6]
-    );
+    assert_eq!(first, [5, 5, 6, 4, 0, 4, 7, 8, 1, 0, 9, 5, 3, 1, 5, 2, 0, 5, 0, 6]);
 }
 
 #[test]
 fn greedy_takes_the_highest_and_of_equals_the_lowest_id() {
     let greedy = SamplingConfig::default();
     assert!(greedy.is_greedy());
-    assert_eq!(
-        draws(greedy.clone(), &[1.0, 3.0, 3.0, -2.0, 3.0], &[], 1),
-        [1]
-    );
+    assert_eq!(draws(greedy.clone(), &[1.0, 3.0, 3.0, -2.0, 3.0], &[], 1), [1]);
     assert_eq!(draws(greedy.clone(), &[GONE, GONE, -7.0], &[], 1), [2]);
     assert_eq!(draws(greedy.clone(), &[-0.0, 0.0], &[], 1), [0]);
     // The penalty works without chance too: 3 / 2 is below 2.
-    let penalty = SamplingConfig {
-        repetition_penalty: 2.0,
-        ..greedy.clone()
-    };
+    let penalty = SamplingConfig { repetition_penalty: 2.0, ..greedy.clone() };
     assert_eq!(draws(penalty, &[2.0, 3.0, -2.0], &[1], 1), [0]);
     // The other rules keep the most probable token, so greedy does not need them.
-    let all = SamplingConfig {
-        top_k: 1,
-        top_p: 0.1,
-        min_p: 1.0,
-        ..greedy.clone()
-    };
+    let all = SamplingConfig { top_k: 1, top_p: 0.1, min_p: 1.0, ..greedy.clone() };
     assert_eq!(draws(all, &[1.0, 3.0, 3.0], &[], 1), [1]);
 }
 
 #[test]
 fn a_vanishing_temperature_is_greedy() {
     for temperature in [1e-3, 1e-20, f32::MIN_POSITIVE, f32::from_bits(1)] {
-        let config = SamplingConfig {
-            temperature,
-            ..plain(5)
-        };
+        let config = SamplingConfig { temperature, ..plain(5) };
         assert_eq!(draws(config, &[1.0, 4.0, 3.9, GONE], &[], 50), [1; 50]);
     }
 }
@@ -242,14 +160,8 @@ fn neutral_values_change_nothing() {
             sequence_bias: vec![],
             ..base.clone()
         },
-        SamplingConfig {
-            top_k: 300,
-            ..base.clone()
-        },
-        SamplingConfig {
-            top_k: usize::MAX,
-            ..base.clone()
-        },
+        SamplingConfig { top_k: 300, ..base.clone() },
+        SamplingConfig { top_k: usize::MAX, ..base.clone() },
     ] {
         assert_eq!(draws(config, &logits, &[1, 2, 3], 200), reference);
     }
@@ -267,17 +179,11 @@ fn impossible_rows_are_errors() {
         let sample = |logits: &mut [f32]| Sampler::new(config.clone()).unwrap().sample(logits, &[]);
         assert_eq!(sample(&mut []), Err(SamplingError::NoLogits));
         assert_eq!(sample(&mut [GONE; 3]), Err(SamplingError::NothingPossible));
-        let infinite = SamplingError::NotFinite {
-            id: 1,
-            value: f32::INFINITY,
-        };
+        let infinite = SamplingError::NotFinite { id: 1, value: f32::INFINITY };
         assert_eq!(sample(&mut [0.0, f32::INFINITY]), Err(infinite));
         for row in [[f32::NAN, 1.0], [1.0, f32::NAN]] {
             let message = sample(&mut row.clone()).unwrap_err().to_string();
-            assert!(
-                message.contains("is NaN") && message.lines().count() == 1,
-                "{message}"
-            );
+            assert!(message.contains("is NaN") && message.lines().count() == 1, "{message}");
         }
     }
 }
@@ -287,30 +193,17 @@ fn impossible_rows_are_errors() {
 /// tokens that were removed.
 #[test]
 fn the_rules_and_their_order_are_those_of_transformers() {
-    let logits: Vec<f32> = (0..24)
-        .map(|i| ((i * 37) % 101) as f32 / 16.0 - 2.0)
-        .collect();
+    let logits: Vec<f32> = (0..24).map(|i| ((i * 37) % 101) as f32 / 16.0 - 2.0).collect();
     let previous = [3, 5, 7, 3, 5, 9, 1, 3, 5];
-    let warm = SamplingConfig {
-        temperature: 1.0,
-        ..SamplingConfig::default()
-    };
+    let warm = SamplingConfig { temperature: 1.0, ..SamplingConfig::default() };
     let biases = |biases: &[(&[u32], f32)]| {
-        let bias = |&(ids, bias): &(&[u32], f32)| SequenceBias {
-            ids: ids.to_vec(),
-            bias,
-        };
+        let bias = |&(ids, bias): &(&[u32], f32)| SequenceBias { ids: ids.to_vec(), bias };
         biases.iter().map(bias).collect()
     };
     let cases: [(SamplingConfig, &[(u32, f64)]); 7] = [
         (
             SamplingConfig {
-                sequence_bias: biases(&[
-                    (&[4], 1.5),
-                    (&[5, 2], -3.0),
-                    (&[3, 5, 19], -2.0),
-                    (&[7, 8], 4.0),
-                ]),
+                sequence_bias: biases(&[(&[4], 1.5), (&[5, 2], -3.0), (&[3, 5, 19], -2.0), (&[7, 8], 4.0)]),
                 ..SamplingConfig::default()
             },
             &[
@@ -341,10 +234,7 @@ fn the_rules_and_their_order_are_those_of_transformers() {
             ],
         ),
         (
-            SamplingConfig {
-                no_repeat_ngram_size: 3,
-                ..SamplingConfig::default()
-            },
+            SamplingConfig { no_repeat_ngram_size: 3, ..SamplingConfig::default() },
             &[
                 (0, -7.450498),
                 (1, -5.137998),
@@ -370,18 +260,9 @@ fn the_rules_and_their_order_are_those_of_transformers() {
                 (23, -4.762998),
             ],
         ),
+        (SamplingConfig { typical_p: 0.2, ..warm.clone() }, &[(5, -0.791285), (16, -0.603785)]),
         (
-            SamplingConfig {
-                typical_p: 0.2,
-                ..warm.clone()
-            },
-            &[(5, -0.791285), (16, -0.603785)],
-        ),
-        (
-            SamplingConfig {
-                typical_p: 0.95,
-                ..warm.clone()
-            },
+            SamplingConfig { typical_p: 0.95, ..warm.clone() },
             &[
                 (2, -2.799629),
                 (5, -2.174629),
@@ -397,11 +278,7 @@ fn the_rules_and_their_order_are_those_of_transformers() {
             ],
         ),
         (
-            SamplingConfig {
-                temperature: 2.0,
-                typical_p: 0.5,
-                ..warm.clone()
-            },
+            SamplingConfig { temperature: 2.0, typical_p: 0.5, ..warm.clone() },
             &[
                 (2, -2.065069),
                 (5, -1.752569),
@@ -446,14 +323,7 @@ fn the_rules_and_their_order_are_those_of_transformers() {
                 sequence_bias: biases(&[(&[5, 2], 0.5), (&[12], -1.0), (&[9], 3.0)]),
                 ..warm.clone()
             },
-            &[
-                (2, -2.184489),
-                (5, -2.647452),
-                (8, -1.351156),
-                (13, -2.531711),
-                (16, -1.837267),
-                (19, -1.142823),
-            ],
+            &[(2, -2.184489), (5, -2.647452), (8, -1.351156), (13, -2.531711), (16, -1.837267), (19, -1.142823)],
         ),
     ];
     for (config, expected) in cases {
@@ -472,10 +342,7 @@ fn the_rules_and_their_order_are_those_of_transformers() {
 
 #[test]
 fn what_was_generated_counts_and_the_prompt_does_not() {
-    let config = SamplingConfig {
-        presence_penalty: 1.0,
-        ..SamplingConfig::default()
-    };
+    let config = SamplingConfig { presence_penalty: 1.0, ..SamplingConfig::default() };
     for (prompt, expected) in [(0, [-1.0, -1.0, 0.0]), (1, [0.0, -1.0, 0.0]), (9, [0.0; 3])] {
         let mut sampler = Sampler::new(config.clone()).unwrap().after_prompt(prompt);
         let mut row = [0.0; 3];
@@ -486,40 +353,20 @@ fn what_was_generated_counts_and_the_prompt_does_not() {
 
 #[test]
 fn rules_that_leave_nothing_or_overflow_are_errors() {
-    let forbid = |id| SequenceBias {
-        ids: vec![id],
-        bias: GONE,
-    };
+    let forbid = |id| SequenceBias { ids: vec![id], bias: GONE };
     for temperature in [0.0, 1.0] {
         let sample = |config: SamplingConfig| {
-            let config = SamplingConfig {
-                temperature,
-                ..config
-            };
-            Sampler::new(config)
-                .unwrap()
-                .sample(&mut [1e38, 1.0], &[0, 1])
+            let config = SamplingConfig { temperature, ..config };
+            Sampler::new(config).unwrap().sample(&mut [1e38, 1.0], &[0, 1])
         };
-        let all = SamplingConfig {
-            sequence_bias: vec![forbid(0), forbid(1)],
-            ..SamplingConfig::default()
-        };
+        let all = SamplingConfig { sequence_bias: vec![forbid(0), forbid(1)], ..SamplingConfig::default() };
         assert_eq!(sample(all), Err(SamplingError::NothingLeft));
-        let all = SamplingConfig {
-            no_repeat_ngram_size: 1,
-            ..SamplingConfig::default()
-        };
+        let all = SamplingConfig { no_repeat_ngram_size: 1, ..SamplingConfig::default() };
         assert_eq!(sample(all), Err(SamplingError::NothingLeft));
-        let tiny = SamplingConfig {
-            repetition_penalty: 1e-5,
-            ..SamplingConfig::default()
-        };
+        let tiny = SamplingConfig { repetition_penalty: 1e-5, ..SamplingConfig::default() };
         let (id, value) = (0, f32::INFINITY);
         assert_eq!(sample(tiny), Err(SamplingError::Overflow { id, value }));
-        let one = SamplingConfig {
-            sequence_bias: vec![forbid(0)],
-            ..SamplingConfig::default()
-        };
+        let one = SamplingConfig { sequence_bias: vec![forbid(0)], ..SamplingConfig::default() };
         assert_eq!(sample(one), Ok(1));
     }
 }
@@ -527,10 +374,7 @@ fn rules_that_leave_nothing_or_overflow_are_errors() {
 #[test]
 fn biases_are_for_tokens_that_there_are() {
     let with = |ids: &[u32], bias| SamplingConfig {
-        sequence_bias: vec![SequenceBias {
-            ids: ids.to_vec(),
-            bias,
-        }],
+        sequence_bias: vec![SequenceBias { ids: ids.to_vec(), bias }],
         ..SamplingConfig::default()
     };
     assert_eq!(with(&[1, 2], 1.0).check_vocabulary(3), Ok(()));
@@ -572,18 +416,10 @@ fn options_out_of_range_are_named() {
     ] {
         for value in bad {
             let message = Sampler::new(with(option, value)).unwrap_err().to_string();
-            assert!(
-                message.starts_with(&format!("{option} = {value}: must be")),
-                "{message}"
-            );
+            assert!(message.starts_with(&format!("{option} = {value}: must be")), "{message}");
         }
     }
-    for (option, value) in [
-        ("top_p", 1.0),
-        ("min_p", 1.0),
-        ("min_p", 0.0),
-        ("temperature", 0.0),
-    ] {
+    for (option, value) in [("top_p", 1.0), ("min_p", 1.0), ("min_p", 0.0), ("temperature", 0.0)] {
         assert_eq!(with(option, value).validate(), Ok(()));
     }
 }

@@ -2,9 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use glass_generate::{
-    Chosen, Error, FinishReason, GenerateOptions, SamplingConfig, Sequence, log_softmax_at,
-};
+use glass_generate::{Chosen, Error, FinishReason, GenerateOptions, SamplingConfig, Sequence, log_softmax_at};
 use glass_testing::tokenizers;
 use glass_text::Tokenizer;
 
@@ -24,13 +22,7 @@ fn row(id: u32) -> Vec<f32> {
 }
 
 fn sequence<'t>(options: &GenerateOptions, tokenizer: Option<&'t Tokenizer>) -> Sequence<'t> {
-    Sequence::new(
-        b"Say: ".map(u32::from).as_slice(),
-        options,
-        VOCAB,
-        tokenizer,
-    )
-    .unwrap()
+    Sequence::new(b"Say: ".map(u32::from).as_slice(), options, VOCAB, tokenizer).unwrap()
 }
 
 /// Gives it these bytes until it ends: the text as it came, and why it ended.
@@ -50,10 +42,7 @@ fn write(sequence: &mut Sequence<'_>, text: &str) -> (Vec<String>, Option<Finish
 #[test]
 fn text_is_told_when_it_is_final() {
     let tokenizer = tokenizer();
-    let options = GenerateOptions {
-        stop_strings: vec!["!?".into()],
-        ..GenerateOptions::new(20)
-    };
+    let options = GenerateOptions { stop_strings: vec!["!?".into()], ..GenerateOptions::new(20) };
     let mut whole = sequence(&options, Some(&tokenizer));
     let (pieces, finish) = write(&mut whole, "é!!?x");
     // Half a character, and what may become a stop string, are held back.
@@ -63,16 +52,10 @@ fn text_is_told_when_it_is_final() {
     assert_eq!(whole.generated().len(), 5);
 
     // At the limit the rest comes with the last token; broken off, without one.
-    let limited = GenerateOptions {
-        max_new_tokens: 2,
-        ..options.clone()
-    };
+    let limited = GenerateOptions { max_new_tokens: 2, ..options.clone() };
     let mut cut = sequence(&limited, Some(&tokenizer));
     let (pieces, finish) = write(&mut cut, "a!x");
-    assert_eq!(
-        (pieces.concat(), finish),
-        ("a!".into(), Some(FinishReason::Length))
-    );
+    assert_eq!((pieces.concat(), finish), ("a!".into(), Some(FinishReason::Length)));
     let mut broken = sequence(&options, Some(&tokenizer));
     assert_eq!(write(&mut broken, "a!").0.concat(), "a");
     assert_eq!(broken.end(FinishReason::Interrupted).unwrap(), "!");
@@ -96,20 +79,13 @@ fn nothing_is_allowed_or_nothing_was_given() {
 #[test]
 fn logits_are_told_as_they_were() {
     let silent = GenerateOptions {
-        sampling: SamplingConfig {
-            repetition_penalty: 3.0,
-            ..SamplingConfig::default()
-        },
+        sampling: SamplingConfig { repetition_penalty: 3.0, ..SamplingConfig::default() },
         ..GenerateOptions::new(5)
     };
     let before = row(b'a'.into()); // the prompt has this letter, so that another one is chosen
     let expected = |id| log_softmax_at(&before, id);
     for (score, logprobs) in [(true, None), (false, Some(2)), (true, Some(0))] {
-        let options = GenerateOptions {
-            score,
-            logprobs,
-            ..silent.clone()
-        };
+        let options = GenerateOptions { score, logprobs, ..silent.clone() };
         let mut told = sequence(&options, None);
         let mut logits = before.clone();
         let id = told.advance(&mut logits).unwrap().id;
@@ -118,11 +94,7 @@ fn logits_are_told_as_they_were() {
         assert_eq!(told.score(), score.then(|| expected(id)));
         let found = told.logprobs().map(|all| (all.len(), all[0].logprob));
         assert_eq!(found, logprobs.map(|_| (1, expected(id))));
-        assert_eq!(
-            told.logprobs().map(|all| all[0].top.len()),
-            logprobs,
-            "as many as were asked for"
-        );
+        assert_eq!(told.logprobs().map(|all| all[0].top.len()), logprobs, "as many as were asked for");
     }
     // Where nothing is told, the row is not copied.
     let mut logits = before.clone();
@@ -133,43 +105,21 @@ fn logits_are_told_as_they_were() {
 #[test]
 fn chance_and_the_text_so_far_need_the_logits() {
     let greedy = GenerateOptions::new(5);
-    let with = |sampling| GenerateOptions {
-        sampling,
-        ..greedy.clone()
-    };
+    let with = |sampling| GenerateOptions { sampling, ..greedy.clone() };
     let default = SamplingConfig::default();
     assert!(sequence(&greedy, None).is_greedy());
     for options in [
-        with(SamplingConfig {
-            temperature: 0.5,
-            ..default.clone()
-        }),
-        with(SamplingConfig {
-            repetition_penalty: 1.1,
-            ..default.clone()
-        }),
-        with(SamplingConfig {
-            no_repeat_ngram_size: 2,
-            ..default
-        }),
-        GenerateOptions {
-            logprobs: Some(0),
-            ..greedy.clone()
-        },
+        with(SamplingConfig { temperature: 0.5, ..default.clone() }),
+        with(SamplingConfig { repetition_penalty: 1.1, ..default.clone() }),
+        with(SamplingConfig { no_repeat_ngram_size: 2, ..default }),
+        GenerateOptions { logprobs: Some(0), ..greedy.clone() },
     ] {
         assert!(!sequence(&options, None).is_greedy());
     }
     // A score comes with the choice, and drafts are chosen one by one.
-    let scored = GenerateOptions {
-        score: true,
-        prompt_lookup: NonZeroUsize::new(3),
-        ..greedy
-    };
+    let scored = GenerateOptions { score: true, prompt_lookup: NonZeroUsize::new(3), ..greedy };
     let mut scored = sequence(&scored, None);
     assert!(scored.is_greedy());
-    let chosen = Chosen {
-        id: 7,
-        log_prob: -0.5,
-    };
+    let chosen = Chosen { id: 7, log_prob: -0.5 };
     assert_eq!(scored.advance_chosen(chosen).unwrap().id, 7);
 }

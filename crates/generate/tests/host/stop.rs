@@ -30,36 +30,18 @@ fn text_is_cut_before_the_stop_string() {
     let cases: [(&[&str], &[&str], &[&str], _); 8] = [
         (&["\n\n"], &["a\n", "\nb"], &["a", "", ""], stop),
         (&["\n\n"], &["a\n", "b"], &["a", "\nb", ""], None),
-        (
-            &["STOP"],
-            &["xS", "T", "O", "P", "!"],
-            &["x", "", "", "", ""],
-            stop,
-        ),
+        (&["STOP"], &["xS", "T", "O", "P", "!"], &["x", "", "", "", ""], stop),
         (&["STOP"], &["xSTOP after"], &["x", ""], stop),
         // Held back to the end, and then shown: it was no stop string.
         (&["STOP"], &["xSTO"], &["x", "STO"], None),
         // A beginning that starts anew inside another.
-        (
-            &["aab"],
-            &["a", "a", "a", "b"],
-            &["", "", "a", "", ""],
-            stop,
-        ),
-        (
-            &["é!", "中文"],
-            &["caf", "é", "中", "文"],
-            &["caf", "", "é", "", ""],
-            stop,
-        ),
+        (&["aab"], &["a", "a", "a", "b"], &["", "", "a", "", ""], stop),
+        (&["é!", "中文"], &["caf", "é", "中", "文"], &["caf", "", "é", "", ""], stop),
         (&[], &["any", "thing"], &["any", "thing", ""], None),
     ];
     for (stops, pieces, expected, finish) in cases {
         let (seen, reason) = run(stops, pieces);
-        assert_eq!(
-            (seen, reason),
-            (expected.iter().map(|&s| s.to_owned()).collect(), finish)
-        );
+        assert_eq!((seen, reason), (expected.iter().map(|&s| s.to_owned()).collect(), finish));
     }
 }
 
@@ -85,14 +67,8 @@ fn eos_and_length() {
     assert_eq!(length.push(1, "b").finish, Some(FinishReason::Length));
     assert!(rule(&[], 0).limit_reached());
     // On the last token allowed, the other reasons say more.
-    assert_eq!(
-        rule(&["b"], 1).push(1, "b").finish,
-        Some(FinishReason::StopString)
-    );
-    assert_eq!(
-        rule(&["b"], 1).push(EOS, "b").finish,
-        Some(FinishReason::Eos)
-    );
+    assert_eq!(rule(&["b"], 1).push(1, "b").finish, Some(FinishReason::StopString));
+    assert_eq!(rule(&["b"], 1).push(EOS, "b").finish, Some(FinishReason::Eos));
 }
 
 #[test]
@@ -118,11 +94,7 @@ fn reasons_have_names() {
 /// The text before the stop string that is complete first, found the slow way.
 fn cut(text: &str, stops: &[String]) -> String {
     for (end, _) in text.char_indices().chain([(text.len(), ' ')]) {
-        let longest = stops
-            .iter()
-            .filter(|stop| text[..end].ends_with(*stop))
-            .map(String::len)
-            .max();
+        let longest = stops.iter().filter(|stop| text[..end].ends_with(*stop)).map(String::len).max();
         if let Some(length) = longest {
             return text[..end - length].to_owned();
         }

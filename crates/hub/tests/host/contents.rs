@@ -21,9 +21,7 @@ fn a_cache_made_by_others() {
     server.fail(Fault::Drop, "");
     let mut seen = Seen::default();
     assert_eq!(get_seen(None, &options, &mut seen).unwrap(), snapshot);
-    assert!(
-        matches!(&seen.warnings[..], [line] if line.contains("cannot be reached") && line.contains("cached"))
-    );
+    assert!(matches!(&seen.warnings[..], [line] if line.contains("cannot be reached") && line.contains("cached")));
     // In reach: what is missing comes, what is there stays.
     server.heal();
     assert_whole(&get(&options).unwrap());
@@ -39,10 +37,7 @@ fn a_cache_made_by_others() {
 fn repositories_that_hold_no_model_for_this_crate() {
     for (absent, part) in [
         ("config.json", "the repository has no config.json"),
-        (
-            "model.safetensors",
-            "the repository has neither model.safetensors nor model.safetensors.index.json",
-        ),
+        ("model.safetensors", "the repository has neither model.safetensors nor model.safetensors.index.json"),
     ] {
         let mut files = repository();
         files.retain(|(name, _)| *name != absent);
@@ -65,9 +60,5 @@ fn a_repository_without_a_tokenizer() {
     let folder = get(&options).unwrap();
     assert!(folder.join("model.safetensors").exists() && !folder.join("tokenizer.json").exists());
     server.shut();
-    assert_eq!(
-        get(&options).unwrap(),
-        folder,
-        "known not to exist: nobody is asked again"
-    );
+    assert_eq!(get(&options).unwrap(), folder, "known not to exist: nobody is asked again");
 }

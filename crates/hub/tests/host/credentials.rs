@@ -4,17 +4,11 @@ use super::server::{Fault, OLD_NAME, Server};
 use super::*;
 
 fn with_token(server: &Server, cache: &TempDir) -> HubOptions {
-    HubOptions {
-        token: Some("hf_secret".to_owned()),
-        ..options(server, cache.path())
-    }
+    HubOptions { token: Some("hf_secret".to_owned()), ..options(server, cache.path()) }
 }
 
 fn all_carry_it(requests: &[String]) -> bool {
-    !requests.is_empty()
-        && requests
-            .iter()
-            .all(|line| line.ends_with(" [Bearer hf_secret]"))
+    !requests.is_empty() && requests.iter().all(|line| line.ends_with(" [Bearer hf_secret]"))
 }
 
 #[track_caller]
@@ -92,8 +86,5 @@ fn a_renamed_model_is_asked_for_with_the_token() {
 fn redirects_without_end() {
     let (server, cache) = (Server::new(&repository()), TempDir::new().unwrap());
     server.set(|state| state.moved = Some(server.address.clone()));
-    assert_says(
-        &get(&options(&server, cache.path())).unwrap_err(),
-        &["cannot be reached", "too many redirects"],
-    );
+    assert_says(&get(&options(&server, cache.path())).unwrap_err(), &["cannot be reached", "too many redirects"]);
 }

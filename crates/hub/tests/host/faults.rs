@@ -8,70 +8,24 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::server::{COMMIT, Fault, NAME, Server};
-use super::{
-    Seen, assert_absent, assert_says, assert_whole, get, get_seen, options, repository, weights,
-};
+use super::{Seen, assert_absent, assert_says, assert_whole, get, get_seen, options, repository, weights};
 
 /// Each fault gives one line, leaves nothing that looks whole, and is forgotten once the server is well.
 #[test]
 fn broken_then_healthy() {
     let url = "/resolve/0123456789abcdef0123456789abcdef01234567/model.safetensors";
     let cases: [(Fault, &'static str, &[&str]); 11] = [
-        (
-            Fault::HalfBody,
-            "/cdn/",
-            &["download of model.safetensors broke off", "run again"],
-        ),
-        (
-            Fault::HalfWithoutLength,
-            "/cdn/",
-            &["model.safetensors came with", "thrown away", "run again"],
-        ),
+        (Fault::HalfBody, "/cdn/", &["download of model.safetensors broke off", "run again"]),
+        (Fault::HalfWithoutLength, "/cdn/", &["model.safetensors came with", "thrown away", "run again"]),
         (Fault::Status(404), "/cdn/", &["not found (HTTP 404)", url]),
-        (
-            Fault::Status(401),
-            "/resolve/",
-            &["access refused (HTTP 401)", "licence", "HF_TOKEN"],
-        ),
-        (
-            Fault::Status(403),
-            "/cdn/",
-            &[
-                "access refused (HTTP 403)",
-                url,
-                "/some-org/some.model and set",
-            ],
-        ),
-        (
-            Fault::Status(401),
-            "/api/",
-            &["access refused (HTTP 401: told so)", "check the name"],
-        ),
-        (
-            Fault::Status(500),
-            "/cdn/",
-            &["the server failed (HTTP 500)", "try again later"],
-        ),
-        (
-            Fault::Status(503),
-            "/api/",
-            &["the server failed (HTTP 503: told so)", "/api/models/"],
-        ),
-        (
-            Fault::Drop,
-            "/cdn/",
-            &["download of model.safetensors broke off"],
-        ),
-        (
-            Fault::Html,
-            "config.json",
-            &["config.json came with 19 bytes where the hub has 22"],
-        ),
-        (
-            Fault::Html,
-            "/api/",
-            &["did not answer as a Hugging Face hub", "HF_ENDPOINT"],
-        ),
+        (Fault::Status(401), "/resolve/", &["access refused (HTTP 401)", "licence", "HF_TOKEN"]),
+        (Fault::Status(403), "/cdn/", &["access refused (HTTP 403)", url, "/some-org/some.model and set"]),
+        (Fault::Status(401), "/api/", &["access refused (HTTP 401: told so)", "check the name"]),
+        (Fault::Status(500), "/cdn/", &["the server failed (HTTP 500)", "try again later"]),
+        (Fault::Status(503), "/api/", &["the server failed (HTTP 503: told so)", "/api/models/"]),
+        (Fault::Drop, "/cdn/", &["download of model.safetensors broke off"]),
+        (Fault::Html, "config.json", &["config.json came with 19 bytes where the hub has 22"]),
+        (Fault::Html, "/api/", &["did not answer as a Hugging Face hub", "HF_ENDPOINT"]),
     ];
     thread::scope(|scope| {
         for (fault, on, parts) in cases {
@@ -95,10 +49,7 @@ fn json_that_is_none_is_thrown_away() {
     let options = options(&server, cache.path());
     server.set(|state| state.sizes_listed = false);
     server.fail(Fault::Html, "config.json");
-    assert_says(
-        &get(&options).unwrap_err(),
-        &["config.json came as something that is not JSON", "proxy"],
-    );
+    assert_says(&get(&options).unwrap_err(), &["config.json came as something that is not JSON", "proxy"]);
     assert_absent(cache.path(), "config.json");
     server.heal();
     assert_whole(&get(&options).unwrap());
@@ -110,10 +61,7 @@ fn without_listed_sizes_the_announced_length_counts() {
     let options = options(&server, cache.path());
     server.set(|state| state.sizes_listed = false);
     server.fail(Fault::HalfWithoutLength, "/cdn/");
-    assert_says(
-        &get(&options).unwrap_err(),
-        &["model.safetensors came with"],
-    );
+    assert_says(&get(&options).unwrap_err(), &["model.safetensors came with"]);
     assert_absent(cache.path(), "model.safetensors");
     server.heal();
     assert_whole(&get(&options).unwrap());
@@ -125,10 +73,7 @@ fn a_silent_server_is_given_up() {
     let mut options = options(&server, cache.path());
     options.patience = Duration::from_secs(1);
     server.fail(Fault::Stall, "/cdn/");
-    assert_says(
-        &get(&options).unwrap_err(),
-        &["no data of model.safetensors for 1 s", "run again"],
-    );
+    assert_says(&get(&options).unwrap_err(), &["no data of model.safetensors for 1 s", "run again"]);
     assert_absent(cache.path(), "model.safetensors");
     options.patience = Duration::from_secs(30);
     server.heal();

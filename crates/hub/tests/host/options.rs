@@ -17,53 +17,24 @@ fn from(variables: &[(&str, &str)]) -> HubOptions {
 fn where_the_cache_is() {
     let cache = |variables: &[(&str, &str)]| from(variables).cache.unwrap();
     assert_eq!(cache(&[]), Path::new("/home/a/.cache/huggingface/hub"));
-    assert_eq!(
-        cache(&[("XDG_CACHE_HOME", "/x")]),
-        Path::new("/x/huggingface/hub")
-    );
-    assert_eq!(
-        cache(&[("XDG_CACHE_HOME", "/x"), ("HF_HOME", "~/h")]),
-        Path::new("/home/a/h/hub")
-    );
-    assert_eq!(
-        cache(&[("HF_HOME", "/h"), ("HF_HUB_CACHE", "/c")]),
-        Path::new("/c")
-    );
-    assert_eq!(
-        cache(&[("HF_HOME", ""), ("HUGGINGFACE_HUB_CACHE", "/o")]),
-        Path::new("/o")
-    );
+    assert_eq!(cache(&[("XDG_CACHE_HOME", "/x")]), Path::new("/x/huggingface/hub"));
+    assert_eq!(cache(&[("XDG_CACHE_HOME", "/x"), ("HF_HOME", "~/h")]), Path::new("/home/a/h/hub"));
+    assert_eq!(cache(&[("HF_HOME", "/h"), ("HF_HUB_CACHE", "/c")]), Path::new("/c"));
+    assert_eq!(cache(&[("HF_HOME", ""), ("HUGGINGFACE_HUB_CACHE", "/o")]), Path::new("/o"));
     assert!(HubOptions::from_variables(|_| None, None).cache.is_none());
 }
 
 #[test]
 fn endpoint_token_and_offline() {
     let plain = from(&[("HF_HUB_OFFLINE", "0")]);
-    assert_eq!(
-        (plain.endpoint.as_str(), plain.offline),
-        ("https://huggingface.co", false)
-    );
+    assert_eq!((plain.endpoint.as_str(), plain.offline), ("https://huggingface.co", false));
     assert!(from(&[("HF_HUB_OFFLINE", "true")]).offline);
-    assert_eq!(
-        from(&[("HF_ENDPOINT", "http://mirror/ ")]).endpoint,
-        "http://mirror"
-    );
+    assert_eq!(from(&[("HF_ENDPOINT", "http://mirror/ ")]).endpoint, "http://mirror");
 
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("token"), "from_file\n").unwrap();
     let home = home.path().to_str().unwrap();
-    assert_eq!(
-        from(&[("HF_HOME", home)]).token.as_deref(),
-        Some("from_file")
-    );
-    assert_eq!(
-        from(&[("HF_HOME", home), ("HF_TOKEN", "given")])
-            .token
-            .as_deref(),
-        Some("given")
-    );
-    assert_eq!(
-        from(&[("HF_HOME", home), ("HF_TOKEN_PATH", "/absent")]).token,
-        None
-    );
+    assert_eq!(from(&[("HF_HOME", home)]).token.as_deref(), Some("from_file"));
+    assert_eq!(from(&[("HF_HOME", home), ("HF_TOKEN", "given")]).token.as_deref(), Some("given"));
+    assert_eq!(from(&[("HF_HOME", home), ("HF_TOKEN_PATH", "/absent")]).token, None);
 }

@@ -56,10 +56,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State {
-            files: files
-                .iter()
-                .map(|(name, bytes)| (name.to_string(), bytes.clone()))
-                .collect(),
+            files: files.iter().map(|(name, bytes)| (name.to_string(), bytes.clone())).collect(),
             sizes_listed: true,
             ..State::default()
         }));
@@ -74,11 +71,7 @@ impl Server {
                 thread::spawn(move || drop(answer(stream, &state, &base)));
             }
         });
-        Self {
-            address,
-            state,
-            thread: Some(thread),
-        }
+        Self { address, state, thread: Some(thread) }
     }
 
     pub fn set(&self, change: impl FnOnce(&mut State)) {
@@ -99,17 +92,13 @@ impl Server {
 
     /// Whether any file of that name was asked for.
     pub fn served(&self, file: &str) -> bool {
-        self.requests()
-            .iter()
-            .any(|line| line.contains(&format!("/{file} ")))
+        self.requests().iter().any(|line| line.contains(&format!("/{file} ")))
     }
 
     /// From here on connections are refused.
     pub fn shut(&mut self) {
         self.set(|state| state.closed = true);
-        drop(TcpStream::connect(
-            self.address.trim_start_matches("http://"),
-        ));
+        drop(TcpStream::connect(self.address.trim_start_matches("http://")));
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }
@@ -146,40 +135,22 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, base: &str) -> std::io::R
     let (files, fault, sizes_listed, storage, moved) = {
         let mut state = state.lock().unwrap();
         state.requests.push(format!("{request}{token}"));
-        let mut fault = state
-            .fault
-            .filter(|(_, on)| request.contains(on))
-            .map(|(fault, _)| fault);
+        let mut fault = state.fault.filter(|(_, on)| request.contains(on)).map(|(fault, _)| fault);
         if state.refuses_credentials && !token.is_empty() {
             fault = Some(Fault::Status(400));
         }
         let storage = state.storage.clone().unwrap_or(base.to_owned());
-        (
-            state.files.clone(),
-            fault,
-            state.sizes_listed,
-            storage,
-            state.moved.clone(),
-        )
+        (state.files.clone(), fault, state.sizes_listed, storage, state.moved.clone())
     };
     let mut send = |head: &str, length: Option<usize>, body: &[u8]| {
-        let length = length.map_or(String::new(), |length| {
-            format!("Content-Length: {length}\r\n")
-        });
-        write!(
-            stream,
-            "HTTP/1.1 {head}\r\n{length}Connection: close\r\n\r\n"
-        )?;
+        let length = length.map_or(String::new(), |length| format!("Content-Length: {length}\r\n"));
+        write!(stream, "HTTP/1.1 {head}\r\n{length}Connection: close\r\n\r\n")?;
         stream.write_all(body)
     };
     match fault {
         Some(Fault::Drop) => return Ok(()),
         Some(Fault::Status(code)) => {
-            return send(
-                &format!("{code} Broken\r\nX-Error-Message: told so"),
-                Some(0),
-                &[],
-            );
+            return send(&format!("{code} Broken\r\nX-Error-Message: told so"), Some(0), &[]);
         }
         _ => {}
     }
@@ -201,56 +172,33 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, base: &str) -> std::io::R
                 false => format!(r#"{{"rfilename":"{name}"}}"#),
             })
             .collect();
-        let json = format!(
-            r#"{{"sha":"{COMMIT}","siblings":[{}]}}"#,
-            siblings.join(",")
-        );
+        let json = format!(r#"{{"sha":"{COMMIT}","siblings":[{}]}}"#, siblings.join(","));
         let body = match fault {
             Some(Fault::Html) => "<html>log in</html>",
             _ => &json,
         };
-        let known = ["main?blobs=true", "v1?blobs=true"].contains(&revision)
-            || revision.starts_with(COMMIT);
+        let known = ["main?blobs=true", "v1?blobs=true"].contains(&revision) || revision.starts_with(COMMIT);
         return match known {
-            true => send(
-                "200 OK\r\nContent-Type: application/json",
-                Some(body.len()),
-                body.as_bytes(),
-            ),
-            false => send(
-                "404 Not Found\r\nX-Error-Message: Invalid rev id: nope",
-                Some(0),
-                &[],
-            ),
+            true => send("200 OK\r\nContent-Type: application/json", Some(body.len()), body.as_bytes()),
+            false => send("404 Not Found\r\nX-Error-Message: Invalid rev id: nope", Some(0), &[]),
         };
     }
     let resolve = format!("/{NAME}/resolve/{COMMIT}/");
-    let file = path
-        .strip_prefix(&resolve)
-        .or(path.strip_prefix("/cdn/"))
-        .unwrap_or_default();
+    let file = path.strip_prefix(&resolve).or(path.strip_prefix("/cdn/")).unwrap_or_default();
     let Some(bytes) = files.get(file) else {
         return send("404 Not Found", Some(0), &[]);
     };
     let hub_headers = format!("X-Repo-Commit: {COMMIT}\r\nETag: \"tag-{file}\"");
     // Weights lie on another server, as on the real hub.
     if file.ends_with(".safetensors") && path.starts_with(&resolve) {
-        let head = format!(
-            "302 Found\r\n{hub_headers}\r\nX-Linked-Etag: \"tag-{file}\"\r\nLocation: {storage}/cdn/{file}"
-        );
+        let head =
+            format!("302 Found\r\n{hub_headers}\r\nX-Linked-Etag: \"tag-{file}\"\r\nLocation: {storage}/cdn/{file}");
         return send(&head, Some(0), &[]);
     }
     let html = b"<html>log in</html>".to_vec();
-    let bytes = if matches!(fault, Some(Fault::Html)) {
-        &html
-    } else {
-        bytes
-    };
+    let bytes = if matches!(fault, Some(Fault::Html)) { &html } else { bytes };
     let (start, end) = match &range {
-        Some((start, end)) => (
-            start.parse().unwrap(),
-            end.parse().map_or(bytes.len(), |last: usize| last + 1),
-        ),
+        Some((start, end)) => (start.parse().unwrap(), end.parse().map_or(bytes.len(), |last: usize| last + 1)),
         None => (0, bytes.len()),
     };
     if start >= bytes.len() {
@@ -258,18 +206,13 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, base: &str) -> std::io::R
     }
     let part = &bytes[start..end];
     let half = &part[..part.len() / 2];
-    let head = format!(
-        "206 Partial Content\r\n{hub_headers}\r\nContent-Range: bytes {start}-{}/{}",
-        end - 1,
-        bytes.len()
-    );
+    let head =
+        format!("206 Partial Content\r\n{hub_headers}\r\nContent-Range: bytes {start}-{}/{}", end - 1, bytes.len());
     match fault {
         // The first byte alone is how the length is asked for.
         Some(Fault::HalfBody) if part.len() > 1 => send(&head, Some(part.len()), half),
         Some(Fault::HalfWithoutLength) if part.len() > 1 => send(&head, None, half),
-        Some(Fault::IgnoreRange) if start > 0 => {
-            send(&format!("200 OK\r\n{hub_headers}"), None, bytes)
-        }
+        Some(Fault::IgnoreRange) if start > 0 => send(&format!("200 OK\r\n{hub_headers}"), None, bytes),
         Some(Fault::Stall) if part.len() > 1 => {
             send(&head, Some(part.len()), half)?;
             thread::sleep(Duration::from_secs(3));

@@ -54,11 +54,7 @@ impl<T: Float> ByLane<'_, '_, T> {
                 let keys = start..slots.end.min(start + BLOCK);
                 let scores = &mut scores[..keys.len() * width];
                 let (k, stride) = floats(simd, k, head, keys.clone(), &mut wide_k);
-                let keys_by_dims = Strided {
-                    from: k.as_ptr(),
-                    row: stride,
-                    column: 1,
-                };
+                let keys_by_dims = Strided { from: k.as_ptr(), row: stride, column: 1 };
                 // SAFETY: `floats` has seen that the last key's vector ends within `k`.
                 unsafe { multiply(simd, keys_by_dims, &queries, None, scores, width) };
                 if let Some(cap) = tile.softmax.soft_cap {
@@ -67,11 +63,7 @@ impl<T: Float> ByLane<'_, '_, T> {
                 state.hide(simd, &visible, tile.groups, keys.clone(), scores);
                 state.weigh(simd, scores);
                 let (v, stride) = floats(simd, v, head, keys, &mut wide_v);
-                let dims_by_keys = Strided {
-                    from: v.as_ptr(),
-                    row: 1,
-                    column: stride,
-                };
+                let dims_by_keys = Strided { from: v.as_ptr(), row: 1, column: stride };
                 let factor = Some(state.factor.as_slice());
                 // SAFETY: as above, for `v`.
                 unsafe { multiply(simd, dims_by_keys, scores, factor, &mut values, width) };
@@ -168,10 +160,7 @@ impl State {
         for vector in 0..vectors {
             let mut maxima = [max[vector]; 4];
             for scores in scores.chunks(4 * vectors) {
-                for (maximum, score) in maxima
-                    .iter_mut()
-                    .zip(scores[vector..].iter().step_by(vectors))
-                {
+                for (maximum, score) in maxima.iter_mut().zip(scores[vector..].iter().step_by(vectors)) {
                     *maximum = simd.max_f32s(*maximum, *score);
                 }
             }

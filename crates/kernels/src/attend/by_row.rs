@@ -109,14 +109,7 @@ impl Block<'_> {
         let mut weights = [[0.0; BLOCK]; R];
         // SAFETY: `floats` has seen that the last key's vector ends within `k`.
         unsafe {
-            scores::<S, R, K>(
-                simd,
-                &queries[columns.clone()],
-                self.k.as_ptr(),
-                self.k_stride,
-                len,
-                &mut weights,
-            );
+            scores::<S, R, K>(simd, &queries[columns.clone()], self.k.as_ptr(), self.k_stride, len, &mut weights);
         }
         let padded = len.next_multiple_of(S::F32_LANES);
         let mut factors = [0.0; R];

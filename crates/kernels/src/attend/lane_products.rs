@@ -26,21 +26,14 @@ pub(super) unsafe fn multiply<S: SimdExt>(
     width: usize,
 ) {
     let (m, n) = (out.len() / width, b.len() / width);
-    assert!(
-        width.is_multiple_of(S::F32_LANES) && factor.is_none_or(|factor| factor.len() == width)
-    );
+    assert!(width.is_multiple_of(S::F32_LANES) && factor.is_none_or(|factor| factor.len() == width));
     let factor = factor.map(|factor| factor.as_ptr());
     let out = out.as_mut_ptr();
     let mut from = 0;
     while from < width {
         // SAFETY: columns below `width`, rows below `m`.
         unsafe {
-            let columns = Columns {
-                b: b.as_ptr().add(from),
-                factor: factor.map(|factor| factor.add(from)),
-                n,
-                width,
-            };
+            let columns = Columns { b: b.as_ptr().add(from), factor: factor.map(|factor| factor.add(from)), n, width };
             let out = out.add(from);
             if from + 2 * S::F32_LANES <= width {
                 columns.rows::<S, 2>(simd, a, out, m);
@@ -88,13 +81,7 @@ impl Columns {
     /// # Safety
     /// As for [`Columns::rows`], for M rows from `row` on.
     #[inline(always)]
-    unsafe fn block<S: SimdExt, const M: usize, const N: usize>(
-        self,
-        simd: S,
-        a: Strided,
-        row: usize,
-        out: *mut f32,
-    ) {
+    unsafe fn block<S: SimdExt, const M: usize, const N: usize>(self, simd: S, a: Strided, row: usize, out: *mut f32) {
         // SAFETY: the caller's.
         unsafe {
             let a_from = a.from.add(row * a.row);
@@ -103,10 +90,7 @@ impl Columns {
             if let Some(factor) = self.factor {
                 for (i, sums) in sums.iter_mut().enumerate() {
                     for (j, sum) in sums.iter_mut().enumerate() {
-                        *sum = simd.mul_f32s(
-                            vector::<S>(out.add(i * self.width), j),
-                            vector::<S>(factor, j),
-                        );
+                        *sum = simd.mul_f32s(vector::<S>(out.add(i * self.width), j), vector::<S>(factor, j));
                     }
                 }
             }
@@ -125,10 +109,7 @@ impl Columns {
             }
             for (i, sums) in sums.iter().enumerate() {
                 for (j, sum) in sums.iter().enumerate() {
-                    out.add(i * self.width)
-                        .cast::<S::f32s>()
-                        .add(j)
-                        .write_unaligned(*sum);
+                    out.add(i * self.width).cast::<S::f32s>().add(j).write_unaligned(*sum);
                 }
             }
         }

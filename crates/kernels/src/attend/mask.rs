@@ -62,9 +62,7 @@ impl KeyMask {
     /// The slots, of `keys`, that at least one query at these positions sees: at most two runs in the order of the slots,
     /// either of which may be empty. For a single query they are exactly what it sees.
     pub fn visible(self, keys: usize, queries: Range<usize>) -> [Range<usize>; 2] {
-        let start = self
-            .window
-            .map_or(0, |w| (queries.start + 1).saturating_sub(w));
+        let start = self.window.map_or(0, |w| (queries.start + 1).saturating_sub(w));
         let positions = start.max(self.first_key)..queries.end;
         self.positions.slots(keys, positions)
     }
@@ -72,11 +70,7 @@ impl KeyMask {
 
 /// Calls `hide` with the gaps of `visible` in `keys`.
 #[inline(always)]
-pub(super) fn hidden(
-    visible: &[Range<usize>; 2],
-    keys: Range<usize>,
-    mut hide: impl FnMut(Range<usize>),
-) {
+pub(super) fn hidden(visible: &[Range<usize>; 2], keys: Range<usize>, mut hide: impl FnMut(Range<usize>)) {
     let mut from = keys.start;
     for run in visible {
         let (start, end) = (run.start.max(from), run.end.min(keys.end));
@@ -102,10 +96,8 @@ mod tests {
     }
 
     fn all() -> Vec<(KeyPositions, usize)> {
-        let runs =
-            (0..5).flat_map(|first| (0..7).map(move |keys| (KeyPositions::Run { first }, keys)));
-        let rings =
-            (0..20).flat_map(|end| (1..7).map(move |len| (KeyPositions::Ring { end, len }, len)));
+        let runs = (0..5).flat_map(|first| (0..7).map(move |keys| (KeyPositions::Run { first }, keys)));
+        let rings = (0..20).flat_map(|end| (1..7).map(move |len| (KeyPositions::Ring { end, len }, len)));
         runs.chain(rings).collect()
     }
 
@@ -128,10 +120,7 @@ mod tests {
             for start in 0..12 {
                 for end in start..14 {
                     let [a, b] = positions.slots(keys, start..end);
-                    assert!(
-                        a.end <= b.start && b.end <= keys,
-                        "{positions:?} {a:?} {b:?}"
-                    );
+                    assert!(a.end <= b.start && b.end <= keys, "{positions:?} {a:?} {b:?}");
                     let wanted = |slot: &usize| {
                         let position = positions.position(*slot);
                         position.is_some_and(|position| (start..end).contains(&position))
@@ -146,18 +135,8 @@ mod tests {
     #[test]
     fn visible_is_the_union_over_queries_and_hidden_the_rest() {
         for (positions, keys) in all() {
-            for (first_key, window) in [
-                (0, None),
-                (3, None),
-                (0, Some(1)),
-                (2, Some(4)),
-                (0, Some(50)),
-            ] {
-                let mask = KeyMask {
-                    positions,
-                    first_key,
-                    window,
-                };
+            for (first_key, window) in [(0, None), (3, None), (0, Some(1)), (2, Some(4)), (0, Some(50))] {
+                let mask = KeyMask { positions, first_key, window };
                 for queries in [0..1, 3..4, 2..5, 7..9, 11..16] {
                     let sees = |query: usize, slot: usize| {
                         positions.position(slot).is_some_and(|key| {

@@ -24,8 +24,7 @@ pub(super) unsafe fn scores<S: SimdExt, const R: usize, const K: usize>(
     let mut key = 0;
     while key + K <= len {
         // SAFETY: the caller's.
-        let sums =
-            unsafe { dot::<S, R, K>(simd, q.as_ptr(), k.add(key * stride), stride, head_dim) };
+        let sums = unsafe { dot::<S, R, K>(simd, q.as_ptr(), k.add(key * stride), stride, head_dim) };
         for (scores, sums) in scores.iter_mut().zip(sums) {
             scores[key..key + K].copy_from_slice(&sums);
         }
@@ -33,8 +32,7 @@ pub(super) unsafe fn scores<S: SimdExt, const R: usize, const K: usize>(
     }
     while key < len {
         // SAFETY: the caller's.
-        let sums =
-            unsafe { dot::<S, R, 1>(simd, q.as_ptr(), k.add(key * stride), stride, head_dim) };
+        let sums = unsafe { dot::<S, R, 1>(simd, q.as_ptr(), k.add(key * stride), stride, head_dim) };
         for (scores, [sum]) in scores.iter_mut().zip(sums) {
             scores[key] = sum;
         }
@@ -95,52 +93,19 @@ pub(super) unsafe fn weighted_sum<S: SimdExt, const R: usize, const V: usize>(
 ) {
     let head_dim = sums.len() / R;
     let lanes = S::F32_LANES;
-    let (whole, blocks) = (
-        head_dim / lanes * lanes,
-        head_dim / (V * lanes) * (V * lanes),
-    );
+    let (whole, blocks) = (head_dim / lanes * lanes, head_dim / (V * lanes) * (V * lanes));
     let sums = sums.as_mut_ptr();
     // SAFETY: the caller's, as all columns are below `head_dim`.
     unsafe {
         for at in (0..blocks).step_by(V * lanes) {
-            columns::<S, R, V>(
-                simd,
-                weights,
-                factors,
-                v.add(at),
-                stride,
-                len,
-                sums.add(at),
-                head_dim,
-                lanes,
-            );
+            columns::<S, R, V>(simd, weights, factors, v.add(at), stride, len, sums.add(at), head_dim, lanes);
         }
         for at in (blocks..whole).step_by(lanes) {
-            columns::<S, R, 1>(
-                simd,
-                weights,
-                factors,
-                v.add(at),
-                stride,
-                len,
-                sums.add(at),
-                head_dim,
-                lanes,
-            );
+            columns::<S, R, 1>(simd, weights, factors, v.add(at), stride, len, sums.add(at), head_dim, lanes);
         }
         if whole < head_dim {
             let rest = head_dim - whole;
-            columns::<S, R, 1>(
-                simd,
-                weights,
-                factors,
-                v.add(whole),
-                stride,
-                len,
-                sums.add(whole),
-                head_dim,
-                rest,
-            );
+            columns::<S, R, 1>(simd, weights, factors, v.add(whole), stride, len, sums.add(whole), head_dim, rest);
         }
     }
 }

@@ -16,11 +16,7 @@ pub(super) const LOWEST: f32 = f32::MIN;
 
 impl Part {
     pub fn new(rows: usize, head_dim: usize) -> Self {
-        Self {
-            max: vec![LOWEST; rows],
-            sum: vec![0.0; rows],
-            values: vec![0.0; rows * head_dim],
-        }
+        Self { max: vec![LOWEST; rows], sum: vec![0.0; rows], values: vec![0.0; rows * head_dim] }
     }
 
     /// Adds the part of other keys.

@@ -15,73 +15,40 @@ fn check(inputs: &Inputs<f32>) {
         for (at, ((out, defined), bound)) in out.iter().zip(&defined).zip(&bounds).enumerate() {
             let off = (f64::from(*out) - defined).abs();
             let shape = inputs.shape;
-            assert!(
-                off <= *bound,
-                "{isa:?} {shape:?} at {at}: {out} for {defined}, bound {bound}"
-            );
+            assert!(off <= *bound, "{isa:?} {shape:?} at {at}: {out} for {defined}, bound {bound}");
         }
     }
 }
 
 /// The last `keys` positions up to the queries' own.
-fn causal(
-    first_query: usize,
-    queries: usize,
-    keys: usize,
-    window: Option<usize>,
-) -> (usize, KeyMask) {
+fn causal(first_query: usize, queries: usize, keys: usize, window: Option<usize>) -> (usize, KeyMask) {
     let first = first_query + queries - keys;
-    let mask = KeyMask {
-        positions: KeyPositions::Run { first },
-        first_key: 0,
-        window,
-    };
+    let mask = KeyMask { positions: KeyPositions::Run { first }, first_key: 0, window };
     (keys, mask)
 }
 
 fn shapes() -> impl Strategy<Value = Shape> {
     let head_dim = prop_oneof![Just(2), Just(8), Just(24), Just(64), Just(80), Just(100)];
     let groups = prop_oneof![1..5_usize, Just(8)];
-    (0..3_usize, 1..4_usize, groups, 1..40_usize, head_dim).prop_map(
-        |(batch, kv_heads, groups, queries, head_dim)| Shape {
-            batch,
-            kv_heads,
-            groups,
-            queries,
-            head_dim,
-        },
-    )
+    (0..3_usize, 1..4_usize, groups, 1..40_usize, head_dim)
+        .prop_map(|(batch, kv_heads, groups, queries, head_dim)| Shape { batch, kv_heads, groups, queries, head_dim })
 }
 
 /// A run or a ring, near the queries or far from them, with or without a window; some of its keys, or all, may be unseen.
 fn segments(first_query: usize, queries: usize) -> impl Strategy<Value = (usize, KeyMask)> {
     let window = prop_oneof![Just(None), (1..200_usize).prop_map(Some)];
-    (
-        any::<bool>(),
-        1..150_usize,
-        0..200_usize,
-        0..300_usize,
-        window,
-    )
-        .prop_map(move |(ring, keys, back, first_key, window)| {
+    (any::<bool>(), 1..150_usize, 0..200_usize, 0..300_usize, window).prop_map(
+        move |(ring, keys, back, first_key, window)| {
             let end = first_query + queries + 3;
             let positions = if ring {
-                KeyPositions::Ring {
-                    end: end.saturating_sub(back % 9),
-                    len: keys,
-                }
+                KeyPositions::Ring { end: end.saturating_sub(back % 9), len: keys }
             } else {
-                KeyPositions::Run {
-                    first: end.saturating_sub(back),
-                }
+                KeyPositions::Run { first: end.saturating_sub(back) }
             };
-            let mask = KeyMask {
-                positions,
-                first_key: if first_key > 150 { 0 } else { first_key },
-                window,
-            };
+            let mask = KeyMask { positions, first_key: if first_key > 150 { 0 } else { first_key }, window };
             (keys, mask)
-        })
+        },
+    )
 }
 
 proptest! {
@@ -125,46 +92,10 @@ proptest! {
 
 /// Long enough for chunks of keys and for several threads; keys of each.
 const LONG: [(Shape, usize); 4] = [
-    (
-        Shape {
-            batch: 1,
-            kv_heads: 1,
-            groups: 1,
-            queries: 1,
-            head_dim: 64,
-        },
-        5000,
-    ),
-    (
-        Shape {
-            batch: 2,
-            kv_heads: 2,
-            groups: 2,
-            queries: 2,
-            head_dim: 80,
-        },
-        2500,
-    ),
-    (
-        Shape {
-            batch: 1,
-            kv_heads: 1,
-            groups: 8,
-            queries: 3,
-            head_dim: 24,
-        },
-        3000,
-    ),
-    (
-        Shape {
-            batch: 1,
-            kv_heads: 2,
-            groups: 71,
-            queries: 30,
-            head_dim: 64,
-        },
-        600,
-    ),
+    (Shape { batch: 1, kv_heads: 1, groups: 1, queries: 1, head_dim: 64 }, 5000),
+    (Shape { batch: 2, kv_heads: 2, groups: 2, queries: 2, head_dim: 80 }, 2500),
+    (Shape { batch: 1, kv_heads: 1, groups: 8, queries: 3, head_dim: 24 }, 3000),
+    (Shape { batch: 1, kv_heads: 2, groups: 71, queries: 30, head_dim: 64 }, 600),
 ];
 
 #[test]
@@ -192,13 +123,7 @@ fn threads_do_not_change_the_result() {
 #[test]
 fn two_segments_are_the_one_they_make() {
     for (groups, queries) in [(1, 1), (3, 1), (4, 20)] {
-        let shape = Shape {
-            batch: 1,
-            kv_heads: 2,
-            groups,
-            queries,
-            head_dim: 16,
-        };
+        let shape = Shape { batch: 1, kv_heads: 2, groups, queries, head_dim: 16 };
         let (first_query, window) = (190, Some(150));
         let segment = causal(first_query, queries, 190 + queries, window);
         let whole = Inputs::<f32>::new(shape, first_query, &[segment]);
@@ -209,16 +134,9 @@ fn two_segments_are_the_one_they_make() {
                 let held = &whole.segments[0];
                 let part = |all: &[f32]| -> Vec<f32> {
                     let heads = all.chunks((held.keys + 3) * 16);
-                    heads
-                        .flat_map(|head| head[from * 16..(from + keys + 3) * 16].to_vec())
-                        .collect()
+                    heads.flat_map(|head| head[from * 16..(from + keys + 3) * 16].to_vec()).collect()
                 };
-                let mut part = definition::Held {
-                    keys,
-                    k: part(&held.k),
-                    v: part(&held.v),
-                    ..held.clone()
-                };
+                let mut part = definition::Held { keys, k: part(&held.k), v: part(&held.v), ..held.clone() };
                 part.mask.positions = KeyPositions::Run { first: from };
                 part
             };
@@ -226,10 +144,7 @@ fn two_segments_are_the_one_they_make() {
             check(&halves);
             for isa in Isa::all() {
                 for (one, two) in whole.attend(isa).iter().zip(halves.attend(isa)) {
-                    assert!(
-                        (one - two).abs() < 1e-5,
-                        "{isa:?} {groups} {cut}: {one} {two}"
-                    );
+                    assert!((one - two).abs() < 1e-5, "{isa:?} {groups} {cut}: {one} {two}");
                 }
             }
         }
@@ -240,13 +155,7 @@ fn two_segments_are_the_one_they_make() {
 fn halves_are_what_they_stand_for() {
     fn check<T: Float + Default>(widen: fn(T) -> f32) {
         for (groups, queries) in [(2, 1), (3, 30)] {
-            let shape = Shape {
-                batch: 2,
-                kv_heads: 2,
-                groups,
-                queries,
-                head_dim: 24,
-            };
+            let shape = Shape { batch: 2, kv_heads: 2, groups, queries, head_dim: 24 };
             let segment = causal(100 - queries, queries, 100, Some(65));
             let halves = Inputs::<T>::new(shape, 100 - queries, &[segment]);
             let wide = |from: &[T]| from.iter().map(|x| widen(*x)).collect();
@@ -276,13 +185,7 @@ fn halves_are_what_they_stand_for() {
 #[test]
 fn nan_reaches_the_queries_that_see_it() {
     for groups in [1, 8] {
-        let shape = Shape {
-            batch: 1,
-            kv_heads: 1,
-            groups,
-            queries: 4,
-            head_dim: 8,
-        };
+        let shape = Shape { batch: 1, kv_heads: 1, groups, queries: 4, head_dim: 8 };
         let row = groups * 8;
         let inputs = Inputs::<f32>::new(shape, 76, &[causal(76, 4, 80, Some(70))]);
         let (mut bad_key, mut bad_value) = (inputs.clone(), inputs);
@@ -290,14 +193,8 @@ fn nan_reaches_the_queries_that_see_it() {
         bad_value.segments[0].v[8 * 78] = f32::NAN;
         for isa in Isa::all() {
             let out = bad_key.attend(isa);
-            assert!(
-                out[..2 * row].iter().all(|x| x.is_finite()),
-                "{isa:?} {groups}"
-            );
-            assert!(
-                out[2 * row..].iter().all(|x| x.is_nan()),
-                "{isa:?} {groups}"
-            );
+            assert!(out[..2 * row].iter().all(|x| x.is_finite()), "{isa:?} {groups}");
+            assert!(out[2 * row..].iter().all(|x| x.is_nan()), "{isa:?} {groups}");
             let out = bad_value.attend(isa);
             let mut of_value = out[2 * row..].iter().step_by(8);
             assert!(of_value.all(|x| x.is_nan()), "{isa:?} {groups}");
@@ -307,13 +204,7 @@ fn nan_reaches_the_queries_that_see_it() {
 
 #[test]
 fn queries_that_see_nothing_get_zeros() {
-    let shape = Shape {
-        batch: 1,
-        kv_heads: 1,
-        groups: 2,
-        queries: 3,
-        head_dim: 8,
-    };
+    let shape = Shape { batch: 1, kv_heads: 1, groups: 2, queries: 3, head_dim: 8 };
     let mut inputs = Inputs::<f32>::new(shape, 5, &[causal(50, 3, 4, None)]);
     for sinks in [None, Some(random(2, 1))] {
         inputs.sinks = sinks;

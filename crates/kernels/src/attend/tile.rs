@@ -85,11 +85,7 @@ impl<T: Float> Tile<'_, T> {
 
     fn part(&self, isa: Isa, runs: &[Run]) -> Part {
         let mut part = Part::new(self.rows(), self.head_dim);
-        isa.run(Attend {
-            tile: self,
-            runs,
-            part: &mut part,
-        });
+        isa.run(Attend { tile: self, runs, part: &mut part });
         part
     }
 }

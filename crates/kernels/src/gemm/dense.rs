@@ -99,11 +99,7 @@ pub struct Dense<'a, A, X: Stored, W> {
 impl<'a, A, X: Stored, W: Stored> Dense<'a, A, X, W> {
     /// `x` `[n, columns]`, `columns` at least one.
     pub fn new(arithmetic: A, x: &'a [X::Number], columns: usize) -> Self {
-        Self {
-            arithmetic,
-            x: RowMajor::new(x, columns),
-            weight: PhantomData,
-        }
+        Self { arithmetic, x: RowMajor::new(x, columns), weight: PhantomData }
     }
 }
 
@@ -112,11 +108,7 @@ impl<'a, A: Arithmetic, X: Stored, W: Stored> MicroKernel for Dense<'a, A, X, W>
     type Weight = RowMajor<'a, W>;
 
     // The sums take 24 registers of 32, or 12 of 16.
-    const NR: usize = if <A::Simd as Simd>::REGISTER_COUNT >= 32 {
-        12
-    } else {
-        6
-    };
+    const NR: usize = if <A::Simd as Simd>::REGISTER_COUNT >= 32 { 12 } else { 6 };
     const ROW_UNITS: usize = 1;
     const VECTOR_UNITS: usize = 1;
 
@@ -143,24 +135,12 @@ impl<'a, A: Arithmetic, X: Stored, W: Stored> MicroKernel for Dense<'a, A, X, W>
     }
 
     #[inline(always)]
-    fn pack_vectors(
-        &self,
-        vectors: Range<usize>,
-        width: usize,
-        steps: Range<usize>,
-        packed: &mut [f32],
-    ) {
+    fn pack_vectors(&self, vectors: Range<usize>, width: usize, steps: Range<usize>, packed: &mut [f32]) {
         pack(self.simd(), self.x, vectors, width, steps, packed);
     }
 
     #[inline(always)]
-    fn pack_rows(
-        &self,
-        weight: &RowMajor<'a, W>,
-        rows: Range<usize>,
-        steps: Range<usize>,
-        packed: &mut [f32],
-    ) {
+    fn pack_rows(&self, weight: &RowMajor<'a, W>, rows: Range<usize>, steps: Range<usize>, packed: &mut [f32]) {
         let width = MR * <A::Simd as Simd>::F32_LANES;
         pack(self.simd(), *weight, rows, width, steps, packed);
     }

@@ -92,11 +92,7 @@ impl<'a, T: Stored> RowMajor<'a, T> {
     /// # Panics
     /// If these are not whole rows.
     pub fn new(values: &'a [T::Number], columns: usize) -> Self {
-        assert!(
-            values.len().is_multiple_of(columns),
-            "{} in rows of {columns}",
-            values.len()
-        );
+        assert!(values.len().is_multiple_of(columns), "{} in rows of {columns}", values.len());
         Self { values, columns }
     }
 

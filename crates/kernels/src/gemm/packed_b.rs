@@ -37,27 +37,20 @@ impl<'a, S: MicroKernel> PackedB<'a, S> {
                 groups.push((vectors, width, steps.clone(), to));
             }
         }
-        groups
-            .into_par_iter()
-            .for_each(|(vectors, width, steps, to)| {
-                kernel.vectorize(
-                    #[inline(always)]
-                    || {
-                        if width == S::NR {
-                            // A width that the compiler knows.
-                            kernel.pack_vectors(vectors, S::NR, steps, to);
-                        } else {
-                            kernel.pack_vectors(vectors, width, steps, to);
-                        }
-                    },
-                );
-            });
-        Self {
-            values,
-            vectors,
-            block,
-            kernel: PhantomData,
-        }
+        groups.into_par_iter().for_each(|(vectors, width, steps, to)| {
+            kernel.vectorize(
+                #[inline(always)]
+                || {
+                    if width == S::NR {
+                        // A width that the compiler knows.
+                        kernel.pack_vectors(vectors, S::NR, steps, to);
+                    } else {
+                        kernel.pack_vectors(vectors, width, steps, to);
+                    }
+                },
+            );
+        });
+        Self { values, vectors, block, kernel: PhantomData }
     }
 
     pub(super) fn vectors(&self) -> Range<usize> {
@@ -79,7 +72,6 @@ impl<'a, S: MicroKernel> PackedB<'a, S> {
     pub(super) fn group(&self, vectors: &Range<usize>, steps: &Range<usize>) -> &[f32] {
         let padded = self.vectors.len().next_multiple_of(S::NR / 3);
         let before = padded * steps.start + (vectors.start - self.vectors.start) * steps.len();
-        &self.values[before * S::VECTOR_UNITS..]
-            [..Self::width(vectors) * steps.len() * S::VECTOR_UNITS]
+        &self.values[before * S::VECTOR_UNITS..][..Self::width(vectors) * steps.len() * S::VECTOR_UNITS]
     }
 }

@@ -32,12 +32,7 @@ pub struct Quantized<'a> {
 impl<'a> Quantized<'a> {
     /// `x` `[vectors, columns]`, in plain order.
     pub fn new(isa: Vnni, x: &'a Activations, vectors: usize, columns: usize) -> Self {
-        Self {
-            isa,
-            x,
-            vectors,
-            columns,
-        }
+        Self { isa, x, vectors, columns }
     }
 
     #[inline(always)]
@@ -80,24 +75,11 @@ impl<'a> MicroKernel for Quantized<'a> {
     }
 
     #[inline(always)]
-    fn pack_vectors(
-        &self,
-        vectors: Range<usize>,
-        width: usize,
-        steps: Range<usize>,
-        packed: &mut [f32],
-    ) {
+    fn pack_vectors(&self, vectors: Range<usize>, width: usize, steps: Range<usize>, packed: &mut [f32]) {
         let (quants, rest) = packed.split_at_mut(QUANTS * steps.len() * width);
         let (scales, offsets) = rest.split_at_mut(steps.len() * width);
         let (simd, units) = (self.isa.simd(), units(&steps));
-        pack(
-            simd,
-            VectorQuants(self.x),
-            vectors.clone(),
-            width,
-            units,
-            quants,
-        );
+        pack(simd, VectorQuants(self.x), vectors.clone(), width, units, quants);
         pack(simd, VectorScales(self.x), vectors, width, steps, scales);
         let groups = quants.chunks_exact(QUANTS * width);
         for (quants, offsets) in groups.zip(offsets.chunks_exact_mut(width)) {
@@ -112,13 +94,7 @@ impl<'a> MicroKernel for Quantized<'a> {
     }
 
     #[inline(always)]
-    fn pack_rows(
-        &self,
-        weight: &QuantizedMatrix<'a>,
-        rows: Range<usize>,
-        steps: Range<usize>,
-        packed: &mut [f32],
-    ) {
+    fn pack_rows(&self, weight: &QuantizedMatrix<'a>, rows: Range<usize>, steps: Range<usize>, packed: &mut [f32]) {
         const WIDTH: usize = MR * 16;
         let (quants, scales) = packed.split_at_mut(QUANTS * steps.len() * WIDTH);
         let (simd, units) = (self.isa.simd(), units(&steps));
@@ -157,11 +133,7 @@ impl<'a> MicroKernel for Quantized<'a> {
         let (w, w_scales) = w.split_at(QUANTS * steps);
         let (x, rest) = x.split_at(QUANTS * steps);
         let (x_scales, offsets) = rest.split_at(steps);
-        let quants = w
-            .as_chunks::<QUANTS>()
-            .0
-            .iter()
-            .zip(x.as_chunks::<QUANTS>().0);
+        let quants = w.as_chunks::<QUANTS>().0.iter().zip(x.as_chunks::<QUANTS>().0);
         let scales = w_scales.iter().zip(x_scales).zip(offsets);
         for ((w, x), ((w_scales, x_scales), offsets)) in quants.zip(scales) {
             let mut dots = [[cast(simd.splat_f32s(0.0)); MR]; N];

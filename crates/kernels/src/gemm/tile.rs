@@ -29,11 +29,7 @@ pub(super) unsafe fn panel<S: MicroKernel>(
         let (w, _) = S::Simd::as_simd_f32s(packed);
         let (w, _) = w.as_chunks::<MR>();
         // The rows that this thread probably packs next are prefetched while tiles keep it busy.
-        let next = if steps.end == kernel.steps() {
-            rows.end..y.rows().min(rows.end + height::<S>())
-        } else {
-            0..0
-        };
+        let next = if steps.end == kernel.steps() { rows.end..y.rows().min(rows.end + height::<S>()) } else { 0..0 };
         let next = kernel.stored(weight, next);
         let groups = vectors.len().div_ceil(S::NR);
         let prefetches = steps.len() * S::ROW_UNITS;
@@ -86,8 +82,7 @@ impl<S: MicroKernel> Tile<'_, S> {
         let simd = self.kernel.simd();
         let lanes = <S::Simd as Simd>::F32_LANES;
         let whole = self.rows.len() == height::<S>();
-        let rows =
-            |r: usize| (r * lanes).min(self.rows.len())..((r + 1) * lanes).min(self.rows.len());
+        let rows = |r: usize| (r * lanes).min(self.rows.len())..((r + 1) * lanes).min(self.rows.len());
         let mut sums = [[simd.splat_f32s(0.0); MR]; N];
         // Plain loops with ends known at compile time: sums in registers have no addresses.
         if !self.first {
@@ -96,18 +91,12 @@ impl<S: MicroKernel> Tile<'_, S> {
                     // SAFETY: passed on.
                     let y = unsafe { self.y.part(self.vectors.start + i, self.rows.clone()) };
                     for (r, sum) in sums.iter_mut().enumerate() {
-                        *sum = if whole {
-                            S::Simd::as_simd_f32s(y).0[r]
-                        } else {
-                            simd.partial_load_f32s(&y[rows(r)])
-                        };
+                        *sum = if whole { S::Simd::as_simd_f32s(y).0[r] } else { simd.partial_load_f32s(&y[rows(r)]) };
                     }
                 }
             }
         }
-        let sums = self
-            .kernel
-            .add(self.w, self.x.as_chunks::<N>().0, sums, self.prefetcher);
+        let sums = self.kernel.add(self.w, self.x.as_chunks::<N>().0, sums, self.prefetcher);
         for (i, sums) in sums.iter().enumerate() {
             if i < self.vectors.len() {
                 // SAFETY: passed on.
@@ -138,12 +127,7 @@ unsafe impl Sync for Output<'_> {}
 impl<'a> Output<'a> {
     pub(super) fn new(y: &'a mut [f32], n: usize, rows: usize) -> Self {
         assert_eq!(y.len(), n * rows, "y is [n, rows]");
-        Self {
-            y: y.as_mut_ptr(),
-            n,
-            rows,
-            lifetime: PhantomData,
-        }
+        Self { y: y.as_mut_ptr(), n, rows, lifetime: PhantomData }
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -157,8 +141,6 @@ impl<'a> Output<'a> {
     unsafe fn part(&self, vector: usize, rows: Range<usize>) -> &mut [f32] {
         assert!(vector < self.n && rows.start <= rows.end && rows.end <= self.rows);
         // SAFETY: within the slice that this was made of.
-        unsafe {
-            std::slice::from_raw_parts_mut(self.y.add(vector * self.rows + rows.start), rows.len())
-        }
+        unsafe { std::slice::from_raw_parts_mut(self.y.add(vector * self.rows + rows.start), rows.len()) }
     }
 }

@@ -68,12 +68,7 @@ impl Activations {
                 .with_min_len(SERIAL / columns)
                 .for_each(|(x, (quants, factors))| quantize(x, order, quants, factors));
         }
-        Self {
-            quants,
-            first,
-            factors,
-            groups,
-        }
+        Self { quants, first, factors, groups }
     }
 
     #[inline(always)]
@@ -81,11 +76,7 @@ impl Activations {
         let quants = self.groups * GROUP_SIZE;
         let factors = &self.factors[vector * 2 * self.groups..][..2 * self.groups];
         let (scales, sums) = factors.split_at(self.groups);
-        Groups {
-            quants: &self.quants[self.first + vector * quants..][..quants],
-            scales,
-            sums,
-        }
+        Groups { quants: &self.quants[self.first + vector * quants..][..quants], scales, sums }
     }
 }
 
@@ -128,11 +119,7 @@ fn quantize(x: &[f32], order: Order, quants: &mut [i8], factors: &mut [f32]) {
             for ((x, scale), (quants, sum)) in groups().zip(&mut *scales).zip(places) {
                 let largest = *scale;
                 *scale = largest / 127.0;
-                let inverse = if *scale < NEGLIGIBLE {
-                    0.0
-                } else {
-                    127.0 / largest
-                };
+                let inverse = if *scale < NEGLIGIBLE { 0.0 } else { 127.0 / largest };
                 let mut rounded = [0; GROUP_SIZE];
                 for (rounded, x) in rounded.iter_mut().zip(x) {
                     *rounded = (x * inverse + ROUND).to_bits();
@@ -176,13 +163,9 @@ mod tests {
             for (i, x) in x.chunks(columns).enumerate() {
                 let vector = plain.vector(i);
                 assert_eq!(vector.scales.len() % SPAN, 0);
-                let groups = vector
-                    .quants
-                    .chunks(GROUP_SIZE)
-                    .zip(vector.scales.iter().zip(vector.sums));
+                let groups = vector.quants.chunks(GROUP_SIZE).zip(vector.scales.iter().zip(vector.sums));
                 for (group, (quants, (scale, sum))) in groups.enumerate() {
-                    let x =
-                        &x[columns.min(group * GROUP_SIZE)..columns.min((group + 1) * GROUP_SIZE)];
+                    let x = &x[columns.min(group * GROUP_SIZE)..columns.min((group + 1) * GROUP_SIZE)];
                     let largest = x.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
                     assert_eq!(*scale, largest / 127.0);
                     let codes_sum: i32 = quants.iter().map(|quant| i32::from(*quant)).sum();
@@ -199,10 +182,7 @@ mod tests {
                     let sorted = Activations::new(x, columns, Order::EvenOdd(width));
                     let sorted = sorted.vector(0);
                     assert_eq!((sorted.scales, sorted.sums), (vector.scales, vector.sums));
-                    let spans = sorted
-                        .quants
-                        .chunks(2 * width)
-                        .zip(vector.quants.chunks(2 * width));
+                    let spans = sorted.quants.chunks(2 * width).zip(vector.quants.chunks(2 * width));
                     for (sorted, plain) in spans {
                         let places = (0..2 * width).map(|i| i / 2 + i % 2 * width);
                         assert!(places.map(|place| sorted[place]).eq(plain.iter().copied()));

@@ -65,10 +65,7 @@ impl ByteDots for V3 {
                 let half = cast([0xf_u8; 32]);
                 let lower = i._mm256_and_si256(quants, half);
                 let upper = i._mm256_and_si256(i._mm256_srli_epi16::<4>(quants), half);
-                i._mm256_add_epi16(
-                    i._mm256_maddubs_epi16(lower, first),
-                    i._mm256_maddubs_epi16(upper, second),
-                )
+                i._mm256_add_epi16(i._mm256_maddubs_epi16(lower, first), i._mm256_maddubs_epi16(upper, second))
             }
         };
         let fours = i._mm256_madd_epi16(pairs, cast([1_i16; 16]));
@@ -82,10 +79,7 @@ impl ByteDots for V3 {
             QuantFormat::Int4 => (2 * vector as i32, 2 * vector as i32 + 1),
         };
         let lanes = [first, first, first, first, second, second, second, second];
-        cast(
-            self.avx2
-                ._mm256_permutevar8x32_ps(cast(scales), cast(lanes)),
-        )
+        cast(self.avx2._mm256_permutevar8x32_ps(cast(scales), cast(lanes)))
     }
 
     #[inline(always)]

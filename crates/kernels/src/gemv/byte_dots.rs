@@ -54,12 +54,7 @@ pub trait ByteDots: Copy + Send + Sync {
     fn activations(self, format: QuantFormat, quants: &[i8]) -> Self::Activations;
 
     /// The products of quants and activations. Exact.
-    fn times(
-        self,
-        format: QuantFormat,
-        quants: Self::Vector,
-        x: Self::Activations,
-    ) -> <Self::Simd as Simd>::f32s;
+    fn times(self, format: QuantFormat, quants: Self::Vector, x: Self::Activations) -> <Self::Simd as Simd>::f32s;
 
     /// The scales of vector `vector`, each in the lanes of its group's products; `scales` are those of as many groups as a
     /// vector has lanes.

@@ -81,11 +81,7 @@ impl<'a> Interleaved<'a> {
                 .for_each(|(to, x)| interleave(x, to, columns, lanes));
             Cow::Owned(values)
         };
-        Self {
-            values,
-            columns,
-            lanes,
-        }
+        Self { values, columns, lanes }
     }
 
     /// How many vectors the L2 cache holds while all rows pass by, a multiple of [`TILE_VECTORS`].
@@ -121,19 +117,11 @@ impl<T: Float> Kernel for Rows<'_, T> {
         let kept = self.x.kept();
         let (x, _) = S::as_simd_f32s(&self.x.values);
         let group = columns.div_ceil(S::F32_LANES) * TILE_VECTORS;
-        for (x, y) in x
-            .chunks(kept / TILE_VECTORS * group)
-            .zip(self.y.chunks_mut(kept))
-        {
+        for (x, y) in x.chunks(kept / TILE_VECTORS * group).zip(self.y.chunks_mut(kept)) {
             for (block, weight) in self.weight.chunks(BLOCK_ROWS * columns).enumerate() {
                 let groups = x.chunks(group).zip(y.chunks_mut(TILE_VECTORS));
                 for (i, (x, y)) in groups.enumerate() {
-                    let block = Block {
-                        weight,
-                        first: block * BLOCK_ROWS,
-                        columns,
-                        ahead: i == 0,
-                    };
+                    let block = Block { weight, first: block * BLOCK_ROWS, columns, ahead: i == 0 };
                     // As many rows as there are registers for: a vector that was loaded is used once for each.
                     let many = S::REGISTER_COUNT >= 32;
                     match (y.len(), many) {
@@ -163,12 +151,7 @@ struct Block<'a, T> {
 impl<T: Float> Block<'_, T> {
     /// All rows, `R` at a time, times `N` vectors, into `y[..][first..]`.
     #[inline(always)]
-    fn times<S: SimdExt, const R: usize, const N: usize>(
-        &self,
-        simd: S,
-        x: &[S::f32s],
-        y: &mut [&mut [f32]],
-    ) {
+    fn times<S: SimdExt, const R: usize, const N: usize>(&self, simd: S, x: &[S::f32s], y: &mut [&mut [f32]]) {
         let columns = self.columns;
         let ahead = if self.ahead { R * columns } else { 0 };
         let (x, _) = x.as_chunks::<N>();

@@ -101,7 +101,5 @@ fn without_offset(format: QuantFormat, quant: impl Fn(usize) -> u8) -> [i16; 32]
 #[inline(always)]
 fn dot(quants: &[i16], x: &[i8]) -> i32 {
     let products = quants.iter().zip(x);
-    products
-        .map(|(quant, x)| i32::from(*quant) * i32::from(*x))
-        .sum()
+    products.map(|(quant, x)| i32::from(*quant) * i32::from(*x)).sum()
 }

@@ -115,11 +115,7 @@ impl Rows<'_> {
         let near = 4 * words(self.weight.columns, F::FORMAT) * size_of::<i32>() <= PAGE;
         let many = B::Simd::REGISTER_COUNT >= 32;
         for first in (0..rows).step_by(BLOCK_ROWS) {
-            let block = Block {
-                x: self.x,
-                weight: self.weight,
-                rows: [first, rows.min(first + BLOCK_ROWS)],
-            };
+            let block = Block { x: self.x, weight: self.weight, rows: [first, rows.min(first + BLOCK_ROWS)] };
             for (i, y) in self.y.chunks_mut(TILE_VECTORS).enumerate() {
                 let first = i * TILE_VECTORS;
                 match (y.len(), many) {
@@ -202,10 +198,7 @@ impl<'a> Part<'a> {
     #[inline(always)]
     fn range(&self, first: usize, len: usize, format: QuantFormat) -> Self {
         let bytes = format.group_bytes();
-        Self {
-            quants: &self.quants[first * bytes..][..len * bytes],
-            scales: &self.scales[first..][..len],
-        }
+        Self { quants: &self.quants[first * bytes..][..len * bytes], scales: &self.scales[first..][..len] }
     }
 }
 

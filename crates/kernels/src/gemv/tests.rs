@@ -8,8 +8,7 @@ use crate::{
     matrix::Matrix,
     quant::{QuantFormat, QuantizedMatrix, groups, words},
     testing::{
-        Quantized, assert_products, assert_quantized_products, assert_rows_alone,
-        assert_same_on_any_threads, random,
+        Quantized, assert_products, assert_quantized_products, assert_rows_alone, assert_same_on_any_threads, random,
     },
 };
 
@@ -134,14 +133,8 @@ fn every_16_bit_float_widens_exactly() {
 fn quantized_products_do_not_overflow() {
     let columns = 1000;
     for (format, patterns) in [
-        (
-            QuantFormat::Int8,
-            [0, -1, i32::from_le_bytes([0, 255, 0, 255])],
-        ),
-        (
-            QuantFormat::Int4,
-            [0, -1, i32::from_le_bytes([0x0f, 0xf0, 0x0f, 0xf0])],
-        ),
+        (QuantFormat::Int8, [0, -1, i32::from_le_bytes([0, 255, 0, 255])]),
+        (QuantFormat::Int4, [0, -1, i32::from_le_bytes([0x0f, 0xf0, 0x0f, 0xf0])]),
     ] {
         for word in patterns {
             let matrix = Quantized {
@@ -221,11 +214,7 @@ fn check_threads<M: MatVec + Sync>(matrix: M, what: &str) {
 fn threads_do_not_change_the_result() {
     let weight = random(1001 * 300, 2);
     check_threads(Matrix::new(&weight, 300), "float32");
-    for (format, columns) in [
-        (QuantFormat::Int4, 300),
-        (QuantFormat::Int8, 300),
-        (QuantFormat::Int4, 2100),
-    ] {
+    for (format, columns) in [(QuantFormat::Int4, 300), (QuantFormat::Int8, 300), (QuantFormat::Int4, 2100)] {
         let matrix = Quantized::random([1001, columns], format, 2);
         check_threads(matrix.view(), &format!("{format} bits"));
     }
@@ -235,9 +224,7 @@ fn check_together<M: MatVec>(matrices: &[M]) {
     let n = 3;
     let x = random(n * matrices[0].columns(), 3);
     for isa in Isa::all() {
-        let outputs = matrices
-            .iter()
-            .map(|matrix| vec![f32::NAN; n * matrix.rows()]);
+        let outputs = matrices.iter().map(|matrix| vec![f32::NAN; n * matrix.rows()]);
         let mut together: Vec<_> = outputs.collect();
         let outputs = together.iter_mut().map(Vec::as_mut_slice);
         let mut products: Vec<_> = matrices.iter().copied().zip(outputs).collect();
@@ -252,13 +239,8 @@ fn check_together<M: MatVec>(matrices: &[M]) {
 fn several_matrices_together_are_as_each_alone() {
     let weights = [512, 0, 129, 1].map(|rows| random(rows * 260, rows as u64));
     check_together(&weights.each_ref().map(|weight| Matrix::new(weight, 260)));
-    let matrices = [
-        (512, QuantFormat::Int4),
-        (0, QuantFormat::Int8),
-        (129, QuantFormat::Int8),
-        (1, QuantFormat::Int4),
-    ]
-    .map(|(rows, format)| Quantized::random([rows, 260], format, rows as u64));
+    let matrices = [(512, QuantFormat::Int4), (0, QuantFormat::Int8), (129, QuantFormat::Int8), (1, QuantFormat::Int4)]
+        .map(|(rows, format)| Quantized::random([rows, 260], format, rows as u64));
     check_together(&matrices.each_ref().map(Quantized::view));
 }
 
@@ -290,9 +272,5 @@ fn contradicting_lengths_panic() {
 #[should_panic(expected = "y is [n, rows]")]
 fn contradicting_lengths_of_quantized_matrices_panic() {
     let matrix = Quantized::random([4, 40], QuantFormat::Int4, 1);
-    gemv(
-        Isa::best(),
-        &[1.0; 40],
-        &mut [(matrix.view(), &mut [0.0; 3])],
-    );
+    gemv(Isa::best(), &[1.0; 40], &mut [(matrix.view(), &mut [0.0; 3])]);
 }

@@ -82,10 +82,7 @@ impl ByteDots for Vnni {
             QuantFormat::Int8 => EIGHT[vector],
             QuantFormat::Int4 => FOUR[vector],
         };
-        let permuted = self
-            .simd()
-            .avx512f
-            ._mm512_permutexvar_ps(cast(lanes), cast(scales));
+        let permuted = self.simd().avx512f._mm512_permutexvar_ps(cast(lanes), cast(scales));
         cast(permuted)
     }
 
@@ -97,10 +94,8 @@ impl ByteDots for Vnni {
         let ab = add(f._mm512_unpacklo_ps(a, b), f._mm512_unpackhi_ps(a, b));
         let cd = add(f._mm512_unpacklo_ps(c, d), f._mm512_unpackhi_ps(c, d));
         let (ab, cd) = (f._mm512_castps_pd(ab), f._mm512_castps_pd(cd));
-        let abcd = add(
-            f._mm512_castpd_ps(f._mm512_unpacklo_pd(ab, cd)),
-            f._mm512_castpd_ps(f._mm512_unpackhi_pd(ab, cd)),
-        );
+        let abcd =
+            add(f._mm512_castpd_ps(f._mm512_unpacklo_pd(ab, cd)), f._mm512_castpd_ps(f._mm512_unpackhi_pd(ab, cd)));
         let [low, high]: [pulp::f32x8; 2] = cast(abcd);
         let [low, high]: [pulp::f32x4; 2] = cast((*self.simd()).add_f32s(low, high));
         let sum = self.simd().sse._mm_add_ps(cast(low), cast(high));

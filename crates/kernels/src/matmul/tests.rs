@@ -6,8 +6,7 @@ use super::*;
 use crate::{
     quant::QuantFormat,
     testing::{
-        self, assert_products, assert_quantized_products, assert_rows_alone,
-        assert_same_on_any_threads, random,
+        self, assert_products, assert_quantized_products, assert_rows_alone, assert_same_on_any_threads, random,
     },
 };
 
@@ -194,11 +193,7 @@ fn threads_do_not_change_the_result() {
 }
 
 /// What `multiply` makes of several matrices of 260 columns at once is what it makes of each.
-fn check_together<M: Copy>(
-    n: usize,
-    matrices: &[(M, usize)],
-    multiply: impl Fn(&[f32], &mut [(M, &mut [f32])]),
-) {
+fn check_together<M: Copy>(n: usize, matrices: &[(M, usize)], multiply: impl Fn(&[f32], &mut [(M, &mut [f32])])) {
     let x = random(n * 260, 10);
     let outputs = || matrices.iter().map(|(_, rows)| vec![f32::NAN; n * rows]);
     let mut together: Vec<_> = outputs().collect();
@@ -220,15 +215,9 @@ fn several_matrices_together_are_as_each_alone() {
     });
     check_together(140, &matrices, |x, products| matmul_t(x, products));
 
-    let stored = [
-        (QuantFormat::Int4, 70),
-        (QuantFormat::Int8, 0),
-        (QuantFormat::Int8, 33),
-    ]
-    .map(|(format, rows)| testing::Quantized::random([rows, 260], format, rows as u64));
-    let matrices = stored
-        .each_ref()
-        .map(|matrix| (matrix.view(), matrix.rows()));
+    let stored = [(QuantFormat::Int4, 70), (QuantFormat::Int8, 0), (QuantFormat::Int8, 33)]
+        .map(|(format, rows)| testing::Quantized::random([rows, 260], format, rows as u64));
+    let matrices = stored.each_ref().map(|matrix| (matrix.view(), matrix.rows()));
     check_together(50, &matrices, |x, products| matmul_t_quantized(x, products));
 }
 

@@ -7,9 +7,8 @@ use super::{GROUP_SIZE, QuantFormat};
 
 /// Quants, not rounded, that are tried for the number of largest magnitude: around -8, its quant by the plain scale, as other
 /// scales may suit the rest of the group better; and at the other end.
-const EXTREMES: [f32; 16] = [
-    -8.8, -8.6, -8.4, -8.2, -8.0, -7.8, -7.6, -7.4, -7.2, -7.0, -6.8, -6.6, 6.8, 7.0, 7.2, 7.4,
-];
+const EXTREMES: [f32; 16] =
+    [-8.8, -8.6, -8.4, -8.2, -8.0, -7.8, -7.6, -7.4, -7.2, -7.0, -6.8, -6.6, 6.8, 7.0, 7.2, 7.4];
 
 /// Quantizes one row. Returns the index of the first number that cannot be quantized, if there is one.
 pub(super) fn quantize_row(
@@ -107,11 +106,7 @@ fn int8(group: &[f32; GROUP_SIZE]) -> Option<(f16, [f32; GROUP_SIZE])> {
 #[inline(always)]
 fn min_scale(largest: f32, quant: f32) -> Option<f16> {
     let nearest = f16::from_f32(largest / quant);
-    let scale = if nearest.to_f32() * quant < largest {
-        f16::from_bits(nearest.to_bits() + 1)
-    } else {
-        nearest
-    };
+    let scale = if nearest.to_f32() * quant < largest { f16::from_bits(nearest.to_bits() + 1) } else { nearest };
     scale.is_finite().then_some(scale)
 }
 
@@ -145,11 +140,7 @@ fn int4(group: &[f32; GROUP_SIZE]) -> Option<(f16, [f32; GROUP_SIZE])> {
     }
     let mut extreme = -magnitude;
     for number in group {
-        extreme = if *number == magnitude {
-            magnitude
-        } else {
-            extreme
-        };
+        extreme = if *number == magnitude { magnitude } else { extreme };
     }
     let plain = if extreme > 0.0 { -plain } else { plain };
 

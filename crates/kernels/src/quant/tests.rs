@@ -11,22 +11,14 @@ struct Stored {
     dequantized: Vec<f32>,
 }
 
-fn try_quantized(
-    values: &[f32],
-    columns: usize,
-    format: QuantFormat,
-) -> Result<Stored, NotQuantizable> {
+fn try_quantized(values: &[f32], columns: usize, format: QuantFormat) -> Result<Stored, NotQuantizable> {
     let rows = values.len() / columns;
     let mut quants = vec![-1; rows * words(columns, format)];
     let mut scales = vec![f16::NAN; rows * groups(columns)];
     quantize(values, columns, format, &mut quants, &mut scales)?;
     let mut dequantized = vec![f32::NAN; values.len()];
     dequantize(&quants, &scales, columns, format, &mut dequantized);
-    Ok(Stored {
-        quants,
-        scales,
-        dequantized,
-    })
+    Ok(Stored { quants, scales, dequantized })
 }
 
 fn quantized(values: &[f32], columns: usize, format: QuantFormat) -> Stored {
@@ -47,14 +39,8 @@ fn squares(errors: impl Iterator<Item = f64>) -> f64 {
 /// The bounds that [`quantize`] states, and what [`dequantize`] reads against the definition.
 fn check(values: &[f32], columns: usize) {
     for format in [QuantFormat::Int4, QuantFormat::Int8] {
-        let Stored {
-            quants,
-            scales,
-            dequantized,
-        } = quantized(values, columns, format);
-        let stored = quants
-            .chunks(words(columns, format))
-            .zip(scales.chunks(groups(columns)));
+        let Stored { quants, scales, dequantized } = quantized(values, columns, format);
+        let stored = quants.chunks(words(columns, format)).zip(scales.chunks(groups(columns)));
         let rows = values.chunks(columns).zip(dequantized.chunks(columns));
         for ((values, dequantized), (quants, scales)) in rows.zip(stored) {
             for at in columns..groups(columns) * GROUP_SIZE {
@@ -69,10 +55,7 @@ fn check(values: &[f32], columns: usize) {
                     assert_eq!(dequantized[i], (f64::from(quant) * scale) as f32);
                     assert!(quant != -128 && (scale != 0.0 || quant == 0));
                 }
-                let group: Vec<f64> = values[range.clone()]
-                    .iter()
-                    .map(|v| f64::from(*v))
-                    .collect();
+                let group: Vec<f64> = values[range.clone()].iter().map(|v| f64::from(*v)).collect();
                 let errors: Vec<f64> = group
                     .iter()
                     .zip(&dequantized[range])
@@ -85,9 +68,7 @@ fn check(values: &[f32], columns: usize) {
 }
 
 fn check_errors(format: QuantFormat, scale: f64, group: &[f64], errors: &[f64]) {
-    let largest = group
-        .iter()
-        .fold(0.0_f64, |max, value| max.max(value.abs()));
+    let largest = group.iter().fold(0.0_f64, |max, value| max.max(value.abs()));
     let rounding = 1.0 + 2f64.powi(-16);
     match format {
         QuantFormat::Int8 => {
@@ -106,30 +87,18 @@ fn check_errors(format: QuantFormat, scale: f64, group: &[f64], errors: &[f64]) 
             let positive = group.contains(&largest);
             let plain = if positive { -plain } else { plain }.to_f64();
             let plain_errors = group.iter().map(|value| {
-                if plain == 0.0 {
-                    *value
-                } else {
-                    value - plain * (value / plain).round_ties_even().clamp(-8.0, 7.0)
-                }
+                if plain == 0.0 { *value } else { value - plain * (value / plain).round_ties_even().clamp(-8.0, 7.0) }
             });
             for (value, error) in group.iter().zip(plain_errors.clone()) {
                 let has_quant = plain != 0.0 && value / plain <= 7.5;
-                let bound = if has_quant {
-                    plain.abs() / 2.0
-                } else {
-                    plain.abs()
-                };
+                let bound = if has_quant { plain.abs() / 2.0 } else { plain.abs() };
                 assert!(error.abs() <= bound, "{error} by plain scale {plain}");
             }
             let (found, plain) = (squares(errors.iter().copied()), squares(plain_errors));
             assert!(found <= plain * rounding, "{found} is more than {plain}");
             // QuantizedMatrix are the nearest that there are by the scale that was found.
             for (value, error) in group.iter().zip(errors) {
-                let nearest = if scale == 0.0 {
-                    0.0
-                } else {
-                    (value / scale).round_ties_even().clamp(-8.0, 7.0)
-                };
+                let nearest = if scale == 0.0 { 0.0 } else { (value / scale).round_ties_even().clamp(-8.0, 7.0) };
                 let least = (value - nearest * scale).abs();
                 assert!(*error <= least * rounding + scale.abs() * 1e-6);
             }
@@ -188,21 +157,11 @@ fn unusual_groups_come_back_within_their_bounds() {
 #[test]
 fn int4_gains_by_the_search() {
     let values = random(1 << 14, 9);
-    let error = |dequantized: &[f32]| {
-        squares(
-            values
-                .iter()
-                .zip(dequantized)
-                .map(|(a, b)| f64::from(a - b)),
-        )
-    };
+    let error = |dequantized: &[f32]| squares(values.iter().zip(dequantized).map(|(a, b)| f64::from(a - b)));
     let plain: Vec<f32> = values
         .chunks(GROUP_SIZE)
         .flat_map(|group| {
-            let extreme = group
-                .iter()
-                .copied()
-                .max_by(|a, b| a.abs().total_cmp(&b.abs()));
+            let extreme = group.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs()));
             let scale = extreme.unwrap() / -8.0;
             let nearest = move |v: &f32| (v / scale).round().clamp(-8.0, 7.0) * scale;
             group.iter().map(nearest)
@@ -219,22 +178,14 @@ fn the_layout_is_that_of_packed_words() {
     let eight = quantized(&values, 33, QuantFormat::Int8);
     assert_eq!(eight.scales, [f16::ONE; 2]);
     assert_eq!(eight.quants.len(), words(33, QuantFormat::Int8));
-    let bytes: Vec<u8> = eight
-        .quants
-        .iter()
-        .flat_map(|word| word.to_le_bytes())
-        .collect();
+    let bytes: Vec<u8> = eight.quants.iter().flat_map(|word| word.to_le_bytes()).collect();
     assert_eq!(bytes[..6], [255, 1, 128, 128, 131, 128]);
     assert_eq!(bytes[32..], [[255].as_slice(), &[128; 31]].concat());
 
     (values[0], values[1], values[4], values[32]) = (-8.0, 7.0, 3.0, -8.0);
     let four = quantized(&values, 33, QuantFormat::Int4);
     assert_eq!(four.scales, [f16::ONE; 2]);
-    let bytes: Vec<u8> = four
-        .quants
-        .iter()
-        .flat_map(|word| word.to_le_bytes())
-        .collect();
+    let bytes: Vec<u8> = four.quants.iter().flat_map(|word| word.to_le_bytes()).collect();
     assert_eq!(bytes[..4], [0xf0, 0x88, 0x8b, 0x88]);
     assert_eq!(bytes[16..], [[0x80].as_slice(), &[0x88; 15]].concat());
 }
@@ -242,17 +193,9 @@ fn the_layout_is_that_of_packed_words() {
 /// Other programs may write quants that this one does not.
 #[test]
 fn every_quant_is_read() {
-    let quants: Vec<i32> = (0..64)
-        .map(|i| i32::from_le_bytes([0, 1, 2, 3].map(|j| 4 * i + j)))
-        .collect();
+    let quants: Vec<i32> = (0..64).map(|i| i32::from_le_bytes([0, 1, 2, 3].map(|j| 4 * i + j))).collect();
     let mut out = vec![0.0; 256];
-    dequantize(
-        &quants,
-        &[f16::from_f32(0.5); 8],
-        256,
-        QuantFormat::Int8,
-        &mut out,
-    );
+    dequantize(&quants, &[f16::from_f32(0.5); 8], 256, QuantFormat::Int8, &mut out);
     let expected: Vec<f32> = (-128..128).map(|quant| quant as f32 / 2.0).collect();
     assert_eq!(out, expected);
 }
@@ -270,23 +213,11 @@ fn numbers_that_cannot_be_quantized_are_named() {
             );
             assert!(error.to_string().contains(&format!("number {at} is {bad}")));
         }
-        let largest = 65504.0
-            * if format == QuantFormat::Int4 {
-                8.0
-            } else {
-                127.0
-            };
+        let largest = 65504.0 * if format == QuantFormat::Int4 { 8.0 } else { 127.0 };
         assert!(try_quantized(&[1.0, -largest], 2, format).is_ok());
         let error = try_quantized(&[1.0, -largest * 1.01, 0.0, f32::NAN], 2, format).err();
         let value = -largest * 1.01;
-        assert_eq!(
-            error,
-            Some(NotQuantizable::TooLarge {
-                index: 1,
-                value,
-                format
-            })
-        );
+        assert_eq!(error, Some(NotQuantizable::TooLarge { index: 1, value, format }));
     }
 }
 
@@ -307,19 +238,10 @@ fn formats_have_eight_or_four_bits() {
         assert_eq!(QuantFormat::try_from(format.bits()), Ok(format));
         assert_eq!(format.to_string(), format.bits().to_string());
     }
-    assert_eq!(
-        (QuantFormat::Int4.per_word(), QuantFormat::Int4.offset()),
-        (8, 8)
-    );
-    assert_eq!(
-        (QuantFormat::Int8.per_word(), QuantFormat::Int8.offset()),
-        (4, 128)
-    );
+    assert_eq!((QuantFormat::Int4.per_word(), QuantFormat::Int4.offset()), (8, 8));
+    assert_eq!((QuantFormat::Int8.per_word(), QuantFormat::Int8.offset()), (4, 128));
     let error = QuantFormat::try_from(3).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "weights do not come in 3 bits: use 8 or 4"
-    );
+    assert_eq!(error.to_string(), "weights do not come in 3 bits: use 8 or 4");
 }
 
 #[test]

@@ -13,21 +13,11 @@ fn bar(value: f64, deviation: f64) -> Option<Bar> {
 }
 
 fn row(group: &str, name: &str, values: [Option<Bar>; 2]) -> BarRow<2> {
-    BarRow {
-        group: group.to_owned(),
-        name: name.to_owned(),
-        values,
-        failed: false,
-        note: String::new(),
-    }
+    BarRow { group: group.to_owned(), name: name.to_owned(), values, failed: false, note: String::new() }
 }
 
 fn failed(row: BarRow<2>, note: &str) -> BarRow<2> {
-    BarRow {
-        failed: true,
-        note: note.to_owned(),
-        ..row
-    }
+    BarRow { failed: true, note: note.to_owned(), ..row }
 }
 
 fn draw(rows: &[BarRow<2>]) -> String {
@@ -51,11 +41,7 @@ fn rectangles(svg: &str) -> Vec<(f64, f64, f64, &str)> {
 fn bars_are_drawn_with_names_values_and_axes() {
     let svg = draw(&[
         row("prompt 512", "flex", [bar(1234.6, 12.3), bar(45.67, 0.4)]),
-        row(
-            "prompt 512",
-            "wgpu & <gl>",
-            [bar(99.0, 1.0), bar(5.0, 0.25)],
-        ),
+        row("prompt 512", "wgpu & <gl>", [bar(99.0, 1.0), bar(5.0, 0.25)]),
     ]);
     let expected = [
         "prefill (t/s)",
@@ -71,18 +57,12 @@ fn bars_are_drawn_with_names_values_and_axes() {
     ];
     says(&svg, &expected);
     assert!(svg.starts_with("<svg width=\"900\" height="));
-    assert_eq!(
-        (svg.matches("FAILED").count(), count(&svg, "prompt 512")),
-        (0, 1)
-    );
+    assert_eq!((svg.matches("FAILED").count(), count(&svg, "prompt 512")), (0, 1));
 }
 
 #[test]
 fn bars_are_in_proportion_and_each_panel_has_its_scale() {
-    let svg = draw(&[
-        row("", "a", [bar(1000.0, 0.0), bar(10.0, 0.0)]),
-        row("", "b", [bar(250.0, 0.0), bar(5.0, 0.0)]),
-    ]);
+    let svg = draw(&[row("", "a", [bar(1000.0, 0.0), bar(10.0, 0.0)]), row("", "b", [bar(250.0, 0.0), bar(5.0, 0.0)])]);
     let [a, b, other_a, other_b] = rectangles(&svg)[..] else {
         panic!("{svg}");
     };
@@ -94,12 +74,8 @@ fn bars_are_in_proportion_and_each_panel_has_its_scale() {
 #[test]
 fn rows_of_a_group_stand_together_and_equal_names_have_equal_colours() {
     let values = [bar(2.0, 0.1), None];
-    let svg = draw(&[
-        row("one", "a", values),
-        row("two", "a", values),
-        row("one", "b", values),
-        row("two", "b", values),
-    ]);
+    let svg =
+        draw(&[row("one", "a", values), row("two", "a", values), row("one", "b", values), row("two", "b", values)]);
     let named = tags(&svg, "text").into_iter().zip(texts(&svg));
     let mut named: Vec<(f64, &str)> = named.map(|(tag, text)| (number(tag, "y"), text)).collect();
     named.retain(|(_, text)| ["one", "two", "a", "b"].contains(text));
@@ -125,10 +101,7 @@ fn rows_that_failed_say_so_and_have_no_bars() {
 
 #[test]
 fn values_that_were_not_measured_say_so() {
-    let lost = BarRow {
-        note: "out of memory".to_owned(),
-        ..row("", "wgpu", [None, None])
-    };
+    let lost = BarRow { note: "out of memory".to_owned(), ..row("", "wgpu", [None, None]) };
     let half = row("", "flex", [bar(7.0, 1.0), None]);
     let svg = draw(&[lost, half, row("", "ndarray", [None, None])]);
     let counts = (count(&svg, "out of memory"), count(&svg, "not measured"));
@@ -144,11 +117,7 @@ fn values_that_were_not_measured_say_so() {
 fn charts_of_every_size_are_drawn() {
     for value in [0.0, 1e-12, 1e15] {
         let deviation = None;
-        draw(&[row(
-            "",
-            "",
-            [bar(value, 0.0), Some(Bar { value, deviation })],
-        )]);
+        draw(&[row("", "", [bar(value, 0.0), Some(Bar { value, deviation })])]);
         draw(&[row("", "", [bar(value, 10.0 * value), None])]);
     }
     let many = (1..=200).map(|number| {
@@ -164,14 +133,8 @@ fn charts_of_every_size_are_drawn() {
 #[test]
 fn long_texts_are_truncated() {
     let long = "<&\"'> long ".repeat(40);
-    let unmeasured = BarRow {
-        note: long.clone(),
-        ..row("", "x", [None, None])
-    };
-    let svg = draw(&[
-        failed(row(&long, &long, [bar(1.0, 0.1), None]), &long),
-        unmeasured,
-    ]);
+    let unmeasured = BarRow { note: long.clone(), ..row("", "x", [None, None]) };
+    let svg = draw(&[failed(row(&long, &long, [bar(1.0, 0.1), None]), &long), unmeasured]);
     let truncated = texts(&svg).into_iter().filter(|text| text.ends_with('…'));
     assert_eq!(truncated.count(), 4, "{:?}", texts(&svg));
 }

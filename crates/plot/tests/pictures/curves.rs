@@ -8,10 +8,7 @@ use crate::{
 };
 
 fn series(name: &str, points: &[Point]) -> Series {
-    Series {
-        name: name.to_owned(),
-        points: points.to_vec(),
-    }
+    Series { name: name.to_owned(), points: points.to_vec() }
 }
 
 fn axes(x: Scale, y: Scale) -> [Axis<'static>; 2] {
@@ -29,43 +26,27 @@ fn draw(series: &[Series], x: Scale, y: Scale) -> String {
 fn strokes(svg: &str) -> Vec<(&str, Vec<(f64, f64)>)> {
     let strokes = tags(svg, "polyline").into_iter();
     let strokes = strokes.filter(|line| number(line, "stroke-width") == 2.0 * PX);
-    strokes
-        .map(|line| (attribute(line, "stroke"), places(line)))
-        .collect()
+    strokes.map(|line| (attribute(line, "stroke"), places(line))).collect()
 }
 
 /// The curves: those in the legend are shorter than any here.
 fn lines(svg: &str) -> Vec<Vec<(f64, f64)>> {
     let lines = strokes(svg).into_iter().map(|(_, line)| line);
-    lines
-        .filter(|line| line.last().unwrap().0 - line[0].0 > 26.0 * PX)
-        .collect()
+    lines.filter(|line| line.last().unwrap().0 - line[0].0 > 26.0 * PX).collect()
 }
 
 /// Whether all differences between neighbours are equal, but for rounding.
 fn even(values: impl Iterator<Item = f64>) -> bool {
     let values: Vec<f64> = values.collect();
-    values
-        .windows(2)
-        .all(|two| (two[1] - two[0] - (values[1] - values[0])).abs() <= 2.0)
+    values.windows(2).all(|two| (two[1] - two[0] - (values[1] - values[0])).abs() <= 2.0)
 }
 
 #[test]
 fn curves_are_drawn_with_axes_and_legend() {
-    let all = [
-        series("full", &[(1.0, 4.0), (131072.0, 1.5)]),
-        series("ring & <sinks>", &[(1.0, 4.0), (131072.0, 2.0)]),
-    ];
+    let all =
+        [series("full", &[(1.0, 4.0), (131072.0, 1.5)]), series("ring & <sinks>", &[(1.0, 4.0), (131072.0, 2.0)])];
     let svg = draw(&all, Scale::Log2, Scale::Linear);
-    let expected = [
-        "position",
-        "NLL (nats per token)",
-        "full",
-        "ring &amp; &lt;sinks&gt;",
-        "2.5",
-        "1",
-        "16,384",
-    ];
+    let expected = ["position", "NLL (nats per token)", "full", "ring &amp; &lt;sinks&gt;", "2.5", "1", "16,384"];
     says(&svg, &expected);
     assert!(svg.starts_with("<svg width=\"960\" height=\"540\" viewBox="));
 }
@@ -74,16 +55,10 @@ fn curves_are_drawn_with_axes_and_legend() {
 fn points_lie_in_proportion_whatever_their_order() {
     let unsorted = series("a", &[(3.0, 40.0), (1.0, 10.0), (2.0, 20.0)]);
     let line = &lines(&draw(&[unsorted], Scale::Linear, Scale::Linear))[0];
-    assert!(
-        line.len() == 3 && even(line.iter().map(|place| place.0)),
-        "{line:?}"
-    );
+    assert!(line.len() == 3 && even(line.iter().map(|place| place.0)), "{line:?}");
     // Greater values are higher up.
     let (first, second) = (line[0].1 - line[1].1, line[1].1 - line[2].1);
-    assert!(
-        first > 0.0 && (second - 2.0 * first).abs() <= 3.0,
-        "{line:?}"
-    );
+    assert!(first > 0.0 && (second - 2.0 * first).abs() <= 3.0, "{line:?}");
 }
 
 #[test]
@@ -99,34 +74,22 @@ fn doublings_are_equally_wide() {
 fn logarithmic_axes_span_powers_of_two() {
     for exponent in -20..20 {
         let [low, high] = [exponent, exponent + 3].map(|exponent| f64::from(exponent).exp2());
-        let svg = draw(
-            &[series("a", &[(low, 1.0), (high, 1.0)])],
-            Scale::Log2,
-            Scale::Linear,
-        );
+        let svg = draw(&[series("a", &[(low, 1.0), (high, 1.0)])], Scale::Log2, Scale::Linear);
         let line = &lines(&svg)[0];
         let ticks = tags(&svg, "line").into_iter();
         let mut ticks: Vec<f64> = ticks.map(|tick| number(tick, "x1")).collect();
         ticks.sort_by(f64::total_cmp);
-        assert!(
-            ticks.contains(&line[0].0) && ticks.contains(&line[1].0),
-            "{exponent}: {ticks:?}"
-        );
+        assert!(ticks.contains(&line[0].0) && ticks.contains(&line[1].0), "{exponent}: {ticks:?}");
     }
     // Within one doubling there are two ticks all the same.
-    let svg = draw(
-        &[series("a", &[(1100.0, 1.0), (1900.0, 1.0)])],
-        Scale::Log2,
-        Scale::Linear,
-    );
+    let svg = draw(&[series("a", &[(1100.0, 1.0), (1900.0, 1.0)])], Scale::Log2, Scale::Linear);
     says(&svg, &["1,024", "2,048"]);
 }
 
 #[test]
 fn eight_curves_differ_in_colour_and_more_are_an_error() {
-    let all: Vec<Series> = (0..=MAX_SERIES)
-        .map(|number| series(&format!("curve {number}"), &[(0.0, 1.0), (9.0, 1.0)]))
-        .collect();
+    let all: Vec<Series> =
+        (0..=MAX_SERIES).map(|number| series(&format!("curve {number}"), &[(0.0, 1.0), (9.0, 1.0)])).collect();
     let svg = draw(&all[..MAX_SERIES], Scale::Linear, Scale::Linear);
     let mut colors: Vec<&str> = strokes(&svg).into_iter().map(|(color, _)| color).collect();
     colors.sort();
@@ -138,10 +101,7 @@ fn eight_curves_differ_in_colour_and_more_are_an_error() {
     let named = named.filter(|(_, text)| text.starts_with("curve "));
     let heights: Vec<f64> = named.map(|(tag, _)| number(tag, "y")).collect();
     assert_eq!(heights.len(), MAX_SERIES);
-    assert!(
-        heights.is_sorted_by(|a, b| b - a >= 15.0 * PX),
-        "{heights:?}"
-    );
+    assert!(heights.is_sorted_by(|a, b| b - a >= 15.0 * PX), "{heights:?}");
 
     let error = curves(&all, axes(Scale::Linear, Scale::Linear), "", "").unwrap_err();
     assert!(matches!(error, PlotError::TooManySeries { given: 9 }));
@@ -152,9 +112,7 @@ fn eight_curves_differ_in_colour_and_more_are_an_error() {
 fn points_that_the_axes_cannot_show_leave_a_gap_and_are_told() {
     let told = |svg: &str| {
         let texts = texts(svg);
-        let note = texts
-            .iter()
-            .find_map(|text| text.strip_prefix("Points left out, "));
+        let note = texts.iter().find_map(|text| text.strip_prefix("Points left out, "));
         note.map(|note| note.rsplit(' ').next().unwrap().to_owned())
     };
     let mut points: Vec<Point> = (0..10).map(|x| (f64::from(x), f64::from(x))).collect();
@@ -170,9 +128,7 @@ fn points_that_the_axes_cannot_show_leave_a_gap_and_are_told() {
 
 #[test]
 fn many_points_are_a_small_file() {
-    let points: Vec<Point> = (1..=131_072)
-        .map(|x| (f64::from(x), f64::from(x * 7919 % 101)))
-        .collect();
+    let points: Vec<Point> = (1..=131_072).map(|x| (f64::from(x), f64::from(x * 7919 % 101))).collect();
     let svg = draw(&[series("a", &points)], Scale::Log2, Scale::Linear);
     assert!(svg.len() < 60_000, "{} bytes", svg.len());
 }
@@ -185,11 +141,7 @@ fn nothing_few_and_odd_points_are_drawn() {
         let lost = draw(&[(f64::NAN, 1.0)]);
         assert!(texts(&lost)[2].starts_with("Points left out"));
         let one = draw(&[(5.0, 7.0)]);
-        assert_eq!(
-            one.matches("<circle").count(),
-            2,
-            "the point and the legend"
-        );
+        assert_eq!(one.matches("<circle").count(), 2, "the point and the legend");
         says(&one, &["b"]);
         draw(&[(5.0, 7.0), (5.0, 8.0)]);
         draw(&[(1.0, 1.0), (1.0 + f64::EPSILON, 1.0 + f64::EPSILON)]);
@@ -198,11 +150,7 @@ fn nothing_few_and_odd_points_are_drawn() {
         draw(&[(1e-15, 1e-14), (1e-13, 1e-15)]);
         draw(&[(-1e300, f64::MAX), (1e300, f64::MIN)]);
     }
-    let svg = draw(
-        &[series(&"long ".repeat(30), &[(1.0, 1.0)])],
-        Scale::Linear,
-        Scale::Linear,
-    );
+    let svg = draw(&[series(&"long ".repeat(30), &[(1.0, 1.0)])], Scale::Linear, Scale::Linear);
     let truncated = |text: &&str| text.ends_with('…') && text.chars().count() < 30;
     assert!(texts(&svg).iter().any(truncated));
 }

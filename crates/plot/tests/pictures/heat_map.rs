@@ -35,13 +35,8 @@ fn cells(svg: &str) -> Vec<(f64, f64, &str)> {
 
 #[test]
 fn a_map_is_drawn_with_names_values_and_legend() {
-    let svg = draw(&[map(2, 3, |row, column| {
-        Some((row * 3 + column) as f64 / 5.0)
-    })]);
-    let expected = [
-        "full", "depth", "length", "n0", "n2", "0.00", "0.20", "0.40", "0.60", "0.80", "1.00",
-        "0.25",
-    ];
+    let svg = draw(&[map(2, 3, |row, column| Some((row * 3 + column) as f64 / 5.0))]);
+    let expected = ["full", "depth", "length", "n0", "n2", "0.00", "0.20", "0.40", "0.60", "0.80", "1.00", "0.25"];
     says(&svg, &expected);
     assert_eq!(count(&svg, "not measured"), 0);
 }
@@ -72,11 +67,7 @@ fn luminance(color: &str) -> f64 {
     let linear = |from: usize| {
         let channel = u8::from_str_radix(&color[from..from + 2], 16).unwrap();
         let channel = f64::from(channel) / 255.0;
-        if channel <= 0.04045 {
-            channel / 12.92
-        } else {
-            ((channel + 0.055) / 1.055).powf(2.4)
-        }
+        if channel <= 0.04045 { channel / 12.92 } else { ((channel + 0.055) / 1.055).powf(2.4) }
     };
     0.2126 * linear(1) + 0.7152 * linear(3) + 0.0722 * linear(5)
 }
@@ -85,19 +76,13 @@ fn luminance(color: &str) -> f64 {
 #[test]
 fn colours_of_greater_values_are_lighter_and_their_texts_can_be_read() {
     let svg = draw(&[map(101, 1, |row, _| Some(row as f64 / 100.0))]);
-    let grounds: Vec<f64> = cells(&svg)[..101]
-        .iter()
-        .map(|cell| luminance(cell.2))
-        .collect();
+    let grounds: Vec<f64> = cells(&svg)[..101].iter().map(|cell| luminance(cell.2)).collect();
     assert!(grounds.is_sorted_by(|a, b| a < b), "{grounds:?}");
     let values = tags(&svg, "text").into_iter().zip(texts(&svg)).skip(3);
     for ((tag, text), ground) in values.zip(grounds) {
         let ink = luminance(attribute(tag, "fill"));
         let contrast = (ink.max(ground) + 0.05) / (ink.min(ground) + 0.05);
-        assert!(
-            text.contains('.') && contrast >= 4.5,
-            "{contrast} at {text}"
-        );
+        assert!(text.contains('.') && contrast >= 4.5, "{contrast} at {text}");
     }
 }
 
@@ -108,19 +93,12 @@ fn cells_that_were_not_measured_are_crossed_out() {
     let svg = draw(&[map(1, 3, unmeasured)]);
     says(&svg, &["not measured"]);
     let whole = draw(&[map(1, 3, |_, _| Some(0.5))]);
-    assert_eq!(
-        strokes(&svg) - strokes(&whole),
-        3,
-        "two cells and the legend"
-    );
+    assert_eq!(strokes(&svg) - strokes(&whole), 3, "two cells and the legend");
 }
 
 #[test]
 fn maps_stand_beside_each_other_and_then_below() {
-    let one = |title: &str| HeatMap {
-        title: title.to_owned(),
-        ..map(5, 6, |_, _| Some(0.5))
-    };
+    let one = |title: &str| HeatMap { title: title.to_owned(), ..map(5, 6, |_, _| Some(0.5)) };
     let svg = draw(&["full", "ring & <sinks>", "tova", "x", "y"].map(one));
     says(&svg, &["ring &amp; &lt;sinks&gt;"]);
     let cells = cells(&svg);
@@ -139,11 +117,7 @@ fn maps_of_every_size_are_drawn() {
     }
     let one = |_, _| Some(1.0);
     draw(&[map(1, 1, one), map(9, 4, |_, _| None), map(0, 0, one)]);
-    for maps in [
-        vec![],
-        vec![map(0, 0, one)],
-        vec![map(0, 3, one), map(3, 0, one)],
-    ] {
+    for maps in [vec![], vec![map(0, 0, one)], vec![map(0, 3, one), map(3, 0, one)]] {
         says(&draw(&maps), &[NOTHING]);
     }
 }
@@ -155,8 +129,7 @@ fn long_texts_are_truncated_and_texts_are_escaped() {
     (long.title, long.row_label, long.column_label) = (text(), text(), text());
     (long.rows[0], long.columns[0]) = (text(), text());
     let svg = drawn(|| heat_maps(&[long.clone()], &text(), &text()).unwrap());
-    let truncated =
-        |text: &&&str| text.ends_with('…') && text.starts_with("&lt;&amp;&quot;&apos;&gt;");
+    let truncated = |text: &&&str| text.ends_with('…') && text.starts_with("&lt;&amp;&quot;&apos;&gt;");
     assert_eq!(texts(&svg).iter().filter(truncated).count(), 7);
 }
 

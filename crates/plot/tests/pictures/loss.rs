@@ -64,10 +64,7 @@ fn validation_losses_are_drawn_in_proportion() {
     // Downwards on the page: 1.0, 0.5 and 0.5 nats.
     let [first, second, third] = [y[1] - y[0], y[2] - y[1], y[3] - y[2]];
     assert!(first > 100.0, "{y:?}");
-    assert!(
-        (first - 2.0 * second).abs() <= 3.0 && (second - third).abs() <= 3.0,
-        "{y:?}"
-    );
+    assert!((first - 2.0 * second).abs() <= 3.0 && (second - third).abs() <= 3.0, "{y:?}");
 }
 
 #[test]
@@ -87,12 +84,7 @@ fn a_long_run_is_a_small_file_that_keeps_its_spikes() {
     assert!(size < 60_000, "{size} bytes");
     training[77_776].1 = 4.0;
     let svg = draw(&(training, validation));
-    let recorded = places(
-        tags(&svg, "polyline")
-            .iter()
-            .max_by_key(|line| line.len())
-            .unwrap(),
-    );
+    let recorded = places(tags(&svg, "polyline").iter().max_by_key(|line| line.len()).unwrap());
     let right_half = &recorded[recorded.len() / 2..];
     let mut heights: Vec<f64> = right_half.iter().map(|place| place.1).collect();
     heights.sort_by(f64::total_cmp);

@@ -18,10 +18,8 @@ fn drawn(draw: impl Fn() -> String) -> String {
     assert_eq!(svg, draw());
     svg::texts(&svg);
     assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
-    let size: Vec<f64> = attribute(tags(&svg, "svg")[0], "viewBox")
-        .split(' ')
-        .map(|side| side.parse().unwrap())
-        .collect();
+    let size: Vec<f64> =
+        attribute(tags(&svg, "svg")[0], "viewBox").split(' ').map(|side| side.parse().unwrap()).collect();
     let inside = |x: f64, y: f64| (0.0..=size[2]).contains(&x) && (0.0..=size[3]).contains(&y);
     for tag in tags(&svg, "rect") {
         let [x, y, width, height] = ["x", "y", "width", "height"].map(|name| number(tag, name));
@@ -45,8 +43,5 @@ fn says(svg: &str, expected: &[&str]) {
 }
 
 fn count(svg: &str, text: &str) -> usize {
-    svg::texts(svg)
-        .iter()
-        .filter(|other| **other == text)
-        .count()
+    svg::texts(svg).iter().filter(|other| **other == text).count()
 }

@@ -8,11 +8,7 @@ pub enum ChatTemplateError {
     #[error("{path}: not a JSON object ({reason}); download it again")]
     BrokenConfig { path: String, reason: String },
     #[error("{path}: {field} must be {rule}; download the file again")]
-    Field {
-        path: String,
-        field: String,
-        rule: &'static str,
-    },
+    Field { path: String, field: String, rule: &'static str },
     #[error(
         "{folder}: no chat template (neither chat_template.jinja nor chat_template in tokenizer_config.json), as in \
          models that were not trained to chat: give one with --chat-template FILE, or use glass generate"

@@ -12,21 +12,12 @@ const CONFIG: &str = "tokenizer_config.json";
 const SPECIAL_TOKENS: &str = "special_tokens_map.json";
 
 /// Files with a template each, by its name.
-const TEMPLATES: [(&str, &str); 2] = [
-    ("default", "chat_template.jinja"),
-    ("tool_use", "additional_chat_templates/tool_use.jinja"),
-];
+const TEMPLATES: [(&str, &str); 2] =
+    [("default", "chat_template.jinja"), ("tool_use", "additional_chat_templates/tool_use.jinja")];
 
 /// The special tokens that templates can name.
-const TOKEN_NAMES: [&str; 7] = [
-    "bos_token",
-    "eos_token",
-    "unk_token",
-    "sep_token",
-    "pad_token",
-    "cls_token",
-    "mask_token",
-];
+const TOKEN_NAMES: [&str; 7] =
+    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// The templates of a folder. As in transformers, template files replace the templates of `tokenizer_config.json`.
 pub(super) fn read_templates(folder: &Path) -> Result<Vec<Source>, ChatTemplateError> {
@@ -46,11 +37,7 @@ pub(super) fn read_templates(folder: &Path) -> Result<Vec<Source>, ChatTemplateE
 /// `chat_template` of `tokenizer_config.json`: a text, or a list of texts with names.
 fn read_config_templates(path: &Path) -> Result<Vec<Source>, ChatTemplateError> {
     let config = read_object(path)?;
-    let invalid = |field: String, rule| ChatTemplateError::Field {
-        path: path.display().to_string(),
-        field,
-        rule,
-    };
+    let invalid = |field: String, rule| ChatTemplateError::Field { path: path.display().to_string(), field, rule };
     match config.get("chat_template") {
         None | Some(Json::Null) => Ok(Vec::new()),
         Some(Json::String(text)) => Ok(vec![Source::new("default", path.display(), text)]),
@@ -59,25 +46,17 @@ fn read_config_templates(path: &Path) -> Result<Vec<Source>, ChatTemplateError> 
                 let text = |key: &str| entry.get(key).and_then(Json::as_str);
                 match (text("name"), text("template")) {
                     (Some(name), Some(text)) => Ok(Source::new(name, path.display(), text)),
-                    _ => Err(invalid(
-                        format!("chat_template[{index}]"),
-                        "an object with the texts name and template",
-                    )),
+                    _ => Err(invalid(format!("chat_template[{index}]"), "an object with the texts name and template")),
                 }
             });
             entries.collect()
         }
-        Some(_) => Err(invalid(
-            "chat_template".to_owned(),
-            "a text, or a list of {name, template}",
-        )),
+        Some(_) => Err(invalid("chat_template".to_owned(), "a text, or a list of {name, template}")),
     }
 }
 
 /// `bos_token` and the other special tokens that the folder names.
-pub(super) fn read_special_tokens(
-    folder: &Path,
-) -> Result<Vec<(String, Value)>, ChatTemplateError> {
+pub(super) fn read_special_tokens(folder: &Path) -> Result<Vec<(String, Value)>, ChatTemplateError> {
     let mut path = folder.join(CONFIG);
     let mut config = read_object(&path)?;
     // Older folders keep them in another file.
@@ -119,10 +98,8 @@ fn read_object(path: &Path) -> Result<Map<String, Json>, ChatTemplateError> {
     let Some(bytes) = read(path)? else {
         return Ok(Map::new());
     };
-    serde_json::from_slice(&bytes).map_err(|error| ChatTemplateError::BrokenConfig {
-        path: path.display().to_string(),
-        reason: one_line(&error),
-    })
+    serde_json::from_slice(&bytes)
+        .map_err(|error| ChatTemplateError::BrokenConfig { path: path.display().to_string(), reason: one_line(&error) })
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, ChatTemplateError> {
@@ -130,8 +107,5 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, ChatTemplateError> {
 }
 
 fn unreadable(path: &Path, reason: &(impl ToString + ?Sized)) -> ChatTemplateError {
-    ChatTemplateError::Unreadable {
-        path: path.display().to_string(),
-        reason: one_line(reason),
-    }
+    ChatTemplateError::Unreadable { path: path.display().to_string(), reason: one_line(reason) }
 }

@@ -14,10 +14,7 @@ pub(super) fn replace(source: &str) -> Cow<'_, str> {
         out.push_str(before);
         let length = tag.find("%}").unwrap_or(tag.len());
         let (inside, after) = tag.split_at(length);
-        let word = inside
-            .trim_start_matches(['-', '+'])
-            .trim_end_matches(['-', '+'])
-            .trim();
+        let word = inside.trim_start_matches(['-', '+']).trim_end_matches(['-', '+']).trim();
         match word {
             "generation" => out.push_str(&inside.replacen(word, "with", 1)),
             "endgeneration" => out.push_str(&inside.replacen(word, "endwith", 1)),
@@ -36,14 +33,8 @@ mod tests {
     #[test]
     fn replace_changes_tags_alone() {
         for (source, replaced) in [
-            (
-                "{% generation %}a{% endgeneration %}",
-                "{% with %}a{% endwith %}",
-            ),
-            (
-                "{%- generation-%}\n{%+endgeneration -%}",
-                "{%- with-%}\n{%+endwith -%}",
-            ),
+            ("{% generation %}a{% endgeneration %}", "{% with %}a{% endwith %}"),
+            ("{%- generation-%}\n{%+endgeneration -%}", "{%- with-%}\n{%+endwith -%}"),
             (
                 "{% if add_generation_prompt %}generation{% endif %}",
                 "{% if add_generation_prompt %}generation{% endif %}",

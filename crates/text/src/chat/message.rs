@@ -35,10 +35,7 @@ pub struct Message {
 
 impl Message {
     pub fn new(role: Role, content: impl Into<String>) -> Self {
-        Self {
-            role,
-            content: content.into(),
-        }
+        Self { role, content: content.into() }
     }
 }
 
@@ -47,12 +44,8 @@ impl Message {
 /// # Errors
 /// [`ChatTemplateError::Messages`], with the number of the wrong message.
 pub fn read_messages(json: &[u8], origin: &str) -> Result<Vec<Message>, ChatTemplateError> {
-    let wrong = |reason: String| ChatTemplateError::Messages {
-        origin: origin.to_owned(),
-        reason,
-    };
-    let messages: Vec<Message> =
-        serde_json::from_slice(json).map_err(|error| wrong(one_line(&error)))?;
+    let wrong = |reason: String| ChatTemplateError::Messages { origin: origin.to_owned(), reason };
+    let messages: Vec<Message> = serde_json::from_slice(json).map_err(|error| wrong(one_line(&error)))?;
     let first = messages.first().map(|message| message.role);
     let turns = &messages[usize::from(first == Some(Role::System))..];
     for (index, message) in turns.iter().enumerate() {

@@ -3,9 +3,7 @@
 use std::{error::Error as _, fmt};
 
 use jiff::{Zoned, civil::DateTime, fmt::strtime};
-use minijinja::{
-    Environment, Error, ErrorKind, Value, filters, syntax::SyntaxConfig, value::ValueKind,
-};
+use minijinja::{Environment, Error, ErrorKind, Value, filters, syntax::SyntaxConfig, value::ValueKind};
 
 use super::tojson::tojson;
 
@@ -13,12 +11,7 @@ use super::tojson::tojson;
 /// `raise_exception`, `strftime_now` and its own `tojson`.
 pub(super) fn environment() -> Result<Environment<'static>, Error> {
     let mut environment = Environment::new();
-    environment.set_syntax(
-        SyntaxConfig::builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .build()?,
-    );
+    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     minijinja_contrib::add_to_environment(&mut environment);
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.add_filter("tojson", tojson);
@@ -26,9 +19,7 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
     environment.add_filter("count", length);
     environment.add_test("sequence", is_sequence);
     environment.add_function("raise_exception", raise_exception);
-    environment.add_function("strftime_now", |format: &str| {
-        strftime(format, Zoned::now().datetime())
-    });
+    environment.add_function("strftime_now", |format: &str| strftime(format, Zoned::now().datetime()));
     Ok(environment)
 }
 
@@ -42,19 +33,12 @@ fn length(value: &Value) -> Result<usize, Error> {
 
 /// In Python strings and dicts are sequences too.
 fn is_sequence(value: &Value) -> bool {
-    matches!(
-        value.kind(),
-        ValueKind::Seq | ValueKind::String | ValueKind::Map
-    )
+    matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map)
 }
 
 fn strftime(format: &str, time: DateTime) -> Result<String, Error> {
-    strtime::format(format, time).map_err(|error| {
-        Error::new(
-            ErrorKind::InvalidOperation,
-            format!("strftime_now: {error}"),
-        )
-    })
+    strtime::format(format, time)
+        .map_err(|error| Error::new(ErrorKind::InvalidOperation, format!("strftime_now: {error}")))
 }
 
 fn raise_exception(message: &Value) -> Result<Value, Error> {

@@ -49,11 +49,7 @@ pub(super) struct Source {
 
 impl Source {
     pub fn new(name: &str, origin: impl ToString, text: impl Into<String>) -> Self {
-        Self {
-            name: name.to_owned(),
-            origin: origin.to_string(),
-            text: text.into(),
-        }
+        Self { name: name.to_owned(), origin: origin.to_string(), text: text.into() }
     }
 }
 
@@ -73,13 +69,8 @@ impl ChatTemplate {
             let others: Vec<Source> = tool_use.into_iter().chain(sources).collect();
             let names: Vec<&str> = others.iter().map(|source| &*source.name).collect();
             return Err(match others.first() {
-                Some(first) => ChatTemplateError::NoDefault {
-                    origin: first.origin.clone(),
-                    names: names.join(", "),
-                },
-                None => ChatTemplateError::Missing {
-                    folder: folder.display().to_string(),
-                },
+                Some(first) => ChatTemplateError::NoDefault { origin: first.origin.clone(), names: names.join(", ") },
+                None => ChatTemplateError::Missing { folder: folder.display().to_string() },
             });
         };
         Self::new(default, tool_use, files::read_special_tokens(folder)?)
@@ -105,11 +96,7 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// [`ChatTemplateError::Syntax`].
-    pub fn from_text(
-        text: &str,
-        origin: &str,
-        special_tokens: &[(&str, &str)],
-    ) -> Result<Self, ChatTemplateError> {
+    pub fn from_text(text: &str, origin: &str, special_tokens: &[(&str, &str)]) -> Result<Self, ChatTemplateError> {
         let tokens = special_tokens.iter();
         let tokens = tokens.map(|&(name, token)| (name.to_owned(), Value::from(token)));
         let source = Source::new(DEFAULT, origin, text);
@@ -121,24 +108,16 @@ impl ChatTemplate {
         tool_use: Option<Source>,
         special_tokens: Vec<(String, Value)>,
     ) -> Result<Self, ChatTemplateError> {
-        let mut environment =
-            python::environment().map_err(|error| syntax_error(&default.origin, &error))?;
+        let mut environment = python::environment().map_err(|error| syntax_error(&default.origin, &error))?;
         let origin = default.origin.clone();
         let tool_use_origin = tool_use.as_ref().map(|source| source.origin.clone());
         for Source { name, origin, text } in [Some(default), tool_use].into_iter().flatten() {
             // Jinja2 normalizes line ends.
             let text = text.replace("\r\n", "\n").replace('\r', "\n");
             let text = generation_tags::replace(&text).into_owned();
-            environment
-                .add_template_owned(name, text)
-                .map_err(|error| syntax_error(&origin, &error))?;
+            environment.add_template_owned(name, text).map_err(|error| syntax_error(&origin, &error))?;
         }
-        Ok(Self {
-            environment,
-            origin,
-            tool_use: tool_use_origin,
-            special_tokens,
-        })
+        Ok(Self { environment, origin, tool_use: tool_use_origin, special_tokens })
     }
 
     /// `eos_token`, which ends a turn in most templates.
@@ -153,8 +132,7 @@ impl ChatTemplate {
     /// # Errors
     /// [`ChatTemplateError::Refused`] if the template raises an exception, [`ChatTemplateError::Render`] if it fails.
     pub fn prompt(&self, messages: &[Message]) -> Result<String, ChatTemplateError> {
-        let object =
-            |message: &Message| json!({ "role": message.role, "content": message.content });
+        let object = |message: &Message| json!({ "role": message.role, "content": message.content });
         self.render(&ChatInput {
             messages: messages.iter().map(object).collect(),
             add_generation_prompt: true,
@@ -187,10 +165,7 @@ impl ChatTemplate {
             ("messages", Value::from(Serde(&messages))),
             ("tools", Value::from(Serde(&input.tools))),
             ("documents", Value::from(Serde(&input.documents))),
-            (
-                "add_generation_prompt",
-                Value::from(input.add_generation_prompt),
-            ),
+            ("add_generation_prompt", Value::from(input.add_generation_prompt)),
         ];
         // Of two variables with one name, the later counts.
         let mut context = self.special_tokens.clone();
@@ -198,16 +173,12 @@ impl ChatTemplate {
         context.extend(variables.map(|(name, value)| (name.clone(), Value::from(Serde(value)))));
         context.extend(arguments.map(|(name, value)| (name.to_owned(), value)));
         let context = Value::from_pairs(context);
-        self.environment
-            .get_template(name)
-            .and_then(|template| template.render(context))
-            .map_err(|error| match python::raised_message(&error) {
+        self.environment.get_template(name).and_then(|template| template.render(context)).map_err(|error| {
+            match python::raised_message(&error) {
                 Some(message) => ChatTemplateError::Refused(one_line(message)),
-                None => ChatTemplateError::Render {
-                    origin: origin.clone(),
-                    reason: describe(&error),
-                },
-            })
+                None => ChatTemplateError::Render { origin: origin.clone(), reason: describe(&error) },
+            }
+        })
     }
 }
 
@@ -228,10 +199,7 @@ fn prepare_message(message: &serde_json::Value) -> serde_json::Value {
 }
 
 fn syntax_error(origin: &str, error: &minijinja::Error) -> ChatTemplateError {
-    ChatTemplateError::Syntax {
-        origin: origin.to_owned(),
-        reason: describe(error),
-    }
+    ChatTemplateError::Syntax { origin: origin.to_owned(), reason: describe(error) }
 }
 
 /// The error and its line, without the excerpt of the template that minijinja adds.

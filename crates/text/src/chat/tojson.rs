@@ -10,20 +10,14 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
 /// The filter: `value | tojson(ensure_ascii=false, indent=none, separators=none, sort_keys=false)`.
-pub(super) fn tojson(
-    value: &Value,
-    positional: Rest<Value>,
-    named: Kwargs,
-) -> Result<String, Error> {
+pub(super) fn tojson(value: &Value, positional: Rest<Value>, named: Kwargs) -> Result<String, Error> {
     if value.is_undefined() {
         return Err(invalid("tojson of a value that is not defined"));
     }
     let mut positional = positional.iter().cloned();
     let mut argument = |name| match positional.next() {
         Some(value) => Ok(value),
-        None => named
-            .get::<Option<Value>>(name)
-            .map(Option::unwrap_or_default),
+        None => named.get::<Option<Value>>(name).map(Option::unwrap_or_default),
     };
     let ascii = argument("ensure_ascii")?.is_true();
     let indent = indent(&argument("indent")?)?;
@@ -39,21 +33,13 @@ pub(super) fn tojson(
         (item.to_owned(), ": ".to_owned())
     } else {
         let texts = separators.try_iter()?;
-        let texts: Option<Vec<String>> =
-            texts.map(|text| text.as_str().map(str::to_owned)).collect();
+        let texts: Option<Vec<String>> = texts.map(|text| text.as_str().map(str::to_owned)).collect();
         match texts.as_deref() {
             Some([item, key]) => (item.clone(), key.clone()),
             _ => return Err(invalid("separators must be two texts")),
         }
     };
-    let style = Dumps {
-        ascii,
-        indent,
-        item,
-        key,
-        depth: 0,
-        filled: false,
-    };
+    let style = Dumps { ascii, indent, item, key, depth: 0, filled: false };
     let mut out = Vec::new();
     let mut serializer = Serializer::with_formatter(&mut out, style);
     let written = if sort {
@@ -138,11 +124,7 @@ impl Formatter for Dumps {
         self.close(writer, b"]")
     }
 
-    fn begin_array_value<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
+    fn begin_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
         self.next(writer, first)
     }
 
@@ -159,11 +141,7 @@ impl Formatter for Dumps {
         self.close(writer, b"}")
     }
 
-    fn begin_object_key<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
+    fn begin_object_key<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
         self.next(writer, first)
     }
 
@@ -191,11 +169,7 @@ impl Formatter for Dumps {
         }
     }
 
-    fn write_string_fragment<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        text: &str,
-    ) -> io::Result<()> {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, text: &str) -> io::Result<()> {
         if !self.ascii {
             return writer.write_all(text.as_bytes());
         }

@@ -21,9 +21,7 @@ impl Tokenizer {
             .get_vocab(false)
             .into_iter()
             .filter(|(token, id)| {
-                !added.contains_key(id)
-                    && unknown != Some(u64::from(*id))
-                    && self.fallback_byte(token).is_none()
+                !added.contains_key(id) && unknown != Some(u64::from(*id)) && self.fallback_byte(token).is_none()
             })
             .map(|(_, id)| id)
             .collect();

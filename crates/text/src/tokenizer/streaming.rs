@@ -46,11 +46,7 @@ impl<'t> StreamingDetokenizer<'t> {
     ///
     /// # Errors
     /// The tokenizer's decoder fails on the prompt.
-    pub fn new(
-        tokenizer: &'t Tokenizer,
-        prompt: &[u32],
-        skip_special: bool,
-    ) -> Result<Self, TokenizerError> {
+    pub fn new(tokenizer: &'t Tokenizer, prompt: &[u32], skip_special: bool) -> Result<Self, TokenizerError> {
         let mut this = Self {
             tokenizer,
             skip_special,

@@ -12,26 +12,18 @@ impl Tokenizer {
     /// The tokenizer's decoder fails.
     pub fn token_bytes(&self, vocab_size: usize) -> Result<Vec<Vec<u8>>, TokenizerError> {
         let mut bytes = vec![Vec::new(); vocab_size];
-        let byte_level = self
-            .decoder()
-            .is_some_and(|decoder| has_decoder(&decoder, "ByteLevel"));
+        let byte_level = self.decoder().is_some_and(|decoder| has_decoder(&decoder, "ByteLevel"));
         let ids = self.ordinary_ids();
         let first = self.first_text(&ids)?;
         for id in ids {
             let (Some(bytes), Some(token)) = (bytes.get_mut(id as usize), self.token(id)) else {
                 continue;
             };
-            *bytes = if byte_level {
-                byte_level_bytes(&token)
-            } else {
-                self.bytes_after(&first, id)?
-            };
+            *bytes = if byte_level { byte_level_bytes(&token) } else { self.bytes_after(&first, id)? };
         }
         for byte in 0..=u8::MAX {
             let token = format!("<0x{byte:02X}>");
-            let id = self
-                .fallback_byte(&token)
-                .and_then(|_| self.token_id(&token));
+            let id = self.fallback_byte(&token).and_then(|_| self.token_id(&token));
             if let Some(bytes) = id.and_then(|id| bytes.get_mut(id as usize)) {
                 *bytes = vec![byte];
             }
@@ -51,11 +43,7 @@ impl Tokenizer {
     }
 
     /// The bytes that `id` adds to the text of `first`; none if it changes that text.
-    fn bytes_after(
-        &self,
-        first: &Option<(u32, String)>,
-        id: u32,
-    ) -> Result<Vec<u8>, TokenizerError> {
+    fn bytes_after(&self, first: &Option<(u32, String)>, id: u32) -> Result<Vec<u8>, TokenizerError> {
         let Some((first, text)) = first else {
             return Ok(Vec::new());
         };
@@ -69,8 +57,7 @@ impl Tokenizer {
 pub(super) fn has_decoder(decoder: &Value, name: &str) -> bool {
     match decoder {
         Value::Object(fields) => {
-            fields.get("type").is_some_and(|kind| kind == name)
-                || fields.values().any(|field| has_decoder(field, name))
+            fields.get("type").is_some_and(|kind| kind == name) || fields.values().any(|field| has_decoder(field, name))
         }
         Value::Array(decoders) => decoders.iter().any(|decoder| has_decoder(decoder, name)),
         _ => false,
@@ -80,11 +67,7 @@ pub(super) fn has_decoder(decoder: &Value, name: &str) -> bool {
 /// The bytes of a byte-level BPE token, which spells each as a printable character (GPT-2, `bytes_to_unicode`). A token with
 /// any other character spells itself.
 fn byte_level_bytes(token: &str) -> Vec<u8> {
-    token
-        .chars()
-        .map(byte_of_char)
-        .collect::<Option<_>>()
-        .unwrap_or_else(|| token.as_bytes().to_vec())
+    token.chars().map(byte_of_char).collect::<Option<_>>().unwrap_or_else(|| token.as_bytes().to_vec())
 }
 
 /// Printable Latin-1 characters stand for their own code; the other bytes have the characters from U+0100 on, in order.

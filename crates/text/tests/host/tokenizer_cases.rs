@@ -62,8 +62,7 @@ fn random(tokenizer: &Tokenizer) {
     for round in 0..400 {
         // Low ids are special tokens and bytes: every other round is full of them.
         let limit = if round % 2 == 0 { size } else { size.min(300) };
-        let mut draw =
-            |n: usize| -> Vec<u32> { (0..n).map(|_| random.below(limit) as u32).collect() };
+        let mut draw = |n: usize| -> Vec<u32> { (0..n).map(|_| random.below(limit) as u32).collect() };
         let (prompt, ids) = (draw(20), draw(50));
         stream(tokenizer, &prompt, &ids);
     }
@@ -93,11 +92,7 @@ fn stories260k() {
         let text = case["text"].as_str().unwrap();
         let expected = ids(&case["ids"]);
         assert_eq!(tokenizer.encode(text, true).unwrap(), expected, "{text:?}");
-        assert_eq!(
-            tokenizer.decode(&expected, true).unwrap(),
-            case["decoded"],
-            "{text:?}"
-        );
+        assert_eq!(tokenizer.decode(&expected, true).unwrap(), case["decoded"], "{text:?}");
         let tokens = case["tokens"].as_array().unwrap();
         for (id, token) in expected.iter().zip(tokens) {
             assert_eq!(tokenizer.token(*id).as_deref(), token.as_str());

@@ -14,18 +14,13 @@ use tokenizers::{
     pre_tokenizers::byte_level::ByteLevel,
 };
 
-use super::{
-    CHUNK_BYTES, TokenizerChoice, TokenizerChoiceError, TrainedTokenizer, chunks, library_error,
-};
+use super::{CHUNK_BYTES, TokenizerChoice, TokenizerChoiceError, TrainedTokenizer, chunks, library_error};
 
 /// A pair that occurs once gives a token with one example to learn from.
 const MIN_FREQUENCY: u64 = 2;
 
 /// Trains exactly `vocab_size` tokens, or fewer with a warning when the text has too few repeated pairs.
-pub(super) fn train(
-    text: &str,
-    vocab_size: usize,
-) -> Result<TrainedTokenizer, TokenizerChoiceError> {
+pub(super) fn train(text: &str, vocab_size: usize) -> Result<TrainedTokenizer, TokenizerChoiceError> {
     TokenizerChoice::check_bpe_size(vocab_size)?;
     // A prefix space would show in the decoded text.
     let byte_level = ByteLevel::default().add_prefix_space(false);
@@ -43,9 +38,7 @@ pub(super) fn train(
             .show_progress(false)
             .build(),
     );
-    tokenizer
-        .train(&mut trainer, chunks(text, CHUNK_BYTES))
-        .map_err(library_error)?;
+    tokenizer.train(&mut trainer, chunks(text, CHUNK_BYTES)).map_err(library_error)?;
 
     let mut trained = TrainedTokenizer::learned(&tokenizer, None)?;
     if trained.vocab_size < vocab_size {

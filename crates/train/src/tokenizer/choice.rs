@@ -42,11 +42,8 @@ impl FromStr for TokenizerChoice {
         let Some(size) = text.strip_prefix("bpe:") else {
             return Ok(Self::File(text.into()));
         };
-        let vocab_size = size
-            .parse()
-            .map_err(|_| TokenizerChoiceError::BpeSizeNotANumber {
-                given: size.to_owned(),
-            })?;
+        let vocab_size =
+            size.parse().map_err(|_| TokenizerChoiceError::BpeSizeNotANumber { given: size.to_owned() })?;
         Self::check_bpe_size(vocab_size)?;
         Ok(Self::Bpe { vocab_size })
     }

@@ -25,10 +25,7 @@ pub(super) fn chunks(text: &str, target: usize) -> impl Iterator<Item = &str> {
 fn first_cut(text: &str, from: usize) -> usize {
     let start = text.floor_char_boundary(from);
     // At the beginning nothing precedes the whitespace: a cut there would give an empty chunk.
-    let mut follows_text = text[..start]
-        .chars()
-        .next_back()
-        .is_some_and(|c| !c.is_whitespace());
+    let mut follows_text = text[..start].chars().next_back().is_some_and(|c| !c.is_whitespace());
     for (offset, c) in text[start..].char_indices() {
         if follows_text && c.is_whitespace() {
             return start + offset;
@@ -42,8 +39,7 @@ fn first_cut(text: &str, from: usize) -> usize {
 mod tests {
     use super::chunks;
     use tokenizers::{
-        OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
-        pre_tokenizers::byte_level::ByteLevel,
+        OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, pre_tokenizers::byte_level::ByteLevel,
     };
 
     fn words(text: &str) -> Vec<String> {
@@ -51,24 +47,16 @@ mod tests {
         let byte_level = ByteLevel::default().add_prefix_space(false);
         byte_level.pre_tokenize(&mut split).unwrap();
         let splits = split.get_splits(OffsetReferential::Original, OffsetType::Byte);
-        splits
-            .into_iter()
-            .map(|(word, _, _)| word.to_owned())
-            .collect()
+        splits.into_iter().map(|(word, _, _)| word.to_owned()).collect()
     }
 
     #[test]
     fn byte_level_words_do_not_span_cuts() {
-        let alphabet = [
-            "a", "é", "7", "'", "'s", "-", " ", "  ", "\n", "\r\n", "\u{a0}", "日", "\u{301}",
-        ];
+        let alphabet = ["a", "é", "7", "'", "'s", "-", " ", "  ", "\n", "\r\n", "\u{a0}", "日", "\u{301}"];
         // Every sequence of four, and one long text of them all.
         let mut texts = vec![String::new()];
         for _ in 0..4 {
-            texts = texts
-                .iter()
-                .flat_map(|text| alphabet.map(|next| format!("{text}{next}")))
-                .collect();
+            texts = texts.iter().flat_map(|text| alphabet.map(|next| format!("{text}{next}"))).collect();
         }
         texts.push(texts.concat());
         for text in texts {

@@ -10,11 +10,7 @@ use super::{SpecialIds, TokenizerChoiceError, TrainedTokenizer, library_error, p
 /// Reads `path` (in a folder: its `tokenizer.json`) and the `tokenizer_config.json` beside it. The result has both byte for
 /// byte, or the plain config where there is none.
 pub(super) fn read(path: &Path) -> Result<TrainedTokenizer, TokenizerChoiceError> {
-    let path = if path.is_dir() {
-        path.join("tokenizer.json")
-    } else {
-        path.to_owned()
-    };
+    let path = if path.is_dir() { path.join("tokenizer.json") } else { path.to_owned() };
     let name = path.display().to_string();
     let json = match read_file(&path)? {
         Some(json) => json,
@@ -45,10 +41,8 @@ pub(super) fn read(path: &Path) -> Result<TrainedTokenizer, TokenizerChoiceError
 
 /// `None` when there is no such file.
 fn read_file(path: &Path) -> Result<Option<Vec<u8>>, TokenizerError> {
-    read_small_file(path).map_err(|error| TokenizerError::Unreadable {
-        path: path.display().to_string(),
-        reason: one_line(&error),
-    })
+    read_small_file(path)
+        .map_err(|error| TokenizerError::Unreadable { path: path.display().to_string(), reason: one_line(&error) })
 }
 
 /// The largest id plus one. Ids may have gaps, so this can be more than the number of tokens.
@@ -64,11 +58,8 @@ fn special_ids(
     tokenizer: &Tokenizer,
     warnings: &mut Vec<String>,
 ) -> Result<SpecialIds, TokenizerError> {
-    let config: Map<String, Value> =
-        serde_json::from_slice(config).map_err(|error| TokenizerError::BrokenConfig {
-            path: name.to_owned(),
-            reason: error.to_string(),
-        })?;
+    let config: Map<String, Value> = serde_json::from_slice(config)
+        .map_err(|error| TokenizerError::BrokenConfig { path: name.to_owned(), reason: error.to_string() })?;
     let mut id = |field: &str| {
         let token = match config.get(field)? {
             Value::String(token) => token,
@@ -84,9 +75,5 @@ fn special_ids(
         }
         id
     };
-    Ok(SpecialIds {
-        bos: id("bos_token"),
-        eos: id("eos_token"),
-        unk: id("unk_token"),
-    })
+    Ok(SpecialIds { bos: id("bos_token"), eos: id("eos_token"), unk: id("unk_token") })
 }

@@ -45,12 +45,7 @@ fn gradients(model: &Two, values: &[f64]) -> GradientsParams {
 }
 
 fn recipe() -> Recipe {
-    Recipe {
-        weight_decay: 0.5,
-        beta1: 0.8,
-        beta2: 0.95,
-        ..Recipe::default()
-    }
+    Recipe { weight_decay: 0.5, beta1: 0.8, beta2: 0.95, ..Recipe::default() }
 }
 
 /// The matrix decays, the vector does not.
@@ -61,12 +56,7 @@ fn adamw(model: &Two) -> AdamW {
 /// The paper's formulas in float64. Gradients are scaled by `factor` first; the matrix decays.
 #[test]
 fn steps_follow_the_paper() {
-    let Recipe {
-        beta1,
-        beta2,
-        weight_decay,
-        ..
-    } = recipe();
+    let Recipe { beta1, beta2, weight_decay, .. } = recipe();
     let mut model = two();
     let mut optimizer = adamw(&model);
     let mut theta = values(&model);
@@ -86,10 +76,7 @@ fn steps_follow_the_paper() {
         let gradients = gradients(&model, &g);
         model = optimizer.step(model, gradients, factor, rate);
         for (i, (ours, expected)) in values(&model).iter().zip(&theta).enumerate() {
-            assert!(
-                (ours - expected).abs() < 2e-6,
-                "step {t}, number {i}: {ours} {expected}"
-            );
+            assert!((ours - expected).abs() < 2e-6, "step {t}, number {i}: {ours} {expected}");
         }
     }
 }
@@ -149,10 +136,7 @@ fn matrices_decay_and_vectors_do_not() {
         let weights = Weights::new(&mut source, &device, Dtype::F32);
         let model = LlamaForCausalLM::load(weights, &config).expect("weights");
         let roles = LlamaForCausalLM::weight_roles(&config, &device).expect("roles");
-        let mut ranks = Ranks {
-            decays: decaying(&model, &roles),
-            seen: [0; 2],
-        };
+        let mut ranks = Ranks { decays: decaying(&model, &roles), seen: [0; 2] };
         model.visit(&mut ranks);
         assert!(ranks.seen.iter().all(|&n| n > 5), "{:?}", ranks.seen);
     }

@@ -9,14 +9,7 @@ use crate::runs::{TestFolder, config, is_one_line, recipe, resume, tensor, train
 
 /// A recipe whose first step ruins any model.
 fn ruinous(learning_rate: f64, eval_every: usize, save_every: usize) -> Recipe {
-    Recipe {
-        learning_rate,
-        min_learning_rate: 0.0,
-        warmup_steps: 0,
-        eval_every,
-        save_every,
-        ..recipe()
-    }
+    Recipe { learning_rate, min_learning_rate: 0.0, warmup_steps: 0, eval_every, save_every, ..recipe() }
 }
 
 /// Loss or gradients are NaN at the second step: the run falls back to its start.
@@ -31,10 +24,7 @@ fn a_nan_step_stops_the_run() {
         ControlFlow::Continue(())
     });
     let error = error.expect_err("no model survives it");
-    assert!(
-        matches!(error, TrainError::NotFinite { step: 2, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, TrainError::NotFinite { step: 2, .. }), "{error}");
     is_one_line(&error, &["step 2", "--learning-rate", "checkpoint is kept"]);
     assert_eq!(steps, 1);
     let kept = resume(run.folder()).expect("the checkpoint is whole");
@@ -67,8 +57,7 @@ fn a_nan_evaluation_stops_the_run() {
     let folder = TestFolder::new();
     let recipe = ruinous(1e39, 1, 1);
     let mut run = Run::start(folder.start("run", &config(json!({})), &recipe)).expect("a run");
-    let error =
-        train(&mut run, &mut |_| ControlFlow::Continue(())).expect_err("no model survives it");
+    let error = train(&mut run, &mut |_| ControlFlow::Continue(())).expect_err("no model survives it");
     is_one_line(&error, &["step 1", "--learning-rate", "checkpoint is kept"]);
     let kept = resume(run.folder()).expect("the checkpoint is whole");
     assert_eq!(kept.steps(), 0);
@@ -97,14 +86,9 @@ fn a_rising_loss_stops_the_run() {
         ControlFlow::Continue(())
     });
     let error = error.expect_err("it diverges");
-    let TrainError::Diverged { step, now, best } = error else {
-        panic!("{error}")
-    };
+    let TrainError::Diverged { step, now, best } = error else { panic!("{error}") };
     assert!(now > best + 1.0 && step > 25, "{error}");
-    is_one_line(
-        &error,
-        &["diverges", "--learning-rate", "checkpoint is kept"],
-    );
+    is_one_line(&error, &["diverges", "--learning-rate", "checkpoint is kept"]);
     let kept = resume(run.folder()).expect("the checkpoint is whole");
     assert!(kept.steps() <= saved && saved < step);
     assert!(!weights(run.folder()).is_empty());

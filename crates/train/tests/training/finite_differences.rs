@@ -31,45 +31,28 @@ pub fn check<M: Module>(case: &str, module: &M, forward: impl Fn(&M) -> Tensor<1
     let tensor = Tensor::<1>::from_data(TensorData::from(weights.as_slice()), &output.device()); // [n]
     let gradients = (output * tensor).sum().backward();
     let gradients = GradientsParams::from_grads(gradients, module);
-    let mut parameters = Parameters {
-        gradients: &gradients,
-        path: vec![],
-        found: vec![],
-    };
+    let mut parameters = Parameters { gradients: &gradients, path: vec![], found: vec![] };
     module.visit(&mut parameters);
 
     for Parameter { name, id, gradient } in parameters.found {
         let steepness = length(&gradient);
-        assert!(
-            steepness > 0.0,
-            "{case}: {name} has no influence, so this tests nothing"
-        );
+        assert!(steepness > 0.0, "{case}: {name} has no influence, so this tests nothing");
         for seed in 0..DIRECTIONS {
             // Half along the gradient, which shows a wrong factor; half random, which shows a missing term.
             let random = random(gradient.len(), seed);
-            let both = gradient
-                .iter()
-                .map(|g| g / steepness)
-                .zip(scaled(&random, 1.0));
+            let both = gradient.iter().map(|g| g / steepness).zip(scaled(&random, 1.0));
             let direction = scaled(&both.map(|(g, r)| g + r).collect::<Vec<_>>(), 1.0);
             let expected: f64 = gradient.iter().zip(&direction).map(|(g, v)| g * v).sum();
 
             let at = |steps: f64| {
-                let by = direction
-                    .iter()
-                    .map(|v| (v * steps * STEP) as f32)
-                    .collect();
+                let by = direction.iter().map(|v| (v * steps * STEP) as f32).collect();
                 let moved = module.clone().map(&mut Move { id, by });
                 Loss::new(forward(&moved), &weights)
             };
             let [far_below, below, above, far_above] = [-2.0, -1.0, 1.0, 2.0].map(at);
-            let slope = (8.0 * (above.value - below.value) - (far_above.value - far_below.value))
-                / (12.0 * STEP);
+            let slope = (8.0 * (above.value - below.value) - (far_above.value - far_below.value)) / (12.0 * STEP);
             let tolerance = 1.5 / STEP * ROUNDINGS * 2f64.powi(-24) * above.magnitude;
-            assert!(
-                tolerance < 0.01 * steepness,
-                "{case}: {name}: {tolerance:e} would pass for {steepness:e}"
-            );
+            assert!(tolerance < 0.01 * steepness, "{case}: {name}: {tolerance:e} would pass for {steepness:e}");
             assert!(
                 (slope - expected).abs() < tolerance,
                 "{case}: {name}: gradient says {expected:e}, differences say {slope:e}, tolerance {tolerance:e}"
@@ -96,14 +79,8 @@ impl Loss {
 
     fn new(output: Tensor<1>, weights: &[f32]) -> Self {
         let output: Vec<f32> = output.into_data().try_to_vec().expect("float32");
-        let terms = output
-            .iter()
-            .zip(weights)
-            .map(|(&x, &w)| f64::from(x) * f64::from(w));
-        Self {
-            value: terms.clone().sum(),
-            magnitude: terms.map(f64::abs).sum(),
-        }
+        let terms = output.iter().zip(weights).map(|(&x, &w)| f64::from(x) * f64::from(w));
+        Self { value: terms.clone().sum(), magnitude: terms.map(f64::abs).sum() }
     }
 }
 
@@ -149,11 +126,7 @@ impl ModuleVisitor for Parameters<'_> {
         let gradient = gradient.unwrap_or_else(|| panic!("{name} has no gradient"));
         assert_eq!(gradient.dims(), param.dims(), "{name}");
         let gradient: Vec<f32> = gradient.into_data().try_to_vec().expect("float32");
-        self.found.push(Parameter {
-            name,
-            id: param.id,
-            gradient: gradient.into_iter().map(f64::from).collect(),
-        });
+        self.found.push(Parameter { name, id: param.id, gradient: gradient.into_iter().map(f64::from).collect() });
     }
 }
 

@@ -4,9 +4,7 @@ use burn::{
     module::Param,
     tensor::{Int, Tensor, TensorData},
 };
-use glass_attention::{
-    ForwardContext, LlamaAttention, NoCache, Rope, RopeTable, Sequences, Unobserved, rotate,
-};
+use glass_attention::{ForwardContext, LlamaAttention, NoCache, Rope, RopeTable, Sequences, Unobserved, rotate};
 use glass_backend::{Device, Dtype, Weights};
 use glass_causal_lm::LlamaForCausalLM;
 use glass_config::{LlamaConfig, MixerConfig, MlpConfig};
@@ -31,22 +29,13 @@ fn config(fields: Value) -> LlamaConfig {
 
 /// An input that has a gradient, too.
 fn input<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
-    let values = random(shape.iter().product(), 5)
-        .iter()
-        .map(|&x| x as f32)
-        .collect::<Vec<_>>();
-    Param::from_tensor(Tensor::from_data(
-        TensorData::new(values, shape),
-        device.burn(),
-    ))
+    let values = random(shape.iter().product(), 5).iter().map(|&x| x as f32).collect::<Vec<_>>();
+    Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device.burn()))
 }
 
 fn ids(seq: usize, vocab_size: usize, seed: u64, device: &Device) -> Tensor<2, Int> {
     let random = random(BATCH * seq, seed);
-    let ids: Vec<i64> = random
-        .iter()
-        .map(|x| (x.abs() * (vocab_size - 1) as f64) as i64)
-        .collect();
+    let ids: Vec<i64> = random.iter().map(|x| (x.abs() * (vocab_size - 1) as f64) as i64).collect();
     Tensor::from_data(TensorData::new(ids, [BATCH, seq]), device.burn())
 }
 
@@ -55,15 +44,9 @@ fn rms_norm() {
     let device = devices::flex().training();
     // Epsilons without and with weight beside the mean of the squares.
     for eps in [1e-5, 0.3] {
-        let norm = LlamaRmsNorm::load(
-            Weights::new(&mut RandomWeights(7), &device, Dtype::F32),
-            8,
-            eps,
-        );
+        let norm = LlamaRmsNorm::load(Weights::new(&mut RandomWeights(7), &device, Dtype::F32), 8, eps);
         let module = (input([BATCH, 3, 8], &device), norm.expect("weights"));
-        check("norm", &module, |(x, norm)| {
-            norm.forward(x.val()).flatten(0, 2)
-        });
+        check("norm", &module, |(x, norm)| norm.forward(x.val()).flatten(0, 2));
     }
 }
 
@@ -79,9 +62,7 @@ fn rotation() {
     };
     let (cos, sin) = (table(cos), table(sin));
     let x = input([BATCH, 2, SEQ, head_dim], &device);
-    check("rotate", &x, |x| {
-        rotate(x.val(), cos.clone(), sin.clone()).flatten(0, 3)
-    });
+    check("rotate", &x, |x| rotate(x.val(), cos.clone(), sin.clone()).flatten(0, 3));
 }
 
 /// Full and sliding, the window shorter than the sequence; four heads on two, with biases and rotation. Once in blocks of
@@ -92,11 +73,7 @@ fn attention() {
     let window = json!({"model_type": "mistral", "sliding_window": 3});
     for (case, fields, score_bytes) in [
         ("full", json!({"attention_bias": true}), usize::MAX),
-        (
-            "full in blocks",
-            json!({"attention_bias": true}),
-            4 * 8 * SEQ * 3,
-        ),
+        ("full in blocks", json!({"attention_bias": true}), 4 * 8 * SEQ * 3),
         ("window", window.clone(), usize::MAX),
         ("window in blocks", window, 4 * 8 * SEQ * 2),
     ] {
@@ -110,19 +87,10 @@ fn attention() {
         check(case, &(x, attention), |(x, attention)| {
             let (mut whole, mut observer) = (Sequences::WHOLE, Unobserved);
             let ropes = Rope::all(&config);
-            let ctx = ForwardContext::new(
-                &ropes,
-                hidden,
-                [BATCH, SEQ],
-                &mut whole,
-                &device,
-                &mut observer,
-            );
+            let ctx = ForwardContext::new(&ropes, hidden, [BATCH, SEQ], &mut whole, &device, &mut observer);
             let ctx = ctx.expect("a pass").with_score_bytes(score_bytes);
             let mut cache = NoCache(attention.window());
-            attention
-                .forward(x.val(), &mut [&mut cache], &ctx)
-                .flatten(0, 2)
+            attention.forward(x.val(), &mut [&mut cache], &ctx).flatten(0, 2)
         });
     }
 }
@@ -136,13 +104,8 @@ fn mlp() {
         let mut random = RandomWeights(7);
         let weights = Weights::new(&mut random, &device, Dtype::F32);
         let mlp = LlamaMlp::load(weights, &layer, config.hidden_size);
-        let module = (
-            input([BATCH, 3, config.hidden_size], &device),
-            mlp.expect("weights"),
-        );
-        check(activation, &module, |(x, mlp)| {
-            mlp.forward(x.val()).flatten(0, 2)
-        });
+        let module = (input([BATCH, 3, config.hidden_size], &device), mlp.expect("weights"));
+        check(activation, &module, |(x, mlp)| mlp.forward(x.val()).flatten(0, 2));
     }
 }
 
@@ -151,9 +114,7 @@ fn loss() {
     let device = devices::flex().training();
     let targets: Tensor<1, Int> = ids(SEQ, 9, 2, &device).flatten(0, 1);
     let logits = input([BATCH * SEQ, 9], &device);
-    check("loss", &logits, |logits| {
-        cross_entropy(logits.val() * 4.0, targets.clone())
-    });
+    check("loss", &logits, |logits| cross_entropy(logits.val() * 4.0, targets.clone()));
 
     // What it is: the mean of -ln p, here of p = 1/2 and p = 1/4.
     let logits = [[2f32.ln(), 0.0, 0.0], [0.0, 0.0, 2f32.ln()]];
@@ -180,10 +141,7 @@ fn whole_model() {
 fn whole(case: &str, fields: Value, windows: &[Option<usize>], device: &Device) {
     let device = device.training();
     let config = with_windows(config(fields), windows);
-    let model = LlamaForCausalLM::load(
-        Weights::new(&mut RandomWeights(7), &device, Dtype::F32),
-        &config,
-    );
+    let model = LlamaForCausalLM::load(Weights::new(&mut RandomWeights(7), &device, Dtype::F32), &config);
     let vocab = config.vocab_size;
     let targets: Tensor<1, Int> = ids(SEQ, vocab, 4, &device).flatten(0, 1);
     check(case, &model.expect("weights"), |model| {

@@ -17,10 +17,7 @@ fn unigram_entropy(ids: &[u32]) -> f64 {
         *counts.entry(id).or_default() += 1.0;
     }
     let n = ids.len() as f64;
-    counts
-        .values()
-        .map(|count| -count / n * (count / n).ln())
-        .sum()
+    counts.values().map(|count| -count / n * (count / n).ln()).sum()
 }
 
 /// On every device, with full attention and with a window shorter than the context, on the training text and on the
@@ -39,10 +36,8 @@ fn the_loss_falls_below_the_unigram_entropy() {
     };
     let window = json!({"model_type": "mistral", "sliding_window": 8, "hidden_size": 32, "num_hidden_layers": 1});
     for device in devices::all() {
-        for (name, fields) in [
-            ("full", json!({"hidden_size": 32, "num_hidden_layers": 1})),
-            ("window", window.clone()),
-        ] {
+        for (name, fields) in [("full", json!({"hidden_size": 32, "num_hidden_layers": 1})), ("window", window.clone())]
+        {
             let folder = TestFolder::new();
             let mut start = folder.start(name, &config(fields), &recipe);
             start.device = device.clone();

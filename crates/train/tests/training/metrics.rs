@@ -40,10 +40,7 @@ fn write(log: &mut MetricsLog, records: &[Record]) {
 
 /// All records of a file.
 fn read(path: &Path) -> Vec<Record> {
-    MetricsLog::resume(path, u64::MAX)
-        .unwrap()
-        .records()
-        .to_vec()
+    MetricsLog::resume(path, u64::MAX).unwrap().records().to_vec()
 }
 
 #[test]
@@ -76,11 +73,7 @@ fn resume_leads_to_the_file_of_an_unbroken_run() {
     // Killed at any byte after the checkpoint of step 100.
     let path = folder.path().join("metrics.jsonl");
     let known = run(100);
-    let start: usize = expected
-        .split_inclusive(|&byte| byte == b'\n')
-        .take(known.len())
-        .map(<[u8]>::len)
-        .sum();
+    let start: usize = expected.split_inclusive(|&byte| byte == b'\n').take(known.len()).map(<[u8]>::len).sum();
     for killed_at in (start..expected.len()).step_by(13).chain([expected.len()]) {
         fs::write(&path, &expected[..killed_at]).unwrap();
         let mut log = MetricsLog::resume(&path, 100).unwrap();
@@ -134,14 +127,8 @@ fn damaged_lines_are_errors_by_number() {
         (&br#"{"step":6,"val_lo"#[..], "control character"),
         (br#"{"step":6,"val_loss":null}"#, "invalid type: null"),
         (br#"{"step":6,"train_loss":1.0}"#, "missing field `lr`"),
-        (
-            br#"{"step":6,"val_loss":1,"mood":2}"#,
-            "unknown field `mood`",
-        ),
-        (
-            br#"{"step":-6,"val_loss":1}"#,
-            "invalid value: integer `-6`",
-        ),
+        (br#"{"step":6,"val_loss":1,"mood":2}"#, "unknown field `mood`"),
+        (br#"{"step":-6,"val_loss":1}"#, "invalid value: integer `-6`"),
         (b"\xff\xfe", "expected value"),
         (b"", "EOF while parsing"),
         (b"[]", "invalid type: sequence"),
@@ -173,10 +160,7 @@ fn append_refuses_nan_and_infinity_and_leaves_the_file() {
 #[test]
 fn unwritable_paths_are_errors_by_name() {
     let nowhere = Path::new("no-such-folder/metrics.jsonl");
-    for error in [
-        MetricsLog::create(nowhere).unwrap_err(),
-        MetricsLog::resume(nowhere, 3).unwrap_err(),
-    ] {
+    for error in [MetricsLog::create(nowhere).unwrap_err(), MetricsLog::resume(nowhere, 3).unwrap_err()] {
         assert!(matches!(error, MetricsError::Io { .. }));
         assert!(error.to_string().starts_with("no-such-folder"), "{error}");
     }

@@ -39,52 +39,28 @@ fn bad_texts_are_refused() {
         }
     };
     refuse(&["odd.txt", "empty"], text(b""));
-    refuse(
-        &["9 tokens", "17 are needed", "--context"],
-        text(b"too short!"),
-    );
-    refuse(
-        &["odd.txt", "UTF-8", "byte 20"],
-        text(b"until here it is all\xff right, and long enough"),
-    );
-    refuse(&["missing.txt", "does not exist"], |folder, start| {
-        start.text = folder.path("missing.txt")
-    });
+    refuse(&["9 tokens", "17 are needed", "--context"], text(b"too short!"));
+    refuse(&["odd.txt", "UTF-8", "byte 20"], text(b"until here it is all\xff right, and long enough"));
+    refuse(&["missing.txt", "does not exist"], |folder, start| start.text = folder.path("missing.txt"));
     refuse(&["folder", "is a folder"], |folder, start| {
         start.text = folder.path("folder");
         fs::create_dir(&start.text).unwrap();
     });
     // One held-out token: none can be predicted.
-    refuse(&["1 tokens", "measure"], |_, start| {
-        start.recipe.held_out = 0.001
-    });
+    refuse(&["1 tokens", "measure"], |_, start| start.recipe.held_out = 0.001);
 }
 
 #[test]
 fn bad_shapes_are_refused() {
-    refuse(&["enormous", "tiny", "--config"], |_, start| {
-        start.shape = Shape::Preset("enormous".into())
-    });
-    refuse(&["nowhere.json"], |folder, start| {
-        start.shape = Shape::Config(folder.path("nowhere.json"))
-    });
+    refuse(&["enormous", "tiny", "--config"], |_, start| start.shape = Shape::Preset("enormous".into()));
+    refuse(&["nowhere.json"], |folder, start| start.shape = Shape::Config(folder.path("nowhere.json")));
     let shape = |fields| {
-        move |folder: &TestFolder, start: &mut NewRun| {
-            *start = folder.start("run", &config(fields), &recipe())
-        }
+        move |folder: &TestFolder, start: &mut NewRun| *start = folder.start("run", &config(fields), &recipe())
     };
     refuse(&["vocab_size", "20"], shape(json!({"vocab_size": 20})));
-    refuse(
-        &["context", "16", "8 positions"],
-        shape(json!({"max_position_embeddings": 8})),
-    );
-    refuse(
-        &["num_key_value_heads"],
-        shape(json!({"num_key_value_heads": 3})),
-    );
-    refuse(&["no-such-dir"], |_, start| {
-        start.tokenizer = "no-such-dir/tokenizer.json".parse().unwrap()
-    });
+    refuse(&["context", "16", "8 positions"], shape(json!({"max_position_embeddings": 8})));
+    refuse(&["num_key_value_heads"], shape(json!({"num_key_value_heads": 3})));
+    refuse(&["no-such-dir"], |_, start| start.tokenizer = "no-such-dir/tokenizer.json".parse().unwrap());
 }
 
 #[test]
@@ -100,13 +76,9 @@ fn recipes_out_of_range_are_refused() {
         ("learning-rate", |recipe| recipe.learning_rate = 0.0),
         ("learning-rate", |recipe| recipe.learning_rate = -1e-3),
         ("learning-rate", |recipe| recipe.learning_rate = f64::NAN),
-        ("learning-rate", |recipe| {
-            recipe.learning_rate = f64::INFINITY
-        }),
+        ("learning-rate", |recipe| recipe.learning_rate = f64::INFINITY),
         ("min-learning-rate", |recipe| recipe.min_learning_rate = 1.0),
-        ("min-learning-rate", |recipe| {
-            recipe.min_learning_rate = -1.0
-        }),
+        ("min-learning-rate", |recipe| recipe.min_learning_rate = -1.0),
         ("warmup-steps", |recipe| recipe.warmup_steps = 13),
         ("weight-decay", |recipe| recipe.weight_decay = -0.1),
         ("weight-decay", |recipe| recipe.weight_decay = f64::NAN),
@@ -122,9 +94,7 @@ fn recipes_out_of_range_are_refused() {
         ("held-out", |recipe| recipe.held_out = f64::NAN),
     ];
     for (field, change) in changes {
-        refuse(&[&format!("--{field} ")], |_, start| {
-            change(&mut start.recipe)
-        });
+        refuse(&[&format!("--{field} ")], |_, start| change(&mut start.recipe));
     }
 }
 
@@ -134,10 +104,6 @@ fn bad_folders_are_refused() {
         fs::create_dir(folder.path("run")).unwrap();
         fs::write(folder.path("run/thesis.txt"), "years of work").unwrap();
     });
-    refuse(&["missing"], |folder, start| {
-        start.output = folder.path("missing/run")
-    });
-    refuse(&["text.txt"], |folder, start| {
-        start.output = folder.path("text.txt")
-    });
+    refuse(&["missing"], |folder, start| start.output = folder.path("missing/run"));
+    refuse(&["text.txt"], |folder, start| start.output = folder.path("text.txt"));
 }

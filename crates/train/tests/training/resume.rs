@@ -10,9 +10,7 @@ use std::{
 use glass_train::{Event, Recipe, Run};
 use serde_json::{Value, json};
 
-use crate::runs::{
-    TestFolder, config, copy, metrics, recipe, resume, stop_at, to_the_end, train, weights,
-};
+use crate::runs::{TestFolder, config, copy, metrics, recipe, resume, stop_at, to_the_end, train, weights};
 
 /// Equal metrics, except for the seconds, and bit-equal weights.
 fn assert_equal(a: &Path, b: &Path, case: &str) {
@@ -29,22 +27,12 @@ fn stopped_runs_resume_to_the_unbroken_result() {
 
     type At = fn(Event) -> bool;
     let stops: [(&str, At); 6] = [
-        ("a step", |event| {
-            matches!(event, Event::Step { step: 7, .. })
-        }),
-        ("a step before an evaluation", |event| {
-            matches!(event, Event::Step { step: 5, .. })
-        }),
-        ("evaluating", |event| {
-            matches!(event, Event::Evaluating { .. })
-        }),
-        ("evaluated", |event| {
-            matches!(event, Event::Evaluated { .. })
-        }),
+        ("a step", |event| matches!(event, Event::Step { step: 7, .. })),
+        ("a step before an evaluation", |event| matches!(event, Event::Step { step: 5, .. })),
+        ("evaluating", |event| matches!(event, Event::Evaluating { .. })),
+        ("evaluated", |event| matches!(event, Event::Evaluated { .. })),
         ("saved", |event| matches!(event, Event::Saved { step: 8 })),
-        ("the last step", |event| {
-            matches!(event, Event::Step { step: 12, .. })
-        }),
+        ("the last step", |event| matches!(event, Event::Step { step: 12, .. })),
     ];
     for (number, (case, at)) in stops.into_iter().enumerate() {
         let start = folders.start(&format!("stopped-{number}"), &config(json!({})), &recipe());
@@ -52,27 +40,18 @@ fn stopped_runs_resume_to_the_unbroken_result() {
         stop_at(&mut run, at);
         let (folder, step) = (run.folder().to_owned(), run.steps());
         drop(run);
-        assert!(
-            folder.join(format!("training/step-{step}")).is_dir(),
-            "{case}"
-        );
+        assert!(folder.join(format!("training/step-{step}")).is_dir(), "{case}");
 
         let mut run = resume(&folder).expect("it resumes");
         assert_eq!(run.steps(), step, "{case}");
-        stop_at(&mut run, |event| {
-            matches!(event, Event::Step { step: 9, .. })
-        });
+        stop_at(&mut run, |event| matches!(event, Event::Step { step: 9, .. }));
         let mut run = resume(&folder).expect("it resumes again");
         let outcome = to_the_end(&mut run);
         assert!(outcome.complete, "{case}");
         assert_equal(&whole, &folder, case);
         // A complete run resumes too, and nothing changes.
         let again = to_the_end(&mut resume(&folder).expect("it resumes"));
-        assert_eq!(
-            (again.step, again.held_out_loss),
-            (12, outcome.held_out_loss),
-            "{case}"
-        );
+        assert_eq!((again.step, again.held_out_loss), (12, outcome.held_out_loss), "{case}");
         assert_equal(&whole, &folder, case);
     }
 }
@@ -81,11 +60,7 @@ fn stopped_runs_resume_to_the_unbroken_result() {
 /// The run accumulates two batches and has both dropouts.
 #[test]
 fn killed_runs_resume_to_the_unbroken_result() {
-    let recipe = Recipe {
-        accumulate: 2,
-        dropout: 0.2,
-        ..recipe()
-    };
+    let recipe = Recipe { accumulate: 2, dropout: 0.2, ..recipe() };
     let config = config(json!({"attention_dropout": 0.1}));
     let folders = TestFolder::new();
     let killed = folders.path("killed");
@@ -99,10 +74,7 @@ fn killed_runs_resume_to_the_unbroken_result() {
     });
     assert!(outcome.expect("it trains").complete);
 
-    let mut log = OpenOptions::new()
-        .append(true)
-        .open(killed.join("metrics.jsonl"))
-        .unwrap();
+    let mut log = OpenOptions::new().append(true).open(killed.join("metrics.jsonl")).unwrap();
     log.write_all(b"{\"step\":8,\"train_lo").unwrap();
     let unfinished = killed.join("training/unfinished");
     fs::create_dir(&unfinished).unwrap();
@@ -116,10 +88,7 @@ fn killed_runs_resume_to_the_unbroken_result() {
     assert_eq!(left.len(), 2, "two checkpoints are kept: {left:?}");
 
     // Dropout matters: without it, the run is another.
-    let without = Recipe {
-        dropout: 0.0,
-        ..recipe
-    };
+    let without = Recipe { dropout: 0.0, ..recipe };
     let without = folders.train("without", &config, &without);
     assert_ne!(metrics(&without), metrics(&whole));
 }
@@ -150,9 +119,7 @@ fn the_newest_checkpoint_counts() {
     copy(&folder.join("training/step-4"), &folders.path("step-4"));
     let mut run = resume(&folder).expect("it resumes");
     // By number: as text, 10 sorts before 4.
-    stop_at(&mut run, |event| {
-        matches!(event, Event::Step { step: 10, .. })
-    });
+    stop_at(&mut run, |event| matches!(event, Event::Step { step: 10, .. }));
     copy(&folders.path("step-4"), &folder.join("training/step-4"));
 
     let mut run = resume(&folder).expect("it resumes");

@@ -43,19 +43,10 @@ fn another_text_is_refused() {
 #[test]
 fn folders_without_a_checkpoint_are_refused() {
     let test_folder = TestFolder::new();
-    is_one_line(
-        &refused(resume(&test_folder.path("nowhere"))),
-        &["nowhere", "no checkpoint"],
-    );
+    is_one_line(&refused(resume(&test_folder.path("nowhere"))), &["nowhere", "no checkpoint"]);
     fs::create_dir_all(test_folder.path("empty/training/unfinished")).unwrap();
-    is_one_line(
-        &refused(resume(&test_folder.path("empty"))),
-        &["empty", "no checkpoint"],
-    );
-    is_one_line(
-        &refused(resume(&test_folder.path("text.txt"))),
-        &["text.txt", "no checkpoint"],
-    );
+    is_one_line(&refused(resume(&test_folder.path("empty"))), &["empty", "no checkpoint"]);
+    is_one_line(&refused(resume(&test_folder.path("text.txt"))), &["text.txt", "no checkpoint"]);
 }
 
 /// Every file that a run needs: missing, empty, truncated, or with other bytes.
@@ -77,29 +68,17 @@ fn damaged_files_are_refused() {
     let empty = |path: &Path| fs::write(path, b"").unwrap();
     let missing = |path: &Path| fs::remove_file(path).unwrap();
 
-    for file in [
-        "training/step-4/model.safetensors",
-        "training/step-4/state.json",
-    ] {
+    for file in ["training/step-4/model.safetensors", "training/step-4/state.json"] {
         for damage in [&cut as &dyn Fn(&Path), &empty, &missing] {
             refuse(file, damage, &["step-4"]);
         }
     }
-    for file in [
-        "config.json",
-        "tokenizer.json",
-        "generation_config.json",
-        "tokenizer_config.json",
-    ] {
+    for file in ["config.json", "tokenizer.json", "generation_config.json", "tokenizer_config.json"] {
         refuse(file, &missing, &[file.split('.').next().unwrap()]);
     }
     refuse("config.json", &cut, &["config.json"]);
     refuse("tokenizer.json", &cut, &["tokenizer.json"]);
-    refuse(
-        "metrics.jsonl",
-        &|path| fs::write(path, "nonsense\n").unwrap(),
-        &["metrics.jsonl", "line 1"],
-    );
+    refuse("metrics.jsonl", &|path| fs::write(path, "nonsense\n").unwrap(), &["metrics.jsonl", "line 1"]);
 
     let state = "training/step-4/state.json";
     let edit = |path: &Path, change: &dyn Fn(&mut Value)| {
@@ -107,25 +86,9 @@ fn damaged_files_are_refused() {
         change(&mut state);
         fs::write(path, state.to_string()).unwrap();
     };
-    refuse(
-        state,
-        &|path| edit(path, &|state| state["format"] = json!(2)),
-        &["format 2"],
-    );
-    refuse(
-        state,
-        &|path| edit(path, &|state| state["recipe"]["batch"] = json!(0)),
-        &["batch"],
-    );
-    refuse(
-        state,
-        &|path| edit(path, &|state| state["mood"] = json!("good")),
-        &["mood"],
-    );
+    refuse(state, &|path| edit(path, &|state| state["format"] = json!(2)), &["format 2"]);
+    refuse(state, &|path| edit(path, &|state| state["recipe"]["batch"] = json!(0)), &["batch"]);
+    refuse(state, &|path| edit(path, &|state| state["mood"] = json!("good")), &["mood"]);
     // A config of another shape than the weights.
-    refuse(
-        "config.json",
-        &|path| edit(path, &|config| config["hidden_size"] = json!(32)),
-        &["model"],
-    );
+    refuse("config.json", &|path| edit(path, &|config| config["hidden_size"] = json!(32)), &["model"]);
 }

@@ -7,9 +7,7 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-use glass_train::{
-    Event, NewRun, Outcome, Recipe, Run, Shape, TrainError, tokenizer::TokenizerChoice,
-};
+use glass_train::{Event, NewRun, Outcome, Recipe, Run, Shape, TrainError, tokenizer::TokenizerChoice};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -103,10 +101,7 @@ pub fn recipe() -> Recipe {
 /// On flex, dropout uses one random generator per process, and every step seeds it: a run with dropout excludes all others.
 static GENERATOR: RwLock<()> = RwLock::new(());
 
-pub fn train(
-    run: &mut Run,
-    on_event: &mut dyn FnMut(Event) -> ControlFlow<()>,
-) -> Result<Outcome, TrainError> {
+pub fn train(run: &mut Run, on_event: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Outcome, TrainError> {
     let seeds = run.device().name() == "flex";
     let draws = run.recipe().dropout > 0.0 || run.config().attention_dropout > 0.0;
     let alone = || GENERATOR.write().unwrap_or_else(PoisonError::into_inner);
@@ -123,11 +118,7 @@ pub fn to_the_end(run: &mut Run) -> Outcome {
 /// Stops the run at the first event for which `at` is true.
 pub fn stop_at(run: &mut Run, at: impl Fn(Event) -> bool) -> Outcome {
     let outcome = train(run, &mut |event| {
-        if at(event) {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        if at(event) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     outcome.expect("it trains")
 }
@@ -150,10 +141,7 @@ pub fn metrics(folder: &Path) -> Vec<Value> {
 
 /// The values of one field, from the lines that have it.
 pub fn column(metrics: &[Value], field: &str) -> Vec<f64> {
-    metrics
-        .iter()
-        .filter_map(|line| line[field].as_f64())
-        .collect()
+    metrics.iter().filter_map(|line| line[field].as_f64()).collect()
 }
 
 pub fn weights(folder: &Path) -> Vec<u8> {
@@ -187,8 +175,5 @@ pub fn copy(from: &Path, to: &Path) {
 pub fn is_one_line(error: &TrainError, parts: &[&str]) {
     let text = error.to_string();
     assert!(!text.contains('\n') && text.len() > 20, "{text:?}");
-    assert!(
-        parts.iter().all(|part| text.contains(part)),
-        "{text:?} lacks one of {parts:?}"
-    );
+    assert!(parts.iter().all(|part| text.contains(part)), "{text:?} lacks one of {parts:?}");
 }

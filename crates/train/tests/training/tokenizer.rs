@@ -3,9 +3,7 @@
 use std::{fs, path::Path};
 
 use glass_text::{StreamingDetokenizer, Tokenizer};
-use glass_train::tokenizer::{
-    SpecialIds, TokenizerChoice, TokenizerChoiceError, TrainedTokenizer, train_tokenizer,
-};
+use glass_train::tokenizer::{SpecialIds, TokenizerChoice, TokenizerChoiceError, TrainedTokenizer, train_tokenizer};
 
 const ODD_TEXTS: [&str; 8] = [
     " spaces  at both ends ",
@@ -32,11 +30,7 @@ fn decode(tokenizer: &TrainedTokenizer, ids: &[u32]) -> String {
 
 /// One tokenizer of every kind that learns from the text.
 fn learned(text: &str) -> [TrainedTokenizer; 3] {
-    [
-        train("char", text),
-        train("bpe:256", text),
-        train("bpe:300", text),
-    ]
+    [train("char", text), train("bpe:256", text), train("bpe:300", text)]
 }
 
 #[test]
@@ -78,10 +72,7 @@ fn char_ids_follow_the_order_of_code_points() {
     assert_eq!(tokenizer.vocab_size(), 6);
     assert_eq!(tokenizer.encode("\n abé").unwrap(), [1, 2, 3, 4, 5]);
     let unk = Some(0);
-    let expected = SpecialIds {
-        unk,
-        ..SpecialIds::default()
-    };
+    let expected = SpecialIds { unk, ..SpecialIds::default() };
     assert_eq!(tokenizer.special_ids(), expected);
 }
 
@@ -202,17 +193,12 @@ fn a_file_is_copied_with_its_config() {
     assert_eq!(plain.config_json(), original.config_json());
     assert_eq!(plain.special_ids(), SpecialIds::default());
 
-    let config =
-        r#"{"bos_token": "s", "eos_token": {"content": ">"}, "unk_token": null, "pad_token": "?"}"#;
+    let config = r#"{"bos_token": "s", "eos_token": {"content": ">"}, "unk_token": null, "pad_token": "?"}"#;
     fs::write(folder.path().join("tokenizer_config.json"), config).unwrap();
     // The folder is as good as the file.
     let with_config = train(&folder.path().display().to_string(), "text");
     assert_eq!(with_config.config_json(), config.as_bytes());
-    let expected = SpecialIds {
-        bos: Some(3),
-        eos: Some(2),
-        unk: None,
-    };
+    let expected = SpecialIds { bos: Some(3), eos: Some(2), unk: None };
     assert_eq!(with_config.special_ids(), expected);
     assert!(with_config.warnings().is_empty());
 
@@ -279,9 +265,6 @@ fn saved_tokenizers_read_back() {
         assert!(read.warnings().is_empty());
         assert_eq!(read.vocab_size(), trained.vocab_size());
         // As a prompt, which a post-processor could add to.
-        assert_eq!(
-            read.encode_prompt(&text).unwrap(),
-            trained.encode(&text).unwrap()
-        );
+        assert_eq!(read.encode_prompt(&text).unwrap(), trained.encode(&text).unwrap());
     }
 }

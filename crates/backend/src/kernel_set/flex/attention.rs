@@ -17,10 +17,7 @@ pub fn attend(
     first_query: usize,
     params: &AttentionParams,
 ) -> Option<Tensor<4>> {
-    let segments: Vec<Held> = segments
-        .iter()
-        .map(|segment| Held::of(q, segment))
-        .collect::<Option<_>>()?;
+    let segments: Vec<Held> = segments.iter().map(|segment| Held::of(q, segment)).collect::<Option<_>>()?;
     match segments.first()?.k.dtype() {
         DType::F32 => attend_by::<f32>(&segments, first_query, params),
         DType::F16 => attend_by::<f16>(&segments, first_query, params),
@@ -51,12 +48,7 @@ impl Held {
         if self.k.dtype() != T::dtype() || self.v.dtype() != T::dtype() {
             return None;
         }
-        Some(Segment {
-            q: self.q.view(),
-            k: view(&self.k)?,
-            v: view(&self.v)?,
-            mask: self.mask,
-        })
+        Some(Segment { q: self.q.view(), k: view(&self.k)?, v: view(&self.v)?, mask: self.mask })
     }
 }
 

@@ -15,10 +15,7 @@ use crate::QuantizedTensor;
 pub fn matmul_t_quantized(x: &Tensor<2>, weights: &[&QuantizedTensor]) -> Option<Vec<Tensor<2>>> {
     let x = Floats::of(x)?;
     let [n, _]: [usize; 2] = x.shape();
-    let weights: Vec<Held> = weights
-        .iter()
-        .map(|weight| Held::of(weight))
-        .collect::<Option<_>>()?;
+    let weights: Vec<Held> = weights.iter().map(|weight| Held::of(weight)).collect::<Option<_>>()?;
     let mut outputs: Vec<Vec<f32>> = weights.iter().map(|w| vec![0.0; n * w.rows]).collect();
     let mut products = Vec::new();
     for (weight, out) in weights.iter().zip(&mut outputs) {
@@ -32,12 +29,7 @@ pub fn matmul_t_quantized(x: &Tensor<2>, weights: &[&QuantizedTensor]) -> Option
 
 pub fn select(matrix: &QuantizedTensor, ids: &Tensor<1, Int>) -> Option<Tensor<2>> {
     let held = Held::of(&matrix.select(ids.clone()))?;
-    let QuantizedMatrix {
-        format,
-        quants,
-        scales,
-        columns,
-    } = held.matrix()?;
+    let QuantizedMatrix { format, quants, scales, columns } = held.matrix()?;
     let mut values = vec![0.0; held.rows * columns];
     quant::dequantize(quants, scales, columns, format, &mut values);
     Some(floats(values, [held.rows, columns], matrix.dtype))

@@ -4,35 +4,19 @@ use super::*;
 
 #[test]
 fn argmax_is_that_of_the_host() {
-    let odd = select(vec![
-        f32::NAN,
-        f32::INFINITY,
-        f32::NEG_INFINITY,
-        0.0,
-        -0.0,
-        3.5,
-    ]);
+    let odd = select(vec![f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, 3.5]);
     let odd = prop::collection::vec((0usize..20_000, odd), 0..4);
     let strategy = (1usize..4, 1usize..20_000, 0u64..1000, odd);
-    on_adapter(
-        20,
-        &strategy,
-        |kernels, device, _, (n, vocab, seed, odd)| {
-            let mut logits = numbers(seed, [n, vocab], device, DType::F32)
-                .into_data()
-                .try_to_vec::<f32>()
-                .expect("floats");
-            // Some occur more than once, and some are no logits.
-            logits
-                .iter_mut()
-                .for_each(|logit| *logit = (*logit * 64.0).round());
-            for (at, value) in odd {
-                let len = logits.len();
-                logits[at % len] = value;
-            }
-            check_argmax(kernels, device, &logits, [n, vocab])
-        },
-    );
+    on_adapter(20, &strategy, |kernels, device, _, (n, vocab, seed, odd)| {
+        let mut logits = numbers(seed, [n, vocab], device, DType::F32).into_data().try_to_vec::<f32>().expect("floats");
+        // Some occur more than once, and some are no logits.
+        logits.iter_mut().for_each(|logit| *logit = (*logit * 64.0).round());
+        for (at, value) in odd {
+            let len = logits.len();
+            logits[at % len] = value;
+        }
+        check_argmax(kernels, device, &logits, [n, vocab])
+    });
 }
 
 #[test]
@@ -55,9 +39,7 @@ fn check_argmax(
     [n, vocab]: [usize; 2],
 ) -> Result<(), TestCaseError> {
     let data = TensorData::new(logits.to_vec(), [n, vocab]);
-    let best = kernels
-        .argmax(&Tensor::from_data(data, device))
-        .expect("a kernel");
+    let best = kernels.argmax(&Tensor::from_data(data, device)).expect("a kernel");
     prop_assert_eq!(best.dims(), [n, 3]);
     let best = best.into_data().try_to_vec::<f32>().expect("floats");
     for (row, best) in logits.chunks(vocab).zip(best.chunks(3)) {

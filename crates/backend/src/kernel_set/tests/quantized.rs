@@ -21,32 +21,21 @@ impl Stored {
             state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
             (state >> 33) as usize
         };
-        let scales: Vec<f32> = (0..rows * groups)
-            .map(|_| (1 + next() % 1000) as f32 / 1024.0)
-            .collect();
+        let scales: Vec<f32> = (0..rows * groups).map(|_| (1 + next() % 1000) as f32 / 1024.0).collect();
         let (per_word, zero) = (32 / bits, 1 << (bits - 1));
         let mut words = vec![0u32; rows * groups * bits];
         let mut numbers = vec![0.0; rows * columns];
         for row in 0..rows {
             for column in 0..groups * 32 {
-                let quant = if column < columns {
-                    next() % (2 * zero)
-                } else {
-                    zero
-                };
+                let quant = if column < columns { next() % (2 * zero) } else { zero };
                 let at = row * groups * 32 + column;
                 words[at / per_word] |= (quant as u32) << (at % per_word * bits);
                 if column < columns {
-                    numbers[row * columns + column] =
-                        (quant as f64 - zero as f64) * f64::from(scales[at / 32]);
+                    numbers[row * columns + column] = (quant as f64 - zero as f64) * f64::from(scales[at / 32]);
                 }
             }
         }
-        Self {
-            words: words.into_iter().map(|word| word as i32).collect(),
-            scales,
-            numbers,
-        }
+        Self { words: words.into_iter().map(|word| word as i32).collect(), scales, numbers }
     }
 }
 
@@ -54,63 +43,51 @@ impl Stored {
 fn matmul_t_quantized_is_the_definition() {
     let shape = (1usize..=MAX_VECTORS, 1usize..300, 1usize..150, 1usize..40);
     let strategy = (shape, select(vec![8usize, 4]), prop::bool::ANY, 0u64..1000);
-    on_adapter(
-        30,
-        &strategy,
-        |kernels, device, dtype, ((n, columns, rows, more), bits, halves, seed)| {
-            // Scales in float16 beside vectors in float32, too, where there is float16.
-            let scale_dtype = if halves && device.supports_dtype(DType::F16) {
-                DType::F16
-            } else {
-                DType::F32
-            };
-            let x = numbers(seed, [columns, n], device, dtype).transpose();
-            let matrices = [rows, more].map(|rows| Stored::random(seed + 1, [rows, columns], bits));
-            let groups = columns.div_ceil(32);
-            let held = matrices.each_ref().map(|matrix| {
-                let rows = matrix.scales.len() / groups;
-                let quants = TensorData::new(matrix.words.clone(), [rows, groups * bits]);
-                let scales = TensorData::new(matrix.scales.clone(), [rows, groups]);
-                (
-                    Tensor::<2, Int>::from_data(quants, (device, DType::I32)),
-                    Tensor::<2>::from_data(scales, (device, scale_dtype)),
-                )
-            });
-            let weights = held.map(|(quants, scales)| QuantizedTensor {
-                quants,
-                scales,
-                format: QuantFormat::try_from(bits).expect("8 or 4"),
-                columns,
-                dtype,
-            });
-            let products = kernels.matmul_t_quantized(&x, &weights.each_ref());
-            let products = products.expect("a kernel");
-            let x = x.cast(DType::F32).into_data().try_to_vec::<f32>();
-            let x = x.expect("floats");
-            for (ours, matrix) in products.into_iter().zip(&matrices) {
-                let rows = matrix.scales.len() / groups;
-                prop_assert_eq!(ours.dims(), [n, rows]);
-                prop_assert_eq!(ours.dtype(), dtype);
-                let ours = ours.cast(DType::F32).into_data().try_to_vec::<f32>();
-                for (at, ours) in ours.expect("floats").into_iter().enumerate() {
-                    let x = &x[at / rows * columns..][..columns];
-                    let row = &matrix.numbers[at % rows * columns..][..columns];
-                    let terms = || x.iter().zip(row).map(|(x, w)| f64::from(*x) * w);
-                    let (sum, size) = (terms().sum::<f64>(), terms().map(f64::abs).sum::<f64>());
-                    let unit = if dtype == DType::F32 {
-                        Dtype::F32
-                    } else {
-                        Dtype::F16
-                    };
-                    let roundings = (columns + 8) as f64 * 2f64.powi(-24) * size;
-                    let allowed = roundings + unit.unit_roundoff() * sum.abs() + 1e-6;
-                    let off = (f64::from(ours) - sum).abs();
-                    prop_assert!(off <= allowed, "{ours} is not {sum} at {at}");
-                }
+    on_adapter(30, &strategy, |kernels, device, dtype, ((n, columns, rows, more), bits, halves, seed)| {
+        // Scales in float16 beside vectors in float32, too, where there is float16.
+        let scale_dtype = if halves && device.supports_dtype(DType::F16) { DType::F16 } else { DType::F32 };
+        let x = numbers(seed, [columns, n], device, dtype).transpose();
+        let matrices = [rows, more].map(|rows| Stored::random(seed + 1, [rows, columns], bits));
+        let groups = columns.div_ceil(32);
+        let held = matrices.each_ref().map(|matrix| {
+            let rows = matrix.scales.len() / groups;
+            let quants = TensorData::new(matrix.words.clone(), [rows, groups * bits]);
+            let scales = TensorData::new(matrix.scales.clone(), [rows, groups]);
+            (
+                Tensor::<2, Int>::from_data(quants, (device, DType::I32)),
+                Tensor::<2>::from_data(scales, (device, scale_dtype)),
+            )
+        });
+        let weights = held.map(|(quants, scales)| QuantizedTensor {
+            quants,
+            scales,
+            format: QuantFormat::try_from(bits).expect("8 or 4"),
+            columns,
+            dtype,
+        });
+        let products = kernels.matmul_t_quantized(&x, &weights.each_ref());
+        let products = products.expect("a kernel");
+        let x = x.cast(DType::F32).into_data().try_to_vec::<f32>();
+        let x = x.expect("floats");
+        for (ours, matrix) in products.into_iter().zip(&matrices) {
+            let rows = matrix.scales.len() / groups;
+            prop_assert_eq!(ours.dims(), [n, rows]);
+            prop_assert_eq!(ours.dtype(), dtype);
+            let ours = ours.cast(DType::F32).into_data().try_to_vec::<f32>();
+            for (at, ours) in ours.expect("floats").into_iter().enumerate() {
+                let x = &x[at / rows * columns..][..columns];
+                let row = &matrix.numbers[at % rows * columns..][..columns];
+                let terms = || x.iter().zip(row).map(|(x, w)| f64::from(*x) * w);
+                let (sum, size) = (terms().sum::<f64>(), terms().map(f64::abs).sum::<f64>());
+                let unit = if dtype == DType::F32 { Dtype::F32 } else { Dtype::F16 };
+                let roundings = (columns + 8) as f64 * 2f64.powi(-24) * size;
+                let allowed = roundings + unit.unit_roundoff() * sum.abs() + 1e-6;
+                let off = (f64::from(ours) - sum).abs();
+                prop_assert!(off <= allowed, "{ours} is not {sum} at {at}");
             }
-            Ok(())
-        },
-    );
+        }
+        Ok(())
+    });
 }
 
 #[test]
@@ -120,22 +97,13 @@ fn quants_that_do_not_fit_have_no_kernel() {
         let scales = Tensor::<2>::zeros([3, 2], (device, dtype));
         let x = |columns| Tensor::<2>::zeros([1, columns], (device, dtype));
         let product = |columns, format| {
-            let weight = QuantizedTensor {
-                quants: quants.clone(),
-                scales: scales.clone(),
-                format,
-                columns,
-                dtype,
-            };
+            let weight = QuantizedTensor { quants: quants.clone(), scales: scales.clone(), format, columns, dtype };
             kernels.matmul_t_quantized(&x(columns), &[&weight])
         };
         let of = |columns| product(columns, QuantFormat::Int8);
         prop_assert!(of(64).is_some() && of(33).is_some());
         prop_assert!(of(32).is_none(), "a group too many");
-        prop_assert!(
-            product(64, QuantFormat::Int4).is_none(),
-            "twice as many quants"
-        );
+        prop_assert!(product(64, QuantFormat::Int4).is_none(), "twice as many quants");
         Ok(())
     });
 }

@@ -14,12 +14,7 @@ use safetensors::{SafeTensors, tensor::TensorView};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-fn try_convert(
-    folder: &Path,
-    target: &Path,
-    dtype: Option<Dtype>,
-    size: &str,
-) -> Result<Conversion, String> {
+fn try_convert(folder: &Path, target: &Path, dtype: Option<Dtype>, size: &str) -> Result<Conversion, String> {
     let options = ConvertOptions {
         dtype,
         max_shard_size: size.parse().unwrap(),
@@ -62,10 +57,8 @@ fn model(tensors: &[(&str, safetensors::Dtype, &[u8])]) -> TempDir {
 }
 
 fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -76,10 +69,7 @@ fn check_index(folder: &Path, max: u64, files: &[String]) {
     let index: Value = serde_json::from_str(&text).unwrap();
     let (mut weight_map, mut size, mut parameters) = (BTreeMap::new(), 0, 0);
     for (number, name) in files.iter().enumerate() {
-        assert_eq!(
-            *name,
-            format!("model-{:05}-of-{:05}.safetensors", number + 1, files.len())
-        );
+        assert_eq!(*name, format!("model-{:05}-of-{:05}.safetensors", number + 1, files.len()));
         let bytes = fs::read(folder.join(name)).unwrap();
         let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
         let format = metadata.metadata().as_ref().unwrap();
@@ -99,10 +89,7 @@ fn check_index(folder: &Path, max: u64, files: &[String]) {
         "weight_map": weight_map,
     });
     assert_eq!(text, format!("{wanted:#}\n"));
-    assert_eq!(
-        index["weight_map"].as_object().unwrap().len(),
-        weight_map.len()
-    );
+    assert_eq!(index["weight_map"].as_object().unwrap().len(), weight_map.len());
 }
 
 #[test]
@@ -110,20 +97,12 @@ fn every_fixture_saved_again_is_the_same_bit_for_bit() {
     for folder in fixtures::all() {
         let before = tensors(&folder);
         let total: u64 = before.values().map(|(.., bytes)| bytes.len() as u64).sum();
-        for (size, max) in [
-            ("1B", 1),
-            ("10KB", 10_000),
-            ("64KiB", 65_536),
-            ("5GB", total),
-        ] {
+        for (size, max) in [("1B", 1), ("10KB", 10_000), ("64KiB", 65_536), ("5GB", total)] {
             let parent = TempDir::new().unwrap();
             let target = parent.path().join("saved");
             let done = converted(&folder, &target, None, size);
             assert!(tensors(&target) == before, "{} at {size}", folder.display());
-            assert_eq!(
-                (done.written.tensors, done.written.bytes),
-                (before.len(), total)
-            );
+            assert_eq!((done.written.tensors, done.written.bytes), (before.len(), total));
             match max {
                 1 => assert_eq!(done.written.files.len(), before.len()),
                 _ if max == total => assert_eq!(done.written.files, ["model.safetensors"]),
@@ -208,16 +187,11 @@ fn tokenizer_and_chat_template_are_copied_byte_for_byte_and_the_rest_is_named() 
 fn values_that_overflow_are_counted_per_tensor() {
     let values = [1.0_f32, 65504.0, 65520.0, -1e9, f32::INFINITY, f32::MAX];
     let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-    let folder = model(&[
-        ("big", safetensors::Dtype::F32, &bytes),
-        ("small", safetensors::Dtype::F32, &bytes[..8]),
-    ]);
+    let folder = model(&[("big", safetensors::Dtype::F32, &bytes), ("small", safetensors::Dtype::F32, &bytes[..8])]);
     for (dtype, count) in [(Dtype::F16, 3), (Dtype::BF16, 1)] {
         let target = TempDir::new().unwrap();
         let done = converted(folder.path(), target.path(), Some(dtype), "5GB");
-        let warning = format!(
-            "{count} values of big are too large for {dtype} and became infinite: use --dtype f32"
-        );
+        let warning = format!("{count} values of big are too large for {dtype} and became infinite: use --dtype f32");
         assert_eq!(done.warnings, [warning]);
     }
 }
@@ -237,13 +211,7 @@ fn types_that_are_not_converted_are_kept_or_refused() {
 
     let target = TempDir::new().unwrap();
     let error = try_convert(folder.path(), target.path(), Some(Dtype::F32), "5GB").unwrap_err();
-    for word in [
-        "model.safetensors",
-        "\"ids\"",
-        "I64",
-        "f32",
-        "leave --dtype out",
-    ] {
+    for word in ["model.safetensors", "\"ids\"", "I64", "f32", "leave --dtype out"] {
         assert!(error.contains(word), "{error}");
     }
     assert_eq!(names(target.path()), Vec::<String>::new());

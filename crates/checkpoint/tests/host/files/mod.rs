@@ -22,10 +22,7 @@ fn holding(tensors: &[(&str, &[u8])]) -> Vec<u8> {
     let (mut entries, mut data) = (Vec::new(), Vec::new());
     for (name, bytes) in tensors {
         let (start, end) = (data.len(), data.len() + bytes.len());
-        entries.push(format!(
-            r#""{name}":{{"dtype":"U8","shape":[{}],"data_offsets":[{start},{end}]}}"#,
-            bytes.len()
-        ));
+        entries.push(format!(r#""{name}":{{"dtype":"U8","shape":[{}],"data_offsets":[{start},{end}]}}"#, bytes.len()));
         data.extend(*bytes);
     }
     safetensors(&format!("{{{}}}", entries.join(",")), &data)
@@ -53,10 +50,7 @@ fn refusal(path: &Path) -> String {
 fn assert_refused(files: &[(&str, &[u8])], parts: &[&str]) {
     let folder = folder(files);
     let message = refusal(folder.path());
-    assert!(
-        message.contains(folder.path().to_str().unwrap()),
-        "{message}"
-    );
+    assert!(message.contains(folder.path().to_str().unwrap()), "{message}");
     for part in parts {
         assert!(message.contains(part), "no {part:?} in: {message}");
     }
@@ -65,13 +59,8 @@ fn assert_refused(files: &[(&str, &[u8])], parts: &[&str]) {
 /// The same for a folder with nothing but `model.safetensors`.
 #[track_caller]
 fn assert_broken(file: &[u8], parts: &[&str]) {
-    assert_refused(
-        &[("model.safetensors", file)],
-        &[&["model.safetensors"], parts].concat(),
-    );
-    let error = Files::from_bytes(Path::new("model.safetensors"), file.to_vec())
-        .err()
-        .expect("damaged in memory too");
+    assert_refused(&[("model.safetensors", file)], &[&["model.safetensors"], parts].concat());
+    let error = Files::from_bytes(Path::new("model.safetensors"), file.to_vec()).err().expect("damaged in memory too");
     let message = error.to_string();
     for part in parts {
         assert!(message.contains(part), "no {part:?} in: {message}");
@@ -80,22 +69,13 @@ fn assert_broken(file: &[u8], parts: &[&str]) {
 
 #[test]
 fn bytes_in_memory() {
-    let files = Files::from_bytes(
-        Path::new("weights"),
-        holding(&[("a", &[1, 2]), ("b", &[3])]),
-    );
+    let files = Files::from_bytes(Path::new("weights"), holding(&[("a", &[1, 2]), ("b", &[3])]));
     let files = files.expect("a checkpoint");
     assert_eq!(files.names().collect::<Vec<_>>(), ["a", "b"]);
     let b = files.get("b").expect("it is there");
-    assert_eq!(
-        (b.bytes, b.shape, b.file),
-        (&[3][..], &[1][..], Path::new("weights"))
-    );
+    assert_eq!((b.bytes, b.shape, b.file), (&[3][..], &[1][..], Path::new("weights")));
     files.release("b");
-    assert_eq!(
-        (files.total_bytes(), files.origin()),
-        (3, Path::new("weights"))
-    );
+    assert_eq!((files.total_bytes(), files.origin()), (3, Path::new("weights")));
 }
 
 #[test]
@@ -104,32 +84,20 @@ fn one_file() {
         "b":{"dtype":"F32","shape":[],"data_offsets":[4,8]},
         "a":{"dtype":"BF16","shape":[1,2],"data_offsets":[0,4]},
         "none":{"dtype":"F16","shape":[0,7],"data_offsets":[8,8]}}  "#;
-    let folder = folder(&[(
-        "model.safetensors",
-        &safetensors(header, &[1, 2, 3, 4, 5, 6, 7, 8]),
-    )]);
+    let folder = folder(&[("model.safetensors", &safetensors(header, &[1, 2, 3, 4, 5, 6, 7, 8]))]);
     let files = Files::open(folder.path()).unwrap();
     assert_eq!(files.names().collect::<Vec<_>>(), ["a", "b", "none"]);
     let a = files.get("a").unwrap();
-    assert_eq!(
-        (a.dtype, a.shape, a.bytes),
-        (Dtype::BF16, &[1, 2][..], &[1, 2, 3, 4][..])
-    );
+    assert_eq!((a.dtype, a.shape, a.bytes), (Dtype::BF16, &[1, 2][..], &[1, 2, 3, 4][..]));
     assert_eq!(a.file, folder.path().join("model.safetensors"));
     let b = files.get("b").unwrap();
-    assert_eq!(
-        (b.dtype, b.shape, b.bytes),
-        (Dtype::F32, &[][..], &[5, 6, 7, 8][..])
-    );
+    assert_eq!((b.dtype, b.shape, b.bytes), (Dtype::F32, &[][..], &[5, 6, 7, 8][..]));
     assert!(files.get("none").unwrap().bytes.is_empty());
     assert!(files.get("c").is_none());
     // Neighbours in the file are neighbours in memory: the views are into one map.
     assert_eq!(a.bytes.as_ptr_range().end, b.bytes.as_ptr());
     let weights = folder.path().join("model.safetensors");
-    assert_eq!(
-        (files.total_bytes(), files.origin()),
-        (8, weights.as_path())
-    );
+    assert_eq!((files.total_bytes(), files.origin()), (8, weights.as_path()));
     assert!(files.warnings().is_empty());
 }
 
@@ -148,16 +116,11 @@ fn shards() {
     let files = Files::open(sharded.path()).unwrap();
     assert_eq!(files.names().collect::<Vec<_>>(), ["a", "b", "extra"]);
     assert_eq!(files.get("b").unwrap().bytes, [3]);
-    assert_eq!(
-        files.get("b").unwrap().file,
-        sharded.path().join("x-2.safetensors")
-    );
+    assert_eq!(files.get("b").unwrap().file, sharded.path().join("x-2.safetensors"));
     assert_eq!(files.total_bytes(), 4);
     // What the index forgot is loaded and reported.
     assert_eq!(files.get("extra").unwrap().bytes, [4]);
-    assert!(
-        matches!(files.warnings(), [line] if line.contains("1 of the tensors") && line.contains("\"extra\""))
-    );
+    assert!(matches!(files.warnings(), [line] if line.contains("1 of the tensors") && line.contains("\"extra\"")));
 
     // A single file comes first, and says so.
     let single = holding(&[("only", &[9])]);
@@ -176,25 +139,10 @@ fn folders_without_a_checkpoint() {
     fs::write(&file, holding(&[("a", &[1])])).unwrap();
     assert!(refusal(&file).contains("is a file; give the folder"));
 
-    assert_refused(
-        &[],
-        &["neither model.safetensors nor", "put the weights there"],
-    );
-    assert_refused(
-        &[("pytorch_model.bin", b"PK")],
-        &[
-            "(but pytorch_model.bin)",
-            "convert the weights to safetensors",
-        ],
-    );
-    assert_refused(
-        &[("llama.Q4_K.gguf", b"GGUF")],
-        &["(but llama.Q4_K.gguf)", "convert"],
-    );
-    assert_refused(
-        &[("consolidated.safetensors", b"x")],
-        &["(but consolidated.safetensors)", "rename"],
-    );
+    assert_refused(&[], &["neither model.safetensors nor", "put the weights there"]);
+    assert_refused(&[("pytorch_model.bin", b"PK")], &["(but pytorch_model.bin)", "convert the weights to safetensors"]);
+    assert_refused(&[("llama.Q4_K.gguf", b"GGUF")], &["(but llama.Q4_K.gguf)", "convert"]);
+    assert_refused(&[("consolidated.safetensors", b"x")], &["(but consolidated.safetensors)", "rename"]);
 }
 
 #[test]
@@ -210,8 +158,5 @@ fn a_link_that_leads_nowhere_is_named() {
     let folder = folder(&[]);
     std::os::unix::fs::symlink("blob", folder.path().join("model.safetensors")).unwrap();
     let message = refusal(folder.path());
-    assert!(
-        message.starts_with("cannot read") && message.contains("model.safetensors"),
-        "{message}"
-    );
+    assert!(message.starts_with("cannot read") && message.contains("model.safetensors"), "{message}");
 }

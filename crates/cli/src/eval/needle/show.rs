@@ -33,9 +33,7 @@ impl Shown<'_> {
         for (name, row) in self.rows().iter().zip(&run.cells) {
             out += &format!("\n{name:<22}");
             for cell in row {
-                let found = cell
-                    .found()
-                    .map_or("-".into(), |found| format!("{found:.4}"));
+                let found = cell.found().map_or("-".into(), |found| format!("{found:.4}"));
                 out += &format!(" {found:>8}");
             }
         }
@@ -52,11 +50,7 @@ impl Shown<'_> {
             columns: columns.clone(),
             row_label: self.rows_are().into(),
             column_label: "tokens read".into(),
-            values: run
-                .cells
-                .iter()
-                .map(|row| row.iter().map(|cell| cell.found()).collect())
-                .collect(),
+            values: run.cells.iter().map(|row| row.iter().map(|cell| cell.found()).collect()).collect(),
         };
         let maps: Vec<HeatMap> = self.runs.iter().map(map).collect();
         let title = match self.args.mode {

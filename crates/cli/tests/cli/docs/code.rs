@@ -15,10 +15,8 @@ use super::{
 fn quoted_rust_is_in_the_code() {
     let mut paths: Vec<PathBuf> = Vec::new();
     files(Path::new("crates"), "rs", &mut paths);
-    let code: Vec<String> = paths
-        .iter()
-        .map(|path| squeezed(&fs::read_to_string(repository().join(path)).expect("a file")))
-        .collect();
+    let code: Vec<String> =
+        paths.iter().map(|path| squeezed(&fs::read_to_string(repository().join(path)).expect("a file"))).collect();
     let mut faults = Vec::new();
     let mut quoted = 0;
     for page in pages() {
@@ -39,8 +37,5 @@ fn quoted_rust_is_in_the_code() {
 /// Without comments and white space.
 fn squeezed(code: &str) -> String {
     let lines = code.lines().map(super::names::without_comment);
-    lines
-        .flat_map(str::chars)
-        .filter(|letter| !letter.is_whitespace())
-        .collect()
+    lines.flat_map(str::chars).filter(|letter| !letter.is_whitespace()).collect()
 }

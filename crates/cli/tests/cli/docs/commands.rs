@@ -21,9 +21,7 @@ fn options_of_quoted_commands_exist() {
                         _ => continue,
                     };
                     commands += 1;
-                    faults.extend(
-                        fault.map(|fault| format!("{}: {command}: {fault}", page.at(block.line))),
-                    );
+                    faults.extend(fault.map(|fault| format!("{}: {command}: {fault}", page.at(block.line))));
                 }
             }
         }
@@ -78,10 +76,7 @@ impl Options {
             return (!placeholder).then(|| "no such command".to_owned());
         };
         let options = &self.by_command[&name];
-        flags(command)
-            .into_iter()
-            .find(|flag| !options.contains(flag))
-            .map(|flag| format!("{name} has no {flag}"))
+        flags(command).into_iter().find(|flag| !options.contains(flag)).map(|flag| format!("{name} has no {flag}"))
     }
 }
 

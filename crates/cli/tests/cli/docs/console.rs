@@ -109,26 +109,14 @@ impl Shell {
         }
         let path = env::var("PATH").unwrap_or_default();
         shell.env("PATH", format!("{}:{path}", Path::display(self.0.path())));
-        let output = shell
-            .current_dir(self.0.path())
-            .stdin(Stdio::null())
-            .output()
-            .expect("a shell");
+        let output = shell.current_dir(self.0.path()).stdin(Stdio::null()).output().expect("a shell");
         String::from_utf8(output.stdout).expect("text")
     }
 }
 
 /// Texts are those of `flex`; `auto` may be a GPU.
 fn on_flex(line: &str) -> String {
-    let computes = [
-        "generate",
-        "batch",
-        "search",
-        "chat",
-        "logits",
-        "eval perplexity",
-        "eval needle",
-    ];
+    let computes = ["generate", "batch", "search", "chat", "logits", "eval perplexity", "eval needle"];
     let mut line = line.to_owned();
     for name in computes {
         let command = format!("glass {name} ");

@@ -50,10 +50,9 @@ fn line_counts_of_the_readme_are_true() {
     let mut counted = 0;
     for (line, row) in readme.prose() {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
-        let (Some(link), Some(Ok(lines))) = (
-            cells.get(1).filter(|cell| cell.contains(".rs`](")),
-            cells.get(2).map(|cell| cell.parse::<usize>()),
-        ) else {
+        let (Some(link), Some(Ok(lines))) =
+            (cells.get(1).filter(|cell| cell.contains(".rs`](")), cells.get(2).map(|cell| cell.parse::<usize>()))
+        else {
             continue;
         };
         let path = link.split_once("](").expect("a link").1;

@@ -26,12 +26,7 @@ fn repository() -> PathBuf {
 
 /// Fails with all faults at once.
 fn none(faults: Vec<String>) {
-    assert!(
-        faults.is_empty(),
-        "{} faults:\n{}",
-        faults.len(),
-        faults.join("\n")
-    );
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }
 
 /// Whether the pages are to be written anew.

@@ -52,11 +52,7 @@ fn names_in_code_font_exist() {
             }
         }
     }
-    faults.extend(
-        vocabulary
-            .iter()
-            .map(|word| format!("`{word}` is on no page any more")),
-    );
+    faults.extend(vocabulary.iter().map(|word| format!("`{word}` is on no page any more")));
     none(faults);
 }
 
@@ -91,9 +87,8 @@ fn fault(span: &str, code: &Code, options: &Options) -> Option<String> {
     if span.starts_with("cargo ") {
         return code.cargo(span);
     }
-    let known = |flag: &String| {
-        options.all.contains(flag) || code.is_bench_option(flag) || CARGO.contains(&flag.as_str())
-    };
+    let known =
+        |flag: &String| options.all.contains(flag) || code.is_bench_option(flag) || CARGO.contains(&flag.as_str());
     if let Some(flag) = flags(span).iter().find(|flag| !known(flag)) {
         return Some(format!("no option {flag}"));
     }
@@ -155,11 +150,7 @@ impl Code {
                 (path, code.join("\n"))
             })
             .collect();
-        let words = files
-            .values()
-            .flat_map(|text| words(text))
-            .map(str::to_owned)
-            .collect();
+        let words = files.values().flat_map(|text| words(text)).map(str::to_owned).collect();
         Self { words, files }
     }
 
@@ -171,21 +162,14 @@ impl Code {
             let source = [".rs", ".toml"].iter().any(|end| span.ends_with(end));
             return source.then(|| self.files.keys().any(named));
         }
-        let (first, rest) = span
-            .split_once('/')
-            .filter(|(first, _)| !first.is_empty())?;
+        let (first, rest) = span.split_once('/').filter(|(first, _)| !first.is_empty())?;
         match (root.join("crates").join(first).is_dir(), first) {
             (true, _) => Some(
-                [
-                    format!("crates/{first}/src/{rest}"),
-                    format!("crates/{span}"),
-                ]
-                .iter()
-                .any(|path| root.join(path).exists()),
+                [format!("crates/{first}/src/{rest}"), format!("crates/{span}")]
+                    .iter()
+                    .any(|path| root.join(path).exists()),
             ),
-            (_, "crates" | "docs" | "weights" | "benches" | ".ci") => {
-                Some(root.join(span).exists())
-            }
+            (_, "crates" | "docs" | "weights" | "benches" | ".ci") => Some(root.join(span).exists()),
             _ => None,
         }
     }
@@ -197,9 +181,7 @@ impl Code {
             return Some("cargo run takes one package".to_owned());
         }
         let unknown = |pair: &&[&str]| match pair[0] {
-            "--bench" | "--example" | "--test" => {
-                self.path(&format!("{}.rs", pair[1])) == Some(false)
-            }
+            "--bench" | "--example" | "--test" => self.path(&format!("{}.rs", pair[1])) == Some(false),
             "-p" => !self.is_package(pair[1]),
             "--manifest-path" => !repository().join(pair[1]).exists(),
             flag => {
@@ -213,10 +195,7 @@ impl Code {
 
     fn is_package(&self, name: &str) -> bool {
         let line = format!("name = \"{name}\"");
-        let mut manifests = self
-            .files
-            .iter()
-            .filter(|(path, _)| path.ends_with("Cargo.toml"));
+        let mut manifests = self.files.iter().filter(|(path, _)| path.ends_with("Cargo.toml"));
         manifests.any(|(_, text)| text.lines().any(|it| it == line))
     }
 
@@ -234,15 +213,13 @@ impl Code {
             let owns = |line: &str| {
                 let mut words = words(line).skip_while(|word| word.starts_with("pub"));
                 let kind = words.next().unwrap_or_default();
-                ["struct", "enum", "trait", "impl", "mod"].contains(&kind)
-                    && words.any(|word| word == of)
+                ["struct", "enum", "trait", "impl", "mod"].contains(&kind) && words.any(|word| word == of)
             };
             let declares = |line: &str| {
                 let mut before = "";
                 for word in words(line).take(6) {
                     if word == name {
-                        return before.is_empty()
-                            || ["fn", "const", "type", "pub", "crate"].contains(&before);
+                        return before.is_empty() || ["fn", "const", "type", "pub", "crate"].contains(&before);
                     }
                     before = word;
                 }

@@ -76,21 +76,14 @@ impl Page {
             if let Some(language) = line.strip_prefix("```") {
                 fenced = !fenced;
                 if fenced {
-                    blocks.push(Block {
-                        language: language.to_owned(),
-                        line: number + 1,
-                        lines: vec![],
-                    });
+                    blocks.push(Block { language: language.to_owned(), line: number + 1, lines: vec![] });
                 }
             } else if fenced {
                 let block = blocks.last_mut().expect("a block is open");
                 block.lines.push(line.to_owned());
             } else if let Some(code) = line.strip_prefix("    ") {
                 match blocks.last_mut() {
-                    Some(block)
-                        if block.language == "indented"
-                            && block.line + block.lines.len() == number =>
-                    {
+                    Some(block) if block.language == "indented" && block.line + block.lines.len() == number => {
                         block.lines.push(code.to_owned());
                     }
                     _ => blocks.push(Block {
@@ -117,22 +110,14 @@ impl Page {
                     spans.push((number, part.replace("\\|", "|")));
                 }
             }
-            assert_eq!(
-                line.matches('`').count() % 2,
-                0,
-                "{}: a backtick without its other",
-                self.at(number)
-            );
+            assert_eq!(line.matches('`').count() % 2, 0, "{}: a backtick without its other", self.at(number));
         }
         spans
     }
 
     /// The names by which its headings are linked to, as GitHub makes them.
     pub fn anchors(&self) -> Vec<String> {
-        let headings = self
-            .prose()
-            .into_iter()
-            .filter(|(_, line)| line.starts_with('#'));
+        let headings = self.prose().into_iter().filter(|(_, line)| line.starts_with('#'));
         let slug = |(_, heading): (usize, &str)| {
             let text = heading.trim_start_matches('#').trim().to_lowercase();
             text.chars()

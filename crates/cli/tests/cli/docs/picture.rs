@@ -35,11 +35,7 @@ fn the_picture_shows_what_glass_prints() {
     let faults = shown
         .iter()
         .enumerate()
-        .filter(|(index, line)| {
-            !picture
-                .get(*index)
-                .is_some_and(|it| printed::same(it, line))
-        })
+        .filter(|(index, line)| !picture.get(*index).is_some_and(|it| printed::same(it, line)))
         .map(|(_, line)| format!("{PATH}: {line}"))
         .collect();
     none(faults);
@@ -52,10 +48,7 @@ fn read(svg: &str) -> Vec<String> {
     for element in svg.split("<text").skip(1) {
         let (attributes, rest) = element.split_once('>').expect("an element");
         let text = rest.split("</text>").next().unwrap_or_default();
-        let text = text
-            .replace("&lt;", "<")
-            .replace("&gt;", ">")
-            .replace("&amp;", "&");
+        let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
         match (attributes.contains("more"), lines.last_mut()) {
             (true, Some(line)) => line.push_str(&text),
             _ => lines.push(text),
@@ -74,19 +67,13 @@ fn draw(lines: &[&str]) -> String {
             _ => "play",
         };
         let letters: Vec<char> = line.chars().collect();
-        let mut chunks: Vec<String> = letters
-            .chunks(COLUMNS)
-            .map(|row| row.iter().collect())
-            .collect();
+        let mut chunks: Vec<String> = letters.chunks(COLUMNS).map(|row| row.iter().collect()).collect();
         if chunks.is_empty() {
             chunks.push(String::new());
         }
         for (index, chunk) in chunks.into_iter().enumerate() {
             let more = if index > 0 { " more" } else { "" };
-            let text = chunk
-                .replace('&', "&amp;")
-                .replace('<', "&lt;")
-                .replace('>', "&gt;");
+            let text = chunk.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
             rows.push(format!("class=\"{kind}{more}\"|{text}"));
         }
     }

@@ -5,9 +5,7 @@ pub fn agree(quoted: &[&str], printed: &[&str]) -> bool {
     match quoted.split_first() {
         None => printed.is_empty(),
         Some((&"...", rest)) => (0..=printed.len()).any(|skipped| agree(rest, &printed[skipped..])),
-        Some((line, rest)) => printed
-            .split_first()
-            .is_some_and(|(first, more)| same(line, first) && agree(rest, more)),
+        Some((line, rest)) => printed.split_first().is_some_and(|(first, more)| same(line, first) && agree(rest, more)),
     }
 }
 
@@ -32,17 +30,10 @@ enum Part {
 }
 
 /// Units of numbers that vary, behind one blank or none.
-const UNITS: [&str; 9] = [
-    "tokens/s", "/s", "s", "ms", "MB", "GB", "MiB", "threads", "times",
-];
+const UNITS: [&str; 9] = ["tokens/s", "/s", "s", "ms", "MB", "GB", "MiB", "threads", "times"];
 
 /// Ends of JSON keys whose numbers vary.
-const KEYS: [&str; 4] = [
-    "seconds\":",
-    "per_second\":",
-    "peak_memory_bytes\":",
-    "speed_up\":",
-];
+const KEYS: [&str; 4] = ["seconds\":", "per_second\":", "peak_memory_bytes\":", "speed_up\":"];
 
 fn parts(line: &str) -> Vec<Part> {
     let line: Vec<&str> = line.split_whitespace().collect();
@@ -55,29 +46,20 @@ fn parts(line: &str) -> Vec<Part> {
         if !text.is_empty() {
             parts.push(Part::Text(text.to_owned()));
         }
-        let end = number
-            .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
-            .unwrap_or(number.len());
+        let end = number.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(number.len());
         let (number, after) = number.split_at(end);
         let digits = number.trim_end_matches('.');
         // A point that ends a sentence is text.
-        let after = if digits.len() == number.len() {
-            after
-        } else {
-            &rest[text.len() + digits.len()..]
-        };
+        let after = if digits.len() == number.len() { after } else { &rest[text.len() + digits.len()..] };
         let unit = after.strip_prefix(' ').unwrap_or(after);
-        let has_unit = UNITS.iter().any(|name| {
-            unit.strip_prefix(name)
-                .is_some_and(|next| !next.starts_with(char::is_alphanumeric))
-        });
+        let has_unit = UNITS
+            .iter()
+            .any(|name| unit.strip_prefix(name).is_some_and(|next| !next.starts_with(char::is_alphanumeric)));
         let varies = has_unit || KEYS.iter().any(|key| text.ends_with(key));
         if !digits.is_empty() {
             parts.push(match (varies, digits.contains('.')) {
                 (true, _) => Part::Varies,
-                (false, true) => digits
-                    .parse()
-                    .map_or_else(|_| Part::Whole(digits.to_owned()), Part::Real),
+                (false, true) => digits.parse().map_or_else(|_| Part::Whole(digits.to_owned()), Part::Real),
                 (false, false) => Part::Whole(digits.to_owned()),
             });
         }
@@ -89,16 +71,10 @@ fn parts(line: &str) -> Vec<Part> {
 #[test]
 fn rates_and_last_digits_vary_and_nothing_else() {
     for (a, b) in [
-        (
-            "7 tokens at 4004.6/s, in 0.01 s",
-            "7 tokens  at 9.1/s, in 3 s",
-        ),
+        ("7 tokens at 4004.6/s, in 0.01 s", "7 tokens  at 9.1/s, in 3 s"),
         ("(CPU, 2 threads), 95 MB", "(CPU, 64 threads), 27 MB"),
         ("score -0.2550.", "score -0.2551."),
-        (
-            "{\"load_seconds\":0.1,\"n\":3}",
-            "{\"load_seconds\":7,\"n\":3}",
-        ),
+        ("{\"load_seconds\":0.1,\"n\":3}", "{\"load_seconds\":7,\"n\":3}"),
     ] {
         assert!(same(a, b), "{a} | {b}");
     }

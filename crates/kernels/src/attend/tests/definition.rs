@@ -93,13 +93,7 @@ impl<T: Float + Default> Inputs<T> {
                 v: cache(seed + 3),
             }
         });
-        Self {
-            shape,
-            first_query,
-            soft_cap: None,
-            sinks: None,
-            segments: segments.collect(),
-        }
+        Self { shape, first_query, soft_cap: None, sinks: None, segments: segments.collect() }
     }
 
     fn views(&self) -> Vec<Segment<'_, T>> {
@@ -126,13 +120,7 @@ impl<T: Float + Default> Inputs<T> {
     pub fn attend(&self, isa: Isa) -> Vec<f32> {
         let (shape, strides) = self.shape.q();
         let mut out = vec![f32::NAN; Shape::elements((shape, strides))];
-        attend(
-            isa,
-            &self.views(),
-            self.first_query,
-            self.softmax(),
-            &mut ViewMut::new(&mut out, shape, strides),
-        );
+        attend(isa, &self.views(), self.first_query, self.softmax(), &mut ViewMut::new(&mut out, shape, strides));
         out
     }
 }
@@ -154,14 +142,13 @@ impl Inputs<f32> {
                                 let q = q.row(batch, head, query);
                                 let k = k.row(batch, head / shape.groups, slot);
                                 let v = v.row(batch, head / shape.groups, slot);
-                                let terms =
-                                    q.iter().zip(k).map(|(q, k)| f64::from(*q) * f64::from(*k));
+                                let terms = q.iter().zip(k).map(|(q, k)| f64::from(*q) * f64::from(*k));
                                 let scale = f64::from(softmax.scale);
                                 let score = terms.clone().sum::<f64>() * scale;
                                 let size = terms.map(f64::abs).sum::<f64>() * scale;
-                                let score = softmax.soft_cap.map_or(score, |cap| {
-                                    f64::from(cap) * (score / f64::from(cap)).tanh()
-                                });
+                                let score = softmax
+                                    .soft_cap
+                                    .map_or(score, |cap| f64::from(cap) * (score / f64::from(cap)).tanh());
                                 keys.push((score, size, v));
                             }
                         }
@@ -169,29 +156,18 @@ impl Inputs<f32> {
                     let sink = softmax.sinks.map(|sinks| f64::from(sinks[head]));
                     let scores = keys.iter().map(|(score, ..)| *score);
                     let max = scores.chain(sink).fold(f64::MIN, f64::max);
-                    let weights: Vec<f64> =
-                        keys.iter().map(|(score, ..)| (score - max).exp()).collect();
-                    let sum =
-                        weights.iter().sum::<f64>() + sink.map_or(0.0, |sink| (sink - max).exp());
+                    let weights: Vec<f64> = keys.iter().map(|(score, ..)| (score - max).exp()).collect();
+                    let sum = weights.iter().sum::<f64>() + sink.map_or(0.0, |sink| (sink - max).exp());
                     // A sum of n products in any order is off by at most n u times that of their sizes; and e^x, by
                     // as much relatively as x absolutely, which counts twice: in the weights and in their sum.
                     let size = keys.iter().map(|(_, size, _)| *size).fold(0.0, f64::max);
-                    let roundings = shape.head_dim as f64
-                        + if softmax.soft_cap.is_some() {
-                            24.0
-                        } else {
-                            8.0
-                        };
+                    let roundings = shape.head_dim as f64 + if softmax.soft_cap.is_some() { 24.0 } else { 8.0 };
                     let values = keys.iter().flat_map(|(.., v)| *v);
                     let largest = values.fold(0.0, |max: f64, v| max.max(f64::from(v.abs())));
-                    let bound = (2.0 * roundings * size + 3.0 * keys.len() as f64 + 20.0)
-                        * largest
-                        * 2f64.powi(-24);
+                    let bound = (2.0 * roundings * size + 3.0 * keys.len() as f64 + 20.0) * largest * 2f64.powi(-24);
                     for at in 0..shape.head_dim {
                         let weighted = weights.iter().zip(&keys);
-                        let weighted: f64 = weighted
-                            .map(|(weight, (.., v))| weight * f64::from(v[at]))
-                            .sum();
+                        let weighted: f64 = weighted.map(|(weight, (.., v))| weight * f64::from(v[at])).sum();
                         out.push(if keys.is_empty() { 0.0 } else { weighted / sum });
                         bounds.push(bound);
                     }

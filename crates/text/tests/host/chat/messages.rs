@@ -4,11 +4,8 @@ use glass_text::{Message, Role, read_messages};
 
 #[test]
 fn saved_messages_read_back() {
-    let messages = [
-        Message::new(Role::System, "s"),
-        Message::new(Role::User, "ü\n\"x\""),
-        Message::new(Role::Assistant, ""),
-    ];
+    let messages =
+        [Message::new(Role::System, "s"), Message::new(Role::User, "ü\n\"x\""), Message::new(Role::Assistant, "")];
     for messages in [&messages[..], &messages[1..]] {
         let json = serde_json::to_vec(messages).expect("JSON");
         assert_eq!(read_messages(&json, "f"), Ok(messages.to_vec()));
@@ -25,10 +22,7 @@ fn wrong_messages_are_refused_by_number() {
         (&["assistant"][..], "message 1 is the assistant's"),
         (&["system", "assistant"], "message 2 is the assistant's"),
         (&["user", "user"], "message 2 is the user's"),
-        (
-            &["user", "assistant", "system"],
-            "message 3 is the system's",
-        ),
+        (&["user", "assistant", "system"], "message 3 is the system's"),
         (&["user"], "no answer"),
         (&["user", "assistant", "user"], "no answer"),
         (&["tool"], "unknown variant `tool`"),
@@ -37,19 +31,10 @@ fn wrong_messages_are_refused_by_number() {
         let json = format!("[{}]", list.join(","));
         let line = read_messages(json.as_bytes(), "f.json").expect_err("refused");
         let line = line.to_string();
-        assert!(
-            line.starts_with("f.json: ") && !line.contains('\n'),
-            "{line}"
-        );
+        assert!(line.starts_with("f.json: ") && !line.contains('\n'), "{line}");
         assert!(line.contains(words), "{line}");
     }
-    for bad in [
-        "",
-        "{}",
-        "[1]",
-        r#"[{"role": "user"}]"#,
-        r#"[{"role": "user", "content": "x", "name": "y"}]"#,
-    ] {
+    for bad in ["", "{}", "[1]", r#"[{"role": "user"}]"#, r#"[{"role": "user", "content": "x", "name": "y"}]"#] {
         assert!(read_messages(bad.as_bytes(), "f").is_err(), "{bad}");
     }
 }

@@ -55,17 +55,13 @@ fn check(template: &Result<ChatTemplate, ChatTemplateError>, case: &Value) {
 #[test]
 fn prompts_equal_those_of_transformers() {
     let all: Value = serde_json::from_str(include_str!("cases.json")).expect("JSON");
-    let config =
-        json!({ "bos_token": all["bos_token"], "eos_token": { "content": all["eos_token"] } });
+    let config = json!({ "bos_token": all["bos_token"], "eos_token": { "content": all["eos_token"] } });
     let cases = all["cases"].as_array().expect("cases");
     assert!(cases.len() > 90);
     for case in cases {
         let name = case["template"].as_str().expect("a name");
         let text = all["templates"][name].as_str().expect("a template");
-        let folder = folder(&[
-            ("chat_template.jinja", text),
-            ("tokenizer_config.json", &config.to_string()),
-        ]);
+        let folder = folder(&[("chat_template.jinja", text), ("tokenizer_config.json", &config.to_string())]);
         check(&ChatTemplate::from_folder(folder.path()), case);
     }
 }
@@ -96,9 +92,7 @@ fn hello() -> ChatInput {
 }
 
 fn rendered(files: &[(&str, &str)], input: &ChatInput) -> String {
-    ChatTemplate::from_folder(folder(files).path())
-        .and_then(|template| template.render(input))
-        .expect("a text")
+    ChatTemplate::from_folder(folder(files).path()).and_then(|template| template.render(input)).expect("a text")
 }
 
 #[test]
@@ -112,31 +106,13 @@ fn template_files_override_the_config() {
     let mut with_tools = hello();
     with_tools.tools = Some(vec![json!({ "type": "function" })]);
     for (files, plain, tools) in [
-        (
-            vec![("tokenizer_config.json", config(json!("text")))],
-            "text",
-            "text",
-        ),
-        (
-            vec![("tokenizer_config.json", listed.clone())],
-            "listed",
-            "listed with 1",
-        ),
-        (
-            vec![
-                ("tokenizer_config.json", listed),
-                ("chat_template.jinja", "file\n".to_owned()),
-            ],
-            "file",
-            "file",
-        ),
+        (vec![("tokenizer_config.json", config(json!("text")))], "text", "text"),
+        (vec![("tokenizer_config.json", listed.clone())], "listed", "listed with 1"),
+        (vec![("tokenizer_config.json", listed), ("chat_template.jinja", "file\n".to_owned())], "file", "file"),
         (
             vec![
                 ("chat_template.jinja", "file".to_owned()),
-                (
-                    "additional_chat_templates/tool_use.jinja",
-                    "tool file".to_owned(),
-                ),
+                ("additional_chat_templates/tool_use.jinja", "tool file".to_owned()),
             ],
             "file",
             "tool file",
@@ -150,19 +126,12 @@ fn template_files_override_the_config() {
 
 #[test]
 fn special_tokens_come_from_the_folder() {
-    let template = (
-        "chat_template.jinja",
-        "{{ bos_token }}{{ eos_token }}{{ unk_token }}{{ pad_token is defined }}",
-    );
+    let template = ("chat_template.jinja", "{{ bos_token }}{{ eos_token }}{{ unk_token }}{{ pad_token is defined }}");
     let new = r#"{"bos_token": "<a>", "eos_token": {"content": "<b>"}, "pad_token": null, "added_tokens_decoder": {}}"#;
     let old = r#"{"bos_token": "<a>", "unk_token": "<u>"}"#;
     let map = r#"{"bos_token": {"content": "<c>", "lstrip": false}, "eos_token": "<d>"}"#;
     for (config, text) in [(new, "<a><b>False"), (old, "<c><d><u>False")] {
-        let files = [
-            template,
-            ("tokenizer_config.json", config),
-            ("special_tokens_map.json", map),
-        ];
+        let files = [template, ("tokenizer_config.json", config), ("special_tokens_map.json", map)];
         assert_eq!(rendered(&files, &hello()), text);
     }
     assert_eq!(rendered(&[template], &hello()), "False");
@@ -196,61 +165,19 @@ fn from_file_and_from_text_take_special_tokens() {
 fn errors_are_one_line() {
     let config = |template: Value| json!({ "chat_template": template }).to_string();
     for (name, content, words) in [
-        (
-            "x",
-            String::new(),
-            vec!["no chat template", "--chat-template FILE", "glass generate"],
-        ),
-        (
-            "chat_template.jinja",
-            "a\n{% if %}".into(),
-            vec!["chat_template.jinja", "not a Jinja template", "line 2"],
-        ),
-        (
-            "chat_template.jinja",
-            "\n\n{{ messages.x.y }}".into(),
-            vec!["chat_template.jinja", "line 3"],
-        ),
-        (
-            "chat_template.jinja",
-            "{{ raise_exception('so\nnot') }}".into(),
-            vec!["refuses these messages: so not"],
-        ),
-        (
-            "chat_template.jinja",
-            "{% include 'tokenizer.json' %}".into(),
-            vec!["chat_template.jinja", "include"],
-        ),
-        (
-            "chat_template.jinja",
-            "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}".into(),
-            vec!["recursion"],
-        ),
+        ("x", String::new(), vec!["no chat template", "--chat-template FILE", "glass generate"]),
+        ("chat_template.jinja", "a\n{% if %}".into(), vec!["chat_template.jinja", "not a Jinja template", "line 2"]),
+        ("chat_template.jinja", "\n\n{{ messages.x.y }}".into(), vec!["chat_template.jinja", "line 3"]),
+        ("chat_template.jinja", "{{ raise_exception('so\nnot') }}".into(), vec!["refuses these messages: so not"]),
+        ("chat_template.jinja", "{% include 'tokenizer.json' %}".into(), vec!["chat_template.jinja", "include"]),
+        ("chat_template.jinja", "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}".into(), vec!["recursion"]),
+        ("tokenizer_config.json", "[".into(), vec!["tokenizer_config.json", "not a JSON object"]),
+        ("tokenizer_config.json", config(json!(7)), vec!["tokenizer_config.json", "chat_template must be a text"]),
+        ("tokenizer_config.json", config(json!([{ "name": "default" }])), vec!["chat_template[0] must be"]),
         (
             "tokenizer_config.json",
-            "[".into(),
-            vec!["tokenizer_config.json", "not a JSON object"],
-        ),
-        (
-            "tokenizer_config.json",
-            config(json!(7)),
-            vec!["tokenizer_config.json", "chat_template must be a text"],
-        ),
-        (
-            "tokenizer_config.json",
-            config(json!([{ "name": "default" }])),
-            vec!["chat_template[0] must be"],
-        ),
-        (
-            "tokenizer_config.json",
-            config(
-                json!([{ "name": "rag", "template": "" }, { "name": "tool_use", "template": "" }]),
-            ),
-            vec![
-                "tool_use, rag",
-                "none called default",
-                "--chat-template FILE",
-            ],
+            config(json!([{ "name": "rag", "template": "" }, { "name": "tool_use", "template": "" }])),
+            vec!["tool_use, rag", "none called default", "--chat-template FILE"],
         ),
         (
             "tokenizer_config.json",
@@ -286,26 +213,18 @@ fn strftime_now_is_today() {
 fn honours_system_tells_templates_apart() {
     let honours = |template: &str| {
         let folder = folder(&[("chat_template.jinja", template)]);
-        ChatTemplate::from_folder(folder.path())
-            .expect("a template")
-            .honours_system("Be terse.")
+        ChatTemplate::from_folder(folder.path()).expect("a template").honours_system("Be terse.")
     };
     assert_eq!(honours("{{ messages[0].content }}"), Ok(true));
     assert_eq!(honours("{{ messages[-1].content }}"), Ok(false));
     let strict = "{% if messages[0].role != 'user' %}{{ raise_exception('no') }}{% endif %}";
-    assert_eq!(
-        honours(strict),
-        Err(ChatTemplateError::Refused("no".to_owned()))
-    );
+    assert_eq!(honours(strict), Err(ChatTemplateError::Refused("no".to_owned())));
 }
 
 #[test]
 fn variables_override_special_tokens() {
     let mut input = hello();
     input.variables = Map::from_iter([("bos_token".to_owned(), json!("<mine>"))]);
-    let files = [
-        ("chat_template.jinja", "{{ bos_token }}"),
-        ("tokenizer_config.json", r#"{"bos_token": "<theirs>"}"#),
-    ];
+    let files = [("chat_template.jinja", "{{ bos_token }}"), ("tokenizer_config.json", r#"{"bos_token": "<theirs>"}"#)];
     assert_eq!(rendered(&files, &input), "<mine>");
 }

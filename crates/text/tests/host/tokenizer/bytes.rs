@@ -39,10 +39,7 @@ fn tokens_have_the_bytes_they_spell() {
 
     let byte_fallback = tiny::load(&tiny::byte_fallback(true));
     assert_eq!(bytes_per_token(&byte_fallback, "the"), [0, 3]);
-    assert_eq!(
-        bytes_per_token(&byte_fallback, "the\n中b"),
-        [0, 3, 1, 3, 0, 0, 1]
-    );
+    assert_eq!(bytes_per_token(&byte_fallback, "the\n中b"), [0, 3, 1, 3, 0, 0, 1]);
     // A BOS in the text has its bytes.
     assert_eq!(bytes_per_token(&byte_fallback, "<s>the"), [3, 3]);
 }

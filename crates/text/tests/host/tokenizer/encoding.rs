@@ -9,13 +9,7 @@ use super::tiny;
 fn byte_level_round_trips_any_text() {
     let tokenizer = tiny::load(&tiny::byte_level());
     assert_eq!(tokenizer.encode("he a", true).unwrap(), [256, 257]);
-    for text in [
-        "",
-        " ",
-        "hello\n\nworld ",
-        "é😀\u{FFFD}中\0",
-        "a<|endoftext|>b",
-    ] {
+    for text in ["", " ", "hello\n\nworld ", "é😀\u{FFFD}中\0", "a<|endoftext|>b"] {
         let ids = tokenizer.encode(text, true).unwrap();
         assert_eq!(tokenizer.decode(&ids, false).unwrap(), text);
     }
@@ -87,8 +81,7 @@ fn eos_stays_when_bos_is_removed() {
 #[test]
 fn truncation_and_padding_of_the_file_are_ignored() {
     let mut json = tiny::byte_level();
-    json["truncation"] =
-        json!({"direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0});
+    json["truncation"] = json!({"direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0});
     json["padding"] = json!({"strategy": {"Fixed": 9}, "direction": "Right", "pad_to_multiple_of": null,
                              "pad_id": 0, "pad_type_id": 0, "pad_token": "!"});
     assert_eq!(tiny::load(&json).encode("bcdf", true).unwrap().len(), 4);
@@ -99,10 +92,7 @@ fn ids_without_a_token_leave_no_text() {
     let tokenizer = tiny::load(&tiny::byte_level());
     assert_eq!(tokenizer.token(97).as_deref(), Some("a"));
     assert_eq!(tokenizer.token(5000), None);
-    assert_eq!(
-        tokenizer.decode(&[97, 5000, u32::MAX, 98], false).unwrap(),
-        "ab"
-    );
+    assert_eq!(tokenizer.decode(&[97, 5000, u32::MAX, 98], false).unwrap(), "ab");
 }
 
 #[test]
@@ -116,15 +106,7 @@ fn from_folder_names_broken_files_and_warns_of_contradictions() {
     assert!(matches!(error, TokenizerError::SentencePieceOnly { .. }));
     assert!(error.to_string().contains("save_pretrained"), "{error}");
 
-    for broken in [
-        "",
-        "{",
-        "[]",
-        "{}",
-        "\"text\"",
-        "{\"model\": {\"type\": \"BPE\"}}",
-        "\u{1}\n\n",
-    ] {
+    for broken in ["", "{", "[]", "{}", "\"text\"", "{\"model\": {\"type\": \"BPE\"}}", "\u{1}\n\n"] {
         fs::write(path.join("tokenizer.json"), broken).unwrap();
         let error = Tokenizer::from_folder(path).err().unwrap();
         assert!(matches!(error, TokenizerError::Broken { .. }), "{error}");
@@ -133,11 +115,7 @@ fn from_folder_names_broken_files_and_warns_of_contradictions() {
         assert_eq!(message.lines().count(), 1, "{message}");
     }
 
-    fs::write(
-        path.join("tokenizer.json"),
-        tiny::byte_fallback(true).to_string(),
-    )
-    .unwrap();
+    fs::write(path.join("tokenizer.json"), tiny::byte_fallback(true).to_string()).unwrap();
     let warnings = |config: &str| {
         fs::write(path.join("tokenizer_config.json"), config).unwrap();
         Tokenizer::from_folder(path).map(|tokenizer| tokenizer.unwrap().warnings().to_vec())
@@ -147,17 +125,8 @@ fn from_folder_names_broken_files_and_warns_of_contradictions() {
     assert!(warnings("{}").unwrap().is_empty());
     let disagreeing = warnings(r#"{"add_bos_token": false, "add_eos_token": true}"#).unwrap();
     assert_eq!(disagreeing.len(), 2);
-    assert!(
-        disagreeing[0].contains("add_bos_token = false"),
-        "{disagreeing:?}"
-    );
-    assert!(
-        disagreeing[1].contains("adds no token at the end"),
-        "{disagreeing:?}"
-    );
+    assert!(disagreeing[0].contains("add_bos_token = false"), "{disagreeing:?}");
+    assert!(disagreeing[1].contains("adds no token at the end"), "{disagreeing:?}");
     let error = warnings("{]").unwrap_err();
-    assert!(
-        error.to_string().contains("tokenizer_config.json"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("tokenizer_config.json"), "{error}");
 }

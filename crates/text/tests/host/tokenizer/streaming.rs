@@ -22,19 +22,10 @@ fn incomplete_characters_are_held() {
     let mut stream = StreamingDetokenizer::new(&tokenizer, &[], true).unwrap();
     let text: String = ids.iter().map(|&id| stream.push(id).unwrap()).collect();
     assert_eq!(text, "é中😀");
-    assert_eq!(
-        streamed(&tokenizer, &[], &[0xE4, 0xB8, 0xAD], true),
-        ["", "", "中", ""]
-    );
+    assert_eq!(streamed(&tokenizer, &[], &[0xE4, 0xB8, 0xAD], true), ["", "", "中", ""]);
     // The next token proves the beginning of a character invalid; so does the end.
-    assert_eq!(
-        streamed(&tokenizer, &[], &[0xE4, 97], true),
-        ["", "\u{FFFD}a", ""]
-    );
-    assert_eq!(
-        streamed(&tokenizer, &[], &[97, 0xE4], true),
-        ["a", "", "\u{FFFD}"]
-    );
+    assert_eq!(streamed(&tokenizer, &[], &[0xE4, 97], true), ["", "\u{FFFD}a", ""]);
+    assert_eq!(streamed(&tokenizer, &[], &[97, 0xE4], true), ["a", "", "\u{FFFD}"]);
 }
 
 #[test]
@@ -65,10 +56,7 @@ fn the_first_token_after_a_prompt_keeps_its_space() {
     assert_eq!(streamed(&tokenizer, &prompt, &ids, true), [" the", ""]);
     // A prompt that ends inside a character is completed.
     let cut = [ids[0], 0xE4 + 3, 0xB8 + 3];
-    assert_eq!(
-        streamed(&tokenizer, &cut, &[0xAD + 3, ids[0]], true).concat(),
-        "中 the"
-    );
+    assert_eq!(streamed(&tokenizer, &cut, &[0xAD + 3, ids[0]], true).concat(), "中 the");
 }
 
 #[test]
