@@ -1,7 +1,7 @@
 //! What a long text costs: speed and memory against position, for each way to remember it.
 //!
-//!     cargo bench --workspace --bench context                            flex and wgpu
-//!     cargo bench --workspace --bench context -- flex --longest 16384    one device, shorter texts
+//!     cargo bench -p glass-benches --bench context                            flex and wgpu
+//!     cargo bench -p glass-benches --bench context -- flex --longest 16384    one device, shorter texts
 //!
 //! All policies read the same text with the same weights, in pieces of 512 tokens, and stop at each doubling of the
 //! position to decode some steps. There they take turns (A B C C B A), and with them a ring that has read W tokens and no
@@ -65,7 +65,8 @@ fn run(args: &Args) -> Outcome<()> {
     let config = LlamaConfig::from_json(SHAPE, "the measured shape", &[])?;
     println!(
         "hidden {}, {} layers, f32, random weights, W = {WINDOW}",
-        config.hidden_size, config.num_hidden_layers
+        config.hidden_size,
+        config.layers.len()
     );
     println!(
         "read: median of the last {} pieces of {}; decode: best (median) of {ROUNDS} rounds;",
@@ -104,7 +105,8 @@ fn picture(series: &[Series], config: &LlamaConfig) -> Result<String, PlotError>
     };
     let subtitle = format!(
         "Random weights: hidden {}, {} layers, window {WINDOW}, float32. Median of {ROUNDS} rounds.",
-        config.hidden_size, config.num_hidden_layers
+        config.hidden_size,
+        config.layers.len()
     );
     let axes = [log2("position, tokens"), log2("decode, tokens/s")];
     curves(series, axes, "Decode against position", &subtitle)

@@ -1,7 +1,7 @@
 //! The operations of a layer, and whole steps, on every backend of this build, measured by Criterion.
 //!
-//!     cargo bench --workspace --bench ops
-//!     cargo bench --workspace --bench ops -- 'mlp|decode'
+//!     cargo bench -p glass-benches --bench ops
+//!     cargo bench -p glass-benches --bench ops -- 'mlp|decode'
 //!
 //! The shape is `llama-40M` in float32. `1` is a token of decode, `128` a prompt. A device may work later than it is asked to:
 //! each iteration ends when it is done. Where the time of a whole model goes, `glass bench --ops` says.
@@ -90,11 +90,12 @@ fn operations(criterion: &mut Criterion) {
     });
     each(criterion, &devices, "rope", |weights, tokens| {
         let device = weights.device().clone();
-        let heads = config.num_attention_heads;
-        let x = random(&device, [heads, tokens, config.head_dim]).unsqueeze::<4>();
+        let MixerConfig::Attention(layer) = config.layers[0].mixer;
+        let [heads, head_dim] = [layer.num_attention_heads, layer.head_dim];
+        let x = random(&device, [heads, tokens, head_dim]).unsqueeze::<4>();
         let table = Rope::all(&config)[0].table(&[(0..tokens).collect()]);
         let angles = |values: Vec<f32>| {
-            let shape = [1, 1, tokens, config.head_dim / 2];
+            let shape = [1, 1, tokens, head_dim / 2];
             Tensor::<4>::from_data(TensorData::new(values, shape), device.burn())
         };
         let (cos, sin) = (angles(table.cos), angles(table.sin));

@@ -188,8 +188,8 @@ const DEVIATIONS: f64 = 6.0;
 /// widest matrix has columns, which by the same reason costs the square root of that in float32's own roundoff. A wrong
 /// weight, position or mask moves logits by a good part of the largest, which is more in float32 and float16 by far.
 pub fn tolerance(config: &LlamaConfig, precision: Precision, largest: f64) -> f64 {
-    let roundings = ROUNDINGS_PER_LAYER * config.num_hidden_layers as f64 + ROUNDINGS_BESIDE;
-    let terms = config.intermediate_size.max(config.hidden_size) as f64;
+    let roundings = ROUNDINGS_PER_LAYER * config.layers.len() as f64 + ROUNDINGS_BESIDE;
+    let terms = config.max_width() as f64;
     let each = precision.unit_roundoff() + terms.sqrt() * Dtype::F32.unit_roundoff();
     DEVIATIONS * roundings.sqrt() * each * largest
 }

@@ -86,7 +86,7 @@ fn did_you_mean(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use glass_config::{LayerType, LlamaConfig};
+    use glass_config::LlamaConfig;
 
     use super::*;
 
@@ -95,10 +95,8 @@ mod tests {
         let millions = SHAPES.map(|shape| {
             let config = LlamaConfig::from_json(shape.config, shape.name, &[]).unwrap();
             assert!(config.ignored.is_empty(), "{}", shape.name);
-            let slides = config
-                .layer_types
-                .iter()
-                .all(|kind| *kind != LayerType::Full);
+            let mut layers = config.layers.iter().map(|layer| layer.attention());
+            let slides = layers.all(|layer| layer.expect("attention").window.is_some());
             assert_eq!(slides, shape.name.ends_with("window"), "{}", shape.name);
             (config.num_parameters() + 500_000) / 1_000_000
         });

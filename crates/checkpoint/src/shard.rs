@@ -226,6 +226,8 @@ fn tensors(
 
 #[cfg(test)]
 mod tests {
+    use glass_testing::Random;
+
     use super::*;
 
     /// Whatever happens to a file, reading its header answers, and every tensor it lets through lies inside the file.
@@ -239,13 +241,8 @@ mod tests {
             &[7; 40],
         ]
         .concat();
-        let mut state = 1_u64;
-        let mut random = |below: usize| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) as usize % below
-        };
+        let mut random = Random::new(1);
+        let mut random = |below: usize| random.below(below);
         let (mut opened, mut refused) = (0, 0);
         for round in 0..20_000 {
             let mut file = whole.clone();

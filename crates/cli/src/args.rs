@@ -149,15 +149,3 @@ pub struct Quantize {
     #[arg(long, value_name = "SIZE", default_value = "5GB")]
     pub max_shard_size: ShardSize,
 }
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Glass::command().debug_assert();
-    }
-}

@@ -73,12 +73,13 @@ fn options(
         ]);
     }
     warn(warning);
+    let total = prompt.saturating_add(max_new_tokens);
     if options.prompt_lookup.is_some()
-        && llama.depends_on_length(prompt.saturating_add(max_new_tokens))
+        && let Some(rope) = llama.config.rope_by_length(total)
     {
         warn([format!(
             "--prompt-lookup is without effect beyond the trained context: rope type {} turns tokens by the length of their pass",
-            llama.config.rope_parameters.rope_type.name()
+            rope.scaling.name()
         )]);
     }
     Ok(options)

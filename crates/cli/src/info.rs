@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use glass_attention::Window;
 use glass_checkpoint::{Files, QuantizedPart, quantized_part};
-use glass_config::LlamaConfig;
+use glass_config::{AttentionConfig, LayerConfig, LlamaConfig, MlpConfig};
 use serde_json::{Value, json};
 
 use crate::{
@@ -50,9 +50,8 @@ fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
         .collect();
 
     let context = config.context() as u64;
-    let attention = || config.layers.iter().filter_map(|layer| layer.attention());
     let mut caches: Vec<(Window, u64, u64, u64)> = Vec::new();
-    for layer in attention() {
+    for layer in attentions(config) {
         let window = Window::from(layer.window);
         let of_token = 2 * layer.kv_size() as u64 * bytes;
         match caches.iter_mut().find(|(known, ..)| *known == window) {
@@ -66,7 +65,7 @@ fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
             .map_or(context, |span| context.min(span as u64));
         *full = *token * kept;
     }
-    let reach = attention()
+    let reach = attentions(config)
         .map(|layer| {
             Window::from(layer.window)
                 .span()
@@ -124,14 +123,20 @@ impl Facts {
         line(
             "architecture",
             format!(
-                "{} layers, hidden {}, MLP {} ({}), {} heads of {} over {} key/value heads, vocabulary {}{}",
-                config.num_hidden_layers,
+                "{} layers, hidden {}, {}, {}, vocabulary {}{}",
+                config.layers.len(),
                 config.hidden_size,
-                config.intermediate_size,
-                config.hidden_act,
-                config.num_attention_heads,
-                config.head_dim,
-                config.num_key_value_heads,
+                distinct(mlps(config).map(|MlpConfig::Dense(mlp)| {
+                    format!("MLP {} ({})", mlp.intermediate_size, mlp.hidden_act)
+                })),
+                distinct(attentions(config).map(|attention| {
+                    format!(
+                        "{} heads of {} over {} key/value heads",
+                        attention.num_attention_heads,
+                        attention.head_dim,
+                        attention.num_key_value_heads
+                    )
+                })),
                 config.vocab_size,
                 if config.tie_word_embeddings {
                     ", tied head"
@@ -140,11 +145,10 @@ impl Facts {
                 },
             ),
         );
-        let biases = [
-            (config.bias.q_k_v, "q, k, v"),
-            (config.bias.o, "o"),
-            (config.bias.mlp, "MLP"),
-        ];
+        let q_k_v = attentions(config).any(|attention| attention.bias.q_k_v);
+        let o = attentions(config).any(|attention| attention.bias.o);
+        let mlp = mlps(config).any(|MlpConfig::Dense(mlp)| mlp.bias);
+        let biases = [(q_k_v, "q, k, v"), (o, "o"), (mlp, "MLP")];
         let biases: Vec<_> = biases
             .iter()
             .filter(|(has, _)| *has)
@@ -158,14 +162,13 @@ impl Facts {
                 biases.join(", ")
             },
         );
+        let ropes = config.ropes.iter().map(|rope| {
+            let rope_type = rope.scaling.name();
+            format!("rope {rope_type} with theta {}", rope.rope_theta)
+        });
         line(
             "positions",
-            format!(
-                "rope {} with theta {}, context {}",
-                config.rope_parameters.rope_type.name(),
-                config.rope_parameters.rope_theta,
-                config.context()
-            ),
+            format!("{}, context {}", distinct(ropes), config.context()),
         );
         line("parameters", count(self.total()));
         for (part, n) in &self.parameters {
@@ -276,6 +279,25 @@ impl Facts {
             "ignored_fields": ignored,
         })
     }
+}
+
+fn attentions(config: &LlamaConfig) -> impl Iterator<Item = &AttentionConfig> {
+    config.layers.iter().filter_map(LayerConfig::attention)
+}
+
+fn mlps(config: &LlamaConfig) -> impl Iterator<Item = &MlpConfig> {
+    config.layers.iter().map(|layer| &layer.mlp)
+}
+
+/// Each description once, in the order of the layers.
+fn distinct(descriptions: impl Iterator<Item = String>) -> String {
+    let mut distinct = Vec::new();
+    for description in descriptions {
+        if !distinct.contains(&description) {
+            distinct.push(description);
+        }
+    }
+    distinct.join(" or ")
 }
 
 fn kind(window: Window) -> String {

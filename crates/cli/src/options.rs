@@ -104,11 +104,11 @@ pub fn prefill(
         )]);
     }
     if args.prefill_chunk.is_some_and(|chunk| chunk.get() < tokens)
-        && llama.depends_on_length(tokens)
+        && let Some(rope) = llama.config.rope_by_length(tokens)
     {
         warn([format!(
             "--prefill-chunk without effect: rope type {} turns {tokens} tokens by angles of their own, in one pass",
-            llama.config.rope_parameters.rope_type.name()
+            rope.scaling.name()
         )]);
     }
     Ok(PrefillOptions {

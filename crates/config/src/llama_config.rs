@@ -1,11 +1,8 @@
 //! The config itself: what every other crate builds from.
 
-use std::{num::NonZeroUsize, ops::Deref};
-
 use crate::families::ModelType;
 use crate::fields::IgnoredField;
-use crate::layer::{AttentionConfig, LayerConfig, MixerConfig, MlpConfig};
-use crate::legacy::Flat;
+use crate::layer::{AttentionConfig, LayerConfig, MlpConfig, sum};
 use crate::quantization::QuantizationConfig;
 use crate::rope::{RopeParameters, RopeScaling};
 use crate::values::Dtype;
@@ -49,43 +46,6 @@ pub struct LlamaConfig {
     /// Every field of the file that has no use here and is not known to be harmless, in the file's
     /// order.
     pub ignored: Vec<IgnoredField>,
-    pub(crate) flat: Flat,
-}
-
-/// For the crates that do not read `layers` yet.
-impl Deref for LlamaConfig {
-    type Target = Flat;
-
-    fn deref(&self) -> &Flat {
-        &self.flat
-    }
-}
-
-impl LlamaConfig {
-    /// The same model with other layers.
-    pub fn with_layers(mut self, layers: Vec<LayerConfig>, ropes: Vec<RopeParameters>) -> Self {
-        self.flat = Flat::of(&layers, &ropes);
-        (self.layers, self.ropes) = (layers, ropes);
-        self
-    }
-
-    /// The same model with one layer for each window, otherwise as the first.
-    pub fn with_windows(mut self, windows: &[Option<NonZeroUsize>]) -> Self {
-        let (first, ropes) = (self.layers.swap_remove(0), std::mem::take(&mut self.ropes));
-        let layers = windows.iter().map(|&window| {
-            let MixerConfig::Attention(attention) = first.mixer;
-            let mixer = MixerConfig::Attention(AttentionConfig {
-                window,
-                ..attention
-            });
-            LayerConfig {
-                mixer,
-                ..first.clone()
-            }
-        });
-        let layers = layers.collect();
-        self.with_layers(layers, ropes)
-    }
 }
 
 impl LlamaConfig {
@@ -100,47 +60,51 @@ impl LlamaConfig {
         dynamic.map_or(trained, |factor| (trained as f64 * factor) as usize)
     }
 
-    /// Whether a pass over the first `length` positions rotates some layer's by other angles than shorter passes did.
-    pub fn rope_depends_on_length(&self, length: usize) -> bool {
-        self.ropes.iter().any(|rope| rope.depends_on_length(length))
+    /// The first RoPE that rotates a pass over `length` positions by other angles than shorter passes.
+    pub fn rope_by_length(&self, length: usize) -> Option<&RopeParameters> {
+        let mut ropes = self.ropes.iter();
+        ropes.find(|rope| rope.depends_on_length(length))
     }
 
     /// Values per token in the widest activation of a pass, the logits aside.
     pub fn max_width(&self) -> usize {
         let widths = self.layers.iter().map(|layer| {
-            let MixerConfig::Attention(attention) = &layer.mixer;
             let MlpConfig::Dense(mlp) = &layer.mlp;
-            attention.q_size().max(mlp.intermediate_size)
+            let q_size = layer.attention().map_or(0, AttentionConfig::q_size);
+            q_size.max(mlp.intermediate_size)
         });
         widths.fold(self.hidden_size, usize::max)
     }
 
-    /// Numbers in the checkpoint, a tied head counted once. Saturates for a config that
-    /// [`validate`](Self::validate) would refuse.
+    /// Numbers in the checkpoint, a tied head counted once. `usize::MAX` for a config that [`validate`](Self::validate)
+    /// refuses because there would be more.
     pub fn num_parameters(&self) -> usize {
-        let parts = self.parameters_by_part();
-        sum(parts.into_iter().map(|(_, n)| n))
+        sum(self.parameters_by_part().map(|(_, count)| count))
     }
 
     /// The same by part of the model, in the order of a forward pass.
     pub fn parameters_by_part(&self) -> [(&'static str, usize); 5] {
         let hidden = self.hidden_size;
-        let vocabulary = self.vocab_size.saturating_mul(hidden);
         let layers = || self.layers.iter();
-        let mixers = layers().map(|layer| layer.mixer.num_parameters(hidden));
-        let mlps = layers().map(|layer| layer.mlp.num_parameters(hidden));
         let norms = layers().map(|layer| layer.norm_parameters(hidden));
-        let is_tied = self.tie_word_embeddings;
+        let vocabulary = self.vocab_size.saturating_mul(hidden);
+        let head = if self.tie_word_embeddings {
+            0
+        } else {
+            vocabulary
+        };
         [
             ("embedding", vocabulary),
-            ("attention", sum(mixers)),
-            ("mlp", sum(mlps)),
+            (
+                "attention",
+                sum(layers().map(|layer| layer.mixer.num_parameters(hidden))),
+            ),
+            (
+                "mlp",
+                sum(layers().map(|layer| layer.mlp.num_parameters(hidden))),
+            ),
             ("norms", sum(norms.chain([hidden]))),
-            ("head", if is_tied { 0 } else { vocabulary }),
+            ("head", head),
         ]
     }
-}
-
-fn sum(counts: impl Iterator<Item = usize>) -> usize {
-    counts.fold(0, usize::saturating_add)
 }

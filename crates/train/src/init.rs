@@ -12,7 +12,7 @@ use rand_chacha::{
 
 /// Random initial weights, as in GPT-2 and `transformers`' Llama: matrices are normal with mean 0 and standard deviation
 /// `initializer_range`; norms are 1; biases and sinks are 0. The projections that write to the residual stream have a standard
-/// deviation smaller by `1 / sqrt(2 * num_hidden_layers)`, so that the stream's variance does not grow with the depth:
+/// deviation smaller by `1 / sqrt(2 * layers)`, so that the stream's variance does not grow with the depth:
 /// Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3.
 ///
 /// Every number depends on the seed, the tensor's name and its row alone: neither on the device nor on the order in which
@@ -26,7 +26,7 @@ pub struct Initializer {
 impl Initializer {
     pub fn new(config: &LlamaConfig, seed: u64) -> Self {
         let std = config.initializer_range;
-        let residual_writes = 2 * config.num_hidden_layers;
+        let residual_writes = 2 * config.layers.len();
         Self {
             seed,
             std,

@@ -108,7 +108,7 @@ pub fn preset(name: &str, vocab_size: usize, context: usize) -> Result<LlamaConf
 
 #[cfg(test)]
 mod tests {
-    use glass_config::LayerType;
+    use std::num::NonZeroUsize;
 
     use super::*;
 
@@ -123,12 +123,12 @@ mod tests {
             let config = preset(name, 65, 256).unwrap();
             assert_eq!(config.ignored, vec![], "{name}");
             assert_eq!(config.vocab_size, 65);
-            for layer in &config.layer_types {
-                match (layer, sliding_window) {
-                    (LayerType::Full, None) => assert_eq!(config.max_position_embeddings, 256),
-                    (LayerType::Sliding { window }, Some(w)) => assert_eq!(window.get(), w),
-                    other => panic!("{name}: {other:?}"),
-                }
+            for layer in &config.layers {
+                let window = layer.attention().expect("attention").window;
+                assert_eq!(window.map(NonZeroUsize::get), sliding_window, "{name}");
+            }
+            if sliding_window.is_none() {
+                assert_eq!(config.max_position_embeddings, 256, "{name}");
             }
         }
         let error = preset("huge", 65, 256).unwrap_err().to_string();

@@ -8,7 +8,7 @@ use glass_bench::{
     random_model,
 };
 use glass_checkpoint::Parameters;
-use glass_config::{LayerType, LlamaConfig};
+use glass_config::LlamaConfig;
 
 fn config(tied: bool, window: Option<usize>) -> LlamaConfig {
     let window = window.map_or("null".into(), |window| window.to_string());
@@ -18,6 +18,12 @@ fn config(tied: bool, window: Option<usize>) -> LlamaConfig {
             "sliding_window": {window}, "tie_word_embeddings": {tied}, "max_position_embeddings": 64}}"#
     );
     LlamaConfig::from_json(&text, "test", &[]).unwrap()
+}
+
+/// Whether every layer of a shape has a window; none has it in some only.
+fn slides(config: &LlamaConfig) -> bool {
+    let mut layers = config.layers.iter().map(|layer| layer.attention());
+    layers.all(|layer| layer.expect("attention").window.is_some())
 }
 
 #[test]
@@ -65,7 +71,7 @@ fn attention_counts_the_keys_that_are_seen() {
 fn a_token_costs_two_operations_for_each_weight_of_a_matrix() {
     for shape in SHAPES {
         let config = LlamaConfig::from_json(shape.config, shape.name, &[]).unwrap();
-        let norms = (2 * config.num_hidden_layers + 1) * config.hidden_size;
+        let norms = (2 * config.layers.len() + 1) * config.hidden_size;
         let rows = config.hidden_size; // of the embedding, which is looked up
         let matrices = weights_read(&config, 1) as f64 - (norms + rows) as f64;
         let one = flops(&config, 100, 1);
@@ -75,12 +81,8 @@ fn a_token_costs_two_operations_for_each_weight_of_a_matrix() {
             "{}",
             shape.name
         );
-        let slides = config
-            .layer_types
-            .iter()
-            .any(|kind| *kind != LayerType::Full);
         let deeper = flops(&config, 100_000, 1) > flops(&config, 10_000, 1);
-        assert_eq!(deeper, !slides, "{}", shape.name);
+        assert_eq!(deeper, !slides(&config), "{}", shape.name);
     }
 }
 
@@ -122,11 +124,7 @@ fn steps_add_up_to_the_pass() {
         let far = |kind| step(&config, Dtype::F32.into(), kind, 9000..9001, 1).bytes;
         let near = |kind| step(&config, Dtype::F32.into(), kind, 5000..5001, 1).bytes;
         for kind in STEPS {
-            let slides = config
-                .layer_types
-                .iter()
-                .any(|kind| *kind != LayerType::Full);
-            let grows = kind == Step::Attention && !slides;
+            let grows = kind == Step::Attention && !slides(&config);
             assert_eq!(far(kind) > near(kind), grows, "{} {kind:?}", shape.name);
         }
     }

@@ -127,16 +127,3 @@ pub fn parse_bits(text: &str) -> Result<QuantFormat, String> {
         _ => Err("give 8 or 4".to_owned()),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_whole_numbers() {
-        assert_eq!(parse_ids("1, 2,3"), Ok(Ids(vec![1, 2, 3])));
-        for bad in ["", "1,,2", "1,-2", "1,2.5", "1,4294967296", "a"] {
-            assert!(parse_ids(bad).is_err(), "{bad}");
-        }
-    }
-}

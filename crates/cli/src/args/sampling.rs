@@ -108,23 +108,3 @@ fn parse_bias(text: &str) -> Result<SequenceBias, String> {
         bias,
     })
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn biases_are_numbers_for_ids() {
-        let bias = |id, bias| SequenceBias {
-            ids: vec![id],
-            bias,
-        };
-        assert_eq!(parse_bias("7=-1.5"), Ok(bias(7, -1.5)));
-        assert_eq!(parse_bias("0=-inf"), Ok(bias(0, f32::NEG_INFINITY)));
-        for bad in [
-            "", "7", "=1", "7=", "7=x", "-7=1", "7=inf", "7=nan", "7=1e39",
-        ] {
-            assert!(parse_bias(bad).is_err(), "{bad}");
-        }
-    }
-}

@@ -57,29 +57,3 @@ impl<'t> Command<'t> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commands_begin_with_one_slash() {
-        for (text, command) in [
-            ("Hello /reset", Command::Message("Hello /reset")),
-            ("//reset", Command::Message("/reset")),
-            ("/reset ", Command::Reset),
-            ("/system", Command::ShowSystem),
-            ("/system -", Command::RemoveSystem),
-            (
-                "/system  Be terse.\nAlways. ",
-                Command::System("Be terse.\nAlways."),
-            ),
-            ("/save my file", Command::Save("my file".into())),
-        ] {
-            assert_eq!(Command::parse(text), command);
-        }
-        for text in ["/", "/nothing", "/reset now", "/save", "/Help"] {
-            assert!(matches!(Command::parse(text), Command::Wrong(_)), "{text}");
-        }
-    }
-}

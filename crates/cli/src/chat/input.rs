@@ -161,39 +161,3 @@ impl Completer for Lines {
 impl Highlighter for Lines {}
 
 impl Helper for Lines {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn messages(mut piped: &[u8]) -> Vec<String> {
-        let mut all = Vec::new();
-        while let Some(typed) = message(&mut piped).expect("readable") {
-            all.push(unquoted(&typed));
-        }
-        all
-    }
-
-    #[test]
-    fn message_is_one_line_or_several() {
-        for (piped, expected) in [
-            ("a\nb\n", &["a", "b"][..]),
-            ("a\r\nb", &["a", "b"]),
-            ("a\\\nb\\\n\\\nc\nd\n", &["a\nb\n\nc", "d"]),
-            ("a \\ b\n", &["a \\ b"]),
-            ("\"\"\"a\n\"b\"\n\nc\"\"\"\nd\n", &["a\n\"b\"\n\nc", "d"]),
-            ("\"\"\"\n  a\n  b\\\n\"\"\"  \nd\n", &["  a\n  b\\", "d"]),
-            ("\"\"\"a\"\"\"\n", &["a"]),
-            ("a\\\n", &["a\n"]),
-            ("\"\"\"a\nb\n", &["a\nb"]),
-            ("", &[]),
-        ] {
-            assert_eq!(messages(piped.as_bytes()), expected, "{piped:?}");
-        }
-    }
-
-    #[test]
-    fn message_that_is_not_utf8_is_an_error() {
-        assert!(message(&mut &b"caf\xe9\n"[..]).is_err());
-    }
-}

@@ -162,7 +162,9 @@ fn batch_without_output_writes_to_standard_output() {
 fn bad_line_is_named_and_stops_no_other() {
     let prompts = Prompts::new(
         "{\"prompt\": \"a\"}\n{\"prompt\": \"b\"\nnonsense\n{\"prompt\": 7}\n{\"prompt_ids\": [5000]}\n\
-         {\"id\": 1, \"prompt\": \"c\"}\n{\"prompt\": \"d\", \"color\": \"red\"}\n{\"prompt\": \"e\"}\n",
+         {\"id\": 1, \"prompt\": \"c\"}\n{\"prompt\": \"d\", \"color\": \"red\"}\n{\"prompt\": \"e\"}\n\
+         [1]\n{}\n{\"prompt\": \"a\", \"prompt_ids\": [1]}\n{\"prompt_ids\": \"1\"}\n{\"prompt_ids\": [1, -2]}\n\
+         {\"prompt_ids\": [4294967296]}\n{\"id\": 1.5, \"prompt\": \"a\"}\n{\"id\": [1], \"prompt\": \"a\"}\n",
     );
     let model = random_tiny();
     let ran = prompts.run(&model, &["-n", "3"]);
@@ -174,8 +176,16 @@ fn bad_line_is_named_and_stops_no_other() {
         "line 5: token id 5000",
         "line 6: its id 1 is that of line 1 too",
         "line 7: has a field \"color\"",
+        "line 9: is not an object",
+        "line 10: has neither prompt nor prompt_ids",
+        "line 11: has both prompt and prompt_ids",
+        "line 12: its prompt_ids are not a list",
+        "line 13: -2 is not a token id",
+        "line 14: 4294967296 is not a token id",
+        "line 15: its id 1.5 is neither",
+        "line 16: its id [1] is neither",
         "glass: 2 prompts, 6 new tokens",
-        "glass: error: 6 of 8 prompts were not continued",
+        "glass: error: 14 of 16 prompts were not continued",
     ]);
     for line in ran.stderr.lines() {
         assert!(line.starts_with("glass: "), "{line}");

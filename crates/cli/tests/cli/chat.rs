@@ -44,9 +44,9 @@ fn long_chat(model: &str, tokens: &str, options: &[&str]) -> Command {
 }
 
 /// Runs with these lines on standard input.
-fn says(mut command: Command, lines: &str) -> Ran {
+fn says(mut command: Command, lines: impl AsRef<[u8]>) -> Ran {
     let mut file = tempfile::tempfile().expect("a temporary file");
-    file.write_all(lines.as_bytes()).expect("written");
+    file.write_all(lines.as_ref()).expect("written");
     std::io::Seek::rewind(&mut file).expect("rewound");
     run(command.stdin(Stdio::from(file)))
 }
@@ -55,6 +55,16 @@ fn says(mut command: Command, lines: &str) -> Ran {
 fn answers(ran: &Ran) -> Vec<&str> {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     ran.stdout.lines().collect()
+}
+
+/// What the user said in a saved conversation.
+fn said(path: &std::path::Path) -> Vec<String> {
+    let saved = saved(path);
+    let messages = saved.as_array().expect("a list").iter();
+    let users = messages.filter(|message| message["role"] == "user");
+    users
+        .map(|message| message["content"].as_str().expect("a text").to_owned())
+        .collect()
 }
 
 fn saved(path: &std::path::Path) -> Value {
@@ -232,15 +242,68 @@ fn commands() {
 }
 
 #[test]
-fn a_message_of_several_lines() {
+fn commands_begin_with_one_slash() {
     let model = model();
+    let (before, after) = (model.file("before"), model.file("after a blank"));
+    let lines = format!(
+        "Hello /reset\n//reset\n/save {}\n/reset \n/system  Be terse.\\\nAlways. \nHi\n/save {}\n/\n/Help\n",
+        text(&before),
+        text(&after)
+    );
+    let ran = says(chat(&model.path(), &[]), lines);
+    assert_eq!(answers(&ran).len(), 3, "{ran:?}");
+    ran.says(&["there is no /;", "there is no /Help;"]);
+    assert_eq!(said(&before), ["Hello /reset", "/reset"]);
+    assert_eq!(said(&after), ["Hi"]);
+    assert_eq!(saved(&after)[0]["content"], "Be terse.\nAlways.");
+}
+
+/// A message is a line or several; what the pipe ends in counts.
+#[test]
+fn messages_of_several_lines() {
+    let model = model();
+    let path = &model.path();
     let file = model.file("saved.json");
-    let lines = format!("a\\\nb\n\"\"\"\nc\n\n  d\n\"\"\"\n/save {}\n", text(&file));
-    let ran = says(chat(&model.path(), &[]), &lines);
+    let lines = [
+        "a\nb\r\n",
+        "a\\\nb\\\n\\\nc\nd\n",
+        "a \\ b\n",
+        "\"\"\"a\n\"b\"\n\nc\"\"\"\nd\n",
+        "\"\"\"\n  a\n  b\\\n\"\"\"  \nd\n",
+        "\"\"\"a\"\"\"\n",
+    ];
+    let ran = says(
+        chat(path, &[]),
+        format!("{}/save {}\n", lines.concat(), text(&file)),
+    );
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    let saved = saved(&file);
-    assert_eq!(saved[0]["content"], "a\nb");
-    assert_eq!(saved[2]["content"], "c\n\n  d");
+    let expected = [
+        "a",
+        "b",
+        "a\nb\n\nc",
+        "d",
+        "a \\ b",
+        "a\n\"b\"\n\nc",
+        "d",
+        "  a\n  b\\",
+        "d",
+        "a",
+    ];
+    assert_eq!(said(&file), expected);
+
+    // Every character of a message counts here.
+    let raw = "{% for m in messages %}{{ m.content }}|{% endfor %}";
+    model.write("chat_template.jinja", raw);
+    let answer = |lines: &str| says(chat(path, &[]), lines).stdout;
+    assert_eq!(answer("a\r\nb"), answer("a\nb\n"));
+    assert_eq!(answer("a\\\n"), answer("\"\"\"a\n\n\"\"\"\n"));
+    assert_ne!(answer("a\\\n"), answer("a\n"));
+    assert_eq!(answer("\"\"\"a\nb\n"), answer("\"\"\"a\nb\"\"\"\n"));
+    assert_eq!(answer(""), "");
+
+    let ran = says(chat(path, &[]), b"caf\xe9\n");
+    assert_eq!((ran.code, &*ran.stdout), (Some(1), ""), "{ran:?}");
+    ran.says(&["glass: error: cannot read standard input", "UTF-8"]);
 }
 
 #[test]
@@ -250,7 +313,7 @@ fn what_goes_wrong_is_one_line_and_loses_nothing() {
     let long = "x".repeat(1100);
     let folder = text(&model.file("no/folder.json"));
     let lines = format!("One\n{long}\n/save {folder}\nTwo\n/save {}\n", text(&file));
-    let ran = says(chat(&model.path(), &[]), &lines);
+    let ran = says(chat(&model.path(), &[]), lines);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     ran.says(&[
         "glass: error: the prompt has 1120 tokens, 96 more than the 1024 of the model's context",

@@ -268,6 +268,28 @@ fn max_new_tokens_defaults_to_generation_config() {
 }
 
 #[test]
+fn biases_force_and_forbid_tokens() {
+    let greedy = [
+        "-p",
+        "to be",
+        "-n",
+        "4",
+        "--temperature",
+        "0",
+        "--ignore-eos",
+    ];
+    let ids = |biases: &[&str]| sequence(&[&greedy, biases].concat()).0;
+    let plain = ids(&[]);
+    assert_eq!(ids(&["--logit-bias", "7=1000"]), [7; 4]);
+    assert_eq!(
+        ids(&["--logit-bias", "7=-1000"]),
+        ids(&["--logit-bias", "7=-inf"])
+    );
+    let first = format!("{}=-inf", plain[0]);
+    assert!(!ids(&["--logit-bias", &first]).contains(&plain[0]));
+}
+
+#[test]
 fn log_probabilities_are_reported_per_token() {
     let model = fixture("llama-gqa");
     let args = [

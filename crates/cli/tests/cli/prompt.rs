@@ -74,6 +74,9 @@ fn ids_need_no_tokenizer_and_give_the_same() {
     let ids = comma(&ids);
     let by_ids = sequences(&succeeds(&args(&random_tiny(), &["--ids", &ids])));
     assert_eq!(by_ids, with);
+    let spaced = ids.replace(',', ", ");
+    let by_ids = sequences(&succeeds(&args(&random_tiny(), &["--ids", &spaced])));
+    assert_eq!(by_ids, with);
 
     tokenizer.remove("tokenizer.json");
     let without = sequences(&succeeds(&args(&tokenizer.path(), &["--ids", &ids])));

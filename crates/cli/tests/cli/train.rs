@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
+use glass_testing::Random;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -72,13 +73,11 @@ fn prose(bytes: usize) -> String {
         "the", "king", "hath", "no", "crown", "upon", "his", "head", "and", "we", "shall", "not",
         "weep", "for", "him", "tonight",
     ];
-    let mut state = 1u32;
+    let mut random = Random::new(1);
     let mut prose = String::new();
     while prose.len() < bytes {
-        // Knuth's multiplier with the increment of Numerical Recipes; the upper bits are the good ones.
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        prose.push_str(WORDS[(state >> 28) as usize]);
-        prose.push(if (state >> 20) & 7 == 0 { '\n' } else { ' ' });
+        prose.push_str(WORDS[random.below(WORDS.len())]);
+        prose.push(if random.below(8) == 0 { '\n' } else { ' ' });
     }
     prose.truncate(bytes);
     prose

@@ -47,7 +47,9 @@ fn bad_arguments_are_refused() {
         &["generate", model, "--ids", "1,x"],
         &["\"x\" is not a token id"],
     );
-    refused(&["generate", model, "--ids", ""], &["is not a token id"]);
+    for ids in ["", "1,,2", "1,-2", "1,2.5", "1,4294967296"] {
+        refused(&["generate", model, "--ids", ids], &["is not a token id"]);
+    }
     refused(
         &["generate", model, "-p", "hi", "-n", "many"],
         &["--max-new-tokens", "many"],
@@ -60,7 +62,13 @@ fn bad_arguments_are_refused() {
     for (option, value, part) in [
         ("--logit-bias", "7", "not of the form ID=BIAS"),
         ("--logit-bias", "x=1", "\"x\" is not a token id"),
+        ("--logit-bias", "", "not of the form ID=BIAS"),
+        ("--logit-bias", "=1", "\"\" is not a token id"),
+        ("--logit-bias", "7=", "\"\" is not a finite number"),
+        ("--logit-bias", "7=x", "\"x\" is not a finite number"),
         ("--logit-bias", "7=inf", "\"inf\" is not a finite number"),
+        ("--logit-bias", "7=nan", "\"nan\" is not a finite number"),
+        ("--logit-bias", "7=1e39", "\"1e39\" is not a finite number"),
         ("--no-repeat-ngram-size", "many", "many"),
         ("--logprobs", "few", "few"),
         ("--prompt-lookup", "0", "not a whole number from 1 to 1024"),

@@ -173,7 +173,8 @@ fn config() -> impl Strategy<Value = LlamaConfig> {
             config.quantization_config = quantization_config;
             config.initializer_range = initializer_range;
             config.attention_dropout = attention_dropout;
-            config.with_layers(layers.collect(), vec![rope])
+            (config.layers, config.ropes) = (layers.collect(), vec![rope]);
+            config
         },
     )
 }

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, ops::ControlFlow};
 
 use glass_attention::{Sequences, Unobserved};
 use glass_backend::Device;
-use glass_config::{DynamicScaling, RopeParameters, RopeScaling};
+use glass_config::{DynamicScaling, RopeScaling};
 use glass_eval::{EvalError, Scored, Windows, token_nlls};
 use glass_generate::{Llama, PrefillOptions};
 use glass_testing::devices;
@@ -180,17 +180,12 @@ fn long_windows_that_overlap_score_only_their_ends() {
 #[test]
 fn rotation_that_depends_on_length_is_that_of_the_window() {
     let device = devices::flex();
-    let config = random_model::config(&[None]);
+    let mut config = random_model::config(&[None]);
     let scaling = RopeScaling::Dynamic(DynamicScaling {
         factor: 4.0,
         max_position_embeddings: config.max_position_embeddings,
     });
-    let rope = RopeParameters {
-        rope_theta: config.ropes[0].rope_theta,
-        scaling,
-    };
-    let layers = config.layers.clone();
-    let config = config.with_layers(layers, vec![rope]);
+    config.ropes[0].scaling = scaling;
     let llama = random_model::llama(&config, 2, &device);
     let ids = random_model::tokens(900, 4);
     for window in [50, 100, 700] {

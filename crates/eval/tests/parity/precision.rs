@@ -28,7 +28,7 @@ fn half_precision_is_off_by_its_own_rounding_and_no_more() {
                 let largest = logits
                     .iter()
                     .fold(0.0, |max: f64, x| max.max(f64::from(x.abs())));
-                let layers = llama.config.num_hidden_layers as f64;
+                let layers = llama.config.layers.len() as f64;
                 // Every rounding, weights included, moves the logits by up to the unit roundoff of the largest of
                 // them; in the worst case all roundings go one way.
                 let allowed = dtype.unit_roundoff()

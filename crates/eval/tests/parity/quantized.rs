@@ -142,7 +142,7 @@ fn codes_are_the_numbers_they_stand_for() {
             let reference = rounded(&source, bits);
             let plain = devices::flex().with_kernel_mode(KernelMode::Plain);
             let reference = load(reference.path(), &plain, None).expect("loads");
-            let layers = reference.config.num_hidden_layers;
+            let layers = reference.config.layers.len();
             let reference = fixture::forward(&reference, &rows, None);
             let largest = reference["logits"]
                 .values

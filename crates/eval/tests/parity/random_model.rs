@@ -1,12 +1,10 @@
 //! Models of any shape, with weights drawn from a seed.
 
-use std::num::NonZeroUsize;
-
 use glass_backend::{Device, Dtype, Weights};
 use glass_causal_lm::LlamaForCausalLM;
 use glass_config::LlamaConfig;
 use glass_generate::Llama;
-use glass_testing::RandomWeights;
+use glass_testing::{RandomWeights, with_windows};
 use rand_chacha::{
     ChaCha12Rng,
     rand_core::{Rng, SeedableRng},
@@ -31,10 +29,7 @@ pub fn config(windows: &[Option<usize>]) -> LlamaConfig {
         &[],
     )
     .expect("a config");
-    let windows = windows
-        .iter()
-        .map(|window| window.and_then(NonZeroUsize::new));
-    config.with_windows(&windows.collect::<Vec<_>>())
+    with_windows(config, windows)
 }
 
 /// `count` ids of the vocabulary of [`config`].

@@ -6,10 +6,7 @@ use burn::{
     tensor::{Tensor, TensorData},
 };
 use glass_checkpoint::parameter_name;
-use rand_chacha::{
-    ChaCha12Rng,
-    rand_core::{Rng, SeedableRng},
-};
+use glass_testing::Random;
 
 /// The length of a move.
 const STEP: f64 = 0.01;
@@ -112,9 +109,8 @@ impl Loss {
 
 /// Uniform in -1..1.
 pub fn random(n: usize, seed: u64) -> Vec<f64> {
-    let mut rng = ChaCha12Rng::seed_from_u64(seed);
-    let mut uniform = || f64::from(rng.next_u32()) / f64::from(u32::MAX) * 2.0 - 1.0;
-    (0..n).map(|_| uniform()).collect()
+    let mut random = Random::new(seed);
+    (0..n).map(|_| random.uniform()).collect()
 }
 
 fn length(x: &[f64]) -> f64 {

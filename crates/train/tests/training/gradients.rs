@@ -1,7 +1,5 @@
 //! The gradients that one optimizer step uses, part by part and of the whole.
 
-use std::{num::NonZeroUsize, ops::Range};
-
 use burn::{
     module::Param,
     tensor::{Int, Tensor, TensorData},
@@ -9,10 +7,11 @@ use burn::{
 use glass_attention::{
     ForwardContext, LlamaAttention, NoCache, Rope, RopeTable, Sequences, Unobserved, rotate,
 };
-use glass_backend::{Device, Dtype, WeightError, WeightRole, WeightSource, WeightSpec, Weights};
+use glass_backend::{Device, Dtype, Weights};
 use glass_causal_lm::LlamaForCausalLM;
 use glass_config::{LlamaConfig, MixerConfig, MlpConfig};
 use glass_decoder::{LlamaMlp, LlamaRmsNorm};
+use glass_testing::{RandomWeights, with_windows};
 use glass_train::cross_entropy;
 use serde_json::{Value, json};
 
@@ -24,35 +23,6 @@ use crate::{
 
 const BATCH: usize = 2;
 const SEQ: usize = 7;
-
-/// Weights large enough that every term counts, biases and norms among them.
-struct Random;
-
-impl WeightSource for Random {
-    fn read(
-        &mut self,
-        weight: WeightSpec<'_>,
-        rows: Range<usize>,
-        _dtype: Dtype,
-    ) -> Result<TensorData, WeightError> {
-        let columns = weight.row_len();
-        let seed = weight
-            .name
-            .bytes()
-            .fold(7, |seed: u64, byte| seed.wrapping_mul(31) + u64::from(byte));
-        let all = random(weight.shape[0] * columns, seed);
-        let spread = match weight.role {
-            // Norms bend sharply where vectors are short.
-            WeightRole::Embedding => 1.0,
-            role if role.is_matrix() => 1.5 / (columns as f64).sqrt(),
-            _ => 0.5,
-        };
-        let offset = f64::from(u8::from(weight.role == WeightRole::Norm));
-        let part = &all[rows.start * columns..rows.end * columns];
-        let values: Vec<f32> = part.iter().map(|x| (offset + spread * x) as f32).collect();
-        Ok(TensorData::new(values, weight.shape_of(&rows)))
-    }
-}
 
 fn config(fields: Value) -> LlamaConfig {
     let fields = runs::config(fields).to_string();
@@ -85,7 +55,11 @@ fn rms_norm() {
     let device = devices::flex().training();
     // Epsilons without and with weight beside the mean of the squares.
     for eps in [1e-5, 0.3] {
-        let norm = LlamaRmsNorm::load(Weights::new(&mut Random, &device, Dtype::F32), 8, eps);
+        let norm = LlamaRmsNorm::load(
+            Weights::new(&mut RandomWeights(7), &device, Dtype::F32),
+            8,
+            eps,
+        );
         let module = (input([BATCH, 3, 8], &device), norm.expect("weights"));
         check("norm", &module, |(x, norm)| {
             norm.forward(x.val()).flatten(0, 2)
@@ -97,13 +71,14 @@ fn rms_norm() {
 fn rotation() {
     let device = devices::flex().training();
     let config = config(json!({}));
+    let head_dim = config.layers[0].attention().expect("attention").head_dim;
     let RopeTable { cos, sin } = Rope::all(&config)[0].table(&[(0..SEQ).collect()]);
     let table = |values: Vec<f32>| {
-        let shape = [1, 1, SEQ, config.head_dim / 2];
+        let shape = [1, 1, SEQ, head_dim / 2];
         Tensor::<4>::from_data(TensorData::new(values, shape), device.burn())
     };
     let (cos, sin) = (table(cos), table(sin));
-    let x = input([BATCH, 2, SEQ, config.head_dim], &device);
+    let x = input([BATCH, 2, SEQ, head_dim], &device);
     check("rotate", &x, |x| {
         rotate(x.val(), cos.clone(), sin.clone()).flatten(0, 3)
     });
@@ -128,7 +103,7 @@ fn attention() {
         let config = config(fields);
         let (hidden, eps) = (config.hidden_size, config.rms_norm_eps);
         let MixerConfig::Attention(layer) = config.layers[0].mixer;
-        let mut random = Random;
+        let mut random = RandomWeights(7);
         let weights = Weights::new(&mut random, &device, Dtype::F32);
         let attention = LlamaAttention::load(weights, &layer, hidden, eps, 0).expect("weights");
         let x = input([BATCH, SEQ, hidden], &device);
@@ -158,7 +133,7 @@ fn mlp() {
     for activation in ["silu", "gelu", "gelu_pytorch_tanh"] {
         let config = config(json!({"hidden_act": activation, "mlp_bias": true}));
         let MlpConfig::Dense(layer) = config.layers[0].mlp;
-        let mut random = Random;
+        let mut random = RandomWeights(7);
         let weights = Weights::new(&mut random, &device, Dtype::F32);
         let mlp = LlamaMlp::load(weights, &layer, config.hidden_size);
         let module = (
@@ -192,25 +167,23 @@ fn loss() {
 fn whole_model() {
     let flex = devices::flex();
     let untied = json!({"tie_word_embeddings": false});
-    whole("tied", json!({}), &[None, NonZeroUsize::new(3)], &flex);
-    whole("untied", untied, &[NonZeroUsize::new(2), None], &flex);
+    whole("tied", json!({}), &[None, Some(3)], &flex);
+    whole("untied", untied, &[Some(2), None], &flex);
     // Every matrix in several tensors, as a device with small bindings needs it.
-    whole(
-        "split",
-        json!({}),
-        &[NonZeroUsize::new(3)],
-        &flex.with_max_binding(2000),
-    );
+    whole("split", json!({}), &[Some(3)], &flex.with_max_binding(2000));
     for device in devices::all() {
         // Small: software Vulkan compiles every kernel for seconds.
-        whole(device.name(), json!({}), &[NonZeroUsize::new(3)], &device);
+        whole(device.name(), json!({}), &[Some(3)], &device);
     }
 }
 
-fn whole(case: &str, fields: Value, windows: &[Option<NonZeroUsize>], device: &Device) {
+fn whole(case: &str, fields: Value, windows: &[Option<usize>], device: &Device) {
     let device = device.training();
-    let config = config(fields).with_windows(windows);
-    let model = LlamaForCausalLM::load(Weights::new(&mut Random, &device, Dtype::F32), &config);
+    let config = with_windows(config(fields), windows);
+    let model = LlamaForCausalLM::load(
+        Weights::new(&mut RandomWeights(7), &device, Dtype::F32),
+        &config,
+    );
     let vocab = config.vocab_size;
     let targets: Tensor<1, Int> = ids(SEQ, vocab, 4, &device).flatten(0, 1);
     check(case, &model.expect("weights"), |model| {
