@@ -1,5 +1,7 @@
 //! A device by name, and what it can do.
 
+#[cfg(all(feature = "wgpu", target_family = "wasm"))]
+mod browser;
 mod open;
 
 use burn::tensor::Device as BurnDevice;

@@ -125,7 +125,10 @@ impl KernelSet {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::select(matrix, ids),
             #[cfg(feature = "wgpu")]
-            KernelBackend::Cube(_) => None,
+            KernelBackend::Cube(_) => {
+                let _ = (matrix, ids);
+                None
+            }
         }
     }
 
@@ -158,7 +161,10 @@ impl KernelSet {
         match self.0? {
             // On the CPU the logits are where the sampler reads them.
             #[cfg(feature = "flex")]
-            KernelBackend::Flex => None,
+            KernelBackend::Flex => {
+                let _ = logits;
+                None
+            }
             #[cfg(feature = "wgpu")]
             KernelBackend::Cube(class) => glass_kernels_cube::argmax(class, logits),
         }

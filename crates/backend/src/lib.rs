@@ -7,7 +7,7 @@
 //! [`WeightMatrix`], [`Embedding`], [`Linear`] and [`LlamaRmsNorm`] (what every model is made of) · [`KernelMode`] and
 //! [`KernelSet`] (the operations that exist twice) · [`AttentionParams`] and [`KvSegment`] (what attention computes with).
 
-#[cfg(feature = "wgpu")]
+#[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 mod adapters;
 mod attention;
 mod device;
@@ -23,7 +23,7 @@ mod rms_norm;
 mod weight_matrix;
 mod weights;
 
-#[cfg(feature = "wgpu")]
+#[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 pub use adapters::{Adapter, AdapterKind, adapters};
 pub use attention::{AttentionParams, KvSegment};
 pub use device::Device;

@@ -2,12 +2,12 @@
 
 use burn::tensor::Device as BurnDevice;
 
-use super::{Device, one_line};
+use super::Device;
 use crate::{DeviceError, Dtype, KernelMode};
 
 impl Device {
     pub(super) fn open_auto() -> Result<Self, DeviceError> {
-        #[cfg(feature = "wgpu")]
+        #[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
         if crate::adapters().iter().any(crate::Adapter::is_gpu) {
             return Self::open_wgpu("wgpu", 0);
         }
@@ -53,11 +53,9 @@ impl Device {
         Err(not_built("ndarray", "ndarray"))
     }
 
-    #[cfg(feature = "wgpu")]
+    #[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
     pub(super) fn open_wgpu(name: &str, index: usize) -> Result<Self, DeviceError> {
         use std::{collections::HashMap, sync::Mutex};
-
-        use crate::kernel_set::{AdapterClass, KernelBackend};
 
         let adapters = crate::adapters();
         let adapter = adapters.get(index).ok_or_else(|| DeviceError::NoAdapter {
@@ -96,23 +94,33 @@ impl Device {
                 }
                 let burn = options.init().map_err(|error| DeviceError::Start {
                     name: name.to_owned(),
-                    reason: one_line(&error.to_string()),
+                    reason: super::one_line(&error.to_string()),
                 })?;
                 started.insert(index, burn.clone());
                 burn
             }
         };
+        let description = format!("{}, {:?}, {}", adapter.name, adapter.api, adapter.kind);
+        let max_binding = adapter.max_binding;
+        Ok(Self::gpu(name, description, burn, max_binding, !adapter.is_gpu()))
+    }
+
+    /// A GPU, or software that acts as one.
+    #[cfg(feature = "wgpu")]
+    pub(super) fn gpu(name: &str, description: String, burn: BurnDevice, max_binding: u64, software: bool) -> Self {
+        use crate::kernel_set::{AdapterClass, KernelBackend};
+
         let mut dtypes = vec![Dtype::F32];
         dtypes.extend([Dtype::F16, Dtype::BF16].into_iter().filter(|dtype| burn.supports_dtype(dtype.burn())));
-        Ok(Self {
+        Self {
             name: name.to_owned(),
-            description: format!("{}, {:?}, {}", adapter.name, adapter.api, adapter.kind),
+            description,
             burn,
-            max_binding: Some(adapter.max_binding),
+            max_binding: Some(max_binding),
             dtypes,
             kernel_mode: KernelMode::default(),
-            kernel_backend: Some(KernelBackend::Cube(AdapterClass { software: !adapter.is_gpu() })),
-        })
+            kernel_backend: Some(KernelBackend::Cube(AdapterClass { software })),
+        }
     }
 
     #[cfg(not(feature = "wgpu"))]
@@ -163,12 +171,12 @@ impl Device {
 
 /// Kernels that are submitted to a software adapter together: those of a token. It computes in the thread that submits, and a
 /// caller that asks for more meanwhile spins on a core that it needs.
-#[cfg(feature = "wgpu")]
+#[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 const SOFTWARE_TASKS: usize = 256;
 
 /// On a software rasterizer every kernel that autotuning tries takes seconds and none is much better,
 /// so it tries as few as it can. A `cubecl.toml` or `CUBECL_AUTOTUNE_LEVEL` of the user's own wins.
-#[cfg(feature = "wgpu")]
+#[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 fn tune_little() {
     use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig, autotune::AutotuneLevel};
 
