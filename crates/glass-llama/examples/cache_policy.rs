@@ -27,91 +27,77 @@ struct Strided {
 }
 
 impl Strided {
-    /// Forgets what lies before the tokens that begin at `start`, but for every `stride`-th.
-    fn thin(&mut self, start: usize) {
-        let recent = start.saturating_sub(self.recent);
-        let keeps = |position: usize| position >= recent || position.is_multiple_of(self.stride);
-        let slots = 0..self.positions.len();
-        let slots: Vec<i32> = slots
-            .filter(|&slot| keeps(self.positions[slot] as usize))
-            .map(|slot| slot as i32)
+    /// Forgets what is too old for a token at position `next`, but for every `stride`-th.
+    fn thin(&mut self, next: usize) {
+        let first_recent = next.saturating_sub(self.recent);
+        let keeps = |position: i32| {
+            let position = position as usize;
+            position >= first_recent || position.is_multiple_of(self.stride)
+        };
+        let slots: Vec<i32> = (0..)
+            .zip(&self.positions)
+            .filter(|(_, position)| keeps(**position))
+            .map(|(slot, _)| slot)
             .collect();
-        let Some([k, _]) = &self.kept else { return };
-        let indices = Tensor::<1, Int>::from_data(&slots[..], &k.device()); // [kept]
-        self.kept = self
-            .kept
-            .take()
-            .map(|kv| kv.map(|x| x.select(2, indices.clone())));
-        self.positions = slots
-            .iter()
-            .map(|&slot| self.positions[slot as usize])
-            .collect();
+        self.positions.retain(|position| keeps(*position));
+        self.kept = self.kept.take().map(|kv| {
+            let slots = Tensor::<1, Int>::from_data(&slots[..], &kv[0].device()); // [kept]
+            kv.map(|x| x.select(2, slots.clone())) // [1, kv_heads, kept, head_dim]
+        });
     }
 }
 
 impl LayerCache for Strided {
     fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
         self.thin(positions.start);
-        let new = [k, v]; // [1, kv_heads, tokens, head_dim]
         let [k, v] = match self.kept.take() {
-            Some([k, v]) => {
-                let [new_k, new_v] = new;
-                [
-                    Tensor::cat(vec![k, new_k], 2),
-                    Tensor::cat(vec![v, new_v], 2),
-                ]
-            }
-            None => new,
-        }; // [1, kv_heads, kept, head_dim]
+            Some([old_k, old_v]) => [
+                Tensor::cat(vec![old_k, k], 2), // [1, kv_heads, kept + tokens, head_dim]
+                Tensor::cat(vec![old_v, v], 2), // [1, kv_heads, kept + tokens, head_dim]
+            ],
+            None => [k, v],
+        };
+        self.kept = Some([k.clone(), v.clone()]);
         self.positions
             .extend(positions.map(|position| position as i32));
-        let listed = Tensor::from_data(&self.positions[..], &k.device()); // [kept]
-        self.kept = Some([k.clone(), v.clone()]);
+        let listed = Tensor::from_data(&self.positions[..], &k.device()); // [kept + tokens]
         let positions = KeyPositions::Listed(Box::new(listed));
         KvView::one(KvSegment::new(k, v, positions, Window::Full))
-    }
-
-    /// Only as long as nothing was forgotten.
-    fn can_truncate(&self, len: usize) -> bool {
-        len == 0
-            || self
-                .positions
-                .iter()
-                .zip(0..)
-                .all(|(&position, slot)| position == slot)
-    }
-
-    fn truncate(&mut self, len: usize) {
-        self.positions.truncate(len);
-        let kept = self.kept.take().filter(|_| len > 0);
-        self.kept = kept.map(|kv| kv.map(|x| x.narrow(2, 0, len)));
     }
 
     fn fork(&mut self, _len: usize) -> Box<dyn LayerCache> {
         Box::new(self.clone())
     }
 
-    fn states(&self, tokens: usize) -> usize {
-        tokens
+    fn bytes(&self) -> u64 {
+        let tensors = self.kept.iter().flatten();
+        let values: usize = tensors.map(|x| x.shape().num_elements()).sum();
+        4 * values as u64 // float32
     }
 }
 
-/// Greedy: 200 tokens behind the prompt.
-fn continued(llama: &Llama, mut cache: KvCache, prompt: &[u32]) -> Result<String, Box<dyn Error>> {
+/// The text of the prompt and of 200 tokens that follow it, greedily; and the bytes that the cache holds then.
+fn continued(
+    llama: &Llama,
+    mut cache: KvCache,
+    prompt: &[u32],
+) -> Result<(String, u64), Box<dyn Error>> {
     let mut ids = prompt.to_vec();
     for _ in 0..200 {
         let unread = &ids[cache.len()..];
         let tokens = unread.len();
-        let tensor = llama.ids(&[unread])?; // [1, tokens]
-        let cache = &mut cache;
-        let next = &mut [NextTokens { cache, tokens }];
-        let hidden = llama
-            .model
-            .hidden(tensor, Sequences::Next(next), &mut Unobserved)?; // [1, tokens, hidden_size]
+        let row = llama.ids(&[unread])?; // [1, tokens]
+        let mut next = [NextTokens {
+            cache: &mut cache,
+            tokens,
+        }];
+        let next = Sequences::Next(&mut next);
+        let hidden = llama.model.hidden(row, next, &mut Unobserved)?; // [1, tokens, hidden_size]
         let logits = llama.model.head(hidden.narrow(1, tokens - 1, 1)); // [1, 1, vocab_size]
         ids.push(logits.argmax(2).into_scalar::<i64>() as u32);
     }
-    Ok(llama.tokenizer()?.decode(&ids, true)?)
+    let text = llama.tokenizer()?.decode(&ids, true)?;
+    Ok((text, cache.bytes()))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -122,7 +108,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let llama = load(folder, Device::open("auto")?)?;
     let prompt = llama.tokenizer()?.encode(&prompt, true)?;
     let everything = llama.cache(CacheConfig::default())?;
-    let strided = KvCache::with_layers(&llama.config, || {
+    let device_of = |layer| llama.model.layer_device(layer);
+    let strided = KvCache::from_layers(&llama.config, device_of, llama.dtype, |_| {
         Box::new(Strided {
             recent: 32,
             stride: 4,
@@ -130,13 +117,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             positions: Vec::new(),
         })
     });
-    println!(
-        "--- everything\n{}",
-        continued(&llama, everything, &prompt)?
-    );
-    println!(
-        "--- 32 and every 4th\n{}",
-        continued(&llama, strided, &prompt)?
-    );
+    for (name, cache) in [("all tokens", everything), ("32 and every 4th", strided)] {
+        let (text, bytes) = continued(&llama, cache, &prompt)?;
+        println!("--- {name}, {bytes} bytes\n{text}");
+    }
     Ok(())
 }

@@ -40,13 +40,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{:?} {prompt}", engine.add(sequence, lane)?);
     }
     for step in 0.. {
-        if step == 10
+        if (step == 10 || !engine.has_work())
             && let Some(prompt) = late.take()
         {
             let (sequence, lane) = text(&llama, &prompt)?;
             println!("{:?} {prompt}", engine.add(sequence, lane)?);
         }
-        if !engine.has_work() && late.is_none() {
+        if !engine.has_work() {
             break;
         }
         let logits = engine.step()?.read()?;

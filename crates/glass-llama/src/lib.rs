@@ -37,7 +37,7 @@ pub fn load(folder: impl AsRef<Path>, device: Device) -> Result<Llama, Error> {
         device,
         dtype: Dtype::F32,
         quantize: None,
-        widened: false,
+        fake_quantize: false,
         overrides: &[],
         progress: &mut |_, _| (),
     };
