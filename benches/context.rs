@@ -1,7 +1,7 @@
 //! What a long text costs: speed and memory against position, for each way to remember it.
 //!
-//!     cargo bench --workspace --bench context                            flex and wgpu
-//!     cargo bench --workspace --bench context -- flex --longest 16384    one device, shorter texts
+//!     cargo bench -p glass-benches --bench context                            flex and wgpu
+//!     cargo bench -p glass-benches --bench context -- flex --longest 16384    one device, shorter texts
 //!
 //! All policies read the same text with the same weights, in pieces of 512 tokens, and stop at each doubling of the
 //! position to decode some steps. There they take turns (A B C C B A), and with them a ring that has read W tokens and no

@@ -1,7 +1,7 @@
 //! The operations of a layer, and whole steps, on every backend of this build, measured by Criterion.
 //!
-//!     cargo bench --workspace --bench ops
-//!     cargo bench --workspace --bench ops -- 'mlp|decode'
+//!     cargo bench -p glass-benches --bench ops
+//!     cargo bench -p glass-benches --bench ops -- 'mlp|decode'
 //!
 //! The shape is `llama-40M` in float32. `1` is a token of decode, `128` a prompt. A device may work later than it is asked to:
 //! each iteration ends when it is done. Where the time of a whole model goes, `glass bench --ops` says.

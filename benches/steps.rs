@@ -1,7 +1,7 @@
 //! Whole steps of whole models: how fast a prompt is read, and how fast text comes.
 //!
-//!     cargo bench --workspace --bench steps                        every device, the small shape
-//!     cargo bench --workspace --bench steps -- llama-40M flex      one shape, chosen devices
+//!     cargo bench -p glass-benches --bench steps                        every device, the small shape
+//!     cargo bench -p glass-benches --bench steps -- llama-40M flex      one shape, chosen devices
 //!
 //! Devices take turns (A B A B), so that a machine that slows down slows all of them; the ratio is to the first one.
 

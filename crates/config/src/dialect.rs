@@ -11,7 +11,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::error::{FieldError, shown};
+use crate::error::{Checked, FieldError, shown};
 
 pub(crate) const ROPE: &str = "rope_parameters";
 pub(crate) const OLD_ROPE: &str = "rope_scaling";
@@ -28,7 +28,7 @@ pub(crate) struct Normalised {
 impl Normalised {
     /// # Errors
     /// Two spellings that contradict each other, or a rope field that is no object.
-    pub fn new(mut top: Map<String, Value>) -> Result<Self, FieldError> {
+    pub fn new(mut top: Map<String, Value>) -> Checked<Self> {
         let mut old_names = Vec::new();
         let dtype = top.shift_remove("torch_dtype");
         if merge(&mut top, ("dtype", "dtype"), ("torch_dtype", dtype))? {
@@ -39,30 +39,29 @@ impl Normalised {
             *dtype = dtype.trim_start_matches("torch.").to_owned();
         }
 
-        let (mut rope, nested) = match (
+        let (new, old) = (
             rope_object(&mut top, ROPE)?,
             rope_object(&mut top, OLD_ROPE)?,
-        ) {
-            (Some(new), Some(old)) => {
-                // θ is in the one and beside the other.
-                let within = |a: &Map<_, _>, b: &Map<_, _>| {
-                    a.iter().all(|(name, value)| match b.get(name) {
-                        Some(other) => equal(value, other),
-                        None => name == "rope_theta",
-                    })
-                };
-                if !(within(&new, &old) && within(&old, &new)) {
-                    let (new, old) = (Value::Object(new), Value::Object(old));
-                    return Err(FieldError::contradiction(
-                        (ROPE, shown(&new)),
-                        (OLD_ROPE, shown(&old)),
-                    ));
-                }
-                (old.into_iter().chain(new).collect(), ROPE)
-            }
-            (None, Some(old)) => (old, OLD_ROPE),
-            (new, None) => (new.unwrap_or_default(), ROPE),
+        );
+        // θ is in the one and beside the other.
+        let differ = |a: &Map<_, _>, b: &Map<_, _>| {
+            a.iter().any(|(name, value)| match b.get(name) {
+                Some(other) => !equal(value, other),
+                None => name != "rope_theta",
+            })
         };
+        let is_double = !new.is_empty() && !old.is_empty();
+        if is_double && (differ(&new, &old) || differ(&old, &new)) {
+            let (new, old) = (shown(&new.into()), shown(&old.into()));
+            return Err(FieldError::contradiction((ROPE, new), (OLD_ROPE, old)));
+        }
+        let nested = if new.is_empty() && !old.is_empty() {
+            OLD_ROPE
+        } else {
+            ROPE
+        };
+        let mut rope = old;
+        rope.extend(new);
         for name in ["rope_theta", "original_max_position_embeddings"] {
             let beside = top.shift_remove(name);
             let nested = format!("{nested}.{name}");
@@ -95,42 +94,36 @@ fn merge(
     object: &mut Map<String, Value>,
     (name, full_name): (&str, &str),
     (old_name, old): (&str, Option<Value>),
-) -> Result<bool, FieldError> {
+) -> Checked<bool> {
     let Some(old) = old else { return Ok(false) };
     match object.get(name) {
-        Some(new) if !new.is_null() => {
-            if old.is_null() || equal(new, &old) {
-                return Ok(false);
-            }
-            let (new, old) = (shown(new), shown(&old));
-            Err(FieldError::contradiction((full_name, new), (old_name, old)))
-        }
-        _ => {
+        None | Some(Value::Null) => {
             object.insert(name.to_owned(), old);
             Ok(true)
+        }
+        Some(new) if old.is_null() || equal(new, &old) => Ok(false),
+        Some(new) => {
+            let (new, old) = (shown(new), shown(&old));
+            Err(FieldError::contradiction((full_name, new), (old_name, old)))
         }
     }
 }
 
-/// Takes the rope object `field` out of `top`, its old key `type` renamed; `None` where null or empty, which
-/// transformers takes as not given.
-fn rope_object(
-    top: &mut Map<String, Value>,
-    field: &str,
-) -> Result<Option<Map<String, Value>>, FieldError> {
-    match top.shift_remove(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(mut object)) => {
-            let (new, old) = (format!("{field}.rope_type"), format!("{field}.type"));
-            let value = object.shift_remove("type");
-            merge(&mut object, ("rope_type", &new), (&old, value))?;
-            Ok((!object.is_empty()).then_some(object))
-        }
+/// Takes the rope object `field` out of `top`, its old key `type` renamed. Null is an empty one, which transformers
+/// takes as not given.
+fn rope_object(top: &mut Map<String, Value>, field: &str) -> Checked<Map<String, Value>> {
+    let mut object = match top.shift_remove(field) {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(object)) => object,
         Some(other) => {
             let rule = "must be an object {...} or null";
-            Err(FieldError::invalid(field, shown(&other), rule))
+            return Err(FieldError::invalid(field, shown(&other), rule));
         }
-    }
+    };
+    let (new, old) = (format!("{field}.rope_type"), format!("{field}.type"));
+    let value = object.shift_remove("type");
+    merge(&mut object, ("rope_type", &new), (&old, value))?;
+    Ok(object)
 }
 
 /// Equality in which 8 is 8.0, as in Python.

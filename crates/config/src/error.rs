@@ -7,16 +7,18 @@ use thiserror::Error;
 
 /// Why a config could not be read.
 #[derive(Debug, Clone, PartialEq, Error)]
-pub enum ConfigError {
-    /// The file as a whole: it is missing, unreadable, or not a JSON object.
-    #[error("{origin}: {problem}")]
-    File { origin: String, problem: String },
-    /// A field of the file; `origin` also names the overrides that were laid over it.
-    #[error("{origin}: {error}")]
-    Field { origin: String, error: FieldError },
-    /// An override that cannot be understood, or that would change nothing.
-    #[error("override `{text}`: {problem}")]
-    Override { text: String, problem: String },
+#[error("{origin}: {problem}")]
+pub struct ConfigError {
+    /// The file with the overrides that were laid over it, or one override.
+    origin: String,
+    problem: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(origin: impl Into<String>, problem: impl ToString) -> Self {
+        let (origin, problem) = (origin.into(), problem.to_string());
+        Self { origin, problem }
+    }
 }
 
 /// One field and what is wrong with it, whichever file it came from.
@@ -28,14 +30,13 @@ pub struct FieldError {
     problem: String,
 }
 
+/// What was read, or the field that is wrong.
+pub(crate) type Checked<T> = Result<T, FieldError>;
+
 impl FieldError {
-    fn new(field: &str, problem: String) -> Self {
+    pub(crate) fn new(field: &str, problem: String) -> Self {
         let field = field.to_owned();
         Self { field, problem }
-    }
-
-    pub(crate) fn missing(field: &str, fix: &str) -> Self {
-        Self::new(field, format!("is missing: {fix}"))
     }
 
     /// The value has the wrong type, is out of range, or does not fit the other fields.
@@ -48,26 +49,13 @@ impl FieldError {
         Self::new(field, format!("= {value} is not supported: {why}"))
     }
 
+    /// Two fields say different things.
     pub(crate) fn contradiction(
         (field, value): (&str, impl Display),
         (other, its): (&str, impl Display),
     ) -> Self {
-        let fix = "keep the one that is meant";
-        Self::new(
-            field,
-            format!("= {value} contradicts {other} = {its}: {fix}"),
-        )
-    }
-
-    /// [`invalid`](Self::invalid) unless the rule holds.
-    pub(crate) fn check(
-        holds: bool,
-        field: &str,
-        value: impl Display,
-        rule: impl Display,
-    ) -> Result<(), Self> {
-        let error = || Self::invalid(field, value, rule);
-        if holds { Ok(()) } else { Err(error()) }
+        let problem = format!("= {value} contradicts {other} = {its}: keep the one that is meant");
+        Self::new(field, problem)
     }
 }
 

@@ -4,8 +4,8 @@ use std::fmt::Display;
 
 use serde_json::{Map, Value};
 
-use crate::error::{FieldError, one_line, shown};
-use crate::values::{FromJson, broken};
+use crate::error::{Checked, FieldError, one_line, shown};
+use crate::values::{ANY, LIST, OBJECT, Rule};
 
 /// A field of the file that the model does not use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,11 +24,11 @@ pub(crate) struct Unused {
     /// Whether the user is warned of it. A file may carry in silence what it switched off itself.
     pub warned: bool,
     /// The known name that it may be a slip for.
-    pub near: Option<&'static str>,
+    pub near: Option<Name>,
 }
 
 /// What becomes of a field that was not read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Verdict {
     Refused,
     /// Ignored with a warning.
@@ -37,8 +37,11 @@ pub(crate) enum Verdict {
     Silent,
 }
 
-/// Names of fields, whether a value of theirs leaves the result as it is, and why others are refused or ignored.
-pub(crate) type Row<'a, C> = (&'a [&'a str], fn(&Value, &C) -> bool, &'a str);
+/// Names of fields, whether a value beside null leaves the result as it is, and why others are refused or ignored.
+pub(crate) type Row<'a, C = ()> = (&'a [&'a str], fn(&Value, &C) -> bool, &'a str);
+
+/// A field's name in version 5's dialect.
+pub(crate) type Name = &'static str;
 
 /// The fields of one JSON object.
 pub(crate) struct Fields {
@@ -46,7 +49,7 @@ pub(crate) struct Fields {
     prefix: String,
     object: Map<String, Value>,
     /// The names that were asked for, whether or not the object has them.
-    read: Vec<&'static str>,
+    read: Vec<Name>,
     pub unused: Vec<Unused>,
 }
 
@@ -60,107 +63,139 @@ impl Fields {
         }
     }
 
-    /// A field that may be absent. Null is a value: `Option<T>` has it, other types refuse it.
-    pub fn get<T: FromJson>(&mut self, name: &'static str, absent: T) -> Result<T, FieldError> {
+    fn nested(name: &str, value: &Value) -> Checked<Self> {
+        let object = OBJECT.read(name, value)?;
+        Ok(Self::new(format!("{name}."), object))
+    }
+
+    /// A field that may be absent, but not null.
+    pub fn get<T>(&mut self, name: Name, rule: Rule<T>, absent: T) -> Checked<T> {
         self.read.push(name);
         match self.object.get(name) {
-            Some(value) => T::from_json(&self.full_name(name), value),
+            Some(value) => rule.read(&self.full_name(name), value),
+            None => Ok(absent),
+        }
+    }
+
+    /// A field that may be absent, and whose null is `None`.
+    pub fn optional<T>(
+        &mut self,
+        name: Name,
+        rule: Rule<T>,
+        absent: Option<T>,
+    ) -> Checked<Option<T>> {
+        self.read.push(name);
+        match self.object.get(name) {
+            Some(Value::Null) => Ok(None),
+            Some(value) => rule.read(&self.full_name(name), value).map(Some),
             None => Ok(absent),
         }
     }
 
     /// A field that must be there, and not be null; `fix` says why, or what to do.
-    pub fn required<T: FromJson>(
-        &mut self,
-        name: &'static str,
-        fix: &str,
-    ) -> Result<T, FieldError> {
-        let field = self.get(name, None)?;
-        field.ok_or_else(|| FieldError::missing(&self.full_name(name), fix))
+    pub fn required<T>(&mut self, name: Name, rule: Rule<T>, fix: &str) -> Checked<T> {
+        let value = self.optional(name, rule, None)?;
+        value.ok_or_else(|| self.missing(name, fix))
+    }
+
+    /// A list whose entries keep a rule. Absent or null, it is `None`.
+    pub fn list<T>(&mut self, name: Name, rule: Rule<T>) -> Checked<Option<Vec<T>>> {
+        let Some(list) = self.optional(name, LIST, None)? else {
+            return Ok(None);
+        };
+        let name = self.full_name(name);
+        let entries = list.iter().enumerate();
+        let entries = entries.map(|(i, value)| rule.read(&format!("{name}[{i}]"), value));
+        entries.collect::<Checked<_>>().map(Some)
+    }
+
+    /// A nested object, which must be there.
+    pub fn object(&mut self, name: Name, fix: &str) -> Checked<Self> {
+        let value = self.required(name, ANY, fix)?;
+        Self::nested(&self.full_name(name), &value)
+    }
+
+    /// The values of all fields, which must be objects, in the file's order.
+    pub fn objects(&self) -> Checked<Vec<Self>> {
+        let fields = self.object.iter();
+        let nested = fields.map(|(name, value)| Self::nested(&self.full_name(name), value));
+        nested.collect()
     }
 
     /// Says why these fields decide nothing: an override of one is refused, and if `warned`, the user is told.
-    pub fn idle(&mut self, names: &[&'static str], warned: bool, why: &str) {
+    pub fn idle(&mut self, names: &[Name], warned: bool, why: &str) {
         for &name in names {
             self.read.push(name);
             if let Some(value) = self.object.get(name) {
-                let field = self.ignored(name, value, why);
-                let near = None;
-                self.unused.push(Unused {
-                    field,
-                    warned,
-                    near,
-                });
+                self.unused.push(self.note(name, value, why, warned));
             }
         }
     }
 
-    /// Judges the fields that were not read by the first table that has their name, or as `others`. Those that decide
-    /// nothing go before the ones in `unused`.
+    /// The fields that decide nothing: first those that were not read, judged by the first table that has their name,
+    /// or as `others`. A misspelt name may be one of `known`.
     ///
     /// # Errors
     /// The first field that would change the result.
     pub fn rest<C>(
-        &mut self,
+        self,
         tables: &[(Verdict, &[Row<C>])],
         context: &C,
         others: (Verdict, &str),
-        known: &[&'static str],
-    ) -> Result<(), FieldError> {
+        known: &[Name],
+    ) -> Checked<Vec<Unused>> {
         let known = [&self.read, known].concat();
         let mut unused = Vec::new();
         for (name, value) in &self.object {
-            if self.read.contains(&name.as_str()) {
+            let name = name.as_str();
+            if self.read.contains(&name) {
                 continue;
             }
-            let row = tables.iter().find_map(|(verdict, rows)| {
-                let row = rows
-                    .iter()
-                    .find(|(names, ..)| names.contains(&name.as_str()))?;
-                Some((*verdict, row))
+            let row = tables.iter().find_map(|&(verdict, rows)| {
+                let row = rows.iter().find(|(names, ..)| names.contains(&name))?;
+                Some((verdict, row))
             });
             let (verdict, why) = match row {
-                Some((verdict, (_, neutral, why))) if neutral(value, context) => match verdict {
-                    Verdict::Refused => continue,
-                    Verdict::Warned | Verdict::Silent => (Verdict::Silent, *why),
-                },
-                Some((verdict, (.., why))) => (verdict, *why),
+                Some((verdict, &(_, is_neutral, why))) => {
+                    let is_neutral = value.is_null() || is_neutral(value, context);
+                    if is_neutral && verdict == Verdict::Refused {
+                        continue; // An override may take a refused field out.
+                    }
+                    (if is_neutral { Verdict::Silent } else { verdict }, why)
+                }
                 None if value.is_null() => {
                     (Verdict::Silent, "it is null and no field of the model")
                 }
                 None => others,
             };
-            let warned = match verdict {
-                Verdict::Refused => {
-                    let field = self.full_name(name);
-                    return Err(FieldError::unsupported(&field, shown(value), why));
-                }
-                Verdict::Warned => true,
-                Verdict::Silent => false,
-            };
-            let field = self.ignored(name, value, why);
-            let near = nearest(name, &known);
+            if verdict == Verdict::Refused {
+                let name = self.full_name(name);
+                return Err(FieldError::unsupported(&name, shown(value), why));
+            }
             unused.push(Unused {
-                field,
-                warned,
-                near,
+                near: nearest(name, &known),
+                ..self.note(name, value, why, verdict == Verdict::Warned)
             });
         }
-        unused.append(&mut self.unused);
-        self.unused = unused;
-        Ok(())
+        unused.extend(self.unused);
+        Ok(unused)
     }
 
-    fn ignored(&self, name: &str, value: &Value, why: &str) -> IgnoredField {
-        IgnoredField {
+    fn note(&self, name: &str, value: &Value, why: &str, warned: bool) -> Unused {
+        let field = IgnoredField {
             name: self.full_name(name),
             value: value.to_string(),
             why: why.to_owned(),
+        };
+        Unused {
+            field,
+            warned,
+            near: None,
         }
     }
 
     /// The name as errors show it, dotted where nested.
-    pub fn full_name(&self, name: &str) -> String {
+    fn full_name(&self, name: &str) -> String {
         format!("{}{}", self.prefix, one_line(name))
     }
 
@@ -168,36 +203,26 @@ impl Fields {
         self.object.contains_key(name)
     }
 
+    pub fn missing(&self, name: &str, fix: &str) -> FieldError {
+        FieldError::new(&self.full_name(name), format!("is missing: {fix}"))
+    }
+
     /// # Errors
-    /// Unless the rule of the field holds.
+    /// Unless the field's rule holds.
     pub fn check(
         &self,
         holds: bool,
         name: &str,
         value: impl Display,
         rule: impl Display,
-    ) -> Result<(), FieldError> {
-        FieldError::check(holds, &self.full_name(name), value, rule)
-    }
-
-    /// The values of all fields, which must be objects, in the file's order.
-    pub fn objects(self) -> Result<Vec<Self>, FieldError> {
-        let fields = self.object.iter();
-        let fields = fields.map(|(name, value)| Self::from_json(&self.full_name(name), value));
-        fields.collect()
-    }
-}
-
-impl FromJson for Fields {
-    fn from_json(field: &str, value: &Value) -> Result<Self, FieldError> {
-        let object = value.as_object().cloned();
-        let object = object.ok_or_else(|| broken(field, value, "must be an object"))?;
-        Ok(Self::new(format!("{field}."), object))
+    ) -> Checked<()> {
+        let error = || FieldError::invalid(&self.full_name(name), value, rule);
+        if holds { Ok(()) } else { Err(error()) }
     }
 }
 
 /// The known name closest to a misspelt one.
-fn nearest(name: &str, names: &[&'static str]) -> Option<&'static str> {
+fn nearest(name: &str, names: &[Name]) -> Option<Name> {
     let distance = |candidate: &&&str| strsim::osa_distance(name, candidate);
     let best = names.iter().min_by_key(distance)?;
     // A name that is known was not misspelt, and with a third of its letters wrong it is another.
@@ -205,22 +230,20 @@ fn nearest(name: &str, names: &[&'static str]) -> Option<&'static str> {
     misspelt.contains(&distance(&best)).then_some(best)
 }
 
-// Neutral values.
+// Neutral values beside null.
 
-pub(crate) fn null<C>(value: &Value, _: &C) -> bool {
-    value.is_null()
+pub(crate) fn none<C>(_: &Value, _: &C) -> bool {
+    false
 }
 
 pub(crate) fn off<C>(value: &Value, _: &C) -> bool {
-    matches!(value, Value::Null | Value::Bool(false))
+    value == false
 }
 
 pub(crate) fn one<C>(value: &Value, _: &C) -> bool {
-    value.is_null() || value.as_f64() == Some(1.0)
+    value.as_f64() == Some(1.0)
 }
 
 pub(crate) fn empty<C>(value: &Value, _: &C) -> bool {
-    value.is_null()
-        || value.as_array().is_some_and(Vec::is_empty)
-        || value.as_object().is_some_and(Map::is_empty)
+    value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty)
 }

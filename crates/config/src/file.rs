@@ -31,8 +31,7 @@ pub(crate) fn read_text(path: &Path) -> Result<String, ConfigError> {
             Err(error) => format!("cannot be read ({error}); check the path and its permissions"),
         },
     };
-    let origin = path.display().to_string();
-    Err(ConfigError::File { origin, problem })
+    Err(ConfigError::new(path.display().to_string(), problem))
 }
 
 /// The JSON object in `text`; `origin` names it in errors.
@@ -59,8 +58,7 @@ pub(crate) fn parse_object(text: &str, origin: &str) -> Result<Map<String, Value
             format!("is not valid JSON: {error}; correct the file there or download it again{hint}")
         }
     };
-    let origin = origin.to_owned();
-    Err(ConfigError::File { origin, problem })
+    Err(ConfigError::new(origin, problem))
 }
 
 /// How the weights are stored in the new folder.

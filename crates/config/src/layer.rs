@@ -23,7 +23,7 @@ pub enum MixerConfig {
 pub struct AttentionConfig {
     /// Query heads.
     pub num_attention_heads: usize,
-    /// Key and value heads; each serves [`groups`](Self::groups) query heads.
+    /// Key and value heads; each serves equally many query heads.
     pub num_key_value_heads: usize,
     /// Width of one head, even; not always hidden_size / num_attention_heads.
     pub head_dim: usize,
@@ -78,20 +78,14 @@ pub enum NormPlacement {
     Sandwich,
 }
 
-/// Weights of one linear map; like all counts here, `usize::MAX` where it would be more.
-fn linear(rows: usize, columns: usize, bias: bool) -> usize {
-    let weight = rows.saturating_mul(columns);
-    weight.saturating_add(if bias { rows } else { 0 })
-}
-
 impl LayerConfig {
-    /// The attention of the layer, if it mixes tokens so.
+    /// The layer's attention, if attention is its mixer.
     pub fn attention(&self) -> Option<&AttentionConfig> {
         let MixerConfig::Attention(attention) = &self.mixer;
         Some(attention)
     }
 
-    /// Numbers in the weights of its norms.
+    /// Numbers in the weights of its norms; as all counts here, `usize::MAX` where there would be more.
     pub fn norm_parameters(&self, hidden_size: usize) -> usize {
         let norms = match self.norms {
             NormPlacement::Pre | NormPlacement::Post => 2,
@@ -105,16 +99,19 @@ impl MixerConfig {
     /// Numbers in its weights.
     pub fn num_parameters(&self, hidden_size: usize) -> usize {
         let Self::Attention(attention) = self;
-        let AttentionBias { q_k_v, o } = attention.bias;
         let (q, kv) = (attention.q_size(), attention.kv_size());
-        let parts = [
-            linear(q, hidden_size, q_k_v),
-            linear(kv, hidden_size, q_k_v).saturating_mul(2),
-            linear(hidden_size, q, o),
-            (attention.head_dim).saturating_mul(2 * usize::from(attention.qk_norm)),
-            (attention.num_attention_heads).saturating_mul(usize::from(attention.sinks)),
-        ];
-        parts.into_iter().fold(0, usize::saturating_add)
+        let qk_norm = 2 * usize::from(attention.qk_norm);
+        sum([
+            linear(q, hidden_size, attention.bias.q_k_v),
+            linear(kv, hidden_size, attention.bias.q_k_v).saturating_mul(2),
+            linear(hidden_size, q, attention.bias.o),
+            attention.head_dim.saturating_mul(qk_norm),
+            if attention.sinks {
+                attention.num_attention_heads
+            } else {
+                0
+            },
+        ])
     }
 }
 
@@ -122,24 +119,25 @@ impl MlpConfig {
     /// Numbers in its weights.
     pub fn num_parameters(&self, hidden_size: usize) -> usize {
         let Self::Dense(mlp) = self;
-        let gate_up = linear(mlp.intermediate_size, hidden_size, mlp.bias).saturating_mul(2);
-        gate_up.saturating_add(linear(hidden_size, mlp.intermediate_size, mlp.bias))
+        let inner = mlp.intermediate_size;
+        sum([
+            linear(inner, hidden_size, mlp.bias).saturating_mul(2),
+            linear(hidden_size, inner, mlp.bias),
+        ])
     }
 }
 
-impl DenseMlpConfig {
-    /// A plain Llama's.
-    pub fn new(intermediate_size: usize) -> Self {
-        Self {
-            intermediate_size,
-            hidden_act: Activation::Silu,
-            bias: false,
-        }
-    }
+/// Numbers in the weights of one linear map.
+fn linear(rows: usize, columns: usize, bias: bool) -> usize {
+    rows.saturating_mul(columns.saturating_add(usize::from(bias)))
+}
+
+pub(crate) fn sum(counts: impl IntoIterator<Item = usize>) -> usize {
+    counts.into_iter().fold(0, usize::saturating_add)
 }
 
 impl AttentionConfig {
-    /// A plain Llama's, full and rotated by the first RoPE; scores are scaled by head_dim^-0.5.
+    /// A plain Llama's: full, rotated by the first RoPE, its scores scaled by head_dim^-0.5.
     pub fn new(num_attention_heads: usize, num_key_value_heads: usize, head_dim: usize) -> Self {
         Self {
             num_attention_heads,
@@ -163,10 +161,5 @@ impl AttentionConfig {
     /// Width of all keys, and of all values: num_key_value_heads · head_dim.
     pub fn kv_size(&self) -> usize {
         self.num_key_value_heads.saturating_mul(self.head_dim)
-    }
-
-    /// Query heads per key/value head.
-    pub fn groups(&self) -> usize {
-        self.num_attention_heads / self.num_key_value_heads
     }
 }

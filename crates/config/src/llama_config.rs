@@ -2,7 +2,7 @@
 
 use crate::families::ModelType;
 use crate::fields::IgnoredField;
-use crate::layer::{LayerConfig, MixerConfig, MlpConfig};
+use crate::layer::{AttentionConfig, LayerConfig, MlpConfig, sum};
 use crate::quantization::QuantizationConfig;
 use crate::rope::{RopeParameters, RopeScaling};
 use crate::values::Dtype;
@@ -69,39 +69,42 @@ impl LlamaConfig {
     /// Values per token in the widest activation of a pass, the logits aside.
     pub fn max_width(&self) -> usize {
         let widths = self.layers.iter().map(|layer| {
-            let MixerConfig::Attention(attention) = &layer.mixer;
             let MlpConfig::Dense(mlp) = &layer.mlp;
-            attention.q_size().max(mlp.intermediate_size)
+            let q_size = layer.attention().map_or(0, AttentionConfig::q_size);
+            q_size.max(mlp.intermediate_size)
         });
         widths.fold(self.hidden_size, usize::max)
     }
 
-    /// Numbers in the checkpoint, a tied head counted once. Saturates for a config that
-    /// [`validate`](Self::validate) would refuse.
+    /// Numbers in the checkpoint, a tied head counted once. `usize::MAX` for a config that [`validate`](Self::validate)
+    /// refuses because there would be more.
     pub fn num_parameters(&self) -> usize {
-        let parts = self.parameters_by_part();
-        sum(parts.into_iter().map(|(_, n)| n))
+        sum(self.parameters_by_part().map(|(_, count)| count))
     }
 
     /// The same by part of the model, in the order of a forward pass.
     pub fn parameters_by_part(&self) -> [(&'static str, usize); 5] {
         let hidden = self.hidden_size;
-        let vocabulary = self.vocab_size.saturating_mul(hidden);
         let layers = || self.layers.iter();
-        let mixers = layers().map(|layer| layer.mixer.num_parameters(hidden));
-        let mlps = layers().map(|layer| layer.mlp.num_parameters(hidden));
         let norms = layers().map(|layer| layer.norm_parameters(hidden));
-        let is_tied = self.tie_word_embeddings;
+        let vocabulary = self.vocab_size.saturating_mul(hidden);
+        let head = if self.tie_word_embeddings {
+            0
+        } else {
+            vocabulary
+        };
         [
             ("embedding", vocabulary),
-            ("attention", sum(mixers)),
-            ("mlp", sum(mlps)),
+            (
+                "attention",
+                sum(layers().map(|layer| layer.mixer.num_parameters(hidden))),
+            ),
+            (
+                "mlp",
+                sum(layers().map(|layer| layer.mlp.num_parameters(hidden))),
+            ),
             ("norms", sum(norms.chain([hidden]))),
-            ("head", if is_tied { 0 } else { vocabulary }),
+            ("head", head),
         ]
     }
-}
-
-fn sum(counts: impl Iterator<Item = usize>) -> usize {
-    counts.fold(0, usize::saturating_add)
 }

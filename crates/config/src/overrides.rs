@@ -9,10 +9,10 @@ use crate::error::{ConfigError, one_line};
 
 /// One field to set: `key=value`.
 ///
-/// The key is a field's name in either dialect, dotted to reach into `rope_parameters` or
-/// `rope_scaling` (`rope_parameters.rope_type=linear`). The value is read as JSON, and as a string
-/// where it is no JSON (`model_type=mistral`). Later overrides win over earlier ones. An override
-/// is typed and validated like the file, and one that would change nothing is an error.
+/// The key is a field's name in either dialect, dotted to reach into `rope_parameters` or `rope_scaling`
+/// (`rope_parameters.rope_type=linear`). The value is read as JSON, and as a string where it is no JSON
+/// (`model_type=mistral`). Later overrides win over earlier ones. An override is typed and validated like the file, and
+/// one that would change nothing is an error.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Override {
     key: String,
@@ -28,61 +28,55 @@ impl Override {
 
     /// Why this override is refused.
     pub(crate) fn error(&self, problem: impl ToString) -> ConfigError {
-        ConfigError::Override {
-            text: self.to_string(),
-            problem: problem.to_string(),
-        }
+        refused(&self.text, problem)
     }
 
     /// Lays the value over `file`; the version-5 names of the fields that it sets.
     pub(crate) fn apply(&self, file: &mut Normalised) -> Result<Vec<String>, ConfigError> {
         let object = |key: &str, value| Map::from_iter([(key.to_owned(), value)]);
         let patch = match self.key.split_once('.') {
-            None => {
-                // A whole object replaces the old one, but θ is no part of version 4's.
-                if self.key == ROPE {
-                    file.rope.clear();
-                } else if self.key == OLD_ROPE {
-                    file.rope.retain(|name, _| name == "rope_theta");
-                }
-                object(&self.key, self.value.clone())
-            }
+            None => object(&self.key, self.value.clone()),
             Some((outer @ (ROPE | OLD_ROPE), inner)) if !inner.contains('.') => {
                 object(outer, object(inner, self.value.clone()).into())
             }
             Some(_) => {
-                let where_dots_reach = format!("{ROPE} (or {OLD_ROPE})");
-                return Err(self.error(format!(
-                    "only the fields in {where_dots_reach} can be set by a dotted name"
-                )));
+                let fields = format!("the fields in {ROPE} (or {OLD_ROPE})");
+                return Err(self.error(format!("only {fields} can be set by a dotted name")));
             }
         };
         let patch = Normalised::new(patch).map_err(|error| self.error(error))?;
-        let top = patch.top.keys().cloned();
-        let set = top.chain(patch.rope.keys().map(|name| format!("{ROPE}.{name}")));
-        let set = set.collect();
+        // A whole object replaces the old one, but θ is no part of version 4's.
+        if self.key == ROPE {
+            file.rope.clear();
+        } else if self.key == OLD_ROPE {
+            file.rope.retain(|name, _| name == "rope_theta");
+        }
+        let nested = patch.rope.keys().map(|name| format!("{ROPE}.{name}"));
+        let set = patch.top.keys().cloned().chain(nested).collect();
         file.top.extend(patch.top);
         file.rope.extend(patch.rope);
         Ok(set)
     }
 }
 
+fn refused(text: &str, problem: impl ToString) -> ConfigError {
+    ConfigError::new(format!("override `{}`", one_line(text)), problem)
+}
+
 impl FromStr for Override {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let refuse = |problem: &str| ConfigError::Override {
-            text: one_line(text),
-            problem: problem.to_owned(),
-        };
         let Some((key, value)) = text.split_once('=') else {
-            return Err(refuse("must be key=value, such as sliding_window=1024"));
+            return Err(refused(
+                text,
+                "must be key=value, such as sliding_window=1024",
+            ));
         };
         let (key, value) = (key.trim(), value.trim());
-        if key.is_empty() || key.split('.').any(str::is_empty) {
-            return Err(refuse(
-                "has no field name before the =, such as rope_parameters.factor=2",
-            ));
+        if key.split('.').any(str::is_empty) {
+            let problem = "has no field name before the =, such as rope_parameters.factor=2";
+            return Err(refused(text, problem));
         }
         Ok(Self {
             text: format!("{key}={value}"),

@@ -4,99 +4,79 @@
 use serde_json::Value;
 
 use crate::families::Plain;
-use crate::fields::{Row, empty, null, off, one};
+use crate::fields::{Row, empty, none, off, one};
 
-fn zero(value: &Value, plain: &Plain) -> bool {
-    off(value, plain) || value.as_f64() == Some(0.0)
-}
-
-/// Null, or a list with a neutral entry for each layer.
-fn all(value: &Value, neutral: impl Fn(&Value) -> bool) -> bool {
-    let layers = value.as_array();
-    value.is_null() || layers.is_some_and(|layers| layers.iter().all(neutral))
-}
-
-/// A list that marks with 0 the layers without rotation.
-fn all_ones(value: &Value, plain: &Plain) -> bool {
-    all(value, |layer| one(layer, plain))
-}
-
-fn all_dense(value: &Value, _: &Plain) -> bool {
-    all(value, |layer| layer == "dense")
+fn zero(value: &Value, _: &Plain) -> bool {
+    value == false || value.as_f64() == Some(0.0)
 }
 
 fn head_dim(value: &Value, plain: &Plain) -> bool {
-    value.is_null() || value.as_f64() == Some(plain.attention.head_dim as f64)
+    value.as_f64() == Some(plain.attention.head_dim as f64)
 }
 
 fn scale(value: &Value, plain: &Plain) -> bool {
     let scale = plain.attention.scale;
     let same = |given: f64| (given - scale).abs() <= 1e-6 * scale;
-    value.is_null() || value.as_f64().is_some_and(same)
+    value.as_f64().is_some_and(same)
 }
 
-fn hidden_act(value: &Value, plain: &Plain) -> bool {
-    value.is_null() || *value == plain.mlp.hidden_act.to_string().as_str()
-}
-
-fn rotary(value: &Value, _: &Plain) -> bool {
-    value.is_null() || value == "rope" || value == "rotary"
-}
-
-fn qkv_bias(value: &Value, plain: &Plain) -> bool {
-    value.is_null() || *value == plain.attention.bias.q_k_v
+/// A list with a neutral entry for each layer.
+fn all(value: &Value, is_neutral: fn(&Value) -> bool) -> bool {
+    value
+        .as_array()
+        .is_some_and(|layers| layers.iter().all(is_neutral))
 }
 
 /// Fields of relatives and forks that change what the forward pass computes.
 #[rustfmt::skip]
 pub(crate) const REFUSED: &[Row<Plain>] = &[
-    (&["compression_config"], null, "use the plain checkpoint"),
-    (&["vision_config", "audio_config", "text_config"], null, "only text models are built here"),
+    (&["compression_config"], none, "use the plain checkpoint"),
+    (&["vision_config", "audio_config", "text_config"], none, "only text models are built here"),
     (&["is_encoder_decoder", "add_cross_attention"], off, "only decoders are built here"),
     // Position.
     (&["partial_rotary_factor", "rotary_pct"], one, "heads are rotated whole here"),
     (&["rotary_dim"], head_dim, "heads are rotated whole here"),
     (&["rope_interleaved", "rope_traditional"], off, "rotation pairs the halves of a head"),
-    (&["rope_local_base_freq"], null, "all layers share one rope_theta here"),
+    (&["rope_local_base_freq"], none, "all layers share one rope_theta here"),
     (&["rope_ratio"], one, "give the scaled rope_theta instead"),
-    (&["rotary_emb_base"], null, "give it as rope_theta instead"),
-    (&["position_embedding_type"], rotary, "positions are rotary here"),
+    (&["rotary_emb_base"], none, "give it as rope_theta instead"),
+    (&["position_embedding_type"], |value, _| value == "rope" || value == "rotary", "positions are rotary here"),
     (&["alibi", "use_alibi"], off, "positions are rotary here"),
     (&["use_mrope"], off, "positions have one axis here"),
-    (&["mrope_section"], null, "positions have one axis here"),
-    (&["no_rope_layers"], all_ones, "every layer rotates here"),
+    (&["mrope_section"], none, "positions have one axis here"),
+    (&["no_rope_layers"], |value, _| all(value, |layer| one(layer, &())), "every layer rotates here"),
     (&["no_rope_layer_interval"], zero, "every layer rotates here"),
     // Attention.
-    (&["attention_chunk_size"], null, "attention is full or windowed here, never in chunks"),
-    (&["sliding_window_pattern", "_sliding_window_pattern"], null, "qwen2 has layer_types"),
-    (&["attn_logit_softcapping"], null, "scores are not capped here"),
+    (&["attention_chunk_size"], none, "attention is full or windowed here, never in chunks"),
+    (&["sliding_window_pattern", "_sliding_window_pattern"], none, "qwen2 has layer_types"),
+    (&["attn_logit_softcapping"], none, "scores are not capped here"),
     (&["query_pre_attn_scalar"], head_dim, "scores are scaled by head_dim^-0.5"),
     (&["attention_multiplier"], scale, "scores are scaled by head_dim^-0.5"),
     (&["attn_temperature_tuning"], zero, "scores are not scaled by position here"),
     (&["use_logn_attn"], off, "scores are not scaled by length here"),
     (&["use_dynamic_ntk"], off, "say it with rope_type dynamic"),
     (&["use_qk_norm", "qk_norm", "qk_layernorm"], off, "queries and keys are not normalised here"),
-    (&["clip_qkv"], null, "queries, keys and values are not clipped here"),
+    (&["clip_qkv"], none, "queries, keys and values are not clipped here"),
     (&["multi_query"], off, "say it with num_key_value_heads"),
-    (&["num_key_value_heads_per_layer"], null, "all layers have the same heads here"),
+    (&["num_key_value_heads_per_layer"], none, "all layers have the same heads here"),
     (&["pruned_heads"], empty, "all heads are computed here"),
-    (&["kv_lora_rank", "q_lora_rank"], null, "queries, keys and values are not compressed here"),
+    (&["kv_lora_rank", "q_lora_rank"], none, "queries, keys and values are not compressed here"),
     // Biases.
-    (&["qkv_bias", "use_qkv_bias", "add_qkv_bias"], qkv_bias, "llama has attention_bias"),
+    (&["qkv_bias", "use_qkv_bias", "add_qkv_bias"], |value, plain| *value == plain.attention.bias.q_k_v, "llama has attention_bias"),
     (&["bias", "use_bias"], off, "llama has attention_bias and mlp_bias"),
     (&["lm_head_bias"], off, "the head has no bias here"),
     // The residual stream and the head.
     (&["embedding_multiplier", "residual_multiplier", "scale_emb"], one, SCALED),
-    (&["scale_depth", "dim_model_base"], null, SCALED),
+    (&["scale_depth", "dim_model_base"], none, SCALED),
     (&["logit_scale", "logits_scaling", "lm_head_multiplier"], one, "logits are not scaled here"),
-    (&["final_logit_softcapping"], null, "logits are not capped here"),
+    (&["final_logit_softcapping"], none, "logits are not capped here"),
     (&["use_parallel_residual", "parallel_attn"], off, "attention and MLP follow one another here"),
     (&["per_layer_config"], empty, "all layers are alike here, but for the window"),
     // The MLP.
-    (&["hidden_activation"], hidden_act, "give it as hidden_act"),
+    (&["hidden_activation"], |value, plain| *value == plain.mlp.hidden_act.to_string().as_str(), "give it as hidden_act"),
     (&["num_local_experts", "num_experts", "num_experts_per_tok"], zero, NO_EXPERTS),
     (&["n_routed_experts", "n_shared_experts", "moe_intermediate_size"], zero, NO_EXPERTS),
-    (&["mlp_layer_types"], all_dense, NO_EXPERTS),
+    (&["mlp_layer_types"], |value, _| all(value, |layer| layer == "dense"), NO_EXPERTS),
 ];
 
 const SCALED: &str = "the residual stream is not scaled here";
@@ -119,11 +99,11 @@ pub(crate) const NO_EFFECT: &[Row<Plain>] = &[(&[
     "is_decoder", "tie_encoder_decoder", "cross_attention_hidden_size", "decoder_start_token_id",
     "sep_token_id", "prefix", "task_specific_params", "finetuning_task", "problem_type",
     "num_labels", "id2label", "label2id",
-], null, "it has no effect on what the model computes")];
+], none, "it has no effect on what the model computes")];
 
 #[rustfmt::skip]
 pub(crate) const IGNORED: &[Row<Plain>] = &[
-    (&["auto_map"], null, "its code is not run; this is a plain model of the family"),
+    (&["auto_map"], none, "its code is not run; this is a plain model of the family"),
     // transformers reads these from generation_config.json and drops them from config.json.
     (&[
         "max_length", "min_length", "do_sample", "early_stopping", "num_beams", "num_beam_groups",
@@ -132,5 +112,5 @@ pub(crate) const IGNORED: &[Row<Plain>] = &[
         "num_return_sequences", "output_scores", "return_dict_in_generate", "forced_bos_token_id",
         "forced_eos_token_id", "remove_invalid_values", "exponential_decay_length_penalty",
         "suppress_tokens", "begin_suppress_tokens",
-    ], null, "a setting for generation, which belongs in generation_config.json"),
+    ], none, "a setting for generation, which belongs in generation_config.json"),
 ];

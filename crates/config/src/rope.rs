@@ -6,16 +6,16 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::dialect::ROPE;
-use crate::error::FieldError;
+use crate::error::Checked;
 use crate::fields::Verdict::{Refused, Warned};
-use crate::fields::{Fields, Row, Unused, null, off, one};
-use crate::values::Theta;
+use crate::fields::{Fields, Row, Unused, none, off, one};
+use crate::values::Rule;
 pub use scalings::{DynamicScaling, LinearScaling, Llama3Scaling, LongropeScaling, YarnScaling};
 
 /// One rotation, with every default filled in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RopeParameters {
-    /// The base θ: pair i of d/2 turns by position · θ^(-2i/d).
+    /// The base θ: pair i of d/2 is rotated by position · θ^(-2i/d).
     pub rope_theta: f64,
     pub scaling: RopeScaling,
 }
@@ -34,7 +34,22 @@ pub enum RopeScaling {
 }
 
 /// What transformers takes when no θ is written (`RotaryEmbeddingConfigMixin.default_theta`).
-const DEFAULT_THETA: Theta = Theta(10_000.0);
+const DEFAULT_THETA: f64 = 10_000.0;
+
+/// The reference computes angles in float32.
+const THETA: Rule<f64> = Rule("must be a number above 0 that float32 can hold", |value| {
+    let theta = value.as_f64()?;
+    (theta > 0.0 && theta <= f64::from(f32::MAX)).then_some(theta)
+});
+
+const NAMES: [&str; 6] = ["default", "linear", "dynamic", "yarn", "llama3", "longrope"];
+const ROPE_TYPE: Rule<&str> = Rule(
+    "must be one of default, linear, dynamic, yarn, llama3, longrope",
+    |value| match value.as_str()? {
+        "su" => Some("longrope"), // Phi-3's first files called it so, after the author of RoPE.
+        name => NAMES.into_iter().find(|known| *known == name),
+    },
+);
 
 /// Every parameter that some type knows.
 #[rustfmt::skip]
@@ -46,16 +61,16 @@ const PARAMETERS: &[&str] = &[
 
 /// Parameters of relatives and forks that change the rotation.
 #[rustfmt::skip]
-const REFUSED: &[Row<()>] = &[
+const REFUSED: &[Row] = &[
     (&["partial_rotary_factor"], one, "heads are rotated whole here"),
-    (&["mrope_section"], null, "positions have one axis here"),
+    (&["mrope_section"], none, "positions have one axis here"),
     (&["mrope_interleaved"], off, "positions have one axis here"),
     (&["interleaved", "rope_interleaved"], off, "rotation pairs the halves of a head"),
-    (&["alpha"], null, "give the scaled rope_theta instead"),
-    (&["llama_4_scaling_beta"], null, "queries are not scaled by position here"),
+    (&["alpha"], none, "give the scaled rope_theta instead"),
+    (&["llama_4_scaling_beta"], none, "queries are not scaled by position here"),
     (&["attn_factor"], one, "say it with attention_factor"),
     (&["extrapolation_factor"], one, "the ramp reaches from 0 to 1 here"),
-    (&["full_attention", "sliding_attention"], null, "all layers share one rotation here"),
+    (&["full_attention", "sliding_attention"], none, "all layers share one rotation here"),
 ];
 
 impl RopeScaling {
@@ -71,51 +86,38 @@ impl RopeScaling {
         }
     }
 
-    fn read(
-        fields: &mut Fields,
-        context: usize,
-        head_dim: usize,
-        theta: f64,
-    ) -> Result<Self, FieldError> {
-        let name: String = fields.get("rope_type", "default".to_owned())?;
-        Ok(match name.as_str() {
-            "default" => Self::Default,
+    /// Reads the type that `rope_type` names, of a model for `length` positions.
+    fn read(fields: &mut Fields, length: usize, head_dim: usize, theta: f64) -> Checked<Self> {
+        Ok(match fields.get("rope_type", ROPE_TYPE, "default")? {
             "linear" => Self::Linear(LinearScaling::read(fields)?),
-            "dynamic" => Self::Dynamic(DynamicScaling::read(fields, context, head_dim)?),
-            "yarn" => Self::Yarn(YarnScaling::read(fields, context, theta)?),
-            "llama3" => Self::Llama3(Llama3Scaling::read(fields, context)?),
-            // Phi-3's first files called it "su", after the author of RoPE.
-            "longrope" | "su" => Self::Longrope(LongropeScaling::read(fields, context, head_dim)?),
-            _ => {
-                let rule = "must be one of default, linear, dynamic, yarn, llama3, longrope";
-                let field = fields.full_name("rope_type");
-                return Err(FieldError::invalid(&field, format!("{name:?}"), rule));
-            }
+            "dynamic" => Self::Dynamic(DynamicScaling::read(fields, length, head_dim)?),
+            "yarn" => Self::Yarn(YarnScaling::read(fields, length, theta)?),
+            "llama3" => Self::Llama3(Llama3Scaling::read(fields, length)?),
+            "longrope" => Self::Longrope(LongropeScaling::read(fields, length, head_dim)?),
+            _ => Self::Default,
         })
     }
 }
 
 impl RopeParameters {
-    /// Reads all of a version-5 `rope_parameters` object, for heads of `head_dim`; what decides nothing goes to
-    /// `unused`.
+    /// Reads all of a version-5 `rope_parameters` object, of a model for `length` positions; with the fields that decide
+    /// nothing.
     pub(crate) fn read(
         object: Map<String, Value>,
-        max_position_embeddings: usize,
+        length: usize,
         head_dim: usize,
-        unused: &mut Vec<Unused>,
-    ) -> Result<Self, FieldError> {
+    ) -> Checked<(Self, Vec<Unused>)> {
         let mut fields = Fields::new(format!("{ROPE}."), object);
-        let Theta(rope_theta) = fields.get("rope_theta", DEFAULT_THETA)?;
-        let scaling =
-            RopeScaling::read(&mut fields, max_position_embeddings, head_dim, rope_theta)?;
+        let rope_theta = fields.get("rope_theta", THETA, DEFAULT_THETA)?;
+        let scaling = RopeScaling::read(&mut fields, length, head_dim, rope_theta)?;
         let why = format!("rope_type {} does not use it", scaling.name());
-        let tables = [(Refused, REFUSED), (Warned, &[(PARAMETERS, null, &why)])];
-        fields.rest(&tables, &(), (Warned, "no rope_type uses it"), PARAMETERS)?;
-        unused.append(&mut fields.unused);
-        Ok(Self {
+        let tables = [(Refused, REFUSED), (Warned, &[(PARAMETERS, none, &why)])];
+        let unused = fields.rest(&tables, &(), (Warned, "no rope_type uses it"), PARAMETERS)?;
+        let rope = Self {
             rope_theta,
             scaling,
-        })
+        };
+        Ok((rope, unused))
     }
 
     /// Angle per position, in radians, for each of the `head_dim / 2` pairs, in a pass that reaches `length` positions.

@@ -45,7 +45,7 @@ impl LlamaConfig {
             "vocab_size": self.vocab_size,
         });
         if let (Value::Object(file), Value::Object(own)) =
-            (&mut file, (family.fields)(&plain, &self.layers))
+            (&mut file, (family.fields)(&self.layers, &plain))
         {
             if self.quantization_config.is_none() {
                 file.shift_remove("quantization_config");

@@ -27,21 +27,22 @@ impl Default for PrefillOptions {
 }
 
 impl PrefillOptions {
-    /// How many of `unread` tokens go through the model next, where the text will have `total`: all of them where a RoPE
-    /// type rotates by the length of the text, because a shorter pass would rotate otherwise.
-    fn chunk(self, unread: usize, total: usize, llama: &Llama) -> usize {
-        let chunk = self.prefill_chunk.get();
-        if unread <= chunk || llama.depends_on_length(total) {
-            unread
-        } else {
-            chunk
-        }
-    }
-
     /// Whether one pass reads a whole text of so many tokens and computes what the config says, so that nothing of it need
     /// be kept.
     pub fn is_one_exact_pass(self, tokens: usize, llama: &Llama) -> bool {
-        self.cache.is_exact(&llama.config) && self.chunk(tokens, tokens, llama) == tokens
+        let chunk = chunk(self.prefill_chunk, tokens, tokens, llama);
+        self.cache.is_exact(&llama.config) && chunk == tokens
+    }
+}
+
+/// How many of `unread` tokens go through the model next, where the text will have `total`: all of them where a RoPE type
+/// rotates by the length of the text, because a shorter pass would rotate otherwise.
+fn chunk(prefill_chunk: NonZeroUsize, unread: usize, total: usize, llama: &Llama) -> usize {
+    let chunk = prefill_chunk.get();
+    if unread <= chunk || llama.depends_on_length(total) {
+        unread
+    } else {
+        chunk
     }
 }
 
@@ -53,7 +54,7 @@ pub struct Lane {
     unread: Vec<u32>,
     /// Tokens from this position on get logits.
     logits_from: usize,
-    options: PrefillOptions,
+    prefill_chunk: NonZeroUsize,
     /// Whether the most probable token will do for logits.
     greedy: bool,
 }
@@ -64,13 +65,19 @@ impl Lane {
     /// # Errors
     /// A cache policy that does not fit the model.
     pub fn new(llama: &Llama, options: PrefillOptions) -> Result<Self, Error> {
-        Ok(Self {
-            cache: llama.cache(options.cache)?,
+        let cache = llama.cache(options.cache)?;
+        Ok(Self::from_cache(cache, options.prefill_chunk))
+    }
+
+    /// What `cache` holds was read; the policies may be one's own ([`KvCache::from_layers`]).
+    pub fn from_cache(cache: KvCache, prefill_chunk: NonZeroUsize) -> Self {
+        Self {
+            cache,
             unread: Vec::new(),
             logits_from: 0,
-            options,
+            prefill_chunk,
             greedy: false,
-        })
+        }
     }
 
     /// Queues tokens, and asks for the logits behind the last `logits` of them: for how each of those goes on.
@@ -158,7 +165,7 @@ impl Lane {
     pub(crate) fn next_tokens(&self, room: usize, llama: &Llama) -> usize {
         let unread = self.unread.len();
         let total = self.len() + unread;
-        match self.options.chunk(unread, total, llama) {
+        match chunk(self.prefill_chunk, unread, total, llama) {
             chunk if chunk <= room => chunk,
             chunk if room > 0 && llama.depends_on_length(total) => chunk,
             _ => room,

@@ -6,11 +6,11 @@ use std::{
 };
 
 use burn::tensor::{Int, Tensor, TensorData};
-use glass_attention::{CacheConfig, CachePolicyError, KvCache};
+use glass_attention::{CacheConfig, CachePolicyError, KvCache, LayerCache};
 use glass_backend::{Device, Dtype, KernelMode, Weights, quant::QuantFormat};
 use glass_causal_lm::LlamaForCausalLM;
 use glass_checkpoint::{CheckpointError, CheckpointSource, Files, QuantRecipe, QuantizeOnLoad};
-use glass_config::{LlamaConfig, Override, RopeScaling};
+use glass_config::{LayerConfig, LlamaConfig, Override, RopeScaling};
 use glass_text::Tokenizer;
 
 use crate::{Error, GenerationConfig};
@@ -65,6 +65,22 @@ struct Parts {
 }
 
 impl Llama {
+    /// Loads a folder in the Hugging Face layout as it is, to compute in float32; [`load`](Self::load) has the choices.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn open(folder: &Path, device: Device) -> Result<Self, Error> {
+        let options = LoadOptions {
+            device,
+            dtype: Dtype::F32,
+            quantize: None,
+            fake_quantize: false,
+            overrides: &[],
+            progress: &mut |_, _| {},
+        };
+        Self::load(folder, options)
+    }
+
     /// Loads a folder in the Hugging Face layout.
     ///
     /// The device's types, the config, the tokenizer and the files' headers are checked before the first weight is read.
@@ -210,6 +226,15 @@ impl Llama {
     pub fn cache(&self, config: CacheConfig) -> Result<KvCache, CachePolicyError> {
         let device_of = |layer| self.model.layer_device(layer);
         KvCache::new(&self.config, config, device_of, self.dtype)
+    }
+
+    /// An empty cache for one sequence with policies of one's own: `layer` gives one to each layer of the model.
+    pub fn cache_from_layers(
+        &self,
+        layer: impl FnMut(&LayerConfig) -> Box<dyn LayerCache>,
+    ) -> KvCache {
+        let device_of = |layer| self.model.layer_device(layer);
+        KvCache::from_layers(&self.config, device_of, self.dtype, layer)
     }
 
     /// Whether a RoPE of the model rotates the tokens of a text of this length by angles that depend on that length, so

@@ -1,68 +1,68 @@
-//! A cache policy of one's own: the last tokens, and of those before only every fourth. Prints how the model continues a
-//! prompt with it, beside the model that keeps everything.
+//! A cache policy of one's own: each layer keeps the first tokens of a text and the last.
 //!
-//!     cargo run --release -p glass-llama --example cache_policy -- weights/shakespeare-full "ROMEO:"
+//!     cargo run --release -p glass-llama --example cache_policy
+//!
+//! That is StreamingLLM (arXiv:2309.17453) without its count of positions within the cache: here a distance is that in the
+//! text, however far the first tokens are behind.
 
-use std::{env, error::Error, ops::Range};
-
-use glass_llama::{
-    Device, Llama,
-    attention::{
-        CacheConfig, KeyPositions, KvCache, KvSegment, KvView, LayerCache, NextTokens, Sequences,
-        Unobserved, Window,
-    },
-    burn::tensor::{Int, Tensor},
-    load,
+use std::{
+    error::Error,
+    num::NonZeroUsize,
+    ops::{ControlFlow, Range},
+    path::Path,
 };
 
-/// Keeps the last `recent` tokens of one layer, and of those before every `stride`-th.
-#[derive(Clone)]
-struct Strided {
-    recent: usize,
-    stride: usize,
-    /// Keys and values, each `[1, kv_heads, kept, head_dim]`.
+use glass_llama::{
+    Device, GenerateOptions, Lane, Llama, Progress,
+    attention::{CacheConfig, KvSegment, KvView, LayerCache, Window},
+    burn::tensor::Tensor,
+    generate::generate_from,
+};
+
+const FIRST: usize = 4;
+const LAST: NonZeroUsize = NonZeroUsize::new(28).unwrap();
+
+/// What one layer keeps of one sequence.
+#[derive(Clone, Default)]
+struct FirstAndLast {
+    /// Keys and values of the first tokens and, behind them, of the last: each `[1, kv_heads, kept, head_dim]`.
     kept: Option<[Tensor<4>; 2]>,
-    /// The position of each: `[kept]`.
-    positions: Vec<i32>,
 }
 
-impl Strided {
-    /// Forgets what is too old for a token at position `next`, but for every `stride`-th.
-    fn thin(&mut self, next: usize) {
-        let first_recent = next.saturating_sub(self.recent);
-        let keeps = |position: i32| {
-            let position = position as usize;
-            position >= first_recent || position.is_multiple_of(self.stride)
-        };
-        let slots: Vec<i32> = (0..)
-            .zip(&self.positions)
-            .filter(|(_, position)| keeps(**position))
-            .map(|(slot, _)| slot)
-            .collect();
-        self.positions.retain(|position| keeps(*position));
-        self.kept = self.kept.take().map(|kv| {
-            let slots = Tensor::<1, Int>::from_data(&slots[..], &kv[0].device()); // [kept]
-            kv.map(|x| x.select(2, slots.clone())) // [1, kv_heads, kept, head_dim]
-        });
-    }
-}
-
-impl LayerCache for Strided {
+impl LayerCache for FirstAndLast {
+    /// Keys come rotated by their positions in the text.
     fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
-        self.thin(positions.start);
+        // The policies of the library write in place; this one copies, to be short.
         let [k, v] = match self.kept.take() {
             Some([old_k, old_v]) => [
-                Tensor::cat(vec![old_k, k], 2), // [1, kv_heads, kept + tokens, head_dim]
-                Tensor::cat(vec![old_v, v], 2), // [1, kv_heads, kept + tokens, head_dim]
+                Tensor::cat(vec![old_k, k], 2),
+                Tensor::cat(vec![old_v, v], 2),
             ],
             None => [k, v],
+        }; // [1, kv_heads, held, head_dim]
+        let held = k.dims()[2];
+
+        // One softmax runs over all segments. A window hides, of the last tokens, those that a query no longer sees: the
+        // first queries of a long chunk see other ones than its last.
+        let first = FIRST.min(held);
+        let mut segments = vec![segment(&k, &v, 0..first, 0, Window::Full)];
+        if held > first {
+            let position = positions.end - (held - first);
+            let window = Window::Last(LAST);
+            segments.push(segment(&k, &v, first..held, position, window));
+        }
+
+        // The next token attends to itself and to the LAST - 1 before it.
+        let before = LAST.get() - 1;
+        let forget = |x: Tensor<4>| {
+            if held <= FIRST + before {
+                return x;
+            }
+            let (first, last) = (slots(&x, 0..FIRST), slots(&x, held - before..held));
+            Tensor::cat(vec![first, last], 2) // [1, kv_heads, FIRST + LAST - 1, head_dim]
         };
-        self.kept = Some([k.clone(), v.clone()]);
-        self.positions
-            .extend(positions.map(|position| position as i32));
-        let listed = Tensor::from_data(&self.positions[..], &k.device()); // [kept + tokens]
-        let positions = KeyPositions::Listed(Box::new(listed));
-        KvView::one(KvSegment::new(k, v, positions, Window::Full))
+        self.kept = Some([k, v].map(forget));
+        KvView { segments }
     }
 
     fn fork(&mut self, _len: usize) -> Box<dyn LayerCache> {
@@ -71,55 +71,43 @@ impl LayerCache for Strided {
 
     fn bytes(&self) -> u64 {
         let tensors = self.kept.iter().flatten();
-        let values: usize = tensors.map(|x| x.shape().num_elements()).sum();
-        4 * values as u64 // float32
+        tensors.map(|x| 4 * x.shape().num_elements() as u64).sum() // float32
     }
 }
 
-/// The text of the prompt and of 200 tokens that follow it, greedily; and the bytes that the cache holds then.
-fn continued(
-    llama: &Llama,
-    mut cache: KvCache,
-    prompt: &[u32],
-) -> Result<(String, u64), Box<dyn Error>> {
-    let mut ids = prompt.to_vec();
-    for _ in 0..200 {
-        let unread = &ids[cache.len()..];
-        let tokens = unread.len();
-        let row = llama.ids(&[unread])?; // [1, tokens]
-        let mut next = [NextTokens {
-            cache: &mut cache,
-            tokens,
-        }];
-        let next = Sequences::Next(&mut next);
-        let hidden = llama.model.hidden(row, next, &mut Unobserved)?; // [1, tokens, hidden_size]
-        let logits = llama.model.head(hidden.narrow(1, tokens - 1, 1)); // [1, 1, vocab_size]
-        ids.push(logits.argmax(2).into_scalar::<i64>() as u32);
-    }
-    let text = llama.tokenizer()?.decode(&ids, true)?;
-    Ok((text, cache.bytes()))
+/// The keys and values in these slots, which begin at `position`.
+fn segment(
+    k: &Tensor<4>,
+    v: &Tensor<4>,
+    range: Range<usize>,
+    position: usize,
+    window: Window,
+) -> KvSegment {
+    let run = position..position + range.len();
+    KvSegment::run(slots(k, range.clone()), slots(v, range), run, window)
+}
+
+/// `[1, kv_heads, held, head_dim]` -> `[1, kv_heads, slots, head_dim]`
+fn slots(x: &Tensor<4>, slots: Range<usize>) -> Tensor<4> {
+    x.clone().narrow(2, slots.start, slots.len())
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut args = env::args().skip(1);
-    let folder = args.next().unwrap_or("weights/shakespeare-full".into());
-    let prompt = args.next().unwrap_or("ROMEO:".into());
+    let folder = Path::new("weights/shakespeare-full");
+    let llama = Llama::open(folder, Device::open("auto")?)?;
+    let prompt = llama.tokenizer()?.encode_prompt("ROMEO:")?;
+    let options = GenerateOptions::new(200); // greedy: only the cache makes a difference
 
-    let llama = load(folder, Device::open("auto")?)?;
-    let prompt = llama.tokenizer()?.encode(&prompt, true)?;
-    let everything = llama.cache(CacheConfig::default())?;
-    let device_of = |layer| llama.model.layer_device(layer);
-    let strided = KvCache::from_layers(&llama.config, device_of, llama.dtype, |_| {
-        Box::new(Strided {
-            recent: 32,
-            stride: 4,
-            kept: None,
-            positions: Vec::new(),
-        })
-    });
-    for (name, cache) in [("all tokens", everything), ("32 and every 4th", strided)] {
-        let (text, bytes) = continued(&llama, cache, &prompt)?;
-        println!("--- {name}, {bytes} bytes\n{text}");
+    let own = llama.cache_from_layers(|_| Box::<FirstAndLast>::default()); // in every layer
+    for (name, cache) in [
+        ("everything", llama.cache(CacheConfig::default())?),
+        ("the first 4 tokens and the last 28", own),
+    ] {
+        let lane = Lane::from_cache(cache, options.prefill.prefill_chunk);
+        let goes_on = &mut |_: Progress<'_>| ControlFlow::Continue(());
+        let (generated, _) = generate_from(&llama, lane, &prompt, &options, goes_on)?;
+        println!("--- {name}: {} bytes", generated.cache_bytes);
+        println!("ROMEO:{}\n", generated.text.unwrap_or_default());
     }
     Ok(())
 }

@@ -1,62 +1,58 @@
-//! Prints which tokens the last token of a text attends to, layer by layer.
+//! Prints which characters a head attends to. An observer looks into the one forward pass that there is.
 //!
-//!     cargo run --release -p glass-llama --example capture_attention -- weights/shakespeare-full "ROMEO: I am RO"
+//!     cargo run --release -p glass-llama --example capture_attention
 
-use std::{env, error::Error};
+use std::{error::Error, path::Path};
 
 use glass_llama::{
-    Device,
+    Device, Llama,
     attention::{Observer, Sequences},
     burn::tensor::Tensor,
-    load,
 };
 
-/// The attention of the last token in each layer, the mean over its heads: `[keys]`.
-#[derive(Default)]
-struct LastToken {
-    layers: Vec<Vec<f32>>,
-}
+const TEXT: &str = "To be, or not to";
+const LAYER: usize = 2;
+const HEAD: usize = 0;
 
-impl Observer for LastToken {
+/// Keeps the attention of one layer.
+#[derive(Default)]
+struct Capture(Option<Tensor<4>>);
+
+impl Observer for Capture {
     fn wants_attention(&self) -> bool {
         true
     }
 
-    fn attention(&mut self, _layer: usize, probabilities: Tensor<4>) {
-        let [_, _, seq, keys] = probabilities.dims(); // [batch, heads, seq, keys]
-        let last = probabilities.narrow(2, seq - 1, 1); // [1, heads, 1, keys]
-        let mean = last.mean_dim(1).reshape([keys]); // [keys]
-        let mean = mean.into_data().iter::<f32>().collect();
-        self.layers.push(mean);
+    /// `probabilities` `[batch, heads, queries, keys]`
+    fn attention(&mut self, layer: usize, probabilities: Tensor<4>) {
+        if layer == LAYER {
+            self.0 = Some(probabilities);
+        }
     }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut args = env::args().skip(1);
-    let folder = args.next().unwrap_or("weights/shakespeare-full".into());
-    let text = args.next().unwrap_or("ROMEO: I am RO".into());
+    let folder = Path::new("weights/shakespeare-full");
+    let llama = Llama::open(folder, Device::open("auto")?)?;
+    let ids = llama.tokenizer()?.encode_prompt(TEXT)?; // a token for each character
 
-    let llama = load(folder, Device::open("auto")?)?;
-    let tokenizer = llama.tokenizer()?;
-    let ids = tokenizer.encode(&text, true)?;
-    let mut observer = LastToken::default();
-    // The whole text in one pass, of which nothing is kept.
-    let tensor = llama.ids(&[&ids])?; // [1, seq]
-    llama
-        .model
-        .hidden(tensor, Sequences::WHOLE, &mut observer)?;
+    let mut capture = Capture::default();
+    let row = llama.ids(&[&ids])?; // [1, seq]
+    llama.model.hidden(row, Sequences::WHOLE, &mut capture)?;
 
-    let token = |position: usize| tokenizer.token(ids[position]).unwrap_or_default();
-    println!("{:?} attends to", token(ids.len() - 1));
-    for (number, probabilities) in observer.layers.iter().enumerate() {
-        let mut positions: Vec<usize> = (0..probabilities.len()).collect();
-        positions.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
-        print!("layer {number}:");
-        for &position in positions.iter().take(5) {
-            let percent = 100.0 * probabilities[position];
-            print!("  {percent:.0}% {:?} at {position}", token(position));
-        }
-        println!();
+    let probabilities = capture.0.ok_or("there is no such layer")?; // [1, heads, seq, seq]
+    let head = probabilities.narrow(1, HEAD, 1); // [1, 1, seq, seq]
+    let percent = (head * 100.0).into_data().try_to_vec::<f32>()?;
+
+    println!("Layer {LAYER}, head {HEAD}: percent of attention, a row for each query");
+    let keys: String = TEXT.chars().map(|key| format!("{key:>4}")).collect();
+    println!("   {keys}");
+    for (query, row) in TEXT.chars().zip(percent.chunks(ids.len())) {
+        let cells: String = row
+            .iter()
+            .map(|percent| format!("{percent:>4.0}"))
+            .collect();
+        println!("{query:>3}{cells}");
     }
     Ok(())
 }

@@ -1,20 +1,22 @@
-//! Loads a model and prints how it continues a prompt.
+//! Continues a text.
 //!
-//!     cargo run --release -p glass-llama --example hello -- weights/shakespeare-full "ROMEO:"
+//!     cargo run --release -p glass-llama --example hello
 
-use std::{env, error::Error, ops::ControlFlow};
+use std::{error::Error, ops::ControlFlow, path::Path};
 
-use glass_llama::{Device, GenerateOptions, generate, load};
+use glass_llama::{Device, GenerateOptions, Llama, generate};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut args = env::args().skip(1);
-    let folder = args.next().unwrap_or("weights/shakespeare-full".into());
-    let prompt = args.next().unwrap_or("ROMEO:".into());
-
-    let llama = load(folder, Device::open("auto")?)?;
-    let ids = llama.tokenizer()?.encode(&prompt, true)?;
-    let options = GenerateOptions::new(200); // greedy, 200 tokens
-    let generated = generate(&llama, &ids, &options, &mut |_| ControlFlow::Continue(()))?;
-    println!("{prompt}{}", generated.text.unwrap_or_default());
+    let folder = Path::new("weights/shakespeare-window");
+    let llama = Llama::open(folder, Device::open("auto")?)?;
+    let prompt = llama.tokenizer()?.encode_prompt("ROMEO:")?;
+    let options = GenerateOptions {
+        sampling: llama.generation_config.sampling(7), // with this seed
+        eos_ids: llama.eos_ids(),
+        ..GenerateOptions::new(120) // tokens at most
+    };
+    let goes_on = &mut |_: glass_llama::Progress<'_>| ControlFlow::Continue(());
+    let generated = generate(&llama, &prompt, &options, goes_on)?;
+    println!("ROMEO:{}", generated.text.unwrap_or_default());
     Ok(())
 }

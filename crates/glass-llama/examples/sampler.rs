@@ -1,51 +1,70 @@
-//! A sampler of one's own: of the tokens that are at least a quarter as probable as the best, the least probable. No chance,
-//! and yet hardly a text repeats itself.
+//! A sampler of one's own: Mirostat 2.0 (Basu et al. 2021, arXiv:2007.14966).
 //!
-//!     cargo run --release -p glass-llama --example sampler -- weights/shakespeare-full "ROMEO:"
+//!     cargo run --release -p glass-llama --example sampler
+//!
+//! The *surprise* of a token is -log2 of its probability, in bits. Mirostat keeps that of the text near a target: it cuts off
+//! the tokens that would surprise more than a limit, draws one of the others, and moves the limit by how that one missed the
+//! target.
 
-use std::{env, error::Error};
+use std::{
+    error::Error,
+    f64::consts::LN_2,
+    io::{Write, stdout},
+    path::Path,
+};
 
 use glass_llama::{
-    Device, PrefillOptions,
-    generate::{Lane, Next, step},
-    load,
+    Device, Lane, Llama, PrefillOptions, Sampler, SamplingConfig,
+    generate::{sampling::log_sum_exp, step},
     text::StreamingDetokenizer,
 };
 
-/// `logits` `[vocab_size]`; differences of logits are logarithms of ratios of probabilities.
-fn choose(logits: &[f32]) -> u32 {
-    let best = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let good = logits.iter().enumerate();
-    let good = good.filter(|(_, logit)| **logit >= best - 4_f32.ln());
-    let least = good.min_by(|a, b| a.1.total_cmp(b.1));
-    least.map_or(0, |(id, _)| id as u32)
-}
+const TARGET: f64 = 1.5;
+const LEARNING_RATE: f64 = 0.1;
+const TOKENS: usize = 400;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut args = env::args().skip(1);
-    let folder = args.next().unwrap_or("weights/shakespeare-full".into());
-    let prompt = args.next().unwrap_or("ROMEO:".into());
-
-    let llama = load(folder, Device::open("auto")?)?;
+    let folder = Path::new("weights/shakespeare-window");
+    let llama = Llama::open(folder, Device::open("auto")?)?;
     let tokenizer = llama.tokenizer()?;
-    let ids = tokenizer.encode(&prompt, true)?;
-    let mut detokenizer = StreamingDetokenizer::new(tokenizer, &ids, true)?;
+    let prompt = tokenizer.encode_prompt("ROMEO:")?;
+    let mut text = StreamingDetokenizer::new(tokenizer, &prompt, true)?;
+    // What is left is drawn by chance alone.
+    let mut draw = Sampler::new(SamplingConfig {
+        temperature: 1.0,
+        seed: 1,
+        ..SamplingConfig::default()
+    })?;
+
     let mut lane = Lane::new(&llama, PrefillOptions::default())?;
-    lane.push(&ids, 1); // logits behind the last token alone
-    print!("{prompt}");
-    let mut left = 200;
-    while left > 0 {
-        // A long prompt is read in several steps, of which only the last has a row of logits.
-        let mut logits = step(&llama, [&mut lane])?.read()?;
-        for (_, next) in logits.rows() {
-            if let Next::Logits(row) = next {
-                let id = choose(row);
-                print!("{}", detokenizer.push(id)?);
-                lane.push(&[id], 1);
-                left -= 1;
+    lane.push(&prompt, 1); // the logits behind the last of them
+    let (mut limit, mut total) = (2.0 * TARGET, 0.0);
+    for _ in 0..TOKENS {
+        let mut logits = Vec::new();
+        while lane.unread() > 0 {
+            logits = step(&llama, [&mut lane])?.read()?.into_values(); // [vocab_size]; a long prompt takes several steps
+        }
+        let log_sum = log_sum_exp(&logits);
+        let surprise = |&logit: &f32| (log_sum - f64::from(logit)) / LN_2;
+        let surprises: Vec<f64> = logits.iter().map(surprise).collect();
+
+        // The most probable token stays in any case.
+        let least = surprises.iter().copied().fold(f64::INFINITY, f64::min);
+        for (logit, &surprise) in logits.iter_mut().zip(&surprises) {
+            if surprise > limit.max(least) {
+                *logit = f32::NEG_INFINITY;
             }
         }
+        let id = draw.sample(&mut logits, &[])?;
+        limit -= LEARNING_RATE * (surprises[id as usize] - TARGET);
+        total += surprises[id as usize];
+
+        print!("{}", text.push(id)?);
+        stdout().flush()?;
+        lane.push(&[id], 1);
     }
-    println!("{}", detokenizer.finish()?);
+    println!("{}", text.finish()?);
+    let mean = total / TOKENS as f64;
+    println!("\n{mean:.2} bits of surprise per token; the target was {TARGET}");
     Ok(())
 }

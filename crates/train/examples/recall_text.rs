@@ -1,6 +1,6 @@
 //! Writes a text that can only be predicted by recall: the models of docs/recall.md are trained on it.
 //!
-//!     cargo run --release --workspace --example recall_text -- 3000000 > recall.txt
+//!     cargo run --release -p glass-train --example recall_text -- 3000000 > recall.txt
 //!
 //! Random names of three to eight letters repeat, a few at a time, with random letters between them. The first letters
 //! identify a name and the rest follows, but only for a model that attends to an earlier occurrence: an "induction head"

@@ -5,6 +5,7 @@ mod company;
 mod definition;
 mod limits;
 mod observed;
+mod own;
 
 use company::{Company, HEAD_DIM, HEADS, KV_HEADS, Outcome};
 use definition::Scores;

@@ -2,16 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::family::{Family, Plain};
-use crate::error::FieldError;
+use super::{Family, Plain};
+use crate::error::Checked;
 use crate::fields::{Fields, off};
 use crate::layer::{AttentionBias, LayerConfig};
+use crate::values::SWITCH;
 
-pub(crate) const FAMILY: Family = Family {
+pub(super) const FAMILY: Family = Family {
     architecture: "LlamaForCausalLM",
     num_key_value_heads: None,
     max_position_embeddings: 2048,
-    bos_token_id: Some(1),
+    bos_token_id: &[1],
     eos_token_id: &[2],
     layers,
     fields,
@@ -22,17 +23,16 @@ pub(crate) const FAMILY: Family = Family {
     )],
 };
 
-fn layers(fields: &mut Fields, mut plain: Plain) -> Result<Vec<LayerConfig>, FieldError> {
-    let biased = fields.get("attention_bias", None)?.unwrap_or(false);
-    plain.attention.bias = AttentionBias {
-        q_k_v: biased,
-        o: biased,
-    };
-    plain.mlp.bias = fields.get("mlp_bias", None)?.unwrap_or(false);
+fn layers(fields: &mut Fields, mut plain: Plain) -> Checked<Vec<LayerConfig>> {
+    let q_k_v = fields
+        .optional("attention_bias", SWITCH, None)?
+        .unwrap_or(false);
+    plain.attention.bias = AttentionBias { q_k_v, o: q_k_v };
+    plain.mlp.bias = fields.optional("mlp_bias", SWITCH, None)?.unwrap_or(false);
     let rule = "llama never slides; set layer_types to null, or model_type to mistral (all layers slide) or qwen2 (some)";
     plain.with_one_window(fields, None, rule)
 }
 
-fn fields(plain: &Plain, _: &[LayerConfig]) -> Value {
+fn fields(_: &[LayerConfig], plain: &Plain) -> Value {
     json!({ "attention_bias": plain.attention.bias.q_k_v, "mlp_bias": plain.mlp.bias })
 }

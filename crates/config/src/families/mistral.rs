@@ -2,27 +2,27 @@
 
 use serde_json::{Value, json};
 
-use super::family::{Family, Plain, fixed, sliding_window};
-use crate::error::FieldError;
-use crate::fields::{Fields, null};
+use super::{Family, Plain, fixed, sliding_window};
+use crate::error::Checked;
+use crate::fields::{Fields, none};
 use crate::layer::LayerConfig;
 
-pub(crate) const FAMILY: Family = Family {
+pub(super) const FAMILY: Family = Family {
     architecture: "MistralForCausalLM",
     num_key_value_heads: Some(8),
     max_position_embeddings: 131_072,
-    bos_token_id: Some(1),
+    bos_token_id: &[1],
     eos_token_id: &[2],
     layers,
     fields,
     ignored: &[(
         &["use_sliding_window", "max_window_layers"],
-        null,
+        none,
         "mistral slides in all layers unless sliding_window is null",
     )],
 };
 
-fn layers(fields: &mut Fields, plain: Plain) -> Result<Vec<LayerConfig>, FieldError> {
+fn layers(fields: &mut Fields, plain: Plain) -> Checked<Vec<LayerConfig>> {
     let why = "mistral's attention has no biases";
     fixed(fields, "attention_bias", false, why)?;
     fixed(fields, "mlp_bias", false, "mistral's MLP has no biases")?;
@@ -38,6 +38,6 @@ fn layers(fields: &mut Fields, plain: Plain) -> Result<Vec<LayerConfig>, FieldEr
     plain.with_one_window(fields, window, rule)
 }
 
-fn fields(plain: &Plain, _: &[LayerConfig]) -> Value {
+fn fields(_: &[LayerConfig], plain: &Plain) -> Value {
     json!({ "sliding_window": plain.attention.window })
 }

@@ -3,44 +3,45 @@
 
 use serde_json::{Value, json};
 
-use super::family::{Family, LayerKind, Plain, fixed, layer_kinds, sliding_window};
-use crate::error::FieldError;
+use super::{Family, Plain, fixed, layer_type, layer_types, sliding_window};
+use crate::error::{Checked, FieldError};
 use crate::fields::Fields;
 use crate::layer::LayerConfig;
+use crate::values::{COUNT, SWITCH};
 
-pub(crate) const FAMILY: Family = Family {
+pub(super) const FAMILY: Family = Family {
     architecture: "Qwen2ForCausalLM",
     num_key_value_heads: Some(32),
     max_position_embeddings: 32_768,
-    bos_token_id: None,
+    bos_token_id: &[],
     eos_token_id: &[],
     layers,
     fields,
     ignored: &[],
 };
 
-fn layers(fields: &mut Fields, mut plain: Plain) -> Result<Vec<LayerConfig>, FieldError> {
+fn layers(fields: &mut Fields, mut plain: Plain) -> Checked<Vec<LayerConfig>> {
     let why = "qwen2's attention always has biases on q, k and v";
     fixed(fields, "attention_bias", true, why)?;
     fixed(fields, "mlp_bias", false, "qwen2's MLP has no biases")?;
     plain.attention.bias.q_k_v = true;
 
-    let count = plain.layers;
-    let kinds = layer_kinds(fields, count)?;
-    let slides = fields.get("use_sliding_window", false)?;
-    let full_layers = fields.get("max_window_layers", 28)?;
+    let kinds = layer_types(fields, plain.layers)?;
+    let slides = fields.get("use_sliding_window", SWITCH, false)?;
+    let full_layers = fields.get("max_window_layers", COUNT, 28)?;
     let window = if slides {
         sliding_window(fields)?
     } else {
-        // A file may not carry nonsense in it, and zero is only nonsense where it is used.
-        fields.get::<Option<usize>>("sliding_window", None)?;
+        // Checked although it is unused; zero is wrong only where it is used.
+        fields.optional("sliding_window", COUNT, None)?;
         None
     };
     let is_sliding = |i: usize| match &kinds {
-        Some(kinds) => kinds[i] == LayerKind::Sliding,
+        Some(kinds) => kinds[i],
         None => window.is_some() && i >= full_layers,
     };
-    let first = (0..count).find(|&i| is_sliding(i));
+    let layers = 0..plain.layers;
+    let first = layers.clone().find(|&i| is_sliding(i));
 
     if slides && kinds.is_some() {
         let why = "layer_types decides which layers slide; set layer_types=null too";
@@ -61,7 +62,7 @@ fn layers(fields: &mut Fields, mut plain: Plain) -> Result<Vec<LayerConfig>, Fie
     if let Some((switch, value)) = switch {
         if let Some(i) = first {
             let layer = format!("layer_types[{i}]");
-            let sliding = (layer.as_str(), LayerKind::Sliding);
+            let sliding = (layer.as_str(), layer_type(true));
             return Err(FieldError::contradiction(sliding, (switch, value)));
         }
         let mut others = vec!["use_sliding_window", "sliding_window", "max_window_layers"];
@@ -69,12 +70,12 @@ fn layers(fields: &mut Fields, mut plain: Plain) -> Result<Vec<LayerConfig>, Fie
         let why = format!("no layer slides while {switch} is {value}; change that too");
         fields.idle(&others, false, &why);
     }
-    Ok(plain.with_windows((0..count).map(|i| window.filter(|_| is_sliding(i)))))
+    Ok(plain.with_windows(layers.map(|i| window.filter(|_| is_sliding(i)))))
 }
 
-fn fields(_: &Plain, layers: &[LayerConfig]) -> Value {
+fn fields(layers: &[LayerConfig], _: &Plain) -> Value {
     let windows = || layers.iter().map(|layer| layer.attention()?.window);
-    let kinds = windows().map(|window| LayerKind::of(window).to_string());
+    let kinds = windows().map(|window| layer_type(window.is_some()));
     let window = windows().flatten().next();
     json!({
         "layer_types": kinds.collect::<Vec<_>>(),

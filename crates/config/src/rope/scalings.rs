@@ -6,40 +6,37 @@
 use std::f64::consts::PI;
 
 use serde::Serialize;
-use serde_json::Value;
 
-use crate::error::FieldError;
+use crate::error::{Checked, FieldError};
 use crate::fields::Fields;
-use crate::values::{Positive, Size, Stretch};
+use crate::values::{POSITIVE, Rule, SIZE, SWITCH};
+
+/// How many times longer a context is made.
+const FACTOR: Rule<f64> = Rule(
+    "must be a number of at least 1, for scaling lengthens the context",
+    |value| value.as_f64().filter(|&x| x >= 1.0),
+);
 
 /// `base^(-2i/dim)` for each pair i.
 pub(super) fn unscaled(base: f64, dim: usize) -> impl Iterator<Item = f64> {
     (0..dim / 2).map(move |i| base.powf(-(2.0 * i as f64) / dim as f64))
 }
 
-fn factor(fields: &mut Fields, rope_type: &str) -> Result<f64, FieldError> {
+fn factor(fields: &mut Fields, rope_type: &str) -> Checked<f64> {
     let ratio = "the ratio of the new context length to the trained one";
     let fix = format!("rope_type {rope_type} needs it, {ratio}");
-    let Stretch(factor) = fields.required("factor", &fix)?;
-    Ok(factor)
+    fields.required("factor", FACTOR, &fix)
 }
 
-fn original_length(fields: &mut Fields, absent: usize) -> Result<usize, FieldError> {
-    let Size(length) = fields.get("original_max_position_embeddings", Size(absent))?;
-    Ok(length)
+/// Context length before the scaling; absent in the file: the length of the model.
+fn original_length(fields: &mut Fields, length: usize) -> Checked<usize> {
+    fields.get("original_max_position_embeddings", SIZE, length)
 }
 
-fn positive(fields: &mut Fields, name: &'static str) -> Result<Option<f64>, FieldError> {
-    let given: Option<Positive> = fields.get(name, None)?;
-    Ok(given.map(|Positive(number)| number))
-}
-
-/// The same, where zero counts as absent: transformers writes `beta_fast or 32`, `if mscale and mscale_all_dim`.
-fn not_zero(fields: &mut Fields, name: &'static str) -> Result<Option<f64>, FieldError> {
-    match fields.get(name, Value::Null)?.as_f64() {
-        Some(0.0) => Ok(None),
-        _ => positive(fields, name),
-    }
+/// A number above 0. Zero counts as absent: transformers writes `beta_fast or 32`, `if mscale and mscale_all_dim`.
+fn not_zero(fields: &mut Fields, name: &'static str) -> Checked<Option<f64>> {
+    let rule = Rule(POSITIVE.0, |value| value.as_f64().filter(|&x| x >= 0.0));
+    Ok(fields.optional(name, rule, None)?.filter(|&x| x > 0.0))
 }
 
 /// `linear`: all frequencies divided by `factor` (position interpolation, Chen et al. 2023, arXiv:2306.15595).
@@ -49,9 +46,10 @@ pub struct LinearScaling {
 }
 
 impl LinearScaling {
-    pub(super) fn read(fields: &mut Fields) -> Result<Self, FieldError> {
-        let factor = factor(fields, "linear")?;
-        Ok(Self { factor })
+    pub(super) fn read(fields: &mut Fields) -> Checked<Self> {
+        Ok(Self {
+            factor: factor(fields, "linear")?,
+        })
     }
 
     pub(super) fn inv_freq(&self, rope_theta: f64, dim: usize) -> Vec<f64> {
@@ -70,20 +68,15 @@ pub struct DynamicScaling {
 }
 
 impl DynamicScaling {
-    pub(super) fn read(
-        fields: &mut Fields,
-        max_position_embeddings: usize,
-        head_dim: usize,
-    ) -> Result<Self, FieldError> {
+    pub(super) fn read(fields: &mut Fields, length: usize, head_dim: usize) -> Checked<Self> {
         // θ is raised to the power d / (d - 2).
         let rule = "needs a head_dim above 2";
         fields.check(head_dim > 2, "rope_type", "\"dynamic\"", rule)?;
         let why = "rope_type dynamic goes by max_position_embeddings";
         fields.idle(&["original_max_position_embeddings"], true, why);
-        let factor = factor(fields, "dynamic")?;
         Ok(Self {
-            factor,
-            max_position_embeddings,
+            factor: factor(fields, "dynamic")?,
+            max_position_embeddings: length,
         })
     }
 
@@ -116,20 +109,16 @@ pub struct YarnScaling {
 }
 
 impl YarnScaling {
-    pub(super) fn read(
-        fields: &mut Fields,
-        max_position_embeddings: usize,
-        rope_theta: f64,
-    ) -> Result<Self, FieldError> {
+    pub(super) fn read(fields: &mut Fields, length: usize, theta: f64) -> Checked<Self> {
         // The ramp's ends divide by the logarithm of θ.
         let rule = "must be above 1 for rope_type yarn";
-        fields.check(rope_theta > 1.0, "rope_theta", rope_theta, rule)?;
-        let original = original_length(fields, max_position_embeddings)?;
-        let factor = match fields.get("factor", None)? {
-            Some(Stretch(factor)) => factor,
+        fields.check(theta > 1.0, "rope_theta", theta, rule)?;
+        let original = original_length(fields, length)?;
+        let factor = match fields.optional("factor", FACTOR, None)? {
+            Some(factor) => factor,
             // Null is DeepSeek's way to say "the ratio of the lengths"; leaving it out is an error in transformers.
             None if fields.has("factor") => {
-                let ratio = max_position_embeddings as f64 / original as f64;
+                let ratio = length as f64 / original as f64;
                 fields.check(ratio >= 1.0, "factor", ratio, "must be at least 1")?;
                 ratio
             }
@@ -144,10 +133,10 @@ impl YarnScaling {
             original_max_position_embeddings: original,
             beta_fast: fast,
             beta_slow: slow,
-            attention_factor: positive(fields, "attention_factor")?,
+            attention_factor: fields.optional("attention_factor", POSITIVE, None)?,
             mscale: not_zero(fields, "mscale")?,
             mscale_all_dim: not_zero(fields, "mscale_all_dim")?,
-            truncate: fields.get("truncate", true)?,
+            truncate: fields.get("truncate", SWITCH, true)?,
         })
     }
 
@@ -200,20 +189,17 @@ pub struct Llama3Scaling {
 }
 
 impl Llama3Scaling {
-    pub(super) fn read(
-        fields: &mut Fields,
-        max_position_embeddings: usize,
-    ) -> Result<Self, FieldError> {
+    pub(super) fn read(fields: &mut Fields, length: usize) -> Checked<Self> {
         let needed = |value| format!("rope_type llama3 needs it (Llama 3.1 has {value})");
-        let Positive(low) = fields.required("low_freq_factor", &needed(1))?;
-        let Positive(high) = fields.required("high_freq_factor", &needed(4))?;
+        let low = fields.required("low_freq_factor", POSITIVE, &needed(1))?;
+        let high = fields.required("high_freq_factor", POSITIVE, &needed(4))?;
         let rule = format!("must be below high_freq_factor ({high})");
         fields.check(low < high, "low_freq_factor", low, rule)?;
         Ok(Self {
             factor: factor(fields, "llama3")?,
             low_freq_factor: low,
             high_freq_factor: high,
-            original_max_position_embeddings: original_length(fields, max_position_embeddings)?,
+            original_max_position_embeddings: original_length(fields, length)?,
         })
     }
 
@@ -253,41 +239,36 @@ pub struct LongropeScaling {
 }
 
 impl LongropeScaling {
-    pub(super) fn read(
-        fields: &mut Fields,
-        max_position_embeddings: usize,
-        head_dim: usize,
-    ) -> Result<Self, FieldError> {
+    pub(super) fn read(fields: &mut Fields, length: usize, head_dim: usize) -> Checked<Self> {
         let mut list = |name| {
             let needed = "rope_type longrope needs it, a list of head_dim / 2 numbers";
-            let list: Vec<Positive> = fields.required(name, needed)?;
+            let list = fields.list(name, POSITIVE)?;
+            let list = list.ok_or_else(|| fields.missing(name, needed))?;
             let (entries, pairs) = (format!("{} entries", list.len()), head_dim / 2);
             let rule = format!("must have head_dim / 2 = {pairs} entries");
             fields.check(list.len() == pairs, name, entries, rule)?;
-            Ok::<_, FieldError>(list.into_iter().map(|Positive(divisor)| divisor).collect())
+            Ok::<_, FieldError>(list)
         };
         let (short_factor, long_factor) = (list("short_factor")?, list("long_factor")?);
-        let original = original_length(fields, max_position_embeddings)?;
+        let original = original_length(fields, length)?;
         // The attention factor divides by the logarithm of the length.
         let name = "original_max_position_embeddings";
         fields.check(original >= 2, name, original, "must be at least 2")?;
-        let ratio = max_position_embeddings as f64 / original as f64;
+        let ratio = length as f64 / original as f64;
         Ok(Self {
             short_factor,
             long_factor,
-            factor: positive(fields, "factor")?.unwrap_or(ratio),
+            factor: fields.optional("factor", POSITIVE, None)?.unwrap_or(ratio),
             original_max_position_embeddings: original,
-            attention_factor: positive(fields, "attention_factor")?,
+            attention_factor: fields.optional("attention_factor", POSITIVE, None)?,
         })
     }
 
     pub(super) fn inv_freq(&self, rope_theta: f64, dim: usize, length: usize) -> Vec<f64> {
-        let is_long = length > self.original_max_position_embeddings;
-        let divisors = if is_long {
-            &self.long_factor
-        } else {
-            &self.short_factor
-        };
+        let mut divisors = &self.short_factor;
+        if length > self.original_max_position_embeddings {
+            divisors = &self.long_factor;
+        }
         let frequencies = unscaled(rope_theta, dim).zip(divisors);
         frequencies.map(|(f, divisor)| f / divisor).collect()
     }

@@ -28,9 +28,10 @@ fn llama_3_1_8b_as_published() {
     let heads = attention(&config);
     assert_eq!(heads.head_dim, 128);
     assert_eq!(
-        (heads.q_size(), heads.kv_size(), heads.groups()),
-        (4096, 1024, 4)
+        (heads.num_attention_heads, heads.num_key_value_heads),
+        (32, 8)
     );
+    assert_eq!((heads.q_size(), heads.kv_size()), (4096, 1024));
     assert_eq!(config.eos_token_id, [128_001, 128_008, 128_009]);
     assert_eq!(config.pad_token_id, None);
     assert_eq!(config.dtype, Some(Dtype::BFloat16));
@@ -63,7 +64,11 @@ fn smollm2_135m_as_published() {
     }))
     .unwrap();
     assert_eq!(config.num_parameters(), 134_515_008);
-    assert_eq!(attention(&config).groups(), 3);
+    let heads = attention(&config);
+    assert_eq!(
+        (heads.num_attention_heads, heads.num_key_value_heads),
+        (9, 3)
+    );
     assert_eq!(config.ignored, []);
 }
 

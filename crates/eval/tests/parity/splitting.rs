@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use glass_attention::{CacheConfig, Sequences, Unobserved};
 use glass_backend::{Dtype, WeightError};
-use glass_generate::{Error, Lane, Llama, LoadOptions, PrefillOptions, step};
+use glass_generate::{Error, Lane, Llama, PrefillOptions, step};
 use glass_testing::devices;
 
 use crate::fixture;
@@ -45,19 +45,9 @@ fn a_low_limit_splits_matrices_and_changes_nothing() {
 #[test]
 fn a_row_that_cannot_be_bound_is_an_error() {
     let device = devices::flex().with_max_binding(100);
-    let error = Llama::load(
-        &fixture::root().join("llama-gqa"),
-        LoadOptions {
-            device,
-            dtype: Dtype::F32,
-            quantize: None,
-            fake_quantize: false,
-            overrides: &[],
-            progress: &mut |_, _| {},
-        },
-    )
-    .err()
-    .expect("48 float32 do not fit into 100 bytes");
+    let error = Llama::open(&fixture::root().join("llama-gqa"), device)
+        .err()
+        .expect("48 float32 do not fit into 100 bytes");
     assert!(
         matches!(&error, Error::Weight(WeightError::RowTooLarge { name, .. }) if name == "model.embed_tokens.weight"),
         "{error}"

@@ -2,9 +2,8 @@
 
 use std::{fs, num::NonZeroUsize, ops::ControlFlow};
 
-use glass_backend::Dtype;
 use glass_eval::{Windows, token_nlls};
-use glass_generate::{Llama, LoadOptions, PrefillOptions};
+use glass_generate::{Llama, PrefillOptions};
 use glass_train::Recipe;
 use serde_json::json;
 
@@ -14,15 +13,7 @@ use crate::{
 };
 
 fn load(folder: &std::path::Path) -> Llama {
-    let options = LoadOptions {
-        device: devices::flex(),
-        dtype: Dtype::F32,
-        quantize: None,
-        fake_quantize: false,
-        overrides: &[],
-        progress: &mut |_, _| {},
-    };
-    Llama::load(folder, options).expect("a folder in the Hugging Face layout")
+    Llama::open(folder, devices::flex()).expect("a folder in the Hugging Face layout")
 }
 
 /// The folder loads without warnings, and its loss on the held-out text is the one in its metrics.

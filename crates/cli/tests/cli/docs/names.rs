@@ -73,6 +73,9 @@ fn what_does_not_exist_is_found() {
         "--no-such-option",
         "glass fly",
         "glass info --fly",
+        "cargo test -p glass-nowhere",
+        "cargo bench --bench nothing",
+        "cargo run --workspace --example hello",
     ] {
         assert!(fault(span, &code, &options).is_some(), "{span}");
     }
@@ -187,13 +190,17 @@ impl Code {
         }
     }
 
-    /// What is wrong with `cargo ...`: a benchmark, an example, a test or a manifest that does not exist.
+    /// What is wrong with `cargo ...`: a package, a benchmark, an example, a test or a manifest that does not exist.
     pub fn cargo(&self, command: &str) -> Option<String> {
         let words: Vec<&str> = command.split_whitespace().collect();
+        if words.starts_with(&["cargo", "run"]) && words.contains(&"--workspace") {
+            return Some("cargo run takes one package".to_owned());
+        }
         let unknown = |pair: &&[&str]| match pair[0] {
             "--bench" | "--example" | "--test" => {
                 self.path(&format!("{}.rs", pair[1])) == Some(false)
             }
+            "-p" => !self.is_package(pair[1]),
             "--manifest-path" => !repository().join(pair[1]).exists(),
             flag => {
                 let option = flag.starts_with("--") && flag.len() > 2;
@@ -202,6 +209,15 @@ impl Code {
         };
         let found = words.windows(2).find(unknown);
         found.map(|pair| format!("no {}", pair.join(" ")))
+    }
+
+    fn is_package(&self, name: &str) -> bool {
+        let line = format!("name = \"{name}\"");
+        let mut manifests = self
+            .files
+            .iter()
+            .filter(|(path, _)| path.ends_with("Cargo.toml"));
+        manifests.any(|(_, text)| text.lines().any(|it| it == line))
     }
 
     /// Options of the benchmarks are fields.
