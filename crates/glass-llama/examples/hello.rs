@@ -4,7 +4,7 @@
 
 use std::{error::Error, ops::ControlFlow, path::Path};
 
-use glass_llama::{Device, GenerateOptions, Llama, generate};
+use glass_llama::{Device, GenerateOptions, Llama, Progress, generate};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = Path::new("weights/shakespeare-window");
@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         eos_ids: llama.eos_ids(),
         ..GenerateOptions::new(120) // tokens at most
     };
-    let goes_on = &mut |_: glass_llama::Progress<'_>| ControlFlow::Continue(());
+    let goes_on = &mut |_: Progress<'_>| ControlFlow::Continue(());
     let generated = generate(&llama, &prompt, &options, goes_on)?;
     println!("ROMEO:{}", generated.text.unwrap_or_default());
     Ok(())
