@@ -62,6 +62,12 @@ impl CacheConfig {
         }
     }
 
+    /// Whether a policy drops states by what they were attended to, so that nothing can be taken back.
+    pub fn drops_states(self) -> bool {
+        let mut policies = [self.full, self.sliding].into_iter().flatten();
+        policies.any(|policy| matches!(policy, CachePolicy::Tova { .. }))
+    }
+
     /// Whether the model computes what its config says: nothing is forgotten that a layer would see.
     pub fn is_exact(self, config: &LlamaConfig) -> bool {
         windows(config).all(|window| {

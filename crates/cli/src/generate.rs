@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use glass_attention::CacheConfig;
 use glass_backend::peak_host_bytes;
 use glass_generate::{FinishReason, GenerateOptions, Generated, JsonSchema, Llama, Speculation};
 use serde_json::{Value, json};
@@ -19,6 +20,13 @@ use crate::{
 
 pub fn run(args: args::Generate) -> Result<(), CliError> {
     args.decoding.sampling.validate()?; // before the model is loaded
+    if args.prompt_lookup.is_some() && args.decoding.cache.policy.is_some_and(CacheConfig::drops_states) {
+        return Err(CliError::Usage(
+            "--prompt-lookup takes wrong guesses back, and --cache tova has forgotten other states for them: use full, \
+             ring or sinks"
+                .to_owned(),
+        ));
+    }
     let schema = args.json_schema.as_deref();
     let schema = schema.map(json_schema::read).transpose()?;
     let prompt = prompt::read(&args.prompt)?;

@@ -298,8 +298,8 @@ fn prompt_lookup_gives_the_same_text_and_reports_its_drafts() {
     run(&["--prompt-lookup", "4"]).says(&["prompt lookup:", "drafted tokens accepted", "tokens per pass"]);
 
     fails(
-        &["generate", &model, "--ids", "5,6", "--prompt-lookup", "4", "--cache", "sliding=tova:16"],
-        &["cache policy tova cannot go back", "use full, ring or sinks"],
+        &["generate", &model, "--ids", "5,6", "--prompt-lookup", "4", "--cache", "full=tova:16"],
+        &["--cache tova", "use full, ring or sinks"],
     );
     // Angles that depend on the length of a pass cannot be guessed ahead.
     let dynamic = fixture("extra/extra-dynamic");
