@@ -3,11 +3,11 @@
 use std::{cell::RefCell, collections::HashMap, ops::Range};
 
 use burn::tensor::{Bool, DType, Device as BurnDevice, Tensor, TensorData};
-use glass_backend::{Device, KernelSet};
+use glass_backend::{Device, KernelSet, KeyPositions};
 
 use crate::{
-    CacheError, Dropouts, HiddenState, KeyPositions, KvSegment, LayerCache, NextTokens, Observer, Padding, Rope,
-    RopeTable, Sequences, Step, Window,
+    CacheError, Dropouts, HiddenState, KvSegment, LayerCache, NextTokens, Observer, Padding, Rope, RopeTable,
+    Sequences, Step, Window,
     kv::{join, narrow},
     rotate,
 };
@@ -24,8 +24,8 @@ pub struct ForwardContext<'a> {
     observer: RefCell<&'a mut dyn Observer>,
 }
 
-/// What a mask depends on: queries, keys, window, first key. Layers that are alike share it.
-type MaskKey = (Range<usize>, Result<Range<usize>, (usize, usize)>, Window, usize);
+/// What a mask depends on: queries, keys, their number, window, first key. Layers that are alike share it.
+type MaskKey = (Range<usize>, KeyPositions, usize, Window, usize);
 
 /// A mask on each device that has asked for it.
 type DeviceMasks = Vec<(BurnDevice, Option<Tensor<4, Bool>>)>;
@@ -207,12 +207,8 @@ impl<'a> ForwardContext<'a> {
 
     /// [`KvSegment::hidden_mask`] with the padding's keys; made once for all layers that are alike.
     pub(crate) fn hidden_mask(&self, segment: &KvSegment, queries: &Range<usize>) -> Option<Tensor<4, Bool>> {
-        let keys = match &segment.positions {
-            KeyPositions::Run(run) => Ok(run.clone()),
-            KeyPositions::Ring { end, len } => Err((*end, *len)),
-            KeyPositions::Listed(_) => return segment.hidden_mask(queries),
-        };
-        let key = (queries.clone(), keys, segment.window, segment.first_key);
+        let Some(keys) = segment.in_order() else { return segment.hidden_mask(queries) };
+        let key = (queries.clone(), keys, segment.keys(), segment.window, segment.first_key);
         let device = segment.k.device();
         let mut masks = self.masks.borrow_mut();
         let masks = masks.entry(key).or_default();

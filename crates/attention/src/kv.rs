@@ -71,14 +71,19 @@ impl KvSegment {
         self.k.dims()[2]
     }
 
+    /// The positions as kernels take them; `None` if the keys are in no order.
+    pub(crate) fn in_order(&self) -> Option<KernelPositions> {
+        match self.positions {
+            KeyPositions::Run(ref run) => Some(KernelPositions::Run { first: run.start }),
+            KeyPositions::Ring { end, len } => Some(KernelPositions::Ring { end, len }),
+            KeyPositions::Listed(_) => None,
+        }
+    }
+
     /// The segment as kernels take it; `None` if its keys stand in no order. `clamped` are the queries for
     /// [`max_query`](Self::max_query).
     pub(crate) fn for_kernel(&self, clamped: Option<&Tensor<4>>) -> Option<glass_backend::KvSegment> {
-        let positions = match self.positions {
-            KeyPositions::Run(ref run) => KernelPositions::Run { first: run.start },
-            KeyPositions::Ring { end, len } => KernelPositions::Ring { end, len },
-            KeyPositions::Listed(_) => return None,
-        };
+        let positions = self.in_order()?;
         Some(glass_backend::KvSegment {
             first_key: self.first_key,
             window: self.window.span(),

@@ -24,9 +24,7 @@ impl Sequences<'_> {
         padding: None,
         dropouts: Dropouts { attention: Dropout { p: 0.0 }, residual: Dropout { p: 0.0 } },
     };
-}
 
-impl Sequences<'_> {
     /// Hands `layer` its caches, one for each sequence; `window` is its own.
     pub fn with_layer<T>(
         &mut self,
