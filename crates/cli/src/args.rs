@@ -9,6 +9,7 @@ mod groups;
 mod other_command;
 mod sampling;
 mod search;
+mod tokenize;
 mod train;
 
 use std::path::PathBuf;
@@ -19,13 +20,14 @@ use glass_checkpoint::ShardSize;
 
 pub use batch::Batch;
 pub use bench::Bench;
-pub use chat::Chat;
+pub use chat::{Chat, Variables};
 pub use eval::{Caches, Eval, Measure, Mode, Needle, Perplexity};
 pub use generate::Generate;
 pub use groups::{Cache, Compute, Decoding, Ids, Length, Model, Prompt, Source};
 use groups::{parse_bits, parse_ids};
 pub use sampling::{Rules, Sampling};
 pub use search::Search;
+pub use tokenize::Tokenize;
 pub use train::Train;
 
 /// A Llama you can see through: runs Llama, Mistral and Qwen2 checkpoints in the Hugging Face layout.
@@ -48,6 +50,8 @@ pub enum Command {
     Search(Search),
     /// Talk with a model
     Chat(Chat),
+    /// Show the tokens of a text
+    Tokenize(Tokenize),
     /// Write the logits of every position, and what led to them, to a safetensors file
     Logits(Logits),
     /// Describe a model: architecture, parameters, memory

@@ -29,10 +29,13 @@ pub fn run(args: args::Chat) -> Result<(), CliError> {
     };
     let device = load::device(&args.compute)?;
     let folder = load::folder(&args.model.source)?;
-    let template = match &args.chat_template {
+    let mut template = match &args.chat_template {
         Some(file) => ChatTemplate::from_file(file, &folder)?,
         None => ChatTemplate::from_folder(&folder)?,
     };
+    if let Some(args::Variables(variables)) = &args.chat_template_kwargs {
+        template.set_variables(variables.clone());
+    }
     let loaded = load::load_folder(&folder, &args.model.overrides, device, &args.compute)?;
     let llama = &loaded.llama;
     llama.tokenizer()?;

@@ -13,7 +13,7 @@ use crate::{
     error::CliError,
     load,
     output::Output,
-    prompt::Prompt,
+    prompt::{self, Prompt},
     say::{say, warn},
 };
 
@@ -40,7 +40,10 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
     let llama = &loaded.llama;
     let batch = match input {
         Input::Batch(batch) => batch,
-        Input::Prompt(prompt) => Batch { ids: vec![prompt.ids(llama)?], mask: None },
+        Input::Prompt(prompt) => {
+            prompt::warn_unknown(llama.tokenizer.as_ref(), prompt.text())?;
+            Batch { ids: vec![prompt.ids(llama)?], mask: None }
+        }
     };
     let (rows, seq) = (batch.ids.len(), batch.ids[0].len());
     if seq == 0 {

@@ -25,6 +25,7 @@ mod quantize;
 mod say;
 mod search;
 mod stream;
+mod tokenize;
 mod train;
 
 use std::{
@@ -104,6 +105,7 @@ fn run(glass: Glass) -> Result<(), CliError> {
         Some(Command::Batch(args)) => batch::run(args),
         Some(Command::Search(args)) => search::run(args),
         Some(Command::Chat(args)) => chat::run(args),
+        Some(Command::Tokenize(args)) => tokenize::run(args),
         Some(Command::Logits(args)) => logits::run(args),
         Some(Command::Info(args)) => info::run(args),
         Some(Command::Convert(args)) => convert::run(args),

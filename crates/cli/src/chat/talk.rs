@@ -13,6 +13,7 @@ use crate::{
     error::CliError,
     interrupt,
     output::OutputFile,
+    prompt,
     say::{one_line, print_line, say, warn},
     stream::{self, TextStream},
 };
@@ -115,6 +116,7 @@ impl<'m> Talk<'m> {
                 "glass: note: {token} in your message is a special token to the model, as if the template had written it"
             );
         }
+        prompt::warn_unknown(self.llama.tokenizer.as_ref(), [text])?;
         interrupt::listen();
         let mut stdout = io::stdout();
         let mut stream = TextStream::new(true, &mut stdout);
