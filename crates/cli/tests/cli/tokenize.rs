@@ -11,7 +11,7 @@ use crate::{
 
 /// Of each token: its id, piece, first character and the one behind the last.
 fn tokens(args: &[&str]) -> Vec<(u64, String, Option<u64>, Option<u64>)> {
-    let report = succeeds(&[&["tokenize"], args, &["--json"]].concat()).json();
+    let report = succeeds(&[&["tokenize"][..], args, &["--json"][..]].concat()).json();
     let tokens = report["tokens"].as_array().expect("tokens").clone();
     assert_eq!(report["count"], tokens.len());
     let row = |token: &Value| {

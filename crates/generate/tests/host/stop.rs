@@ -93,7 +93,7 @@ fn stop_strings_may_hold_special_tokens() {
     for (stops, pieces, expected, finish) in cases {
         let mut rule = rule(stops, usize::MAX);
         let (mut seen, mut reason) = (String::new(), None);
-        for piece in pieces {
+        for &piece in pieces {
             let step = match piece.starts_with('<') {
                 true => rule.push(7, "", Some(piece)),
                 false => rule.push(7, piece, None),
