@@ -71,7 +71,7 @@ impl Download<'_> {
             Ok(lock)
         })?;
         let absent = self.repo.join(".no_exist").join(&sha);
-        for name in [CONFIG].into_iter().chain(OPTIONAL).chain([weights]) {
+        for name in [CONFIG].into_iter().chain(OPTIONAL).chain(weights) {
             match get(name) {
                 Some(file) => self.file(file, &sha, progress)?,
                 None => at(&absent.join(name), |path| fs::write(path, ""))?,
