@@ -22,7 +22,7 @@ pub use bench::Bench;
 pub use chat::Chat;
 pub use eval::{Caches, Eval, Measure, Mode, Needle, Perplexity};
 pub use generate::Generate;
-pub use groups::{Cache, Compute, Decoding, Ids, Length, Model, Prompt, Source};
+pub use groups::{Cache, Compute, Decoding, Ids, Length, Model, Overwrite, Prompt, Source};
 use groups::{parse_bits, parse_ids};
 pub use sampling::{Rules, Sampling};
 pub use search::Search;
@@ -80,9 +80,11 @@ pub struct Logits {
     /// Also write hidden states (hidden.embed, hidden.layer.{i}, hidden.norm) and attention probabilities (attn.{i})
     #[arg(long, value_delimiter = ',', value_name = "hidden,attention")]
     pub capture: Vec<Capture>,
-    /// The safetensors file to write
+    /// The safetensors file to write; - for standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -124,7 +126,7 @@ pub struct Info {
 pub struct Convert {
     #[command(flatten)]
     pub source: Source,
-    /// The folder to write, which must be new or empty
+    /// The folder to write, new or empty
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
     /// Float type to store all tensors in: f32, f16 or bf16 [default: each keeps its own]
@@ -133,6 +135,8 @@ pub struct Convert {
     /// Maximum size of one file's tensors: a number with kB, MB, GB, TB (thousands) or KiB, MiB, GiB, TiB (1024)
     #[arg(long, value_name = "SIZE", default_value = "5GB")]
     pub max_shard_size: ShardSize,
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }
 
 #[derive(Debug, Args)]
@@ -142,10 +146,12 @@ pub struct Quantize {
     /// QuantFormat of the projections; the head always gets 8, and an embedding that is not the head stays as it is
     #[arg(long, value_name = "8|4", value_parser = parse_bits)]
     pub bits: QuantFormat,
-    /// The folder to write, which must be new or empty
+    /// The folder to write, new or empty
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
     /// Maximum size of one file's tensors, as for `glass convert`
     #[arg(long, value_name = "SIZE", default_value = "5GB")]
     pub max_shard_size: ShardSize,
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }

@@ -28,7 +28,7 @@ pub fn run(args: args::Batch) -> Result<(), CliError> {
     args.decoding.sampling.validate()?; // before the model is loaded
     let lines = input::read(&args.prompts)?;
     let all = lines.len();
-    let output = Output::open(args.output.as_deref())?;
+    let output = Output::open(args.output.as_deref(), args.overwrite.existing())?;
     let mut refused = Refused { path: args.prompts.clone(), count: 0 };
     let todo = todo(lines, &output, &mut refused);
     let before = all - refused.count - todo.len();

@@ -27,7 +27,7 @@ struct Model {
 }
 
 pub fn run(args: args::Bench) -> Result<(), CliError> {
-    let picture = args.plot.as_deref().map(OutputFile::create).transpose()?;
+    let picture = OutputFile::wanted(args.plot.as_deref(), &args.overwrite)?;
     // Ended at once, the process would leave the unpacked model behind.
     interrupt::listen();
     let scratch = tempfile::Builder::new().prefix("glass-").tempdir();

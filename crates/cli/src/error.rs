@@ -28,6 +28,8 @@ pub enum CliError {
     Write { path: PathBuf, source: io::Error },
     #[error("{}: {reason}", path.display())]
     Input { path: PathBuf, reason: String },
+    #[error("{} exists: give another name, or --force to overwrite it", .0.display())]
+    Exists(PathBuf),
     #[error("{0}")]
     Usage(String),
     #[error("cannot write to standard output: {0}")]

@@ -35,7 +35,7 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
         args::Input { ids: Some(args::Ids(ids)), .. } => Input::Prompt(Prompt::Ids(ids)),
         args::Input { text, .. } => Input::Prompt(Prompt::Text(text.unwrap_or_default())),
     };
-    let mut output = Output::create(&args.output)?;
+    let mut output = Output::create(&args.output, args.overwrite.existing())?;
     let loaded = load::load(&args.model, &args.compute)?;
     let llama = &loaded.llama;
     let batch = match input {

@@ -10,18 +10,19 @@ use crate::{
 };
 
 pub fn run(args: args::Quantize) -> Result<(), CliError> {
-    glass_checkpoint::check_target(Path::new(&args.source.model), &args.output)?;
+    let existing = args.overwrite.existing();
+    glass_checkpoint::check_target(Path::new(&args.source.model), &args.output, existing)?;
     let folder = load::folder(&args.source)?;
 
     // Ended at once, the process would leave unfinished files behind.
     interrupt::listen();
     let bar = bars::bytes("writing");
-    let done =
-        glass_checkpoint::quantize(&folder, &args.output, args.bits, args.max_shard_size, &mut |written, total| {
-            bar.set_length(total);
-            bar.set_position(written);
-            interrupt::flow()
-        });
+    let progress = &mut |written, total| {
+        bar.set_length(total);
+        bar.set_position(written);
+        interrupt::flow()
+    };
+    let done = glass_checkpoint::quantize(&folder, &args.output, args.bits, args.max_shard_size, existing, progress);
     bar.finish_and_clear();
     let done = done?;
     convert::report(&folder, &args.output, &done.conversion);

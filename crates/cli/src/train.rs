@@ -49,6 +49,7 @@ fn new_run(args: args::Train, device: Device) -> Result<NewRun, CliError> {
         overrides: args.new.overrides,
         tokenizer: args.new.tokenizer.unwrap_or(TokenizerChoice::Char),
         recipe,
+        existing: args.overwrite.existing(),
         output: args.output.ok_or_else(|| missing("--output"))?,
         device,
     })

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
 
-use super::{Compute, Decoding, Model};
+use super::{Compute, Decoding, Model, Overwrite};
 
 /// Each prompt is continued as `glass generate` would continue it alone.
 #[derive(Debug, Args)]
@@ -20,6 +20,8 @@ pub struct Batch {
     /// The file to write, a JSON object per line; prompts that are already in it are skipped [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub overwrite: Overwrite,
     #[command(flatten)]
     pub compute: Compute,
     #[command(flatten)]

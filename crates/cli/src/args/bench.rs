@@ -7,6 +7,8 @@ use glass_backend::KernelMode;
 use glass_bench::{Format, Precision, Shape};
 use glass_config::Override;
 
+use super::Overwrite;
+
 /// Each row is a model on a device, measured in a process of its own: after a cold round, rounds of all rows in turn. What
 /// it computes is compared with float32 on flex; a row that is not right is struck out.
 ///
@@ -64,6 +66,8 @@ pub struct Bench {
     /// Plot tokens per second as an SVG file
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

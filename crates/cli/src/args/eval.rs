@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use glass_attention::CacheConfig;
 
-use super::{Compute, Model};
+use super::{Compute, Model, Overwrite};
 
 #[derive(Debug, Args)]
 pub struct Eval {
@@ -58,6 +58,8 @@ pub struct Perplexity {
     #[arg(long, value_name = "FILE", requires = "by_position")]
     pub plot: Option<PathBuf>,
     #[command(flatten)]
+    pub overwrite: Overwrite,
+    #[command(flatten)]
     pub caches: Caches,
     /// Print one JSON object
     #[arg(long)]
@@ -107,6 +109,8 @@ pub struct Needle {
     /// Plot the results as an SVG file, a heat map for each cache
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

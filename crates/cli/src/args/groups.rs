@@ -5,6 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use clap::Args;
 use glass_attention::CacheConfig;
 use glass_backend::{Dtype, KernelMode, quant::QuantFormat};
+use glass_checkpoint::Existing;
 use glass_config::Override;
 
 use super::Sampling;
@@ -28,6 +29,20 @@ pub struct Model {
     /// Override a field of config.json, for instance sliding_window=64 or rope_parameters.rope_type=linear (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<Override>,
+}
+
+/// What may be overwritten.
+#[derive(Debug, Args)]
+pub struct Overwrite {
+    /// Overwrite what exists at the place of an output
+    #[arg(long)]
+    pub force: bool,
+}
+
+impl Overwrite {
+    pub fn existing(&self) -> Existing {
+        if self.force { Existing::Replace } else { Existing::Refuse }
+    }
 }
 
 /// What to compute with.

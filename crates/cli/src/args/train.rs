@@ -6,17 +6,21 @@ use clap::Args;
 use glass_config::Override;
 use glass_train::{Recipe, tokenizer::TokenizerChoice};
 
+use super::Overwrite;
+
 /// A run is either new (--text, -o) or goes on (--resume).
 #[derive(Debug, Args)]
 pub struct Train {
     /// A UTF-8 file to train on; its last tenth is held out for evaluation
     #[arg(long, value_name = "FILE", required_unless_present = "resume")]
     pub text: Option<PathBuf>,
-    /// The folder to write, which must be new or empty
+    /// The folder to write, new or empty
     #[arg(short, long, value_name = "DIR", required_unless_present = "resume")]
     pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub overwrite: Overwrite,
     /// Resume the run in this folder with its own options (the text may have moved: --text)
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["output", "Shape", "New", "Numbers"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["output", "force", "Shape", "New", "Numbers"])]
     pub resume: Option<PathBuf>,
     #[command(flatten)]
     pub shape: Shape,

@@ -37,7 +37,7 @@ pub fn run(args: args::Perplexity) -> Result<(), CliError> {
         return Err(PlotError::TooManySeries { given }.into());
     }
     let text = read_text(&args.text)?;
-    let picture = args.plot.as_deref().map(OutputFile::create).transpose()?;
+    let picture = OutputFile::wanted(args.plot.as_deref(), &args.overwrite)?;
     let loaded = load::load(&args.model, &args.compute)?;
     let llama = &loaded.llama;
     let Some(tokenizer) = &llama.tokenizer else {
@@ -70,10 +70,8 @@ pub fn run(args: args::Perplexity) -> Result<(), CliError> {
         runs.push(score(llama, &encoded, windows, prefill)?);
     }
     let complete = runs.iter().all(|run| run.perplexity.tokens == total);
-    if runs.iter().any(|run| run.perplexity.tokens > 0) {
-        if let Some(picture) = picture {
-            picture.write(plot(&runs, &llama.folder, &args.text)?.as_bytes())?;
-        }
+    let scored = runs.iter().any(|run| run.perplexity.tokens > 0);
+    if scored {
         if args.json {
             print_line(report(&loaded, &runs, windows, complete, args.by_position))?;
         } else {
@@ -82,6 +80,10 @@ pub fn run(args: args::Perplexity) -> Result<(), CliError> {
     }
     for run in &runs {
         say!("{}", summary(&loaded, &run.perplexity, complete));
+    }
+    // Last, so that a plot that cannot be written costs none of the numbers.
+    if let Some(picture) = picture.filter(|_| scored) {
+        picture.write(plot(&runs, &llama.folder, &args.text)?.as_bytes())?;
     }
     interrupt::outcome(!complete)
 }

@@ -24,6 +24,7 @@ mod memory;
 mod models;
 mod needle;
 mod needle_input;
+mod outputs;
 mod perplexity;
 mod prompt;
 mod quantize;
