@@ -44,7 +44,7 @@ pub fn run(args: args::Bench) -> Result<(), CliError> {
         .map_err(|error| CliError::Usage(format!("the program does not find itself on disk: {error}")))?;
     let command = || {
         let mut command = Command::new(&program);
-        command.arg("bench-subject");
+        command.arg(args::BENCH_SUBJECT);
         command
     };
     if args.ops {

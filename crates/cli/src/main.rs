@@ -5,6 +5,7 @@ mod bars;
 mod batch;
 mod bench;
 mod chat;
+mod completions;
 mod convert;
 mod demo;
 mod devices;
@@ -18,6 +19,7 @@ mod json_schema;
 mod load;
 mod logits;
 mod logprobs;
+mod man;
 mod options;
 mod output;
 mod prompt;
@@ -26,6 +28,7 @@ mod say;
 mod search;
 mod stream;
 mod train;
+mod version;
 
 use std::{
     env,
@@ -112,6 +115,8 @@ fn run(glass: Glass) -> Result<(), CliError> {
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Devices) => devices::run(),
+        Some(Command::Completions(args)) => completions::run(args),
+        Some(Command::Man(args)) => man::run(args),
         Some(Command::BenchSubject) => bench::subject::run(),
     }
 }

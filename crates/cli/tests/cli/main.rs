@@ -13,6 +13,7 @@ mod convert;
 mod devices;
 mod docs;
 mod generate;
+mod help;
 mod hub;
 mod info;
 #[cfg(unix)]
