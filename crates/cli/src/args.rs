@@ -28,7 +28,7 @@ pub use examples::examples_of;
 pub use generate::Generate;
 use groups::{COMPUTING, MODEL, OUTPUT, TEXT, parse_bits, parse_ids};
 pub use groups::{Cache, Compute, Decoding, Ids, Length, Model, Overwrite, Prompt, Source};
-pub use parse::BENCH_SUBJECT;
+pub use parse::{BENCH_SUBJECT, unset_empty_variables};
 pub use sampling::{Rules, Sampling};
 pub use search::Search;
 pub use train::Train;

@@ -8,7 +8,7 @@ use crate::{
     args, bars,
     error::CliError,
     info, interrupt, load,
-    say::{say, warn},
+    say::{status, warn},
 };
 
 /// File names in one line.
@@ -46,7 +46,7 @@ pub fn report(folder: &Path, output: &Path, done: &Conversion) {
     }
     let written = &done.written;
     let dtypes: Vec<String> = written.dtypes.iter().map(ToString::to_string).collect();
-    say!(
+    status!(
         "glass: wrote {} ({} tensors in {}, {} in {})",
         output.display(),
         written.tensors,

@@ -14,7 +14,7 @@ use crate::{
     load,
     output::Output,
     prompt::Prompt,
-    say::{say, warn},
+    say::{status, warn},
 };
 
 enum Input {
@@ -74,7 +74,7 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
     let logits = StepOutput::from_hidden(llama, hidden).read()?;
     output.add("logits".into(), vec![rows, seq, llama.config.vocab_size], logits.into_values());
     output.write()?;
-    say!(
+    status!(
         "glass: wrote {} ({rows} x {seq} positions, device {}, {})",
         args.output.display(),
         llama.device.name(),

@@ -5,6 +5,7 @@ mod bars;
 mod batch;
 mod bench;
 mod chat;
+mod columns;
 mod completions;
 mod convert;
 mod demo;
@@ -26,7 +27,9 @@ mod prompt;
 mod quantize;
 mod say;
 mod search;
+mod shell;
 mod stream;
+mod table;
 mod train;
 mod version;
 
@@ -44,9 +47,13 @@ use say::{one_line, say};
 
 fn main() -> ExitCode {
     // SAFETY: there is no other thread yet that could read the environment.
-    unsafe { quiet_wayland() };
+    unsafe {
+        quiet_wayland();
+        args::unset_empty_variables();
+    }
     let args: Vec<OsString> = env::args_os().collect();
     let glass = Glass::from_args(&args).unwrap_or_else(|refused| refused.exit());
+    say::set_quiet(glass.quiet);
     keep_memory();
     interrupt::install();
     // A forward pass is a few hundred small pieces of work: without this thread in the pool, each would wait for another to

@@ -13,7 +13,7 @@ use crate::{
     args::{self, Glass, examples_of},
     error::CliError,
     output::OutputFile,
-    say::say,
+    say::status,
 };
 
 pub fn run(args: args::Man) -> Result<(), CliError> {
@@ -59,7 +59,7 @@ fn write_all(glass: &Command, folder: &Path, overwrite: &args::Overwrite) -> Res
     }
     let count = pages.len();
     pages.into_iter().try_for_each(|(file, page)| file.write(&page))?;
-    say!("glass: wrote {count} pages to {}", folder.display());
+    status!("glass: wrote {count} pages to {}", folder.display());
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use crate::{
     args, bars, convert,
     error::CliError,
     interrupt, load,
-    say::{say, warn},
+    say::{status, warn},
 };
 
 pub fn run(args: args::Quantize) -> Result<(), CliError> {
@@ -30,7 +30,7 @@ pub fn run(args: args::Quantize) -> Result<(), CliError> {
     let matrices: Vec<String> = matrices.map(|(bits, count)| format!("{count} in {bits} bits")).collect();
     match matrices.as_slice() {
         [] => warn(["no matrix was quantized: the model has none that is known to be one"]),
-        counts => say!("glass: matrices: {}", counts.join(", ")),
+        counts => status!("glass: matrices: {}", counts.join(", ")),
     }
     Ok(())
 }

@@ -28,6 +28,9 @@ pub struct Generate {
     /// There is no whitespace between its parts.
     #[arg(help_heading = TEXT, hide_short_help = true, long, value_name = "FILE", conflicts_with_all = ["stop", "ignore_eos"])]
     pub json_schema: Option<PathBuf>,
+    /// Print the prompt before its continuation
+    #[arg(help_heading = OUTPUT, long, conflicts_with = "json")]
+    pub echo: bool,
     /// Print one JSON object at the end instead of streaming
     #[arg(help_heading = OUTPUT, long)]
     pub json: bool,

@@ -58,6 +58,18 @@ impl Compute {
     }
 }
 
+/// Unsets the variables that are empty: they say nothing.
+///
+/// # Safety
+/// Changes the environment: no other thread may be running.
+pub unsafe fn unset_empty_variables() {
+    for name in ["DEVICE", "DTYPE", "KERNELS", "MODEL"].map(|name| format!("{PREFIX}{name}")) {
+        if env::var_os(&name).is_some_and(|value| value.is_empty()) {
+            unsafe { env::remove_var(&name) };
+        }
+    }
+}
+
 fn suggest(error: &mut Error, tip: String) {
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
 }

@@ -21,7 +21,7 @@ use crate::{
     interrupt,
     load::{self, Loaded},
     output::OutputFile,
-    say::{print_line, say, warn},
+    say::{print_line, status, warn},
 };
 
 const DEPTHS: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
@@ -94,7 +94,7 @@ pub fn run(args: args::Needle) -> Result<(), CliError> {
         plot = picture.map(|picture| (picture, shown.plot()));
     }
     for run in &runs {
-        say!("{}", summary(&loaded, run, complete));
+        status!("{}", summary(&loaded, run, complete));
     }
     // Last, so that a plot that cannot be written costs none of the numbers.
     if let Some((picture, plot)) = plot {
