@@ -52,7 +52,10 @@ fn main() -> ExitCode {
         args::unset_empty_variables();
     }
     let args: Vec<OsString> = env::args_os().collect();
-    let glass = Glass::from_args(&args).unwrap_or_else(|refused| refused.exit());
+    let glass = match Glass::from_args(&args) {
+        Ok(glass) => glass,
+        Err(answer) => return show(&answer),
+    };
     say::set_quiet(glass.quiet);
     keep_memory();
     interrupt::install();
@@ -77,6 +80,17 @@ fn main() -> ExitCode {
             );
             ExitCode::from(101)
         }
+    }
+}
+
+/// Help and version to standard output, and what was refused to standard error.
+fn show(answer: &clap::Error) -> ExitCode {
+    match answer.print().map_err(CliError::stdout) {
+        Err(CliError::Stdout(error)) if !answer.use_stderr() => {
+            say!("glass: error: {}", CliError::Stdout(error));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(2)),
     }
 }
 

@@ -48,6 +48,9 @@ fn commands(command: &Command) -> impl Iterator<Item = &Command> {
 
 /// A page for each command. Pages of other programs may lie beside them.
 fn write_all(glass: &Command, folder: &Path, overwrite: &args::Overwrite) -> Result<(), CliError> {
+    if folder.is_file() {
+        return Err(CliError::input(folder, "is a file: give the name of a folder"));
+    }
     fs::create_dir_all(folder).map_err(CliError::writing(folder))?;
     let mut open = vec![glass];
     let mut pages = Vec::new();

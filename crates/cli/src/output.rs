@@ -43,7 +43,6 @@ impl OutputFile {
     /// # Errors
     /// It cannot be written; or it is a file with something in it, and `existing` refuses that.
     pub fn create(path: &Path, existing: Existing) -> Result<Self, CliError> {
-        let refuse = |reason| CliError::input(path, reason);
         let given = path;
         let opened = |place| Ok(Self { path: given.to_owned(), place });
         if is_stdout(path) {
@@ -54,24 +53,14 @@ impl OutputFile {
         }
         // Behind a link, the file is replaced and not the link.
         let path = followed(path);
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        match fs::metadata(&path) {
-            Ok(meta) if meta.is_dir() => return Err(refuse("is a folder: give the name of a file")),
-            Ok(meta) if is_disk(&meta) => return Err(refuse("is a disk: give the name of a file")),
-            Ok(meta) if !meta.is_file() => return opened(Place::Stream(stream(&path)?)),
-            _ if !folder.is_dir() => return Err(refuse("its folder does not exist: make it first")),
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(CliError::writing(&path)(error)),
-            Err(_) if path.as_os_str().as_encoded_bytes().ends_with(b"/") => {
-                return Err(refuse("is the name of a folder: give that of a file"));
-            }
-            _ => check(&path, existing)?,
+        check_place(&path)?;
+        if fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
+            return opened(Place::Stream(stream(&path)?));
         }
+        check(&path, existing)?;
         // A file without a name is gone again even if the process is killed here.
-        tempfile::tempfile_in(folder).map_err(CliError::writing(&path))?;
-        let folder = folder.to_owned();
+        let folder = folder_of(&path).to_owned();
+        tempfile::tempfile_in(&folder).map_err(CliError::writing(&path))?;
         opened(Place::File { path, folder, existing })
     }
 
@@ -102,6 +91,32 @@ impl OutputFile {
             Ok(())
         };
         write().map_err(CliError::writing(&path))
+    }
+}
+
+/// Refuses a path that no file can have.
+///
+/// # Errors
+/// One line that says what is there, or is not.
+pub fn check_place(path: &Path) -> Result<(), CliError> {
+    let refuse = |reason| Err(CliError::input(path, reason));
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => refuse("is a folder: give the name of a file"),
+        Ok(meta) if is_disk(&meta) => refuse("is a disk: give the name of a file"),
+        Ok(_) => Ok(()),
+        Err(_) if !folder_of(path).is_dir() => refuse("its folder does not exist: make it first"),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(CliError::writing(path)(error)),
+        Err(_) if path.as_os_str().as_encoded_bytes().ends_with(b"/") => {
+            refuse("is the name of a folder: give that of a file")
+        }
+        Err(_) => Ok(()),
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     }
 }
 

@@ -11,14 +11,15 @@ pub fn facts(rows: &[(String, String)], names: usize, columns: Option<usize>) ->
     let line = |(name, value): &(String, String)| {
         let line = format!("{name:<names$} {value}");
         match columns {
+            Some(columns) if line.chars().count() <= columns => line,
             Some(columns) if columns < NARROW => format!("{name}\n{}", wrapped(value, 2, columns)),
-            Some(columns) if line.chars().count() > columns => {
+            Some(columns) => {
                 let head = format!("{name:<names$} ");
                 let indent = head.chars().count().min(columns / 2);
                 let value = wrapped(value, indent, columns);
                 format!("{head}{}", value.get(indent..).unwrap_or_default())
             }
-            _ => line,
+            None => line,
         }
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")

@@ -80,12 +80,17 @@ fn stacked(grid: &Grid, colour: bool, room: u16) -> String {
     let heads: Vec<String> = grid.columns.iter().map(head).collect();
     let wide = heads.iter().map(|head| head.chars().count()).max().unwrap_or(0);
     for line in &grid.lines {
-        let names = line.cells.iter().take(grid.names).map(|cell| one_line(cell)).collect::<Vec<_>>().join(" ");
+        let names = grid.columns.iter().zip(&line.cells).take(grid.names).map(|(column, cell)| match column.unit {
+            "" => format!(" {}", one_line(cell)),
+            unit => format!(", {} {} {unit}", column.head, one_line(cell)),
+        });
+        let names = names.collect::<String>();
+        let names = names.trim_start();
         if let Mark::Error(what) = &line.mark {
             out += &format!("{names}\n{}", wrapped(&format!("error: {what}"), GAP, room));
             continue;
         }
-        out += &marked(line, &names, GAP, colour, room);
+        out += &marked(line, names, GAP, colour, room);
         for (head, cell) in heads.iter().zip(&line.cells).skip(grid.names) {
             out += &format!("{:1$}{head:<wide$}  {2}\n", "", usize::from(GAP), one_line(cell));
         }

@@ -174,13 +174,15 @@ pub fn examples_of(path: &str) -> &'static [Example] {
     EXAMPLES.iter().find(|(of, _)| *of == path).map_or(&[], |(_, examples)| examples)
 }
 
-/// Adds them to the long help of `command` and of all its commands. `path` is its name without `glass`.
+/// Adds them to the long help of `command` and of all its commands; a number may be negative everywhere, and is refused as
+/// what it is. `path` is its name without `glass`.
 pub fn with_examples(command: Command, path: &str) -> Command {
     let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
     let command = names.iter().fold(command, |command, name| {
         let path = format!("{path} {name}");
         command.mut_subcommand(name, |command| with_examples(command, path.trim_start()))
     });
+    let command = command.allow_negative_numbers(true);
     match examples_of(path) {
         [] => command,
         examples => command.after_long_help(long_help(examples)),

@@ -12,7 +12,11 @@ use glass_checkpoint::Existing;
 use serde_json::Value;
 
 use super::input::Line;
-use crate::{error::CliError, output::is_stdout, say::warn};
+use crate::{
+    error::CliError,
+    output::{check_place, is_stdout},
+    say::warn,
+};
 
 pub struct Output {
     /// `None`: standard output.
@@ -47,6 +51,7 @@ impl Output {
         let Some(path) = path.filter(|path| !is_stdout(path)) else {
             return Ok(Self { file: None, start_anew: false, done });
         };
+        check_place(path)?;
         let failed = CliError::writing(path);
         let foreign = |line: &str| {
             let what = "is nothing that this command writes: give another --output, or --force to overwrite it";

@@ -24,12 +24,14 @@ impl Drop for Progress {
 
 impl Watch for Progress {
     fn now(&mut self, what: &str, (done, left): (usize, usize), remaining: Option<Duration>) {
-        let mut numbers = String::new();
         if done + left > 0 {
             self.0.set_length((done + left) as u64);
             self.0.set_position(done as u64);
-            numbers = format!(" {done} of {} rounds", done + left);
         }
+        let mut numbers = match self.0.length() {
+            None | Some(0) => String::new(),
+            Some(all) => format!(" {} of {all} rounds", self.0.position()),
+        };
         if let Some(time) = remaining {
             numbers += &format!(", {} left", bars::time(time));
         }

@@ -8,6 +8,7 @@ mod broken_checkpoint;
 mod chat;
 #[cfg(unix)]
 mod chat_terminal;
+mod common_options;
 mod config;
 mod convert;
 mod devices;
