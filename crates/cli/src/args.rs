@@ -22,7 +22,7 @@ pub use bench::Bench;
 pub use chat::Chat;
 pub use eval::{Caches, Eval, Measure, Mode, Needle, Perplexity};
 pub use generate::Generate;
-pub use groups::{Cache, Compute, Decoding, Ids, Length, Model, Prompt, Source};
+pub use groups::{AnyModel, Cache, Compute, Decoding, Ids, Length, Model, Prompt, Source};
 use groups::{parse_bits, parse_ids};
 pub use sampling::{Rules, Sampling};
 pub use search::Search;

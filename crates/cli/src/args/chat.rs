@@ -4,12 +4,12 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
 
-use super::{Cache, Compute, Model, Sampling};
+use super::{AnyModel, Cache, Compute, Sampling};
 
 #[derive(Debug, Args)]
 pub struct Chat {
     #[command(flatten)]
-    pub model: Model,
+    pub model: AnyModel,
     #[command(flatten)]
     pub compute: Compute,
     /// The system message, which comes first in every prompt
@@ -24,6 +24,9 @@ pub struct Chat {
     /// Maximum number of tokens of an answer [default: the model's generation_config.json, else 1024]
     #[arg(long, short = 'n', value_name = "N")]
     pub max_new_tokens: Option<NonZeroUsize>,
+    /// Do not keep what you type for the next run (GLASS_HISTORY=off does the same, GLASS_HISTORY=FILE keeps it there)
+    #[arg(long)]
+    pub no_history: bool,
     #[command(flatten)]
     pub cache: Cache,
     #[command(flatten)]

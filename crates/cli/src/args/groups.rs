@@ -30,6 +30,20 @@ pub struct Model {
     pub overrides: Vec<Override>,
 }
 
+/// Which model, or the one that is built in.
+#[derive(Debug, Args)]
+pub struct AnyModel {
+    /// A folder with config.json and safetensors, or a hub name (org/name) [default: the model that is built in]
+    #[arg(value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Branch, tag or commit of a hub model
+    #[arg(long, requires = "model")]
+    pub revision: Option<String>,
+    /// Override a field of config.json, for instance sliding_window=64 or rope_parameters.rope_type=linear (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<Override>,
+}
+
 /// What to compute with.
 #[derive(Debug, Args)]
 pub struct Compute {

@@ -39,3 +39,4 @@ mod train_input;
 #[cfg(unix)]
 mod train_resume;
 mod usage;
+mod wrapping;
