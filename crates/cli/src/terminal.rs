@@ -87,7 +87,9 @@ mod echo {
         sync::{Mutex, PoisonError},
     };
 
-    use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+    use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
+
+    use super::Stream;
 
     /// What the terminal's modes were.
     static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
@@ -96,9 +98,12 @@ mod echo {
     pub struct Silence(());
 
     impl Silence {
-        /// Nothing where standard input is no terminal.
+        /// Nothing where the text goes elsewhere: who pages it reads keys from this terminal.
         pub fn begin() -> Self {
-            if let Ok(before) = tcgetattr(io::stdin()) {
+            if Stream::Out.is_terminal()
+                && is_ours()
+                && let Ok(before) = tcgetattr(io::stdin())
+            {
                 let mut silent = before.clone();
                 silent.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL);
                 if tcsetattr(io::stdin(), OptionalActions::Now, &silent).is_ok() {
@@ -117,10 +122,19 @@ mod echo {
 
     /// Ends the silence, if there is one: for who ends the process, too.
     pub fn speak() {
-        if let Some(before) = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(before) = before.filter(|_| is_ours()) {
             // The terminal may be gone.
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
         }
+    }
+
+    /// Whether standard input is a terminal on which this process is in the foreground: the system stops one in the
+    /// background that changes its terminal.
+    fn is_ours() -> bool {
+        // SAFETY: it reads a number, and cannot fail.
+        let group = unsafe { libc::getpgrp() };
+        tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground.as_raw_nonzero().get() == group)
     }
 }
 

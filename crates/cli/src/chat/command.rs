@@ -32,19 +32,23 @@ const KEYS: [(&str, &str); 5] = [
 
 /// Columns of what is typed.
 const TYPED: usize = 17;
-/// Less than this is too narrow for two columns.
+/// Less than this is too narrow for two columns: what a command does stands below it.
 const NARROW: usize = 50;
+const NARROW_INDENT: usize = 2;
 
 /// The commands and keys, for `/help`.
 pub fn help() -> String {
     let columns = Stream::Err.columns();
-    let line = |(typed, what): &(&str, &str)| match columns {
-        Some(columns) if columns < NARROW => format!("{typed}\n  {what}"),
-        Some(columns) => {
-            let what = wrapped(what, columns - TYPED);
-            format!("{typed:<TYPED$}{}", what.replace('\n', &format!("\n{:TYPED$}", "")))
-        }
-        None => format!("{typed:<TYPED$}{what}"),
+    let line = |(typed, what): &(&str, &str)| {
+        let (typed, indent) = match columns {
+            Some(columns) if columns < NARROW => (format!("{typed}\n{:NARROW_INDENT$}", ""), NARROW_INDENT),
+            _ => (format!("{typed:<TYPED$}"), TYPED),
+        };
+        let what = match columns {
+            Some(columns) => wrapped(what, columns.saturating_sub(indent).max(2)),
+            None => (*what).to_owned(),
+        };
+        typed + &what.replace('\n', &format!("\n{:indent$}", ""))
     };
     COMMANDS.iter().chain(&KEYS).map(line).collect::<Vec<_>>().join("\n")
 }

@@ -223,7 +223,7 @@ impl Settings {
                 Origin::Set => format!("{text} (/set)"),
             })
             .collect();
-        format!("{}; /set shows and changes it", groups.join(", "))
+        format!("{}; /set changes it", groups.join(", "))
     }
 
     /// All of them, a line each.

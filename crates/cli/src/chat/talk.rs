@@ -18,9 +18,9 @@ use crate::{
     error::CliError,
     interrupt,
     output::OutputFile,
-    say::{note, one_line, print_line, say_styled, warn},
+    say::{note, one_line, print_line, say, say_styled, warn},
     stream::{self, TextStream},
-    terminal::{Silence, Style},
+    terminal::{Silence, Stream, Style},
 };
 
 /// Characters of a message that a note about it quotes.
@@ -212,6 +212,9 @@ impl<'m> Talk<'m> {
         }
         self.answered += 1;
         self.comment(&reply, nothing);
+        if self.terminal && Stream::Err.is_terminal() {
+            say!(); // the prompt stands apart
+        }
         let interrupted = reply.generated.finish_reason == FinishReason::Interrupted;
         self.stats.count(reply);
         interrupt::outcome(interrupted && !self.terminal)
