@@ -68,13 +68,17 @@ impl Wrap {
         if self.word.chars().next_back().is_some_and(|last| parts(last, letter)) {
             self.word.clear();
         }
+        if self.word.is_empty() && letter.width() == Some(0) {
+            // It belongs to what stands before it, and stays there.
+            return out.push(letter);
+        }
         let start = self.column.saturating_sub(self.word.width());
         let shown = self.word.len();
         self.word.push(letter);
         let end = start + self.word.width();
         // A word that is longer than a line is cut, between two characters as they are read.
         let moved = match self.word.grapheme_indices(true).next_back() {
-            Some((cut, _)) if start == 0 => cut,
+            Some((cut, _)) if start == 0 || self.word.width() > columns => cut,
             _ => 0,
         };
         if end <= columns || (start == 0 && moved == 0) {

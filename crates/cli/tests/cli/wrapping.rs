@@ -94,3 +94,19 @@ fn texts_that_are_there_are_wrapped_without_going_back() {
     assert_eq!(wrapped("abcdefghij", 4), "abcd\nefgh\nij");
     assert_eq!(wrapped("  a  b\n", 20), "  a  b");
 }
+
+#[test]
+fn any_mixture_fits_and_keeps_its_letters() {
+    let letters: Vec<char> = "ab한글中、。（）é\u{301}👍👩‍👧\u{200d}\u{fe0f}☺🇩🇪. \u{a0}\t\n".chars().collect();
+    let mut state = 7u64;
+    let mut next = |limit: usize| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) as usize % limit
+    };
+    for _ in 0..3000 {
+        let text: String = (0..next(40)).map(|_| letters[next(letters.len())]).collect();
+        let lines = shown(&text, 5 + next(20));
+        let letters = |text: &str| -> String { text.chars().filter(|c| !" \t\n".contains(*c)).collect() };
+        assert_eq!(letters(&lines.concat()), letters(&text), "{text:?}");
+    }
+}
