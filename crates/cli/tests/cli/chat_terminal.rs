@@ -42,7 +42,7 @@ fn chat(model: &Copy, tokens: &str) -> Command {
 impl Terminal {
     fn open(model: &Copy, tokens: &str) -> Self {
         let mut command = chat(model, tokens);
-        command.env("TERM", "xterm").stdin(Stdio::inherit());
+        command.env("TERM", "xterm");
         Self::begin(command, true)
     }
 
@@ -61,10 +61,11 @@ impl Terminal {
         Self::begin(shell, false)
     }
 
-    fn begin(command: Command, plain: bool) -> Self {
+    fn begin(mut command: Command, plain: bool) -> Self {
+        command.stdin(Stdio::inherit());
         let options = Options::new().timeout_ms(Some(60_000)).strip_ansi_escape_codes(plain);
         let mut terminal = Self(spawn_with_options(command, options).expect("a terminal"));
-        terminal.shows("changes it");
+        terminal.shows("/help");
         terminal.shows("> ");
         terminal
     }
