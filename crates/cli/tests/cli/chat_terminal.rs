@@ -223,6 +223,29 @@ fn ctrl_c_leaves_no_trace_in_an_answer() {
 }
 
 #[test]
+fn what_is_typed_ahead_is_said_in_its_turn() {
+    let model = model();
+    let mut terminal = Terminal::open(&model, "8");
+    terminal.types("One\rTwo\r");
+    for _ in 0..2 {
+        terminal.shows("cut off after 8 tokens");
+    }
+    terminal.shows("> ");
+    terminal.says("/set max-new-tokens 200");
+    terminal.shows("> ");
+    terminal.says("Three");
+    terminal.types("Four\rFive\r");
+    for _ in 0..3 {
+        terminal.shows("cut off after 200 tokens");
+    }
+    terminal.shows("> ");
+    terminal.says("/stats");
+    terminal.shows("10 messages, 0 of them");
+    terminal.presses_control('d');
+    terminal.ends(0);
+}
+
+#[test]
 fn what_is_forgotten_is_said_before_the_answer() {
     let model = model();
     let mut chat = chat(&model, "12");
