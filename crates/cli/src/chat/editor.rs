@@ -4,6 +4,7 @@ use std::{
     borrow::Cow,
     cell::Cell,
     env, fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -78,6 +79,9 @@ impl LineEditor {
                 return Ok(Event::Interrupted { empty });
             }
             Err(ReadlineError::Eof) => return Ok(Event::End),
+            Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
+                return Ok(Event::Unreadable("what was typed is not UTF-8: your message was not said".to_owned()));
+            }
             Err(error) => return Err(unreadable(error)),
         };
         self.editor.add_history_entry(typed.as_str()).map_err(unreadable)?;

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write,
     os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
     thread::sleep,
@@ -239,6 +240,11 @@ fn what_is_typed_ahead_is_said_in_its_turn() {
         terminal.shows("cut off after 200 tokens");
     }
     terminal.shows("> ");
+    // What cannot be read is not said, and nothing else is lost.
+    terminal.0.process().get_file_handle().expect("the terminal").write_all(b"caf\xe9 ").expect("sent");
+    terminal.shows("not UTF-8");
+    terminal.shows("> ");
+    terminal.says("");
     terminal.says("/stats");
     terminal.shows("10 messages, 0 of them");
     terminal.presses_control('d');

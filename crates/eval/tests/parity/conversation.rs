@@ -371,7 +371,7 @@ fn the_last_turn_is_answered_anew_or_taken_back() {
 fn a_break_after_a_pass_leaves_its_token_out() {
     let (_folder, template) = template();
     let llama = llama(FULL, devices::flex());
-    let options = options(&llama, 20, "");
+    let options = GenerateOptions { eos_ids: vec![], ..options(&llama, 20, "") };
     let model = (&llama, &template, &options);
     let mut conversation = Conversation::new(&llama, &template, options.clone());
     let whole = conversation.say("Hello", &mut go_on).expect("an answer");
