@@ -33,6 +33,8 @@ use crate::{
 
 /// Messages that are remembered.
 const REMEMBERED: usize = 1000;
+/// Bytes of a message beyond which it is a file that was pasted, and nobody's to recall.
+const LONGEST_REMEMBERED: usize = 1 << 16;
 
 pub struct LineEditor {
     editor: Editor<Line, FileHistory>,
@@ -84,7 +86,9 @@ impl LineEditor {
             }
             Err(error) => return Err(unreadable(error)),
         };
-        self.editor.add_history_entry(typed.as_str()).map_err(unreadable)?;
+        if typed.len() <= LONGEST_REMEMBERED {
+            self.editor.add_history_entry(typed.as_str()).map_err(unreadable)?;
+        }
         // At once: however this run ends, the next one knows.
         if let Some(path) = self.history.take() {
             match self.editor.append_history(&path) {
