@@ -42,3 +42,4 @@ mod train_input;
 #[cfg(unix)]
 mod train_resume;
 mod usage;
+mod wrapping;
