@@ -10,7 +10,7 @@ use crate::{
     error::CliError,
     load,
     prompt::{self, Prompt},
-    say::{print_line, say, warn},
+    say::{print_line, status, warn},
 };
 
 pub fn run(args: args::Tokenize) -> Result<(), CliError> {
@@ -23,10 +23,15 @@ pub fn run(args: args::Tokenize) -> Result<(), CliError> {
     let (text, pieces) = match prompt {
         Prompt::Ids(ids) => (None, tokenizer.pieces_of_ids(&ids)?),
         Prompt::Text(text) if args.chat => {
-            let folder = folder.ok_or_else(|| {
-                CliError::Usage("--chat needs a model's folder with a chat template; give one, or a hub name".into())
-            })?;
-            let text = ChatTemplate::from_folder(&folder)?.prompt(&[Message::new(Role::User, text)])?;
+            let template = match (&folder, &args.model) {
+                (Some(folder), _) => ChatTemplate::from_folder(folder)?,
+                (None, None) => embedded::chat_template()?,
+                (None, Some(_)) => {
+                    let words = "--chat needs a model's folder with a chat template, and not a tokenizer.json alone";
+                    return Err(CliError::Usage(words.into()));
+                }
+            };
+            let text = template.prompt(&[Message::new(Role::User, text)])?;
             let pieces = tokenizer.pieces(&text, false)?;
             (Some(text), pieces)
         }
@@ -42,7 +47,7 @@ pub fn run(args: args::Tokenize) -> Result<(), CliError> {
     if !pieces.is_empty() {
         print_line(table(&pieces))?;
     }
-    say!("glass: {}", summary(&pieces, text.as_deref()));
+    status!("glass: {}", summary(&pieces, text.as_deref()));
     Ok(())
 }
 

@@ -2,6 +2,8 @@
 
 use std::{num::NonZeroUsize, ops::ControlFlow, time::Duration};
 
+use glass_text::Message;
+
 use crate::{
     Error, FinishReason, JsonSchema, Lane, Llama, PrefillOptions, SamplingConfig, Speculation, TokenLogprobs, run::Run,
 };
@@ -49,8 +51,13 @@ impl GenerateOptions {
 /// What happens, as it happens.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Progress<'a> {
+    /// A [`Conversation`](crate::Conversation) no longer gives the model these messages, the oldest, because its context is
+    /// full. Comes before anything is read.
+    Forgotten(&'a [Message]),
     /// So many tokens of the prompt have been read; of all prompts, if there are several.
     Prompt { done: usize, total: usize },
+    /// A pass over new tokens was computed, and nothing was chosen yet: what is broken off here gets no more tokens.
+    Pass,
     /// A token was chosen, and so much text is final now: never half a character, never part of a stop string, perhaps
     /// nothing. Where a text is broken off there may be text without a new token.
     Text {

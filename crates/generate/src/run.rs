@@ -91,11 +91,14 @@ impl<'m> Run<'m> {
         let step = Instant::now();
         let logits = self.engine.step()?.read()?;
         let (step, now) = (step.elapsed(), start.elapsed());
-        if before < total {
+        let passed = if before < total {
             let (done, total) = self.engine.prompt_tokens();
-            if progress(Progress::Prompt { done, total }).is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
+            Progress::Prompt { done, total }
+        } else {
+            Progress::Pass
+        };
+        if progress(passed).is_break() {
+            return Ok(ControlFlow::Break(()));
         }
         let mut flow = ControlFlow::Continue(());
         for (id, event) in self.engine.advance(logits) {
@@ -120,11 +123,13 @@ impl<'m> Run<'m> {
     /// Takes a text out of the engine; one that has not ended is broken off.
     fn end(&mut self, text: Timed, progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>) -> Ended {
         let removed = self.engine.remove(text.id);
-        let (mut sequence, lane) = removed.unwrap_or_else(|| unreachable!("it was added"));
+        let (mut sequence, mut lane) = removed.unwrap_or_else(|| unreachable!("it was added"));
         if let Some(error) = text.error {
             return Err(error);
         }
         if sequence.finish_reason().is_none() {
+            // What the last pass read of a draft was never looked at.
+            lane.truncate(lane.len().min(sequence.ids().len()))?;
             let rest = sequence.end(FinishReason::Interrupted)?;
             // Nothing is left to break off.
             let _ = progress(Progress::Text { index: text.index, id: None, text: &rest });

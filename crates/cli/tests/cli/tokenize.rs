@@ -61,5 +61,6 @@ fn chat_shows_the_template() {
     let model = folder.path().display().to_string();
     let report = succeeds(&["tokenize", &model, "--chat", "-p", "hi", "--json"]).json();
     assert_eq!(report["text"], json!("ahib"));
-    fails(&["tokenize", "--chat", "-p", "hi"], &["--chat needs a model's folder"]);
+    let file = format!("{model}/tokenizer.json");
+    fails(&["tokenize", &file, "--chat", "-p", "hi"], &["--chat needs a model's folder"]);
 }
