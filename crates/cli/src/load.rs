@@ -114,7 +114,7 @@ fn resolve(model: &str, revision: Option<&str>, resolve: Resolve) -> Result<Path
         }
     });
     bar.finish_and_clear();
-    folder.map_err(|error| CliError::from(error).with_environment(&[("GLASS_MODEL", &source.model)]))
+    folder.map_err(|error| CliError::from(error).with_environment(&[("GLASS_MODEL", model)]))
 }
 
 pub fn load_folder(
