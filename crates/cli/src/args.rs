@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use glass_backend::{Dtype, quant::QuantFormat};
-use glass_checkpoint::ShardSize;
+use glass_checkpoint::{Precision, ShardSize};
 
 pub use batch::Batch;
 pub use bench::Bench;
@@ -23,7 +23,7 @@ pub use chat::Chat;
 pub use eval::{Caches, Eval, Measure, Mode, Needle, Perplexity};
 pub use generate::Generate;
 pub use groups::{Cache, Compute, Decoding, Ids, Length, Model, Prompt, Source};
-use groups::{parse_bits, parse_ids};
+use groups::{Renamed, parse_bits, parse_float, parse_ids, parse_quantized};
 pub use sampling::{Rules, Sampling};
 pub use search::Search;
 pub use train::Train;
@@ -109,9 +109,9 @@ pub struct Input {
 pub struct Info {
     #[command(flatten)]
     pub model: Model,
-    /// Float type to count weights and caches in
-    #[arg(long, default_value = "f32")]
-    pub dtype: Dtype,
+    /// What to count weights and caches in, as for `glass generate` [default: as the model is stored]
+    #[arg(long, value_name = "f32|f16|bf16|q8|q4")]
+    pub dtype: Option<Precision>,
     /// List every tensor
     #[arg(long)]
     pub tensors: bool,
@@ -128,7 +128,7 @@ pub struct Convert {
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
     /// Float type to store all tensors in: f32, f16 or bf16 [default: each keeps its own]
-    #[arg(long)]
+    #[arg(long, value_name = "f32|f16|bf16", value_parser = parse_float)]
     pub dtype: Option<Dtype>,
     /// Maximum size of one file's tensors: a number with kB, MB, GB, TB (thousands) or KiB, MiB, GiB, TiB (1024)
     #[arg(long, value_name = "SIZE", default_value = "5GB")]
@@ -139,9 +139,12 @@ pub struct Convert {
 pub struct Quantize {
     #[command(flatten)]
     pub source: Source,
-    /// QuantFormat of the projections; the head always gets 8, and an embedding that is not the head stays as it is
-    #[arg(long, value_name = "8|4", value_parser = parse_bits)]
-    pub bits: QuantFormat,
+    /// What the projections become: q8 or q4, whole numbers of 8 or 4 bits; the head always gets 8, and an embedding that is
+    /// not the head stays as it is
+    #[arg(long, value_name = "q8|q4", value_parser = parse_quantized)]
+    pub dtype: QuantFormat,
+    #[arg(long, hide = true, value_parser = parse_bits)]
+    pub bits: Option<Renamed>,
     /// The folder to write, which must be new or empty
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,

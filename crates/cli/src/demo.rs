@@ -2,7 +2,7 @@
 
 use std::io;
 
-use glass_backend::{Dtype, KernelMode};
+use glass_backend::KernelMode;
 use glass_generate::{GenerateOptions, Llama};
 
 use crate::{
@@ -21,8 +21,7 @@ const NEW_TOKENS: usize = 600;
 const MEASURED_TOKENS: usize = 64;
 
 pub fn run() -> Result<(), CliError> {
-    let compute =
-        args::Compute { device: "auto".into(), dtype: Dtype::F32, quantize: None, kernels: KernelMode::default() };
+    let compute = args::Compute { device: "auto".into(), dtype: None, quantize: None, kernels: KernelMode::default() };
     // An interrupt ends the text, and the summary follows.
     interrupt::listen();
     let device = load::device(&compute)?;
@@ -41,7 +40,7 @@ pub fn run() -> Result<(), CliError> {
         embedded::NATURE,
         llama.device.name(),
         llama.device.description(),
-        llama.dtype,
+        llama.precision,
         match speed(llama, &ids, &options)? {
             Some(speed) => format!(", {speed:.0} tokens/s"),
             None => String::new(),

@@ -17,7 +17,7 @@ pub fn run(args: args::Quantize) -> Result<(), CliError> {
     interrupt::listen();
     let bar = bars::bytes("writing");
     let done =
-        glass_checkpoint::quantize(&folder, &args.output, args.bits, args.max_shard_size, &mut |written, total| {
+        glass_checkpoint::quantize(&folder, &args.output, args.dtype, args.max_shard_size, &mut |written, total| {
             bar.set_length(total);
             bar.set_position(written);
             interrupt::flow()

@@ -60,6 +60,7 @@ fn plan(devices: &[&str], scratch: &TempDir) -> Plan {
         overrides: vec![],
         device: (*device).to_owned(),
         dtype: "f32".into(),
+        any_dtype: false,
         kernels: "fused".into(),
     };
     let task = |prompt| Task { depth: 0, prompt, new_tokens: 2 };

@@ -29,9 +29,9 @@ pub struct Bench {
     /// Devices, as for `glass generate`; several separated by commas, or repeat it [default: every device of this machine]
     #[arg(long, value_name = "DEVICE", value_delimiter = ',')]
     pub device: Vec<String>,
-    /// Float types of weights and activations: f32, f16, bf16; or q8, q4: matrices quantized to so many bits and the rest
-    /// in f32; several separated by commas
-    #[arg(long, value_name = "DTYPE", value_delimiter = ',', default_value = "f32")]
+    /// What weights are held and multiplied in, as for `glass generate`; several separated by commas [default: as the model is
+    /// stored, f32 for a preset]
+    #[arg(long, value_name = "f32|f16|bf16|q8|q4", value_delimiter = ',')]
     pub dtype: Vec<Precision>,
     /// fused: this program's own kernels where the device has them; plain: tensor operations, written like their papers;
     /// or both, separated by commas

@@ -134,7 +134,7 @@ fn what_cannot_be_measured_is_refused_in_one_line() {
     refused(&["bench", &model, "--gen", "0"], &["--gen"]);
     refused(&["bench", &model, "--repeat", "0"], &["--repeat"]);
     refused(&["bench", &model, "--depth", "-1"], &["-1"]);
-    refused(&["bench", &model, "--dtype", "f8"], &["f8", "f32, f16 or bf16"]);
+    refused(&["bench", &model, "--dtype", "f8"], &["f8", "f32, f16, bf16, q8 or q4"]);
     refused(&["bench", &model, "--format", "xml"], &["xml", "table, md, csv or jsonl"]);
     refused(&["bench", &model, "--row-seconds", "soon"], &["soon"]);
     refused(&["bench", &model, "--preset", "llama-40M"], &["--preset"]);

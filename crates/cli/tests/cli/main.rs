@@ -12,6 +12,7 @@ mod config;
 mod convert;
 mod devices;
 mod docs;
+mod folders;
 mod generate;
 mod hub;
 mod info;
