@@ -4,6 +4,9 @@ use safetensors::Dtype;
 
 use crate::RawTensor;
 
+/// Modules that rotate, and have no weights.
+const ROTATES: [&str; 3] = ["rotary_emb", "rotary_pos_emb", "rotary_embedding"];
+
 /// Tables of the rotation, which follow from the config. Beside them `inv_freq` under any first word.
 const ROTATION: [&str; 8] =
     ["cos_cached", "sin_cached", "cos_cache", "sin_cache", "cos_sin_cache", "freqs_cis", "freqs_cos", "freqs_sin"];
@@ -25,10 +28,10 @@ const CACHE: [&str; 9] = [
 pub(crate) fn is_idle(name: &str, tensor: &RawTensor) -> bool {
     let mut segments = name.rsplit('.');
     let (leaf, module) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
-    let rotates = module.contains("rotary") || module.contains("rope");
     match leaf {
+        _ if ROTATES.contains(&module) => true,
         _ if leaf.ends_with("inv_freq") || ROTATION.contains(&leaf) || CACHE.contains(&leaf) => true,
-        "cos" | "sin" | "freqs" => rotates,
+        "freqs" => module == "rope",
         // What calibration noted of the keys and values, for such a cache.
         "output_scale" => module == "k_proj" || module == "v_proj",
         // GPT-2's and GPT-NeoX's triangle of ones, and what is put where it is zero.

@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Modules around a module: of `torch.compile`, FSDP and activation checkpointing.
-const WRAPPERS: [&str; 3] = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
+/// Modules around a module: of `torch.compile`, FSDP, activation checkpointing and PEFT.
+const WRAPPERS: [&str; 4] = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "base_layer"];
 
 /// The base model: what holds the embedding and the layers.
 const BASE: &str = "model.";

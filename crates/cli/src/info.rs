@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use glass_attention::Window;
 use glass_bench::costs;
 use glass_checkpoint::{Files, Precision, QuantizedPart, own_head, quantized_part};
 use glass_config::{AttentionConfig, IgnoredField, LayerConfig, LlamaConfig, MlpConfig};
+use glass_kv_cache::Window;
 use serde_json::{Value, json};
 
 use crate::{

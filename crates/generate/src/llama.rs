@@ -6,11 +6,11 @@ use std::{
 };
 
 use burn::tensor::{Int, Tensor, TensorData};
-use glass_attention::{CacheConfig, CachePolicyError, KvCache, LayerCache};
 use glass_backend::{Device, DeviceError, Dtype, KernelMode, Weights};
 use glass_causal_lm::LlamaForCausalLM;
 use glass_checkpoint::{CheckpointError, CheckpointSource, Files, Precision, QuantRecipe, QuantizeOnLoad, own_head};
 use glass_config::{LayerConfig, LlamaConfig, Override, RopeScaling};
+use glass_kv_cache::{CacheConfig, CachePolicyError, KvCache, LayerCache};
 use glass_text::Tokenizer;
 
 use crate::{Error, GenerationConfig};
