@@ -50,10 +50,11 @@ impl Origin {
         match self {
             Origin::Folder(folder) => {
                 let mut config = LlamaConfig::from_file(&folder.join("config.json"), overrides)?;
-                let files = Files::open(folder)?;
-                // Loading warns of it.
-                let _ = own_head(&files, &mut config);
-                let stored = Precision::stored(&files, &config);
+                // Loading says what is wrong with the files, or odd.
+                let stored = Files::open(folder).map_or(Dtype::F32.into(), |files| {
+                    let _ = own_head(&files, &mut config);
+                    Precision::stored(&files, &config)
+                });
                 Ok((config, stored))
             }
             Origin::Shape(name) => {

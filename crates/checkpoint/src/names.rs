@@ -65,8 +65,9 @@ impl Names {
     /// What the files have in place of a missing tensor, for an error.
     pub(crate) fn instead_of(&self, missing: &str) -> String {
         let shared = |file: &&String| {
-            let (file, missing) = (file.rsplit('.'), missing.rsplit('.'));
-            file.zip(missing).take_while(|(a, b)| a == b).count()
+            let front = file.split('.').zip(missing.split('.')).take_while(|(a, b)| a == b);
+            let back = file.rsplit('.').zip(missing.rsplit('.')).take_while(|(a, b)| a == b);
+            front.count() + back.count()
         };
         let count = self.in_model.len();
         // The first of the nearest: `max_by_key` would give the last.
