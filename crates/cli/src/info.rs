@@ -157,7 +157,8 @@ impl Facts {
             match self.precision.quantize {
                 None => format!("{} in {dtype}", size(self.weight_bytes)),
                 Some(format) => {
-                    let bits = if bits.is_empty() { format.to_string() } else { bits.join(" and ") };
+                    let as_stored = self.bits.first() == Some(&format.bits());
+                    let bits = if as_stored { bits.join(" and ") } else { format.to_string() };
                     format!("{}: matrices in {bits} bits, the rest in {dtype}", size(self.weight_bytes))
                 }
             },
