@@ -56,9 +56,13 @@ pub fn load(model: &args::Model, compute: &args::Compute) -> Result<Loaded, CliE
 /// # Errors
 /// This machine has no such device, or the device does not compute in this type.
 pub fn device(compute: &args::Compute) -> Result<Device, CliError> {
-    let device = Device::open(&compute.device)?.with_kernel_mode(compute.kernels);
-    device.check_dtype(compute.dtype)?;
-    Ok(device)
+    let open = || -> Result<Device, CliError> {
+        let device = Device::open(&compute.device)?.with_kernel_mode(compute.kernels);
+        device.check_dtype(compute.dtype)?;
+        Ok(device)
+    };
+    let dtype = compute.dtype.to_string();
+    open().map_err(|error| error.with_environment(&[("GLASS_DEVICE", &compute.device), ("GLASS_DTYPE", &dtype)]))
 }
 
 /// As [`load`], where no name means the model that is built in.
@@ -105,7 +109,7 @@ pub fn folder(source: &args::Source) -> Result<PathBuf, CliError> {
             },
         );
     bar.finish_and_clear();
-    Ok(folder?)
+    folder.map_err(|error| CliError::from(error).with_environment(&[("GLASS_MODEL", &source.model)]))
 }
 
 pub fn load_folder(

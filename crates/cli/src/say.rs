@@ -3,6 +3,7 @@
 use std::{
     fmt::Display,
     io::{self, Write},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use crate::{
@@ -10,6 +11,17 @@ use crate::{
     terminal::{Stream, Style},
     wrap::wrapped,
 };
+
+/// Whether there is nothing on standard error but warnings, errors and what was asked for.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+pub fn set_quiet(quiet: bool) {
+    QUIET.store(quiet, Ordering::Relaxed);
+}
+
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
 
 /// `eprintln!`, except that a closed standard error is no reason to fail.
 macro_rules! say {
@@ -19,7 +31,16 @@ macro_rules! say {
     }};
 }
 
-pub(crate) use say;
+/// As [`say`], for what `--quiet` leaves out: status, costs, notes.
+macro_rules! status {
+    ($($words:tt)*) => {{
+        if !$crate::say::is_quiet() {
+            $crate::say::say!($($words)*);
+        }
+    }};
+}
+
+pub(crate) use {say, status};
 
 /// One line on standard error for each.
 pub fn warn<T: AsRef<str>>(warnings: impl IntoIterator<Item = T>) {
@@ -28,8 +49,15 @@ pub fn warn<T: AsRef<str>>(warnings: impl IntoIterator<Item = T>) {
     }
 }
 
-/// A note of `glass chat`: lines on standard error that break between words and stay behind what is said.
+/// A note of `glass chat`, which `--quiet` leaves out.
 pub fn note(text: &str) {
+    if !is_quiet() {
+        tell(text);
+    }
+}
+
+/// What was asked for, or must be known: lines on standard error that break between words and stay behind what is said.
+pub fn tell(text: &str) {
     let text = fitted(text);
     let painted = |line: &str| if Stream::Err.has_colours() { Style::Note.paint(line) } else { line.to_owned() };
     say!("{}", text.lines().map(painted).collect::<Vec<_>>().join("\n"));

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use glass_checkpoint::Existing;
 use glass_generate::{Conversation, FinishReason, Llama, Progress, Reply};
 use glass_text::{ChatTemplate, Message, read_messages};
 
@@ -18,7 +19,7 @@ use crate::{
     error::CliError,
     interrupt,
     output::OutputFile,
-    say::{note, one_line, print_line, say, say_styled, warn},
+    say::{note, one_line, print_line, say, say_styled, tell, warn},
     stream::{self, TextStream},
     terminal::{Silence, Stream, Style},
 };
@@ -73,7 +74,7 @@ impl<'m> Talk<'m> {
         }
         match self.run(command) {
             Ok(None) => {}
-            Ok(Some(words)) => note(&words),
+            Ok(Some(words)) => tell(&words),
             Err(error @ (CliError::Stdout(_) | CliError::Closed | CliError::Interrupted)) => return Err(error),
             Err(error) => say_styled(Style::Error, "glass: error:", &one_line(&error.to_string())),
         }
@@ -144,7 +145,7 @@ impl<'m> Talk<'m> {
 
     fn say(&mut self, text: &str) -> Result<(), CliError> {
         for token in self.llama.tokenizer()?.special_in(text)? {
-            note(&format!(
+            tell(&format!(
                 "glass: note: {token} in your message is a special token to the model, as if the template had written it"
             ));
         }
@@ -182,7 +183,7 @@ impl<'m> Talk<'m> {
         let silence = Silence::begin();
         let reply = turn(&mut self.conversation, &mut |progress| match progress {
             Progress::Forgotten(messages) => {
-                note(&forgotten(messages, context));
+                tell(&forgotten(messages, context));
                 ControlFlow::Continue(())
             }
             progress => stream.show(progress),
@@ -194,7 +195,7 @@ impl<'m> Talk<'m> {
         let reply = match reply {
             Ok(Some(reply)) => reply,
             Ok(None) => {
-                note("glass: there is nothing to answer anew: nothing was said yet");
+                tell("glass: there is nothing to answer anew: nothing was said yet");
                 return Ok(());
             }
             Err(error) => {
@@ -251,10 +252,8 @@ impl<'m> Talk<'m> {
         let mut json = serde_json::to_vec_pretty(self.conversation.messages())
             .map_err(|error| CliError::Usage(error.to_string()))?;
         json.push(b'\n');
-        if !force && fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() > 0) {
-            return Err(CliError::input(path, "exists: give another name, or /save --force FILE to overwrite it"));
-        }
-        let saved = OutputFile::create(path).and_then(|file| file.write(&json));
+        let existing = if force { Existing::Replace } else { Existing::Refuse };
+        let saved = OutputFile::create(path, existing).and_then(|file| file.write(&json));
         self.reset_interrupt(); // writing listens
         saved?;
         Ok(format!("glass: {} messages in {}", self.conversation.messages().len(), path.display()))

@@ -154,15 +154,6 @@ fn beyond_the_context_is_warned_of() {
     assert_eq!(found["logits"].shape, [1, 130, 128]);
 }
 
-#[test]
-fn an_earlier_file_is_replaced_and_nothing_else_is_left() {
-    let folder = folder();
-    let out = folder.path().join("out.safetensors");
-    fs::write(&out, "something older").expect("written");
-    logits(&[&fixture("llama-gqa"), "--ids", "1"], &out);
-    assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 1);
-}
-
 #[cfg(unix)]
 #[test]
 fn the_file_is_as_open_as_any() {
