@@ -27,7 +27,7 @@ pub use eval::{Caches, Eval, Measure, Mode, Needle, Perplexity};
 pub use examples::examples_of;
 pub use generate::Generate;
 pub use groups::{AnyModel, Cache, Compute, Decoding, Ids, Length, Model, Overwrite, Prompt, Source};
-use groups::{COMPUTING, MODEL, OUTPUT, TEXT, parse_bits, parse_ids};
+use groups::{COMPUTING, MODEL, OUTPUT, TEXT, from_0, from_1, number, parse_bits, parse_ids};
 pub use parse::{BENCH_SUBJECT, unset_empty_variables};
 pub use sampling::{Rules, Sampling};
 pub use search::Search;

@@ -11,7 +11,7 @@ use crate::{
     error::CliError,
     interrupt,
     say::{status, warn},
-    shell::quoted,
+    shell::quoted_path,
 };
 
 const PRESET: &str = "small";
@@ -107,7 +107,7 @@ fn show(bar: &ProgressBar, event: Event) {
 }
 
 fn sum_up(run: &Run, outcome: Outcome) {
-    let folder = quoted(run.folder());
+    let folder = quoted_path(run.folder());
     if !outcome.complete {
         status!(
             "glass: stopped after step {} of {}, and saved; resume with: glass train --resume {folder}",

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
 
-use super::{COMPUTING, Compute, Decoding, Model, OUTPUT, Overwrite};
+use super::{COMPUTING, Compute, Decoding, Model, OUTPUT, Overwrite, from_1};
 
 /// Each prompt is continued as `glass generate` would continue it alone.
 #[derive(Debug, Args)]
@@ -17,7 +17,7 @@ pub struct Batch {
     #[arg(help_heading = "Prompts", long, value_name = "FILE", alias = "prompt-file")]
     pub prompts: PathBuf,
     /// Prompts that go through the model together; the texts do not depend on it
-    #[arg(help_heading = COMPUTING, long, value_name = "N", default_value = "8")]
+    #[arg(help_heading = COMPUTING, long, value_name = "N", default_value = "8", value_parser = from_1)]
     pub batch: NonZeroUsize,
     /// The file to write, a JSON object per line [default: standard output]
     ///

@@ -7,7 +7,7 @@ use glass_backend::KernelMode;
 use glass_bench::{Format, Precision, Shape};
 use glass_config::Override;
 
-use super::{COMPUTING, MODEL, OUTPUT, Overwrite};
+use super::{COMPUTING, MODEL, OUTPUT, Overwrite, from_0, from_1};
 
 const MEASURE: &str = "Measure";
 
@@ -50,16 +50,16 @@ pub struct Bench {
     #[arg(help_heading = COMPUTING, hide_short_help = true, long, value_name = "KERNELS", value_delimiter = ',', default_value = "fused")]
     pub kernels: Vec<KernelMode>,
     /// Tokens of the prompt; several separated by commas
-    #[arg(help_heading = MEASURE, long, value_name = "N,N", value_delimiter = ',', default_value = "128,512")]
+    #[arg(help_heading = MEASURE, long, value_name = "N,N", value_delimiter = ',', default_value = "128,512", value_parser = from_1)]
     pub prompt: Vec<NonZeroUsize>,
     /// Tokens generated after it
-    #[arg(help_heading = MEASURE, long = "gen", value_name = "N", default_value = "64")]
+    #[arg(help_heading = MEASURE, long = "gen", value_name = "N", default_value = "64", value_parser = from_1)]
     pub generate: NonZeroUsize,
     /// Tokens in the cache before the prompt; several separated by commas
-    #[arg(help_heading = MEASURE, long, value_name = "N,N", value_delimiter = ',', default_value = "0")]
+    #[arg(help_heading = MEASURE, long, value_name = "N,N", value_delimiter = ',', default_value = "0", value_parser = from_0::<usize>)]
     pub depth: Vec<usize>,
     /// Rounds of each row after the cold one
-    #[arg(help_heading = MEASURE, long, value_name = "N", default_value = "5")]
+    #[arg(help_heading = MEASURE, long, value_name = "N", default_value = "5", value_parser = from_1)]
     pub repeat: NonZeroUsize,
     /// Time limit of a row's rounds after the cold one
     #[arg(help_heading = MEASURE, hide_short_help = true, long, value_name = "SECONDS", default_value = "15", value_parser = seconds)]

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
 
-use super::{AnyModel, Cache, Compute, Sampling, TEXT};
+use super::{AnyModel, Cache, Compute, Sampling, TEXT, from_1};
 
 const CONVERSATION: &str = "Conversation";
 
@@ -24,7 +24,7 @@ pub struct Chat {
     #[arg(help_heading = CONVERSATION, long, value_name = "FILE")]
     pub load: Option<PathBuf>,
     /// Tokens of an answer at most [default: the model's generation_config.json, else 1024]
-    #[arg(help_heading = TEXT, long, short = 'n', value_name = "N")]
+    #[arg(help_heading = TEXT, long, short = 'n', value_name = "N", value_parser = from_1)]
     pub max_new_tokens: Option<NonZeroUsize>,
     /// Do not keep what you type for the next run
     ///

@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use glass_kv_cache::CacheConfig;
 
-use super::{COMPUTING, Compute, Model, OUTPUT, Overwrite};
+use super::{COMPUTING, Compute, Model, OUTPUT, Overwrite, from_0, from_1};
 
 const MEASURE: &str = "Measure";
 
@@ -30,7 +30,7 @@ pub struct Caches {
     #[arg(help_heading = COMPUTING, long, value_name = "POLICY")]
     pub cache: Vec<CacheConfig>,
     /// Tokens per forward pass; the result does not depend on it [default: 512]
-    #[arg(help_heading = COMPUTING, hide_short_help = true, long, value_name = "N")]
+    #[arg(help_heading = COMPUTING, hide_short_help = true, long, value_name = "N", value_parser = from_1)]
     pub prefill_chunk: Option<NonZeroUsize>,
 }
 
@@ -42,15 +42,15 @@ pub struct Perplexity {
     #[arg(help_heading = MEASURE, long, value_name = "FILE")]
     pub text: PathBuf,
     /// Tokens of a window, which is read from an empty cache [default: the context, 2048 at most]
-    #[arg(help_heading = MEASURE, long, value_name = "N")]
+    #[arg(help_heading = MEASURE, long, value_name = "N", value_parser = from_1)]
     pub window: Option<NonZeroUsize>,
     /// Tokens from the start of a window to that of the next [default: the window, no overlap]
     ///
     /// Each token is scored once, with a context of N - M + 1 tokens at least, unless the text has fewer.
-    #[arg(help_heading = MEASURE, long, value_name = "M")]
+    #[arg(help_heading = MEASURE, long, value_name = "M", value_parser = from_1)]
     pub stride: Option<NonZeroUsize>,
     /// Score the first T tokens only
-    #[arg(help_heading = MEASURE, long, value_name = "T")]
+    #[arg(help_heading = MEASURE, long, value_name = "T", value_parser = from_1)]
     pub max_tokens: Option<NonZeroUsize>,
     #[command(flatten)]
     pub compute: Compute,
@@ -108,7 +108,7 @@ pub struct Needle {
     /// Random seed: the same seed gives the same haystacks
     ///
     /// Whatever else is measured.
-    #[arg(help_heading = MEASURE, long, value_name = "N", default_value_t = 0)]
+    #[arg(help_heading = MEASURE, long, value_name = "N", default_value_t = 0, value_parser = from_0::<u64>)]
     pub seed: u64,
     #[command(flatten)]
     pub compute: Compute,

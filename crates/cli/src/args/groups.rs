@@ -1,6 +1,6 @@
 //! Groups of options that several commands share.
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{num::NonZeroUsize, path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueHint};
 use glass_backend::{Dtype, KernelMode, quant::QuantFormat};
@@ -125,7 +125,7 @@ pub struct Prompt {
 #[command(next_help_heading = TEXT)]
 pub struct Length {
     /// New tokens at most [default: the model's generation_config.json, else 256]
-    #[arg(long, short = 'n', value_name = "N")]
+    #[arg(long, short = 'n', value_name = "N", value_parser = from_0::<usize>)]
     pub max_new_tokens: Option<usize>,
     /// Continue after an end-of-sequence token
     #[arg(hide_short_help = true, long)]
@@ -144,7 +144,7 @@ pub struct Cache {
     #[arg(hide_short_help = true, long = "cache", value_name = "POLICY")]
     pub policy: Option<CacheConfig>,
     /// Prompt tokens per forward pass; the result does not depend on it [default: 512]
-    #[arg(hide_short_help = true, long, value_name = "N")]
+    #[arg(hide_short_help = true, long, value_name = "N", value_parser = from_1)]
     pub prefill_chunk: Option<NonZeroUsize>,
 }
 
@@ -164,7 +164,7 @@ pub struct Decoding {
     ///
     /// Natural logarithms, under the model's own distribution, of the token and of the N most probable tokens at its
     /// position.
-    #[arg(help_heading = OUTPUT, hide_short_help = true, long, value_name = "N")]
+    #[arg(help_heading = OUTPUT, hide_short_help = true, long, value_name = "N", value_parser = from_0::<usize>)]
     pub logprobs: Option<usize>,
 }
 
@@ -188,4 +188,16 @@ pub fn parse_bits(text: &str) -> Result<QuantFormat, String> {
         "4" => Ok(QuantFormat::Int4),
         _ => Err("give 8 or 4".to_owned()),
     }
+}
+
+pub fn from_0<N: FromStr>(text: &str) -> Result<N, String> {
+    text.trim().parse().map_err(|_| "give a whole number from 0 on".to_owned())
+}
+
+pub fn from_1(text: &str) -> Result<NonZeroUsize, String> {
+    text.trim().parse().map_err(|_| "give a whole number from 1 on".to_owned())
+}
+
+pub fn number<N: FromStr>(text: &str) -> Result<N, String> {
+    text.trim().parse().map_err(|_| "give a number, such as 0.5".to_owned())
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use clap::Args;
 use glass_generate::EarlyStopping;
 
-use super::{Cache, Compute, Length, Model, OUTPUT, Prompt, Rules};
+use super::{Cache, Compute, Length, Model, OUTPUT, Prompt, Rules, from_1, number};
 
 const SEARCH: &str = "Search";
 
@@ -23,7 +23,7 @@ pub struct Search {
     /// Beam width: how many texts are followed at a time
     ///
     /// As in transformers' beam search.
-    #[arg(help_heading = SEARCH, long, value_name = "N", default_value = "4")]
+    #[arg(help_heading = SEARCH, long, value_name = "N", default_value = "4", value_parser = from_1)]
     pub num_beams: NonZeroUsize,
     /// Score every text of up to --max-new-tokens tokens instead of following beams
     ///
@@ -33,7 +33,7 @@ pub struct Search {
     /// Rank texts by log-probability / length^X
     ///
     /// Above 0 favours long texts, below 0 short ones [default: the model's generation_config.json, else 1].
-    #[arg(help_heading = SEARCH, hide_short_help = true, long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(help_heading = SEARCH, hide_short_help = true, long, value_name = "X", allow_negative_numbers = true, value_parser = number::<f64>)]
     pub length_penalty: Option<f64>,
     /// When to end, once N texts are finished
     ///
@@ -42,7 +42,7 @@ pub struct Search {
     #[arg(help_heading = SEARCH, hide_short_help = true, long, value_name = "true|false|never")]
     pub early_stopping: Option<EarlyStopping>,
     /// How many texts to print, the best first
-    #[arg(help_heading = OUTPUT, long, value_name = "K", default_value = "1")]
+    #[arg(help_heading = OUTPUT, long, value_name = "K", default_value = "1", value_parser = from_1)]
     pub num_return_sequences: NonZeroUsize,
     #[command(flatten)]
     pub rules: Rules,

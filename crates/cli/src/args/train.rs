@@ -6,7 +6,7 @@ use clap::Args;
 use glass_config::Override;
 use glass_train::{Recipe, tokenizer::TokenizerChoice};
 
-use super::{COMPUTING, Overwrite};
+use super::{COMPUTING, Overwrite, from_0, number};
 
 const RUN: &str = "Run";
 const SHAPE: &str = "Model";
@@ -75,52 +75,52 @@ pub struct New {
 #[command(next_help_heading = "Recipe (defaults in brackets)")]
 pub struct Numbers {
     /// Optimizer steps [1000]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = from_0::<usize>)]
     pub steps: Option<usize>,
     /// Sequences in a batch [16]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = from_0::<usize>)]
     pub batch: Option<usize>,
     /// Tokens of a sequence [256]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = from_0::<usize>)]
     pub context: Option<usize>,
     /// Batches whose gradients are averaged for one step [1]
-    #[arg(hide_short_help = true, long, value_name = "N")]
+    #[arg(hide_short_help = true, long, value_name = "N", value_parser = from_0::<usize>)]
     pub accumulate: Option<usize>,
     /// Learning rate after the warm-up [0.001]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = number::<f64>)]
     pub learning_rate: Option<f64>,
     /// Learning rate of the last step [a tenth of --learning-rate]
-    #[arg(hide_short_help = true, long, value_name = "X")]
+    #[arg(hide_short_help = true, long, value_name = "X", value_parser = number::<f64>)]
     pub min_learning_rate: Option<f64>,
     /// Steps of linear warm-up to the learning rate [a tenth of --steps, 100 at most]
-    #[arg(hide_short_help = true, long, value_name = "N")]
+    #[arg(hide_short_help = true, long, value_name = "N", value_parser = from_0::<usize>)]
     pub warmup_steps: Option<usize>,
     /// AdamW: weight decay of matrices [0.1]
-    #[arg(hide_short_help = true, long, value_name = "X")]
+    #[arg(hide_short_help = true, long, value_name = "X", value_parser = number::<f64>)]
     pub weight_decay: Option<f64>,
     /// AdamW: decay rate of the mean of gradients [0.9]
-    #[arg(hide_short_help = true, long, value_name = "X")]
+    #[arg(hide_short_help = true, long, value_name = "X", value_parser = number::<f64>)]
     pub beta1: Option<f64>,
     /// AdamW: decay rate of the mean of squared gradients [0.99]
-    #[arg(hide_short_help = true, long, value_name = "X")]
+    #[arg(hide_short_help = true, long, value_name = "X", value_parser = number::<f64>)]
     pub beta2: Option<f64>,
     /// Maximum norm of the gradients; 0: no clipping [1]
-    #[arg(hide_short_help = true, long, value_name = "X")]
+    #[arg(hide_short_help = true, long, value_name = "X", value_parser = number::<f64>)]
     pub clip: Option<f64>,
     /// Dropout probability of embeddings and residual branches [0]
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", value_parser = number::<f64>)]
     pub dropout: Option<f64>,
     /// Steps between two evaluations on the held-out text [250]
-    #[arg(hide_short_help = true, long, value_name = "N")]
+    #[arg(hide_short_help = true, long, value_name = "N", value_parser = from_0::<usize>)]
     pub eval_every: Option<usize>,
     /// Steps between two checkpoints, the most that a killed run loses [250]
-    #[arg(hide_short_help = true, long, value_name = "N")]
+    #[arg(hide_short_help = true, long, value_name = "N", value_parser = from_0::<usize>)]
     pub save_every: Option<usize>,
     /// Fraction of the text that is held out, at its end [0.1]
-    #[arg(hide_short_help = true, long, value_name = "P")]
+    #[arg(hide_short_help = true, long, value_name = "P", value_parser = number::<f64>)]
     pub held_out: Option<f64>,
     /// Random seed of initial weights, order of the text and dropout [0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = from_0::<u64>)]
     pub seed: Option<u64>,
 }
 

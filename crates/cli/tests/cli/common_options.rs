@@ -163,7 +163,7 @@ fn at_terminal(columns: u16, args: &[&str]) -> String {
     command.get_envs().filter(|(_, value)| value.is_none()).for_each(|(name, _)| {
         shell.env_remove(name);
     });
-    shell.args(["-c", &format!("stty cols {columns}; exec \"$@\""), "sh", &program]).args(args);
+    shell.args(["-c", &format!("stty rows 24 cols {columns}; exec \"$@\""), "sh", &program]).args(args);
     let options = Options::new().timeout_ms(Some(60_000)).strip_ansi_escape_codes(true);
     let mut terminal = spawn_with_options(shell, options).expect("a terminal");
     let shown = terminal.exp_eof().expect("its end");

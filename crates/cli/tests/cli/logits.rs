@@ -16,7 +16,7 @@ fn folder() -> TempDir {
 
 fn logits(args: &[&str], out: &Path) -> (Ran, BTreeMap<String, Stored>) {
     let out_text = text(out);
-    let tail = ["--device", "flex", "-o", &out_text];
+    let tail = ["--device", "flex", "--force", "-o", &out_text];
     let ran = succeeds(&[&["logits"], args, &tail].concat());
     assert_eq!(ran.stdout, "");
     ran.says(&["glass: wrote", &out_text]);
