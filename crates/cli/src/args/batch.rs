@@ -14,7 +14,7 @@ pub struct Batch {
     /// A JSONL file with a prompt per line: {"prompt": "text"} or {"prompt_ids": [1,2,3]}, and optionally an "id"
     #[arg(long, value_name = "FILE", alias = "prompt-file")]
     pub prompts: PathBuf,
-    /// Prompts that go through the model together; the texts do not depend on it
+    /// Texts that are written together: the next prompt takes the place of one that is finished. The texts do not depend on it
     #[arg(long, value_name = "N", default_value = "8")]
     pub batch: NonZeroUsize,
     /// The file to write, a JSON object per line; prompts that are already in it are skipped [default: standard output]
