@@ -33,7 +33,7 @@ mod verdict;
 mod worker;
 
 pub use chart::chart;
-pub use correct::{check, tolerance, write_reference};
+pub use correct::{check, loss, tolerance, write_reference};
 pub use error::BenchError;
 pub use host_bandwidth::{BUFFER, PASSES, host_bandwidth};
 pub use interleave::{Turn, Turns};

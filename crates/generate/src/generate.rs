@@ -165,6 +165,9 @@ where
     Batch { llama, run: Run::new(llama), rows: rows.into_iter().enumerate(), together }
 }
 
+/// The number of a row, and what came of it.
+pub type BatchEnd = (usize, Result<Generated, Error>);
+
 /// Texts of a batch, in the order in which they end: see [`generate_batch`].
 pub struct Batch<'m, R> {
     llama: &'m Llama,
@@ -183,7 +186,7 @@ impl<'m, R: Iterator<Item = BatchRow<'m>>> Batch<'m, R> {
     pub fn next(
         &mut self,
         progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-    ) -> Result<Option<(usize, Result<Generated, Error>)>, Error> {
+    ) -> Result<Option<BatchEnd>, Error> {
         while self.run.len() < self.together.get() && !self.run.is_broken_off() {
             let Some((index, row)) = self.rows.next() else {
                 break;

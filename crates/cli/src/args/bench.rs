@@ -55,11 +55,14 @@ pub struct Bench {
     /// The row that ratios refer to: a device, dtype or kernels, or several of them separated by commas [default: the first]
     #[arg(long, value_name = "WORD,WORD", value_delimiter = ',')]
     pub base: Vec<String>,
+    /// Measure without comparing the results with float32 on flex
+    #[arg(long)]
+    pub no_check: bool,
     /// table, md, csv or jsonl
     #[arg(long, default_value = "table")]
     pub format: Format,
     /// Instead of rates, show the time of a prefill and of one token op by op
-    #[arg(long, conflicts_with_all = ["plot", "base", "row_seconds"])]
+    #[arg(long, conflicts_with_all = ["plot", "base", "row_seconds", "no_check"])]
     pub ops: bool,
     /// Plot tokens per second as an SVG file
     #[arg(long, value_name = "FILE")]

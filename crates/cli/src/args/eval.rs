@@ -65,12 +65,13 @@ pub struct Perplexity {
 }
 
 /// The model reads random tokens (or --haystack) with a key and a value among them, then the key again, and must continue
-/// with the value.
+/// with the value. A chat model can be asked in words: --mode words.
 #[derive(Debug, Args)]
 pub struct Needle {
     #[command(flatten)]
     pub model: Model,
-    /// Tokens of the text, up to the last one before the end of the value; several separated by commas
+    /// Tokens of the text, up to the last one before the end of the value (in words: most tokens of the prompt); several
+    /// separated by commas
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "256,512,1024", value_parser = up_to::<MAX_TOKENS>)]
     pub length: Vec<NonZeroUsize>,
     /// Position of the key and its value: 0 at the beginning, 1 at the end [default: 0,0.25,0.5,0.75,1]
@@ -79,19 +80,21 @@ pub struct Needle {
     /// Haystacks per length and depth
     #[arg(long, value_name = "N", default_value = "8", value_parser = up_to::<MAX_TOKENS>)]
     pub trials: NonZeroUsize,
-    /// single: the value of one key. chain: keys that lead from one to the next, all of which must be found
+    /// single: the value of one key. chain: keys that lead from one to the next, all of which must be found. words: a
+    /// password in a sentence, which the model is asked for through its chat template
     #[arg(long, default_value = "single")]
     pub mode: Mode,
     /// Links of a chain; several separated by commas [default: 1,2,4]
     #[arg(long, value_name = "N,N", value_delimiter = ',', value_parser = up_to::<MAX_PARTS>)]
     pub hops: Vec<NonZeroUsize>,
-    /// Tokens of a key
-    #[arg(long, value_name = "N", default_value = "4", value_parser = up_to::<MAX_PARTS>)]
-    pub key: NonZeroUsize,
+    /// Tokens of a key [default: 4]
+    #[arg(long, value_name = "N", value_parser = up_to::<MAX_PARTS>)]
+    pub key: Option<NonZeroUsize>,
     /// Tokens of the value [default: 4]
     #[arg(long, value_name = "N", value_parser = up_to::<MAX_PARTS>)]
     pub value: Option<NonZeroUsize>,
-    /// A UTF-8 file whose tokens fill the haystack, from a random position on [default: random tokens]
+    /// A UTF-8 file whose tokens fill the haystack, from a random position on; in words its sentences [default: random
+    /// tokens, or built-in sentences]
     #[arg(long, value_name = "FILE")]
     pub haystack: Option<PathBuf>,
     /// Random seed: the same seed gives the same haystacks, whatever else is measured
@@ -113,6 +116,7 @@ pub struct Needle {
 pub enum Mode {
     Single,
     Chain,
+    Words,
 }
 
 /// Far more tokens than a model reads, and few enough for memory.

@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, path::Path, time::Instant};
 
 use glass_attention::CacheConfig;
-use glass_eval::{Bucket, Perplexity, Windows, by_position, token_nlls};
+use glass_eval::{Bucket, Perplexity, Windows, by_position, merged, token_nlls};
 use glass_generate::{Llama, PrefillOptions};
 use glass_plot::{Axis, PlotError, Scale, Series, curves};
 use glass_text::Encoded;
@@ -71,9 +71,6 @@ pub fn run(args: args::Perplexity) -> Result<(), CliError> {
     }
     let complete = runs.iter().all(|run| run.perplexity.tokens == total);
     if runs.iter().any(|run| run.perplexity.tokens > 0) {
-        if let Some(picture) = picture {
-            picture.write(plot(&runs, &llama.folder, &args.text)?.as_bytes())?;
-        }
         if args.json {
             print_line(report(&loaded, &runs, windows, complete, args.by_position))?;
         } else {
@@ -82,6 +79,12 @@ pub fn run(args: args::Perplexity) -> Result<(), CliError> {
     }
     for run in &runs {
         say!("{}", summary(&loaded, &run.perplexity, complete));
+    }
+    // Last, so that what was measured is told even if the picture cannot be written.
+    if let Some(picture) = picture
+        && runs.iter().any(|run| run.perplexity.tokens > 0)
+    {
+        picture.write(plot(&runs, &llama.folder, &args.text)?.as_bytes())?;
     }
     interrupt::outcome(!complete)
 }
@@ -159,24 +162,42 @@ fn positions(runs: &[Scored]) -> String {
     out
 }
 
+/// Fewest tokens of a point in the plot: the mean of fewer says little, and would set the scale.
+const POINT: usize = 64;
+
 /// A curve for each policy: mean nats per token against the lower bound of each bucket.
 fn plot(runs: &[Scored], model: &Path, text: &Path) -> Result<String, PlotError> {
     let series: Vec<Series> = runs
         .iter()
         .map(|run| Series {
             name: run.cache.to_string(),
-            points: run.buckets.iter().map(|bucket| (bucket.from as f64, bucket.mean_nll)).collect(),
+            points: merged(&run.buckets, POINT).iter().map(|bucket| (bucket.from as f64, bucket.mean_nll)).collect(),
         })
         .collect();
     let name = |path: &Path| {
         let name = path.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
     };
-    let x = Axis { label: "tokens read before, from here to twice as many", scale: Scale::Log2 };
+    let x = Axis { label: "tokens read before, from here to the next point", scale: Scale::Log2 };
     let y = Axis { label: "nats per token", scale: Scale::Linear };
     let title = "How well tokens are predicted by how many were read before";
-    let subtitle = format!("{} on {}", name(model), name(text));
+    let subtitle = format!("{} on {}{}", name(model), name(text), together(&runs[0].buckets));
     curves(&series, [x, y], title, &subtitle)
+}
+
+/// Which points of the plot stand for several rows of the table.
+fn together(buckets: &[Bucket]) -> String {
+    let points = merged(buckets, POINT);
+    let is_row = |point: &&Bucket| buckets.contains(point);
+    let wider: Vec<String> = points
+        .iter()
+        .filter(|point| !is_row(point))
+        .map(|point| format!("{} to {} ({} tokens)", point.from, point.to, point.tokens))
+        .collect();
+    match wider.as_slice() {
+        [] => String::new(),
+        wider => format!("; points of fewer than {POINT} tokens are joined: {}", wider.join(", ")),
+    }
 }
 
 /// The figures of the first policy at the top, and those of all in `runs` if there are several.
