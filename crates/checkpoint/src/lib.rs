@@ -39,7 +39,7 @@ pub use quantize_on_load::QuantizeOnLoad;
 pub use quantized::{QuantizedPart, quantized_part};
 pub use quantized_tensors::QuantizedTensors;
 pub use save_error::SaveError;
-pub use saving::{Existing, Saving};
+pub use saving::{Existing, Saving, sync_folder};
 pub use sharding::{BadSize, ShardSize};
 pub use source::CheckpointSource;
 pub use writer::{SaveProgress, TensorSource, TensorSpec, Written};

@@ -9,7 +9,7 @@ mod groups;
 mod other_command;
 mod sampling;
 mod search;
-mod train;
+pub mod train;
 
 use std::path::PathBuf;
 

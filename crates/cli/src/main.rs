@@ -24,6 +24,7 @@ mod prompt;
 mod quantize;
 mod say;
 mod search;
+mod shell;
 mod stream;
 mod train;
 

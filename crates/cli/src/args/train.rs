@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use glass_backend::Dtype;
 use glass_config::Override;
 use glass_train::{Recipe, tokenizer::TokenizerChoice};
 
@@ -22,6 +23,9 @@ pub struct Train {
     pub shape: Shape,
     #[command(flatten)]
     pub new: New,
+    /// Optimizer steps; with --resume: of the whole run, whose learning rate then follows the schedule of so many [1000]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
     #[command(flatten)]
     pub numbers: Numbers,
     /// auto, flex, ndarray, wgpu, wgpu:N (see `glass devices`)
@@ -39,6 +43,9 @@ pub struct Shape {
     /// A config.json with the shape
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// A model to begin from, with its tokenizer: a folder or a hub name (org/name)
+    #[arg(long, value_name = "MODEL", conflicts_with = "tokenizer")]
+    pub from: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -50,25 +57,25 @@ pub struct New {
     /// char (one token per character), bpe:N (byte pairs learned from the text, N tokens) or a tokenizer.json
     #[arg(long, value_name = "char|bpe:N|FILE")]
     pub tokenizer: Option<TokenizerChoice>,
+    /// Float type that the result is stored in: f32, f16 or bf16; training computes in f32 [default: f32, or that of --from]
+    #[arg(long, value_name = "DTYPE")]
+    pub dtype: Option<Dtype>,
 }
 
 /// The recipe; defaults in brackets.
 #[derive(Debug, Default, Args)]
 #[group(id = "Numbers", multiple = true)]
 pub struct Numbers {
-    /// Optimizer steps [1000]
-    #[arg(long, value_name = "N")]
-    pub steps: Option<usize>,
     /// Sequences in a batch [16]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
-    /// Tokens of a sequence [256]
+    /// Tokens of a sequence [256, or the context of --from if that is less]
     #[arg(long, value_name = "N")]
     pub context: Option<usize>,
     /// Batches whose gradients are averaged for one step [1]
     #[arg(long, value_name = "N")]
     pub accumulate: Option<usize>,
-    /// Learning rate after the warm-up [0.001]
+    /// Learning rate after the warm-up [0.001, with --from 0.0001]
     #[arg(long, value_name = "X")]
     pub learning_rate: Option<f64>,
     /// Learning rate of the last step [a tenth of --learning-rate]
@@ -108,9 +115,8 @@ pub struct Numbers {
 
 impl Numbers {
     /// The recipe: these options over the defaults.
-    pub fn recipe(&self) -> Recipe {
-        let usual = Recipe::default();
-        let steps = self.steps.unwrap_or(usual.steps);
+    pub fn recipe(&self, steps: Option<usize>, usual: &Recipe) -> Recipe {
+        let steps = steps.unwrap_or(usual.steps);
         let learning_rate = self.learning_rate.unwrap_or(usual.learning_rate);
         Recipe {
             steps,
