@@ -23,7 +23,9 @@ mod tests {
 
     #[test]
     fn a_shell_reads_what_was_meant() {
-        for word in ["plain", "a b", "it's", "", "$HOME", "`date`", "a\nb", "~", "é", "--x=y", "a\\b", "\"", "*", "!", "''"] {
+        for word in
+            ["plain", "a b", "it's", "", "$HOME", "`date`", "a\nb", "~", "é", "--x=y", "a\\b", "\"", "*", "!", "''"]
+        {
             let script = format!("printf '%s' {}", quoted(word));
             let output = Command::new("sh").args(["-c", &script]).output().unwrap();
             assert_eq!(String::from_utf8(output.stdout).unwrap(), word, "{script}");

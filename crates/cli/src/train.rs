@@ -3,6 +3,7 @@
 use std::{fmt, path::Path, time::Duration};
 
 use glass_backend::Device;
+use glass_checkpoint::Existing;
 use glass_config::LlamaConfig;
 use glass_train::{Checkpoint, Event, NewRun, Outcome, Recipe, Run, Shape, TrainError, tokenizer::TokenizerChoice};
 use indicatif::{FormattedDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -69,6 +70,7 @@ fn new_run(args: args::Train, device: Device) -> Result<NewRun, CliError> {
         overrides: args.new.overrides,
         tokenizer: args.new.tokenizer.unwrap_or(TokenizerChoice::Char),
         recipe,
+        existing: Existing::Refuse,
         output: args.output.ok_or_else(|| missing("--output"))?,
         device,
     })
@@ -81,8 +83,7 @@ fn shape(shape: args::train::Shape) -> Result<(Shape, Recipe), CliError> {
         (Some(name), _) => {
             let folder = load::folder(&args::Source { model: name.clone(), revision: None })?;
             let context = LlamaConfig::from_file(&folder.join("config.json"), &[])?.context();
-            let usual =
-                Recipe { learning_rate: FINE_TUNING, context: usual.context.min(context), ..usual };
+            let usual = Recipe { learning_rate: FINE_TUNING, context: usual.context.min(context), ..usual };
             (Shape::Model { folder, name }, usual)
         }
         (None, Some(path)) => (Shape::Config(path), usual),

@@ -94,7 +94,9 @@ impl From<SaveError> for TrainError {
 impl From<MetricsError> for TrainError {
     fn from(error: MetricsError) -> Self {
         match error {
-            MetricsError::Io { path, source, .. } if source.kind() == ErrorKind::StorageFull => Self::Full { path, source },
+            MetricsError::Io { path, source, .. } if source.kind() == ErrorKind::StorageFull => {
+                Self::Full { path, source }
+            }
             error => Self::Metrics(error),
         }
     }

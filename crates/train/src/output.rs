@@ -9,9 +9,13 @@ use std::{
 
 use glass_backend::Dtype;
 use glass_causal_lm::LlamaForCausalLM;
-use glass_checkpoint::{Existing, Parameters, Saving, ShardSize, remove_model};
+use glass_checkpoint::{COMPANIONS, Existing, Parameters, Saving, ShardSize};
 
-use crate::{TrainError, checkpoint::{FOLDER as CHECKPOINTS, has_checkpoints}, metrics::METRICS};
+use crate::{
+    TrainError,
+    checkpoint::{FOLDER as CHECKPOINTS, has_checkpoints},
+    metrics::METRICS,
+};
 
 const PLOT: &str = "loss.svg";
 /// A folder in the run's own while it has no checkpoint: what is there is not yet a run, and nobody else's.
@@ -82,8 +86,7 @@ impl OutputFolder {
 
     /// Removes what an earlier run or a model left.
     fn clear(&self) -> Result<(), TrainError> {
-        remove_model(&self.path)?;
-        for file in [METRICS, PLOT].map(|name| self.path.join(name)) {
+        for file in ["config.json", METRICS, PLOT].iter().chain(&COMPANIONS).map(|name| self.path.join(name)) {
             gone(fs::remove_file(&file)).map_err(TrainError::write(&file))?;
         }
         for folder in [CHECKPOINTS, STARTING].map(|name| self.path.join(name)) {
@@ -102,6 +105,9 @@ impl OutputFolder {
             }
         };
         let small_files = names.into_iter().map(read).collect::<Result<_, _>>()?;
+        // A run that was killed right after its first checkpoint still has it.
+        let starting = path.join(STARTING);
+        gone(fs::remove_dir(&starting)).map_err(TrainError::write(&starting))?;
         Ok(Self { path: path.to_owned(), small_files, dtype, made: false })
     }
 

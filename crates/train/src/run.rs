@@ -159,7 +159,8 @@ impl Run {
     /// The recipe wants an evaluation after the last step, and the metrics have none.
     fn evaluation_is_due(&self) -> bool {
         let (step, recipe) = (self.steps(), self.recipe());
-        let due = (step > 0 || self.checkpoint.from.is_some()) && (step == recipe.steps || step.is_multiple_of(recipe.eval_every));
+        let due = (step > 0 || self.checkpoint.from.is_some())
+            && (step == recipe.steps || step.is_multiple_of(recipe.eval_every));
         let last = self.metrics.evaluations().next_back();
         due && last.is_none_or(|record| record.step != step as u64)
     }

@@ -7,6 +7,7 @@ use std::{
 
 use glass_backend::{Device, Dtype, Weights};
 use glass_causal_lm::LlamaForCausalLM;
+use glass_checkpoint::{Existing, SaveError};
 use glass_config::{LlamaConfig, Override};
 use serde_json::json;
 
@@ -14,16 +15,13 @@ use crate::{
     AdamW, Checkpoint, Corpus, Initializer, Recipe, Run, SequenceOrder, TrainError, Trainer,
     checkpoint::Pretrained,
     corpus::Text,
-    pretrained::{self, stored, stored_dtype},
     divergence::DivergenceDetector,
-    metrics::MetricsLog,
+    metrics::{METRICS, MetricsLog},
     output::{OutputFolder, SMALL_FILES},
     preset,
+    pretrained::{self, stored, stored_dtype},
     tokenizer::{TokenizerChoice, TrainedTokenizer, train_tokenizer},
 };
-
-/// One line per step and per evaluation.
-const METRICS: &str = "metrics.jsonl";
 
 /// What a new run needs.
 pub struct NewRun {
@@ -36,8 +34,9 @@ pub struct NewRun {
     pub overrides: Vec<Override>,
     pub tokenizer: TokenizerChoice,
     pub recipe: Recipe,
-    /// New or empty.
     pub output: PathBuf,
+    /// What becomes of a run or a model that `output` holds.
+    pub existing: Existing,
     pub device: Device,
 }
 
@@ -48,7 +47,10 @@ pub enum Shape {
     /// A `config.json`.
     Config(PathBuf),
     /// A model's folder, and its name: the run begins from its weights, with its tokenizer.
-    Model { folder: PathBuf, name: String },
+    Model {
+        folder: PathBuf,
+        name: String,
+    },
 }
 
 impl Run {
@@ -92,14 +94,8 @@ impl Run {
         let dtype = new.dtype.or(own).unwrap_or(Dtype::F32);
         config.dtype = Some(stored(dtype));
         if !new.overrides.is_empty() {
-            // A model that only runs is refused an override of these: there they decide nothing.
-            let (of_training, of_model): (Vec<_>, Vec<_>) =
-                new.overrides.iter().cloned().partition(|set| TRAINING_FIELDS.contains(&set.key()));
-            let mut fields = config.to_json();
-            for set in of_training {
-                fields[set.key()] = set.value().clone();
-            }
-            config = LlamaConfig::from_json(&fields.to_string(), "the config with --set", &of_model)?;
+            let fields = config.to_json().to_string();
+            config = LlamaConfig::from_json(&fields, "the config with --set", &new.overrides)?;
         }
         let mut inputs = Inputs::new(&text, &tokenizer, config, &recipe, base.is_some())?;
         let config = &inputs.config;

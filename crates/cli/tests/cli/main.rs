@@ -38,4 +38,6 @@ mod train;
 mod train_input;
 #[cfg(unix)]
 mod train_resume;
+#[cfg(unix)]
+mod train_unwritable;
 mod usage;

@@ -151,7 +151,9 @@ fn damage_after_the_checkpoint_is_discarded() {
     let path = folder.path().join("metrics.jsonl");
     write(&mut MetricsLog::create(&path).unwrap(), &run(30));
     let whole = fs::read(&path).unwrap();
-    for damage in [&b"\0\0\0\n"[..], b"{\"step\":40}\n{\"step\":50}\n", b"\n\n", b"\xff\n{\"step\":31,\"val_loss\":1}\n"] {
+    for damage in
+        [&b"\0\0\0\n"[..], b"{\"step\":40}\n{\"step\":50}\n", b"\n\n", b"\xff\n{\"step\":31,\"val_loss\":1}\n"]
+    {
         fs::write(&path, [&whole, damage].concat()).unwrap();
         assert_eq!(MetricsLog::resume(&path, 30).unwrap().records(), run(30));
         assert_eq!(fs::read(&path).unwrap(), whole);

@@ -7,7 +7,9 @@ use glass_checkpoint::Existing;
 use glass_train::{Event, NewRun, Recipe, Run, TrainError};
 use serde_json::{Value, json};
 
-use crate::runs::{TestFolder, column, config, is_one_line, metrics, recipe, resume, stop_at, tensor, to_the_end, weights};
+use crate::runs::{
+    TestFolder, column, config, is_one_line, metrics, recipe, resume, stop_at, tensor, to_the_end, weights,
+};
 
 /// A model that has learned its text a little.
 fn first(folders: &TestFolder) -> std::path::PathBuf {
@@ -81,7 +83,7 @@ fn the_result_is_stored_as_the_model_was_or_as_asked() {
     let folders = TestFolder::new();
     let model = first(&folders);
     let few = Recipe { steps: 2, warmup_steps: 0, ..recipe() };
-    let mut train = |from: &Path, output: &str, dtype| {
+    let train = |from: &Path, output: &str, dtype| {
         let start = NewRun { dtype, ..folders.start_from(from, output, &few) };
         let mut run = Run::start(start).expect("a run");
         to_the_end(&mut run);
