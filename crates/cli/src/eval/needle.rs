@@ -8,9 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use glass_attention::CacheConfig;
 use glass_eval::{EvalError, FillerTokens, NeedleProgress, NeedleScore, NeedleTest, Task, WordTest};
 use glass_generate::{Llama, PrefillOptions};
+use glass_kv_cache::CacheConfig;
 use glass_text::ChatTemplate;
 use serde_json::{Value, json};
 
