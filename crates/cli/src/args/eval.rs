@@ -97,6 +97,9 @@ pub struct Needle {
     /// tokens, or built-in sentences]
     #[arg(long, value_name = "FILE")]
     pub haystack: Option<PathBuf>,
+    /// With --mode words: a chat template, instead of the model's own
+    #[arg(long, value_name = "FILE")]
+    pub chat_template: Option<PathBuf>,
     /// Random seed: the same seed gives the same haystacks, whatever else is measured
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,

@@ -71,7 +71,10 @@ pub fn run(args: args::Needle) -> Result<(), CliError> {
     let device = load::device(&args.compute)?;
     let folder = load::folder(&args.model.source)?;
     let template = match args.mode {
-        Mode::Words => Some(ChatTemplate::from_folder(&folder)?),
+        Mode::Words => Some(match &args.chat_template {
+            Some(file) => ChatTemplate::from_file(file, &folder)?,
+            None => ChatTemplate::from_folder(&folder)?,
+        }),
         Mode::Single | Mode::Chain => None,
     };
     let loaded = load::load_folder(&folder, &args.model.overrides, device, &args.compute)?;
@@ -179,6 +182,9 @@ fn tasks(args: &args::Needle) -> Result<Vec<Task>, CliError> {
         Err(CliError::Usage(format!("{option} has no meaning with --mode {mode}: {instead}")))
     };
     match args.mode {
+        Mode::Single | Mode::Chain if args.chat_template.is_some() => {
+            refuse("--chat-template", "single or chain", "tokens need none (take --mode words)")
+        }
         Mode::Single if !args.hops.is_empty() => refuse("--hops", "single", "leave it out, or take --mode chain"),
         Mode::Chain if !args.depth.is_empty() => {
             refuse("--depth", "chain", "its links stand at places drawn by chance (leave it out)")
