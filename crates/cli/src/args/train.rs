@@ -23,7 +23,7 @@ pub struct Train {
     pub shape: Shape,
     #[command(flatten)]
     pub new: New,
-    /// Optimizer steps; with --resume: of the whole run, whose learning rate then follows the schedule of so many [1000]
+    /// Optimizer steps; of a resumed run all in all, with the learning rates of a run of so many [1000]
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
     #[command(flatten)]

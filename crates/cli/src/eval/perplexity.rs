@@ -188,16 +188,10 @@ fn plot(runs: &[Scored], model: &Path, text: &Path) -> Result<String, PlotError>
 /// Which points of the plot stand for several rows of the table.
 fn together(buckets: &[Bucket]) -> String {
     let points = merged(buckets, POINT);
-    let is_row = |point: &&Bucket| buckets.contains(point);
-    let wider: Vec<String> = points
-        .iter()
-        .filter(|point| !is_row(point))
-        .map(|point| format!("{} to {} ({} tokens)", point.from, point.to, point.tokens))
-        .collect();
-    match wider.as_slice() {
-        [] => String::new(),
-        wider => format!("; points of fewer than {POINT} tokens are joined: {}", wider.join(", ")),
-    }
+    let wider = points.iter().filter(|point| !buckets.contains(point));
+    let wider: Vec<String> =
+        wider.map(|point| format!("{} to {} ({} tokens)", point.from, point.to, point.tokens)).collect();
+    if wider.is_empty() { String::new() } else { format!("; together: {}", wider.join(", ")) }
 }
 
 /// The figures of the first policy at the top, and those of all in `runs` if there are several.
