@@ -20,6 +20,7 @@ mod protocol;
 mod random_weights;
 mod ratios;
 mod record;
+mod reference;
 mod render;
 mod row;
 mod run;

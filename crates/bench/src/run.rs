@@ -10,8 +10,9 @@ use std::{
 };
 
 use crate::{
-    Answer, Checked, Origin, Peaks, Precision, Record, Request, Setup, Task, Turn, Turns,
+    Answer, Checked, Peaks, Record, Request, Setup, Task, Turn, Turns,
     ratios::fill_ratios,
+    reference::{F32, Reference, has_text, loss, reference_of},
     row::Row,
     subject::{Subject, unexpected},
     worker::Lost,
@@ -91,19 +92,6 @@ struct Bench<'a> {
     roofs: HashMap<(String, String), Peaks>,
 }
 
-/// What rows are compared with.
-struct Reference {
-    /// Has its logits.
-    file: PathBuf,
-    /// Its greedy text.
-    tokens: Vec<u32>,
-    /// The mean negative log-likelihood of that, in nats.
-    loss: Option<f64>,
-}
-
-/// The precision that others are measured by.
-const F32: &str = "f32";
-
 impl Bench<'_> {
     fn all(&mut self, watch: &mut dyn Watch) -> ControlFlow<()> {
         let mut references = HashMap::new();
@@ -111,7 +99,7 @@ impl Bench<'_> {
             let with_loss = has_text(setup).then(|| F32.to_owned());
             for precision in iter::once(reference_of(setup)).chain(with_loss) {
                 if let Entry::Vacant(place) = references.entry(precision) {
-                    let reference = self.reference(setup, place.key(), watch)?;
+                    let reference = Reference::of(setup, place.key(), &self.plan.scratch, self.command, watch)?;
                     place.insert(reference);
                 }
             }
@@ -120,29 +108,6 @@ impl Bench<'_> {
         self.rounds(watch)?;
         self.check(&references, watch)?;
         self.measure_roofs(watch)
-    }
-
-    /// The logits that rows of this precision are compared with, from a process that is gone before they load.
-    fn reference(&self, like: &Setup, precision: &str, watch: &mut dyn Watch) -> ControlFlow<(), Option<Reference>> {
-        watch.now("the reference", (0, 0), None);
-        let setup = Setup { device: "flex".into(), dtype: precision.into(), kernels: "plain".into(), ..like.clone() };
-        let file = self.plan.scratch.join(format!("reference.{precision}"));
-        let mut subject = Subject::new(setup, self.command);
-        let lost = match subject.ask(&Request::Reference(file.clone()), watch) {
-            Ok(Answer::Reference(tokens)) => {
-                let loss = match has_text(subject.setup()) {
-                    true => loss(&mut subject, &tokens, watch)?,
-                    false => None,
-                };
-                return ControlFlow::Continue(Some(Reference { file, tokens, loss }));
-            }
-            Ok(_) => unexpected(),
-            Err(lost) => lost,
-        };
-        let reason = reason(lost)?;
-        watch
-            .warn(&format!("no row is compared with the reference (flex, {precision}, plain), which failed: {reason}"));
-        ControlFlow::Continue(None)
     }
 
     /// A process for each setup, one after the other.
@@ -309,29 +274,6 @@ impl Bench<'_> {
         }
         record
     }
-}
-
-/// Whether the model's weights have learned texts: random ones find any text as improbable as any other.
-fn has_text(setup: &Setup) -> bool {
-    matches!(setup.origin, Origin::Folder(_))
-}
-
-/// The mean negative log-likelihood of a text; a warning where it cannot be had.
-fn loss(subject: &mut Subject<'_>, tokens: &[u32], watch: &mut dyn Watch) -> ControlFlow<(), Option<f64>> {
-    let lost = match subject.ask(&Request::Loss(tokens.to_vec()), watch) {
-        Ok(Answer::Loss(loss)) => return ControlFlow::Continue(loss),
-        Ok(_) => unexpected(),
-        Err(lost) => lost,
-    };
-    let reason = reason(lost)?;
-    watch.warn(&format!("{}: its loss is not known: {reason}", subject.setup()));
-    ControlFlow::Continue(None)
-}
-
-/// The precision of the reference for this setup; one that is not known has none, and will say so when it is opened.
-fn reference_of(setup: &Setup) -> String {
-    let precision = setup.dtype.parse::<Precision>();
-    precision.map_or_else(|_| F32.into(), |precision| precision.reference().to_string())
 }
 
 /// Why a row has no answer; whoever asks to end gets no row at all.
