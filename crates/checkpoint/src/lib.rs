@@ -26,7 +26,7 @@ mod sharding;
 mod source;
 mod writer;
 
-pub use convert::{COMPANIONS, Conversion, ConvertError, ConvertOptions, check_target, convert};
+pub use convert::{COMPANIONS, Conversion, ConvertError, ConvertOptions, check_target, convert, remove_model};
 pub use converted::Converted;
 pub use dtype::{UnsupportedDtype, convert_bytes, float, stored};
 pub use error::CheckpointError;

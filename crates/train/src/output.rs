@@ -9,7 +9,7 @@ use std::{
 
 use glass_backend::Dtype;
 use glass_causal_lm::LlamaForCausalLM;
-use glass_checkpoint::{COMPANIONS, Existing, Parameters, Saving, ShardSize};
+use glass_checkpoint::{Existing, Parameters, Saving, ShardSize, remove_model};
 
 use crate::{
     TrainError,
@@ -86,7 +86,8 @@ impl OutputFolder {
 
     /// Removes what an earlier run or a model left.
     fn clear(&self) -> Result<(), TrainError> {
-        for file in ["config.json", METRICS, PLOT].iter().chain(&COMPANIONS).map(|name| self.path.join(name)) {
+        remove_model(&self.path)?;
+        for file in [METRICS, PLOT].map(|name| self.path.join(name)) {
             gone(fs::remove_file(&file)).map_err(TrainError::write(&file))?;
         }
         for folder in [CHECKPOINTS, STARTING].map(|name| self.path.join(name)) {

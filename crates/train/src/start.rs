@@ -23,6 +23,9 @@ use crate::{
     tokenizer::{TokenizerChoice, TrainedTokenizer, train_tokenizer},
 };
 
+/// Fields of a config that decide nothing but how the model is trained.
+const TRAINING_FIELDS: [&str; 2] = ["attention_dropout", "initializer_range"];
+
 /// What a new run needs.
 pub struct NewRun {
     pub text: PathBuf,
@@ -94,8 +97,14 @@ impl Run {
         let dtype = new.dtype.or(own).unwrap_or(Dtype::F32);
         config.dtype = Some(stored(dtype));
         if !new.overrides.is_empty() {
-            let fields = config.to_json().to_string();
-            config = LlamaConfig::from_json(&fields, "the config with --set", &new.overrides)?;
+            // A model that only runs is refused an override of these: there they decide nothing.
+            let (of_training, of_model): (Vec<_>, Vec<_>) =
+                new.overrides.iter().cloned().partition(|set| TRAINING_FIELDS.contains(&set.key()));
+            let mut fields = config.to_json();
+            for set in of_training {
+                fields[set.key()] = set.value().clone();
+            }
+            config = LlamaConfig::from_json(&fields.to_string(), "the config with --set", &of_model)?;
         }
         let mut inputs = Inputs::new(&text, &tokenizer, config, &recipe, base.is_some())?;
         let config = &inputs.config;

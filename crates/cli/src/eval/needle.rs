@@ -22,7 +22,7 @@ use crate::{
     interrupt,
     load::{self, Loaded},
     output::OutputFile,
-    say::{print_line, say, warn},
+    say::{print_line, status, warn},
 };
 
 const DEPTHS: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
@@ -67,7 +67,7 @@ pub fn run(args: args::Needle) -> Result<(), CliError> {
         }
     }
     let text = args.haystack.as_deref().map(read_text).transpose()?;
-    let picture = args.plot.as_deref().map(OutputFile::create).transpose()?;
+    let picture = OutputFile::wanted(args.plot.as_deref(), &args.overwrite)?;
     let device = load::device(&args.compute)?;
     let folder = load::folder(&args.model.source)?;
     let template = match args.mode {
@@ -107,7 +107,7 @@ pub fn run(args: args::Needle) -> Result<(), CliError> {
         print_line(shown.tables())?;
     }
     for run in &runs {
-        say!("{}", summary(&loaded, run, complete));
+        status!("{}", summary(&loaded, run, complete));
     }
     // Last, so that what was measured is told even if the picture cannot be written.
     if let Some(picture) = picture.filter(|_| any) {
