@@ -87,13 +87,13 @@ pub struct Numbers {
     /// Sequences in a batch [16]
     #[arg(long, value_name = "N", value_parser = from_0::<usize>)]
     pub batch: Option<usize>,
-    /// Tokens of a sequence [256, or the context of --from if that is less]
+    /// Tokens of a sequence; no more than the context of a model that the run begins from [256]
     #[arg(long, value_name = "N", value_parser = from_0::<usize>)]
     pub context: Option<usize>,
     /// Batches whose gradients are averaged for one step [1]
     #[arg(hide_short_help = true, long, value_name = "N", value_parser = from_0::<usize>)]
     pub accumulate: Option<usize>,
-    /// Learning rate after the warm-up [0.001, with --from 0.0001]
+    /// Learning rate after the warm-up; from a model a tenth of it [0.001]
     #[arg(long, value_name = "X", value_parser = number::<f64>)]
     pub learning_rate: Option<f64>,
     /// Learning rate of the last step [a tenth of --learning-rate]
