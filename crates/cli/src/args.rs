@@ -11,7 +11,7 @@ mod other_command;
 mod parse;
 mod sampling;
 mod search;
-mod train;
+pub mod train;
 
 use std::path::PathBuf;
 
