@@ -77,7 +77,7 @@ fn files_are_overwritten_with_force_alone() {
 fn folders_are_written_over_with_force_alone() {
     for line in [
         "convert MODEL -o @model",
-        "quantize MODEL --bits 8 -o @model",
+        "quantize MODEL --dtype q8 -o @model",
         "train --text @text.txt --preset tiny --steps 2 --batch 1 --context 16 --device flex -o @model",
     ] {
         let desk = Desk::new();
