@@ -111,6 +111,21 @@ fn a_run_that_is_overwritten_does_not_resume() {
     refused(&[&resume[..], &["--force".into()]].concat(), &["--force", "cannot be used with"]);
 }
 
+/// Results are compared again and again; a model's weights are no such result.
+#[test]
+fn logits_replace_logits_and_say_so() {
+    let desk = Desk::new();
+    let args = desk.args("logits MODEL -p ROMEO: --device flex -o @logits");
+    succeeds(&args);
+    let first = fs::read(desk.path("logits")).expect("readable");
+    run(&mut command(&desk.args("logits MODEL -p JULIET: --device flex -o @logits"))).says(&["earlier glass logits"]);
+    assert_ne!(fs::read(desk.path("logits")).expect("readable"), first);
+    let weights = fs::read(Path::new(&random_tiny()).join("model.safetensors")).expect("readable");
+    fs::write(desk.path("logits"), &weights).expect("written");
+    fails(&args, &["logits", "--force"]);
+    assert_eq!(fs::read(desk.path("logits")).expect("readable"), weights);
+}
+
 /// There is nothing in it that could be lost.
 #[test]
 fn an_empty_file_is_filled() {
