@@ -98,13 +98,12 @@ impl LlamaAttention {
         mut weights: Weights<'_>,
         config: &AttentionConfig,
         hidden_size: usize,
-        rms_norm_eps: f64,
         layer: usize,
     ) -> Result<Self, WeightError> {
         let AttentionConfig { num_attention_heads: heads, num_key_value_heads, head_dim, bias, .. } = *config;
         let (q, kv) = (heads * head_dim, num_key_value_heads * head_dim);
         let mut head_norm = |name| {
-            let norm = config.qk_norm.then(|| LlamaRmsNorm::load(weights.at(name), head_dim, rms_norm_eps));
+            let norm = config.qk_norm.map(|qk| LlamaRmsNorm::load(weights.at(name), head_dim, qk.norm.eps));
             norm.transpose()
         };
         let (q_norm, k_norm) = (head_norm("q_norm")?, head_norm("k_norm")?);

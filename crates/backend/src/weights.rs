@@ -21,18 +21,47 @@ pub enum WeightRole {
     ResidualProjection,
     /// The matrix that makes logits, where it is not the embedding.
     Head,
+    /// Multiplies a normalised vector.
     Norm,
+    /// Multiplies a normalised vector as 1 + w.
+    NormOffset,
     Bias,
+    /// The matrix that scores experts, or the gate of a shared one.
+    Router,
+    /// A number that an activation has in its formula.
+    Activation(ActivationWeight),
     /// Attention sinks: a learned logit per head.
     Sinks,
+}
+
+/// The numbers of xIELU (`Activation::Xielu` in `config`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ActivationWeight {
+    AlphaP,
+    AlphaN,
+    Beta,
+    Eps,
+}
+
+impl ActivationWeight {
+    /// In a model that is not trained yet, as in `transformers`: softplus makes 0.8 of `alpha_p`, and 0.8 with `beta` of
+    /// `alpha_n`.
+    pub fn fresh(self) -> f32 {
+        match self {
+            Self::AlphaP => 0.8f32.exp_m1().ln(),
+            Self::AlphaN => 0.3f32.exp_m1().ln(),
+            Self::Beta => 0.5,
+            Self::Eps => -1e-6,
+        }
+    }
 }
 
 impl WeightRole {
     /// Whether it is multiplied as a matrix; the others are vectors, each value by itself.
     pub fn is_matrix(self) -> bool {
         match self {
-            Self::Embedding | Self::Projection | Self::ResidualProjection | Self::Head => true,
-            Self::Norm | Self::Bias | Self::Sinks => false,
+            Self::Embedding | Self::Projection | Self::ResidualProjection | Self::Head | Self::Router => true,
+            Self::Norm | Self::NormOffset | Self::Bias | Self::Activation(_) | Self::Sinks => false,
         }
     }
 }

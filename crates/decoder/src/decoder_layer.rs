@@ -38,6 +38,7 @@ impl LlamaDecoderLayer {
                 let x = x + self.post_attention_layernorm.forward(attn); // [batch, seq, hidden_size]
                 (x.clone(), x)
             }
+            NormPlacement::Parallel => unreachable!("no family has it yet"),
             NormPlacement::Sandwich => {
                 let x = x + self.post_attention_layernorm.forward(attn); // [batch, seq, hidden_size]
                 (x.clone(), norm(&self.pre_feedforward_layernorm, x))
@@ -64,10 +65,10 @@ impl LlamaDecoderLayer {
     /// # Errors
     /// A weight that is missing or does not fit the config.
     pub fn load(mut weights: Weights<'_>, config: &LlamaConfig, layer: usize) -> Result<Self, WeightError> {
-        let (hidden, eps) = (config.hidden_size, config.rms_norm_eps);
-        let LayerConfig { mixer, mlp, norms } = &config.layers[layer];
+        let (hidden, eps) = (config.hidden_size, config.norm.eps);
+        let LayerConfig { mixer, mlp, norms, .. } = &config.layers[layer];
         let MixerConfig::Attention(attention) = mixer;
-        let MlpConfig::Dense(mlp) = mlp;
+        let MlpConfig::Dense(mlp) = mlp else { unreachable!("no family has experts yet") };
         let norms = *norms;
         let (before, behind) = (norms != NormPlacement::Post, norms != NormPlacement::Pre);
         let mut norm_if =
@@ -77,7 +78,7 @@ impl LlamaDecoderLayer {
             pre_feedforward_layernorm: norm_if(before && behind, "pre_feedforward_layernorm")?,
             post_feedforward_layernorm: norm_if(behind, "post_feedforward_layernorm")?,
             post_attention_layernorm: LlamaRmsNorm::load(weights.at("post_attention_layernorm"), hidden, eps)?,
-            self_attn: LlamaAttention::load(weights.at("self_attn"), attention, hidden, eps, layer)?,
+            self_attn: LlamaAttention::load(weights.at("self_attn"), attention, hidden, layer)?,
             mlp: LlamaMlp::load(weights.at("mlp"), mlp, hidden)?,
             norms,
             device: weights.device().clone(),

@@ -25,7 +25,7 @@ impl LlamaMlp {
     /// # Errors
     /// A weight that is missing or does not fit the config.
     pub fn load(mut weights: Weights<'_>, config: &DenseMlpConfig, hidden_size: usize) -> Result<Self, WeightError> {
-        let DenseMlpConfig { intermediate_size: inner, hidden_act, bias } = *config;
+        let DenseMlpConfig { intermediate_size: inner, hidden_act, bias, .. } = *config;
         let mut linear = |name, shape, role| Linear::load(weights.at(name), shape, bias, role);
         let (reads, writes) = (WeightRole::Projection, WeightRole::ResidualProjection);
         Ok(Self {
@@ -63,5 +63,8 @@ fn activate(activation: Activation, x: Tensor<3>) -> Tensor<3> {
             x * 0.5 * (inner.tanh() + 1.0)
         }
         Activation::Relu => relu(x),
+        // So et al. 2021, arXiv:2109.08668.
+        Activation::Relu2 => relu(x).square(),
+        Activation::Xielu => unreachable!("no family has it yet"),
     }
 }

@@ -78,7 +78,7 @@ impl LlamaModel {
             layers: (0..config.layers.len())
                 .map(|layer| LlamaDecoderLayer::load(weights.layer(layer), config, layer))
                 .collect::<Result<_, _>>()?,
-            norm: LlamaRmsNorm::load(weights.at("norm"), hidden, config.rms_norm_eps)?,
+            norm: LlamaRmsNorm::load(weights.at("norm"), hidden, config.norm.eps)?,
             ropes: Rope::all(config),
             width: config.max_width(),
             device: weights.device().clone(),

@@ -78,11 +78,11 @@ fn attention() {
         ("window in blocks", window, 4 * 8 * SEQ * 2),
     ] {
         let config = config(fields);
-        let (hidden, eps) = (config.hidden_size, config.rms_norm_eps);
+        let hidden = config.hidden_size;
         let MixerConfig::Attention(layer) = config.layers[0].mixer;
         let mut random = RandomWeights(7);
         let weights = Weights::new(&mut random, &device, Dtype::F32);
-        let attention = LlamaAttention::load(weights, &layer, hidden, eps, 0).expect("weights");
+        let attention = LlamaAttention::load(weights, &layer, hidden, 0).expect("weights");
         let x = input([BATCH, SEQ, hidden], &device);
         check(case, &(x, attention), |(x, attention)| {
             let (mut whole, mut observer) = (Sequences::WHOLE, Unobserved);
@@ -100,7 +100,7 @@ fn mlp() {
     let device = devices::flex().training();
     for activation in ["silu", "gelu", "gelu_pytorch_tanh"] {
         let config = config(json!({"hidden_act": activation, "mlp_bias": true}));
-        let MlpConfig::Dense(layer) = config.layers[0].mlp;
+        let MlpConfig::Dense(layer) = config.layers[0].mlp else { panic!("experts") };
         let mut random = RandomWeights(7);
         let weights = Weights::new(&mut random, &device, Dtype::F32);
         let mlp = LlamaMlp::load(weights, &layer, config.hidden_size);
