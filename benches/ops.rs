@@ -81,7 +81,7 @@ fn operations(criterion: &mut Criterion) {
     });
     each(criterion, &devices, "norm", |weights, tokens| {
         let x = random(weights.device(), [1, tokens, hidden]);
-        let norm = LlamaRmsNorm::load(weights.at("norm"), hidden, config.rms_norm_eps);
+        let norm = LlamaRmsNorm::load(weights.at("norm"), hidden, config.norm.eps);
         let norm = norm.expect("random weights fit");
         move || drop(black_box(norm.forward(x.clone())))
     });
@@ -111,7 +111,7 @@ fn operations(criterion: &mut Criterion) {
         let x = random(&device, [1, tokens, hidden]);
         let MixerConfig::Attention(layer) = config.layers[0].mixer;
         let weights = weights.at("self_attn");
-        let attention = LlamaAttention::load(weights, &layer, hidden, config.rms_norm_eps, 0);
+        let attention = LlamaAttention::load(weights, &layer, hidden, 0);
         let attention = attention.expect("random weights fit");
         let ropes = Rope::all(&config);
         move || {
@@ -124,7 +124,7 @@ fn operations(criterion: &mut Criterion) {
     });
     each(criterion, &devices, "mlp", |weights, tokens| {
         let x = random(weights.device(), [1, tokens, hidden]);
-        let MlpConfig::Dense(layer) = config.layers[0].mlp;
+        let MlpConfig::Dense(layer) = config.layers[0].mlp else { panic!("experts") };
         let mlp = LlamaMlp::load(weights.at("mlp"), &layer, hidden).expect("random weights fit");
         move || drop(black_box(mlp.forward(x.clone())))
     });

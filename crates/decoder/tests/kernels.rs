@@ -62,7 +62,7 @@ fn outputs([batch, seq, hidden, inner]: [usize; 4], activation: &str, device: &D
     let mut source = Named;
     let mut weights = Weights::new(&mut source, device, dtype);
     let norm = LlamaRmsNorm::load(weights.at("norm"), hidden, 1e-5).expect("weights");
-    let MlpConfig::Dense(mlp) = config.layers[0].mlp;
+    let MlpConfig::Dense(mlp) = config.layers[0].mlp else { panic!("experts") };
     let mlp = LlamaMlp::load(weights.at("mlp"), &mlp, hidden).expect("weights");
     let linear = Linear::load(weights.at("linear"), [inner, hidden], true, WeightRole::Projection).expect("weights");
     let input = |name| {
