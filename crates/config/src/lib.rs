@@ -25,12 +25,14 @@
 //! 9. `write.rs`: and back to JSON
 
 mod dialect;
+mod draft;
 mod error;
 mod families;
 mod fields;
 mod file;
 mod layer;
 mod llama_config;
+mod names;
 mod norm;
 mod overrides;
 mod quantization;
@@ -49,6 +51,7 @@ pub use layer::{
     RouterConfig, RouterWeights, SharedExpertConfig, Temperature,
 };
 pub use llama_config::LlamaConfig;
+pub use names::StoredRows;
 pub use norm::{NormConfig, NormKind, NormPlacement, NormWeight, QkNorm, QkNormOver};
 pub use overrides::Override;
 pub use quantization::{QuantizationConfig, QuantizationGroup};

@@ -3,18 +3,18 @@
 
 use serde_json::Value;
 
-use crate::families::Plain;
+use crate::draft::Draft;
 use crate::fields::{Row, empty, none, off, one};
 
-fn zero(value: &Value, _: &Plain) -> bool {
+fn zero(value: &Value, _: &Draft) -> bool {
     value == false || value.as_f64() == Some(0.0)
 }
 
-fn head_dim(value: &Value, plain: &Plain) -> bool {
+fn head_dim(value: &Value, plain: &Draft) -> bool {
     value.as_f64() == Some(plain.attention.head_dim as f64)
 }
 
-fn scale(value: &Value, plain: &Plain) -> bool {
+fn scale(value: &Value, plain: &Draft) -> bool {
     let scale = plain.attention.scale;
     let same = |given: f64| (given - scale).abs() <= 1e-6 * scale;
     value.as_f64().is_some_and(same)
@@ -27,15 +27,14 @@ fn all(value: &Value, is_neutral: fn(&Value) -> bool) -> bool {
 
 /// Fields of relatives and forks that change what the forward pass computes.
 #[rustfmt::skip]
-pub(crate) const REFUSED: &[Row<Plain>] = &[
+pub(crate) const REFUSED: &[Row<Draft>] = &[
     (&["compression_config"], none, "use the plain checkpoint"),
     (&["vision_config", "audio_config", "text_config"], none, "only text models are built here"),
     (&["is_encoder_decoder", "add_cross_attention"], off, "only decoders are built here"),
     // Position.
-    (&["partial_rotary_factor", "rotary_pct"], one, "heads are rotated whole here"),
+    (&["rotary_pct"], one, "heads are rotated whole here"),
     (&["rotary_dim"], head_dim, "heads are rotated whole here"),
     (&["rope_interleaved", "rope_traditional"], off, "rotation pairs the halves of a head"),
-    (&["rope_local_base_freq"], none, "all layers share one rope_theta here"),
     (&["rope_ratio"], one, "give the scaled rope_theta instead"),
     (&["rotary_emb_base"], none, "give it as rope_theta instead"),
     (&["position_embedding_type"], |value, _| value == "rope" || value == "rotary", "positions are rotary here"),
@@ -46,7 +45,7 @@ pub(crate) const REFUSED: &[Row<Plain>] = &[
     (&["no_rope_layer_interval"], zero, "every layer rotates here"),
     // Attention.
     (&["attention_chunk_size"], none, "attention is full or windowed here, never in chunks"),
-    (&["sliding_window_pattern", "_sliding_window_pattern"], none, "qwen2 has layer_types"),
+    (&["sliding_window_pattern", "_sliding_window_pattern"], none, "this family has no such rule; qwen2 has layer_types"),
     (&["attn_logit_softcapping"], none, "scores are not capped here"),
     (&["query_pre_attn_scalar"], head_dim, "scores are scaled by head_dim^-0.5"),
     (&["attention_multiplier"], scale, "scores are scaled by head_dim^-0.5"),
@@ -82,7 +81,7 @@ const NO_EXPERTS: &str = "the MLP here has no experts";
 
 /// Fields that say nothing about the forward pass of one sequence.
 #[rustfmt::skip]
-pub(crate) const NO_EFFECT: &[Row<Plain>] = &[(&[
+pub(crate) const NO_EFFECT: &[Row<Draft>] = &[(&[
     // Provenance and loading.
     "_name_or_path", "name_or_path", "_commit_hash", "architectures", "transformers_version",
     "is_llama_config", "tokenizer_class", "unsloth_fixed", "unsloth_version",
@@ -100,7 +99,7 @@ pub(crate) const NO_EFFECT: &[Row<Plain>] = &[(&[
 ], none, "it has no effect on what the model computes")];
 
 #[rustfmt::skip]
-pub(crate) const IGNORED: &[Row<Plain>] = &[
+pub(crate) const IGNORED: &[Row<Draft>] = &[
     (&["auto_map"], none, "its code is not run; this is a plain model of the family"),
     // transformers reads these from generation_config.json and drops them from config.json.
     (&[

@@ -73,7 +73,7 @@ fn fields_that_must_be_there() {
     }
     assert_eq!(
         error_of("{}"),
-        "config.json: model_type is missing: it must be one of llama, mistral, qwen2; is this a model's config.json?"
+        "config.json: model_type is missing: it must be one of llama, mistral, qwen2, qwen3; is this a model's config.json?"
     );
     assert_eq!(
         error_of(r#"{"dim": 4096, "n_layers": 32, "n_heads": 32}"#),
@@ -82,6 +82,6 @@ fn fields_that_must_be_there() {
     );
     assert_eq!(
         error_of(r#"{"model_type": "gemma"}"#),
-        "config.json: model_type = \"gemma\": must be one of llama, mistral, qwen2"
+        "config.json: model_type = \"gemma\": must be one of llama, mistral, qwen2, qwen3"
     );
 }

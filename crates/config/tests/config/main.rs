@@ -7,6 +7,7 @@ mod bad_rope;
 mod common;
 mod config_text;
 mod families;
+mod fixtures;
 mod frequencies;
 mod overrides;
 mod quantization;
