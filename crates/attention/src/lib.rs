@@ -1,6 +1,6 @@
 //! Attention: how a token finds the tokens before it.
 //!
-//! Reading order: [`LlamaAttention`] (all of it, on one page) · [`attend`] (scores, softmax, sum) · [`Rope`] (position as
+//! Reading order: [`LlamaAttention`] (all of it, on one page) · [`QkNorm`] · [`attend`] (scores, softmax, sum) · [`Rope`] (position as
 //! an angle) · [`Window`] (which keys a query may see) · [`KvCache`], [`LayerCache`] and the policies in `cache/` (what is
 //! kept: [`CachePolicy`] has the choices) · [`KvView`] (what a cache hands to `attend`) · [`ForwardContext`] (what the
 //! layers of a pass share).
@@ -15,6 +15,7 @@ mod kv;
 mod observer;
 mod padding;
 mod policy;
+mod qk_norm;
 mod rope;
 mod sequences;
 mod window;
@@ -29,6 +30,7 @@ pub use kv::{KeyPositions, KvSegment, KvView};
 pub use observer::{HiddenState, Observer, Step, Unobserved};
 pub use padding::Padding;
 pub use policy::{CachePolicy, CachePolicyError};
+pub use qk_norm::QkNorm;
 pub use rope::{Rope, RopeTable, rotate};
 pub use sequences::{NextTokens, Sequences};
 pub use window::Window;
