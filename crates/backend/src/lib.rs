@@ -38,4 +38,4 @@ pub use norm::{HeadNorm, Norm};
 pub use peak_memory::peak_host_bytes;
 pub use quantized::{QuantizedRows, QuantizedTensor};
 pub use weight_matrix::WeightMatrix;
-pub use weights::{WeightRole, WeightRoles, WeightSource, WeightSpec, Weights};
+pub use weights::{ActivationWeight, WeightRole, WeightRoles, WeightSource, WeightSpec, Weights};

@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, ops::Range};
 
 use glass_attention::Step;
-use glass_config::{AttentionConfig, LayerConfig, LlamaConfig, MlpConfig};
+use glass_config::{AttentionConfig, LayerConfig, LlamaConfig};
 
 use crate::Precision;
 
@@ -57,22 +57,24 @@ fn attentions(config: &LlamaConfig) -> impl Iterator<Item = &AttentionConfig> {
     config.layers.iter().filter_map(LayerConfig::attention)
 }
 
-/// Widths of all layers together: of their queries, of their keys, and inside their MLPs.
-fn widths(config: &LlamaConfig) -> (usize, usize, usize) {
-    let inner = config.layers.iter().map(|layer| {
-        let MlpConfig::Dense(mlp) = &layer.mlp;
-        mlp.intermediate_size
-    });
+/// Widths of all layers together: of their queries, and of their keys.
+fn widths(config: &LlamaConfig) -> (usize, usize) {
     let q = attentions(config).map(AttentionConfig::q_size).sum();
     let kv = attentions(config).map(AttentionConfig::kv_size).sum();
-    (q, kv, inner.sum())
+    (q, kv)
+}
+
+/// Weights of all MLPs that one token is multiplied with, their biases included.
+fn mlp_weights(config: &LlamaConfig) -> usize {
+    let layers = config.layers.iter();
+    layers.map(|layer| layer.mlp.active_parameters(config.hidden_size)).sum()
 }
 
 /// Weights in the matrices of the layers.
 fn linear_weights(config: &LlamaConfig) -> f64 {
     let hidden = config.hidden_size as f64;
-    let (q, kv, inner) = widths(config);
-    2.0 * hidden * (q + kv) as f64 + 3.0 * hidden * inner as f64
+    let (q, kv) = widths(config);
+    2.0 * hidden * (q + kv) as f64 + mlp_weights(config) as f64
 }
 
 /// Pairs of a query and a key that it sees, for `tokens` queries that stand behind `depth` others.
@@ -101,7 +103,7 @@ pub struct Cost {
 pub fn step(config: &LlamaConfig, precision: Precision, step: Step, slots: Range<usize>, logits: usize) -> Cost {
     let hidden = config.hidden_size;
     let residuals = config.layers.len() * hidden; // The residual stream, once in each layer.
-    let (q, kv, inner) = widths(config);
+    let (q, kv) = widths(config);
     let tokens = slots.len();
     // Activations: so many values for each token.
     let moved = |values: usize| values * tokens;
@@ -134,7 +136,7 @@ pub fn step(config: &LlamaConfig, precision: Precision, step: Step, slots: Range
         }
         Step::Output => ((q * hidden) as f64 * in_projections, moved(q + residuals), matrices(q * hidden)),
         Step::Mlp => {
-            let weights = 3 * hidden * inner;
+            let weights = mlp_weights(config);
             (weights as f64 * in_projections, moved(2 * residuals), matrices(weights))
         }
         Step::Residual => (0.0, moved(3 * residuals), 0.0),

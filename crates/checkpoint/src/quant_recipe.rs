@@ -38,7 +38,12 @@ impl QuantRecipe {
             WeightRole::Projection | WeightRole::ResidualProjection => Some(self.projections),
             WeightRole::Head => Some(QuantFormat::Int8),
             WeightRole::Embedding => self.tied.then_some(QuantFormat::Int8),
-            WeightRole::Norm | WeightRole::Bias | WeightRole::Sinks => None,
+            WeightRole::Router
+            | WeightRole::Norm
+            | WeightRole::NormOffset
+            | WeightRole::Bias
+            | WeightRole::Activation(_)
+            | WeightRole::Sinks => None,
         }
     }
 

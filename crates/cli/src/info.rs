@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use glass_attention::Window;
 use glass_checkpoint::{Files, QuantizedPart, quantized_part};
-use glass_config::{AttentionConfig, LayerConfig, LlamaConfig, MlpConfig};
+use glass_config::{AttentionConfig, DenseMlpConfig, LayerConfig, LlamaConfig, MlpConfig};
 use serde_json::{Value, json};
 
 use crate::{
@@ -112,10 +112,7 @@ impl Facts {
                 "{} layers, hidden {}, {}, {}, vocabulary {}{}",
                 config.layers.len(),
                 config.hidden_size,
-                distinct(
-                    mlps(config)
-                        .map(|MlpConfig::Dense(mlp)| { format!("MLP {} ({})", mlp.intermediate_size, mlp.hidden_act) })
-                ),
+                distinct(mlps(config).map(|mlp| { format!("MLP {} ({})", mlp.intermediate_size, mlp.hidden_act) })),
                 distinct(attentions(config).map(|attention| {
                     format!(
                         "{} heads of {} over {} key/value heads",
@@ -128,7 +125,7 @@ impl Facts {
         );
         let q_k_v = attentions(config).any(|attention| attention.bias.q_k_v);
         let o = attentions(config).any(|attention| attention.bias.o);
-        let mlp = mlps(config).any(|MlpConfig::Dense(mlp)| mlp.bias);
+        let mlp = mlps(config).any(|mlp| mlp.bias);
         let biases = [(q_k_v, "q, k, v"), (o, "o"), (mlp, "MLP")];
         let biases: Vec<_> = biases.iter().filter(|(has, _)| *has).map(|(_, name)| *name).collect();
         line("biases", if biases.is_empty() { "none".into() } else { biases.join(", ") });
@@ -230,8 +227,11 @@ fn attentions(config: &LlamaConfig) -> impl Iterator<Item = &AttentionConfig> {
     config.layers.iter().filter_map(LayerConfig::attention)
 }
 
-fn mlps(config: &LlamaConfig) -> impl Iterator<Item = &MlpConfig> {
-    config.layers.iter().map(|layer| &layer.mlp)
+fn mlps(config: &LlamaConfig) -> impl Iterator<Item = &DenseMlpConfig> {
+    config.layers.iter().map(|layer| match &layer.mlp {
+        MlpConfig::Dense(mlp) => mlp,
+        MlpConfig::Experts(experts) => &experts.expert,
+    })
 }
 
 /// Each description once, in the order of the layers.

@@ -12,7 +12,8 @@ use serde_json::Value;
 
 use crate::error::{Checked, FieldError};
 use crate::fields::{Fields, Row};
-use crate::layer::{AttentionConfig, DenseMlpConfig, LayerConfig, MixerConfig, MlpConfig, NormPlacement};
+use crate::layer::{AttentionConfig, DenseMlpConfig, Gate, LayerConfig, MixerConfig, MlpConfig};
+use crate::norm::NormPlacement;
 use crate::values::{Activation, Rule, SWITCH, WINDOW, words};
 
 /// Hugging Face's `model_type`: whose rules fill in what the file leaves out.
@@ -66,9 +67,9 @@ impl Plain {
     /// What these layers have in common. A config without layers is not valid, but is read to say so.
     pub fn of(layers: &[LayerConfig]) -> Self {
         let attention = layers.iter().find_map(LayerConfig::attention).copied();
-        let mut mlps = layers.iter().map(|layer| {
-            let MlpConfig::Dense(mlp) = layer.mlp;
-            mlp
+        let mut mlps = layers.iter().filter_map(|layer| match layer.mlp {
+            MlpConfig::Dense(mlp) => Some(mlp),
+            MlpConfig::Experts(_) => None,
         });
         Self {
             layers: layers.len(),
@@ -76,6 +77,7 @@ impl Plain {
             mlp: mlps.next().unwrap_or(DenseMlpConfig {
                 intermediate_size: 0,
                 hidden_act: Activation::Silu,
+                gate: Gate::Product,
                 bias: false,
             }),
         }
@@ -88,6 +90,7 @@ impl Plain {
             mixer: MixerConfig::Attention(AttentionConfig { window, ..attention }),
             mlp: MlpConfig::Dense(mlp),
             norms: NormPlacement::Pre,
+            residual_multiplier: 1.0,
         };
         windows.map(layer).collect()
     }

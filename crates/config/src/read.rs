@@ -10,8 +10,9 @@ use crate::families::{Family, ModelType, Plain};
 use crate::fields::Verdict::{Refused, Silent, Warned};
 use crate::fields::{Fields, Name, Unused};
 use crate::file::{parse_object, read_text};
-use crate::layer::{AttentionConfig, DenseMlpConfig};
+use crate::layer::{AttentionConfig, DenseMlpConfig, Gate};
 use crate::llama_config::LlamaConfig;
+use crate::norm::NormConfig;
 use crate::overrides::Override;
 use crate::quantization::QuantizationConfig;
 use crate::refused::{IGNORED, NO_EFFECT, REFUSED};
@@ -127,7 +128,10 @@ fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
         hidden_size,
         layers,
         ropes: vec![rope],
-        rms_norm_eps: top.get("rms_norm_eps", POSITIVE, 1e-6)?,
+        norm: NormConfig::rms(top.get("rms_norm_eps", POSITIVE, 1e-6)?),
+        embedding_multiplier: 1.0,
+        logits_multiplier: 1.0,
+        logits_soft_cap: None,
         max_position_embeddings: context,
         tie_word_embeddings: top.get("tie_word_embeddings", SWITCH, false)?,
         bos_token_id: tokens(&mut top, "bos_token_id", family.bos_token_id, false)?.pop(),
@@ -171,6 +175,7 @@ fn plain(top: &mut Fields, family: &Family, hidden_size: usize) -> Checked<Plain
     let mlp = DenseMlpConfig {
         intermediate_size: inner,
         hidden_act: top.get("hidden_act", Activation::RULE, Activation::Silu)?,
+        gate: Gate::Product,
         bias: false,
     };
 

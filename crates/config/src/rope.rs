@@ -18,6 +18,10 @@ pub struct RopeParameters {
     /// The base θ: pair i of d/2 is rotated by position · θ^(-2i/d).
     pub rope_theta: f64,
     pub scaling: RopeScaling,
+    /// The part of a head that is rotated: its first floor(head_dim · factor) values. The others pass as they are.
+    pub partial_rotary_factor: f64,
+    /// How the d rotated values pair up: i with i + d/2, the halves; or, interleaved, 2i with 2i + 1.
+    pub interleaved: bool,
 }
 
 /// The scalings that transformers knows for these families (`modeling_rope_utils.py`).
@@ -107,13 +111,18 @@ impl RopeParameters {
         let why = format!("rope_type {} does not use it", scaling.name());
         let tables = [(Refused, REFUSED), (Warned, &[(PARAMETERS, none, &why)])];
         let unused = fields.rest(&tables, &(), (Warned, "no rope_type uses it"), PARAMETERS)?;
-        let rope = Self { rope_theta, scaling };
+        let rope = Self { rope_theta, scaling, partial_rotary_factor: 1.0, interleaved: false };
         Ok((rope, unused))
     }
 
-    /// Angle per position, in radians, for each of the `head_dim / 2` pairs, in a pass that reaches `length` positions.
+    /// Values of a head that are rotated, an even number.
+    pub fn rotary_dim(&self, head_dim: usize) -> usize {
+        (head_dim as f64 * self.partial_rotary_factor) as usize
+    }
+
+    /// Angle per position, in radians, for each of the `rotary_dim / 2` pairs, in a pass that reaches `length` positions.
     pub fn inv_freq(&self, head_dim: usize, length: usize) -> Vec<f64> {
-        let (theta, dim) = (self.rope_theta, head_dim);
+        let (theta, dim) = (self.rope_theta, self.rotary_dim(head_dim));
         match &self.scaling {
             RopeScaling::Default => scalings::unscaled(theta, dim).collect(),
             RopeScaling::Linear(scaling) => scaling.inv_freq(theta, dim),

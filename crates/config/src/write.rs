@@ -38,7 +38,7 @@ impl LlamaConfig {
             "num_key_value_heads": plain.attention.num_key_value_heads,
             "pad_token_id": self.pad_token_id,
             "quantization_config": self.quantization_config.as_ref().map(QuantizationConfig::to_json),
-            "rms_norm_eps": self.rms_norm_eps,
+            "rms_norm_eps": self.norm.eps,
             "rope_parameters": self.ropes.first().map(RopeParameters::to_json),
             "tie_word_embeddings": self.tie_word_embeddings,
             "use_cache": true,

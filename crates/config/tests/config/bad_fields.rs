@@ -124,7 +124,7 @@ fn numbers() {
     let valid = read(&minimal("llama")).unwrap();
     for eps in [f64::NAN, f64::INFINITY] {
         let mut config = valid.clone();
-        config.rms_norm_eps = eps;
+        config.norm.eps = eps;
         assert_eq!(
             config.validate().unwrap_err().to_string(),
             "rms_norm_eps = null: must be a number above 0; remove the field to get its default",

@@ -7,8 +7,8 @@ use burn::{
 use glass_attention::{ForwardContext, LlamaAttention, NoCache, Rope, RopeTable, Sequences, Unobserved, rotate};
 use glass_backend::{Device, Dtype, Weights};
 use glass_causal_lm::LlamaForCausalLM;
-use glass_config::{LlamaConfig, MixerConfig, MlpConfig};
-use glass_decoder::{LlamaMlp, LlamaRmsNorm};
+use glass_config::{LlamaConfig, MixerConfig, MlpConfig, NormConfig};
+use glass_decoder::{LlamaMlp, Norm};
 use glass_testing::{RandomWeights, with_windows};
 use glass_train::cross_entropy;
 use serde_json::{Value, json};
@@ -40,11 +40,12 @@ fn ids(seq: usize, vocab_size: usize, seed: u64, device: &Device) -> Tensor<2, I
 }
 
 #[test]
-fn rms_norm() {
+fn norms() {
     let device = devices::flex().training();
     // Epsilons without and with weight beside the mean of the squares.
-    for eps in [1e-5, 0.3] {
-        let norm = LlamaRmsNorm::load(Weights::new(&mut RandomWeights(7), &device, Dtype::F32), 8, eps);
+    let kinds = |eps| [NormConfig::rms(eps), NormConfig::rms(eps).one_plus(), NormConfig::layer(eps, true)];
+    for norm in [1e-5, 0.3].into_iter().flat_map(kinds) {
+        let norm = Norm::load(Weights::new(&mut RandomWeights(7), &device, Dtype::F32), 8, &norm);
         let module = (input([BATCH, 3, 8], &device), norm.expect("weights"));
         check("norm", &module, |(x, norm)| norm.forward(x.val()).flatten(0, 2));
     }
@@ -62,7 +63,13 @@ fn rotation() {
     };
     let (cos, sin) = (table(cos), table(sin));
     let x = input([BATCH, 2, SEQ, head_dim], &device);
-    check("rotate", &x, |x| rotate(x.val(), cos.clone(), sin.clone()).flatten(0, 3));
+    for interleaved in [false, true] {
+        // The whole head, and all of it but one pair.
+        let wide = input([BATCH, 2, SEQ, head_dim + 2], &device);
+        for x in [&x, &wide] {
+            check("rotate", x, |x| rotate(x.val(), cos.clone(), sin.clone(), interleaved).flatten(0, 3));
+        }
+    }
 }
 
 /// Full and sliding, the window shorter than the sequence; four heads on two, with biases and rotation. Once in blocks of
@@ -78,11 +85,11 @@ fn attention() {
         ("window in blocks", window, 4 * 8 * SEQ * 2),
     ] {
         let config = config(fields);
-        let (hidden, eps) = (config.hidden_size, config.rms_norm_eps);
+        let hidden = config.hidden_size;
         let MixerConfig::Attention(layer) = config.layers[0].mixer;
         let mut random = RandomWeights(7);
         let weights = Weights::new(&mut random, &device, Dtype::F32);
-        let attention = LlamaAttention::load(weights, &layer, hidden, eps, 0).expect("weights");
+        let attention = LlamaAttention::load(weights, &layer, hidden, 0).expect("weights");
         let x = input([BATCH, SEQ, hidden], &device);
         check(case, &(x, attention), |(x, attention)| {
             let (mut whole, mut observer) = (Sequences::WHOLE, Unobserved);
@@ -100,7 +107,7 @@ fn mlp() {
     let device = devices::flex().training();
     for activation in ["silu", "gelu", "gelu_pytorch_tanh"] {
         let config = config(json!({"hidden_act": activation, "mlp_bias": true}));
-        let MlpConfig::Dense(layer) = config.layers[0].mlp;
+        let MlpConfig::Dense(layer) = config.layers[0].mlp else { panic!("experts") };
         let mut random = RandomWeights(7);
         let weights = Weights::new(&mut random, &device, Dtype::F32);
         let mlp = LlamaMlp::load(weights, &layer, config.hidden_size);
