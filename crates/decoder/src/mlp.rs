@@ -11,6 +11,10 @@ use crate::{
 
 /// A layer's second block.
 #[derive(Module, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a layer has one, and a few hundred bytes are nothing beside its weights"
+)]
 pub enum Mlp {
     Dense(LlamaMlp),
     Experts(LlamaExperts),

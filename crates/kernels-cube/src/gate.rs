@@ -51,7 +51,7 @@ fn gate_kernel<F: Float, N: Size>(
         // act(gate) = gate * sigmoid(s), as in `glass_kernels::Gate`.
         let s = if gelu {
             let cubic = gate * gate * gate * Vector::new(0.044715f32);
-            (gate + cubic) * Vector::new(1.5957691f32)
+            (gate + cubic) * Vector::new(1.5957692f32)
         } else {
             gate
         };

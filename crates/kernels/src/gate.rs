@@ -62,7 +62,7 @@ impl Kernel for Gated<'_> {
                 |g| {
                     let cubic = simd.mul_f32s(simd.mul_f32s(g, g), simd.splat_f32s(0.044_715));
                     let inner = simd.multiply_add(cubic, g, g); // g + 0.044715 g^3
-                    simd.mul_f32s(inner, simd.splat_f32s(1.595_769_1)) // 2 sqrt(2 / pi)
+                    simd.mul_f32s(inner, simd.splat_f32s(1.595_769_2)) // 2 sqrt(2 / pi)
                 },
             ),
         }

@@ -111,7 +111,7 @@ mod tests {
     fn rotate_is_the_definition_and_writes_only_its_slots() {
         let shapes = [[0, 2, 3, 8], [1, 1, 1, 2], [2, 3, 5, 24], [1, 4, 7, 80], [2, 2, 9, 6], [1, 8, 300, 64]];
         let cases = shapes.iter().flat_map(|shape| {
-            let [batch, .., head_dim] = *shape;
+            let [batch, _, _, head_dim]: [usize; 4] = *shape;
             // All of a head and part of it; the same angles in every row and others.
             let pairs = [head_dim / 2, head_dim.div_ceil(6)];
             let rows = [1, batch.max(1)];
