@@ -6,8 +6,9 @@ use burn::{
 };
 use glass_backend::{AttentionParams, KernelSet, Linear, WeightError, WeightRole, Weights};
 use glass_config::AttentionConfig;
+use glass_kv_cache::{LayerCache, Window};
 
-use crate::{ForwardContext, LayerCache, QkNorm, Queries, Step, Window, attend};
+use crate::{ForwardContext, QkNorm, Queries, Step, attend};
 
 /// `o_proj(attention(q_proj(x), k_proj(x), v_proj(x)))`, as `LlamaAttention` of `transformers`.
 #[derive(Module, Debug)]

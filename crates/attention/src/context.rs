@@ -5,13 +5,9 @@ use std::{cell::RefCell, collections::HashMap, ops::Range};
 use burn::tensor::{Bool, DType, Device as BurnDevice, Tensor, TensorData};
 use glass_backend::{Device, KernelSet, KeyPositions};
 use glass_config::Temperature;
+use glass_kv_cache::{CacheError, KvSegment, LayerCache, Window, join, narrow};
 
-use crate::{
-    CacheError, Dropouts, HiddenState, KvSegment, LayerCache, NextTokens, Observer, Padding, Rope, RopeTable,
-    Sequences, Step, Window,
-    kv::{join, narrow},
-    rotate,
-};
+use crate::{Dropouts, HiddenState, NextTokens, Observer, Padding, Rope, RopeTable, Sequences, Step, rotate};
 
 /// One forward pass: the positions that it reads, their rotary tables, and whoever observes it.
 pub struct ForwardContext<'a> {

@@ -2,9 +2,10 @@ use burn::{
     module::Module,
     tensor::{DType, Int, Tensor},
 };
-use glass_attention::{CacheError, Observer, Sequences, Step};
+use glass_attention::{Observer, Sequences, Step};
 use glass_backend::{Device, Dtype, Linear, WeightError, WeightRole, WeightRoles, Weights};
 use glass_config::LlamaConfig;
+use glass_kv_cache::CacheError;
 use glass_model::LlamaModel;
 
 /// The whole model: hidden states, and a score for every token of the vocabulary.

@@ -1,7 +1,8 @@
 use burn::{module::Module, tensor::Tensor};
-use glass_attention::{ForwardContext, LayerCache, LlamaAttention, Step, Window};
+use glass_attention::{ForwardContext, LlamaAttention, Step};
 use glass_backend::{Device, Norm, WeightError, Weights};
 use glass_config::{LayerConfig, LlamaConfig, MixerConfig, NormPlacement};
+use glass_kv_cache::{LayerCache, Window};
 
 use crate::Mlp;
 

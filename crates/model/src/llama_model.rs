@@ -2,10 +2,11 @@ use burn::{
     module::Module,
     tensor::{Int, Tensor},
 };
-use glass_attention::{CacheError, ForwardContext, HiddenState, Observer, Rope, Sequences, Step};
+use glass_attention::{ForwardContext, HiddenState, Observer, Rope, Sequences, Step};
 use glass_backend::{Device, Embedding, Norm, WeightError, Weights};
 use glass_config::LlamaConfig;
 use glass_decoder::LlamaDecoderLayer;
+use glass_kv_cache::CacheError;
 
 /// Ids in, hidden states out: everything of a Llama but the head.
 #[derive(Module, Debug)]

@@ -1,7 +1,8 @@
 //! Any way of feeding the same ids gives the same logits; the window means what it says.
 
-use glass_attention::{CacheConfig, KvCache, NextTokens, Sequences, Unobserved};
+use glass_attention::{NextTokens, Sequences, Unobserved};
 use glass_generate::Llama;
+use glass_kv_cache::{CacheConfig, KvCache};
 use glass_testing::devices;
 use proptest::{prelude::*, test_runner::TestRunner};
 

@@ -4,11 +4,12 @@ use burn::{
     module::Param,
     tensor::{Int, Tensor, TensorData},
 };
-use glass_attention::{ForwardContext, LlamaAttention, NoCache, Rope, RopeTable, Sequences, Unobserved, rotate};
+use glass_attention::{ForwardContext, LlamaAttention, Rope, RopeTable, Sequences, Unobserved, rotate};
 use glass_backend::{Device, Dtype, Weights};
 use glass_causal_lm::LlamaForCausalLM;
 use glass_config::{LlamaConfig, MixerConfig, MlpConfig, NormConfig};
 use glass_decoder::{LlamaMlp, Norm};
+use glass_kv_cache::NoCache;
 use glass_testing::{RandomWeights, with_windows};
 use glass_train::cross_entropy;
 use serde_json::{Value, json};

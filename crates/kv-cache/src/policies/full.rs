@@ -4,12 +4,11 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 
-use super::{
-    CacheError, LayerCache,
+use crate::{
+    CacheError, KvSegment, KvView, LayerCache, Window,
     buffer::Buffer,
     shared::{MIN_SHARED, Shared},
 };
-use crate::{KvSegment, KvView, Window};
 
 /// Every token, one after the other. No step copies the past: the capacity doubles when it is used up.
 pub struct Full {

@@ -4,8 +4,8 @@ use std::{num::NonZeroUsize, ops::Range};
 
 use burn::tensor::Tensor;
 
-use super::{CacheError, LayerCache, buffer::Buffer, ring::Ring};
-use crate::{KvSegment, KvView, Window, kv::narrow};
+use super::Ring;
+use crate::{CacheError, KvSegment, KvView, LayerCache, Window, buffer::Buffer, kv::narrow};
 
 /// StreamingLLM: Xiao et al. 2023, arXiv:2309.17453. Models put attention that they have no other use for on the first
 /// tokens; a window that has lost those breaks down. So the first S tokens are kept beside the last W, and positions are

@@ -4,8 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 
-use super::CacheError;
-use crate::{KvSegment, KvView, Window};
+use crate::{CacheError, KvSegment, KvView, Window};
 
 /// The past of one sequence in one layer. One file per policy; [`CachePolicy`](crate::CachePolicy) has their names, costs
 /// and sources. A policy of one's own goes into a [`KvCache`](crate::KvCache) by

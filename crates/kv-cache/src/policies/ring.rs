@@ -4,12 +4,11 @@ use std::{num::NonZeroUsize, ops::Range};
 
 use burn::tensor::Tensor;
 
-use super::{
-    CacheError, LayerCache,
+use crate::{
+    CacheError, KeyPositions, KvSegment, KvView, LayerCache, Window,
     buffer::Buffer,
     shared::{MIN_SHARED, Shared},
 };
-use crate::{KeyPositions, KvSegment, KvView, Window};
 
 /// The last `capacity` tokens since the ring was begun, token `i` of those in slot `i % capacity`.
 ///

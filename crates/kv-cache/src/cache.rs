@@ -1,22 +1,14 @@
 //! The past of one sequence.
 
-mod buffer;
-mod error;
-mod full;
-mod layer;
-mod ring;
-mod shared;
-mod streaming_llm;
-mod tova;
-
 use std::ops::Range;
 
 use glass_backend::{Device, Dtype};
 use glass_config::{LayerConfig, LlamaConfig, MixerConfig, RopeParameters};
 
-use crate::{CacheConfig, CachePolicy, CachePolicyError, Window};
-pub use error::CacheError;
-pub use layer::{LayerCache, NoCache};
+use crate::{
+    CacheConfig, CacheError, CachePolicy, CachePolicyError, LayerCache, Window,
+    policies::{Full, Ring, StreamingLlm, Tova},
+};
 
 /// The keys and values of one sequence, layer by layer.
 ///
@@ -118,7 +110,7 @@ impl KvCache {
     }
 
     /// Keeps `tokens` states more than the policies need, so that [`truncate`](Self::truncate) can always go back by as
-    /// many: what a pass over drafted tokens asks for. Only rings hold more for it; what they compute does not change.
+    /// many from the furthest token that was ever read: what a pass over drafted tokens asks for. Only rings hold more for it; what they compute does not change.
     ///
     /// # Errors
     /// A policy that cannot go back (`tova`), or a cache that is not empty.
@@ -150,7 +142,7 @@ impl KvCache {
     }
 
     /// Counts `tokens` more tokens, which a pass is about to read, and returns their positions.
-    pub(crate) fn advance(&mut self, tokens: usize) -> Range<usize> {
+    pub fn advance(&mut self, tokens: usize) -> Range<usize> {
         let start = self.len;
         self.len += tokens;
         start..self.len
@@ -217,12 +209,10 @@ fn new_layer(policies: CacheConfig, layer: &LayerConfig, max: usize) -> Box<dyn 
     let own = attention.window.into();
     let policy = policies.policy(own);
     match (policy, policy.window(own)) {
-        (CachePolicy::StreamingLlm { sinks, window }, _) => {
-            Box::new(streaming_llm::StreamingLlm::new(sinks, window, max))
-        }
-        (CachePolicy::Tova { states }, window) => Box::new(tova::Tova::new(states, window)),
-        (CachePolicy::Ring { .. }, Window::Last(window)) => Box::new(ring::Ring::new(window, max)),
+        (CachePolicy::StreamingLlm { sinks, window }, _) => Box::new(StreamingLlm::new(sinks, window, max)),
+        (CachePolicy::Tova { states }, window) => Box::new(Tova::new(states, window)),
+        (CachePolicy::Ring { .. }, Window::Last(window)) => Box::new(Ring::new(window, max)),
         // A ring without a window has no end.
-        (CachePolicy::Full | CachePolicy::Ring { .. }, window) => Box::new(full::Full::new(window, max)),
+        (CachePolicy::Full | CachePolicy::Ring { .. }, window) => Box::new(Full::new(window, max)),
     }
 }

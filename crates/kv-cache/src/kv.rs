@@ -50,7 +50,7 @@ impl KvView {
     }
 
     /// Where queries attend from at most, in the segments that limit it.
-    pub(crate) fn max_query(&self) -> Option<usize> {
+    pub fn max_query(&self) -> Option<usize> {
         self.segments.iter().find_map(|segment| segment.max_query)
     }
 }
@@ -72,7 +72,7 @@ impl KvSegment {
     }
 
     /// The positions as kernels take them; `None` if the keys are in no order.
-    pub(crate) fn in_order(&self) -> Option<KernelPositions> {
+    pub fn in_order(&self) -> Option<KernelPositions> {
         match self.positions {
             KeyPositions::Run(ref run) => Some(KernelPositions::Run { first: run.start }),
             KeyPositions::Ring { end, len } => Some(KernelPositions::Ring { end, len }),
@@ -82,7 +82,7 @@ impl KvSegment {
 
     /// The segment as kernels take it; `None` if its keys stand in no order. `clamped` are the queries for
     /// [`max_query`](Self::max_query).
-    pub(crate) fn for_kernel(&self, clamped: Option<&Tensor<4>>) -> Option<glass_backend::KvSegment> {
+    pub fn for_kernel(&self, clamped: Option<&Tensor<4>>) -> Option<glass_backend::KvSegment> {
         let positions = self.in_order()?;
         Some(glass_backend::KvSegment {
             first_key: self.first_key,
@@ -93,7 +93,7 @@ impl KvSegment {
     }
 
     /// The part that at least one of these queries sees. A ring is not cut: it holds no more than a window, in no order.
-    pub(crate) fn seen_by(&self, queries: &Range<usize>) -> Option<Self> {
+    pub fn seen_by(&self, queries: &Range<usize>) -> Option<Self> {
         let KeyPositions::Run(run) = &self.positions else {
             return Some(self.clone());
         };
@@ -113,7 +113,7 @@ impl KvSegment {
 
     /// Which keys these queries must not see: `[1, 1, queries, keys]`, true where the key is hidden; `None` if they see
     /// all. Computed on the device from five numbers.
-    pub(crate) fn hidden_mask(&self, queries: &Range<usize>) -> Option<Tensor<4, Bool>> {
+    pub fn hidden_mask(&self, queries: &Range<usize>) -> Option<Tensor<4, Bool>> {
         let keys = match &self.positions {
             KeyPositions::Run(run) => Some(run.clone()),
             KeyPositions::Ring { end, len } => Some(end - len..*end),
@@ -150,11 +150,11 @@ impl KvSegment {
 }
 
 /// Parts of the sequence axis, one behind the other; a single one is not copied.
-pub(crate) fn join(mut parts: Vec<Tensor<4>>) -> Tensor<4> {
+pub fn join(mut parts: Vec<Tensor<4>>) -> Tensor<4> {
     if parts.len() == 1 { parts.swap_remove(0) } else { Tensor::cat(parts, 2) }
 }
 
 /// Part of the sequence axis; all of it is not touched.
-pub(crate) fn narrow(x: Tensor<4>, start: usize, len: usize) -> Tensor<4> {
+pub fn narrow(x: Tensor<4>, start: usize, len: usize) -> Tensor<4> {
     if x.dims()[2] == len { x } else { x.narrow(2, start, len) }
 }

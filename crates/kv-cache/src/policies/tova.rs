@@ -4,8 +4,7 @@ use std::{num::NonZeroUsize, ops::Range};
 
 use burn::tensor::{Bool, Int, Tensor};
 
-use super::{CacheError, LayerCache, buffer::Buffer};
-use crate::{KeyPositions, KvSegment, KvView, Window};
+use crate::{CacheError, KeyPositions, KvSegment, KvView, LayerCache, Window, buffer::Buffer};
 
 /// Token Omission Via Attention: Oren et al. 2024, arXiv:2401.06104. Each token's query attends to the states that are
 /// kept and to its own; if there are then more than N, the one that it attended to least, on average over the layer's

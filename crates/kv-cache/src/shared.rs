@@ -4,8 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 
-use super::buffer;
-use crate::{KvSegment, Window, kv::narrow};
+use crate::{KvSegment, Window, buffer, kv::narrow};
 
 /// From how many tokens on sharing pays: below, a copy costs less than one more segment in every pass.
 pub const MIN_SHARED: usize = 256;
