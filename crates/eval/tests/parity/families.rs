@@ -8,7 +8,7 @@ use glass_testing::{devices, fixtures};
 
 use crate::{
     fixture,
-    properties::{SAME, apart, in_pieces, whole},
+    properties::{SAME, apart, in_pieces, in_pieces_with, whole},
     reference::tolerance,
 };
 
@@ -35,6 +35,7 @@ fn families_are_those_of_the_reference() {
                 if !legacy {
                     check_greedy(&folder, &llama);
                     check_pieces(&folder, &llama);
+                    check_policies(&folder, &llama);
                 }
             }
         }
@@ -91,5 +92,33 @@ fn check_pieces(folder: &Path, llama: &Llama) {
     for (row, together) in in_pieces(llama, &texts, &[5, 1]).iter().enumerate() {
         same("together", together, &reference[..texts[row].len()]);
         same("padded", &padded[row][pads[row]..], &reference[..texts[row].len()]);
+    }
+}
+
+/// Policies that forget nothing of this text compute what the config says, whatever the layers are; others compute the same
+/// in any pieces.
+fn check_policies(folder: &Path, llama: &Llama) {
+    let (expected, who) = (fixture::expected(folder), who(folder, llama));
+    let rows = fixture::rows(&expected["input_ids"]);
+    let reference = whole(llama, &rows, None).swap_remove(0);
+    let policy = |text: &str| text.parse().expect("a policy");
+    let of = |text: &str, pieces: &[usize]| in_pieces_with(policy(text), llama, &rows, pieces).swap_remove(0);
+    let windows = || llama.config.layers.iter().filter_map(|layer| layer.attention()?.window);
+    let has_full = windows().count() < llama.config.layers.len();
+    let mut whole_past = vec!["full", "ring", "tova:40"];
+    if has_full && !llama.depends_on_length(1 << 20) {
+        whole_past.push("full=sinks:4+40");
+    }
+    for text in whole_past {
+        let off = apart(&of(text, &[9, 1]), &reference);
+        assert!(off <= SAME, "{who}: {text}: {off}");
+    }
+    for text in ["sinks:2+4", "tova:5", "ring:3"] {
+        if llama.cache(policy(text)).is_err() {
+            assert!(llama.depends_on_length(1 << 20), "{who}: {text} is for every RoPE that does not go by the length");
+            continue;
+        }
+        let off = apart(&of(text, &[9, 1]), &of(text, &[1]));
+        assert!(off <= SAME, "{who}: {text} in pieces: {off}");
     }
 }

@@ -14,7 +14,12 @@ pub const SAME: f32 = 5e-5;
 /// Logits `[seq, vocab]` of each text, when all are fed together in pieces of these lengths (the last one repeats), each with
 /// a cache of its own.
 pub fn in_pieces(llama: &Llama, texts: &[Vec<u32>], pieces: &[usize]) -> Vec<Vec<Vec<f32>>> {
-    let cache = |_: &Vec<u32>| llama.cache(CacheConfig::default()).expect("a cache");
+    in_pieces_with(CacheConfig::default(), llama, texts, pieces)
+}
+
+/// The same with other caches.
+pub fn in_pieces_with(config: CacheConfig, llama: &Llama, texts: &[Vec<u32>], pieces: &[usize]) -> Vec<Vec<Vec<f32>>> {
+    let cache = |_: &Vec<u32>| llama.cache(config).expect("a cache");
     let mut caches: Vec<KvCache> = texts.iter().map(cache).collect();
     let mut logits: Vec<Vec<Vec<f32>>> = vec![vec![]; texts.len()];
     let mut turn = 0;

@@ -7,8 +7,11 @@ use burn::{
 use glass_attention::{ForwardContext, LlamaAttention, Rope, RopeTable, Sequences, Unobserved, rotate};
 use glass_backend::{Device, Dtype, Weights};
 use glass_causal_lm::LlamaForCausalLM;
-use glass_config::{LlamaConfig, MixerConfig, MlpConfig, NormConfig};
-use glass_decoder::{LlamaMlp, Norm};
+use glass_config::{
+    Activation, DenseMlpConfig, ExpertsConfig, Gate, LlamaConfig, MixerConfig, MlpConfig, NormConfig, RouterConfig,
+    RouterWeights, SharedExpertConfig,
+};
+use glass_decoder::{LlamaExperts, LlamaMlp, Norm};
 use glass_kv_cache::NoCache;
 use glass_testing::{RandomWeights, with_windows};
 use glass_train::cross_entropy;
@@ -114,6 +117,43 @@ fn mlp() {
         let mlp = LlamaMlp::load(weights, &layer, config.hidden_size);
         let module = (input([BATCH, 3, config.hidden_size], &device), mlp.expect("weights"));
         check(activation, &module, |(x, mlp)| mlp.forward(x.val()).flatten(0, 2));
+    }
+}
+
+/// The gates that a Llama has not.
+#[test]
+fn gates() {
+    let device = devices::flex().training();
+    let clamped = Gate::Clamped { alpha: 1.702, limit: 0.8 };
+    for (gate, hidden_act) in [(Gate::None, Activation::Relu2), (clamped, Activation::Silu)] {
+        let layer = DenseMlpConfig { intermediate_size: 12, hidden_act, gate, bias: true };
+        let mlp = LlamaMlp::load(Weights::new(&mut RandomWeights(7), &device, Dtype::F32), &layer, 8);
+        let module = (input([BATCH, 3, 8], &device), mlp.expect("weights"));
+        check(&format!("{gate:?}"), &module, |(x, mlp)| mlp.forward(x.val()).flatten(0, 2));
+    }
+}
+
+/// Through the router's weights, the chosen experts, and the shared one.
+#[test]
+fn experts() {
+    let device = devices::flex().training();
+    let mlp = |intermediate_size| DenseMlpConfig {
+        intermediate_size,
+        hidden_act: Activation::Silu,
+        gate: Gate::Product,
+        bias: false,
+    };
+    for weights in [RouterWeights::SoftmaxAll, RouterWeights::SoftmaxAllRenormalised, RouterWeights::SoftmaxChosen] {
+        let config = ExpertsConfig {
+            num_experts: 3,
+            num_experts_per_tok: 2,
+            expert: mlp(6),
+            router: RouterConfig { weights, bias: true },
+            shared: Some(SharedExpertConfig { mlp: mlp(5), gate: true }),
+        };
+        let experts = LlamaExperts::load(Weights::new(&mut RandomWeights(7), &device, Dtype::F32), &config, 8);
+        let module = (input([BATCH, SEQ, 8], &device), experts.expect("weights"));
+        check(&format!("{weights:?}"), &module, |(x, experts)| experts.forward(x.val()).flatten(0, 2));
     }
 }
 
