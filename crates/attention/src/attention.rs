@@ -36,11 +36,8 @@ impl LlamaAttention {
     pub fn forward(&self, x: Tensor<3>, caches: &mut [&mut dyn LayerCache], ctx: &ForwardContext<'_>) -> Tensor<3> {
         let (rope, kernels) = (self.config.rope, self.kernels);
         let [q, k, v] = self.project_heads(x); // [batch, heads or kv_heads, seq, head_dim]
-        let q = match self.config.temperature {
-            Some(temperature) => ctx.temper(q, temperature), // [batch, heads, seq, head_dim]
-            None => q,
-        };
         ctx.done(Step::Qkv);
+        let q = ctx.temper(q, self.config.temperature); // [batch, heads, seq, head_dim]
         let rotated = ctx.rotate(rope, q.clone(), None, kernels); // [batch, heads, seq, head_dim]
         let k = ctx.rotate(rope, k, None, kernels); // [batch, kv_heads, seq, head_dim]
         ctx.done(Step::Rope);
@@ -72,15 +69,15 @@ impl LlamaAttention {
     fn project_heads(&self, x: Tensor<3>) -> [Tensor<4>; 3] {
         let [batch, seq, _] = x.dims();
         let AttentionConfig { num_attention_heads: heads, num_key_value_heads: kv_heads, head_dim, .. } = self.config;
-        let split = |y: Tensor<3>, heads| y.reshape([batch, seq, heads, head_dim]).swap_dims(1, 2);
-        let normed = |norm: &Option<QkNorm>, y: Tensor<3>, heads| match norm {
-            Some(norm) => norm.split(y, |y| split(y, heads)),
-            None => split(y, heads),
+        let split = |y: Tensor<3>, heads| y.reshape([batch, seq, heads, head_dim]);
+        let normed = |norm: &Option<QkNorm>, x: Tensor<4>| match norm {
+            Some(norm) => norm.forward(x),
+            None => x,
         };
         let [q, k, v] = Linear::forward_all([&self.q_proj, &self.k_proj, &self.v_proj], x); // [batch, seq, heads or kv_heads * head_dim]
-        let q = normed(&self.q_norm, q, heads); // [batch, heads, seq, head_dim]
-        let k = normed(&self.k_norm, k, kv_heads); // [batch, kv_heads, seq, head_dim]
-        [q, k, split(v, kv_heads)]
+        let q = normed(&self.q_norm, split(q, heads)); // [batch, seq, heads, head_dim]
+        let k = normed(&self.k_norm, split(k, kv_heads)); // [batch, seq, kv_heads, head_dim]
+        [q, k, split(v, kv_heads)].map(|x| x.swap_dims(1, 2)) // [batch, heads or kv_heads, seq, head_dim]
     }
 
     /// How far back its queries see.

@@ -185,11 +185,11 @@ impl<'a> ForwardContext<'a> {
         self.padding.as_ref().map_or(1, Padding::batch)
     }
 
-    /// Multiplies each query by what its position says.
+    /// Multiplies each query by what its position says; `None`: by nothing.
     ///
     /// `q` `[batch, heads, tokens, head_dim]` -> the same shape
-    pub fn temper(&self, q: Tensor<4>, temperature: Temperature) -> Tensor<4> {
-        let Temperature { beta, length } = temperature;
+    pub fn temper(&self, q: Tensor<4>, temperature: Option<Temperature>) -> Tensor<4> {
+        let Some(Temperature { beta, length }) = temperature else { return q };
         let factor = |position: usize| (1.0 + beta * (1.0 + (position / length) as f64).ln()) as f32;
         let factors: Vec<f32> = self.positions().concat().into_iter().map(factor).collect();
         if factors.iter().all(|&factor| factor == 1.0) {

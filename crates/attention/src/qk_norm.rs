@@ -35,14 +35,15 @@ impl QkNorm {
         })
     }
 
-    /// Norms what a projection gives, and takes it apart into heads with `split`.
-    ///
-    /// `y` `[batch, seq, heads * head_dim]` -> `[batch, heads, seq, head_dim]`
-    pub fn split(&self, y: Tensor<3>, split: impl FnOnce(Tensor<3>) -> Tensor<4>) -> Tensor<4> {
+    /// `x` `[batch, seq, heads, head_dim]` -> the same shape
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Head(norm) => norm.forward(split(y)),
-            Self::EachHead(norm) => norm.forward(split(y)),
-            Self::Width(norm) => split(norm.forward(y)),
+            Self::Head(norm) => norm.forward(x),
+            Self::EachHead(norm) => norm.forward(x),
+            Self::Width(norm) => {
+                let shape @ [batch, seq, heads, head_dim] = x.dims();
+                norm.forward(x.reshape([batch, seq, heads * head_dim])).reshape(shape)
+            }
         }
     }
 }

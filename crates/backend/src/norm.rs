@@ -97,9 +97,9 @@ impl HeadNorm {
         })
     }
 
-    /// `x` `[batch, heads, seq, head_dim]` -> the same shape
+    /// `x` `[batch, seq, heads, head_dim]` -> the same shape
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let each = |rows: &Param<Tensor<2>>| rows.val().unsqueeze_dim::<3>(1).unsqueeze(); // [1, heads, 1, head_dim]
+        let each = |rows: &Param<Tensor<2>>| rows.val().unsqueeze(); // [1, 1, heads, head_dim]
         norm(&self.config, x, self.weight.as_ref().map(each), self.bias.as_ref().map(each))
     }
 }
