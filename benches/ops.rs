@@ -13,11 +13,12 @@ use std::{
 
 use burn::tensor::{Distribution, Int, Tensor, TensorData};
 use criterion::{Criterion, criterion_group, criterion_main};
-use glass_attention::{ForwardContext, LlamaAttention, NoCache, Rope, Sequences, Unobserved, rotate};
+use glass_attention::{ForwardContext, LlamaAttention, Rope, Sequences, Unobserved, rotate};
 use glass_backend::{Device, Dtype, Embedding, Linear, WeightRole, Weights};
 use glass_bench::{RandomWeights, SEED, SHAPES, Text, random_model};
 use glass_config::{LlamaConfig, MixerConfig, MlpConfig};
 use glass_decoder::{LlamaMlp, LlamaRmsNorm};
+use glass_kv_cache::NoCache;
 
 const LENGTHS: [usize; 2] = [1, 128];
 

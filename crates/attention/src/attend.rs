@@ -4,11 +4,9 @@ use std::ops::Range;
 
 use burn::tensor::{Bool, DType, Tensor, activation::softmax};
 use glass_backend::{AttentionParams, KernelSet};
+use glass_kv_cache::{KvSegment, KvView, Window, join, narrow};
 
-use crate::{
-    ForwardContext, KvSegment, KvView, Window,
-    kv::{join, narrow},
-};
+use crate::ForwardContext;
 
 /// Queries, and the positions that they stand at.
 pub struct Queries {

@@ -1,6 +1,8 @@
 //! What one forward pass reads.
 
-use crate::{Dropout, Dropouts, KvCache, LayerCache, NoCache, Padding, Window};
+use glass_kv_cache::{KvCache, LayerCache, NoCache, Window};
+
+use crate::{Dropout, Dropouts, Padding};
 
 /// What one forward pass reads.
 pub enum Sequences<'a> {

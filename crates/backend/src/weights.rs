@@ -77,16 +77,19 @@ pub struct WeightSpec<'a> {
 }
 
 impl WeightSpec<'_> {
-    /// The shape of these rows (along the first axis) of it.
+    /// The shape of these rows (along the first axis) of it. A single number, of shape `[]`, is one row.
     pub fn shape_of(&self, rows: &Range<usize>) -> Vec<usize> {
-        let mut shape = self.shape.to_vec();
-        shape[0] = rows.len();
-        shape
+        std::iter::once(rows.len()).chain(self.shape.iter().skip(1).copied()).collect()
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.shape.first().copied().unwrap_or(1)
     }
 
     /// Values of one row.
     pub fn row_len(&self) -> usize {
-        self.shape[1..].iter().product()
+        self.shape.iter().skip(1).product()
     }
 }
 
@@ -219,6 +222,14 @@ impl<'a> Weights<'a> {
     /// What the source says.
     pub fn vector(&mut self, name: &str, len: usize, role: WeightRole) -> Result<Param<Tensor<1>>, WeightError> {
         self.read(name, &[len], role, 0..len)
+    }
+
+    /// A tensor of the shape `[]`, as `[1]`.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub fn scalar(&mut self, name: &str, role: WeightRole) -> Result<Param<Tensor<1>>, WeightError> {
+        self.read(name, &[], role, 0..1)
     }
 
     /// Rows `rows` of a tensor `[rows, columns]`; [`crate::WeightMatrix`] decides which.

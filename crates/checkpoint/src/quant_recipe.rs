@@ -58,9 +58,7 @@ impl QuantRecipe {
         QuantizationConfig {
             groups: match self.projections {
                 QuantFormat::Int8 => vec![group(QuantFormat::Int8, &["re:.*_proj$", head])],
-                QuantFormat::Int4 => {
-                    vec![group(QuantFormat::Int4, &["re:.*_proj$"]), group(QuantFormat::Int8, &[head])]
-                }
+                format => vec![group(format, &["re:.*_proj$"]), group(QuantFormat::Int8, &[head])],
             },
             ignore: Vec::new(),
         }

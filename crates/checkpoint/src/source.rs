@@ -134,7 +134,7 @@ impl WeightSource for CheckpointSource<'_> {
                 if overflowed > 0 {
                     self.overflowed.push((name.clone(), overflowed));
                 }
-                if rows.end == weight.shape[0] {
+                if rows.end == weight.rows() {
                     self.files.release(&name);
                 }
                 data

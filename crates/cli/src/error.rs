@@ -103,8 +103,8 @@ macro_rules! from_below {
 }
 
 from_below!(
-    glass_attention::CacheError,
-    glass_attention::CachePolicyError,
+    glass_kv_cache::CacheError,
+    glass_kv_cache::CachePolicyError,
     glass_backend::DeviceError,
     glass_backend::WeightError,
     glass_config::ConfigError,

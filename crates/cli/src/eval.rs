@@ -5,8 +5,8 @@ mod perplexity;
 
 use std::{fs, path::Path};
 
-use glass_attention::CacheConfig;
 use glass_generate::{Llama, PrefillOptions};
+use glass_kv_cache::CacheConfig;
 
 use crate::{
     args::{self, Measure},

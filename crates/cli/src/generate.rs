@@ -2,9 +2,9 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use glass_attention::CacheConfig;
 use glass_backend::peak_host_bytes;
 use glass_generate::{FinishReason, GenerateOptions, Generated, JsonSchema, Llama, Speculation};
+use glass_kv_cache::CacheConfig;
 use serde_json::{Value, json};
 
 use crate::{

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use glass_attention::Window;
 use glass_checkpoint::{Files, QuantizedPart, quantized_part};
 use glass_config::{AttentionConfig, DenseMlpConfig, LayerConfig, LlamaConfig, MlpConfig};
+use glass_kv_cache::Window;
 use serde_json::{Value, json};
 
 use crate::{

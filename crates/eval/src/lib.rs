@@ -63,8 +63,8 @@ macro_rules! from_below {
 }
 
 from_below!(
-    glass_attention::CacheError,
-    glass_attention::CachePolicyError,
+    glass_kv_cache::CacheError,
+    glass_kv_cache::CachePolicyError,
     glass_backend::DeviceError,
     glass_generate::Error,
     glass_generate::SamplingError,

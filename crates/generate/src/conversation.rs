@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::ControlFlow};
 
-use glass_attention::CacheError;
+use glass_kv_cache::CacheError;
 use glass_text::{ChatTemplate, Message, Role};
 
 use crate::{Error, FinishReason, GenerateOptions, Generated, Lane, Llama, Progress, generate_from};

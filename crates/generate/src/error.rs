@@ -1,9 +1,9 @@
 use std::path::PathBuf;
 
-use glass_attention::{CacheError, CachePolicyError};
 use glass_backend::{DeviceError, WeightError};
 use glass_checkpoint::CheckpointError;
 use glass_config::ConfigError;
+use glass_kv_cache::{CacheError, CachePolicyError};
 use glass_text::{ChatTemplateError, TokenizerError};
 use thiserror::Error;
 

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, ops::Range};
 
-use glass_attention::{CacheConfig, CacheError, KvCache};
+use glass_kv_cache::{CacheConfig, CacheError, KvCache};
 
 use crate::{Error, Llama};
 

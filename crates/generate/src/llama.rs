@@ -6,11 +6,11 @@ use std::{
 };
 
 use burn::tensor::{Int, Tensor, TensorData};
-use glass_attention::{CacheConfig, CachePolicyError, KvCache, LayerCache};
 use glass_backend::{Device, Dtype, KernelMode, Weights, quant::QuantFormat};
 use glass_causal_lm::LlamaForCausalLM;
 use glass_checkpoint::{CheckpointError, CheckpointSource, Files, QuantRecipe, QuantizeOnLoad};
 use glass_config::{LayerConfig, LlamaConfig, Override, RopeScaling};
+use glass_kv_cache::{CacheConfig, CachePolicyError, KvCache, LayerCache};
 use glass_text::Tokenizer;
 
 use crate::{Error, GenerationConfig};

@@ -14,9 +14,9 @@ use std::{
 
 use glass_llama::{
     Device, GenerateOptions, Lane, Llama, Progress,
-    attention::{CacheConfig, KvSegment, KvView, LayerCache, Window},
     burn::tensor::Tensor,
     generate::generate_from,
+    kv_cache::{CacheConfig, KvSegment, KvView, LayerCache, Window},
 };
 
 const FIRST: usize = 4;

@@ -18,6 +18,7 @@ pub use glass_decoder as decoder;
 pub use glass_eval as eval;
 pub use glass_generate as generate;
 pub use glass_hub as hub;
+pub use glass_kv_cache as kv_cache;
 pub use glass_model as model;
 pub use glass_text as text;
 

@@ -2,17 +2,19 @@ use burn::{
     module::Module,
     tensor::{Int, Tensor},
 };
-use glass_attention::{CacheError, ForwardContext, HiddenState, Observer, Rope, Sequences, Step};
-use glass_backend::{Device, Embedding, LlamaRmsNorm, WeightError, Weights};
+use glass_attention::{ForwardContext, HiddenState, Observer, Rope, Sequences, Step};
+use glass_backend::{Device, Embedding, Norm, WeightError, Weights};
 use glass_config::LlamaConfig;
 use glass_decoder::LlamaDecoderLayer;
+use glass_kv_cache::CacheError;
 
 /// Ids in, hidden states out: everything of a Llama but the head.
 #[derive(Module, Debug)]
 pub struct LlamaModel {
     embed_tokens: Embedding,
     layers: Vec<LlamaDecoderLayer>,
-    norm: LlamaRmsNorm,
+    norm: Norm,
+    embedding_multiplier: f64,
     #[module(skip)]
     ropes: Vec<Rope>,
     /// Values per token in the widest activation.
@@ -38,6 +40,9 @@ impl LlamaModel {
         let ctx =
             ForwardContext::new(&self.ropes, self.width, ids.dims(), &mut sequences, self.smallest_device(), observer)?;
         let mut x = self.embed_tokens.forward(ids); // [batch, seq, hidden_size]
+        if self.embedding_multiplier != 1.0 {
+            x = x * self.embedding_multiplier; // [batch, seq, hidden_size]
+        }
         x = ctx.dropouts().residual.apply(x);
         ctx.done(Step::Embedding);
         ctx.hidden(HiddenState::Embed, &x);
@@ -78,7 +83,8 @@ impl LlamaModel {
             layers: (0..config.layers.len())
                 .map(|layer| LlamaDecoderLayer::load(weights.layer(layer), config, layer))
                 .collect::<Result<_, _>>()?,
-            norm: LlamaRmsNorm::load(weights.at("norm"), hidden, config.norm.eps)?,
+            norm: Norm::load(weights.at("norm"), hidden, &config.norm)?,
+            embedding_multiplier: config.embedding_multiplier,
             ropes: Rope::all(config),
             width: config.max_width(),
             device: weights.device().clone(),

@@ -3,12 +3,10 @@
 use std::{num::NonZeroUsize, ops::Range};
 
 use burn::tensor::{Tensor, TensorData};
-use glass_attention::{
-    CacheConfig, CacheError, CachePolicy, ForwardContext, KvCache, LlamaAttention, NextTokens, Observer, Rope,
-    Sequences, Unobserved,
-};
+use glass_attention::{ForwardContext, LlamaAttention, NextTokens, Observer, Rope, Sequences, Unobserved};
 use glass_backend::{Device, Dtype, WeightError, WeightRole, WeightSource, WeightSpec, Weights};
 use glass_config::{AttentionBias, AttentionConfig, LlamaConfig};
+use glass_kv_cache::{CacheConfig, CacheError, CachePolicy, KvCache};
 
 use crate::definition::{self, Heads, Scores};
 
@@ -68,6 +66,8 @@ pub struct Member {
     pub cache: KvCache,
     pub policy: CachePolicy,
     pub tokens: Vec<Token>,
+    /// The most tokens that it has ever had.
+    pub furthest: usize,
 }
 
 pub struct Company {
@@ -121,13 +121,13 @@ impl Company {
         if let Some(tokens) = rollback {
             cache.reserve_rollback(tokens).expect("the policy can go back");
         }
-        self.members.push(Member { cache, policy, tokens: vec![] });
+        self.members.push(Member { cache, policy, tokens: vec![], furthest: 0 });
     }
 
     /// One more sequence with the past of this one.
     pub fn fork(&mut self, member: usize) {
-        let Member { cache, policy, tokens } = &mut self.members[member];
-        let forked = Member { cache: cache.fork(), policy: *policy, tokens: tokens.clone() };
+        let Member { cache, policy, tokens, furthest } = &mut self.members[member];
+        let forked = Member { cache: cache.fork(), policy: *policy, tokens: tokens.clone(), furthest: *furthest };
         self.members.push(forked);
     }
 
@@ -151,6 +151,7 @@ impl Company {
                 row.extend(&token);
                 member.tokens.push(token);
             }
+            member.furthest = member.furthest.max(member.tokens.len());
         }
         let total = row.len() / HIDDEN;
         let fed: Vec<usize> = counts.iter().copied().filter(|&count| count > 0).collect();

@@ -1,6 +1,7 @@
 //! The definition of every policy in float64: which states a query sees, at which positions, and what is forgotten.
 
-use glass_attention::{CachePolicy, Rope};
+use glass_attention::Rope;
+use glass_kv_cache::CachePolicy;
 
 /// What a family may change about scores.
 #[derive(Clone, Copy, Debug, Default)]

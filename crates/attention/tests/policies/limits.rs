@@ -1,11 +1,10 @@
 //! How far a cache goes back, and what it refuses.
 
 use burn::tensor::{Int, Tensor};
-use glass_attention::{
-    CacheConfig, CacheError, ForwardContext, KvCache, NextTokens, Padding, Rope, Sequences, Unobserved,
-};
+use glass_attention::{ForwardContext, NextTokens, Padding, Rope, Sequences, Unobserved};
 use glass_backend::{Device, Dtype};
 use glass_config::LlamaConfig;
+use glass_kv_cache::{CacheConfig, CacheError, KvCache};
 use glass_testing::devices;
 
 use crate::{

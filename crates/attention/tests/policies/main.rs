@@ -7,10 +7,10 @@ mod limits;
 mod observed;
 mod own;
 
-use company::{Company, HEAD_DIM, HEADS, KV_HEADS, Outcome};
+use company::{Company, HEAD_DIM, HEADS, KV_HEADS, Member, Outcome};
 use definition::Scores;
-use glass_attention::CachePolicy;
 use glass_backend::Device;
+use glass_kv_cache::CachePolicy;
 use glass_testing::devices;
 use proptest::{prelude::*, test_runner::TestRunner};
 
@@ -104,10 +104,11 @@ fn every_sequence_is_its_definition_in_any_company() {
                         Event::Leave(number) if company.members.len() > 1 => drop(company.members.remove(some(number))),
                         Event::Truncate(number, by) => {
                             let member = some(number);
-                            let len = company.members[member].tokens.len();
-                            let back = company.truncate(member, len.saturating_sub(by));
-                            let one_way = matches!(company.members[member].policy, CachePolicy::Tova { .. });
-                            let promised = !one_way && rollback.is_some_and(|rollback| by <= rollback);
+                            let Member { ref tokens, policy, furthest, .. } = company.members[member];
+                            let len = tokens.len().saturating_sub(by);
+                            let back = company.truncate(member, len);
+                            let one_way = matches!(policy, CachePolicy::Tova { .. });
+                            let promised = !one_way && rollback.is_some_and(|rollback| furthest - len <= rollback);
                             prop_assert!(back.is_ok() || !promised, "{back:?}: back by {by} of {rollback:?}");
                         }
                         _ => {}

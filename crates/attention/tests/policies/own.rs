@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use burn::tensor::Tensor;
-use glass_attention::{CacheError, KvCache, KvSegment, KvView, LayerCache, Window};
 use glass_backend::Dtype;
+use glass_kv_cache::{CacheError, KvCache, KvSegment, KvView, LayerCache, Window};
 use glass_testing::devices;
 
 use crate::{

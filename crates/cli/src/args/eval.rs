@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use glass_attention::CacheConfig;
+use glass_kv_cache::CacheConfig;
 
 use super::{Compute, Model};
 

@@ -3,9 +3,9 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
-use glass_attention::CacheConfig;
 use glass_backend::{Dtype, KernelMode, quant::QuantFormat};
 use glass_config::Override;
+use glass_kv_cache::CacheConfig;
 
 use super::Sampling;
 

@@ -8,9 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use glass_attention::CacheConfig;
 use glass_eval::{EvalError, FillerTokens, NeedleScore, NeedleTest, Task};
 use glass_generate::{Llama, PrefillOptions};
+use glass_kv_cache::CacheConfig;
 use serde_json::{Value, json};
 
 use super::{prefills, read_text};

@@ -2,9 +2,9 @@
 
 use std::{num::NonZeroUsize, path::Path, time::Instant};
 
-use glass_attention::CacheConfig;
 use glass_eval::{Bucket, Perplexity, Windows, by_position, token_nlls};
 use glass_generate::{Llama, PrefillOptions};
+use glass_kv_cache::CacheConfig;
 use glass_plot::{Axis, PlotError, Scale, Series, curves};
 use glass_text::Encoded;
 use serde_json::{Value, json};

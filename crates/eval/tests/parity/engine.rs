@@ -2,12 +2,13 @@
 
 use std::{num::NonZeroUsize, ops::ControlFlow};
 
-use glass_attention::{CacheConfig, KvCache, NextTokens, Sequences, Unobserved};
+use glass_attention::{NextTokens, Sequences, Unobserved};
 use glass_backend::Device;
 use glass_config::{DynamicScaling, LinearScaling, LlamaConfig, LongropeScaling, RopeScaling};
 use glass_generate::{
     Engine, GenerateOptions, Lane, Llama, Next, PrefillOptions, SamplingConfig, Sequence, SequenceId, generate, step,
 };
+use glass_kv_cache::{CacheConfig, KvCache};
 use glass_testing::devices;
 use proptest::{prelude::*, test_runner::TestRunner};
 

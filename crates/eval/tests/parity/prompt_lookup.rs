@@ -2,11 +2,11 @@
 
 use std::{num::NonZeroUsize, ops::ControlFlow};
 
-use glass_attention::CacheConfig;
 use glass_backend::{Device, Dtype};
 use glass_generate::{
     GenerateOptions, Generated, Llama, PrefillOptions, Progress, Sampler, SamplingConfig, SequenceBias, log_softmax_at,
 };
+use glass_kv_cache::CacheConfig;
 use glass_testing::devices;
 
 use crate::fixture;

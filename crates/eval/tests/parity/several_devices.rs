@@ -2,10 +2,10 @@
 
 use std::num::NonZeroUsize;
 
-use glass_attention::CacheConfig;
 use glass_backend::{Device, Dtype, KernelMode, Weights};
 use glass_causal_lm::LlamaForCausalLM;
 use glass_generate::{Lane, Llama, PrefillOptions, read_whole, step};
+use glass_kv_cache::CacheConfig;
 use glass_testing::{RandomWeights, devices};
 
 use crate::random_model::{self, tokens};

@@ -2,9 +2,10 @@
 
 use std::num::NonZeroUsize;
 
-use glass_attention::{CacheConfig, Sequences, Unobserved};
+use glass_attention::{Sequences, Unobserved};
 use glass_backend::{Dtype, WeightError};
 use glass_generate::{Error, Lane, Llama, PrefillOptions, step};
+use glass_kv_cache::CacheConfig;
 use glass_testing::devices;
 
 use crate::fixture;

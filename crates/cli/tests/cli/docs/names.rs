@@ -75,7 +75,7 @@ fn what_does_not_exist_is_found() {
     ] {
         assert!(fault(span, &code, &options).is_some(), "{span}");
     }
-    for span in ["Window::sees", "window.rs", "attention/window.rs", "--seed"] {
+    for span in ["Window::sees", "window.rs", "kv-cache/window.rs", "--seed"] {
         assert_eq!(fault(span, &code, &options), None, "{span}");
     }
 }

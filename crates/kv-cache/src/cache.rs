@@ -1,0 +1,218 @@
+//! The past of one sequence.
+
+use std::ops::Range;
+
+use glass_backend::{Device, Dtype};
+use glass_config::{LayerConfig, LlamaConfig, MixerConfig, RopeParameters};
+
+use crate::{
+    CacheConfig, CacheError, CachePolicy, CachePolicyError, LayerCache, Window,
+    policies::{Full, Ring, StreamingLlm, Tova},
+};
+
+/// The keys and values of one sequence, layer by layer.
+///
+/// Keys are stored rotated by their position, and never rotated again.
+pub struct KvCache {
+    layers: Vec<Box<dyn LayerCache>>,
+    len: usize,
+    ropes: Vec<RopeParameters>,
+    /// One per layer.
+    bindings: Vec<Option<Binding>>,
+}
+
+/// What the binding limit of a layer's device means for its tensors.
+#[derive(Clone, Debug)]
+struct Binding {
+    bytes_per_token: u64,
+    limit: u64,
+    device: String,
+}
+
+impl Binding {
+    /// One per layer; `None` if the layer's device has no limit.
+    fn of_layers<'d>(config: &LlamaConfig, device_of: impl Fn(usize) -> &'d Device, dtype: Dtype) -> Vec<Option<Self>> {
+        let layers = config.layers.iter().enumerate();
+        let binding = |(number, layer)| {
+            let device = device_of(number);
+            Some(Self {
+                bytes_per_token: state_bytes(layer, dtype),
+                limit: device.max_binding()?,
+                device: device.name().to_owned(),
+            })
+        };
+        layers.map(binding).collect()
+    }
+
+    /// The most tokens that one tensor holds.
+    fn max_tokens(&self) -> usize {
+        let tokens = self.limit / self.bytes_per_token.max(1);
+        usize::try_from(tokens).unwrap_or(usize::MAX)
+    }
+}
+
+impl KvCache {
+    /// An empty cache. By default full layers keep everything, and sliding layers a ring of their window. `device_of` a layer
+    /// is where its keys and values are.
+    ///
+    /// # Errors
+    /// Policies that do not fit the model.
+    pub fn new<'d>(
+        config: &LlamaConfig,
+        policies: CacheConfig,
+        device_of: impl Fn(usize) -> &'d Device,
+        dtype: Dtype,
+    ) -> Result<Self, CachePolicyError> {
+        policies.check(config)?;
+        let bindings = Binding::of_layers(config, device_of, dtype);
+        let layers = config.layers.iter().zip(&bindings).map(|(layer, binding)| {
+            let max = binding.as_ref().map_or(usize::MAX, Binding::max_tokens);
+            new_layer(policies, layer, max)
+        });
+        Ok(Self { layers: layers.collect(), len: 0, ropes: config.ropes.clone(), bindings })
+    }
+
+    /// An empty cache with policies of one's own: `layer` gives one to each layer of the model.
+    pub fn from_layers<'d>(
+        config: &LlamaConfig,
+        device_of: impl Fn(usize) -> &'d Device,
+        dtype: Dtype,
+        layer: impl FnMut(&LayerConfig) -> Box<dyn LayerCache>,
+    ) -> Self {
+        Self {
+            layers: config.layers.iter().map(layer).collect(),
+            len: 0,
+            ropes: config.ropes.clone(),
+            bindings: Binding::of_layers(config, device_of, dtype),
+        }
+    }
+
+    /// Tokens read so far, which is the position of the next one.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing was read yet.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes of device memory of the keys and values, unused capacity included. What forks share counts in each.
+    pub fn bytes(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.bytes()).sum()
+    }
+
+    /// Makes room for this many tokens at once, instead of growing towards them.
+    pub fn reserve(&mut self, tokens: usize) {
+        for layer in &mut self.layers {
+            layer.reserve(tokens);
+        }
+    }
+
+    /// Keeps `tokens` states more than the policies need, so that [`truncate`](Self::truncate) can always go back by as
+    /// many from the furthest token that was ever read: what a pass over drafted tokens asks for. Only rings hold more for it; what they compute does not change.
+    ///
+    /// # Errors
+    /// A policy that cannot go back (`tova`), or a cache that is not empty.
+    pub fn reserve_rollback(&mut self, tokens: usize) -> Result<(), CacheError> {
+        if self.len > 0 {
+            return Err(CacheError::Begun { len: self.len });
+        }
+        let mut layers = self.layers.iter_mut();
+        layers.try_for_each(|layer| layer.reserve_rollback(tokens))
+    }
+
+    /// Whether the devices can hold a sequence of this many tokens.
+    ///
+    /// # Errors
+    /// [`CacheError::TooLarge`], of the layer that needs the most.
+    pub fn check(&self, tokens: usize) -> Result<(), CacheError> {
+        let layers = self.layers.iter().zip(&self.bindings);
+        let too_large = layers.filter_map(|(layer, binding)| {
+            let (binding, states) = (binding.as_ref()?, layer.states(tokens));
+            let bytes = (states as u64).saturating_mul(binding.bytes_per_token);
+            (bytes > binding.limit).then_some((bytes, states, binding))
+        });
+        match too_large.max_by_key(|(bytes, ..)| *bytes) {
+            None => Ok(()),
+            Some((bytes, positions, binding)) => {
+                Err(CacheError::TooLarge { positions, bytes, limit: binding.limit, device: binding.device.clone() })
+            }
+        }
+    }
+
+    /// Counts `tokens` more tokens, which a pass is about to read, and returns their positions.
+    pub fn advance(&mut self, tokens: usize) -> Range<usize> {
+        let start = self.len;
+        self.len += tokens;
+        start..self.len
+    }
+
+    /// What the layer of this number keeps.
+    pub fn layer(&mut self, layer: usize) -> &mut dyn LayerCache {
+        self.layers[layer].as_mut()
+    }
+
+    /// Goes back to the first `len` tokens: what follows is computed as if the others had never been.
+    ///
+    /// Full layers can always go back, and all policies to 0. A ring, and the last tokens beside StreamingLLM's first, can as
+    /// long as what is seen from there has not been written over: before it has gone round once, by one token, or by what
+    /// [`reserve_rollback`](Self::reserve_rollback) asked for. `tova` can as long as it has dropped nothing.
+    ///
+    /// # Errors
+    /// It cannot, or holds fewer tokens: then nothing has changed.
+    pub fn truncate(&mut self, len: usize) -> Result<(), CacheError> {
+        let (held, asked_for) = (self.len, len);
+        if len > held {
+            return Err(CacheError::Longer { len: held, asked_for });
+        }
+        if len == held {
+            return Ok(());
+        }
+        let by_length = self.ropes.iter().find(|rope| rope.depends_on_length(held));
+        if let Some(rope) = by_length.filter(|_| len > 0) {
+            let rope = rope.scaling.name();
+            return Err(CacheError::RotatedByLength { len: held, asked_for, rope });
+        }
+        if !self.layers.iter().all(|layer| layer.can_truncate(len)) {
+            return Err(CacheError::Overwritten { len: held, asked_for });
+        }
+        for layer in &mut self.layers {
+            layer.truncate(len);
+        }
+        self.len = len;
+        Ok(())
+    }
+
+    /// Another sequence with the same past. What is long is shared from here on, and nobody writes to it; what is short is
+    /// copied.
+    pub fn fork(&mut self) -> Self {
+        let len = self.len;
+        Self {
+            layers: self.layers.iter_mut().map(|layer| layer.fork(len)).collect(),
+            len,
+            ropes: self.ropes.clone(),
+            bindings: self.bindings.clone(),
+        }
+    }
+}
+
+/// Bytes of one token's keys in a layer.
+fn state_bytes(layer: &LayerConfig, dtype: Dtype) -> u64 {
+    let MixerConfig::Attention(attention) = &layer.mixer;
+    (attention.kv_size() * dtype.bytes()) as u64
+}
+
+/// An empty cache of a layer under its policy; a tensor holds `max` tokens at most.
+fn new_layer(policies: CacheConfig, layer: &LayerConfig, max: usize) -> Box<dyn LayerCache> {
+    let MixerConfig::Attention(attention) = &layer.mixer;
+    let own = attention.window.into();
+    let policy = policies.policy(own);
+    match (policy, policy.window(own)) {
+        (CachePolicy::StreamingLlm { sinks, window }, _) => Box::new(StreamingLlm::new(sinks, window, max)),
+        (CachePolicy::Tova { states }, window) => Box::new(Tova::new(states, window)),
+        (CachePolicy::Ring { .. }, Window::Last(window)) => Box::new(Ring::new(window, max)),
+        // A ring without a window has no end.
+        (CachePolicy::Full | CachePolicy::Ring { .. }, window) => Box::new(Full::new(window, max)),
+    }
+}

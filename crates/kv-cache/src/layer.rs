@@ -1,0 +1,79 @@
+//! What one layer keeps of one sequence, whatever its policy.
+
+use std::ops::Range;
+
+use burn::tensor::Tensor;
+
+use crate::{CacheError, KvSegment, KvView, Window};
+
+/// The past of one sequence in one layer. One file per policy; [`CachePolicy`](crate::CachePolicy) has their names, costs
+/// and sources. A policy of one's own goes into a [`KvCache`](crate::KvCache) by
+/// [`from_layers`](crate::KvCache::from_layers). It needs `append`, `fork` and `bytes`; by default it cannot go back.
+pub trait LayerCache: Send {
+    /// Keeps the keys and values of the tokens at `positions`, which follow those before, and returns what their queries may
+    /// attend to: themselves, and what the policy has kept.
+    ///
+    /// `k`, rotated once and for all, and `v`: `[1, kv_heads, tokens, head_dim]`
+    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView;
+
+    /// The most tokens that may be appended together now.
+    fn max_step(&self) -> usize {
+        usize::MAX
+    }
+
+    /// Whether [`observe`](Self::observe) must see the attention of the tokens that were appended last.
+    fn wants_weights(&self) -> bool {
+        false
+    }
+
+    /// The attention of the token appended last: `[1, heads, 1, keys]`.
+    fn observe(&mut self, _weights: Tensor<4>) {}
+
+    /// Makes room for this many tokens at the first allocation, as far as they are kept.
+    fn reserve(&mut self, _tokens: usize) {}
+
+    /// Keeps `tokens` states more than the policy needs, so that the cache can go back by as many. Before the first token.
+    ///
+    /// # Errors
+    /// [`CacheError::OneWay`]: no number of states would do.
+    fn reserve_rollback(&mut self, _tokens: usize) -> Result<(), CacheError> {
+        let policy = std::any::type_name::<Self>();
+        Err(CacheError::OneWay { policy })
+    }
+
+    /// Whether all that queries from position `len` on see of the positions before is still there.
+    fn can_truncate(&self, _len: usize) -> bool {
+        false
+    }
+
+    /// Forgets position `len` and those behind it; only where [`can_truncate`](Self::can_truncate) allows it.
+    fn truncate(&mut self, _len: usize) {}
+
+    /// The same past of `len` tokens for another sequence. What is long is shared from here on; what is short is copied.
+    fn fork(&mut self, len: usize) -> Box<dyn LayerCache>;
+
+    /// Bytes held now, unused capacity and what is shared included.
+    fn bytes(&self) -> u64;
+
+    /// States in one tensor, once `tokens` tokens were appended.
+    fn states(&self, tokens: usize) -> usize {
+        tokens
+    }
+}
+
+/// Nothing is kept: the pass is all there is, as in training.
+pub struct NoCache(pub Window);
+
+impl LayerCache for NoCache {
+    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
+        KvView::one(KvSegment::run(k, v, positions, self.0))
+    }
+
+    fn fork(&mut self, _len: usize) -> Box<dyn LayerCache> {
+        Box::new(Self(self.0))
+    }
+
+    fn bytes(&self) -> u64 {
+        0
+    }
+}

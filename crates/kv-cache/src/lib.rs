@@ -1,0 +1,24 @@
+//! What is kept of a sequence: keys and values, layer by layer, and which of them a query may attend to.
+//!
+//! Reading order: [`Window`] (which keys a query sees) · [`KvView`] (what a cache hands to attention) · [`LayerCache`] (what
+//! a policy implements) and the policies in `policies/` ([`CachePolicy`] has the choices) · [`KvCache`] (all layers of one
+//! sequence).
+
+mod buffer;
+mod cache;
+mod cache_config;
+mod error;
+mod kv;
+mod layer;
+mod policies;
+mod policy;
+mod shared;
+mod window;
+
+pub use cache::KvCache;
+pub use cache_config::CacheConfig;
+pub use error::CacheError;
+pub use kv::{KeyPositions, KvSegment, KvView, join, narrow};
+pub use layer::{LayerCache, NoCache};
+pub use policy::{CachePolicy, CachePolicyError};
+pub use window::Window;

@@ -1,0 +1,83 @@
+//! The policy `full`: nothing is forgotten.
+
+use std::ops::Range;
+
+use burn::tensor::Tensor;
+
+use crate::{
+    CacheError, KvSegment, KvView, LayerCache, Window,
+    buffer::Buffer,
+    shared::{MIN_SHARED, Shared},
+};
+
+/// Every token, one after the other. No step copies the past: the capacity doubles when it is used up.
+pub struct Full {
+    /// The beginning that forks have in common.
+    shared: Shared,
+    own: Buffer,
+    /// What queries see of it.
+    window: Window,
+    max: usize,
+}
+
+impl Full {
+    /// A tensor holds `max` tokens at most.
+    pub fn new(window: Window, max: usize) -> Self {
+        Self { shared: Shared::default(), own: Buffer::new(max), window, max }
+    }
+}
+
+impl LayerCache for Full {
+    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
+        let begin = self.shared.end();
+        self.own.write(positions.start - begin, k, v);
+        // What no query of this pass sees is not read.
+        let seen = self.window.seen_by(positions);
+        let mut segments: Vec<_> = self.shared.segments(seen.clone(), self.window).collect();
+        let own = seen.start.max(begin)..seen.end;
+        let [k, v] = self.own.read(own.start - begin, own.len()); // [1, kv_heads, own, head_dim]
+        segments.push(KvSegment::run(k, v, own, self.window));
+        KvView { segments }
+    }
+
+    fn reserve(&mut self, tokens: usize) {
+        self.own.reserve(tokens);
+    }
+
+    /// Everything is there anyway.
+    fn reserve_rollback(&mut self, _tokens: usize) -> Result<(), CacheError> {
+        Ok(())
+    }
+
+    fn can_truncate(&self, _len: usize) -> bool {
+        true
+    }
+
+    /// What lies behind `len` in the buffer is not read before it is written again.
+    fn truncate(&mut self, len: usize) {
+        self.shared.truncate(len);
+    }
+
+    fn fork(&mut self, len: usize) -> Box<dyn LayerCache> {
+        let begin = self.shared.end();
+        let used = len - begin;
+        if used >= MIN_SHARED
+            && let Some(kv) = self.own.take()
+        {
+            self.shared.push(kv, begin..len);
+        }
+        Box::new(Self {
+            own: self.own.copy(len - self.shared.end()),
+            shared: self.shared.clone(),
+            ..Self::new(self.window, self.max)
+        })
+    }
+
+    fn bytes(&self) -> u64 {
+        self.shared.bytes() + self.own.bytes()
+    }
+
+    fn states(&self, tokens: usize) -> usize {
+        tokens - self.shared.end().min(tokens)
+    }
+}

@@ -1,0 +1,87 @@
+//! The policy `sinks:S+W`: the first tokens, and the last.
+
+use std::{num::NonZeroUsize, ops::Range};
+
+use burn::tensor::Tensor;
+
+use super::Ring;
+use crate::{CacheError, KvSegment, KvView, LayerCache, Window, buffer::Buffer, kv::narrow};
+
+/// StreamingLLM: Xiao et al. 2023, arXiv:2309.17453. Models put attention that they have no other use for on the first
+/// tokens; a window that has lost those breaks down. So the first S tokens are kept beside the last W, and positions are
+/// counted within the cache: no distance is ever larger than S + W - 1, however long the text.
+///
+/// RoPE makes distances of positions, so nothing that is kept has to be rotated again. Between the last W tokens, distances
+/// are those of the text. To the first S, which are at 0 .. S - 1 in both ways of counting, a query measures from its
+/// position in the cache: at most S + W - 1.
+pub struct StreamingLlm {
+    sinks: usize,
+    first: Buffer,
+    last: Ring,
+    /// S + W - 1.
+    max_query: usize,
+}
+
+impl StreamingLlm {
+    /// A tensor holds `max` tokens at most.
+    pub fn new(sinks: NonZeroUsize, window: NonZeroUsize, max: usize) -> Self {
+        Self {
+            sinks: sinks.get(),
+            first: Buffer::new(sinks.get()),
+            last: Ring::new(window, max),
+            max_query: sinks.get() + window.get() - 1,
+        }
+    }
+}
+
+impl LayerCache for StreamingLlm {
+    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
+        let new = positions.start..positions.end.min(self.sinks);
+        if !new.is_empty() {
+            let part = |x: &Tensor<4>| narrow(x.clone(), 0, new.len());
+            self.first.write(new.start, part(&k), part(&v));
+        }
+        let held = 0..positions.end.min(self.sinks);
+        let [first_k, first_v] = self.first.read(0, held.len()); // [1, kv_heads, held, head_dim]
+        let first = KvSegment {
+            max_query: (positions.end - 1 > self.max_query).then_some(self.max_query),
+            ..KvSegment::run(first_k, first_v, held, Window::Full)
+        };
+        let mut segments = vec![first];
+        // The ring has the first tokens too, until they are pushed out.
+        for last in self.last.append(k, v, positions.clone()).segments {
+            let first_key = self.sinks;
+            segments.extend(KvSegment { first_key, ..last }.seen_by(&positions));
+        }
+        KvView { segments }
+    }
+
+    fn reserve(&mut self, tokens: usize) {
+        self.last.reserve(tokens);
+    }
+
+    fn reserve_rollback(&mut self, tokens: usize) -> Result<(), CacheError> {
+        self.last.reserve_rollback(tokens)
+    }
+
+    fn can_truncate(&self, len: usize) -> bool {
+        self.last.can_truncate(len)
+    }
+
+    /// First tokens that are taken back are not read before they are written again.
+    fn truncate(&mut self, len: usize) {
+        self.last.truncate(len);
+    }
+
+    fn fork(&mut self, len: usize) -> Box<dyn LayerCache> {
+        Box::new(Self { first: self.first.copy(len.min(self.sinks)), last: self.last.fork_ring(len), ..*self })
+    }
+
+    fn bytes(&self) -> u64 {
+        self.first.bytes() + self.last.bytes()
+    }
+
+    fn states(&self, tokens: usize) -> usize {
+        self.sinks.max(self.last.states(tokens))
+    }
+}

@@ -1,0 +1,74 @@
+//! Keys and values that forks of a sequence share.
+
+use std::ops::Range;
+
+use burn::tensor::Tensor;
+
+use crate::{KvSegment, Window, buffer, kv::narrow};
+
+/// From how many tokens on sharing pays: below, a copy costs less than one more segment in every pass.
+pub const MIN_SHARED: usize = 256;
+
+/// Runs of tokens that nobody writes to any more, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Shared {
+    runs: Vec<Run>,
+    end: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Run {
+    /// Each `[1, kv_heads, positions or more, head_dim]`.
+    kv: [Tensor<4>; 2],
+    positions: Range<usize>,
+}
+
+impl Shared {
+    /// The position behind the last of them; what follows is the sequence's own.
+    pub fn end(&self) -> usize {
+        self.end
+    }
+
+    /// The first position that is held.
+    pub fn start(&self) -> usize {
+        self.runs.first().map_or(self.end, |run| run.positions.start)
+    }
+
+    /// One more run; `kv` begins at its first position.
+    pub fn push(&mut self, kv: [Tensor<4>; 2], positions: Range<usize>) {
+        self.end = positions.end;
+        self.runs.push(Run { kv, positions });
+    }
+
+    /// What is held of `positions`, as segments seen through `window`.
+    pub fn segments(&self, positions: Range<usize>, window: Window) -> impl Iterator<Item = KvSegment> + '_ {
+        self.runs.iter().filter_map(move |run| {
+            let held = positions.start.max(run.positions.start)..positions.end.min(run.positions.end);
+            if held.is_empty() {
+                return None;
+            }
+            let start = held.start - run.positions.start;
+            let [k, v] = run.kv.clone().map(|x| narrow(x, start, held.len())); // [1, kv_heads, held, head_dim]
+            Some(KvSegment::run(k, v, held, window))
+        })
+    }
+
+    /// Forgets position `len` and those behind it.
+    pub fn truncate(&mut self, len: usize) {
+        self.runs.retain(|run| run.positions.start < len);
+        if let Some(last) = self.runs.last_mut() {
+            last.positions.end = last.positions.end.min(len);
+        }
+        self.end = self.end.min(len);
+    }
+
+    /// Forgets runs that end at this position or before.
+    pub fn forget_before(&mut self, position: usize) {
+        self.runs.retain(|run| run.positions.end > position);
+    }
+
+    /// Bytes of the runs, whoever else holds them.
+    pub fn bytes(&self) -> u64 {
+        self.runs.iter().map(|run| buffer::bytes(&run.kv)).sum()
+    }
+}
