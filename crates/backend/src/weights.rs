@@ -139,18 +139,23 @@ impl<S: WeightSource + ?Sized> WeightSource for &mut S {
 /// The roles of a model's weights, by name: a source without numbers, which notes what the modules ask for. What is loaded
 /// from it has tensors without rows.
 #[derive(Clone, Debug, Default)]
-pub struct WeightRoles(BTreeMap<String, WeightRole>);
+pub struct WeightRoles(BTreeMap<String, (WeightRole, Vec<usize>)>);
 
 impl WeightRoles {
     /// The role of the weight of this name; `None`: no module asks for it.
     pub fn get(&self, name: &str) -> Option<WeightRole> {
-        self.0.get(name).copied()
+        self.0.get(name).map(|(role, _)| *role)
+    }
+
+    /// Every weight: its name, role and shape.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, WeightRole, &[usize])> {
+        self.0.iter().map(|(name, (role, shape))| (name.as_str(), *role, shape.as_slice()))
     }
 }
 
 impl WeightSource for WeightRoles {
     fn read(&mut self, weight: WeightSpec<'_>, _rows: Range<usize>, dtype: Dtype) -> Result<TensorData, WeightError> {
-        self.0.insert(weight.name.to_owned(), weight.role);
+        self.0.insert(weight.name.to_owned(), (weight.role, weight.shape.to_vec()));
         let none = TensorData::new(Vec::<f32>::new(), weight.shape_of(&(0..0)));
         Ok(none.convert_dtype(dtype.burn()))
     }

@@ -3,9 +3,10 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use glass_backend::{
-    Dtype, WeightError, WeightRoles,
+    Dtype, WeightError, WeightRole, WeightRoles,
     quant::{QuantFormat, groups, words},
 };
+use glass_config::LlamaConfig;
 use half::f16;
 
 use crate::{
@@ -18,7 +19,8 @@ use crate::{
 pub struct QuantizedTensors<'a> {
     files: &'a Files,
     recipe: QuantRecipe,
-    roles: &'a WeightRoles,
+    /// What each tensor is to the model, by the family's name of it.
+    roles: BTreeMap<String, WeightRole>,
     /// Of the model's names for the base model's weights.
     prefix: &'static str,
     /// A second copy of a tied head, which is not written.
@@ -30,12 +32,16 @@ pub struct QuantizedTensors<'a> {
 }
 
 impl<'a> QuantizedTensors<'a> {
-    /// `roles` are the model's. Where the head is the embedding, a second copy of it in the files is not written.
-    pub fn new(files: &'a Files, recipe: QuantRecipe, roles: &'a WeightRoles) -> Self {
+    /// `roles` are the model's, whose config is `config`. Where the head is the embedding, a second copy of it in the files is not written.
+    pub fn new(files: &'a Files, recipe: QuantRecipe, roles: &WeightRoles, config: &LlamaConfig) -> Self {
+        let stored = roles.iter().flat_map(|(name, role, shape)| {
+            let places = config.stored(name, shape).into_iter().flatten();
+            places.map(move |place| (place.name, role))
+        });
         Self {
             files,
             recipe,
-            roles,
+            roles: stored.collect(),
             prefix: files.prefix(),
             without: recipe.is_tied().then_some("lm_head.weight"),
             scales: BTreeMap::new(),
@@ -59,7 +65,7 @@ impl<'a> QuantizedTensors<'a> {
     fn format_of(&self, name: &str, tensor: &RawTensor) -> Option<(QuantFormat, [usize; 2])> {
         let role = self.roles.get(name);
         let role = role.or_else(|| self.roles.get(&format!("{}{name}", self.prefix)))?;
-        let format = self.recipe.format_of(role)?;
+        let format = self.recipe.format_of(*role)?;
         let shape = tensor.shape.try_into().ok()?;
         float(tensor.dtype).ok().map(|_| (format, shape))
     }

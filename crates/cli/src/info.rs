@@ -1,5 +1,7 @@
 //! `glass info`: a model's architecture, parameters and memory, from its config and the headers of its files.
 
+mod layers;
+
 use std::collections::BTreeMap;
 
 use glass_checkpoint::{Files, QuantizedPart, quantized_part};
@@ -70,12 +72,16 @@ fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
         match quantized_part(name) {
             Some((_, QuantizedPart::Shape)) => {}
             Some(_) => quantized += tensor.bytes.len() as u64,
+            None if tensor.dtype == safetensors::Dtype::U8 => quantized += tensor.bytes.len() as u64,
             None => numbers += tensor.shape.iter().product::<usize>() as u64,
         }
     }
-    let groups = config.quantization_config.iter();
-    let mut bits: Vec<usize> =
-        groups.flat_map(|quantization| quantization.groups.iter().map(|group| group.num_bits)).collect();
+    let quantization = config.quantization_config.as_ref();
+    let mut bits: Vec<usize> = match quantization {
+        // MXFP4.
+        Some(quantization) if quantization.groups.is_empty() => vec![4],
+        _ => quantization.iter().flat_map(|of| of.groups.iter().map(|group| group.num_bits)).collect(),
+    };
     bits.sort_unstable();
     bits.dedup();
     for tensor in files.names().filter_map(|name| files.get(name)) {
@@ -112,7 +118,7 @@ impl Facts {
                 "{} layers, hidden {}, {}, {}, vocabulary {}{}",
                 config.layers.len(),
                 config.hidden_size,
-                distinct(mlps(config).map(|mlp| { format!("MLP {} ({})", mlp.intermediate_size, mlp.hidden_act) })),
+                distinct(config.layers.iter().map(|layer| layers::mlp(&layer.mlp))),
                 distinct(attentions(config).map(|attention| {
                     format!(
                         "{} heads of {} over {} key/value heads",
@@ -123,6 +129,12 @@ impl Facts {
                 if config.tie_word_embeddings { ", tied head" } else { "" },
             ),
         );
+        if let Some(pattern) = layers::pattern(config) {
+            line("layers", pattern);
+        }
+        for words in layers::beside_llama(config) {
+            line("beside a Llama", words);
+        }
         let q_k_v = attentions(config).any(|attention| attention.bias.q_k_v);
         let o = attentions(config).any(|attention| attention.bias.o);
         let mlp = mlps(config).any(|mlp| mlp.bias);
@@ -135,6 +147,10 @@ impl Facts {
         });
         line("positions", format!("{}, context {}", distinct(ropes), config.context()));
         line("parameters", count(self.total()));
+        let active = config.active_parameters() as u64;
+        if active < self.total() {
+            line("  active per token", count(active));
+        }
         for (part, n) in &self.parameters {
             line(&format!("  {part}"), count(*n));
         }
@@ -210,6 +226,7 @@ impl Facts {
             "model_type": config.model_type.to_string(),
             "config": config.to_json(),
             "parameters": self.total(),
+            "active_parameters": config.active_parameters(),
             "parameters_by_part": parts,
             "dtype": dtype,
             "weight_bytes": self.weight_bytes,

@@ -135,3 +135,10 @@ pub(crate) struct Family {
     /// What its files call otherwise than Llama's do.
     pub names: &'static [TensorName],
 }
+
+impl Family {
+    /// Whether its experts may be in MXFP4.
+    pub fn has_mxfp4(&self) -> bool {
+        self.names.iter().any(|name| matches!(name, TensorName::Interleaved))
+    }
+}

@@ -49,9 +49,12 @@ impl LlamaConfig {
         let file_name = renamed(names, layer, name);
         let own = self.in_family(names, layer, &file_name, shape);
         let mut ways = vec![own.unwrap_or_else(|| vec![whole(file_name.clone(), shape)])];
-        ways.extend(experts_in_one(layer, name, shape, names).map(|rows| vec![rows]));
-        if file_name != name {
-            ways.push(vec![whole(name.to_owned(), shape)]);
+        let in_one = experts_in_one(layer, name, shape, names).map(|rows| vec![rows]);
+        let first = names.iter().any(|rule| matches!(rule, TensorName::Interleaved));
+        ways.splice(if first && in_one.is_some() { 0..1 } else { 1..1 }, in_one);
+        let plain = vec![whole(name.to_owned(), shape)];
+        if ways[0] != plain {
+            ways.push(plain);
         }
         ways
     }

@@ -156,7 +156,7 @@ fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
         pad_token_id: tokens(&mut top, "pad_token_id", &[], false)?.pop(),
         // Null is how version 4 wrote an unknown dtype.
         dtype: top.optional("dtype", Dtype::RULE, None)?,
-        quantization_config: QuantizationConfig::read(&mut top)?,
+        quantization_config: QuantizationConfig::read(&mut top, family.has_mxfp4())?,
         initializer_range: top.get("initializer_range", NOT_NEGATIVE, 0.02)?,
         attention_dropout: attention_dropout.unwrap_or(0.0),
         ignored: Vec::new(),

@@ -140,7 +140,7 @@ impl Llama {
             read += bytes;
             progress(read, total);
         };
-        let mut source = CheckpointSource::new(&files, &mut add);
+        let mut source = CheckpointSource::new(&files, &mut add).named_by(&config);
         let model = match quantize {
             None => LlamaForCausalLM::load(Weights::new(&mut source, &device, dtype), &config)?,
             Some(_) if config.quantization_config.is_some() => {

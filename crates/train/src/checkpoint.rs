@@ -127,7 +127,7 @@ impl Checkpoint {
     pub fn restore(&self, folder: &Path, config: &LlamaConfig, device: &Device) -> Result<Trainer, TrainError> {
         let files = Files::open(folder)?;
         let mut ignore = |_| {};
-        let mut source = CheckpointSource::new(&files, &mut ignore);
+        let mut source = CheckpointSource::new(&files, &mut ignore).named_by(config);
         let training = device.training();
         let weights = Weights::new(&mut source, &training, Dtype::F32);
         let model = LlamaForCausalLM::load(weights, config)?;

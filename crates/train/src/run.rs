@@ -84,7 +84,7 @@ impl Run {
         let (checkpoint, folder) = Checkpoint::newest(self.folder())?;
         self.trainer = checkpoint.restore(&folder, &self.config, &self.device)?;
         self.checkpoint = checkpoint;
-        self.output.save_model(&self.trainer.model, &self.plot()?)
+        self.output.save_model(&self.trainer.model, &self.config, &self.plot()?)
     }
 
     fn remaining_steps(&mut self, on_event: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Outcome, TrainError> {
@@ -185,7 +185,7 @@ impl Run {
         self.checkpoint.step = self.steps();
         self.metrics.sync()?;
         self.checkpoint.save(self.output.path(), &self.trainer)?;
-        self.output.save_model(&self.trainer.model, &self.plot()?)
+        self.output.save_model(&self.trainer.model, &self.config, &self.plot()?)
     }
 
     /// The losses so far, as SVG.

@@ -23,7 +23,7 @@ pub struct Bench {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<Override>,
     /// A shape with random weights instead of a model: llama-40M, llama-56M-window, smollm2-135M, tinyllama-1.1B,
-    /// mistral-window; several separated by commas, or repeat it
+    /// mistral-window, gemma3-270M, qwen3-0.6B, mixtral-tiny, smollm3-3B; several separated by commas, or repeat it
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub preset: Vec<Shape>,
     /// Devices, as for `glass generate`; several separated by commas, or repeat it [default: every device of this machine]

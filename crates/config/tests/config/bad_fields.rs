@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::common::{check, minimal, read};
+use crate::common::{FAMILIES, check, minimal, read};
 
 #[test]
 fn sizes() {
@@ -84,7 +84,7 @@ fn types() {
             ),
             (json!({"tie_word_embeddings": 1}), "tie_word_embeddings = 1: must be true or false"),
             (json!({"attention_bias": "yes"}), "attention_bias = \"yes\": must be true or false"),
-            (json!({"model_type": 3}), "model_type = 3: must be one of llama, mistral, qwen2, qwen3"),
+            (json!({"model_type": 3}), &format!("model_type = 3: must be one of {FAMILIES}")),
             (
                 json!({"hidden_act": null}),
                 &format!(
