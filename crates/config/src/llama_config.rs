@@ -79,7 +79,7 @@ impl LlamaConfig {
     pub fn max_width(&self) -> usize {
         let widths = self.layers.iter().map(|layer| {
             let q_size = layer.attention().map_or(0, AttentionConfig::q_size);
-            q_size.max(layer.mlp.width())
+            q_size.max(layer.mlp.width(self.hidden_size))
         });
         widths.fold(self.hidden_size, usize::max)
     }
