@@ -17,7 +17,7 @@ use glass_attention::{ForwardContext, LlamaAttention, Rope, Sequences, Unobserve
 use glass_backend::{Device, Dtype, Embedding, Linear, WeightRole, Weights};
 use glass_bench::{RandomWeights, SEED, SHAPES, Text, random_model};
 use glass_config::{LlamaConfig, MixerConfig, MlpConfig};
-use glass_decoder::{LlamaMlp, LlamaRmsNorm};
+use glass_decoder::{LlamaMlp, Norm};
 use glass_kv_cache::NoCache;
 
 const LENGTHS: [usize; 2] = [1, 128];
@@ -82,7 +82,7 @@ fn operations(criterion: &mut Criterion) {
     });
     each(criterion, &devices, "norm", |weights, tokens| {
         let x = random(weights.device(), [1, tokens, hidden]);
-        let norm = LlamaRmsNorm::load(weights.at("norm"), hidden, config.norm.eps);
+        let norm = Norm::load(weights.at("norm"), hidden, &config.norm);
         let norm = norm.expect("random weights fit");
         move || drop(black_box(norm.forward(x.clone())))
     });
@@ -97,7 +97,7 @@ fn operations(criterion: &mut Criterion) {
             Tensor::<4>::from_data(TensorData::new(values, shape), device.burn())
         };
         let (cos, sin) = (angles(table.cos), angles(table.sin));
-        move || drop(black_box(rotate(x.clone(), cos.clone(), sin.clone())))
+        move || drop(black_box(rotate(x.clone(), cos.clone(), sin.clone(), false)))
     });
     each(criterion, &devices, "projection", |weights, tokens| {
         let x = random(weights.device(), [1, tokens, hidden]);

@@ -181,19 +181,29 @@ impl MlpConfig {
 
     /// Of these, the numbers that one token is multiplied with: of the experts, only the chosen ones.
     pub fn active_parameters(&self, hidden_size: usize) -> usize {
+        self.parameters_read(hidden_size, 1)
+    }
+
+    /// Of these, the numbers that a pass over `tokens` tokens reads: of the experts, as many as are chosen if each token
+    /// chooses others.
+    pub fn parameters_read(&self, hidden_size: usize, tokens: usize) -> usize {
         match self {
             Self::Dense(mlp) => mlp.num_parameters(hidden_size),
-            Self::Experts(experts) => experts.num_parameters(hidden_size, experts.num_experts_per_tok),
+            Self::Experts(experts) => {
+                let chosen = experts.num_experts_per_tok.saturating_mul(tokens).min(experts.num_experts);
+                experts.num_parameters(hidden_size, chosen)
+            }
         }
     }
 
-    /// Values per token inside it, at most: in the widest MLP, for experts those of all chosen ones.
-    pub fn width(&self) -> usize {
+    /// Values per token inside it, at most: in the widest MLP, or what all chosen experts give.
+    pub fn width(&self, hidden_size: usize) -> usize {
         match self {
             Self::Dense(mlp) => mlp.intermediate_size,
             Self::Experts(experts) => {
                 let shared = experts.shared.map_or(0, |shared| shared.mlp.intermediate_size);
-                experts.expert.intermediate_size.saturating_mul(experts.num_experts_per_tok).max(shared)
+                let chosen = hidden_size.saturating_mul(experts.num_experts_per_tok);
+                chosen.max(experts.expert.intermediate_size).max(shared)
             }
         }
     }

@@ -26,7 +26,9 @@ pub struct LlamaConfig {
     pub ropes: Vec<RopeParameters>,
     /// Every norm of the layers' blocks, and the last one, before the head.
     pub norm: NormConfig,
-    /// Multiplies the embeddings, rounded to the type of the weights first.
+    /// Multiplies every row of the embedding, rounded to the type of the weights first (Gemma).
+    pub embedding_scale: f64,
+    /// Multiplies what the embedding gives (Granite).
     pub embedding_multiplier: f64,
     /// Multiplies the logits.
     pub logits_multiplier: f64,
@@ -77,7 +79,7 @@ impl LlamaConfig {
     pub fn max_width(&self) -> usize {
         let widths = self.layers.iter().map(|layer| {
             let q_size = layer.attention().map_or(0, AttentionConfig::q_size);
-            q_size.max(layer.mlp.width())
+            q_size.max(layer.mlp.width(self.hidden_size))
         });
         widths.fold(self.hidden_size, usize::max)
     }

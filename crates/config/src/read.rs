@@ -85,7 +85,7 @@ impl LlamaConfig {
                 $(differs(stringify!($field), &self.$field, &read.$field, self.$field == read.$field)?;)*
             };
         }
-        same!(ropes, norm, embedding_multiplier, logits_multiplier, logits_soft_cap);
+        same!(ropes, norm, embedding_scale, embedding_multiplier, logits_multiplier, logits_soft_cap);
         Ok(())
     }
 
@@ -146,6 +146,7 @@ fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
         layers: draft.layers(),
         ropes: draft.ropes.clone(),
         norm: draft.norm,
+        embedding_scale: draft.embedding_scale,
         embedding_multiplier: draft.embedding_multiplier,
         logits_multiplier: draft.logits_multiplier,
         logits_soft_cap: draft.logits_soft_cap,

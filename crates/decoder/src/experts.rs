@@ -30,6 +30,14 @@ impl LlamaExperts {
     /// A weight that is missing or does not fit the config.
     pub fn load(mut weights: Weights<'_>, config: &ExpertsConfig, hidden_size: usize) -> Result<Self, WeightError> {
         let ExpertsConfig { num_experts, expert, router, shared, .. } = config;
+        if cfg!(target_family = "wasm") && weights.device().max_binding().is_some() {
+            return Err(WeightError::Other {
+                origin: weights.device().name().to_owned(),
+                name: weights.full_name("gate.weight"),
+                reason: "which experts compute is read back within a pass, and a browser's GPU cannot be waited for: use flex"
+                    .to_owned(),
+            });
+        }
         let role = WeightRole::Router;
         let gated = shared.is_some_and(|shared| shared.gate);
         Ok(Self {

@@ -14,6 +14,7 @@ pub struct LlamaModel {
     embed_tokens: Embedding,
     layers: Vec<LlamaDecoderLayer>,
     norm: Norm,
+    embedding_scale: f64,
     embedding_multiplier: f64,
     #[module(skip)]
     ropes: Vec<Rope>,
@@ -39,13 +40,11 @@ impl LlamaModel {
     ) -> Result<Tensor<3>, CacheError> {
         let ctx =
             ForwardContext::new(&self.ropes, self.width, ids.dims(), &mut sequences, self.smallest_device(), observer)?;
-        let mut x = self.embed_tokens.forward(ids); // [batch, seq, hidden_size]
-        if self.embedding_multiplier != 1.0 {
-            x = x * self.embedding_multiplier; // [batch, seq, hidden_size]
-        }
-        x = ctx.dropouts().residual.apply(x);
+        let x = times(self.embedding_scale, self.embed_tokens.forward(ids)); // [batch, seq, hidden_size]
+        let x = ctx.dropouts().residual.apply(x);
         ctx.done(Step::Embedding);
         ctx.hidden(HiddenState::Embed, &x);
+        let mut x = times(self.embedding_multiplier, x); // [batch, seq, hidden_size]
         for (i, layer) in self.layers.iter().enumerate() {
             x = on(layer.device(), x); // where the layer's weights and state are
             x = sequences.with_layer(i, layer.window(), |caches| layer.forward(x, caches, &ctx)); // [batch, seq, hidden_size]
@@ -84,12 +83,18 @@ impl LlamaModel {
                 .map(|layer| LlamaDecoderLayer::load(weights.layer(layer), config, layer))
                 .collect::<Result<_, _>>()?,
             norm: Norm::load(weights.at("norm"), hidden, &config.norm)?,
+            embedding_scale: config.embedding_scale,
             embedding_multiplier: config.embedding_multiplier,
             ropes: Rope::all(config),
             width: config.max_width(),
             device: weights.device().clone(),
         })
     }
+}
+
+/// `x` as it is, where the family multiplies by 1.
+fn times(multiplier: f64, x: Tensor<3>) -> Tensor<3> {
+    if multiplier == 1.0 { x } else { x * multiplier }
 }
 
 /// `x` on this device: itself, if it is there already.

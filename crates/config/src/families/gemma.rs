@@ -31,7 +31,7 @@ pub(super) const FAMILY: Family = Family {
 
 pub(super) fn differs(draft: &mut Draft) {
     draft.norm = draft.norm.one_plus();
-    draft.embedding_multiplier = (draft.hidden_size as f64).sqrt();
+    draft.embedding_scale = (draft.hidden_size as f64).sqrt();
 }
 
 fn approximate(activation: &mut Activation) {

@@ -2,8 +2,9 @@
 
 use std::{ops::ControlFlow, path::Path};
 
-use glass_backend::{Device, Dtype};
-use glass_generate::{GenerateOptions, Llama, generate};
+use glass_backend::{Device, Dtype, KernelMode, quant::QuantFormat};
+use glass_checkpoint::{ConvertOptions, ShardSize, convert, quantize};
+use glass_generate::{GenerateOptions, Llama, LoadOptions, generate};
 use glass_testing::{devices, fixtures};
 
 use crate::{
@@ -120,5 +121,43 @@ fn check_policies(folder: &Path, llama: &Llama) {
         }
         let off = apart(&of(text, &[9, 1]), &of(text, &[1]));
         assert!(off <= SAME, "{who}: {text} in pieces: {off}");
+    }
+}
+
+/// Fused rows, experts by themselves and in one tensor, learned activations, weights of single heads, renamed norms.
+const SHAPES: [&str; 7] = ["apertus", "gemma2", "glm4", "gpt_oss", "phi3", "qwen2_moe", "stablelm"];
+
+fn load(folder: &Path, quantize: Option<QuantFormat>, fake_quantize: bool) -> Llama {
+    let device = devices::flex().with_kernel_mode(KernelMode::Plain);
+    let progress = &mut |_, _| {};
+    let options = LoadOptions { device, dtype: Dtype::F32, quantize, fake_quantize, overrides: &[], progress };
+    Llama::load(folder, options).unwrap_or_else(|error| panic!("{}: {error}", fixture::name(folder)))
+}
+
+/// Codes are the numbers they stand for, on loading and in a folder; a folder that is written again computes the same.
+#[test]
+fn families_are_quantized_and_converted() {
+    for name in SHAPES {
+        let source = fixtures::root().join("families").join(name);
+        let rows = fixture::rows(&fixture::expected(&source)["input_ids"]);
+        let logits = |llama: &Llama| fixture::forward(llama, &rows, None).remove("logits").expect("logits");
+        let (kept, size) = (tempfile::tempdir().expect("a folder"), "5GB".parse::<ShardSize>().expect("a size"));
+        let go_on = &mut |_: u64, _: u64| ControlFlow::Continue(());
+        let exact = logits(&load(&source, None, false));
+        for bits in [QuantFormat::Int8, QuantFormat::Int4] {
+            let numbers = logits(&load(&source, Some(bits), true));
+            let codes = logits(&load(&source, Some(bits), false));
+            let off = fixture::difference(&numbers, &codes, 1, None);
+            assert!(off <= 2e-4, "{name} in {bits} bits: {off}");
+            assert!(fixture::difference(&exact, &codes, 1, None) > 1e-3, "{name}: nothing is quantized");
+            let target = kept.path().join(bits.to_string());
+            quantize(&source, &target, bits, size, go_on).expect("quantized");
+            let stored = logits(&load(&target, None, false));
+            assert_eq!(stored.values, codes.values, "{name} in {bits} bits: a folder is another model");
+        }
+        let target = kept.path().join("f32");
+        let options = ConvertOptions { dtype: Some(Dtype::F32), max_shard_size: size, progress: go_on };
+        convert(&source, &target, options).expect("converted");
+        assert_eq!(logits(&load(&target, None, false)).values, exact.values, "{name} in float32");
     }
 }

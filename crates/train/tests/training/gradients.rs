@@ -124,7 +124,8 @@ fn mlp() {
 #[test]
 fn gates() {
     let device = devices::flex().training();
-    let clamped = Gate::Clamped { alpha: 1.702, limit: 0.8 };
+    // The limit is beyond what any number moves to: there is no slope at its edge.
+    let clamped = Gate::Clamped { alpha: 1.702, limit: 20.0 };
     for (gate, hidden_act) in [(Gate::None, Activation::Relu2), (clamped, Activation::Silu)] {
         let layer = DenseMlpConfig { intermediate_size: 12, hidden_act, gate, bias: true };
         let mlp = LlamaMlp::load(Weights::new(&mut RandomWeights(7), &device, Dtype::F32), &layer, 8);
@@ -133,7 +134,7 @@ fn gates() {
     }
 }
 
-/// Through the router's weights, the chosen experts, and the shared one.
+/// Through the router's weights, the chosen experts, and the shared one. All are chosen: which ones are changes in steps.
 #[test]
 fn experts() {
     let device = devices::flex().training();
@@ -146,7 +147,7 @@ fn experts() {
     for weights in [RouterWeights::SoftmaxAll, RouterWeights::SoftmaxAllRenormalised, RouterWeights::SoftmaxChosen] {
         let config = ExpertsConfig {
             num_experts: 3,
-            num_experts_per_tok: 2,
+            num_experts_per_tok: 3,
             expert: mlp(6),
             router: RouterConfig { weights, bias: true },
             shared: Some(SharedExpertConfig { mlp: mlp(5), gate: true }),
