@@ -35,8 +35,11 @@ fn has_a_say(file: &Value, base: &LlamaConfig, name: &str, value: &Value) -> boo
     }
     fields.insert(name.to_owned(), value.clone());
     match read(&changed) {
-        // The field itself, or another whose rule names it.
-        Err(error) => one_line(&error.to_string()) && error.to_string().contains(name),
+        // The field itself, another whose rule names it, or the one that it switches on.
+        Err(error) => {
+            let (line, switched) = (error.to_string(), name.trim_start_matches("use_"));
+            one_line(&line) && (line.contains(name) || line.contains(switched))
+        }
         Ok(config) if without_notes(&config) != without_notes(base) => {
             let again = read(&config.to_json()).unwrap_or_else(|error| panic!("{name} = {value}: {error}"));
             assert_eq!(again, without_notes(&config), "{name} = {value}");

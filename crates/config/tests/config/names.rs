@@ -87,7 +87,7 @@ fn rows_of_a_larger_tensor() {
 
 #[test]
 fn a_tensor_for_each_head() {
-    let norms = read(&file("stablelm", json!({"qk_layernorm": true}))).expect("a config");
+    let norms = read(&file("stablelm", json!({"qk_layernorm": true, "partial_rotary_factor": 0.5}))).expect("a config");
     let heads = norms.stored("model.layers.0.self_attn.k_norm.weight", &[2, 12]).swap_remove(0);
     let names: Vec<_> = heads.iter().map(|head| (head.name.as_str(), head.rows.clone())).collect();
     let name = |head| format!("model.layers.0.self_attn.k_layernorm.norms.{head}.weight");
