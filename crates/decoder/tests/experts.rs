@@ -3,9 +3,13 @@
 use std::{collections::BTreeSet, ops::Range};
 
 use burn::tensor::{Tensor, TensorData};
-use glass_backend::{Device, Dtype, KernelMode, WeightError, WeightSource, WeightSpec, Weights};
+use glass_backend::{
+    Device, Dtype, KernelMode, QuantizedRows, WeightError, WeightSource, WeightSpec, Weights,
+    quant::{QuantFormat, dequantize, groups, words},
+};
 use glass_config::{Activation, DenseMlpConfig, ExpertsConfig, Gate, RouterConfig, RouterWeights, SharedExpertConfig};
 use glass_decoder::LlamaExperts;
+use half::f16;
 use proptest::{prelude::*, sample::select, test_runner::TestRunner};
 
 /// Numbers between -1 and 1; which ones depends on the name alone.
@@ -140,5 +144,89 @@ fn experts_are_their_definition_and_only_chosen_ones_are_read() {
             Ok(())
         });
         outcome.unwrap_or_else(|error| panic!("{}: {error}", device.name()));
+    }
+}
+
+/// Experts whose matrices are MXFP4: as codes, or as the numbers that these stand for.
+struct Mxfp4 {
+    as_codes: bool,
+}
+
+impl Mxfp4 {
+    fn is_expert(weight: WeightSpec<'_>) -> bool {
+        weight.name.starts_with("experts.") && weight.name.ends_with(".weight")
+    }
+
+    fn codes(weight: WeightSpec<'_>) -> (Vec<i32>, Vec<f16>) {
+        let (rows, columns) = (weight.rows(), weight.row_len());
+        let words = numbers(weight.name, rows * words(columns, QuantFormat::Mxfp4));
+        let powers = numbers(&format!("{} scales", weight.name), rows * groups(columns));
+        let scales = powers.into_iter().map(|power| f16::from_f32(2f32.powi((power * 3.0) as i32 - 4)));
+        (
+            words.into_iter().map(|number| (number.to_bits() << 9) as i32 ^ number.to_bits() as i32).collect(),
+            scales.collect(),
+        )
+    }
+}
+
+impl WeightSource for Mxfp4 {
+    fn read(&mut self, weight: WeightSpec<'_>, rows: Range<usize>, dtype: Dtype) -> Result<TensorData, WeightError> {
+        let row = weight.row_len();
+        let mut values = numbers(weight.name, weight.rows() * row);
+        if Self::is_expert(weight) {
+            let (codes, scales) = Self::codes(weight);
+            dequantize(&codes, &scales, row, QuantFormat::Mxfp4, &mut values);
+        }
+        let part = values[rows.start * row..rows.end * row].to_vec();
+        Ok(TensorData::new(part, weight.shape_of(&rows)).convert_dtype(dtype.burn()))
+    }
+
+    fn is_quantized(&mut self, weight: WeightSpec<'_>) -> Result<bool, WeightError> {
+        Ok(self.as_codes && Self::is_expert(weight))
+    }
+
+    fn read_quantized(&mut self, weight: WeightSpec<'_>, rows: Range<usize>) -> Result<QuantizedRows, WeightError> {
+        let (codes, scales) = Self::codes(weight);
+        let per_row = [words(weight.row_len(), QuantFormat::Mxfp4), groups(weight.row_len())];
+        let of = |i: usize| rows.start * per_row[i]..rows.end * per_row[i];
+        Ok(QuantizedRows {
+            format: QuantFormat::Mxfp4,
+            quants: TensorData::new(codes[of(0)].to_vec(), [rows.len(), per_row[0]]),
+            scales: TensorData::new(scales[of(1)].to_vec(), [rows.len(), per_row[1]]),
+        })
+    }
+}
+
+/// Codes are their numbers on every device; kernels round activations to 8 bits beside.
+#[test]
+fn experts_in_mxfp4_are_their_numbers() {
+    let (hidden, [batch, seq]) = (64, [1, 40]);
+    let gate = Gate::Clamped { alpha: 1.702, limit: 7.0 };
+    let expert = DenseMlpConfig { intermediate_size: 96, hidden_act: Activation::Silu, gate, bias: true };
+    let router = RouterConfig { weights: RouterWeights::SoftmaxChosen, bias: true };
+    let config = ExpertsConfig { num_experts: 4, num_experts_per_tok: 2, expert, router, shared: None };
+    let outputs = |device: &Device, as_codes: bool, tokens: usize| {
+        let mut source = Mxfp4 { as_codes };
+        let experts = LlamaExperts::load(Weights::new(&mut source, device, Dtype::F32), &config, hidden);
+        let values = numbers("x", batch * seq * hidden)[..tokens * hidden].to_vec();
+        let x = Tensor::<3>::from_data(TensorData::new(values, [batch, tokens, hidden]), device.burn());
+        experts.expect("weights").forward(x).into_data().try_to_vec::<f32>().expect("float32")
+    };
+    for device in devices() {
+        for tokens in [1, seq] {
+            let exact = outputs(&Device::open("ndarray").expect("it is built in"), false, tokens);
+            let found = outputs(&device, true, tokens);
+            let largest = exact.iter().fold(0f32, |most, x| most.max(x.abs()));
+            let off = exact.iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let whole_numbers = device.name() == "flex" && device.kernel_mode() == KernelMode::Fused;
+            let allowed = if whole_numbers { 2e-2 } else { 1e-5 } * largest;
+            assert!(
+                off <= allowed,
+                "{} ({}), {tokens} tokens: {off} of {largest}",
+                device.name(),
+                device.kernel_mode()
+            );
+            assert_eq!(off > 1e-5 * largest, whole_numbers, "{}: four bits are multiplied as such", device.name());
+        }
     }
 }

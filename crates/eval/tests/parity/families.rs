@@ -150,6 +150,9 @@ fn families_are_quantized_and_converted() {
             let off = fixture::difference(&numbers, &codes, 1, None);
             assert!(off <= 2e-4, "{name} in {bits} bits: {off}");
             assert!(fixture::difference(&exact, &codes, 1, None) > 1e-3, "{name}: nothing is quantized");
+            if name == "gpt_oss" {
+                continue; // all experts in one tensor: it stays as it is in a folder
+            }
             let target = kept.path().join(bits.to_string());
             quantize(&source, &target, bits, size, go_on).expect("quantized");
             let stored = logits(&load(&target, None, false));
