@@ -37,9 +37,9 @@ mod stablelm;
 mod starcoder2;
 mod windows;
 
-use crate::draft::Draft;
 use crate::fields::{Name, Row};
 use crate::names::TensorName;
+use crate::outline::Outline;
 use crate::rope::RopeRule;
 use crate::values::{Activation, words};
 pub(crate) use field::Field;
@@ -127,11 +127,11 @@ pub(crate) struct Family {
     pub norm_eps: (Name, f64),
     pub rope: RopeRule,
     /// What is fixed in the family, or holds where the fields say nothing.
-    pub differs: fn(&mut Draft),
+    pub differs: fn(&mut Outline),
     /// The fields that it has beside those of every family.
     pub fields: &'static [Field],
     /// Fields of other families without effect in this one, and their values that need no warning.
-    pub ignored: &'static [Row<'static, Draft>],
+    pub ignored: &'static [Row<'static, Outline>],
     /// What its files call otherwise than Llama's do.
     pub names: &'static [TensorName],
 }

@@ -25,7 +25,6 @@
 //! 9. `write.rs`: and back to JSON
 
 mod dialect;
-mod draft;
 mod error;
 mod families;
 mod fields;
@@ -34,6 +33,7 @@ mod layer;
 mod llama_config;
 mod names;
 mod norm;
+mod outline;
 mod overrides;
 mod quantization;
 mod read;

@@ -5,7 +5,6 @@ use std::{fmt::Debug, path::Path};
 use serde_json::Value;
 
 use crate::dialect::{Normalised, OLD_ROPE, ROPE};
-use crate::draft::Draft;
 use crate::error::{Checked, ConfigError, FieldError};
 use crate::families::{Family, ModelType};
 use crate::fields::Verdict::{Refused, Silent, Warned};
@@ -13,6 +12,7 @@ use crate::fields::{Fields, Name, Unused};
 use crate::file::{parse_object, read_text};
 use crate::layer::{AttentionConfig, DenseMlpConfig, Gate};
 use crate::llama_config::LlamaConfig;
+use crate::outline::Outline;
 use crate::overrides::Override;
 use crate::quantization::QuantizationConfig;
 use crate::refused::{IGNORED, NO_EFFECT, REFUSED};
@@ -117,8 +117,8 @@ fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
     let hidden_size = top.required("hidden_size", SIZE, NO_DEFAULT)?;
     fits("vocab_size * hidden_size", vocab_size, hidden_size)?;
     let context = top.get("max_position_embeddings", SIZE, family.max_position_embeddings)?;
-    let mut draft = draft(&mut top, family, hidden_size)?;
-    let head_dim = draft.attention.head_dim;
+    let mut outline = outline(&mut top, family, hidden_size)?;
+    let head_dim = outline.attention.head_dim;
     fits("max_position_embeddings * head_dim", context, head_dim)?;
 
     let mut rope = file.rope.clone();
@@ -128,9 +128,9 @@ fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
         }
     }
     let read = family.rope.read(rope, context, head_dim)?;
-    (draft.ropes, draft.attention.temperature) = (read.ropes, read.temperature);
+    (outline.ropes, outline.attention.temperature) = (read.ropes, read.temperature);
     for field in family.fields {
-        field.read(&mut top, &mut draft)?;
+        field.read(&mut top, &mut outline)?;
     }
 
     let why = "the tensors in the files have their own types, and what they are computed in is chosen at load";
@@ -143,13 +143,13 @@ fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
         model_type,
         vocab_size,
         hidden_size,
-        layers: draft.layers(),
-        ropes: draft.ropes.clone(),
-        norm: draft.norm,
-        embedding_scale: draft.embedding_scale,
-        embedding_multiplier: draft.embedding_multiplier,
-        logits_multiplier: draft.logits_multiplier,
-        logits_soft_cap: draft.logits_soft_cap,
+        layers: outline.layers(),
+        ropes: outline.ropes.clone(),
+        norm: outline.norm,
+        embedding_scale: outline.embedding_scale,
+        embedding_multiplier: outline.embedding_multiplier,
+        logits_multiplier: outline.logits_multiplier,
+        logits_soft_cap: outline.logits_soft_cap,
         max_position_embeddings: context,
         tie_word_embeddings: top.get("tie_word_embeddings", SWITCH, family.tie_word_embeddings)?,
         bos_token_id: tokens(&mut top, "bos_token_id", family.bos_token_id, false)?.pop(),
@@ -167,7 +167,7 @@ fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
     let tables = [(Refused, REFUSED), (Silent, NO_EFFECT), (Warned, family.ignored), (Warned, IGNORED)];
     let others = format!("{model_type} has no such field");
     let known = [ROPE, OLD_ROPE, "rope_theta", "torch_dtype"];
-    let mut unused = top.rest(&tables, &draft, (Warned, &others), &known)?;
+    let mut unused = top.rest(&tables, &outline, (Warned, &others), &known)?;
     unused.extend(read.unused);
     Ok((config, unused))
 }
@@ -192,7 +192,7 @@ fn fits(product: &str, a: usize, b: usize) -> Checked<()> {
 }
 
 /// The layers that the file describes, but for the family's own fields.
-fn draft(top: &mut Fields, family: &Family, hidden_size: usize) -> Checked<Draft> {
+fn outline(top: &mut Fields, family: &Family, hidden_size: usize) -> Checked<Outline> {
     let layers = top.required("num_hidden_layers", LAYERS, NO_DEFAULT)?;
     let inner = top.required("intermediate_size", SIZE, NO_DEFAULT)?;
     fits("intermediate_size * hidden_size", inner, hidden_size)?;
@@ -225,9 +225,9 @@ fn draft(top: &mut Fields, family: &Family, hidden_size: usize) -> Checked<Draft
     let (name, absent) = family.norm_eps;
     let eps = top.get(name, POSITIVE, absent)?;
     let attention = AttentionConfig::new(heads, kv_heads, head_dim);
-    let mut draft = Draft::new(hidden_size, layers, attention, mlp, eps);
-    (family.differs)(&mut draft);
-    Ok(draft)
+    let mut outline = Outline::new(hidden_size, layers, attention, mlp, eps);
+    (family.differs)(&mut outline);
+    Ok(outline)
 }
 
 /// The token ids of a field that has one or null, or as a `list` several.

@@ -3,18 +3,18 @@
 
 use serde_json::Value;
 
-use crate::draft::Draft;
 use crate::fields::{Row, empty, none, off, one};
+use crate::outline::Outline;
 
-fn zero(value: &Value, _: &Draft) -> bool {
+fn zero(value: &Value, _: &Outline) -> bool {
     value == false || value.as_f64() == Some(0.0)
 }
 
-fn head_dim(value: &Value, plain: &Draft) -> bool {
+fn head_dim(value: &Value, plain: &Outline) -> bool {
     value.as_f64() == Some(plain.attention.head_dim as f64)
 }
 
-fn scale(value: &Value, plain: &Draft) -> bool {
+fn scale(value: &Value, plain: &Outline) -> bool {
     let scale = plain.attention.scale;
     let same = |given: f64| (given - scale).abs() <= 1e-6 * scale;
     value.as_f64().is_some_and(same)
@@ -27,7 +27,7 @@ fn all(value: &Value, is_neutral: fn(&Value) -> bool) -> bool {
 
 /// Fields of relatives and forks that change what the forward pass computes.
 #[rustfmt::skip]
-pub(crate) const REFUSED: &[Row<Draft>] = &[
+pub(crate) const REFUSED: &[Row<Outline>] = &[
     (&["compression_config"], none, "use the plain checkpoint"),
     (&["vision_config", "audio_config", "text_config"], none, "only text models are built here"),
     (&["is_encoder_decoder", "add_cross_attention"], off, "only decoders are built here"),
@@ -81,7 +81,7 @@ const NO_EXPERTS: &str = "the MLP here has no experts";
 
 /// Fields that say nothing about the forward pass of one sequence.
 #[rustfmt::skip]
-pub(crate) const NO_EFFECT: &[Row<Draft>] = &[(&[
+pub(crate) const NO_EFFECT: &[Row<Outline>] = &[(&[
     // Provenance and loading.
     "_name_or_path", "name_or_path", "_commit_hash", "architectures", "transformers_version",
     "is_llama_config", "tokenizer_class", "unsloth_fixed", "unsloth_version",
@@ -99,7 +99,7 @@ pub(crate) const NO_EFFECT: &[Row<Draft>] = &[(&[
 ], none, "it has no effect on what the model computes")];
 
 #[rustfmt::skip]
-pub(crate) const IGNORED: &[Row<Draft>] = &[
+pub(crate) const IGNORED: &[Row<Outline>] = &[
     (&["auto_map"], none, "its code is not run; this is a plain model of the family"),
     // transformers reads these from generation_config.json and drops them from config.json.
     (&[

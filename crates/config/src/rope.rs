@@ -80,6 +80,7 @@ pub(crate) struct Ropes {
 
 /// The kinds of layers that have a RoPE each, in the order of [`Ropes::ropes`].
 const KINDS: [&str; 2] = ["full_attention", "sliding_attention"];
+const EACH_KIND: &str = "each kind of layer has its own";
 /// θ of sliding layers in version 4.
 const SLIDING_THETA: &str = "rope_local_base_freq";
 const BETA: &str = "llama_4_scaling_beta";
@@ -168,18 +169,26 @@ impl RopeRule {
                 ((format!("{ROPE}."), object), (format!("{ROPE}."), Map::from_iter(sliding)))
             }
             [full, sliding] => {
-                let mut rest = Fields::new(format!("{ROPE}."), object);
-                rest.idle(
-                    &["rope_theta", "rope_type", "partial_rotary_factor"],
-                    false,
-                    "each kind of layer has its own",
-                );
-                ropes.unused.extend(rest.rest(&[], &(), (Warned, "each kind of layer has its own"), &[])?);
-                let object = |kind, value: Option<Value>| {
+                // A θ outside is for the kind that says none.
+                let outside = object.shift_remove("rope_theta");
+                let mut nested = |kind: &str, value: Option<Value>, theta: Option<Value>, name: &str| {
                     let value = value.filter(|value| !value.is_null()).unwrap_or(json!({}));
-                    Ok((prefix(kind), OBJECT.read(&format!("{ROPE}.{kind}"), &value)?))
+                    let mut inner = OBJECT.read(&format!("{ROPE}.{kind}"), &value)?;
+                    if let Some(theta) = theta
+                        && *inner.entry("rope_theta").or_insert_with(|| theta.clone()) != theta
+                    {
+                        object.insert(name.to_owned(), theta);
+                    }
+                    Ok((prefix(kind), inner))
                 };
-                (object(KINDS[0], full)?, object(KINDS[1], sliding)?)
+                let full = nested(KINDS[0], full, outside, "rope_theta")?;
+                let sliding = nested(KINDS[1], sliding, local, SLIDING_THETA)?;
+                let mut rest = Fields::new(format!("{ROPE}."), object);
+                rest.idle(&["rope_type"], false, EACH_KIND);
+                let thetas: Row = (&["rope_theta", SLIDING_THETA], none, EACH_KIND);
+                let tables = [(Warned, &[thetas][..]), (Refused, REFUSED)];
+                ropes.unused.extend(rest.rest(&tables, &(), (Warned, EACH_KIND), &[])?);
+                (full, sliding)
             }
         };
         self.read_one(&mut ropes, full, self.theta, length, head_dim)?;

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::draft::Draft;
 use crate::llama_config::LlamaConfig;
+use crate::outline::Outline;
 use crate::quantization::QuantizationConfig;
 
 impl LlamaConfig {
@@ -13,7 +13,7 @@ impl LlamaConfig {
     /// `mistral` has no such file.
     pub fn to_json(&self) -> Value {
         let family = self.model_type.family();
-        let draft = Draft::of(self);
+        let outline = Outline::of(self);
         let eos = match self.eos_token_id.as_slice() {
             [] => Value::Null,
             [id] => json!(id),
@@ -25,24 +25,24 @@ impl LlamaConfig {
             "bos_token_id": self.bos_token_id,
             "dtype": self.dtype.map(|dtype| dtype.to_string()),
             "eos_token_id": eos,
-            "head_dim": draft.attention.head_dim,
+            "head_dim": outline.attention.head_dim,
             "hidden_size": self.hidden_size,
             "initializer_range": self.initializer_range,
-            "intermediate_size": draft.mlp.intermediate_size,
+            "intermediate_size": outline.mlp.intermediate_size,
             "max_position_embeddings": self.max_position_embeddings,
             "model_type": self.model_type.to_string(),
-            "num_attention_heads": draft.attention.num_attention_heads,
+            "num_attention_heads": outline.attention.num_attention_heads,
             "num_hidden_layers": self.layers.len(),
-            "num_key_value_heads": draft.attention.num_key_value_heads,
+            "num_key_value_heads": outline.attention.num_key_value_heads,
             "pad_token_id": self.pad_token_id,
             "quantization_config": self.quantization_config.as_ref().map(QuantizationConfig::to_json),
-            "rope_parameters": family.rope.write(&self.ropes, draft.attention.temperature),
+            "rope_parameters": family.rope.write(&self.ropes, outline.attention.temperature),
             "tie_word_embeddings": self.tie_word_embeddings,
             "use_cache": true,
             "vocab_size": self.vocab_size,
         });
         if let Value::Object(file) = &mut file {
-            file.insert(family.activation.0.to_owned(), json!(draft.mlp.hidden_act.to_string()));
+            file.insert(family.activation.0.to_owned(), json!(outline.mlp.hidden_act.to_string()));
             file.insert(family.norm_eps.0.to_owned(), json!(self.norm.eps));
             for &(own, name) in family.renamed {
                 if let Some(value) = file.shift_remove(name) {
@@ -53,7 +53,7 @@ impl LlamaConfig {
                 file.shift_remove("quantization_config");
             }
             for field in family.fields {
-                if let Value::Object(own) = field.write(&draft) {
+                if let Value::Object(own) = field.write(&outline) {
                     file.extend(own);
                 }
             }

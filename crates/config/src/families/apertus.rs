@@ -25,9 +25,9 @@ pub(super) const FAMILY: Family = Family {
         },
         ..RopeRule::LLAMA
     },
-    differs: |draft| {
-        draft.mlp.gate = Gate::None;
-        qk_norm(draft, QkNormOver::Head);
+    differs: |outline| {
+        outline.mlp.gate = Gate::None;
+        qk_norm(outline, QkNormOver::Head);
     },
     fields: &[ATTENTION_BIAS, windows::NEVER],
     ignored: &[],

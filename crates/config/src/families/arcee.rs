@@ -11,7 +11,7 @@ pub(super) const FAMILY: Family = Family {
     eos_token_id: &[128_001],
     activation: ("hidden_act", Activation::Relu2),
     norm_eps: ("rms_norm_eps", 1e-5),
-    differs: |draft| draft.mlp.gate = Gate::None,
+    differs: |outline| outline.mlp.gate = Gate::None,
     ignored: &[],
     ..llama::FAMILY
 };

@@ -4,10 +4,10 @@
 use super::field::Field::{Idle, Own};
 use super::field::{ATTENTION_BIAS, LOGITS_TIMES};
 use super::{Family, llama, windows};
-use crate::draft::Draft;
 use crate::error::Checked;
 use crate::fields::Fields;
 use crate::norm::{NormConfig, NormPlacement};
+use crate::outline::Outline;
 use crate::rope::RopeRule;
 
 pub(super) const FAMILY: Family = Family {
@@ -18,10 +18,10 @@ pub(super) const FAMILY: Family = Family {
     tie_word_embeddings: true,
     norm_eps: ("layer_norm_eps", 1e-5),
     rope: RopeRule { interleaved: true, ..RopeRule::LLAMA },
-    differs: |draft| {
-        draft.norm = NormConfig::layer(draft.norm.eps, false);
-        draft.norms = NormPlacement::Parallel;
-        draft.logits_multiplier = 0.0625;
+    differs: |outline| {
+        outline.norm = NormConfig::layer(outline.norm.eps, false);
+        outline.norms = NormPlacement::Parallel;
+        outline.logits_multiplier = 0.0625;
     },
     fields: &[
         ATTENTION_BIAS,
@@ -45,8 +45,8 @@ pub(super) const FAMILY: Family = Family {
     ..llama::FAMILY
 };
 
-fn read(fields: &mut Fields, draft: &mut Draft) -> Checked<()> {
-    windows::by_type(fields, draft, 4096, (4, true))?;
-    draft.rope_of = draft.windows.iter().map(|window| window.and(Some(0))).collect();
+fn read(fields: &mut Fields, outline: &mut Outline) -> Checked<()> {
+    windows::by_type(fields, outline, 4096, (4, true))?;
+    outline.rope_of = outline.windows.iter().map(|window| window.and(Some(0))).collect();
     Ok(())
 }

@@ -6,36 +6,36 @@ use serde_json::{Value, json};
 use super::field::Field::Own;
 use super::field::qk_norm;
 use super::{Family, llama, windows};
-use crate::draft::Draft;
 use crate::error::Checked;
 use crate::fields::Fields;
 use crate::norm::{NormPlacement, QkNormOver};
+use crate::outline::Outline;
 
 pub(super) const FAMILY: Family = Family {
     architecture: "Exaone4ForCausalLM",
     num_key_value_heads: Some(32),
     bos_token_id: &[0],
     norm_eps: ("rms_norm_eps", 1e-5),
-    differs: |draft| {
-        draft.norms = NormPlacement::Post;
-        qk_norm(draft, QkNormOver::Head);
+    differs: |outline| {
+        outline.norms = NormPlacement::Post;
+        qk_norm(outline, QkNormOver::Head);
     },
     fields: &[Own(read, write)],
     ignored: &[],
     ..llama::FAMILY
 };
 
-fn read(fields: &mut Fields, draft: &mut Draft) -> Checked<()> {
-    if windows::by_type_or_none(fields, draft, 4096, (4, true))?.is_some() {
-        draft.rope_of = draft.windows.iter().map(|window| window.and(Some(0))).collect();
+fn read(fields: &mut Fields, outline: &mut Outline) -> Checked<()> {
+    if windows::by_type_or_none(fields, outline, 4096, (4, true))?.is_some() {
+        outline.rope_of = outline.windows.iter().map(|window| window.and(Some(0))).collect();
     }
     Ok(())
 }
 
-fn write(draft: &Draft) -> Value {
-    let mut file = windows::write_types(draft);
+fn write(outline: &Outline) -> Value {
+    let mut file = windows::write_types(outline);
     // A window that no layer has still says that full layers are not rotated.
-    let unused = if draft.rope_of.contains(&None) { json!(4096) } else { Value::Null };
-    file["sliding_window"] = draft.window().map_or(unused, |window| json!(window));
+    let unused = if outline.rope_of.contains(&None) { json!(4096) } else { Value::Null };
+    file["sliding_window"] = outline.window().map_or(unused, |window| json!(window));
     file
 }

@@ -2,28 +2,28 @@
 
 use serde_json::{Value, json};
 
-use crate::draft::Draft;
 use crate::error::{Checked, FieldError};
 use crate::fields::{Fields, Name};
 use crate::layer::AttentionBias;
 use crate::norm::{QkNorm, QkNormOver};
+use crate::outline::Outline;
 use crate::values::{NOT_NEGATIVE, POSITIVE, Rule, SWITCH};
 
-/// A field of a family. What it is where the file leaves it out, the family has put into the draft.
+/// A field of a family. What it is where the file leaves it out, the family has put into the outline.
 #[derive(Clone, Copy)]
 pub(crate) enum Field {
     /// True or false.
-    Switch(Name, fn(&Draft) -> bool, fn(&mut Draft, bool)),
+    Switch(Name, fn(&Outline) -> bool, fn(&mut Outline, bool)),
     /// A number.
-    Number(Name, &'static Rule<f64>, fn(&Draft) -> f64, fn(&mut Draft, f64)),
+    Number(Name, &'static Rule<f64>, fn(&Outline) -> f64, fn(&mut Outline, f64)),
     /// A number, or null for none.
-    Cap(Name, fn(&Draft) -> Option<f64>, fn(&mut Draft, Option<f64>)),
+    Cap(Name, fn(&Outline) -> Option<f64>, fn(&mut Outline, Option<f64>)),
     /// A switch that the family has in one position only, and why.
     Fixed(Name, bool, &'static str),
     /// Decides nothing, and why.
     Idle(&'static [Name], &'static str),
     /// Several fields together: how they are read, and the object that says them.
-    Own(fn(&mut Fields, &mut Draft) -> Checked<()>, fn(&Draft) -> Value),
+    Own(fn(&mut Fields, &mut Outline) -> Checked<()>, fn(&Outline) -> Value),
 }
 use Field::{Cap, Fixed, Number, Own, Switch};
 
@@ -39,19 +39,19 @@ impl Field {
         }
     }
 
-    pub fn read(&self, fields: &mut Fields, draft: &mut Draft) -> Checked<()> {
+    pub fn read(&self, fields: &mut Fields, outline: &mut Outline) -> Checked<()> {
         match *self {
             Switch(name, get, set) => {
-                let absent = Some(get(draft));
-                set(draft, fields.optional(name, SWITCH, absent)?.unwrap_or(false));
+                let absent = Some(get(outline));
+                set(outline, fields.optional(name, SWITCH, absent)?.unwrap_or(false));
             }
             Number(name, rule, get, set) => {
-                let absent = get(draft);
-                set(draft, fields.optional(name, Rule(rule.0, rule.1), Some(absent))?.unwrap_or(absent));
+                let absent = get(outline);
+                set(outline, fields.optional(name, Rule(rule.0, rule.1), Some(absent))?.unwrap_or(absent));
             }
             Cap(name, get, set) => {
-                let absent = get(draft);
-                set(draft, fields.optional(name, POSITIVE, absent)?);
+                let absent = get(outline);
+                set(outline, fields.optional(name, POSITIVE, absent)?);
             }
             Fixed(name, position, why) => match fields.optional(name, SWITCH, None)? {
                 Some(other) if other != position => {
@@ -61,19 +61,19 @@ impl Field {
                 _ => {}
             },
             Self::Idle(names, why) => fields.idle(names, false, why),
-            Own(read, _) => read(fields, draft)?,
+            Own(read, _) => read(fields, outline)?,
         }
         Ok(())
     }
 
     /// The object that says it.
-    pub fn write(&self, draft: &Draft) -> Value {
+    pub fn write(&self, outline: &Outline) -> Value {
         match *self {
-            Switch(name, get, _) => json!({ name: get(draft) }),
-            Number(name, _, get, _) => json!({ name: get(draft) }),
-            Cap(name, get, _) => json!({ name: get(draft) }),
+            Switch(name, get, _) => json!({ name: get(outline) }),
+            Number(name, _, get, _) => json!({ name: get(outline) }),
+            Cap(name, get, _) => json!({ name: get(outline) }),
             Fixed(..) | Self::Idle(..) => json!({}),
-            Own(_, write) => write(draft),
+            Own(_, write) => write(outline),
         }
     }
 }
@@ -88,30 +88,34 @@ fn unmade(made: f64, back: f64, make: fn(f64) -> f64) -> f64 {
 /// Biases of q, k, v and o.
 pub(crate) const ATTENTION_BIAS: Field = Switch(
     "attention_bias",
-    |draft| draft.attention.bias.o,
-    |draft, o| draft.attention.bias = AttentionBias { q_k_v: o, o },
+    |outline| outline.attention.bias.o,
+    |outline, o| outline.attention.bias = AttentionBias { q_k_v: o, o },
 );
 
 /// Biases of q, k and v.
-pub(crate) const QKV_BIAS: Field =
-    Switch("attention_bias", |draft| draft.attention.bias.q_k_v, |draft, bias| draft.attention.bias.q_k_v = bias);
+pub(crate) const QKV_BIAS: Field = Switch(
+    "attention_bias",
+    |outline| outline.attention.bias.q_k_v,
+    |outline, bias| outline.attention.bias.q_k_v = bias,
+);
 
 /// Bias of o.
 pub(crate) const O_BIAS: Field =
-    Switch("attention_out_bias", |draft| draft.attention.bias.o, |draft, bias| draft.attention.bias.o = bias);
+    Switch("attention_out_bias", |outline| outline.attention.bias.o, |outline, bias| outline.attention.bias.o = bias);
 
-pub(crate) const MLP_BIAS: Field = Switch("mlp_bias", |draft| draft.mlp.bias, |draft, bias| draft.mlp.bias = bias);
+pub(crate) const MLP_BIAS: Field =
+    Switch("mlp_bias", |outline| outline.mlp.bias, |outline, bias| outline.mlp.bias = bias);
 
 /// Scores are scaled by s^-0.5.
 pub(crate) const QUERY_SCALAR: Field = Own(
-    |fields, draft| {
+    |fields, outline| {
         if let Some(s) = fields.optional("query_pre_attn_scalar", POSITIVE, None)? {
-            draft.attention.scale = s.powf(-0.5);
+            outline.attention.scale = s.powf(-0.5);
         }
         Ok(())
     },
-    |draft| {
-        let scale = draft.attention.scale;
+    |outline| {
+        let scale = outline.attention.scale;
         let s = unmade(scale, scale.powi(-2), |s| s.powf(-0.5));
         // transformers wants a whole number without a point.
         let s = if s.fract() == 0.0 && s < 1e15 { json!(s as u64) } else { json!(s) };
@@ -123,47 +127,54 @@ pub(crate) const QUERY_SCALAR: Field = Own(
 pub(crate) const SCALE: Field = Number(
     "attention_multiplier",
     &POSITIVE,
-    |draft| draft.attention.scale,
-    |draft, scale| draft.attention.scale = scale,
+    |outline| outline.attention.scale,
+    |outline, scale| outline.attention.scale = scale,
 );
 
-pub(crate) const SCORE_CAP: Field =
-    Cap("attn_logit_softcapping", |draft| draft.attention.soft_cap, |draft, cap| draft.attention.soft_cap = cap);
+pub(crate) const SCORE_CAP: Field = Cap(
+    "attn_logit_softcapping",
+    |outline| outline.attention.soft_cap,
+    |outline, cap| outline.attention.soft_cap = cap,
+);
 
 pub(crate) const LOGITS_CAP: Field =
-    Cap("final_logit_softcapping", |draft| draft.logits_soft_cap, |draft, cap| draft.logits_soft_cap = cap);
+    Cap("final_logit_softcapping", |outline| outline.logits_soft_cap, |outline, cap| outline.logits_soft_cap = cap);
 
 /// Embeddings are multiplied by it.
 pub(crate) const EMBEDDING: Field = Number(
     "embedding_multiplier",
     &NOT_NEGATIVE,
-    |draft| draft.embedding_multiplier,
-    |draft, by| draft.embedding_multiplier = by,
+    |outline| outline.embedding_multiplier,
+    |outline, by| outline.embedding_multiplier = by,
 );
 
 /// What a block adds is multiplied by it.
 pub(crate) const RESIDUAL: Field = Number(
     "residual_multiplier",
     &NOT_NEGATIVE,
-    |draft| draft.residual_multiplier,
-    |draft, by| draft.residual_multiplier = by,
+    |outline| outline.residual_multiplier,
+    |outline, by| outline.residual_multiplier = by,
 );
 
 /// Logits are multiplied by it.
-pub(crate) const LOGITS_TIMES: Field =
-    Number("logits_scaling", &POSITIVE, |draft| draft.logits_multiplier, |draft, by| draft.logits_multiplier = by);
+pub(crate) const LOGITS_TIMES: Field = Number(
+    "logits_scaling",
+    &POSITIVE,
+    |outline| outline.logits_multiplier,
+    |outline, by| outline.logits_multiplier = by,
+);
 
 /// Logits are divided by it.
 pub(crate) const LOGITS_OVER: Field = Number(
     "logits_scaling",
     &POSITIVE,
-    |draft| unmade(draft.logits_multiplier, draft.logits_multiplier.recip(), f64::recip),
-    |draft, by| draft.logits_multiplier = by.recip(),
+    |outline| unmade(outline.logits_multiplier, outline.logits_multiplier.recip(), f64::recip),
+    |outline, by| outline.logits_multiplier = by.recip(),
 );
 
 /// Of queries and keys, over each head; the family's norm.
-pub(crate) fn qk_norm(draft: &mut Draft, over: QkNormOver) {
-    draft.attention.qk_norm = Some(QkNorm { norm: draft.norm, over });
+pub(crate) fn qk_norm(outline: &mut Outline, over: QkNormOver) {
+    outline.attention.qk_norm = Some(QkNorm { norm: outline.norm, over });
 }
 
 /// Gemma attends to what comes later only as an encoder.

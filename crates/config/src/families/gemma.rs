@@ -5,7 +5,7 @@ use serde_json::json;
 use super::field::Field::{Idle, Own};
 use super::field::{ATTENTION_BIAS, CAUSAL};
 use super::{Family, llama, windows};
-use crate::draft::Draft;
+use crate::outline::Outline;
 use crate::values::Activation;
 
 pub(super) const FAMILY: Family = Family {
@@ -23,15 +23,15 @@ pub(super) const FAMILY: Family = Family {
         CAUSAL,
         Idle(&["hidden_activation"], "gemma goes by hidden_act"),
         // The first files say `gelu` and mean its approximation.
-        Own(|_, draft| Ok(approximate(&mut draft.mlp.hidden_act)), |_| json!({})),
+        Own(|_, outline| Ok(approximate(&mut outline.mlp.hidden_act)), |_| json!({})),
         windows::NEVER,
     ],
     ..llama::FAMILY
 };
 
-pub(super) fn differs(draft: &mut Draft) {
-    draft.norm = draft.norm.one_plus();
-    draft.embedding_scale = (draft.hidden_size as f64).sqrt();
+pub(super) fn differs(outline: &mut Outline) {
+    outline.norm = outline.norm.one_plus();
+    outline.embedding_scale = (outline.hidden_size as f64).sqrt();
 }
 
 fn approximate(activation: &mut Activation) {

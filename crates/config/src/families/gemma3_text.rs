@@ -13,9 +13,9 @@ pub(super) const FAMILY: Family = Family {
     num_attention_heads: Some(8),
     max_position_embeddings: 131_072,
     rope: RopeRule { theta: 1e6, sliding_theta: Some(1e4), ..RopeRule::LLAMA },
-    differs: |draft| {
-        gemma2::differs(draft);
-        qk_norm(draft, QkNormOver::Head);
+    differs: |outline| {
+        gemma2::differs(outline);
+        qk_norm(outline, QkNormOver::Head);
     },
     fields: &[
         ATTENTION_BIAS,
@@ -25,7 +25,7 @@ pub(super) const FAMILY: Family = Family {
         LOGITS_CAP,
         Idle(&["hidden_act"], "gemma3_text goes by hidden_activation"),
         Idle(&["_sliding_window_pattern"], "layer_types decides which layers slide"),
-        Own(|fields, draft| windows::by_type(fields, draft, 4096, (6, true)), windows::write_types),
+        Own(|fields, outline| windows::by_type(fields, outline, 4096, (6, true)), windows::write_types),
     ],
     ..gemma2::FAMILY
 };

@@ -14,7 +14,7 @@ pub(super) const FAMILY: Family = Family {
     eos_token_id: &[151_329, 151_336, 151_338],
     norm_eps: ("rms_norm_eps", 1.5625e-7),
     rope: RopeRule { partial: Some(0.5), interleaved: true, ..RopeRule::LLAMA },
-    differs: |draft| draft.attention.bias.q_k_v = true,
+    differs: |outline| outline.attention.bias.q_k_v = true,
     fields: &[QKV_BIAS, windows::NEVER],
     ignored: &[],
     names: &[Rows("mlp.gate_up_proj", &["mlp.gate_proj", "mlp.up_proj"])],

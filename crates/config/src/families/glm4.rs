@@ -6,9 +6,9 @@ use crate::norm::NormPlacement;
 
 pub(super) const FAMILY: Family = Family {
     architecture: "Glm4ForCausalLM",
-    differs: |draft| {
-        (glm::FAMILY.differs)(draft);
-        draft.norms = NormPlacement::Sandwich;
+    differs: |outline| {
+        (glm::FAMILY.differs)(outline);
+        outline.norms = NormPlacement::Sandwich;
     },
     names: &[
         glm::FAMILY.names[0],

@@ -6,11 +6,11 @@ use super::experts::{self, Absent};
 use super::field::ATTENTION_BIAS;
 use super::field::Field::{Idle, Own};
 use super::{Family, llama, windows};
-use crate::draft::Draft;
 use crate::error::Checked;
 use crate::fields::Fields;
 use crate::layer::{AttentionBias, DenseMlpConfig, Gate, RouterConfig, RouterWeights};
 use crate::names::TensorName::{Interleaved, Named};
+use crate::outline::Outline;
 use crate::rope::RopeRule;
 use crate::values::{Activation, POSITIVE};
 
@@ -33,13 +33,13 @@ pub(super) const FAMILY: Family = Family {
         },
         ..RopeRule::LLAMA
     },
-    differs: |draft| {
-        draft.attention.sinks = true;
-        draft.attention.bias = AttentionBias { q_k_v: true, o: true };
+    differs: |outline| {
+        outline.attention.sinks = true;
+        outline.attention.bias = AttentionBias { q_k_v: true, o: true };
     },
     fields: &[
         ATTENTION_BIAS,
-        Own(|fields, draft| windows::by_type(fields, draft, 128, (2, false)), windows::write_types),
+        Own(|fields, outline| windows::by_type(fields, outline, 128, (2, false)), windows::write_types),
         Own(read, write),
         experts::TRAINING,
         Idle(&["hidden_act"], "the gate of gpt_oss is fixed"),
@@ -53,18 +53,18 @@ pub(super) const FAMILY: Family = Family {
 
 const ABSENT: Absent = Absent { name: "num_local_experts", num_experts: 128, num_experts_per_tok: 4 };
 
-fn read(fields: &mut Fields, draft: &mut Draft) -> Checked<()> {
+fn read(fields: &mut Fields, outline: &mut Outline) -> Checked<()> {
     let alpha = fields.get("swiglu_alpha", POSITIVE, 1.702)?;
     let limit = fields.get("swiglu_limit", POSITIVE, 7.0)?;
     let gate = Gate::Clamped { alpha, limit };
-    let expert = DenseMlpConfig { gate, bias: true, hidden_act: Activation::Silu, ..draft.mlp };
+    let expert = DenseMlpConfig { gate, bias: true, hidden_act: Activation::Silu, ..outline.mlp };
     let router = RouterConfig { weights: RouterWeights::SoftmaxChosen, bias: true };
-    experts::read(fields, draft, ABSENT, expert, router)
+    experts::read(fields, outline, ABSENT, expert, router)
 }
 
-fn write(draft: &Draft) -> Value {
-    let mut file = experts::write(draft, ABSENT.name);
-    if let Gate::Clamped { alpha, limit } = draft.mlp.gate {
+fn write(outline: &Outline) -> Value {
+    let mut file = experts::write(outline, ABSENT.name);
+    if let Gate::Clamped { alpha, limit } = outline.mlp.gate {
         (file["swiglu_alpha"], file["swiglu_limit"]) = (json!(alpha), json!(limit));
     }
     file

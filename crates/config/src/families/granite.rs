@@ -5,7 +5,7 @@ use super::{Family, llama, windows};
 
 pub(super) const FAMILY: Family = Family {
     architecture: "GraniteForCausalLM",
-    differs: |draft| draft.attention.scale = 1.0,
+    differs: |outline| outline.attention.scale = 1.0,
     fields: &[ATTENTION_BIAS, MLP_BIAS, EMBEDDING, SCALE, RESIDUAL, LOGITS_OVER, windows::NEVER],
     ignored: &[],
     ..llama::FAMILY

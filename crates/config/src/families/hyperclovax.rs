@@ -8,7 +8,7 @@ use crate::norm::NormPlacement::{Pre, Sandwich};
 
 pub(super) const FAMILY: Family = Family {
     architecture: "HyperCLOVAXForCausalLM",
-    differs: |draft| draft.norms = Sandwich,
+    differs: |outline| outline.norms = Sandwich,
     fields: &[
         ATTENTION_BIAS,
         MLP_BIAS,
@@ -18,8 +18,8 @@ pub(super) const FAMILY: Family = Family {
         LOGITS_TIMES,
         Switch(
             "use_post_norm",
-            |draft| draft.norms == Sandwich,
-            |draft, both| draft.norms = if both { Sandwich } else { Pre },
+            |outline| outline.norms == Sandwich,
+            |outline, both| outline.norms = if both { Sandwich } else { Pre },
         ),
         windows::NEVER,
     ],

@@ -11,7 +11,7 @@ pub(super) const FAMILY: Family = Family {
     fields: &[
         Fixed("attention_bias", false, "mistral's attention has no biases"),
         Fixed("mlp_bias", false, "mistral's MLP has no biases"),
-        Own(|fields, draft| windows::everywhere(fields, draft, Some(4096)), windows::write_everywhere),
+        Own(|fields, outline| windows::everywhere(fields, outline, Some(4096)), windows::write_everywhere),
     ],
     ignored: &[(
         &["use_sliding_window", "max_window_layers"],

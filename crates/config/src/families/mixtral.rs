@@ -15,11 +15,11 @@ pub(super) const FAMILY: Family = Family {
     fields: &[
         windows::EVERYWHERE,
         Own(
-            |fields, draft| {
+            |fields, outline| {
                 let router = RouterConfig { weights: RouterWeights::SoftmaxAllRenormalised, bias: false };
-                experts::read(fields, draft, ABSENT, draft.mlp, router)
+                experts::read(fields, outline, ABSENT, outline.mlp, router)
             },
-            |draft| experts::write(draft, ABSENT.name),
+            |outline| experts::write(outline, ABSENT.name),
         ),
         experts::TRAINING,
     ],

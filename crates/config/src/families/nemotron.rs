@@ -14,9 +14,9 @@ pub(super) const FAMILY: Family = Family {
     activation: ("hidden_act", Activation::Relu2),
     norm_eps: ("norm_eps", 1e-5),
     rope: RopeRule { partial: Some(0.5), ..RopeRule::LLAMA },
-    differs: |draft| {
-        draft.norm = NormConfig::layer(draft.norm.eps, true).one_plus();
-        draft.mlp.gate = Gate::None;
+    differs: |outline| {
+        outline.norm = NormConfig::layer(outline.norm.eps, true).one_plus();
+        outline.mlp.gate = Gate::None;
     },
     ignored: &[],
     ..llama::FAMILY

@@ -2,8 +2,8 @@
 
 use super::field::{ATTENTION_BIAS, qk_norm};
 use super::{Family, llama, windows};
-use crate::draft::Draft;
 use crate::norm::{NormPlacement, QkNormOver};
+use crate::outline::Outline;
 
 pub(super) const FAMILY: Family = Family {
     architecture: "Olmo2ForCausalLM",
@@ -16,7 +16,7 @@ pub(super) const FAMILY: Family = Family {
     ..llama::FAMILY
 };
 
-fn differs(draft: &mut Draft) {
-    draft.norms = NormPlacement::Post;
-    qk_norm(draft, QkNormOver::Width);
+fn differs(outline: &mut Outline) {
+    outline.norms = NormPlacement::Post;
+    qk_norm(outline, QkNormOver::Width);
 }

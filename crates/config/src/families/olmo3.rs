@@ -10,7 +10,7 @@ pub(super) const FAMILY: Family = Family {
     rope: RopeRule { theta: 5e5, sliding_theta: Some(5e5), ..RopeRule::LLAMA },
     fields: &[
         ATTENTION_BIAS,
-        Own(|fields, draft| windows::by_type(fields, draft, 4096, (4, false)), windows::write_types),
+        Own(|fields, outline| windows::by_type(fields, outline, 4096, (4, false)), windows::write_types),
     ],
     ..olmo2::FAMILY
 };

@@ -10,7 +10,7 @@ pub(super) const FAMILY: Family = Family {
     max_position_embeddings: 32_768,
     bos_token_id: &[],
     eos_token_id: &[],
-    differs: |draft| draft.attention.bias.q_k_v = true,
+    differs: |outline| outline.attention.bias.q_k_v = true,
     fields: &[
         Fixed("attention_bias", true, "qwen2's attention always has biases on q, k and v"),
         Fixed("mlp_bias", false, "qwen2's MLP has no biases"),
@@ -21,5 +21,7 @@ pub(super) const FAMILY: Family = Family {
 };
 
 /// The first `max_window_layers` layers are full, the others slide.
-pub(super) const WINDOWS: Field =
-    Own(|fields, draft| windows::qwen(fields, draft, |layer, full_layers| layer >= full_layers), windows::write_qwen);
+pub(super) const WINDOWS: Field = Own(
+    |fields, outline| windows::qwen(fields, outline, |layer, full_layers| layer >= full_layers),
+    windows::write_qwen,
+);

@@ -11,12 +11,12 @@ pub(super) const FAMILY: Family = Family {
     fields: &[
         QKV_BIAS.named("qkv_bias"),
         Own(
-            |fields, draft| windows::qwen(fields, draft, |i, layers| i.is_multiple_of(2) && i < layers),
+            |fields, outline| windows::qwen(fields, outline, |i, layers| i.is_multiple_of(2) && i < layers),
             windows::write_qwen,
         ),
         Own(
-            |fields, draft| experts::read_qwen(fields, draft, ABSENT, 1408, Some(5632)),
-            |draft| experts::write_qwen(draft, ABSENT.name),
+            |fields, outline| experts::read_qwen(fields, outline, ABSENT, 1408, Some(5632)),
+            |outline| experts::write_qwen(outline, ABSENT.name),
         ),
         experts::TRAINING,
     ],

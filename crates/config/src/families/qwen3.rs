@@ -7,7 +7,7 @@ use crate::norm::QkNormOver;
 pub(super) const FAMILY: Family = Family {
     architecture: "Qwen3ForCausalLM",
     head_dim: Some(128),
-    differs: |draft| qk_norm(draft, QkNormOver::Head),
+    differs: |outline| qk_norm(outline, QkNormOver::Head),
     fields: &[ATTENTION_BIAS, qwen2::WINDOWS],
     ..qwen2::FAMILY
 };

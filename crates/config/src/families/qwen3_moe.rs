@@ -15,8 +15,8 @@ pub(super) const FAMILY: Family = Family {
         windows::ALL_SWITCHED,
         Idle(&["max_window_layers"], "all layers of qwen3_moe slide, or none"),
         Own(
-            |fields, draft| experts::read_qwen(fields, draft, ABSENT, 768, None),
-            |draft| experts::write_qwen(draft, ABSENT.name),
+            |fields, outline| experts::read_qwen(fields, outline, ABSENT, 768, None),
+            |outline| experts::write_qwen(outline, ABSENT.name),
         ),
         experts::TRAINING,
     ],

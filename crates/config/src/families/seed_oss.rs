@@ -10,7 +10,7 @@ pub(super) const FAMILY: Family = Family {
     head_dim: Some(128),
     max_position_embeddings: 524_288,
     bos_token_id: &[0],
-    differs: |draft| draft.attention.bias.q_k_v = true,
+    differs: |outline| outline.attention.bias.q_k_v = true,
     fields: &[
         QKV_BIAS,
         O_BIAS,

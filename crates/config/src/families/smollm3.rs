@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::field::Field::Own;
 use super::field::{ATTENTION_BIAS, MLP_BIAS};
 use super::{Family, llama, windows};
-use crate::draft::Draft;
 use crate::error::Checked;
 use crate::fields::Fields;
+use crate::outline::Outline;
 use crate::rope::RopeRule;
 use crate::values::{Rule, SIZE};
 
@@ -29,8 +29,8 @@ const ROTATES: Rule<bool> = Rule("must be 1 (rotated) or 0", |value| match value
     None => value.as_bool(),
 });
 
-fn read(fields: &mut Fields, draft: &mut Draft) -> Checked<()> {
-    let layers = draft.windows.len();
+fn read(fields: &mut Fields, outline: &mut Outline) -> Checked<()> {
+    let layers = outline.windows.len();
     let rotates = match windows::per_layer(fields, "no_rope_layers", ROTATES, layers)? {
         Some(rotates) => {
             let why = "no_rope_layers decides which layers rotate; set no_rope_layers=null too";
@@ -42,12 +42,12 @@ fn read(fields: &mut Fields, draft: &mut Draft) -> Checked<()> {
             (1..=layers).map(|i| !i.is_multiple_of(interval)).collect()
         }
     };
-    draft.rope_of = rotates.iter().map(|&rotates| rotates.then_some(0)).collect();
-    windows::switched(fields, draft, |draft, i| draft.rope_of[i].is_none())
+    outline.rope_of = rotates.iter().map(|&rotates| rotates.then_some(0)).collect();
+    windows::switched(fields, outline, |outline, i| outline.rope_of[i].is_none())
 }
 
-fn write(draft: &Draft) -> Value {
-    let mut file = windows::write_switched(draft);
-    file["no_rope_layers"] = draft.rope_of.iter().map(|rope| json!(u8::from(rope.is_some()))).collect();
+fn write(outline: &Outline) -> Value {
+    let mut file = windows::write_switched(outline);
+    file["no_rope_layers"] = outline.rope_of.iter().map(|rope| json!(u8::from(rope.is_some()))).collect();
     file
 }

@@ -16,20 +16,20 @@ pub(super) const FAMILY: Family = Family {
     eos_token_id: &[0],
     norm_eps: ("layer_norm_eps", 1e-5),
     rope: RopeRule { partial: Some(0.25), ..RopeRule::LLAMA },
-    differs: |draft| draft.norm = NormConfig::layer(draft.norm.eps, true),
+    differs: |outline| outline.norm = NormConfig::layer(outline.norm.eps, true),
     fields: &[
         QKV_BIAS.named("use_qkv_bias"),
         Switch(
             "use_parallel_residual",
-            |draft| draft.norms == Parallel,
-            |draft, parallel| draft.norms = if parallel { Parallel } else { Pre },
+            |outline| outline.norms == Parallel,
+            |outline, parallel| outline.norms = if parallel { Parallel } else { Pre },
         ),
         Switch(
             "qk_layernorm",
-            |draft| draft.attention.qk_norm.is_some(),
-            |draft, has| {
-                let norm = NormConfig::layer(draft.norm.eps, false);
-                draft.attention.qk_norm = has.then_some(QkNorm { norm, over: QkNormOver::EachHead });
+            |outline| outline.attention.qk_norm.is_some(),
+            |outline, has| {
+                let norm = NormConfig::layer(outline.norm.eps, false);
+                outline.attention.qk_norm = has.then_some(QkNorm { norm, over: QkNormOver::EachHead });
             },
         ),
         Own(windows::whole_heads, |_| serde_json::json!({})),

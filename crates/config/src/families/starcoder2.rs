@@ -2,10 +2,10 @@
 
 use super::field::Field::{Idle, Switch};
 use super::{Family, llama, windows};
-use crate::draft::Draft;
 use crate::layer::{AttentionBias, Gate};
 use crate::names::TensorName::Named;
 use crate::norm::NormConfig;
+use crate::outline::Outline;
 use crate::values::Activation;
 
 pub(super) const FAMILY: Family = Family {
@@ -17,13 +17,13 @@ pub(super) const FAMILY: Family = Family {
     tie_word_embeddings: true,
     activation: ("hidden_act", Activation::GeluTanh),
     norm_eps: ("norm_epsilon", 1e-5),
-    differs: |draft| {
-        draft.norm = NormConfig::layer(draft.norm.eps, true);
-        draft.mlp.gate = Gate::None;
-        biases(draft, true);
+    differs: |outline| {
+        outline.norm = NormConfig::layer(outline.norm.eps, true);
+        outline.mlp.gate = Gate::None;
+        biases(outline, true);
     },
     fields: &[
-        Switch("use_bias", |draft| draft.mlp.bias, biases),
+        Switch("use_bias", |outline| outline.mlp.bias, biases),
         Idle(&["residual_dropout", "embedding_dropout"], "it has no part in running a model"),
         windows::EVERYWHERE,
     ],
@@ -32,7 +32,7 @@ pub(super) const FAMILY: Family = Family {
     ..llama::FAMILY
 };
 
-fn biases(draft: &mut Draft, has: bool) {
-    draft.attention.bias = AttentionBias { q_k_v: has, o: has };
-    draft.mlp.bias = has;
+fn biases(outline: &mut Outline, has: bool) {
+    outline.attention.bias = AttentionBias { q_k_v: has, o: has };
+    outline.mlp.bias = has;
 }

@@ -5,9 +5,9 @@ use std::num::NonZeroUsize;
 use serde_json::{Value, json};
 
 use super::field::Field::{self, Own};
-use crate::draft::Draft;
 use crate::error::{Checked, FieldError};
 use crate::fields::{Fields, Name};
+use crate::outline::Outline;
 use crate::values::{COUNT, Rule, SIZE, SWITCH, WINDOW};
 
 /// Whether a layer slides. "attention" is what transformers wrote before the names were settled.
@@ -32,13 +32,13 @@ pub(super) fn per_layer<T>(fields: &mut Fields, name: Name, rule: Rule<T>, layer
 }
 
 /// Whether each layer slides, where `layer_types` says so.
-fn layer_types(fields: &mut Fields, draft: &Draft) -> Checked<Option<Vec<bool>>> {
-    per_layer(fields, "layer_types", LAYER_TYPE, draft.windows.len())
+fn layer_types(fields: &mut Fields, outline: &Outline) -> Checked<Option<Vec<bool>>> {
+    per_layer(fields, "layer_types", LAYER_TYPE, outline.windows.len())
 }
 
 /// `layer_types` of these layers.
-fn types(draft: &Draft) -> Vec<&'static str> {
-    draft.windows.iter().map(|window| layer_type(window.is_some())).collect()
+fn types(outline: &Outline) -> Vec<&'static str> {
+    outline.windows.iter().map(|window| layer_type(window.is_some())).collect()
 }
 
 /// `sliding_window`; none where null.
@@ -47,30 +47,30 @@ fn sliding_window(fields: &mut Fields, absent: Option<usize>) -> Checked<Option<
 }
 
 /// All layers with one window. A `layer_types` that says otherwise breaks `rule`.
-fn all(fields: &mut Fields, draft: &mut Draft, window: Option<NonZeroUsize>, rule: &str) -> Checked<()> {
-    let kinds = layer_types(fields, draft)?.unwrap_or_default();
+fn all(fields: &mut Fields, outline: &mut Outline, window: Option<NonZeroUsize>, rule: &str) -> Checked<()> {
+    let kinds = layer_types(fields, outline)?.unwrap_or_default();
     if let Some(i) = kinds.iter().position(|&slides| slides != window.is_some()) {
         let field = format!("layer_types[{i}]");
         return Err(FieldError::invalid(&field, layer_type(kinds[i]), rule));
     }
-    draft.windows.fill(window);
+    outline.windows.fill(window);
     Ok(())
 }
 
 /// No layer slides.
 pub(super) const NEVER: Field = Own(
-    |fields, draft| {
+    |fields, outline| {
         let rule = format!(
             "{} never slides; set layer_types to null, or model_type to mistral (all layers slide) or qwen2 (some)",
             fields.family
         );
-        all(fields, draft, None, &rule)
+        all(fields, outline, None, &rule)
     },
     |_| json!({}),
 );
 
 /// All layers slide, or none.
-pub(super) fn everywhere(fields: &mut Fields, draft: &mut Draft, absent: Option<usize>) -> Checked<()> {
+pub(super) fn everywhere(fields: &mut Fields, outline: &mut Outline, absent: Option<usize>) -> Checked<()> {
     let (window, family) = (sliding_window(fields, absent)?, &fields.family);
     let rule = match window {
         Some(window) => {
@@ -80,26 +80,31 @@ pub(super) fn everywhere(fields: &mut Fields, draft: &mut Draft, absent: Option<
             "no {family} layer slides while sliding_window is null; give the window, or set layer_types to null"
         ),
     };
-    all(fields, draft, window, &rule)
+    all(fields, outline, window, &rule)
 }
 
-pub(super) fn write_everywhere(draft: &Draft) -> Value {
-    json!({ "sliding_window": draft.window() })
+pub(super) fn write_everywhere(outline: &Outline) -> Value {
+    json!({ "sliding_window": outline.window() })
 }
 
 /// All layers slide if there is a `sliding_window`.
-pub(super) const EVERYWHERE: Field = Own(|fields, draft| everywhere(fields, draft, None), write_everywhere);
+pub(super) const EVERYWHERE: Field = Own(|fields, outline| everywhere(fields, outline, None), write_everywhere);
 
 /// Layers slide that `layer_types` names; without it, of each `pattern` layers all but the last. The pattern is
 /// `sliding_window_pattern` where the family has that field. Where the model has a RoPE for each kind, sliding layers have
 /// the second.
-pub(super) fn by_type(fields: &mut Fields, draft: &mut Draft, absent: usize, pattern: (usize, bool)) -> Checked<()> {
-    by_type_or_none(fields, draft, absent, pattern)?;
-    if draft.window().is_none() {
+pub(super) fn by_type(
+    fields: &mut Fields,
+    outline: &mut Outline,
+    absent: usize,
+    pattern: (usize, bool),
+) -> Checked<()> {
+    by_type_or_none(fields, outline, absent, pattern)?;
+    if outline.window().is_none() {
         fields.idle(&["sliding_window"], false, "no layer slides, by layer_types");
     }
-    if draft.ropes.len() > 1 {
-        draft.rope_of = draft.windows.iter().map(|window| Some(usize::from(window.is_some()))).collect();
+    if outline.ropes.len() > 1 {
+        outline.rope_of = outline.windows.iter().map(|window| Some(usize::from(window.is_some()))).collect();
     }
     Ok(())
 }
@@ -107,13 +112,13 @@ pub(super) fn by_type(fields: &mut Fields, draft: &mut Draft, absent: usize, pat
 /// The same; and the window, even if no layer has it.
 pub(super) fn by_type_or_none(
     fields: &mut Fields,
-    draft: &mut Draft,
+    outline: &mut Outline,
     absent: usize,
     (pattern, in_file): (usize, bool),
 ) -> Checked<Option<NonZeroUsize>> {
-    let kinds = layer_types(fields, draft)?;
+    let kinds = layer_types(fields, outline)?;
     let window = sliding_window(fields, Some(absent))?;
-    let layers = draft.windows.len();
+    let layers = outline.windows.len();
     let kinds = match kinds {
         Some(kinds) => {
             if in_file {
@@ -131,22 +136,22 @@ pub(super) fn by_type_or_none(
             (1..=layers).map(|i| window.is_some() && !i.is_multiple_of(pattern)).collect()
         }
     };
-    draft.windows = kinds.iter().map(|&slides| window.filter(|_| slides)).collect();
+    outline.windows = kinds.iter().map(|&slides| window.filter(|_| slides)).collect();
     Ok(window)
 }
 
-pub(super) fn write_types(draft: &Draft) -> Value {
-    let window = draft.window();
+pub(super) fn write_types(outline: &Outline) -> Value {
+    let window = outline.window();
     match window {
-        Some(window) => json!({ "layer_types": types(draft), "sliding_window": window }),
-        None => json!({ "layer_types": types(draft) }),
+        Some(window) => json!({ "layer_types": types(outline), "sliding_window": window }),
+        None => json!({ "layer_types": types(outline) }),
     }
 }
 
 /// Under `use_sliding_window`, the layers slide that `layer_types` names, or without it those that `by_default` says of
 /// the layer's number and `max_window_layers`.
-pub(super) fn qwen(fields: &mut Fields, draft: &mut Draft, by_default: fn(usize, usize) -> bool) -> Checked<()> {
-    let kinds = layer_types(fields, draft)?;
+pub(super) fn qwen(fields: &mut Fields, outline: &mut Outline, by_default: fn(usize, usize) -> bool) -> Checked<()> {
+    let kinds = layer_types(fields, outline)?;
     let slides = fields.get("use_sliding_window", SWITCH, false)?;
     let full_layers = fields.get("max_window_layers", COUNT, 28)?;
     let window = if slides {
@@ -160,7 +165,7 @@ pub(super) fn qwen(fields: &mut Fields, draft: &mut Draft, by_default: fn(usize,
         Some(kinds) => kinds[i],
         None => window.is_some() && by_default(i, full_layers),
     };
-    let layers = 0..draft.windows.len();
+    let layers = 0..outline.windows.len();
     let first = layers.clone().find(|&i| is_sliding(i));
 
     if slides && kinds.is_some() {
@@ -190,24 +195,28 @@ pub(super) fn qwen(fields: &mut Fields, draft: &mut Draft, by_default: fn(usize,
         let why = format!("no layer slides while {switch} is {value}; change that too");
         fields.idle(&others, false, &why);
     }
-    draft.windows = layers.map(|i| window.filter(|_| is_sliding(i))).collect();
+    outline.windows = layers.map(|i| window.filter(|_| is_sliding(i))).collect();
     Ok(())
 }
 
-pub(super) fn write_qwen(draft: &Draft) -> Value {
-    let window = draft.window();
+pub(super) fn write_qwen(outline: &Outline) -> Value {
+    let window = outline.window();
     json!({
-        "layer_types": types(draft),
+        "layer_types": types(outline),
         "sliding_window": window,
         "use_sliding_window": window.is_some(),
         // layer_types decides; this is for readers of version 4, who know no other rule.
-        "max_window_layers": draft.windows.iter().take_while(|window| window.is_none()).count(),
+        "max_window_layers": outline.windows.iter().take_while(|window| window.is_none()).count(),
     })
 }
 
 /// Under `use_sliding_window`, the layers slide that `layer_types` names, or without it those that `by_default` names.
-pub(super) fn switched(fields: &mut Fields, draft: &mut Draft, by_default: fn(&Draft, usize) -> bool) -> Checked<()> {
-    let kinds = layer_types(fields, draft)?;
+pub(super) fn switched(
+    fields: &mut Fields,
+    outline: &mut Outline,
+    by_default: fn(&Outline, usize) -> bool,
+) -> Checked<()> {
+    let kinds = layer_types(fields, outline)?;
     let slides = fields.get("use_sliding_window", SWITCH, false)?;
     let window = if slides {
         sliding_window(fields, Some(4096))?
@@ -227,35 +236,35 @@ pub(super) fn switched(fields: &mut Fields, draft: &mut Draft, by_default: fn(&D
         let other = if slides { "use_sliding_window" } else { "sliding_window" };
         fields.idle(&[other], false, &format!("no layer slides while {switch} is {value}; change that too"));
     }
-    let is_sliding = |i: usize| kinds.as_ref().map_or_else(|| by_default(draft, i), |kinds| kinds[i]);
-    draft.windows = (0..draft.windows.len()).map(|i| window.filter(|_| is_sliding(i))).collect();
+    let is_sliding = |i: usize| kinds.as_ref().map_or_else(|| by_default(outline, i), |kinds| kinds[i]);
+    outline.windows = (0..outline.windows.len()).map(|i| window.filter(|_| is_sliding(i))).collect();
     Ok(())
 }
 
 /// Under `use_sliding_window`, all layers slide.
 pub(super) const ALL_SWITCHED: Field = Own(
-    |fields, draft| {
-        switched(fields, draft, |_, _| true)?;
-        match draft.windows.iter().position(Option::is_none) {
-            Some(i) if draft.window().is_some() => {
+    |fields, outline| {
+        switched(fields, outline, |_, _| true)?;
+        match outline.windows.iter().position(Option::is_none) {
+            Some(i) if outline.window().is_some() => {
                 let rule = format!("every {} layer slides while use_sliding_window is true", fields.family);
                 Err(FieldError::invalid(&format!("layer_types[{i}]"), layer_type(false), rule))
             }
             _ => Ok(()),
         }
     },
-    |draft| json!({ "use_sliding_window": draft.window().is_some(), "sliding_window": draft.window() }),
+    |outline| json!({ "use_sliding_window": outline.window().is_some(), "sliding_window": outline.window() }),
 );
 
-pub(super) fn write_switched(draft: &Draft) -> Value {
-    let window = draft.window();
-    json!({ "use_sliding_window": window.is_some(), "sliding_window": window, "layer_types": types(draft) })
+pub(super) fn write_switched(outline: &Outline) -> Value {
+    let window = outline.window();
+    json!({ "use_sliding_window": window.is_some(), "sliding_window": window, "layer_types": types(outline) })
 }
 
 /// Heads that are together as wide as the residual stream: the family's `o_proj` is square.
-pub(super) fn whole_heads(fields: &mut Fields, draft: &mut Draft) -> Checked<()> {
-    let (width, hidden) = (draft.attention.q_size(), draft.hidden_size);
+pub(super) fn whole_heads(fields: &mut Fields, outline: &mut Outline) -> Checked<()> {
+    let (width, hidden) = (outline.attention.q_size(), outline.hidden_size);
     let rule =
         format!("must be hidden_size / num_attention_heads in {}, for heads are together {hidden} wide", fields.family);
-    fields.check(width == hidden, "head_dim", draft.attention.head_dim, rule)
+    fields.check(width == hidden, "head_dim", outline.attention.head_dim, rule)
 }

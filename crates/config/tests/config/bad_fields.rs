@@ -88,12 +88,12 @@ fn types() {
             (
                 json!({"hidden_act": null}),
                 &format!(
-                    "hidden_act = null: must be one of silu (or swish), gelu, gelu_pytorch_tanh (or gelu_new), relu; {other}"
+                    "hidden_act = null: must be one of silu (or swish), gelu, gelu_pytorch_tanh (or gelu_new), relu, relu2, xielu; {other}"
                 ),
             ),
             (
                 json!({"hidden_act": "mish"}),
-                "hidden_act = \"mish\": must be one of silu (or swish), gelu, gelu_pytorch_tanh (or gelu_new), relu",
+                "hidden_act = \"mish\": must be one of silu (or swish), gelu, gelu_pytorch_tanh (or gelu_new), relu, relu2, xielu",
             ),
             (json!({"dtype": "float8_e4m3fn"}), "dtype = \"float8_e4m3fn\": must be one of float32, float16, bfloat16"),
             (json!({"torch_dtype": "int8"}), "torch_dtype = \"int8\": must be one of float32, float16, bfloat16"),

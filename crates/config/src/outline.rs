@@ -11,7 +11,7 @@ use crate::values::Activation;
 /// What all layers have in common once, and what differs from layer to layer as a list. A family's fields are read into it
 /// and written from it.
 #[derive(Debug, Clone)]
-pub(crate) struct Draft {
+pub(crate) struct Outline {
     pub hidden_size: usize,
     /// Of every layer, but for its window and its RoPE.
     pub attention: AttentionConfig,
@@ -35,7 +35,7 @@ pub(crate) struct Draft {
     pub sparse: Vec<bool>,
 }
 
-impl Draft {
+impl Outline {
     /// A plain Llama of so many layers.
     pub fn new(hidden_size: usize, layers: usize, attention: AttentionConfig, mlp: DenseMlpConfig, eps: f64) -> Self {
         Self {
