@@ -43,7 +43,7 @@ fn read(fields: &mut Fields, outline: &mut Outline) -> Checked<()> {
         }
     };
     outline.rope_of = rotates.iter().map(|&rotates| rotates.then_some(0)).collect();
-    windows::switched(fields, outline, |outline, i| outline.rope_of[i].is_none())
+    windows::switched(fields, outline, None, |outline, i| outline.rope_of[i].is_none())
 }
 
 fn write(outline: &Outline) -> Value {

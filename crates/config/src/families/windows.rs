@@ -214,12 +214,13 @@ pub(super) fn write_qwen(outline: &Outline) -> Value {
 pub(super) fn switched(
     fields: &mut Fields,
     outline: &mut Outline,
+    absent: Option<usize>,
     by_default: fn(&Outline, usize) -> bool,
 ) -> Checked<()> {
     let kinds = layer_types(fields, outline)?;
     let slides = fields.get("use_sliding_window", SWITCH, false)?;
     let window = if slides {
-        sliding_window(fields, Some(4096))?
+        sliding_window(fields, absent)?
     } else {
         fields.optional("sliding_window", COUNT, None)?.and(None)
     };
@@ -244,7 +245,7 @@ pub(super) fn switched(
 /// Under `use_sliding_window`, all layers slide.
 pub(super) const ALL_SWITCHED: Field = Own(
     |fields, outline| {
-        switched(fields, outline, |_, _| true)?;
+        switched(fields, outline, Some(4096), |_, _| true)?;
         match outline.windows.iter().position(Option::is_none) {
             Some(i) if outline.window().is_some() => {
                 let rule = format!("every {} layer slides while use_sliding_window is true", fields.family);
