@@ -44,7 +44,7 @@ pub use precision::Precision;
 pub use protocol::{Answer, Checked, Failure, Opened, Request, serve};
 pub use random_weights::{RandomWeights, SEED, random_model};
 pub use record::Record;
-pub use render::{Format, RenderError, UnknownFormat, render};
+pub use render::{Format, Look, RenderError, UnknownFormat, render};
 pub use run::{Plan, Results, Watch, run};
 pub use run_ops::{OpResults, run_ops};
 pub use setup::{Origin, Setup, Task};

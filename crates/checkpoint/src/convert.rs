@@ -13,6 +13,7 @@ use thiserror::Error;
 use crate::{
     CheckpointError, Converted, Existing, Files, SaveError, SaveProgress, Saving, ShardSize, TensorSource, WEIGHTS,
     WEIGHTS_INDEX, Written,
+    saving::{is_weights, remove_files},
 };
 
 /// Copied byte for byte if they are there.
@@ -33,6 +34,7 @@ pub struct ConvertOptions<'a> {
     /// Float type of all tensors; `None`: each keeps its own, bit for bit.
     pub dtype: Option<Dtype>,
     pub max_shard_size: ShardSize,
+    pub existing: Existing,
     pub progress: SaveProgress<'a>,
 }
 
@@ -61,8 +63,8 @@ pub struct Conversion {
     pub warnings: Vec<String>,
 }
 
-/// Writes the model in `folder` to `target`, a new or empty folder: weights, config, generation config, tokenizer,
-/// chat template. Nothing is left behind if it does not succeed.
+/// Writes the model in `folder` to `target`: weights, config, generation config, tokenizer, chat template. Nothing is left
+/// behind if it does not succeed. `target` is new or empty, or its model is replaced, as [`Existing`] says.
 ///
 /// The tensors keep their names, whatever the config says of them. Of `config.json` only the type of the weights changes,
 /// and only if that is converted.
@@ -80,8 +82,8 @@ pub fn convert(folder: &Path, target: &Path, options: ConvertOptions<'_>) -> Res
     });
     let config = config_text(&folder.join("config.json"), stored)?;
     let mut tensors = Converted::new(&files, options.dtype)?;
-    let mut conversion =
-        rewrite(folder, target, &files, &config, &mut tensors, (options.max_shard_size, options.progress))?;
+    let written = (options.max_shard_size, options.existing, options.progress);
+    let mut conversion = rewrite(folder, target, &files, &config, &mut tensors, written)?;
     conversion.warnings.extend(tensors.warnings());
     Ok(conversion)
 }
@@ -93,32 +95,43 @@ pub(crate) fn rewrite(
     files: &Files,
     config: &str,
     tensors: &mut dyn TensorSource,
-    (max_shard_size, progress): (ShardSize, SaveProgress<'_>),
+    (max_shard_size, existing, progress): (ShardSize, Existing, SaveProgress<'_>),
 ) -> Result<Conversion, ConvertError> {
     let left_out = left_out(folder, files);
     refuse_own_folder(folder, target)?;
-    let mut saving = Saving::begin(target, Existing::Refuse)?;
+    let mut saving = Saving::begin(target, existing)?;
     saving.write("config.json", config.as_bytes())?;
+    let mut stale = Vec::new();
     for name in COMPANIONS {
         let file = folder.join(name);
         match fs::read(&file) {
             Ok(bytes) => saving.write(name, &bytes)?,
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => stale.push(name),
             Err(source) => return Err(SaveError::Read { file, source }.into()),
         }
     }
     let written = saving.write_tensors(tensors, max_shard_size, progress)?;
     saving.finish()?;
+    // Those of the model that was there would be read as parts of this one.
+    remove_files(target, |name| stale.contains(&name.as_str()))?;
     Ok(Conversion { written, left_out, warnings: files.warnings().to_vec() })
+}
+
+/// Removes the files of a model from a folder, and no others.
+///
+/// # Errors
+/// A file cannot be removed.
+pub fn remove_model(folder: &Path) -> Result<(), SaveError> {
+    remove_files(folder, |name| name == "config.json" || is_weights(name) || COMPANIONS.contains(&name.as_str()))
 }
 
 /// Refuses a target that cannot be written to, before the model is fetched: `model` may be a folder or a hub name.
 ///
 /// # Errors
 /// As [`convert`], as far as the target is concerned.
-pub fn check_target(model: &Path, target: &Path) -> Result<(), SaveError> {
+pub fn check_target(model: &Path, target: &Path, existing: Existing) -> Result<(), SaveError> {
     refuse_own_folder(model, target)?;
-    Saving::begin(target, Existing::Refuse).map(drop)
+    Saving::begin(target, existing).map(drop)
 }
 
 fn refuse_own_folder(folder: &Path, target: &Path) -> Result<(), SaveError> {

@@ -28,7 +28,7 @@ mod source;
 mod stored;
 mod writer;
 
-pub use convert::{Conversion, ConvertError, ConvertOptions, check_target, convert};
+pub use convert::{Conversion, ConvertError, ConvertOptions, check_target, convert, remove_model};
 pub use converted::Converted;
 pub use dtype::{UnsupportedDtype, convert_bytes, float, stored};
 pub use error::CheckpointError;

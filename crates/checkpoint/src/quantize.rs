@@ -7,7 +7,7 @@ use glass_causal_lm::LlamaForCausalLM;
 use glass_config::{LlamaConfig, Stored, config_text};
 
 use crate::{
-    CheckpointError, Conversion, ConvertError, Files, QuantRecipe, QuantizedTensors, SaveProgress, ShardSize,
+    CheckpointError, Conversion, ConvertError, Existing, Files, QuantRecipe, QuantizedTensors, SaveProgress, ShardSize,
     convert::rewrite,
 };
 
@@ -19,7 +19,7 @@ pub struct Quantization {
     pub matrices: Vec<(QuantFormat, usize)>,
 }
 
-/// Writes the model in `folder` to `target`, a new or empty folder, with its matrices
+/// Writes the model in `folder` to `target`, which is treated as by [`convert`](crate::convert), with its matrices
 /// quantized by [`QuantRecipe`]; everything else keeps its type. `config.json` says so in the words of compressed-tensors, so that
 /// others read the folder too where every row is a multiple of 32 long.
 ///
@@ -30,6 +30,7 @@ pub fn quantize(
     target: &Path,
     format: QuantFormat,
     max_shard_size: ShardSize,
+    existing: Existing,
     progress: SaveProgress<'_>,
 ) -> Result<Quantization, ConvertError> {
     let files = Files::open(folder)?;
@@ -51,7 +52,7 @@ pub fn quantize(
     let mut matrices = vec![count(QuantFormat::Int4), count(QuantFormat::Int8)];
     matrices.retain(|(_, count)| *count > 0);
 
-    let progress = (max_shard_size, progress);
-    let conversion = rewrite(folder, target, &files, &text, &mut tensors, progress)?;
+    let written = (max_shard_size, existing, progress);
+    let conversion = rewrite(folder, target, &files, &text, &mut tensors, written)?;
     Ok(Quantization { conversion, matrices })
 }

@@ -21,19 +21,19 @@ use crate::{
     interrupt,
     load::{self, Loaded},
     logprobs, options,
-    say::{one_line, say, warn},
+    say::{one_line, say, status, warn},
 };
 
 pub fn run(args: args::Batch) -> Result<(), CliError> {
     args.decoding.sampling.validate()?; // before the model is loaded
     let lines = input::read(&args.prompts)?;
     let all = lines.len();
-    let output = Output::open(args.output.as_deref())?;
+    let output = Output::open(args.output.as_deref(), args.overwrite.existing())?;
     let mut refused = Refused { path: args.prompts.clone(), count: 0 };
     let todo = todo(lines, &output, &mut refused);
     let before = all - refused.count - todo.len();
     if todo.is_empty() {
-        say!("glass: {before} of {all} prompts were done before, and none is left to do");
+        status!("glass: {before} of {all} prompts were done before, and none is left to do");
     } else {
         let loaded = load::load(&args.model, &args.compute)?;
         let mut run = Run {
@@ -48,7 +48,7 @@ pub fn run(args: args::Batch) -> Result<(), CliError> {
         };
         let start = Instant::now();
         let outcome = run.all(&todo);
-        say!("{}", run.summary(before, start.elapsed()));
+        status!("{}", run.summary(before, start.elapsed()));
         outcome?;
         refused = run.refused;
     }
@@ -128,7 +128,7 @@ impl Run<'_> {
         let mut tokens = 0;
         let results = generate_batch(llama, &rows, &mut |progress| {
             tokens += usize::from(matches!(progress, Progress::Text { id: Some(_), .. }));
-            show(&self.bar, progress, tokens);
+            show(&self.bar, progress, self.new_tokens + tokens);
             interrupt::flow()
         })?;
         for ((line, ..), result) in ready.iter().zip(results) {

@@ -13,11 +13,11 @@ use std::{
 
 use glass_backend::Device;
 use glass_bench::{
-    OpResults, Origin, Plan, Record, RenderError, Results, Setup, Task, chart, render, render_ops, run as measure,
-    run_ops,
+    Look, OpResults, Origin, Plan, Record, RenderError, Results, Setup, Task, chart, render, render_ops,
+    run as measure, run_ops,
 };
 
-use crate::{args, embedded, error::CliError, interrupt, load, output::OutputFile};
+use crate::{args, columns, embedded, error::CliError, interrupt, load, output::OutputFile};
 use progress::Progress;
 
 /// A model to measure.
@@ -27,7 +27,7 @@ struct Model {
 }
 
 pub fn run(args: args::Bench) -> Result<(), CliError> {
-    let picture = args.plot.as_deref().map(OutputFile::create).transpose()?;
+    let picture = OutputFile::wanted(args.plot.as_deref(), &args.overwrite)?;
     // Ended at once, the process would leave the unpacked model behind.
     interrupt::listen();
     let scratch = tempfile::Builder::new().prefix("glass-").tempdir();
@@ -44,7 +44,7 @@ pub fn run(args: args::Bench) -> Result<(), CliError> {
         .map_err(|error| CliError::Usage(format!("the program does not find itself on disk: {error}")))?;
     let command = || {
         let mut command = Command::new(&program);
-        command.arg("bench-subject");
+        command.arg(args::BENCH_SUBJECT);
         command
     };
     if args.ops {
@@ -125,7 +125,7 @@ fn take_apart(args: &args::Bench, plans: &[Plan], command: &dyn Fn() -> Command)
             break;
         }
     }
-    print(|colour| render_ops(&all.rows, args.format, colour))?;
+    print(|look| render_ops(&all.rows, args.format, look))?;
     ended(all.interrupted, all.bad, all.all)
 }
 
@@ -137,17 +137,18 @@ fn ended(interrupted: bool, bad: usize, all: usize) -> Result<(), CliError> {
     }
 }
 
-/// On standard output, in colour where that is a terminal and NO_COLOR is not set.
-fn print(text: impl FnOnce(bool) -> Result<String, RenderError>) -> Result<(), CliError> {
+/// On standard output, in colour where that is a terminal and NO_COLOR is not set, and as wide as that.
+fn print(text: impl FnOnce(Look) -> Result<String, RenderError>) -> Result<(), CliError> {
     let mut out = io::stdout();
     // https://no-color.org
     let colour = out.is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    out.write_all(text(colour)?.as_bytes()).and_then(|()| out.flush()).map_err(CliError::stdout)
+    let look = Look { colour, columns: columns::of_stdout() };
+    out.write_all(text(look)?.as_bytes()).and_then(|()| out.flush()).map_err(CliError::stdout)
 }
 
 /// On standard output, and as a plot if that was asked for.
 fn show(args: &args::Bench, records: &[Record], picture: Option<OutputFile>) -> Result<(), CliError> {
-    print(|colour| render(records, args.format, colour))?;
+    print(|look| render(records, args.format, look))?;
     if let Some(picture) = picture {
         let subtitle = format!(
             "{} tokens after the prompt; medians of up to {} rounds, and their standard deviation",

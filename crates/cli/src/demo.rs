@@ -2,7 +2,6 @@
 
 use std::io;
 
-use glass_backend::{Dtype, KernelMode};
 use glass_generate::{GenerateOptions, Llama};
 
 use crate::{
@@ -10,7 +9,7 @@ use crate::{
     error::CliError,
     generate, interrupt, load,
     prompt::Prompt,
-    say::{print_line, say},
+    say::{print_line, status},
     stream,
 };
 
@@ -21,8 +20,7 @@ const NEW_TOKENS: usize = 600;
 const MEASURED_TOKENS: usize = 64;
 
 pub fn run() -> Result<(), CliError> {
-    let compute =
-        args::Compute { device: "auto".into(), dtype: Dtype::F32, quantize: None, kernels: KernelMode::default() };
+    let compute = args::Compute::by_default().unwrap_or_else(|refused| refused.exit());
     // An interrupt ends the text, and the summary follows.
     interrupt::listen();
     let device = load::device(&compute)?;
@@ -34,7 +32,7 @@ pub fn run() -> Result<(), CliError> {
         eos_ids: llama.eos_ids(),
         ..GenerateOptions::new(NEW_TOKENS)
     };
-    say!(
+    status!(
         "glass: {} ({:.1} M parameters, {}), on {} ({}), {}{}",
         embedded::NAME,
         llama.config.num_parameters() as f64 / 1e6,
@@ -49,8 +47,10 @@ pub fn run() -> Result<(), CliError> {
     );
     let out = stream::generate(llama, &ids, &options, &mut io::stdout())?;
     print_line("")?;
-    say!("{}", generate::summary(&loaded, &out));
-    say!("glass: to run your own: glass generate FOLDER-OR-HUB-NAME -p \"Once upon a time\" (glass --help says more)");
+    status!("{}", generate::summary(&loaded, &out));
+    status!(
+        "glass: to run your own: glass generate FOLDER-OR-HUB-NAME -p \"Once upon a time\" (glass --help says more)"
+    );
     generate::ended(&out)
 }
 

@@ -14,7 +14,7 @@ use crate::{
     load::{self, Loaded},
     logprobs, options,
     prompt::{self, Prompt},
-    say::{print_line, say, warn},
+    say::{is_quiet, print_line, say, status, warn},
     stream,
 };
 
@@ -36,7 +36,9 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
     let ids = prompt.ids(llama)?;
     let options = options(&args, schema, llama, ids.len())?;
 
-    if !args.json {
+    if args.echo {
+        print_prompt(&prompt, &ids, llama)?;
+    } else if !args.json {
         echo(&args.prompt, &prompt);
     }
     let out: &mut dyn Write = if args.json { &mut io::sink() } else { &mut io::stdout() };
@@ -87,12 +89,23 @@ fn options(
     Ok(options)
 }
 
+/// The prompt as it was given; ids as the text they stand for, if there is a tokenizer.
+fn print_prompt(prompt: &Prompt, ids: &[u32], llama: &Llama) -> Result<(), CliError> {
+    let text = match (prompt, &llama.tokenizer) {
+        (Prompt::Text(text), _) => text.clone(),
+        (Prompt::Ids(_), Some(tokenizer)) => tokenizer.decode(ids, true)?,
+        (Prompt::Ids(ids), None) => ids.iter().map(|id| format!("{id} ")).collect(),
+    };
+    io::stdout().write_all(text.as_bytes()).map_err(CliError::stdout)
+}
+
 /// On a terminal the text follows the prompt that was typed; a pipe gets the new text alone.
 fn echo(args: &args::Prompt, prompt: &Prompt) {
     if let (Some(_), Prompt::Text(text)) = (&args.text, prompt)
         && io::stderr().is_terminal()
+        && !is_quiet()
     {
-        eprint!("{text}");
+        let _ = write!(io::stderr(), "{text}");
     }
 }
 
@@ -102,9 +115,9 @@ fn show_costs(loaded: &Loaded, generated: &Generated) {
         let tokenizer = loaded.llama.tokenizer.as_ref();
         say!("{}", logprobs::table(logprobs, tokenizer));
     }
-    say!("{}", summary(loaded, generated));
+    status!("{}", summary(loaded, generated));
     if let Some(speculation) = &generated.speculation {
-        say!("{}", drafts(speculation));
+        status!("{}", drafts(speculation));
     }
 }
 

@@ -10,11 +10,15 @@ use glass_kv_cache::Window;
 use serde_json::{Value, json};
 
 use crate::{
-    args,
+    args, columns,
     error::CliError,
     load,
     say::{print_line, warn},
+    table,
 };
+
+/// Columns of the names.
+const NAMES: usize = 22;
 
 pub fn run(args: args::Info) -> Result<(), CliError> {
     let folder = load::folder(&args.model.source)?;
@@ -109,8 +113,8 @@ impl Facts {
     }
 
     fn text(&self, config: &LlamaConfig, files: &Files, dtype: String, tensors: bool) -> String {
-        let mut out = String::new();
-        let mut line = |name: &str, value: String| out += &format!("{name:<22} {value}\n");
+        let mut rows = Vec::new();
+        let mut line = |name: &str, value: String| rows.push((name.to_owned(), value));
         line("model_type", config.model_type.to_string());
         line(
             "architecture",
@@ -193,7 +197,7 @@ impl Facts {
                 }
             }
         }
-        out
+        table::facts(&rows, NAMES, columns::of_stdout())
     }
 
     fn json(&self, config: &LlamaConfig, files: &Files, dtype: String) -> Value {

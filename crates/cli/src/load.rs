@@ -52,9 +52,13 @@ pub fn load(model: &args::Model, compute: &args::Compute) -> Result<Loaded, CliE
 /// # Errors
 /// This machine has no such device, or the device does not compute in this type.
 pub fn device(compute: &args::Compute) -> Result<Device, CliError> {
-    let device = Device::open(&compute.device)?.with_kernel_mode(compute.kernels);
-    device.check_dtype(compute.dtype)?;
-    Ok(device)
+    let open = || -> Result<Device, CliError> {
+        let device = Device::open(&compute.device)?.with_kernel_mode(compute.kernels);
+        device.check_dtype(compute.dtype)?;
+        Ok(device)
+    };
+    let dtype = compute.dtype.to_string();
+    open().map_err(|error| error.with_environment(&[("GLASS_DEVICE", &compute.device), ("GLASS_DTYPE", &dtype)]))
 }
 
 /// The folder of a model, downloaded from the hub if need be.
@@ -79,7 +83,7 @@ pub fn folder(source: &args::Source) -> Result<PathBuf, CliError> {
             },
         );
     bar.finish_and_clear();
-    Ok(folder?)
+    folder.map_err(|error| CliError::from(error).with_environment(&[("GLASS_MODEL", &source.model)]))
 }
 
 pub fn load_folder(

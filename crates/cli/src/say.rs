@@ -3,9 +3,21 @@
 use std::{
     fmt::Display,
     io::{self, Write},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use crate::error::CliError;
+
+/// Whether there is nothing on standard error but warnings, errors and what was asked for.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+pub fn set_quiet(quiet: bool) {
+    QUIET.store(quiet, Ordering::Relaxed);
+}
+
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
 
 /// `eprintln!`, except that a closed standard error is no reason to fail.
 macro_rules! say {
@@ -15,7 +27,16 @@ macro_rules! say {
     }};
 }
 
-pub(crate) use say;
+/// As [`say`], for what `--quiet` leaves out: status, costs, notes.
+macro_rules! status {
+    ($($words:tt)*) => {{
+        if !$crate::say::is_quiet() {
+            $crate::say::say!($($words)*);
+        }
+    }};
+}
+
+pub(crate) use {say, status};
 
 /// One line on standard error for each.
 pub fn warn<T: AsRef<str>>(warnings: impl IntoIterator<Item = T>) {

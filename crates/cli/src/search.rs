@@ -15,7 +15,7 @@ use crate::{
     interrupt,
     load::{self, Loaded},
     options, prompt,
-    say::{print_line, say, warn},
+    say::{print_line, status, warn},
 };
 
 /// What to search for, and how.
@@ -39,7 +39,7 @@ pub fn run(args: args::Search) -> Result<(), CliError> {
         print_line(report(&loaded, &found))?;
     } else {
         print_texts(&found)?;
-        say!("{}", summary(&loaded, &found));
+        status!("{}", summary(&loaded, &found));
     }
     interrupt::outcome(found.interrupted)
 }
@@ -137,7 +137,7 @@ fn show(bar: &ProgressBar, progress: Progress<'_>) -> ControlFlow<()> {
 fn print_texts(found: &BeamOutput) -> Result<(), CliError> {
     for (index, sequence) in found.sequences.iter().enumerate() {
         if found.sequences.len() > 1 {
-            say!(
+            status!(
                 "glass: {} of {}: score {:.4}, log-probability {:.4}, {} tokens ({})",
                 index + 1,
                 found.sequences.len(),

@@ -1,22 +1,24 @@
 //! `glass train`: trains a model on a text.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use glass_backend::Device;
 use glass_train::{Event, NewRun, Outcome, Run, Shape, tokenizer::TokenizerChoice};
-use indicatif::{FormattedDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{FormattedDuration, ProgressBar, ProgressDrawTarget};
 
 use crate::{
-    args,
+    args, bars,
     error::CliError,
     interrupt,
-    say::{say, warn},
+    say::{status, warn},
+    shell::quoted_path,
 };
 
 const PRESET: &str = "small";
 
 pub fn run(args: args::Train) -> Result<(), CliError> {
-    let device = Device::open(&args.device)?;
+    let device = Device::open(&args.device);
+    let device = device.map_err(|error| CliError::from(error).with_environment(&[("GLASS_DEVICE", &args.device)]))?;
     // Ended at once, the process would leave unfinished files behind.
     interrupt::listen();
     let mut run = match &args.resume {
@@ -49,6 +51,7 @@ fn new_run(args: args::Train, device: Device) -> Result<NewRun, CliError> {
         overrides: args.new.overrides,
         tokenizer: args.new.tokenizer.unwrap_or(TokenizerChoice::Char),
         recipe,
+        existing: args.overwrite.existing(),
         output: args.output.ok_or_else(|| missing("--output"))?,
         device,
     })
@@ -56,7 +59,7 @@ fn new_run(args: args::Train, device: Device) -> Result<NewRun, CliError> {
 
 fn introduce(run: &Run) {
     let (config, recipe, corpus) = (run.config(), run.recipe(), run.corpus());
-    say!(
+    status!(
         "glass: {} parameters on {} ({}); {} tokens to train on, {} held out; {} steps of {} tokens, {:.1} epochs",
         config.num_parameters(),
         run.device().name(),
@@ -68,29 +71,17 @@ fn introduce(run: &Run) {
         (recipe.steps * recipe.tokens_per_step()) as f64 / corpus.train.len() as f64,
     );
     if run.steps() > 0 {
-        say!("glass: resuming after step {}", run.steps());
+        status!("glass: resuming after step {}", run.steps());
     }
 }
 
 /// Steps on standard error; where that is not a terminal, a line per evaluation instead.
 fn bar(run: &Run) -> ProgressBar {
-    // The time left is not known before the first step.
-    let first = run.steps() as u64;
-    let left = move |state: &ProgressState, to: &mut dyn fmt::Write| {
-        if state.pos() > first {
-            // There is nowhere to report a line that cannot be drawn.
-            let _ = write!(to, ", {:#} left", FormattedDuration(state.eta()));
-        }
-    };
-    let style = ProgressStyle::with_template("{msg} {wide_bar} step {pos} of {len}{left}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .with_key("left", left);
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5));
+    let bar = bars::steps("training", run.steps());
+    if !bar.is_hidden() {
+        bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
+    }
     bar.set_length(run.recipe().steps as u64);
-    bar.set_style(style);
-    bar.set_message("training");
-    bar.set_position(run.steps() as u64);
-    bar.reset_eta();
     bar
 }
 
@@ -98,10 +89,7 @@ fn show(bar: &ProgressBar, event: Event) {
     match event {
         Event::Step { step, report, tokens_per_second, .. } => {
             bar.set_position(step as u64);
-            bar.set_message(format!(
-                "loss {:.4}, lr {:.1e}, {tokens_per_second:.0} tokens/s",
-                report.loss, report.learning_rate
-            ));
+            bar.set_message(format!("loss {:.4}, {}", report.loss, bars::rate(tokens_per_second, "tokens")));
         }
         Event::Evaluating { tokens, total } => {
             bar.set_message(format!("measuring on the held-out text, {}%", 100 * tokens / total.max(1)));
@@ -112,16 +100,16 @@ fn show(bar: &ProgressBar, event: Event) {
                 "glass: step {step}: {train}held out {loss:.4} nats per token, {}",
                 FormattedDuration(Duration::from_secs_f64(seconds))
             );
-            bar.suspend(|| say!("{line}"));
+            bar.suspend(|| status!("{line}"));
         }
         Event::Saved { .. } => {}
     }
 }
 
 fn sum_up(run: &Run, outcome: Outcome) {
-    let folder = run.folder().display();
+    let folder = quoted_path(run.folder());
     if !outcome.complete {
-        say!(
+        status!(
             "glass: stopped after step {} of {}, and saved; resume with: glass train --resume {folder}",
             outcome.step,
             run.recipe().steps
@@ -129,11 +117,12 @@ fn sum_up(run: &Run, outcome: Outcome) {
         return;
     }
     let loss = outcome.held_out_loss;
-    say!(
-        "glass: trained {} steps in {}{}; wrote {folder}",
+    status!(
+        "glass: trained {} steps in {}{}; wrote {}",
         outcome.step,
         FormattedDuration(Duration::from_secs_f64(outcome.seconds)),
         loss.map_or(String::new(), |loss| format!(", held out {loss:.4} nats per token")),
+        run.folder().display(),
     );
     if let (Some(last), Some((step, best))) = (loss, outcome.best)
         && best < last
@@ -142,8 +131,8 @@ fn sum_up(run: &Run, outcome: Outcome) {
             "the held-out text was predicted better at step {step} ({best:.4}): the model overfits; fewer --steps, some --dropout or more text help"
         )]);
     }
-    say!(
+    status!(
         "glass: the curve is in {}; try it with: glass generate {folder} -p \"...\"",
-        PathBuf::from(run.folder()).join("loss.svg").display()
+        run.folder().join("loss.svg").display()
     );
 }

@@ -37,8 +37,8 @@ pub enum TokenizerError {
     BrokenConfig { path: String, reason: String },
     /// A folder in SentencePiece's own format, which the `tokenizers` crate does not read.
     #[error(
-        "{folder}: has tokenizer.model but no tokenizer.json; convert it once with: python -c \"from transformers \
-         import AutoTokenizer as T; T.from_pretrained('{folder}').save_pretrained('{folder}')\""
+        "{folder}: has tokenizer.model but no tokenizer.json; convert it once, in this folder, with: python -c \"from \
+         transformers import AutoTokenizer as T; T.from_pretrained('.').save_pretrained('.')\""
     )]
     SentencePieceOnly { folder: String },
     #[error("the text cannot be encoded: {reason}")]

@@ -19,6 +19,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+/// Its name in the folder of a run.
+pub const METRICS: &str = "metrics.jsonl";
+
 /// One line of the file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]

@@ -2,16 +2,17 @@
 
 use std::{
     fs,
+    io::{self, ErrorKind},
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
 use glass_backend::Dtype;
 use glass_causal_lm::LlamaForCausalLM;
-use glass_checkpoint::{Existing, FamilyTensors, Parameters, Saving, ShardSize};
+use glass_checkpoint::{Existing, FamilyTensors, Parameters, Saving, ShardSize, remove_model};
 use glass_config::LlamaConfig;
 
-use crate::TrainError;
+use crate::{TrainError, checkpoint::FOLDER as CHECKPOINTS, metrics::METRICS};
 
 const PLOT: &str = "loss.svg";
 
@@ -25,14 +26,25 @@ pub(crate) struct OutputFolder {
 }
 
 impl OutputFolder {
-    /// Creates the folder, or fills an empty one. `small_files`: the config, the generation config, the tokenizer and its
+    /// Creates the folder, or fills one that is there; of an earlier run or model in it nothing is left. `small_files`: the config, the generation config, the tokenizer and its
     /// config.
-    pub fn create(path: PathBuf, small_files: [Vec<u8>; 4]) -> Result<Self, TrainError> {
+    pub fn create(path: PathBuf, existing: Existing, small_files: [Vec<u8>; 4]) -> Result<Self, TrainError> {
         let folder = Self { path, small_files };
-        let mut saving = Saving::begin(&folder.path, Existing::Refuse)?;
+        let mut saving = Saving::begin(&folder.path, existing)?;
         folder.write_small_files(&mut saving)?;
+        folder.clear()?;
         saving.finish()?;
         Ok(folder)
+    }
+
+    /// Removes what an earlier run or a model left.
+    fn clear(&self) -> Result<(), TrainError> {
+        remove_model(&self.path)?;
+        for file in [METRICS, PLOT].map(|name| self.path.join(name)) {
+            gone(fs::remove_file(&file)).map_err(TrainError::write(&file))?;
+        }
+        let checkpoints = self.path.join(CHECKPOINTS);
+        gone(fs::remove_dir_all(&checkpoints)).map_err(TrainError::write(&checkpoints))
     }
 
     /// The folder of an earlier run.
@@ -74,5 +86,13 @@ impl OutputFolder {
             saving.write(name, bytes)?;
         }
         Ok(())
+    }
+}
+
+/// What was not there need not be removed.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }

@@ -7,6 +7,7 @@ use std::{
 
 use glass_backend::{Device, Dtype, Weights};
 use glass_causal_lm::LlamaForCausalLM;
+use glass_checkpoint::Existing;
 use glass_config::{LlamaConfig, Override};
 use serde_json::json;
 
@@ -15,14 +16,14 @@ use crate::{
     checkpoint::FOLDER,
     corpus::Text,
     divergence::DivergenceDetector,
-    metrics::MetricsLog,
+    metrics::{METRICS, MetricsLog},
     output::OutputFolder,
     preset,
     tokenizer::{TokenizerChoice, TrainedTokenizer, train_tokenizer},
 };
 
-/// One line per step and per evaluation.
-const METRICS: &str = "metrics.jsonl";
+/// Fields of a config that decide nothing but how the model is trained.
+const TRAINING_FIELDS: [&str; 2] = ["attention_dropout", "initializer_range"];
 
 /// What a new run needs.
 pub struct NewRun {
@@ -32,8 +33,9 @@ pub struct NewRun {
     pub overrides: Vec<Override>,
     pub tokenizer: TokenizerChoice,
     pub recipe: Recipe,
-    /// New or empty.
     pub output: PathBuf,
+    /// What becomes of a run or a model that `output` holds.
+    pub existing: Existing,
     pub device: Device,
 }
 
@@ -73,8 +75,14 @@ impl Run {
             config.pad_token_id = None;
         }
         if !new.overrides.is_empty() {
-            let fields = config.to_json().to_string();
-            config = LlamaConfig::from_json(&fields, "the config with --set", &new.overrides)?;
+            // A model that only runs is refused an override of these: there they decide nothing.
+            let (of_training, of_model): (Vec<_>, Vec<_>) =
+                new.overrides.into_iter().partition(|set| TRAINING_FIELDS.contains(&set.key()));
+            let mut fields = config.to_json();
+            for set in of_training {
+                fields[set.key()] = set.value().clone();
+            }
+            config = LlamaConfig::from_json(&fields.to_string(), "the config with --set", &of_model)?;
         }
         let inputs = Inputs::new(&text, &tokenizer, config, &recipe)?;
         let config = &inputs.config;
@@ -92,7 +100,7 @@ impl Run {
             tokenizer.json().to_vec(),
             tokenizer.config_json().to_vec(),
         ];
-        let output = OutputFolder::create(new.output, small_files)?;
+        let output = OutputFolder::create(new.output, new.existing, small_files)?;
         let checkpoints = output.path().join(FOLDER);
         fs::create_dir_all(&checkpoints).map_err(TrainError::write(&checkpoints))?;
         let text_path = fs::canonicalize(&new.text).unwrap_or(new.text);

@@ -1,6 +1,6 @@
 //! Results in every format: what they say, and what a program reads back.
 
-use glass_bench::{Format, Record, chart, render};
+use glass_bench::{Format, Look, Record, chart, render};
 
 const HEAD: &str = "device,adapter,dtype,kernels,model,parameters,prompt,gen,depth,repeat,rounds,prefill_tps,prefill_tps_mean,\
 prefill_tps_sd,decode_tps,decode_tps_mean,decode_tps_sd,ttft_ms,token_ms_p50,token_ms_p95,cold_s,load_s,peak_host_bytes,\
@@ -109,6 +109,22 @@ fn formats_are_named() {
     }
     let error = "xml".parse::<Format>().unwrap_err().to_string();
     assert_eq!(error, "\"xml\" is no format: use table, md, csv or jsonl");
+}
+
+/// Where a row has no room, its numbers stand below each other; none is lost, and no line is broken.
+#[test]
+fn a_narrow_terminal_gets_a_number_per_line() {
+    let piped = text(&all(), Format::Table, false);
+    for columns in [50, 80] {
+        let look = Look { colour: false, columns: Some(columns) };
+        let narrow = render(&all(), Format::Table, look).unwrap();
+        assert!(narrow.lines().all(|line| line.chars().count() <= columns), "{narrow}");
+        for word in piped.split_whitespace() {
+            assert!(narrow.contains(word), "{word} is not in {narrow}");
+        }
+    }
+    let look = Look { colour: false, columns: Some(120) };
+    assert_eq!(render(&all(), Format::Table, look).unwrap(), piped);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::{io, ops::ControlFlow, path::Path};
 
+use glass_checkpoint::Existing;
 use glass_generate::{Conversation, FinishReason, Llama, Reply};
 use glass_text::{ChatTemplate, Message};
 
@@ -182,7 +183,7 @@ impl<'m> Talk<'m> {
         let mut json = serde_json::to_vec_pretty(self.conversation.messages())
             .map_err(|error| CliError::Usage(error.to_string()))?;
         json.push(b'\n');
-        let saved = OutputFile::create(path).and_then(|file| file.write(&json));
+        let saved = OutputFile::create(path, Existing::Refuse).and_then(|file| file.write(&json));
         self.reset_interrupt(); // writing listens
         saved?;
         say!("glass: {} messages in {}", self.conversation.messages().len(), path.display());

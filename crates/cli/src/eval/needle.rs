@@ -21,7 +21,7 @@ use crate::{
     interrupt,
     load::{self, Loaded},
     output::OutputFile,
-    say::{print_line, say, warn},
+    say::{print_line, status, warn},
 };
 
 const DEPTHS: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
@@ -59,7 +59,7 @@ pub fn run(args: args::Needle) -> Result<(), CliError> {
         }
     }
     let text = args.haystack.as_deref().map(read_text).transpose()?;
-    let picture = args.plot.as_deref().map(OutputFile::create).transpose()?;
+    let picture = OutputFile::wanted(args.plot.as_deref(), &args.overwrite)?;
     let loaded = load::load(&args.model, &args.compute)?;
     let llama = &loaded.llama;
     let filler = FillerTokens::new(llama, text.as_deref())?;
@@ -82,20 +82,23 @@ pub fn run(args: args::Needle) -> Result<(), CliError> {
     }
     let trials = test.trials.get() * test.tasks.len() * test.lengths.len();
     let complete = runs.iter().all(|run| run.trials() == trials);
+    let mut plot = None;
     if runs.iter().any(|run| run.trials() > 0) {
         let shown =
             show::Shown { args: &args, test: &test, runs: &runs, model: llama.folder.file_name().map(Path::new) };
-        if let Some(picture) = picture {
-            picture.write(shown.plot()?.as_bytes())?;
-        }
         if args.json {
             print_line(report(&args, &test, &loaded, &runs, complete))?;
         } else {
             print_line(shown.tables())?;
         }
+        plot = picture.map(|picture| (picture, shown.plot()));
     }
     for run in &runs {
-        say!("{}", summary(&loaded, run, complete));
+        status!("{}", summary(&loaded, run, complete));
+    }
+    // Last, so that a plot that cannot be written costs none of the numbers.
+    if let Some((picture, plot)) = plot {
+        picture.write(plot?.as_bytes())?;
     }
     interrupt::outcome(!complete)
 }

@@ -8,11 +8,13 @@ mod broken_checkpoint;
 mod chat;
 #[cfg(unix)]
 mod chat_terminal;
+mod common_options;
 mod config;
 mod convert;
 mod devices;
 mod docs;
 mod generate;
+mod help;
 mod hub;
 mod info;
 #[cfg(unix)]
@@ -24,6 +26,7 @@ mod memory;
 mod models;
 mod needle;
 mod needle_input;
+mod outputs;
 mod perplexity;
 mod prompt;
 mod quantize;

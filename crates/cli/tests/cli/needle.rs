@@ -209,7 +209,6 @@ fn a_text_can_be_the_haystack() {
 fn a_picture_is_a_map_for_each_cache() {
     let (model, folder) = (random_tiny(), tempfile::tempdir().expect("a folder"));
     let path = folder.path().join("map.svg");
-    fs::write(&path, "something else").expect("written");
     let file = text(&path);
     let options = [
         "--length", "40,80", "--depth", "0,0.5,1", "--trials", "2", "--cache", "ring", "--cache", "tova:16", "--plot",

@@ -48,7 +48,7 @@ fn what_makes_no_sense_is_refused_in_one_line() {
         ("--hops", "0", "from 1 to 1024"),
         ("--mode", "double", "single"),
         ("--cache", "none", "sinks:S+W"),
-        ("--seed", "x", "invalid digit"),
+        ("--seed", "x", "whole number"),
     ] {
         refused(&args(model, &[option, value]), &[option, word]);
     }

@@ -139,7 +139,7 @@ fn what_cannot_be_scored_is_refused_in_one_line() {
     // This one needs the model's context.
     fails(&args(model, &good, &["--stride", "2000"]), &["a stride of 2000", "1024"]);
     for option in ["--window", "--stride", "--max-tokens"] {
-        refused(&args(model, &good, &[option, "0"]), &[option, "zero"]);
+        refused(&args(model, &good, &[option, "0"]), &[option, "from 1 on"]);
         refused(&args(model, &good, &[option, "-1"]), &["-1"]);
     }
     let ran = run(&mut command(&["eval"]));

@@ -22,6 +22,10 @@ pub fn command<A: AsRef<str>>(args: &[A]) -> Command {
     command.args(args.iter().map(AsRef::as_ref));
     command.stdin(Stdio::null());
     for name in [
+        "GLASS_DEVICE",
+        "GLASS_DTYPE",
+        "GLASS_KERNELS",
+        "GLASS_MODEL",
         "RUST_BACKTRACE",
         "HF_ENDPOINT",
         "HF_HOME",

@@ -10,7 +10,7 @@ use glass_backend::{
     quant::{self, GROUP_SIZE, QuantFormat, groups, words},
 };
 use glass_causal_lm::LlamaForCausalLM;
-use glass_checkpoint::{CheckpointError, ConvertError, Files, QuantRecipe, ShardSize, quantize};
+use glass_checkpoint::{CheckpointError, ConvertError, Existing, Files, QuantRecipe, ShardSize, quantize};
 use glass_config::LlamaConfig;
 use glass_generate::{Error, Llama, LoadOptions};
 use glass_testing::devices;
@@ -100,7 +100,8 @@ fn quantized(source: &Path, bits: QuantFormat) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let target = folder.path().join("quantized");
     let progress = &mut |_, _| std::ops::ControlFlow::Continue(());
-    quantize(source, &target, bits, "5GB".parse::<ShardSize>().expect("a size"), progress).expect("quantized");
+    let size = "5GB".parse::<ShardSize>().expect("a size");
+    quantize(source, &target, bits, size, Existing::Refuse, progress).expect("quantized");
     (folder, target)
 }
 
@@ -289,8 +290,8 @@ fn what_contradicts_itself_is_refused() {
     let progress = &mut |_, _| std::ops::ControlFlow::Continue(());
     let again = tempfile::tempdir().expect("a temporary folder");
     let size = "5GB".parse::<ShardSize>().expect("a size");
-    let error =
-        quantize(&target, &again.path().join("x"), QuantFormat::Int4, size, progress).expect_err("it is quantized");
+    let error = quantize(&target, &again.path().join("x"), QuantFormat::Int4, size, Existing::Refuse, progress)
+        .expect_err("it is quantized");
     assert!(matches!(error, ConvertError::Checkpoint(CheckpointError::Quantized(_))), "{error}");
 }
 

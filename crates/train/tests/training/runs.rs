@@ -7,6 +7,7 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
+use glass_checkpoint::Existing;
 use glass_train::{Event, NewRun, Outcome, Recipe, Run, Shape, TrainError, tokenizer::TokenizerChoice};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -51,6 +52,7 @@ impl TestFolder {
         let path = self.path(&format!("{output}.config.json"));
         fs::write(&path, config.to_string()).expect("a config");
         NewRun {
+            existing: Existing::Refuse,
             text: self.path("text.txt"),
             shape: Shape::Config(path),
             overrides: vec![],

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use glass_backend::Dtype;
-use glass_checkpoint::{Conversion, ConvertOptions, Files, convert, convert_bytes, float, stored};
+use glass_checkpoint::{Conversion, ConvertOptions, Existing, Files, convert, convert_bytes, float, stored};
 use glass_testing::fixtures;
 use safetensors::{SafeTensors, tensor::TensorView};
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 fn try_convert(folder: &Path, target: &Path, dtype: Option<Dtype>, size: &str) -> Result<Conversion, String> {
     let options = ConvertOptions {
+        existing: Existing::Refuse,
         dtype,
         max_shard_size: size.parse().unwrap(),
         progress: &mut |_, _| ControlFlow::Continue(()),

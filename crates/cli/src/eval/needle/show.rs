@@ -1,12 +1,18 @@
 //! The results as a table and as a heat map.
 
-use std::path::Path;
+use std::{num::NonZeroUsize, path::Path};
 
-use glass_eval::{NeedleTest, Task};
+use glass_eval::{NeedleScore, NeedleTest, Task};
 use glass_plot::{HeatMap, PlotError, heat_maps};
 
 use super::{Run, VALUE};
-use crate::args::{self, Mode};
+use crate::{
+    args::{self, Mode},
+    columns, table,
+};
+
+/// Columns of the names.
+const NAMES: usize = 22;
 
 pub struct Shown<'a> {
     pub args: &'a args::Needle,
@@ -24,20 +30,18 @@ impl Shown<'_> {
     }
 
     fn table(&self, run: &Run) -> String {
-        let mut out = format!("{:<22} {}\n", "cache", run.cache);
-        out += &format!("{:<22} {}\n", "found", self.measured());
-        out += &format!("{:<22}", format!("{} \\ tokens read", self.rows_are()));
-        for length in &self.test.lengths {
-            out += &format!(" {length:>8}");
-        }
-        for (name, row) in self.rows().iter().zip(&run.cells) {
-            out += &format!("\n{name:<22}");
-            for cell in row {
-                let found = cell.found().map_or("-".into(), |found| format!("{found:.4}"));
-                out += &format!(" {found:>8}");
-            }
-        }
-        out
+        let room = columns::of_stdout();
+        let facts = [("cache", run.cache.to_string()), ("found", self.measured())];
+        let facts = facts.map(|(name, value)| (name.to_owned(), value));
+        let names = [format!("{} \\ tokens read", self.rows_are())].into_iter().chain(self.rows());
+        let names: Vec<String> = names.map(|name| format!("{name:<NAMES$}")).collect();
+        let column = |(index, length): (usize, &NonZeroUsize)| {
+            let found = |row: &Vec<NeedleScore>| row[index].found().map_or("-".into(), |found| format!("{found:.4}"));
+            let cells = [length.to_string()].into_iter().chain(run.cells.iter().map(found));
+            cells.map(|cell| format!(" {cell:>8}")).collect()
+        };
+        let cells: Vec<Vec<String>> = self.test.lengths.iter().enumerate().map(column).collect();
+        format!("{}\n{}", table::facts(&facts, NAMES, room), table::grid(&names, &cells, room))
     }
 
     /// A heat map for each policy.
