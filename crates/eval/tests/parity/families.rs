@@ -3,7 +3,7 @@
 use std::{ops::ControlFlow, path::Path};
 
 use glass_backend::{Device, Dtype, KernelMode, quant::QuantFormat};
-use glass_checkpoint::{ConvertOptions, ShardSize, convert, quantize};
+use glass_checkpoint::{ConvertOptions, Existing, ShardSize, convert, quantize};
 use glass_generate::{GenerateOptions, Llama, LoadOptions, generate};
 use glass_testing::{devices, fixtures};
 
@@ -154,12 +154,12 @@ fn families_are_quantized_and_converted() {
                 continue; // all experts in one tensor: it stays as it is in a folder
             }
             let target = kept.path().join(bits.to_string());
-            quantize(&source, &target, bits, size, go_on).expect("quantized");
+            quantize(&source, &target, bits, size, Existing::Refuse, go_on).expect("quantized");
             let stored = logits(&load(&target, None, false));
             assert_eq!(stored.values, codes.values, "{name} in {bits} bits: a folder is another model");
         }
         let target = kept.path().join("f32");
-        let options = ConvertOptions { dtype: Some(Dtype::F32), max_shard_size: size, progress: go_on };
+        let options = ConvertOptions { dtype: Some(Dtype::F32), max_shard_size: size, existing: Existing::Refuse, progress: go_on };
         convert(&source, &target, options).expect("converted");
         assert_eq!(logits(&load(&target, None, false)).values, exact.values, "{name} in float32");
     }
