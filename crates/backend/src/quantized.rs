@@ -1,7 +1,8 @@
 //! Quantized matrices on a device.
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use glass_kernels::quant::{E2M1, GROUP_SIZE, QuantFormat};
+use glass_kernels::quant::{self, E2M1, GROUP_SIZE, QuantFormat};
+use half::f16;
 
 use crate::{Device, Dtype};
 
@@ -13,6 +14,21 @@ pub struct QuantizedRows {
     pub quants: TensorData,
     /// `[rows, groups]`, binary16
     pub scales: TensorData,
+}
+
+impl QuantizedRows {
+    /// The numbers that they stand for: `[rows, columns]`, row by row.
+    ///
+    /// # Panics
+    /// If the two tensors do not have their types and shapes.
+    pub fn dequantize(&self, columns: usize) -> Vec<f32> {
+        let (quants, scales) = (self.quants.as_slice::<i32>(), self.scales.as_slice::<f16>());
+        let (Ok(quants), Ok(scales)) = (quants, scales) else { panic!("quants are i32, and scales are f16") };
+        let rows = quants.len().checked_div(quant::words(columns, self.format)).unwrap_or(0);
+        let mut values = vec![0.0; rows * columns];
+        quant::dequantize(quants, scales, columns, self.format, &mut values);
+        values
+    }
 }
 
 /// A quantized matrix `[rows, columns]`.

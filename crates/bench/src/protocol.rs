@@ -51,6 +51,8 @@ pub struct Opened {
     pub adapter: String,
     /// Which bodies the fused operations really have there.
     pub kernels: String,
+    /// What is really computed with.
+    pub dtype: String,
     pub bytes_per_token: u64,
     pub load_s: f64,
     /// One line each.
@@ -157,22 +159,22 @@ fn answer(request: Request, model: &mut Option<(Llama, Precision)>) -> Result<An
 
 fn open(setup: &Setup) -> Result<(Llama, Precision, Opened), Failure> {
     let device = Device::open(&setup.device)?.with_kernel_mode(setup.kernels.parse()?);
-    let precision: Precision = setup.dtype.parse()?;
+    let precision: Precision = setup.dtype.parse().map_err(Failure::new)?;
+    let (precision, next_best) = if setup.any_dtype { precision.on(&device) } else { (precision, None) };
     device.check_dtype(precision.dtype)?;
     let overrides: Vec<Override> =
         setup.overrides.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(Failure::new)?;
-    let config = setup.origin.config(&overrides).map_err(Failure::new)?;
-    let asked = precision;
-    let precision = asked.of_stored(&config);
+    let (config, _) = setup.origin.config(&overrides)?;
     host_memory::check(&device, costs::weight_bytes(&config, precision))?;
     let start = Instant::now();
-    let llama = setup.origin.load(&overrides, device, asked)?;
+    let llama = setup.origin.load(&overrides, device, precision)?;
     let opened = Opened {
         adapter: llama.device.description().to_owned(),
         kernels: llama.device.kernel_mode().to_string(),
+        dtype: precision.to_string(),
         bytes_per_token: costs::bytes_per_token(&config, precision),
         load_s: start.elapsed().as_secs_f64(),
-        warnings: llama.warnings.clone(),
+        warnings: next_best.into_iter().chain(llama.warnings.iter().cloned()).collect(),
     };
     Ok((llama, precision, opened))
 }

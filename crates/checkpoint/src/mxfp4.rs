@@ -14,7 +14,7 @@ use half::f16;
 
 use crate::{Files, RawTensor};
 
-const BLOCKS: &str = "_blocks";
+pub(super) const BLOCKS: &str = "_blocks";
 const SCALES: &str = "_scales";
 
 /// Whether the files hold the tensor `name` so.

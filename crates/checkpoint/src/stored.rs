@@ -5,7 +5,10 @@ use std::{borrow::Cow, collections::HashSet, ops::Range};
 use glass_backend::{WeightError, WeightSpec};
 use glass_config::{LlamaConfig, StoredRows};
 
-use crate::{Files, TensorSource, TensorSpec};
+use crate::{
+    Files, Names, TensorSource, TensorSpec, mxfp4,
+    quantized::{parts, quantized_part},
+};
 
 /// Whether these rows are as a module wants them, one behind the other.
 pub(super) fn is_contiguous(piece: &StoredRows, row_len: usize) -> bool {
@@ -31,24 +34,12 @@ fn each(piece: &StoredRows, rows: Range<usize>, row_len: usize, mut call: impl F
     }
 }
 
-/// The way in which the files hold a weight; the first one if they do not.
-pub(super) fn way(
-    files: &Files,
-    config: Option<&LlamaConfig>,
-    prefix: &str,
-    weight: WeightSpec<'_>,
-) -> Vec<StoredRows> {
-    let plain = || StoredRows {
-        name: weight.name.to_owned(),
-        shape: weight.shape.to_vec(),
-        rows: 0..weight.rows(),
-        start: 0,
-        strides: [weight.row_len(), 1],
-    };
-    let mut ways = config.map_or_else(|| vec![vec![plain()]], |config| config.stored(weight.name, weight.shape));
+/// The way in which the files hold a weight, under their own names; the first one if they do not.
+pub(super) fn way(files: &Files, names: &Names, config: &LlamaConfig, weight: WeightSpec<'_>) -> Vec<StoredRows> {
+    let mut ways = config.stored(weight.name, weight.shape);
     for piece in ways.iter_mut().flatten() {
-        if let Some(bare) = piece.name.strip_prefix(prefix) {
-            piece.name = bare.to_owned();
+        if let Some(name) = in_files(names, &piece.name) {
+            piece.name = name;
         }
     }
     let is_there = |way: &Vec<StoredRows>| way.iter().all(|piece| holds(files, &piece.name));
@@ -56,10 +47,22 @@ pub(super) fn way(
     ways.swap_remove(found)
 }
 
+/// The name in the files. Of a quantized matrix, the parts have names and not the whole.
+fn in_files(names: &Names, name: &str) -> Option<String> {
+    let of_quants = || {
+        let [quants, ..] = parts(name)?;
+        let (matrix, _) = quantized_part(names.in_files(&quants)?)?;
+        Some(matrix)
+    };
+    let of_mxfp4 =
+        || Some(names.in_files(&format!("{name}{}", mxfp4::BLOCKS))?.strip_suffix(mxfp4::BLOCKS)?.to_owned());
+    names.in_files(name).map(str::to_owned).or_else(of_quants).or_else(of_mxfp4)
+}
+
 /// Whether the files have the tensor, in floating point or quantized.
 fn holds(files: &Files, name: &str) -> bool {
-    let quantized = || crate::quantized::parts(name).is_some_and(|[quants, ..]| files.get(&quants).is_some());
-    files.get(name).is_some() || quantized() || crate::mxfp4::holds(files, name)
+    let quantized = || parts(name).is_some_and(|[quants, ..]| files.get(&quants).is_some());
+    files.get(name).is_some() || quantized() || mxfp4::holds(files, name)
 }
 
 /// The tensors of a model in memory as its family's files hold them.

@@ -81,17 +81,19 @@ fn models(args: &args::Bench, embedded: Option<&Path>) -> Result<Vec<Model>, Cli
 }
 
 fn plan(args: &args::Bench, model: Model, scratch: &Path) -> Result<Plan, CliError> {
-    let config = model.origin.config(&args.overrides)?;
+    let (config, stored) = model.origin.config(&args.overrides)?;
     let every = || Device::known().into_iter().filter(|name| name != "auto");
     let devices = if args.device.is_empty() { every().collect() } else { args.device.clone() };
+    let dtypes = if args.dtype.is_empty() { &[stored][..] } else { &args.dtype };
     let mut setups = Vec::new();
     for device in &devices {
-        for dtype in &args.dtype {
+        for dtype in dtypes {
             setups.extend(args.kernels.iter().map(|kernels| Setup {
                 origin: model.origin.clone(),
                 overrides: args.overrides.iter().map(ToString::to_string).collect(),
                 device: device.clone(),
                 dtype: dtype.to_string(),
+                any_dtype: args.dtype.is_empty(),
                 kernels: kernels.to_string(),
             }));
         }

@@ -21,6 +21,8 @@ pub enum CliError {
     #[error(transparent)]
     Train(#[from] glass_train::TrainError),
     #[error(transparent)]
+    Bench(#[from] glass_bench::BenchError),
+    #[error(transparent)]
     Plot(#[from] glass_plot::PlotError),
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },

@@ -78,7 +78,7 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
         "glass: wrote {} ({rows} x {seq} positions, device {}, {})",
         args.output.display(),
         llama.device.name(),
-        llama.dtype
+        llama.precision
     );
     Ok(())
 }

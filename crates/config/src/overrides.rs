@@ -84,7 +84,7 @@ impl FromStr for Override {
         Ok(Self {
             text: format!("{key}={value}"),
             key: key.to_owned(),
-            value: serde_json::from_str(value).unwrap_or_else(|_| Value::from(value)),
+            value: glass_json::parse(value.as_bytes()).unwrap_or_else(|_| Value::from(value)),
         })
     }
 }

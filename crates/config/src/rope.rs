@@ -86,7 +86,7 @@ const SLIDING_THETA: &str = "rope_local_base_freq";
 const BETA: &str = "llama_4_scaling_beta";
 
 /// The reference computes angles in float32.
-const THETA: Rule<f64> = Rule("must be a number above 0 that float32 can hold", |value| {
+const THETA: Rule<f64> = Rule("must be a finite number above 0 that float32 can hold", |value| {
     let theta = value.as_f64()?;
     (theta > 0.0 && theta <= f64::from(f32::MAX)).then_some(theta)
 });

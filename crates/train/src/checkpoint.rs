@@ -127,7 +127,7 @@ impl Checkpoint {
     pub fn restore(&self, folder: &Path, config: &LlamaConfig, device: &Device) -> Result<Trainer, TrainError> {
         let files = Files::open(folder)?;
         let mut ignore = |_| {};
-        let mut source = CheckpointSource::new(&files, &mut ignore).named_by(config);
+        let mut source = CheckpointSource::new(&files, config, &mut ignore);
         let training = device.training();
         let weights = Weights::new(&mut source, &training, Dtype::F32);
         let model = LlamaForCausalLM::load(weights, config)?;
@@ -140,7 +140,7 @@ impl Checkpoint {
             let moments = [moments(MOMENTS[0])?, moments(MOMENTS[1])?];
             optimizer.restore(&model, moments, self.step);
         }
-        source.finish(config.tie_word_embeddings)?;
+        source.finish()?;
         Ok(Trainer::new(model, optimizer, config, device, &self.recipe, self.step))
     }
 }

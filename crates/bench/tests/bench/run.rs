@@ -16,7 +16,7 @@ while read -r line; do
             seconds=0.5; off=0.00001; kernels=fused
             case "$line" in *slow*) seconds=60;; *wrong*) off=7;; *same*|*plain*) kernels=plain;; esac
             bomb=; case "$line" in *bomb*) bomb=1;; esac
-            echo '{"Opened":{"adapter":"an actor","kernels":"'$kernels'","bytes_per_token":1000,"load_s":0.25,"warnings":["it acts"]}}';;
+            echo '{"Opened":{"adapter":"an actor","kernels":"'$kernels'","dtype":"f32","bytes_per_token":1000,"load_s":0.25,"warnings":["it acts"]}}';;
         *Round*'"prompt":13'*)
             if [ -n "$bomb" ]; then kill -9 $$; fi
             echo '{"Round":{"whole_s":'$seconds',"prefill_s":0.5,"first_s":0.5,"tokens_s":[0.25,0.25],"flops":100,"peak_host_bytes":7,"device_bytes":null}}';;
@@ -60,6 +60,7 @@ fn plan(devices: &[&str], scratch: &TempDir) -> Plan {
         overrides: vec![],
         device: (*device).to_owned(),
         dtype: "f32".into(),
+        any_dtype: false,
         kernels: "fused".into(),
     };
     let task = |prompt| Task { depth: 0, prompt, new_tokens: 2 };

@@ -30,9 +30,9 @@ fn tensors(files: &Files) -> BTreeMap<String, (Vec<usize>, Vec<u8>)> {
 fn load(files: &Files, config: &LlamaConfig) -> LlamaForCausalLM {
     let device = Device::open("flex").expect("a device");
     let mut ignore = |_| {};
-    let mut source = CheckpointSource::new(files, &mut ignore).named_by(config);
+    let mut source = CheckpointSource::new(files, config, &mut ignore);
     let model = LlamaForCausalLM::load(Weights::new(&mut source, &device, Dtype::F32), config).expect("the weights");
-    assert_eq!(source.finish(config.tie_word_embeddings).expect("every tensor has a place"), Vec::<String>::new());
+    assert_eq!(source.finish().expect("every tensor has a place"), Vec::<String>::new());
     model
 }
 
@@ -136,7 +136,7 @@ fn mxfp4_is_its_definition() {
         f32::from(E2M1[usize::from(code)]) / 2.0 * 2f32.powi(power)
     };
     let mut ignore = |_| {};
-    let mut source = CheckpointSource::new(&files, &mut ignore).named_by(&config);
+    let mut source = CheckpointSource::new(&files, &config, &mut ignore);
     for expert in 0..EXPERTS {
         for (projection, tensor, second, several, [rows, columns]) in [
             ("gate_proj", 0, 0, 2, [INNER, HIDDEN]),

@@ -37,11 +37,11 @@ pub struct Bench {
     /// As for `glass generate`. The option may also be repeated.
     #[arg(help_heading = COMPUTING, long, value_name = "DEVICE", value_delimiter = ',')]
     pub device: Vec<String>,
-    /// Types: f32, f16, bf16, q8, q4; several separated by commas
+    /// Types: f32, f16, bf16, q8, q4; several separated by commas [default: as the model is stored, f32 for a preset]
     ///
     /// f32, f16 and bf16 are float types of weights and activations; with q8 and q4, matrices are quantized to so many bits
     /// and the rest is in f32.
-    #[arg(help_heading = COMPUTING, long, value_name = "DTYPE", value_delimiter = ',', default_value = "f32")]
+    #[arg(help_heading = COMPUTING, long, value_name = "DTYPE", value_delimiter = ',')]
     pub dtype: Vec<Precision>,
     /// fused, plain or both, separated by commas
     ///

@@ -13,6 +13,7 @@ mod config;
 mod convert;
 mod devices;
 mod docs;
+mod folders;
 mod generate;
 mod help;
 mod hub;

@@ -43,7 +43,7 @@ fn the_fields_of_json_agree() {
         ("haystack", Value::Null),
         ("interrupted", false.into()),
         ("device", "flex".into()),
-        ("dtype", "f32".into()),
+        ("dtype", "bf16".into()),
     ] {
         assert_eq!(json[name], value, "{name}");
     }
@@ -126,7 +126,7 @@ fn caches_and_pieces_change_what_they_must() {
     let model = shipped("shakespeare-window");
     for mode in [&["--depth", "0.5"][..], &["--mode", "chain", "--hops", "3"]] {
         let of = |more: &[&str]| {
-            let fixed = [mode, &["--length", "100,200", "--trials", "3"], more].concat();
+            let fixed = [mode, &["--length", "100,200", "--trials", "3", "--dtype", "f32"], more].concat();
             let json = json(&model, &fixed);
             let runs = json["runs"].as_array().expect("runs").clone();
             let nlls = |run: &Value| -> Vec<f64> { cells(run).iter().map(|cell| number(cell, "mean_nll")).collect() };

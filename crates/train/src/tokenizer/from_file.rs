@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use glass_text::{Tokenizer, TokenizerError, one_line, read_small_file};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{SpecialIds, TokenizerChoiceError, TrainedTokenizer, library_error, plain_config};
 
@@ -58,7 +58,7 @@ fn special_ids(
     tokenizer: &Tokenizer,
     warnings: &mut Vec<String>,
 ) -> Result<SpecialIds, TokenizerError> {
-    let config: Map<String, Value> = serde_json::from_slice(config)
+    let config = glass_json::parse_object(config)
         .map_err(|error| TokenizerError::BrokenConfig { path: name.to_owned(), reason: error.to_string() })?;
     let mut id = |field: &str| {
         let token = match config.get(field)? {
