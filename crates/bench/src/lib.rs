@@ -19,6 +19,7 @@ mod protocol;
 mod random_weights;
 mod ratios;
 mod record;
+mod reference;
 mod render;
 mod row;
 mod run;
@@ -32,7 +33,7 @@ mod verdict;
 mod worker;
 
 pub use chart::chart;
-pub use correct::{check, tolerance, write_reference};
+pub use correct::{check, loss, tolerance, write_reference};
 pub use error::BenchError;
 pub use glass_checkpoint::Precision;
 pub use host_bandwidth::{BUFFER, PASSES, host_bandwidth};

@@ -16,8 +16,8 @@ use crate::{
     saving::{is_weights, remove_files},
 };
 
-/// Copied byte for byte if they are there.
-const COMPANIONS: [&str; 9] = [
+/// The small files beside a config and weights: copied byte for byte if they are there.
+pub const COMPANIONS: [&str; 9] = [
     "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",

@@ -32,7 +32,7 @@ mod source;
 mod stored;
 mod writer;
 
-pub use convert::{Conversion, ConvertError, ConvertOptions, check_target, convert, remove_model};
+pub use convert::{COMPANIONS, Conversion, ConvertError, ConvertOptions, check_target, convert, remove_model};
 pub use converted::Converted;
 pub use dtype::{StoredFloat, UnsupportedDtype, convert_bytes, float, stored};
 pub use error::CheckpointError;
@@ -48,7 +48,7 @@ pub use quantize_on_load::QuantizeOnLoad;
 pub use quantized::{QuantizedPart, quantized_part};
 pub use quantized_tensors::QuantizedTensors;
 pub use save_error::SaveError;
-pub use saving::{Existing, Saving};
+pub use saving::{Existing, Saving, sync_folder};
 pub use sharding::{BadSize, ShardSize};
 pub use source::CheckpointSource;
 pub use stored::FamilyTensors;

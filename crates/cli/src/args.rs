@@ -11,7 +11,7 @@ mod other_command;
 mod parse;
 mod sampling;
 mod search;
-mod train;
+pub mod train;
 
 use std::path::PathBuf;
 
@@ -26,11 +26,11 @@ pub use chat::Chat;
 pub use eval::{Caches, Eval, Measure, Mode, Needle, Perplexity};
 pub use examples::examples_of;
 pub use generate::Generate;
+pub use groups::{AnyModel, Cache, Compute, Decoding, Ids, Length, Model, Overwrite, Prompt, Source};
 use groups::{
     COMPUTING, MODEL, OUTPUT, Renamed, TEXT, from_0, from_1, number, parse_bits, parse_float, parse_ids,
     parse_quantized,
 };
-pub use groups::{Cache, Compute, Decoding, Ids, Length, Model, Overwrite, Prompt, Source};
 pub use parse::{BENCH_SUBJECT, unset_empty_variables};
 pub use sampling::{Rules, Sampling};
 pub use search::Search;

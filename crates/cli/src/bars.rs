@@ -92,7 +92,7 @@ fn styled<E>(style: Result<ProgressStyle, E>) -> ProgressBar {
 fn numbers(state: &ProgressState, unit: Unit, first: u64, columns: usize) -> String {
     let (done, total) = (state.pos(), state.len().unwrap_or(0));
     if columns < NARROW {
-        return if total == 0 { String::new() } else { format!("{}%", 100 * done.min(total) / total) };
+        return (100 * done.min(total)).checked_div(total).map_or_else(String::new, |percent| format!("{percent}%"));
     }
     let mut parts = vec![match (unit, total) {
         (Unit::Bytes, 0) => size(done),

@@ -17,7 +17,7 @@ use glass_bench::{
     run as measure, run_ops,
 };
 
-use crate::{args, columns, embedded, error::CliError, interrupt, load, output::OutputFile};
+use crate::{args, columns, embedded, error::CliError, interrupt, load, output::OutputFile, say::say};
 use progress::Progress;
 
 /// A model to measure.
@@ -61,6 +61,9 @@ pub fn run(args: args::Bench) -> Result<(), CliError> {
         }
     }
     show(&args, &results.records, picture)?;
+    if args.no_check {
+        say!("glass: whether the results are right was not checked (--no-check)");
+    }
     let bad = |record: &&Record| record.error.is_some();
     let bad = results.records.iter().filter(bad).count();
     ended(results.interrupted, bad, results.records.len())
@@ -110,6 +113,7 @@ fn plan(args: &args::Bench, model: Model, scratch: &Path) -> Result<Plan, CliErr
         patience: Duration::from_secs_f64(args.row_seconds),
         any_device: args.device.is_empty(),
         base: args.base.clone(),
+        check: !args.no_check,
         scratch: scratch.into(),
     })
 }

@@ -24,7 +24,7 @@ pub fn run() -> Result<(), CliError> {
     // An interrupt ends the text, and the summary follows.
     interrupt::listen();
     let device = load::device(&compute)?;
-    let loaded = load::load_embedded(device, &compute)?;
+    let loaded = load::load_embedded(&[], device, &compute)?;
     let llama = &loaded.llama;
     let ids = Prompt::Text(PROMPT.into()).ids(llama)?;
     let options = GenerateOptions {

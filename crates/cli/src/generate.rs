@@ -31,7 +31,7 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
     let schema = schema.map(json_schema::read).transpose()?;
     let prompt = prompt::read(&args.prompt)?;
 
-    let loaded = load::load(&args.model, &args.compute)?;
+    let loaded = load::load_any(&args.model, &args.compute)?;
     let llama = &loaded.llama;
     let ids = prompt.ids(llama)?;
     let options = options(&args, schema, llama, ids.len())?;

@@ -12,7 +12,11 @@ use glass_hub::{HubOptions, HubProgress};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use crate::{args, bars, embedded, error::CliError, say::warn};
+use crate::{
+    args, bars, embedded,
+    error::CliError,
+    say::{note, warn},
+};
 
 pub struct Loaded {
     pub llama: Llama,
@@ -63,6 +67,28 @@ pub fn device(compute: &args::Compute) -> Result<Device, CliError> {
     open().map_err(|error| error.with_environment(&[("GLASS_DEVICE", &compute.device), ("GLASS_DTYPE", &dtype)]))
 }
 
+/// As [`load`], where no name means the model that is built in.
+pub fn load_any(model: &args::AnyModel, compute: &args::Compute) -> Result<Loaded, CliError> {
+    let device = device(compute)?;
+    match any_folder(model)? {
+        Some(folder) => load_folder(&folder, &model.overrides, device, compute),
+        None => load_embedded(&model.overrides, device, compute),
+    }
+}
+
+/// The folder of a model that was named; where none was, a line says which model is taken.
+pub fn any_folder(model: &args::AnyModel) -> Result<Option<PathBuf>, CliError> {
+    let Some(name) = &model.model else {
+        note(&format!(
+            "glass: no model was named, so this is the built-in one: {}, {}",
+            embedded::NAME,
+            embedded::NATURE
+        ));
+        return Ok(None);
+    };
+    folder(&args::Source { model: name.clone(), revision: model.revision.clone() }).map(Some)
+}
+
 /// The folder of a model, downloaded from the hub if need be.
 pub fn folder(source: &args::Source) -> Result<PathBuf, CliError> {
     let mut bar = ProgressBar::hidden();
@@ -98,8 +124,8 @@ pub fn load_folder(
 }
 
 /// The model that is built into the program.
-pub fn load_embedded(device: Device, compute: &args::Compute) -> Result<Loaded, CliError> {
-    shown(&[], device, compute, |options| Llama::from_bytes(embedded::bytes(), options))
+pub fn load_embedded(overrides: &[Override], device: Device, compute: &args::Compute) -> Result<Loaded, CliError> {
+    shown(overrides, device, compute, |options| Llama::from_bytes(embedded::bytes(), options))
 }
 
 /// Loads with a progress bar, and prints the warnings.

@@ -30,8 +30,10 @@ mod search;
 mod shell;
 mod stream;
 mod table;
+mod terminal;
 mod train;
 mod version;
+mod wrap;
 
 use std::{
     env,
@@ -43,7 +45,8 @@ use std::{
 
 use args::{Command, Glass};
 use error::CliError;
-use say::{one_line, say};
+use say::{one_line, say, say_styled};
+use terminal::Style;
 
 fn main() -> ExitCode {
     // SAFETY: there is no other thread yet that could read the environment.
@@ -68,7 +71,7 @@ fn main() -> ExitCode {
         Ok(Err(CliError::Closed)) => ExitCode::SUCCESS,
         Ok(Err(CliError::Interrupted)) => ExitCode::from(interrupt::EXIT_CODE),
         Ok(Err(error)) => {
-            say!("glass: error: {}", one_line(&error.to_string()));
+            say_styled(Style::Error, "glass: error:", &one_line(&error.to_string()));
             ExitCode::FAILURE
         }
         Err(_) => {

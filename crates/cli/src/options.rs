@@ -112,12 +112,23 @@ pub fn prefill(args: &args::Cache, llama: &Llama, tokens: usize) -> Result<Prefi
 /// # Errors
 /// A bias for a token that the vocabulary does not have; a value of generation_config.json that is used and means nothing.
 pub fn sampling(args: &args::Sampling, llama: &Llama) -> Result<SamplingConfig, CliError> {
-    let mut config = llama.generation_config.clone();
+    sampling_over(args, llama.generation_config.clone(), llama)
+}
+
+/// As [`sampling`], over values that are not quite those of the model's file.
+///
+/// # Errors
+/// As [`sampling`].
+pub fn sampling_over(
+    args: &args::Sampling,
+    mut config: GenerationConfig,
+    llama: &Llama,
+) -> Result<SamplingConfig, CliError> {
     if let Some(temperature) = args.temperature {
         // A temperature asks for sampling, and 0 for none; the other numbers of the file then hold as they would there.
-        config.do_sample = Some(temperature != 0.0);
+        config.do_sample = Some(true);
         config.temperature = Some(temperature);
-    } else if args.top_k.is_some() || args.top_p.is_some() || args.min_p.is_some() || args.typical_p.is_some() {
+    } else if args.asks_for_chance() {
         config.do_sample = Some(true);
     }
     let sampling = args.over(config.sampling(0));

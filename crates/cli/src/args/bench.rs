@@ -69,11 +69,14 @@ pub struct Bench {
     /// A device, dtype or kernels, or several of them separated by commas.
     #[arg(help_heading = OUTPUT, hide_short_help = true, long, value_name = "WORD,WORD", value_delimiter = ',')]
     pub base: Vec<String>,
+    /// Measure without comparing the results with float32 on flex
+    #[arg(help_heading = MEASURE, long)]
+    pub no_check: bool,
     /// table, md, csv or jsonl
     #[arg(help_heading = OUTPUT, long, default_value = "table")]
     pub format: Format,
     /// Instead of rates, show the time of a prefill and of one token op by op
-    #[arg(help_heading = MEASURE, long, conflicts_with_all = ["plot", "base", "row_seconds"])]
+    #[arg(help_heading = MEASURE, long, conflicts_with_all = ["plot", "base", "row_seconds", "no_check"])]
     pub ops: bool,
     /// Plot tokens per second as an SVG file
     #[arg(help_heading = OUTPUT, long, value_name = "FILE")]

@@ -4,14 +4,14 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
 
-use super::{Cache, Compute, Model, Sampling, TEXT, from_1};
+use super::{AnyModel, Cache, Compute, Sampling, TEXT, from_1};
 
 const CONVERSATION: &str = "Conversation";
 
 #[derive(Debug, Args)]
 pub struct Chat {
     #[command(flatten)]
-    pub model: Model,
+    pub model: AnyModel,
     #[command(flatten)]
     pub compute: Compute,
     /// The system message, which comes first in every prompt
@@ -26,6 +26,11 @@ pub struct Chat {
     /// Tokens of an answer at most [default: the model's generation_config.json, else 1024]
     #[arg(help_heading = TEXT, long, short = 'n', value_name = "N", value_parser = from_1)]
     pub max_new_tokens: Option<NonZeroUsize>,
+    /// Do not keep what you type for the next run
+    ///
+    /// GLASS_HISTORY=off does the same for every run, and GLASS_HISTORY=FILE keeps it in another place.
+    #[arg(help_heading = CONVERSATION, long)]
+    pub no_history: bool,
     #[command(flatten)]
     pub cache: Cache,
     #[command(flatten)]

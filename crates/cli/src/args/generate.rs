@@ -4,13 +4,13 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
 
-use super::{COMPUTING, Compute, Decoding, Model, OUTPUT, Prompt, TEXT};
+use super::{AnyModel, COMPUTING, Compute, Decoding, OUTPUT, Prompt, TEXT};
 
 /// The text is streamed to standard output, what it cost to standard error.
 #[derive(Debug, Args)]
 pub struct Generate {
     #[command(flatten)]
-    pub model: Model,
+    pub model: AnyModel,
     #[command(flatten)]
     pub prompt: Prompt,
     #[command(flatten)]

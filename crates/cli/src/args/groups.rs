@@ -57,6 +57,23 @@ impl Overwrite {
     }
 }
 
+/// Which model, or the one that is built in.
+#[derive(Debug, Args)]
+#[command(next_help_heading = MODEL)]
+pub struct AnyModel {
+    /// A folder with config.json and safetensors, or a hub name (org/name) [default: the model that is built in]
+    #[arg(value_name = "MODEL", help_heading = None::<&str>, env = "GLASS_MODEL", hide_env_values = true, value_hint = ValueHint::DirPath)]
+    pub model: Option<String>,
+    /// Branch, tag or commit of a hub model
+    #[arg(long, hide_short_help = true, requires = "model")]
+    pub revision: Option<String>,
+    /// Override a field of config.json (repeatable)
+    ///
+    /// For instance sliding_window=64 or rope_parameters.rope_type=linear. An override without effect is an error.
+    #[arg(hide_short_help = true, long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<Override>,
+}
+
 /// What to compute with.
 #[derive(Debug, Args)]
 #[command(next_help_heading = COMPUTING)]

@@ -75,6 +75,11 @@ impl Sampling {
         }
     }
 
+    /// Whether there is an option that only matters where tokens are drawn.
+    pub fn asks_for_chance(&self) -> bool {
+        self.top_k.is_some() || self.top_p.is_some() || self.min_p.is_some() || self.typical_p.is_some()
+    }
+
     /// What can be told before a model is loaded.
     ///
     /// # Errors

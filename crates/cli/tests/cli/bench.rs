@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::{
-    models::{fixture, random_tiny},
+    models::{fixture, random_tiny, shipped},
     run::{Ran, command, fails, refused, run, succeeds, text},
     svg,
 };
@@ -73,6 +73,29 @@ fn every_row_has_speed_memory_and_correctness() {
     }
     assert_eq!(rows[0]["greedy_agreement"], 1.0);
     assert_eq!((&rows[0]["decode_ratio"], &rows[2]["prefill_ratio"]), (&1.0.into(), &1.0.into()));
+}
+
+#[test]
+fn a_dtype_tells_what_it_costs() {
+    let model = &shipped("shakespeare-window");
+    let ran = bench(&[model, "--device", "flex", "--dtype", "f32,q8,q4", "--format", "jsonl"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
+    let losses: Vec<f64> = rows(&ran).iter().map(|row| number(row, "loss_above_f32")).collect();
+    assert!(losses[0].abs() < 1e-5 && losses[1].abs() < 0.02, "{losses:?}");
+    assert!(losses[2] > losses[1] && losses[2] < 0.5, "{losses:?}");
+    // Random weights have learned nothing that could be lost.
+    let shape = ["--preset", "llama-40M", "--device", "flex", "--dtype", "q4", "--set", "num_hidden_layers=1"];
+    let row = &rows(&bench(&[&shape[..], &["--format", "jsonl"]].concat()))[0];
+    assert!(row["loss_above_f32"].is_null() && number(row, "largest_logit") > number(row, "max_logit_diff"), "{row}");
+}
+
+#[test]
+fn a_check_can_be_left_out() {
+    let ran = bench(&[&random_tiny(), "--device", "flex", "--no-check", "--format", "jsonl"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    ran.says(&["glass: whether the results are right was not checked (--no-check)"]);
+    let row = &rows(&ran)[0];
+    assert!(number(row, "decode_tps") > 0.0 && row["max_logit_diff"].is_null(), "{row}");
 }
 
 #[test]

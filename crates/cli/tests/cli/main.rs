@@ -42,4 +42,7 @@ mod train;
 mod train_input;
 #[cfg(unix)]
 mod train_resume;
+#[cfg(unix)]
+mod train_unwritable;
 mod usage;
+mod wrapping;

@@ -39,9 +39,14 @@ pub fn command<A: AsRef<str>>(args: &[A]) -> Command {
         "http_proxy",
         "https_proxy",
         "all_proxy",
+        "NO_COLOR",
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
     ] {
         command.env_remove(name);
     }
+    // What is typed in tests is nobody's to remember.
+    command.env("GLASS_HISTORY", "off");
     command
 }
 

@@ -33,7 +33,7 @@ fn help_and_version() {
 fn bad_arguments_are_refused() {
     let model = &random_tiny();
     refused(&["fly"], &["unrecognized subcommand 'fly'"]);
-    refused(&["generate"], &["<MODEL>"]);
+    refused(&["info"], &["<MODEL>"]);
     refused(&["generate", model, "--colour"], &["--colour"]);
     let both = ["generate", model, "-p", "hi", "--ids", "1"];
     refused(&both, &["--prompt", "cannot be used with", "--ids"]);

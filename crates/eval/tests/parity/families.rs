@@ -159,7 +159,12 @@ fn families_are_quantized_and_converted() {
             assert_eq!(stored.values, codes.values, "{name} in {bits} bits: a folder is another model");
         }
         let target = kept.path().join("f32");
-        let options = ConvertOptions { dtype: Some(Dtype::F32), max_shard_size: size, existing: Existing::Refuse, progress: go_on };
+        let options = ConvertOptions {
+            dtype: Some(Dtype::F32),
+            max_shard_size: size,
+            existing: Existing::Refuse,
+            progress: go_on,
+        };
         convert(&source, &target, options).expect("converted");
         assert_eq!(logits(&load(&target, None, false)).values, exact.values, "{name} in float32");
     }

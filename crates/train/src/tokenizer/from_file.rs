@@ -21,13 +21,14 @@ pub(super) fn read(path: &Path) -> Result<TrainedTokenizer, TokenizerChoiceError
     let config_path = path.with_file_name("tokenizer_config.json");
     let config_name = config_path.display().to_string();
     let mut warnings = Vec::new();
-    let (config_json, special_ids) = match read_file(&config_path)? {
+    let (config_json, mut special_ids) = match read_file(&config_path)? {
         Some(config) => {
             let ids = special_ids(&config, &config_name, &tokenizer, &mut warnings)?;
             (config, ids)
         }
         None => (plain_config(), SpecialIds::default()),
     };
+    special_ids.unk = special_ids.unk.or_else(|| unk(&json, &tokenizer));
     Ok(TrainedTokenizer {
         vocab_size: vocab_size(&json)?,
         tokenizer,
@@ -50,6 +51,14 @@ fn vocab_size(json: &[u8]) -> Result<usize, TokenizerChoiceError> {
     let tokenizer = tokenizers::Tokenizer::from_bytes(json).map_err(library_error)?;
     let ids = tokenizer.get_vocab(true).into_values();
     Ok(ids.max().map_or(0, |id| id as usize + 1))
+}
+
+/// The token for text that no other spells, as the vocabulary itself names it.
+fn unk(json: &[u8], tokenizer: &Tokenizer) -> Option<u32> {
+    let json: Value = serde_json::from_slice(json).ok()?;
+    let model = &json["model"];
+    let by_id = || u32::try_from(model["unk_id"].as_u64()?).ok();
+    model["unk_token"].as_str().and_then(|token| tokenizer.token_id(token)).or_else(by_id)
 }
 
 fn special_ids(
