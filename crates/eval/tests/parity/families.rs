@@ -33,8 +33,13 @@ fn families_are_those_of_the_reference() {
                 }
                 let llama = fixture::load(&folder, legacy, &device, Dtype::F32);
                 check_forward(&folder, &llama, &device);
-                if !legacy {
-                    check_greedy(&folder, &llama);
+                if legacy {
+                    continue;
+                }
+                check_greedy(&folder, &llama);
+                // Software Vulkan is slow: what is between passes is no kernel's, and a few families have it all.
+                let name = fixture::name(&folder);
+                if !devices::is_wgpu(&device) || ["gemma3_text", "glm4", "gpt_oss"].contains(&name.as_str()) {
                     check_pieces(&folder, &llama);
                     check_policies(&folder, &llama);
                 }
