@@ -3,7 +3,7 @@
 use std::{
     fs,
     os::unix::process::ExitStatusExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitStatus},
 };
 
@@ -54,7 +54,7 @@ fn run_within(blocks: usize, kills: bool, args: &[String]) -> (ExitStatus, Ran) 
     (output.status, ran)
 }
 
-fn has_begun(model: &PathBuf) -> bool {
+fn has_begun(model: &Path) -> bool {
     let entries = fs::read_dir(model.join("training")).into_iter().flatten();
     entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("step-"))
 }
