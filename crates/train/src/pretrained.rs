@@ -48,7 +48,7 @@ impl Folder {
         dtype: Dtype,
     ) -> Result<Vec<(String, Vec<u8>)>, TrainError> {
         let text = match overrides {
-            [] => config_text(&self.path.join("config.json"), Stored::As(stored(dtype)))?,
+            [] => config_text(&self.path.join("config.json"), Stored::As(stored(dtype)), false)?,
             _ => format!("{:#}\n", config.to_json()),
         };
         let mut files = vec![("config.json".to_owned(), text.into_bytes())];
@@ -66,10 +66,10 @@ impl Folder {
     /// The model in float32, on a device that records what it computes; and warnings.
     pub fn load(&self, config: &LlamaConfig, device: &Device) -> Result<(LlamaForCausalLM, Vec<String>), TrainError> {
         let mut ignore = |_| {};
-        let mut source = CheckpointSource::new(&self.files, &mut ignore);
+        let mut source = CheckpointSource::new(&self.files, config, &mut ignore);
         let training = device.training();
         let model = LlamaForCausalLM::load(Weights::new(&mut source, &training, Dtype::F32), config)?;
-        Ok((model, source.finish(config.tie_word_embeddings)?))
+        Ok((model, source.finish()?))
     }
 }
 
