@@ -158,3 +158,63 @@ fn mxfp4_is_its_definition() {
         }
     }
 }
+
+/// The same weights under other names, and in company, make the same model.
+#[track_caller]
+fn same_under_other_names(folder: &Path, config: &str, rename: impl Fn(&LlamaConfig, &str, &[usize]) -> String) {
+    let plain = LlamaConfig::from_file(&folder.join("config.json"), &[]).expect("a config");
+    let files = Files::open(folder).expect("the weights");
+    let mut expected = Parameters::new(Dtype::F32);
+    expected.add("", &load(&files, &plain));
+
+    let config = LlamaConfig::from_json(config, "config.json", &[]).expect("a config");
+    let image = [0u8; 8];
+    let tower = TensorView::new(Stored::F32, vec![2], &image).expect("a tensor");
+    let tensors: Vec<_> = files.names().filter_map(|name| Some((name, files.get(name)?))).collect();
+    let views = tensors.iter().map(|(name, tensor)| {
+        let view = TensorView::new(tensor.dtype, tensor.shape.to_vec(), tensor.bytes).expect("a tensor");
+        (rename(&config, name, tensor.shape), view)
+    });
+    let views = views.chain([("vision_tower.encoder.norm.weight".to_owned(), tower)]);
+    let renamed = Files::from_bytes(Path::new("renamed"), serialize(views, None).expect("a file")).expect("a file");
+    let device = Device::open("flex").expect("a device");
+    let mut ignore = |_| {};
+    let mut source = CheckpointSource::new(&renamed, &config, &mut ignore);
+    let model = LlamaForCausalLM::load(Weights::new(&mut source, &device, Dtype::F32), &config).expect("the weights");
+    let warnings = source.finish().expect("every tensor has a place, or none");
+    assert!(warnings.iter().all(|line| line.contains("vision_tower")), "{warnings:?}");
+    let mut found = Parameters::new(Dtype::F32);
+    found.add("", &model);
+    for spec in expected.tensors() {
+        assert!(found.bytes(&spec.name).expect("bytes") == expected.bytes(&spec.name).expect("bytes"), "{}", spec.name);
+    }
+}
+
+#[test]
+fn a_model_of_text_and_images_is_its_text() {
+    let folder = fixtures::root().join("families").join("gemma3_text");
+    let text = std::fs::read_to_string(folder.join("config.json")).expect("a config");
+    let config = format!(r#"{{"model_type": "gemma3", "text_config": {text}, "vision_config": {{"hidden_size": 8}}}}"#);
+    same_under_other_names(&folder, &config, |_, name, _| format!("language_model.{name}"));
+    same_under_other_names(&folder, &config, |_, name, _| name.replacen("model.", "model.language_model.", 1));
+}
+
+#[test]
+fn exaone_is_a_llama_under_other_names() {
+    let folder = fixtures::root().join("llama-gqa");
+    let text = std::fs::read_to_string(folder.join("config.json")).expect("a config");
+    let mut config: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let fields = config.as_object_mut().expect("an object");
+    fields.insert("model_type".into(), "exaone".into());
+    for (llama, exaone) in [
+        ("num_hidden_layers", "num_layers"),
+        ("hidden_act", "activation_function"),
+        ("rms_norm_eps", "layer_norm_epsilon"),
+    ] {
+        let value = fields.remove(llama).expect("a field of every Llama");
+        fields.insert(exaone.into(), value);
+    }
+    same_under_other_names(&folder, &config.to_string(), |config, name, shape| {
+        config.stored(name, shape)[0][0].name.clone()
+    });
+}
