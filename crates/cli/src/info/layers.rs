@@ -84,7 +84,7 @@ pub fn beside_llama(config: &LlamaConfig) -> Vec<String> {
             words.push(format!("{what} times {by:.4}"));
         }
     };
-    times("embeddings", config.embedding_multiplier);
+    times("embeddings", config.embedding_scale * config.embedding_multiplier);
     times("what blocks add", layer.residual_multiplier);
     times("logits", config.logits_multiplier);
     words.extend(config.logits_soft_cap.map(|cap| format!("logits capped at {cap}")));
