@@ -41,11 +41,11 @@ pub fn quantize(
         return Err(CheckpointError::Quantized(folder.to_owned()).into());
     }
     let recipe = QuantRecipe::new(format, &config);
-    let text = config_text(&file, Stored::Quantized(&recipe.config()), own_head.is_some())?;
-
     // Nothing is computed: the device only has to be there.
     let roles = LlamaForCausalLM::weight_roles(&config, &Device::open("flex")?)?;
-    let mut tensors = QuantizedTensors::new(&files, recipe, &roles);
+    let mut tensors = QuantizedTensors::new(&files, recipe, &roles, &config);
+    let names = tensors.matrices().map(|(name, _)| name);
+    let text = config_text(&file, Stored::Quantized(&recipe.config(names)), own_head.is_some())?;
     let count = |format| {
         let matrices = tensors.matrices().filter(|(_, of)| *of == format);
         (format, matrices.count())

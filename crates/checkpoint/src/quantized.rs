@@ -148,8 +148,8 @@ impl<'a> QuantizedMatrix<'a> {
     /// Rows that end with their last quant, filled up to whole groups with quants of zero.
     fn filled(&self, quants: &[u8], rows: usize) -> Vec<i32> {
         let words = words(self.columns, self.format);
-        let zero =
-            (0..self.format.per_word()).fold(0, |word, i| word | self.format.offset() << (i * self.format.bits()));
+        let zero = (0..self.format.per_word())
+            .fold(0, |word, i| word | i32::from(self.format.zero()) << (i * self.format.bits()));
         let mut filled = vec![zero; rows * words];
         let used = self.columns / self.format.per_word();
         let rest = self.columns % self.format.per_word() * self.format.bits();

@@ -3,9 +3,10 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use glass_backend::{
-    Dtype, WeightError, WeightRoles,
+    Dtype, WeightError, WeightRole, WeightRoles,
     quant::{QuantFormat, groups, words},
 };
+use glass_config::LlamaConfig;
 use half::f16;
 
 use crate::{
@@ -18,7 +19,8 @@ use crate::{
 pub struct QuantizedTensors<'a> {
     files: &'a Files,
     recipe: QuantRecipe,
-    roles: &'a WeightRoles,
+    /// What each tensor is to the model, by the family's name of it.
+    roles: BTreeMap<String, WeightRole>,
     names: Names,
     /// Of matrices whose quants were asked for and whose scales were not yet.
     scales: BTreeMap<String, Vec<f16>>,
@@ -27,12 +29,16 @@ pub struct QuantizedTensors<'a> {
 }
 
 impl<'a> QuantizedTensors<'a> {
-    /// `roles` are the model's. Where the head is the embedding, a second copy of it in the files is not written.
-    pub fn new(files: &'a Files, recipe: QuantRecipe, roles: &'a WeightRoles) -> Self {
+    /// `roles` are the model's, whose config is `config`. Where the head is the embedding, a second copy of it in the files is not written.
+    pub fn new(files: &'a Files, recipe: QuantRecipe, roles: &WeightRoles, config: &LlamaConfig) -> Self {
+        let stored = roles.iter().flat_map(|(name, role, shape)| {
+            let places = config.stored(name, shape).into_iter().flatten();
+            places.map(move |place| (place.name, role))
+        });
         Self {
             files,
             recipe,
-            roles,
+            roles: stored.collect(),
             names: Names::find(files.names(), recipe.is_tied()),
             scales: BTreeMap::new(),
             last: None,
@@ -55,7 +61,7 @@ impl<'a> QuantizedTensors<'a> {
     /// Format and shape of a matrix that is quantized.
     fn format_of(&self, name: &str, tensor: &RawTensor) -> Option<(QuantFormat, [usize; 2])> {
         let role = self.roles.get(self.names.in_model(name))?;
-        let format = self.recipe.format_of(role)?;
+        let format = self.recipe.format_of(*role)?;
         let shape = tensor.shape.try_into().ok()?;
         float(tensor.dtype).ok().map(|_| (format, shape))
     }
