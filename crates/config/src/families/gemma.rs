@@ -23,7 +23,13 @@ pub(super) const FAMILY: Family = Family {
         CAUSAL,
         Idle(&["hidden_activation"], "gemma goes by hidden_act"),
         // The first files say `gelu` and mean its approximation.
-        Own(|_, outline| Ok(approximate(&mut outline.mlp.hidden_act)), |_| json!({})),
+        Own(
+            |_, outline| {
+                approximate(&mut outline.mlp.hidden_act);
+                Ok(())
+            },
+            |_| json!({}),
+        ),
         windows::NEVER,
     ],
     ..llama::FAMILY

@@ -3,7 +3,7 @@
 use std::{ops::ControlFlow, path::Path};
 
 use glass_backend::{Device, Dtype, KernelMode, quant::QuantFormat};
-use glass_checkpoint::{ConvertOptions, Existing, ShardSize, convert, quantize};
+use glass_checkpoint::{ConvertOptions, Existing, Precision, ShardSize, convert, quantize};
 use glass_generate::{GenerateOptions, Llama, LoadOptions, generate};
 use glass_testing::{devices, fixtures};
 
@@ -135,7 +135,8 @@ const SHAPES: [&str; 7] = ["apertus", "gemma2", "glm4", "gpt_oss", "phi3", "qwen
 fn load(folder: &Path, quantize: Option<QuantFormat>, fake_quantize: bool) -> Llama {
     let device = devices::flex().with_kernel_mode(KernelMode::Plain);
     let progress = &mut |_, _| {};
-    let options = LoadOptions { device, dtype: Dtype::F32, quantize, fake_quantize, overrides: &[], progress };
+    let precision = Some(Precision { dtype: Dtype::F32, quantize, fake_quantize });
+    let options = LoadOptions { device, precision, overrides: &[], progress };
     Llama::load(folder, options).unwrap_or_else(|error| panic!("{}: {error}", fixture::name(folder)))
 }
 
