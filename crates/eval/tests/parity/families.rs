@@ -132,6 +132,7 @@ fn check_policies(folder: &Path, llama: &Llama) {
 /// Fused rows, experts by themselves and in one tensor, learned activations, weights of single heads, renamed norms.
 const SHAPES: [&str; 7] = ["apertus", "gemma2", "glm4", "gpt_oss", "phi3", "qwen2_moe", "stablelm"];
 
+/// In float32, or with the matrices in few bits.
 fn load(folder: &Path, quantize: Option<QuantFormat>, fake_quantize: bool) -> Llama {
     let device = devices::flex().with_kernel_mode(KernelMode::Plain);
     let progress = &mut |_, _| {};
@@ -161,7 +162,7 @@ fn families_are_quantized_and_converted() {
             }
             let target = kept.path().join(bits.to_string());
             quantize(&source, &target, bits, size, Existing::Refuse, go_on).expect("quantized");
-            let stored = logits(&load(&target, None, false));
+            let stored = logits(&load(&target, Some(bits), false));
             assert_eq!(stored.values, codes.values, "{name} in {bits} bits: a folder is another model");
         }
         let target = kept.path().join("f32");
