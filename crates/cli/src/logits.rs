@@ -13,7 +13,7 @@ use crate::{
     error::CliError,
     load,
     output::{self, Output},
-    prompt::Prompt,
+    prompt::{self, Prompt},
     say::{status, warn},
 };
 
@@ -43,7 +43,10 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
     let llama = &loaded.llama;
     let batch = match input {
         Input::Batch(batch) => batch,
-        Input::Prompt(prompt) => Batch { ids: vec![prompt.ids(llama)?], mask: None },
+        Input::Prompt(prompt) => {
+            prompt::warn_unknown(llama.tokenizer.as_ref(), prompt.text())?;
+            Batch { ids: vec![prompt.ids(llama)?], mask: None }
+        }
     };
     let (rows, seq) = (batch.ids.len(), batch.ids[0].len());
     if seq == 0 {
