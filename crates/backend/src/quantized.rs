@@ -1,7 +1,8 @@
 //! Quantized matrices on a device.
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use glass_kernels::quant::{GROUP_SIZE, QuantFormat};
+use glass_kernels::quant::{self, E2M1, GROUP_SIZE, QuantFormat};
+use half::f16;
 
 use crate::{Device, Dtype};
 
@@ -13,6 +14,21 @@ pub struct QuantizedRows {
     pub quants: TensorData,
     /// `[rows, groups]`, binary16
     pub scales: TensorData,
+}
+
+impl QuantizedRows {
+    /// The numbers that they stand for: `[rows, columns]`, row by row.
+    ///
+    /// # Panics
+    /// If the two tensors do not have their types and shapes.
+    pub fn dequantize(&self, columns: usize) -> Vec<f32> {
+        let (quants, scales) = (self.quants.as_slice::<i32>(), self.scales.as_slice::<f16>());
+        let (Ok(quants), Ok(scales)) = (quants, scales) else { panic!("quants are i32, and scales are f16") };
+        let rows = quants.len().checked_div(quant::words(columns, self.format)).unwrap_or(0);
+        let mut values = vec![0.0; rows * columns];
+        quant::dequantize(quants, scales, columns, self.format, &mut values);
+        values
+    }
 }
 
 /// A quantized matrix `[rows, columns]`.
@@ -57,7 +73,7 @@ impl QuantizedTensor {
         }
     }
 
-    /// The matrix itself: every quant less its offset, times the scale of its group.
+    /// The matrix itself: every quant times the scale of its group.
     ///
     /// -> `[rows, columns]`
     pub fn dequantize(&self) -> Tensor<2> {
@@ -72,7 +88,14 @@ impl QuantizedTensor {
             })
             .collect();
         let quants = Tensor::stack::<3>(lanes, 2).reshape([rows, groups, GROUP_SIZE]); // [rows, groups, 32]
-        let values = quants.float().cast(DType::F32) - self.format.offset() as f32;
+        let values = match self.format {
+            QuantFormat::Mxfp4 => {
+                let table = TensorData::from(E2M1.map(f32::from));
+                let table = Tensor::<1>::from_data(table, (&self.quants.device(), DType::F32)); // [16]
+                table.select(0, quants.flatten(0, 2)).reshape([rows, groups, GROUP_SIZE])
+            }
+            format => quants.float().cast(DType::F32) - format.offset() as f32,
+        }; // [rows, groups, 32]
         let scales = self.scales.clone().cast(DType::F32).unsqueeze_dim(2); // [rows, groups, 1]
         let values = (values * scales).reshape([rows, groups * GROUP_SIZE]); // [rows, groups * 32]
         values.narrow(1, 0, self.columns).cast(self.dtype) // [rows, columns]

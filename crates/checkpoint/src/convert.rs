@@ -7,17 +7,17 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use glass_backend::{DeviceError, Dtype, WeightError};
-use glass_config::{ConfigError, Stored, config_text};
+use glass_config::{ConfigError, LlamaConfig, Stored, config_text};
 use thiserror::Error;
 
 use crate::{
     CheckpointError, Converted, Existing, Files, SaveError, SaveProgress, Saving, ShardSize, TensorSource, WEIGHTS,
-    WEIGHTS_INDEX, Written,
+    WEIGHTS_INDEX, Written, own_head,
     saving::{is_weights, remove_files},
 };
 
-/// Copied byte for byte if they are there.
-const COMPANIONS: [&str; 9] = [
+/// The small files beside a config and weights: copied byte for byte if they are there.
+pub const COMPANIONS: [&str; 9] = [
     "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -66,8 +66,8 @@ pub struct Conversion {
 /// Writes the model in `folder` to `target`: weights, config, generation config, tokenizer, chat template. Nothing is left
 /// behind if it does not succeed. `target` is new or empty, or its model is replaced, as [`Existing`] says.
 ///
-/// The tensors keep their names, whatever the config says of them. Of `config.json` only the type of the weights changes,
-/// and only if that is converted.
+/// The tensors keep their names, whatever the config says of them. Of `config.json` only the type of the weights changes
+/// if that is converted, and the tie of a head that is not tied.
 ///
 /// # Errors
 /// The source cannot be read, the target cannot be written, or a tensor cannot be converted.
@@ -80,10 +80,14 @@ pub fn convert(folder: &Path, target: &Path, options: ConvertOptions<'_>) -> Res
             Dtype::BF16 => glass_config::Dtype::BFloat16,
         })
     });
-    let config = config_text(&folder.join("config.json"), stored)?;
+    let file = folder.join("config.json");
+    // The config of a family that is not built here says nothing that could be checked, and stays as it is.
+    let own_head = LlamaConfig::from_file(&file, &[]).ok().and_then(|mut config| own_head(&files, &mut config));
+    let config = config_text(&file, stored, own_head.is_some())?;
     let mut tensors = Converted::new(&files, options.dtype)?;
     let written = (options.max_shard_size, options.existing, options.progress);
     let mut conversion = rewrite(folder, target, &files, &config, &mut tensors, written)?;
+    conversion.warnings.extend(own_head);
     conversion.warnings.extend(tensors.warnings());
     Ok(conversion)
 }

@@ -1,6 +1,6 @@
 //! Which matrices of a model are quantized, and how. The only owner of that rule.
 
-use std::num::NonZeroUsize;
+use std::{collections::BTreeSet, num::NonZeroUsize};
 
 use glass_backend::{
     WeightRole,
@@ -38,24 +38,35 @@ impl QuantRecipe {
             WeightRole::Projection | WeightRole::ResidualProjection => Some(self.projections),
             WeightRole::Head => Some(QuantFormat::Int8),
             WeightRole::Embedding => self.tied.then_some(QuantFormat::Int8),
-            WeightRole::Norm | WeightRole::Bias | WeightRole::Sinks => None,
+            WeightRole::Router
+            | WeightRole::Norm
+            | WeightRole::NormOffset
+            | WeightRole::Bias
+            | WeightRole::Activation(_)
+            | WeightRole::Sinks => None,
         }
     }
 
-    /// The same in the words of compressed-tensors, which names modules: every projection's ends with `_proj`.
-    pub fn config(self) -> QuantizationConfig {
-        let group = |format: QuantFormat, targets: &[&str]| QuantizationGroup {
-            targets: targets.iter().map(|target| (*target).to_owned()).collect(),
+    /// The same in the words of compressed-tensors, which names modules: every projection's ends with `_proj`, but for those
+    /// of some families. `names` are those of all quantized matrices.
+    pub fn config<'n>(self, names: impl Iterator<Item = &'n str>) -> QuantizationConfig {
+        let head = if self.tied { "embed_tokens" } else { "lm_head" };
+        let modules = names.filter_map(|name| name.strip_suffix(".weight")?.rsplit('.').next());
+        let is_other =
+            |module: &&str| !module.ends_with("_proj") && !["lm_head", "embed_tokens", "wte"].contains(module);
+        let others: BTreeSet<_> = modules.filter(is_other).collect();
+        let others = others.into_iter().map(|module| format!(r"re:.*\.{module}$"));
+        let projections: Vec<String> = std::iter::once("re:.*_proj$".to_owned()).chain(others).collect();
+        let head = format!("re:.*{head}$");
+        let group = |format: QuantFormat, targets: Vec<String>| QuantizationGroup {
+            targets,
             num_bits: format.bits(),
             group_size: NonZeroUsize::new(GROUP_SIZE),
         };
-        let head = if self.tied { "re:.*embed_tokens$" } else { "re:.*lm_head$" };
         QuantizationConfig {
             groups: match self.projections {
-                QuantFormat::Int8 => vec![group(QuantFormat::Int8, &["re:.*_proj$", head])],
-                QuantFormat::Int4 => {
-                    vec![group(QuantFormat::Int4, &["re:.*_proj$"]), group(QuantFormat::Int8, &[head])]
-                }
+                QuantFormat::Int8 => vec![group(QuantFormat::Int8, [projections, vec![head]].concat())],
+                format => vec![group(format, projections), group(QuantFormat::Int8, vec![head])],
             },
             ignore: Vec::new(),
         }

@@ -8,7 +8,7 @@ use glass_config::{LlamaConfig, Stored, config_text};
 
 use crate::{
     CheckpointError, Conversion, ConvertError, Existing, Files, QuantRecipe, QuantizedTensors, SaveProgress, ShardSize,
-    convert::rewrite,
+    convert::rewrite, own_head,
 };
 
 /// What became of a folder.
@@ -35,16 +35,17 @@ pub fn quantize(
 ) -> Result<Quantization, ConvertError> {
     let files = Files::open(folder)?;
     let file = folder.join("config.json");
-    let config = LlamaConfig::from_file(&file, &[])?;
+    let mut config = LlamaConfig::from_file(&file, &[])?;
+    let own_head = own_head(&files, &mut config);
     if config.quantization_config.is_some() {
         return Err(CheckpointError::Quantized(folder.to_owned()).into());
     }
     let recipe = QuantRecipe::new(format, &config);
-    let text = config_text(&file, Stored::Quantized(&recipe.config()))?;
-
     // Nothing is computed: the device only has to be there.
     let roles = LlamaForCausalLM::weight_roles(&config, &Device::open("flex")?)?;
-    let mut tensors = QuantizedTensors::new(&files, recipe, &roles);
+    let mut tensors = QuantizedTensors::new(&files, recipe, &roles, &config);
+    let names = tensors.matrices().map(|(name, _)| name);
+    let text = config_text(&file, Stored::Quantized(&recipe.config(names)), own_head.is_some())?;
     let count = |format| {
         let matrices = tensors.matrices().filter(|(_, of)| *of == format);
         (format, matrices.count())
@@ -53,6 +54,7 @@ pub fn quantize(
     matrices.retain(|(_, count)| *count > 0);
 
     let written = (max_shard_size, existing, progress);
-    let conversion = rewrite(folder, target, &files, &text, &mut tensors, written)?;
+    let mut conversion = rewrite(folder, target, &files, &text, &mut tensors, written)?;
+    conversion.warnings.extend(own_head);
     Ok(Quantization { conversion, matrices })
 }

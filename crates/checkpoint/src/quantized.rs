@@ -12,7 +12,7 @@ use glass_backend::{
 };
 use half::f16;
 
-use crate::{Files, RawTensor, convert_bytes, float, mapped::mapped};
+use crate::{Files, RawTensor, StoredFloat, convert_bytes, float, mapped::mapped};
 
 /// What the parts' names end with in place of `weight`.
 const QUANTS: &str = "weight_packed";
@@ -125,7 +125,7 @@ impl<'a> QuantizedMatrix<'a> {
     pub fn rows(&self, rows: Range<usize>) -> Result<(QuantizedRows, u64), WeightError> {
         let quants = &self.quants.bytes[rows.start * self.words * 4..rows.end * self.words * 4];
         let groups = self.columns.div_ceil(self.group);
-        let width = float(self.scales.dtype).map_or(0, Dtype::bytes);
+        let width = float(self.scales.dtype).map_or(0, StoredFloat::bytes);
         let scales = &self.scales.bytes[rows.start * groups * width..rows.end * groups * width];
         let shape = [rows.len(), words(self.columns, self.format)];
         let whole = shape[1] == self.words;
@@ -148,8 +148,8 @@ impl<'a> QuantizedMatrix<'a> {
     /// Rows that end with their last quant, filled up to whole groups with quants of zero.
     fn filled(&self, quants: &[u8], rows: usize) -> Vec<i32> {
         let words = words(self.columns, self.format);
-        let zero =
-            (0..self.format.per_word()).fold(0, |word, i| word | self.format.offset() << (i * self.format.bits()));
+        let zero = (0..self.format.per_word())
+            .fold(0, |word, i| word | i32::from(self.format.zero()) << (i * self.format.bits()));
         let mut filled = vec![zero; rows * words];
         let used = self.columns / self.format.per_word();
         let rest = self.columns % self.format.per_word() * self.format.bits();

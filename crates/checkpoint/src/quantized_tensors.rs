@@ -3,13 +3,14 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use glass_backend::{
-    Dtype, WeightError, WeightRoles,
+    Dtype, WeightError, WeightRole, WeightRoles,
     quant::{QuantFormat, groups, words},
 };
+use glass_config::LlamaConfig;
 use half::f16;
 
 use crate::{
-    Files, QuantRecipe, RawTensor, TensorSource, TensorSpec, convert_bytes, float,
+    Files, Names, QuantRecipe, RawTensor, TensorSource, TensorSpec, convert_bytes, float,
     quantize_on_load::quantize,
     quantized::{QuantizedPart, parts, quantized_part},
 };
@@ -18,11 +19,9 @@ use crate::{
 pub struct QuantizedTensors<'a> {
     files: &'a Files,
     recipe: QuantRecipe,
-    roles: &'a WeightRoles,
-    /// Of the model's names for the base model's weights.
-    prefix: &'static str,
-    /// A second copy of a tied head, which is not written.
-    without: Option<&'static str>,
+    /// What each tensor is to the model, by the family's name of it.
+    roles: BTreeMap<String, WeightRole>,
+    names: Names,
     /// Of matrices whose quants were asked for and whose scales were not yet.
     scales: BTreeMap<String, Vec<f16>>,
     /// The tensor whose bytes were looked at last.
@@ -30,14 +29,17 @@ pub struct QuantizedTensors<'a> {
 }
 
 impl<'a> QuantizedTensors<'a> {
-    /// `roles` are the model's. Where the head is the embedding, a second copy of it in the files is not written.
-    pub fn new(files: &'a Files, recipe: QuantRecipe, roles: &'a WeightRoles) -> Self {
+    /// `roles` are the model's, whose config is `config`. Where the head is the embedding, a second copy of it in the files is not written.
+    pub fn new(files: &'a Files, recipe: QuantRecipe, roles: &WeightRoles, config: &LlamaConfig) -> Self {
+        let stored = roles.iter().flat_map(|(name, role, shape)| {
+            let places = config.stored(name, shape).into_iter().flatten();
+            places.map(move |place| (place.name, role))
+        });
         Self {
             files,
             recipe,
-            roles,
-            prefix: files.prefix(),
-            without: recipe.is_tied().then_some("lm_head.weight"),
+            roles: stored.collect(),
+            names: Names::find(files.names(), recipe.is_tied()),
             scales: BTreeMap::new(),
             last: None,
         }
@@ -45,21 +47,21 @@ impl<'a> QuantizedTensors<'a> {
 
     /// The matrices that are quantized, and how.
     pub fn matrices(&self) -> impl Iterator<Item = (&'a str, QuantFormat)> {
-        let names = self.names();
-        names.filter_map(|(name, tensor)| Some((name, self.format_of(name, &tensor)?.0)))
+        let tensors = self.to_write();
+        tensors.filter_map(|(name, tensor)| Some((name, self.format_of(name, &tensor)?.0)))
     }
 
-    fn names(&self) -> impl Iterator<Item = (&'a str, RawTensor<'a>)> + use<'a> {
-        let (files, without) = (self.files, self.without);
-        let names = files.names().filter(move |name| Some(*name) != without);
-        names.filter_map(move |name| Some((name, files.get(name)?)))
+    /// All tensors but a second copy of a tied head.
+    fn to_write(&self) -> impl Iterator<Item = (&'a str, RawTensor<'a>)> {
+        let is_copy = |name: &&str| self.recipe.is_tied() && self.names.in_model(name) == "lm_head.weight";
+        let names = self.files.names().filter(move |name| !is_copy(name));
+        names.filter_map(|name| Some((name, self.files.get(name)?)))
     }
 
     /// Format and shape of a matrix that is quantized.
     fn format_of(&self, name: &str, tensor: &RawTensor) -> Option<(QuantFormat, [usize; 2])> {
-        let role = self.roles.get(name);
-        let role = role.or_else(|| self.roles.get(&format!("{}{name}", self.prefix)))?;
-        let format = self.recipe.format_of(role)?;
+        let role = self.roles.get(self.names.in_model(name))?;
+        let format = self.recipe.format_of(*role)?;
         let shape = tensor.shape.try_into().ok()?;
         float(tensor.dtype).ok().map(|_| (format, shape))
     }
@@ -79,7 +81,8 @@ impl<'a> QuantizedTensors<'a> {
     }
 
     fn missing(&self, name: &str) -> WeightError {
-        WeightError::Missing { origin: self.files.origin().display().to_string(), name: name.to_owned() }
+        let origin = self.files.origin().display().to_string();
+        WeightError::Missing { origin, name: name.to_owned(), found: self.names.instead_of(name) }
     }
 }
 
@@ -88,7 +91,7 @@ impl TensorSource for QuantizedTensors<'_> {
         use safetensors::Dtype::{F16, I32, I64};
 
         let mut specs = Vec::new();
-        for (name, tensor) in self.names() {
+        for (name, tensor) in self.to_write() {
             let mut add = |name: String, dtype, shape| specs.push(TensorSpec { name, dtype, shape });
             match (self.format_of(name, &tensor), parts(name)) {
                 (Some((format, [rows, columns])), Some([quants, scales, shape])) => {

@@ -212,8 +212,11 @@ pub(crate) fn remove_files(folder: &Path, which: impl Fn(&String) -> bool) -> Re
     Ok(())
 }
 
-/// The names too are only safe from a power cut when the disk has them.
-fn sync_folder(folder: &Path) -> io::Result<()> {
+/// Waits until the disk has the names in a folder: only then are they safe from a power cut.
+///
+/// # Errors
+/// The system's.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) {
         match File::open(folder)?.sync_all() {
             // Some file systems cannot sync a folder, and say so.

@@ -4,27 +4,51 @@ use std::{collections::BTreeSet, ops::Range};
 
 use burn::tensor::{Bytes, TensorData};
 use glass_backend::{Dtype, QuantizedRows, WeightError, WeightSource, WeightSpec};
+use glass_config::{LlamaConfig, StoredRows};
 use half::vec::HalfBitsVecExt;
 
 use super::{
-    Files, convert_bytes, float,
+    Files, Names, RawTensor, StoredFloat, convert_bytes, float,
+    idle::is_idle,
     mapped::mapped,
+    mxfp4::{self, Mxfp4Matrix},
     quantized::{QuantizedMatrix, parts},
+    stored::{gather, is_contiguous, way},
 };
 
 /// Reads weights tensor by tensor, and keeps account of what was read.
 pub struct CheckpointSource<'a> {
     files: &'a Files,
+    /// Whose family names the files' tensors.
+    config: &'a LlamaConfig,
+    names: Names,
     used: BTreeSet<String>,
-    prefix: &'static str,
+    /// Whether the head is the embedding.
+    tied: bool,
+    /// Quantized matrices are read as the numbers that they stand for.
+    pub dequantize: bool,
     overflowed: Vec<(String, usize)>,
+    /// How many tensors were rounded from float64, and to what.
+    rounded: Option<(usize, Dtype)>,
     progress: &'a mut dyn FnMut(u64),
 }
 
 impl<'a> CheckpointSource<'a> {
-    /// `progress` is told the bytes of every tensor as it is read.
-    pub fn new(files: &'a Files, progress: &'a mut dyn FnMut(u64)) -> Self {
-        Self { files, used: BTreeSet::new(), prefix: files.prefix(), overflowed: Vec::new(), progress }
+    /// The weights of the model of this config; `progress` is told the bytes of every tensor as it is read.
+    pub fn new(files: &'a Files, config: &'a LlamaConfig, progress: &'a mut dyn FnMut(u64)) -> Self {
+        let tied = config.tie_word_embeddings;
+        let names = Names::find(files.names(), tied);
+        Self {
+            files,
+            config,
+            names,
+            tied,
+            dequantize: false,
+            used: BTreeSet::new(),
+            overflowed: Vec::new(),
+            rounded: None,
+            progress,
+        }
     }
 
     /// Ends the loading: everything in the files must have been used, or be known to carry nothing.
@@ -32,21 +56,12 @@ impl<'a> CheckpointSource<'a> {
     /// Returns warnings, one line each.
     ///
     /// # Errors
-    /// A tensor that no module asked for; a head of its own in a model whose head is tied.
-    pub fn finish(self, tied: bool) -> Result<Vec<String>, WeightError> {
+    /// A tensor that no module asked for.
+    pub fn finish(self) -> Result<Vec<String>, WeightError> {
         let mut warnings = self.files.warnings().to_vec();
-        let unexpected: Vec<&str> = self
-            .files
-            .names()
-            .filter(|name| !self.used.contains(*name))
-            // Old checkpoints carry the rotary frequencies, which follow from the config.
-            .filter(|name| !name.ends_with(".rotary_emb.inv_freq"))
-            .collect();
-        for name in &unexpected {
-            if tied && *name == "lm_head.weight" {
-                self.check_tied_head()?;
-                continue;
-            }
+        let unused = self.files.names().filter(|name| !self.used.contains(*name));
+        let (idle, unexpected): (Vec<&str>, Vec<&str>) = unused.partition(|name| self.is_idle(name));
+        if let Some(name) = unexpected.first() {
             return Err(self.other(
                 name,
                 match unexpected.len() {
@@ -54,6 +69,22 @@ impl<'a> CheckpointSource<'a> {
                     n => format!("the config has no place for it, nor for {} others", n - 1),
                 },
             ));
+        }
+        // A second copy of a tied head: `own_head` has seen that it is one.
+        let idle: Vec<&str> = idle.into_iter().filter(|name| !self.is_head(name)).collect();
+        if let Some(name) = idle.first() {
+            warnings.push(format!(
+                "{}: {}: the model computes the same without",
+                self.origin(name),
+                match idle.len() {
+                    1 => format!("tensor {name} is not used"),
+                    n => format!("{n} tensors such as {name} are not used"),
+                }
+            ));
+        }
+        if let Some((count, dtype)) = self.rounded {
+            let tensors = if count == 1 { "tensor is" } else { "tensors are" };
+            warnings.push(format!("{count} {tensors} stored as F64, and rounded to {dtype}"));
         }
         for (name, count) in &self.overflowed {
             warnings.push(format!(
@@ -63,29 +94,24 @@ impl<'a> CheckpointSource<'a> {
         Ok(warnings)
     }
 
-    /// Some tools save a tied head a second time. That is harmless only if it is the same.
-    fn check_tied_head(&self) -> Result<(), WeightError> {
-        let embedding = self.files.get(&self.stored("model.embed_tokens.weight"));
-        let head = self.files.get("lm_head.weight");
-        match (embedding, head) {
-            (Some(e), Some(h)) if e.dtype == h.dtype && e.bytes == h.bytes => Ok(()),
-            _ => Err(self.other(
-                "lm_head.weight",
-                "it differs from model.embed_tokens.weight, but the config ties them: \
-                 --set tie_word_embeddings=false uses it"
-                    .to_owned(),
-            )),
-        }
+    fn is_idle(&self, name: &str) -> bool {
+        self.is_head(name) || self.files.get(name).is_some_and(|tensor| is_idle(self.names.in_model(name), &tensor))
     }
 
-    /// The name in the files of what the model calls `name`.
-    fn stored(&self, name: &str) -> String {
-        name.strip_prefix(self.prefix).unwrap_or(name).to_owned()
+    fn is_head(&self, name: &str) -> bool {
+        self.tied && self.names.in_model(name).starts_with("lm_head.weight")
     }
 
     fn origin(&self, name: &str) -> String {
         let file = self.files.get(name).map(|tensor| tensor.file);
         file.unwrap_or(self.files.origin()).display().to_string()
+    }
+
+    /// Notes values that did not fit the wanted type.
+    fn count(&mut self, name: &str, overflowed: usize) {
+        if overflowed > 0 {
+            self.overflowed.push((name.to_owned(), overflowed));
+        }
     }
 
     fn other(&self, name: &str, reason: String) -> WeightError {
@@ -94,9 +120,44 @@ impl<'a> CheckpointSource<'a> {
 }
 
 impl CheckpointSource<'_> {
+    /// Where the files hold a weight.
+    fn way(&self, weight: WeightSpec<'_>) -> Vec<StoredRows> {
+        way(self.files, &self.names, self.config, weight)
+    }
+
+    /// The tensor in floating point that a weight's rows lie in, and its type.
+    fn tensor(&self, piece: &StoredRows) -> Result<(RawTensor<'_>, StoredFloat), WeightError> {
+        let (origin, name) = (self.origin(&piece.name), piece.name.clone());
+        let Some(tensor) = self.files.get(&name) else {
+            let found = self.names.instead_of(&name);
+            let tie =
+                if name == "lm_head.weight" { "; if it is the embedding, --set tie_word_embeddings=true" } else { "" };
+            let found = found + tie;
+            return Err(WeightError::Missing { origin, name, found });
+        };
+        if tensor.shape != piece.shape {
+            let (found, expected) = (tensor.shape.to_vec(), piece.shape.clone());
+            return Err(WeightError::Shape { origin, name, found, expected });
+        }
+        match float(tensor.dtype) {
+            Ok(stored) => Ok((tensor, stored)),
+            Err(_) => Err(WeightError::Type { origin, name, found: tensor.dtype.to_string() }),
+        }
+    }
+
+    fn is_stored_quantized(&self, weight: WeightSpec<'_>) -> Result<bool, WeightError> {
+        let stored = &self.way(weight)[0].name;
+        let quants = parts(stored).and_then(|[quants, ..]| self.files.get(&quants));
+        let is_quantized = quants.is_some() || mxfp4::holds(self.files, stored);
+        match (is_quantized, self.files.get(stored)) {
+            (true, Some(_)) => Err(self.other(stored, "is there twice, as numbers and as codes".to_owned())),
+            (is_quantized, _) => Ok(is_quantized),
+        }
+    }
+
     /// The file's own bytes, where the machine can compute with them as they are.
-    fn in_place(&self, name: &str, bytes: Range<usize>, stored: Dtype, wanted: Dtype) -> Option<Bytes> {
-        if stored != wanted || bytes.is_empty() || cfg!(target_endian = "big") {
+    fn in_place(&self, name: &str, bytes: Range<usize>, stored: StoredFloat, wanted: Dtype) -> Option<Bytes> {
+        if stored != wanted.into() || bytes.is_empty() || cfg!(target_endian = "big") {
             return None;
         }
         let (shard, range) = self.files.place(name, bytes)?;
@@ -106,70 +167,84 @@ impl CheckpointSource<'_> {
 
 impl WeightSource for CheckpointSource<'_> {
     fn read(&mut self, weight: WeightSpec<'_>, rows: Range<usize>, dtype: Dtype) -> Result<TensorData, WeightError> {
-        let name = self.stored(weight.name);
-        let origin = self.origin(&name);
-        let Some(tensor) = self.files.get(&name) else {
-            return Err(WeightError::Missing { origin, name });
-        };
-        if tensor.shape != weight.shape {
-            return Err(WeightError::Shape {
-                origin,
-                name,
-                found: tensor.shape.to_vec(),
-                expected: weight.shape.to_vec(),
-            });
+        let (row, part) = (weight.row_len(), weight.shape_of(&rows));
+        if self.dequantize && weight.role.is_matrix() && self.is_stored_quantized(weight)? {
+            let values = self.read_quantized(weight, rows)?.dequantize(row);
+            return Ok(TensorData::new(values, part).convert_dtype(dtype.burn()));
         }
-        let Ok(stored) = float(tensor.dtype) else {
-            return Err(WeightError::Type { origin, name, found: tensor.dtype.to_string() });
-        };
-        let row = weight.row_len();
-        let range = rows.start * row * stored.bytes()..rows.end * row * stored.bytes();
-        let bytes = &tensor.bytes[range.clone()];
-        (self.progress)(bytes.len() as u64);
-        let part = weight.shape_of(&rows);
-        let data = match self.in_place(&name, range, stored, dtype) {
-            Some(bytes) => TensorData::from_bytes(bytes, part, dtype.burn()),
-            None => {
-                let (data, overflowed) = to_data(bytes, stored, rows.len() * row, dtype, part);
-                if overflowed > 0 {
-                    self.overflowed.push((name.clone(), overflowed));
-                }
-                if rows.end == weight.shape[0] {
-                    self.files.release(&name);
-                }
-                data
+        let way = self.way(weight);
+        let (_, first) = self.tensor(&way[0])?;
+        if first == StoredFloat::F64 && rows.start == 0 {
+            self.rounded = Some((self.rounded.map_or(1, |(count, _)| count + 1), dtype));
+        }
+        let mut whole = Vec::new();
+        for piece in &way {
+            let (tensor, stored) = self.tensor(piece)?;
+            if stored != first {
+                let (origin, name) = (self.origin(&piece.name), piece.name.clone());
+                return Err(WeightError::Type { origin, name, found: tensor.dtype.to_string() });
             }
-        };
-        self.used.insert(name);
+            let width = stored.bytes();
+            if way.len() > 1 || !is_contiguous(piece, row) {
+                whole.resize(rows.len() * row * width, 0);
+                gather(piece, rows.clone(), row, width, tensor.bytes, &mut whole);
+                continue;
+            }
+            let start = piece.start + rows.start * row;
+            let range = start * width..(start + rows.len() * row) * width;
+            let bytes = &tensor.bytes[range.clone()];
+            let data = match self.in_place(&piece.name, range, stored, dtype) {
+                Some(bytes) => TensorData::from_bytes(bytes, part, dtype.burn()),
+                None => {
+                    let (data, overflowed) = to_data(bytes, stored, rows.len() * row, dtype, part);
+                    self.count(&piece.name, overflowed);
+                    if rows.end == weight.rows() {
+                        self.files.release(&piece.name);
+                    }
+                    data
+                }
+            };
+            (self.progress)((rows.len() * row * width) as u64);
+            self.used.insert(piece.name.clone());
+            return Ok(data);
+        }
+        (self.progress)(whole.len() as u64);
+        let (data, overflowed) = to_data(&whole, first, rows.len() * row, dtype, part);
+        self.count(&way[0].name, overflowed);
+        for piece in way {
+            self.files.release(&piece.name);
+            self.used.insert(piece.name);
+        }
         Ok(data)
     }
 
     fn is_quantized(&mut self, weight: WeightSpec<'_>) -> Result<bool, WeightError> {
-        let stored = self.stored(weight.name);
-        let quants = parts(&stored).and_then(|[quants, ..]| self.files.get(&quants));
-        match (quants, self.files.get(&stored)) {
-            (Some(_), Some(_)) => Err(self.other(&stored, "is there twice, as numbers and as codes".to_owned())),
-            (quants, _) => Ok(quants.is_some()),
-        }
+        Ok(!self.dequantize && self.is_stored_quantized(weight)?)
     }
 
     fn read_quantized(&mut self, weight: WeightSpec<'_>, rows: Range<usize>) -> Result<QuantizedRows, WeightError> {
-        let stored = self.stored(weight.name);
-        let shape = [weight.shape[0], weight.row_len()];
-        let Some(matrix) = QuantizedMatrix::find(self.files, &stored, shape)? else {
-            return Err(self.other(&stored, "is missing".to_owned()));
+        let piece = self.way(weight).swap_remove(0);
+        let (files, columns) = (self.files, weight.row_len());
+        let (read, bytes, names) = if let Some(matrix) = Mxfp4Matrix::find(files, &piece, columns)? {
+            let (read, bytes) = matrix.rows(rows)?;
+            (read, bytes, matrix.names().to_vec())
+        } else {
+            let shape = [piece.shape[0], columns];
+            let Some(matrix) = QuantizedMatrix::find(files, &piece.name, shape)? else {
+                return Err(self.other(&piece.name, "is missing".to_owned()));
+            };
+            let first = piece.start / columns;
+            let (read, bytes) = matrix.rows(first + rows.start..first + rows.end)?;
+            (read, bytes, matrix.names().to_vec())
         };
-        let (rows, bytes) = matrix.rows(rows)?;
-        for name in matrix.names() {
-            self.used.insert(name);
-        }
+        self.used.extend(names);
         (self.progress)(bytes);
-        Ok(rows)
+        Ok(read)
     }
 }
 
 /// One conversion, straight into memory that is aligned for what comes out.
-fn to_data(bytes: &[u8], from: Dtype, len: usize, to: Dtype, shape: Vec<usize>) -> (TensorData, usize) {
+fn to_data(bytes: &[u8], from: StoredFloat, len: usize, to: Dtype, shape: Vec<usize>) -> (TensorData, usize) {
     match to {
         Dtype::F32 => {
             let mut values = vec![0f32; len];

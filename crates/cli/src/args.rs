@@ -12,13 +12,13 @@ mod parse;
 mod sampling;
 mod search;
 mod tokenize;
-mod train;
+pub mod train;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use glass_backend::{Dtype, quant::QuantFormat};
-use glass_checkpoint::ShardSize;
+use glass_checkpoint::{Precision, ShardSize};
 
 use crate::version;
 pub use batch::Batch;
@@ -28,7 +28,10 @@ pub use eval::{Caches, Eval, Measure, Mode, Needle, Perplexity};
 pub use examples::examples_of;
 pub use generate::Generate;
 pub use groups::{AnyModel, Cache, Compute, Decoding, Ids, Length, Model, Overwrite, Prompt, Source};
-use groups::{COMPUTING, MODEL, OUTPUT, TEXT, from_0, from_1, number, parse_bits, parse_ids};
+use groups::{
+    COMPUTING, MODEL, OUTPUT, Renamed, TEXT, from_0, from_1, number, parse_bits, parse_float, parse_ids,
+    parse_quantized,
+};
 pub use parse::{BENCH_SUBJECT, unset_empty_variables};
 pub use sampling::{Rules, Sampling};
 pub use search::Search;
@@ -132,9 +135,9 @@ pub struct Input {
 pub struct Info {
     #[command(flatten)]
     pub model: Model,
-    /// Float type to count weights and caches in
-    #[arg(help_heading = OUTPUT, long, default_value = "f32")]
-    pub dtype: Dtype,
+    /// What to count weights and caches in, as for `glass generate` [default: as the model is stored]
+    #[arg(help_heading = OUTPUT, long, value_name = "f32|f16|bf16|q8|q4")]
+    pub dtype: Option<Precision>,
     /// List every tensor
     #[arg(help_heading = OUTPUT, long)]
     pub tensors: bool,
@@ -151,7 +154,7 @@ pub struct Convert {
     #[arg(help_heading = OUTPUT, short, long, value_name = "DIR")]
     pub output: PathBuf,
     /// Float type to store all tensors in: f32, f16 or bf16 [default: each keeps its own]
-    #[arg(help_heading = OUTPUT, long)]
+    #[arg(help_heading = OUTPUT, long, value_name = "f32|f16|bf16", value_parser = parse_float)]
     pub dtype: Option<Dtype>,
     /// Bytes of one file's tensors at most
     ///
@@ -166,11 +169,13 @@ pub struct Convert {
 pub struct Quantize {
     #[command(flatten)]
     pub source: Source,
-    /// Bits of the projections
+    /// What the projections become: q8 or q4, whole numbers of 8 or 4 bits
     ///
     /// The head always gets 8, and an embedding that is not the head stays as it is.
-    #[arg(help_heading = OUTPUT, long, value_name = "8|4", value_parser = parse_bits)]
-    pub bits: QuantFormat,
+    #[arg(help_heading = OUTPUT, long, value_name = "q8|q4", value_parser = parse_quantized)]
+    pub dtype: QuantFormat,
+    #[arg(long, hide = true, value_parser = parse_bits)]
+    pub bits: Option<Renamed>,
     /// The folder to write, new or empty
     #[arg(help_heading = OUTPUT, short, long, value_name = "DIR")]
     pub output: PathBuf,

@@ -17,7 +17,7 @@ use glass_bench::{
     run as measure, run_ops,
 };
 
-use crate::{args, columns, embedded, error::CliError, interrupt, load, output::OutputFile};
+use crate::{args, columns, embedded, error::CliError, interrupt, load, output::OutputFile, say::status};
 use progress::Progress;
 
 /// A model to measure.
@@ -61,6 +61,9 @@ pub fn run(args: args::Bench) -> Result<(), CliError> {
         }
     }
     show(&args, &results.records, picture)?;
+    if args.no_check {
+        status!("glass: whether the results are right was not checked (--no-check)");
+    }
     let bad = |record: &&Record| record.error.is_some();
     let bad = results.records.iter().filter(bad).count();
     ended(results.interrupted, bad, results.records.len())
@@ -81,17 +84,19 @@ fn models(args: &args::Bench, embedded: Option<&Path>) -> Result<Vec<Model>, Cli
 }
 
 fn plan(args: &args::Bench, model: Model, scratch: &Path) -> Result<Plan, CliError> {
-    let config = model.origin.config(&args.overrides)?;
+    let (config, stored) = model.origin.config(&args.overrides)?;
     let every = || Device::known().into_iter().filter(|name| name != "auto");
     let devices = if args.device.is_empty() { every().collect() } else { args.device.clone() };
+    let dtypes = if args.dtype.is_empty() { &[stored][..] } else { &args.dtype };
     let mut setups = Vec::new();
     for device in &devices {
-        for dtype in &args.dtype {
+        for dtype in dtypes {
             setups.extend(args.kernels.iter().map(|kernels| Setup {
                 origin: model.origin.clone(),
                 overrides: args.overrides.iter().map(ToString::to_string).collect(),
                 device: device.clone(),
                 dtype: dtype.to_string(),
+                any_dtype: args.dtype.is_empty(),
                 kernels: kernels.to_string(),
             }));
         }
@@ -108,6 +113,7 @@ fn plan(args: &args::Bench, model: Model, scratch: &Path) -> Result<Plan, CliErr
         patience: Duration::from_secs_f64(args.row_seconds),
         any_device: args.device.is_empty(),
         base: args.base.clone(),
+        check: !args.no_check,
         scratch: scratch.into(),
     })
 }

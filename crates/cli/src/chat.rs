@@ -116,6 +116,8 @@ fn converse(talk: &mut Talk<'_>, mut input: Input) -> Result<(), CliError> {
 fn options(llama: &Llama, template: &ChatTemplate, args: &args::Chat) -> Result<GenerateOptions, CliError> {
     let config = &llama.generation_config;
     let limit = args.max_new_tokens.map(|tokens| tokens.get());
+    let limited = if limit.is_none() { &["max_new_tokens"][..] } else { &[] };
+    config.check(&[&["eos_token_id", "stop_strings"], limited].concat())?;
     let mut eos_ids = llama.eos_ids();
     // Chat models often keep the generation_config.json of their base model, whose end token is that of a text, not of a turn.
     let end_of_turn = template.eos_token();
@@ -136,7 +138,7 @@ fn greeting(llama: &Llama) -> String {
         llama.config.num_parameters() as f64 / 1e6,
         llama.device.name(),
         llama.device.description(),
-        llama.dtype,
+        llama.precision,
         llama.config.context()
     )
 }

@@ -39,7 +39,7 @@ pub fn run() -> Result<(), CliError> {
         embedded::NATURE,
         llama.device.name(),
         llama.device.description(),
-        llama.dtype,
+        llama.precision,
         match speed(llama, &ids, &options)? {
             Some(speed) => format!(", {speed:.0} tokens/s"),
             None => String::new(),

@@ -20,6 +20,10 @@ pub enum CliError {
     Eval(#[from] glass_eval::EvalError),
     #[error(transparent)]
     Train(#[from] glass_train::TrainError),
+    #[error("{error}; the run stands at its checkpoint of step {step}, and goes on with: {command}")]
+    Unsaved { error: Box<glass_train::TrainError>, step: usize, command: String },
+    #[error(transparent)]
+    Bench(#[from] glass_bench::BenchError),
     #[error(transparent)]
     Plot(#[from] glass_plot::PlotError),
     #[error("cannot read {}: {source}", path.display())]

@@ -174,7 +174,7 @@ fn report(loaded: &Loaded, out: &Generated) -> Value {
         "decode_tokens_per_second": out.decode_tokens_per_second(),
         "peak_memory_bytes": peak_host_bytes(),
         "device": loaded.llama.device.name(),
-        "dtype": loaded.llama.dtype.to_string(),
+        "dtype": loaded.llama.precision.to_string(),
     });
     if let Some(speculation) = &out.speculation {
         report["speculation"] = json!({

@@ -1,9 +1,12 @@
 //! `glass info`: a model's architecture, parameters and memory, from its config and the headers of its files.
 
+mod layers;
+
 use std::collections::BTreeMap;
 
-use glass_checkpoint::{Files, QuantizedPart, quantized_part};
-use glass_config::{AttentionConfig, LayerConfig, LlamaConfig, MlpConfig};
+use glass_bench::costs;
+use glass_checkpoint::{Files, Precision, QuantizedPart, own_head, quantized_part};
+use glass_config::{AttentionConfig, DenseMlpConfig, IgnoredField, LayerConfig, LlamaConfig, MlpConfig};
 use glass_kv_cache::Window;
 use serde_json::{Value, json};
 
@@ -20,14 +23,18 @@ const NAMES: usize = 22;
 
 pub fn run(args: args::Info) -> Result<(), CliError> {
     let folder = load::folder(&args.model.source)?;
-    let config = LlamaConfig::from_file(&folder.join("config.json"), &args.model.overrides)?;
+    let file = folder.join("config.json");
+    let mut config = LlamaConfig::from_file(&file, &args.model.overrides)?;
+    let harmless = LlamaConfig::harmless_fields(&file, &args.model.overrides)?;
     let files = Files::open(&folder)?;
     warn(files.warnings());
-    let facts = facts(&config, &files, args.dtype.bytes() as u64);
+    warn(own_head(&files, &mut config));
+    let stored = Precision::stored(&files, &config);
+    let facts = facts(&config, &files, stored, args.dtype.unwrap_or(stored));
     let text = if args.json {
-        format!("{:#}", facts.json(&config, &files, args.dtype.to_string()))
+        format!("{:#}", facts.json(&config, &files, &harmless))
     } else {
-        facts.text(&config, &files, args.dtype.to_string(), args.tensors)
+        facts.text(&config, &files, &harmless, args.tensors)
     };
     print_line(text.trim_end())
 }
@@ -42,11 +49,14 @@ struct Facts {
     /// Stored type, number of tensors, bytes.
     stored: BTreeMap<String, (u64, u64)>,
     weight_bytes: u64,
-    /// QuantFormat of quantized matrices, ascending; empty if there are none.
+    /// What weights and caches are counted in.
+    precision: Precision,
+    /// Bits of the matrices in the files, ascending; empty if none is quantized.
     bits: Vec<usize>,
 }
 
-fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
+fn facts(config: &LlamaConfig, files: &Files, as_stored: Precision, precision: Precision) -> Facts {
+    let bytes = precision.dtype.bytes() as u64;
     let parameters: Vec<_> = config.parameters_by_part().into_iter().map(|(part, n)| (part, n as u64)).collect();
 
     let context = config.context() as u64;
@@ -74,12 +84,16 @@ fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
         match quantized_part(name) {
             Some((_, QuantizedPart::Shape)) => {}
             Some(_) => quantized += tensor.bytes.len() as u64,
+            None if tensor.dtype == safetensors::Dtype::U8 => quantized += tensor.bytes.len() as u64,
             None => numbers += tensor.shape.iter().product::<usize>() as u64,
         }
     }
-    let groups = config.quantization_config.iter();
-    let mut bits: Vec<usize> =
-        groups.flat_map(|quantization| quantization.groups.iter().map(|group| group.num_bits)).collect();
+    let quantization = config.quantization_config.as_ref();
+    let mxfp4 = quantization.is_some_and(|quantization| quantization.groups.is_empty());
+    let mut bits: Vec<usize> = match quantization {
+        _ if mxfp4 => vec![4],
+        _ => quantization.iter().flat_map(|of| of.groups.iter().map(|group| group.num_bits)).collect(),
+    };
     bits.sort_unstable();
     bits.dedup();
     for tensor in files.names().filter_map(|name| files.get(name)) {
@@ -88,11 +102,12 @@ fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
         entry.1 += tensor.bytes.len() as u64;
     }
     Facts {
-        weight_bytes: if bits.is_empty() {
-            bytes * parameters.iter().map(|(_, n)| n).sum::<u64>()
-        } else {
+        weight_bytes: if mxfp4 || as_stored.quantize.is_some() && precision.quantize == as_stored.quantize {
             quantized + bytes * numbers
+        } else {
+            costs::weight_bytes(config, precision)
         },
+        precision,
         parameters,
         caches,
         reach,
@@ -106,7 +121,8 @@ impl Facts {
         self.parameters.iter().map(|(_, n)| n).sum()
     }
 
-    fn text(&self, config: &LlamaConfig, files: &Files, dtype: String, tensors: bool) -> String {
+    fn text(&self, config: &LlamaConfig, files: &Files, harmless: &[IgnoredField], tensors: bool) -> String {
+        let dtype = self.precision.dtype;
         let mut rows = Vec::new();
         let mut line = |name: &str, value: String| rows.push((name.to_owned(), value));
         line("model_type", config.model_type.to_string());
@@ -116,10 +132,7 @@ impl Facts {
                 "{} layers, hidden {}, {}, {}, vocabulary {}{}",
                 config.layers.len(),
                 config.hidden_size,
-                distinct(
-                    mlps(config)
-                        .map(|MlpConfig::Dense(mlp)| { format!("MLP {} ({})", mlp.intermediate_size, mlp.hidden_act) })
-                ),
+                distinct(config.layers.iter().map(|layer| layers::mlp(&layer.mlp))),
                 distinct(attentions(config).map(|attention| {
                     format!(
                         "{} heads of {} over {} key/value heads",
@@ -130,9 +143,15 @@ impl Facts {
                 if config.tie_word_embeddings { ", tied head" } else { "" },
             ),
         );
+        if let Some(pattern) = layers::pattern(config) {
+            line("layers", pattern);
+        }
+        for words in layers::beside_llama(config) {
+            line("beside a Llama", words);
+        }
         let q_k_v = attentions(config).any(|attention| attention.bias.q_k_v);
         let o = attentions(config).any(|attention| attention.bias.o);
-        let mlp = mlps(config).any(|MlpConfig::Dense(mlp)| mlp.bias);
+        let mlp = mlps(config).any(|mlp| mlp.bias);
         let biases = [(q_k_v, "q, k, v"), (o, "o"), (mlp, "MLP")];
         let biases: Vec<_> = biases.iter().filter(|(has, _)| *has).map(|(_, name)| *name).collect();
         line("biases", if biases.is_empty() { "none".into() } else { biases.join(", ") });
@@ -142,16 +161,22 @@ impl Facts {
         });
         line("positions", format!("{}, context {}", distinct(ropes), config.context()));
         line("parameters", count(self.total()));
+        let active = config.active_parameters() as u64;
+        if active < self.total() {
+            line("  active per token", count(active));
+        }
         for (part, n) in &self.parameters {
             line(&format!("  {part}"), count(*n));
         }
         let bits: Vec<_> = self.bits.iter().map(usize::to_string).collect();
         line(
             "weights",
-            match bits.as_slice() {
-                [] => format!("{} in {dtype}", size(self.weight_bytes)),
-                bits => {
-                    format!("{}: matrices in {} bits, the rest in {dtype}", size(self.weight_bytes), bits.join(" and "))
+            match self.precision.quantize {
+                None => format!("{} in {dtype}", size(self.weight_bytes)),
+                Some(format) => {
+                    let as_stored = self.bits.first() == Some(&format.bits());
+                    let bits = if as_stored { bits.join(" and ") } else { format.to_string() };
+                    format!("{}: matrices in {bits} bits, the rest in {dtype}", size(self.weight_bytes))
                 }
             },
         );
@@ -176,6 +201,8 @@ impl Facts {
                 line("  tensor", format!("{name} {} {:?}", tensor.dtype, tensor.shape));
             }
         }
+        let names: Vec<&str> = harmless.iter().map(|field| field.name.as_str()).collect();
+        line("harmless fields", if names.is_empty() { "none".into() } else { names.join(", ") });
         match config.ignored.as_slice() {
             [] => line("ignored fields", "none".into()),
             fields => {
@@ -187,7 +214,7 @@ impl Facts {
         table::facts(&rows, NAMES, columns::of_stdout())
     }
 
-    fn json(&self, config: &LlamaConfig, files: &Files, dtype: String) -> Value {
+    fn json(&self, config: &LlamaConfig, files: &Files, harmless: &[IgnoredField]) -> Value {
         let parts: serde_json::Map<_, _> =
             self.parameters.iter().map(|(part, n)| ((*part).to_owned(), json!(n))).collect();
         let caches: Vec<_> = self
@@ -208,24 +235,27 @@ impl Facts {
             .filter_map(|name| Some((name, files.get(name)?)))
             .map(|(name, tensor)| json!({ "name": name, "dtype": tensor.dtype.to_string(), "shape": tensor.shape }))
             .collect();
-        let ignored: Vec<_> = config
-            .ignored
-            .iter()
-            .map(|field| json!({ "name": field.name, "value": field.value, "why": field.why }))
-            .collect();
+        let unused = |fields: &[IgnoredField]| {
+            let fields = fields.iter();
+            fields
+                .map(|field| json!({ "name": field.name, "value": field.value, "why": field.why }))
+                .collect::<Vec<_>>()
+        };
         json!({
             "model_type": config.model_type.to_string(),
             "config": config.to_json(),
             "parameters": self.total(),
+            "active_parameters": config.active_parameters(),
             "parameters_by_part": parts,
-            "dtype": dtype,
+            "dtype": self.precision.to_string(),
             "weight_bytes": self.weight_bytes,
             "quantized_bits": self.bits,
             "stored_bytes": files.total_bytes(),
             "kv_cache": caches,
             "reach": self.reach,
             "tensors": tensors,
-            "ignored_fields": ignored,
+            "ignored_fields": unused(&config.ignored),
+            "harmless_fields": unused(harmless),
         })
     }
 }
@@ -234,8 +264,11 @@ fn attentions(config: &LlamaConfig) -> impl Iterator<Item = &AttentionConfig> {
     config.layers.iter().filter_map(LayerConfig::attention)
 }
 
-fn mlps(config: &LlamaConfig) -> impl Iterator<Item = &MlpConfig> {
-    config.layers.iter().map(|layer| &layer.mlp)
+fn mlps(config: &LlamaConfig) -> impl Iterator<Item = &DenseMlpConfig> {
+    config.layers.iter().map(|layer| match &layer.mlp {
+        MlpConfig::Dense(mlp) => mlp,
+        MlpConfig::Experts(experts) => &experts.expert,
+    })
 }
 
 /// Each description once, in the order of the layers.

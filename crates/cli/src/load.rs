@@ -30,7 +30,7 @@ impl Loaded {
             "loaded in {:.2} s, device {}, {}",
             self.duration.as_secs_f64(),
             self.llama.device.name(),
-            self.llama.dtype
+            self.llama.precision
         )
     }
 
@@ -42,7 +42,7 @@ impl Loaded {
         report["load_seconds"] = json!(self.duration.as_secs_f64());
         report["peak_memory_bytes"] = json!(peak_host_bytes());
         report["device"] = json!(self.llama.device.name());
-        report["dtype"] = json!(self.llama.dtype.to_string());
+        report["dtype"] = json!(self.llama.precision.to_string());
     }
 }
 
@@ -58,10 +58,12 @@ pub fn load(model: &args::Model, compute: &args::Compute) -> Result<Loaded, CliE
 pub fn device(compute: &args::Compute) -> Result<Device, CliError> {
     let open = || -> Result<Device, CliError> {
         let device = Device::open(&compute.device)?.with_kernel_mode(compute.kernels);
-        device.check_dtype(compute.dtype)?;
+        if let Some(precision) = compute.dtype {
+            device.check_dtype(precision.dtype)?;
+        }
         Ok(device)
     };
-    let dtype = compute.dtype.to_string();
+    let dtype = compute.dtype.map_or(String::new(), |precision| precision.to_string());
     open().map_err(|error| error.with_environment(&[("GLASS_DEVICE", &compute.device), ("GLASS_DTYPE", &dtype)]))
 }
 
@@ -142,9 +144,7 @@ fn shown(
     let bar = bars::bytes("loading");
     let llama = load(LoadOptions {
         device,
-        dtype: compute.dtype,
-        quantize: compute.quantize,
-        fake_quantize: false,
+        precision: compute.dtype,
         overrides,
         progress: &mut |read, total| {
             bar.set_length(total);

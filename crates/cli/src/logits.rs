@@ -12,7 +12,7 @@ use crate::{
     args::{self, Capture},
     error::CliError,
     load,
-    output::Output,
+    output::{self, Output},
     prompt::{self, Prompt},
     say::{status, warn},
 };
@@ -36,6 +36,9 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
         args::Input { text, .. } => Input::Prompt(Prompt::Text(text.unwrap_or_default())),
     };
     let mut output = Output::create(&args.output, args.overwrite.existing())?;
+    if !args.overwrite.force && output::is_own(&args.output) {
+        status!("glass: {} is of an earlier glass logits, and is replaced", args.output.display());
+    }
     let loaded = load::load(&args.model, &args.compute)?;
     let llama = &loaded.llama;
     let batch = match input {
@@ -81,7 +84,7 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
         "glass: wrote {} ({rows} x {seq} positions, device {}, {})",
         args.output.display(),
         llama.device.name(),
-        llama.dtype
+        llama.precision
     );
     Ok(())
 }

@@ -22,7 +22,7 @@ pub fn run(args: args::Quantize) -> Result<(), CliError> {
         bar.set_position(written);
         interrupt::flow()
     };
-    let done = glass_checkpoint::quantize(&folder, &args.output, args.bits, args.max_shard_size, existing, progress);
+    let done = glass_checkpoint::quantize(&folder, &args.output, args.dtype, args.max_shard_size, existing, progress);
     bar.finish_and_clear();
     let done = done?;
     convert::report(&folder, &args.output, &done.conversion);

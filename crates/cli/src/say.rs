@@ -49,8 +49,15 @@ pub fn warn<T: AsRef<str>>(warnings: impl IntoIterator<Item = T>) {
     }
 }
 
-/// A note of `glass chat`: lines on standard error that break between words and stay behind what is said.
+/// A note of `glass chat`, which `--quiet` leaves out.
 pub fn note(text: &str) {
+    if !is_quiet() {
+        tell(text);
+    }
+}
+
+/// What was asked for, or must be known: lines on standard error that break between words and stay behind what is said.
+pub fn tell(text: &str) {
     let text = fitted(text);
     let painted = |line: &str| if Stream::Err.has_colours() { Style::Note.paint(line) } else { line.to_owned() };
     say!("{}", text.lines().map(painted).collect::<Vec<_>>().join("\n"));

@@ -67,14 +67,27 @@ fn beams(args: &args::Search, config: &GenerationConfig) -> BeamOptions {
     }
 }
 
+/// The fields of generation_config.json that a search goes by: the command line does not say otherwise.
+fn used(args: &args::Search) -> Vec<&'static str> {
+    let unused = [
+        ("length_penalty", args.length_penalty.is_some()),
+        ("early_stopping", args.exhaustive || args.early_stopping.is_some()),
+        ("repetition_penalty", args.exhaustive || args.rules.repetition_penalty.is_some()),
+        ("no_repeat_ngram_size", args.exhaustive || args.rules.no_repeat_ngram_size.is_some()),
+        ("sequence_bias", args.exhaustive),
+    ];
+    unused.into_iter().filter_map(|(field, unused)| (!unused).then_some(field)).collect()
+}
+
 impl Search {
     /// # Errors
     /// The prompt is too long, or an option does not fit the model.
     fn new(args: &args::Search, llama: &Llama, prompt: usize) -> Result<Self, CliError> {
         let (max_new_tokens, warning) = options::max_new_tokens(&args.length, llama, prompt)?;
+        llama.generation_config.check(&used(args))?;
         let beams = BeamOptions {
             max_new_tokens,
-            eos_ids: options::eos_ids(&args.length, llama),
+            eos_ids: options::eos_ids(&args.length, llama)?,
             prefill: options::prefill(&args.cache, llama, prompt)?,
             ..beams(args, &llama.generation_config)
         };

@@ -1,28 +1,33 @@
 //! `glass train`: trains a model on a text.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use glass_backend::Device;
-use glass_train::{Event, NewRun, Outcome, Run, Shape, tokenizer::TokenizerChoice};
+use glass_config::LlamaConfig;
+use glass_train::{Checkpoint, Event, NewRun, Outcome, Recipe, Run, Shape, TrainError, tokenizer::TokenizerChoice};
 use indicatif::{FormattedDuration, ProgressBar, ProgressDrawTarget};
 
 use crate::{
     args, bars,
     error::CliError,
-    interrupt,
+    interrupt, load,
     say::{status, warn},
-    shell::quoted_path,
+    shell::{quoted, quoted_path},
 };
 
 const PRESET: &str = "small";
+/// The learning rate for a model that has learned something: a tenth of the usual one, so that it forgets less.
+const FINE_TUNING: f64 = 1e-4;
 
 pub fn run(args: args::Train) -> Result<(), CliError> {
     let device = Device::open(&args.device);
     let device = device.map_err(|error| CliError::from(error).with_environment(&[("GLASS_DEVICE", &args.device)]))?;
     // Ended at once, the process would leave unfinished files behind.
     interrupt::listen();
+    let device_name = args.device.clone();
     let mut run = match &args.resume {
-        Some(folder) => Run::resume(folder, args.text.as_deref(), device)?,
+        Some(folder) => Run::resume(folder, args.text.as_deref(), args.steps, device)
+            .map_err(|error| go_on(error, folder, &device_name))?,
         None => Run::start(new_run(args, device)?)?,
     };
     warn(run.warnings());
@@ -34,26 +39,55 @@ pub fn run(args: args::Train) -> Result<(), CliError> {
         interrupt::flow()
     });
     bar.finish_and_clear();
-    let outcome = outcome?;
-    sum_up(&run, outcome);
+    let outcome = outcome.map_err(|error| go_on(error, run.folder(), &device_name))?;
+    sum_up(&run, outcome, &device_name);
     interrupt::outcome(!outcome.complete)
 }
 
+/// An error that a run goes on after: with which command.
+fn go_on(error: TrainError, folder: &Path, device: &str) -> CliError {
+    match Checkpoint::newest(folder) {
+        Ok((checkpoint, _)) if error.is_of_writing() => {
+            CliError::Unsaved { error: Box::new(error), step: checkpoint.step, command: resume_command(folder, device) }
+        }
+        _ => error.into(),
+    }
+}
+
+fn resume_command(folder: &Path, device: &str) -> String {
+    let device = if device == "auto" { String::new() } else { format!(" --device {}", quoted(device)) };
+    format!("glass train --resume {}{device}", quoted_path(folder))
+}
+
 fn new_run(args: args::Train, device: Device) -> Result<NewRun, CliError> {
-    let recipe = args.numbers.recipe();
     let missing = |what: &str| CliError::Usage(format!("{what} is missing (see glass train --help)"));
+    let (shape, usual) = shape(args.shape)?;
+    let recipe = args.numbers.recipe(args.steps, &usual);
     Ok(NewRun {
         text: args.text.ok_or_else(|| missing("--text"))?,
-        shape: match (args.shape.preset, args.shape.config) {
-            (_, Some(path)) => Shape::Config(path),
-            (name, None) => Shape::Preset(name.unwrap_or_else(|| PRESET.into())),
-        },
+        shape,
+        dtype: args.new.dtype,
         overrides: args.new.overrides,
         tokenizer: args.new.tokenizer.unwrap_or(TokenizerChoice::Char),
         recipe,
         existing: args.overwrite.existing(),
         output: args.output.ok_or_else(|| missing("--output"))?,
         device,
+    })
+}
+
+/// The shape, and the recipe where the command line says nothing.
+fn shape(shape: args::train::Shape) -> Result<(Shape, Recipe), CliError> {
+    let usual = Recipe::default();
+    Ok(match (shape.from, shape.config) {
+        (Some(name), _) => {
+            let folder = load::folder(&args::Source { model: name.clone(), revision: None })?;
+            let context = LlamaConfig::from_file(&folder.join("config.json"), &[])?.context();
+            let usual = Recipe { learning_rate: FINE_TUNING, context: usual.context.min(context), ..usual };
+            (Shape::Model { folder, name }, usual)
+        }
+        (None, Some(path)) => (Shape::Config(path), usual),
+        (None, None) => (Shape::Preset(shape.preset.unwrap_or_else(|| PRESET.into())), usual),
     })
 }
 
@@ -72,6 +106,8 @@ fn introduce(run: &Run) {
     );
     if run.steps() > 0 {
         status!("glass: resuming after step {}", run.steps());
+    } else if let Some(name) = run.from() {
+        status!("glass: beginning from {name}; trained in f32, saved in {}", run.stored_dtype());
     }
 }
 
@@ -106,13 +142,13 @@ fn show(bar: &ProgressBar, event: Event) {
     }
 }
 
-fn sum_up(run: &Run, outcome: Outcome) {
-    let folder = quoted_path(run.folder());
+fn sum_up(run: &Run, outcome: Outcome, device: &str) {
     if !outcome.complete {
         status!(
-            "glass: stopped after step {} of {}, and saved; resume with: glass train --resume {folder}",
+            "glass: stopped after step {} of {}, and saved; resume with: {}",
             outcome.step,
-            run.recipe().steps
+            run.recipe().steps,
+            resume_command(run.folder(), device)
         );
         return;
     }
@@ -132,7 +168,8 @@ fn sum_up(run: &Run, outcome: Outcome) {
         )]);
     }
     status!(
-        "glass: the curve is in {}; try it with: glass generate {folder} -p \"...\"",
-        run.folder().join("loss.svg").display()
+        "glass: the curve is in {}; try it with: glass generate {} -p \"...\"",
+        run.folder().join("loss.svg").display(),
+        quoted_path(run.folder())
     );
 }

@@ -49,7 +49,8 @@ impl Override {
                 return Err(self.error(format!("only {fields} can be set by a dotted name")));
             }
         };
-        let patch = Normalised::new(patch).map_err(|error| self.error(error))?;
+        let patch = Normalised::of(patch, file.renamed).map_err(|error| self.error(error))?;
+        file.rope_absent &= !matches!(self.key.as_str(), ROPE | OLD_ROPE);
         // A whole object replaces the old one, but θ is no part of version 4's.
         if self.key == ROPE {
             file.rope.clear();
@@ -83,7 +84,7 @@ impl FromStr for Override {
         Ok(Self {
             text: format!("{key}={value}"),
             key: key.to_owned(),
-            value: serde_json::from_str(value).unwrap_or_else(|_| Value::from(value)),
+            value: glass_json::parse(value.as_bytes()).unwrap_or_else(|_| Value::from(value)),
         })
     }
 }

@@ -3,18 +3,26 @@
 
 use serde_json::Value;
 
-use crate::families::Plain;
 use crate::fields::{Row, empty, none, off, one};
+use crate::outline::Outline;
 
-fn zero(value: &Value, _: &Plain) -> bool {
+fn fifty(value: &Value, _: &Outline) -> bool {
+    value == 50
+}
+
+fn twenty(value: &Value, _: &Outline) -> bool {
+    value == 20
+}
+
+fn zero(value: &Value, _: &Outline) -> bool {
     value == false || value.as_f64() == Some(0.0)
 }
 
-fn head_dim(value: &Value, plain: &Plain) -> bool {
+fn head_dim(value: &Value, plain: &Outline) -> bool {
     value.as_f64() == Some(plain.attention.head_dim as f64)
 }
 
-fn scale(value: &Value, plain: &Plain) -> bool {
+fn scale(value: &Value, plain: &Outline) -> bool {
     let scale = plain.attention.scale;
     let same = |given: f64| (given - scale).abs() <= 1e-6 * scale;
     value.as_f64().is_some_and(same)
@@ -27,15 +35,14 @@ fn all(value: &Value, is_neutral: fn(&Value) -> bool) -> bool {
 
 /// Fields of relatives and forks that change what the forward pass computes.
 #[rustfmt::skip]
-pub(crate) const REFUSED: &[Row<Plain>] = &[
+pub(crate) const REFUSED: &[Row<Outline>] = &[
     (&["compression_config"], none, "use the plain checkpoint"),
     (&["vision_config", "audio_config", "text_config"], none, "only text models are built here"),
     (&["is_encoder_decoder", "add_cross_attention"], off, "only decoders are built here"),
     // Position.
-    (&["partial_rotary_factor", "rotary_pct"], one, "heads are rotated whole here"),
+    (&["rotary_pct"], one, "heads are rotated whole here"),
     (&["rotary_dim"], head_dim, "heads are rotated whole here"),
     (&["rope_interleaved", "rope_traditional"], off, "rotation pairs the halves of a head"),
-    (&["rope_local_base_freq"], none, "all layers share one rope_theta here"),
     (&["rope_ratio"], one, "give the scaled rope_theta instead"),
     (&["rotary_emb_base"], none, "give it as rope_theta instead"),
     (&["position_embedding_type"], |value, _| value == "rope" || value == "rotary", "positions are rotary here"),
@@ -46,7 +53,7 @@ pub(crate) const REFUSED: &[Row<Plain>] = &[
     (&["no_rope_layer_interval"], zero, "every layer rotates here"),
     // Attention.
     (&["attention_chunk_size"], none, "attention is full or windowed here, never in chunks"),
-    (&["sliding_window_pattern", "_sliding_window_pattern"], none, "qwen2 has layer_types"),
+    (&["sliding_window_pattern", "_sliding_window_pattern"], none, "this family has no such rule; qwen2 has layer_types"),
     (&["attn_logit_softcapping"], none, "scores are not capped here"),
     (&["query_pre_attn_scalar"], head_dim, "scores are scaled by head_dim^-0.5"),
     (&["attention_multiplier"], scale, "scores are scaled by head_dim^-0.5"),
@@ -80,35 +87,56 @@ pub(crate) const REFUSED: &[Row<Plain>] = &[
 const SCALED: &str = "the residual stream is not scaled here";
 const NO_EXPERTS: &str = "the MLP here has no experts";
 
-/// Fields that say nothing about the forward pass of one sequence.
+/// Fields that say nothing about the forward pass of one sequence: among them all of the base class of transformers 4 and 5
+/// (`PretrainedConfig`) that no field of a model is.
 #[rustfmt::skip]
-pub(crate) const NO_EFFECT: &[Row<Plain>] = &[(&[
-    // Provenance and loading.
-    "_name_or_path", "name_or_path", "_commit_hash", "architectures", "transformers_version",
-    "is_llama_config", "tokenizer_class", "unsloth_fixed", "unsloth_version",
-    // How transformers runs a model, not what it computes.
-    "use_cache", "pretraining_tp", "torchscript", "return_dict", "use_return_dict",
-    "output_attentions", "output_hidden_states", "chunk_size_feed_forward",
-    "gradient_checkpointing", "attn_implementation", "_attn_implementation",
-    "_attn_implementation_internal", "_attn_implementation_autoset", "experts_implementation",
-    "_experts_implementation", "_experts_implementation_internal", "use_bfloat16", "tf_legacy_loss",
-    "keys_to_ignore_at_inference",
-    // Switches of other kinds of model, at whatever value.
-    "is_decoder", "tie_encoder_decoder", "cross_attention_hidden_size", "decoder_start_token_id",
-    "sep_token_id", "prefix", "task_specific_params", "finetuning_task", "problem_type",
-    "num_labels", "id2label", "label2id",
-], none, "it has no effect on what the model computes")];
-
-#[rustfmt::skip]
-pub(crate) const IGNORED: &[Row<Plain>] = &[
-    (&["auto_map"], none, "its code is not run; this is a plain model of the family"),
-    // transformers reads these from generation_config.json and drops them from config.json.
+pub(crate) const NO_EFFECT: &[Row<Outline>] = &[
     (&[
-        "max_length", "min_length", "do_sample", "early_stopping", "num_beams", "num_beam_groups",
-        "diversity_penalty", "temperature", "top_k", "top_p", "typical_p", "repetition_penalty",
-        "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids",
-        "num_return_sequences", "output_scores", "return_dict_in_generate", "forced_bos_token_id",
-        "forced_eos_token_id", "remove_invalid_values", "exponential_decay_length_penalty",
-        "suppress_tokens", "begin_suppress_tokens",
-    ], none, "a setting for generation, which belongs in generation_config.json"),
+        // Provenance and loading.
+        "_name_or_path", "name_or_path", "_commit_hash", "architectures", "transformers_version",
+        "is_llama_config", "tokenizer_class", "unsloth_fixed", "unsloth_version", "auto_map", "_auto_class",
+        "model_max_length",
+        // How transformers runs a model, not what it computes.
+        "use_cache", "pretraining_tp", "torchscript", "return_dict", "use_return_dict",
+        "output_attentions", "output_hidden_states", "chunk_size_feed_forward",
+        "gradient_checkpointing", "attn_implementation", "_attn_implementation",
+        "_attn_implementation_internal", "_attn_implementation_autoset", "experts_implementation",
+        "_experts_implementation", "_experts_implementation_internal", "use_bfloat16", "tf_legacy_loss",
+        "keys_to_ignore_at_inference", "xla_device", "is_composition", "base_model_tp_plan", "base_model_pp_plan",
+        "base_model_ep_plan", "base_model_fsdp_plan", "tie_last_hidden_states", "_output_attentions",
+        // Switches of other kinds of model, at whatever value.
+        "is_decoder", "tie_encoder_decoder", "cross_attention_hidden_size", "decoder_start_token_id", "prefix",
+        "task_specific_params", "finetuning_task", "problem_type", "num_labels", "id2label", "label2id",
+        "summary_type", "summary_use_proj", "summary_activation", "summary_proj_to_labels",
+        "summary_first_dropout", "classifier_dropout", "use_flash_attn", "use_flash_attention", "flash_attn",
+        // The tokenizer knows them.
+        "unk_token_id", "sep_token_id", "cls_token_id", "mask_token_id", "additional_special_tokens",
+    ], none, "it has no effect on what the model computes"),
+    // Dropout elsewhere than in attention, which is what training has here.
+    (&["hidden_dropout", "resid_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop", "residual_dropout", "dropout"], none,
+        "it has no part in running a model"),
+];
+
+/// Settings for generation in the old place, with the values that they have by default.
+const GENERATION: &str = "a setting for generation, which belongs in generation_config.json";
+
+// transformers reads these from generation_config.json and drops them from config.json.
+#[rustfmt::skip]
+pub(crate) const IGNORED: &[Row<Outline>] = &[
+    (&["torch_dtype"], none, "dtype says otherwise; neither decides anything, for the tensors have their own types"),
+    (&[
+        "num_beams", "num_beam_groups", "temperature", "top_p", "typical_p", "repetition_penalty", "length_penalty",
+        "num_return_sequences",
+    ], one, GENERATION),
+    (&[
+        "do_sample", "early_stopping", "min_length", "diversity_penalty", "no_repeat_ngram_size",
+        "encoder_no_repeat_ngram_size", "output_scores", "return_dict_in_generate", "remove_invalid_values",
+    ], zero, GENERATION),
+    (&["top_k"], fifty, GENERATION),
+    (&["max_length"], twenty, GENERATION),
+    (&[
+        "bad_words_ids", "forced_bos_token_id", "forced_eos_token_id", "exponential_decay_length_penalty",
+        "suppress_tokens", "begin_suppress_tokens", "min_p", "max_new_tokens", "min_new_tokens", "penalty_alpha",
+        "sequence_bias", "stop_strings", "guidance_scale",
+    ], empty, GENERATION),
 ];

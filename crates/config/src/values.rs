@@ -47,7 +47,8 @@ pub(crate) const TOKEN_ID: Rule<Option<u32>> =
     });
 
 // Numbers in JSON are finite.
-pub(crate) const POSITIVE: Rule<f64> = Rule("must be a number above 0", |value| value.as_f64().filter(|&x| x > 0.0));
+pub(crate) const POSITIVE: Rule<f64> =
+    Rule("must be a finite number above 0", |value| value.as_f64().filter(|&x| x > 0.0));
 pub(crate) const NOT_NEGATIVE: Rule<f64> =
     Rule("must be a number that is not negative", |value| value.as_f64().filter(|&x| x >= 0.0));
 pub(crate) const PROBABILITY: Rule<f64> =
@@ -84,11 +85,18 @@ pub enum Activation {
     GeluTanh,
     /// max(x, 0); `relu`.
     Relu,
+    /// max(x, 0)^2; `relu2` (Primer, arXiv:2109.08668).
+    Relu2,
+    /// Above 0: a · x^2 + beta · x; else b · (exp(min(x, eps)) - 1 - x) + beta · x. a = softplus(`alpha_p`) and
+    /// b = beta + softplus(`alpha_n`) are learned, each `[1]`; `beta` and `eps`, of shape `[]`, are not; all are in the
+    /// files, under `act_fn` of the MLP. `xielu` (arXiv:2411.13010).
+    Xielu,
 }
 
 words! {
-    Activation, "must be one of silu (or swish), gelu, gelu_pytorch_tanh (or gelu_new), relu",
-    Silu = "silu" | "swish", Gelu = "gelu", GeluTanh = "gelu_pytorch_tanh" | "gelu_new", Relu = "relu"
+    Activation, "must be one of silu (or swish), gelu, gelu_pytorch_tanh (or gelu_new), relu, relu2, xielu",
+    Silu = "silu" | "swish", Gelu = "gelu", GeluTanh = "gelu_pytorch_tanh" | "gelu_new", Relu = "relu",
+    Relu2 = "relu2", Xielu = "xielu"
 }
 
 /// The number format that the checkpoint says its weights have.

@@ -64,7 +64,9 @@ impl Primitives {
         let quants = weight.quants.clone().try_into_primitive::<Wgpu>().ok()?;
         let scales = primitive(weight.scales)?;
         let [rows, _] = weight.scales.dims();
-        let fits = weight.columns == columns
+        // MXFP4 is dequantized for adapters.
+        let fits = weight.format != QuantFormat::Mxfp4
+            && weight.columns == columns
             && matches!(quants.dtype, DType::I32 | DType::U32)
             && weight.quants.dims() == [rows, words(columns, weight.format)]
             && weight.scales.dims() == [rows, groups(columns)];

@@ -11,7 +11,7 @@
 //! every CPU.
 //!
 //! Memory holds what compressed-tensors calls `pack-quantized`: `quant + 128` or `quant + 8`, which is never negative, in
-//! consecutive 32-bit words, the first quant of a word in its lowest bits. On a little-endian machine these are bytes, or
+//! consecutive 32-bit words, the first quant of a word in its lowest bits (MXFP4's 4 bits are as they are stored). On a little-endian machine these are bytes, or
 //! bytes of two quants with the first in the lower half. Unlike ggml's blocks, scales are a matrix of their own, so that
 //! quants are aligned wherever they are mapped from.
 
@@ -42,18 +42,28 @@ pub enum QuantFormat {
     Int4,
     /// 8 bits and a scale for each group.
     Int8,
+    /// MXFP4 (OCP Microscaling Formats 1.0, section 5.3): 4 bits that name one of 16 numbers, e2m1, and for each group a power
+    /// of two. A quant is twice such a number, an integer, and the scale is half the power: in binary16 exact, as far as it is
+    /// no less than 2^-24 and no more than 2^15.
+    Mxfp4,
 }
+
+/// The quants of MXFP4 by their 4 bits: twice the numbers 0, 0.5, 1, 1.5, 2, 3, 4, 6, and their negatives.
+pub const E2M1: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
 
 /// A number of bits that quantized weights do not come in.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("weights do not come in {0} bits: use 8 or 4")]
 pub struct UnknownQuantFormat(pub usize);
 
+/// The same with their offset, as products take them.
+pub(crate) const UNSIGNED_E2M1: [u8; 16] = [12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0];
+
 impl QuantFormat {
     /// Bits of a quant.
     pub const fn bits(self) -> usize {
         match self {
-            Self::Int4 => 4,
+            Self::Int4 | Self::Mxfp4 => 4,
             Self::Int8 => 8,
         }
     }
@@ -63,9 +73,29 @@ impl QuantFormat {
         32 / self.bits()
     }
 
-    /// What is added to a quant before it is stored.
+    /// What is added to a quant to make it no less than 0; integers are stored so.
     pub const fn offset(self) -> i32 {
-        1 << (self.bits() - 1)
+        match self {
+            Self::Int4 | Self::Int8 => 1 << (self.bits() - 1),
+            Self::Mxfp4 => 12,
+        }
+    }
+
+    /// The quant that is stored as these bits.
+    pub const fn quant(self, bits: u8) -> i32 {
+        match self {
+            Self::Int4 | Self::Int8 => bits as i32 - self.offset(),
+            Self::Mxfp4 => E2M1[bits as usize] as i32,
+        }
+    }
+
+    /// The bits of a zero.
+    pub const fn zero(self) -> u8 {
+        match self {
+            Self::Int4 => 8,
+            Self::Int8 => 128,
+            Self::Mxfp4 => 0,
+        }
     }
 
     /// Bytes of a group's quants.
@@ -121,7 +151,8 @@ pub enum NotQuantizable {
 /// comes back within half a scale. In 4 bits the number of largest magnitude would have the quant -8 by a scale of either
 /// sign, which leaves every number within one scale, and within half of one unless it is of the other sign and of nearly the
 /// same magnitude. From there the scale is moved to where the sum of the group's squared errors is least among some that
-/// are tried; that sum is never more than with the first scale. A number always has the quant that is nearest by its scale.
+/// are tried; that sum is never more than with the first scale. In MXFP4 the scale is the power of two by which the largest
+/// magnitude is a quant from 8 on; larger ones than 12 become 12. A number always has the quant that is nearest by its scale.
 ///
 /// # Errors
 /// At the first number that is not finite, or so large that its group's scale is not a binary16 number.
@@ -182,13 +213,12 @@ fn dequantize_row(quants: &[u8], scales: &[f16], format: QuantFormat, out: &mut 
         match format {
             QuantFormat::Int8 => {
                 for (number, quant) in numbers.iter_mut().zip(quants) {
-                    *number = (i32::from(*quant) - QuantFormat::Int8.offset()) as f32 * scale;
+                    *number = QuantFormat::Int8.quant(*quant) as f32 * scale;
                 }
             }
-            QuantFormat::Int4 => {
+            QuantFormat::Int4 | QuantFormat::Mxfp4 => {
                 for (pair, two) in numbers.as_chunks_mut().0.iter_mut().zip(quants) {
-                    *pair = [two & 0xf, two >> 4]
-                        .map(|quant| (i32::from(quant) - QuantFormat::Int4.offset()) as f32 * scale);
+                    *pair = [two & 0xf, two >> 4].map(|bits| format.quant(bits) as f32 * scale);
                 }
             }
         }

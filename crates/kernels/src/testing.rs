@@ -52,7 +52,7 @@ impl Quantized {
         let format = self.format;
         let quant = |i: usize| {
             let word = words[i / format.per_word()] as u32 >> (i % format.per_word() * format.bits());
-            f64::from((word & ((1 << format.bits()) - 1)) as i32 - format.offset())
+            f64::from(format.quant((word & ((1 << format.bits()) - 1)) as u8))
         };
         (
             (0..groups(self.columns) * GROUP_SIZE).map(quant).collect(),

@@ -51,9 +51,12 @@ impl WeightSource for Initializer {
         let part = weight.shape_of(&rows);
         let values = match weight.role {
             WeightRole::Norm => vec![1.0; rows.len()],
-            WeightRole::Bias | WeightRole::Sinks => vec![0.0; rows.len()],
+            WeightRole::NormOffset | WeightRole::Bias | WeightRole::Sinks => vec![0.0; rows.len()],
+            WeightRole::Activation(weight) => vec![weight.fresh()],
             WeightRole::ResidualProjection => self.normal(weight, rows, self.residual_std),
-            WeightRole::Embedding | WeightRole::Projection | WeightRole::Head => self.normal(weight, rows, self.std),
+            WeightRole::Embedding | WeightRole::Projection | WeightRole::Head | WeightRole::Router => {
+                self.normal(weight, rows, self.std)
+            }
         };
         Ok(TensorData::new(values, part).convert_dtype(dtype.burn()))
     }

@@ -10,7 +10,7 @@ use super::{
 /// Columns of the terminal that a line may take.
 const MAX_WIDTH: u16 = 115;
 /// Letters of a name.
-const MAX_NAME: u16 = 12;
+const MAX_NAME: u16 = 9;
 /// Between two columns.
 const GAP: u16 = 2;
 

@@ -16,7 +16,9 @@ pub struct Batch {
     /// {"prompt": "text"} or {"prompt_ids": [1,2,3]}, and optionally an "id".
     #[arg(help_heading = "Prompts", long, value_name = "FILE", alias = "prompt-file")]
     pub prompts: PathBuf,
-    /// Prompts that go through the model together; the texts do not depend on it
+    /// Texts that are written together; they do not depend on it
+    ///
+    /// The next prompt takes the place of a text as soon as that is finished.
     #[arg(help_heading = COMPUTING, long, value_name = "N", default_value = "8", value_parser = from_1)]
     pub batch: NonZeroUsize,
     /// The file to write, a JSON object per line [default: standard output]

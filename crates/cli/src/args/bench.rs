@@ -28,8 +28,8 @@ pub struct Bench {
     pub overrides: Vec<Override>,
     /// A shape with random weights instead of a model
     ///
-    /// llama-40M, llama-56M-window, smollm2-135M, tinyllama-1.1B, mistral-window; several separated by commas, or repeat
-    /// it.
+    /// llama-40M, llama-56M-window, smollm2-135M, tinyllama-1.1B, mistral-window, gemma3-270M, qwen3-0.6B, mixtral-tiny,
+    /// smollm3-3B; several separated by commas, or repeat it.
     #[arg(help_heading = MODEL, long, value_name = "NAME", value_delimiter = ',')]
     pub preset: Vec<Shape>,
     /// Devices, separated by commas [default: every device of this machine]
@@ -37,11 +37,11 @@ pub struct Bench {
     /// As for `glass generate`. The option may also be repeated.
     #[arg(help_heading = COMPUTING, long, value_name = "DEVICE", value_delimiter = ',')]
     pub device: Vec<String>,
-    /// Types: f32, f16, bf16, q8, q4; several separated by commas
+    /// Types: f32, f16, bf16, q8, q4; several separated by commas [default: as the model is stored, f32 for a preset]
     ///
     /// f32, f16 and bf16 are float types of weights and activations; with q8 and q4, matrices are quantized to so many bits
     /// and the rest is in f32.
-    #[arg(help_heading = COMPUTING, long, value_name = "DTYPE", value_delimiter = ',', default_value = "f32")]
+    #[arg(help_heading = COMPUTING, long, value_name = "DTYPE", value_delimiter = ',')]
     pub dtype: Vec<Precision>,
     /// fused, plain or both, separated by commas
     ///
@@ -69,11 +69,14 @@ pub struct Bench {
     /// A device, dtype or kernels, or several of them separated by commas.
     #[arg(help_heading = OUTPUT, hide_short_help = true, long, value_name = "WORD,WORD", value_delimiter = ',')]
     pub base: Vec<String>,
+    /// Measure without comparing the results with float32 on flex
+    #[arg(help_heading = MEASURE, long)]
+    pub no_check: bool,
     /// table, md, csv or jsonl
     #[arg(help_heading = OUTPUT, long, default_value = "table")]
     pub format: Format,
     /// Instead of rates, show the time of a prefill and of one token op by op
-    #[arg(help_heading = MEASURE, long, conflicts_with_all = ["plot", "base", "row_seconds"])]
+    #[arg(help_heading = MEASURE, long, conflicts_with_all = ["plot", "base", "row_seconds", "no_check"])]
     pub ops: bool,
     /// Plot tokens per second as an SVG file
     #[arg(help_heading = OUTPUT, long, value_name = "FILE")]

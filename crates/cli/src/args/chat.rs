@@ -40,8 +40,10 @@ pub struct Chat {
     /// Tokens of an answer at most [default: the model's generation_config.json, else 1024]
     #[arg(help_heading = TEXT, long, short = 'n', value_name = "N", value_parser = from_1)]
     pub max_new_tokens: Option<NonZeroUsize>,
-    /// Do not keep what you type for the next run (GLASS_HISTORY=off does the same, GLASS_HISTORY=FILE keeps it there)
-    #[arg(help_heading = CONVERSATION, hide_short_help = true, long)]
+    /// Do not keep what you type for the next run
+    ///
+    /// GLASS_HISTORY=off does the same for every run, and GLASS_HISTORY=FILE keeps it in another place.
+    #[arg(help_heading = CONVERSATION, long)]
     pub no_history: bool,
     #[command(flatten)]
     pub cache: Cache,

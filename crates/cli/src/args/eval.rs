@@ -70,14 +70,14 @@ pub struct Perplexity {
 }
 
 /// The model reads random tokens (or --haystack) with a key and a value among them, then the key again, and must continue
-/// with the value.
+/// with the value. A chat model can be asked in words: --mode words.
 #[derive(Debug, Args)]
 pub struct Needle {
     #[command(flatten)]
     pub model: Model,
     /// Tokens of the text; several separated by commas
     ///
-    /// Up to the last one before the end of the value.
+    /// Up to the last one before the end of the value; with --mode words: most tokens of the prompt.
     #[arg(help_heading = MEASURE, long, value_name = "N,N", value_delimiter = ',', default_value = "256,512,1024", value_parser = up_to::<MAX_TOKENS>)]
     pub length: Vec<NonZeroUsize>,
     /// Position of the key and its value: 0 at the beginning, 1 at the end [default: 0,0.25,0.5,0.75,1]
@@ -86,25 +86,29 @@ pub struct Needle {
     /// Haystacks per length and depth
     #[arg(help_heading = MEASURE, long, value_name = "N", default_value = "8", value_parser = up_to::<MAX_TOKENS>)]
     pub trials: NonZeroUsize,
-    /// single: the value of one key; chain: keys that lead from one to the next
+    /// single: the value of one key; chain: keys that lead from one to the next; words: a sentence, for chat models
     ///
-    /// All keys of a chain must be found.
+    /// All keys of a chain must be found. In words, a sentence gives a password, which the model is asked for through its chat
+    /// template.
     #[arg(help_heading = MEASURE, long, default_value = "single")]
     pub mode: Mode,
     /// Links of a chain; several separated by commas [default: 1,2,4]
     #[arg(help_heading = MEASURE, long, value_name = "N,N", value_delimiter = ',', value_parser = up_to::<MAX_PARTS>)]
     pub hops: Vec<NonZeroUsize>,
-    /// Tokens of a key
-    #[arg(help_heading = MEASURE, hide_short_help = true, long, value_name = "N", default_value = "4", value_parser = up_to::<MAX_PARTS>)]
-    pub key: NonZeroUsize,
+    /// Tokens of a key [default: 4]
+    #[arg(help_heading = MEASURE, hide_short_help = true, long, value_name = "N", value_parser = up_to::<MAX_PARTS>)]
+    pub key: Option<NonZeroUsize>,
     /// Tokens of the value [default: 4]
     #[arg(help_heading = MEASURE, hide_short_help = true, long, value_name = "N", value_parser = up_to::<MAX_PARTS>)]
     pub value: Option<NonZeroUsize>,
     /// A UTF-8 file whose tokens fill the haystack [default: random tokens]
     ///
-    /// From a random position on.
+    /// From a random position on. In words, its sentences [default: built-in ones].
     #[arg(help_heading = MEASURE, long, value_name = "FILE")]
     pub haystack: Option<PathBuf>,
+    /// With --mode words: a chat template, instead of the model's own
+    #[arg(help_heading = MEASURE, hide_short_help = true, long, value_name = "FILE")]
+    pub chat_template: Option<PathBuf>,
     /// Random seed: the same seed gives the same haystacks
     ///
     /// Whatever else is measured.
@@ -128,6 +132,7 @@ pub struct Needle {
 pub enum Mode {
     Single,
     Chain,
+    Words,
 }
 
 /// Far more tokens than a model reads, and few enough for memory.

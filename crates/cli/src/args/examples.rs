@@ -102,9 +102,9 @@ const EXAMPLES: [(&str, [Example; 3]); 17] = [
     (
         "quantize",
         [
-            ("8.5 bits per weight", "glass quantize org/name --bits 8 -o path/to/small"),
-            ("4.5 bits per weight", "glass quantize path/to/model --bits 4 -o path/to/small"),
-            ("Overwrite the model that is there", "glass quantize path/to/model --bits 4 -o path/to/small --force"),
+            ("8.5 bits per weight", "glass quantize org/name --dtype q8 -o path/to/small"),
+            ("4.5 bits per weight", "glass quantize path/to/model --dtype q4 -o path/to/small"),
+            ("Overwrite the model that is there", "glass quantize path/to/model --dtype q4 -o path/to/small --force"),
         ],
     ),
     (

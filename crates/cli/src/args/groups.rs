@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueHint};
 use glass_backend::{Dtype, KernelMode, quant::QuantFormat};
-use glass_checkpoint::Existing;
+use glass_checkpoint::{Existing, Precision};
 use glass_config::Override;
 use glass_kv_cache::CacheConfig;
 
@@ -81,14 +81,14 @@ pub struct Compute {
     /// auto, flex, ndarray, wgpu, wgpu:N (see `glass devices`)
     #[arg(env = "GLASS_DEVICE", hide_env_values = true, long, default_value = "auto")]
     pub device: String,
-    /// Float type of weights and activations: f32, f16 or bf16, where the device supports it
-    #[arg(env = "GLASS_DTYPE", hide_env_values = true, long, default_value = "f32")]
-    pub dtype: Dtype,
-    /// Quantize the weights on load
+    /// What weights are held and multiplied in [default: as the model is stored]
     ///
-    /// The projections to 8 or 4 bits, and the head to 8. `glass quantize` saves such a model.
-    #[arg(long, value_name = "8|4", value_parser = parse_bits)]
-    pub quantize: Option<QuantFormat>,
+    /// f32, f16 and bf16 are float types, of activations too, where the device supports them. With q8 and q4, matrices are
+    /// quantized to 8 or 4 bits and the rest is in f32; `glass quantize` saves such a model.
+    #[arg(env = "GLASS_DTYPE", hide_env_values = true, long, value_name = "f32|f16|bf16|q8|q4")]
+    pub dtype: Option<Precision>,
+    #[arg(long, hide = true, value_parser = parse_bits)]
+    pub quantize: Option<Renamed>,
     /// fused: this program's own kernels; plain: tensor operations
     ///
     /// fused takes the kernels of this program where the device has them. plain computes in tensor operations that are
@@ -182,12 +182,34 @@ pub fn parse_ids(text: &str) -> Result<Ids, String> {
         .map(Ids)
 }
 
-pub fn parse_bits(text: &str) -> Result<QuantFormat, String> {
+/// `q8` or `q4`.
+pub fn parse_quantized(text: &str) -> Result<QuantFormat, String> {
     match text {
-        "8" => Ok(QuantFormat::Int8),
-        "4" => Ok(QuantFormat::Int4),
-        _ => Err("give 8 or 4".to_owned()),
+        "q8" => Ok(QuantFormat::Int8),
+        "q4" => Ok(QuantFormat::Int4),
+        _ => Err("give q8 or q4".to_owned()),
     }
+}
+
+/// A float type; the others are another command's.
+pub fn parse_float(text: &str) -> Result<Dtype, String> {
+    match text.parse::<Precision>() {
+        Ok(Precision { dtype, quantize: None, .. }) => Ok(dtype),
+        Ok(precision) => Err(format!("give f32, f16 or bf16; `glass quantize --dtype {precision}` quantizes")),
+        Err(_) => Err("give f32, f16 or bf16".to_owned()),
+    }
+}
+
+/// An option that has another name now.
+#[derive(Clone, Copy, Debug)]
+pub enum Renamed {}
+
+/// The error for `--bits 4` and `--quantize 4`, which names the option that does it.
+pub fn parse_bits(text: &str) -> Result<Renamed, String> {
+    Err(match text {
+        "8" | "4" => format!("use --dtype q{text}"),
+        _ => "use --dtype q8 or --dtype q4".to_owned(),
+    })
 }
 
 pub fn from_0<N: FromStr>(text: &str) -> Result<N, String> {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use glass_backend::Dtype;
 use glass_config::Override;
 use glass_train::{Recipe, tokenizer::TokenizerChoice};
 
@@ -31,6 +32,9 @@ pub struct Train {
     pub shape: Shape,
     #[command(flatten)]
     pub new: New,
+    /// Optimizer steps; of a resumed run all in all, with the learning rates of a run of so many [1000]
+    #[arg(help_heading = RUN, long, value_name = "N", value_parser = from_0::<usize>)]
+    pub steps: Option<usize>,
     #[command(flatten)]
     pub numbers: Numbers,
     /// auto, flex, ndarray, wgpu, wgpu:N (see `glass devices`)
@@ -51,6 +55,9 @@ pub struct Shape {
     /// A config.json with the shape
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// A model to begin from, with its tokenizer: a folder or a hub name (org/name)
+    #[arg(long, value_name = "MODEL", conflicts_with = "tokenizer")]
+    pub from: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -67,6 +74,9 @@ pub struct New {
     /// char has a token for each character of the text, bpe:N learns N tokens of byte pairs from it.
     #[arg(long, value_name = "char|bpe:N|FILE")]
     pub tokenizer: Option<TokenizerChoice>,
+    /// Float type that the result is stored in: f32, f16 or bf16; training computes in f32 [default: f32, or that of --from]
+    #[arg(long, value_name = "DTYPE")]
+    pub dtype: Option<Dtype>,
 }
 
 /// The recipe; defaults in brackets.
@@ -74,19 +84,16 @@ pub struct New {
 #[group(id = "Numbers", multiple = true)]
 #[command(next_help_heading = "Recipe (defaults in brackets)")]
 pub struct Numbers {
-    /// Optimizer steps [1000]
-    #[arg(long, value_name = "N", value_parser = from_0::<usize>)]
-    pub steps: Option<usize>,
     /// Sequences in a batch [16]
     #[arg(long, value_name = "N", value_parser = from_0::<usize>)]
     pub batch: Option<usize>,
-    /// Tokens of a sequence [256]
+    /// Tokens of a sequence; no more than the context of a model that the run begins from [256]
     #[arg(long, value_name = "N", value_parser = from_0::<usize>)]
     pub context: Option<usize>,
     /// Batches whose gradients are averaged for one step [1]
     #[arg(hide_short_help = true, long, value_name = "N", value_parser = from_0::<usize>)]
     pub accumulate: Option<usize>,
-    /// Learning rate after the warm-up [0.001]
+    /// Learning rate after the warm-up; from a model a tenth of it [0.001]
     #[arg(long, value_name = "X", value_parser = number::<f64>)]
     pub learning_rate: Option<f64>,
     /// Learning rate of the last step [a tenth of --learning-rate]
@@ -126,9 +133,8 @@ pub struct Numbers {
 
 impl Numbers {
     /// The recipe: these options over the defaults.
-    pub fn recipe(&self) -> Recipe {
-        let usual = Recipe::default();
-        let steps = self.steps.unwrap_or(usual.steps);
+    pub fn recipe(&self, steps: Option<usize>, usual: &Recipe) -> Recipe {
+        let steps = steps.unwrap_or(usual.steps);
         let learning_rate = self.learning_rate.unwrap_or(usual.learning_rate);
         Recipe {
             steps,

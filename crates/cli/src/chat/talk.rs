@@ -20,7 +20,7 @@ use crate::{
     interrupt,
     output::OutputFile,
     prompt,
-    say::{note, one_line, print_line, say, say_styled, warn},
+    say::{note, one_line, print_line, say, say_styled, tell, warn},
     stream::{self, TextStream},
     terminal::{Silence, Stream, Style},
 };
@@ -75,7 +75,7 @@ impl<'m> Talk<'m> {
         }
         match self.run(command) {
             Ok(None) => {}
-            Ok(Some(words)) => note(&words),
+            Ok(Some(words)) => tell(&words),
             Err(error @ (CliError::Stdout(_) | CliError::Closed | CliError::Interrupted)) => return Err(error),
             Err(error) => say_styled(Style::Error, "glass: error:", &one_line(&error.to_string())),
         }
@@ -146,7 +146,7 @@ impl<'m> Talk<'m> {
 
     fn say(&mut self, text: &str) -> Result<(), CliError> {
         for token in self.llama.tokenizer()?.special_in(text)? {
-            note(&format!(
+            tell(&format!(
                 "glass: note: {token} in your message is a special token to the model, as if the template had written it"
             ));
         }
@@ -185,7 +185,7 @@ impl<'m> Talk<'m> {
         let silence = Silence::begin();
         let reply = turn(&mut self.conversation, &mut |progress| match progress {
             Progress::Forgotten(messages) => {
-                note(&forgotten(messages, context));
+                tell(&forgotten(messages, context));
                 ControlFlow::Continue(())
             }
             progress => stream.show(progress),
@@ -197,7 +197,7 @@ impl<'m> Talk<'m> {
         let reply = match reply {
             Ok(Some(reply)) => reply,
             Ok(None) => {
-                note("glass: there is nothing to answer anew: nothing was said yet");
+                tell("glass: there is nothing to answer anew: nothing was said yet");
                 return Ok(());
             }
             Err(error) => {

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, path::Path, time::Instant};
 
-use glass_eval::{Bucket, Perplexity, Windows, by_position, token_nlls};
+use glass_eval::{Bucket, Perplexity, Windows, by_position, merged, token_nlls};
 use glass_generate::{Llama, PrefillOptions};
 use glass_kv_cache::CacheConfig;
 use glass_plot::{Axis, PlotError, Scale, Series, curves};
@@ -166,24 +166,36 @@ fn positions(runs: &[Scored]) -> String {
     table::grid(&names, &cells, columns::of_stdout())
 }
 
+/// Fewest tokens of a point in the plot: the mean of fewer says little, and would set the scale.
+const POINT: usize = 64;
+
 /// A curve for each policy: mean nats per token against the lower bound of each bucket.
 fn plot(runs: &[Scored], model: &Path, text: &Path) -> Result<String, PlotError> {
     let series: Vec<Series> = runs
         .iter()
         .map(|run| Series {
             name: run.cache.to_string(),
-            points: run.buckets.iter().map(|bucket| (bucket.from as f64, bucket.mean_nll)).collect(),
+            points: merged(&run.buckets, POINT).iter().map(|bucket| (bucket.from as f64, bucket.mean_nll)).collect(),
         })
         .collect();
     let name = |path: &Path| {
         let name = path.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
     };
-    let x = Axis { label: "tokens read before, from here to twice as many", scale: Scale::Log2 };
+    let x = Axis { label: "tokens read before, from here to the next point", scale: Scale::Log2 };
     let y = Axis { label: "nats per token", scale: Scale::Linear };
     let title = "How well tokens are predicted by how many were read before";
-    let subtitle = format!("{} on {}", name(model), name(text));
+    let subtitle = format!("{} on {}{}", name(model), name(text), together(&runs[0].buckets));
     curves(&series, [x, y], title, &subtitle)
+}
+
+/// Which points of the plot stand for several rows of the table.
+fn together(buckets: &[Bucket]) -> String {
+    let points = merged(buckets, POINT);
+    let wider = points.iter().filter(|point| !buckets.contains(point));
+    let wider: Vec<String> =
+        wider.map(|point| format!("{} to {} ({} tokens)", point.from, point.to, point.tokens)).collect();
+    if wider.is_empty() { String::new() } else { format!("; together: {}", wider.join(", ")) }
 }
 
 /// The figures of the first policy at the top, and those of all in `runs` if there are several.

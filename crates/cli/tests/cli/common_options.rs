@@ -78,8 +78,8 @@ fn the_environment_has_the_defaults() {
     let ran = with(&["generate", "-p", "hi", "-n", "2"], &[("GLASS_MODEL", model), ("GLASS_DEVICE", "ndarray")]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     ran.says(&["device ndarray"]);
-    let ran = with(&["generate", model, "-p", "hi", "-n", "2"], &[("GLASS_DTYPE", "bf16"), ("GLASS_DEVICE", "flex")]);
-    ran.says(&["device flex, bf16"]);
+    let ran = with(&["generate", model, "-p", "hi", "-n", "2"], &[("GLASS_DTYPE", "f16"), ("GLASS_DEVICE", "flex")]);
+    ran.says(&["device flex, f16"]);
     // The command line has the last word, and what is empty says nothing.
     let args = ["generate", model, "-p", "hi", "-n", "2", "--device", "flex"];
     with(&args, &[("GLASS_DEVICE", "ndarray")]).says(&["device flex"]);
@@ -88,8 +88,8 @@ fn the_environment_has_the_defaults() {
     with(&[], &[("GLASS_DEVICE", "ndarray")]).says(&[", on ndarray", "device ndarray"]);
     // A benchmark measures what stands on its command line.
     let bench = ["bench", model, "--device", "flex", "--prompt", "4", "--gen", "2", "--repeat", "1"];
-    let ran = with(&bench, &[("GLASS_KERNELS", "plain"), ("GLASS_DTYPE", "bf16"), ("GLASS_MODEL", "/nothing")]);
-    assert!(ran.code == Some(0) && ran.stdout.contains("f32    fused"), "{ran:?}");
+    let ran = with(&bench, &[("GLASS_KERNELS", "plain"), ("GLASS_DTYPE", "f16"), ("GLASS_MODEL", "/nothing")]);
+    assert!(ran.code == Some(0) && ran.stdout.contains("bf16   fused"), "{ran:?}");
 }
 
 /// A bad value may be far away in a file of the shell: the error names it.

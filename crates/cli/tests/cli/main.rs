@@ -13,6 +13,7 @@ mod config;
 mod convert;
 mod devices;
 mod docs;
+mod folders;
 mod generate;
 mod help;
 mod hub;
@@ -42,5 +43,7 @@ mod train;
 mod train_input;
 #[cfg(unix)]
 mod train_resume;
+#[cfg(unix)]
+mod train_unwritable;
 mod usage;
 mod wrapping;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use glass_config::LlamaConfig;
 
-use crate::common::{minimal, read};
+use crate::common::{FAMILIES, minimal, read};
 
 fn error_of(text: &str) -> String {
     LlamaConfig::from_json(text, "config.json", &[]).unwrap_err().to_string()
@@ -20,15 +20,13 @@ fn texts_that_are_no_config() {
         "config.json: is not valid JSON: trailing comma at line 1 column 9; correct the file there or download it again"
     );
     assert_eq!(
-        error_of("{\"rms_norm_eps\": NaN}"),
-        "config.json: is not valid JSON: expected value at line 1 column 18; correct the file there or download it \
-         again (NaN and Infinity are not JSON)"
+        error_of("{\"rms_norm_eps\": NaN,\n \"x\": nan}"),
+        "config.json: is not valid JSON: expected ident at line 2 column 8; correct the file there or download it again"
     );
     assert_eq!(
         error_of("[1, 2]"),
         "config.json: holds [1,2] where a JSON object {...} is expected; is this a model's config.json?"
     );
-    assert!(error_of("{\"rope_theta\": 1e999}").contains("number out of range"));
     assert!(error_of(&"[".repeat(10_000)).contains("recursion limit exceeded"));
 }
 
@@ -73,7 +71,7 @@ fn fields_that_must_be_there() {
     }
     assert_eq!(
         error_of("{}"),
-        "config.json: model_type is missing: it must be one of llama, mistral, qwen2; is this a model's config.json?"
+        format!("config.json: model_type is missing: it must be one of {FAMILIES}; is this a model's config.json?")
     );
     assert_eq!(
         error_of(r#"{"dim": 4096, "n_layers": 32, "n_heads": 32}"#),
@@ -81,7 +79,7 @@ fn fields_that_must_be_there() {
          Face's format"
     );
     assert_eq!(
-        error_of(r#"{"model_type": "gemma"}"#),
-        "config.json: model_type = \"gemma\": must be one of llama, mistral, qwen2"
+        error_of(r#"{"model_type": "mamba"}"#),
+        format!("config.json: model_type = \"mamba\": must be one of {FAMILIES}")
     );
 }

@@ -25,14 +25,8 @@ const TEMPLATE: &str = "{% for m in messages %}{{ bos_token + m.role + ': ' + m.
 fn llama(overrides: &[&str], device: Device) -> Llama {
     let overrides: Vec<Override> = overrides.iter().map(|text| text.parse().expect("an override")).collect();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../weights/random-tiny");
-    let options = LoadOptions {
-        device,
-        dtype: Dtype::F32,
-        quantize: None,
-        fake_quantize: false,
-        overrides: &overrides,
-        progress: &mut |_, _| {},
-    };
+    let options =
+        LoadOptions { device, precision: Some(Dtype::F32.into()), overrides: &overrides, progress: &mut |_, _| {} };
     Llama::load(&folder, options).expect("a model")
 }
 

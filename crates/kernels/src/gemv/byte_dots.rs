@@ -35,7 +35,7 @@ pub trait ByteDots: Copy + Send + Sync {
     fn order(format: QuantFormat) -> Order {
         match format {
             QuantFormat::Int8 => Order::Plain,
-            QuantFormat::Int4 => Order::EvenOdd(Self::BYTES),
+            QuantFormat::Int4 | QuantFormat::Mxfp4 => Order::EvenOdd(Self::BYTES),
         }
     }
 

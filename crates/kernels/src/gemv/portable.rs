@@ -42,7 +42,7 @@ impl ByteDots for Scalar256b {
         let vector = |i: usize| *quants[i * 32..].first_chunk().unwrap_or(&[0; 32]);
         match format {
             QuantFormat::Int8 => [vector(0), [0; 32]],
-            QuantFormat::Int4 => [vector(0), vector(1)],
+            QuantFormat::Int4 | QuantFormat::Mxfp4 => [vector(0), vector(1)],
         }
     }
 
@@ -52,12 +52,12 @@ impl ByteDots for Scalar256b {
         let mut sums = [0.0; 8];
         match format {
             QuantFormat::Int8 => {
-                let quants = without_offset(format, |i| quants[i]);
+                let quants = quants_of(format, |i| quants[i]);
                 sums[0] = dot(&quants, &first) as f32;
             }
-            QuantFormat::Int4 => {
-                let lower = without_offset(format, |i| quants[i] & 0xf);
-                let upper = without_offset(format, |i| quants[i] >> 4);
+            QuantFormat::Int4 | QuantFormat::Mxfp4 => {
+                let lower = quants_of(format, |i| quants[i] & 0xf);
+                let upper = quants_of(format, |i| quants[i] >> 4);
                 for (group, sum) in sums.iter_mut().step_by(4).enumerate() {
                     let bytes = 16 * group..16 * (group + 1);
                     let lower = dot(&lower[bytes.clone()], &first[bytes.clone()]);
@@ -74,7 +74,7 @@ impl ByteDots for Scalar256b {
         let scales: [f32; 8] = cast(scales);
         let [first, second] = match format {
             QuantFormat::Int8 => [vector, vector],
-            QuantFormat::Int4 => [2 * vector, 2 * vector + 1],
+            QuantFormat::Int4 | QuantFormat::Mxfp4 => [2 * vector, 2 * vector + 1],
         };
         let [first, second] = [scales[first], scales[second]];
         cast([first, first, first, first, second, second, second, second])
@@ -90,10 +90,10 @@ impl ByteDots for Scalar256b {
 }
 
 #[inline(always)]
-fn without_offset(format: QuantFormat, quant: impl Fn(usize) -> u8) -> [i16; 32] {
+fn quants_of(format: QuantFormat, bits: impl Fn(usize) -> u8) -> [i16; 32] {
     let mut quants = [0; 32];
     for (i, to) in quants.iter_mut().enumerate() {
-        *to = i16::from(quant(i)) - format.offset() as i16;
+        *to = format.quant(bits(i)) as i16;
     }
     quants
 }

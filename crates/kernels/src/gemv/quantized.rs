@@ -76,6 +76,12 @@ impl Format for Four {
     const FORMAT: QuantFormat = QuantFormat::Int4;
 }
 
+struct Float;
+
+impl Format for Float {
+    const FORMAT: QuantFormat = QuantFormat::Mxfp4;
+}
+
 struct Eight;
 
 impl Format for Eight {
@@ -101,6 +107,7 @@ impl OnByteDots for Rows<'_> {
             || match self.weight.format {
                 QuantFormat::Int4 => self.multiply::<B, Four>(bytes),
                 QuantFormat::Int8 => self.multiply::<B, Eight>(bytes),
+                QuantFormat::Mxfp4 => self.multiply::<B, Float>(bytes),
             },
         );
     }

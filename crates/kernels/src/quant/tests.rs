@@ -29,7 +29,16 @@ fn quantized(values: &[f32], columns: usize, format: QuantFormat) -> Stored {
 fn quant(words: &[i32], at: usize, format: QuantFormat) -> i32 {
     let word = words[at / format.per_word()] as u32;
     let shifted = word >> (at % format.per_word() * format.bits());
-    (shifted & ((1 << format.bits()) - 1)) as i32 - format.offset()
+    let bits = shifted & ((1 << format.bits()) - 1);
+    match format {
+        QuantFormat::Mxfp4 => {
+            // Sign, two bits of exponent and one of mantissa; without exponent there is no leading 1.
+            let (exponent, mantissa) = (bits >> 1 & 3, bits & 1);
+            let magnitude = if exponent == 0 { mantissa } else { (2 + mantissa) << (exponent - 1) };
+            if bits & 8 == 0 { magnitude as i32 } else { -(magnitude as i32) }
+        }
+        _ => bits as i32 - format.offset(),
+    }
 }
 
 fn squares(errors: impl Iterator<Item = f64>) -> f64 {
@@ -38,7 +47,7 @@ fn squares(errors: impl Iterator<Item = f64>) -> f64 {
 
 /// The bounds that [`quantize`] states, and what [`dequantize`] reads against the definition.
 fn check(values: &[f32], columns: usize) {
-    for format in [QuantFormat::Int4, QuantFormat::Int8] {
+    for format in [QuantFormat::Int4, QuantFormat::Int8, QuantFormat::Mxfp4] {
         let Stored { quants, scales, dequantized } = quantized(values, columns, format);
         let stored = quants.chunks(words(columns, format)).zip(scales.chunks(groups(columns)));
         let rows = values.chunks(columns).zip(dequantized.chunks(columns));
@@ -77,6 +86,18 @@ fn check_errors(format: QuantFormat, scale: f64, group: &[f64], errors: &[f64]) 
             for error in errors {
                 assert!(*error <= scale / 2.0 * rounding, "{error} by scale {scale}");
             }
+        }
+        QuantFormat::Mxfp4 => {
+            let nearest = |value: f64| {
+                let off = E2M1.map(|quant| (f64::from(quant) * scale - value).abs());
+                off.into_iter().fold(f64::INFINITY, f64::min)
+            };
+            for (value, error) in group.iter().zip(errors) {
+                assert!(*error <= nearest(*value) * rounding + scale * 1e-6, "{error} by scale {scale}");
+            }
+            assert!(scale == 0.0 || scale.log2().fract() == 0.0, "{scale} is no power of two");
+            let held = largest == 0.0 || largest < 2f64.powi(-20) || (8.0..16.0).contains(&(largest / scale));
+            assert!(held, "{largest} by {scale}");
         }
         QuantFormat::Int4 => {
             // The plain scale, with which numbers are off by one scale at most, and by half if they have a quant.

@@ -172,7 +172,7 @@ fn read_folder(folder: &Path, parts: Parts) -> Result<(TokenFiles, Option<Class>
     };
     // A broken config is reported by those who need it.
     let config = read(&folder.join("config.json")).ok().flatten();
-    let config = config.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
+    let config = config.and_then(|json| glass_json::parse_object(&json).ok()).unwrap_or_default();
     match Class::find(&files.tokenizer_config, &config, is_byte_level) {
         Ok(class) => Ok((files, class.filter(|_| is_bpe), Vec::new())),
         Err(name) => {
@@ -195,6 +195,6 @@ fn object(path: &Path) -> Result<Map<String, Value>, TokenizerError> {
     let Some(json) = read(path)? else {
         return Ok(Map::new());
     };
-    serde_json::from_slice(&json)
+    glass_json::parse_object(&json)
         .map_err(|error| TokenizerError::BrokenConfig { path: path.display().to_string(), reason: one_line(&error) })
 }

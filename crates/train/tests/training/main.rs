@@ -3,10 +3,13 @@
 mod adamw;
 mod devices;
 mod divergence;
+mod families;
 mod finite_differences;
 mod gradients;
 mod learning;
 mod metrics;
+mod more_steps;
+mod pretrained;
 mod refusals;
 mod result;
 mod resume;
