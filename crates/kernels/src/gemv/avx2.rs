@@ -13,9 +13,7 @@ impl ByteDots for V3 {
     /// The quants; in 4 bits those of the lower halves and those of the upper ones.
     type Activations = [__m256i; 2];
 
-    fn offset(format: QuantFormat) -> bool {
-        format == QuantFormat::Int4
-    }
+    const STORED_INT8: bool = false;
 
     #[inline(always)]
     fn simd(self) -> V3 {
@@ -80,6 +78,13 @@ impl ByteDots for V3 {
         };
         let lanes = [first, first, first, first, second, second, second, second];
         cast(self.avx2._mm256_permutevar8x32_ps(cast(scales), cast(lanes)))
+    }
+
+    #[inline(always)]
+    fn zero_points(self, words: &[i32]) -> f32x8 {
+        let i = self.avx2;
+        let shifted = i._mm256_srlv_epi32(cast([words[0]; 8]), cast([0, 4, 8, 12, 16, 20, 24, 28]));
+        cast(self.avx._mm256_cvtepi32_ps(i._mm256_and_si256(shifted, cast([0xf_i32; 8]))))
     }
 
     #[inline(always)]

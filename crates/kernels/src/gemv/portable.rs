@@ -11,9 +11,7 @@ impl ByteDots for Scalar256b {
     /// The quants; in 4 bits those of the lower halves and those of the upper ones.
     type Activations = [[i8; 32]; 2];
 
-    fn offset(_: QuantFormat) -> bool {
-        false
-    }
+    const STORED_INT8: bool = false;
 
     #[inline(always)]
     fn simd(self) -> Scalar256b {
@@ -52,12 +50,12 @@ impl ByteDots for Scalar256b {
         let mut sums = [0.0; 8];
         match format {
             QuantFormat::Int8 => {
-                let quants = without_offset(format, |i| quants[i]);
+                let quants = widened(|i| i16::from(quants[i]) - QuantFormat::Int8.offset() as i16);
                 sums[0] = dot(&quants, &first) as f32;
             }
             QuantFormat::Int4 => {
-                let lower = without_offset(format, |i| quants[i] & 0xf);
-                let upper = without_offset(format, |i| quants[i] >> 4);
+                let lower = widened(|i| i16::from(quants[i] & 0xf));
+                let upper = widened(|i| i16::from(quants[i] >> 4));
                 for (group, sum) in sums.iter_mut().step_by(4).enumerate() {
                     let bytes = 16 * group..16 * (group + 1);
                     let lower = dot(&lower[bytes.clone()], &first[bytes.clone()]);
@@ -81,6 +79,16 @@ impl ByteDots for Scalar256b {
     }
 
     #[inline(always)]
+    fn zero_points(self, words: &[i32]) -> f32x8 {
+        let word = words[0];
+        let mut zeros = [0.0; 8];
+        for (i, zero) in zeros.iter_mut().enumerate() {
+            *zero = (word >> (4 * i) & 0xf) as f32;
+        }
+        cast(zeros)
+    }
+
+    #[inline(always)]
     fn sums(self, sums: [f32x8; 4]) -> [f32; 4] {
         sums.map(|sum| {
             let [a, b, c, d, e, f, g, h]: [f32; 8] = cast(sum);
@@ -90,10 +98,10 @@ impl ByteDots for Scalar256b {
 }
 
 #[inline(always)]
-fn without_offset(format: QuantFormat, quant: impl Fn(usize) -> u8) -> [i16; 32] {
+fn widened(quant: impl Fn(usize) -> i16) -> [i16; 32] {
     let mut quants = [0; 32];
     for (i, to) in quants.iter_mut().enumerate() {
-        *to = i16::from(quant(i)) - format.offset() as i16;
+        *to = quant(i);
     }
     quants
 }

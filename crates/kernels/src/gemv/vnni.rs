@@ -19,9 +19,7 @@ impl ByteDots for Vnni {
     /// The quants; in 4 bits those of the lower halves and those of the upper ones.
     type Activations = [__m512i; 2];
 
-    fn offset(_: QuantFormat) -> bool {
-        true
-    }
+    const STORED_INT8: bool = true;
 
     #[inline(always)]
     fn simd(self) -> V4 {
@@ -84,6 +82,16 @@ impl ByteDots for Vnni {
         };
         let permuted = self.simd().avx512f._mm512_permutexvar_ps(cast(lanes), cast(scales));
         cast(permuted)
+    }
+
+    #[inline(always)]
+    fn zero_points(self, words: &[i32]) -> f32x16 {
+        const SHIFTS: [i32; 16] = [0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28];
+        let f = self.simd().avx512f;
+        let (first, second) = (words[0], words.get(1).copied().unwrap_or_default());
+        let words: [[i32; 8]; 2] = [[first; 8], [second; 8]];
+        let shifted = f._mm512_srlv_epi32(cast(words), cast(SHIFTS));
+        cast(f._mm512_cvtepi32_ps(f._mm512_and_si512(shifted, cast([0xf_i32; 16]))))
     }
 
     #[inline(always)]
