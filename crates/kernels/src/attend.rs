@@ -17,12 +17,14 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use self::tile::Tile;
+use self::{
+    row_products::{prefetch_vector, vectors_ahead},
+    tile::Tile,
+};
 use crate::{
     exp::tanh,
     float::{Float, vectors, zero_padded},
     isa::Isa,
-    prefetch::prefetch,
     simd_ext::SimdExt,
     view::{View, ViewMut},
 };
@@ -171,6 +173,7 @@ fn floats<'a, S: SimdExt, T: Float>(
     scratch.resize(slots.len() * head_dim, 0.0);
     for (slot, wide) in scratch.chunks_exact_mut(head_dim).enumerate() {
         let row = &rows[slot * view.stride()..];
+        prefetch_vector(row.as_ptr().wrapping_add(vectors_ahead(head_dim) * view.stride()), head_dim);
         let (wide, wide_rest) = S::as_mut_simd_f32s(wide);
         for (wide, vector) in wide.iter_mut().zip(vectors::<T, S>(&row[..whole])) {
             *wide = T::widen(simd, *vector);
@@ -181,22 +184,6 @@ fn floats<'a, S: SimdExt, T: Float>(
         }
     }
     (scratch, head_dim)
-}
-
-/// Prefetches vectors: from memory, they take longer than the work on those before them.
-#[inline(always)]
-fn prefetch_rows<T>(view: View<'_, T>, [batch, head]: [usize; 2], slots: Range<usize>) {
-    const LINE: usize = 64;
-    if !slots.is_empty() {
-        let first = view.rows(batch, head, slots.start).as_ptr();
-        let bytes = view.shape()[3] * size_of::<T>();
-        for slot in 0..slots.len() {
-            let vector = first.wrapping_add(slot * view.stride()).cast::<u8>();
-            for line in (0..bytes).step_by(LINE) {
-                prefetch(vector.wrapping_add(line));
-            }
-        }
-    }
 }
 
 #[cfg(test)]

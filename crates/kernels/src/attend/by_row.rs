@@ -6,7 +6,6 @@ use std::ops::Range;
 use super::{
     floats,
     mask::hidden,
-    prefetch_rows,
     row_products::{BLOCK, scores, weighted_sum},
     soft_cap,
     softmax::Part,
@@ -48,9 +47,6 @@ impl<T: Float> ByRow<'_, '_, T> {
             }
             for start in slots.clone().step_by(BLOCK) {
                 let keys = start..slots.end.min(start + BLOCK);
-                let next = keys.end..slots.end.min(keys.end + BLOCK);
-                prefetch_rows(k, head, next.clone());
-                prefetch_rows(v, head, next);
                 let (k, k_stride) = floats(simd, k, head, keys.clone(), &mut wide_k);
                 let (v, v_stride) = floats(simd, v, head, keys.clone(), &mut wide_v);
                 let block = Block {

@@ -2,10 +2,19 @@
 //!
 //! Vectors are made in loops, not in closures: a closure that is not inlined is compiled for the base instructions.
 
-use crate::simd_ext::SimdExt;
+use crate::{prefetch::prefetch, simd_ext::SimdExt};
 
 /// Keys at a time: their values stay in the L1 cache until all their scores are known.
 pub(super) const BLOCK: usize = 64;
+
+/// How far ahead of the vectors in use memory is asked for. Vectors come one after the other, a few lines at a time: a whole
+/// block at once would wait for the few lines that a core can have on their way.
+const AHEAD_BYTES: usize = 8 << 10;
+
+/// Vectors of `head_dim` in [`AHEAD_BYTES`].
+pub(super) fn vectors_ahead(head_dim: usize) -> usize {
+    AHEAD_BYTES.div_ceil((head_dim * size_of::<f32>()).max(1))
+}
 
 /// The scores of R queries with `len` keys.
 ///
@@ -21,8 +30,12 @@ pub(super) unsafe fn scores<S: SimdExt, const R: usize, const K: usize>(
     scores: &mut [[f32; BLOCK]; R],
 ) {
     let head_dim = q.len() / R;
+    let ahead = vectors_ahead(head_dim);
     let mut key = 0;
     while key + K <= len {
+        for next in key + ahead..key + ahead + K {
+            prefetch_vector(k.wrapping_add(next * stride), head_dim);
+        }
         // SAFETY: the caller's.
         let sums = unsafe { dot::<S, R, K>(simd, q.as_ptr(), k.add(key * stride), stride, head_dim) };
         for (scores, sums) in scores.iter_mut().zip(sums) {
@@ -137,7 +150,9 @@ unsafe fn columns<S: SimdExt, const R: usize, const V: usize>(
             *sum = simd.mul_f32s(before, factor);
         }
     }
+    let ahead = vectors_ahead(head_dim);
     for key in 0..len {
+        prefetch_vector(v.wrapping_add((key + ahead) * stride), V * lanes);
         let mut values = [simd.splat_f32s(0.0); V];
         for (vector, value) in values.iter_mut().enumerate() {
             // SAFETY: the caller's.
@@ -155,6 +170,15 @@ unsafe fn columns<S: SimdExt, const R: usize, const V: usize>(
             // SAFETY: the caller's.
             unsafe { save(simd, to.add(row * head_dim + vector * lanes), width, *sum) };
         }
+    }
+}
+
+/// Asks for `len` floats.
+#[inline(always)]
+pub(super) fn prefetch_vector<T>(vector: *const T, len: usize) {
+    const LINE: usize = 64;
+    for at in (0..len * size_of::<T>()).step_by(LINE) {
+        prefetch(vector.wrapping_byte_add(at));
     }
 }
 
