@@ -3,6 +3,7 @@
 use std::{num::NonZeroUsize, ops::Range};
 
 use glass_attention::Step;
+use glass_backend::WeightRole::{Keys, MlpOutput, Projection, ResidualProjection, Values};
 use glass_config::{AttentionConfig, LayerConfig, LlamaConfig, MlpConfig};
 
 use crate::Precision;
@@ -31,8 +32,18 @@ fn bytes(config: &LlamaConfig, precision: Precision, weights: u64) -> u64 {
     let projections = linear_weights(config);
     let head = (config.vocab_size * config.hidden_size) as f64;
     let others = weights as f64 - projections - head;
-    let matrices = projections * precision.projection_bytes() + head * precision.head_bytes();
+    let matrices = projection_bytes(config, precision) + head * precision.head_bytes();
     (matrices + others * precision.dtype.bytes() as f64) as u64
+}
+
+/// Of all matrices of the layers.
+fn projection_bytes(config: &LlamaConfig, precision: Precision) -> f64 {
+    let (q, kv, inner) = widths(config);
+    let of = |role| precision.projection_bytes(config, role);
+    let reads = (q + 2 * inner) as f64 * of(Projection);
+    let shared = kv as f64 * (of(Keys) + of(Values));
+    let writes = q as f64 * of(ResidualProjection) + inner as f64 * of(MlpOutput);
+    config.hidden_size as f64 * (reads + shared + writes)
 }
 
 /// Floating-point operations of a pass over `tokens` tokens after `depth` others, with the head on its last position: a
@@ -106,7 +117,8 @@ pub fn step(config: &LlamaConfig, precision: Precision, step: Step, slots: Range
     // Activations: so many values for each token.
     let moved = |values: usize| values * tokens;
     let matrices = |weights: usize| 2.0 * (weights * tokens) as f64;
-    let (in_projections, in_head) = (precision.projection_bytes(), precision.head_bytes());
+    let of = |role| precision.projection_bytes(config, role);
+    let in_head = precision.head_bytes();
     let in_embedding = if config.tie_word_embeddings { in_head } else { precision.dtype.bytes() as f64 };
     // Bytes of weights, values of activations, and operations.
     let (weights, values, flops) = match step {
@@ -119,7 +131,8 @@ pub fn step(config: &LlamaConfig, precision: Precision, step: Step, slots: Range
         }
         Step::Qkv => {
             let weights = (q + 2 * kv) * hidden;
-            (weights as f64 * in_projections, moved(residuals + q + 2 * kv), matrices(weights))
+            let bytes = q as f64 * of(Projection) + kv as f64 * (of(Keys) + of(Values));
+            (bytes * hidden as f64, moved(residuals + q + 2 * kv), matrices(weights))
         }
         Step::Rope => (0.0, moved(2 * (q + kv)), 0.0),
         Step::Cache => (0.0, moved(2 * 2 * kv), 0.0),
@@ -132,10 +145,11 @@ pub fn step(config: &LlamaConfig, precision: Precision, step: Step, slots: Range
             let flops = attention_flops(config, slots.start, tokens);
             (0.0, 2 * kept + moved(2 * q), flops)
         }
-        Step::Output => ((q * hidden) as f64 * in_projections, moved(q + residuals), matrices(q * hidden)),
+        Step::Output => ((q * hidden) as f64 * of(ResidualProjection), moved(q + residuals), matrices(q * hidden)),
         Step::Mlp => {
             let weights = 3 * hidden * inner;
-            (weights as f64 * in_projections, moved(2 * residuals), matrices(weights))
+            let bytes = inner as f64 * (2.0 * of(Projection) + of(MlpOutput));
+            (bytes * hidden as f64, moved(2 * residuals), matrices(weights))
         }
         Step::Residual => (0.0, moved(3 * residuals), 0.0),
         Step::Head => {

@@ -25,6 +25,7 @@ mod shard;
 mod sharding;
 mod source;
 mod writer;
+mod zero_points;
 
 pub use convert::{Conversion, ConvertError, ConvertOptions, check_target, convert};
 pub use converted::Converted;

@@ -8,7 +8,7 @@ use glass_config::{LlamaConfig, Stored, config_text};
 
 use crate::{
     CheckpointError, Conversion, ConvertError, Files, QuantRecipe, QuantizedTensors, SaveProgress, ShardSize,
-    convert::rewrite,
+    convert::rewrite, quant_recipe::config_of,
 };
 
 /// What became of a folder.
@@ -39,11 +39,10 @@ pub fn quantize(
         return Err(CheckpointError::Quantized(folder.to_owned()).into());
     }
     let recipe = QuantRecipe::new(format, &config);
-    let text = config_text(&file, Stored::Quantized(&recipe.config()))?;
-
     // Nothing is computed: the device only has to be there.
     let roles = LlamaForCausalLM::weight_roles(&config, &Device::open("flex")?)?;
     let mut tensors = QuantizedTensors::new(&files, recipe, &roles);
+    let text = config_text(&file, Stored::Quantized(&config_of(tensors.matrices())))?;
     let count = |format| {
         let matrices = tensors.matrices().filter(|(_, of)| *of == format);
         (format, matrices.count())

@@ -1,9 +1,13 @@
 //! A checkpoint as the source of a model's weights.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use burn::tensor::{Bytes, TensorData};
 use glass_backend::{Dtype, QuantizedRows, WeightError, WeightSource, WeightSpec};
+use glass_config::QuantizationConfig;
 use half::vec::HalfBitsVecExt;
 
 use super::{
@@ -18,13 +22,22 @@ pub struct CheckpointSource<'a> {
     used: BTreeSet<String>,
     prefix: &'static str,
     overflowed: Vec<(String, usize)>,
+    /// Whether matrices in so many bits have zero points, and the first that has them or has not.
+    zero_points: BTreeMap<(usize, bool), String>,
     progress: &'a mut dyn FnMut(u64),
 }
 
 impl<'a> CheckpointSource<'a> {
     /// `progress` is told the bytes of every tensor as it is read.
     pub fn new(files: &'a Files, progress: &'a mut dyn FnMut(u64)) -> Self {
-        Self { files, used: BTreeSet::new(), prefix: files.prefix(), overflowed: Vec::new(), progress }
+        Self {
+            files,
+            used: BTreeSet::new(),
+            prefix: files.prefix(),
+            overflowed: Vec::new(),
+            zero_points: BTreeMap::new(),
+            progress,
+        }
     }
 
     /// Ends the loading: everything in the files must have been used, or be known to carry nothing.
@@ -61,6 +74,25 @@ impl<'a> CheckpointSource<'a> {
             ));
         }
         Ok(warnings)
+    }
+
+    /// The config says which bits come with zero points; a matrix that has none where it says so would be read wrongly.
+    ///
+    /// # Errors
+    /// A matrix that is not as any entry of the config for its bits.
+    pub fn check_zero_points(&self, config: Option<&QuantizationConfig>) -> Result<(), WeightError> {
+        for ((bits, has), name) in &self.zero_points {
+            let mut groups = config.iter().flat_map(|config| &config.groups).filter(|group| group.num_bits == *bits);
+            let first = groups.next();
+            if first.is_some_and(|group| group.symmetric == *has) && groups.all(|group| group.symmetric == *has) {
+                let (is, says) = if *has { ("zero points", "true") } else { ("no zero points", "false") };
+                return Err(self.other(
+                    name,
+                    format!("has {is}, but the config says symmetric = {says} of {bits} bits; fetch both again"),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Some tools save a tied head a second time. That is harmless only if it is the same.
@@ -160,6 +192,7 @@ impl WeightSource for CheckpointSource<'_> {
             return Err(self.other(&stored, "is missing".to_owned()));
         };
         let (rows, bytes) = matrix.rows(rows)?;
+        self.zero_points.entry(matrix.zero_points()).or_insert(stored);
         for name in matrix.names() {
             self.used.insert(name);
         }

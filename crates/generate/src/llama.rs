@@ -153,6 +153,7 @@ impl Llama {
                 LlamaForCausalLM::load(Weights::new(&mut quantized, &device, dtype), &config)?
             }
         };
+        source.check_zero_points(config.quantization_config.as_ref())?;
         let mut warnings = source.finish(config.tie_word_embeddings)?;
         device.sync()?;
 
