@@ -73,10 +73,9 @@ impl QuantRecipe {
             return Ok(None);
         }
         let writes = matches!(role, WeightRole::ResidualProjection | WeightRole::MlpOutput);
-        let end = |nth: usize| layer.is_some_and(|layer| layer < nth);
-        let from_end = layer.map(|layer| self.layers.saturating_sub(layer + 1));
-        let at_ends = end(self.layers / 24) || from_end.is_some_and(|left| left < self.layers / 24);
-        let early = end(self.layers / 12);
+        let ends = self.layers / 24;
+        let at_ends = layer.is_some_and(|layer| layer < ends || layer + ends >= self.layers);
+        let early = layer.is_some_and(|layer| layer < self.layers / 12);
         let sensitive = match role {
             WeightRole::Head | WeightRole::Embedding | WeightRole::Values => true,
             WeightRole::Keys if self.grouped => true,

@@ -241,9 +241,11 @@ fn gemv_words_kernel<F: Float, S: Float, W: Int, N: Size, M: Size>(
                 let group = at / comptime!(usize::max(GROUP_SIZE / reading.columns(), 1));
                 let scale = f32::cast_from(scales[row_at * groups + group]);
                 if with_zeros {
-                    let words_of_row = (groups + comptime!(ZERO_POINTS_PER_WORD - 1)) / ZERO_POINTS_PER_WORD;
-                    let word = zero_points[row_at * words_of_row + group / ZERO_POINTS_PER_WORD];
-                    let stored = (word >> (4 * (group % ZERO_POINTS_PER_WORD) as u32)) & 0xf;
+                    let per_word = comptime!(ZERO_POINTS_PER_WORD);
+                    let words_of_row = (groups + comptime!(ZERO_POINTS_PER_WORD - 1)) / per_word;
+                    let word = zero_points[row_at * words_of_row + group / per_word];
+                    let shift = u32::cast_from(group % per_word) * 4;
+                    let stored = (word >> shift) & 0xf;
                     // `signed` has taken the middle of the quants away already.
                     let zero = f32::cast_from(stored) - comptime!(QuantFormat::Int4.offset() as f32);
                     #[unroll]

@@ -258,7 +258,6 @@ fn layouts_of_other_writers() {
 fn what_contradicts_itself_is_refused() {
     let (_four, four) = quantized(&fixture::root().join("llama-gqa"), QuantFormat::Int4);
     let (_kept, target) = quantized(&fixture::root().join("llama-gqa"), QuantFormat::Int8);
-    let files = Files::open(&target).expect("a checkpoint");
     let name = "model.layers.0.mlp.down_proj.weight";
     let all = |files: &Files| -> Vec<Written> {
         files
