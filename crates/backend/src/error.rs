@@ -26,11 +26,12 @@ pub enum DeviceError {
 /// A weight that a module asked for and did not get.
 #[derive(Debug, Error, Clone, PartialEq)]
 pub enum WeightError {
-    #[error("{origin}: tensor {name} is missing")]
-    Missing { origin: String, name: String },
+    /// `found` says what there is instead.
+    #[error("{origin}: tensor {name} is missing: {found}")]
+    Missing { origin: String, name: String, found: String },
     #[error("{origin}: tensor {name} has shape {found:?}, the config asks for {expected:?}")]
     Shape { origin: String, name: String, found: Vec<usize>, expected: Vec<usize> },
-    #[error("{origin}: tensor {name} is stored as {found}: only F32, F16 and BF16 are read")]
+    #[error("{origin}: tensor {name} is stored as {found}: only F64, F32, F16 and BF16 are read")]
     Type { origin: String, name: String, found: String },
     #[error("{origin}: tensor {name}: {reason}")]
     Other { origin: String, name: String, reason: String },

@@ -1,7 +1,8 @@
 //! Quantized matrices on a device.
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use glass_kernels::quant::{GROUP_SIZE, QuantFormat, Quantized, groups, words, zero_words};
+use glass_kernels::quant::{self, GROUP_SIZE, QuantFormat, Quantized, QuantizedMatrix, groups, words, zero_words};
+use half::f16;
 
 use crate::{Device, Dtype};
 
@@ -28,6 +29,24 @@ impl From<Quantized> for QuantizedRows {
             scales: TensorData::new(scales, [rows, groups(columns)]),
             zero_points: (zeros > 0).then(|| TensorData::new(zero_points, [rows, zeros])),
         }
+    }
+}
+
+impl QuantizedRows {
+    /// The numbers that they stand for: `[rows, columns]`, row by row.
+    ///
+    /// # Panics
+    /// If the tensors do not have their types and shapes.
+    pub fn dequantize(&self, columns: usize) -> Vec<f32> {
+        let (quants, scales) = (self.quants.as_slice::<i32>(), self.scales.as_slice::<f16>());
+        let zero_points = self.zero_points.as_ref().map_or(Ok(&[][..]), |words| words.as_slice::<i32>());
+        let (Ok(quants), Ok(scales), Ok(zero_points)) = (quants, scales, zero_points) else {
+            panic!("quants and zero points are i32, and scales are f16")
+        };
+        let matrix = QuantizedMatrix::new(self.format, quants, scales, zero_points, columns);
+        let mut values = vec![0.0; matrix.rows() * columns];
+        quant::dequantize(matrix, &mut values);
+        values
     }
 }
 

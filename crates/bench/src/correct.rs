@@ -2,10 +2,11 @@
 //!
 //! The reference is float32 on `flex` with plain kernels: the body that the tests compare with `transformers`. Rows in few bits
 //! have one of their own, which holds the same numbers in float32: what is lost when a model is quantized is no error of
-//! whoever computes with it (`glass eval perplexity` measures that). It reads a
-//! prompt, whose last logits are kept, and writes a greedy text, whose logits are kept as well. Whoever is compared reads the
-//! same prompt and writes its own greedy text: as long as that is the reference's, all logits are compared, those of the long
-//! pass and those of single steps.
+//! whoever computes with it. It reads a prompt, whose last logits are kept, and writes a greedy text, whose logits are kept as
+//! well. Whoever is compared reads the same prompt and writes its own greedy text: as long as that is the reference's, all
+//! logits are compared, those of the long pass and those of single steps.
+//!
+//! What a dtype loses is told beside it: how much less probable than for float32 a row finds the greedy text of float32.
 
 use std::{
     fs::File,
@@ -15,7 +16,7 @@ use std::{
 
 use glass_backend::Dtype;
 use glass_config::LlamaConfig;
-use glass_generate::{Llama, Sampler, SamplingConfig};
+use glass_generate::{Llama, Sampler, SamplingConfig, log_softmax_at};
 
 use crate::{BenchError, Correctness, Greedy, Precision, measure::Text, random_weights::Xorshift32};
 
@@ -91,8 +92,33 @@ pub fn check(
             reference.compare(&row).map_err(failed)?;
         }
     }
-    let seen = Correctness { max_logit_diff: reference.off, greedy: Greedy::compare(tokens, &own, |_| gap) };
+    let seen = Correctness {
+        max_logit_diff: reference.off,
+        largest_logit: reference.largest,
+        greedy: Greedy::compare(tokens, &own, |_| gap),
+    };
     Ok((seen, tolerance(&llama.config, precision, reference.largest)))
+}
+
+/// The mean negative log-likelihood of `tokens` after the prompt, in nats.
+///
+/// # Errors
+/// The model fails.
+pub fn loss(llama: &Llama, tokens: &[u32]) -> Result<f64, BenchError> {
+    let mut text = Text::new(llama, PROMPT + tokens.len())?;
+    let mut ids = prompt(llama);
+    ids.extend(&tokens[..tokens.len() - 1]);
+    let logits = text.logits_of(&ids, tokens.len())?; // [tokens, vocab_size]
+    let rows = logits.chunks(llama.config.vocab_size).zip(tokens);
+    let sum: f64 = rows.map(|(row, &id)| -log_softmax_at(row, id)).sum();
+    Ok(sum / tokens.len() as f64)
+}
+
+/// The same for everybody.
+fn prompt(llama: &Llama) -> Vec<u32> {
+    let mut random = Xorshift32::new(PROMPT as u32);
+    let vocab = llama.config.vocab_size;
+    (0..PROMPT).map(|_| random.next_u32() % vocab as u32).collect()
 }
 
 /// A greedy text after the prompt.
@@ -108,11 +134,8 @@ impl<'a> Greedily<'a> {
 
     /// Reads the prompt in one pass: the last logits, `[vocab_size]` each.
     fn prompt(&mut self, llama: &Llama) -> Result<Vec<Vec<f32>>, BenchError> {
-        let mut random = Xorshift32::new(PROMPT as u32);
-        let vocab = llama.config.vocab_size;
-        let ids: Vec<u32> = (0..PROMPT).map(|_| random.next_u32() % vocab as u32).collect();
-        let logits = self.text.logits_of(&ids, COMPARED)?; // [COMPARED, vocab_size]
-        Ok(logits.chunks(vocab).map(<[f32]>::to_vec).collect())
+        let logits = self.text.logits_of(&prompt(llama), COMPARED)?; // [COMPARED, vocab_size]
+        Ok(logits.chunks(llama.config.vocab_size).map(<[f32]>::to_vec).collect())
     }
 
     fn choose(&mut self, logits: &[f32]) -> Result<u32, BenchError> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Format, RenderError, Setup,
+    Format, Look, RenderError, Setup,
     render::{self, Column, Grid, Line, Mark, figure, percent, scaled},
 };
 
@@ -79,8 +79,8 @@ impl OpRow {
 ///
 /// # Errors
 /// As for [`render`](crate::render).
-pub fn render_ops(rows: &[OpRow], format: Format, colour: bool) -> Result<String, RenderError> {
-    render::write(rows, || grids(rows), format, colour)
+pub fn render_ops(rows: &[OpRow], format: Format, look: impl Into<Look>) -> Result<String, RenderError> {
+    render::write(rows, || grids(rows), format, look.into())
 }
 
 const COLUMNS: [Column; 6] = [

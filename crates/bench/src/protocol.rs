@@ -28,6 +28,8 @@ pub enum Request {
     Round(Task),
     /// Compare with the reference in this file, and its greedy text.
     Check(PathBuf, Vec<u32>),
+    /// The mean negative log-likelihood of this text, in nats.
+    Loss(Vec<u32>),
     Peaks,
     /// Op by op, in so many rounds.
     Ops(Task, usize),
@@ -39,6 +41,7 @@ pub enum Answer {
     Reference(Vec<u32>),
     Round(Round),
     Checked(Checked),
+    Loss(Option<f64>),
     Peaks(Peaks),
     Ops(Vec<OpTime>),
     Failed(Failure),
@@ -51,6 +54,8 @@ pub struct Opened {
     pub adapter: String,
     /// Which bodies the fused operations really have there.
     pub kernels: String,
+    /// What is really computed with.
+    pub dtype: String,
     pub bytes_per_token: u64,
     pub load_s: f64,
     /// One line each.
@@ -61,6 +66,7 @@ pub struct Opened {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Checked {
     pub max_logit_diff: Option<f64>,
+    pub largest_logit: f64,
     pub equal: usize,
     pub compared: usize,
     pub gap: Option<f64>,
@@ -71,6 +77,7 @@ impl Checked {
     pub fn correctness(&self) -> Correctness {
         Correctness {
             max_logit_diff: self.max_logit_diff.unwrap_or(f64::NAN),
+            largest_logit: self.largest_logit,
             greedy: Greedy { equal: self.equal, compared: self.compared, gap: self.gap },
         }
     }
@@ -141,11 +148,12 @@ fn answer(request: Request, model: &mut Option<(Llama, Precision)>) -> Result<An
         Request::Peaks => Answer::Peaks(Peaks::measure(&llama.device, llama.dtype)?),
         Request::Ops(task, rounds) => Answer::Ops(stopwatch::ops(llama, *precision, task, rounds)?),
         Request::Reference(file) => Answer::Reference(correct::write_reference(llama, &file)?),
+        Request::Loss(tokens) => Answer::Loss(finite(correct::loss(llama, &tokens)?)),
         Request::Check(file, tokens) => {
             let (seen, tolerance) = correct::check(llama, *precision, &file, &tokens)?;
-            let finite = |value: f64| value.is_finite().then_some(value);
             Answer::Checked(Checked {
                 max_logit_diff: finite(seen.max_logit_diff),
+                largest_logit: seen.largest_logit,
                 equal: seen.greedy.equal,
                 compared: seen.greedy.compared,
                 gap: seen.greedy.gap.and_then(finite),
@@ -155,24 +163,28 @@ fn answer(request: Request, model: &mut Option<(Llama, Precision)>) -> Result<An
     })
 }
 
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}
+
 fn open(setup: &Setup) -> Result<(Llama, Precision, Opened), Failure> {
     let device = Device::open(&setup.device)?.with_kernel_mode(setup.kernels.parse()?);
-    let precision: Precision = setup.dtype.parse()?;
+    let precision: Precision = setup.dtype.parse().map_err(Failure::new)?;
+    let (precision, next_best) = if setup.any_dtype { precision.on(&device) } else { (precision, None) };
     device.check_dtype(precision.dtype)?;
     let overrides: Vec<Override> =
         setup.overrides.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(Failure::new)?;
-    let config = setup.origin.config(&overrides).map_err(Failure::new)?;
-    let asked = precision;
-    let precision = asked.of_stored(&config);
+    let (config, _) = setup.origin.config(&overrides)?;
     host_memory::check(&device, costs::weight_bytes(&config, precision))?;
     let start = Instant::now();
-    let llama = setup.origin.load(&overrides, device, asked)?;
+    let llama = setup.origin.load(&overrides, device, precision)?;
     let opened = Opened {
         adapter: llama.device.description().to_owned(),
         kernels: llama.device.kernel_mode().to_string(),
+        dtype: precision.to_string(),
         bytes_per_token: costs::bytes_per_token(&config, precision),
         load_s: start.elapsed().as_secs_f64(),
-        warnings: llama.warnings.clone(),
+        warnings: next_best.into_iter().chain(llama.warnings.iter().cloned()).collect(),
     };
     Ok((llama, precision, opened))
 }

@@ -72,5 +72,5 @@ pub fn random_model(
             LlamaForCausalLM::load(Weights::new(&mut source, device, dtype), config)?
         }
     };
-    Ok(Llama::new(model, config, device, dtype))
+    Ok(Llama::new(model, config, device, precision))
 }

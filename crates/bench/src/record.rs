@@ -62,10 +62,15 @@ pub struct Record {
     pub gemm_share: Option<f64>,
     /// From the reference, over all compared logits. JSON has no NaN: it is `null` there, and `error` says so.
     pub max_logit_diff: Option<f64>,
+    /// Of the reference's compared logits, regardless of sign.
+    pub largest_logit: Option<f64>,
     /// Tokens before the first difference, divided by those compared: 0 to 1.
     pub greedy_agreement: Option<f64>,
     /// Tokens compared.
     pub greedy_tokens: Option<usize>,
+    /// Nats per token of the greedy text of float32, above those of float32 itself: what the dtype costs. Random weights have
+    /// none.
+    pub loss_above_f32: Option<f64>,
     /// [`Record::name`] of the row that ratios are to.
     pub base: String,
     /// Median rate divided by that of the base row.

@@ -20,7 +20,7 @@ pub use number::{figure, percent, scaled};
 /// How results are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// For a terminal, at most 120 columns wide.
+    /// For a terminal; a row is stacked where it has no room.
     #[default]
     Table,
     /// Markdown.
@@ -59,6 +59,20 @@ impl FromStr for Format {
     }
 }
 
+/// What a table is drawn on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Look {
+    pub colour: bool,
+    /// Columns of the terminal; `None`: there is none, and tables are as wide as they are.
+    pub columns: Option<usize>,
+}
+
+impl From<bool> for Look {
+    fn from(colour: bool) -> Self {
+        Self { colour, columns: None }
+    }
+}
+
 /// Why there is no text: one line each.
 #[derive(Debug, Error)]
 pub enum RenderError {
@@ -70,14 +84,14 @@ pub enum RenderError {
 
 /// All records, in their order; text that ends with a newline, or is empty where there is none.
 ///
-/// A row that failed is struck out (in the terminal only with `colour`) and labelled FAILED, with the reason. A row that was
+/// A row that failed is struck out (in the terminal only with colour) and labelled FAILED, with the reason. A row that was
 /// not measured has its error in place of its numbers. A missing number is `-` in tables, empty in csv and `null` in jsonl,
 /// where all fields are always there, in the order of [`Record`].
 ///
 /// # Errors
 /// None that input can cause: the encoders' own.
-pub fn render(records: &[Record], format: Format, colour: bool) -> Result<String, RenderError> {
-    write(records, || rows::grids(records), format, colour)
+pub fn render(records: &[Record], format: Format, look: impl Into<Look>) -> Result<String, RenderError> {
+    write(records, || rows::grids(records), format, look.into())
 }
 
 /// The same for any rows: as they are for programs, as grids for people.
@@ -85,14 +99,14 @@ pub fn write<T: Serialize>(
     rows: &[T],
     grids: impl FnOnce() -> Vec<Grid>,
     format: Format,
-    colour: bool,
+    look: Look,
 ) -> Result<String, RenderError> {
     let joined = |draw: &dyn Fn(&Grid) -> String| {
         let drawn: Vec<String> = grids().iter().map(draw).collect();
         drawn.join("\n")
     };
     match format {
-        Format::Table => Ok(joined(&|grid| table::draw(grid, colour))),
+        Format::Table => Ok(joined(&|grid| table::draw(grid, look))),
         Format::Md => Ok(joined(&md::draw)),
         Format::Csv => csv(rows),
         Format::Jsonl => jsonl(rows),

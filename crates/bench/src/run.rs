@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    iter,
     ops::ControlFlow,
     path::PathBuf,
     process::Command,
@@ -9,8 +10,9 @@ use std::{
 };
 
 use crate::{
-    Answer, Checked, Peaks, Precision, Record, Request, Setup, Task, Turn, Turns,
+    Answer, Checked, Peaks, Record, Request, Setup, Task, Turn, Turns,
     ratios::fill_ratios,
+    reference::{F32, Reference, has_text, loss, reference_of},
     row::Row,
     subject::{Subject, unexpected},
     worker::Lost,
@@ -34,6 +36,8 @@ pub struct Plan {
     pub any_device: bool,
     /// A device, a dtype or kernels that the base of ratios has, as far as it is given; the first setup that has them is it.
     pub base: Vec<String>,
+    /// Whether rows are compared with the reference.
+    pub check: bool,
     /// A folder for what is thrown away afterwards.
     pub scratch: PathBuf,
 }
@@ -62,8 +66,15 @@ pub struct Results {
 /// Measures all rows: a round of each in turn, then whether they are right, then the roofs. `command` makes a process that
 /// calls [`serve`](crate::serve).
 pub fn run(plan: &Plan, command: &dyn Fn() -> Command, watch: &mut dyn Watch) -> Results {
-    let mut bench =
-        Bench { plan, command, subjects: Vec::new(), rows: Vec::new(), checked: HashMap::new(), roofs: HashMap::new() };
+    let mut bench = Bench {
+        plan,
+        command,
+        subjects: Vec::new(),
+        rows: Vec::new(),
+        checked: HashMap::new(),
+        losses: HashMap::new(),
+        roofs: HashMap::new(),
+    };
     let interrupted = bench.all(watch).is_break();
     Results { records: bench.records(watch, interrupted), interrupted }
 }
@@ -75,44 +86,28 @@ struct Bench<'a> {
     rows: Vec<Row>,
     /// By subject.
     checked: HashMap<usize, Result<Checked, String>>,
+    /// By subject: see [`Record::loss_above_f32`].
+    losses: HashMap<usize, f64>,
     /// By device and dtype.
     roofs: HashMap<(String, String), Peaks>,
 }
 
-/// Where the reference's logits are, and its greedy text.
-type Reference = (PathBuf, Vec<u32>);
-
 impl Bench<'_> {
     fn all(&mut self, watch: &mut dyn Watch) -> ControlFlow<()> {
         let mut references = HashMap::new();
-        for setup in &self.plan.setups {
-            let precision = reference_of(setup);
-            if let Entry::Vacant(place) = references.entry(precision) {
-                let reference = self.reference(setup, place.key(), watch)?;
-                place.insert(reference);
+        for setup in self.plan.setups.iter().filter(|_| self.plan.check) {
+            let with_loss = has_text(setup).then(|| F32.to_owned());
+            for precision in iter::once(reference_of(setup)).chain(with_loss) {
+                if let Entry::Vacant(place) = references.entry(precision) {
+                    let reference = Reference::of(setup, place.key(), &self.plan.scratch, self.command, watch)?;
+                    place.insert(reference);
+                }
             }
         }
         self.open(watch)?;
         self.rounds(watch)?;
         self.check(&references, watch)?;
         self.measure_roofs(watch)
-    }
-
-    /// The logits that rows of this precision are compared with, from a process that is gone before they load.
-    fn reference(&self, like: &Setup, precision: &str, watch: &mut dyn Watch) -> ControlFlow<(), Option<Reference>> {
-        watch.now("the reference", (0, 0), None);
-        let setup = Setup { device: "flex".into(), dtype: precision.into(), kernels: "plain".into(), ..like.clone() };
-        let file = self.plan.scratch.join(format!("reference.{precision}"));
-        let mut subject = Subject::new(setup, self.command);
-        let lost = match subject.ask(&Request::Reference(file.clone()), watch) {
-            Ok(Answer::Reference(tokens)) => return ControlFlow::Continue(Some((file, tokens))),
-            Ok(_) => unexpected(),
-            Err(lost) => lost,
-        };
-        let reason = reason(lost)?;
-        watch
-            .warn(&format!("no row is compared with the reference (flex, {precision}, plain), which failed: {reason}"));
-        ControlFlow::Continue(None)
     }
 
     /// A process for each setup, one after the other.
@@ -195,10 +190,10 @@ impl Bench<'_> {
     fn check(&mut self, references: &HashMap<String, Option<Reference>>, watch: &mut dyn Watch) -> ControlFlow<()> {
         for (number, subject) in self.subjects.iter_mut().enumerate() {
             let reference = references.get(&reference_of(subject.setup()));
-            let Some(Some((file, tokens))) = reference else {
+            let Some(Some(reference)) = reference else {
                 continue;
             };
-            let request = &Request::Check(file.clone(), tokens.clone());
+            let request = &Request::Check(reference.file.clone(), reference.tokens.clone());
             let mut rows = self.rows.iter().filter(|row| row.subject == number);
             if rows.all(|row| row.error.is_some()) {
                 continue;
@@ -210,6 +205,11 @@ impl Bench<'_> {
                 Err(lost) => Err(reason(lost)?),
             };
             self.checked.insert(number, seen);
+            if let Some(Some(Reference { tokens, loss: Some(least), .. })) = references.get(F32)
+                && let Some(loss) = loss(subject, tokens, watch)?
+            {
+                self.losses.insert(number, loss - least);
+            }
         }
         ControlFlow::Continue(())
     }
@@ -259,6 +259,7 @@ impl Bench<'_> {
             repeat: self.plan.repeat,
             ..row.record(setup, subject.opened(), roofs)
         };
+        record.loss_above_f32 = self.losses.get(&row.subject).copied();
         if interrupted && row.warm.is_empty() && row.error.is_none() {
             record.error = Some("interrupted before it was measured".into());
         }
@@ -273,12 +274,6 @@ impl Bench<'_> {
         }
         record
     }
-}
-
-/// The precision of the reference for this setup; one that is not known has none, and will say so when it is opened.
-fn reference_of(setup: &Setup) -> String {
-    let precision = setup.dtype.parse::<Precision>();
-    precision.map_or_else(|_| "f32".into(), |precision| precision.reference().to_string())
 }
 
 /// Why a row has no answer; whoever asks to end gets no row at all.

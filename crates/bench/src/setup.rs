@@ -2,8 +2,9 @@
 
 use std::{fmt, path::PathBuf};
 
-use glass_backend::Device;
-use glass_config::{ConfigError, LlamaConfig, Override};
+use glass_backend::{Device, Dtype};
+use glass_checkpoint::{Files, own_head};
+use glass_config::{LlamaConfig, Override};
 use glass_generate::{Llama, LoadOptions};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,8 @@ pub struct Setup {
     pub device: String,
     /// A [`Precision`].
     pub dtype: String,
+    /// Nobody asked for it by name: where the device does not compute it, the next best is measured.
+    pub any_dtype: bool,
     /// Which bodies the fused operations have.
     pub kernels: String,
 }
@@ -39,17 +42,26 @@ impl fmt::Display for Setup {
 }
 
 impl Origin {
-    /// The config, without any weights.
+    /// The config, without any weights, and what the weights are stored in: random ones are float32.
     ///
     /// # Errors
-    /// A config that cannot be read.
-    pub fn config(&self, overrides: &[Override]) -> Result<LlamaConfig, ConfigError> {
+    /// A folder that cannot be read.
+    pub fn config(&self, overrides: &[Override]) -> Result<(LlamaConfig, Precision), BenchError> {
         match self {
-            Origin::Folder(folder) => LlamaConfig::from_file(&folder.join("config.json"), overrides),
+            Origin::Folder(folder) => {
+                let mut config = LlamaConfig::from_file(&folder.join("config.json"), overrides)?;
+                // Loading says what is wrong with the files, or odd.
+                let stored = Files::open(folder).map_or(Dtype::F32.into(), |files| {
+                    let _ = own_head(&files, &mut config);
+                    Precision::stored(&files, &config)
+                });
+                Ok((config, stored))
+            }
             Origin::Shape(name) => {
                 let shape = SHAPES.into_iter().find(|shape| shape.name == name);
                 let text = shape.map_or("", |shape| shape.config);
-                LlamaConfig::from_json(text, name, overrides)
+                let config = LlamaConfig::from_json(text, name, overrides)?;
+                Ok((config, Dtype::F32.into()))
             }
         }
     }
@@ -60,20 +72,14 @@ impl Origin {
     /// A model that cannot be loaded there.
     pub fn load(&self, overrides: &[Override], device: Device, precision: Precision) -> Result<Llama, BenchError> {
         match self {
-            Origin::Folder(folder) => Ok(Llama::load(
-                folder,
-                LoadOptions {
-                    device,
-                    dtype: precision.dtype,
-                    quantize: precision.quantize,
-                    fake_quantize: precision.fake_quantize,
-                    overrides,
-                    progress: &mut |_, _| {},
-                },
-            )?),
+            Origin::Folder(folder) => {
+                let precision = Some(precision);
+                Ok(Llama::load(folder, LoadOptions { device, precision, overrides, progress: &mut |_, _| {} })?)
+            }
             Origin::Shape(_) => {
                 device.check_dtype(precision.dtype)?;
-                let llama = random_model(&self.config(overrides)?, &device, precision, SEED)?;
+                let (config, _) = self.config(overrides)?;
+                let llama = random_model(&config, &device, precision, SEED)?;
                 device.sync()?;
                 Ok(llama)
             }

@@ -22,7 +22,7 @@ impl<'a> Subject<'a> {
         Self { setup, command, worker: None, opened: None }
     }
 
-    /// Once it was opened, with the kernels that it really has.
+    /// Once it was opened, with the kernels and the dtype that it really has.
     pub fn setup(&self) -> &Setup {
         &self.setup
     }
@@ -47,6 +47,8 @@ impl<'a> Subject<'a> {
             return Err(unexpected());
         };
         self.setup.kernels.clone_from(&opened.kernels);
+        self.setup.dtype.clone_from(&opened.dtype);
+        self.setup.any_dtype = false;
         self.opened.get_or_insert(opened);
         self.worker = Some(worker);
         Ok(())

@@ -9,6 +9,8 @@ use crate::Record;
 pub struct Correctness {
     /// Largest difference of any compared logit; NaN if one of them is NaN.
     pub max_logit_diff: f64,
+    /// Of the reference's, regardless of sign.
+    pub largest_logit: f64,
     pub greedy: Greedy,
 }
 
@@ -88,6 +90,7 @@ impl Record {
     /// Notes how the row compares with the reference, and strikes it out if that breaks the tolerance of its dtype.
     pub fn judge(&mut self, seen: &Correctness, tolerance: f64) {
         self.max_logit_diff = Some(seen.max_logit_diff);
+        self.largest_logit = Some(seen.largest_logit);
         self.greedy_agreement = seen.greedy.agreement();
         self.greedy_tokens = Some(seen.greedy.compared);
         if let Some(broken) = seen.broken(tolerance) {
@@ -103,7 +106,7 @@ mod tests {
 
     fn seen(max_logit_diff: f64, equal: usize, gap: Option<f64>) -> Correctness {
         let greedy = Greedy { equal, compared: 128, gap };
-        Correctness { max_logit_diff, greedy }
+        Correctness { max_logit_diff, largest_logit: 1.0, greedy }
     }
 
     #[test]

@@ -7,16 +7,17 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use glass_backend::{DeviceError, Dtype, WeightError};
-use glass_config::{ConfigError, Stored, config_text};
+use glass_config::{ConfigError, LlamaConfig, Stored, config_text};
 use thiserror::Error;
 
 use crate::{
     CheckpointError, Converted, Existing, Files, SaveError, SaveProgress, Saving, ShardSize, TensorSource, WEIGHTS,
-    WEIGHTS_INDEX, Written,
+    WEIGHTS_INDEX, Written, own_head,
+    saving::{is_weights, remove_files},
 };
 
-/// Copied byte for byte if they are there.
-const COMPANIONS: [&str; 9] = [
+/// The small files beside a config and weights: copied byte for byte if they are there.
+pub const COMPANIONS: [&str; 9] = [
     "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -33,6 +34,7 @@ pub struct ConvertOptions<'a> {
     /// Float type of all tensors; `None`: each keeps its own, bit for bit.
     pub dtype: Option<Dtype>,
     pub max_shard_size: ShardSize,
+    pub existing: Existing,
     pub progress: SaveProgress<'a>,
 }
 
@@ -61,11 +63,11 @@ pub struct Conversion {
     pub warnings: Vec<String>,
 }
 
-/// Writes the model in `folder` to `target`, a new or empty folder: weights, config, generation config, tokenizer,
-/// chat template. Nothing is left behind if it does not succeed.
+/// Writes the model in `folder` to `target`: weights, config, generation config, tokenizer, chat template. Nothing is left
+/// behind if it does not succeed. `target` is new or empty, or its model is replaced, as [`Existing`] says.
 ///
-/// The tensors keep their names, whatever the config says of them. Of `config.json` only the type of the weights changes,
-/// and only if that is converted.
+/// The tensors keep their names, whatever the config says of them. Of `config.json` only the type of the weights changes
+/// if that is converted, and the tie of a head that is not tied.
 ///
 /// # Errors
 /// The source cannot be read, the target cannot be written, or a tensor cannot be converted.
@@ -78,10 +80,14 @@ pub fn convert(folder: &Path, target: &Path, options: ConvertOptions<'_>) -> Res
             Dtype::BF16 => glass_config::Dtype::BFloat16,
         })
     });
-    let config = config_text(&folder.join("config.json"), stored)?;
+    let file = folder.join("config.json");
+    // The config of a family that is not built here says nothing that could be checked, and stays as it is.
+    let own_head = LlamaConfig::from_file(&file, &[]).ok().and_then(|mut config| own_head(&files, &mut config));
+    let config = config_text(&file, stored, own_head.is_some())?;
     let mut tensors = Converted::new(&files, options.dtype)?;
-    let mut conversion =
-        rewrite(folder, target, &files, &config, &mut tensors, (options.max_shard_size, options.progress))?;
+    let written = (options.max_shard_size, options.existing, options.progress);
+    let mut conversion = rewrite(folder, target, &files, &config, &mut tensors, written)?;
+    conversion.warnings.extend(own_head);
     conversion.warnings.extend(tensors.warnings());
     Ok(conversion)
 }
@@ -93,32 +99,43 @@ pub(crate) fn rewrite(
     files: &Files,
     config: &str,
     tensors: &mut dyn TensorSource,
-    (max_shard_size, progress): (ShardSize, SaveProgress<'_>),
+    (max_shard_size, existing, progress): (ShardSize, Existing, SaveProgress<'_>),
 ) -> Result<Conversion, ConvertError> {
     let left_out = left_out(folder, files);
     refuse_own_folder(folder, target)?;
-    let mut saving = Saving::begin(target, Existing::Refuse)?;
+    let mut saving = Saving::begin(target, existing)?;
     saving.write("config.json", config.as_bytes())?;
+    let mut stale = Vec::new();
     for name in COMPANIONS {
         let file = folder.join(name);
         match fs::read(&file) {
             Ok(bytes) => saving.write(name, &bytes)?,
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => stale.push(name),
             Err(source) => return Err(SaveError::Read { file, source }.into()),
         }
     }
     let written = saving.write_tensors(tensors, max_shard_size, progress)?;
     saving.finish()?;
+    // Those of the model that was there would be read as parts of this one.
+    remove_files(target, |name| stale.contains(&name.as_str()))?;
     Ok(Conversion { written, left_out, warnings: files.warnings().to_vec() })
+}
+
+/// Removes the files of a model from a folder, and no others.
+///
+/// # Errors
+/// A file cannot be removed.
+pub fn remove_model(folder: &Path) -> Result<(), SaveError> {
+    remove_files(folder, |name| name == "config.json" || is_weights(name) || COMPANIONS.contains(&name.as_str()))
 }
 
 /// Refuses a target that cannot be written to, before the model is fetched: `model` may be a folder or a hub name.
 ///
 /// # Errors
 /// As [`convert`], as far as the target is concerned.
-pub fn check_target(model: &Path, target: &Path) -> Result<(), SaveError> {
+pub fn check_target(model: &Path, target: &Path, existing: Existing) -> Result<(), SaveError> {
     refuse_own_folder(model, target)?;
-    Saving::begin(target, Existing::Refuse).map(drop)
+    Saving::begin(target, existing).map(drop)
 }
 
 fn refuse_own_folder(folder: &Path, target: &Path) -> Result<(), SaveError> {

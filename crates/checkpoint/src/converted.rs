@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use glass_backend::{Dtype, WeightError};
 
 use crate::files::Files;
+use crate::idle::is_idle;
 use crate::save_error::SaveError;
 use crate::writer::{TensorSource, TensorSpec};
-use crate::{convert_bytes, float, stored};
+use crate::{Names, convert_bytes, float, stored};
 
 /// The tensors of a checkpoint, in one type or each in its own.
 pub struct Converted<'a> {
@@ -22,11 +23,13 @@ impl<'a> Converted<'a> {
     /// With `dtype`, every tensor in that; without, bit for bit as it is.
     ///
     /// # Errors
-    /// [`SaveError::Dtype`]: a tensor that would have to be converted and is not of a float type that is.
+    /// [`SaveError::Dtype`]: a tensor that would have to be converted and is not of a float type that is. A tensor that is no
+    /// weight may keep its type.
     pub fn new(files: &'a Files, dtype: Option<Dtype>) -> Result<Self, SaveError> {
         if let Some(wanted) = dtype {
+            let names = Names::find(files.names(), false);
             for (name, tensor) in files.names().filter_map(|name| Some((name, files.get(name)?))) {
-                if float(tensor.dtype).is_err() {
+                if float(tensor.dtype).is_err() && !is_idle(names.in_model(name), &tensor) {
                     return Err(SaveError::Dtype {
                         file: tensor.file.to_owned(),
                         tensor: name.to_owned(),
@@ -55,7 +58,7 @@ impl TensorSource for Converted<'_> {
                 let tensor = self.files.get(name)?;
                 Some(TensorSpec {
                     name: name.to_owned(),
-                    dtype: self.dtype.map_or(tensor.dtype, stored),
+                    dtype: self.dtype.filter(|_| float(tensor.dtype).is_ok()).map_or(tensor.dtype, stored),
                     shape: tensor.shape.to_vec(),
                 })
             })
@@ -70,10 +73,11 @@ impl TensorSource for Converted<'_> {
             return Err(WeightError::Missing {
                 origin: self.files.origin().display().to_string(),
                 name: name.to_owned(),
+                found: "the files do not hold it".to_owned(),
             });
         };
         let (to, from) = match (self.dtype, float(tensor.dtype)) {
-            (Some(to), Ok(from)) if to != from => (to, from),
+            (Some(to), Ok(from)) if from != to.into() => (to, from),
             _ => return Ok(Cow::Borrowed(tensor.bytes)),
         };
         let mut bytes = vec![0; tensor.bytes.len() / from.bytes() * to.bytes()];

@@ -95,14 +95,6 @@ impl Files {
         Self { origin: origin.to_owned(), shards: Vec::new(), tensors: BTreeMap::new(), warnings: Vec::new() }
     }
 
-    /// What the names of the base model's weights lack here: a folder saved from the base model alone (`LlamaModel.save_pretrained`) has none with `model.`.
-    pub(super) fn prefix(&self) -> &'static str {
-        const BASE: &str = "model.";
-        let bare =
-            self.names().any(|name| name.starts_with("layers.")) && !self.names().any(|name| name.starts_with(BASE));
-        if bare { BASE } else { "" }
-    }
-
     /// Names of all tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)

@@ -28,7 +28,7 @@ impl Index {
         if text.starts_with(LFS_POINTER) {
             return Err(CheckpointError::LfsPointer(file.to_owned()));
         }
-        let json: Value = serde_json::from_slice(&text).map_err(|error| broken(format!("not JSON ({error})")))?;
+        let json: Value = glass_json::parse(&text).map_err(|error| broken(format!("not JSON ({error})")))?;
         let entries = match json.get("weight_map") {
             Some(Value::Object(entries)) => entries,
             Some(_) => return Err(broken("weight_map is not an object".into())),

@@ -1,8 +1,8 @@
 //! The checkpoint format: how its tensors become a model's weights, and how it is written. The only owner of its quirks.
 //!
-//! Reading order: [`Files`] (one map from tensor name to bytes) · [`convert_bytes`] (one float type to another) ·
-//! [`CheckpointSource`] (weights for the modules, and the tensors that no module asks for) · [`QuantRecipe`] (which matrices
-//! are quantized) and [`QuantizeOnLoad`] · [`Saving`] (a folder whose new files appear together) · [`TensorSource`] (what is
+//! Reading order: [`Files`] (one map from tensor name to bytes) · [`Names`] (what the model calls them) · [`convert_bytes`] (one float type to another) ·
+//! [`CheckpointSource`] (weights for the modules, and the tensors that no module asks for) · [`Precision`] (what they are
+//! held in) · [`QuantRecipe`] (which matrices are quantized) and [`QuantizeOnLoad`] · [`Saving`] (a folder whose new files appear together) · [`TensorSource`] (what is
 //! saved) and [`ShardSize`] (in how many files) · [`Converted`] and [`QuantizedTensors`] (a checkpoint to be saved again) ·
 //! [`Parameters`] (a model in memory to be saved) · [`convert()`] and [`quantize()`] (a whole folder written again).
 
@@ -11,9 +11,13 @@ mod converted;
 mod dtype;
 mod error;
 mod files;
+mod head;
+mod idle;
 mod index;
 mod mapped;
+mod names;
 mod parameters;
+mod precision;
 mod quant_recipe;
 mod quantize;
 mod quantize_on_load;
@@ -27,20 +31,23 @@ mod source;
 mod writer;
 mod zero_points;
 
-pub use convert::{Conversion, ConvertError, ConvertOptions, check_target, convert};
+pub use convert::{COMPANIONS, Conversion, ConvertError, ConvertOptions, check_target, convert, remove_model};
 pub use converted::Converted;
-pub use dtype::{UnsupportedDtype, convert_bytes, float, stored};
+pub use dtype::{StoredFloat, UnsupportedDtype, convert_bytes, float, stored};
 pub use error::CheckpointError;
 pub use files::{Files, RawTensor, WEIGHTS, WEIGHTS_INDEX};
+pub use head::own_head;
 pub use index::Index;
+pub use names::Names;
 pub use parameters::{Parameters, parameter_name};
+pub use precision::{Precision, UnknownPrecision};
 pub use quant_recipe::QuantRecipe;
 pub use quantize::{Quantization, quantize};
 pub use quantize_on_load::QuantizeOnLoad;
 pub use quantized::{QuantizedPart, quantized_part};
 pub use quantized_tensors::QuantizedTensors;
 pub use save_error::SaveError;
-pub use saving::{Existing, Saving};
+pub use saving::{Existing, Saving, sync_folder};
 pub use sharding::{BadSize, ShardSize};
 pub use source::CheckpointSource;
 pub use writer::{SaveProgress, TensorSource, TensorSpec, Written};

@@ -7,8 +7,8 @@ use glass_causal_lm::LlamaForCausalLM;
 use glass_config::{LlamaConfig, Stored, config_text};
 
 use crate::{
-    CheckpointError, Conversion, ConvertError, Files, QuantRecipe, QuantizedTensors, SaveProgress, ShardSize,
-    convert::rewrite, quant_recipe::config_of,
+    CheckpointError, Conversion, ConvertError, Existing, Files, QuantRecipe, QuantizedTensors, SaveProgress, ShardSize,
+    convert::rewrite, own_head, quant_recipe::config_of,
 };
 
 /// What became of a folder.
@@ -19,7 +19,7 @@ pub struct Quantization {
     pub matrices: Vec<(QuantFormat, usize)>,
 }
 
-/// Writes the model in `folder` to `target`, a new or empty folder, with its matrices
+/// Writes the model in `folder` to `target`, which is treated as by [`convert`](crate::convert), with its matrices
 /// quantized by [`QuantRecipe`]; everything else keeps its type. `config.json` says so in the words of compressed-tensors, so that
 /// others read the folder too where every row is a multiple of 32 long.
 ///
@@ -30,11 +30,13 @@ pub fn quantize(
     target: &Path,
     format: QuantFormat,
     max_shard_size: ShardSize,
+    existing: Existing,
     progress: SaveProgress<'_>,
 ) -> Result<Quantization, ConvertError> {
     let files = Files::open(folder)?;
     let file = folder.join("config.json");
-    let config = LlamaConfig::from_file(&file, &[])?;
+    let mut config = LlamaConfig::from_file(&file, &[])?;
+    let own_head = own_head(&files, &mut config);
     if config.quantization_config.is_some() {
         return Err(CheckpointError::Quantized(folder.to_owned()).into());
     }
@@ -42,7 +44,7 @@ pub fn quantize(
     // Nothing is computed: the device only has to be there.
     let roles = LlamaForCausalLM::weight_roles(&config, &Device::open("flex")?)?;
     let mut tensors = QuantizedTensors::new(&files, recipe, &roles);
-    let text = config_text(&file, Stored::Quantized(&config_of(tensors.matrices())))?;
+    let text = config_text(&file, Stored::Quantized(&config_of(tensors.matrices())), own_head.is_some())?;
     let count = |format| {
         let matrices = tensors.matrices().filter(|(_, of)| *of == format);
         (format, matrices.count())
@@ -50,7 +52,8 @@ pub fn quantize(
     let mut matrices = vec![count(QuantFormat::Int4), count(QuantFormat::Int8)];
     matrices.retain(|(_, count)| *count > 0);
 
-    let progress = (max_shard_size, progress);
-    let conversion = rewrite(folder, target, &files, &text, &mut tensors, progress)?;
+    let written = (max_shard_size, existing, progress);
+    let mut conversion = rewrite(folder, target, &files, &text, &mut tensors, written)?;
+    conversion.warnings.extend(own_head);
     Ok(Quantization { conversion, matrices })
 }

@@ -12,7 +12,7 @@ use glass_backend::{
 };
 use half::f16;
 
-use crate::{Files, RawTensor, convert_bytes, float, mapped::mapped, zero_points::ZeroPoints};
+use crate::{Files, RawTensor, StoredFloat, convert_bytes, float, mapped::mapped, zero_points::ZeroPoints};
 
 /// What the parts' names end with in place of `weight`.
 const QUANTS: &str = "weight_packed";
@@ -149,7 +149,7 @@ impl<'a> QuantizedMatrix<'a> {
     pub fn rows(&self, rows: Range<usize>) -> Result<(QuantizedRows, u64), WeightError> {
         let quants = &self.quants.bytes[rows.start * self.words * 4..rows.end * self.words * 4];
         let groups = self.columns.div_ceil(self.group);
-        let width = float(self.scales.dtype).map_or(0, Dtype::bytes);
+        let width = float(self.scales.dtype).map_or(0, StoredFloat::bytes);
         let scales = &self.scales.bytes[rows.start * groups * width..rows.end * groups * width];
         let shape = [rows.len(), words(self.columns, self.format)];
         let whole = shape[1] == self.words;

@@ -8,7 +8,7 @@ use glass_backend::{
 };
 
 use crate::{
-    Files, QuantRecipe, RawTensor, TensorSource, TensorSpec, convert_bytes, float,
+    Files, Names, QuantRecipe, RawTensor, TensorSource, TensorSpec, convert_bytes, float,
     quant_recipe::outlier,
     quantize_on_load::quantize,
     quantized::{QuantizedPart, parts, quantized_part},
@@ -20,10 +20,9 @@ pub struct QuantizedTensors<'a> {
     files: &'a Files,
     /// Of the matrices that are quantized, by their names in the files.
     formats: BTreeMap<&'a str, (QuantFormat, [usize; 2])>,
-    /// Of the model's names for the base model's weights.
-    prefix: &'static str,
-    /// A second copy of a tied head, which is not written.
-    without: Option<&'static str>,
+    names: Names,
+    /// Whether the head is the embedding.
+    tied: bool,
     /// Of matrices a part of which was asked for: the others.
     rest: BTreeMap<String, Quantized>,
     /// The tensor whose bytes were looked at last.
@@ -36,16 +35,15 @@ impl<'a> QuantizedTensors<'a> {
         let mut tensors = Self {
             files,
             formats: BTreeMap::new(),
-            prefix: files.prefix(),
-            without: recipe.is_tied().then_some("lm_head.weight"),
+            names: Names::find(files.names(), recipe.is_tied()),
+            tied: recipe.is_tied(),
             rest: BTreeMap::new(),
             last: None,
         };
         let mut formats = BTreeMap::new();
-        for (name, tensor) in tensors.names() {
-            let full = tensors.full_name(name);
-            let known = [name, &full].into_iter().find_map(|name| Some((name, roles.get(name)?)));
-            let (Some((known, role)), Ok(shape)) = (known, tensor.shape.try_into()) else { continue };
+        for (name, tensor) in tensors.to_write() {
+            let known = tensors.names.in_model(name);
+            let (Some(role), Ok(shape)) = (roles.get(known), tensor.shape.try_into()) else { continue };
             let Some(values) = values_of(&tensor) else { continue };
             let outlier = || Ok::<_, Infallible>(outlier(&values()));
             if let Ok(Some(format)) = recipe.format_of(role, roles.layer_of(known), outlier) {
@@ -59,20 +57,14 @@ impl<'a> QuantizedTensors<'a> {
 
     /// The matrices that are quantized, by the model's names, and how.
     pub fn matrices(&self) -> impl Iterator<Item = (String, QuantFormat)> {
-        self.formats.iter().map(|(name, (format, _))| (self.full_name(name), *format))
+        self.formats.iter().map(|(name, (format, _))| (self.names.in_model(name).to_owned(), *format))
     }
 
-    fn full_name(&self, name: &str) -> String {
-        match name.starts_with(self.prefix) || name.starts_with("lm_head.") {
-            true => name.to_owned(),
-            false => format!("{}{name}", self.prefix),
-        }
-    }
-
-    fn names(&self) -> impl Iterator<Item = (&'a str, RawTensor<'a>)> + use<'a> {
-        let (files, without) = (self.files, self.without);
-        let names = files.names().filter(move |name| Some(*name) != without);
-        names.filter_map(move |name| Some((name, files.get(name)?)))
+    /// All tensors but a second copy of a tied head.
+    fn to_write(&self) -> impl Iterator<Item = (&'a str, RawTensor<'a>)> {
+        let is_copy = |name: &&str| self.tied && self.names.in_model(name) == "lm_head.weight";
+        let names = self.files.names().filter(move |name| !is_copy(name));
+        names.filter_map(|name| Some((name, self.files.get(name)?)))
     }
 
     /// What of a matrix was not asked for yet.
@@ -94,7 +86,8 @@ impl<'a> QuantizedTensors<'a> {
     }
 
     fn missing(&self, name: &str) -> WeightError {
-        WeightError::Missing { origin: self.files.origin().display().to_string(), name: name.to_owned() }
+        let origin = self.files.origin().display().to_string();
+        WeightError::Missing { origin, name: name.to_owned(), found: self.names.instead_of(name) }
     }
 }
 
@@ -103,7 +96,7 @@ impl TensorSource for QuantizedTensors<'_> {
         use safetensors::Dtype::{F16, I32, I64};
 
         let mut specs = Vec::new();
-        for (name, tensor) in self.names() {
+        for (name, tensor) in self.to_write() {
             let mut add = |name: String, dtype, shape| specs.push(TensorSpec { name, dtype, shape });
             match (self.formats.get(name), parts(name)) {
                 (Some((format, [rows, columns])), Some([quants, scales, shape, zero_points])) => {

@@ -16,7 +16,7 @@ pub enum SaveError {
     #[error("{} is a file: give the name of a folder", .0.display())]
     NotAFolder(PathBuf),
 
-    #[error("{} is not empty: give a new or an empty folder, so that nothing in it is lost", .0.display())]
+    #[error("{} is not empty: give a new or an empty folder, or --force to overwrite the model in it", .0.display())]
     NotEmpty(PathBuf),
 
     #[error("{} is the folder the model is read from: give another one", .0.display())]

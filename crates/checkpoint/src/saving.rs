@@ -68,7 +68,7 @@ impl Saving {
             placed: Vec::new(),
         };
         saving.take_lock()?;
-        saving.clear_leftovers().map_err(|source| SaveError::write(folder, source))?;
+        saving.clear_leftovers()?;
         Ok(saving)
     }
 
@@ -113,9 +113,9 @@ impl Saving {
             self.placed.push(place);
         }
         self.placed.clear();
-        let stale = |name: &String| (is_entry(name) || is_shard_name(name)) && !files.iter().any(|file| file == name);
+        let stale = |name: &String| is_weights(name) && !files.contains(name);
         if files.iter().any(is_entry) {
-            remove_files(&self.folder, stale).map_err(|source| SaveError::write(&self.folder, source))?;
+            remove_files(&self.folder, stale)?;
         }
         sync_folder(&self.folder).map_err(|source| SaveError::write(&self.folder, source))
     }
@@ -135,7 +135,7 @@ impl Saving {
         Ok(())
     }
 
-    fn clear_leftovers(&self) -> io::Result<()> {
+    fn clear_leftovers(&self) -> Result<(), SaveError> {
         remove_files(&self.aside, |name| name != LOCK)
     }
 }
@@ -193,20 +193,30 @@ fn check(folder: &Path, existing: Existing) -> Result<(), SaveError> {
     Ok(())
 }
 
+/// Whether a file of this name holds weights, or says where they are.
+pub(crate) fn is_weights(name: &str) -> bool {
+    name == WEIGHTS || name == WEIGHTS_INDEX || is_shard_name(name)
+}
+
 /// Names that are not text are shown with replacement characters: none of them is one of ours.
 fn names(folder: &Path) -> io::Result<Vec<String>> {
     fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
 
-fn remove_files(folder: &Path, which: impl Fn(&String) -> bool) -> io::Result<()> {
-    for name in names(folder)?.iter().filter(|name| which(name)) {
-        fs::remove_file(folder.join(name))?;
+pub(crate) fn remove_files(folder: &Path, which: impl Fn(&String) -> bool) -> Result<(), SaveError> {
+    let names = names(folder).map_err(|source| SaveError::write(folder, source))?;
+    for name in names.iter().filter(|name| which(name)) {
+        let file = folder.join(name);
+        fs::remove_file(&file).map_err(|source| SaveError::write(&file, source))?;
     }
     Ok(())
 }
 
-/// The names too are only safe from a power cut when the disk has them.
-fn sync_folder(folder: &Path) -> io::Result<()> {
+/// Waits until the disk has the names in a folder: only then are they safe from a power cut.
+///
+/// # Errors
+/// The system's.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) {
         match File::open(folder)?.sync_all() {
             // Some file systems cannot sync a folder, and say so.

@@ -7,34 +7,46 @@ use std::{
 
 use burn::tensor::{Bytes, TensorData};
 use glass_backend::{Dtype, QuantizedRows, WeightError, WeightSource, WeightSpec};
-use glass_config::QuantizationConfig;
+use glass_config::{LlamaConfig, QuantizationConfig};
 use half::vec::HalfBitsVecExt;
 
 use super::{
-    Files, convert_bytes, float,
+    Files, Names, StoredFloat, convert_bytes, float,
+    idle::is_idle,
     mapped::mapped,
-    quantized::{QuantizedMatrix, parts},
+    quantized::{QuantizedMatrix, parts, quantized_part},
 };
 
 /// Reads weights tensor by tensor, and keeps account of what was read.
 pub struct CheckpointSource<'a> {
     files: &'a Files,
+    names: Names,
     used: BTreeSet<String>,
-    prefix: &'static str,
+    /// Whether the head is the embedding.
+    tied: bool,
+    /// Quantized matrices are read as the numbers that they stand for.
+    pub dequantize: bool,
     overflowed: Vec<(String, usize)>,
+    /// How many tensors were rounded from float64, and to what.
+    rounded: Option<(usize, Dtype)>,
     /// Whether matrices in so many bits have zero points, and the first that has them or has not.
     zero_points: BTreeMap<(usize, bool), String>,
     progress: &'a mut dyn FnMut(u64),
 }
 
 impl<'a> CheckpointSource<'a> {
-    /// `progress` is told the bytes of every tensor as it is read.
-    pub fn new(files: &'a Files, progress: &'a mut dyn FnMut(u64)) -> Self {
+    /// The weights of the model of this config; `progress` is told the bytes of every tensor as it is read.
+    pub fn new(files: &'a Files, config: &LlamaConfig, progress: &'a mut dyn FnMut(u64)) -> Self {
+        let tied = config.tie_word_embeddings;
+        let names = Names::find(files.names(), tied);
         Self {
             files,
+            names,
+            tied,
+            dequantize: false,
             used: BTreeSet::new(),
-            prefix: files.prefix(),
             overflowed: Vec::new(),
+            rounded: None,
             zero_points: BTreeMap::new(),
             progress,
         }
@@ -45,21 +57,12 @@ impl<'a> CheckpointSource<'a> {
     /// Returns warnings, one line each.
     ///
     /// # Errors
-    /// A tensor that no module asked for; a head of its own in a model whose head is tied.
-    pub fn finish(self, tied: bool) -> Result<Vec<String>, WeightError> {
+    /// A tensor that no module asked for.
+    pub fn finish(self) -> Result<Vec<String>, WeightError> {
         let mut warnings = self.files.warnings().to_vec();
-        let unexpected: Vec<&str> = self
-            .files
-            .names()
-            .filter(|name| !self.used.contains(*name))
-            // Old checkpoints carry the rotary frequencies, which follow from the config.
-            .filter(|name| !name.ends_with(".rotary_emb.inv_freq"))
-            .collect();
-        for name in &unexpected {
-            if tied && *name == "lm_head.weight" {
-                self.check_tied_head()?;
-                continue;
-            }
+        let unused = self.files.names().filter(|name| !self.used.contains(*name));
+        let (idle, unexpected): (Vec<&str>, Vec<&str>) = unused.partition(|name| self.is_idle(name));
+        if let Some(name) = unexpected.first() {
             return Err(self.other(
                 name,
                 match unexpected.len() {
@@ -67,6 +70,22 @@ impl<'a> CheckpointSource<'a> {
                     n => format!("the config has no place for it, nor for {} others", n - 1),
                 },
             ));
+        }
+        // A second copy of a tied head: `own_head` has seen that it is one.
+        let idle: Vec<&str> = idle.into_iter().filter(|name| !self.is_head(name)).collect();
+        if let Some(name) = idle.first() {
+            warnings.push(format!(
+                "{}: {}: the model computes the same without",
+                self.origin(name),
+                match idle.len() {
+                    1 => format!("tensor {name} is not used"),
+                    n => format!("{n} tensors such as {name} are not used"),
+                }
+            ));
+        }
+        if let Some((count, dtype)) = self.rounded {
+            let tensors = if count == 1 { "tensor is" } else { "tensors are" };
+            warnings.push(format!("{count} {tensors} stored as F64, and rounded to {dtype}"));
         }
         for (name, count) in &self.overflowed {
             warnings.push(format!(
@@ -95,24 +114,23 @@ impl<'a> CheckpointSource<'a> {
         Ok(())
     }
 
-    /// Some tools save a tied head a second time. That is harmless only if it is the same.
-    fn check_tied_head(&self) -> Result<(), WeightError> {
-        let embedding = self.files.get(&self.stored("model.embed_tokens.weight"));
-        let head = self.files.get("lm_head.weight");
-        match (embedding, head) {
-            (Some(e), Some(h)) if e.dtype == h.dtype && e.bytes == h.bytes => Ok(()),
-            _ => Err(self.other(
-                "lm_head.weight",
-                "it differs from model.embed_tokens.weight, but the config ties them: \
-                 --set tie_word_embeddings=false uses it"
-                    .to_owned(),
-            )),
-        }
+    fn is_idle(&self, name: &str) -> bool {
+        self.is_head(name) || self.files.get(name).is_some_and(|tensor| is_idle(self.names.in_model(name), &tensor))
     }
 
-    /// The name in the files of what the model calls `name`.
+    fn is_head(&self, name: &str) -> bool {
+        self.tied && self.names.in_model(name).starts_with("lm_head.weight")
+    }
+
+    /// The name in the files of what the model calls `name`. Of a quantized matrix, the parts have names and not the whole.
     fn stored(&self, name: &str) -> String {
-        name.strip_prefix(self.prefix).unwrap_or(name).to_owned()
+        let of_quants = || {
+            let [quants, ..] = parts(name)?;
+            let (matrix, _) = quantized_part(self.names.in_files(&quants)?)?;
+            Some(matrix)
+        };
+        let stored = self.names.in_files(name).map(str::to_owned);
+        stored.or_else(of_quants).unwrap_or_else(|| name.to_owned())
     }
 
     fn origin(&self, name: &str) -> String {
@@ -126,9 +144,18 @@ impl<'a> CheckpointSource<'a> {
 }
 
 impl CheckpointSource<'_> {
+    fn is_stored_quantized(&self, weight: WeightSpec<'_>) -> Result<bool, WeightError> {
+        let stored = self.stored(weight.name);
+        let quants = parts(&stored).and_then(|[quants, ..]| self.files.get(&quants));
+        match (quants, self.files.get(&stored)) {
+            (Some(_), Some(_)) => Err(self.other(&stored, "is there twice, as numbers and as codes".to_owned())),
+            (quants, _) => Ok(quants.is_some()),
+        }
+    }
+
     /// The file's own bytes, where the machine can compute with them as they are.
-    fn in_place(&self, name: &str, bytes: Range<usize>, stored: Dtype, wanted: Dtype) -> Option<Bytes> {
-        if stored != wanted || bytes.is_empty() || cfg!(target_endian = "big") {
+    fn in_place(&self, name: &str, bytes: Range<usize>, stored: StoredFloat, wanted: Dtype) -> Option<Bytes> {
+        if stored != wanted.into() || bytes.is_empty() || cfg!(target_endian = "big") {
             return None;
         }
         let (shard, range) = self.files.place(name, bytes)?;
@@ -138,10 +165,19 @@ impl CheckpointSource<'_> {
 
 impl WeightSource for CheckpointSource<'_> {
     fn read(&mut self, weight: WeightSpec<'_>, rows: Range<usize>, dtype: Dtype) -> Result<TensorData, WeightError> {
+        if self.dequantize && weight.role.is_matrix() && self.is_stored_quantized(weight)? {
+            let (part, columns) = (weight.shape_of(&rows), weight.row_len());
+            return Ok(TensorData::new(self.read_quantized(weight, rows)?.dequantize(columns), part)
+                .convert_dtype(dtype.burn()));
+        }
         let name = self.stored(weight.name);
         let origin = self.origin(&name);
         let Some(tensor) = self.files.get(&name) else {
-            return Err(WeightError::Missing { origin, name });
+            let found = self.names.instead_of(&name);
+            let tie =
+                if name == "lm_head.weight" { "; if it is the embedding, --set tie_word_embeddings=true" } else { "" };
+            let found = found + tie;
+            return Err(WeightError::Missing { origin, name, found });
         };
         if tensor.shape != weight.shape {
             return Err(WeightError::Shape {
@@ -158,6 +194,9 @@ impl WeightSource for CheckpointSource<'_> {
         let range = rows.start * row * stored.bytes()..rows.end * row * stored.bytes();
         let bytes = &tensor.bytes[range.clone()];
         (self.progress)(bytes.len() as u64);
+        if stored == StoredFloat::F64 && rows.start == 0 {
+            self.rounded = Some((self.rounded.map_or(1, |(count, _)| count + 1), dtype));
+        }
         let part = weight.shape_of(&rows);
         let data = match self.in_place(&name, range, stored, dtype) {
             Some(bytes) => TensorData::from_bytes(bytes, part, dtype.burn()),
@@ -177,12 +216,7 @@ impl WeightSource for CheckpointSource<'_> {
     }
 
     fn is_quantized(&mut self, weight: WeightSpec<'_>) -> Result<bool, WeightError> {
-        let stored = self.stored(weight.name);
-        let quants = parts(&stored).and_then(|[quants, ..]| self.files.get(&quants));
-        match (quants, self.files.get(&stored)) {
-            (Some(_), Some(_)) => Err(self.other(&stored, "is there twice, as numbers and as codes".to_owned())),
-            (quants, _) => Ok(quants.is_some()),
-        }
+        Ok(!self.dequantize && self.is_stored_quantized(weight)?)
     }
 
     fn read_quantized(&mut self, weight: WeightSpec<'_>, rows: Range<usize>) -> Result<QuantizedRows, WeightError> {
@@ -202,7 +236,7 @@ impl WeightSource for CheckpointSource<'_> {
 }
 
 /// One conversion, straight into memory that is aligned for what comes out.
-fn to_data(bytes: &[u8], from: Dtype, len: usize, to: Dtype, shape: Vec<usize>) -> (TensorData, usize) {
+fn to_data(bytes: &[u8], from: StoredFloat, len: usize, to: Dtype, shape: Vec<usize>) -> (TensorData, usize) {
     match to {
         Dtype::F32 => {
             let mut values = vec![0f32; len];

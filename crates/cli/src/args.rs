@@ -4,26 +4,34 @@ mod batch;
 mod bench;
 mod chat;
 mod eval;
+mod examples;
 mod generate;
 mod groups;
 mod other_command;
+mod parse;
 mod sampling;
 mod search;
-mod train;
+pub mod train;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use glass_backend::{Dtype, quant::QuantFormat};
-use glass_checkpoint::ShardSize;
+use glass_checkpoint::{Precision, ShardSize};
 
+use crate::version;
 pub use batch::Batch;
 pub use bench::Bench;
 pub use chat::Chat;
 pub use eval::{Caches, Eval, Measure, Mode, Needle, Perplexity};
+pub use examples::examples_of;
 pub use generate::Generate;
-pub use groups::{Cache, Compute, Decoding, Ids, Length, Model, Prompt, Source};
-use groups::{parse_bits, parse_ids};
+pub use groups::{AnyModel, Cache, Compute, Decoding, Ids, Length, Model, Overwrite, Prompt, Source};
+use groups::{
+    COMPUTING, MODEL, OUTPUT, Renamed, TEXT, from_0, from_1, number, parse_bits, parse_float, parse_ids,
+    parse_quantized,
+};
+pub use parse::{BENCH_SUBJECT, unset_empty_variables};
 pub use sampling::{Rules, Sampling};
 pub use search::Search;
 pub use train::Train;
@@ -32,8 +40,11 @@ pub use train::Train;
 ///
 /// Without a command it runs the small model that is built in.
 #[derive(Debug, Parser)]
-#[command(name = "glass", version, max_term_width = 110)]
+#[command(name = "glass", version, long_version = version::long(), max_term_width = 110)]
 pub struct Glass {
+    /// Print no progress and no notes: the result, warnings and errors alone
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -64,8 +75,12 @@ pub enum Command {
     Bench(Bench),
     /// List the devices of this machine
     Devices,
+    /// Print a script that completes commands and options in a shell
+    Completions(Completions),
+    /// Print a manual page, or write all of them to a folder
+    Man(Man),
     /// Measure what `glass bench` asks for on standard input
-    #[command(hide = true)]
+    #[command(skip)]
     BenchSubject,
 }
 
@@ -77,12 +92,16 @@ pub struct Logits {
     pub input: Input,
     #[command(flatten)]
     pub compute: Compute,
-    /// Also write hidden states (hidden.embed, hidden.layer.{i}, hidden.norm) and attention probabilities (attn.{i})
-    #[arg(long, value_delimiter = ',', value_name = "hidden,attention")]
+    /// Also write hidden states and attention probabilities
+    ///
+    /// hidden.embed, hidden.layer.{i} and hidden.norm; attn.{i}.
+    #[arg(help_heading = OUTPUT, long, value_delimiter = ',', value_name = "hidden,attention")]
     pub capture: Vec<Capture>,
-    /// The safetensors file to write
-    #[arg(short, long, value_name = "FILE")]
+    /// The safetensors file to write; - for standard output
+    #[arg(help_heading = OUTPUT, short, long, value_name = "FILE")]
     pub output: PathBuf,
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -93,11 +112,14 @@ pub enum Capture {
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
+#[command(next_help_heading = "Prompt")]
 pub struct Input {
     /// Token ids, separated by commas
     #[arg(long, value_name = "1,2,3", value_parser = parse_ids)]
     pub ids: Option<Ids>,
-    /// A JSON file {"input_ids": [[...]], "attention_mask": [[...]]}; the mask is optional
+    /// A JSON file of token ids, several texts at a time
+    ///
+    /// {"input_ids": [[...]], "attention_mask": [[...]]}; the mask is optional.
     #[arg(long, value_name = "FILE")]
     pub ids_file: Option<PathBuf>,
     /// A text for the model's tokenizer
@@ -109,14 +131,14 @@ pub struct Input {
 pub struct Info {
     #[command(flatten)]
     pub model: Model,
-    /// Float type to count weights and caches in
-    #[arg(long, default_value = "f32")]
-    pub dtype: Dtype,
+    /// What to count weights and caches in, as for `glass generate` [default: as the model is stored]
+    #[arg(help_heading = OUTPUT, long, value_name = "f32|f16|bf16|q8|q4")]
+    pub dtype: Option<Precision>,
     /// List every tensor
-    #[arg(long)]
+    #[arg(help_heading = OUTPUT, long)]
     pub tensors: bool,
     /// Print one JSON object
-    #[arg(long)]
+    #[arg(help_heading = OUTPUT, long)]
     pub json: bool,
 }
 
@@ -124,28 +146,57 @@ pub struct Info {
 pub struct Convert {
     #[command(flatten)]
     pub source: Source,
-    /// The folder to write, which must be new or empty
-    #[arg(short, long, value_name = "DIR")]
+    /// The folder to write, new or empty
+    #[arg(help_heading = OUTPUT, short, long, value_name = "DIR")]
     pub output: PathBuf,
     /// Float type to store all tensors in: f32, f16 or bf16 [default: each keeps its own]
-    #[arg(long)]
+    #[arg(help_heading = OUTPUT, long, value_name = "f32|f16|bf16", value_parser = parse_float)]
     pub dtype: Option<Dtype>,
-    /// Maximum size of one file's tensors: a number with kB, MB, GB, TB (thousands) or KiB, MiB, GiB, TiB (1024)
-    #[arg(long, value_name = "SIZE", default_value = "5GB")]
+    /// Bytes of one file's tensors at most
+    ///
+    /// A number with kB, MB, GB, TB (thousands) or KiB, MiB, GiB, TiB (1024).
+    #[arg(help_heading = OUTPUT, long, value_name = "SIZE", default_value = "5GB")]
     pub max_shard_size: ShardSize,
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }
 
 #[derive(Debug, Args)]
 pub struct Quantize {
     #[command(flatten)]
     pub source: Source,
-    /// QuantFormat of the projections; the head always gets 8, and an embedding that is not the head stays as it is
-    #[arg(long, value_name = "8|4", value_parser = parse_bits)]
-    pub bits: QuantFormat,
-    /// The folder to write, which must be new or empty
-    #[arg(short, long, value_name = "DIR")]
+    /// What the projections become: q8 or q4, whole numbers of 8 or 4 bits
+    ///
+    /// The head always gets 8, and an embedding that is not the head stays as it is.
+    #[arg(help_heading = OUTPUT, long, value_name = "q8|q4", value_parser = parse_quantized)]
+    pub dtype: QuantFormat,
+    #[arg(long, hide = true, value_parser = parse_bits)]
+    pub bits: Option<Renamed>,
+    /// The folder to write, new or empty
+    #[arg(help_heading = OUTPUT, short, long, value_name = "DIR")]
     pub output: PathBuf,
-    /// Maximum size of one file's tensors, as for `glass convert`
-    #[arg(long, value_name = "SIZE", default_value = "5GB")]
+    /// Bytes of one file's tensors at most, as for `glass convert`
+    #[arg(help_heading = OUTPUT, hide_short_help = true, long, value_name = "SIZE", default_value = "5GB")]
     pub max_shard_size: ShardSize,
+    #[command(flatten)]
+    pub overwrite: Overwrite,
+}
+
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct Man {
+    /// The command that the page is about [default: glass itself]
+    #[arg(value_name = "COMMAND")]
+    pub command: Vec<String>,
+    /// A folder to write the pages of all commands to
+    #[arg(help_heading = OUTPUT, short, long, value_name = "DIR", conflicts_with = "command")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub overwrite: Overwrite,
 }

@@ -4,6 +4,7 @@ mod input;
 mod output;
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -21,19 +22,19 @@ use crate::{
     interrupt,
     load::{self, Loaded},
     logprobs, options,
-    say::{one_line, say, warn},
+    say::{one_line, say, status, warn},
 };
 
 pub fn run(args: args::Batch) -> Result<(), CliError> {
     args.decoding.sampling.validate()?; // before the model is loaded
     let lines = input::read(&args.prompts)?;
     let all = lines.len();
-    let output = Output::open(args.output.as_deref())?;
+    let output = Output::open(args.output.as_deref(), args.overwrite.existing())?;
     let mut refused = Refused { path: args.prompts.clone(), count: 0 };
     let todo = todo(lines, &output, &mut refused);
     let before = all - refused.count - todo.len();
     if todo.is_empty() {
-        say!("glass: {before} of {all} prompts were done before, and none is left to do");
+        status!("glass: {before} of {all} prompts were done before, and none is left to do");
     } else {
         let loaded = load::load(&args.model, &args.compute)?;
         let mut run = Run {
@@ -48,7 +49,7 @@ pub fn run(args: args::Batch) -> Result<(), CliError> {
         };
         let start = Instant::now();
         let outcome = run.all(&todo);
-        say!("{}", run.summary(before, start.elapsed()));
+        status!("{}", run.summary(before, start.elapsed()));
         outcome?;
         refused = run.refused;
     }
@@ -102,20 +103,12 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Continues all prompts, `--batch` at a time.
+    /// Continues all prompts, up to `--batch` at a time, and writes their texts in the order of the input.
     ///
     /// # Errors
     /// Ctrl-C; the output cannot be written; the device fails. What was done until then is written.
     fn all(&mut self, lines: &[Line]) -> Result<(), CliError> {
         interrupt::listen();
-        self.bar.set_length(lines.len() as u64);
-        let mut batches = lines.chunks(self.args.batch.get());
-        let outcome = batches.try_for_each(|batch| self.batch(batch));
-        self.bar.finish_and_clear();
-        outcome
-    }
-
-    fn batch(&mut self, lines: &[Line]) -> Result<(), CliError> {
         let mut ready = Vec::new();
         for line in lines {
             match self.prepare(line) {
@@ -123,29 +116,57 @@ impl Run<'_> {
                 Err(error) => self.refuse(line, &error.to_string()),
             }
         }
-        let rows: Vec<BatchRow<'_>> = ready.iter().map(|(_, prompt, options)| BatchRow { prompt, options }).collect();
-        let llama = &self.loaded.llama;
-        let mut tokens = 0;
-        let results = generate_batch(llama, &rows, &mut |progress| {
+        self.bar.set_length(ready.len() as u64);
+        let outcome = self.ready(&ready);
+        self.bar.finish_and_clear();
+        outcome
+    }
+
+    fn ready(&mut self, ready: &[(&Line, Vec<u32>, GenerateOptions)]) -> Result<(), CliError> {
+        let rows = ready.iter().map(|(_, prompt, options)| BatchRow { prompt, options });
+        let mut batch = generate_batch(&self.loaded.llama, rows, self.args.batch);
+        // Texts that ended before an earlier one.
+        let mut waiting = BTreeMap::new();
+        let (mut next, mut tokens) = (0, 0);
+        let bar = self.bar.clone();
+        let mut progress = |progress: Progress<'_>| {
             tokens += usize::from(matches!(progress, Progress::Text { id: Some(_), .. }));
-            show(&self.bar, progress, tokens);
+            show(&bar, progress, tokens);
             interrupt::flow()
-        })?;
-        for ((line, ..), result) in ready.iter().zip(results) {
-            match result {
-                // An interrupted text is not written, so that the next run does it again.
-                Ok(out) if out.finish_reason == FinishReason::Interrupted => {}
-                Ok(out) => {
-                    let row = row(line, &out, llama.tokenizer.as_ref());
-                    self.output.write(&row)?;
-                    self.done += 1;
-                    self.new_tokens += out.ids.len();
+        };
+        let outcome = loop {
+            match batch.next(&mut progress) {
+                Ok(Some((index, result))) => {
+                    waiting.insert(index, result);
+                    self.bar.inc(1);
                 }
-                Err(error) => self.refuse(line, &error.to_string()),
+                Ok(None) => break interrupt::outcome(interrupt::requested()),
+                Err(error) => break Err(error.into()),
             }
+            while let Some(result) = waiting.remove(&next) {
+                self.end(ready[next].0, result)?;
+                next += 1;
+            }
+        };
+        // Of a run that was broken off.
+        for (index, result) in waiting {
+            self.end(ready[index].0, result)?;
         }
-        self.bar.inc(lines.len() as u64);
-        interrupt::outcome(interrupt::requested())
+        outcome
+    }
+
+    /// Writes a text that has ended. One that was interrupted is not written, so that the next run does it again.
+    fn end(&mut self, line: &Line, result: Result<Generated, glass_generate::Error>) -> Result<(), CliError> {
+        match result {
+            Ok(out) if out.finish_reason == FinishReason::Interrupted => {}
+            Ok(out) => {
+                self.output.write(&row(line, &out, self.loaded.llama.tokenizer.as_ref()))?;
+                self.done += 1;
+                self.new_tokens += out.ids.len();
+            }
+            Err(error) => self.refuse(line, &error.to_string()),
+        }
+        Ok(())
     }
 
     /// The ids of a prompt, and its options.

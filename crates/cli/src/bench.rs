@@ -13,11 +13,11 @@ use std::{
 
 use glass_backend::Device;
 use glass_bench::{
-    OpResults, Origin, Plan, Record, RenderError, Results, Setup, Task, chart, render, render_ops, run as measure,
-    run_ops,
+    Look, OpResults, Origin, Plan, Record, RenderError, Results, Setup, Task, chart, render, render_ops,
+    run as measure, run_ops,
 };
 
-use crate::{args, embedded, error::CliError, interrupt, load, output::OutputFile};
+use crate::{args, columns, embedded, error::CliError, interrupt, load, output::OutputFile, say::say};
 use progress::Progress;
 
 /// A model to measure.
@@ -27,7 +27,7 @@ struct Model {
 }
 
 pub fn run(args: args::Bench) -> Result<(), CliError> {
-    let picture = args.plot.as_deref().map(OutputFile::create).transpose()?;
+    let picture = OutputFile::wanted(args.plot.as_deref(), &args.overwrite)?;
     // Ended at once, the process would leave the unpacked model behind.
     interrupt::listen();
     let scratch = tempfile::Builder::new().prefix("glass-").tempdir();
@@ -44,7 +44,7 @@ pub fn run(args: args::Bench) -> Result<(), CliError> {
         .map_err(|error| CliError::Usage(format!("the program does not find itself on disk: {error}")))?;
     let command = || {
         let mut command = Command::new(&program);
-        command.arg("bench-subject");
+        command.arg(args::BENCH_SUBJECT);
         command
     };
     if args.ops {
@@ -61,6 +61,9 @@ pub fn run(args: args::Bench) -> Result<(), CliError> {
         }
     }
     show(&args, &results.records, picture)?;
+    if args.no_check {
+        say!("glass: whether the results are right was not checked (--no-check)");
+    }
     let bad = |record: &&Record| record.error.is_some();
     let bad = results.records.iter().filter(bad).count();
     ended(results.interrupted, bad, results.records.len())
@@ -81,17 +84,19 @@ fn models(args: &args::Bench, embedded: Option<&Path>) -> Result<Vec<Model>, Cli
 }
 
 fn plan(args: &args::Bench, model: Model, scratch: &Path) -> Result<Plan, CliError> {
-    let config = model.origin.config(&args.overrides)?;
+    let (config, stored) = model.origin.config(&args.overrides)?;
     let every = || Device::known().into_iter().filter(|name| name != "auto");
     let devices = if args.device.is_empty() { every().collect() } else { args.device.clone() };
+    let dtypes = if args.dtype.is_empty() { &[stored][..] } else { &args.dtype };
     let mut setups = Vec::new();
     for device in &devices {
-        for dtype in &args.dtype {
+        for dtype in dtypes {
             setups.extend(args.kernels.iter().map(|kernels| Setup {
                 origin: model.origin.clone(),
                 overrides: args.overrides.iter().map(ToString::to_string).collect(),
                 device: device.clone(),
                 dtype: dtype.to_string(),
+                any_dtype: args.dtype.is_empty(),
                 kernels: kernels.to_string(),
             }));
         }
@@ -108,6 +113,7 @@ fn plan(args: &args::Bench, model: Model, scratch: &Path) -> Result<Plan, CliErr
         patience: Duration::from_secs_f64(args.row_seconds),
         any_device: args.device.is_empty(),
         base: args.base.clone(),
+        check: !args.no_check,
         scratch: scratch.into(),
     })
 }
@@ -125,7 +131,7 @@ fn take_apart(args: &args::Bench, plans: &[Plan], command: &dyn Fn() -> Command)
             break;
         }
     }
-    print(|colour| render_ops(&all.rows, args.format, colour))?;
+    print(|look| render_ops(&all.rows, args.format, look))?;
     ended(all.interrupted, all.bad, all.all)
 }
 
@@ -137,17 +143,18 @@ fn ended(interrupted: bool, bad: usize, all: usize) -> Result<(), CliError> {
     }
 }
 
-/// On standard output, in colour where that is a terminal and NO_COLOR is not set.
-fn print(text: impl FnOnce(bool) -> Result<String, RenderError>) -> Result<(), CliError> {
+/// On standard output, in colour where that is a terminal and NO_COLOR is not set, and as wide as that.
+fn print(text: impl FnOnce(Look) -> Result<String, RenderError>) -> Result<(), CliError> {
     let mut out = io::stdout();
     // https://no-color.org
     let colour = out.is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    out.write_all(text(colour)?.as_bytes()).and_then(|()| out.flush()).map_err(CliError::stdout)
+    let look = Look { colour, columns: columns::of_stdout() };
+    out.write_all(text(look)?.as_bytes()).and_then(|()| out.flush()).map_err(CliError::stdout)
 }
 
 /// On standard output, and as a plot if that was asked for.
 fn show(args: &args::Bench, records: &[Record], picture: Option<OutputFile>) -> Result<(), CliError> {
-    print(|colour| render(records, args.format, colour))?;
+    print(|look| render(records, args.format, look))?;
     if let Some(picture) = picture {
         let subtitle = format!(
             "{} tokens after the prompt; medians of up to {} rounds, and their standard deviation",

@@ -1,7 +1,9 @@
 //! `glass chat`: a conversation, at a terminal or through a pipe.
 
 mod command;
+mod editor;
 mod input;
+mod settings;
 mod stats;
 mod talk;
 
@@ -9,13 +11,15 @@ use std::{
     fs,
     io::{self, IsTerminal},
     ops::ControlFlow,
+    path::Path,
 };
 
 use glass_generate::{Conversation, GenerateOptions, Llama};
-use glass_text::{ChatTemplate, Message, read_messages};
+use glass_text::ChatTemplate;
 
-use crate::{args, error::CliError, interrupt, load, options, say::say};
+use crate::{args, embedded, error::CliError, interrupt, load, options, say::note};
 use input::{Event, Input};
+use settings::Settings;
 use talk::Talk;
 
 /// The limit of an answer where neither the command line nor generation_config.json has one.
@@ -23,34 +27,58 @@ const MAX_NEW_TOKENS: usize = 1024;
 
 pub fn run(args: args::Chat) -> Result<(), CliError> {
     args.sampling.validate()?; // before the model is loaded
-    let messages = match &args.load {
-        Some(path) => saved(path)?,
-        None => Vec::new(),
-    };
+    let messages = args.load.as_ref().map(talk::saved).transpose()?;
     let device = load::device(&args.compute)?;
-    let folder = load::folder(&args.model.source)?;
-    let template = match &args.chat_template {
-        Some(file) => ChatTemplate::from_file(file, &folder)?,
-        None => ChatTemplate::from_folder(&folder)?,
+    let folder = load::any_folder(&args.model)?;
+    let template = template(folder.as_deref(), args.chat_template.as_deref())?;
+    let overrides = &args.model.overrides;
+    let loaded = match &folder {
+        Some(folder) => load::load_folder(folder, overrides, device, &args.compute)?,
+        None => load::load_embedded(overrides, device, &args.compute)?,
     };
-    let loaded = load::load_folder(&folder, &args.model.overrides, device, &args.compute)?;
     let llama = &loaded.llama;
     llama.tokenizer()?;
-    let options = options(llama, &template, &args)?;
-    let conversation = Conversation::new(llama, &template, options).with_messages(messages);
-    let terminal = io::stdin().is_terminal();
-    let mut talk = Talk::new(llama, &template, conversation, terminal);
-    if let Some(text) = args.system {
-        talk.set_system(text)?;
+    let mut options = options(llama, &template, &args)?;
+    let is_play = folder.is_none() && args.chat_template.is_none();
+    if is_play {
+        options.stop_strings.push(embedded::END_OF_SPEECH.to_owned());
     }
-    say!("{}", greeting(llama));
-    converse(&mut talk, terminal)
+    let settings = Settings::new(&args, &llama.generation_config, &options);
+    let summary = settings.summary(&options);
+    let conversation = Conversation::new(llama, &template, options);
+    let terminal = io::stdin().is_terminal();
+    let mut talk = Talk::new(llama, &template, conversation, settings, terminal);
+    let loaded = messages.zip(args.load.as_ref()).map(|(messages, path)| talk.load(messages, path));
+    if let Some(text) = &args.system {
+        talk.set_system(text.clone())?;
+    }
+    if is_play {
+        note(&format!("glass: {}", embedded::CHAT));
+    }
+    note(&greeting(llama));
+    note(&format!("glass: {summary}"));
+    if let Some(loaded) = loaded {
+        note(&loaded);
+    }
+    converse(&mut talk, Input::open(terminal, &args)?)
+}
+
+/// The template that was given, or the model's own.
+fn template(folder: Option<&Path>, given: Option<&Path>) -> Result<ChatTemplate, CliError> {
+    Ok(match (folder, given) {
+        (Some(folder), Some(file)) => ChatTemplate::from_file(file, folder)?,
+        (Some(folder), None) => ChatTemplate::from_folder(folder)?,
+        (None, Some(file)) => {
+            let text = fs::read_to_string(file).map_err(CliError::reading(file))?;
+            ChatTemplate::from_text(&text, &file.display().to_string(), &[])?
+        }
+        (None, None) => embedded::chat_template()?,
+    })
 }
 
 /// Answers every message until the end of the input.
-fn converse(talk: &mut Talk<'_>, terminal: bool) -> Result<(), CliError> {
-    let mut input = Input::open(terminal)?;
-    if terminal {
+fn converse(talk: &mut Talk<'_>, mut input: Input) -> Result<(), CliError> {
+    if talk.terminal {
         // Ctrl-C that comes a moment too late for an answer must not end the conversation.
         interrupt::listen_patiently();
     }
@@ -61,10 +89,14 @@ fn converse(talk: &mut Talk<'_>, terminal: bool) -> Result<(), CliError> {
                 ControlFlow::Continue(()) => false,
                 ControlFlow::Break(()) => break,
             },
+            Event::Unreadable(why) => {
+                talk.could_not_read(&why);
+                false
+            }
             Event::Interrupted { empty: true } if leaving => return Err(CliError::Interrupted),
             Event::Interrupted { empty } => {
                 if empty {
-                    say!("glass: Ctrl-C once more leaves, as do Ctrl-D and /exit");
+                    note("glass: Ctrl-C once more leaves, as do Ctrl-D and /exit");
                 }
                 empty
             }
@@ -73,25 +105,22 @@ fn converse(talk: &mut Talk<'_>, terminal: bool) -> Result<(), CliError> {
     }
     // At a terminal the errors have been read; a script sees the exit code.
     match talk.unanswered() {
-        (bad, all) if bad > 0 && !terminal => Err(CliError::Unanswered { bad, all }),
+        (bad, all) if bad > 0 && !talk.terminal => Err(CliError::Unanswered { bad, all }),
         _ => Ok(()),
     }
-}
-
-fn saved(path: &std::path::Path) -> Result<Vec<Message>, CliError> {
-    let json = fs::read(path).map_err(CliError::reading(path))?;
-    Ok(read_messages(&json, &path.display().to_string())?)
 }
 
 fn options(llama: &Llama, template: &ChatTemplate, args: &args::Chat) -> Result<GenerateOptions, CliError> {
     let config = &llama.generation_config;
     let limit = args.max_new_tokens.map(|tokens| tokens.get());
+    let limited = if limit.is_none() { &["max_new_tokens"][..] } else { &[] };
+    config.check(&[&["eos_token_id", "stop_strings"], limited].concat())?;
     let mut eos_ids = llama.eos_ids();
     // Chat models often keep the generation_config.json of their base model, whose end token is that of a text, not of a turn.
     let end_of_turn = template.eos_token();
     eos_ids.extend(end_of_turn.and_then(|token| llama.tokenizer.as_ref()?.token_id(token)));
     Ok(GenerateOptions {
-        sampling: options::sampling(&args.sampling, llama)?,
+        sampling: options::sampling_over(&args.sampling, settings::with_defaults(config, &args.sampling), llama)?,
         eos_ids,
         stop_strings: [&config.stop_strings[..], &args.stop].concat(),
         prefill: options::prefill(&args.cache, llama, 0)?,
@@ -106,7 +135,7 @@ fn greeting(llama: &Llama) -> String {
         llama.config.num_parameters() as f64 / 1e6,
         llama.device.name(),
         llama.device.description(),
-        llama.dtype,
+        llama.precision,
         llama.config.context()
     )
 }

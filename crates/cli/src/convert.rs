@@ -8,14 +8,15 @@ use crate::{
     args, bars,
     error::CliError,
     info, interrupt, load,
-    say::{say, warn},
+    say::{status, warn},
 };
 
 /// File names in one line.
 const MAX_NAMES: usize = 5;
 
 pub fn run(args: args::Convert) -> Result<(), CliError> {
-    glass_checkpoint::check_target(Path::new(&args.source.model), &args.output)?;
+    let existing = args.overwrite.existing();
+    glass_checkpoint::check_target(Path::new(&args.source.model), &args.output, existing)?;
     let folder = load::folder(&args.source)?;
 
     // Ended at once, the process would leave unfinished files behind.
@@ -24,6 +25,7 @@ pub fn run(args: args::Convert) -> Result<(), CliError> {
     let options = ConvertOptions {
         dtype: args.dtype,
         max_shard_size: args.max_shard_size,
+        existing,
         progress: &mut |written, total| {
             bar.set_length(total);
             bar.set_position(written);
@@ -44,7 +46,7 @@ pub fn report(folder: &Path, output: &Path, done: &Conversion) {
     }
     let written = &done.written;
     let dtypes: Vec<String> = written.dtypes.iter().map(ToString::to_string).collect();
-    say!(
+    status!(
         "glass: wrote {} ({} tensors in {}, {} in {})",
         output.display(),
         written.tensors,

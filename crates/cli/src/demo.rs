@@ -2,7 +2,6 @@
 
 use std::io;
 
-use glass_backend::{Dtype, KernelMode};
 use glass_generate::{GenerateOptions, Llama};
 
 use crate::{
@@ -10,7 +9,7 @@ use crate::{
     error::CliError,
     generate, interrupt, load,
     prompt::Prompt,
-    say::{print_line, say},
+    say::{print_line, status},
     stream,
 };
 
@@ -21,12 +20,11 @@ const NEW_TOKENS: usize = 600;
 const MEASURED_TOKENS: usize = 64;
 
 pub fn run() -> Result<(), CliError> {
-    let compute =
-        args::Compute { device: "auto".into(), dtype: Dtype::F32, quantize: None, kernels: KernelMode::default() };
+    let compute = args::Compute::by_default().unwrap_or_else(|refused| refused.exit());
     // An interrupt ends the text, and the summary follows.
     interrupt::listen();
     let device = load::device(&compute)?;
-    let loaded = load::load_embedded(device, &compute)?;
+    let loaded = load::load_embedded(&[], device, &compute)?;
     let llama = &loaded.llama;
     let ids = Prompt::Text(PROMPT.into()).ids(llama)?;
     let options = GenerateOptions {
@@ -34,14 +32,14 @@ pub fn run() -> Result<(), CliError> {
         eos_ids: llama.eos_ids(),
         ..GenerateOptions::new(NEW_TOKENS)
     };
-    say!(
+    status!(
         "glass: {} ({:.1} M parameters, {}), on {} ({}), {}{}",
         embedded::NAME,
         llama.config.num_parameters() as f64 / 1e6,
         embedded::NATURE,
         llama.device.name(),
         llama.device.description(),
-        llama.dtype,
+        llama.precision,
         match speed(llama, &ids, &options)? {
             Some(speed) => format!(", {speed:.0} tokens/s"),
             None => String::new(),
@@ -49,8 +47,10 @@ pub fn run() -> Result<(), CliError> {
     );
     let out = stream::generate(llama, &ids, &options, &mut io::stdout())?;
     print_line("")?;
-    say!("{}", generate::summary(&loaded, &out));
-    say!("glass: to run your own: glass generate FOLDER-OR-HUB-NAME -p \"Once upon a time\" (glass --help says more)");
+    status!("{}", generate::summary(&loaded, &out));
+    status!(
+        "glass: to run your own: glass generate FOLDER-OR-HUB-NAME -p \"Once upon a time\" (glass --help says more)"
+    );
     generate::ended(&out)
 }
 

@@ -2,19 +2,22 @@
 
 use glass_backend::{Device, adapters};
 
-use crate::{error::CliError, say::print_line};
+use crate::{columns, error::CliError, say::print_line, table};
+
+/// Columns of the names.
+const NAMES: usize = 11;
 
 pub fn run() -> Result<(), CliError> {
-    let mut lines = vec!["device      what".to_owned()];
+    let mut rows = vec![("device".to_owned(), "what".to_owned())];
     for name in ["flex", "ndarray"] {
         if let Ok(device) = Device::open(name) {
             let dtypes: Vec<_> = device.dtypes().iter().map(ToString::to_string).collect();
-            lines.push(format!("{name:<11} {} ({})", device.description(), dtypes.join(", ")));
+            rows.push((name.into(), format!("{} ({})", device.description(), dtypes.join(", "))));
         }
     }
     for (index, adapter) in adapters().iter().enumerate() {
-        lines.push(format!(
-            "wgpu:{index:<6} {}: API {:?}, type {}, driver {}, f16 {}, largest buffer {}, largest binding {}",
+        let what = format!(
+            "{}: API {:?}, type {}, driver {}, f16 {}, largest buffer {}, largest binding {}",
             adapter.name,
             adapter.api,
             adapter.kind,
@@ -22,28 +25,30 @@ pub fn run() -> Result<(), CliError> {
             if adapter.f16 { "yes" } else { "no" },
             mebibytes(adapter.max_buffer),
             mebibytes(adapter.max_binding),
-        ));
+        );
+        rows.push((format!("wgpu:{index}"), what));
     }
     if adapters().is_empty() {
-        lines.push("wgpu        no Vulkan, Metal or DX12 adapter on this machine".into());
+        rows.push(("wgpu".into(), "no Vulkan, Metal or DX12 adapter on this machine".into()));
     }
     for (name, feature) in [("cuda", cfg!(feature = "cuda")), ("cpu", cfg!(feature = "cpu"))] {
-        lines.push(if feature {
-            format!("{name:<11} built in")
+        let what = if feature {
+            "built in".to_owned()
         } else {
-            format!("{name:<11} not in this build: cargo build --release --features {name}")
-        });
+            format!("not in this build: cargo build --release --features {name}")
+        };
+        rows.push((name.into(), what));
     }
     let vulkan = if cfg!(feature = "vulkan") {
-        "vulkan      kernels for Vulkan are compiled to SPIR-V"
+        "kernels for Vulkan are compiled to SPIR-V"
     } else {
-        "vulkan      kernels for Vulkan are written in WGSL; to SPIR-V: cargo build --release --features vulkan"
+        "kernels for Vulkan are written in WGSL; to SPIR-V: cargo build --release --features vulkan"
     };
-    lines.push(vulkan.to_owned());
+    rows.push(("vulkan".into(), vulkan.into()));
     if let Ok(auto) = Device::open("auto") {
-        lines.push(format!("auto        is {} here", auto.name()));
+        rows.push(("auto".into(), format!("is {} here", auto.name())));
     }
-    print_line(lines.join("\n"))
+    print_line(table::facts(&rows, NAMES, columns::of_stdout()))
 }
 
 fn mebibytes(bytes: u64) -> String {

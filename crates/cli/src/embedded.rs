@@ -3,6 +3,7 @@
 use std::{env, fs};
 
 use glass_generate::ModelBytes;
+use glass_text::{ChatTemplate, ChatTemplateError};
 use tempfile::TempDir;
 
 use crate::error::CliError;
@@ -23,6 +24,21 @@ static CONFIG: &str = file!(include_str, "config.json");
 static GENERATION_CONFIG: &[u8] = file!(include_bytes, "generation_config.json");
 static TOKENIZER: &[u8] = file!(include_bytes, "tokenizer.json");
 static WEIGHTS: &[u8] = file!(include_bytes, "model.safetensors");
+
+/// Turns a conversation into a play.
+const CHAT_TEMPLATE: &str = include_str!("../../../docs/play.jinja");
+
+/// What ends a speech of a play.
+pub const END_OF_SPEECH: &str = "\n\n";
+
+/// How one talks with the model: it has learned plays and nothing else.
+pub const CHAT: &str = "it knows plays and nothing else: you are JULIET and it is ROMEO";
+
+/// # Errors
+/// None, as the tests know.
+pub fn chat_template() -> Result<ChatTemplate, ChatTemplateError> {
+    ChatTemplate::from_text(CHAT_TEMPLATE, "the built-in chat template", &[])
+}
 
 /// The model in memory.
 pub fn bytes() -> ModelBytes<'static> {

@@ -1,5 +1,5 @@
 use std::{
-    io,
+    env, io,
     path::{Path, PathBuf},
 };
 
@@ -20,6 +20,10 @@ pub enum CliError {
     Eval(#[from] glass_eval::EvalError),
     #[error(transparent)]
     Train(#[from] glass_train::TrainError),
+    #[error("{error}; the run stands at its checkpoint of step {step}, and goes on with: {command}")]
+    Unsaved { error: Box<glass_train::TrainError>, step: usize, command: String },
+    #[error(transparent)]
+    Bench(#[from] glass_bench::BenchError),
     #[error(transparent)]
     Plot(#[from] glass_plot::PlotError),
     #[error("cannot read {}: {source}", path.display())]
@@ -28,6 +32,10 @@ pub enum CliError {
     Write { path: PathBuf, source: io::Error },
     #[error("{}: {reason}", path.display())]
     Input { path: PathBuf, reason: String },
+    #[error("{} exists: give another name, or --force to overwrite it", .0.display())]
+    Exists(PathBuf),
+    #[error("{error} ({variables} is set in the environment)")]
+    Environment { error: Box<CliError>, variables: String },
     #[error("{0}")]
     Usage(String),
     #[error("cannot write to standard output: {0}")]
@@ -61,6 +69,16 @@ impl CliError {
     /// A file or folder that is not as it must be.
     pub fn input(path: &Path, reason: impl Into<String>) -> Self {
         Self::Input { path: path.to_owned(), reason: reason.into() }
+    }
+
+    /// An error of values that may come from the environment: names the variables that have them.
+    pub fn with_environment(self, values: &[(&str, &str)]) -> Self {
+        let set = |(name, value): &&(&str, &str)| env::var(name).is_ok_and(|set| set == *value);
+        let variables: Vec<String> = values.iter().filter(set).map(|(name, value)| format!("{name}={value}")).collect();
+        if variables.is_empty() {
+            return self;
+        }
+        Self::Environment { error: Box::new(self), variables: variables.join(", ") }
     }
 
     /// An error of writing to standard output.

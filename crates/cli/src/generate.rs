@@ -14,7 +14,7 @@ use crate::{
     load::{self, Loaded},
     logprobs, options,
     prompt::{self, Prompt},
-    say::{print_line, say, warn},
+    say::{is_quiet, print_line, say, status, warn},
     stream,
 };
 
@@ -31,12 +31,14 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
     let schema = schema.map(json_schema::read).transpose()?;
     let prompt = prompt::read(&args.prompt)?;
 
-    let loaded = load::load(&args.model, &args.compute)?;
+    let loaded = load::load_any(&args.model, &args.compute)?;
     let llama = &loaded.llama;
     let ids = prompt.ids(llama)?;
     let options = options(&args, schema, llama, ids.len())?;
 
-    if !args.json {
+    if args.echo {
+        print_prompt(&prompt, &ids, llama)?;
+    } else if !args.json {
         echo(&args.prompt, &prompt);
     }
     let out: &mut dyn Write = if args.json { &mut io::sink() } else { &mut io::stdout() };
@@ -87,12 +89,23 @@ fn options(
     Ok(options)
 }
 
+/// The prompt as it was given; ids as the text they stand for, if there is a tokenizer.
+fn print_prompt(prompt: &Prompt, ids: &[u32], llama: &Llama) -> Result<(), CliError> {
+    let text = match (prompt, &llama.tokenizer) {
+        (Prompt::Text(text), _) => text.clone(),
+        (Prompt::Ids(_), Some(tokenizer)) => tokenizer.decode(ids, true)?,
+        (Prompt::Ids(ids), None) => ids.iter().map(|id| format!("{id} ")).collect(),
+    };
+    io::stdout().write_all(text.as_bytes()).map_err(CliError::stdout)
+}
+
 /// On a terminal the text follows the prompt that was typed; a pipe gets the new text alone.
 fn echo(args: &args::Prompt, prompt: &Prompt) {
     if let (Some(_), Prompt::Text(text)) = (&args.text, prompt)
         && io::stderr().is_terminal()
+        && !is_quiet()
     {
-        eprint!("{text}");
+        let _ = write!(io::stderr(), "{text}");
     }
 }
 
@@ -102,9 +115,9 @@ fn show_costs(loaded: &Loaded, generated: &Generated) {
         let tokenizer = loaded.llama.tokenizer.as_ref();
         say!("{}", logprobs::table(logprobs, tokenizer));
     }
-    say!("{}", summary(loaded, generated));
+    status!("{}", summary(loaded, generated));
     if let Some(speculation) = &generated.speculation {
-        say!("{}", drafts(speculation));
+        status!("{}", drafts(speculation));
     }
 }
 
@@ -160,7 +173,7 @@ fn report(loaded: &Loaded, out: &Generated) -> Value {
         "decode_tokens_per_second": out.decode_tokens_per_second(),
         "peak_memory_bytes": peak_host_bytes(),
         "device": loaded.llama.device.name(),
-        "dtype": loaded.llama.dtype.to_string(),
+        "dtype": loaded.llama.precision.to_string(),
     });
     if let Some(speculation) = &out.speculation {
         report["speculation"] = json!({

@@ -2,28 +2,37 @@
 
 use std::collections::BTreeMap;
 
-use glass_checkpoint::{Files, QuantizedPart, quantized_part};
-use glass_config::{AttentionConfig, LayerConfig, LlamaConfig, MlpConfig};
+use glass_bench::costs;
+use glass_checkpoint::{Files, Precision, QuantizedPart, own_head, quantized_part};
+use glass_config::{AttentionConfig, IgnoredField, LayerConfig, LlamaConfig, MlpConfig};
 use glass_kv_cache::Window;
 use serde_json::{Value, json};
 
 use crate::{
-    args,
+    args, columns,
     error::CliError,
     load,
     say::{print_line, warn},
+    table,
 };
+
+/// Columns of the names.
+const NAMES: usize = 22;
 
 pub fn run(args: args::Info) -> Result<(), CliError> {
     let folder = load::folder(&args.model.source)?;
-    let config = LlamaConfig::from_file(&folder.join("config.json"), &args.model.overrides)?;
+    let file = folder.join("config.json");
+    let mut config = LlamaConfig::from_file(&file, &args.model.overrides)?;
+    let harmless = LlamaConfig::harmless_fields(&file, &args.model.overrides)?;
     let files = Files::open(&folder)?;
     warn(files.warnings());
-    let facts = facts(&config, &files, args.dtype.bytes() as u64);
+    warn(own_head(&files, &mut config));
+    let stored = Precision::stored(&files, &config);
+    let facts = facts(&config, &files, stored, args.dtype.unwrap_or(stored));
     let text = if args.json {
-        format!("{:#}", facts.json(&config, &files, args.dtype.to_string()))
+        format!("{:#}", facts.json(&config, &files, &harmless))
     } else {
-        facts.text(&config, &files, args.dtype.to_string(), args.tensors)
+        facts.text(&config, &files, &harmless, args.tensors)
     };
     print_line(text.trim_end())
 }
@@ -38,11 +47,14 @@ struct Facts {
     /// Stored type, number of tensors, bytes.
     stored: BTreeMap<String, (u64, u64)>,
     weight_bytes: u64,
-    /// QuantFormat of quantized matrices, ascending; empty if there are none.
+    /// What weights and caches are counted in.
+    precision: Precision,
+    /// Bits of the matrices in the files, ascending; empty if none is quantized.
     bits: Vec<usize>,
 }
 
-fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
+fn facts(config: &LlamaConfig, files: &Files, as_stored: Precision, precision: Precision) -> Facts {
+    let bytes = precision.dtype.bytes() as u64;
     let parameters: Vec<_> = config.parameters_by_part().into_iter().map(|(part, n)| (part, n as u64)).collect();
 
     let context = config.context() as u64;
@@ -84,11 +96,12 @@ fn facts(config: &LlamaConfig, files: &Files, bytes: u64) -> Facts {
         entry.1 += tensor.bytes.len() as u64;
     }
     Facts {
-        weight_bytes: if bits.is_empty() {
-            bytes * parameters.iter().map(|(_, n)| n).sum::<u64>()
-        } else {
+        weight_bytes: if as_stored.quantize.is_some() && precision.quantize == as_stored.quantize {
             quantized + bytes * numbers
+        } else {
+            costs::weight_bytes(config, precision)
         },
+        precision,
         parameters,
         caches,
         reach,
@@ -102,9 +115,10 @@ impl Facts {
         self.parameters.iter().map(|(_, n)| n).sum()
     }
 
-    fn text(&self, config: &LlamaConfig, files: &Files, dtype: String, tensors: bool) -> String {
-        let mut out = String::new();
-        let mut line = |name: &str, value: String| out += &format!("{name:<22} {value}\n");
+    fn text(&self, config: &LlamaConfig, files: &Files, harmless: &[IgnoredField], tensors: bool) -> String {
+        let dtype = self.precision.dtype;
+        let mut rows = Vec::new();
+        let mut line = |name: &str, value: String| rows.push((name.to_owned(), value));
         line("model_type", config.model_type.to_string());
         line(
             "architecture",
@@ -144,10 +158,12 @@ impl Facts {
         let bits: Vec<_> = self.bits.iter().map(usize::to_string).collect();
         line(
             "weights",
-            match bits.as_slice() {
-                [] => format!("{} in {dtype}", size(self.weight_bytes)),
-                bits => {
-                    format!("{}: matrices in {} bits, the rest in {dtype}", size(self.weight_bytes), bits.join(" and "))
+            match self.precision.quantize {
+                None => format!("{} in {dtype}", size(self.weight_bytes)),
+                Some(format) => {
+                    let as_stored = self.bits.first() == Some(&format.bits());
+                    let bits = if as_stored { bits.join(" and ") } else { format.to_string() };
+                    format!("{}: matrices in {bits} bits, the rest in {dtype}", size(self.weight_bytes))
                 }
             },
         );
@@ -172,6 +188,8 @@ impl Facts {
                 line("  tensor", format!("{name} {} {:?}", tensor.dtype, tensor.shape));
             }
         }
+        let names: Vec<&str> = harmless.iter().map(|field| field.name.as_str()).collect();
+        line("harmless fields", if names.is_empty() { "none".into() } else { names.join(", ") });
         match config.ignored.as_slice() {
             [] => line("ignored fields", "none".into()),
             fields => {
@@ -180,10 +198,10 @@ impl Facts {
                 }
             }
         }
-        out
+        table::facts(&rows, NAMES, columns::of_stdout())
     }
 
-    fn json(&self, config: &LlamaConfig, files: &Files, dtype: String) -> Value {
+    fn json(&self, config: &LlamaConfig, files: &Files, harmless: &[IgnoredField]) -> Value {
         let parts: serde_json::Map<_, _> =
             self.parameters.iter().map(|(part, n)| ((*part).to_owned(), json!(n))).collect();
         let caches: Vec<_> = self
@@ -204,24 +222,26 @@ impl Facts {
             .filter_map(|name| Some((name, files.get(name)?)))
             .map(|(name, tensor)| json!({ "name": name, "dtype": tensor.dtype.to_string(), "shape": tensor.shape }))
             .collect();
-        let ignored: Vec<_> = config
-            .ignored
-            .iter()
-            .map(|field| json!({ "name": field.name, "value": field.value, "why": field.why }))
-            .collect();
+        let unused = |fields: &[IgnoredField]| {
+            let fields = fields.iter();
+            fields
+                .map(|field| json!({ "name": field.name, "value": field.value, "why": field.why }))
+                .collect::<Vec<_>>()
+        };
         json!({
             "model_type": config.model_type.to_string(),
             "config": config.to_json(),
             "parameters": self.total(),
             "parameters_by_part": parts,
-            "dtype": dtype,
+            "dtype": self.precision.to_string(),
             "weight_bytes": self.weight_bytes,
             "quantized_bits": self.bits,
             "stored_bytes": files.total_bytes(),
             "kv_cache": caches,
             "reach": self.reach,
             "tensors": tensors,
-            "ignored_fields": ignored,
+            "ignored_fields": unused(&config.ignored),
+            "harmless_fields": unused(harmless),
         })
     }
 }

@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use crate::{error::CliError, say::say};
+use crate::{error::CliError, say::say, terminal};
 
 /// What shells expect of a program that was interrupted.
 pub const EXIT_CODE: u8 = 130;
@@ -22,6 +22,7 @@ pub fn install() {
         let listening = LISTENING.load(Ordering::SeqCst);
         let earlier = REQUESTS.fetch_add(1, Ordering::SeqCst);
         if !listening || earlier >= MAX_REQUESTS.load(Ordering::SeqCst) {
+            terminal::speak();
             std::process::exit(EXIT_CODE.into());
         }
     };
@@ -37,8 +38,13 @@ pub fn listen() {
 
 /// As [`listen`], for a command that two hasty presses must not end yet.
 pub fn listen_patiently() {
-    MAX_REQUESTS.store(3, Ordering::SeqCst);
+    patience(3);
     listen();
+}
+
+/// How many presses a listening command takes before the process ends.
+pub fn patience(presses: usize) {
+    MAX_REQUESTS.store(presses, Ordering::SeqCst);
 }
 
 pub fn requested() -> bool {

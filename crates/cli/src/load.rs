@@ -12,7 +12,11 @@ use glass_hub::{HubOptions, HubProgress};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use crate::{args, bars, embedded, error::CliError, say::warn};
+use crate::{
+    args, bars, embedded,
+    error::CliError,
+    say::{note, warn},
+};
 
 pub struct Loaded {
     pub llama: Llama,
@@ -26,7 +30,7 @@ impl Loaded {
             "loaded in {:.2} s, device {}, {}",
             self.duration.as_secs_f64(),
             self.llama.device.name(),
-            self.llama.dtype
+            self.llama.precision
         )
     }
 
@@ -38,7 +42,7 @@ impl Loaded {
         report["load_seconds"] = json!(self.duration.as_secs_f64());
         report["peak_memory_bytes"] = json!(peak_host_bytes());
         report["device"] = json!(self.llama.device.name());
-        report["dtype"] = json!(self.llama.dtype.to_string());
+        report["dtype"] = json!(self.llama.precision.to_string());
     }
 }
 
@@ -52,9 +56,37 @@ pub fn load(model: &args::Model, compute: &args::Compute) -> Result<Loaded, CliE
 /// # Errors
 /// This machine has no such device, or the device does not compute in this type.
 pub fn device(compute: &args::Compute) -> Result<Device, CliError> {
-    let device = Device::open(&compute.device)?.with_kernel_mode(compute.kernels);
-    device.check_dtype(compute.dtype)?;
-    Ok(device)
+    let open = || -> Result<Device, CliError> {
+        let device = Device::open(&compute.device)?.with_kernel_mode(compute.kernels);
+        if let Some(precision) = compute.dtype {
+            device.check_dtype(precision.dtype)?;
+        }
+        Ok(device)
+    };
+    let dtype = compute.dtype.map_or(String::new(), |precision| precision.to_string());
+    open().map_err(|error| error.with_environment(&[("GLASS_DEVICE", &compute.device), ("GLASS_DTYPE", &dtype)]))
+}
+
+/// As [`load`], where no name means the model that is built in.
+pub fn load_any(model: &args::AnyModel, compute: &args::Compute) -> Result<Loaded, CliError> {
+    let device = device(compute)?;
+    match any_folder(model)? {
+        Some(folder) => load_folder(&folder, &model.overrides, device, compute),
+        None => load_embedded(&model.overrides, device, compute),
+    }
+}
+
+/// The folder of a model that was named; where none was, a line says which model is taken.
+pub fn any_folder(model: &args::AnyModel) -> Result<Option<PathBuf>, CliError> {
+    let Some(name) = &model.model else {
+        note(&format!(
+            "glass: no model was named, so this is the built-in one: {}, {}",
+            embedded::NAME,
+            embedded::NATURE
+        ));
+        return Ok(None);
+    };
+    folder(&args::Source { model: name.clone(), revision: model.revision.clone() }).map(Some)
 }
 
 /// The folder of a model, downloaded from the hub if need be.
@@ -79,7 +111,7 @@ pub fn folder(source: &args::Source) -> Result<PathBuf, CliError> {
             },
         );
     bar.finish_and_clear();
-    Ok(folder?)
+    folder.map_err(|error| CliError::from(error).with_environment(&[("GLASS_MODEL", &source.model)]))
 }
 
 pub fn load_folder(
@@ -92,8 +124,8 @@ pub fn load_folder(
 }
 
 /// The model that is built into the program.
-pub fn load_embedded(device: Device, compute: &args::Compute) -> Result<Loaded, CliError> {
-    shown(&[], device, compute, |options| Llama::from_bytes(embedded::bytes(), options))
+pub fn load_embedded(overrides: &[Override], device: Device, compute: &args::Compute) -> Result<Loaded, CliError> {
+    shown(overrides, device, compute, |options| Llama::from_bytes(embedded::bytes(), options))
 }
 
 /// Loads with a progress bar, and prints the warnings.
@@ -107,9 +139,7 @@ fn shown(
     let bar = bars::bytes("loading");
     let llama = load(LoadOptions {
         device,
-        dtype: compute.dtype,
-        quantize: compute.quantize,
-        fake_quantize: false,
+        precision: compute.dtype,
         overrides,
         progress: &mut |read, total| {
             bar.set_length(total);

@@ -14,7 +14,7 @@ use crate::{
     load,
     output::Output,
     prompt::Prompt,
-    say::{say, warn},
+    say::{status, warn},
 };
 
 enum Input {
@@ -35,7 +35,7 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
         args::Input { ids: Some(args::Ids(ids)), .. } => Input::Prompt(Prompt::Ids(ids)),
         args::Input { text, .. } => Input::Prompt(Prompt::Text(text.unwrap_or_default())),
     };
-    let mut output = Output::create(&args.output)?;
+    let mut output = Output::create(&args.output, args.overwrite.existing())?;
     let loaded = load::load(&args.model, &args.compute)?;
     let llama = &loaded.llama;
     let batch = match input {
@@ -74,11 +74,11 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
     let logits = StepOutput::from_hidden(llama, hidden).read()?;
     output.add("logits".into(), vec![rows, seq, llama.config.vocab_size], logits.into_values());
     output.write()?;
-    say!(
+    status!(
         "glass: wrote {} ({rows} x {seq} positions, device {}, {})",
         args.output.display(),
         llama.device.name(),
-        llama.dtype
+        llama.precision
     );
     Ok(())
 }

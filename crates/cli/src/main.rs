@@ -5,6 +5,8 @@ mod bars;
 mod batch;
 mod bench;
 mod chat;
+mod columns;
+mod completions;
 mod convert;
 mod demo;
 mod devices;
@@ -18,14 +20,20 @@ mod json_schema;
 mod load;
 mod logits;
 mod logprobs;
+mod man;
 mod options;
 mod output;
 mod prompt;
 mod quantize;
 mod say;
 mod search;
+mod shell;
 mod stream;
+mod table;
+mod terminal;
 mod train;
+mod version;
+mod wrap;
 
 use std::{
     env,
@@ -37,13 +45,21 @@ use std::{
 
 use args::{Command, Glass};
 use error::CliError;
-use say::{one_line, say};
+use say::{one_line, say, say_styled};
+use terminal::Style;
 
 fn main() -> ExitCode {
     // SAFETY: there is no other thread yet that could read the environment.
-    unsafe { quiet_wayland() };
+    unsafe {
+        quiet_wayland();
+        args::unset_empty_variables();
+    }
     let args: Vec<OsString> = env::args_os().collect();
-    let glass = Glass::from_args(&args).unwrap_or_else(|refused| refused.exit());
+    let glass = match Glass::from_args(&args) {
+        Ok(glass) => glass,
+        Err(answer) => return show(&answer),
+    };
+    say::set_quiet(glass.quiet);
     keep_memory();
     interrupt::install();
     // A forward pass is a few hundred small pieces of work: without this thread in the pool, each would wait for another to
@@ -55,7 +71,7 @@ fn main() -> ExitCode {
         Ok(Err(CliError::Closed)) => ExitCode::SUCCESS,
         Ok(Err(CliError::Interrupted)) => ExitCode::from(interrupt::EXIT_CODE),
         Ok(Err(error)) => {
-            say!("glass: error: {}", one_line(&error.to_string()));
+            say_styled(Style::Error, "glass: error:", &one_line(&error.to_string()));
             ExitCode::FAILURE
         }
         Err(_) => {
@@ -67,6 +83,17 @@ fn main() -> ExitCode {
             );
             ExitCode::from(101)
         }
+    }
+}
+
+/// Help and version to standard output, and what was refused to standard error.
+fn show(answer: &clap::Error) -> ExitCode {
+    match answer.print().map_err(CliError::stdout) {
+        Err(CliError::Stdout(error)) if !answer.use_stderr() => {
+            say!("glass: error: {}", CliError::Stdout(error));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(2)),
     }
 }
 
@@ -112,6 +139,8 @@ fn run(glass: Glass) -> Result<(), CliError> {
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Devices) => devices::run(),
+        Some(Command::Completions(args)) => completions::run(args),
+        Some(Command::Man(args)) => man::run(args),
         Some(Command::BenchSubject) => bench::subject::run(),
     }
 }

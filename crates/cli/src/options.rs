@@ -1,6 +1,6 @@
 //! How texts are generated: what the command line says, over what the model's generation_config.json says.
 
-use glass_generate::{GenerateOptions, Llama, PrefillOptions, SamplingConfig};
+use glass_generate::{GenerateOptions, GenerationConfig, Llama, PrefillOptions, SamplingConfig};
 
 use crate::{args, error::CliError, say::warn};
 
@@ -14,7 +14,7 @@ pub fn decoding(args: &args::Decoding, llama: &Llama, prompt: usize) -> Result<G
         stop_strings: stop_strings(&args.stop, llama)?,
         prefill: prefill(&args.cache, llama, prompt)?,
         sampling: sampling(&args.sampling, llama)?,
-        eos_ids: eos_ids(&args.length, llama),
+        eos_ids: eos_ids(&args.length, llama)?,
         logprobs: args.logprobs,
         ..GenerateOptions::new(0)
     })
@@ -24,9 +24,12 @@ pub fn decoding(args: &args::Decoding, llama: &Llama, prompt: usize) -> Result<G
 /// nothing at all.
 ///
 /// # Errors
-/// The context does not even hold the prompt.
+/// The context does not even hold the prompt, or generation_config.json has no number where it is asked for one.
 pub fn max_new_tokens(args: &args::Length, llama: &Llama, prompt: usize) -> Result<(usize, Option<String>), CliError> {
     let room = llama.room(prompt)?;
+    if args.max_new_tokens.is_none() {
+        llama.generation_config.check(&["max_new_tokens", "max_length"])?;
+    }
     let limit = args.max_new_tokens.unwrap_or_else(|| {
         let config = &llama.generation_config;
         // max_length counts the prompt too.
@@ -48,15 +51,22 @@ pub fn max_new_tokens(args: &args::Length, llama: &Llama, prompt: usize) -> Resu
     Ok((limit, warning))
 }
 
-pub fn eos_ids(args: &args::Length, llama: &Llama) -> Vec<u32> {
-    if args.ignore_eos { vec![] } else { llama.eos_ids() }
+/// # Errors
+/// generation_config.json has something else for ids.
+pub fn eos_ids(args: &args::Length, llama: &Llama) -> Result<Vec<u32>, CliError> {
+    if args.ignore_eos {
+        return Ok(vec![]);
+    }
+    llama.generation_config.check(&["eos_token_id"])?;
+    Ok(llama.eos_ids())
 }
 
 /// The strings of generation_config.json and those of the command line.
 ///
 /// # Errors
-/// There is no tokenizer: stop strings are looked for in the text.
+/// There is no tokenizer: stop strings are looked for in the text. Or those of generation_config.json are none.
 fn stop_strings(args: &[String], llama: &Llama) -> Result<Vec<String>, CliError> {
+    llama.generation_config.check(&["stop_strings"])?;
     let config = &llama.generation_config.stop_strings;
     if llama.tokenizer.is_none() {
         if !args.is_empty() {
@@ -100,17 +110,29 @@ pub fn prefill(args: &args::Cache, llama: &Llama, tokens: usize) -> Result<Prefi
 /// How tokens are chosen; options without effect are warned of.
 ///
 /// # Errors
-/// A bias for a token that the vocabulary does not have.
+/// A bias for a token that the vocabulary does not have; a value of generation_config.json that is used and means nothing.
 pub fn sampling(args: &args::Sampling, llama: &Llama) -> Result<SamplingConfig, CliError> {
-    let mut config = llama.generation_config.clone();
+    sampling_over(args, llama.generation_config.clone(), llama)
+}
+
+/// As [`sampling`], over values that are not quite those of the model's file.
+///
+/// # Errors
+/// As [`sampling`].
+pub fn sampling_over(
+    args: &args::Sampling,
+    mut config: GenerationConfig,
+    llama: &Llama,
+) -> Result<SamplingConfig, CliError> {
     if let Some(temperature) = args.temperature {
         // A temperature asks for sampling, and 0 for none; the other numbers of the file then hold as they would there.
-        config.do_sample = Some(temperature != 0.0);
+        config.do_sample = Some(true);
         config.temperature = Some(temperature);
-    } else if args.top_k.is_some() || args.top_p.is_some() || args.min_p.is_some() || args.typical_p.is_some() {
+    } else if args.asks_for_chance() {
         config.do_sample = Some(true);
     }
     let sampling = args.over(config.sampling(0));
+    config.check(&used(args, &config, sampling.is_greedy()))?;
     sampling.check_vocabulary(llama.config.vocab_size)?;
     if sampling.is_greedy() {
         let given = [
@@ -129,4 +151,21 @@ pub fn sampling(args: &args::Sampling, llama: &Llama) -> Result<SamplingConfig, 
         }
     }
     Ok(sampling)
+}
+
+/// The fields of generation_config.json that choose tokens: the command line does not say otherwise.
+fn used(args: &args::Sampling, config: &GenerationConfig, greedy: bool) -> Vec<&'static str> {
+    let sampled = |overridden: bool| greedy || overridden;
+    let unused = [
+        ("do_sample", config.do_sample.is_some()),
+        ("repetition_penalty", args.rules.repetition_penalty.is_some()),
+        ("no_repeat_ngram_size", args.rules.no_repeat_ngram_size.is_some()),
+        ("sequence_bias", false),
+        ("temperature", sampled(args.temperature.is_some())),
+        ("top_k", sampled(args.top_k.is_some())),
+        ("top_p", sampled(args.top_p.is_some())),
+        ("min_p", sampled(args.min_p.is_some())),
+        ("typical_p", sampled(args.typical_p.is_some())),
+    ];
+    unused.into_iter().filter_map(|(field, unused)| (!unused).then_some(field)).collect()
 }

@@ -1,71 +1,178 @@
-//! Files that are written whole or not at all.
+//! Where results go. A file is written whole or not at all, and never over another one unless that was asked for.
 
 use std::{
-    fs,
-    io::{self, Write},
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
+use glass_checkpoint::Existing;
 use safetensors::{Dtype, tensor::TensorView};
 use tempfile::NamedTempFile;
 
-use crate::{error::CliError, interrupt};
+use crate::{args, error::CliError, interrupt};
 
+/// The path that stands for standard output.
+const STDOUT: &str = "-";
+
+/// Links to follow before a circle of them is taken for one.
+const MAX_LINKS: usize = 40;
+
+/// A file of the result, or a device or pipe in its place.
 pub struct OutputFile {
+    /// As it was given.
     path: PathBuf,
-    folder: PathBuf,
+    place: Place,
+}
+
+enum Place {
+    /// Written beside its place first.
+    File {
+        path: PathBuf,
+        folder: PathBuf,
+        existing: Existing,
+    },
+    /// A pipe, a terminal, /dev/null: nothing there could be lost.
+    Stream(File),
+    Stdout,
 }
 
 impl OutputFile {
-    /// Checks the path before there is anything to write, so that a bad one costs no waiting.
-    pub fn create(path: &Path) -> Result<Self, CliError> {
-        let refuse = |reason| CliError::input(path, reason);
-        // Behind a link, the file is replaced and not the link.
-        let followed = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let path = followed.as_path();
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        // Replacing a device, /dev/null for instance, would break the machine.
-        match fs::metadata(path) {
-            Ok(meta) if meta.is_dir() => {
-                return Err(refuse("is a folder: give the name of a file"));
-            }
-            Ok(meta) if !meta.is_file() => {
-                return Err(refuse("is not a regular file: give another name"));
-            }
-            _ if !folder.is_dir() => {
-                return Err(refuse("its folder does not exist: make it first"));
-            }
-            _ => {}
+    /// Checks the path before there is anything to write, so that a bad one costs no waiting. `-` is standard output.
+    ///
+    /// # Errors
+    /// It cannot be written; or it is a file with something in it, and `existing` refuses that.
+    pub fn create(path: &Path, existing: Existing) -> Result<Self, CliError> {
+        let given = path;
+        let opened = |place| Ok(Self { path: given.to_owned(), place });
+        if is_stdout(path) {
+            return opened(Place::Stdout);
         }
+        if is_descriptor(path) {
+            return opened(Place::Stream(stream(path)?));
+        }
+        // Behind a link, the file is replaced and not the link.
+        let path = followed(path);
+        check_place(&path)?;
+        if fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
+            return opened(Place::Stream(stream(&path)?));
+        }
+        check(&path, existing)?;
         // A file without a name is gone again even if the process is killed here.
-        tempfile::tempfile_in(folder).map_err(CliError::writing(path))?;
-        Ok(Self { path: path.to_owned(), folder: folder.to_owned() })
+        let folder = folder_of(&path).to_owned();
+        tempfile::tempfile_in(&folder).map_err(CliError::writing(&path))?;
+        opened(Place::File { path, folder, existing })
+    }
+
+    /// The file of an option that need not be given.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn wanted(path: Option<&Path>, overwrite: &args::Overwrite) -> Result<Option<Self>, CliError> {
+        path.map(|path| Self::create(path, overwrite.existing())).transpose()
     }
 
     /// Writes the whole file.
     pub fn write(self, bytes: &[u8]) -> Result<(), CliError> {
+        let (path, folder, existing) = match self.place {
+            Place::Stdout => return io::stdout().write_all(bytes).map_err(CliError::stdout),
+            Place::Stream(mut file) => return file.write_all(bytes).map_err(CliError::writing(&self.path)),
+            Place::File { path, folder, existing } => (path, folder, existing),
+        };
+        // Another program may have written it since.
+        check(&path, existing)?;
         // Ended at once, the process would leave its temporary file behind.
         interrupt::listen();
         let write = || -> io::Result<()> {
-            let mut file = self.temporary()?;
+            let mut file = temporary(&folder)?;
             file.write_all(bytes)?;
             file.as_file().sync_all()?;
-            file.persist(&self.path)?;
+            file.persist(&path)?;
             Ok(())
         };
-        write().map_err(CliError::writing(&self.path))
+        write().map_err(CliError::writing(&path))
     }
+}
 
-    /// A temporary file with the permissions of an ordinary one.
-    fn temporary(&self) -> io::Result<NamedTempFile> {
-        let mut builder = tempfile::Builder::new();
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        builder.tempfile_in(&self.folder)
+/// Refuses a path that no file can have.
+///
+/// # Errors
+/// One line that says what is there, or is not.
+pub fn check_place(path: &Path) -> Result<(), CliError> {
+    let refuse = |reason| Err(CliError::input(path, reason));
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => refuse("is a folder: give the name of a file"),
+        Ok(meta) if is_disk(&meta) => refuse("is a disk: give the name of a file"),
+        Ok(_) => Ok(()),
+        Err(_) if !folder_of(path).is_dir() => refuse("its folder does not exist: make it first"),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(CliError::writing(path)(error)),
+        Err(_) if path.as_os_str().as_encoded_bytes().ends_with(b"/") => {
+            refuse("is the name of a folder: give that of a file")
+        }
+        Err(_) => Ok(()),
     }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Refuses a file that holds something, unless it may be replaced.
+///
+/// # Errors
+/// One line that says how to go on.
+pub fn check(path: &Path, existing: Existing) -> Result<(), CliError> {
+    match fs::metadata(path) {
+        Ok(meta) if existing == Existing::Refuse && meta.len() > 0 => Err(CliError::Exists(path.to_owned())),
+        _ => Ok(()),
+    }
+}
+
+/// Whether this is standard output: an earlier line of the result must not be written over.
+pub fn is_stdout(path: &Path) -> bool {
+    [STDOUT, "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| path == Path::new(name))
+}
+
+/// Whether this is a file that the shell has opened for this process, whatever its kind.
+fn is_descriptor(path: &Path) -> bool {
+    path == Path::new("/dev/stderr") || ["/dev/fd", "/proc/self/fd"].iter().any(|folder| path.starts_with(folder))
+}
+
+fn stream(path: &Path) -> Result<File, CliError> {
+    OpenOptions::new().append(true).open(path).map_err(CliError::writing(path))
+}
+
+#[cfg(unix)]
+fn is_disk(meta: &fs::Metadata) -> bool {
+    std::os::unix::fs::FileTypeExt::is_block_device(&meta.file_type())
+}
+
+#[cfg(not(unix))]
+fn is_disk(_: &fs::Metadata) -> bool {
+    false
+}
+
+/// The path behind links, whether or not there is something.
+fn followed(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let Ok(target) = fs::read_link(&path) else {
+            break;
+        };
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    path
+}
+
+/// A temporary file with the permissions of an ordinary one.
+fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
 }
 
 /// A safetensors file.
@@ -76,8 +183,8 @@ pub struct Output {
 
 impl Output {
     /// As [`OutputFile::create`].
-    pub fn create(path: &Path) -> Result<Self, CliError> {
-        Ok(Self { file: OutputFile::create(path)?, tensors: Vec::new() })
+    pub fn create(path: &Path, existing: Existing) -> Result<Self, CliError> {
+        Ok(Self { file: OutputFile::create(path, existing)?, tensors: Vec::new() })
     }
 
     /// A float32 tensor, its values row-major.
@@ -86,7 +193,7 @@ impl Output {
     }
 
     pub fn write(self) -> Result<(), CliError> {
-        let path = &self.file.path;
+        let failed = |error: safetensors::SafeTensorError| CliError::input(&self.file.path, error.to_string());
         let views = self
             .tensors
             .iter()
@@ -96,15 +203,19 @@ impl Output {
                 TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name, view))
             })
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| CliError::input(path, error.to_string()))?;
-
+            .map_err(failed)?;
+        let Place::File { path, folder, existing } = &self.file.place else {
+            let bytes = safetensors::serialize(views, None).map_err(failed)?;
+            return self.file.write(&bytes);
+        };
+        check(path, *existing)?;
         // Ended at once, the process would leave its temporary file behind.
         interrupt::listen();
         let write = CliError::writing(path);
         // serialize_to_file writes a private temporary file and renames it when it is whole.
-        let usual = self.file.temporary().map_err(write)?;
+        let usual = temporary(folder).map_err(write)?;
         let permissions = usual.as_file().metadata().map_err(write)?.permissions();
-        safetensors::serialize_to_file(views, None, path).map_err(|error| CliError::input(path, error.to_string()))?;
+        safetensors::serialize_to_file(views, None, path).map_err(failed)?;
         fs::set_permissions(path, permissions).map_err(write)?;
         Ok(())
     }

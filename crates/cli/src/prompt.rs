@@ -47,6 +47,9 @@ impl Prompt {
             Self::Ids(ids) => ids.clone(),
             Self::Text(text) => llama.tokenizer()?.encode_prompt(text)?,
         };
+        if ids.is_empty() {
+            llama.generation_config.check(&["bos_token_id"])?;
+        }
         let bos = llama.generation_config.bos_token_id;
         match bos.or(llama.config.bos_token_id) {
             Some(bos) if ids.is_empty() => Ok(vec![bos]),

@@ -15,7 +15,7 @@ use crate::{
     interrupt,
     load::{self, Loaded},
     options, prompt,
-    say::{print_line, say, warn},
+    say::{print_line, status, warn},
 };
 
 /// What to search for, and how.
@@ -39,7 +39,7 @@ pub fn run(args: args::Search) -> Result<(), CliError> {
         print_line(report(&loaded, &found))?;
     } else {
         print_texts(&found)?;
-        say!("{}", summary(&loaded, &found));
+        status!("{}", summary(&loaded, &found));
     }
     interrupt::outcome(found.interrupted)
 }
@@ -66,14 +66,27 @@ fn beams(args: &args::Search, config: &GenerationConfig) -> BeamOptions {
     }
 }
 
+/// The fields of generation_config.json that a search goes by: the command line does not say otherwise.
+fn used(args: &args::Search) -> Vec<&'static str> {
+    let unused = [
+        ("length_penalty", args.length_penalty.is_some()),
+        ("early_stopping", args.exhaustive || args.early_stopping.is_some()),
+        ("repetition_penalty", args.exhaustive || args.rules.repetition_penalty.is_some()),
+        ("no_repeat_ngram_size", args.exhaustive || args.rules.no_repeat_ngram_size.is_some()),
+        ("sequence_bias", args.exhaustive),
+    ];
+    unused.into_iter().filter_map(|(field, unused)| (!unused).then_some(field)).collect()
+}
+
 impl Search {
     /// # Errors
     /// The prompt is too long, or an option does not fit the model.
     fn new(args: &args::Search, llama: &Llama, prompt: usize) -> Result<Self, CliError> {
         let (max_new_tokens, warning) = options::max_new_tokens(&args.length, llama, prompt)?;
+        llama.generation_config.check(&used(args))?;
         let beams = BeamOptions {
             max_new_tokens,
-            eos_ids: options::eos_ids(&args.length, llama),
+            eos_ids: options::eos_ids(&args.length, llama)?,
             prefill: options::prefill(&args.cache, llama, prompt)?,
             ..beams(args, &llama.generation_config)
         };
@@ -137,7 +150,7 @@ fn show(bar: &ProgressBar, progress: Progress<'_>) -> ControlFlow<()> {
 fn print_texts(found: &BeamOutput) -> Result<(), CliError> {
     for (index, sequence) in found.sequences.iter().enumerate() {
         if found.sequences.len() > 1 {
-            say!(
+            status!(
                 "glass: {} of {}: score {:.4}, log-probability {:.4}, {} tokens ({})",
                 index + 1,
                 found.sequences.len(),

@@ -1,11 +1,20 @@
 //! A text, shown while it is generated.
 
-use std::{io::Write, ops::ControlFlow};
+use std::{
+    io::{self, Write},
+    ops::ControlFlow,
+};
 
 use glass_generate::{GenerateOptions, Generated, Llama, Progress};
 use indicatif::ProgressBar;
 
-use crate::{bars, error::CliError, interrupt};
+use crate::{
+    bars,
+    error::CliError,
+    interrupt,
+    terminal::{Silence, Stream},
+    wrap::Wrap,
+};
 
 /// Generates a text, and writes it to `out` as soon as it is final; ids where there is no tokenizer. Ctrl-C ends it.
 pub fn generate(
@@ -15,6 +24,7 @@ pub fn generate(
     out: &mut dyn Write,
 ) -> Result<Generated, CliError> {
     interrupt::listen();
+    let _silence = Silence::begin();
     let mut text = TextStream::new(llama.tokenizer.is_some(), out);
     let generated = glass_generate::generate(llama, ids, options, &mut |now| text.show(now))?;
     text.end()?;
@@ -36,12 +46,26 @@ pub struct TextStream<'o> {
     has_text: bool,
     out: &'o mut dyn Write,
     bar: Option<ProgressBar>,
+    wrap: Option<Wrap>,
+    /// What was written last does not end a line.
+    mid_line: bool,
     failed: Option<CliError>,
 }
 
 impl<'o> TextStream<'o> {
     pub fn new(has_text: bool, out: &'o mut dyn Write) -> Self {
-        Self { has_text, out, bar: None, failed: None }
+        Self { has_text, out, bar: None, wrap: None, mid_line: false, failed: None }
+    }
+
+    /// In lines that fit the terminal and break between words, if standard output, which `out` must be, is one.
+    pub fn wrapped(mut self) -> Self {
+        self.wrap = Stream::Out.is_terminal().then(Wrap::default);
+        self
+    }
+
+    /// Whether something follows on the same line.
+    pub fn is_mid_line(&self) -> bool {
+        self.mid_line
     }
 
     /// Breaks on Ctrl-C, and where the text cannot be written.
@@ -55,7 +79,7 @@ impl<'o> TextStream<'o> {
             Progress::Prompt { .. } => self.clear(),
             Progress::Text { id, text, .. } => {
                 let written = match (self.has_text, id) {
-                    (true, _) => self.out.write_all(text.as_bytes()),
+                    (true, _) => self.write(text),
                     (false, Some(id)) => write!(self.out, "{id} "),
                     (false, None) => Ok(()),
                 };
@@ -63,12 +87,26 @@ impl<'o> TextStream<'o> {
                     self.failed = Some(CliError::stdout(error));
                 }
             }
-            Progress::Searched(_) => {}
+            Progress::Forgotten(_) | Progress::Pass | Progress::Searched(_) => {}
         }
         if self.failed.is_some() {
             return ControlFlow::Break(());
         }
         interrupt::flow()
+    }
+
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        match &mut self.wrap {
+            Some(wrap) => {
+                let lines = wrap.push(text, Stream::Out.columns().unwrap_or(usize::MAX));
+                self.mid_line = wrap.is_mid_line();
+                self.out.write_all(lines.as_bytes())
+            }
+            None => {
+                self.mid_line = if text.is_empty() { self.mid_line } else { !text.ends_with('\n') };
+                self.out.write_all(text.as_bytes())
+            }
+        }
     }
 
     /// # Errors

@@ -1,26 +1,33 @@
 //! `glass train`: trains a model on a text.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{path::Path, time::Duration};
 
 use glass_backend::Device;
-use glass_train::{Event, NewRun, Outcome, Run, Shape, tokenizer::TokenizerChoice};
-use indicatif::{FormattedDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use glass_config::LlamaConfig;
+use glass_train::{Checkpoint, Event, NewRun, Outcome, Recipe, Run, Shape, TrainError, tokenizer::TokenizerChoice};
+use indicatif::{FormattedDuration, ProgressBar, ProgressDrawTarget};
 
 use crate::{
-    args,
+    args, bars,
     error::CliError,
-    interrupt,
-    say::{say, warn},
+    interrupt, load,
+    say::{status, warn},
+    shell::{quoted, quoted_path},
 };
 
 const PRESET: &str = "small";
+/// The learning rate for a model that has learned something: a tenth of the usual one, so that it forgets less.
+const FINE_TUNING: f64 = 1e-4;
 
 pub fn run(args: args::Train) -> Result<(), CliError> {
-    let device = Device::open(&args.device)?;
+    let device = Device::open(&args.device);
+    let device = device.map_err(|error| CliError::from(error).with_environment(&[("GLASS_DEVICE", &args.device)]))?;
     // Ended at once, the process would leave unfinished files behind.
     interrupt::listen();
+    let device_name = args.device.clone();
     let mut run = match &args.resume {
-        Some(folder) => Run::resume(folder, args.text.as_deref(), device)?,
+        Some(folder) => Run::resume(folder, args.text.as_deref(), args.steps, device)
+            .map_err(|error| go_on(error, folder, &device_name))?,
         None => Run::start(new_run(args, device)?)?,
     };
     warn(run.warnings());
@@ -32,31 +39,61 @@ pub fn run(args: args::Train) -> Result<(), CliError> {
         interrupt::flow()
     });
     bar.finish_and_clear();
-    let outcome = outcome?;
-    sum_up(&run, outcome);
+    let outcome = outcome.map_err(|error| go_on(error, run.folder(), &device_name))?;
+    sum_up(&run, outcome, &device_name);
     interrupt::outcome(!outcome.complete)
 }
 
+/// An error that a run goes on after: with which command.
+fn go_on(error: TrainError, folder: &Path, device: &str) -> CliError {
+    match Checkpoint::newest(folder) {
+        Ok((checkpoint, _)) if error.is_of_writing() => {
+            CliError::Unsaved { error: Box::new(error), step: checkpoint.step, command: resume_command(folder, device) }
+        }
+        _ => error.into(),
+    }
+}
+
+fn resume_command(folder: &Path, device: &str) -> String {
+    let device = if device == "auto" { String::new() } else { format!(" --device {}", quoted(device)) };
+    format!("glass train --resume {}{device}", quoted_path(folder))
+}
+
 fn new_run(args: args::Train, device: Device) -> Result<NewRun, CliError> {
-    let recipe = args.numbers.recipe();
     let missing = |what: &str| CliError::Usage(format!("{what} is missing (see glass train --help)"));
+    let (shape, usual) = shape(args.shape)?;
+    let recipe = args.numbers.recipe(args.steps, &usual);
     Ok(NewRun {
         text: args.text.ok_or_else(|| missing("--text"))?,
-        shape: match (args.shape.preset, args.shape.config) {
-            (_, Some(path)) => Shape::Config(path),
-            (name, None) => Shape::Preset(name.unwrap_or_else(|| PRESET.into())),
-        },
+        shape,
+        dtype: args.new.dtype,
         overrides: args.new.overrides,
         tokenizer: args.new.tokenizer.unwrap_or(TokenizerChoice::Char),
         recipe,
+        existing: args.overwrite.existing(),
         output: args.output.ok_or_else(|| missing("--output"))?,
         device,
     })
 }
 
+/// The shape, and the recipe where the command line says nothing.
+fn shape(shape: args::train::Shape) -> Result<(Shape, Recipe), CliError> {
+    let usual = Recipe::default();
+    Ok(match (shape.from, shape.config) {
+        (Some(name), _) => {
+            let folder = load::folder(&args::Source { model: name.clone(), revision: None })?;
+            let context = LlamaConfig::from_file(&folder.join("config.json"), &[])?.context();
+            let usual = Recipe { learning_rate: FINE_TUNING, context: usual.context.min(context), ..usual };
+            (Shape::Model { folder, name }, usual)
+        }
+        (None, Some(path)) => (Shape::Config(path), usual),
+        (None, None) => (Shape::Preset(shape.preset.unwrap_or_else(|| PRESET.into())), usual),
+    })
+}
+
 fn introduce(run: &Run) {
     let (config, recipe, corpus) = (run.config(), run.recipe(), run.corpus());
-    say!(
+    status!(
         "glass: {} parameters on {} ({}); {} tokens to train on, {} held out; {} steps of {} tokens, {:.1} epochs",
         config.num_parameters(),
         run.device().name(),
@@ -68,29 +105,19 @@ fn introduce(run: &Run) {
         (recipe.steps * recipe.tokens_per_step()) as f64 / corpus.train.len() as f64,
     );
     if run.steps() > 0 {
-        say!("glass: resuming after step {}", run.steps());
+        status!("glass: resuming after step {}", run.steps());
+    } else if let Some(name) = run.from() {
+        status!("glass: beginning from {name}; trained in f32, saved in {}", run.stored_dtype());
     }
 }
 
 /// Steps on standard error; where that is not a terminal, a line per evaluation instead.
 fn bar(run: &Run) -> ProgressBar {
-    // The time left is not known before the first step.
-    let first = run.steps() as u64;
-    let left = move |state: &ProgressState, to: &mut dyn fmt::Write| {
-        if state.pos() > first {
-            // There is nowhere to report a line that cannot be drawn.
-            let _ = write!(to, ", {:#} left", FormattedDuration(state.eta()));
-        }
-    };
-    let style = ProgressStyle::with_template("{msg} {wide_bar} step {pos} of {len}{left}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .with_key("left", left);
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5));
+    let bar = bars::steps("training", run.steps());
+    if !bar.is_hidden() {
+        bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
+    }
     bar.set_length(run.recipe().steps as u64);
-    bar.set_style(style);
-    bar.set_message("training");
-    bar.set_position(run.steps() as u64);
-    bar.reset_eta();
     bar
 }
 
@@ -98,10 +125,7 @@ fn show(bar: &ProgressBar, event: Event) {
     match event {
         Event::Step { step, report, tokens_per_second, .. } => {
             bar.set_position(step as u64);
-            bar.set_message(format!(
-                "loss {:.4}, lr {:.1e}, {tokens_per_second:.0} tokens/s",
-                report.loss, report.learning_rate
-            ));
+            bar.set_message(format!("loss {:.4}, {}", report.loss, bars::rate(tokens_per_second, "tokens")));
         }
         Event::Evaluating { tokens, total } => {
             bar.set_message(format!("measuring on the held-out text, {}%", 100 * tokens / total.max(1)));
@@ -112,28 +136,29 @@ fn show(bar: &ProgressBar, event: Event) {
                 "glass: step {step}: {train}held out {loss:.4} nats per token, {}",
                 FormattedDuration(Duration::from_secs_f64(seconds))
             );
-            bar.suspend(|| say!("{line}"));
+            bar.suspend(|| status!("{line}"));
         }
         Event::Saved { .. } => {}
     }
 }
 
-fn sum_up(run: &Run, outcome: Outcome) {
-    let folder = run.folder().display();
+fn sum_up(run: &Run, outcome: Outcome, device: &str) {
     if !outcome.complete {
-        say!(
-            "glass: stopped after step {} of {}, and saved; resume with: glass train --resume {folder}",
+        status!(
+            "glass: stopped after step {} of {}, and saved; resume with: {}",
             outcome.step,
-            run.recipe().steps
+            run.recipe().steps,
+            resume_command(run.folder(), device)
         );
         return;
     }
     let loss = outcome.held_out_loss;
-    say!(
-        "glass: trained {} steps in {}{}; wrote {folder}",
+    status!(
+        "glass: trained {} steps in {}{}; wrote {}",
         outcome.step,
         FormattedDuration(Duration::from_secs_f64(outcome.seconds)),
         loss.map_or(String::new(), |loss| format!(", held out {loss:.4} nats per token")),
+        run.folder().display(),
     );
     if let (Some(last), Some((step, best))) = (loss, outcome.best)
         && best < last
@@ -142,8 +167,9 @@ fn sum_up(run: &Run, outcome: Outcome) {
             "the held-out text was predicted better at step {step} ({best:.4}): the model overfits; fewer --steps, some --dropout or more text help"
         )]);
     }
-    say!(
-        "glass: the curve is in {}; try it with: glass generate {folder} -p \"...\"",
-        PathBuf::from(run.folder()).join("loss.svg").display()
+    status!(
+        "glass: the curve is in {}; try it with: glass generate {} -p \"...\"",
+        run.folder().join("loss.svg").display(),
+        quoted_path(run.folder())
     );
 }

@@ -7,7 +7,7 @@
 //! | `torch_dtype` | `dtype` |
 //!
 //! A file may hold both spellings (converters write both). transformers then silently prefers one;
-//! here they must agree.
+//! here they must agree, but for the dtype, which decides nothing.
 
 use serde_json::{Map, Value};
 
@@ -30,13 +30,19 @@ impl Normalised {
     /// Two spellings that contradict each other, or a rope field that is no object.
     pub fn new(mut top: Map<String, Value>) -> Checked<Self> {
         let mut old_names = Vec::new();
-        let dtype = top.shift_remove("torch_dtype");
-        if merge(&mut top, ("dtype", "dtype"), ("torch_dtype", dtype))? {
-            old_names.push(("dtype".to_owned(), "torch_dtype"));
+        for name in ["dtype", "torch_dtype"] {
+            if let Some(Value::String(dtype)) = top.get_mut(name) {
+                // Some writers leave PyTorch's module in.
+                *dtype = dtype.trim_start_matches("torch.").to_owned();
+            }
         }
-        if let Some(Value::String(dtype)) = top.get_mut("dtype") {
-            // Some writers leave PyTorch's module in.
-            *dtype = dtype.trim_start_matches("torch.").to_owned();
+        // They decide nothing: where they differ, the new one counts, and the old one is told of as unused.
+        let dtype = top.get("dtype").filter(|dtype| !dtype.is_null());
+        if dtype.is_none_or(|dtype| top.get("torch_dtype").is_none_or(|old| old.is_null() || dtype == old))
+            && let Some(old) = top.shift_remove("torch_dtype")
+            && merge(&mut top, ("dtype", "dtype"), ("torch_dtype", Some(old)))?
+        {
+            old_names.push(("dtype".to_owned(), "torch_dtype"));
         }
 
         let (new, old) = (rope_object(&mut top, ROPE)?, rope_object(&mut top, OLD_ROPE)?);

@@ -58,7 +58,7 @@ impl FieldError {
 
 /// A value as JSON, short enough for one line.
 pub(crate) fn shown(value: &Value) -> String {
-    one_line(&value.to_string())
+    one_line(&glass_json::shown(value))
 }
 
 /// The start of a text, with control characters escaped.

@@ -82,6 +82,16 @@ impl Fields {
         }
     }
 
+    /// A field that decides nothing when a model runs, `why` says for what reason: a value that breaks the rule is as good as
+    /// none, with a warning.
+    pub fn without_say<T>(&mut self, name: Name, rule: Rule<T>, why: &str) -> Option<T> {
+        let value = self.object.get(name);
+        let read = value.and_then(|value| rule.read(name, value).ok());
+        let breaks = read.is_none() && value.is_some_and(|value| !value.is_null());
+        self.idle(&[name], breaks, why);
+        read
+    }
+
     /// A field that must be there, and not be null; `fix` says why, or what to do.
     pub fn required<T>(&mut self, name: Name, rule: Rule<T>, fix: &str) -> Checked<T> {
         let value = self.optional(name, rule, None)?;
@@ -170,7 +180,7 @@ impl Fields {
     }
 
     fn note(&self, name: &str, value: &Value, why: &str, warned: bool) -> Unused {
-        let field = IgnoredField { name: self.full_name(name), value: value.to_string(), why: why.to_owned() };
+        let field = IgnoredField { name: self.full_name(name), value: glass_json::shown(value), why: why.to_owned() };
         Unused { field, warned, near: None }
     }
 

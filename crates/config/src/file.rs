@@ -34,20 +34,15 @@ pub(crate) fn read_text(path: &Path) -> Result<String, ConfigError> {
 
 /// The JSON object in `text`; `origin` names it in errors.
 pub(crate) fn parse_object(text: &str, origin: &str) -> Result<Map<String, Value>, ConfigError> {
-    // Editors on Windows put a byte order mark in front of UTF-8.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let problem = match serde_json::from_str(text) {
+    let problem = match glass_json::parse(text.as_bytes()) {
         Ok(Value::Object(object)) => return Ok(object),
         Ok(other) => {
             format!("holds {} where a JSON object {{...}} is expected; is this a model's config.json?", shown(&other))
         }
-        Err(_) if text.trim().is_empty() => "is empty; download the model's config.json again".to_owned(),
-        Err(error) => {
-            // Python writes these words for what JSON has no number for.
-            let python = text.contains("NaN") || text.contains("Infinity");
-            let hint = if python { " (NaN and Infinity are not JSON)" } else { "" };
-            format!("is not valid JSON: {error}; correct the file there or download it again{hint}")
+        Err(_) if text.trim_matches('\u{feff}').trim().is_empty() => {
+            "is empty; download the model's config.json again".to_owned()
         }
+        Err(error) => format!("is not valid JSON: {error}; correct the file there or download it again"),
     };
     Err(ConfigError::new(origin, problem))
 }
@@ -65,16 +60,17 @@ pub enum Stored<'a> {
 
 /// The text of the file at `path`, of any family, for a folder whose weights are `stored` so.
 ///
-/// Fields that describe the storage are set under the names that the file has for them; all others keep their values
-/// and their order.
+/// Fields that describe the storage are set under the names that the file has for them, and `untied` says that the head
+/// is not the embedding, whatever the file says; all others keep their values and their order.
 ///
 /// # Errors
 /// The file cannot be read, or is not a JSON object.
-pub fn config_text(path: &Path, stored: Stored<'_>) -> Result<String, ConfigError> {
+pub fn config_text(path: &Path, stored: Stored<'_>, untied: bool) -> Result<String, ConfigError> {
     let text = read_text(path)?;
     let mut fields = parse_object(&text, &path.display().to_string())?;
     match stored {
-        Stored::Same => return Ok(text),
+        Stored::Same if !untied => return Ok(text),
+        Stored::Same => {}
         Stored::As(dtype) => {
             let mut names = vec!["dtype", "torch_dtype"];
             names.retain(|name| fields.contains_key(*name));
@@ -91,5 +87,8 @@ pub fn config_text(path: &Path, stored: Stored<'_>) -> Result<String, ConfigErro
             fields.insert("quantization_config".to_owned(), config.to_json());
         }
     }
-    Ok(format!("{:#}\n", Value::Object(fields)))
+    if untied {
+        fields.insert("tie_word_embeddings".to_owned(), false.into());
+    }
+    Ok(glass_json::file_text(&Value::Object(fields)))
 }

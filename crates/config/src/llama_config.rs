@@ -35,7 +35,8 @@ pub struct LlamaConfig {
     /// Tokens that end a text; empty: none does.
     pub eos_token_id: Vec<u32>,
     pub pad_token_id: Option<u32>,
-    /// What the checkpoint says its weights are; the tensors themselves have the last word.
+    /// What the checkpoint says its weights are, if that is a type that is computed in; the tensors themselves have the
+    /// last word.
     pub dtype: Option<Dtype>,
     /// How the checkpoint stores its matrices, if quantized.
     pub quantization_config: Option<QuantizationConfig>,
@@ -44,7 +45,7 @@ pub struct LlamaConfig {
     /// Probability, while training, of dropping an attention weight.
     pub attention_dropout: f64,
     /// Every field of the file that has no use here and is not known to be harmless, in the file's
-    /// order.
+    /// order: the user is warned of them.
     pub ignored: Vec<IgnoredField>,
 }
 

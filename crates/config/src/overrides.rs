@@ -26,6 +26,11 @@ impl Override {
         &self.key
     }
 
+    /// What the field is set to.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
     /// Why this override is refused.
     pub(crate) fn error(&self, problem: impl ToString) -> ConfigError {
         refused(&self.text, problem)
@@ -78,7 +83,7 @@ impl FromStr for Override {
         Ok(Self {
             text: format!("{key}={value}"),
             key: key.to_owned(),
-            value: serde_json::from_str(value).unwrap_or_else(|_| Value::from(value)),
+            value: glass_json::parse(value.as_bytes()).unwrap_or_else(|_| Value::from(value)),
         })
     }
 }

@@ -8,7 +8,7 @@ use crate::dialect::{Normalised, OLD_ROPE, ROPE};
 use crate::error::{Checked, ConfigError, FieldError};
 use crate::families::{Family, ModelType, Plain};
 use crate::fields::Verdict::{Refused, Silent, Warned};
-use crate::fields::{Fields, Name, Unused};
+use crate::fields::{Fields, IgnoredField, Name, Unused};
 use crate::file::{parse_object, read_text};
 use crate::layer::{AttentionConfig, DenseMlpConfig};
 use crate::llama_config::LlamaConfig;
@@ -33,6 +33,24 @@ impl LlamaConfig {
     /// # Errors
     /// As for [`from_file`](Self::from_file).
     pub fn from_json(text: &str, origin: &str, overrides: &[Override]) -> Result<Self, ConfigError> {
+        let (config, _) = Self::with_harmless(text, origin, overrides)?;
+        Ok(config)
+    }
+
+    /// The fields of a `config.json` that are known to change nothing: nobody is warned of them.
+    ///
+    /// # Errors
+    /// As for [`from_file`](Self::from_file).
+    pub fn harmless_fields(path: &Path, overrides: &[Override]) -> Result<Vec<IgnoredField>, ConfigError> {
+        let (_, harmless) = Self::with_harmless(&read_text(path)?, &path.display().to_string(), overrides)?;
+        Ok(harmless)
+    }
+
+    fn with_harmless(
+        text: &str,
+        origin: &str,
+        overrides: &[Override],
+    ) -> Result<(Self, Vec<IgnoredField>), ConfigError> {
         let object = parse_object(text, origin)?;
         let mut file = Normalised::new(object).map_err(|error| ConfigError::new(origin, error))?;
         // An error names the overrides too: the value may not be the file's.
@@ -47,6 +65,7 @@ impl LlamaConfig {
             error.field = file.name_in_file(&error.field);
             ConfigError::new(origin, error)
         })?;
+        let mut harmless = Vec::new();
         for unused in unused {
             let mut field = unused.field;
             // An override is there for an effect: one without is an error.
@@ -54,12 +73,10 @@ impl LlamaConfig {
                 let advice = unused.near.map(|near| format!("; did you mean {near}?"));
                 return Err(source.error(field.why + &advice.unwrap_or_default()));
             }
-            if unused.warned {
-                field.name = file.name_in_file(&field.name);
-                config.ignored.push(field);
-            }
+            field.name = file.name_in_file(&field.name);
+            if unused.warned { config.ignored.push(field) } else { harmless.push(field) }
         }
-        Ok(config)
+        Ok((config, harmless))
     }
 
     /// Checks everything that a reader of this config may rely on: sizes are positive and multiply without overflow,
@@ -76,6 +93,12 @@ impl LlamaConfig {
         if let Some((i, (own, read))) = layers.find(|(_, (own, read))| own != read) {
             return Err(self.not_of_family(&format!("layers[{i}]"), own, read));
         }
+        // What has no say in running a model is read leniently, and has one in training it.
+        let own = [self.initializer_range, self.attention_dropout];
+        if own != [read.initializer_range, read.attention_dropout] {
+            let rule = "initializer_range must not be negative, and attention_dropout must be from 0 to below 1";
+            return Err(FieldError::invalid("initializer_range and attention_dropout", format!("{own:?}"), rule));
+        }
         if self.ropes != read.ropes {
             return Err(self.not_of_family("ropes", &self.ropes, &read.ropes));
         }
@@ -91,6 +114,9 @@ impl LlamaConfig {
 
 /// Without these a file is not a Llama's; transformers would build its 7B default instead.
 const NO_DEFAULT: &str = "every model has its own; is this the config.json of a Llama?";
+
+const NOT_RUNNING: &str = "it has no part in running a model";
+const TYPES: &str = "the tensors in the files have their own types, and what they are computed in is chosen at load";
 
 /// The config that a file describes, and those of its fields that decide nothing.
 fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
@@ -115,11 +141,6 @@ fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
 
     let layers = (family.layers)(&mut top, plain)?;
     let (rope, of_rope) = RopeParameters::read(file.rope.clone(), context, head_dim)?;
-    let why = "the tensors in the files have their own types, and what they are computed in is chosen at load";
-    top.idle(&["dtype"], false, why);
-    let training = ["pad_token_id", "initializer_range", "attention_dropout"];
-    top.idle(&training, false, "it has no part in running a model");
-    let attention_dropout = top.optional("attention_dropout", PROBABILITY, None)?;
 
     let config = LlamaConfig {
         model_type,
@@ -132,12 +153,11 @@ fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
         tie_word_embeddings: top.get("tie_word_embeddings", SWITCH, false)?,
         bos_token_id: tokens(&mut top, "bos_token_id", family.bos_token_id, false)?.pop(),
         eos_token_id: tokens(&mut top, "eos_token_id", family.eos_token_id, true)?,
-        pad_token_id: tokens(&mut top, "pad_token_id", &[], false)?.pop(),
-        // Null is how version 4 wrote an unknown dtype.
-        dtype: top.optional("dtype", Dtype::RULE, None)?,
+        pad_token_id: top.without_say("pad_token_id", TOKEN_ID, NOT_RUNNING).flatten(),
+        dtype: top.without_say("dtype", Dtype::RULE, TYPES),
         quantization_config: QuantizationConfig::read(&mut top)?,
-        initializer_range: top.get("initializer_range", NOT_NEGATIVE, 0.02)?,
-        attention_dropout: attention_dropout.unwrap_or(0.0),
+        initializer_range: top.without_say("initializer_range", NOT_NEGATIVE, NOT_RUNNING).unwrap_or(0.02),
+        attention_dropout: top.without_say("attention_dropout", PROBABILITY, NOT_RUNNING).unwrap_or(0.0),
         ignored: Vec::new(),
     };
     let field = "the number of parameters";

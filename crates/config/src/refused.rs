@@ -6,6 +6,14 @@ use serde_json::Value;
 use crate::families::Plain;
 use crate::fields::{Row, empty, none, off, one};
 
+fn fifty(value: &Value, _: &Plain) -> bool {
+    value == 50
+}
+
+fn twenty(value: &Value, _: &Plain) -> bool {
+    value == 20
+}
+
 fn zero(value: &Value, _: &Plain) -> bool {
     value == false || value.as_f64() == Some(0.0)
 }
@@ -80,35 +88,56 @@ pub(crate) const REFUSED: &[Row<Plain>] = &[
 const SCALED: &str = "the residual stream is not scaled here";
 const NO_EXPERTS: &str = "the MLP here has no experts";
 
-/// Fields that say nothing about the forward pass of one sequence.
+/// Fields that say nothing about the forward pass of one sequence: among them all of the base class of transformers 4 and 5
+/// (`PretrainedConfig`) that no field of a model is.
 #[rustfmt::skip]
-pub(crate) const NO_EFFECT: &[Row<Plain>] = &[(&[
-    // Provenance and loading.
-    "_name_or_path", "name_or_path", "_commit_hash", "architectures", "transformers_version",
-    "is_llama_config", "tokenizer_class", "unsloth_fixed", "unsloth_version",
-    // How transformers runs a model, not what it computes.
-    "use_cache", "pretraining_tp", "torchscript", "return_dict", "use_return_dict",
-    "output_attentions", "output_hidden_states", "chunk_size_feed_forward",
-    "gradient_checkpointing", "attn_implementation", "_attn_implementation",
-    "_attn_implementation_internal", "_attn_implementation_autoset", "experts_implementation",
-    "_experts_implementation", "_experts_implementation_internal", "use_bfloat16", "tf_legacy_loss",
-    "keys_to_ignore_at_inference",
-    // Switches of other kinds of model, at whatever value.
-    "is_decoder", "tie_encoder_decoder", "cross_attention_hidden_size", "decoder_start_token_id",
-    "sep_token_id", "prefix", "task_specific_params", "finetuning_task", "problem_type",
-    "num_labels", "id2label", "label2id",
-], none, "it has no effect on what the model computes")];
+pub(crate) const NO_EFFECT: &[Row<Plain>] = &[
+    (&[
+        // Provenance and loading.
+        "_name_or_path", "name_or_path", "_commit_hash", "architectures", "transformers_version",
+        "is_llama_config", "tokenizer_class", "unsloth_fixed", "unsloth_version", "auto_map", "_auto_class",
+        "model_max_length",
+        // How transformers runs a model, not what it computes.
+        "use_cache", "pretraining_tp", "torchscript", "return_dict", "use_return_dict",
+        "output_attentions", "output_hidden_states", "chunk_size_feed_forward",
+        "gradient_checkpointing", "attn_implementation", "_attn_implementation",
+        "_attn_implementation_internal", "_attn_implementation_autoset", "experts_implementation",
+        "_experts_implementation", "_experts_implementation_internal", "use_bfloat16", "tf_legacy_loss",
+        "keys_to_ignore_at_inference", "xla_device", "is_composition", "base_model_tp_plan", "base_model_pp_plan",
+        "base_model_ep_plan", "base_model_fsdp_plan", "tie_last_hidden_states", "_output_attentions",
+        // Switches of other kinds of model, at whatever value.
+        "is_decoder", "tie_encoder_decoder", "cross_attention_hidden_size", "decoder_start_token_id", "prefix",
+        "task_specific_params", "finetuning_task", "problem_type", "num_labels", "id2label", "label2id",
+        "summary_type", "summary_use_proj", "summary_activation", "summary_proj_to_labels",
+        "summary_first_dropout", "classifier_dropout", "use_flash_attn", "use_flash_attention", "flash_attn",
+        // The tokenizer knows them.
+        "unk_token_id", "sep_token_id", "cls_token_id", "mask_token_id", "additional_special_tokens",
+    ], none, "it has no effect on what the model computes"),
+    // Dropout elsewhere than in attention, which is what training has here.
+    (&["hidden_dropout", "resid_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop", "residual_dropout", "dropout"], none,
+        "it has no part in running a model"),
+];
 
+/// Settings for generation in the old place, with the values that they have by default.
+const GENERATION: &str = "a setting for generation, which belongs in generation_config.json";
+
+// transformers reads these from generation_config.json and drops them from config.json.
 #[rustfmt::skip]
 pub(crate) const IGNORED: &[Row<Plain>] = &[
-    (&["auto_map"], none, "its code is not run; this is a plain model of the family"),
-    // transformers reads these from generation_config.json and drops them from config.json.
+    (&["torch_dtype"], none, "dtype says otherwise; neither decides anything, for the tensors have their own types"),
     (&[
-        "max_length", "min_length", "do_sample", "early_stopping", "num_beams", "num_beam_groups",
-        "diversity_penalty", "temperature", "top_k", "top_p", "typical_p", "repetition_penalty",
-        "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids",
-        "num_return_sequences", "output_scores", "return_dict_in_generate", "forced_bos_token_id",
-        "forced_eos_token_id", "remove_invalid_values", "exponential_decay_length_penalty",
-        "suppress_tokens", "begin_suppress_tokens",
-    ], none, "a setting for generation, which belongs in generation_config.json"),
+        "num_beams", "num_beam_groups", "temperature", "top_p", "typical_p", "repetition_penalty", "length_penalty",
+        "num_return_sequences",
+    ], one, GENERATION),
+    (&[
+        "do_sample", "early_stopping", "min_length", "diversity_penalty", "no_repeat_ngram_size",
+        "encoder_no_repeat_ngram_size", "output_scores", "return_dict_in_generate", "remove_invalid_values",
+    ], zero, GENERATION),
+    (&["top_k"], fifty, GENERATION),
+    (&["max_length"], twenty, GENERATION),
+    (&[
+        "bad_words_ids", "forced_bos_token_id", "forced_eos_token_id", "exponential_decay_length_penalty",
+        "suppress_tokens", "begin_suppress_tokens", "min_p", "max_new_tokens", "min_new_tokens", "penalty_alpha",
+        "sequence_bias", "stop_strings", "guidance_scale",
+    ], empty, GENERATION),
 ];

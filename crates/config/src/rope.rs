@@ -37,7 +37,7 @@ pub enum RopeScaling {
 const DEFAULT_THETA: f64 = 10_000.0;
 
 /// The reference computes angles in float32.
-const THETA: Rule<f64> = Rule("must be a number above 0 that float32 can hold", |value| {
+const THETA: Rule<f64> = Rule("must be a finite number above 0 that float32 can hold", |value| {
     let theta = value.as_f64()?;
     (theta > 0.0 && theta <= f64::from(f32::MAX)).then_some(theta)
 });

@@ -47,7 +47,8 @@ pub(crate) const TOKEN_ID: Rule<Option<u32>> =
     });
 
 // Numbers in JSON are finite.
-pub(crate) const POSITIVE: Rule<f64> = Rule("must be a number above 0", |value| value.as_f64().filter(|&x| x > 0.0));
+pub(crate) const POSITIVE: Rule<f64> =
+    Rule("must be a finite number above 0", |value| value.as_f64().filter(|&x| x > 0.0));
 pub(crate) const NOT_NEGATIVE: Rule<f64> =
     Rule("must be a number that is not negative", |value| value.as_f64().filter(|&x| x >= 0.0));
 pub(crate) const PROBABILITY: Rule<f64> =

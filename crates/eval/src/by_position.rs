@@ -45,6 +45,29 @@ pub fn by_position(nlls: &[f64], windows: Windows) -> Vec<Bucket> {
     buckets.collect()
 }
 
+/// The same with buckets of `least` tokens each, as far as there are so many: those with fewer go together with the next
+/// ones, the last with the ones before. The mean of a handful of tokens says nothing, and would set the scale of a plot.
+pub fn merged(buckets: &[Bucket], least: usize) -> Vec<Bucket> {
+    let mut merged: Vec<Bucket> = Vec::new();
+    for (index, bucket) in buckets.iter().enumerate() {
+        let rest: usize = buckets[index..].iter().map(|bucket| bucket.tokens).sum();
+        match merged.last_mut() {
+            Some(last) if last.tokens < least || rest < least => *last = last.and(bucket),
+            _ => merged.push(*bucket),
+        }
+    }
+    merged
+}
+
+impl Bucket {
+    /// Both together, where `other` is the next.
+    fn and(&self, other: &Self) -> Self {
+        let tokens = self.tokens + other.tokens;
+        let sum = self.mean_nll * self.tokens as f64 + other.mean_nll * other.tokens as f64;
+        Self { from: self.from, to: other.to, tokens, mean_nll: sum / tokens as f64 }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroUsize;
@@ -77,5 +100,32 @@ mod tests {
                 assert_eq!(buckets.last().unwrap().to as f64, longest);
             }
         }
+    }
+
+    #[test]
+    fn a_handful_of_tokens_makes_no_bucket_of_its_own() {
+        let bucket = |(index, &tokens): (usize, &usize)| Bucket {
+            from: 1 << index,
+            to: (2 << index) - 1,
+            tokens,
+            mean_nll: (index * index) as f64,
+        };
+        for tokens in [&[1, 2, 4, 8, 16, 32, 1][..], &[30, 40, 50, 1, 1], &[1, 50, 1, 50, 9], &[3, 3], &[9], &[]] {
+            let buckets: Vec<Bucket> = tokens.iter().enumerate().map(bucket).collect();
+            let merged = merged(&buckets, 10);
+            let sum = |buckets: &[Bucket]| buckets.iter().map(|b| b.tokens as f64 * b.mean_nll).sum::<f64>();
+            assert!((sum(&merged) - sum(&buckets)).abs() < 1e-9);
+            assert_eq!(merged.iter().map(|b| b.tokens).sum::<usize>(), tokens.iter().sum::<usize>());
+            // From the first to the last, with no gap, and none without need.
+            assert_eq!(merged.first().map(|b| b.from), buckets.first().map(|b| b.from));
+            assert_eq!(merged.last().map(|b| b.to), buckets.last().map(|b| b.to));
+            assert!(merged.windows(2).all(|pair| pair[0].to + 1 == pair[1].from));
+            assert!(merged.len() < 2 || merged.iter().all(|b| b.tokens >= 10), "{merged:?}");
+        }
+        let plenty: Vec<Bucket> = [10, 20, 10].iter().enumerate().map(bucket).collect();
+        assert_eq!(merged(&plenty, 10), plenty);
+        let last = [10, 20, 5, 4].iter().enumerate().map(bucket).collect::<Vec<_>>();
+        let tokens: Vec<usize> = merged(&last, 10).iter().map(|b| b.tokens).collect();
+        assert_eq!(tokens, [10, 29]);
     }
 }

@@ -3,7 +3,7 @@
 //! Reading order: [`Windows`] (which token is predicted from which) · [`token_nlls`] (how
 //! well each was predicted) · [`Perplexity`] and [`by_position`] (the figures that are made of it). Then [`Task`] and
 //! [`Haystack`] (what is hidden and asked for) · [`FillerTokens`] (what of) · [`NeedleTest`] (all of them) and
-//! [`NeedleScore`] (what was found).
+//! [`NeedleScore`] (what was found). Last [`WordTest`] (the same in words, for chat models).
 
 mod by_position;
 mod filler_tokens;
@@ -14,12 +14,13 @@ mod perplexity;
 mod read;
 mod task;
 mod windows;
+mod words;
 
 use std::num::NonZeroUsize;
 
 use thiserror::Error;
 
-pub use by_position::{Bucket, by_position};
+pub use by_position::{Bucket, by_position, merged};
 pub use filler_tokens::FillerTokens;
 pub use haystack::Haystack;
 pub use needle::{Guess, NeedleProgress, NeedleScore, NeedleTest};
@@ -27,6 +28,7 @@ pub use nll::{Scored, token_nlls};
 pub use perplexity::Perplexity;
 pub use task::{HaystackError, Task};
 pub use windows::{Segment, Windows};
+pub use words::{Fact, SENTENCES, WordTest};
 
 /// Why a text cannot be scored, or no haystack be searched. Each message is one line.
 #[derive(Debug, Error)]
@@ -68,5 +70,6 @@ from_below!(
     glass_backend::DeviceError,
     glass_generate::Error,
     glass_generate::SamplingError,
+    glass_text::ChatTemplateError,
     glass_text::TokenizerError
 );

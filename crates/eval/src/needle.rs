@@ -84,6 +84,12 @@ impl NeedleScore {
         self.nll += guesses.iter().map(|guess| guess.nll).sum::<f64>();
     }
 
+    /// Counts an answer in words, of which no token is judged.
+    pub fn add_answer(&mut self, right: bool) {
+        self.trials += 1;
+        self.found += f64::from(u8::from(right));
+    }
+
     /// Share of the answers that were right, token by token, before the first that was not; the mean over the haystacks,
     /// `None` without any. With one needle this is the share of needles retrieved, in a chain the mean share of hops.
     pub fn found(&self) -> Option<f64> {

@@ -57,6 +57,10 @@ pub enum HaystackError {
     Vocabulary { usable: usize, task: Task },
     #[error("in {DRAWS} draws no {task} was found that the filler does not have: make the key longer")]
     Ambiguous { task: Task },
+    #[error("{length} tokens do not hold the question: with the chat template, that takes {shortest} at least")]
+    NoRoom { length: usize, shortest: usize },
+    #[error("the text of the haystack has the words of all passwords that could be hidden in it: give another text")]
+    NoFact,
     #[error("the text of the haystack has no tokens: give one that has")]
     NoText,
     #[error(

@@ -18,6 +18,8 @@ pub struct Conversation<'m> {
     messages: Vec<Message>,
     /// Messages behind the system message that the model is no longer given, because its context is full.
     forgotten: usize,
+    /// How often the last message was answered anew.
+    retries: u64,
     read: Option<Read>,
 }
 
@@ -31,8 +33,6 @@ struct Read {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
     pub generated: Generated,
-    /// Messages that this prompt had to leave out and the one before had not.
-    pub newly_forgotten: usize,
     /// Why nothing of what was read before could be used.
     pub restart: Option<Restart>,
 }
@@ -86,13 +86,23 @@ impl<'m> Conversation<'m> {
     /// A conversation in which nothing was said yet. `options` hold for every answer; `max_new_tokens` is cut to what the
     /// context has room for, and the seed moves on from turn to turn.
     pub fn new(llama: &'m Llama, template: &'m ChatTemplate, options: GenerateOptions) -> Self {
-        Self { llama, template, options, messages: Vec::new(), forgotten: 0, read: None }
+        Self { llama, template, options, messages: Vec::new(), forgotten: 0, retries: 0, read: None }
     }
 
-    /// Goes on from messages that were said before: as [`read_messages`](glass_text::read_messages) gives them.
-    pub fn with_messages(mut self, messages: Vec<Message>) -> Self {
+    /// Goes on from messages that were said before, in place of those here: as
+    /// [`read_messages`](glass_text::read_messages) gives them.
+    pub fn set_messages(&mut self, messages: Vec<Message>) {
         self.messages = messages;
-        self
+        self.forgotten = 0;
+    }
+
+    pub fn options(&self) -> &GenerateOptions {
+        &self.options
+    }
+
+    /// What holds from the next answer on; a cache that is there stays as it is.
+    pub fn options_mut(&mut self) -> &mut GenerateOptions {
+        &mut self.options
     }
 
     /// Everything that was said, forgotten or not.
@@ -128,6 +138,14 @@ impl<'m> Conversation<'m> {
         self.read.as_ref().map_or(0, |read| read.ids.len())
     }
 
+    /// Takes the last message and its answer back, and returns the message.
+    pub fn undo(&mut self) -> Option<Message> {
+        let (message, _) = self.take_turn()?;
+        // Of the older turns perhaps more fit again.
+        self.forgotten = 0;
+        Some(message)
+    }
+
     /// Says `text` and lets the model answer. An answer that is broken off counts as far as it came; if it has no text
     /// yet, or on an error, nothing was said.
     ///
@@ -139,16 +157,45 @@ impl<'m> Conversation<'m> {
         text: &str,
         progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Reply, Error> {
-        self.messages.push(Message::new(Role::User, text));
-        let reply = self.answer(progress);
-        let content = match &reply {
-            Ok(reply) if reply.counts() => Some(reply.text().to_owned()),
-            _ => None,
+        self.retries = 0;
+        self.turn(Message::new(Role::User, text), progress)
+    }
+
+    /// Lets the model answer the last message anew, with another seed; `None` if there is none. Where [`say`](Self::say)
+    /// would leave nothing said, the answer that was there stays.
+    ///
+    /// # Errors
+    /// As [`Conversation::say`].
+    pub fn retry(&mut self, progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>) -> Result<Option<Reply>, Error> {
+        let Some((message, answer)) = self.take_turn() else {
+            return Ok(None);
         };
-        match content {
-            Some(content) => self.messages.push(Message::new(Role::Assistant, content)),
-            None => {
+        self.retries += 1;
+        let reply = self.turn(message.clone(), progress);
+        if !reply.as_ref().is_ok_and(Reply::counts) {
+            self.messages.extend([message, answer]);
+        }
+        reply.map(Some)
+    }
+
+    fn take_turn(&mut self) -> Option<(Message, Message)> {
+        let answer = self.messages.pop_if(|last| last.role == Role::Assistant)?;
+        Some((self.messages.pop()?, answer))
+    }
+
+    fn turn(
+        &mut self,
+        message: Message,
+        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<Reply, Error> {
+        let forgotten = self.forgotten;
+        self.messages.push(message);
+        let reply = self.answer(progress);
+        match &reply {
+            Ok(reply) if reply.counts() => self.messages.push(Message::new(Role::Assistant, reply.text())),
+            _ => {
                 self.messages.pop();
+                self.forgotten = forgotten;
             }
         }
         reply
@@ -182,7 +229,15 @@ impl<'m> Conversation<'m> {
         let Fitted { ids, forgotten } = self.fit()?;
         let mut options = self.options.clone();
         options.max_new_tokens = options.max_new_tokens.min(self.llama.room(ids.len())?);
-        options.sampling.seed = options.sampling.seed.wrapping_add(self.turns());
+        // Retries must not draw what later turns will.
+        let draws = self.turns().wrapping_add(self.retries << 32);
+        options.sampling.seed = options.sampling.seed.wrapping_add(draws);
+        if forgotten > self.forgotten {
+            let turns = &self.messages[usize::from(self.system().is_some())..];
+            // Breaking off is for the first step.
+            let _ = progress(Progress::Forgotten(&turns[self.forgotten..forgotten]));
+            self.forgotten = forgotten;
+        }
         let (lane, restart) = self.lane_for(&ids)?;
         let (generated, lane) = generate_from(self.llama, lane, &ids, &options, progress)?;
         let mut ids = ids;
@@ -190,9 +245,7 @@ impl<'m> Conversation<'m> {
         // The last new token never goes in; of a prompt that was broken off, the rest did not.
         ids.truncate(lane.len());
         self.read = Some(Read { ids, lane });
-        let newly_forgotten = forgotten - self.forgotten;
-        self.forgotten = forgotten;
-        Ok(Reply { generated, newly_forgotten, restart })
+        Ok(Reply { generated, restart })
     }
 
     /// Turns before this one.

@@ -83,6 +83,11 @@ impl<'m> Engine<'m> {
         self.texts.iter().any(|text| text.lane.unread() > 0)
     }
 
+    /// Whether this text goes on: it has tokens to read.
+    pub fn is_working(&self, id: SequenceId) -> bool {
+        self.place(id).is_some_and(|place| self.texts[place].lane.unread() > 0)
+    }
+
     /// How many tokens of the prompts have been read, and how many there are.
     pub fn prompt_tokens(&self) -> (usize, usize) {
         let texts = self.texts.iter().map(|text| {

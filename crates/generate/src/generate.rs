@@ -1,6 +1,8 @@
 //! A text from a prompt, or many texts at once.
 
-use std::{num::NonZeroUsize, ops::ControlFlow, time::Duration};
+use std::{iter::Enumerate, num::NonZeroUsize, ops::ControlFlow, time::Duration};
+
+use glass_text::Message;
 
 use crate::{
     Error, FinishReason, JsonSchema, Lane, Llama, PrefillOptions, SamplingConfig, Speculation, TokenLogprobs, run::Run,
@@ -49,8 +51,13 @@ impl GenerateOptions {
 /// What happens, as it happens.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Progress<'a> {
+    /// A [`Conversation`](crate::Conversation) no longer gives the model these messages, the oldest, because its context is
+    /// full. Comes before anything is read.
+    Forgotten(&'a [Message]),
     /// So many tokens of the prompt have been read; of all prompts, if there are several.
     Prompt { done: usize, total: usize },
+    /// A pass over new tokens was computed, and nothing was chosen yet: what is broken off here gets no more tokens.
+    Pass,
     /// A token was chosen, and so much text is final now: never half a character, never part of a stop string, perhaps
     /// nothing. Where a text is broken off there may be text without a new token.
     Text {
@@ -151,29 +158,52 @@ pub fn generate_from(
 ) -> Result<(Generated, Lane), Error> {
     let mut run = Run::new(llama);
     run.add(0, BatchRow { prompt, options }, lane)?;
-    let text = run.finish(progress)?.pop();
-    text.unwrap_or_else(|| unreachable!("one was added"))
+    let (_, text) = run.next(progress)?.unwrap_or_else(|| unreachable!("one was added"));
+    text
 }
 
-/// Continues every prompt as [`generate`] would alone, with the same seed too; a pass over several texts reads the weights
-/// once for all of them. Each has a cache, a sampler and a stop rule of its own, and leaves when it is finished.
-///
-/// # Errors
-/// The device fails. What is wrong with one text is that text's own error, and stops no other.
-pub fn generate_batch(
-    llama: &Llama,
-    rows: &[BatchRow<'_>],
-    progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-) -> Result<Vec<Result<Generated, Error>>, Error> {
-    let mut run = Run::new(llama);
-    let started: Vec<Result<(), Error>> =
-        rows.iter().enumerate().map(|(index, row)| run.add(index, *row, lane(llama, row.options)?)).collect();
-    let mut ended = run.finish(progress)?.into_iter();
-    let result = |started: Result<(), Error>| {
-        started?;
-        let ended = ended.next();
-        let (generated, _) = ended.unwrap_or_else(|| unreachable!("it was added"))?;
-        Ok(generated)
-    };
-    Ok(started.into_iter().map(result).collect())
+/// Continues every prompt as [`generate`] would alone, with the same seed too, at most `together` at a time; a pass over
+/// several texts reads the weights once for all of them. Each has a cache, a sampler and a stop rule of its own. The next
+/// prompt takes the place of a text as soon as that is finished.
+pub fn generate_batch<'m, R>(llama: &'m Llama, rows: R, together: NonZeroUsize) -> Batch<'m, R::IntoIter>
+where
+    R: IntoIterator<Item = BatchRow<'m>>,
+{
+    Batch { llama, run: Run::new(llama), rows: rows.into_iter().enumerate(), together }
+}
+
+/// The number of a row, and what came of it.
+pub type BatchEnd = (usize, Result<Generated, Error>);
+
+/// Texts of a batch, in the order in which they end: see [`generate_batch`].
+pub struct Batch<'m, R> {
+    llama: &'m Llama,
+    run: Run<'m>,
+    rows: Enumerate<R>,
+    together: NonZeroUsize,
+}
+
+impl<'m, R: Iterator<Item = BatchRow<'m>>> Batch<'m, R> {
+    /// The next text that ends, with its number among the rows; `None`: none is left. What is wrong with one text is that
+    /// text's own error, and stops no other. After `progress` has broken it off, the texts that were begun end, and no other
+    /// begins.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn next(
+        &mut self,
+        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<Option<BatchEnd>, Error> {
+        while self.run.len() < self.together.get() && !self.run.is_broken_off() {
+            let Some((index, row)) = self.rows.next() else {
+                break;
+            };
+            let lane = lane(self.llama, row.options);
+            if let Err(error) = lane.and_then(|lane| self.run.add(index, row, lane)) {
+                return Ok(Some((index, Err(error))));
+            }
+        }
+        let ended = self.run.next(progress)?;
+        Ok(ended.map(|(index, text)| (index, text.map(|(generated, _)| generated))))
+    }
 }

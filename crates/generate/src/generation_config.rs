@@ -1,14 +1,15 @@
 //! `generation_config.json`: how a model's makers want it to generate.
 //!
 //! The fields are transformers' (`generation/configuration_utils.py`). Those that would change the generated ids and
-//! are not computed here become warnings, as do unknown ones; those that cannot change the ids are passed over.
+//! are not computed here become warnings, as do unknown ones; those that cannot change the ids are passed over. A value
+//! that means nothing is an error for whoever uses it, and for nobody else: a file may hold numbers for sampling that nobody
+//! looks at.
 
 mod fields;
 
 use std::path::Path;
 
 use glass_text::read_small_file;
-use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::{
@@ -29,9 +30,19 @@ pub enum GenerationConfigError {
     #[error("{path}: not a JSON object ({reason}); download it again, or remove it to do without")]
     Broken { path: String, reason: String },
     #[error("{path}: {error}")]
-    Range { path: String, error: SamplingError },
+    Range { path: String, field: &'static str, error: SamplingError },
     #[error("{path}: {field} = {value}: {rule}")]
     Field { path: String, field: &'static str, value: String, rule: &'static str },
+}
+
+impl GenerationConfigError {
+    /// The field that is wrong, if not the whole file is.
+    fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreadable { .. } | Self::Broken { .. } => None,
+            Self::Range { field, .. } | Self::Field { field, .. } => Some(field),
+        }
+    }
 }
 
 /// The fields that are honoured; `None` (or empty) where the file says nothing or null.
@@ -44,6 +55,7 @@ pub struct GenerationConfig {
     /// Draw tokens by chance instead of greedily.
     pub do_sample: Option<bool>,
     pub temperature: Option<f32>,
+    /// 0 is off, as is the -1 of vLLM.
     pub top_k: Option<usize>,
     pub top_p: Option<f32>,
     pub min_p: Option<f32>,
@@ -63,13 +75,15 @@ pub struct GenerationConfig {
     pub stop_strings: Vec<String>,
     /// What the file asks for and is not honoured, one line each.
     pub warnings: Vec<String>,
+    /// Values that mean nothing, and are as good as none: see [`check`](Self::check).
+    pub problems: Vec<GenerationConfigError>,
 }
 
 impl GenerationConfig {
     /// Reads `generation_config.json` in a model's folder; a folder without one gives the default.
     ///
     /// # Errors
-    /// An unreadable or broken file, or a field of the wrong type, by name.
+    /// An unreadable or broken file.
     pub fn from_folder(folder: &Path) -> Result<Self, GenerationConfigError> {
         let path = folder.join(FILE);
         let origin = path.display().to_string();
@@ -85,9 +99,18 @@ impl GenerationConfig {
     /// # Errors
     /// As [`Self::from_folder`].
     pub fn from_json(json: &[u8], origin: &str) -> Result<Self, GenerationConfigError> {
-        let fields: Map<String, Value> = serde_json::from_slice(json)
+        let fields = glass_json::parse_object(json)
             .map_err(|error| GenerationConfigError::Broken { path: origin.to_owned(), reason: error.to_string() })?;
-        fields::read(&fields, origin)
+        Ok(fields::read(&fields, origin))
+    }
+
+    /// Whether these fields mean something; whoever goes by them asks.
+    ///
+    /// # Errors
+    /// The first of them whose value is of the wrong type or out of its range.
+    pub fn check(&self, fields: &[&str]) -> Result<(), GenerationConfigError> {
+        let problem = self.problems.iter().find(|problem| problem.field().is_some_and(|field| fields.contains(&field)));
+        problem.cloned().map_or(Ok(()), Err)
     }
 
     /// The end-of-sequence ids: this file's, or where it has none `config_eos`, those of `config.json`.

@@ -35,7 +35,9 @@ pub use conversation::{Conversation, Fitted, Reply, Restart};
 pub use engine::{Engine, SequenceId};
 pub use error::Error;
 pub use exhaustive::{ExhaustiveError, ExhaustiveOptions, MOST_SEQUENCES, exhaustive_search};
-pub use generate::{BatchRow, GenerateOptions, Generated, Progress, generate, generate_batch, generate_from};
+pub use generate::{
+    Batch, BatchEnd, BatchRow, GenerateOptions, Generated, Progress, generate, generate_batch, generate_from,
+};
 pub use generation_config::{GenerationConfig, GenerationConfigError};
 pub use greedy::Chosen;
 pub use hypothesis::{BeamOutput, Hypothesis, score};

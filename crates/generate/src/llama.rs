@@ -6,9 +6,9 @@ use std::{
 };
 
 use burn::tensor::{Int, Tensor, TensorData};
-use glass_backend::{Device, Dtype, KernelMode, Weights, quant::QuantFormat};
+use glass_backend::{Device, DeviceError, Dtype, KernelMode, Weights};
 use glass_causal_lm::LlamaForCausalLM;
-use glass_checkpoint::{CheckpointError, CheckpointSource, Files, QuantRecipe, QuantizeOnLoad};
+use glass_checkpoint::{CheckpointError, CheckpointSource, Files, Precision, QuantRecipe, QuantizeOnLoad, own_head};
 use glass_config::{LayerConfig, LlamaConfig, Override, RopeScaling};
 use glass_kv_cache::{CacheConfig, CachePolicyError, KvCache, LayerCache};
 use glass_text::Tokenizer;
@@ -23,7 +23,10 @@ pub struct Llama {
     /// `None` if the folder has no tokenizer: then the model takes and gives ids.
     pub tokenizer: Option<Tokenizer>,
     pub device: Device,
+    /// Float type of what is computed with beside quantized matrices, and of the KV cache.
     pub dtype: Dtype,
+    /// What the weights are held in: [`dtype`](Self::dtype), or quantized matrices beside it.
+    pub precision: Precision,
     pub folder: PathBuf,
     /// What is not as expected and does not stop the model: one line each.
     pub warnings: Vec<String>,
@@ -32,12 +35,9 @@ pub struct Llama {
 /// How to load a folder.
 pub struct LoadOptions<'a> {
     pub device: Device,
-    /// What weights are held and multiplied in.
-    pub dtype: Dtype,
-    /// Matrices are quantized as they are read, by the rule of [`QuantRecipe`].
-    pub quantize: Option<QuantFormat>,
-    /// With `quantize`: matrices are only rounded to what their format can represent, and held in `dtype`.
-    pub fake_quantize: bool,
+    /// What weights are held and multiplied in; matrices are quantized as they are read, by the rule of [`QuantRecipe`], or
+    /// dequantized. `None`: as they are stored, or in the next best that the device computes.
+    pub precision: Option<Precision>,
     /// Laid over `config.json` before it is read.
     pub overrides: &'a [Override],
     /// Told the bytes read so far and the bytes in all.
@@ -65,19 +65,12 @@ struct Parts {
 }
 
 impl Llama {
-    /// Loads a folder in the Hugging Face layout as it is, to compute in float32; [`load`](Self::load) has the choices.
+    /// Loads a folder in the Hugging Face layout as it is; [`load`](Self::load) has the choices.
     ///
     /// # Errors
     /// As [`load`](Self::load).
     pub fn open(folder: &Path, device: Device) -> Result<Self, Error> {
-        let options = LoadOptions {
-            device,
-            dtype: Dtype::F32,
-            quantize: None,
-            fake_quantize: false,
-            overrides: &[],
-            progress: &mut |_, _| {},
-        };
+        let options = LoadOptions { device, precision: None, overrides: &[], progress: &mut |_, _| {} };
         Self::load(folder, options)
     }
 
@@ -88,7 +81,7 @@ impl Llama {
     /// # Errors
     /// Anything in the folder that is not as it must be.
     pub fn load(folder: &Path, options: LoadOptions<'_>) -> Result<Self, Error> {
-        options.device.check_dtype(options.dtype)?;
+        check_dtype(&options)?;
         let parts = Parts {
             folder: folder.to_owned(),
             files: Files::open(folder)?,
@@ -104,7 +97,7 @@ impl Llama {
     /// # Errors
     /// As for [`load`](Self::load).
     pub fn from_bytes(bytes: ModelBytes<'_>, options: LoadOptions<'_>) -> Result<Self, Error> {
-        options.device.check_dtype(options.dtype)?;
+        check_dtype(&options)?;
         let origin = |file: &str| format!("{}/{file}", bytes.name);
         let weights = origin("model.safetensors");
         let config = LlamaConfig::from_json(bytes.config, &origin("config.json"), options.overrides)?;
@@ -124,8 +117,8 @@ impl Llama {
     }
 
     fn from_parts(parts: Parts, options: LoadOptions<'_>) -> Result<Self, Error> {
-        let LoadOptions { device, dtype, quantize, fake_quantize, overrides, progress } = options;
-        let Parts { folder, files, config, mut generation_config, tokenizer } = parts;
+        let LoadOptions { device, precision, overrides, progress } = options;
+        let Parts { folder, files, mut config, mut generation_config, tokenizer } = parts;
         // `--set` goes before what the makers wrote down elsewhere.
         let overridden = |field| overrides.iter().any(|set| set.key() == field);
         if overridden("eos_token_id") {
@@ -140,26 +133,30 @@ impl Llama {
             read += bytes;
             progress(read, total);
         };
-        let mut source = CheckpointSource::new(&files, &mut add);
+        let own_head = own_head(&files, &mut config);
+        let stored = Precision::stored(&files, &config);
+        let (precision, next_best) = precision.map_or_else(|| stored.on(&device), |precision| (precision, None));
+        let Precision { dtype, quantize, fake_quantize } = precision;
+        let mut source = CheckpointSource::new(&files, &config, &mut add);
+        source.dequantize = stored.quantize.is_some() && (quantize.is_none() || fake_quantize);
         let model = match quantize {
-            None => LlamaForCausalLM::load(Weights::new(&mut source, &device, dtype), &config)?,
-            Some(_) if config.quantization_config.is_some() => {
-                return Err(CheckpointError::Quantized(folder).into());
-            }
-            Some(format) => {
+            Some(format) if stored.quantize.is_none() => {
                 let recipe = QuantRecipe::new(format, &config);
                 let mut quantized = QuantizeOnLoad::new(&mut source, recipe);
                 quantized.fake_quantize = fake_quantize;
                 LlamaForCausalLM::load(Weights::new(&mut quantized, &device, dtype), &config)?
             }
+            Some(_) if quantize != stored.quantize => return Err(CheckpointError::Quantized(folder).into()),
+            _ => LlamaForCausalLM::load(Weights::new(&mut source, &device, dtype), &config)?,
         };
         source.check_zero_points(config.quantization_config.as_ref())?;
-        let mut warnings = source.finish(config.tie_word_embeddings)?;
+        let mut warnings = source.finish()?;
+        warnings.extend(own_head);
+        warnings.extend(next_best);
         device.sync()?;
 
         warnings.extend(device.caveat(dtype).map(str::to_owned));
-        let is_quantized = quantize.is_some() || config.quantization_config.is_some();
-        if is_quantized && !fake_quantize && device.kernel_mode() == KernelMode::Plain {
+        if quantize.is_some() && !fake_quantize && device.kernel_mode() == KernelMode::Plain {
             warnings.push(format!(
                 "matrices in few bits are dequantized for every product by the plain kernels of {}, which is many times slower than \
                  the fused ones of flex and wgpu",
@@ -173,18 +170,25 @@ impl Llama {
                 .iter()
                 .map(|field| format!("config.json: {} = {} is ignored: {}", field.name, field.value, field.why)),
         );
-        Ok(Self { model, config, generation_config, tokenizer, device, dtype, folder, warnings })
+        Ok(Self { model, config, generation_config, tokenizer, device, dtype, precision, folder, warnings })
     }
 
     /// A model that comes from no folder: there is no tokenizer.
-    pub fn new(model: LlamaForCausalLM, config: &LlamaConfig, device: &Device, dtype: Dtype) -> Self {
+    pub fn new(
+        model: LlamaForCausalLM,
+        config: &LlamaConfig,
+        device: &Device,
+        precision: impl Into<Precision>,
+    ) -> Self {
+        let precision = precision.into();
         Self {
             model,
             config: config.clone(),
             generation_config: GenerationConfig::default(),
             tokenizer: None,
             device: device.clone(),
-            dtype,
+            dtype: precision.dtype,
+            precision,
             folder: PathBuf::new(),
             warnings: vec![],
         }
@@ -283,4 +287,9 @@ impl Llama {
             Some(index) => Err(Error::IdOutOfRange { id: ids[index], place: place(index), vocab_size }),
         }
     }
+}
+
+/// A type that was asked for is refused before anything is read.
+fn check_dtype(options: &LoadOptions<'_>) -> Result<(), DeviceError> {
+    options.precision.map_or(Ok(()), |precision| options.device.check_dtype(precision.dtype))
 }

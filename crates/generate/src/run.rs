@@ -1,6 +1,6 @@
 //! The loop over the [`Engine`], with a clock: texts are written to their end, or until they are broken off.
 
-use std::{ops::ControlFlow, time::Duration};
+use std::{collections::VecDeque, ops::ControlFlow, time::Duration};
 
 use web_time::Instant;
 
@@ -14,6 +14,11 @@ pub struct Run<'m> {
     llama: &'m Llama,
     engine: Engine<'m>,
     texts: Vec<Timed>,
+    /// What ended and was not asked for yet.
+    ended: VecDeque<(usize, Ended)>,
+    /// Prompt tokens of the texts that have left.
+    left: usize,
+    flow: ControlFlow<()>,
 }
 
 /// A text in the engine.
@@ -22,9 +27,10 @@ struct Timed {
     index: usize,
     id: SequenceId,
     reused: usize,
+    start: Instant,
     /// When its prompt was read, and when it ended.
-    prefill: Option<Duration>,
-    end: Option<Duration>,
+    prefill: Option<Instant>,
+    end: Option<Instant>,
     error: Option<Error>,
 }
 
@@ -33,7 +39,24 @@ type Ended = Result<(Generated, Lane), Error>;
 
 impl<'m> Run<'m> {
     pub fn new(llama: &'m Llama) -> Self {
-        Self { llama, engine: Engine::new(llama), texts: Vec::new() }
+        Self {
+            llama,
+            engine: Engine::new(llama),
+            texts: Vec::new(),
+            ended: VecDeque::new(),
+            left: 0,
+            flow: ControlFlow::Continue(()),
+        }
+    }
+
+    /// Texts that are being written.
+    pub fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Whether `progress` has broken it off.
+    pub fn is_broken_off(&self) -> bool {
+        self.flow.is_break()
     }
 
     /// Adds a text, which progress calls number `index`.
@@ -53,6 +76,7 @@ impl<'m> Run<'m> {
             index,
             reused: lane.len(),
             id: self.engine.add(sequence, lane)?,
+            start: Instant::now(),
             prefill: None,
             end: None,
             error: None,
@@ -60,42 +84,43 @@ impl<'m> Run<'m> {
         Ok(())
     }
 
-    /// Takes all steps, and returns the texts in the order in which they were added. `progress` may break it off.
+    /// Takes steps until a text has ended; `None`: none is left. `progress` may break it off: then all end.
     ///
     /// # Errors
     /// The device fails.
-    pub fn finish(mut self, progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>) -> Result<Vec<Ended>, Error> {
-        let start = Instant::now();
-        let mut flow = ControlFlow::Continue(());
-        while flow.is_continue() && self.engine.has_work() {
-            flow = self.step(start, progress)?;
-        }
-        let end = start.elapsed();
-        let texts = std::mem::take(&mut self.texts);
-        let ended = texts.into_iter().map(|mut text| {
-            text.end.get_or_insert(end);
-            if flow.is_continue() {
-                text.prefill.get_or_insert(end); // not a single token was asked for
+    pub fn next(
+        &mut self,
+        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<Option<(usize, Ended)>, Error> {
+        while self.ended.is_empty() && !self.texts.is_empty() {
+            if self.flow.is_continue() {
+                self.flow = self.step(progress)?;
             }
-            self.end(text, progress)
-        });
-        Ok(ended.collect())
+            // Who has nothing to read has ended, or failed.
+            let is_over = |text: &mut Timed| self.flow.is_break() || !self.engine.is_working(text.id);
+            let over: Vec<Timed> = self.texts.extract_if(.., is_over).collect();
+            for text in over {
+                let index = text.index;
+                let ended = self.end(text, progress);
+                self.ended.push_back((index, ended));
+            }
+        }
+        Ok(self.ended.pop_front())
     }
 
-    fn step(
-        &mut self,
-        start: Instant,
-        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, Error> {
+    fn step(&mut self, progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>) -> Result<ControlFlow<()>, Error> {
         let (before, total) = self.engine.prompt_tokens();
-        let step = Instant::now();
+        let start = Instant::now();
         let logits = self.engine.step()?.read()?;
-        let (step, now) = (step.elapsed(), start.elapsed());
-        if before < total {
+        let now = Instant::now();
+        let passed = if before < total {
             let (done, total) = self.engine.prompt_tokens();
-            if progress(Progress::Prompt { done, total }).is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
+            Progress::Prompt { done: self.left + done, total: self.left + total }
+        } else {
+            Progress::Pass
+        };
+        if progress(passed).is_break() {
+            return Ok(ControlFlow::Break(()));
         }
         let mut flow = ControlFlow::Continue(());
         for (id, event) in self.engine.advance(logits) {
@@ -108,32 +133,37 @@ impl<'m> Run<'m> {
                 Ok(Event { id, text: new, finish }) => {
                     let told = progress(Progress::Text { index: text.index, id: Some(id), text: &new });
                     flow = if told.is_break() { told } else { flow };
-                    text.end = finish.map(|_| start.elapsed());
+                    text.end = finish.map(|_| Instant::now());
                 }
                 Err(error) => text.error = Some(error),
             }
         }
-        self.engine.took(step);
+        self.engine.took(now - start);
         Ok(flow)
     }
 
     /// Takes a text out of the engine; one that has not ended is broken off.
     fn end(&mut self, text: Timed, progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>) -> Ended {
         let removed = self.engine.remove(text.id);
-        let (mut sequence, lane) = removed.unwrap_or_else(|| unreachable!("it was added"));
+        let (mut sequence, mut lane) = removed.unwrap_or_else(|| unreachable!("it was added"));
+        self.left += sequence.prompt().len();
         if let Some(error) = text.error {
             return Err(error);
         }
+        let end = text.end.unwrap_or_else(Instant::now);
+        // Where not a single token was asked for, the prompt is all there is.
+        let prefill = text.prefill.or(sequence.finish_reason().map(|_| end));
         if sequence.finish_reason().is_none() {
+            // What the last pass read of a draft was never looked at.
+            lane.truncate(lane.len().min(sequence.ids().len()))?;
             let rest = sequence.end(FinishReason::Interrupted)?;
             // Nothing is left to break off.
             let _ = progress(Progress::Text { index: text.index, id: None, text: &rest });
         }
-        let prefill = text.prefill.unwrap_or_default();
         let generated = Generated {
             reused_tokens: text.reused,
-            prefill,
-            decode: text.end.unwrap_or_default().saturating_sub(prefill),
+            prefill: prefill.map_or(Duration::ZERO, |prefill| prefill - text.start),
+            decode: end - prefill.unwrap_or(end),
             cache_bytes: lane.bytes(),
             ..sequence.into_generated()
         };

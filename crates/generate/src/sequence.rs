@@ -216,10 +216,14 @@ impl<'t> Sequence<'t> {
     /// The tokenizer's decoder fails.
     pub fn end(&mut self, reason: FinishReason) -> Result<String, Error> {
         self.finish = Some(reason);
-        let rest = match self.detokenizer.take() {
+        let mut rest = match self.detokenizer.take() {
             Some(detokenizer) => detokenizer.finish()?,
             None => String::new(),
         };
+        if reason == FinishReason::Interrupted {
+            // Half a character is no part of a text that somebody broke off.
+            rest.truncate(rest.trim_end_matches(char::REPLACEMENT_CHARACTER).len());
+        }
         let rest = self.stop.finish(&rest);
         if let Some(all) = &mut self.text {
             all.push_str(&rest);

@@ -23,6 +23,7 @@ pub use glass_model as model;
 pub use glass_text as text;
 
 pub use glass_backend::{Device, Dtype};
+pub use glass_checkpoint::Precision;
 pub use glass_generate::{
     Conversation, Engine, Error, FinishReason, GenerateOptions, Generated, Lane, Llama, LoadOptions, PrefillOptions,
     Progress, Sampler, SamplingConfig, Sequence, generate, generate_batch,

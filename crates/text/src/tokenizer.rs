@@ -37,8 +37,8 @@ pub enum TokenizerError {
     BrokenConfig { path: String, reason: String },
     /// A folder in SentencePiece's own format, which the `tokenizers` crate does not read.
     #[error(
-        "{folder}: has tokenizer.model but no tokenizer.json; convert it once with: python -c \"from transformers \
-         import AutoTokenizer as T; T.from_pretrained('{folder}').save_pretrained('{folder}')\""
+        "{folder}: has tokenizer.model but no tokenizer.json; convert it once, in this folder, with: python -c \"from \
+         transformers import AutoTokenizer as T; T.from_pretrained('.').save_pretrained('.')\""
     )]
     SentencePieceOnly { folder: String },
     #[error("the text cannot be encoded: {reason}")]
@@ -209,7 +209,7 @@ impl Tokenizer {
     /// In transformers 5, `add_bos_token` and `add_eos_token` override the post-processor. Here `tokenizer.json` alone
     /// decides, so a folder with contradicting files gets a warning.
     fn compare_with_config(&mut self, json: &[u8], path: &str) -> Result<(), TokenizerError> {
-        let config = serde_json::from_slice::<serde_json::Map<String, Value>>(json)
+        let config = glass_json::parse_object(json)
             .map_err(|e| TokenizerError::BrokenConfig { path: path.to_owned(), reason: one_line(&e) })?;
         // With an empty text, the front is the end: when "a" has no token, nothing is compared.
         let Ok(encoding) = self.encoding("a", true) else {

@@ -8,7 +8,7 @@ use std::{
 
 use glass_backend::{Device, Dtype, Weights};
 use glass_causal_lm::LlamaForCausalLM;
-use glass_checkpoint::{CheckpointSource, Existing, Files, Parameters, Saving, ShardSize};
+use glass_checkpoint::{CheckpointSource, Existing, Files, Parameters, Saving, ShardSize, sync_folder};
 use glass_config::LlamaConfig;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,9 @@ use crate::{AdamW, Recipe, TrainError, Trainer, corpus::TextFingerprint};
 /// The folder of a run that holds its checkpoints.
 pub const FOLDER: &str = "training";
 const STATE: &str = "state.json";
+/// A checkpoint that is being written, and one that is being removed: under its own name none is ever incomplete.
+const UNFINISHED: &str = "unfinished";
+const REMOVED: &str = "removed";
 const FORMAT: u32 = 1;
 
 /// Checkpoints kept at a time: what goes wrong in a step may show only after it was saved.
@@ -30,7 +33,7 @@ const MOMENTS: [&str; 2] = ["exp_avg", "exp_avg_sq"];
 ///
 /// One folder `training/step-N` with `model.safetensors` (the weights under their names, the moments under `exp_avg.` and
 /// `exp_avg_sq.`, all float32) and `state.json`. It is written under another name and renamed, and only then are older
-/// ones removed: a kill at any moment leaves a whole checkpoint. The newest two are kept.
+/// ones renamed and removed: whatever fails at any moment leaves a whole checkpoint. The newest two are kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checkpoint {
@@ -45,12 +48,39 @@ pub struct Checkpoint {
     pub text_fingerprint: TextFingerprint,
     /// The tokenizer was trained on the text, so it encodes in chunks.
     pub tokenizer_is_learned: bool,
+    /// The model that the run began from; none: random weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Pretrained>,
+}
+
+/// A model that a run began from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pretrained {
+    /// Its folder or hub name.
+    pub name: String,
+    /// The small files beside its weights, which the result has too.
+    pub files: Vec<String>,
 }
 
 impl Checkpoint {
     /// The state of a run before its first step.
     pub fn new(recipe: Recipe, text: PathBuf, text_fingerprint: TextFingerprint, tokenizer_is_learned: bool) -> Self {
-        Self { format: FORMAT, step: 0, seconds: 0.0, recipe, text, text_fingerprint, tokenizer_is_learned }
+        Self { format: FORMAT, step: 0, seconds: 0.0, recipe, text, text_fingerprint, tokenizer_is_learned, from: None }
+    }
+
+    /// Makes the run one of so many steps, warm-up included.
+    ///
+    /// # Errors
+    /// [`TrainError::Recipe`]: more are done.
+    pub fn set_steps(&mut self, steps: usize) -> Result<(), TrainError> {
+        if steps < self.step {
+            let reason = format!("is {steps}, and the run has done {} already: give {} or more", self.step, self.step);
+            return Err(TrainError::Recipe { field: "steps", reason });
+        }
+        self.recipe.steps = steps;
+        self.recipe.warmup_steps = self.recipe.warmup_steps.min(steps);
+        Ok(())
     }
 
     /// Saves the checkpoint in the run's folder, and removes all others but the one before.
@@ -59,7 +89,7 @@ impl Checkpoint {
     /// A file cannot be written; the earlier checkpoints are still there then.
     pub fn save(&self, run: &Path, trainer: &Trainer) -> Result<(), TrainError> {
         let folder = run.join(FOLDER);
-        let unfinished = folder.join("unfinished");
+        let unfinished = folder.join(UNFINISHED);
         let finished = folder.join(format!("step-{}", self.step));
         let failed = TrainError::write;
         remove(&unfinished)?;
@@ -72,18 +102,31 @@ impl Checkpoint {
             }
         }
         let mut saving = Saving::begin(&unfinished, Existing::Refuse)?;
-        let state = serde_json::to_string_pretty(self).map_err(io::Error::from);
-        let state = state.map_err(failed(&unfinished))? + "\n";
-        saving.write(STATE, state.as_bytes())?;
+        saving.write(STATE, self.json().map_err(failed(&unfinished))?.as_bytes())?;
         saving.write_tensors(&mut tensors, ShardSize::default(), &mut |_, _| ControlFlow::Continue(()))?;
         saving.finish()?;
 
         // A checkpoint of the same step has the same state.
         remove(&finished)?;
         fs::rename(&unfinished, &finished).map_err(failed(&finished))?;
+        sync_folder(&folder).map_err(failed(&folder))?;
         let all = list(&folder).map_err(failed(&folder))?;
         let old = &all[..all.len().saturating_sub(KEPT)];
         old.iter().try_for_each(|(_, old)| remove(old))
+    }
+
+    /// Replaces the state in the checkpoint's own folder: its numbers, not its tensors.
+    ///
+    /// # Errors
+    /// It cannot be written; the earlier one is still there then.
+    pub fn save_state(&self, folder: &Path) -> Result<(), TrainError> {
+        let mut saving = Saving::begin(folder, Existing::Replace)?;
+        saving.write(STATE, self.json().map_err(TrainError::write(folder))?.as_bytes())?;
+        Ok(saving.finish()?)
+    }
+
+    fn json(&self) -> io::Result<String> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 
     /// Removes the checkpoints after step `good`, but never the oldest one.
@@ -127,7 +170,7 @@ impl Checkpoint {
     pub fn restore(&self, folder: &Path, config: &LlamaConfig, device: &Device) -> Result<Trainer, TrainError> {
         let files = Files::open(folder)?;
         let mut ignore = |_| {};
-        let mut source = CheckpointSource::new(&files, &mut ignore);
+        let mut source = CheckpointSource::new(&files, config, &mut ignore);
         let training = device.training();
         let weights = Weights::new(&mut source, &training, Dtype::F32);
         let model = LlamaForCausalLM::load(weights, config)?;
@@ -140,9 +183,14 @@ impl Checkpoint {
             let moments = [moments(MOMENTS[0])?, moments(MOMENTS[1])?];
             optimizer.restore(&model, moments, self.step);
         }
-        source.finish(config.tie_word_embeddings)?;
+        source.finish()?;
         Ok(Trainer::new(model, optimizer, config, device, &self.recipe, self.step))
     }
+}
+
+/// Whether the run in a folder has begun.
+pub(crate) fn has_checkpoints(run: &Path) -> bool {
+    list(&run.join(FOLDER)).is_ok_and(|checkpoints| !checkpoints.is_empty())
 }
 
 /// The checkpoints in the folder, from the oldest to the newest.
@@ -160,9 +208,15 @@ fn list(folder: &Path) -> io::Result<Vec<(usize, PathBuf)>> {
     Ok(checkpoints)
 }
 
-fn remove(folder: &Path) -> Result<(), TrainError> {
-    match fs::remove_dir_all(folder) {
+/// Removes a checkpoint, or nothing of it.
+fn remove(checkpoint: &Path) -> Result<(), TrainError> {
+    let gone = |result: io::Result<()>| match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result.map_err(TrainError::write(folder)),
-    }
+        result => result,
+    };
+    let removed = checkpoint.with_file_name(REMOVED);
+    gone(fs::remove_dir_all(&removed))
+        .and_then(|()| gone(fs::rename(checkpoint, &removed)))
+        .and_then(|()| gone(fs::remove_dir_all(&removed)))
+        .map_err(TrainError::write(checkpoint))
 }

@@ -73,7 +73,7 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// Encodes `text` for a model of `config`.
+    /// Encodes `text` for a model of `config`, which is `pretrained` with this tokenizer, or new.
     ///
     /// # Errors
     /// The config has fewer tokens than the tokenizer, or fewer positions than the recipe's context; the tokenizer
@@ -83,11 +83,9 @@ impl Corpus {
         tokenizer: &TrainedTokenizer,
         config: &LlamaConfig,
         recipe: &Recipe,
+        pretrained: bool,
     ) -> Result<Self, TrainError> {
         let (tokens, positions) = (tokenizer.vocab_size(), config.context());
-        if tokens > config.vocab_size {
-            return Err(TrainError::Vocabulary { tokenizer: tokens, config: config.vocab_size });
-        }
         if recipe.context > positions {
             return Err(TrainError::Recipe {
                 field: "context",
@@ -98,6 +96,12 @@ impl Corpus {
             });
         }
         let corpus = Self { train: tokenizer.encode(text.train())?, held_out: tokenizer.encode(text.held_out())? };
+        // Tokenizers of models may have tokens that the model never got, as long as the text has none of them.
+        let ids = corpus.train.iter().chain(&corpus.held_out);
+        let largest = ids.max().map_or(0, |&id| id as usize);
+        if largest >= config.vocab_size || (tokens > config.vocab_size && !pretrained) {
+            return Err(TrainError::Vocabulary { tokenizer: tokens.max(largest + 1), config: config.vocab_size });
+        }
         for (part, tokens, needed) in
             [("train on", corpus.train.len(), recipe.context + 1), ("measure with", corpus.held_out.len(), 2)]
         {

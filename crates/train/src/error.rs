@@ -1,8 +1,9 @@
 use std::{
-    io,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
+use glass_checkpoint::SaveError;
 use glass_plot::PlotError;
 use thiserror::Error;
 
@@ -42,16 +43,22 @@ pub enum TrainError {
     Diverged { step: usize, now: f64, best: f64 },
     #[error("{}: {reason}", path.display())]
     Resume { path: PathBuf, reason: String },
+    #[error(
+        "{}: its matrices are quantized, and cannot be moved a little: give the model that it was made from", path.display()
+    )]
+    Quantized { path: PathBuf },
     #[error("{}: cannot be written ({source})", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("{}: the disk is full ({source}): free some space", path.display())]
+    Full { path: PathBuf, source: io::Error },
     #[error(transparent)]
-    Save(#[from] glass_checkpoint::SaveError),
+    Save(SaveError),
     #[error(transparent)]
     Eval(#[from] glass_eval::EvalError),
     #[error(transparent)]
     Tokenizer(#[from] TokenizerChoiceError),
     #[error(transparent)]
-    Metrics(#[from] MetricsError),
+    Metrics(MetricsError),
     #[error(transparent)]
     Plot(#[from] PlotError),
     /// Boxed, because it is far larger than the results that functions return.
@@ -63,7 +70,35 @@ impl TrainError {
     /// Adds to an I/O error the path that could not be written.
     pub(crate) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Write { path, source }
+        move |source| match source.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full { path, source },
+            _ => Self::Write { path, source },
+        }
+    }
+
+    /// Whether something could not be written: once that is mended, the run can go on.
+    pub fn is_of_writing(&self) -> bool {
+        matches!(self, Self::Write { .. } | Self::Full { .. } | Self::Save(_) | Self::Metrics(MetricsError::Io { .. }))
+    }
+}
+
+impl From<SaveError> for TrainError {
+    fn from(error: SaveError) -> Self {
+        match error {
+            SaveError::Full { file, source } => Self::Full { path: file, source },
+            error => Self::Save(error),
+        }
+    }
+}
+
+impl From<MetricsError> for TrainError {
+    fn from(error: MetricsError) -> Self {
+        match error {
+            MetricsError::Io { path, source, .. } if source.kind() == ErrorKind::StorageFull => {
+                Self::Full { path, source }
+            }
+            error => Self::Metrics(error),
+        }
     }
 }
 

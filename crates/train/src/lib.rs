@@ -17,6 +17,7 @@ mod loss;
 mod order;
 mod output;
 mod preset;
+mod pretrained;
 mod recipe;
 mod run;
 mod schedule;
@@ -27,7 +28,7 @@ pub mod metrics;
 pub mod tokenizer;
 
 pub use adamw::{AdamW, decaying};
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, Pretrained};
 pub use corpus::Corpus;
 pub use error::TrainError;
 pub use event::{Event, Outcome};

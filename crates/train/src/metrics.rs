@@ -7,8 +7,8 @@
 //! {"step":250,"val_loss":1.7}
 //! ```
 //!
-//! A killed run may leave an incomplete last line, and lines of steps after its last checkpoint.
-//! [`MetricsLog::resume`] discards both: the file of a resumed run is that of an unbroken one.
+//! A run that was broken off may leave lines of steps after its last checkpoint, and incomplete ones after a kill, a full disk
+//! or a power cut. [`MetricsLog::resume`] discards both: the file of a resumed run is that of an unbroken one.
 
 use std::{
     fs::{File, OpenOptions},
@@ -18,6 +18,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+/// Its name in the folder of a run.
+pub const METRICS: &str = "metrics.jsonl";
 
 /// One line of the file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -126,7 +129,7 @@ impl MetricsLog {
     /// step. A missing file counts as empty: a run can resume without its history.
     ///
     /// # Errors
-    /// [`MetricsError::DamagedLine`]; the file is unchanged then.
+    /// [`MetricsError::DamagedLine`] before the end of that step; the file is unchanged then.
     pub fn resume(path: &Path, step: u64) -> Result<Self, MetricsError> {
         let mut options = OpenOptions::new();
         let options = options.read(true).append(true).create(true);
@@ -134,10 +137,7 @@ impl MetricsLog {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(failed(path, "read it"))?;
         let (mut records, mut whole) = (Vec::new(), &bytes[..0]);
-        for (end, record) in parse_lines(path, &bytes)? {
-            if record.step() > step {
-                break;
-            }
+        for (end, record) in parse_lines(path, &bytes, step)? {
             whole = &bytes[..end];
             records.push(record);
         }
@@ -196,15 +196,16 @@ impl MetricsLog {
     }
 }
 
-/// The records of `bytes`, each with the end of its line, without an incomplete last line. A last line that lacks only
-/// its newline is complete: no prefix of an object is an object.
-fn parse_lines(path: &Path, bytes: &[u8]) -> Result<Vec<(usize, Record)>, MetricsError> {
-    let (mut lines, mut end) = (Vec::new(), 0);
+/// The records of `bytes` up to the last of `step`, each with the end of its line. What comes after them need not be whole,
+/// nor need a last line without a newline; one that lacks only that is complete: no prefix of an object is an object.
+fn parse_lines(path: &Path, bytes: &[u8], step: u64) -> Result<Vec<(usize, Record)>, MetricsError> {
+    let (mut lines, mut end) = (Vec::<(usize, Record)>::new(), 0);
     for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
         end += line.len();
         match Record::parse(line) {
+            Ok(record) if record.step() > step => break,
             Ok(record) => lines.push((end, record)),
-            Err(_) if !line.ends_with(b"\n") => break,
+            Err(_) if !line.ends_with(b"\n") || lines.last().is_some_and(|(_, last)| last.step() == step) => break,
             Err(error) => {
                 return Err(MetricsError::DamagedLine {
                     path: path.to_owned(),

@@ -56,6 +56,16 @@ impl Run {
         self.trainer.steps()
     }
 
+    /// The model that the run began from; `None`: random weights.
+    pub fn from(&self) -> Option<&str> {
+        self.checkpoint.from.as_ref().map(|from| from.name.as_str())
+    }
+
+    /// The float type that the model is stored in. Training computes in float32.
+    pub fn stored_dtype(&self) -> Dtype {
+        self.output.dtype()
+    }
+
     pub fn folder(&self) -> &Path {
         self.output.path()
     }
@@ -84,16 +94,20 @@ impl Run {
         let (checkpoint, folder) = Checkpoint::newest(self.folder())?;
         self.trainer = checkpoint.restore(&folder, &self.config, &self.device)?;
         self.checkpoint = checkpoint;
-        self.output.save_model(&self.trainer.model, &self.plot()?)
+        self.save_model()
     }
 
     fn remaining_steps(&mut self, on_event: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Outcome, TrainError> {
         let recipe = self.recipe().clone();
         let mut flow = ControlFlow::Continue(());
         if self.evaluation_is_due() {
-            // The run was stopped between the step and its evaluation.
+            // The run was stopped between the step and its evaluation, or begins with a model that has learned something.
             flow = self.evaluate(on_event)?;
             self.output.save_plot(&self.plot()?)?;
+        }
+        if self.steps() > 0 {
+            // The run may have been stopped between its checkpoint and the model for use.
+            self.save_model()?;
         }
         while flow.is_continue() && self.steps() < recipe.steps {
             let start = Instant::now();
@@ -145,7 +159,8 @@ impl Run {
     /// The recipe wants an evaluation after the last step, and the metrics have none.
     fn evaluation_is_due(&self) -> bool {
         let (step, recipe) = (self.steps(), self.recipe());
-        let due = step > 0 && (step == recipe.steps || step.is_multiple_of(recipe.eval_every));
+        let due = (step > 0 || self.checkpoint.from.is_some())
+            && (step == recipe.steps || step.is_multiple_of(recipe.eval_every));
         let last = self.metrics.evaluations().next_back();
         due && last.is_none_or(|record| record.step != step as u64)
     }
@@ -185,6 +200,10 @@ impl Run {
         self.checkpoint.step = self.steps();
         self.metrics.sync()?;
         self.checkpoint.save(self.output.path(), &self.trainer)?;
+        self.save_model()
+    }
+
+    fn save_model(&self) -> Result<(), TrainError> {
         self.output.save_model(&self.trainer.model, &self.plot()?)
     }
 

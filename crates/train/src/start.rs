@@ -7,33 +7,39 @@ use std::{
 
 use glass_backend::{Device, Dtype, Weights};
 use glass_causal_lm::LlamaForCausalLM;
+use glass_checkpoint::{Existing, SaveError};
 use glass_config::{LlamaConfig, Override};
 use serde_json::json;
 
 use crate::{
     AdamW, Checkpoint, Corpus, Initializer, Recipe, Run, SequenceOrder, TrainError, Trainer,
-    checkpoint::FOLDER,
+    checkpoint::Pretrained,
     corpus::Text,
     divergence::DivergenceDetector,
-    metrics::MetricsLog,
-    output::OutputFolder,
+    metrics::{METRICS, MetricsLog},
+    output::{OutputFolder, SMALL_FILES},
     preset,
+    pretrained::{self, stored, stored_dtype},
     tokenizer::{TokenizerChoice, TrainedTokenizer, train_tokenizer},
 };
 
-/// One line per step and per evaluation.
-const METRICS: &str = "metrics.jsonl";
+/// Fields of a config that decide nothing but how the model is trained.
+const TRAINING_FIELDS: [&str; 2] = ["attention_dropout", "initializer_range"];
 
 /// What a new run needs.
 pub struct NewRun {
     pub text: PathBuf,
     pub shape: Shape,
+    /// The float type that the result is stored in; `None`: float32, or that of the model that the run begins from. Training
+    /// computes in float32.
+    pub dtype: Option<Dtype>,
     /// Replace fields of the config.
     pub overrides: Vec<Override>,
     pub tokenizer: TokenizerChoice,
     pub recipe: Recipe,
-    /// New or empty.
     pub output: PathBuf,
+    /// What becomes of a run or a model that `output` holds.
+    pub existing: Existing,
     pub device: Device,
 }
 
@@ -43,6 +49,11 @@ pub enum Shape {
     Preset(String),
     /// A `config.json`.
     Config(PathBuf),
+    /// A model's folder, and its name: the run begins from its weights, with its tokenizer.
+    Model {
+        folder: PathBuf,
+        name: String,
+    },
 }
 
 impl Run {
@@ -60,11 +71,21 @@ impl Run {
             TokenizerChoice::Char => text.whole(),
             _ => text.train(),
         };
-        let tokenizer_is_learned = !matches!(new.tokenizer, TokenizerChoice::File(_));
-        let tokenizer = train_tokenizer(&new.tokenizer, tokenizer_text)?;
-        let mut config = match &new.shape {
-            Shape::Preset(name) => preset(name, tokenizer.vocab_size(), recipe.context)?,
-            Shape::Config(path) => LlamaConfig::from_file(path, &[])?,
+        let base = match &new.shape {
+            Shape::Model { folder, .. } => Some(pretrained::Folder::open(folder)?),
+            Shape::Preset(_) | Shape::Config(_) => None,
+        };
+        let choice = match &new.shape {
+            Shape::Model { folder, .. } => TokenizerChoice::File(folder.clone()),
+            Shape::Preset(_) | Shape::Config(_) => new.tokenizer,
+        };
+        let tokenizer_is_learned = !matches!(choice, TokenizerChoice::File(_));
+        let tokenizer = train_tokenizer(&choice, tokenizer_text)?;
+        let mut config = match (&new.shape, &base) {
+            (Shape::Preset(name), _) => preset(name, tokenizer.vocab_size(), recipe.context)?,
+            (Shape::Config(path), _) => LlamaConfig::from_file(path, &[])?,
+            (Shape::Model { .. }, Some(base)) => base.config()?,
+            (Shape::Model { .. }, None) => unreachable!("it was opened"),
         };
         // The special ids of the config's own vocabulary are ordinary tokens here.
         if tokenizer_is_learned {
@@ -72,42 +93,84 @@ impl Run {
             config.eos_token_id.clear();
             config.pad_token_id = None;
         }
+        let own = base.as_ref().map(|_| stored_dtype(&config));
+        let dtype = new.dtype.or(own).unwrap_or(Dtype::F32);
+        config.dtype = Some(stored(dtype));
         if !new.overrides.is_empty() {
-            let fields = config.to_json().to_string();
-            config = LlamaConfig::from_json(&fields, "the config with --set", &new.overrides)?;
+            // A model that only runs is refused an override of these: there they decide nothing.
+            let (of_training, of_model): (Vec<_>, Vec<_>) =
+                new.overrides.iter().cloned().partition(|set| TRAINING_FIELDS.contains(&set.key()));
+            let mut fields = config.to_json();
+            for set in of_training {
+                fields[set.key()] = set.value().clone();
+            }
+            config = LlamaConfig::from_json(&fields.to_string(), "the config with --set", &of_model)?;
         }
-        let inputs = Inputs::new(&text, &tokenizer, config, &recipe)?;
+        let mut inputs = Inputs::new(&text, &tokenizer, config, &recipe, base.is_some())?;
         let config = &inputs.config;
 
-        let mut source = Initializer::new(config, recipe.seed);
-        let training = device.training();
-        let weights = Weights::new(&mut source, &training, Dtype::F32);
-        let model = LlamaForCausalLM::load(weights, config)?;
+        let (model, small_files) = match &base {
+            Some(base) => {
+                let (model, warnings) = base.load(config, &device)?;
+                inputs.warnings.extend(warnings);
+                (model, base.small_files(config, &new.overrides, dtype)?)
+            }
+            None => {
+                let mut source = Initializer::new(config, recipe.seed);
+                let training = device.training();
+                let contents = [
+                    format!("{:#}\n", config.to_json()).into_bytes(),
+                    generation_config(&tokenizer, config),
+                    tokenizer.json().to_vec(),
+                    tokenizer.config_json().to_vec(),
+                ];
+                let files = SMALL_FILES.map(str::to_owned).into_iter().zip(contents);
+                let weights = Weights::new(&mut source, &training, Dtype::F32);
+                (LlamaForCausalLM::load(weights, config)?, files.collect())
+            }
+        };
         let optimizer = AdamW::for_model(&recipe, &model, config)?;
         let trainer = Trainer::new(model, optimizer, config, &device, &recipe, 0);
 
-        let small_files = [
-            format!("{:#}\n", config.to_json()).into_bytes(),
-            generation_config(&tokenizer, config),
-            tokenizer.json().to_vec(),
-            tokenizer.config_json().to_vec(),
-        ];
-        let output = OutputFolder::create(new.output, small_files)?;
-        let checkpoints = output.path().join(FOLDER);
-        fs::create_dir_all(&checkpoints).map_err(TrainError::write(&checkpoints))?;
         let text_path = fs::canonicalize(&new.text).unwrap_or(new.text);
-        let checkpoint = Checkpoint::new(recipe, text_path, text.fingerprint(), tokenizer_is_learned);
-        checkpoint.save(output.path(), &trainer)?;
-        let metrics = MetricsLog::create(&output.path().join(METRICS))?;
-        Ok(inputs.into_run(device, output, trainer, checkpoint, metrics))
+        let mut checkpoint = Checkpoint::new(recipe, text_path, text.fingerprint(), tokenizer_is_learned);
+        if let Shape::Model { folder, name } = new.shape {
+            same_folder(&folder, &new.output)?;
+            let files = small_files.iter().map(|(name, _)| name.clone()).collect();
+            checkpoint.from = Some(Pretrained { name, files });
+        }
+        let output = OutputFolder::create(new.output, new.existing, small_files, dtype)?;
+        let begun = MetricsLog::create(&output.path().join(METRICS)).map_err(TrainError::from).and_then(|metrics| {
+            checkpoint.save(output.path(), &trainer)?;
+            Ok(metrics)
+        });
+        match begun {
+            Ok(metrics) => {
+                output.begun()?;
+                Ok(inputs.into_run(device, output, trainer, checkpoint, metrics))
+            }
+            Err(error) => {
+                output.undo();
+                Err(error)
+            }
+        }
     }
 
-    /// Resumes from the newest checkpoint in `folder`, on the same text, which may have moved to `text`.
+    /// Resumes from the newest checkpoint in `folder`, on the same text, which may have moved to `text`. With `steps` the run
+    /// is to have so many in all, and the schedule is that of such a run.
     ///
     /// # Errors
-    /// There is no checkpoint, it is damaged, or the text is another one.
-    pub fn resume(folder: &Path, text: Option<&Path>, device: Device) -> Result<Self, TrainError> {
+    /// There is no checkpoint, it is damaged, or the text is another one; the run has done more steps.
+    pub fn resume(
+        folder: &Path,
+        text: Option<&Path>,
+        steps: Option<usize>,
+        device: Device,
+    ) -> Result<Self, TrainError> {
         let (mut checkpoint, checkpoint_folder) = Checkpoint::newest(folder)?;
+        if let Some(steps) = steps {
+            checkpoint.set_steps(steps)?;
+        }
         let recipe = &checkpoint.recipe;
         recipe.check()?;
         if let Some(path) = text {
@@ -131,9 +194,15 @@ impl Run {
         let config = LlamaConfig::from_file(&folder.join("config.json"), &[])?;
         let tokenizer = TokenizerChoice::File(folder.join("tokenizer.json"));
         let tokenizer = train_tokenizer(&tokenizer, text.train())?.in_chunks(checkpoint.tokenizer_is_learned);
-        let inputs = Inputs::new(&text, &tokenizer, config, recipe)?;
+        let inputs = Inputs::new(&text, &tokenizer, config, recipe, checkpoint.from.is_some())?;
         let trainer = checkpoint.restore(&checkpoint_folder, &inputs.config, &device)?;
-        let output = OutputFolder::open(folder)?;
+        let from = checkpoint.from.iter().flat_map(|from| from.files.clone());
+        let own = SMALL_FILES.iter().filter(|_| checkpoint.from.is_none()).map(|name| (*name).to_owned());
+        let output = OutputFolder::open(folder, from.chain(own), stored_dtype(&inputs.config))?;
+        if steps.is_some() {
+            // At once: a run that is killed goes on with this recipe, too.
+            checkpoint.save_state(&checkpoint_folder)?;
+        }
         let metrics = MetricsLog::resume(&folder.join(METRICS), checkpoint.step as u64)?;
         Ok(inputs.into_run(device, output, trainer, checkpoint, metrics))
     }
@@ -152,8 +221,9 @@ impl Inputs {
         tokenizer: &TrainedTokenizer,
         config: LlamaConfig,
         recipe: &Recipe,
+        pretrained: bool,
     ) -> Result<Self, TrainError> {
-        let corpus = Corpus::encode(text, tokenizer, &config, recipe)?;
+        let corpus = Corpus::encode(text, tokenizer, &config, recipe, pretrained)?;
         Ok(Self { warnings: warnings(tokenizer, &config, &corpus)?, config, corpus })
     }
 
@@ -178,6 +248,14 @@ impl Inputs {
             checkpoint,
             metrics,
         }
+    }
+}
+
+/// Refuses to write over the model that is read, whatever is to become of what the output holds.
+fn same_folder(folder: &Path, output: &Path) -> Result<(), TrainError> {
+    match (folder.canonicalize(), output.canonicalize()) {
+        (Ok(folder), Ok(other)) if folder == other => Err(SaveError::IsSource(output.to_owned()).into()),
+        _ => Ok(()),
     }
 }
 

@@ -22,7 +22,7 @@ const NAMES: [Field; 5] = [
     field("depth", "tokens", |row| row.depth.to_string()),
 ];
 
-const SPEED: [Field; 8] = [
+const SPEED: [Field; 9] = [
     field("prefill", "t/s", |row| figure(row.prefill_tps)),
     field("", "±sd", |row| deviation(row.prefill_tps_sd)),
     field("ratio", "", |row| ratio(row.prefill_ratio)),
@@ -36,6 +36,7 @@ const SPEED: [Field; 8] = [
         })
     }),
     field("greedy", "equal", greedy),
+    field("loss", "nats", |row| row.loss_above_f32.map_or("-".into(), nats)),
 ];
 
 const TIME: [Field; 7] = [
@@ -78,7 +79,7 @@ pub fn grids(records: &[Record]) -> Vec<Grid> {
 fn tables(rows: &[&Record]) -> [Grid; 3] {
     let mut speed = table(&SPEED, rows, mark);
     speed.title = title(rows[0]);
-    speed.notes = [adapters(rows), shortened(rows), beyond_memory(rows)].concat();
+    speed.notes = [adapters(rows), shortened(rows), beyond_memory(rows), correctness(rows)].concat();
     let mut time = table(&TIME, rows, mark_again);
     time.title =
         "time: means of the rounds, from the prompt to the first token, each later token, the cold round, loading"
@@ -155,6 +156,42 @@ fn shortened(rows: &[&Record]) -> Vec<String> {
         )
     };
     rows.iter().filter(short).map(note).collect()
+}
+
+/// What the columns of correctness say, where that is not plain.
+fn correctness(rows: &[&Record]) -> Vec<String> {
+    let mut notes = Vec::new();
+    if rows.iter().any(|row| row.loss_above_f32.is_some_and(|loss| nats(loss) != nats(0.0))) {
+        notes.push(
+            "loss: nats per token of float32's greedy text, above those of float32 itself: what the dtype costs".into(),
+        );
+    }
+    let parts = |row: &&&Record| !row.failed && row.greedy_agreement.is_some_and(|share| share < 1.0);
+    if rows.iter().any(|row| parts(&row)) {
+        notes.push(
+            "greedy: where two tokens are nearly tied, texts may part; what follows is another text and is not compared".into(),
+        );
+    }
+    for row in rows.iter().filter(parts).filter(|row| row.loss_above_f32.is_none()) {
+        if let (Some(diff), Some(largest)) = (row.max_logit_diff, row.largest_logit) {
+            let share = 100.0 * diff / largest;
+            let note = format!(
+                "{}: its logits are up to {diff:.1e} from the reference's, {share:.2} % of the largest; random weights have no \
+                 text to lose",
+                row.name()
+            );
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+    }
+    notes
+}
+
+/// A difference of losses.
+fn nats(value: f64) -> String {
+    let rounded = (value * 1e4).round() / 1e4;
+    if rounded == 0.0 { "0".into() } else { format!("{rounded:+.4}") }
 }
 
 /// An explanation of more than 100 % of the bandwidth.

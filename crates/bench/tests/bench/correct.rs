@@ -1,7 +1,7 @@
 //! Rows that are right, and rows that are wrong.
 
 use glass_backend::{Device, Dtype};
-use glass_bench::{Broken, Correctness, SEED, SHAPES, Text, check, random_model, tolerance, write_reference};
+use glass_bench::{Broken, Correctness, SEED, SHAPES, Text, check, loss, random_model, tolerance, write_reference};
 use glass_config::{LlamaConfig, Override};
 use glass_generate::{Llama, read_whole};
 use tempfile::TempDir;
@@ -36,6 +36,27 @@ fn the_reference_is_itself() {
     let (seen, tolerance) = seen(&right());
     assert_eq!((seen.max_logit_diff, seen.greedy.equal), (0.0, 128));
     assert_eq!(seen.broken(tolerance), None);
+}
+
+/// The loss is that of the logits of single steps, and least for the model that chose the text.
+#[test]
+fn the_loss_is_that_of_the_greedy_text() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("reference");
+    let tokens = write_reference(&right(), &file).unwrap();
+    let bytes = std::fs::read(&file).unwrap();
+    let logits: Vec<f32> = bytes.chunks(4).map(|bytes| f32::from_ne_bytes(bytes.try_into().unwrap())).collect();
+    let rows: Vec<&[f32]> = logits.chunks(300).collect();
+    let rows = &rows[rows.len() - tokens.len()..];
+    let nll = |(row, id): (&&[f32], &u32)| {
+        let sum: f64 = row.iter().map(|logit| f64::from(*logit).exp()).sum();
+        sum.ln() - f64::from(row[*id as usize])
+    };
+    let expected = rows.iter().zip(&tokens).map(nll).sum::<f64>() / tokens.len() as f64;
+    let own = loss(&right(), &tokens).unwrap();
+    assert!((own - expected).abs() < 1e-5, "{own} {expected}");
+    let other = loss(&model(&[], "flex", Dtype::F32, SEED + 1), &tokens).unwrap();
+    assert!(other > own + 0.5, "{other} {own}");
 }
 
 #[test]

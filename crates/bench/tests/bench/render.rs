@@ -1,11 +1,11 @@
 //! Results in every format: what they say, and what a program reads back.
 
-use glass_bench::{Format, Record, chart, render};
+use glass_bench::{Format, Look, Record, chart, render};
 
 const HEAD: &str = "device,adapter,dtype,kernels,model,parameters,prompt,gen,depth,repeat,rounds,prefill_tps,prefill_tps_mean,\
 prefill_tps_sd,decode_tps,decode_tps_mean,decode_tps_sd,ttft_ms,token_ms_p50,token_ms_p95,cold_s,load_s,peak_host_bytes,\
-peak_device_bytes,bytes_per_token,bandwidth,bandwidth_share,flops,gemm_flops,gemm_share,max_logit_diff,greedy_agreement,\
-greedy_tokens,base,prefill_ratio,decode_ratio,failed,error";
+peak_device_bytes,bytes_per_token,bandwidth,bandwidth_share,flops,gemm_flops,gemm_share,max_logit_diff,largest_logit,\
+greedy_agreement,greedy_tokens,loss_above_f32,base,prefill_ratio,decode_ratio,failed,error";
 
 fn measured(device: &str) -> Record {
     Record {
@@ -40,8 +40,10 @@ fn measured(device: &str) -> Record {
         gemm_flops: Some(1.4e11),
         gemm_share: Some(0.705),
         max_logit_diff: Some(1.25e-5),
+        largest_logit: Some(12.5),
         greedy_agreement: Some(1.0),
         greedy_tokens: Some(128),
+        loss_above_f32: Some(0.0),
         base: "ndarray f32 plain".into(),
         prefill_ratio: Some(1.0),
         decode_ratio: Some(12.345),
@@ -111,6 +113,22 @@ fn formats_are_named() {
     assert_eq!(error, "\"xml\" is no format: use table, md, csv or jsonl");
 }
 
+/// Where a row has no room, its numbers stand below each other; none is lost, and no line is broken.
+#[test]
+fn a_narrow_terminal_gets_a_number_per_line() {
+    let piped = text(&all(), Format::Table, false);
+    for columns in [50, 80] {
+        let look = Look { colour: false, columns: Some(columns) };
+        let narrow = render(&all(), Format::Table, look).unwrap();
+        assert!(narrow.lines().all(|line| line.chars().count() <= columns), "{narrow}");
+        for word in piped.split_whitespace() {
+            assert!(narrow.contains(word), "{word} is not in {narrow}");
+        }
+    }
+    let look = Look { colour: false, columns: Some(120) };
+    assert_eq!(render(&all(), Format::Table, look).unwrap(), piped);
+}
+
 #[test]
 fn csv_is_read_back() {
     let text = text(&all(), Format::Csv, true);
@@ -154,7 +172,7 @@ fn the_table_has_speed_and_correctness_in_one_row() {
         cells,
         [
             "flex", "f32", "fused", "512", "4096", "1235", "±12.25", "1.00x", "98.77", "±0.312", "12.35x", "1.3e-5",
-            "128/128"
+            "128/128", "0"
         ]
     );
     assert!(!table.contains('\u{1b}'));
@@ -188,6 +206,34 @@ fn a_row_that_failed_is_struck_out_and_says_so() {
 }
 
 #[test]
+fn texts_that_part_are_explained() {
+    let parts = Record { dtype: "q4".into(), greedy_agreement: Some(0.125), ..measured("flex") };
+    let told = |record: &Record| text(std::slice::from_ref(record), Format::Table, false);
+    // A model that has learned texts: what its dtype costs.
+    let learned = Record { loss_above_f32: Some(0.03125), ..parts.clone() };
+    let table = told(&learned);
+    assert!(table.contains("16/128  +0.0313"), "{table}");
+    for part in ["nats per token of float32's greedy text", "nearly tied"] {
+        assert!(table.contains(part), "{part} in {table}");
+    }
+    // Random weights: the difference in words.
+    let random = Record { loss_above_f32: None, max_logit_diff: Some(0.25), ..parts };
+    let table = told(&random);
+    assert!(!table.contains("nats per token"), "{table}");
+    for part in
+        ["flex q4 fused: its logits are up to 2.5e-1 from the reference's, 2.00 % of the largest", "nearly tied"]
+    {
+        assert!(table.contains(part), "{part} in {table}");
+    }
+    // Nothing to explain.
+    let table = told(&measured("flex"));
+    assert!(!table.contains("tied") && !table.contains("nats per token"), "{table}");
+    // What is off in the fifth decimal is rounding, of whatever sign.
+    let rounded = told(&Record { loss_above_f32: Some(-4e-5), ..measured("flex") });
+    assert!(rounded.lines().any(|line| line.contains("128/128") && line.ends_with("  0")), "{rounded}");
+}
+
+#[test]
 fn an_error_stands_in_the_place_of_the_numbers() {
     let table = text(&all(), Format::Table, false);
     let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("wgpu:0")).collect();
@@ -206,7 +252,7 @@ fn what_is_missing_is_a_dash() {
     let bare = Record { error: None, ..lost() };
     let table = text(std::slice::from_ref(&bare), Format::Table, false);
     let row = table.lines().find(|line| line.starts_with("wgpu:0")).unwrap();
-    assert_eq!(row.split_whitespace().filter(|cell| *cell == "-").count(), 8);
+    assert_eq!(row.split_whitespace().filter(|cell| *cell == "-").count(), 9);
     let md = text(&[bare], Format::Md, false);
     assert!(!md.contains("note") && md.contains("| - | - |"));
 }

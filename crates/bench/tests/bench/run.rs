@@ -6,23 +6,25 @@ use glass_bench::{Origin, Plan, Record, Results, Setup, Task, Watch, run};
 use tempfile::TempDir;
 
 /// Answers by the name of the device: `gone` is not there, `full` cannot load, `bomb` kills itself at a prompt of 13,
-/// `wrong` gives other logits, `slow` says that it took a minute, `same` has plain kernels whatever it is asked for.
+/// `wrong` gives other logits, `lossy` loses a quarter of a nat and `silent` has no loss, `slow` says that it took a minute, `same` has plain kernels whatever it is asked for.
 const ACTOR: &str = r#"
 while read -r line; do
     case "$line" in
         *Open*gone*) echo '{"Failed":{"reason":"no such adapter","missing":true}}'; continue;;
         *Open*full*) echo 'glass: error: out of memory' >&2; exit 101;;
         *Open*)
-            seconds=0.5; off=0.00001; kernels=fused
+            seconds=0.5; off=0.00001; kernels=fused; loss=1.25
             case "$line" in *slow*) seconds=60;; *wrong*) off=7;; *same*|*plain*) kernels=plain;; esac
+            case "$line" in *lossy*) loss=1.5;; *silent*) loss=null;; esac
             bomb=; case "$line" in *bomb*) bomb=1;; esac
-            echo '{"Opened":{"adapter":"an actor","kernels":"'$kernels'","bytes_per_token":1000,"load_s":0.25,"warnings":["it acts"]}}';;
+            echo '{"Opened":{"adapter":"an actor","kernels":"'$kernels'","dtype":"f32","bytes_per_token":1000,"load_s":0.25,"warnings":["it acts"]}}';;
         *Round*'"prompt":13'*)
             if [ -n "$bomb" ]; then kill -9 $$; fi
             echo '{"Round":{"whole_s":'$seconds',"prefill_s":0.5,"first_s":0.5,"tokens_s":[0.25,0.25],"flops":100,"peak_host_bytes":7,"device_bytes":null}}';;
         *Round*) echo '{"Round":{"whole_s":'$seconds',"prefill_s":0.25,"first_s":0.5,"tokens_s":[0.25,0.25],"flops":100,"peak_host_bytes":7,"device_bytes":null}}';;
         *Reference*) echo '{"Reference":[1,2]}';;
-        *Check*) echo '{"Checked":{"max_logit_diff":'$off',"equal":2,"compared":2,"gap":null,"tolerance":0.001}}';;
+        *Loss*) echo '{"Loss":'$loss'}';;
+        *Check*) echo '{"Checked":{"max_logit_diff":'$off',"largest_logit":5.0,"equal":2,"compared":2,"gap":null,"tolerance":0.001}}';;
         *Peaks*) echo '{"Peaks":{"bandwidth":10000.0,"gemm_flops":1000.0}}';;
     esac
 done
@@ -60,6 +62,7 @@ fn plan(devices: &[&str], scratch: &TempDir) -> Plan {
         overrides: vec![],
         device: (*device).to_owned(),
         dtype: "f32".into(),
+        any_dtype: false,
         kernels: "fused".into(),
     };
     let task = |prompt| Task { depth: 0, prompt, new_tokens: 2 };
@@ -72,6 +75,7 @@ fn plan(devices: &[&str], scratch: &TempDir) -> Plan {
         patience: Duration::from_secs(30),
         any_device: true,
         base: vec![],
+        check: true,
         scratch: scratch.path().into(),
     }
 }
@@ -189,6 +193,38 @@ fn the_base_can_be_chosen_and_kernels_that_are_the_same_are_one_row() {
     let records = act(&chosen, &mut seen, ACTOR).records;
     assert!(records.iter().all(|row| row.base.is_empty() && row.decode_ratio.is_none()));
     assert!(seen.warnings.contains(&"there are no ratios: no row that counts is b".to_owned()));
+}
+
+#[test]
+fn models_that_have_learned_texts_have_a_loss() {
+    let scratch = TempDir::new().unwrap();
+    let mut learned = plan(&["a", "lossy", "silent"], &scratch);
+    for setup in &mut learned.setups {
+        setup.origin = Origin::Folder("somewhere".into());
+    }
+    let losses = |plan: &Plan| -> Vec<Option<f64>> {
+        let records = act(plan, &mut Seen::default(), ACTOR).records;
+        records[..3].iter().map(|record| record.loss_above_f32).collect()
+    };
+    assert_eq!(losses(&learned), [Some(0.0), Some(0.25), None]);
+    assert_eq!(losses(&plan(&["a", "lossy", "silent"], &scratch)), [None; 3], "random weights");
+    // Quantized rows are compared with their own numbers in float32, but lose against float32 itself.
+    learned.setups[1].dtype = "q4".into();
+    let mut seen = Seen::default();
+    act(&learned, &mut seen, ACTOR);
+    assert_eq!(seen.steps.iter().filter(|step| *step == "the reference").count(), 2);
+}
+
+#[test]
+fn nothing_is_compared_where_nobody_asks() {
+    let scratch = TempDir::new().unwrap();
+    let unchecked = Plan { check: false, ..plan(&["a", "wrong"], &scratch) };
+    let mut seen = Seen::default();
+    let records = act(&unchecked, &mut seen, ACTOR).records;
+    assert!(records.iter().all(|record| record.error.is_none() && record.max_logit_diff.is_none()));
+    assert!(records.iter().all(|record| record.decode_tps == Some(4.0)));
+    assert!(!seen.steps.iter().any(|step| step.contains("reference")), "{:?}", seen.steps);
+    assert!(seen.warnings.iter().all(|line| line == "it acts"), "{:?}", seen.warnings);
 }
 
 #[test]

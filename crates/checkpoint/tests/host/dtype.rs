@@ -1,7 +1,7 @@
 //! Conversion between the floating-point formats, against every 16-bit pattern and against the `half` crate.
 
 use glass_backend::Dtype;
-use glass_checkpoint::{convert_bytes as convert_into, float};
+use glass_checkpoint::{StoredFloat, convert_bytes as convert_into, float};
 use glass_testing::Random;
 use half::{bf16, f16};
 
@@ -10,7 +10,8 @@ struct Converted {
     overflowed: usize,
 }
 
-fn convert(source: &[u8], from: Dtype, to: Dtype) -> Converted {
+fn convert(source: &[u8], from: impl Into<StoredFloat>, to: Dtype) -> Converted {
+    let from = from.into();
     let mut bytes = vec![0x55; source.len() / from.bytes() * to.bytes()];
     let overflowed = convert_into(source, from, &mut bytes, to);
     Converted { bytes, overflowed }
@@ -76,6 +77,44 @@ fn f32_rounds_as_half_does_and_overflow_is_counted() {
 }
 
 #[test]
+fn f64_rounds_once_and_overflow_is_counted() {
+    // Just above the middle of two neighbours: by way of f32 it would be the middle, and go to the even one below.
+    let above = |step: f64| 1.0 + step / 2.0 + 2f64.powi(-40);
+    let mut values = vec![0.0, -0.0, 1e-310, 1e300, -1e39, f64::INFINITY, f64::NAN, 65520.0];
+    values.extend([above(2f64.powi(-10)), above(2f64.powi(-7)), above(2f64.powi(-23))]);
+    values.extend(floats().iter().map(|&value| f64::from(value) * 1.000_000_1));
+    let bytes = bytes_of(values.iter().map(|value| value.to_le_bytes()));
+    let [f32s, f16s, bf16s] = Dtype::ALL.map(|to| convert(&bytes, StoredFloat::F64, to));
+    let same = |a: f64, b: f64| a == b || a.is_nan() && b.is_nan();
+    let mut overflowed = [0; 3];
+    let (singles, halves, brains) = (elements(&f32s.bytes), elements(&f16s.bytes), elements(&bf16s.bytes));
+    for (i, &value) in values.iter().enumerate() {
+        let single = f32::from_le_bytes(singles[i]);
+        assert!(same(single.into(), (value as f32).into()), "{value:e}");
+        let half = f16::from_le_bytes(halves[i]);
+        let brain = bf16::from_le_bytes(brains[i]);
+        // No neighbour is nearer. `half` has conversions of its own from f64, which drop half of the value first.
+        let neighbours = |bits: u16| [bits.saturating_sub(1), bits, bits.saturating_add(1)];
+        if f64::from(half).is_finite() {
+            let off = neighbours(half.to_bits()).map(|bits| (f64::from(f16::from_bits(bits)) - value).abs());
+            assert!(!(off[0] < off[1]) && !(off[2] < off[1]), "{value:e} became {half}");
+        }
+        if f64::from(brain).is_finite() {
+            let off = neighbours(brain.to_bits()).map(|bits| (f64::from(bf16::from_bits(bits)) - value).abs());
+            assert!(!(off[0] < off[1]) && !(off[2] < off[1]), "{value:e} became {brain}");
+        }
+        assert_eq!((half.is_nan(), brain.is_nan()), (value.is_nan(), value.is_nan()));
+        for (count, narrow) in overflowed.iter_mut().zip([f64::from(single), half.to_f64(), brain.to_f64()]) {
+            *count += usize::from(value.is_finite() && narrow.is_infinite());
+        }
+    }
+    assert_eq!([f32s.overflowed, f16s.overflowed, bf16s.overflowed], overflowed);
+    assert!(overflowed[0] >= 2 && overflowed[1] > 1000, "{overflowed:?}");
+    assert_eq!(u16::from_le_bytes(halves[8]), f16::ONE.to_bits() + 1);
+    assert_eq!(u16::from_le_bytes(brains[9]), bf16::ONE.to_bits() + 1);
+}
+
+#[test]
 fn unaligned_bytes_and_the_other_half_format() {
     let mut bytes = vec![0xAA];
     bytes.extend(bytes_of([1.5_f32, 1e9, 65504.0].map(|value| bf16::from_f32(value).to_le_bytes())));
@@ -95,9 +134,10 @@ fn the_same_format_keeps_every_bit() {
 #[test]
 fn other_dtypes_are_refused_by_name() {
     use safetensors::Dtype as Stored;
-    for dtype in [Stored::F64, Stored::I8, Stored::F8_E4M3, Stored::BOOL] {
+    for dtype in [Stored::F8_E5M2, Stored::I8, Stored::F8_E4M3, Stored::BOOL] {
         let message = float(dtype).unwrap_err().to_string();
         assert!(message.contains(&format!("dtype {dtype} ")), "{message}");
     }
-    assert_eq!(float(Stored::BF16), Ok(Dtype::BF16));
+    assert_eq!(float(Stored::BF16), Ok(Dtype::BF16.into()));
+    assert_eq!(float(Stored::F64), Ok(StoredFloat::F64));
 }

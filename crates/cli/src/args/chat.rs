@@ -4,31 +4,38 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
 
-use super::{Cache, Compute, Model, Sampling};
+use super::{AnyModel, Cache, Compute, Sampling, TEXT, from_1};
+
+const CONVERSATION: &str = "Conversation";
 
 #[derive(Debug, Args)]
 pub struct Chat {
     #[command(flatten)]
-    pub model: Model,
+    pub model: AnyModel,
     #[command(flatten)]
     pub compute: Compute,
     /// The system message, which comes first in every prompt
-    #[arg(long, value_name = "TEXT")]
+    #[arg(help_heading = CONVERSATION, long, value_name = "TEXT")]
     pub system: Option<String>,
     /// A Jinja template, in place of the one in the model's folder
-    #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = CONVERSATION, hide_short_help = true, long, value_name = "FILE")]
     pub chat_template: Option<PathBuf>,
     /// Continue a conversation that /save wrote
-    #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = CONVERSATION, long, value_name = "FILE")]
     pub load: Option<PathBuf>,
-    /// Maximum number of tokens of an answer [default: the model's generation_config.json, else 1024]
-    #[arg(long, short = 'n', value_name = "N")]
+    /// Tokens of an answer at most [default: the model's generation_config.json, else 1024]
+    #[arg(help_heading = TEXT, long, short = 'n', value_name = "N", value_parser = from_1)]
     pub max_new_tokens: Option<NonZeroUsize>,
+    /// Do not keep what you type for the next run
+    ///
+    /// GLASS_HISTORY=off does the same for every run, and GLASS_HISTORY=FILE keeps it in another place.
+    #[arg(help_heading = CONVERSATION, long)]
+    pub no_history: bool,
     #[command(flatten)]
     pub cache: Cache,
     #[command(flatten)]
     pub sampling: Sampling,
     /// End an answer before this string (repeatable)
-    #[arg(long, value_name = "TEXT")]
+    #[arg(help_heading = TEXT, long, value_name = "TEXT")]
     pub stop: Vec<String>,
 }

@@ -4,28 +4,35 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
 
-use super::{Compute, Decoding, Model, Prompt};
+use super::{AnyModel, COMPUTING, Compute, Decoding, OUTPUT, Prompt, TEXT};
 
 /// The text is streamed to standard output, what it cost to standard error.
 #[derive(Debug, Args)]
 pub struct Generate {
     #[command(flatten)]
-    pub model: Model,
+    pub model: AnyModel,
     #[command(flatten)]
     pub prompt: Prompt,
     #[command(flatten)]
     pub compute: Compute,
     #[command(flatten)]
     pub decoding: Decoding,
-    /// Prompt lookup decoding: draft up to N tokens from what followed the last ones earlier in the text, and verify them in
-    /// one pass; faster where a text repeats itself, and the same text
-    #[arg(long, value_name = "N", value_parser = parse_draft)]
+    /// Prompt lookup decoding: draft up to N tokens from earlier text, and verify them in one pass
+    ///
+    /// The draft is what followed the last tokens earlier in the text. Faster where a text repeats itself, and the same
+    /// text.
+    #[arg(help_heading = COMPUTING, hide_short_help = true, long, value_name = "N", value_parser = parse_draft)]
     pub prompt_lookup: Option<NonZeroUsize>,
-    /// Constrain the text to one JSON value that satisfies the JSON Schema in FILE, without whitespace between its parts
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["stop", "ignore_eos"])]
+    /// Constrain the text to one JSON value that satisfies the JSON Schema in FILE
+    ///
+    /// There is no whitespace between its parts.
+    #[arg(help_heading = TEXT, hide_short_help = true, long, value_name = "FILE", conflicts_with_all = ["stop", "ignore_eos"])]
     pub json_schema: Option<PathBuf>,
+    /// Print the prompt before its continuation
+    #[arg(help_heading = OUTPUT, long, conflicts_with = "json")]
+    pub echo: bool,
     /// Print one JSON object at the end instead of streaming
-    #[arg(long)]
+    #[arg(help_heading = OUTPUT, long)]
     pub json: bool,
 }
 

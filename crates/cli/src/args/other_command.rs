@@ -3,8 +3,7 @@
 use std::ffi::OsString;
 
 use clap::{
-    Arg, CommandFactory, Error, Parser,
-    builder::StyledStr,
+    Arg, CommandFactory, Error,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
@@ -13,24 +12,8 @@ use super::Glass;
 /// The commands that write texts: they share most options, and each has some of its own.
 const TEXT_COMMANDS: [&str; 4] = ["generate", "batch", "search", "chat"];
 
-impl Glass {
-    /// # Errors
-    /// What clap refuses, and its help and version.
-    pub fn from_args(args: &[OsString]) -> Result<Self, Error> {
-        Self::try_parse_from(args).map_err(|mut error| {
-            if let Some(tip) = tip(&error, args) {
-                let tips = ContextValue::StyledStrs(vec![StyledStr::from(tip)]);
-                error.insert(ContextKind::Suggested, tips);
-                // Clap's guess of a similar name is worse than the same name.
-                error.remove(ContextKind::SuggestedArg);
-            }
-            error
-        })
-    }
-}
-
 /// Which command has the option that this one does not have.
-fn tip(error: &Error, args: &[OsString]) -> Option<String> {
+pub fn tip(error: &Error, args: &[OsString]) -> Option<String> {
     if error.kind() != ErrorKind::UnknownArgument {
         return None;
     }

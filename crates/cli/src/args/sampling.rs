@@ -3,49 +3,61 @@
 use clap::Args;
 use glass_generate::{SamplingConfig, SamplingError, SequenceBias};
 
+use super::{from_0, number};
+
+const SAMPLING: &str = "Sampling (by default as the model's generation_config.json says)";
+
 /// How the next token is chosen. What is not given comes from the model's generation_config.json, as in transformers.
 #[derive(Debug, Args)]
+#[command(next_help_heading = SAMPLING)]
 pub struct Sampling {
-    /// Divide the logits by T; 1: the model's own distribution; 0: always the most probable token
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    /// Divide the logits by T; 0: always the most probable token
+    ///
+    /// 1 is the model's own distribution.
+    #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = number::<f32>)]
     pub temperature: Option<f32>,
     /// Sample from the K most probable tokens; 0: all [default when sampling: 50, as in transformers]
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = from_0::<usize>)]
     pub top_k: Option<usize>,
     /// Sample from the most probable tokens whose probabilities sum to P; 1: all
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = number::<f32>)]
     pub top_p: Option<f32>,
     /// Sample from tokens at least P times as probable as the best; 0: all
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    #[arg(hide_short_help = true, long, value_name = "P", allow_negative_numbers = true, value_parser = number::<f32>)]
     pub min_p: Option<f32>,
-    /// Sample from the most typical tokens (surprise close to the entropy) whose probabilities sum to P; 1: all
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    /// Sample from the most typical tokens whose probabilities sum to P; 1: all
+    ///
+    /// A token is typical if its surprise is close to the entropy of the distribution.
+    #[arg(hide_short_help = true, long, value_name = "P", allow_negative_numbers = true, value_parser = number::<f32>)]
     pub typical_p: Option<f32>,
     #[command(flatten)]
     pub rules: Rules,
     /// Random seed: the same seed gives the same text on the same device [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(help_heading = SAMPLING, long, value_name = "N", value_parser = from_0::<u64>)]
     pub seed: Option<u64>,
 }
 
 /// What changes the logits without chance: penalties and biases.
 #[derive(Debug, Args)]
 #[group(id = "Rules", multiple = true)]
+#[command(next_help_heading = "Penalties and biases")]
 pub struct Rules {
-    /// Make tokens of the prompt and the text less probable: divide positive logits by X, multiply negative ones; 1: off
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    /// Make tokens of the prompt and the text less probable; 1: off
+    ///
+    /// Their positive logits are divided by X, and their negative ones multiplied by it.
+    #[arg(hide_short_help = true, long, value_name = "X", allow_negative_numbers = true, value_parser = number::<f32>)]
     pub repetition_penalty: Option<f32>,
     /// Subtract X from the logit of every generated token; 0: off
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(hide_short_help = true, long, value_name = "X", allow_negative_numbers = true, value_parser = number::<f32>)]
     pub presence_penalty: Option<f32>,
     /// Subtract X from the logit of a token for each time it was generated; 0: off
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(hide_short_help = true, long, value_name = "X", allow_negative_numbers = true, value_parser = number::<f32>)]
     pub frequency_penalty: Option<f32>,
     /// Let no n-gram of N tokens occur twice, those of the prompt included; 0: off
-    #[arg(long, value_name = "N")]
+    #[arg(hide_short_help = true, long, value_name = "N", value_parser = from_0::<usize>)]
     pub no_repeat_ngram_size: Option<usize>,
     /// Add BIAS to the logit of token ID, -inf to forbid it (repeatable)
-    #[arg(long, value_name = "ID=BIAS", value_parser = parse_bias)]
+    #[arg(hide_short_help = true, long, value_name = "ID=BIAS", value_parser = parse_bias)]
     pub logit_bias: Vec<SequenceBias>,
 }
 
@@ -61,6 +73,11 @@ impl Sampling {
             seed: self.seed.unwrap_or(config.seed),
             ..self.rules.over(config)
         }
+    }
+
+    /// Whether there is an option that only matters where tokens are drawn.
+    pub fn asks_for_chance(&self) -> bool {
+        self.top_k.is_some() || self.top_p.is_some() || self.min_p.is_some() || self.typical_p.is_some()
     }
 
     /// What can be told before a model is loaded.

@@ -4,17 +4,25 @@ use std::{
     collections::HashMap,
     fs::{File, OpenOptions},
     io::{self, Read, Write},
+    mem,
     path::{Path, PathBuf},
 };
 
+use glass_checkpoint::Existing;
 use serde_json::Value;
 
 use super::input::Line;
-use crate::{error::CliError, say::warn};
+use crate::{
+    error::CliError,
+    output::{check_place, is_stdout},
+    say::warn,
+};
 
 pub struct Output {
     /// `None`: standard output.
     file: Option<(PathBuf, File)>,
+    /// Whether its content is to be removed when the first line is written, and not before.
+    start_anew: bool,
     /// The prompts that it already has, by id.
     done: HashMap<String, Done>,
 }
@@ -34,29 +42,30 @@ pub enum State {
 }
 
 impl Output {
-    /// Opens the file to append to it. A last line that an ended run left incomplete is removed.
+    /// Opens the file to append to it, or to replace its content. A last line that an ended run left incomplete is removed.
     ///
     /// # Errors
     /// It cannot be opened, or holds something else.
-    pub fn open(path: Option<&Path>) -> Result<Self, CliError> {
-        let Some(path) = path else {
-            let done = HashMap::new();
-            return Ok(Self { file: None, done });
+    pub fn open(path: Option<&Path>, existing: Existing) -> Result<Self, CliError> {
+        let mut done = HashMap::new();
+        let Some(path) = path.filter(|path| !is_stdout(path)) else {
+            return Ok(Self { file: None, start_anew: false, done });
         };
+        check_place(path)?;
         let failed = CliError::writing(path);
         let foreign = |line: &str| {
-            let what = "is nothing that this command writes: give another --output";
+            let what = "is nothing that this command writes: give another --output, or --force to overwrite it";
             CliError::input(path, format!("{line} {what}"))
         };
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed)?;
         let is_file = file.metadata().map_err(failed)?.is_file();
+        let start_anew = is_file && existing == Existing::Replace;
         let mut bytes = Vec::new();
-        if is_file {
+        if is_file && !start_anew {
             file.read_to_end(&mut bytes).map_err(failed)?;
         }
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let (whole, rest) = bytes.split_at(whole);
-        let mut done = HashMap::new();
         for (line, row) in (1..).zip(whole.split_inclusive(|&byte| byte == b'\n')) {
             let (id, prompt) = row_of(row).ok_or_else(|| foreign(&format!("line {line}")))?;
             done.insert(id, Done { line, prompt });
@@ -76,7 +85,7 @@ impl Output {
                 path.display()
             )]);
         }
-        Ok(Self { file: Some((path.to_owned(), file)), done })
+        Ok(Self { file: Some((path.to_owned(), file)), start_anew, done })
     }
 
     pub fn state(&self, line: &Line) -> State {
@@ -98,7 +107,10 @@ impl Output {
     pub fn write(&mut self, row: &Value) -> Result<(), CliError> {
         let line = format!("{row}\n");
         match &mut self.file {
-            Some((path, file)) => file.write_all(line.as_bytes()).map_err(CliError::writing(path)),
+            Some((path, file)) => {
+                let cleared = if mem::take(&mut self.start_anew) { file.set_len(0) } else { Ok(()) };
+                cleared.and_then(|()| file.write_all(line.as_bytes())).map_err(CliError::writing(path))
+            }
             None => io::stdout().write_all(line.as_bytes()).map_err(CliError::stdout),
         }
     }

@@ -3,18 +3,16 @@
 use std::{ops::ControlFlow, time::Duration};
 
 use glass_bench::Watch;
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
-use crate::{interrupt, say::warn};
+use crate::{bars, interrupt, say::warn};
 
 /// A bar of rounds on standard error; indicatif draws none where that is not a terminal.
 pub struct Progress(ProgressBar);
 
 impl Progress {
     pub fn new() -> Self {
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos} of {len} rounds{prefix}");
-        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-        Self(ProgressBar::new(0).with_style(style))
+        Self(bars::with_prefix())
     }
 }
 
@@ -26,12 +24,18 @@ impl Drop for Progress {
 
 impl Watch for Progress {
     fn now(&mut self, what: &str, (done, left): (usize, usize), remaining: Option<Duration>) {
-        let remaining = remaining.map(|time| format!(", {} left", HumanDuration(time)));
         if done + left > 0 {
             self.0.set_length((done + left) as u64);
             self.0.set_position(done as u64);
         }
-        self.0.set_prefix(remaining.unwrap_or_default());
+        let mut numbers = match self.0.length() {
+            None | Some(0) => String::new(),
+            Some(all) => format!(" {} of {all} rounds", self.0.position()),
+        };
+        if let Some(time) = remaining {
+            numbers += &format!(", {} left", bars::time(time));
+        }
+        self.0.set_prefix(numbers);
         self.0.set_message(what.to_owned());
     }
 

@@ -1,74 +1,62 @@
 //! Messages, from a line editor or from a pipe.
 
-use std::{
-    cell::Cell,
-    io::{self, BufRead},
-};
+use std::io::{self, BufRead};
 
-use rustyline::{
-    Behavior, Config, Context, Editor, Helper,
-    completion::Completer,
-    error::ReadlineError,
-    highlight::Highlighter,
-    hint::Hinter,
-    history::MemHistory,
-    validate::{ValidationContext, ValidationResult, Validator},
-};
-
-use crate::error::CliError;
+use super::editor::LineEditor;
+use crate::{args, error::CliError, interrupt, say::say_part, terminal};
 
 pub enum Event {
     /// A message, never empty.
     Text(String),
-    /// Ctrl-C; `empty` if nothing had been typed.
+    /// A message that cannot be read, and why.
+    Unreadable(String),
+    /// Ctrl-C at the prompt; `empty` if nothing had been typed, which is gone.
     Interrupted { empty: bool },
     /// Ctrl-D, or the end of the pipe.
     End,
 }
 
 pub enum Input {
-    Terminal(Box<Editor<Lines, MemHistory>>),
-    Pipe(io::StdinLock<'static>),
+    Editor(Box<LineEditor>),
+    /// A pipe, or a terminal that cannot move its cursor: that gets a prompt.
+    Lines {
+        stdin: io::StdinLock<'static>,
+        line: usize,
+        prompt: bool,
+    },
 }
+
+pub const PROMPT: &str = "> ";
 
 const QUOTES: &str = "\"\"\"";
 
 impl Input {
-    pub fn open(terminal: bool) -> Result<Self, CliError> {
-        if !terminal {
-            return Ok(Self::Pipe(io::stdin().lock()));
+    /// # Errors
+    /// The terminal cannot be used.
+    pub fn open(terminal: bool, args: &args::Chat) -> Result<Self, CliError> {
+        if terminal && !terminal::is_dumb() {
+            return Ok(Self::Editor(Box::new(LineEditor::open(args)?)));
         }
-        // The echo of what is typed stays out of a redirected standard output.
-        let config = Config::builder().behavior(Behavior::PreferTerm).build();
-        let mut editor = Editor::with_history(config, MemHistory::new()).map_err(unreadable)?;
-        editor.set_helper(Some(Lines::default()));
-        Ok(Self::Terminal(Box::new(editor)))
+        Ok(Self::Lines { stdin: io::stdin().lock(), line: 0, prompt: terminal })
     }
 
+    /// # Errors
+    /// Standard input cannot be read.
     pub fn next(&mut self) -> Result<Event, CliError> {
         loop {
-            let typed = match self {
-                Self::Terminal(editor) => {
-                    if let Some(lines) = editor.helper() {
-                        lines.empty.set(true);
+            let event = match self {
+                Self::Editor(editor) => editor.next()?,
+                Self::Lines { stdin, line, prompt } => {
+                    if *prompt {
+                        say_part(PROMPT);
+                        // The terminal clears the line itself.
+                        interrupt::patience(1);
                     }
-                    match editor.readline("> ") {
-                        Ok(typed) => {
-                            editor.add_history_entry(typed.as_str()).map_err(unreadable)?;
-                            typed
-                        }
-                        Err(ReadlineError::Interrupted) => {
-                            let empty = editor.helper().is_none_or(|lines| lines.empty.get());
-                            return Ok(Event::Interrupted { empty });
-                        }
-                        Err(ReadlineError::Eof) => return Ok(Event::End),
-                        Err(error) => return Err(unreadable(error)),
-                    }
+                    message(stdin, line).map_err(unreadable)?
                 }
-                Self::Pipe(stdin) => match message(stdin)? {
-                    Some(typed) => typed,
-                    None => return Ok(Event::End),
-                },
+            };
+            let Event::Text(typed) = event else {
+                return Ok(event);
             };
             let text = unquoted(&typed);
             if !text.trim().is_empty() {
@@ -78,32 +66,43 @@ impl Input {
     }
 }
 
-/// The lines of one message; those there are, if the pipe ends in it.
-fn message(lines: &mut impl BufRead) -> Result<Option<String>, CliError> {
+/// The lines of one message; those there are, if the pipe ends in it. `number` counts lines.
+fn message(lines: &mut impl BufRead, number: &mut usize) -> io::Result<Event> {
     let mut typed = String::new();
+    let mut wrong = None;
     loop {
-        let mut line = String::new();
-        let read = lines.read_line(&mut line).map_err(unreadable)?;
-        typed.push_str(line.strip_suffix('\n').unwrap_or(&line));
+        let mut line = Vec::new();
+        let read = lines.read_until(b'\n', &mut line)?;
+        *number += 1;
         if read == 0 {
-            return Ok((!typed.is_empty()).then_some(typed));
+            return Ok(match wrong {
+                Some(wrong) => Event::Unreadable(wrong),
+                None if typed.is_empty() => Event::End,
+                None => Event::Text(typed),
+            });
         }
+        if let Err(error) = std::str::from_utf8(&line) {
+            let byte = error.valid_up_to() + 1;
+            wrong.get_or_insert_with(|| format!("line {number} is not UTF-8 (byte {byte}): your message was not said"));
+        }
+        let line = String::from_utf8_lossy(&line);
+        typed.push_str(line.strip_suffix('\n').unwrap_or(&line));
         if typed.ends_with('\r') {
             typed.pop();
         }
         if !continues(&typed) {
-            return Ok(Some(typed));
+            return Ok(wrong.map_or(Event::Text(typed), Event::Unreadable));
         }
         typed.push('\n');
     }
 }
 
-fn unreadable(error: impl std::fmt::Display) -> CliError {
+pub fn unreadable(error: impl std::fmt::Display) -> CliError {
     CliError::Usage(format!("cannot read standard input: {error}"))
 }
 
 /// Whether another line belongs to the message.
-fn continues(typed: &str) -> bool {
+pub fn continues(typed: &str) -> bool {
     match typed.strip_prefix(QUOTES) {
         Some(quoted) => !quoted.trim_end().ends_with(QUOTES),
         None => typed.ends_with('\\'),
@@ -124,34 +123,3 @@ fn unquoted(typed: &str) -> String {
     let quoted = quoted.strip_prefix('\n').unwrap_or(quoted);
     quoted.strip_suffix('\n').unwrap_or(quoted).to_owned()
 }
-
-/// Keeps the editor in a message until its last line, and knows whether anything is typed.
-#[derive(Default)]
-pub struct Lines {
-    /// Whether nothing is typed.
-    empty: Cell<bool>,
-}
-
-impl Validator for Lines {
-    fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        Ok(if continues(context.input()) { ValidationResult::Incomplete } else { ValidationResult::Valid(None) })
-    }
-}
-
-impl Hinter for Lines {
-    type Hint = String;
-
-    /// Never a hint: the call shows what is typed.
-    fn hint(&self, line: &str, _pos: usize, _context: &Context<'_>) -> Option<String> {
-        self.empty.set(line.is_empty());
-        None
-    }
-}
-
-impl Completer for Lines {
-    type Candidate = String;
-}
-
-impl Highlighter for Lines {}
-
-impl Helper for Lines {}

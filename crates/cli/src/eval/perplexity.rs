@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, path::Path, time::Instant};
 
-use glass_eval::{Bucket, Perplexity, Windows, by_position, token_nlls};
+use glass_eval::{Bucket, Perplexity, Windows, by_position, merged, token_nlls};
 use glass_generate::{Llama, PrefillOptions};
 use glass_kv_cache::CacheConfig;
 use glass_plot::{Axis, PlotError, Scale, Series, curves};
@@ -11,13 +11,17 @@ use serde_json::{Value, json};
 
 use super::{prefills, read_text};
 use crate::{
-    args, bars,
+    args, bars, columns,
     error::CliError,
     interrupt,
     load::{self, Loaded},
     output::OutputFile,
-    say::{print_line, say, warn},
+    say::{print_line, status, warn},
+    table,
 };
+
+/// Columns of the names.
+const NAMES: usize = 22;
 
 /// The default window, if the context is longer: full attention over a long context would be too slow for a default.
 const WINDOW: NonZeroUsize = NonZeroUsize::new(2048).unwrap();
@@ -37,7 +41,7 @@ pub fn run(args: args::Perplexity) -> Result<(), CliError> {
         return Err(PlotError::TooManySeries { given }.into());
     }
     let text = read_text(&args.text)?;
-    let picture = args.plot.as_deref().map(OutputFile::create).transpose()?;
+    let picture = OutputFile::wanted(args.plot.as_deref(), &args.overwrite)?;
     let loaded = load::load(&args.model, &args.compute)?;
     let llama = &loaded.llama;
     let Some(tokenizer) = &llama.tokenizer else {
@@ -70,10 +74,8 @@ pub fn run(args: args::Perplexity) -> Result<(), CliError> {
         runs.push(score(llama, &encoded, windows, prefill)?);
     }
     let complete = runs.iter().all(|run| run.perplexity.tokens == total);
-    if runs.iter().any(|run| run.perplexity.tokens > 0) {
-        if let Some(picture) = picture {
-            picture.write(plot(&runs, &llama.folder, &args.text)?.as_bytes())?;
-        }
+    let scored = runs.iter().any(|run| run.perplexity.tokens > 0);
+    if scored {
         if args.json {
             print_line(report(&loaded, &runs, windows, complete, args.by_position))?;
         } else {
@@ -81,7 +83,11 @@ pub fn run(args: args::Perplexity) -> Result<(), CliError> {
         }
     }
     for run in &runs {
-        say!("{}", summary(&loaded, &run.perplexity, complete));
+        status!("{}", summary(&loaded, &run.perplexity, complete));
+    }
+    // Last, so that a plot that cannot be written costs none of the numbers.
+    if let Some(picture) = picture.filter(|_| scored) {
+        picture.write(plot(&runs, &llama.folder, &args.text)?.as_bytes())?;
     }
     interrupt::outcome(!complete)
 }
@@ -106,7 +112,7 @@ fn score(llama: &Llama, text: &Encoded, windows: Windows, prefill: PrefillOption
     })
 }
 
-fn table(scored: &Perplexity, windows: Windows, total: usize) -> String {
+fn figures(scored: &Perplexity, windows: Windows, total: usize) -> Vec<(String, String)> {
     let per_byte = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.6}"));
     [
         ("perplexity", format!("{:.6}", scored.perplexity())),
@@ -116,18 +122,20 @@ fn table(scored: &Perplexity, windows: Windows, total: usize) -> String {
         ("tokens scored", format!("{} of {total}, {} bytes", scored.tokens, scored.bytes)),
         ("windows", format!("{} tokens, one every {}", windows.window(), windows.stride())),
     ]
-    .map(|(name, value)| format!("{name:<22} {value}"))
-    .join("\n")
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
 }
 
 /// The figures of each policy, and a column for each in the table by position.
 fn tables(runs: &[Scored], windows: Windows, total: usize, by_position: bool) -> String {
     let mut out = Vec::new();
     for run in runs {
+        let mut rows = Vec::new();
         if runs.len() > 1 {
-            out.push(format!("{:<22} {}", "cache", run.cache));
+            rows.push(("cache".to_owned(), run.cache.to_string()));
         }
-        out.push(table(&run.perplexity, windows, total));
+        rows.extend(figures(&run.perplexity, windows, total));
+        out.push(table::facts(&rows, NAMES, columns::of_stdout()));
     }
     if by_position {
         out.push(String::new());
@@ -138,26 +146,26 @@ fn tables(runs: &[Scored], windows: Windows, total: usize, by_position: bool) ->
 
 /// Mean nats per token by how many tokens were read before.
 fn positions(runs: &[Scored]) -> String {
-    let names: Vec<String> = runs.iter().map(|run| run.cache.to_string()).collect();
-    let wide = |name: &String| name.chars().count().max(10);
-    let mut out = format!("{:<17} {:>8}", "tokens before", "scored");
-    for name in &names {
-        out += &format!("  {name:>width$}", width = wide(name));
-    }
-    for (row, bucket) in runs[0].buckets.iter().enumerate() {
-        let range = if bucket.from == bucket.to {
-            bucket.from.to_string()
-        } else {
-            format!("{} to {}", bucket.from, bucket.to)
-        };
-        out += &format!("\n{range:<17} {:>8}", bucket.tokens);
-        for (run, name) in runs.iter().zip(&names) {
-            let nll = run.buckets.get(row).map_or("-".into(), |bucket| format!("{:.4}", bucket.mean_nll));
-            out += &format!("  {nll:>width$}", width = wide(name));
-        }
-    }
-    out
+    let range = |bucket: &Bucket| match (bucket.from, bucket.to) {
+        (from, to) if from == to => from.to_string(),
+        (from, to) => format!("{from} to {to}"),
+    };
+    let buckets = &runs[0].buckets;
+    let mut names = vec![format!("{:<17} {:>8}", "tokens before", "scored")];
+    names.extend(buckets.iter().map(|bucket| format!("{:<17} {:>8}", range(bucket), bucket.tokens)));
+    let column = |run: &Scored| {
+        let name = run.cache.to_string();
+        let width = name.chars().count().max(10);
+        let nll = |row: usize| run.buckets.get(row).map_or("-".into(), |bucket| format!("{:.4}", bucket.mean_nll));
+        let cells = [name].into_iter().chain((0..buckets.len()).map(nll));
+        cells.map(|cell| format!("  {cell:>width$}")).collect()
+    };
+    let cells: Vec<Vec<String>> = runs.iter().map(column).collect();
+    table::grid(&names, &cells, columns::of_stdout())
 }
+
+/// Fewest tokens of a point in the plot: the mean of fewer says little, and would set the scale.
+const POINT: usize = 64;
 
 /// A curve for each policy: mean nats per token against the lower bound of each bucket.
 fn plot(runs: &[Scored], model: &Path, text: &Path) -> Result<String, PlotError> {
@@ -165,18 +173,27 @@ fn plot(runs: &[Scored], model: &Path, text: &Path) -> Result<String, PlotError>
         .iter()
         .map(|run| Series {
             name: run.cache.to_string(),
-            points: run.buckets.iter().map(|bucket| (bucket.from as f64, bucket.mean_nll)).collect(),
+            points: merged(&run.buckets, POINT).iter().map(|bucket| (bucket.from as f64, bucket.mean_nll)).collect(),
         })
         .collect();
     let name = |path: &Path| {
         let name = path.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
     };
-    let x = Axis { label: "tokens read before, from here to twice as many", scale: Scale::Log2 };
+    let x = Axis { label: "tokens read before, from here to the next point", scale: Scale::Log2 };
     let y = Axis { label: "nats per token", scale: Scale::Linear };
     let title = "How well tokens are predicted by how many were read before";
-    let subtitle = format!("{} on {}", name(model), name(text));
+    let subtitle = format!("{} on {}{}", name(model), name(text), together(&runs[0].buckets));
     curves(&series, [x, y], title, &subtitle)
+}
+
+/// Which points of the plot stand for several rows of the table.
+fn together(buckets: &[Bucket]) -> String {
+    let points = merged(buckets, POINT);
+    let wider = points.iter().filter(|point| !buckets.contains(point));
+    let wider: Vec<String> =
+        wider.map(|point| format!("{} to {} ({} tokens)", point.from, point.to, point.tokens)).collect();
+    if wider.is_empty() { String::new() } else { format!("; together: {}", wider.join(", ")) }
 }
 
 /// The figures of the first policy at the top, and those of all in `runs` if there are several.

@@ -3,6 +3,7 @@
 use std::{fmt, num::NonZeroUsize, path::Path};
 
 use glass_backend::{Device, Dtype};
+use glass_checkpoint::{Files, Precision};
 use glass_config::LlamaConfig;
 use glass_eval::{Windows, token_nlls};
 use glass_generate::{Llama, LoadOptions, PrefillOptions};
@@ -32,46 +33,45 @@ impl fmt::Display for Cost {
 
 /// Loads one folder after the other. `None` if there is no tokenizer, or if Ctrl-C broke it off.
 pub fn measure(before: &Path, after: &Path) -> Result<Option<Cost>, CliError> {
-    let config = LlamaConfig::from_file(&before.join("config.json"), &[])?;
-    // Both in the type that the numbers are stored in: the larger model is then not copied into memory.
-    let dtype = match config.dtype {
-        Some(glass_config::Dtype::Float16) => Dtype::F16,
-        Some(glass_config::Dtype::BFloat16) => Dtype::BF16,
-        _ => Dtype::F32,
-    };
-    let Some((before, tokens)) = mean_nll(before, dtype)? else {
+    // As it is stored, so that the larger model is not copied into memory.
+    let Some(before) = Measured::of(before, None)? else {
         return Ok(None);
     };
-    let after = mean_nll(after, dtype)?;
-    Ok(after.map(|(after, _)| Cost { before, after, tokens }))
+    let config = LlamaConfig::from_file(&after.join("config.json"), &[])?;
+    let stored = Precision::stored(&Files::open(after)?, &config);
+    let measured = Measured::of(after, Some(Precision { dtype: before.dtype, ..stored }))?;
+    Ok(measured.map(|after| Cost { before: before.mean_nll, after: after.mean_nll, tokens: after.tokens }))
 }
 
-/// Nats per token, and the number of tokens.
-fn mean_nll(folder: &Path, dtype: Dtype) -> Result<Option<(f64, usize)>, CliError> {
-    let bar = bars::tokens("measuring the cost");
-    let llama = Llama::load(
-        folder,
-        LoadOptions {
-            device: Device::open("flex")?,
-            dtype,
-            quantize: None,
-            fake_quantize: false,
-            overrides: &[],
-            progress: &mut |_, _| {},
-        },
-    )?;
-    let Some(tokenizer) = &llama.tokenizer else {
-        return Ok(None);
-    };
-    let ids = tokenizer.encode_with_bytes(TEXT)?;
-    let window = NonZeroUsize::new(llama.config.context().min(512)).unwrap_or(NonZeroUsize::MIN);
-    let windows = Windows::new(window, None)?;
-    let nlls = token_nlls(&llama, ids.ids(), windows, PrefillOptions::default(), &mut |scored| {
-        bar.set_length(scored.total as u64);
-        bar.set_position(scored.tokens as u64);
-        interrupt::flow()
-    })?;
-    bar.finish_and_clear();
-    let whole = nlls.len() + 1 == ids.ids().len();
-    Ok(whole.then(|| (nlls.iter().sum::<f64>() / nlls.len() as f64, nlls.len())))
+/// A model's loss on the text.
+struct Measured {
+    /// What was computed with.
+    dtype: Dtype,
+    mean_nll: f64,
+    tokens: usize,
+}
+
+impl Measured {
+    fn of(folder: &Path, precision: Option<Precision>) -> Result<Option<Self>, CliError> {
+        let device = Device::open("flex")?;
+        let options = LoadOptions { device, precision, overrides: &[], progress: &mut |_, _| {} };
+        let llama = Llama::load(folder, options)?;
+        let Some(tokenizer) = &llama.tokenizer else {
+            return Ok(None);
+        };
+        let text = tokenizer.encode_with_bytes(TEXT)?;
+        let window = NonZeroUsize::new(llama.config.context().min(512)).unwrap_or(NonZeroUsize::MIN);
+        let windows = Windows::new(window, None)?;
+        let bar = bars::tokens("measuring the cost");
+        let nlls = token_nlls(&llama, text.ids(), windows, PrefillOptions::default(), &mut |scored| {
+            bar.set_length(scored.total as u64);
+            bar.set_position(scored.tokens as u64);
+            interrupt::flow()
+        });
+        bar.finish_and_clear();
+        let nlls = nlls?;
+        let mean_nll = nlls.iter().sum::<f64>() / nlls.len().max(1) as f64;
+        let whole = nlls.len() + 1 == text.ids().len();
+        Ok(whole.then_some(Self { dtype: llama.dtype, mean_nll, tokens: nlls.len() }))
+    }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::{
-    models::{fixture, random_tiny},
+    models::{fixture, random_tiny, shipped},
     run::{Ran, command, fails, refused, run, succeeds, text},
     svg,
 };
@@ -29,7 +29,8 @@ fn number(row: &Value, field: &str) -> f64 {
 #[test]
 fn every_row_has_speed_memory_and_correctness() {
     let model = &random_tiny();
-    let ran = bench(&[model, "--device", "flex", "--device", "ndarray", "--depth", "0,40", "--format", "jsonl"]);
+    let both = ["--device", "flex", "--device", "ndarray", "--dtype", "f32"];
+    let ran = bench(&[&[model], &both[..], &["--depth", "0,40", "--format", "jsonl"]].concat());
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
     let rows = rows(&ran);
     let names: Vec<(&str, u64)> =
@@ -75,6 +76,29 @@ fn every_row_has_speed_memory_and_correctness() {
 }
 
 #[test]
+fn a_dtype_tells_what_it_costs() {
+    let model = &shipped("shakespeare-window");
+    let ran = bench(&[model, "--device", "flex", "--dtype", "f32,q8,q4", "--format", "jsonl"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
+    let losses: Vec<f64> = rows(&ran).iter().map(|row| number(row, "loss_above_f32")).collect();
+    assert!(losses[0].abs() < 1e-5 && losses[1].abs() < 0.02, "{losses:?}");
+    assert!(losses[2] > losses[1] && losses[2] < 0.5, "{losses:?}");
+    // Random weights have learned nothing that could be lost.
+    let shape = ["--preset", "llama-40M", "--device", "flex", "--dtype", "q4", "--set", "num_hidden_layers=1"];
+    let row = &rows(&bench(&[&shape[..], &["--format", "jsonl"]].concat()))[0];
+    assert!(row["loss_above_f32"].is_null() && number(row, "largest_logit") > number(row, "max_logit_diff"), "{row}");
+}
+
+#[test]
+fn a_check_can_be_left_out() {
+    let ran = bench(&[&random_tiny(), "--device", "flex", "--no-check", "--format", "jsonl"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    ran.says(&["glass: whether the results are right was not checked (--no-check)"]);
+    let row = &rows(&ran)[0];
+    assert!(number(row, "decode_tps") > 0.0 && row["max_logit_diff"].is_null(), "{row}");
+}
+
+#[test]
 fn the_table_and_the_picture_show_the_rows() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bench.svg");
@@ -89,6 +113,17 @@ fn the_table_and_the_picture_show_the_rows() {
     assert!(texts.iter().any(|text| text.contains("flex f16")), "{texts:?}");
 }
 
+/// What the folder holds is measured, and where a device does not compute it, what takes its place.
+#[test]
+fn rows_are_in_the_stored_type() {
+    let ran = bench(&[&random_tiny(), "--device", "flex,ndarray", "--format", "jsonl"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let rows = rows(&ran);
+    let dtypes: Vec<&str> = rows.iter().map(|row| row["dtype"].as_str().expect("a word")).collect();
+    assert_eq!(dtypes, ["bf16", "f32"]);
+    ran.says(&["stored in bf16, in which ndarray does not compute"]);
+}
+
 #[test]
 fn a_device_that_is_not_there_has_a_row_that_says_so() {
     let ran = bench(&[&random_tiny(), "--device", "fpga,flex,wgpu:4000", "--format", "jsonl"]);
@@ -100,7 +135,7 @@ fn a_device_that_is_not_there_has_a_row_that_says_so() {
     assert!(error(&rows[2]).contains("wgpu:4000"));
     assert_eq!(rows[0]["decode_tps"], Value::Null);
     assert!(number(&rows[1], "decode_tps") > 0.0);
-    assert_eq!(rows[1]["base"], rows[0]["base"].as_str().map_or("", |_| "flex f32 fused"));
+    assert_eq!(rows[1]["base"], rows[0]["base"].as_str().map_or("", |_| "flex bf16 fused"));
 }
 
 #[test]
@@ -134,7 +169,7 @@ fn what_cannot_be_measured_is_refused_in_one_line() {
     refused(&["bench", &model, "--gen", "0"], &["--gen"]);
     refused(&["bench", &model, "--repeat", "0"], &["--repeat"]);
     refused(&["bench", &model, "--depth", "-1"], &["-1"]);
-    refused(&["bench", &model, "--dtype", "f8"], &["f8", "f32, f16 or bf16"]);
+    refused(&["bench", &model, "--dtype", "f8"], &["f8", "f32, f16, bf16, q8 or q4"]);
     refused(&["bench", &model, "--format", "xml"], &["xml", "table, md, csv or jsonl"]);
     refused(&["bench", &model, "--row-seconds", "soon"], &["soon"]);
     refused(&["bench", &model, "--preset", "llama-40M"], &["--preset"]);
@@ -195,7 +230,7 @@ fn ops_take_a_step_apart() {
         assert_eq!(named("sampling")["bytes"], Value::Null);
     }
     let table = bench(&[model, "--device", "flex", "--ops"]).stdout;
-    assert!(table.starts_with("random-tiny on flex f32 "), "{table}");
+    assert!(table.starts_with("random-tiny on flex bf16 "), "{table}");
     assert!(table.contains("one token of decode at depth 8 "), "{table}");
     refused(&["bench", model, "--ops", "--plot", "a.svg"], &["--plot"]);
     let ran = bench(&[model, "--ops", "--device", "fpga,flex"]);

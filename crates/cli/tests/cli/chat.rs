@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    models::{Copy, copy, fixture, random_tiny},
+    models::{Copy, copy, fixture, random_tiny, shipped},
     run::{Ran, command, fails, refused, run, succeeds, text},
 };
 
@@ -107,14 +107,14 @@ fn what_was_read_is_not_read_again() {
 fn a_saved_conversation_goes_on_as_if_it_had_never_stopped() {
     let model = model();
     let path = &model.path();
-    let file = &text(&model.file("saved.json"));
+    let file = &text(&model.file("said.json"));
     let whole = says(chat(path, &["--system", "Be terse."]), "One\nTwo\nThree\n");
     let save = format!("One\nTwo\n/save {file}\n");
     let first = says(chat(path, &["--system", "Be terse."]), &save);
     let second = says(chat(path, &["--load", file]), "/system\nThree\n");
     assert_eq!([answers(&first), answers(&second)].concat(), answers(&whole));
     second.says(&["Be terse.\n"]);
-    assert_eq!(saved(&model.file("saved.json"))[0], json!({ "role": "system", "content": "Be terse." }));
+    assert_eq!(saved(&model.file("said.json"))[0], json!({ "role": "system", "content": "Be terse." }));
 
     fs::write(file, r#"[{"role": "assistant", "content": "x"}]"#).expect("written");
     fails(&["chat", path, "--load", file], &[file, "message 1", "JSON list"]);
@@ -217,6 +217,10 @@ fn messages_of_several_lines() {
     let ran = says(chat(path, &[]), b"caf\xe9\n");
     assert_eq!((ran.code, &*ran.stdout), (Some(1), ""), "{ran:?}");
     ran.says(&["glass: error: cannot read standard input", "UTF-8"]);
+    // It is one message, and the others are answered.
+    let ran = says(chat(path, &[]), b"a\ncaf\xe9\\\nx\nb\n");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    ran.says(&["line 2 is not UTF-8 (byte 4)", "1 of 3 messages were not answered"]);
 }
 
 #[test]
@@ -261,6 +265,128 @@ fn a_full_context_says_what_it_drops() {
         "glass: the context of 128 tokens is full: the model no longer knows 1 turn, \"Number one\"",
         "6 messages, 2 of them no longer given to the model",
     ]);
+}
+
+#[test]
+fn a_turn_is_taken_back_or_answered_anew() {
+    let model = model();
+    let path = &model.path();
+    let file = &text(&model.file("saved.json"));
+    let lines = format!("/retry\n/undo\nOne\nTwo\n/undo\nThree\n/retry\n/save {file}\n/undo\n/undo\n/undo\n/retry\n");
+    let ran = says(chat(path, &[]), &lines);
+    let answered = answers(&ran);
+    assert_eq!(said(&model.file("saved.json")), ["One", "Three"]);
+    let straight = says(chat(path, &[]), "One\nThree\n");
+    // Greedily it is the same answer, and that is said.
+    assert_eq!(answered[2..], [answered[2]; 2]);
+    assert_eq!(vec![answered[0], answered[2]], answers(&straight));
+    ran.says(&["taken back: \"Two\"", "temperature is 0", "nothing to answer anew", "nothing to take back"]);
+
+    let sampled = |lines: &str| {
+        let args = ["chat", path, "--device", "flex", "-n", "20", "--temperature", "1", "--seed", "3"];
+        says(command(&args), lines)
+    };
+    let ran = sampled("One\n/retry\n/retry\n/undo\nOne\n");
+    let answered = answers(&ran);
+    assert_eq!(answered.len(), 4);
+    assert!(answered[0] != answered[1] && answered[1] != answered[2], "{answered:?}");
+    assert_eq!(answered[0], answered[3]);
+}
+
+#[test]
+fn settings_change_while_it_runs() {
+    let model = model();
+    let path = &model.path();
+    let lines = "/set\n/set max_new_tokens 3\nOne\n/set max-new-tokens -\nTwo\n/set top-k\n/set top_k 5\n/set temperature=1\n\
+                 /set temprature 1\n/set temperature -1\n/set seed x\n/set max-new-tokens 0\n/set\n";
+    let ran = says(chat(path, &[]), lines);
+    let lengths: Vec<usize> = answers(&ran).iter().map(|answer| answer.chars().count()).collect();
+    assert!(lengths.len() == 2 && lengths[0] <= 3 && lengths[1] > 3, "{lengths:?}");
+    ran.says(&[
+        "temperature           0       --temperature",
+        "max-new-tokens        12      --max-new-tokens",
+        "max-new-tokens 3 (/set)",
+        "top-k 50 (generation_config.json): only so many",
+        "top-k 5 (/set), without effect while temperature is 0",
+        "there is no setting temprature; did you mean temperature? /set lists them",
+        "temperature = -1: must be",
+        "/set seed: \"x\" is not a whole number",
+        "/set max-new-tokens: \"0\" is not a whole number from 1 on",
+        "temperature           1       /set",
+    ]);
+}
+
+#[test]
+fn it_samples_unless_the_model_says_otherwise() {
+    let model = model();
+    let path = &model.path();
+    let says_how = |file: &str, options: &[&str], words: &str| {
+        model.write("generation_config.json", file);
+        let ran = says(command(&[&["chat", path, "--device", "flex", "-n", "12"], options].concat()), "Hello\n");
+        ran.says(&[words]);
+        answers(&ran)[0].to_owned()
+    };
+    let default = "glass: temperature 0.7, top-p 0.9, top-k 50 (default); /set";
+    let drawn = says_how("{}", &[], default);
+    assert_eq!(says_how("{}", &[], default), drawn);
+    let greedy = says_how(r#"{"do_sample": false}"#, &[], "always the most probable token (generation_config.json)");
+    assert_ne!(drawn, greedy);
+    assert_eq!(says_how("{}", &["--temperature", "0"], "always the most probable token (--temperature)"), greedy);
+    let own = r#"{"temperature": 0.3, "top_p": 0.5}"#;
+    says_how(own, &[], "temperature 0.3, top-p 0.5 (generation_config.json), top-k 50 (default)");
+    says_how(
+        own,
+        &["--top-p", "0.8"],
+        "temperature 0.3 (generation_config.json), top-p 0.8 (option), top-k 50 (default)",
+    );
+    // What transformers samples by where the makers ask for it.
+    says_how(r#"{"do_sample": true}"#, &[], "glass: temperature 1 (generation_config.json), top-k 50 (default)");
+}
+
+#[test]
+fn a_file_is_not_overwritten_unasked() {
+    let model = model();
+    let path = &model.path();
+    let (here, there) = (model.file("here.json"), model.file("a name.json"));
+    let (file, other) = (text(&here), text(&there));
+    let lines = format!(
+        "One\n/save {file}\nTwo\n/save {file}\n/save --force {file}\n/save \"{other}\"\nThree\n/save! {other}\n/save --force\n"
+    );
+    let ran = says(chat(path, &[]), lines);
+    assert_eq!(answers(&ran).len(), 3);
+    ran.says(&["exists", "--force", "/save --force needs the name"]);
+    assert_eq!(ran.stderr.matches("exists").count(), 1, "{ran:?}");
+    assert_eq!((said(&here).len(), said(&there).len()), (2, 3));
+
+    // What cannot be loaded leaves the conversation as it was.
+    let lines = format!("Hi\n/load {file}x\n/load {path}/config.json\n/load {file}\nMore\n/save {file}2\n/stats\n");
+    let ran = says(chat(path, &[]), lines);
+    assert_eq!(answers(&ran).len(), 2);
+    ran.says(&["cannot read", "config.json: ", "glass: 4 messages from", "6 messages, 0 of them"]);
+    assert_eq!(said(&model.file("here.json2")), ["One", "Two", "More"]);
+}
+
+#[test]
+fn without_a_model_the_built_in_one_talks() {
+    let ran = says(command(&["chat", "--device", "flex", "--seed", "1"]), "Good morrow, my lord.\nWho are you?\n");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    ran.says(&[
+        "built-in one: shakespeare-window",
+        "you are JULIET and it is ROMEO",
+        "temperature 0.8 (generation_config.json)",
+    ]);
+    // A speech for each: none has the blank line that ends it, or another's name.
+    assert!(!ran.stdout.contains("\n\n") && !ran.stdout.contains("JULIET:"), "{ran:?}");
+    assert!(ran.stdout.len() > 20, "{ran:?}");
+
+    let ran = succeeds(&["generate", "-p", "ROMEO:", "-n", "20", "--device", "flex"]);
+    ran.says(&["built-in one: shakespeare-window"]);
+    let named = succeeds(&["generate", &shipped("shakespeare-window"), "-p", "ROMEO:", "-n", "20", "--device", "flex"]);
+    assert_eq!(ran.stdout, named.stdout);
+    refused(&["chat", "--revision", "main"], &["--revision"]);
+    let ran = run(&mut command(&["chat", "--chat-template", "nothing.jinja"]));
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    ran.says(&["glass: error: cannot read nothing.jinja"]);
 }
 
 #[test]

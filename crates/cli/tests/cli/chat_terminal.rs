@@ -1,6 +1,13 @@
 //! Conversations at a terminal.
 
-use std::{fs, process::Stdio, thread::sleep, time::Duration};
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    process::{Command, Stdio},
+    thread::sleep,
+    time::Duration,
+};
 
 use rexpect::{process::WaitStatus, reader::Options, session::PtySession, spawn_with_options};
 use serde_json::Value;
@@ -9,31 +16,57 @@ use crate::{
     chat::model,
     models::Copy,
     run::{command, text},
+    wrapping::screen,
 };
 
 /// Somebody who talks with a model that never ends an answer by itself.
 struct Terminal(PtySession);
 
+/// A conversation whose answers have so many tokens.
+fn chat(model: &Copy, tokens: &str) -> Command {
+    command(&[
+        "chat",
+        &model.path(),
+        "--device",
+        "flex",
+        "--temperature",
+        "0",
+        "--set",
+        "eos_token_id=null",
+        "--set",
+        "max_position_embeddings=100000000",
+        "-n",
+        tokens,
+    ])
+}
+
 impl Terminal {
     fn open(model: &Copy, tokens: &str) -> Self {
-        let mut command = command(&[
-            "chat",
-            &model.path(),
-            "--device",
-            "flex",
-            "--temperature",
-            "0",
-            "--set",
-            "eos_token_id=null",
-            "--set",
-            "max_position_embeddings=100000000",
-            "-n",
-            tokens,
-        ]);
-        command.env("TERM", "xterm").stdin(Stdio::inherit());
-        let options = Options::new().timeout_ms(Some(60_000)).strip_ansi_escape_codes(true);
+        let mut command = chat(model, tokens);
+        command.env("TERM", "xterm");
+        Self::begin(command, true)
+    }
+
+    /// A terminal of so many columns, which echoes, and of which everything is seen.
+    fn of_size(chat: &Command, columns: usize, name: &str) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("stty echo rows 24 columns {columns}; exec \"$0\" \"$@\"")]);
+        shell.arg(chat.get_program()).args(chat.get_args());
+        for (name, value) in chat.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        shell.env("TERM", name);
+        Self::begin(shell, false)
+    }
+
+    fn begin(mut command: Command, plain: bool) -> Self {
+        command.stdin(Stdio::inherit());
+        let options = Options::new().timeout_ms(Some(60_000)).strip_ansi_escape_codes(plain);
         let mut terminal = Self(spawn_with_options(command, options).expect("a terminal"));
-        terminal.shows("/help says what there is");
+        terminal.shows("/help");
         terminal.shows("> ");
         terminal
     }
@@ -57,13 +90,14 @@ impl Terminal {
         self.0.exp_string(words).expect(words)
     }
 
-    /// It ends, with this code.
-    fn ends(mut self, code: i32) {
-        self.0.exp_eof().expect("the end");
+    /// It ends, with this code; what it showed before.
+    fn ends(mut self, code: i32) -> String {
+        let rest = self.0.exp_eof().expect("the end");
         match self.0.process().wait().expect("it ends") {
             WaitStatus::Exited(_, ended) => assert_eq!(ended, code),
             other => panic!("{other:?}"),
         }
+        rest
     }
 }
 
@@ -139,4 +173,215 @@ fn ctrl_c_stops_the_answer_and_twice_at_an_empty_prompt_leaves() {
     warned(&mut terminal);
     terminal.presses_control('c');
     terminal.ends(130);
+}
+
+/// What was shown of an answer: behind the line that was typed, before the note below.
+fn answer(shown: &str) -> String {
+    let (_, answer) = shown.split_once("\r\n").expect("the typed line ends");
+    answer.replace("\r\n", "\n")
+}
+
+#[test]
+fn answers_are_wrapped_while_they_come() {
+    let model = model();
+    for columns in [20, 41] {
+        let mut chat = chat(&model, "200");
+        chat.env("NO_COLOR", "1");
+        let mut terminal = Terminal::of_size(&chat, columns, "xterm");
+        terminal.says("Hello");
+        terminal.shows("Hello");
+        let shown = terminal.shows("glass: cut off");
+        let lines = screen(answer(&shown).trim_end_matches('\n'));
+        assert!(lines.len() > 200 / columns, "{lines:?}");
+        for line in &lines {
+            assert!(line.chars().count() < columns, "{line:?}");
+        }
+        terminal.shows("> ");
+        terminal.presses_control('d');
+        terminal.ends(0);
+    }
+}
+
+#[test]
+fn ctrl_c_leaves_no_trace_in_an_answer() {
+    let model = model();
+    let mut chat = chat(&model, "100000000");
+    chat.env("NO_COLOR", "1");
+    let mut terminal = Terminal::of_size(&chat, 80, "xterm");
+    terminal.says("Hello");
+    terminal.shows("Hello");
+    sleep(Duration::from_millis(700));
+    terminal.types("typed ahead");
+    sleep(Duration::from_millis(200));
+    terminal.presses_control('c');
+    let shown = terminal.shows("glass: stopped");
+    assert!(!shown.contains("^C") && !shown.contains("typed"), "{shown:?}");
+    assert!(shown.ends_with('\n'), "a note stands on a line of its own: {shown:?}");
+    // The terminal echoes again for who comes after.
+    terminal.shows("> ");
+    terminal.presses_control('d');
+    terminal.ends(0);
+}
+
+#[test]
+fn what_is_typed_ahead_is_said_in_its_turn() {
+    let model = model();
+    let mut terminal = Terminal::open(&model, "8");
+    terminal.types("One\rTwo\r");
+    for _ in 0..2 {
+        terminal.shows("cut off after 8 tokens");
+    }
+    terminal.shows("> ");
+    terminal.says("/set max-new-tokens 200");
+    terminal.shows("> ");
+    terminal.says("Three");
+    terminal.types("Four\rFive\r");
+    for _ in 0..3 {
+        terminal.shows("cut off after 200 tokens");
+    }
+    terminal.shows("> ");
+    // What cannot be read is not said, and nothing else is lost.
+    terminal.0.process().get_file_handle().expect("the terminal").write_all(b"caf\xe9 ").expect("sent");
+    terminal.shows("not UTF-8");
+    terminal.shows("> ");
+    terminal.says("");
+    terminal.says("/stats");
+    terminal.shows("10 messages, 0 of them");
+    terminal.presses_control('d');
+    terminal.ends(0);
+}
+
+#[test]
+fn what_is_forgotten_is_said_before_the_answer() {
+    let model = model();
+    let mut chat = chat(&model, "12");
+    chat.args(["--set", "max_position_embeddings=128"]).env("NO_COLOR", "1");
+    let mut terminal = Terminal::of_size(&chat, 200, "xterm");
+    for said in ["Number one", "Number two"] {
+        terminal.says(said);
+        terminal.shows("cut off");
+        terminal.shows("> ");
+    }
+    terminal.says("Number three");
+    let before = terminal.shows("no longer knows 1 turn, \"Number one\"");
+    assert!(!before.contains("cut off") && before.trim_end().lines().count() <= 2, "{before:?}");
+    terminal.shows("cut off");
+    terminal.shows("> ");
+    terminal.presses_control('d');
+    terminal.ends(0);
+}
+
+#[test]
+fn messages_are_remembered_for_the_next_run_and_for_nobody_else() {
+    let model = model();
+    let home = tempfile::tempdir().expect("a folder");
+    let start = |options: &[&str]| {
+        let mut chat = chat(&model, "4");
+        chat.args(options).env_remove("GLASS_HISTORY").env("XDG_STATE_HOME", home.path()).env("TERM", "xterm");
+        Terminal::begin(chat, true)
+    };
+    let say = |mut terminal: Terminal, line: &str| {
+        terminal.says(line);
+        terminal.shows("cut off");
+        terminal.shows("> ");
+        terminal.presses_control('d');
+        terminal.ends(0);
+    };
+    let file = home.path().join("glass/chat-history");
+    say(start(&["--no-history"]), "not this");
+    assert!(!file.exists());
+    say(start(&[]), "remember me");
+    let mode = |path: &std::path::Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!((mode(&file), mode(&home.path().join("glass"))), (0o600, 0o700));
+    let mut next = start(&[]);
+    next.types("\x1b[A");
+    next.shows("remember me");
+    next.presses_control('c');
+    next.shows("> ");
+    next.presses_control('d');
+    next.ends(0);
+    let kept = fs::read_to_string(&file).expect("readable");
+    assert!(kept.contains("remember me") && !kept.contains("not this"), "{kept}");
+
+    // A file that was everybody's is one's own from now on; one that is no file is done without.
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("changed");
+    say(start(&[]), "again");
+    assert_eq!(mode(&file), 0o600);
+    let mut chat = chat(&model, "4");
+    chat.env("GLASS_HISTORY", home.path()).env("TERM", "xterm");
+    say(Terminal::begin(chat, true), "lost");
+}
+
+#[test]
+fn tab_completes_commands_settings_and_files() {
+    let model = model();
+    model.write("said here.json", "[]");
+    let mut terminal = Terminal::open(&model, "4");
+    terminal.types("/set\ttemp\t1\r");
+    terminal.shows("temperature 1 (/set)");
+    terminal.shows("> ");
+    terminal.types(&format!("/lo\t{}/sai\t\r", model.path()));
+    terminal.shows("0 messages from");
+    terminal.shows("> ");
+    terminal.types("/u\t\r");
+    terminal.shows("nothing to take back");
+    terminal.shows("> ");
+    // In a message there is nothing to complete.
+    terminal.types("/");
+    terminal.types("/x\ty\r");
+    terminal.shows("cut off");
+    terminal.shows("> ");
+    terminal.presses_control('d');
+    terminal.ends(0);
+}
+
+#[test]
+fn colours_are_for_terminals_that_have_them() {
+    let model = model();
+    let colourful = |name: &str, variable: Option<(&str, &str)>| {
+        let mut chat = chat(&model, "4");
+        chat.envs(variable);
+        let mut terminal = Terminal::of_size(&chat, 80, name);
+        terminal.says("Hello");
+        let mut shown = terminal.shows("cut off");
+        shown += &terminal.shows("> ");
+        terminal.says("/exit");
+        shown + &terminal.ends(0)
+    };
+    let painted = |shown: &str| (shown.contains("\x1b[1m"), shown.contains("\x1b[2m"));
+    assert_eq!(painted(&colourful("xterm", None)), (true, true));
+    for (name, variable) in [("xterm", Some(("NO_COLOR", "1"))), ("xterm", Some(("CLICOLOR", "0"))), ("dumb", None)] {
+        let shown = colourful(name, variable);
+        assert_eq!(painted(&shown), (false, false), "{shown:?}");
+        assert!(name != "dumb" || !shown.contains('\x1b'), "{shown:?}");
+    }
+}
+
+#[test]
+fn a_terminal_without_a_cursor_has_several_lines_and_ctrl_c_too() {
+    let model = model();
+    let file = model.file("saved.json");
+    let mut terminal = Terminal::of_size(&chat(&model, "100000000"), 80, "dumb");
+    terminal.says("/set max-new-tokens 6");
+    terminal.shows("> ");
+    terminal.says("a\\");
+    terminal.says("b");
+    terminal.shows("cut off");
+    terminal.shows("> ");
+    terminal.says("/set max-new-tokens 100000000");
+    terminal.shows("> ");
+    terminal.says("Go on");
+    sleep(Duration::from_millis(700));
+    terminal.presses_control('c');
+    terminal.shows("glass: stopped");
+    terminal.shows("> ");
+    terminal.says(&format!("/save {}", text(&file)));
+    terminal.shows("4 messages in");
+    terminal.shows("> ");
+    terminal.presses_control('c');
+    sleep(Duration::from_millis(200));
+    terminal.presses_control('c');
+    terminal.ends(130);
+    let saved: Value = serde_json::from_slice(&fs::read(file).expect("readable")).expect("JSON");
+    assert_eq!(saved[0]["content"], "a\nb");
 }

@@ -110,7 +110,7 @@ fn broken_generation_config_files() {
     let path = &model.path();
     model.write("generation_config.json", "{");
     fails(&args(path, &[]), &["generation_config.json", "not a JSON object"]);
-    model.write("generation_config.json", "{\"temperature\": \"hot\"}");
+    model.write("generation_config.json", "{\"temperature\": \"hot\", \"do_sample\": true}");
     fails(&args(path, &[]), &["generation_config.json", "temperature", "hot"]);
     // It is optional.
     model.remove("generation_config.json");

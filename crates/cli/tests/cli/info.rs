@@ -18,7 +18,7 @@ fn info(model: &str, args: &[&str]) -> Value {
 #[test]
 fn parameters_and_tensors_are_those_of_the_files() {
     for model in fixtures().iter().chain([&random_tiny()]) {
-        let json = info(model, &[]);
+        let json = info(model, &["--dtype", "f32"]);
         let mut tensors = Vec::new();
         let (mut parameters, mut bytes) = (0, 0);
         for entry in fs::read_dir(model).expect("readable") {
@@ -120,4 +120,11 @@ fn ignored_fields_are_listed() {
     assert_eq!(ignored[0]["name"], "flux_capacitor");
     let text = succeeds(&["info", path]).stdout;
     assert!(text.contains("flux_capacitor = 88"), "{text}");
+    // Those that nobody is warned of are there too.
+    let harmless = &info(path, &[])["harmless_fields"];
+    let names: Vec<&str> =
+        harmless.as_array().into_iter().flatten().filter_map(|field| field["name"].as_str()).collect();
+    assert!(names.contains(&"architectures") && names.contains(&"transformers_version"), "{harmless}");
+    let line = text.lines().find(|line| line.starts_with("harmless fields")).expect("it says so");
+    assert!(line.ends_with(&names.join(", ")), "{line}");
 }

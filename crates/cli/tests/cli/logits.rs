@@ -16,7 +16,7 @@ fn folder() -> TempDir {
 
 fn logits(args: &[&str], out: &Path) -> (Ran, BTreeMap<String, Stored>) {
     let out_text = text(out);
-    let tail = ["--device", "flex", "-o", &out_text];
+    let tail = ["--device", "flex", "--force", "-o", &out_text];
     let ran = succeeds(&[&["logits"], args, &tail].concat());
     assert_eq!(ran.stdout, "");
     ran.says(&["glass: wrote", &out_text]);
@@ -152,15 +152,6 @@ fn beyond_the_context_is_warned_of() {
     let (ran, found) = logits(&[model, "--ids", &ids], &folder.path().join("out"));
     ran.says(&["glass: warning: ", "130 positions", "2 more", "128"]);
     assert_eq!(found["logits"].shape, [1, 130, 128]);
-}
-
-#[test]
-fn an_earlier_file_is_replaced_and_nothing_else_is_left() {
-    let folder = folder();
-    let out = folder.path().join("out.safetensors");
-    fs::write(&out, "something older").expect("written");
-    logits(&[&fixture("llama-gqa"), "--ids", "1"], &out);
-    assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 1);
 }
 
 #[cfg(unix)]

@@ -8,11 +8,14 @@ mod broken_checkpoint;
 mod chat;
 #[cfg(unix)]
 mod chat_terminal;
+mod common_options;
 mod config;
 mod convert;
 mod devices;
 mod docs;
+mod folders;
 mod generate;
+mod help;
 mod hub;
 mod info;
 #[cfg(unix)]
@@ -24,6 +27,7 @@ mod memory;
 mod models;
 mod needle;
 mod needle_input;
+mod outputs;
 mod perplexity;
 mod prompt;
 mod quantize;
@@ -38,4 +42,7 @@ mod train;
 mod train_input;
 #[cfg(unix)]
 mod train_resume;
+#[cfg(unix)]
+mod train_unwritable;
 mod usage;
+mod wrapping;

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::{
-    models::{fixture, random_tiny, shipped},
+    models::{copy, fixture, random_tiny, shipped},
     run::{Ran, fails, succeeds, text},
     svg::texts,
 };
@@ -43,7 +43,7 @@ fn the_fields_of_json_agree() {
         ("haystack", Value::Null),
         ("interrupted", false.into()),
         ("device", "flex".into()),
-        ("dtype", "f32".into()),
+        ("dtype", "bf16".into()),
     ] {
         assert_eq!(json[name], value, "{name}");
     }
@@ -126,7 +126,7 @@ fn caches_and_pieces_change_what_they_must() {
     let model = shipped("shakespeare-window");
     for mode in [&["--depth", "0.5"][..], &["--mode", "chain", "--hops", "3"]] {
         let of = |more: &[&str]| {
-            let fixed = [mode, &["--length", "100,200", "--trials", "3"], more].concat();
+            let fixed = [mode, &["--length", "100,200", "--trials", "3", "--dtype", "f32"], more].concat();
             let json = json(&model, &fixed);
             let runs = json["runs"].as_array().expect("runs").clone();
             let nlls = |run: &Value| -> Vec<f64> { cells(run).iter().map(|cell| number(cell, "mean_nll")).collect() };
@@ -162,6 +162,43 @@ fn a_chain_counts_hops() {
     for part in ["hops \\ tokens read", "mean share of hops, 8 trials (tokens: key 2)"] {
         assert!(table.contains(part), "{part}: {table}");
     }
+}
+
+#[test]
+fn a_chat_model_is_asked_in_words() {
+    let copy = copy(&random_tiny());
+    copy.write(
+        "chat_template.jinja",
+        "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}[assistant] ",
+    );
+    let options = ["--mode", "words", "--length", "300,400", "--depth", "0,1", "--trials", "2"];
+    let json = json(&copy.path(), &options);
+    assert_eq!((&json["mode"], &json["key"], &json["value"]), (&"words".into(), &Value::Null, &Value::Null));
+    let run = &json["runs"][0];
+    let places: Vec<(f64, f64)> =
+        cells(run).iter().map(|cell| (number(cell, "depth"), number(cell, "length"))).collect();
+    assert_eq!(places, [(0.0, 300.0), (0.0, 400.0), (1.0, 300.0), (1.0, 400.0)]);
+    for cell in cells(run) {
+        // Random weights know no password, and no token of an answer is judged.
+        assert_eq!((number(cell, "found"), number(cell, "trials")), (0.0, 2.0));
+        assert!(cell["mean_nll"].is_null() && cell["tokens_right"].is_null(), "{cell}");
+    }
+    // Prompts are as long as sentences of some 45 letters, each a token here, can fill them.
+    let tokens = number(run, "tokens");
+    assert!((8.0 * 280.0..=4.0 * 700.0).contains(&tokens), "{tokens}");
+    let table = needle(&copy.path(), &options).stdout;
+    assert!(table.contains("share of 2 trials (a password in a sentence)"), "{table}");
+
+    copy.write("own.txt", "One sentence. Another one! A third?");
+    let own = text(&copy.file("own.txt"));
+    needle(&copy.path(), &[&options[..], &["--haystack", &own]].concat());
+    copy.write("own.txt", "\n \n");
+    fails(&args(&copy.path(), &[&options[..], &["--haystack", &own]].concat()), &["no tokens"]);
+    fails(
+        &args(&copy.path(), &["--mode", "words", "--length", "40"]),
+        &["40 tokens do not hold the question", "at least"],
+    );
+    fails(&args(&random_tiny(), &options), &["chat template"]);
 }
 
 #[test]
@@ -209,7 +246,6 @@ fn a_text_can_be_the_haystack() {
 fn a_picture_is_a_map_for_each_cache() {
     let (model, folder) = (random_tiny(), tempfile::tempdir().expect("a folder"));
     let path = folder.path().join("map.svg");
-    fs::write(&path, "something else").expect("written");
     let file = text(&path);
     let options = [
         "--length", "40,80", "--depth", "0,0.5,1", "--trials", "2", "--cache", "ring", "--cache", "tova:16", "--plot",

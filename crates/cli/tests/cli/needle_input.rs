@@ -23,6 +23,7 @@ fn what_makes_no_sense_is_refused_in_one_line() {
         (["--length", "14"], ["14 tokens", "that takes 15 at least"]),
         (["--length", "256,9"], ["9 tokens do not hold", "a key of 4 tokens"]),
         (["--hops", "2"], ["--hops has no meaning", "--mode chain"]),
+        (["--chat-template", "x"], ["--chat-template has no meaning", "--mode words"]),
     ] {
         fails(&args(model, &options), &words);
     }
@@ -33,6 +34,12 @@ fn what_makes_no_sense_is_refused_in_one_line() {
     ] {
         let chain = [&["--mode", "chain", "--key", "6"], &options[..]].concat();
         fails(&args(model, &chain), &[words]);
+    }
+    for (options, words) in [
+        (["--hops", "2"], "--hops has no meaning with --mode words"),
+        (["--key", "3"], "--key or --value has no meaning"),
+    ] {
+        fails(&args(model, &[&["--mode", "words"][..], &options].concat()), &[words]);
     }
     for (option, value, word) in [
         ("--depth", "1.5", "from 0 to 1"),
@@ -48,7 +55,7 @@ fn what_makes_no_sense_is_refused_in_one_line() {
         ("--hops", "0", "from 1 to 1024"),
         ("--mode", "double", "single"),
         ("--cache", "none", "sinks:S+W"),
-        ("--seed", "x", "invalid digit"),
+        ("--seed", "x", "whole number"),
     ] {
         refused(&args(model, &[option, value]), &[option, word]);
     }

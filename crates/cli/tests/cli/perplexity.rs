@@ -50,7 +50,7 @@ fn the_fields_of_json_agree() {
     assert_eq!(json["stride"], 10);
     assert_eq!(json["interrupted"], false);
     assert_eq!(json["device"], "flex");
-    assert_eq!(json["dtype"], "f32");
+    assert_eq!(json["dtype"], "bf16");
     let mean = number(&json, "mean_nll");
     // A model of noise guesses about as badly as chance among its 99 tokens.
     assert!((3.0..8.0).contains(&mean), "{mean}");
@@ -87,7 +87,7 @@ fn the_table_has_the_same_numbers() {
     ];
     let expected = expected.each_ref().map(|(name, value)| (*name, &**value));
     assert_eq!(rows, expected);
-    ran.says(&["glass: 12 tokens at ", "device flex, f32"]);
+    ran.says(&["glass: 12 tokens at ", "device flex, bf16"]);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn what_cannot_be_scored_is_refused_in_one_line() {
     // This one needs the model's context.
     fails(&args(model, &good, &["--stride", "2000"]), &["a stride of 2000", "1024"]);
     for option in ["--window", "--stride", "--max-tokens"] {
-        refused(&args(model, &good, &[option, "0"]), &[option, "zero"]);
+        refused(&args(model, &good, &[option, "0"]), &[option, "from 1 on"]);
         refused(&args(model, &good, &[option, "-1"]), &["-1"]);
     }
     let ran = run(&mut command(&["eval"]));

@@ -35,11 +35,11 @@ fn a_trained_model_in_eight_and_four_bits() {
     let mut bytes = fs::metadata(Path::new(model).join("model.safetensors")).expect("there").len();
     for (bits, allowed) in [("8", 0.005), ("4", 0.2)] {
         let target = folder.path().join(bits);
-        let ran = succeeds(&["quantize", model, "--bits", bits, "-o", &text(&target)]);
+        let ran = succeeds(&["quantize", model, "--dtype", &format!("q{bits}"), "-o", &text(&target)]);
         assert_eq!(ran.stdout, "");
         ran.says(&["glass: wrote ", &format!("in {bits} bits"), "glass: cost: +"]);
         let saved = nats(&[&text(&target), "--text", story]);
-        assert_eq!(saved, nats(&[model, "--text", story, "--quantize", bits]));
+        assert_eq!(saved, nats(&[model, "--text", story, "--dtype", &format!("q{bits}")]));
         assert!((saved - whole).abs() < allowed, "{bits} bits: {saved} nats, {whole} before");
         let now = fs::metadata(target.join("model.safetensors")).expect("there").len();
         assert!(now < bytes * 2 / 3 && saved != whole, "{now} bytes after {bytes}");
@@ -51,7 +51,7 @@ fn a_trained_model_in_eight_and_four_bits() {
 fn every_command_takes_a_quantized_model() {
     let folder = folder();
     let target = text(&folder.path().join("q"));
-    succeeds(&["quantize", &fixture("llama-sharded"), "--bits", "4", "-o", &target, "--max-shard-size", "20kB"]);
+    succeeds(&["quantize", &fixture("llama-sharded"), "--dtype", "q4", "-o", &target, "--max-shard-size", "20kB"]);
     let ids = ["--ids", "1,5,9,2", "--device", "flex"];
     succeeds(&[&["generate", &target, "-n", "4"], &ids[..]].concat());
     let out = text(&folder.path().join("logits.safetensors"));
@@ -86,14 +86,14 @@ fn what_cannot_be_quantized() {
     let folder = folder();
     let target = text(&folder.path().join("q"));
     let model = &fixture("llama-gqa");
-    succeeds(&["quantize", model, "--bits", "8", "-o", &target]);
+    succeeds(&["quantize", model, "--dtype", "q8", "-o", &target]);
     let again = text(&folder.path().join("again"));
-    fails(&["quantize", &target, "--bits", "4", "-o", &again], &["in few bits already"]);
-    fails(&["generate", &target, "--ids", "1", "--quantize", "4"], &["in few bits already"]);
-    fails(&["quantize", model, "--bits", "4", "-o", &target], &["is not empty"]);
-    fails(&["quantize", model, "--bits", "4", "-o", model], &["the folder the model is read from"]);
-    refused(&["quantize", model, "--bits", "5", "-o", &again], &["give 8 or 4"]);
-    refused(&["quantize", model, "-o", &again], &["--bits"]);
+    fails(&["quantize", &target, "--dtype", "q4", "-o", &again], &["in few bits already"]);
+    fails(&["generate", &target, "--ids", "1", "--dtype", "q4"], &["in few bits already"]);
+    fails(&["quantize", model, "--dtype", "q4", "-o", &target], &["is not empty"]);
+    fails(&["quantize", model, "--dtype", "q4", "-o", model], &["the folder the model is read from"]);
+    refused(&["quantize", model, "--dtype", "q5", "-o", &again], &["give q8 or q4"]);
+    refused(&["quantize", model, "-o", &again], &["--dtype"]);
     fails(&["convert", &target, "--dtype", "f16", "-o", &again], &["stored as I", "leave --dtype out"]);
     assert!(!Path::new(&again).exists());
 }

@@ -22,6 +22,10 @@ pub fn command<A: AsRef<str>>(args: &[A]) -> Command {
     command.args(args.iter().map(AsRef::as_ref));
     command.stdin(Stdio::null());
     for name in [
+        "GLASS_DEVICE",
+        "GLASS_DTYPE",
+        "GLASS_KERNELS",
+        "GLASS_MODEL",
         "RUST_BACKTRACE",
         "HF_ENDPOINT",
         "HF_HOME",
@@ -35,9 +39,14 @@ pub fn command<A: AsRef<str>>(args: &[A]) -> Command {
         "http_proxy",
         "https_proxy",
         "all_proxy",
+        "NO_COLOR",
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
     ] {
         command.env_remove(name);
     }
+    // What is typed in tests is nobody's to remember.
+    command.env("GLASS_HISTORY", "off");
     command
 }
 

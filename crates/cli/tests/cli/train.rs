@@ -6,7 +6,10 @@ use glass_testing::Random;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::run::{Ran, command, run, succeeds, text};
+use crate::{
+    models::shipped,
+    run::{Ran, command, fails, run, succeeds, text},
+};
 
 /// Forty steps with an evaluation in the middle and one at the end.
 pub const SHORT: &str = "--preset tiny --steps 40 --batch 4 --context 32 --eval-every 20 --device flex";
@@ -191,6 +194,35 @@ fn a_config_with_a_window_trains_with_bpe() {
     let generate = ["generate", &model, "-p", "the crown", "-n", "60", "--json", "--device", "flex"];
     let ids = &succeeds(&generate).json()["sequences"][0]["ids"];
     assert_eq!(ids.as_array().map(Vec::len), Some(60));
+}
+
+#[test]
+fn a_shipped_model_learns_another_text() {
+    let desk = Desk::new();
+    let args = desk.train("--steps 12 --batch 2 --context 32 --eval-every 6 --device flex --from");
+    let ran = trains(&[&args[..], &[shipped("shakespeare-full")]].concat());
+    ran.says(&["beginning from ", "trained in f32, saved in f16", "glass: step 0: held out "]);
+    let metrics = desk.metrics();
+    let losses: Vec<f64> = metrics.iter().filter_map(|line| line["val_loss"].as_f64()).collect();
+    assert_eq!((losses.len(), &metrics[0]["step"]), (3, &Value::from(0)));
+    assert!(losses[2] < losses[0] - 0.3, "{losses:?}");
+    // The first loss is that of the model itself, and the last that of the result.
+    let held_out = desk.path("held-out.txt");
+    fs::write(&held_out, &prose(6000)[5400..]).expect("written");
+    let loss = |model: &str| {
+        let args =
+            ["eval", "perplexity", model, "--text", &text(&held_out), "--window", "32", "--json", "--device", "flex"];
+        number(&succeeds(&args).json()["mean_nll"])
+    };
+    assert!((loss(&shipped("shakespeare-full")) - losses[0]).abs() < 1e-4, "{losses:?}");
+    // The result is rounded to f16.
+    assert!((loss(&desk.model()) - losses[2]).abs() < 0.02, "{losses:?}");
+
+    // More steps, as a command says it.
+    let more = ["train", "--resume", &desk.model(), "--steps", "14", "--device", "flex"].map(String::from);
+    trains(&more).says(&["resuming after step 12", "trained 14 steps"]);
+    let fewer = ["train", "--resume", &desk.model(), "--steps", "13", "--device", "flex"];
+    fails(&fewer, &["--steps is 13, and the run has done 14 already"]);
 }
 
 #[test]

@@ -81,12 +81,19 @@ fn missing_and_conflicting_options_are_refused() {
     refused(&["train"], &["--text", "--output"]);
     refused(&["train", "-o", &model], &["--text"]);
     refused(&["train", "--text", "x"], &["--output"]);
-    let both = desk.train("--preset tiny --config config.json");
-    refused(&both, &["--preset", "cannot be used with", "--config"]);
+    for (shape, other) in [
+        ("--preset tiny", "--config config.json"),
+        ("--from model", "--preset tiny"),
+        ("--from model", "--tokenizer char"),
+    ] {
+        let both = desk.train(&format!("{shape} {other}"));
+        refused(&both, &["cannot be used with", "--"]);
+    }
     for (option, value) in [
         ("-o", "new"),
-        ("--steps", "5"),
         ("--seed", "5"),
+        ("--from", "model"),
+        ("--dtype", "bf16"),
         ("--preset", "tiny"),
         ("--config", "config.json"),
         ("--tokenizer", "char"),

@@ -33,7 +33,7 @@ fn help_and_version() {
 fn bad_arguments_are_refused() {
     let model = &random_tiny();
     refused(&["fly"], &["unrecognized subcommand 'fly'"]);
-    refused(&["generate"], &["<MODEL>"]);
+    refused(&["info"], &["<MODEL>"]);
     refused(&["generate", model, "--colour"], &["--colour"]);
     let both = ["generate", model, "-p", "hi", "--ids", "1"];
     refused(&both, &["--prompt", "cannot be used with", "--ids"]);
@@ -43,7 +43,11 @@ fn bad_arguments_are_refused() {
     }
     refused(&["generate", model, "-p", "hi", "-n", "many"], &["--max-new-tokens", "many"]);
     refused(&["generate", model, "-p", "hi", "--seed", "-1"], &["-1"]);
-    refused(&["generate", model, "-p", "hi", "--dtype", "f64"], &["\"f64\"", "f32, f16 or bf16"]);
+    refused(&["generate", model, "-p", "hi", "--dtype", "f64"], &["\"f64\"", "f32, f16, bf16, q8 or q4"]);
+    // What had another name.
+    refused(&["generate", model, "-p", "hi", "--quantize", "4"], &["use --dtype q4"]);
+    refused(&["quantize", model, "--bits", "8", "-o", "x"], &["use --dtype q8"]);
+    refused(&["convert", model, "--dtype", "q4", "-o", "x"], &["f32, f16 or bf16", "`glass quantize --dtype q4`"]);
     for (option, value, part) in [
         ("--logit-bias", "7", "not of the form ID=BIAS"),
         ("--logit-bias", "x=1", "\"x\" is not a token id"),

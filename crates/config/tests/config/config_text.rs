@@ -10,7 +10,7 @@ fn carried(text: &str, dtype: Option<Dtype>) -> Result<String, String> {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("config.json");
     fs::write(&path, text).unwrap();
-    config_text(&path, dtype.map_or(Stored::Same, Stored::As)).map_err(|error| error.to_string())
+    config_text(&path, dtype.map_or(Stored::Same, Stored::As), false).map_err(|error| error.to_string())
 }
 
 #[test]

@@ -102,8 +102,8 @@ fn unused_fields_are_listed_with_a_reason() {
     let config = read(&file(
         "llama",
         json!({
-            "sliding_window": 4096, "max_length": 4096, "auto_map": {"AutoConfig": "x.Y"},
-            "ffn_dim_multiplier": 1.3, "pad_token_id": -1,
+            "sliding_window": 4096, "max_length": 4096, "ffn_dim_multiplier": 1.3, "pad_token_id": -1,
+            "bos_token_id": -1,
             "rope_scaling": {"type": "linear", "factor": 2.0, "beta_fast": 32, "finetuned": true}
         }),
     ))
@@ -113,9 +113,8 @@ fn unused_fields_are_listed_with_a_reason() {
         [
             ("sliding_window", "4096", "llama never slides; set model_type=mistral for a window in every layer"),
             ("max_length", "4096", "a setting for generation, which belongs in generation_config.json"),
-            ("auto_map", r#"{"AutoConfig":"x.Y"}"#, "its code is not run; this is a plain model of the family"),
             ("ffn_dim_multiplier", "1.3", "llama has no such field"),
-            ("pad_token_id", "-1", "no token has a negative id, so this stands for none"),
+            ("bos_token_id", "-1", "no token has a negative id, so this stands for none"),
             ("rope_scaling.beta_fast", "32", "rope_type linear does not use it"),
             ("rope_scaling.finetuned", "true", "no rope_type uses it"),
         ]

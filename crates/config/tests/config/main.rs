@@ -8,6 +8,7 @@ mod common;
 mod config_text;
 mod families;
 mod frequencies;
+mod idle_fields;
 mod overrides;
 mod quantization;
 mod rope;

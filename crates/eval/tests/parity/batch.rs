@@ -26,15 +26,33 @@ fn alone(llama: &Llama, prompt: &[u32], options: &GenerateOptions) -> Generated 
     generate(llama, prompt, options, &mut |_| ControlFlow::Continue(())).expect("generated")
 }
 
+/// The texts of a batch in the order of its rows, and the order in which they ended. Rows that were not begun have none.
+fn batch(
+    llama: &Llama,
+    rows: &[BatchRow<'_>],
+    at_once: usize,
+    progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+) -> (Vec<Option<Result<Generated, Error>>>, Vec<usize>) {
+    let mut results: Vec<_> = rows.iter().map(|_| None).collect();
+    let mut order = Vec::new();
+    let mut batch = generate_batch(llama, rows.iter().copied(), NonZeroUsize::new(at_once).expect("not zero"));
+    while let Some((index, result)) = batch.next(progress).expect("a batch") {
+        assert!(results[index].replace(result).is_none(), "row {index} ends twice");
+        order.push(index);
+    }
+    (results, order)
+}
+
 fn together(llama: &Llama, rows: &[(Vec<u32>, GenerateOptions)]) -> (Vec<Generated>, usize) {
     let rows: Vec<BatchRow<'_>> = rows.iter().map(|(prompt, options)| BatchRow { prompt, options }).collect();
     let mut written = 0;
-    let results = generate_batch(llama, &rows, &mut |progress| {
+    // Some join when others leave.
+    let (results, order) = batch(llama, &rows, 3, &mut |progress| {
         written += usize::from(is_token(progress));
         ControlFlow::Continue(())
     });
-    let results = results.expect("a batch");
-    let results = results.into_iter().map(|row| row.expect("a text"));
+    assert_eq!(order.len(), rows.len());
+    let results = results.into_iter().map(|row| row.expect("it ended").expect("a text"));
     (results.collect(), written)
 }
 
@@ -180,14 +198,17 @@ fn an_error_of_one_text_stops_no_other() {
     let mut rows: Vec<BatchRow<'_>> = prompts.iter().map(|prompt| BatchRow { prompt, options: &good }).collect();
     rows[4].options = &bad;
     let go = &mut |_: Progress<'_>| ControlFlow::Continue(());
-    let results = generate_batch(&llama, &rows, go).expect("a batch");
-    let expected = alone(&llama, prompts[0], &good);
-    assert_eq!(results[0].as_ref().expect("a text").ids, expected.ids);
-    assert!(matches!(results[1], Err(Error::EmptyPrompt)));
-    assert!(matches!(results[2], Err(Error::IdOutOfRange { id: 50, .. })));
-    assert!(matches!(results[3], Err(Error::PromptTooLong { over: 1, .. })));
-    assert!(matches!(results[4], Err(Error::Sampling(_))));
-    assert!(generate_batch(&llama, &[], go).expect("nothing").is_empty());
+    for at_once in [1, 2, 8] {
+        let (results, _) = batch(&llama, &rows, at_once, go);
+        let results: Vec<_> = results.into_iter().map(|row| row.expect("it ended")).collect();
+        let expected = alone(&llama, prompts[0], &good);
+        assert_eq!(results[0].as_ref().expect("a text").ids, expected.ids);
+        assert!(matches!(results[1], Err(Error::EmptyPrompt)));
+        assert!(matches!(results[2], Err(Error::IdOutOfRange { id: 50, .. })));
+        assert!(matches!(results[3], Err(Error::PromptTooLong { over: 1, .. })));
+        assert!(matches!(results[4], Err(Error::Sampling(_))));
+        assert!(batch(&llama, &[], at_once, go).1.is_empty());
+    }
 }
 
 #[test]
@@ -195,17 +216,42 @@ fn a_batch_that_is_broken_off_says_so() {
     let llama = random_model::llama(&random_model::config(&[None]), 9, &devices::flex());
     let short = options(2, vec![], None);
     let long = options(40, vec![], None);
-    let rows = [BatchRow { prompt: &[1], options: &short }, BatchRow { prompt: &[2, 3], options: &long }];
+    let row = |prompt, options| BatchRow { prompt, options };
+    let rows = [row(&[1][..], &short), row(&[2, 3], &long), row(&[4], &long), row(&[5], &long)];
     let mut tokens = 0;
-    let results = generate_batch(&llama, &rows, &mut |progress| {
+    let (results, _) = batch(&llama, &rows, 2, &mut |progress| {
         tokens += usize::from(is_token(progress));
         match tokens {
-            7 => ControlFlow::Break(()), // two of one, five of the other
+            9 => ControlFlow::Break(()), // two of the first, five of the second, three of the third, which joined
             _ => ControlFlow::Continue(()),
         }
     });
-    let results = results.expect("a batch");
-    let ended: Vec<_> =
-        results.iter().map(|row| row.as_ref().expect("a text")).map(|row| (row.ids.len(), row.finish_reason)).collect();
-    assert_eq!(ended, [(2, FinishReason::Length), (5, FinishReason::Interrupted)]);
+    let ended: Vec<_> = results
+        .iter()
+        .map(|row| row.as_ref().map(|row| row.as_ref().expect("a text")))
+        .map(|row| row.map(|row| (row.ids.len(), row.finish_reason)))
+        .collect();
+    let interrupted = |tokens| Some((tokens, FinishReason::Interrupted));
+    assert_eq!(ended, [Some((2, FinishReason::Length)), interrupted(5), interrupted(3), None]);
+}
+
+/// No place stays empty while a prompt waits, and a long text holds up no other.
+#[test]
+fn the_next_prompt_takes_the_place_of_a_finished_text() {
+    let llama = random_model::llama(&random_model::config(&[None]), 9, &devices::flex());
+    let lengths = [30, 2, 3, 1, 4, 0, 2];
+    let rows: Vec<_> = lengths.into_iter().map(|new| (vec![1, 2, new as u32], options(new, vec![], None))).collect();
+    let rows: Vec<BatchRow<'_>> = rows.iter().map(|(prompt, options)| BatchRow { prompt, options }).collect();
+    let mut tokens = Vec::new();
+    let (_, order) = batch(&llama, &rows, 2, &mut |progress| {
+        if let Progress::Text { index, id: Some(_), .. } = progress {
+            tokens.push(index);
+        }
+        ControlFlow::Continue(())
+    });
+    assert_eq!(order, [1, 2, 3, 4, 5, 6, 0]);
+    // In every pass a token of the first, and one of another while there is one; the sixth asks for none.
+    let beside = [1, 1, 2, 2, 2, 3, 4, 4, 4, 4];
+    let beside = beside.into_iter().flat_map(|other| [0, other]).chain([0]).chain([0, 6, 0, 6]).chain([0; 17]);
+    assert_eq!(tokens, beside.collect::<Vec<_>>());
 }

@@ -25,14 +25,8 @@ const TEMPLATE: &str = "{% for m in messages %}{{ bos_token + m.role + ': ' + m.
 fn llama(overrides: &[&str], device: Device) -> Llama {
     let overrides: Vec<Override> = overrides.iter().map(|text| text.parse().expect("an override")).collect();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../weights/random-tiny");
-    let options = LoadOptions {
-        device,
-        dtype: Dtype::F32,
-        quantize: None,
-        fake_quantize: false,
-        overrides: &overrides,
-        progress: &mut |_, _| {},
-    };
+    let options =
+        LoadOptions { device, precision: Some(Dtype::F32.into()), overrides: &overrides, progress: &mut |_, _| {} };
     Llama::load(&folder, options).expect("a model")
 }
 
@@ -232,11 +226,11 @@ fn a_full_context_loses_its_oldest_turns() {
     conversation.set_system(Some("S".into()));
     let mut lost = 0;
     for turn in 0..8 {
+        let before = lost;
         let reply = say(&mut conversation, model, &format!("Turn {turn}"));
-        lost += reply.newly_forgotten;
-        assert_eq!(conversation.forgotten(), lost);
-        assert!(reply.generated.prompt_tokens + 20 <= 160);
-        if reply.newly_forgotten > 0 {
+        lost = conversation.forgotten();
+        assert!(lost >= before && reply.generated.prompt_tokens + 20 <= 160);
+        if lost > before {
             // The system message is still the beginning.
             assert!(reply.generated.reused_tokens > 10 && reply.restart.is_none());
         }
@@ -295,6 +289,101 @@ fn an_answer_that_is_broken_off_counts_as_far_as_it_came() {
     }
     let reply = say(&mut conversation, model, "Again");
     assert!(reply.generated.reused_tokens > 100);
+}
+
+#[test]
+fn what_is_forgotten_is_told_before_the_answer() {
+    let (_folder, template) = template();
+    let llama = llama(&["sliding_window=null", "max_position_embeddings=128"], devices::flex());
+    let mut conversation = Conversation::new(&llama, &template, options(&llama, 20, ""));
+    let (mut told, mut lost) = (Vec::new(), 0);
+    for turn in 0..4 {
+        let mut events = Vec::new();
+        let mut note = |progress: Progress<'_>| {
+            events.push(match progress {
+                Progress::Forgotten(messages) => messages.iter().map(|message| message.content.clone()).collect(),
+                _ => Vec::new(),
+            });
+            ControlFlow::Continue(())
+        };
+        conversation.say(&format!("Turn {turn}"), &mut note).expect("an answer");
+        let (first, later) = events.split_first().expect("events");
+        assert!(later.iter().all(Vec::is_empty), "{events:?}");
+        told.extend(first.iter().step_by(2).cloned());
+        assert_eq!(told.len() * 2, conversation.forgotten());
+        lost = conversation.forgotten();
+    }
+    assert!(lost >= 2, "{lost}");
+    assert_eq!(told[0], "Turn 0");
+    // A turn that is not said forgets nothing.
+    let reply = conversation.say(&"x".repeat(60), &mut |_| ControlFlow::Break(())).expect("nothing");
+    assert!(!reply.counts());
+    assert_eq!(conversation.forgotten(), lost);
+    // With fewer turns more of them fit.
+    while conversation.messages().len() > 2 {
+        conversation.undo().expect("a turn");
+    }
+    assert_eq!(conversation.forgotten(), 0);
+}
+
+#[test]
+fn the_last_turn_is_answered_anew_or_taken_back() {
+    let (_folder, template) = template();
+    let llama = llama(FULL, devices::flex());
+    let mut options = options(&llama, 20, "");
+    options.sampling.temperature = 1.0;
+    let mut conversation = Conversation::new(&llama, &template, options);
+    conversation.set_system(Some("S".into()));
+    assert_eq!(conversation.retry(&mut go_on).expect("nothing"), None);
+    assert_eq!(conversation.undo(), None);
+    let first = conversation.say("Hello", &mut go_on).expect("an answer");
+    let second = conversation.retry(&mut go_on).expect("an answer").expect("a turn");
+    let third = conversation.retry(&mut go_on).expect("an answer").expect("a turn");
+    let texts = [&first, &second, &third].map(Reply::text);
+    assert!(texts[0] != texts[1] && texts[1] != texts[2] && texts[0] != texts[2], "{texts:?}");
+    assert_eq!(conversation.messages().len(), 3);
+    assert_eq!(conversation.messages()[2].content, texts[2]);
+
+    // Broken off before it began, or refused: the answer that was there stays.
+    let before = conversation.messages().to_vec();
+    let reply = conversation.retry(&mut |_| ControlFlow::Break(())).expect("nothing").expect("a turn");
+    assert!(!reply.counts());
+    assert_eq!(conversation.messages(), before);
+    conversation.options_mut().sampling.temperature = -1.0;
+    conversation.retry(&mut go_on).expect_err("no temperature");
+    assert_eq!(conversation.messages(), before);
+    conversation.options_mut().sampling.temperature = 1.0;
+
+    // The same again, from the same seed.
+    assert_eq!(conversation.undo(), Some(Message::new(Role::User, "Hello")));
+    assert_eq!(conversation.messages().len(), 1);
+    let again = conversation.say("Hello", &mut go_on).expect("an answer");
+    assert_eq!(again.text(), first.text());
+}
+
+#[test]
+fn a_break_after_a_pass_leaves_its_token_out() {
+    let (_folder, template) = template();
+    let llama = llama(FULL, devices::flex());
+    let options = GenerateOptions { eos_ids: vec![], ..options(&llama, 20, "") };
+    let model = (&llama, &template, &options);
+    let mut conversation = Conversation::new(&llama, &template, options.clone());
+    let whole = conversation.say("Hello", &mut go_on).expect("an answer");
+    conversation.undo();
+    let (mut passes, mut shown) = (0, String::new());
+    let mut third = |progress: Progress<'_>| {
+        match progress {
+            Progress::Pass => passes += 1,
+            Progress::Text { text, .. } => shown += text,
+            _ => {}
+        }
+        if passes == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let reply = conversation.say("Hello", &mut third).expect("an answer");
+    // One token came from the prompt's pass, and one from each of two more.
+    assert_eq!(reply.generated.ids, whole.generated.ids[..3]);
+    assert_eq!(shown, reply.text());
+    say(&mut conversation, model, "And then?");
 }
 
 #[test]

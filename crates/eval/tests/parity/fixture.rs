@@ -66,9 +66,7 @@ pub fn load_with(folder: &Path, legacy: bool, device: &Device, dtype: Dtype, ove
         copy.path(),
         LoadOptions {
             device: device.clone(),
-            dtype,
-            quantize: None,
-            fake_quantize: false,
+            precision: Some(dtype.into()),
             overrides: &overrides,
             progress: &mut |_, _| {},
         },

@@ -11,9 +11,7 @@ use crate::fixture;
 fn options() -> LoadOptions<'static> {
     LoadOptions {
         device: devices::flex(),
-        dtype: Dtype::F32,
-        quantize: None,
-        fake_quantize: false,
+        precision: Some(Dtype::F32.into()),
         overrides: &[],
         progress: Box::leak(Box::new(|_, _| {})),
     }

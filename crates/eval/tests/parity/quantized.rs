@@ -10,7 +10,7 @@ use glass_backend::{
     quant::{self, GROUP_SIZE, QuantFormat, groups, words},
 };
 use glass_causal_lm::LlamaForCausalLM;
-use glass_checkpoint::{CheckpointError, ConvertError, Files, QuantRecipe, ShardSize, quantize};
+use glass_checkpoint::{CheckpointError, ConvertError, Existing, Files, Precision, QuantRecipe, ShardSize, quantize};
 use glass_config::LlamaConfig;
 use glass_generate::{Error, Llama, LoadOptions};
 use glass_testing::devices;
@@ -21,19 +21,15 @@ use crate::fixture;
 
 const FIXTURES: [&str; 5] = ["llama-tied", "llama-gqa", "qwen2-bias", "mistral-swa", "llama-sharded"];
 
+/// As stored, or quantized.
 fn load(folder: &Path, device: &Device, quantize: Option<QuantFormat>) -> Result<Llama, Box<Error>> {
-    let llama = Llama::load(
-        folder,
-        LoadOptions {
-            device: device.clone(),
-            dtype: Dtype::F32,
-            quantize,
-            fake_quantize: false,
-            overrides: &[],
-            progress: &mut |_, _| {},
-        },
-    );
-    llama.map_err(Box::new)
+    load_in(folder, device, quantize.map(|format| Precision { quantize: Some(format), ..Dtype::F32.into() }))
+}
+
+fn load_in(folder: &Path, device: &Device, precision: Option<Precision>) -> Result<Llama, Box<Error>> {
+    let device = device.clone();
+    let options = LoadOptions { device, precision, overrides: &[], progress: &mut |_, _| {} };
+    Llama::load(folder, options).map_err(Box::new)
 }
 
 /// A tensor to be written.
@@ -98,7 +94,8 @@ fn quantized(source: &Path, bits: QuantFormat) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let target = folder.path().join("quantized");
     let progress = &mut |_, _| std::ops::ControlFlow::Continue(());
-    quantize(source, &target, bits, "5GB".parse::<ShardSize>().expect("a size"), progress).expect("quantized");
+    let size = "5GB".parse::<ShardSize>().expect("a size");
+    quantize(source, &target, bits, size, Existing::Refuse, progress).expect("quantized");
     (folder, target)
 }
 
@@ -117,6 +114,10 @@ fn codes_are_the_numbers_they_stand_for() {
             let reference = fixture::forward(&reference, &rows, None);
             let largest = reference["logits"].values.iter().fold(0f32, |max, x| max.max(x.abs()));
             let (_kept, target) = quantized(&source, bits);
+            // Asked for in a float type, the folder's matrices are dequantized.
+            let float = load_in(&target, &plain, Some(Dtype::F32.into())).expect("loads");
+            assert_eq!(float.precision, Dtype::F32.into());
+            assert_eq!(fixture::forward(&float, &rows, None)["logits"].values, reference["logits"].values, "{name}");
             for device in devices::all() {
                 let whole_numbers = device.name() == "flex" && device.kernel_mode() == KernelMode::Fused;
                 // Roundings to 8 bits go either way, so that as many as a pass has (some 15 in a layer) add up to the square
@@ -128,13 +129,14 @@ fn codes_are_the_numbers_they_stand_for() {
                 };
                 let what = format!("{name} in {bits} bits on {} ({})", device.name(), device.kernel_mode());
                 let llama = load(&target, &device, None).unwrap_or_else(|error| panic!("{what}: {error}"));
+                assert_eq!(llama.precision.to_string(), format!("q{bits}"));
                 let own = fixture::forward(&llama, &rows, None);
                 let off = fixture::difference(&own["logits"], &reference["logits"], 1, None);
                 assert!(off <= allowed, "{what}: {off} off, largest {largest}");
 
                 let at_load = load(&source, &device, Some(bits)).expect("loads");
                 let at_load = fixture::forward(&at_load, &rows, None);
-                assert_eq!(at_load["logits"].values, own["logits"].values, "{what}: --quantize is another model");
+                assert_eq!(at_load["logits"].values, own["logits"].values, "{what}: --dtype is another model");
             }
         }
     }
@@ -347,8 +349,8 @@ fn what_contradicts_itself_is_refused() {
     let progress = &mut |_, _| std::ops::ControlFlow::Continue(());
     let again = tempfile::tempdir().expect("a temporary folder");
     let size = "5GB".parse::<ShardSize>().expect("a size");
-    let error =
-        quantize(&target, &again.path().join("x"), QuantFormat::Int4, size, progress).expect_err("it is quantized");
+    let error = quantize(&target, &again.path().join("x"), QuantFormat::Int4, size, Existing::Refuse, progress)
+        .expect_err("it is quantized");
     assert!(matches!(error, ConvertError::Checkpoint(CheckpointError::Quantized(_))), "{error}");
 }
 

@@ -3,7 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::{GenerationConfig, GenerationConfigError};
-use crate::{EarlyStopping, sampling::SequenceBias};
+use crate::{
+    EarlyStopping,
+    sampling::{SamplingConfig, SequenceBias},
+};
 
 const HONOURED: [&str; 17] = [
     "eos_token_id",
@@ -105,7 +108,7 @@ impl Neutral {
     fn holds(&self, value: &Value) -> bool {
         match self {
             Self::NullOnly => false,
-            Self::Number(neutral) => value.as_f64() == Some(*neutral),
+            Self::Number(neutral) => glass_json::as_f64(value) == Some(*neutral),
             Self::False => value == &Value::Bool(false),
             Self::Empty => match value {
                 Value::Array(items) => items.is_empty(),
@@ -117,36 +120,55 @@ impl Neutral {
     }
 }
 
-pub(super) fn read(fields: &Map<String, Value>, origin: &str) -> Result<GenerationConfig, GenerationConfigError> {
-    let mut reader = Reader { fields, origin, warnings: Vec::new() };
+pub(super) fn read(fields: &Map<String, Value>, origin: &str) -> GenerationConfig {
+    let mut reader = Reader { fields, origin, warnings: Vec::new(), problems: Vec::new() };
     reader.warn_of_what_is_not_honoured();
-    let config = GenerationConfig {
-        eos_token_id: reader.ids("eos_token_id")?,
-        bos_token_id: reader.id("bos_token_id")?,
-        pad_token_id: reader.id("pad_token_id")?,
-        do_sample: reader.one("do_sample", "must be true or false", Value::as_bool)?,
-        temperature: reader.number("temperature")?,
-        top_k: reader.count("top_k")?,
-        top_p: reader.number("top_p")?,
-        min_p: reader.number("min_p")?,
-        repetition_penalty: reader.number("repetition_penalty")?,
-        typical_p: reader.number("typical_p")?,
-        no_repeat_ngram_size: reader.count("no_repeat_ngram_size")?,
-        sequence_bias: reader.many("sequence_bias", "must be a list of pairs [[id, ...], bias]", bias)?,
-        length_penalty: reader.one("length_penalty", "must be a number", Value::as_f64)?,
-        early_stopping: reader.one("early_stopping", "must be true, false or \"never\"", early_stopping)?,
-        max_new_tokens: reader.count("max_new_tokens")?,
-        max_length: reader.count("max_length")?,
+    let mut config = GenerationConfig {
+        eos_token_id: reader.ids("eos_token_id"),
+        bos_token_id: reader.id("bos_token_id"),
+        pad_token_id: reader.id("pad_token_id"),
+        do_sample: reader.one("do_sample", "must be true or false", Value::as_bool),
+        temperature: reader.number("temperature"),
+        top_k: reader.count_or_off("top_k"),
+        top_p: reader.number("top_p"),
+        min_p: reader.number("min_p"),
+        repetition_penalty: reader.number("repetition_penalty"),
+        typical_p: reader.number("typical_p"),
+        no_repeat_ngram_size: reader.count_or_off("no_repeat_ngram_size"),
+        sequence_bias: reader.many("sequence_bias", "must be a list of pairs [[id, ...], bias]", bias),
+        length_penalty: reader.one("length_penalty", "must be a number", glass_json::as_f64),
+        early_stopping: reader.one("early_stopping", "must be true, false or \"never\"", early_stopping),
+        max_new_tokens: reader.count("max_new_tokens"),
+        max_length: reader.count("max_length"),
         stop_strings: reader.many("stop_strings", "must be a string or a list of them, none empty", |value| {
             value.as_str().filter(|stop| !stop.is_empty()).map(str::to_owned)
-        })?,
+        }),
         warnings: reader.warnings,
+        problems: reader.problems,
     };
-    // Checked whether or not this file asks for sampling: the user may, and then its other numbers hold.
-    let sampling = GenerationConfig { do_sample: Some(true), ..config.clone() };
-    let checked = sampling.sampling(0).validate();
-    checked.map_err(|error| GenerationConfigError::Range { path: origin.to_owned(), error })?;
-    Ok(config)
+    let problems = ranges(&config).into_iter().filter_map(|(field, sampling)| {
+        let error = sampling.validate().err()?;
+        Some(GenerationConfigError::Range { path: origin.to_owned(), field, error })
+    });
+    config.problems.extend(problems.collect::<Vec<_>>());
+    config
+}
+
+/// Each field that has a range, alone in how tokens are chosen.
+fn ranges(config: &GenerationConfig) -> [(&'static str, SamplingConfig); 6] {
+    let off = SamplingConfig::default;
+    let or = |value: Option<f32>, off: f32| value.unwrap_or(off);
+    [
+        ("temperature", SamplingConfig { temperature: or(config.temperature, off().temperature), ..off() }),
+        ("top_p", SamplingConfig { top_p: or(config.top_p, off().top_p), ..off() }),
+        ("min_p", SamplingConfig { min_p: or(config.min_p, off().min_p), ..off() }),
+        ("typical_p", SamplingConfig { typical_p: or(config.typical_p, off().typical_p), ..off() }),
+        (
+            "repetition_penalty",
+            SamplingConfig { repetition_penalty: or(config.repetition_penalty, off().repetition_penalty), ..off() },
+        ),
+        ("sequence_bias", SamplingConfig { sequence_bias: config.sequence_bias.clone(), ..off() }),
+    ]
 }
 
 /// A pair `[[id, ...], bias]`.
@@ -155,7 +177,10 @@ fn bias(pair: &Value) -> Option<SequenceBias> {
         return None;
     };
     let id = |id: &Value| u32::try_from(id.as_u64()?).ok();
-    Some(SequenceBias { ids: ids.as_array()?.iter().map(id).collect::<Option<_>>()?, bias: bias.as_f64()? as f32 })
+    Some(SequenceBias {
+        ids: ids.as_array()?.iter().map(id).collect::<Option<_>>()?,
+        bias: glass_json::as_f64(bias)? as f32,
+    })
 }
 
 /// `true`, `false` or `"never"`.
@@ -171,6 +196,7 @@ struct Reader<'a> {
     fields: &'a Map<String, Value>,
     origin: &'a str,
     warnings: Vec<String>,
+    problems: Vec<GenerationConfigError>,
 }
 
 impl Reader<'_> {
@@ -194,68 +220,65 @@ impl Reader<'_> {
         }
     }
 
-    fn one<T>(
-        &self,
-        field: &'static str,
-        rule: &'static str,
-        read: impl Fn(&Value) -> Option<T>,
-    ) -> Result<Option<T>, GenerationConfigError> {
-        match self.fields.get(field) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => read(value).map(Some).ok_or_else(|| self.error(field, rule, value)),
+    fn one<T>(&mut self, field: &'static str, rule: &'static str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
+        let value = self.fields.get(field).filter(|value| !value.is_null())?;
+        let read = read(value);
+        if read.is_none() {
+            let (path, value) = (self.origin.to_owned(), shown(value));
+            self.problems.push(GenerationConfigError::Field { path, field, value, rule });
         }
+        read
     }
 
-    fn many<T>(
-        &self,
-        field: &'static str,
-        rule: &'static str,
-        read: impl Fn(&Value) -> Option<T>,
-    ) -> Result<Vec<T>, GenerationConfigError> {
+    fn many<T>(&mut self, field: &'static str, rule: &'static str, read: impl Fn(&Value) -> Option<T>) -> Vec<T> {
         let list = self.one(field, rule, |value| match value {
             Value::Array(items) => items.iter().map(&read).collect(),
             value => Some(vec![read(value)?]),
-        })?;
-        Ok(list.unwrap_or_default())
+        });
+        list.unwrap_or_default()
     }
 
-    fn number(&self, field: &'static str) -> Result<Option<f32>, GenerationConfigError> {
-        self.one(field, "must be a number", |value| value.as_f64().map(|number| number as f32))
+    fn number(&mut self, field: &'static str) -> Option<f32> {
+        self.one(field, "must be a number", |value| glass_json::as_f64(value).map(|number| number as f32))
     }
 
-    fn count(&self, field: &'static str) -> Result<Option<usize>, GenerationConfigError> {
+    fn count(&mut self, field: &'static str) -> Option<usize> {
         self.one(field, "must be a whole number of at least 0", |value| usize::try_from(value.as_u64()?).ok())
     }
 
-    fn id(&mut self, field: &'static str) -> Result<Option<u32>, GenerationConfigError> {
-        let rule = "must be a token id or null";
-        if let Some(value @ Value::Array(_)) = self.fields.get(field) {
-            return Err(self.error(field, rule, value));
-        }
-        Ok(self.ids_by(field, rule)?.pop())
+    /// A count for which others write -1 where they want none.
+    fn count_or_off(&mut self, field: &'static str) -> Option<usize> {
+        self.one(field, "must be a whole number of at least 0, or -1 (off)", |value| match value.as_i64()? {
+            -1 => Some(0),
+            count => usize::try_from(count).ok(),
+        })
     }
 
-    fn ids(&mut self, field: &'static str) -> Result<Vec<u32>, GenerationConfigError> {
+    fn id(&mut self, field: &'static str) -> Option<u32> {
+        let rule = "must be a token id or null";
+        match self.fields.get(field) {
+            Some(Value::Array(_)) => self.one(field, rule, |_| None),
+            _ => self.ids_by(field, rule).pop(),
+        }
+    }
+
+    fn ids(&mut self, field: &'static str) -> Vec<u32> {
         self.ids_by(field, "must be a token id, a list of them, or null")
     }
 
     /// Older files say -1 for "none"; a negative id is left out, with a warning.
-    fn ids_by(&mut self, field: &'static str, rule: &'static str) -> Result<Vec<u32>, GenerationConfigError> {
-        let ids = self.many(field, rule, |value| value.as_i64().filter(|&id| id < 0 || u32::try_from(id).is_ok()))?;
+    fn ids_by(&mut self, field: &'static str, rule: &'static str) -> Vec<u32> {
+        let ids = self.many(field, rule, |value| value.as_i64().filter(|&id| id < 0 || u32::try_from(id).is_ok()));
         if let Some(negative) = ids.iter().find(|&&id| id < 0) {
             self.warnings.push(format!("{}: {field} holds {negative}, which is no token: it is left out", self.origin));
         }
-        Ok(ids.into_iter().filter_map(|id| u32::try_from(id).ok()).collect())
-    }
-
-    fn error(&self, field: &'static str, rule: &'static str, value: &Value) -> GenerationConfigError {
-        GenerationConfigError::Field { path: self.origin.to_owned(), field, value: shown(value), rule }
+        ids.into_iter().filter_map(|id| u32::try_from(id).ok()).collect()
     }
 }
 
 /// A value as JSON, cut to a length that fits into a line.
 fn shown(value: &Value) -> String {
-    let text = value.to_string();
+    let text = glass_json::shown(value);
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text,

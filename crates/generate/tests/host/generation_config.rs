@@ -8,6 +8,11 @@ fn read(json: &str) -> Result<GenerationConfig, GenerationConfigError> {
     GenerationConfig::from_json(json.as_bytes(), "model/generation_config.json")
 }
 
+/// What is wrong with this field.
+fn problem(json: &str, field: &str) -> String {
+    read(json).unwrap().check(&[field]).unwrap_err().to_string()
+}
+
 #[test]
 fn a_chat_models_file() {
     let config = read(
@@ -53,13 +58,54 @@ fn rules_that_look_back_hold_without_do_sample_and_typical_p_does_not() {
     assert_eq!(config.sampling(0), expected);
     let sampled = read(r#"{"do_sample": true, "typical_p": 0.9}"#).unwrap();
     assert_eq!(sampled.sampling(0).typical_p, 0.9);
-    for (json, part) in [
-        (r#"{"typical_p": 0}"#, "typical_p = 0: must be"),
-        (r#"{"sequence_bias": [[[], 1]]}"#, "needs an id"),
-        (r#"{"sequence_bias": [[[1], 1e99]]}"#, "sequence_bias = inf"),
+    for (json, field, part) in [
+        (r#"{"typical_p": 0}"#, "typical_p", "typical_p = 0: must be"),
+        (r#"{"sequence_bias": [[[], 1]]}"#, "sequence_bias", "needs an id"),
+        (r#"{"sequence_bias": [[[1], 1e99]]}"#, "sequence_bias", "sequence_bias = inf"),
     ] {
-        let message = read(json).unwrap_err().to_string();
+        let message = problem(json, field);
         assert!(message.contains(part), "{message}");
+    }
+    let forbidden = read(r#"{"sequence_bias": [[[1], -Infinity]]}"#).unwrap();
+    assert_eq!(forbidden.sequence_bias, [bias(&[1], f32::NEG_INFINITY)]);
+    assert_eq!(forbidden.problems, []);
+}
+
+/// Off, in the words of others.
+#[test]
+fn minus_one_is_off() {
+    for off in [-1, 0] {
+        let json = format!(r#"{{"do_sample": true, "top_k": {off}, "no_repeat_ngram_size": {off}}}"#);
+        let config = read(&json).unwrap();
+        let sampling = config.sampling(0);
+        assert_eq!((sampling.top_k, sampling.no_repeat_ngram_size), (0, 0));
+        assert_eq!((config.warnings, config.problems), (vec![], vec![]));
+    }
+}
+
+/// What is nonsense is one for whoever uses it, and for nobody else.
+#[test]
+fn nonsense_is_an_error_where_it_is_used() {
+    let fields =
+        ["temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "sequence_bias", "eos_token_id"];
+    for (field, values) in [
+        ("temperature", &["-1", "NaN", "Infinity", "\"hot\""][..]),
+        ("top_k", &["-5", "2.5", "NaN", "1e999"]),
+        ("top_p", &["0", "1.5", "NaN", "-Infinity", "[]"]),
+        ("min_p", &["2", "-0.1", "{}"]),
+        ("typical_p", &["0.0", "1.1"]),
+        ("repetition_penalty", &["0", "-1", "Infinity"]),
+        ("sequence_bias", &["[[[1], NaN]]", "[[[1], Infinity]]", "7"]),
+        ("eos_token_id", &["\"</s>\"", "1.5"]),
+    ] {
+        for value in values {
+            let config = read(&format!("{{\"{field}\": {value}}}")).unwrap();
+            let others: Vec<&str> = fields.into_iter().filter(|other| *other != field).collect();
+            assert_eq!(config.check(&others), Ok(()), "{field} = {value}");
+            let error = config.check(&fields).unwrap_err().to_string();
+            assert!(error.starts_with("model/generation_config.json: "), "{error}");
+            assert!(error.contains(field) && !error.contains('\n'), "{error}");
+        }
     }
 }
 
@@ -95,7 +141,7 @@ fn what_a_search_goes_by_is_read() {
         assert_eq!(file.early_stopping, Some(rule));
     }
     for field in [r#""early_stopping": "true""#, r#""early_stopping": 1"#, r#""length_penalty": "1""#] {
-        assert!(read(&format!("{{{field}}}")).is_err(), "{field}");
+        assert_eq!(read(&format!("{{{field}}}")).unwrap().problems.len(), 1, "{field}");
     }
 }
 
@@ -140,18 +186,18 @@ fn wrong_types_are_errors_with_the_fields_name() {
         ("bos_token_id", "[1, 2]"),
         ("do_sample", "1"),
         ("temperature", r#""hot""#),
-        ("top_k", "-1"),
+        ("top_k", "-2"),
         ("top_k", "2.5"),
         ("max_new_tokens", "true"),
         ("stop_strings", "[1]"),
         ("typical_p", r#""most""#),
-        ("no_repeat_ngram_size", "-1"),
+        ("no_repeat_ngram_size", "-2"),
         ("sequence_bias", r#"{"1": 2.0}"#),
         ("sequence_bias", "[[1, 2.0]]"),
         ("sequence_bias", "[[[1], 2.0, 3.0]]"),
         ("sequence_bias", "[[[-1], 2.0]]"),
     ] {
-        let message = read(&format!("{{\"{field}\": {value}}}")).unwrap_err().to_string();
+        let message = problem(&format!("{{\"{field}\": {value}}}"), field);
         let start = format!("model/generation_config.json: {field} = ");
         assert!(message.starts_with(&start) && message.contains(": must be"), "{message}");
         assert_eq!(message.lines().count(), 1);

@@ -98,7 +98,7 @@ fn read_object(path: &Path) -> Result<Map<String, Json>, ChatTemplateError> {
     let Some(bytes) = read(path)? else {
         return Ok(Map::new());
     };
-    serde_json::from_slice(&bytes)
+    glass_json::parse_object(&bytes)
         .map_err(|error| ChatTemplateError::BrokenConfig { path: path.display().to_string(), reason: one_line(&error) })
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use glass_text::{Tokenizer, TokenizerError, one_line, read_small_file};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{SpecialIds, TokenizerChoiceError, TrainedTokenizer, library_error, plain_config};
 
@@ -21,13 +21,14 @@ pub(super) fn read(path: &Path) -> Result<TrainedTokenizer, TokenizerChoiceError
     let config_path = path.with_file_name("tokenizer_config.json");
     let config_name = config_path.display().to_string();
     let mut warnings = Vec::new();
-    let (config_json, special_ids) = match read_file(&config_path)? {
+    let (config_json, mut special_ids) = match read_file(&config_path)? {
         Some(config) => {
             let ids = special_ids(&config, &config_name, &tokenizer, &mut warnings)?;
             (config, ids)
         }
         None => (plain_config(), SpecialIds::default()),
     };
+    special_ids.unk = special_ids.unk.or_else(|| unk(&json, &tokenizer));
     Ok(TrainedTokenizer {
         vocab_size: vocab_size(&json)?,
         tokenizer,
@@ -52,13 +53,21 @@ fn vocab_size(json: &[u8]) -> Result<usize, TokenizerChoiceError> {
     Ok(ids.max().map_or(0, |id| id as usize + 1))
 }
 
+/// The token for text that no other spells, as the vocabulary itself names it.
+fn unk(json: &[u8], tokenizer: &Tokenizer) -> Option<u32> {
+    let json: Value = serde_json::from_slice(json).ok()?;
+    let model = &json["model"];
+    let by_id = || u32::try_from(model["unk_id"].as_u64()?).ok();
+    model["unk_token"].as_str().and_then(|token| tokenizer.token_id(token)).or_else(by_id)
+}
+
 fn special_ids(
     config: &[u8],
     name: &str,
     tokenizer: &Tokenizer,
     warnings: &mut Vec<String>,
 ) -> Result<SpecialIds, TokenizerError> {
-    let config: Map<String, Value> = serde_json::from_slice(config)
+    let config = glass_json::parse_object(config)
         .map_err(|error| TokenizerError::BrokenConfig { path: name.to_owned(), reason: error.to_string() })?;
     let mut id = |field: &str| {
         let token = match config.get(field)? {

@@ -7,6 +7,8 @@ mod finite_differences;
 mod gradients;
 mod learning;
 mod metrics;
+mod more_steps;
+mod pretrained;
 mod refusals;
 mod result;
 mod resume;

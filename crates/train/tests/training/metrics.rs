@@ -144,6 +144,25 @@ fn damaged_lines_are_errors_by_number() {
     }
 }
 
+/// A power cut can leave anything behind what was synced with the checkpoint.
+#[test]
+fn damage_after_the_checkpoint_is_discarded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("metrics.jsonl");
+    write(&mut MetricsLog::create(&path).unwrap(), &run(30));
+    let whole = fs::read(&path).unwrap();
+    for damage in
+        [&b"\0\0\0\n"[..], b"{\"step\":40}\n{\"step\":50}\n", b"\n\n", b"\xff\n{\"step\":31,\"val_loss\":1}\n"]
+    {
+        fs::write(&path, [&whole, damage].concat()).unwrap();
+        assert_eq!(MetricsLog::resume(&path, 30).unwrap().records(), run(30));
+        assert_eq!(fs::read(&path).unwrap(), whole);
+        // Before the checkpoint it is an error.
+        fs::write(&path, [&whole, damage].concat()).unwrap();
+        assert!(MetricsLog::resume(&path, 99).is_err());
+    }
+}
+
 #[test]
 fn append_refuses_nan_and_infinity_and_leaves_the_file() {
     let folder = tempfile::tempdir().unwrap();

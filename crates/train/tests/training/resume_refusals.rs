@@ -34,9 +34,9 @@ fn another_text_is_refused() {
     fs::rename(test_folder.path("text.txt"), &moved).unwrap();
     fs::write(&other, text.replace("miller", "mallet")).unwrap();
     is_one_line(&refused(resume(&folder)), &["text.txt", "does not exist"]);
-    let run = Run::resume(&folder, Some(&other), devices::flex());
+    let run = Run::resume(&folder, Some(&other), None, devices::flex());
     is_one_line(&refused(run), &["other.txt", "not the text"]);
-    let run = Run::resume(&folder, Some(&moved), devices::flex()).expect("it only moved");
+    let run = Run::resume(&folder, Some(&moved), None, devices::flex()).expect("it only moved");
     assert_eq!(run.steps(), 4);
 }
 

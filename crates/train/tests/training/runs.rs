@@ -7,6 +7,7 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
+use glass_checkpoint::Existing;
 use glass_train::{Event, NewRun, Outcome, Recipe, Run, Shape, TrainError, tokenizer::TokenizerChoice};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -51,6 +52,8 @@ impl TestFolder {
         let path = self.path(&format!("{output}.config.json"));
         fs::write(&path, config.to_string()).expect("a config");
         NewRun {
+            existing: Existing::Refuse,
+            dtype: None,
             text: self.path("text.txt"),
             shape: Shape::Config(path),
             overrides: vec![],
@@ -59,6 +62,12 @@ impl TestFolder {
             output: self.path(output),
             device: crate::devices::flex(),
         }
+    }
+
+    /// A run on `text.txt` into the folder `output` that begins from a model.
+    pub fn start_from(&self, model: &Path, output: &str, recipe: &Recipe) -> NewRun {
+        let shape = Shape::Model { folder: model.to_owned(), name: "a model".into() };
+        NewRun { shape, ..self.start(output, &config(json!({})), recipe) }
     }
 
     /// Trains from beginning to end; the result's folder.
@@ -124,7 +133,7 @@ pub fn stop_at(run: &mut Run, at: impl Fn(Event) -> bool) -> Outcome {
 }
 
 pub fn resume(folder: &Path) -> Result<Run, TrainError> {
-    Run::resume(folder, None, crate::devices::flex())
+    Run::resume(folder, None, None, crate::devices::flex())
 }
 
 /// The lines of `metrics.jsonl` without the seconds, which differ between runs.

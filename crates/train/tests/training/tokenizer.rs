@@ -191,14 +191,16 @@ fn a_file_is_copied_with_its_config() {
     let plain = train(&path.display().to_string(), "text");
     assert_eq!(plain.json(), original.json());
     assert_eq!(plain.config_json(), original.config_json());
-    assert_eq!(plain.special_ids(), SpecialIds::default());
+    // The vocabulary itself names the token for what it does not spell.
+    assert_eq!(plain.special_ids(), original.special_ids());
+    assert!(plain.special_ids().unk.is_some());
 
     let config = r#"{"bos_token": "s", "eos_token": {"content": ">"}, "unk_token": null, "pad_token": "?"}"#;
     fs::write(folder.path().join("tokenizer_config.json"), config).unwrap();
     // The folder is as good as the file.
     let with_config = train(&folder.path().display().to_string(), "text");
     assert_eq!(with_config.config_json(), config.as_bytes());
-    let expected = SpecialIds { bos: Some(3), eos: Some(2), unk: None };
+    let expected = SpecialIds { bos: Some(3), eos: Some(2), unk: original.special_ids().unk };
     assert_eq!(with_config.special_ids(), expected);
     assert!(with_config.warnings().is_empty());
 

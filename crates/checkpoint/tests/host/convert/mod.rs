@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use glass_backend::Dtype;
-use glass_checkpoint::{Conversion, ConvertOptions, Files, convert, convert_bytes, float, stored};
+use glass_checkpoint::{Conversion, ConvertOptions, Existing, Files, convert, convert_bytes, float, stored};
 use glass_testing::fixtures;
 use safetensors::{SafeTensors, tensor::TensorView};
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 fn try_convert(folder: &Path, target: &Path, dtype: Option<Dtype>, size: &str) -> Result<Conversion, String> {
     let options = ConvertOptions {
+        existing: Existing::Refuse,
         dtype,
         max_shard_size: size.parse().unwrap(),
         progress: &mut |_, _| ControlFlow::Continue(()),
@@ -215,6 +216,24 @@ fn types_that_are_not_converted_are_kept_or_refused() {
         assert!(error.contains(word), "{error}");
     }
     assert_eq!(names(target.path()), Vec::<String>::new());
+}
+
+/// What is no weight keeps its type, and float64 is a float like the others.
+#[test]
+fn buffers_keep_their_types_and_float64_is_rounded() {
+    let third = (1.0f64 / 3.0).to_le_bytes();
+    let folder = model(&[
+        ("model.layers.0.attn.masked_bias", safetensors::Dtype::BOOL, &[1]),
+        ("model.embed_tokens.position_ids", safetensors::Dtype::I64, &[1; 8]),
+        ("model.norm.weight", safetensors::Dtype::F64, &third),
+    ]);
+    let target = TempDir::new().unwrap();
+    let done = converted(folder.path(), target.path(), Some(Dtype::F32), "5GB");
+    assert_eq!(done.warnings, Vec::<String>::new());
+    let after = tensors(target.path());
+    let dtypes: Vec<_> = after.values().map(|(dtype, ..)| *dtype).collect();
+    assert_eq!(dtypes, [safetensors::Dtype::I64, safetensors::Dtype::BOOL, safetensors::Dtype::F32]);
+    assert_eq!(after["model.norm.weight"].2, (1.0f32 / 3.0).to_le_bytes());
 }
 
 /// Wherever the files mix types, each tensor begins at a multiple of its elements' size.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use glass_checkpoint::check_target;
+use glass_checkpoint::{Existing, check_target};
 use tempfile::TempDir;
 
 use super::{model, names, try_convert};
@@ -26,13 +26,13 @@ fn targets_that_would_lose_something_are_refused() {
         let shown = target.display().to_string();
         let error = try_convert(folder.path(), &target, None, "5GB").unwrap_err();
         assert!(error.contains(words) && error.contains(&shown), "{error}");
-        let early = check_target(folder.path(), &target).unwrap_err();
+        let early = check_target(folder.path(), &target, Existing::Refuse).unwrap_err();
         assert_eq!(early.to_string(), error);
     }
     assert_eq!(names(&full), ["thesis.txt"]);
     assert_eq!(names(parent.path()), ["full"]);
     let new = parent.path().join("new");
-    check_target(folder.path(), &new).unwrap();
+    check_target(folder.path(), &new, Existing::Refuse).unwrap();
     assert!(!new.exists());
 }
 

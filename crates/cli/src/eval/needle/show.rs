@@ -1,16 +1,22 @@
 //! The results as a table and as a heat map.
 
-use std::path::Path;
+use std::{num::NonZeroUsize, path::Path};
 
-use glass_eval::{NeedleTest, Task};
+use glass_eval::NeedleScore;
 use glass_plot::{HeatMap, PlotError, heat_maps};
 
-use super::{Run, VALUE};
-use crate::args::{self, Mode};
+use super::{KEY, Rows, Run, VALUE};
+use crate::{
+    args::{self, Mode},
+    columns, table,
+};
+
+/// Columns of the names.
+const NAMES: usize = 22;
 
 pub struct Shown<'a> {
     pub args: &'a args::Needle,
-    pub test: &'a NeedleTest,
+    pub rows: &'a Rows,
     pub runs: &'a [Run],
     /// The model's name.
     pub model: Option<&'a Path>,
@@ -24,31 +30,29 @@ impl Shown<'_> {
     }
 
     fn table(&self, run: &Run) -> String {
-        let mut out = format!("{:<22} {}\n", "cache", run.cache);
-        out += &format!("{:<22} {}\n", "found", self.measured());
-        out += &format!("{:<22}", format!("{} \\ tokens read", self.rows_are()));
-        for length in &self.test.lengths {
-            out += &format!(" {length:>8}");
-        }
-        for (name, row) in self.rows().iter().zip(&run.cells) {
-            out += &format!("\n{name:<22}");
-            for cell in row {
-                let found = cell.found().map_or("-".into(), |found| format!("{found:.4}"));
-                out += &format!(" {found:>8}");
-            }
-        }
-        out
+        let room = columns::of_stdout();
+        let facts = [("cache", run.cache.to_string()), ("found", self.measured())];
+        let facts = facts.map(|(name, value)| (name.to_owned(), value));
+        let names = [format!("{} \\ tokens read", self.rows.what)].into_iter().chain(self.names());
+        let names: Vec<String> = names.map(|name| format!("{name:<NAMES$}")).collect();
+        let column = |(index, length): (usize, &NonZeroUsize)| {
+            let found = |row: &Vec<NeedleScore>| row[index].found().map_or("-".into(), |found| format!("{found:.4}"));
+            let cells = [length.to_string()].into_iter().chain(run.cells.iter().map(found));
+            cells.map(|cell| format!(" {cell:>8}")).collect()
+        };
+        let cells: Vec<Vec<String>> = self.args.length.iter().enumerate().map(column).collect();
+        format!("{}\n{}", table::facts(&facts, NAMES, room), table::grid(&names, &cells, room))
     }
 
     /// A heat map for each policy.
     pub fn plot(&self) -> Result<String, PlotError> {
-        let columns = self.test.lengths.iter().map(|length| length.to_string());
+        let columns = self.args.length.iter().map(|length| length.to_string());
         let columns: Vec<String> = columns.collect();
         let map = |run: &Run| HeatMap {
             title: run.cache.to_string(),
-            rows: self.rows(),
+            rows: self.names(),
             columns: columns.clone(),
-            row_label: self.rows_are().into(),
+            row_label: self.rows.what.into(),
             column_label: "tokens read".into(),
             values: run.cells.iter().map(|row| row.iter().map(|cell| cell.found()).collect()).collect(),
         };
@@ -56,6 +60,7 @@ impl Shown<'_> {
         let title = match self.args.mode {
             Mode::Single => "A needle in a haystack",
             Mode::Chain => "A chain in a haystack",
+            Mode::Words => "A sentence in a text",
         };
         let model = self.model.unwrap_or(Path::new("model")).display();
         heat_maps(&maps, title, &format!("{model}: {}", self.measured()))
@@ -63,27 +68,18 @@ impl Shown<'_> {
 
     fn measured(&self) -> String {
         let args::Needle { key, trials, .. } = self.args;
+        let key = key.unwrap_or(KEY);
         match self.args.mode {
             Mode::Single => {
                 let value = self.args.value.unwrap_or(VALUE);
                 format!("share of {trials} trials (tokens: key {key}, value {value})")
             }
             Mode::Chain => format!("mean share of hops, {trials} trials (tokens: key {key})"),
+            Mode::Words => format!("share of {trials} trials (a password in a sentence)"),
         }
     }
 
-    fn rows_are(&self) -> &'static str {
-        match self.args.mode {
-            Mode::Single => "depth",
-            Mode::Chain => "hops",
-        }
-    }
-
-    fn rows(&self) -> Vec<String> {
-        let name = |task: &Task| match task {
-            Task::Single { depth, .. } => depth.to_string(),
-            Task::Chain { hops, .. } => hops.to_string(),
-        };
-        self.test.tasks.iter().map(name).collect()
+    fn names(&self) -> Vec<String> {
+        self.rows.values.iter().map(|value| value.as_f64().map_or(String::new(), |value| value.to_string())).collect()
     }
 }

@@ -15,6 +15,8 @@ mod picture;
 #[cfg(unix)]
 mod printed;
 
+pub use commands::flags;
+
 use std::{
     env,
     path::{Path, PathBuf},
