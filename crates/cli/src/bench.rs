@@ -17,7 +17,7 @@ use glass_bench::{
     run as measure, run_ops,
 };
 
-use crate::{args, columns, embedded, error::CliError, interrupt, load, output::OutputFile, say::say};
+use crate::{args, columns, embedded, error::CliError, interrupt, load, output::OutputFile, say::status};
 use progress::Progress;
 
 /// A model to measure.
@@ -62,7 +62,7 @@ pub fn run(args: args::Bench) -> Result<(), CliError> {
     }
     show(&args, &results.records, picture)?;
     if args.no_check {
-        say!("glass: whether the results are right was not checked (--no-check)");
+        status!("glass: whether the results are right was not checked (--no-check)");
     }
     let bad = |record: &&Record| record.error.is_some();
     let bad = results.records.iter().filter(bad).count();

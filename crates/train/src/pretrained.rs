@@ -8,7 +8,7 @@ use std::{
 
 use glass_backend::{Device, Dtype, Weights};
 use glass_causal_lm::LlamaForCausalLM;
-use glass_checkpoint::{COMPANIONS, CheckpointSource, Files};
+use glass_checkpoint::{COMPANIONS, CheckpointSource, Files, own_head};
 use glass_config::{LlamaConfig, Override, Stored, config_text};
 
 use crate::TrainError;
@@ -28,15 +28,17 @@ impl Folder {
         Ok(Self { path: path.to_owned(), files: Files::open(path)? })
     }
 
-    /// Its config, with what the run sets.
+    /// Its config, with what the run sets; and a warning where it is not what the file says.
     ///
     /// # Errors
     /// Its weights are quantized: they cannot be moved a little.
-    pub fn config(&self) -> Result<LlamaConfig, TrainError> {
-        let config = LlamaConfig::from_file(&self.path.join("config.json"), &[])?;
+    pub fn config(&self) -> Result<(LlamaConfig, Option<String>), TrainError> {
+        let mut config = LlamaConfig::from_file(&self.path.join("config.json"), &[])?;
+        // A head of its own is trained as one.
+        let warning = own_head(&self.files, &mut config);
         match config.quantization_config {
             Some(_) => Err(TrainError::Quantized { path: self.path.clone() }),
-            None => Ok(config),
+            None => Ok((config, warning)),
         }
     }
 
@@ -48,7 +50,10 @@ impl Folder {
         dtype: Dtype,
     ) -> Result<Vec<(String, Vec<u8>)>, TrainError> {
         let text = match overrides {
-            [] => config_text(&self.path.join("config.json"), Stored::As(stored(dtype)))?,
+            [] => {
+                let untied = !config.tie_word_embeddings;
+                config_text(&self.path.join("config.json"), Stored::As(stored(dtype)), untied)?
+            }
             _ => format!("{:#}\n", config.to_json()),
         };
         let mut files = vec![("config.json".to_owned(), text.into_bytes())];
@@ -66,10 +71,10 @@ impl Folder {
     /// The model in float32, on a device that records what it computes; and warnings.
     pub fn load(&self, config: &LlamaConfig, device: &Device) -> Result<(LlamaForCausalLM, Vec<String>), TrainError> {
         let mut ignore = |_| {};
-        let mut source = CheckpointSource::new(&self.files, &mut ignore);
+        let mut source = CheckpointSource::new(&self.files, config, &mut ignore);
         let training = device.training();
         let model = LlamaForCausalLM::load(Weights::new(&mut source, &training, Dtype::F32), config)?;
-        Ok((model, source.finish(config.tie_word_embeddings)?))
+        Ok((model, source.finish()?))
     }
 }
 

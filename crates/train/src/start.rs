@@ -81,10 +81,15 @@ impl Run {
         };
         let tokenizer_is_learned = !matches!(choice, TokenizerChoice::File(_));
         let tokenizer = train_tokenizer(&choice, tokenizer_text)?;
+        let mut own_head = None;
         let mut config = match (&new.shape, &base) {
             (Shape::Preset(name), _) => preset(name, tokenizer.vocab_size(), recipe.context)?,
             (Shape::Config(path), _) => LlamaConfig::from_file(path, &[])?,
-            (Shape::Model { .. }, Some(base)) => base.config()?,
+            (Shape::Model { .. }, Some(base)) => {
+                let (config, warning) = base.config()?;
+                own_head = warning;
+                config
+            }
             (Shape::Model { .. }, None) => unreachable!("it was opened"),
         };
         // The special ids of the config's own vocabulary are ordinary tokens here.
@@ -112,7 +117,7 @@ impl Run {
         let (model, small_files) = match &base {
             Some(base) => {
                 let (model, warnings) = base.load(config, &device)?;
-                inputs.warnings.extend(warnings);
+                inputs.warnings.extend(own_head.into_iter().chain(warnings));
                 (model, base.small_files(config, &new.overrides, dtype)?)
             }
             None => {

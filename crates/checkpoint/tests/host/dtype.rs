@@ -94,14 +94,15 @@ fn f64_rounds_once_and_overflow_is_counted() {
         let half = f16::from_le_bytes(halves[i]);
         let brain = bf16::from_le_bytes(brains[i]);
         // No neighbour is nearer. `half` has conversions of its own from f64, which drop half of the value first.
+        let nearest = |own: f64, other: f64| other >= own || other.is_nan();
         let neighbours = |bits: u16| [bits.saturating_sub(1), bits, bits.saturating_add(1)];
         if f64::from(half).is_finite() {
             let off = neighbours(half.to_bits()).map(|bits| (f64::from(f16::from_bits(bits)) - value).abs());
-            assert!(!(off[0] < off[1]) && !(off[2] < off[1]), "{value:e} became {half}");
+            assert!([off[0], off[2]].iter().all(|&other| nearest(off[1], other)), "{value:e} became {half}");
         }
         if f64::from(brain).is_finite() {
             let off = neighbours(brain.to_bits()).map(|bits| (f64::from(bf16::from_bits(bits)) - value).abs());
-            assert!(!(off[0] < off[1]) && !(off[2] < off[1]), "{value:e} became {brain}");
+            assert!([off[0], off[2]].iter().all(|&other| nearest(off[1], other)), "{value:e} became {brain}");
         }
         assert_eq!((half.is_nan(), brain.is_nan()), (value.is_nan(), value.is_nan()));
         for (count, narrow) in overflowed.iter_mut().zip([f64::from(single), half.to_f64(), brain.to_f64()]) {
