@@ -17,7 +17,7 @@ use glass_attention::{ForwardContext, LlamaAttention, Rope, Sequences, Unobserve
 use glass_backend::{Device, Dtype, Embedding, Linear, WeightRole, Weights};
 use glass_bench::{RandomWeights, SEED, SHAPES, Text, random_model};
 use glass_config::{LlamaConfig, MixerConfig, MlpConfig};
-use glass_decoder::{LlamaMlp, LlamaRmsNorm};
+use glass_decoder::{LlamaMlp, Norm};
 use glass_kv_cache::NoCache;
 
 const LENGTHS: [usize; 2] = [1, 128];
@@ -82,7 +82,7 @@ fn operations(criterion: &mut Criterion) {
     });
     each(criterion, &devices, "norm", |weights, tokens| {
         let x = random(weights.device(), [1, tokens, hidden]);
-        let norm = LlamaRmsNorm::load(weights.at("norm"), hidden, config.rms_norm_eps);
+        let norm = Norm::load(weights.at("norm"), hidden, &config.norm);
         let norm = norm.expect("random weights fit");
         move || drop(black_box(norm.forward(x.clone())))
     });
@@ -97,7 +97,7 @@ fn operations(criterion: &mut Criterion) {
             Tensor::<4>::from_data(TensorData::new(values, shape), device.burn())
         };
         let (cos, sin) = (angles(table.cos), angles(table.sin));
-        move || drop(black_box(rotate(x.clone(), cos.clone(), sin.clone())))
+        move || drop(black_box(rotate(x.clone(), cos.clone(), sin.clone(), false)))
     });
     each(criterion, &devices, "projection", |weights, tokens| {
         let x = random(weights.device(), [1, tokens, hidden]);
@@ -112,7 +112,7 @@ fn operations(criterion: &mut Criterion) {
         let x = random(&device, [1, tokens, hidden]);
         let MixerConfig::Attention(layer) = config.layers[0].mixer;
         let weights = weights.at("self_attn");
-        let attention = LlamaAttention::load(weights, &layer, hidden, config.rms_norm_eps, 0);
+        let attention = LlamaAttention::load(weights, &layer, hidden, 0);
         let attention = attention.expect("random weights fit");
         let ropes = Rope::all(&config);
         move || {
@@ -125,7 +125,7 @@ fn operations(criterion: &mut Criterion) {
     });
     each(criterion, &devices, "mlp", |weights, tokens| {
         let x = random(weights.device(), [1, tokens, hidden]);
-        let MlpConfig::Dense(layer) = config.layers[0].mlp;
+        let MlpConfig::Dense(layer) = config.layers[0].mlp else { panic!("experts") };
         let mlp = LlamaMlp::load(weights.at("mlp"), &layer, hidden).expect("random weights fit");
         move || drop(black_box(mlp.forward(x.clone())))
     });

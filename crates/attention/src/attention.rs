@@ -4,11 +4,11 @@ use burn::{
     module::{Module, Param},
     tensor::Tensor,
 };
-use glass_backend::{AttentionParams, KernelSet, Linear, LlamaRmsNorm, WeightError, WeightRole, Weights};
+use glass_backend::{AttentionParams, KernelSet, Linear, WeightError, WeightRole, Weights};
 use glass_config::AttentionConfig;
 use glass_kv_cache::{LayerCache, Window};
 
-use crate::{ForwardContext, Queries, Step, attend};
+use crate::{ForwardContext, QkNorm, Queries, Step, attend};
 
 /// `o_proj(attention(q_proj(x), k_proj(x), v_proj(x)))`, as `LlamaAttention` of `transformers`.
 #[derive(Module, Debug)]
@@ -17,9 +17,9 @@ pub struct LlamaAttention {
     k_proj: Linear,
     v_proj: Linear,
     o_proj: Linear,
-    /// Norms of each head's queries and keys, where the family has them.
-    q_norm: Option<LlamaRmsNorm>,
-    k_norm: Option<LlamaRmsNorm>,
+    /// Norms of queries and keys, where the family has them.
+    q_norm: Option<QkNorm>,
+    k_norm: Option<QkNorm>,
     /// One logit per head that takes probability and has no value, where the family has them.
     sinks: Option<Param<Tensor<1>>>,
     #[module(skip)]
@@ -37,6 +37,7 @@ impl LlamaAttention {
         let (rope, kernels) = (self.config.rope, self.kernels);
         let [q, k, v] = self.project_heads(x); // [batch, heads or kv_heads, seq, head_dim]
         ctx.done(Step::Qkv);
+        let q = ctx.temper(q, self.config.temperature); // [batch, heads, seq, head_dim]
         let rotated = ctx.rotate(rope, q.clone(), None, kernels); // [batch, heads, seq, head_dim]
         let k = ctx.rotate(rope, k, None, kernels); // [batch, kv_heads, seq, head_dim]
         ctx.done(Step::Rope);
@@ -67,17 +68,16 @@ impl LlamaAttention {
     /// Queries, keys and values, head by head: `[batch, heads or kv_heads, seq, head_dim]`
     fn project_heads(&self, x: Tensor<3>) -> [Tensor<4>; 3] {
         let [batch, seq, _] = x.dims();
-        let config = &self.config;
-        let split = |y: Tensor<3>, heads| y.reshape([batch, seq, heads, config.head_dim]).swap_dims(1, 2);
-        let [q, k, v] = Linear::forward_all([&self.q_proj, &self.k_proj, &self.v_proj], x);
-        let q = split(q, config.num_attention_heads); // [batch, heads, seq, head_dim]
-        let k = split(k, config.num_key_value_heads); // [batch, kv_heads, seq, head_dim]
-        let v = split(v, config.num_key_value_heads); // [batch, kv_heads, seq, head_dim]
-        let normed = |norm: &Option<LlamaRmsNorm>, x: Tensor<4>| match norm {
+        let AttentionConfig { num_attention_heads: heads, num_key_value_heads: kv_heads, head_dim, .. } = self.config;
+        let split = |y: Tensor<3>, heads| y.reshape([batch, seq, heads, head_dim]);
+        let normed = |norm: &Option<QkNorm>, x: Tensor<4>| match norm {
             Some(norm) => norm.forward(x),
             None => x,
         };
-        [normed(&self.q_norm, q), normed(&self.k_norm, k), v]
+        let [q, k, v] = Linear::forward_all([&self.q_proj, &self.k_proj, &self.v_proj], x); // [batch, seq, heads or kv_heads * head_dim]
+        let q = normed(&self.q_norm, split(q, heads)); // [batch, seq, heads, head_dim]
+        let k = normed(&self.k_norm, split(k, kv_heads)); // [batch, seq, kv_heads, head_dim]
+        [q, k, split(v, kv_heads)].map(|x| x.swap_dims(1, 2)) // [batch, heads or kv_heads, seq, head_dim]
     }
 
     /// How far back its queries see.
@@ -99,16 +99,15 @@ impl LlamaAttention {
         mut weights: Weights<'_>,
         config: &AttentionConfig,
         hidden_size: usize,
-        rms_norm_eps: f64,
         layer: usize,
     ) -> Result<Self, WeightError> {
-        let AttentionConfig { num_attention_heads: heads, num_key_value_heads, head_dim, bias, .. } = *config;
-        let (q, kv) = (heads * head_dim, num_key_value_heads * head_dim);
-        let mut head_norm = |name| {
-            let norm = config.qk_norm.then(|| LlamaRmsNorm::load(weights.at(name), head_dim, rms_norm_eps));
+        let AttentionConfig { num_attention_heads: heads, num_key_value_heads: kv_heads, head_dim, bias, .. } = *config;
+        let (q, kv) = (heads * head_dim, kv_heads * head_dim);
+        let mut norm = |name, heads| {
+            let norm = config.qk_norm.map(|norm| QkNorm::load(weights.at(name), &norm, heads, head_dim));
             norm.transpose()
         };
-        let (q_norm, k_norm) = (head_norm("q_norm")?, head_norm("k_norm")?);
+        let (q_norm, k_norm) = (norm("q_norm", heads)?, norm("k_norm", kv_heads)?);
         let mut linear = |name, shape, bias, role| Linear::load(weights.at(name), shape, bias, role);
         let (reads, writes) = (WeightRole::Projection, WeightRole::ResidualProjection);
         Ok(Self {

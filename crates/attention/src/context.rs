@@ -4,6 +4,7 @@ use std::{cell::RefCell, collections::HashMap, ops::Range};
 
 use burn::tensor::{Bool, DType, Device as BurnDevice, Tensor, TensorData};
 use glass_backend::{Device, KernelSet, KeyPositions};
+use glass_config::Temperature;
 use glass_kv_cache::{CacheError, KvSegment, LayerCache, Window, join, narrow};
 
 use crate::{Dropouts, HiddenState, NextTokens, Observer, Padding, Rope, RopeTable, Sequences, Step, rotate};
@@ -33,7 +34,7 @@ struct PassRope {
     tables: DeviceTables,
 }
 
-/// Cosines and sines `[batch or 1, 1, tokens, head_dim / 2]` by device and by what was clamped of which positions.
+/// Cosines and sines `[batch or 1, 1, tokens, pairs]` by device and by what was clamped of which positions.
 type DeviceTables = RefCell<Vec<(BurnDevice, Option<Clamped>, [Tensor<4>; 2])>>;
 
 /// Positions of one sequence, and the position that none of them counts beyond.
@@ -127,11 +128,13 @@ impl<'a> ForwardContext<'a> {
     /// `x` `[batch, heads, tokens, head_dim]` -> the same shape
     pub fn rotate(&self, rope: Option<usize>, x: Tensor<4>, clamped: Option<Clamped>, kernels: KernelSet) -> Tensor<4> {
         let Some(rope) = rope else { return x };
-        let [cos, sin] = self.cos_sin(&self.ropes[rope], clamped, &x.device());
-        kernels.rotate(&x, &cos, &sin).unwrap_or_else(|| rotate(x, cos, sin))
+        let rope = &self.ropes[rope];
+        let interleaved = rope.rope.parameters().interleaved;
+        let [cos, sin] = self.cos_sin(rope, clamped, &x.device());
+        kernels.rotate(&x, &cos, &sin, interleaved).unwrap_or_else(|| rotate(x, cos, sin, interleaved))
     }
 
-    /// `[batch or 1, 1, tokens, head_dim / 2]` each, float32
+    /// `[batch or 1, 1, tokens, pairs]` each, float32
     fn cos_sin(&self, rope: &PassRope, clamped: Option<Clamped>, device: &BurnDevice) -> [Tensor<4>; 2] {
         let mut made = rope.tables.borrow_mut();
         if let Some((.., table)) = made.iter().find(|(on, by, _)| on == device && *by == clamped) {
@@ -156,9 +159,8 @@ impl<'a> ForwardContext<'a> {
 
     /// The angles of every token: each sequence has its own, because some RoPE types choose them by its length.
     fn table(&self, rope: &Rope) -> RopeTable {
-        if let Some(padding) = &self.padding {
-            let row = |row| (0..self.seq()).map(|slot| padding.position(row, slot)).collect();
-            return rope.table(&(0..padding.batch()).map(row).collect::<Vec<_>>());
+        if self.padding.is_some() {
+            return rope.table(&self.positions());
         }
         let mut all = RopeTable::default();
         for span in &self.spans {
@@ -167,12 +169,39 @@ impl<'a> ForwardContext<'a> {
         all
     }
 
+    /// The position of every token, row by row.
+    fn positions(&self) -> Vec<Vec<usize>> {
+        match &self.padding {
+            Some(padding) => {
+                let row = |row| (0..self.seq()).map(|slot| padding.position(row, slot)).collect();
+                (0..padding.batch()).map(row).collect()
+            }
+            None => vec![self.spans.iter().cloned().flatten().collect()],
+        }
+    }
+
     /// Rows whose positions differ: the batch if there is padding, else 1.
     fn rows(&self) -> usize {
         self.padding.as_ref().map_or(1, Padding::batch)
     }
 
-    /// The host's table of a RoPE, `[rows, seq, head_dim / 2]`, and its number of rows.
+    /// Multiplies each query by what its position says; `None`: by nothing.
+    ///
+    /// `q` `[batch, heads, tokens, head_dim]` -> the same shape
+    pub fn temper(&self, q: Tensor<4>, temperature: Option<Temperature>) -> Tensor<4> {
+        let Some(Temperature { beta, length }) = temperature else { return q };
+        let factor = |position: usize| (1.0 + beta * (1.0 + (position / length) as f64).ln()) as f32;
+        let factors: Vec<f32> = self.positions().concat().into_iter().map(factor).collect();
+        if factors.iter().all(|&factor| factor == 1.0) {
+            return q;
+        }
+        let factors = TensorData::new(factors, [self.rows(), 1, self.seq(), 1]);
+        let factors = Tensor::<4>::from_data(factors, (&q.device(), DType::F32)); // [batch or 1, 1, tokens, 1]
+        let dtype = q.dtype();
+        (q.cast(DType::F32) * factors).cast(dtype)
+    }
+
+    /// The host's table of a RoPE, `[rows, seq, pairs]`, and its number of rows.
     pub fn rope_table(&self, rope: usize) -> (&RopeTable, usize) {
         (&self.ropes[rope].table, self.rows())
     }

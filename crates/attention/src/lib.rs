@@ -1,8 +1,8 @@
 //! Attention: how a token finds the tokens before it.
 //!
-//! Reading order: [`LlamaAttention`] (all of it, on one page) · [`attend`] (scores, softmax, sum) · [`Rope`] (position as
-//! an angle) · [`ForwardContext`] (what the layers of a pass share). Which keys a query may see, and what is kept of them,
-//! is the crate below: `glass-kv-cache`.
+//! Reading order: [`LlamaAttention`] (all of it, on one page) · [`QkNorm`] · [`attend`] (scores, softmax, sum) · [`Rope`]
+//! (position as an angle) · [`ForwardContext`] (what the layers of a pass share). Which keys a query may see, and what is
+//! kept of them, is the crate below: `glass-kv-cache`.
 
 mod attend;
 mod attention;
@@ -10,6 +10,7 @@ mod context;
 mod dropout;
 mod observer;
 mod padding;
+mod qk_norm;
 mod rope;
 mod sequences;
 
@@ -19,5 +20,6 @@ pub use context::ForwardContext;
 pub use dropout::{Dropout, Dropouts};
 pub use observer::{HiddenState, Observer, Step, Unobserved};
 pub use padding::Padding;
+pub use qk_norm::QkNorm;
 pub use rope::{Rope, RopeTable, rotate};
 pub use sequences::{NextTokens, Sequences};

@@ -1,7 +1,8 @@
 //! Rotary position embeddings: position as an angle.
 //!
 //! Source: Su et al. 2021, "RoFormer", arXiv:2104.09864; the rotation by halves is the one of GPT-NeoX and of every
-//! Llama checkpoint on the Hugging Face hub (Meta's own files rotate neighbouring pairs; the weights differ to match).
+//! Llama checkpoint on the Hugging Face hub (Meta's own files rotate neighbouring pairs, as some families do; the weights
+//! differ to match).
 //! The frequencies, and what the scalings make of them, are in `config/rope`.
 
 use burn::tensor::{DType, Tensor};
@@ -19,9 +20,9 @@ pub struct Rope {
 /// Cosine and sine of every angle of some tokens, multiplied by the model's attention scaling.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RopeTable {
-    /// `[rows, seq, head_dim / 2]`, row-major.
+    /// `[rows, seq, pairs]`, row-major.
     pub cos: Vec<f32>,
-    /// `[rows, seq, head_dim / 2]`, row-major.
+    /// `[rows, seq, pairs]`, row-major.
     pub sin: Vec<f32>,
 }
 
@@ -65,16 +66,31 @@ impl Rope {
     }
 }
 
-/// Rotates the pair `(x[i], x[i + head_dim/2])` of every head by the angle of its position.
+/// Rotates the pairs of every head by the angle of its position: `(x[i], x[i + pairs])`, or, `interleaved`,
+/// `(x[2 i], x[2 i + 1])`. What is behind the pairs stays.
 ///
-/// `x` `[batch, heads, seq, head_dim]`, `cos` and `sin` `[batch or 1, 1, seq, head_dim / 2]` in float32 -> as `x`.
+/// `x` `[batch, heads, seq, head_dim]`, `cos` and `sin` `[batch or 1, 1, seq, pairs]` in float32 -> as `x`.
 /// The rotation is computed in float32 whatever the type of `x`.
-pub fn rotate(x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> {
+pub fn rotate(x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>, interleaved: bool) -> Tensor<4> {
     let dtype = x.dtype();
-    let half = x.dims()[3] / 2;
+    let [batch, heads, seq, head_dim] = x.dims();
+    let pairs = cos.dims()[3];
     let x = x.cast(DType::F32);
-    let x1 = x.clone().narrow(3, 0, half); // [batch, heads, seq, head_dim / 2]
-    let x2 = x.narrow(3, half, half); // [batch, heads, seq, head_dim / 2]
-    let rotated = Tensor::cat(vec![x1.clone() * cos.clone() - x2.clone() * sin.clone(), x2 * cos + x1 * sin], 3); // [batch, heads, seq, head_dim]
-    rotated.cast(dtype)
+    let part = |from, len| x.clone().narrow(3, from, len);
+    let (x1, x2) = if interleaved {
+        let neighbours = part(0, 2 * pairs).reshape([batch, heads, seq, pairs, 2]);
+        let side = |i| neighbours.clone().narrow(4, i, 1).squeeze_dim(4);
+        (side(0), side(1))
+    } else {
+        (part(0, pairs), part(pairs, pairs))
+    }; // [batch, heads, seq, pairs]
+    let (y1, y2) = (x1.clone() * cos.clone() - x2.clone() * sin.clone(), x2 * cos + x1 * sin);
+    let mut parts = match interleaved {
+        true => vec![Tensor::stack::<5>(vec![y1, y2], 4).reshape([batch, heads, seq, 2 * pairs])],
+        false => vec![y1, y2],
+    };
+    if 2 * pairs < head_dim {
+        parts.push(part(2 * pairs, head_dim - 2 * pairs));
+    }
+    Tensor::cat(parts, 3).cast(dtype) // [batch, heads, seq, head_dim]
 }

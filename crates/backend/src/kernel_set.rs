@@ -9,6 +9,7 @@ mod cube;
 mod flex;
 
 use burn::tensor::{Int, Tensor};
+use glass_kernels::{Gate, RmsNorm};
 
 #[cfg(feature = "wgpu")]
 pub(crate) use glass_kernels_cube::AdapterClass;
@@ -36,15 +37,15 @@ impl KernelSet {
         Self(backend.filter(|_| mode == KernelMode::Fused))
     }
 
-    /// `x / sqrt(mean(x^2) + eps) * weight` along the last axis, in float32, rounded once.
+    /// `x / sqrt(mean(x^2) + eps) * weight` along the last axis, or `* (1 + weight)`, in float32, rounded once.
     ///
     /// `x` `[.., d]`, `weight` `[d]` -> as `x`
-    pub fn rms_norm<const D: usize>(self, x: &Tensor<D>, weight: &Tensor<1>, eps: f64) -> Option<Tensor<D>> {
+    pub fn rms_norm<const D: usize>(self, x: &Tensor<D>, weight: &Tensor<1>, norm: RmsNorm) -> Option<Tensor<D>> {
         match self.0? {
             #[cfg(feature = "flex")]
-            KernelBackend::Flex => flex::rms_norm(x, weight, eps),
+            KernelBackend::Flex => flex::rms_norm(x, weight, norm),
             #[cfg(feature = "wgpu")]
-            KernelBackend::Cube(class) => glass_kernels_cube::rms_norm(class, x, weight, eps),
+            KernelBackend::Cube(class) => glass_kernels_cube::rms_norm(class, x, weight, norm),
         }
     }
 
@@ -56,37 +57,38 @@ impl KernelSet {
         x: &Tensor<D>,
         delta: &Tensor<D>,
         weight: &Tensor<1>,
-        eps: f64,
+        norm: RmsNorm,
     ) -> Option<(Tensor<D>, Tensor<D>)> {
         match self.0? {
             #[cfg(feature = "flex")]
-            KernelBackend::Flex => flex::add_rms_norm(x, delta, weight, eps),
+            KernelBackend::Flex => flex::add_rms_norm(x, delta, weight, norm),
             #[cfg(feature = "wgpu")]
-            KernelBackend::Cube(class) => glass_kernels_cube::add_rms_norm(class, x, delta, weight, eps),
+            KernelBackend::Cube(class) => glass_kernels_cube::add_rms_norm(class, x, delta, weight, norm),
         }
     }
 
-    /// `silu(gate) * up`, in float32, rounded once.
+    /// `act(gate) * up`, in float32, rounded once.
     ///
     /// `gate` and `up` of one shape -> the same shape
-    pub fn silu_gate<const D: usize>(self, gate: &Tensor<D>, up: &Tensor<D>) -> Option<Tensor<D>> {
+    pub fn gate<const D: usize>(self, kind: Gate, gate: &Tensor<D>, up: &Tensor<D>) -> Option<Tensor<D>> {
         match self.0? {
             #[cfg(feature = "flex")]
-            KernelBackend::Flex => flex::silu_gate(gate, up),
+            KernelBackend::Flex => flex::gate(kind, gate, up),
             #[cfg(feature = "wgpu")]
-            KernelBackend::Cube(class) => glass_kernels_cube::silu_gate(class, gate, up),
+            KernelBackend::Cube(class) => glass_kernels_cube::gate(class, kind, gate, up),
         }
     }
 
-    /// Rotates each pair `(x[i], x[i + head_dim / 2])` of every head by its angle, in float32, rounded once.
+    /// Rotates each pair `(x[i], x[i + pairs])` of every head by its angle, or `(x[2 i], x[2 i + 1])` if they are
+    /// `interleaved`, in float32, rounded once. What is behind the pairs stays.
     ///
-    /// `x` `[batch, heads, seq, head_dim]`, `cos` and `sin` `[batch or 1, 1, seq, head_dim / 2]` in float32 -> as `x`
-    pub fn rotate(self, x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<4>> {
+    /// `x` `[batch, heads, seq, head_dim]`, `cos` and `sin` `[batch or 1, 1, seq, pairs]` in float32 -> as `x`
+    pub fn rotate(self, x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>, interleaved: bool) -> Option<Tensor<4>> {
         match self.0? {
             #[cfg(feature = "flex")]
-            KernelBackend::Flex => flex::rotate(x, cos, sin),
+            KernelBackend::Flex => flex::rotate(x, cos, sin, interleaved),
             #[cfg(feature = "wgpu")]
-            KernelBackend::Cube(class) => glass_kernels_cube::rotate(class, x, cos, sin),
+            KernelBackend::Cube(class) => glass_kernels_cube::rotate(class, x, cos, sin, interleaved),
         }
     }
 

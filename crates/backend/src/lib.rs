@@ -4,7 +4,7 @@
 //! `burn::tensor::Tensor`, which carries its device with it.
 //!
 //! Reading order: [`Dtype`] and [`Device`] (what there is to compute on) · [`Weights`] (where they come from) ·
-//! [`WeightMatrix`], [`Embedding`], [`Linear`] and [`LlamaRmsNorm`] (what every model is made of) · [`KernelMode`] and
+//! [`WeightMatrix`], [`Embedding`], [`Linear`] and [`Norm`] (what every model is made of) · [`KernelMode`] and
 //! [`KernelSet`] (the operations that exist twice) · [`AttentionParams`] and [`KvSegment`] (what attention computes with).
 
 #[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
@@ -17,9 +17,9 @@ mod error;
 mod kernel_mode;
 mod kernel_set;
 mod linear;
+mod norm;
 mod peak_memory;
 mod quantized;
-mod rms_norm;
 mod weight_matrix;
 mod weights;
 
@@ -30,12 +30,12 @@ pub use device::Device;
 pub use dtype::Dtype;
 pub use embedding::Embedding;
 pub use error::{DeviceError, WeightError};
-pub use glass_kernels::{KeyPositions, quant};
+pub use glass_kernels::{Gate as GateKernel, KeyPositions, quant};
 pub use kernel_mode::KernelMode;
 pub use kernel_set::KernelSet;
 pub use linear::Linear;
+pub use norm::{HeadNorm, Norm};
 pub use peak_memory::peak_host_bytes;
 pub use quantized::{QuantizedRows, QuantizedTensor};
-pub use rms_norm::LlamaRmsNorm;
 pub use weight_matrix::WeightMatrix;
-pub use weights::{WeightRole, WeightRoles, WeightSource, WeightSpec, Weights};
+pub use weights::{ActivationWeight, WeightRole, WeightRoles, WeightSource, WeightSpec, Weights};

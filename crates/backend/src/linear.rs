@@ -41,15 +41,23 @@ impl Linear {
     ///
     /// `x` `[.., in]` -> `[.., out]` each
     pub fn forward_all<const N: usize, const D: usize>(projections: [&Self; N], x: Tensor<D>) -> [Tensor<D>; N] {
+        match Self::forward_each(&projections, x).try_into() {
+            Ok(outputs) => outputs,
+            Err(_) => unreachable!("an output of each"),
+        }
+    }
+
+    /// The same of any number of projections.
+    ///
+    /// `x` `[.., in]` -> `[.., out]` each
+    pub fn forward_each<const D: usize>(projections: &[&Self], x: Tensor<D>) -> Vec<Tensor<D>> {
         let shape = x.dims();
         let input = shape[D - 1];
         let n: usize = shape[..D - 1].iter().product();
 
-        let weights = projections.map(|projection| &projection.weight);
+        let weights: Vec<_> = projections.iter().map(|projection| &projection.weight).collect();
         let products = WeightMatrix::matmul_t_all(&weights, x.reshape([n, input])); // [n, out] each
-        let mut products = products.into_iter();
-        projections.map(|projection| {
-            let Some(y) = products.next() else { unreachable!("a product for each matrix") };
+        let outputs = projections.iter().zip(products).map(|(projection, y)| {
             let y = match &projection.bias {
                 Some(bias) => y + bias.val().unsqueeze(), // [n, out] + [1, out]
                 None => y,
@@ -57,6 +65,7 @@ impl Linear {
             let mut shape = shape;
             shape[D - 1] = projection.weight.shape()[0];
             y.reshape(shape)
-        })
+        });
+        outputs.collect()
     }
 }

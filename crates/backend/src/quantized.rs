@@ -1,7 +1,9 @@
 //! Quantized matrices on a device.
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use glass_kernels::quant::{self, GROUP_SIZE, QuantFormat, Quantized, QuantizedMatrix, groups, words, zero_words};
+use glass_kernels::quant::{
+    self, E2M1, GROUP_SIZE, QuantFormat, Quantized, QuantizedMatrix, groups, words, zero_words,
+};
 use half::f16;
 
 use crate::{Device, Dtype};
@@ -14,7 +16,7 @@ pub struct QuantizedRows {
     pub quants: TensorData,
     /// `[rows, groups]`, binary16
     pub scales: TensorData,
-    /// `[rows, zero_words]`, 32-bit integers; `None` in 8 bits
+    /// `[rows, zero_words]`, 32-bit integers; `None` in other formats than 4-bit integers
     pub zero_points: Option<TensorData>,
 }
 
@@ -57,7 +59,7 @@ pub struct QuantizedTensor {
     pub(crate) quants: Tensor<2, Int>,
     /// `[rows, groups]`
     pub(crate) scales: Tensor<2>,
-    /// `[rows, zero_words]`; `None` in 8 bits
+    /// `[rows, zero_words]`; `None` in other formats than 4-bit integers
     pub(crate) zero_points: Option<Tensor<2, Int>>,
     pub(crate) format: QuantFormat,
     pub(crate) columns: usize,
@@ -103,23 +105,29 @@ impl QuantizedTensor {
         let [rows, groups] = self.scales.dims();
         let quants = unpacked(&self.quants, self.format.bits()); // [rows, groups * 32]
         let quants = quants.reshape([rows, groups, GROUP_SIZE]); // [rows, groups, 32]
-        let values = match &self.zero_points {
-            Some(words) => {
-                let zeros = unpacked(words, 4).narrow(1, 0, groups); // [rows, groups]
-                quants - zeros.unsqueeze_dim::<3>(2) // less [rows, groups, 1]
+        let numbers = |integers: Tensor<3, Int>| integers.float().cast(DType::F32);
+        let values = match (self.format, &self.zero_points) {
+            (QuantFormat::Mxfp4, _) => {
+                let table = TensorData::from(E2M1.map(f32::from));
+                let table = Tensor::<1>::from_data(table, (&self.quants.device(), DType::F32)); // [16]
+                table.select(0, quants.flatten(0, 2)).reshape([rows, groups, GROUP_SIZE])
             }
-            None => quants - self.format.offset() as f32,
-        };
+            (_, Some(words)) => {
+                let zeros = unpacked(words, 4).narrow(1, 0, groups); // [rows, groups]
+                numbers(quants) - numbers(zeros.unsqueeze_dim(2)) // less [rows, groups, 1]
+            }
+            (format, None) => numbers(quants) - format.offset() as f32,
+        }; // [rows, groups, 32]
         let scales = self.scales.clone().cast(DType::F32).unsqueeze_dim(2); // [rows, groups, 1]
         let values = (values * scales).reshape([rows, groups * GROUP_SIZE]); // [rows, groups * 32]
         values.narrow(1, 0, self.columns).cast(self.dtype) // [rows, columns]
     }
 }
 
-/// The numbers of so many bits in words, the first in the lowest bits, in float32.
+/// The numbers of so many bits in words, the first in the lowest bits.
 ///
 /// `words` `[rows, words]` -> `[rows, 32 / bits * words]`
-fn unpacked(words: &Tensor<2, Int>, bits: usize) -> Tensor<2> {
+fn unpacked(words: &Tensor<2, Int>, bits: usize) -> Tensor<2, Int> {
     let ([rows, count], per_word) = (words.dims(), 32 / bits);
     let mask = (1 << bits) - 1;
     let lanes: Vec<Tensor<2, Int>> = (0..per_word)
@@ -128,6 +136,5 @@ fn unpacked(words: &Tensor<2, Int>, bits: usize) -> Tensor<2> {
             shifted.bitwise_and_scalar(mask) // [rows, words]
         })
         .collect();
-    let numbers = Tensor::stack::<3>(lanes, 2).reshape([rows, count * per_word]);
-    numbers.float().cast(DType::F32)
+    Tensor::stack::<3>(lanes, 2).reshape([rows, count * per_word])
 }

@@ -27,10 +27,39 @@ pub enum WeightRole {
     MlpOutput,
     /// The matrix that makes logits, where it is not the embedding.
     Head,
+    /// Multiplies a normalised vector.
     Norm,
+    /// Multiplies a normalised vector as 1 + w.
+    NormOffset,
     Bias,
+    /// The matrix that scores experts, or the gate of a shared one.
+    Router,
+    /// A number that an activation has in its formula.
+    Activation(ActivationWeight),
     /// Attention sinks: a learned logit per head.
     Sinks,
+}
+
+/// The numbers of xIELU (`Activation::Xielu` in `config`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ActivationWeight {
+    AlphaP,
+    AlphaN,
+    Beta,
+    Eps,
+}
+
+impl ActivationWeight {
+    /// In a model that is not trained yet, as in `transformers`: softplus makes 0.8 of `alpha_p`, and 0.8 with `beta` of
+    /// `alpha_n`.
+    pub fn fresh(self) -> f32 {
+        match self {
+            Self::AlphaP => 0.8f32.exp_m1().ln(),
+            Self::AlphaN => 0.3f32.exp_m1().ln(),
+            Self::Beta => 0.5,
+            Self::Eps => -1e-6,
+        }
+    }
 }
 
 impl WeightRole {
@@ -43,8 +72,9 @@ impl WeightRole {
             | Self::Values
             | Self::ResidualProjection
             | Self::MlpOutput
-            | Self::Head => true,
-            Self::Norm | Self::Bias | Self::Sinks => false,
+            | Self::Head
+            | Self::Router => true,
+            Self::Norm | Self::NormOffset | Self::Bias | Self::Activation(_) | Self::Sinks => false,
         }
     }
 }
@@ -62,16 +92,19 @@ pub struct WeightSpec<'a> {
 }
 
 impl WeightSpec<'_> {
-    /// The shape of these rows (along the first axis) of it.
+    /// The shape of these rows (along the first axis) of it. A single number, of shape `[]`, is one row.
     pub fn shape_of(&self, rows: &Range<usize>) -> Vec<usize> {
-        let mut shape = self.shape.to_vec();
-        shape[0] = rows.len();
-        shape
+        std::iter::once(rows.len()).chain(self.shape.iter().skip(1).copied()).collect()
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.shape.first().copied().unwrap_or(1)
     }
 
     /// Values of one row.
     pub fn row_len(&self) -> usize {
-        self.shape[1..].iter().product()
+        self.shape.iter().skip(1).product()
     }
 }
 
@@ -121,23 +154,37 @@ impl<S: WeightSource + ?Sized> WeightSource for &mut S {
 /// The roles of a model's weights, by name: a source without numbers, which notes what the modules ask for. What is loaded
 /// from it has tensors without rows.
 #[derive(Clone, Debug, Default)]
-pub struct WeightRoles(BTreeMap<String, (WeightRole, Option<usize>)>);
+pub struct WeightRoles(BTreeMap<String, KnownWeight>);
+
+/// What a module asked for.
+#[derive(Clone, Debug)]
+struct KnownWeight {
+    role: WeightRole,
+    layer: Option<usize>,
+    shape: Vec<usize>,
+}
 
 impl WeightRoles {
     /// The role of the weight of this name; `None`: no module asks for it.
     pub fn get(&self, name: &str) -> Option<WeightRole> {
-        self.0.get(name).map(|(role, _)| *role)
+        self.0.get(name).map(|known| known.role)
     }
 
     /// The layer that the weight of this name belongs to.
     pub fn layer_of(&self, name: &str) -> Option<usize> {
-        self.0.get(name).and_then(|(_, layer)| *layer)
+        self.0.get(name).and_then(|known| known.layer)
+    }
+
+    /// Every weight: its name, role and shape.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, WeightRole, &[usize])> {
+        self.0.iter().map(|(name, known)| (name.as_str(), known.role, known.shape.as_slice()))
     }
 }
 
 impl WeightSource for WeightRoles {
     fn read(&mut self, weight: WeightSpec<'_>, _rows: Range<usize>, dtype: Dtype) -> Result<TensorData, WeightError> {
-        self.0.insert(weight.name.to_owned(), (weight.role, weight.layer));
+        let WeightSpec { name, shape, role, layer } = weight;
+        self.0.insert(name.to_owned(), KnownWeight { role, layer, shape: shape.to_vec() });
         let none = TensorData::new(Vec::<f32>::new(), weight.shape_of(&(0..0)));
         Ok(none.convert_dtype(dtype.burn()))
     }
@@ -212,6 +259,14 @@ impl<'a> Weights<'a> {
     /// What the source says.
     pub fn vector(&mut self, name: &str, len: usize, role: WeightRole) -> Result<Param<Tensor<1>>, WeightError> {
         self.read(name, &[len], role, 0..len)
+    }
+
+    /// A tensor of the shape `[]`, as `[1]`.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub fn scalar(&mut self, name: &str, role: WeightRole) -> Result<Param<Tensor<1>>, WeightError> {
+        self.read(name, &[], role, 0..1)
     }
 
     /// Rows `rows` of a tensor `[rows, columns]`; [`crate::WeightMatrix`] decides which.

@@ -4,53 +4,59 @@ use std::{num::NonZeroUsize, ops::Range};
 
 use glass_attention::Step;
 use glass_backend::WeightRole::{Keys, MlpOutput, Projection, ResidualProjection, Values};
-use glass_config::{AttentionConfig, LayerConfig, LlamaConfig, MlpConfig};
+use glass_config::{AttentionConfig, LayerConfig, LlamaConfig};
 
 use crate::Precision;
 
 /// Numbers of weights that a pass over `tokens` tokens reads, with the head on its last position: every matrix and every norm
-/// once, and of the embedding the tokens' rows. A tied head is the embedding's matrix, which is then read whole.
+/// once, and of the embedding the tokens' rows. A tied head is the embedding's matrix, which is then read whole. Of experts
+/// the chosen ones, as if every token chose others.
 pub fn weights_read(config: &LlamaConfig, tokens: usize) -> u64 {
     let vocabulary = config.vocab_size as u64 * config.hidden_size as u64;
     let embedding = if config.tie_word_embeddings { 0 } else { vocabulary };
     let rows = tokens.min(config.vocab_size) as u64 * config.hidden_size as u64;
-    config.num_parameters() as u64 - embedding + rows
+    let idle = mlp_weights(config, usize::MAX) - mlp_weights(config, tokens);
+    config.num_parameters() as u64 - embedding + rows - idle as u64
 }
 
 /// Bytes of weights read for one token of decode.
 pub fn bytes_per_token(config: &LlamaConfig, precision: Precision) -> u64 {
-    bytes(config, precision, weights_read(config, 1))
+    bytes(config, precision, weights_read(config, 1), 1)
 }
 
 /// Bytes of all weights.
 pub fn weight_bytes(config: &LlamaConfig, precision: Precision) -> u64 {
-    bytes(config, precision, config.num_parameters() as u64)
+    bytes(config, precision, config.num_parameters() as u64, usize::MAX)
 }
 
-/// Of so many weights: all projections and the head among them, and the rest in floating point.
-fn bytes(config: &LlamaConfig, precision: Precision, weights: u64) -> u64 {
-    let projections = linear_weights(config);
+/// Of so many weights: the projections that so many tokens read, the head, and the rest in floating point.
+fn bytes(config: &LlamaConfig, precision: Precision, weights: u64, tokens: usize) -> u64 {
+    let projections = linear_weights(config, tokens);
     let head = (config.vocab_size * config.hidden_size) as f64;
     let others = weights as f64 - projections - head;
-    let matrices = projection_bytes(config, precision) + head * precision.head_bytes();
+    let matrices = projection_bytes(config, precision, tokens) + head * precision.head_bytes();
     (matrices + others * precision.dtype.bytes() as f64) as u64
 }
 
-/// Of all matrices of the layers.
-fn projection_bytes(config: &LlamaConfig, precision: Precision) -> f64 {
-    let (q, kv, inner) = widths(config);
+/// Of all matrices of the layers that so many tokens read.
+fn projection_bytes(config: &LlamaConfig, precision: Precision, tokens: usize) -> f64 {
+    let (q, kv) = widths(config);
     let of = |role| precision.projection_bytes(config, role);
-    let reads = (q + 2 * inner) as f64 * of(Projection);
-    let shared = kv as f64 * (of(Keys) + of(Values));
-    let writes = q as f64 * of(ResidualProjection) + inner as f64 * of(MlpOutput);
-    config.hidden_size as f64 * (reads + shared + writes)
+    let attention = q as f64 * (of(Projection) + of(ResidualProjection)) + kv as f64 * (of(Keys) + of(Values));
+    config.hidden_size as f64 * attention + mlp_weights(config, tokens) as f64 * mlp_bytes(config, precision)
+}
+
+/// Bytes of a weight of an MLP: two of its three matrices read the residual stream, and one writes to it.
+fn mlp_bytes(config: &LlamaConfig, precision: Precision) -> f64 {
+    let of = |role| precision.projection_bytes(config, role);
+    (2.0 * of(Projection) + of(MlpOutput)) / 3.0
 }
 
 /// Floating-point operations of a pass over `tokens` tokens after `depth` others, with the head on its last position: a
 /// multiplication and an addition for each weight of a matrix and each token, and for each pair of a query and a key it sees,
 /// in both products of attention. Norms, rotation and softmax are left out, as is usual: they are some parts in a thousand.
 pub fn flops(config: &LlamaConfig, depth: usize, tokens: usize) -> f64 {
-    let linear = 2.0 * tokens as f64 * linear_weights(config);
+    let linear = 2.0 * tokens as f64 * linear_weights(config, 1);
     let head = 2.0 * config.vocab_size as f64 * config.hidden_size as f64;
     linear + head + attention_flops(config, depth, tokens)
 }
@@ -68,22 +74,24 @@ fn attentions(config: &LlamaConfig) -> impl Iterator<Item = &AttentionConfig> {
     config.layers.iter().filter_map(LayerConfig::attention)
 }
 
-/// Widths of all layers together: of their queries, of their keys, and inside their MLPs.
-fn widths(config: &LlamaConfig) -> (usize, usize, usize) {
-    let inner = config.layers.iter().map(|layer| {
-        let MlpConfig::Dense(mlp) = &layer.mlp;
-        mlp.intermediate_size
-    });
+/// Widths of all layers together: of their queries, and of their keys.
+fn widths(config: &LlamaConfig) -> (usize, usize) {
     let q = attentions(config).map(AttentionConfig::q_size).sum();
     let kv = attentions(config).map(AttentionConfig::kv_size).sum();
-    (q, kv, inner.sum())
+    (q, kv)
 }
 
-/// Weights in the matrices of the layers.
-fn linear_weights(config: &LlamaConfig) -> f64 {
+/// Weights of all MLPs that `tokens` tokens read, their biases included.
+fn mlp_weights(config: &LlamaConfig, tokens: usize) -> usize {
+    let layers = config.layers.iter();
+    layers.map(|layer| layer.mlp.parameters_read(config.hidden_size, tokens)).sum()
+}
+
+/// Weights in the matrices of the layers that `tokens` tokens read.
+fn linear_weights(config: &LlamaConfig, tokens: usize) -> f64 {
     let hidden = config.hidden_size as f64;
-    let (q, kv, inner) = widths(config);
-    2.0 * hidden * (q + kv) as f64 + 3.0 * hidden * inner as f64
+    let (q, kv) = widths(config);
+    2.0 * hidden * (q + kv) as f64 + mlp_weights(config, tokens) as f64
 }
 
 /// Pairs of a query and a key that it sees, for `tokens` queries that stand behind `depth` others.
@@ -112,7 +120,7 @@ pub struct Cost {
 pub fn step(config: &LlamaConfig, precision: Precision, step: Step, slots: Range<usize>, logits: usize) -> Cost {
     let hidden = config.hidden_size;
     let residuals = config.layers.len() * hidden; // The residual stream, once in each layer.
-    let (q, kv, inner) = widths(config);
+    let (q, kv) = widths(config);
     let tokens = slots.len();
     // Activations: so many values for each token.
     let moved = |values: usize| values * tokens;
@@ -147,9 +155,8 @@ pub fn step(config: &LlamaConfig, precision: Precision, step: Step, slots: Range
         }
         Step::Output => ((q * hidden) as f64 * of(ResidualProjection), moved(q + residuals), matrices(q * hidden)),
         Step::Mlp => {
-            let weights = 3 * hidden * inner;
-            let bytes = inner as f64 * (2.0 * of(Projection) + of(MlpOutput));
-            (bytes * hidden as f64, moved(2 * residuals), matrices(weights))
+            let weights = mlp_weights(config, tokens) as f64;
+            (weights * mlp_bytes(config, precision), moved(2 * residuals), matrices(mlp_weights(config, 1)))
         }
         Step::Residual => (0.0, moved(3 * residuals), 0.0),
         Step::Head => {

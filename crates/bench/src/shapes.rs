@@ -14,8 +14,8 @@ pub struct Shape {
     pub config: &'static str,
 }
 
-/// From the smallest to the largest.
-pub const SHAPES: [Shape; 5] = [
+/// Llamas from the smallest to the largest, then other families.
+pub const SHAPES: [Shape; 9] = [
     Shape {
         name: "llama-40M",
         about: "8 layers of width 512, a tied head: what a small machine measures in seconds",
@@ -50,6 +50,34 @@ pub const SHAPES: [Shape; 5] = [
         config: r#"{"model_type": "mistral", "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 14336,
             "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "sliding_window": 4096,
             "tie_word_embeddings": false, "max_position_embeddings": 32768}"#,
+    },
+    Shape {
+        name: "gemma3-270M",
+        about: "Gemma 3 270M: windows of 512 in 15 of 18 layers, four norms in a layer, a vocabulary of 262,144",
+        config: r#"{"model_type": "gemma3_text", "vocab_size": 262144, "hidden_size": 640, "intermediate_size": 2048,
+            "num_hidden_layers": 18, "num_attention_heads": 4, "num_key_value_heads": 1, "sliding_window": 512,
+            "max_position_embeddings": 32768}"#,
+    },
+    Shape {
+        name: "qwen3-0.6B",
+        about: "Qwen3 0.6B: heads twice as wide together as the residual stream, normalised queries and keys",
+        config: r#"{"model_type": "qwen3", "vocab_size": 151936, "hidden_size": 1024, "intermediate_size": 3072,
+            "num_hidden_layers": 28, "num_attention_heads": 16, "num_key_value_heads": 8, "rope_theta": 1000000,
+            "tie_word_embeddings": true, "max_position_embeddings": 40960}"#,
+    },
+    Shape {
+        name: "mixtral-tiny",
+        about: "experts: 8 in each of 8 layers of width 512, of which a token passes 2",
+        config: r#"{"model_type": "mixtral", "vocab_size": 32000, "hidden_size": 512, "intermediate_size": 1408,
+            "num_hidden_layers": 8, "num_attention_heads": 8, "num_key_value_heads": 4,
+            "tie_word_embeddings": true, "max_position_embeddings": 131072}"#,
+    },
+    Shape {
+        name: "smollm3-3B",
+        about: "SmolLM3 3B: every fourth layer without RoPE (12 GB in f32)",
+        config: r#"{"model_type": "smollm3", "vocab_size": 128256, "hidden_size": 2048, "intermediate_size": 11008,
+            "num_hidden_layers": 36, "num_attention_heads": 16, "num_key_value_heads": 4, "rope_theta": 5000000,
+            "tie_word_embeddings": true, "max_position_embeddings": 65536}"#,
     },
 ];
 
@@ -96,8 +124,8 @@ mod tests {
             assert_eq!(slides, shape.name.ends_with("window"), "{}", shape.name);
             (config.num_parameters() + 500_000) / 1_000_000
         });
-        // The last three are the published models' own counts.
-        assert_eq!(millions, [40, 56, 135, 1100, 7242]);
+        // All but the first two and `mixtral-tiny` are the published models' own counts.
+        assert_eq!(millions, [40, 56, 135, 1100, 7242, 268, 596, 162, 3075]);
     }
 
     #[test]
@@ -106,7 +134,8 @@ mod tests {
             assert_eq!(shape.name.parse(), Ok(shape));
         }
         let told = |name: &str| name.parse::<Shape>().unwrap_err().to_string();
-        let all = "use llama-40M, llama-56M-window, smollm2-135M, tinyllama-1.1B, mistral-window";
+        let all = "use llama-40M, llama-56M-window, smollm2-135M, tinyllama-1.1B, mistral-window, gemma3-270M, qwen3-0.6B, \
+                   mixtral-tiny, smollm3-3B";
         assert_eq!(told("gpt"), format!("no shape is called \"gpt\": {all}"));
         assert_eq!(
             told("tinyllama"),

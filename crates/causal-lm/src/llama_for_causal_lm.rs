@@ -14,6 +14,8 @@ pub struct LlamaForCausalLM {
     model: LlamaModel,
     /// `None` if the head is tied to the embedding: Press and Wolf 2017, arXiv:1608.05859.
     lm_head: Option<Linear>,
+    logits_multiplier: f64,
+    logits_soft_cap: Option<f64>,
 }
 
 impl LlamaForCausalLM {
@@ -59,7 +61,14 @@ impl LlamaForCausalLM {
             Some(lm_head) => lm_head.forward(hidden),           // [batch, seq, vocab_size]
             None => self.model.embed_tokens().matmul_t(hidden), // [batch, seq, vocab_size]
         };
-        logits.cast(DType::F32)
+        let mut logits = logits.cast(DType::F32);
+        if self.logits_multiplier != 1.0 {
+            logits = logits * self.logits_multiplier; // [batch, seq, vocab_size]
+        }
+        match self.logits_soft_cap {
+            Some(cap) => (logits / cap).tanh() * cap, // [batch, seq, vocab_size]
+            None => logits,
+        }
     }
 
     /// # Errors
@@ -74,6 +83,8 @@ impl LlamaForCausalLM {
                 let weights = weights.at("lm_head");
                 Some(Linear::load(weights, head, false, WeightRole::Head)?)
             },
+            logits_multiplier: config.logits_multiplier,
+            logits_soft_cap: config.logits_soft_cap,
         })
     }
 

@@ -24,8 +24,14 @@ const CACHE: [&str; 9] = [
     "kv_cache_scale",
 ];
 
+/// Modules of a model of text and images that text does not pass.
+const IMAGES: [&str; 4] = ["vision_tower", "vision_model", "multi_modal_projector", "vision_encoder"];
+
 /// Whether the model computes the same without this tensor, which no module asked for.
 pub(crate) fn is_idle(name: &str, tensor: &RawTensor) -> bool {
+    if name.split('.').any(|segment| IMAGES.contains(&segment)) {
+        return true;
+    }
     let mut segments = name.rsplit('.');
     let (leaf, module) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
     match leaf {

@@ -4,7 +4,7 @@
 //! [`CheckpointSource`] (weights for the modules, and the tensors that no module asks for) · [`Precision`] (what they are
 //! held in) · [`QuantRecipe`] (which matrices are quantized) and [`QuantizeOnLoad`] · [`Saving`] (a folder whose new files appear together) · [`TensorSource`] (what is
 //! saved) and [`ShardSize`] (in how many files) · [`Converted`] and [`QuantizedTensors`] (a checkpoint to be saved again) ·
-//! [`Parameters`] (a model in memory to be saved) · [`convert()`] and [`quantize()`] (a whole folder written again).
+//! [`Parameters`] and [`FamilyTensors`] (a model in memory to be saved) · [`convert()`] and [`quantize()`] (a whole folder written again).
 
 mod convert;
 mod converted;
@@ -15,6 +15,7 @@ mod head;
 mod idle;
 mod index;
 mod mapped;
+mod mxfp4;
 mod names;
 mod parameters;
 mod precision;
@@ -28,6 +29,7 @@ mod saving;
 mod shard;
 mod sharding;
 mod source;
+mod stored;
 mod writer;
 mod zero_points;
 
@@ -50,4 +52,5 @@ pub use save_error::SaveError;
 pub use saving::{Existing, Saving, sync_folder};
 pub use sharding::{BadSize, ShardSize};
 pub use source::CheckpointSource;
+pub use stored::FamilyTensors;
 pub use writer::{SaveProgress, TensorSource, TensorSpec, Written};

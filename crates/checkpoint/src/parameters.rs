@@ -48,12 +48,16 @@ impl Parameters {
 }
 
 /// The name in a checkpoint of the parameter at this path of modules. They are the same, except that a matrix
-/// ([`WeightMatrix`](glass_backend::WeightMatrix)) may be held in several tensors, and is stored as one.
+/// ([`WeightMatrix`](glass_backend::WeightMatrix)) may be held in several tensors, and is stored as one; and that a module
+/// of several kinds says which it is, in the camel case of Rust.
 pub fn parameter_name(path: &[String]) -> String {
-    match path {
-        [matrix @ .., parts, _number] if parts == "parts" => matrix.join("."),
-        path => path.join("."),
-    }
+    let path = match path {
+        [matrix @ .., parts, _number] if parts == "parts" => matrix,
+        path => path,
+    };
+    let is_kind = |name: &str| name.starts_with(|first: char| first.is_ascii_uppercase());
+    let fields: Vec<&str> = path.iter().map(String::as_str).filter(|name| !is_kind(name)).collect();
+    fields.join(".")
 }
 
 struct Collect<'a> {

@@ -20,6 +20,8 @@ pub struct QuantRecipe {
     tied: bool,
     /// Whether heads of keys serve several heads of queries each.
     grouped: bool,
+    /// Whether the family's files hold queries, keys and values in one tensor, which then has one format.
+    fused: bool,
     layers: usize,
 }
 
@@ -31,6 +33,7 @@ impl QuantRecipe {
             projections: format,
             tied: config.tie_word_embeddings,
             grouped: attentions.all(|attention| attention.num_key_value_heads < attention.num_attention_heads),
+            fused: starts_within(config),
             layers: config.layers.len(),
         }
     }
@@ -43,10 +46,20 @@ impl QuantRecipe {
     /// Whether weights with this role are quantized.
     pub fn quantizes(self, role: WeightRole) -> bool {
         match role {
-            WeightRole::Norm | WeightRole::Bias | WeightRole::Sinks => false,
+            WeightRole::Router
+            | WeightRole::Norm
+            | WeightRole::NormOffset
+            | WeightRole::Bias
+            | WeightRole::Activation(_)
+            | WeightRole::Sinks => false,
             // A token reads one row of it, unless it is the head.
             WeightRole::Embedding => self.tied,
-            _ => true,
+            WeightRole::Projection
+            | WeightRole::Keys
+            | WeightRole::Values
+            | WeightRole::ResidualProjection
+            | WeightRole::MlpOutput
+            | WeightRole::Head => true,
         }
     }
 
@@ -55,7 +68,8 @@ impl QuantRecipe {
     ///
     /// In 4 bits these have 8:
     /// - the head: an error there is an error of a logit, where one in a layer is averaged over many;
-    /// - values, and keys where they serve several heads: few numbers, of which every head of a group reads all;
+    /// - values, and keys where they serve several heads: few numbers, of which every head of a group reads all (if they lie
+    ///   in tensors of their own);
     /// - all of the first and of the last layer of 24, and what one more layer at the beginning writes to the residual stream:
     ///   all others read it, and nothing evens out the errors of the last;
     /// - an MLP's output with a number far beyond the others: such a number makes the few huge activations that a Llama
@@ -77,14 +91,25 @@ impl QuantRecipe {
         let at_ends = layer.is_some_and(|layer| layer < ends || layer + ends >= self.layers);
         let early = layer.is_some_and(|layer| layer < self.layers / 12);
         let sensitive = match role {
-            WeightRole::Head | WeightRole::Embedding | WeightRole::Values => true,
-            WeightRole::Keys if self.grouped => true,
+            WeightRole::Head | WeightRole::Embedding => true,
+            WeightRole::Values if !self.fused => true,
+            WeightRole::Keys if !self.fused && self.grouped => true,
             _ if at_ends || early && writes => true,
             WeightRole::MlpOutput if self.projections == QuantFormat::Int4 => outlier()? >= OUTLIER,
             _ => false,
         };
         Ok(Some(if sensitive { QuantFormat::Int8 } else { self.projections }))
     }
+}
+
+/// Whether values lie behind other rows of their tensor in the family's files.
+fn starts_within(config: &LlamaConfig) -> bool {
+    let attention = config.layers.iter().enumerate().find_map(|(i, layer)| Some((i, layer.attention()?)));
+    attention.is_some_and(|(layer, attention)| {
+        let name = format!("model.layers.{layer}.self_attn.v_proj.weight");
+        let ways = config.stored(&name, &[attention.kv_size(), config.hidden_size]);
+        ways.first().is_some_and(|pieces| pieces.iter().any(|piece| piece.start > 0))
+    })
 }
 
 /// The largest magnitude of a matrix, in units of its root mean square.

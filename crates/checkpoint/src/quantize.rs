@@ -43,7 +43,7 @@ pub fn quantize(
     let recipe = QuantRecipe::new(format, &config);
     // Nothing is computed: the device only has to be there.
     let roles = LlamaForCausalLM::weight_roles(&config, &Device::open("flex")?)?;
-    let mut tensors = QuantizedTensors::new(&files, recipe, &roles);
+    let mut tensors = QuantizedTensors::new(&files, recipe, &roles, &config);
     let text = config_text(&file, Stored::Quantized(&config_of(tensors.matrices())), own_head.is_some())?;
     let count = |format| {
         let matrices = tensors.matrices().filter(|(_, of)| *of == format);

@@ -175,7 +175,7 @@ impl<'a> QuantizedMatrix<'a> {
         let words = words(self.columns, self.format);
         let repeated =
             |quant: i32| (0..self.format.per_word()).fold(0, |word, i| word | quant << (i * self.format.bits()));
-        let mut filled = vec![repeated(self.format.offset()); rows.len() * words];
+        let mut filled = vec![0; rows.len() * words];
         let used = self.columns / self.format.per_word();
         let rest = self.columns % self.format.per_word() * self.format.bits();
         let from = quants.chunks_exact(self.words * 4);
@@ -186,7 +186,11 @@ impl<'a> QuantizedMatrix<'a> {
                     to.fill(zero);
                     zero
                 }
-                None => repeated(self.format.offset()),
+                None => {
+                    let zero = repeated(i32::from(self.format.zero()));
+                    to.fill(zero);
+                    zero
+                }
             };
             for (to, from) in to.iter_mut().zip(from.as_chunks().0).take(self.words) {
                 *to = i32::from_le_bytes(*from);

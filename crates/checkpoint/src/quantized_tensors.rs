@@ -6,6 +6,7 @@ use glass_backend::{
     Dtype, WeightError, WeightRoles,
     quant::{QuantFormat, Quantized, ZERO_POINTS_PER_WORD, groups, words, zero_words},
 };
+use glass_config::LlamaConfig;
 
 use crate::{
     Files, Names, QuantRecipe, RawTensor, TensorSource, TensorSpec, convert_bytes, float,
@@ -30,8 +31,15 @@ pub struct QuantizedTensors<'a> {
 }
 
 impl<'a> QuantizedTensors<'a> {
-    /// `roles` are the model's. Where the head is the embedding, a second copy of it in the files is not written.
-    pub fn new(files: &'a Files, recipe: QuantRecipe, roles: &WeightRoles) -> Self {
+    /// `roles` are the model's, whose config is `config`. Where the head is the embedding, a second copy of it in the files is
+    /// not written.
+    pub fn new(files: &'a Files, recipe: QuantRecipe, roles: &WeightRoles, config: &LlamaConfig) -> Self {
+        // What each tensor is to the model, by the family's name of it.
+        let stored = roles.iter().flat_map(|(name, role, shape)| {
+            let places = config.stored(name, shape).into_iter().flatten();
+            places.map(move |place| (place.name, (role, roles.layer_of(name))))
+        });
+        let stored: BTreeMap<_, _> = stored.collect();
         let mut tensors = Self {
             files,
             formats: BTreeMap::new(),
@@ -42,11 +50,11 @@ impl<'a> QuantizedTensors<'a> {
         };
         let mut formats = BTreeMap::new();
         for (name, tensor) in tensors.to_write() {
-            let known = tensors.names.in_model(name);
-            let (Some(role), Ok(shape)) = (roles.get(known), tensor.shape.try_into()) else { continue };
+            let known = stored.get(tensors.names.in_model(name));
+            let (Some((role, layer)), Ok(shape)) = (known, tensor.shape.try_into()) else { continue };
             let Some(values) = values_of(&tensor) else { continue };
             let outlier = || Ok::<_, Infallible>(outlier(&values()));
-            if let Ok(Some(format)) = recipe.format_of(role, roles.layer_of(known), outlier) {
+            if let Ok(Some(format)) = recipe.format_of(*role, *layer, outlier) {
                 formats.insert(name, (format, shape));
             }
             files.release(name);

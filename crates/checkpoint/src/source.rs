@@ -7,19 +7,23 @@ use std::{
 
 use burn::tensor::{Bytes, TensorData};
 use glass_backend::{Dtype, QuantizedRows, WeightError, WeightSource, WeightSpec};
-use glass_config::{LlamaConfig, QuantizationConfig};
+use glass_config::{LlamaConfig, QuantizationConfig, StoredRows};
 use half::vec::HalfBitsVecExt;
 
 use super::{
-    Files, Names, StoredFloat, convert_bytes, float,
+    Files, Names, RawTensor, StoredFloat, convert_bytes, float,
     idle::is_idle,
     mapped::mapped,
-    quantized::{QuantizedMatrix, parts, quantized_part},
+    mxfp4::{self, Mxfp4Matrix},
+    quantized::{QuantizedMatrix, parts},
+    stored::{gather, is_contiguous, way},
 };
 
 /// Reads weights tensor by tensor, and keeps account of what was read.
 pub struct CheckpointSource<'a> {
     files: &'a Files,
+    /// Whose family names the files' tensors.
+    config: &'a LlamaConfig,
     names: Names,
     used: BTreeSet<String>,
     /// Whether the head is the embedding.
@@ -36,11 +40,12 @@ pub struct CheckpointSource<'a> {
 
 impl<'a> CheckpointSource<'a> {
     /// The weights of the model of this config; `progress` is told the bytes of every tensor as it is read.
-    pub fn new(files: &'a Files, config: &LlamaConfig, progress: &'a mut dyn FnMut(u64)) -> Self {
+    pub fn new(files: &'a Files, config: &'a LlamaConfig, progress: &'a mut dyn FnMut(u64)) -> Self {
         let tied = config.tie_word_embeddings;
         let names = Names::find(files.names(), tied);
         Self {
             files,
+            config,
             names,
             tied,
             dequantize: false,
@@ -122,20 +127,16 @@ impl<'a> CheckpointSource<'a> {
         self.tied && self.names.in_model(name).starts_with("lm_head.weight")
     }
 
-    /// The name in the files of what the model calls `name`. Of a quantized matrix, the parts have names and not the whole.
-    fn stored(&self, name: &str) -> String {
-        let of_quants = || {
-            let [quants, ..] = parts(name)?;
-            let (matrix, _) = quantized_part(self.names.in_files(&quants)?)?;
-            Some(matrix)
-        };
-        let stored = self.names.in_files(name).map(str::to_owned);
-        stored.or_else(of_quants).unwrap_or_else(|| name.to_owned())
-    }
-
     fn origin(&self, name: &str) -> String {
         let file = self.files.get(name).map(|tensor| tensor.file);
         file.unwrap_or(self.files.origin()).display().to_string()
+    }
+
+    /// Notes values that did not fit the wanted type.
+    fn count(&mut self, name: &str, overflowed: usize) {
+        if overflowed > 0 {
+            self.overflowed.push((name.to_owned(), overflowed));
+        }
     }
 
     fn other(&self, name: &str, reason: String) -> WeightError {
@@ -144,12 +145,38 @@ impl<'a> CheckpointSource<'a> {
 }
 
 impl CheckpointSource<'_> {
+    /// Where the files hold a weight.
+    fn way(&self, weight: WeightSpec<'_>) -> Vec<StoredRows> {
+        way(self.files, &self.names, self.config, weight)
+    }
+
+    /// The tensor in floating point that a weight's rows lie in, and its type.
+    fn tensor(&self, piece: &StoredRows) -> Result<(RawTensor<'_>, StoredFloat), WeightError> {
+        let (origin, name) = (self.origin(&piece.name), piece.name.clone());
+        let Some(tensor) = self.files.get(&name) else {
+            let found = self.names.instead_of(&name);
+            let tie =
+                if name == "lm_head.weight" { "; if it is the embedding, --set tie_word_embeddings=true" } else { "" };
+            let found = found + tie;
+            return Err(WeightError::Missing { origin, name, found });
+        };
+        if tensor.shape != piece.shape {
+            let (found, expected) = (tensor.shape.to_vec(), piece.shape.clone());
+            return Err(WeightError::Shape { origin, name, found, expected });
+        }
+        match float(tensor.dtype) {
+            Ok(stored) => Ok((tensor, stored)),
+            Err(_) => Err(WeightError::Type { origin, name, found: tensor.dtype.to_string() }),
+        }
+    }
+
     fn is_stored_quantized(&self, weight: WeightSpec<'_>) -> Result<bool, WeightError> {
-        let stored = self.stored(weight.name);
-        let quants = parts(&stored).and_then(|[quants, ..]| self.files.get(&quants));
-        match (quants, self.files.get(&stored)) {
-            (Some(_), Some(_)) => Err(self.other(&stored, "is there twice, as numbers and as codes".to_owned())),
-            (quants, _) => Ok(quants.is_some()),
+        let stored = &self.way(weight)[0].name;
+        let quants = parts(stored).and_then(|[quants, ..]| self.files.get(&quants));
+        let is_quantized = quants.is_some() || mxfp4::holds(self.files, stored);
+        match (is_quantized, self.files.get(stored)) {
+            (true, Some(_)) => Err(self.other(stored, "is there twice, as numbers and as codes".to_owned())),
+            (is_quantized, _) => Ok(is_quantized),
         }
     }
 
@@ -165,53 +192,54 @@ impl CheckpointSource<'_> {
 
 impl WeightSource for CheckpointSource<'_> {
     fn read(&mut self, weight: WeightSpec<'_>, rows: Range<usize>, dtype: Dtype) -> Result<TensorData, WeightError> {
+        let (row, part) = (weight.row_len(), weight.shape_of(&rows));
         if self.dequantize && weight.role.is_matrix() && self.is_stored_quantized(weight)? {
-            let (part, columns) = (weight.shape_of(&rows), weight.row_len());
-            return Ok(TensorData::new(self.read_quantized(weight, rows)?.dequantize(columns), part)
-                .convert_dtype(dtype.burn()));
+            let values = self.read_quantized(weight, rows)?.dequantize(row);
+            return Ok(TensorData::new(values, part).convert_dtype(dtype.burn()));
         }
-        let name = self.stored(weight.name);
-        let origin = self.origin(&name);
-        let Some(tensor) = self.files.get(&name) else {
-            let found = self.names.instead_of(&name);
-            let tie =
-                if name == "lm_head.weight" { "; if it is the embedding, --set tie_word_embeddings=true" } else { "" };
-            let found = found + tie;
-            return Err(WeightError::Missing { origin, name, found });
-        };
-        if tensor.shape != weight.shape {
-            return Err(WeightError::Shape {
-                origin,
-                name,
-                found: tensor.shape.to_vec(),
-                expected: weight.shape.to_vec(),
-            });
-        }
-        let Ok(stored) = float(tensor.dtype) else {
-            return Err(WeightError::Type { origin, name, found: tensor.dtype.to_string() });
-        };
-        let row = weight.row_len();
-        let range = rows.start * row * stored.bytes()..rows.end * row * stored.bytes();
-        let bytes = &tensor.bytes[range.clone()];
-        (self.progress)(bytes.len() as u64);
-        if stored == StoredFloat::F64 && rows.start == 0 {
+        let way = self.way(weight);
+        let (_, first) = self.tensor(&way[0])?;
+        if first == StoredFloat::F64 && rows.start == 0 {
             self.rounded = Some((self.rounded.map_or(1, |(count, _)| count + 1), dtype));
         }
-        let part = weight.shape_of(&rows);
-        let data = match self.in_place(&name, range, stored, dtype) {
-            Some(bytes) => TensorData::from_bytes(bytes, part, dtype.burn()),
-            None => {
-                let (data, overflowed) = to_data(bytes, stored, rows.len() * row, dtype, part);
-                if overflowed > 0 {
-                    self.overflowed.push((name.clone(), overflowed));
-                }
-                if rows.end == weight.shape[0] {
-                    self.files.release(&name);
-                }
-                data
+        let mut whole = Vec::new();
+        for piece in &way {
+            let (tensor, stored) = self.tensor(piece)?;
+            if stored != first {
+                let (origin, name) = (self.origin(&piece.name), piece.name.clone());
+                return Err(WeightError::Type { origin, name, found: tensor.dtype.to_string() });
             }
-        };
-        self.used.insert(name);
+            let width = stored.bytes();
+            if way.len() > 1 || !is_contiguous(piece, row) {
+                whole.resize(rows.len() * row * width, 0);
+                gather(piece, rows.clone(), row, width, tensor.bytes, &mut whole);
+                continue;
+            }
+            let start = piece.start + rows.start * row;
+            let range = start * width..(start + rows.len() * row) * width;
+            let bytes = &tensor.bytes[range.clone()];
+            let data = match self.in_place(&piece.name, range, stored, dtype) {
+                Some(bytes) => TensorData::from_bytes(bytes, part, dtype.burn()),
+                None => {
+                    let (data, overflowed) = to_data(bytes, stored, rows.len() * row, dtype, part);
+                    self.count(&piece.name, overflowed);
+                    if rows.end == weight.rows() {
+                        self.files.release(&piece.name);
+                    }
+                    data
+                }
+            };
+            (self.progress)((rows.len() * row * width) as u64);
+            self.used.insert(piece.name.clone());
+            return Ok(data);
+        }
+        (self.progress)(whole.len() as u64);
+        let (data, overflowed) = to_data(&whole, first, rows.len() * row, dtype, part);
+        self.count(&way[0].name, overflowed);
+        for piece in way {
+            self.files.release(&piece.name);
+            self.used.insert(piece.name);
+        }
         Ok(data)
     }
 
@@ -220,18 +248,24 @@ impl WeightSource for CheckpointSource<'_> {
     }
 
     fn read_quantized(&mut self, weight: WeightSpec<'_>, rows: Range<usize>) -> Result<QuantizedRows, WeightError> {
-        let stored = self.stored(weight.name);
-        let shape = [weight.shape[0], weight.row_len()];
-        let Some(matrix) = QuantizedMatrix::find(self.files, &stored, shape)? else {
-            return Err(self.other(&stored, "is missing".to_owned()));
+        let piece = self.way(weight).swap_remove(0);
+        let (files, columns) = (self.files, weight.row_len());
+        let (read, bytes, names) = if let Some(matrix) = Mxfp4Matrix::find(files, &piece, columns)? {
+            let (read, bytes) = matrix.rows(rows)?;
+            (read, bytes, matrix.names().to_vec())
+        } else {
+            let shape = [piece.shape[0], columns];
+            let Some(matrix) = QuantizedMatrix::find(files, &piece.name, shape)? else {
+                return Err(self.other(&piece.name, "is missing".to_owned()));
+            };
+            self.zero_points.entry(matrix.zero_points()).or_insert_with(|| piece.name.clone());
+            let first = piece.start / columns;
+            let (read, bytes) = matrix.rows(first + rows.start..first + rows.end)?;
+            (read, bytes, matrix.names().to_vec())
         };
-        let (rows, bytes) = matrix.rows(rows)?;
-        self.zero_points.entry(matrix.zero_points()).or_insert(stored);
-        for name in matrix.names() {
-            self.used.insert(name);
-        }
+        self.used.extend(names);
         (self.progress)(bytes);
-        Ok(rows)
+        Ok(read)
     }
 }
 

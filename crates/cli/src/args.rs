@@ -11,6 +11,7 @@ mod other_command;
 mod parse;
 mod sampling;
 mod search;
+mod tokenize;
 pub mod train;
 
 use std::path::PathBuf;
@@ -22,7 +23,7 @@ use glass_checkpoint::{Precision, ShardSize};
 use crate::version;
 pub use batch::Batch;
 pub use bench::Bench;
-pub use chat::Chat;
+pub use chat::{Chat, Variables};
 pub use eval::{Caches, Eval, Measure, Mode, Needle, Perplexity};
 pub use examples::examples_of;
 pub use generate::Generate;
@@ -34,6 +35,7 @@ use groups::{
 pub use parse::{BENCH_SUBJECT, unset_empty_variables};
 pub use sampling::{Rules, Sampling};
 pub use search::Search;
+pub use tokenize::Tokenize;
 pub use train::Train;
 
 /// A Llama you can see through: runs Llama, Mistral and Qwen2 checkpoints in the Hugging Face layout.
@@ -59,6 +61,8 @@ pub enum Command {
     Search(Search),
     /// Talk with a model
     Chat(Chat),
+    /// Show the tokens of a text
+    Tokenize(Tokenize),
     /// Write the logits of every position, and what led to them, to a safetensors file
     Logits(Logits),
     /// Describe a model: architecture, parameters, memory

@@ -21,7 +21,7 @@ use crate::{
     error::CliError,
     interrupt,
     load::{self, Loaded},
-    logprobs, options,
+    logprobs, options, prompt,
     say::{one_line, say, status, warn},
 };
 
@@ -37,6 +37,8 @@ pub fn run(args: args::Batch) -> Result<(), CliError> {
         status!("glass: {before} of {all} prompts were done before, and none is left to do");
     } else {
         let loaded = load::load(&args.model, &args.compute)?;
+        let texts = todo.iter().filter_map(|line| line.prompt.text());
+        prompt::warn_unknown(loaded.llama.tokenizer.as_ref(), texts)?;
         let mut run = Run {
             args: &args,
             options: GenerateOptions { score: true, ..options::decoding(&args.decoding, &loaded.llama, 0)? },

@@ -30,7 +30,10 @@ pub fn run(args: args::Chat) -> Result<(), CliError> {
     let messages = args.load.as_ref().map(talk::saved).transpose()?;
     let device = load::device(&args.compute)?;
     let folder = load::any_folder(&args.model)?;
-    let template = template(folder.as_deref(), args.chat_template.as_deref())?;
+    let mut template = template(folder.as_deref(), args.chat_template.as_deref())?;
+    if let Some(args::Variables(variables)) = &args.chat_template_kwargs {
+        template.set_variables(variables.clone());
+    }
     let overrides = &args.model.overrides;
     let loaded = match &folder {
         Some(folder) => load::load_folder(folder, overrides, device, &args.compute)?,

@@ -3,7 +3,7 @@
 use std::{env, fs};
 
 use glass_generate::ModelBytes;
-use glass_text::{ChatTemplate, ChatTemplateError};
+use glass_text::{ChatTemplate, ChatTemplateError, Tokenizer};
 use tempfile::TempDir;
 
 use crate::error::CliError;
@@ -49,6 +49,11 @@ pub fn bytes() -> ModelBytes<'static> {
         tokenizer: Some(TOKENIZER),
         weights: WEIGHTS.into(),
     }
+}
+
+/// Its tokenizer alone.
+pub fn tokenizer() -> Result<Tokenizer, CliError> {
+    Ok(Tokenizer::from_json(TOKENIZER, &format!("{NAME}/tokenizer.json"))?)
 }
 
 /// Writes the model to a temporary folder, which is removed on drop: `glass bench` loads it in processes of its own.

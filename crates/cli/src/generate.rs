@@ -34,6 +34,7 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
     let loaded = load::load_any(&args.model, &args.compute)?;
     let llama = &loaded.llama;
     let ids = prompt.ids(llama)?;
+    prompt::warn_unknown(llama.tokenizer.as_ref(), prompt.text())?;
     let options = options(&args, schema, llama, ids.len())?;
 
     if args.echo {

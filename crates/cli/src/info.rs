@@ -1,10 +1,12 @@
 //! `glass info`: a model's architecture, parameters and memory, from its config and the headers of its files.
 
+mod layers;
+
 use std::collections::BTreeMap;
 
 use glass_bench::costs;
 use glass_checkpoint::{Files, Precision, QuantizedPart, own_head, quantized_part};
-use glass_config::{AttentionConfig, IgnoredField, LayerConfig, LlamaConfig, MlpConfig};
+use glass_config::{AttentionConfig, DenseMlpConfig, IgnoredField, LayerConfig, LlamaConfig, MlpConfig};
 use glass_kv_cache::Window;
 use serde_json::{Value, json};
 
@@ -82,12 +84,16 @@ fn facts(config: &LlamaConfig, files: &Files, as_stored: Precision, precision: P
         match quantized_part(name) {
             Some((_, QuantizedPart::Shape)) => {}
             Some(_) => quantized += tensor.bytes.len() as u64,
+            None if tensor.dtype == safetensors::Dtype::U8 => quantized += tensor.bytes.len() as u64,
             None => numbers += tensor.shape.iter().product::<usize>() as u64,
         }
     }
-    let groups = config.quantization_config.iter();
-    let mut bits: Vec<usize> =
-        groups.flat_map(|quantization| quantization.groups.iter().map(|group| group.num_bits)).collect();
+    let quantization = config.quantization_config.as_ref();
+    let mxfp4 = quantization.is_some_and(|quantization| quantization.groups.is_empty());
+    let mut bits: Vec<usize> = match quantization {
+        _ if mxfp4 => vec![4],
+        _ => quantization.iter().flat_map(|of| of.groups.iter().map(|group| group.num_bits)).collect(),
+    };
     bits.sort_unstable();
     bits.dedup();
     for tensor in files.names().filter_map(|name| files.get(name)) {
@@ -96,7 +102,7 @@ fn facts(config: &LlamaConfig, files: &Files, as_stored: Precision, precision: P
         entry.1 += tensor.bytes.len() as u64;
     }
     Facts {
-        weight_bytes: if as_stored.quantize.is_some() && precision.quantize == as_stored.quantize {
+        weight_bytes: if mxfp4 || as_stored.quantize.is_some() && precision.quantize == as_stored.quantize {
             quantized + bytes * numbers
         } else {
             costs::weight_bytes(config, precision)
@@ -126,10 +132,7 @@ impl Facts {
                 "{} layers, hidden {}, {}, {}, vocabulary {}{}",
                 config.layers.len(),
                 config.hidden_size,
-                distinct(
-                    mlps(config)
-                        .map(|MlpConfig::Dense(mlp)| { format!("MLP {} ({})", mlp.intermediate_size, mlp.hidden_act) })
-                ),
+                distinct(config.layers.iter().map(|layer| layers::mlp(&layer.mlp))),
                 distinct(attentions(config).map(|attention| {
                     format!(
                         "{} heads of {} over {} key/value heads",
@@ -140,9 +143,15 @@ impl Facts {
                 if config.tie_word_embeddings { ", tied head" } else { "" },
             ),
         );
+        if let Some(pattern) = layers::pattern(config) {
+            line("layers", pattern);
+        }
+        for words in layers::beside_llama(config) {
+            line("beside a Llama", words);
+        }
         let q_k_v = attentions(config).any(|attention| attention.bias.q_k_v);
         let o = attentions(config).any(|attention| attention.bias.o);
-        let mlp = mlps(config).any(|MlpConfig::Dense(mlp)| mlp.bias);
+        let mlp = mlps(config).any(|mlp| mlp.bias);
         let biases = [(q_k_v, "q, k, v"), (o, "o"), (mlp, "MLP")];
         let biases: Vec<_> = biases.iter().filter(|(has, _)| *has).map(|(_, name)| *name).collect();
         line("biases", if biases.is_empty() { "none".into() } else { biases.join(", ") });
@@ -152,6 +161,10 @@ impl Facts {
         });
         line("positions", format!("{}, context {}", distinct(ropes), config.context()));
         line("parameters", count(self.total()));
+        let active = config.active_parameters() as u64;
+        if active < self.total() {
+            line("  active per token", count(active));
+        }
         for (part, n) in &self.parameters {
             line(&format!("  {part}"), count(*n));
         }
@@ -232,6 +245,7 @@ impl Facts {
             "model_type": config.model_type.to_string(),
             "config": config.to_json(),
             "parameters": self.total(),
+            "active_parameters": config.active_parameters(),
             "parameters_by_part": parts,
             "dtype": self.precision.to_string(),
             "weight_bytes": self.weight_bytes,
@@ -250,8 +264,11 @@ fn attentions(config: &LlamaConfig) -> impl Iterator<Item = &AttentionConfig> {
     config.layers.iter().filter_map(LayerConfig::attention)
 }
 
-fn mlps(config: &LlamaConfig) -> impl Iterator<Item = &MlpConfig> {
-    config.layers.iter().map(|layer| &layer.mlp)
+fn mlps(config: &LlamaConfig) -> impl Iterator<Item = &DenseMlpConfig> {
+    config.layers.iter().map(|layer| match &layer.mlp {
+        MlpConfig::Dense(mlp) => mlp,
+        MlpConfig::Experts(experts) => &experts.expert,
+    })
 }
 
 /// Each description once, in the order of the layers.

@@ -8,7 +8,7 @@ use std::{
 use glass_backend::{Device, peak_host_bytes};
 use glass_config::Override;
 use glass_generate::{Llama, LoadOptions};
-use glass_hub::{HubOptions, HubProgress};
+use glass_hub::{HubError, HubOptions, HubProgress};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
@@ -91,27 +91,32 @@ pub fn any_folder(model: &args::AnyModel) -> Result<Option<PathBuf>, CliError> {
 
 /// The folder of a model, downloaded from the hub if need be.
 pub fn folder(source: &args::Source) -> Result<PathBuf, CliError> {
+    resolve(&source.model, source.revision.as_deref(), glass_hub::resolve)
+}
+
+/// As [`folder`], without the weights.
+pub fn folder_without_weights(model: &str, revision: Option<&str>) -> Result<PathBuf, CliError> {
+    resolve(model, revision, glass_hub::resolve_without_weights)
+}
+
+type Resolve = fn(&str, Option<&str>, &HubOptions, &mut dyn FnMut(HubProgress)) -> Result<PathBuf, HubError>;
+
+fn resolve(model: &str, revision: Option<&str>, resolve: Resolve) -> Result<PathBuf, CliError> {
     let mut bar = ProgressBar::hidden();
-    let folder =
-        glass_hub::resolve(
-            &source.model,
-            source.revision.as_deref(),
-            &HubOptions::from_env(),
-            &mut |event| match event {
-                HubProgress::Start(file, bytes) => {
-                    bar.finish_and_clear();
-                    bar = bars::bytes(file);
-                    bar.set_length(bytes);
-                }
-                HubProgress::Advance(bytes) => bar.inc(bytes),
-                HubProgress::Warning(message) => {
-                    bar.finish_and_clear();
-                    warn([message]);
-                }
-            },
-        );
+    let folder = resolve(model, revision, &HubOptions::from_env(), &mut |event| match event {
+        HubProgress::Start(file, bytes) => {
+            bar.finish_and_clear();
+            bar = bars::bytes(file);
+            bar.set_length(bytes);
+        }
+        HubProgress::Advance(bytes) => bar.inc(bytes),
+        HubProgress::Warning(message) => {
+            bar.finish_and_clear();
+            warn([message]);
+        }
+    });
     bar.finish_and_clear();
-    folder.map_err(|error| CliError::from(error).with_environment(&[("GLASS_MODEL", &source.model)]))
+    folder.map_err(|error| CliError::from(error).with_environment(&[("GLASS_MODEL", model)]))
 }
 
 pub fn load_folder(

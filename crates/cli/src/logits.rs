@@ -12,8 +12,8 @@ use crate::{
     args::{self, Capture},
     error::CliError,
     load,
-    output::Output,
-    prompt::Prompt,
+    output::{self, Output},
+    prompt::{self, Prompt},
     say::{status, warn},
 };
 
@@ -36,11 +36,17 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
         args::Input { text, .. } => Input::Prompt(Prompt::Text(text.unwrap_or_default())),
     };
     let mut output = Output::create(&args.output, args.overwrite.existing())?;
+    if !args.overwrite.force && output::is_own(&args.output) {
+        status!("glass: {} is of an earlier glass logits, and is replaced", args.output.display());
+    }
     let loaded = load::load(&args.model, &args.compute)?;
     let llama = &loaded.llama;
     let batch = match input {
         Input::Batch(batch) => batch,
-        Input::Prompt(prompt) => Batch { ids: vec![prompt.ids(llama)?], mask: None },
+        Input::Prompt(prompt) => {
+            prompt::warn_unknown(llama.tokenizer.as_ref(), prompt.text())?;
+            Batch { ids: vec![prompt.ids(llama)?], mask: None }
+        }
     };
     let (rows, seq) = (batch.ids.len(), batch.ids[0].len());
     if seq == 0 {

@@ -31,6 +31,7 @@ mod shell;
 mod stream;
 mod table;
 mod terminal;
+mod tokenize;
 mod train;
 mod version;
 mod wrap;
@@ -131,6 +132,7 @@ fn run(glass: Glass) -> Result<(), CliError> {
         Some(Command::Batch(args)) => batch::run(args),
         Some(Command::Search(args)) => search::run(args),
         Some(Command::Chat(args)) => chat::run(args),
+        Some(Command::Tokenize(args)) => tokenize::run(args),
         Some(Command::Logits(args)) => logits::run(args),
         Some(Command::Info(args)) => info::run(args),
         Some(Command::Convert(args)) => convert::run(args),

@@ -1,19 +1,27 @@
 //! Where results go. A file is written whole or not at all, and never over another one unless that was asked for.
 
 use std::{
+    collections::HashMap,
     fs::{self, File, OpenOptions},
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind, Read, Write},
     path::{Path, PathBuf},
 };
 
 use glass_checkpoint::Existing;
 use safetensors::{Dtype, tensor::TensorView};
+use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use crate::{args, error::CliError, interrupt};
 
 /// The path that stands for standard output.
 const STDOUT: &str = "-";
+
+/// What stands in the metadata of a file of `glass logits`.
+const PRODUCER: (&str, &str) = ("producer", "glass logits");
+
+/// Bytes of a header that are read to see who wrote a file.
+const MAX_HEADER: u64 = 16 << 20;
 
 /// Links to follow before a circle of them is taken for one.
 const MAX_LINKS: usize = 40;
@@ -120,15 +128,32 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Refuses a file that holds something, unless it may be replaced.
+/// Refuses a file that holds something, unless it may be replaced. What an earlier `glass logits` wrote may be: results are
+/// compared again and again.
 ///
 /// # Errors
 /// One line that says how to go on.
 pub fn check(path: &Path, existing: Existing) -> Result<(), CliError> {
     match fs::metadata(path) {
-        Ok(meta) if existing == Existing::Refuse && meta.len() > 0 => Err(CliError::Exists(path.to_owned())),
+        Ok(meta) if existing == Existing::Refuse && meta.len() > 0 && !is_own(path) => {
+            Err(CliError::Exists(path.to_owned()))
+        }
         _ => Ok(()),
     }
+}
+
+/// Whether `glass logits` wrote this file.
+pub fn is_own(path: &Path) -> bool {
+    let header = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let mut len = [0; 8];
+        file.read_exact(&mut len)?;
+        let mut header = Vec::new();
+        file.take(u64::from_le_bytes(len).min(MAX_HEADER)).read_to_end(&mut header)?;
+        Ok(header)
+    };
+    let header = header().ok().and_then(|header| serde_json::from_slice::<Value>(&header).ok());
+    header.is_some_and(|header| header["__metadata__"][PRODUCER.0] == PRODUCER.1)
 }
 
 /// Whether this is standard output: an earlier line of the result must not be written over.
@@ -204,8 +229,10 @@ impl Output {
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(failed)?;
+        let (producer, own) = PRODUCER;
+        let metadata = Some(HashMap::from([(producer.to_owned(), own.to_owned())]));
         let Place::File { path, folder, existing } = &self.file.place else {
-            let bytes = safetensors::serialize(views, None).map_err(failed)?;
+            let bytes = safetensors::serialize(views, metadata).map_err(failed)?;
             return self.file.write(&bytes);
         };
         check(path, *existing)?;
@@ -215,7 +242,7 @@ impl Output {
         // serialize_to_file writes a private temporary file and renames it when it is whole.
         let usual = temporary(folder).map_err(write)?;
         let permissions = usual.as_file().metadata().map_err(write)?.permissions();
-        safetensors::serialize_to_file(views, None, path).map_err(failed)?;
+        safetensors::serialize_to_file(views, metadata, path).map_err(failed)?;
         fs::set_permissions(path, permissions).map_err(write)?;
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use glass_generate::Llama;
+use glass_text::{Tokenizer, Unknown};
 
 use crate::{args, error::CliError, say::warn};
 
@@ -41,6 +42,14 @@ pub fn read(prompt: &args::Prompt) -> Result<Prompt, CliError> {
 }
 
 impl Prompt {
+    /// Its text, if it is one.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Ids(_) => None,
+        }
+    }
+
     /// Its ids; an empty prompt begins with the model's beginning-of-sequence token, as in transformers.
     pub fn ids(&self, llama: &Llama) -> Result<Vec<u32>, CliError> {
         let ids = match self {
@@ -56,6 +65,26 @@ impl Prompt {
             _ => Ok(ids),
         }
     }
+}
+
+/// Warns, in one line, of the characters of these texts that the vocabulary does not have.
+///
+/// # Errors
+/// The tokenizer refuses a text.
+pub fn warn_unknown<'t>(
+    tokenizer: Option<&Tokenizer>,
+    texts: impl IntoIterator<Item = &'t str>,
+) -> Result<(), CliError> {
+    let mut unknown = Unknown::default();
+    for text in texts {
+        if let Some(tokenizer) = tokenizer {
+            unknown.extend(tokenizer.unknown_in(text)?);
+        }
+    }
+    if unknown.count > 0 {
+        warn([unknown.to_string()]);
+    }
+    Ok(())
 }
 
 /// Editors and `echo` end a file with a newline that is not meant as part of the text.

@@ -31,6 +31,7 @@ pub fn run(args: args::Search) -> Result<(), CliError> {
     let loaded = load::load(&args.model, &args.compute)?;
     let llama = &loaded.llama;
     let ids = prompt.ids(llama)?;
+    prompt::warn_unknown(llama.tokenizer.as_ref(), prompt.text())?;
     let search = Search::new(&args, llama, ids.len())?;
 
     let found = search.run(llama, &ids)?;

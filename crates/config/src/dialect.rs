@@ -6,12 +6,17 @@
 //! | `original_max_position_embeddings` beside them (Phi-3's habit) | inside `rope_parameters` |
 //! | `torch_dtype` | `dtype` |
 //!
+//! | `partial_rotary_factor` beside them | inside `rope_parameters` |
+//! | a family's own name of a field | Llama's |
+//! | a model of text and images: the text's in `text_config` | that alone |
+//!
 //! A file may hold both spellings (converters write both). transformers then silently prefers one;
 //! here they must agree, but for the dtype, which decides nothing.
 
 use serde_json::{Map, Value};
 
 use crate::error::{Checked, FieldError, shown};
+use crate::families::ModelType;
 
 pub(crate) const ROPE: &str = "rope_parameters";
 pub(crate) const OLD_ROPE: &str = "rope_scaling";
@@ -21,6 +26,12 @@ pub(crate) struct Normalised {
     /// Everything but `rope_parameters`.
     pub top: Map<String, Value>,
     pub rope: Map<String, Value>,
+    /// Whether the file says nothing of `rope_parameters`. Null says: none, in version 4's word for it.
+    pub rope_absent: bool,
+    /// Whether all this is the file's `text_config`.
+    wrapped: bool,
+    /// The family's own names.
+    pub renamed: Renamed,
     /// Version 5's name and the file's, for what the file spells otherwise. Nested fields first.
     old_names: Vec<(String, &'static str)>,
 }
@@ -28,8 +39,22 @@ pub(crate) struct Normalised {
 impl Normalised {
     /// # Errors
     /// Two spellings that contradict each other, or a rope field that is no object.
-    pub fn new(mut top: Map<String, Value>) -> Checked<Self> {
+    pub fn new(top: Map<String, Value>) -> Checked<Self> {
+        let (top, wrapped) = unwrap(top);
+        let family = top.get("model_type").and_then(ModelType::RULE.1);
+        let renamed = family.map_or(&[][..], |family| family.family().renamed);
+        Ok(Self { wrapped, ..Self::of(top, renamed)? })
+    }
+
+    /// The same of fields that go into a file whose family calls some fields otherwise.
+    pub fn of(mut top: Map<String, Value>, renamed: Renamed) -> Checked<Self> {
         let mut old_names = Vec::new();
+        for &(old, name) in renamed {
+            let value = top.shift_remove(old);
+            if merge(&mut top, (name, name), (old, value))? {
+                old_names.push((name.to_owned(), old));
+            }
+        }
         for name in ["dtype", "torch_dtype"] {
             if let Some(Value::String(dtype)) = top.get_mut(name) {
                 // Some writers leave PyTorch's module in.
@@ -45,6 +70,7 @@ impl Normalised {
             old_names.push(("dtype".to_owned(), "torch_dtype"));
         }
 
+        let rope_absent = top.get(ROPE).is_none_or(Value::is_null) && !top.contains_key(OLD_ROPE);
         let (new, old) = (rope_object(&mut top, ROPE)?, rope_object(&mut top, OLD_ROPE)?);
         // θ is in the one and beside the other.
         let differ = |a: &Map<_, _>, b: &Map<_, _>| {
@@ -61,7 +87,8 @@ impl Normalised {
         let nested = if new.is_empty() && !old.is_empty() { OLD_ROPE } else { ROPE };
         let mut rope = old;
         rope.extend(new);
-        for name in ["rope_theta", "original_max_position_embeddings"] {
+        for name in ["rope_theta", "original_max_position_embeddings", "partial_rotary_factor", "rope_local_base_freq"]
+        {
             let beside = top.shift_remove(name);
             let nested = format!("{nested}.{name}");
             if merge(&mut rope, (name, &nested), (name, beside))? {
@@ -69,7 +96,7 @@ impl Normalised {
             }
         }
         old_names.push((ROPE.to_owned(), nested));
-        Ok(Self { top, rope, old_names })
+        Ok(Self { top, rope, rope_absent, wrapped: false, renamed, old_names })
     }
 
     /// The file's name for a field of the version-5 dialect.
@@ -79,9 +106,44 @@ impl Normalised {
             let rest = field.strip_prefix(new.as_str())?;
             (rest.is_empty() || rest.starts_with(['.', '['])).then(|| format!("{old}{rest}"))
         });
-        renamed.unwrap_or_else(|| field.to_owned())
+        let name = renamed.unwrap_or_else(|| field.to_owned());
+        if self.wrapped { format!("text_config.{name}") } else { name }
     }
 }
+
+/// Names of a family's files, and Llama's.
+type Renamed = &'static [(&'static str, &'static str)];
+
+/// The models that hold one of text beside one of images, and what the text's is if it does not say.
+const WRAPPERS: [(&str, &str); 2] = [("gemma3", "gemma3_text"), ("mistral3", "mistral")];
+
+/// The text's part of a model of text and images, with what is said outside for all of it; and whether it was one.
+fn unwrap(mut top: Map<String, Value>) -> (Map<String, Value>, bool) {
+    let wrapper = WRAPPERS.iter().find(|(name, _)| top.get("model_type").is_some_and(|model_type| model_type == name));
+    match (wrapper, top.shift_remove("text_config")) {
+        (Some((_, text)), Some(Value::Object(mut inner))) => {
+            inner.entry("model_type").or_insert_with(|| (*text).into());
+            for name in OUTSIDE {
+                if let (Some(value), false) = (top.shift_remove(*name), inner.contains_key(*name)) {
+                    inner.insert((*name).to_owned(), value);
+                }
+            }
+            (inner, true)
+        }
+        (_, Some(inner)) => {
+            top.insert("text_config".to_owned(), inner);
+            (top, false)
+        }
+        (_, None) => (top, false),
+    }
+}
+
+/// What such a file may say for both of its models.
+#[rustfmt::skip]
+const OUTSIDE: &[&str] = &[
+    "tie_word_embeddings", "dtype", "torch_dtype", "bos_token_id", "eos_token_id", "pad_token_id", "quantization_config",
+    "initializer_range", "architectures", "transformers_version",
+];
 
 /// Puts `old`, the value of an older spelling, into `object` under the new one, and says whether it did. Where both
 /// have a value they must agree.
@@ -115,10 +177,18 @@ fn rope_object(top: &mut Map<String, Value>, field: &str) -> Checked<Map<String,
             return Err(FieldError::invalid(field, shown(&other), rule));
         }
     };
+    let kinds = object.iter_mut().filter_map(|(kind, value)| Some((format!("{field}.{kind}"), value.as_object_mut()?)));
+    for (field, object) in kinds {
+        type_as_rope_type(object, &field)?;
+    }
+    type_as_rope_type(&mut object, field)?;
+    Ok(object)
+}
+
+fn type_as_rope_type(object: &mut Map<String, Value>, field: &str) -> Checked<()> {
     let (new, old) = (format!("{field}.rope_type"), format!("{field}.type"));
     let value = object.shift_remove("type");
-    merge(&mut object, ("rope_type", &new), (&old, value))?;
-    Ok(object)
+    merge(object, ("rope_type", &new), (&old, value)).map(drop)
 }
 
 /// Equality in which 8 is 8.0, as in Python.

@@ -1,148 +1,144 @@
 //! The families: what each model type takes for granted without the file saying so.
 //!
-//! A family is one file: its defaults, and a function from JSON to layers. No layer asks for the family.
+//! A family is one file: its defaults, what differs from a Llama, its fields and its names of tensors. No layer asks for
+//! the family.
 
+mod apertus;
+mod arcee;
+mod cohere2;
+mod exaone;
+mod exaone4;
+mod experts;
+mod field;
+mod gemma;
+mod gemma2;
+mod gemma3_text;
+mod glm;
+mod glm4;
+mod gpt_oss;
+mod granite;
+mod helium;
+mod hyperclovax;
 mod llama;
+mod ministral3;
 mod mistral;
+mod mixtral;
+mod nemotron;
+mod olmo2;
+mod olmo3;
+mod phi3;
 mod qwen2;
+mod qwen2_moe;
+mod qwen3;
+mod qwen3_moe;
+mod seed_oss;
+mod smollm3;
+mod stablelm;
+mod starcoder2;
+mod windows;
 
-use std::num::NonZeroUsize;
+use crate::fields::{Name, Row};
+use crate::names::TensorName;
+use crate::outline::Outline;
+use crate::rope::RopeRule;
+use crate::values::{Activation, words};
+pub(crate) use field::Field;
 
-use serde_json::Value;
+/// Each family's variant, its module, and its word in files.
+macro_rules! families {
+    ($first:ident = $first_word:literal in $first_module:ident,
+        $($family:ident = $word:literal in $module:ident),* $(,)?) => {
+        /// Hugging Face's `model_type`: whose rules fill in what the file leaves out.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum ModelType { $first, $($family),* }
 
-use crate::error::{Checked, FieldError};
-use crate::fields::{Fields, Row};
-use crate::layer::{AttentionConfig, DenseMlpConfig, LayerConfig, MixerConfig, MlpConfig, NormPlacement};
-use crate::values::{Activation, Rule, SWITCH, WINDOW, words};
-
-/// Hugging Face's `model_type`: whose rules fill in what the file leaves out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ModelType {
-    Llama,
-    Mistral,
-    Qwen2,
-}
-
-words! {
-    ModelType, "must be one of llama, mistral, qwen2",
-    Llama = "llama", Mistral = "mistral", Qwen2 = "qwen2"
-}
-
-impl ModelType {
-    pub(crate) fn family(self) -> &'static Family {
-        match self {
-            Self::Llama => &llama::FAMILY,
-            Self::Mistral => &mistral::FAMILY,
-            Self::Qwen2 => &qwen2::FAMILY,
+        words! {
+            ModelType, concat!("must be one of ", $first_word, $(", ", $word),*),
+            $first = $first_word, $($family = $word),*
         }
-    }
+
+        impl ModelType {
+            /// Every family.
+            pub const ALL: &[Self] = &[Self::$first, $(Self::$family),*];
+
+            pub(crate) fn family(self) -> &'static Family {
+                match self {
+                    Self::$first => &$first_module::FAMILY,
+                    $(Self::$family => &$module::FAMILY),*
+                }
+            }
+        }
+    };
 }
 
-/// What the classes of one family in transformers hard-wire (`configuration_{family}.py`).
+families! {
+    Llama = "llama" in llama,
+    Mistral = "mistral" in mistral,
+    Qwen2 = "qwen2" in qwen2,
+    Qwen3 = "qwen3" in qwen3,
+    Gemma = "gemma" in gemma,
+    Gemma2 = "gemma2" in gemma2,
+    Gemma3Text = "gemma3_text" in gemma3_text,
+    SmolLm3 = "smollm3" in smollm3,
+    Phi3 = "phi3" in phi3,
+    Exaone = "exaone" in exaone,
+    Exaone4 = "exaone4" in exaone4,
+    HyperClovaX = "hyperclovax" in hyperclovax,
+    Olmo2 = "olmo2" in olmo2,
+    Olmo3 = "olmo3" in olmo3,
+    Granite = "granite" in granite,
+    Ministral3 = "ministral3" in ministral3,
+    Mixtral = "mixtral" in mixtral,
+    Qwen2Moe = "qwen2_moe" in qwen2_moe,
+    Qwen3Moe = "qwen3_moe" in qwen3_moe,
+    GptOss = "gpt_oss" in gpt_oss,
+    Cohere2 = "cohere2" in cohere2,
+    Glm = "glm" in glm,
+    Glm4 = "glm4" in glm4,
+    StableLm = "stablelm" in stablelm,
+    Starcoder2 = "starcoder2" in starcoder2,
+    Arcee = "arcee" in arcee,
+    SeedOss = "seed_oss" in seed_oss,
+    Helium = "helium" in helium,
+    Nemotron = "nemotron" in nemotron,
+    Apertus = "apertus" in apertus,
+}
+
+/// What the classes of one family in transformers hard-wire (`configuration_{family}.py`, `modeling_{family}.py`). Each
+/// says what differs from Llama's, whose rest it takes.
 pub(crate) struct Family {
     /// The class that transformers loads such a checkpoint into.
     pub architecture: &'static str,
-    /// Values of absent fields. No key/value heads: as many as query heads.
+    /// Fields that Llama's file calls otherwise: the family's name, and Llama's.
+    pub renamed: &'static [(&'static str, Name)],
+    /// Values of absent fields. `None`: the file must have it, or (of `head_dim` and `num_key_value_heads`) it follows
+    /// from others.
+    pub vocab_size: Option<usize>,
+    pub num_attention_heads: Option<usize>,
     pub num_key_value_heads: Option<usize>,
+    pub head_dim: Option<usize>,
     pub max_position_embeddings: usize,
     pub bos_token_id: &'static [u32],
     pub eos_token_id: &'static [u32],
-    /// The family's rule: its fields, and what a plain Llama's layers would be, give its layers.
-    pub layers: fn(&mut Fields, Plain) -> Checked<Vec<LayerConfig>>,
-    /// The other way: the fields that say these layers.
-    pub fields: fn(&[LayerConfig], &Plain) -> Value,
+    pub tie_word_embeddings: bool,
+    /// The activation's field, and what is absent.
+    pub activation: (Name, Activation),
+    /// The field of what is added under the roots of norms, and what is absent.
+    pub norm_eps: (Name, f64),
+    pub rope: RopeRule,
+    /// What is fixed in the family, or holds where the fields say nothing.
+    pub differs: fn(&mut Outline),
+    /// The fields that it has beside those of every family.
+    pub fields: &'static [Field],
     /// Fields of other families without effect in this one, and their values that need no warning.
-    pub ignored: &'static [Row<'static, Plain>],
+    pub ignored: &'static [Row<'static, Outline>],
+    /// What its files call otherwise than Llama's do.
+    pub names: &'static [TensorName],
 }
 
-/// What all layers have in common, and how many there are.
-pub(crate) struct Plain {
-    pub layers: usize,
-    pub attention: AttentionConfig,
-    pub mlp: DenseMlpConfig,
-}
-
-impl Plain {
-    /// What these layers have in common. A config without layers is not valid, but is read to say so.
-    pub fn of(layers: &[LayerConfig]) -> Self {
-        let attention = layers.iter().find_map(LayerConfig::attention).copied();
-        let mut mlps = layers.iter().map(|layer| {
-            let MlpConfig::Dense(mlp) = layer.mlp;
-            mlp
-        });
-        Self {
-            layers: layers.len(),
-            attention: attention.unwrap_or(AttentionConfig::new(0, 0, 0)),
-            mlp: mlps.next().unwrap_or(DenseMlpConfig {
-                intermediate_size: 0,
-                hidden_act: Activation::Silu,
-                bias: false,
-            }),
-        }
-    }
-
-    /// One layer for each window.
-    fn with_windows(self, windows: impl Iterator<Item = Option<NonZeroUsize>>) -> Vec<LayerConfig> {
-        let Self { attention, mlp, .. } = self;
-        let layer = |window| LayerConfig {
-            mixer: MixerConfig::Attention(AttentionConfig { window, ..attention }),
-            mlp: MlpConfig::Dense(mlp),
-            norms: NormPlacement::Pre,
-        };
-        windows.map(layer).collect()
-    }
-
-    /// All layers with one window. A `layer_types` that says otherwise breaks `rule`.
-    fn with_one_window(
-        self,
-        fields: &mut Fields,
-        window: Option<NonZeroUsize>,
-        rule: &str,
-    ) -> Checked<Vec<LayerConfig>> {
-        let kinds = layer_types(fields, self.layers)?.unwrap_or_default();
-        if let Some(i) = kinds.iter().position(|&slides| slides != window.is_some()) {
-            let field = format!("layer_types[{i}]");
-            return Err(FieldError::invalid(&field, layer_type(kinds[i]), rule));
-        }
-        let windows = std::iter::repeat_n(window, self.layers);
-        Ok(self.with_windows(windows))
-    }
-}
-
-/// Whether a layer slides. "attention" is what transformers wrote before the names were settled.
-const LAYER_TYPE: Rule<bool> = Rule("must be full_attention or sliding_attention", |value| {
-    let is_full = matches!(value.as_str()?, "full_attention" | "attention");
-    (is_full || value == "sliding_attention").then_some(!is_full)
-});
-
-fn layer_type(slides: bool) -> &'static str {
-    if slides { "sliding_attention" } else { "full_attention" }
-}
-
-/// Whether each layer slides, where `layer_types` says so.
-fn layer_types(fields: &mut Fields, layers: usize) -> Checked<Option<Vec<bool>>> {
-    let kinds = fields.list("layer_types", LAYER_TYPE)?;
-    if let Some(kinds) = &kinds {
-        let entries = format!("{} entries", kinds.len());
-        let rule = format!("must have one entry per layer, num_hidden_layers = {layers}");
-        fields.check(kinds.len() == layers, "layer_types", entries, rule)?;
-    }
-    Ok(kinds)
-}
-
-/// `sliding_window`, 4096 where absent and none where null.
-fn sliding_window(fields: &mut Fields) -> Checked<Option<NonZeroUsize>> {
-    fields.optional("sliding_window", WINDOW, NonZeroUsize::new(4096))
-}
-
-/// A switch that the family's class has in one position only: a file that says otherwise is of another model.
-fn fixed(fields: &mut Fields, name: &'static str, position: bool, why: &str) -> Checked<()> {
-    match fields.optional(name, SWITCH, None)? {
-        Some(other) if other != position => {
-            let fix = "set it to null to follow the family, or correct model_type";
-            let why = format!("{why}; {fix}");
-            Err(FieldError::unsupported(name, other, why))
-        }
-        _ => Ok(()),
+impl Family {
+    /// Whether its experts may be in MXFP4.
+    pub fn has_mxfp4(&self) -> bool {
+        self.names.iter().any(|name| matches!(name, TensorName::Interleaved))
     }
 }

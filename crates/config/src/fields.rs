@@ -51,11 +51,13 @@ pub(crate) struct Fields {
     /// The names that were asked for, whether or not the object has them.
     read: Vec<Name>,
     pub unused: Vec<Unused>,
+    /// The family's word, for messages.
+    pub family: String,
 }
 
 impl Fields {
     pub fn new(prefix: String, object: Map<String, Value>) -> Self {
-        Self { prefix, object, read: Vec::new(), unused: Vec::new() }
+        Self { prefix, object, read: Vec::new(), unused: Vec::new(), family: String::new() }
     }
 
     fn nested(name: &str, value: &Value) -> Checked<Self> {

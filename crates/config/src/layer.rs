@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 
+use crate::norm::{NormPlacement, QkNorm};
 use crate::values::Activation;
 
 /// One decoder layer.
@@ -9,7 +10,11 @@ use crate::values::Activation;
 pub struct LayerConfig {
     pub mixer: MixerConfig,
     pub mlp: MlpConfig,
+    /// Where the norms of its two blocks (mixer and MLP) are; what they compute is
+    /// [`LlamaConfig::norm`](crate::LlamaConfig::norm).
     pub norms: NormPlacement,
+    /// Multiplies what each block adds to the residual stream, behind its norm: x + multiplier · block(x).
+    pub residual_multiplier: f64,
 }
 
 /// What carries information from token to token.
@@ -37,9 +42,20 @@ pub struct AttentionConfig {
     pub soft_cap: Option<f64>,
     /// Whether each head has a learned logit beside its scores, which takes its share of the softmax and adds nothing.
     pub sinks: bool,
-    /// Whether each head's queries and keys are normalised (RMSNorm) before their rotation.
-    pub qk_norm: bool,
+    /// How queries and keys are normalised before their rotation, if they are.
+    pub qk_norm: Option<QkNorm>,
+    /// Multiplies a rotated query by what its position says.
+    pub temperature: Option<Temperature>,
     pub bias: AttentionBias,
+}
+
+/// A query at position p is multiplied by 1 + beta · ln(1 + floor(p / length)): scores sharpen as a text grows beyond
+/// the trained length (Llama 4, Ministral 3).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Temperature {
+    pub beta: f64,
+    /// In positions, at least 1.
+    pub length: usize,
 }
 
 /// Which projections of attention add a bias to their product.
@@ -55,27 +71,74 @@ pub struct AttentionBias {
 #[derive(Debug, Clone, PartialEq)]
 pub enum MlpConfig {
     Dense(DenseMlpConfig),
+    Experts(ExpertsConfig),
 }
 
-/// The gated MLP: down(act(gate(x)) · up(x)).
+/// Two or three projections with an activation between them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DenseMlpConfig {
     /// Width between the projections.
     pub intermediate_size: usize,
     pub hidden_act: Activation,
+    pub gate: Gate,
     /// Whether `gate_proj`, `up_proj` and `down_proj` add a bias.
     pub bias: bool,
 }
 
-/// Where the norms of a layer's two blocks (mixer and MLP) are.
+/// What an MLP projects down: a function of u = up(x) `[.., intermediate_size]` and, if there is one, g = gate(x) of
+/// the same shape.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Gate {
+    /// act(u): an MLP without `gate_proj`.
+    None,
+    /// act(g) · u, as in Llama (arXiv:2002.05202).
+    Product,
+    /// g' · sigmoid(alpha · g') · (u' + 1), with g' = min(g, limit) and u' = u between -limit and limit (gpt-oss). The
+    /// activation has no part in it.
+    Clamped { alpha: f64, limit: f64 },
+}
+
+/// Many MLPs, of which a router chooses a few for each token: sum over the chosen of weight · expert(x), and what the
+/// shared expert adds. Shazeer et al. 2017, arXiv:1701.06538.
+///
+/// Names: `gate.{weight, bias}` is the router, `experts.{i}.{gate, up, down}_proj` the experts, `shared_expert` and
+/// `shared_expert_gate` the shared one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ExpertsConfig {
+    pub num_experts: usize,
+    /// Experts that a token is sent to, 1 to `num_experts`.
+    pub num_experts_per_tok: usize,
+    /// Each of them.
+    pub expert: DenseMlpConfig,
+    pub router: RouterConfig,
+    pub shared: Option<SharedExpertConfig>,
+}
+
+/// How logits `[tokens, num_experts]` = x · weight^T (+ bias) choose experts and weigh them: the largest logits are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NormPlacement {
-    /// On each block's input, as in Llama: x + block(norm(x)).
-    Pre,
-    /// On each block's output, as in OLMo 2: x + norm(block(x)).
-    Post,
-    /// On both, as in Gemma 2: x + norm(block(norm(x))).
-    Sandwich,
+pub struct RouterConfig {
+    pub weights: RouterWeights,
+    /// Whether logits have a bias `[num_experts]`.
+    pub bias: bool,
+}
+
+/// The weights of the chosen experts, computed in float32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouterWeights {
+    /// The chosen entries of a softmax over all logits: they sum to less than 1.
+    SoftmaxAll,
+    /// The same, divided by their sum.
+    SoftmaxAllRenormalised,
+    /// A softmax over the chosen logits. The same number as renormalised ones, up to rounding.
+    SoftmaxChosen,
+}
+
+/// An expert that every token is sent to, beside the chosen ones.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SharedExpertConfig {
+    pub mlp: DenseMlpConfig,
+    /// Whether sigmoid(`shared_expert_gate`(x)), one number per token, multiplies it.
+    pub gate: bool,
 }
 
 impl LayerConfig {
@@ -85,13 +148,10 @@ impl LayerConfig {
         Some(attention)
     }
 
-    /// Numbers in the weights of its norms; as all counts here, `usize::MAX` where there would be more.
-    pub fn norm_parameters(&self, hidden_size: usize) -> usize {
-        let norms = match self.norms {
-            NormPlacement::Pre | NormPlacement::Post => 2,
-            NormPlacement::Sandwich => 4,
-        };
-        hidden_size.saturating_mul(norms)
+    /// Numbers in the weights of its norms, each with `size` of them; as all counts here, `usize::MAX` where there would
+    /// be more.
+    pub fn norm_parameters(&self, size: usize) -> usize {
+        size.saturating_mul(self.norms.count())
     }
 }
 
@@ -100,12 +160,11 @@ impl MixerConfig {
     pub fn num_parameters(&self, hidden_size: usize) -> usize {
         let Self::Attention(attention) = self;
         let (q, kv) = (attention.q_size(), attention.kv_size());
-        let qk_norm = 2 * usize::from(attention.qk_norm);
         sum([
             linear(q, hidden_size, attention.bias.q_k_v),
             linear(kv, hidden_size, attention.bias.q_k_v).saturating_mul(2),
             linear(hidden_size, q, attention.bias.o),
-            attention.head_dim.saturating_mul(qk_norm),
+            attention.qk_norm.map_or(0, |qk_norm| qk_norm.num_parameters(attention)),
             if attention.sinks { attention.num_attention_heads } else { 0 },
         ])
     }
@@ -114,9 +173,67 @@ impl MixerConfig {
 impl MlpConfig {
     /// Numbers in its weights.
     pub fn num_parameters(&self, hidden_size: usize) -> usize {
-        let Self::Dense(mlp) = self;
-        let inner = mlp.intermediate_size;
-        sum([linear(inner, hidden_size, mlp.bias).saturating_mul(2), linear(hidden_size, inner, mlp.bias)])
+        match self {
+            Self::Dense(mlp) => mlp.num_parameters(hidden_size),
+            Self::Experts(experts) => experts.num_parameters(hidden_size, experts.num_experts),
+        }
+    }
+
+    /// Of these, the numbers that one token is multiplied with: of the experts, only the chosen ones.
+    pub fn active_parameters(&self, hidden_size: usize) -> usize {
+        self.parameters_read(hidden_size, 1)
+    }
+
+    /// Of these, the numbers that a pass over `tokens` tokens reads: of the experts, as many as are chosen if each token
+    /// chooses others.
+    pub fn parameters_read(&self, hidden_size: usize, tokens: usize) -> usize {
+        match self {
+            Self::Dense(mlp) => mlp.num_parameters(hidden_size),
+            Self::Experts(experts) => {
+                let chosen = experts.num_experts_per_tok.saturating_mul(tokens).min(experts.num_experts);
+                experts.num_parameters(hidden_size, chosen)
+            }
+        }
+    }
+
+    /// Values per token inside it, at most: in the widest MLP, or what all chosen experts give.
+    pub fn width(&self, hidden_size: usize) -> usize {
+        match self {
+            Self::Dense(mlp) => mlp.intermediate_size,
+            Self::Experts(experts) => {
+                let shared = experts.shared.map_or(0, |shared| shared.mlp.intermediate_size);
+                let chosen = hidden_size.saturating_mul(experts.num_experts_per_tok);
+                chosen.max(experts.expert.intermediate_size).max(shared)
+            }
+        }
+    }
+}
+
+impl DenseMlpConfig {
+    /// Whether it has a `gate_proj`.
+    pub fn is_gated(&self) -> bool {
+        self.gate != Gate::None
+    }
+
+    fn num_parameters(&self, hidden_size: usize) -> usize {
+        let inner = self.intermediate_size;
+        let inward = if self.is_gated() { 2 } else { 1 };
+        sum([
+            linear(inner, hidden_size, self.bias).saturating_mul(inward),
+            linear(hidden_size, inner, self.bias),
+            if self.hidden_act == Activation::Xielu { 4 } else { 0 },
+        ])
+    }
+}
+
+impl ExpertsConfig {
+    fn num_parameters(&self, hidden_size: usize, experts: usize) -> usize {
+        let shared = self.shared.map_or(0, |shared| {
+            let gate = if shared.gate { hidden_size } else { 0 };
+            shared.mlp.num_parameters(hidden_size).saturating_add(gate)
+        });
+        let router = linear(self.num_experts, hidden_size, self.router.bias);
+        sum([self.expert.num_parameters(hidden_size).saturating_mul(experts), router, shared])
     }
 }
 
@@ -141,7 +258,8 @@ impl AttentionConfig {
             scale: (head_dim as f64).powf(-0.5),
             soft_cap: None,
             sinks: false,
-            qk_norm: false,
+            qk_norm: None,
+            temperature: None,
             bias: AttentionBias::default(),
         }
     }

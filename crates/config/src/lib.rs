@@ -14,7 +14,7 @@
 //! is listed in [`LlamaConfig::ignored`].
 //!
 //! Reading order: what comes out, and then the way of a file.
-//! 1. [`LlamaConfig`] (`llama_config.rs`) and its [`LayerConfig`]s (`layer.rs`)
+//! 1. [`LlamaConfig`] (`llama_config.rs`), its [`LayerConfig`]s (`layer.rs`) and [`NormConfig`] (`norm.rs`)
 //! 2. `file.rs`: a path becomes a JSON object
 //! 3. `dialect.rs`: the version-4 dialect becomes version 5's
 //! 4. [`Override`] (`overrides.rs`): the user's `key=value` pairs are laid over it
@@ -31,6 +31,9 @@ mod fields;
 mod file;
 mod layer;
 mod llama_config;
+mod names;
+mod norm;
+mod outline;
 mod overrides;
 mod quantization;
 mod read;
@@ -43,8 +46,13 @@ pub use error::{ConfigError, FieldError};
 pub use families::ModelType;
 pub use fields::IgnoredField;
 pub use file::{Stored, config_text};
-pub use layer::{AttentionBias, AttentionConfig, DenseMlpConfig, LayerConfig, MixerConfig, MlpConfig, NormPlacement};
+pub use layer::{
+    AttentionBias, AttentionConfig, DenseMlpConfig, ExpertsConfig, Gate, LayerConfig, MixerConfig, MlpConfig,
+    RouterConfig, RouterWeights, SharedExpertConfig, Temperature,
+};
 pub use llama_config::LlamaConfig;
+pub use names::StoredRows;
+pub use norm::{NormConfig, NormKind, NormPlacement, NormWeight, QkNorm, QkNormOver};
 pub use overrides::Override;
 pub use quantization::{QuantizationConfig, QuantizationGroup};
 pub use rope::{

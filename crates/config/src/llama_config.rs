@@ -3,6 +3,7 @@
 use crate::families::ModelType;
 use crate::fields::IgnoredField;
 use crate::layer::{AttentionConfig, LayerConfig, MlpConfig, sum};
+use crate::norm::NormConfig;
 use crate::quantization::QuantizationConfig;
 use crate::rope::{RopeParameters, RopeScaling};
 use crate::values::Dtype;
@@ -23,8 +24,16 @@ pub struct LlamaConfig {
     pub layers: Vec<LayerConfig>,
     /// The rotations that layers choose from ([`AttentionConfig::rope`](crate::AttentionConfig::rope)).
     pub ropes: Vec<RopeParameters>,
-    /// Added under the root of every RMSNorm.
-    pub rms_norm_eps: f64,
+    /// Every norm of the layers' blocks, and the last one, before the head.
+    pub norm: NormConfig,
+    /// Multiplies every row of the embedding, rounded to the type of the weights first (Gemma).
+    pub embedding_scale: f64,
+    /// Multiplies what the embedding gives (Granite).
+    pub embedding_multiplier: f64,
+    /// Multiplies the logits.
+    pub logits_multiplier: f64,
+    /// Logits x become cap · tanh(x / cap).
+    pub logits_soft_cap: Option<f64>,
     /// Positions that the model was made for; nothing stops a longer text but its quality.
     pub max_position_embeddings: usize,
     /// Whether the head is the embedding's own matrix; such checkpoints hold no `lm_head.weight`.
@@ -70,9 +79,8 @@ impl LlamaConfig {
     /// Values per token in the widest activation of a pass, the logits aside.
     pub fn max_width(&self) -> usize {
         let widths = self.layers.iter().map(|layer| {
-            let MlpConfig::Dense(mlp) = &layer.mlp;
             let q_size = layer.attention().map_or(0, AttentionConfig::q_size);
-            q_size.max(mlp.intermediate_size)
+            q_size.max(layer.mlp.width(self.hidden_size))
         });
         widths.fold(self.hidden_size, usize::max)
     }
@@ -83,18 +91,26 @@ impl LlamaConfig {
         sum(self.parameters_by_part().map(|(_, count)| count))
     }
 
+    /// Of these, the numbers that one token is multiplied with: of the experts, only the chosen ones.
+    pub fn active_parameters(&self) -> usize {
+        let hidden = self.hidden_size;
+        let idle = |mlp: &MlpConfig| mlp.num_parameters(hidden) - mlp.active_parameters(hidden);
+        self.num_parameters().saturating_sub(sum(self.layers.iter().map(|layer| idle(&layer.mlp))))
+    }
+
     /// The same by part of the model, in the order of a forward pass.
     pub fn parameters_by_part(&self) -> [(&'static str, usize); 5] {
         let hidden = self.hidden_size;
         let layers = || self.layers.iter();
-        let norms = layers().map(|layer| layer.norm_parameters(hidden));
+        let norm = self.norm.num_parameters(hidden);
+        let norms = layers().map(|layer| layer.norm_parameters(norm));
         let vocabulary = self.vocab_size.saturating_mul(hidden);
         let head = if self.tie_word_embeddings { 0 } else { vocabulary };
         [
             ("embedding", vocabulary),
             ("attention", sum(layers().map(|layer| layer.mixer.num_parameters(hidden)))),
             ("mlp", sum(layers().map(|layer| layer.mlp.num_parameters(hidden)))),
-            ("norms", sum(norms.chain([hidden]))),
+            ("norms", sum(norms.chain([norm]))),
             ("head", head),
         ]
     }

@@ -49,7 +49,8 @@ impl Override {
                 return Err(self.error(format!("only {fields} can be set by a dotted name")));
             }
         };
-        let patch = Normalised::new(patch).map_err(|error| self.error(error))?;
+        let patch = Normalised::of(patch, file.renamed).map_err(|error| self.error(error))?;
+        file.rope_absent &= !matches!(self.key.as_str(), ROPE | OLD_ROPE);
         // A whole object replaces the old one, but θ is no part of version 4's.
         if self.key == ROPE {
             file.rope.clear();

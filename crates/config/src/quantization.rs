@@ -1,7 +1,8 @@
 //! `quantization_config`: whether a checkpoint holds its matrices quantized, and how.
 //!
-//! One format is read: `pack-quantized` of compressed-tensors, whole numbers of 4 or 8 bits with one scale for a group of
-//! them along a row, and in 4 bits with or without a zero point beside it (<https://github.com/vllm-project/compressed-tensors>, `QuantizationArgs` and `pack_quantized`).
+//! Two formats are read: MXFP4, of experts as gpt-oss has them; and `pack-quantized` of compressed-tensors, whole numbers of
+//! 4 or 8 bits with one scale for a group of them along a row, and in 4 bits with or without a zero point beside it
+//! (<https://github.com/vllm-project/compressed-tensors>, `QuantizationArgs` and `pack_quantized`).
 //! The tensors say which matrices are quantized.
 
 use std::num::NonZeroUsize;
@@ -16,7 +17,7 @@ use crate::values::{OBJECT, Rule, SWITCH, TEXT};
 /// How a checkpoint's quantized matrices are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuantizationConfig {
-    /// One entry for each group of matrices, in the file's order.
+    /// One entry for each group of matrices, in the file's order. None: `quant_method` is mxfp4, and the experts are so.
     pub groups: Vec<QuantizationGroup>,
     /// Modules that stay in floating point, by name or by a pattern behind `re:`. Nothing depends on it here.
     pub ignore: Vec<String>,
@@ -38,6 +39,9 @@ pub struct QuantizationGroup {
 impl QuantizationConfig {
     /// As in a `config.json`.
     pub fn to_json(&self) -> Value {
+        if self.groups.is_empty() {
+            return json!({ "quant_method": "mxfp4", "modules_to_not_convert": self.ignore });
+        }
         let groups = self.groups.iter().enumerate().map(|(i, group)| {
             let group = json!({
                 "targets": group.targets,
@@ -68,6 +72,9 @@ impl QuantizationConfig {
 
 const METHOD: Rule<()> = Rule("must be compressed-tensors, or use the plain checkpoint", |value| {
     (value == "compressed-tensors").then_some(())
+});
+const MXFP4: Rule<bool> = Rule("must be mxfp4 or compressed-tensors, or use the plain checkpoint", |value| {
+    (value == "mxfp4" || value == "compressed-tensors").then(|| value == "mxfp4")
 });
 const FORMAT: Rule<()> = Rule("must be pack-quantized (or mixed-precision), or use the plain checkpoint", |value| {
     (value == "pack-quantized" || value == "mixed-precision").then_some(())
@@ -112,12 +119,18 @@ const TABLES: [(Verdict, &[Row]); 2] = [(Refused, REFUSED), (Silent, NO_EFFECT)]
 const NEEDED: &str = "it says how the weights are stored";
 
 impl QuantizationConfig {
-    /// Reads the field of a config, `None` if the checkpoint is not quantized.
-    pub(crate) fn read(top: &mut Fields) -> Checked<Option<Self>> {
+    /// Reads the field of a config, `None` if the checkpoint is not quantized. `mxfp4`: whether the family's experts may be.
+    pub(crate) fn read(top: &mut Fields, mxfp4: bool) -> Checked<Option<Self>> {
         let Some(object) = top.optional("quantization_config", OBJECT, None)? else {
             return Ok(None);
         };
         let mut fields = Fields::new("quantization_config.".to_owned(), object);
+        if mxfp4 && fields.required("quant_method", MXFP4, NEEDED)? {
+            let ignore = fields.list("modules_to_not_convert", TEXT)?.unwrap_or_default();
+            let unused = fields.rest(&TABLES, &(), (Warned, SAID_BY_TENSORS), &[])?;
+            top.unused.extend(unused);
+            return Ok(Some(Self { groups: Vec::new(), ignore }));
+        }
         fields.required("quant_method", METHOD, NEEDED)?;
         fields.required("format", FORMAT, NEEDED)?;
         let groups = fields.object("config_groups", NEEDED)?.objects()?;

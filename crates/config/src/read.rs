@@ -6,16 +6,16 @@ use serde_json::Value;
 
 use crate::dialect::{Normalised, OLD_ROPE, ROPE};
 use crate::error::{Checked, ConfigError, FieldError};
-use crate::families::{Family, ModelType, Plain};
+use crate::families::{Family, ModelType};
 use crate::fields::Verdict::{Refused, Silent, Warned};
 use crate::fields::{Fields, IgnoredField, Name, Unused};
 use crate::file::{parse_object, read_text};
-use crate::layer::{AttentionConfig, DenseMlpConfig};
+use crate::layer::{AttentionConfig, DenseMlpConfig, Gate};
 use crate::llama_config::LlamaConfig;
+use crate::outline::Outline;
 use crate::overrides::Override;
 use crate::quantization::QuantizationConfig;
 use crate::refused::{IGNORED, NO_EFFECT, REFUSED};
-use crate::rope::RopeParameters;
 use crate::values::{ANY, Activation, Dtype, LAYERS, NOT_NEGATIVE, POSITIVE, PROBABILITY, SIZE, SWITCH, TOKEN_ID};
 
 impl LlamaConfig {
@@ -99,9 +99,16 @@ impl LlamaConfig {
             let rule = "initializer_range must not be negative, and attention_dropout must be from 0 to below 1";
             return Err(FieldError::invalid("initializer_range and attention_dropout", format!("{own:?}"), rule));
         }
-        if self.ropes != read.ropes {
-            return Err(self.not_of_family("ropes", &self.ropes, &read.ropes));
+        let differs = |field: &str, own: &dyn Debug, read: &dyn Debug, same: bool| match same {
+            true => Ok(()),
+            false => Err(self.not_of_family(field, &own, &read)),
+        };
+        macro_rules! same {
+            ($($field:ident),*) => {
+                $(differs(stringify!($field), &self.$field, &read.$field, self.$field == read.$field)?;)*
+            };
         }
+        same!(ropes, norm, embedding_scale, embedding_multiplier, logits_multiplier, logits_soft_cap);
         Ok(())
     }
 
@@ -130,32 +137,46 @@ fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
     let model_type = top.required("model_type", ModelType::RULE, fix)?;
     let family = model_type.family();
 
-    let vocab_size = top.required("vocab_size", SIZE, NO_DEFAULT)?;
+    top.family = model_type.to_string();
+
+    let vocab_size = size(&mut top, "vocab_size", family.vocab_size)?;
     let hidden_size = top.required("hidden_size", SIZE, NO_DEFAULT)?;
     fits("vocab_size * hidden_size", vocab_size, hidden_size)?;
-    let absent = family.max_position_embeddings;
-    let context = top.get("max_position_embeddings", SIZE, absent)?;
-    let plain = plain(&mut top, family, hidden_size)?;
-    let head_dim = plain.attention.head_dim;
+    let context = top.get("max_position_embeddings", SIZE, family.max_position_embeddings)?;
+    let mut outline = outline(&mut top, family, hidden_size)?;
+    let head_dim = outline.attention.head_dim;
     fits("max_position_embeddings * head_dim", context, head_dim)?;
 
-    let layers = (family.layers)(&mut top, plain)?;
-    let (rope, of_rope) = RopeParameters::read(file.rope.clone(), context, head_dim)?;
+    let mut rope = file.rope.clone();
+    if let (true, Value::Object(absent)) = (file.rope_absent, (family.rope.absent)()) {
+        for (name, value) in absent {
+            rope.entry(name).or_insert(value);
+        }
+    }
+    let read = family.rope.read(rope, context, head_dim)?;
+    (outline.ropes, outline.attention.temperature) = (read.ropes, read.temperature);
+    for field in family.fields {
+        field.read(&mut top, &mut outline)?;
+    }
 
     let config = LlamaConfig {
         model_type,
         vocab_size,
         hidden_size,
-        layers,
-        ropes: vec![rope],
-        rms_norm_eps: top.get("rms_norm_eps", POSITIVE, 1e-6)?,
+        layers: outline.layers(),
+        ropes: outline.ropes.clone(),
+        norm: outline.norm,
+        embedding_scale: outline.embedding_scale,
+        embedding_multiplier: outline.embedding_multiplier,
+        logits_multiplier: outline.logits_multiplier,
+        logits_soft_cap: outline.logits_soft_cap,
         max_position_embeddings: context,
-        tie_word_embeddings: top.get("tie_word_embeddings", SWITCH, false)?,
+        tie_word_embeddings: top.get("tie_word_embeddings", SWITCH, family.tie_word_embeddings)?,
         bos_token_id: tokens(&mut top, "bos_token_id", family.bos_token_id, false)?.pop(),
         eos_token_id: tokens(&mut top, "eos_token_id", family.eos_token_id, true)?,
         pad_token_id: top.without_say("pad_token_id", TOKEN_ID, NOT_RUNNING).flatten(),
         dtype: top.without_say("dtype", Dtype::RULE, TYPES),
-        quantization_config: QuantizationConfig::read(&mut top)?,
+        quantization_config: QuantizationConfig::read(&mut top, family.has_mxfp4())?,
         initializer_range: top.without_say("initializer_range", NOT_NEGATIVE, NOT_RUNNING).unwrap_or(0.02),
         attention_dropout: top.without_say("attention_dropout", PROBABILITY, NOT_RUNNING).unwrap_or(0.0),
         ignored: Vec::new(),
@@ -165,10 +186,16 @@ fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
     let tables = [(Refused, REFUSED), (Silent, NO_EFFECT), (Warned, family.ignored), (Warned, IGNORED)];
     let others = format!("{model_type} has no such field");
     let known = [ROPE, OLD_ROPE, "rope_theta", "torch_dtype"];
-    let plain = Plain::of(&config.layers);
-    let mut unused = top.rest(&tables, &plain, (Warned, &others), &known)?;
-    unused.extend(of_rope);
+    let mut unused = top.rest(&tables, &outline, (Warned, &others), &known)?;
+    unused.extend(read.unused);
     Ok((config, unused))
+}
+
+fn size(top: &mut Fields, name: Name, absent: Option<usize>) -> Checked<usize> {
+    match absent {
+        Some(absent) => top.get(name, SIZE, absent),
+        None => top.required(name, SIZE, NO_DEFAULT),
+    }
 }
 
 /// As many numbers as are addressable in float64, so that no size computed from a config can overflow.
@@ -183,20 +210,18 @@ fn fits(product: &str, a: usize, b: usize) -> Checked<()> {
     Err(FieldError::invalid(product, value, TOO_LARGE))
 }
 
-/// The layers that the file describes, were it a plain Llama's.
-fn plain(top: &mut Fields, family: &Family, hidden_size: usize) -> Checked<Plain> {
+/// The layers that the file describes, but for the family's own fields.
+fn outline(top: &mut Fields, family: &Family, hidden_size: usize) -> Checked<Outline> {
     let layers = top.required("num_hidden_layers", LAYERS, NO_DEFAULT)?;
     let inner = top.required("intermediate_size", SIZE, NO_DEFAULT)?;
     fits("intermediate_size * hidden_size", inner, hidden_size)?;
-    let mlp = DenseMlpConfig {
-        intermediate_size: inner,
-        hidden_act: top.get("hidden_act", Activation::RULE, Activation::Silu)?,
-        bias: false,
-    };
+    let (name, absent) = family.activation;
+    let hidden_act = top.get(name, Activation::RULE, absent)?;
+    let mlp = DenseMlpConfig { intermediate_size: inner, hidden_act, gate: Gate::Product, bias: false };
 
     let name = "num_attention_heads";
-    let heads = top.required(name, SIZE, NO_DEFAULT)?;
-    let head_dim = match top.optional("head_dim", SIZE, None)? {
+    let heads = size(top, name, family.num_attention_heads)?;
+    let head_dim = match top.optional("head_dim", SIZE, family.head_dim)? {
         Some(head_dim) => head_dim,
         None => {
             let rule = "where head_dim is not given";
@@ -215,7 +240,13 @@ fn plain(top: &mut Fields, family: &Family, hidden_size: usize) -> Checked<Plain
     let rule = "for each serves equally many query heads";
     let rule = format!("must divide num_attention_heads ({heads}), {rule}");
     top.check(heads.is_multiple_of(kv_heads), name, kv_heads, rule)?;
-    Ok(Plain { layers, attention: AttentionConfig::new(heads, kv_heads, head_dim), mlp })
+
+    let (name, absent) = family.norm_eps;
+    let eps = top.get(name, POSITIVE, absent)?;
+    let attention = AttentionConfig::new(heads, kv_heads, head_dim);
+    let mut outline = Outline::new(hidden_size, layers, attention, mlp, eps);
+    (family.differs)(&mut outline);
+    Ok(outline)
 }
 
 /// The token ids of a field that has one or null, or as a `list` several.

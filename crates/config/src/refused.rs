@@ -3,26 +3,26 @@
 
 use serde_json::Value;
 
-use crate::families::Plain;
 use crate::fields::{Row, empty, none, off, one};
+use crate::outline::Outline;
 
-fn fifty(value: &Value, _: &Plain) -> bool {
+fn fifty(value: &Value, _: &Outline) -> bool {
     value == 50
 }
 
-fn twenty(value: &Value, _: &Plain) -> bool {
+fn twenty(value: &Value, _: &Outline) -> bool {
     value == 20
 }
 
-fn zero(value: &Value, _: &Plain) -> bool {
+fn zero(value: &Value, _: &Outline) -> bool {
     value == false || value.as_f64() == Some(0.0)
 }
 
-fn head_dim(value: &Value, plain: &Plain) -> bool {
+fn head_dim(value: &Value, plain: &Outline) -> bool {
     value.as_f64() == Some(plain.attention.head_dim as f64)
 }
 
-fn scale(value: &Value, plain: &Plain) -> bool {
+fn scale(value: &Value, plain: &Outline) -> bool {
     let scale = plain.attention.scale;
     let same = |given: f64| (given - scale).abs() <= 1e-6 * scale;
     value.as_f64().is_some_and(same)
@@ -35,15 +35,14 @@ fn all(value: &Value, is_neutral: fn(&Value) -> bool) -> bool {
 
 /// Fields of relatives and forks that change what the forward pass computes.
 #[rustfmt::skip]
-pub(crate) const REFUSED: &[Row<Plain>] = &[
+pub(crate) const REFUSED: &[Row<Outline>] = &[
     (&["compression_config"], none, "use the plain checkpoint"),
     (&["vision_config", "audio_config", "text_config"], none, "only text models are built here"),
     (&["is_encoder_decoder", "add_cross_attention"], off, "only decoders are built here"),
     // Position.
-    (&["partial_rotary_factor", "rotary_pct"], one, "heads are rotated whole here"),
+    (&["rotary_pct"], one, "heads are rotated whole here"),
     (&["rotary_dim"], head_dim, "heads are rotated whole here"),
     (&["rope_interleaved", "rope_traditional"], off, "rotation pairs the halves of a head"),
-    (&["rope_local_base_freq"], none, "all layers share one rope_theta here"),
     (&["rope_ratio"], one, "give the scaled rope_theta instead"),
     (&["rotary_emb_base"], none, "give it as rope_theta instead"),
     (&["position_embedding_type"], |value, _| value == "rope" || value == "rotary", "positions are rotary here"),
@@ -54,7 +53,7 @@ pub(crate) const REFUSED: &[Row<Plain>] = &[
     (&["no_rope_layer_interval"], zero, "every layer rotates here"),
     // Attention.
     (&["attention_chunk_size"], none, "attention is full or windowed here, never in chunks"),
-    (&["sliding_window_pattern", "_sliding_window_pattern"], none, "qwen2 has layer_types"),
+    (&["sliding_window_pattern", "_sliding_window_pattern"], none, "this family has no such rule; qwen2 has layer_types"),
     (&["attn_logit_softcapping"], none, "scores are not capped here"),
     (&["query_pre_attn_scalar"], head_dim, "scores are scaled by head_dim^-0.5"),
     (&["attention_multiplier"], scale, "scores are scaled by head_dim^-0.5"),
@@ -91,7 +90,7 @@ const NO_EXPERTS: &str = "the MLP here has no experts";
 /// Fields that say nothing about the forward pass of one sequence: among them all of the base class of transformers 4 and 5
 /// (`PretrainedConfig`) that no field of a model is.
 #[rustfmt::skip]
-pub(crate) const NO_EFFECT: &[Row<Plain>] = &[
+pub(crate) const NO_EFFECT: &[Row<Outline>] = &[
     (&[
         // Provenance and loading.
         "_name_or_path", "name_or_path", "_commit_hash", "architectures", "transformers_version",
@@ -123,7 +122,7 @@ const GENERATION: &str = "a setting for generation, which belongs in generation_
 
 // transformers reads these from generation_config.json and drops them from config.json.
 #[rustfmt::skip]
-pub(crate) const IGNORED: &[Row<Plain>] = &[
+pub(crate) const IGNORED: &[Row<Outline>] = &[
     (&["torch_dtype"], none, "dtype says otherwise; neither decides anything, for the tensors have their own types"),
     (&[
         "num_beams", "num_beam_groups", "temperature", "top_p", "typical_p", "repetition_penalty", "length_penalty",

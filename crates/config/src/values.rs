@@ -85,11 +85,18 @@ pub enum Activation {
     GeluTanh,
     /// max(x, 0); `relu`.
     Relu,
+    /// max(x, 0)^2; `relu2` (Primer, arXiv:2109.08668).
+    Relu2,
+    /// Above 0: a · x^2 + beta · x; else b · (exp(min(x, eps)) - 1 - x) + beta · x. a = softplus(`alpha_p`) and
+    /// b = beta + softplus(`alpha_n`) are learned, each `[1]`; `beta` and `eps`, of shape `[]`, are not; all are in the
+    /// files, under `act_fn` of the MLP. `xielu` (arXiv:2411.13010).
+    Xielu,
 }
 
 words! {
-    Activation, "must be one of silu (or swish), gelu, gelu_pytorch_tanh (or gelu_new), relu",
-    Silu = "silu" | "swish", Gelu = "gelu", GeluTanh = "gelu_pytorch_tanh" | "gelu_new", Relu = "relu"
+    Activation, "must be one of silu (or swish), gelu, gelu_pytorch_tanh (or gelu_new), relu, relu2, xielu",
+    Silu = "silu" | "swish", Gelu = "gelu", GeluTanh = "gelu_pytorch_tanh" | "gelu_new", Relu = "relu",
+    Relu2 = "relu2", Xielu = "xielu"
 }
 
 /// The number format that the checkpoint says its weights have.

@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::families::Plain;
 use crate::llama_config::LlamaConfig;
+use crate::outline::Outline;
 use crate::quantization::QuantizationConfig;
-use crate::rope::RopeParameters;
 
 impl LlamaConfig {
     /// A `config.json` that transformers 5 loads and [`from_json`](Self::from_json) reads back to
@@ -14,7 +13,7 @@ impl LlamaConfig {
     /// `mistral` has no such file.
     pub fn to_json(&self) -> Value {
         let family = self.model_type.family();
-        let plain = Plain::of(&self.layers);
+        let outline = Outline::of(self);
         let eos = match self.eos_token_id.as_slice() {
             [] => Value::Null,
             [id] => json!(id),
@@ -26,29 +25,38 @@ impl LlamaConfig {
             "bos_token_id": self.bos_token_id,
             "dtype": self.dtype.map(|dtype| dtype.to_string()),
             "eos_token_id": eos,
-            "head_dim": plain.attention.head_dim,
-            "hidden_act": plain.mlp.hidden_act.to_string(),
+            "head_dim": outline.attention.head_dim,
             "hidden_size": self.hidden_size,
             "initializer_range": self.initializer_range,
-            "intermediate_size": plain.mlp.intermediate_size,
+            "intermediate_size": outline.mlp.intermediate_size,
             "max_position_embeddings": self.max_position_embeddings,
             "model_type": self.model_type.to_string(),
-            "num_attention_heads": plain.attention.num_attention_heads,
+            "num_attention_heads": outline.attention.num_attention_heads,
             "num_hidden_layers": self.layers.len(),
-            "num_key_value_heads": plain.attention.num_key_value_heads,
+            "num_key_value_heads": outline.attention.num_key_value_heads,
             "pad_token_id": self.pad_token_id,
             "quantization_config": self.quantization_config.as_ref().map(QuantizationConfig::to_json),
-            "rms_norm_eps": self.rms_norm_eps,
-            "rope_parameters": self.ropes.first().map(RopeParameters::to_json),
+            "rope_parameters": family.rope.write(&self.ropes, outline.attention.temperature),
             "tie_word_embeddings": self.tie_word_embeddings,
             "use_cache": true,
             "vocab_size": self.vocab_size,
         });
-        if let (Value::Object(file), Value::Object(own)) = (&mut file, (family.fields)(&self.layers, &plain)) {
+        if let Value::Object(file) = &mut file {
+            file.insert(family.activation.0.to_owned(), json!(outline.mlp.hidden_act.to_string()));
+            file.insert(family.norm_eps.0.to_owned(), json!(self.norm.eps));
+            for &(own, name) in family.renamed {
+                if let Some(value) = file.shift_remove(name) {
+                    file.insert(own.to_owned(), value);
+                }
+            }
             if self.quantization_config.is_none() {
                 file.shift_remove("quantization_config");
             }
-            file.extend(own);
+            for field in family.fields {
+                if let Value::Object(own) = field.write(&outline) {
+                    file.extend(own);
+                }
+            }
         }
         file
     }

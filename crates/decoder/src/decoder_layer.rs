@@ -1,10 +1,10 @@
 use burn::{module::Module, tensor::Tensor};
 use glass_attention::{ForwardContext, LlamaAttention, Step};
-use glass_backend::{Device, LlamaRmsNorm, WeightError, Weights};
-use glass_config::{LayerConfig, LlamaConfig, MixerConfig, MlpConfig, NormPlacement};
+use glass_backend::{Device, Norm, WeightError, Weights};
+use glass_config::{LayerConfig, LlamaConfig, MixerConfig, NormPlacement};
 use glass_kv_cache::{LayerCache, Window};
 
-use crate::LlamaMlp;
+use crate::Mlp;
 
 /// One decoder layer: attention and the MLP each read the residual stream through a norm, and add to it.
 ///
@@ -12,14 +12,15 @@ use crate::LlamaMlp;
 /// norm the output of each block it is the norm behind attention.
 #[derive(Module, Debug)]
 pub struct LlamaDecoderLayer {
-    input_layernorm: Option<LlamaRmsNorm>,
+    input_layernorm: Option<Norm>,
     self_attn: LlamaAttention,
-    post_attention_layernorm: LlamaRmsNorm,
-    pre_feedforward_layernorm: Option<LlamaRmsNorm>,
-    mlp: LlamaMlp,
-    post_feedforward_layernorm: Option<LlamaRmsNorm>,
+    post_attention_layernorm: Option<Norm>,
+    pre_feedforward_layernorm: Option<Norm>,
+    mlp: Mlp,
+    post_feedforward_layernorm: Option<Norm>,
     #[module(skip)]
     norms: NormPlacement,
+    residual_multiplier: f64,
     #[module(skip)]
     device: Device,
 }
@@ -32,24 +33,27 @@ impl LlamaDecoderLayer {
         let dropout = ctx.dropouts().residual;
         let normed = norm(&self.input_layernorm, x.clone()); // [batch, seq, hidden_size]
         ctx.done(Step::Norm);
-        let attn = dropout.apply(self.self_attn.forward(normed, caches, ctx)); // [batch, seq, hidden_size]
-        let (x, normed) = match self.norms {
-            NormPlacement::Pre => self.post_attention_layernorm.forward_sum(x, attn), // the sum, and its norm
-            NormPlacement::Post => {
-                let x = x + self.post_attention_layernorm.forward(attn); // [batch, seq, hidden_size]
-                (x.clone(), x)
-            }
-            NormPlacement::Sandwich => {
-                let x = x + self.post_attention_layernorm.forward(attn); // [batch, seq, hidden_size]
+        let attn = dropout.apply(self.self_attn.forward(normed.clone(), caches, ctx)); // [batch, seq, hidden_size]
+        let (x, normed) = match (self.norms, &self.post_attention_layernorm) {
+            // The sum, and its norm.
+            (NormPlacement::Pre, Some(norm)) => norm.forward_sum(x, self.scaled(attn)),
+            (NormPlacement::Parallel, _) => (x + self.scaled(attn), normed),
+            (_, behind) => {
+                let x = x + self.scaled(norm(behind, attn)); // [batch, seq, hidden_size]
                 (x.clone(), norm(&self.pre_feedforward_layernorm, x))
             }
         };
         ctx.done(Step::Norm);
         let mlp = dropout.apply(self.mlp.forward(normed)); // [batch, seq, hidden_size]
         ctx.done(Step::Mlp);
-        let x = x + norm(&self.post_feedforward_layernorm, mlp); // [batch, seq, hidden_size]
+        let x = x + self.scaled(norm(&self.post_feedforward_layernorm, mlp)); // [batch, seq, hidden_size]
         ctx.done(Step::Residual);
         x
+    }
+
+    /// What a block adds to the residual stream: `delta` `[batch, seq, hidden_size]` -> the same shape
+    fn scaled(&self, delta: Tensor<3>) -> Tensor<3> {
+        if self.residual_multiplier == 1.0 { delta } else { delta * self.residual_multiplier }
     }
 
     /// How far back its queries see.
@@ -65,29 +69,29 @@ impl LlamaDecoderLayer {
     /// # Errors
     /// A weight that is missing or does not fit the config.
     pub fn load(mut weights: Weights<'_>, config: &LlamaConfig, layer: usize) -> Result<Self, WeightError> {
-        let (hidden, eps) = (config.hidden_size, config.rms_norm_eps);
-        let LayerConfig { mixer, mlp, norms } = &config.layers[layer];
+        use NormPlacement::{Parallel, Post, Pre, Sandwich};
+        let hidden = config.hidden_size;
+        let LayerConfig { mixer, mlp, norms, residual_multiplier } = &config.layers[layer];
         let MixerConfig::Attention(attention) = mixer;
-        let MlpConfig::Dense(mlp) = mlp;
-        let norms = *norms;
-        let (before, behind) = (norms != NormPlacement::Post, norms != NormPlacement::Pre);
-        let mut norm_if =
-            |there: bool, name: &str| there.then(|| LlamaRmsNorm::load(weights.at(name), hidden, eps)).transpose();
+        let mut norm_of = |placements: &[NormPlacement], name: &str| {
+            placements.contains(norms).then(|| Norm::load(weights.at(name), hidden, &config.norm)).transpose()
+        };
         Ok(Self {
-            input_layernorm: norm_if(before, "input_layernorm")?,
-            pre_feedforward_layernorm: norm_if(before && behind, "pre_feedforward_layernorm")?,
-            post_feedforward_layernorm: norm_if(behind, "post_feedforward_layernorm")?,
-            post_attention_layernorm: LlamaRmsNorm::load(weights.at("post_attention_layernorm"), hidden, eps)?,
-            self_attn: LlamaAttention::load(weights.at("self_attn"), attention, hidden, eps, layer)?,
-            mlp: LlamaMlp::load(weights.at("mlp"), mlp, hidden)?,
-            norms,
+            input_layernorm: norm_of(&[Pre, Sandwich, Parallel], "input_layernorm")?,
+            post_attention_layernorm: norm_of(&[Pre, Post, Sandwich], "post_attention_layernorm")?,
+            pre_feedforward_layernorm: norm_of(&[Sandwich], "pre_feedforward_layernorm")?,
+            post_feedforward_layernorm: norm_of(&[Post, Sandwich], "post_feedforward_layernorm")?,
+            self_attn: LlamaAttention::load(weights.at("self_attn"), attention, hidden, layer)?,
+            mlp: Mlp::load(weights.at("mlp"), mlp, hidden)?,
+            norms: *norms,
+            residual_multiplier: *residual_multiplier,
             device: weights.device().clone(),
         })
     }
 }
 
-/// The norm of `x`, where the family has one.
-fn norm(norm: &Option<LlamaRmsNorm>, x: Tensor<3>) -> Tensor<3> {
+/// The norm of `x` `[batch, seq, hidden_size]`, where the family has one.
+fn norm(norm: &Option<Norm>, x: Tensor<3>) -> Tensor<3> {
     match norm {
         Some(norm) => norm.forward(x),
         None => x,

@@ -1,22 +1,55 @@
-use burn::{
-    module::Module,
-    tensor::{
-        Tensor,
-        activation::{gelu, relu, silu},
-    },
-};
-use glass_backend::{KernelSet, Linear, WeightError, WeightRole, Weights};
-use glass_config::{Activation, DenseMlpConfig};
+//! What computes on each token by itself: one MLP, or experts.
 
-/// The gated MLP: `down_proj(act(gate_proj(x)) * up_proj(x))`, SwiGLU when the activation is SiLU.
-/// Shazeer 2020, arXiv:2002.05202.
+use burn::{module::Module, tensor::Tensor};
+use glass_backend::{GateKernel, KernelSet, Linear, WeightError, WeightRole, Weights};
+use glass_config::{Activation, DenseMlpConfig, Gate, MlpConfig};
+
+use crate::{
+    LlamaExperts,
+    activation::{Xielu, activate, clamped_gate},
+};
+
+/// A layer's second block.
+#[derive(Module, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a layer has one, and a few hundred bytes are nothing beside its weights"
+)]
+pub enum Mlp {
+    Dense(LlamaMlp),
+    Experts(LlamaExperts),
+}
+
+impl Mlp {
+    /// # Errors
+    /// A weight that is missing or does not fit the config.
+    pub fn load(weights: Weights<'_>, config: &MlpConfig, hidden_size: usize) -> Result<Self, WeightError> {
+        Ok(match config {
+            MlpConfig::Dense(mlp) => Self::Dense(LlamaMlp::load(weights, mlp, hidden_size)?),
+            MlpConfig::Experts(experts) => Self::Experts(LlamaExperts::load(weights, experts, hidden_size)?),
+        })
+    }
+
+    /// `x` `[batch, seq, hidden_size]` -> the same shape
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        match self {
+            Self::Dense(mlp) => mlp.forward(x),
+            Self::Experts(experts) => experts.forward(x),
+        }
+    }
+}
+
+/// The gated MLP: `down_proj(act(gate_proj(x)) * up_proj(x))`, SwiGLU when the activation is SiLU (Shazeer 2020,
+/// arXiv:2002.05202); or the plain one, `down_proj(act(up_proj(x)))`.
 #[derive(Module, Debug)]
 pub struct LlamaMlp {
-    gate_proj: Linear,
+    gate_proj: Option<Linear>,
     up_proj: Linear,
     down_proj: Linear,
+    /// The numbers of an activation that has some.
+    act_fn: Option<Xielu>,
     #[module(skip)]
-    hidden_act: Activation,
+    config: DenseMlpConfig,
     #[module(skip)]
     fused: KernelSet,
 }
@@ -25,43 +58,55 @@ impl LlamaMlp {
     /// # Errors
     /// A weight that is missing or does not fit the config.
     pub fn load(mut weights: Weights<'_>, config: &DenseMlpConfig, hidden_size: usize) -> Result<Self, WeightError> {
-        let DenseMlpConfig { intermediate_size: inner, hidden_act, bias } = *config;
+        let DenseMlpConfig { intermediate_size: inner, hidden_act, bias, .. } = *config;
         let mut linear = |name, shape, role| Linear::load(weights.at(name), shape, bias, role);
         let (reads, writes) = (WeightRole::Projection, WeightRole::MlpOutput);
         Ok(Self {
-            gate_proj: linear("gate_proj", [inner, hidden_size], reads)?,
+            gate_proj: config.is_gated().then(|| linear("gate_proj", [inner, hidden_size], reads)).transpose()?,
             up_proj: linear("up_proj", [inner, hidden_size], reads)?,
             down_proj: linear("down_proj", [hidden_size, inner], writes)?,
-            hidden_act,
+            act_fn: (hidden_act == Activation::Xielu).then(|| Xielu::load(weights.at("act_fn"))).transpose()?,
+            config: *config,
             fused: weights.device().kernel_set(),
         })
     }
 
-    /// `x` `[batch, seq, hidden_size]` -> the same shape
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let [gate, up] = Linear::forward_all([&self.gate_proj, &self.up_proj], x); // [batch, seq, intermediate_size] each
-        self.down_proj.forward(self.gated(gate, up)) // [batch, seq, hidden_size]
+    /// `x` `[.., hidden_size]` -> the same shape
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let mut outputs = Self::forward_all(&[self], x);
+        outputs.swap_remove(0)
     }
 
-    /// `act(gate) * up`, all `[batch, seq, intermediate_size]`
-    fn gated(&self, gate: Tensor<3>, up: Tensor<3>) -> Tensor<3> {
-        let fused = match self.hidden_act {
-            Activation::Silu => self.fused.silu_gate(&gate, &up),
-            _ => None,
-        };
-        fused.unwrap_or_else(|| activate(self.hidden_act, gate) * up)
+    /// Several MLPs of the same `x`: all that reads it is multiplied together.
+    ///
+    /// `x` `[.., hidden_size]` -> the same shape each
+    pub fn forward_all<const D: usize>(mlps: &[&Self], x: Tensor<D>) -> Vec<Tensor<D>> {
+        let readers: Vec<&Linear> = mlps.iter().flat_map(|mlp| mlp.gate_proj.iter().chain([&mlp.up_proj])).collect();
+        let mut read = Linear::forward_each(&readers, x).into_iter(); // [.., intermediate_size] each
+        let outputs = mlps.iter().map(|mlp| {
+            let gate = mlp.gate_proj.as_ref().and_then(|_| read.next());
+            let Some(up) = read.next() else { unreachable!("an output of each projection") };
+            mlp.down_proj.forward(mlp.inner(gate, up)) // [.., hidden_size]
+        });
+        outputs.collect()
     }
-}
 
-fn activate(activation: Activation, x: Tensor<3>) -> Tensor<3> {
-    match activation {
-        Activation::Silu => silu(x),
-        Activation::Gelu => gelu(x),
-        // Hendrycks and Gimpel 2016, arXiv:1606.08415: the approximation by tanh.
-        Activation::GeluTanh => {
-            let inner = (x.clone() + x.clone().powi_scalar(3) * 0.044715) * (2.0 / std::f64::consts::PI).sqrt();
-            x * 0.5 * (inner.tanh() + 1.0)
+    /// What is projected down: `gate` and `up` `[.., intermediate_size]` -> the same shape
+    fn inner<const D: usize>(&self, gate: Option<Tensor<D>>, up: Tensor<D>) -> Tensor<D> {
+        let activation = self.config.hidden_act;
+        let activate = |x| activate(activation, self.act_fn.as_ref(), x);
+        match (self.config.gate, gate) {
+            (Gate::Clamped { alpha, limit }, Some(gate)) => clamped_gate(gate, up, alpha, limit),
+            (_, Some(gate)) => {
+                let kernel = match activation {
+                    Activation::Silu => Some(GateKernel::Silu),
+                    Activation::GeluTanh => Some(GateKernel::GeluTanh),
+                    _ => None,
+                };
+                let fused = kernel.and_then(|kernel| self.fused.gate(kernel, &gate, &up));
+                fused.unwrap_or_else(|| activate(gate) * up)
+            }
+            (_, None) => activate(up),
         }
-        Activation::Relu => relu(x),
     }
 }

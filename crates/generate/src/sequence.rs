@@ -17,6 +17,7 @@ pub struct Sequence<'t> {
     sampler: Sampler,
     constraint: Option<Constraint>,
     stop: StopRule,
+    tokenizer: Option<&'t Tokenizer>,
     /// `None` at the end, and without a tokenizer.
     detokenizer: Option<StreamingDetokenizer<'t>>,
     text: Option<String>,
@@ -85,6 +86,7 @@ impl<'t> Sequence<'t> {
             finish: stop.limit_reached().then_some(FinishReason::Length),
             stop,
             text: detokenizer.as_ref().map(|_| String::new()),
+            tokenizer,
             detokenizer,
             score: options.score.then_some(0.0),
             logprobs: options.logprobs.map(|top| (top, Vec::new())),
@@ -194,7 +196,9 @@ impl<'t> Sequence<'t> {
             Some(detokenizer) => detokenizer.push(id)?,
             None => String::new(),
         };
-        let step = self.stop.push(id, &piece);
+        let tokenizer = self.tokenizer.filter(|_| self.stop.has_strings());
+        let special = tokenizer.and_then(|tokenizer| tokenizer.special_text(id));
+        let step = self.stop.push(id, &piece, special.as_deref());
         let finish = match step.finish {
             Some(FinishReason::Eos) => step.finish,
             _ if complete => Some(FinishReason::Complete),

@@ -3,8 +3,10 @@
 //! As transformers' `stop_strings`, a stop string ends generation after the token that completes it, and that token
 //! stays among the ids. Unlike there, the text ends before the stop string: a reader asked to stop at it, not to see
 //! it.
+//!
+//! As there, stop strings are looked for in the text with its special tokens, which the text that is shown does not have.
 
-use std::fmt;
+use std::{fmt, mem, ops::Range};
 
 use thiserror::Error;
 
@@ -53,8 +55,9 @@ pub struct StopStep {
 
 /// Watches ids and text for the end of generation.
 ///
-/// Push every generated token with its piece of text; whenever generation is over, for whatever reason, call
-/// [`Self::finish`] with the detokenizer's last piece for the rest of the text.
+/// Push every generated token with its piece of text and, if it is a special token, the text that is not shown; whenever
+/// generation is over, for whatever reason, call [`Self::finish`] with the detokenizer's last piece for the rest of the
+/// text.
 #[derive(Debug, Clone)]
 pub struct StopRule {
     eos_ids: Vec<u32>,
@@ -80,11 +83,16 @@ impl StopRule {
         self.allowed() == 0
     }
 
-    /// Takes a generated id and its piece of text. Where several ends coincide, EOS counts before a stop string and
-    /// that before the length.
-    pub fn push(&mut self, id: u32, piece: &str) -> StopStep {
+    /// Whether there are stop strings, so that special tokens matter.
+    pub fn has_strings(&self) -> bool {
+        !self.strings.stops.is_empty()
+    }
+
+    /// Takes a generated id, its piece of text, and its text as a special token. Where several ends coincide, EOS counts
+    /// before a stop string and that before the length.
+    pub fn push(&mut self, id: u32, piece: &str, special: Option<&str>) -> StopStep {
         self.new_tokens += 1;
-        let text = self.strings.push(piece);
+        let text = self.strings.push(piece, special.unwrap_or_default());
         let finish = if self.eos_ids.contains(&id) {
             Some(FinishReason::Eos)
         } else if self.strings.found {
@@ -100,8 +108,8 @@ impl StopRule {
     /// Takes the last piece of text and returns all that was held back. A stop string that only this piece completes
     /// still cuts the text.
     pub fn finish(&mut self, piece: &str) -> String {
-        let mut text = self.strings.push(piece);
-        text.push_str(&std::mem::take(&mut self.strings.held));
+        let mut text = self.strings.push(piece, "");
+        text.push_str(&self.strings.take(self.strings.held.len()));
         text
     }
 }
@@ -115,6 +123,8 @@ struct StopStrings {
     stops: Vec<String>,
     /// The end of the text so far, as far as it may be the beginning of a stop string.
     held: String,
+    /// The parts of it that are not shown, in order.
+    hidden: Vec<Range<usize>>,
     found: bool,
 }
 
@@ -123,24 +133,49 @@ impl StopStrings {
         if let Some(index) = stops.iter().position(String::is_empty) {
             return Err(StopError::EmptyStopString { index });
         }
-        Ok(Self { stops, held: String::new(), found: false })
+        Ok(Self { stops, held: String::new(), hidden: Vec::new(), found: false })
     }
 
-    fn push(&mut self, piece: &str) -> String {
+    /// Takes a piece that is shown, and behind it one that is not.
+    fn push(&mut self, piece: &str, hidden: &str) -> String {
         if self.found {
             return String::new();
         }
         self.held.push_str(piece);
+        if !hidden.is_empty() {
+            let start = self.held.len();
+            self.held.push_str(hidden);
+            self.hidden.push(start..self.held.len());
+        }
         let held = &self.held;
         let first = self.stops.iter().filter_map(|stop| held.find(stop).map(|start| (start + stop.len(), start))).min();
         if let Some((_, start)) = first {
             self.found = true;
-            self.held.truncate(start);
-            return std::mem::take(&mut self.held);
+            let text = self.take(start);
+            self.held.clear();
+            return text;
         }
         let open = self.stops.iter().map(|stop| overlap(held, stop)).max();
-        let rest = self.held.split_off(held.len() - open.unwrap_or(0));
-        std::mem::replace(&mut self.held, rest)
+        let settled = held.len() - open.unwrap_or(0);
+        self.take(settled)
+    }
+
+    /// Takes the first `length` bytes of what is held, and returns those of them that are shown.
+    fn take(&mut self, length: usize) -> String {
+        let rest = self.held.split_off(length);
+        let taken = mem::replace(&mut self.held, rest);
+        let mut text = String::new();
+        let mut shown = 0;
+        for hidden in &self.hidden {
+            text.push_str(&taken[shown.min(length)..hidden.start.min(length)]);
+            shown = hidden.end;
+        }
+        text.push_str(&taken[shown.min(length)..]);
+        self.hidden.retain(|hidden| hidden.end > length);
+        for hidden in &mut self.hidden {
+            *hidden = hidden.start.saturating_sub(length)..hidden.end - length;
+        }
+        text
     }
 }
 

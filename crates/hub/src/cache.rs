@@ -13,12 +13,13 @@ use crate::HubError;
 /// The file without which a model cannot be loaded, weights apart.
 pub const CONFIG: &str = "config.json";
 /// Files that say more about a model, if it has them.
-pub const OPTIONAL: [&str; 5] = [
+pub const OPTIONAL: [&str; 6] = [
     "tokenizer.json",
     "generation_config.json",
     "tokenizer_config.json",
     "chat_template.jinja",
     "special_tokens_map.json",
+    "added_tokens.json",
 ];
 
 /// The folder of the commit that `revision` refers to, if any of it is in the cache.
@@ -33,6 +34,11 @@ pub fn find(repo: &Path, revision: &str) -> Option<PathBuf> {
 /// Whether `revision` is a full commit hash.
 pub fn is_commit(revision: &str) -> bool {
     revision.len() == 40 && revision.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// The first file that a model needs, weights apart, and `snapshot` lacks.
+pub fn missing_besides_weights(snapshot: &Path) -> Option<String> {
+    (!snapshot.join(CONFIG).exists()).then(|| CONFIG.to_owned())
 }
 
 /// The first file that loading a model needs and `snapshot` lacks.

@@ -28,6 +28,8 @@ pub struct Download<'a> {
     pub revision: &'a str,
     /// The model's folder in the cache.
     pub repo: PathBuf,
+    /// Also fetch the weights.
+    pub weights: bool,
 }
 
 /// The hub's description of a repository at one commit.
@@ -54,9 +56,10 @@ impl Download<'_> {
         let get = |name: &str| siblings.iter().find(|file| file.rfilename == name);
         let weights = match [CONFIG, WEIGHTS, WEIGHTS_INDEX].map(get) {
             [None, _, _] => return Err(self.fault(NoConfig)),
+            _ if !self.weights => None,
             [_, None, None] => return Err(self.fault(NoWeights)),
-            [_, None, Some(_)] => WEIGHTS_INDEX,
-            _ => WEIGHTS,
+            [_, None, Some(_)] => Some(WEIGHTS_INDEX),
+            _ => Some(WEIGHTS),
         };
         let _lock = at(&self.repo.join(".lock"), |path| {
             let lock = open(path)?;
@@ -68,15 +71,15 @@ impl Download<'_> {
             Ok(lock)
         })?;
         let absent = self.repo.join(".no_exist").join(&sha);
-        for name in [CONFIG].into_iter().chain(OPTIONAL).chain([weights]) {
+        for name in [CONFIG].into_iter().chain(OPTIONAL).chain(weights) {
             match get(name) {
                 Some(file) => self.file(file, &sha, progress)?,
                 None => at(&absent.join(name), |path| fs::write(path, ""))?,
             }
         }
         let snapshot = self.repo.join("snapshots").join(&sha);
-        if weights == WEIGHTS_INDEX {
-            for shard in Index::read(&snapshot.join(weights))?.shards() {
+        if weights == Some(WEIGHTS_INDEX) {
+            for shard in Index::read(&snapshot.join(WEIGHTS_INDEX))?.shards() {
                 let file = get(shard).ok_or_else(|| self.fault(NoShard(shard.to_owned())))?;
                 self.file(file, &sha, progress)?;
             }

@@ -39,6 +39,29 @@ pub fn resolve(
     options: &HubOptions,
     progress: &mut dyn FnMut(HubProgress),
 ) -> Result<PathBuf, HubError> {
+    resolve_parts(model, revision, options, progress, true)
+}
+
+/// As [`resolve`], for those who need no weights: the folder has them only if they were fetched before.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_without_weights(
+    model: &str,
+    revision: Option<&str>,
+    options: &HubOptions,
+    progress: &mut dyn FnMut(HubProgress),
+) -> Result<PathBuf, HubError> {
+    resolve_parts(model, revision, options, progress, false)
+}
+
+fn resolve_parts(
+    model: &str,
+    revision: Option<&str>,
+    options: &HubOptions,
+    progress: &mut dyn FnMut(HubProgress),
+    weights: bool,
+) -> Result<PathBuf, HubError> {
     let folder = Path::new(model).to_owned();
     match revision {
         None if folder.is_dir() => return Ok(folder),
@@ -58,7 +81,11 @@ pub fn resolve(
 
     let repo = cache.join(format!("models--{}", model.replace('/', "--")));
     let snapshot = cache::find(&repo, revision);
-    let lack = match snapshot.as_deref().map(cache::missing) {
+    let missing = |snapshot: &Path| match weights {
+        true => cache::missing(snapshot),
+        false => cache::missing_besides_weights(snapshot),
+    };
+    let lack = match snapshot.as_deref().map(missing) {
         Some(missing) => missing.map(|file| format!("lacks its {file}")),
         None => Some("does not hold it".to_owned()),
     };
@@ -74,7 +101,7 @@ pub fn resolve(
         _ => {}
     }
     let client = Client::new(options)?;
-    let download = Download { client, options, model, revision, repo };
+    let download = Download { client, options, model, revision, repo, weights };
     match (download.fetch(progress), whole) {
         (Err(HubError::Model(_, Fault::Unreachable(..) | Fault::Server(..))), Some(folder)) => {
             progress(HubProgress::Warning(&format!(

@@ -78,7 +78,9 @@ impl Primitives {
             (Some(words), Some(held)) => integers(held.dtype) && held.is_contiguous() && words.dims() == [rows, zeros],
             _ => zeros == 0,
         };
-        let fits = weight.columns == columns
+        // MXFP4 is dequantized for adapters.
+        let fits = weight.format != QuantFormat::Mxfp4
+            && weight.columns == columns
             && zeros_fit
             && integers(quants.dtype)
             && weight.quants.dims() == [rows, words(columns, weight.format)]

@@ -4,9 +4,16 @@ use burn::tensor::Tensor;
 use burn_cubecl::kernel::into_contiguous;
 use cubecl::{ir::ElemType, prelude::*};
 
+use glass_kernels::RmsNorm;
+
 use super::{AdapterClass, elem, like, primitive, reduce, tensor, vector_size};
 
-pub fn rms_norm<const D: usize>(class: AdapterClass, x: &Tensor<D>, weight: &Tensor<1>, eps: f64) -> Option<Tensor<D>> {
+pub fn rms_norm<const D: usize>(
+    class: AdapterClass,
+    x: &Tensor<D>,
+    weight: &Tensor<1>,
+    norm: RmsNorm,
+) -> Option<Tensor<D>> {
     let rows = Rows::of(class, x)?;
     let (x, weight) = (into_contiguous(primitive(x)?), into_contiguous(primitive(weight)?));
     let out = like(&x);
@@ -22,8 +29,9 @@ pub fn rms_norm<const D: usize>(class: AdapterClass, x: &Tensor<D>, weight: &Ten
             out.clone().into_buffer_arg(),
             rows.n,
             rows.len / rows.vector,
-            eps as f32,
+            norm.eps,
             rows.units,
+            norm.plus_one,
             elem(&x),
         );
     }
@@ -35,7 +43,7 @@ pub fn add_rms_norm<const D: usize>(
     x: &Tensor<D>,
     delta: &Tensor<D>,
     weight: &Tensor<1>,
-    eps: f64,
+    norm: RmsNorm,
 ) -> Option<(Tensor<D>, Tensor<D>)> {
     let rows = Rows::of(class, x)?;
     let [x, delta] = [x, delta].map(primitive).map(|x| x.map(into_contiguous));
@@ -55,8 +63,9 @@ pub fn add_rms_norm<const D: usize>(
             out.clone().into_buffer_arg(),
             rows.n,
             rows.len / rows.vector,
-            eps as f32,
+            norm.eps,
             rows.units,
+            norm.plus_one,
             elem(&x),
         );
     }
@@ -94,6 +103,7 @@ fn rms_norm_kernel<F: Float, N: Size>(
     vectors: usize,
     eps: f32,
     #[comptime] units: usize,
+    #[comptime] plus_one: bool,
     #[define(F)] _dtype: ElemType,
 ) {
     if CUBE_POS < rows {
@@ -109,7 +119,7 @@ fn rms_norm_kernel<F: Float, N: Size>(
         let mut at = UNIT_POS_X as usize;
         while at < vectors {
             let normed = Vector::<f32, N>::cast_from(x[row + at]) * Vector::new(root);
-            out[row + at] = Vector::cast_from(normed * Vector::cast_from(weight[at]));
+            out[row + at] = Vector::cast_from(normed * factor::<F, N>(weight[at], plus_one));
             at += units;
         }
     }
@@ -126,6 +136,7 @@ fn add_rms_norm_kernel<F: Float, N: Size>(
     vectors: usize,
     eps: f32,
     #[comptime] units: usize,
+    #[comptime] plus_one: bool,
     #[define(F)] _dtype: ElemType,
 ) {
     if CUBE_POS < rows {
@@ -144,10 +155,17 @@ fn add_rms_norm_kernel<F: Float, N: Size>(
         while at < vectors {
             // What this unit itself has written above.
             let normed = Vector::<f32, N>::cast_from(sum[row + at]) * Vector::new(root);
-            out[row + at] = Vector::cast_from(normed * Vector::cast_from(weight[at]));
+            out[row + at] = Vector::cast_from(normed * factor::<F, N>(weight[at], plus_one));
             at += units;
         }
     }
+}
+
+/// What a normed vector is multiplied by.
+#[cube]
+fn factor<F: Float, N: Size>(weight: Vector<F, N>, #[comptime] plus_one: bool) -> Vector<f32, N> {
+    let weight = Vector::<f32, N>::cast_from(weight);
+    if plus_one { Vector::<f32, N>::new(1.0f32) + weight } else { weight }
 }
 
 /// The factor of a row, from the squares that each unit has summed.

@@ -6,14 +6,23 @@ use cubecl::{ir::ElemType, prelude::*};
 
 use super::{AdapterClass, Strided, elem, like, primitive, tensor, vector_size};
 
-pub fn rotate(class: AdapterClass, x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<4>> {
+/// Of pairs `(x[i], x[i + pairs])`, or `(x[2 i], x[2 i + 1])` if they are `interleaved`; numbers behind the pairs stay.
+pub fn rotate(
+    class: AdapterClass,
+    x: &Tensor<4>,
+    cos: &Tensor<4>,
+    sin: &Tensor<4>,
+    interleaved: bool,
+) -> Option<Tensor<4>> {
     let [batch, heads, seq, head_dim] = x.dims();
-    let half = head_dim / 2;
-    let all = batch * heads * seq * half;
+    let half = cos.dims()[3];
+    let rest = head_dim - 2 * half;
+    let all = batch * heads * seq * (half + rest);
     if all == 0 {
         return None;
     }
-    let vector = vector_size(half);
+    // Numbers of interleaved pairs are read one by one.
+    let vector = if interleaved { 1 } else { vector_size(half).min(vector_size(half + rest)) };
     let x = Strided::of(primitive(x)?, vector);
     let rows = cos.dims()[0];
     let (cos, sin) = (into_contiguous(primitive(cos)?), into_contiguous(primitive(sin)?));
@@ -33,12 +42,14 @@ pub fn rotate(class: AdapterClass, x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<
             out.clone().into_buffer_arg(),
             vectors,
             half / vector,
+            rest / vector,
             seq,
             heads,
             rows,
             x.strides[0],
             x.strides[1],
             x.strides[2],
+            interleaved,
             elem(&x.tensor),
             angles,
         );
@@ -55,31 +66,44 @@ fn rotate_kernel<F: Float, A: Float, N: Size>(
     out: &mut [Vector<F, N>],
     vectors: usize,
     half: usize,
+    rest: usize,
     seq: usize,
     heads: usize,
     rows: usize,
     by_batch: usize,
     by_head: usize,
     by_token: usize,
+    #[comptime] interleaved: bool,
     #[define(F)] _dtype: ElemType,
     #[define(A)] _angles: ElemType,
 ) {
     if ABSOLUTE_POS < vectors {
-        let pair = ABSOLUTE_POS % half;
-        let vector = ABSOLUTE_POS / half; // Of a head.
+        // A head has `half` vectors of pairs, and `rest` others.
+        let pair = ABSOLUTE_POS % (half + rest);
+        let vector = ABSOLUTE_POS / (half + rest);
         let token = vector % seq;
         let head = vector / seq % heads;
         let batch = vector / seq / heads;
         let row = usize::min(batch, rows - 1);
 
-        let from = batch * by_batch + head * by_head + token * by_token + pair;
-        let first = Vector::<f32, N>::cast_from(x[from]);
-        let second = Vector::<f32, N>::cast_from(x[from + half]);
-        let angle = (row * seq + token) * half + pair;
-        let cos = Vector::<f32, N>::cast_from(cos[angle]);
-        let sin = Vector::<f32, N>::cast_from(sin[angle]);
-        let to = vector * 2 * half + pair;
-        out[to] = Vector::cast_from(first * cos - second * sin);
-        out[to + half] = Vector::cast_from(second * cos + first * sin);
+        let from = batch * by_batch + head * by_head + token * by_token;
+        let to = vector * (2 * half + rest);
+        if pair < half {
+            let mut one = pair;
+            let mut other = pair + half;
+            if comptime!(interleaved) {
+                one = 2 * pair;
+                other = 2 * pair + 1;
+            }
+            let first = Vector::<f32, N>::cast_from(x[from + one]);
+            let second = Vector::<f32, N>::cast_from(x[from + other]);
+            let angle = (row * seq + token) * half + pair;
+            let cos = Vector::<f32, N>::cast_from(cos[angle]);
+            let sin = Vector::<f32, N>::cast_from(sin[angle]);
+            out[to + one] = Vector::cast_from(first * cos - second * sin);
+            out[to + other] = Vector::cast_from(second * cos + first * sin);
+        } else {
+            out[to + half + pair] = x[from + half + pair];
+        }
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! Each runs at the best instruction set of the machine it is on ([`Isa`]), gives the same result on any number of
 //! threads, and states its error. Reading order: [`matmul_t`] (most of a model's time; `gemv` and `gemm` behind it) ·
-//! [`quant`] (quantized weights) · [`rms_norm()`], [`silu_gate()`], [`rotate()`] (small, but many) · [`attend()`].
+//! [`quant`] (quantized weights) · [`rms_norm()`], [`gate()`], [`rotate()`] (small, but many) · [`attend()`].
 
 mod attend;
 mod chunk;
 mod exp;
 mod float;
+mod gate;
 mod gemm;
 mod gemv;
 mod isa;
@@ -17,7 +18,6 @@ mod prefetch;
 pub mod quant;
 mod rms_norm;
 mod rotate;
-mod silu_gate;
 mod simd_ext;
 #[cfg(test)]
 mod testing;
@@ -25,10 +25,10 @@ mod view;
 
 pub use attend::{KeyMask, KeyPositions, Segment, Softmax, attend};
 pub use float::Float;
+pub use gate::{Gate, gate};
 pub use isa::Isa;
 pub use matmul::{matmul_t, matmul_t_bf16, matmul_t_quantized};
 pub use matrix::Matrix;
-pub use rms_norm::{add_rms_norm, rms_norm};
+pub use rms_norm::{RmsNorm, add_rms_norm, rms_norm};
 pub use rotate::{Angles, rotate};
-pub use silu_gate::silu_gate;
 pub use view::{View, ViewMut};

@@ -11,9 +11,9 @@
 //! of 4 bits for 32 numbers, squared errors are a tenth to a fifth less. A group takes 8.5 bits per weight, or 4.625.
 //!
 //! Memory holds what compressed-tensors calls `pack-quantized`: quants in consecutive 32-bit words, the first quant of a
-//! word in its lowest bits. On a little-endian machine these are bytes, or bytes of two quants with the first in the lower
-//! half. Scales are a matrix of their own, so that quants are aligned wherever they are mapped from. Zero points are packed
-//! along a row like quants of 4 bits (compressed-tensors packs them down a column).
+//! word in its lowest bits (of MXFP4 the 4 bits that name them). On a little-endian machine these are bytes, or bytes of two
+//! quants with the first in the lower half. Scales are a matrix of their own, so that quants are aligned wherever they are
+//! mapped from. Zero points are packed along a row like quants of 4 bits (compressed-tensors packs them down a column).
 
 use std::fmt;
 
@@ -42,18 +42,28 @@ pub enum QuantFormat {
     Int4,
     /// 8 bits and a scale for each group.
     Int8,
+    /// MXFP4 (OCP Microscaling Formats 1.0, section 5.3): 4 bits that name one of 16 numbers, e2m1, and for each group a power
+    /// of two. A quant is twice such a number, an integer, and the scale is half the power: in binary16 exact, as far as it is
+    /// no less than 2^-24 and no more than 2^15.
+    Mxfp4,
 }
+
+/// The quants of MXFP4 by their 4 bits: twice the numbers 0, 0.5, 1, 1.5, 2, 3, 4, 6, and their negatives.
+pub const E2M1: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
 
 /// A number of bits that quantized weights do not come in.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("weights do not come in {0} bits: use 8 or 4")]
 pub struct UnknownQuantFormat(pub usize);
 
+/// The same with their offset, as products take them.
+pub(crate) const UNSIGNED_E2M1: [u8; 16] = [12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0];
+
 impl QuantFormat {
     /// Bits of a quant.
     pub const fn bits(self) -> usize {
         match self {
-            Self::Int4 => 4,
+            Self::Int4 | Self::Mxfp4 => 4,
             Self::Int8 => 8,
         }
     }
@@ -63,9 +73,30 @@ impl QuantFormat {
         32 / self.bits()
     }
 
-    /// The zero point in the middle of the quants: that of all groups in 8 bits, and of symmetric ones in 4.
+    /// What makes a quant no less than 0: integers are stored with it. In 4 bits a group has a zero point in its place, and
+    /// this one if it is symmetric.
     pub const fn offset(self) -> i32 {
-        1 << (self.bits() - 1)
+        match self {
+            Self::Int4 | Self::Int8 => 1 << (self.bits() - 1),
+            Self::Mxfp4 => 12,
+        }
+    }
+
+    /// The quant that is stored as these bits.
+    pub const fn quant(self, bits: u8) -> i32 {
+        match self {
+            Self::Int4 | Self::Int8 => bits as i32 - self.offset(),
+            Self::Mxfp4 => E2M1[bits as usize] as i32,
+        }
+    }
+
+    /// The bits of a zero.
+    pub const fn zero(self) -> u8 {
+        match self {
+            Self::Int4 => 8,
+            Self::Int8 => 128,
+            Self::Mxfp4 => 0,
+        }
     }
 
     /// Bytes of a group's quants.
@@ -106,11 +137,11 @@ pub const fn words(columns: usize, format: QuantFormat) -> usize {
 /// Zero points in a 32-bit word.
 pub const ZERO_POINTS_PER_WORD: usize = 8;
 
-/// 32-bit words of one row's zero points; none in 8 bits.
+/// 32-bit words of one row's zero points; none but in 4-bit integers.
 pub const fn zero_words(columns: usize, format: QuantFormat) -> usize {
     match format {
         QuantFormat::Int4 => groups(columns).div_ceil(ZERO_POINTS_PER_WORD),
-        QuantFormat::Int8 => 0,
+        QuantFormat::Int8 | QuantFormat::Mxfp4 => 0,
     }
 }
 
@@ -132,7 +163,8 @@ pub enum NotQuantizable {
 /// comes back within half a scale. In 4 bits the scale that clips nothing is the group's range, zero included, / 15, and the
 /// zero point is where zero then lies: every number comes back within half a scale. From there both are moved to where the
 /// sum of the group's squared errors is least among those that are tried: all zero points, each with some scales. That sum is
-/// never more than with the first scale. A number always has the quant that is nearest by its scale, and zero stays zero.
+/// never more than with the first scale. In MXFP4 the scale is the power of two by which the largest magnitude is a quant
+/// from 8 on; larger ones than 12 become 12. A number always has the quant that is nearest by its scale, and zero stays zero.
 ///
 /// # Errors
 /// At the first number that is not finite, or so large that its group's scale is not a binary16 number.
@@ -142,7 +174,7 @@ pub enum NotQuantizable {
 pub fn quantize(values: &[f32], columns: usize, format: QuantFormat) -> Result<Quantized, NotQuantizable> {
     let rows = values.len().checked_div(columns).unwrap_or(0);
     assert_eq!(values.len(), rows * columns, "values are [rows, columns]");
-    // In 8 bits no word is written, and none stays.
+    // Where there are none no word is written, and none stays.
     let zero_words = zero_words(columns, format);
     let mut quants = vec![0; rows * words(columns, format)];
     let mut scales = vec![f16::ZERO; rows * groups(columns)];
@@ -195,13 +227,18 @@ fn dequantize_row(row: Row<'_>, format: QuantFormat, out: &mut [f32]) {
         match format {
             QuantFormat::Int8 => {
                 for (number, quant) in numbers.iter_mut().zip(quants) {
-                    *number = (i32::from(*quant) - QuantFormat::Int8.offset()) as f32 * scale;
+                    *number = QuantFormat::Int8.quant(*quant) as f32 * scale;
                 }
             }
             QuantFormat::Int4 => {
                 let zero = zero_point(row.zero_points, group);
                 for (pair, two) in numbers.as_chunks_mut().0.iter_mut().zip(quants) {
                     *pair = [two & 0xf, two >> 4].map(|quant| (i32::from(quant) - zero) as f32 * scale);
+                }
+            }
+            QuantFormat::Mxfp4 => {
+                for (pair, two) in numbers.as_chunks_mut().0.iter_mut().zip(quants) {
+                    *pair = [two & 0xf, two >> 4].map(|bits| format.quant(bits) as f32 * scale);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! RMSNorm: `x / sqrt(mean(x^2) + eps) * weight`, row by row.
+//! RMSNorm: `x / sqrt(mean(x^2) + eps) * weight`, row by row; or `* (1 + weight)`, as Gemma has it.
 
 use rayon::prelude::*;
 
@@ -8,17 +8,26 @@ use crate::{
     simd_ext::SimdExt,
 };
 
+/// The numbers of an RMSNorm beside its weight.
+#[derive(Clone, Copy, Debug)]
+pub struct RmsNorm {
+    /// Added to the mean of the squares.
+    pub eps: f32,
+    /// Whether the factor is `1 + weight`, and not `weight`.
+    pub plus_one: bool,
+}
+
 /// `x` `[n, d]`, `weight` `[d]` -> `out` `[n, d]`
 ///
 /// Relative error: at most `(d / 32 + 16) 2^-24`, as squares are summed in 16 parts or more, and the root halves the
 /// error of their sum.
-pub fn rms_norm(isa: Isa, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+pub fn rms_norm(isa: Isa, x: &[f32], weight: &[f32], norm: RmsNorm, out: &mut [f32]) {
     assert_eq!(x.len(), out.len(), "as many outputs as inputs");
     let Some(chunk) = chunk_len(x.len(), weight.len()) else {
         return;
     };
     let rows = |(x, out): (&[f32], &mut [f32])| {
-        isa.run(Rows { x, weight, eps, out });
+        isa.run(Rows { x, weight, norm, out });
     };
     if chunk < x.len() {
         x.par_chunks(chunk).zip(out.par_chunks_mut(chunk)).for_each(rows);
@@ -32,14 +41,14 @@ pub fn rms_norm(isa: Isa, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) 
 /// `x` and `delta` `[n, d]`, `weight` `[d]` -> `x`, `out` `[n, d]`
 ///
 /// Error: that of [`rms_norm`] of the rounded sum.
-pub fn add_rms_norm(isa: Isa, x: &mut [f32], delta: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+pub fn add_rms_norm(isa: Isa, x: &mut [f32], delta: &[f32], weight: &[f32], norm: RmsNorm, out: &mut [f32]) {
     assert!(x.len() == delta.len() && x.len() == out.len(), "as many outputs as inputs");
     let Some(chunk) = chunk_len(x.len(), weight.len()) else {
         return;
     };
     let rows = |((x, delta), out): ((&mut [f32], &[f32]), &mut [f32])| {
         isa.run(Add { x, delta });
-        isa.run(Rows { x, weight, eps, out });
+        isa.run(Rows { x, weight, norm, out });
     };
     if chunk < x.len() {
         x.par_chunks_mut(chunk).zip(delta.par_chunks(chunk)).zip(out.par_chunks_mut(chunk)).for_each(rows);
@@ -51,7 +60,7 @@ pub fn add_rms_norm(isa: Isa, x: &mut [f32], delta: &[f32], weight: &[f32], eps:
 struct Rows<'a> {
     x: &'a [f32],
     weight: &'a [f32],
-    eps: f32,
+    norm: RmsNorm,
     out: &'a mut [f32],
 }
 
@@ -61,15 +70,26 @@ impl Kernel for Rows<'_> {
         let d = self.weight.len();
         let (weight, weight_rest) = S::as_simd_f32s(self.weight);
         for (x, out) in self.x.chunks_exact(d).zip(self.out.chunks_exact_mut(d)) {
-            let scale = 1.0 / (sum_of_squares(simd, x) / d as f32 + self.eps).sqrt();
+            let scale = 1.0 / (sum_of_squares(simd, x) / d as f32 + self.norm.eps).sqrt();
             let factor = simd.splat_f32s(scale);
             let (x, x_rest) = S::as_simd_f32s(x);
             let (out, out_rest) = S::as_mut_simd_f32s(out);
-            for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
-                *out = simd.mul_f32s(simd.mul_f32s(*x, factor), *weight);
-            }
-            for ((out, x), weight) in out_rest.iter_mut().zip(x_rest).zip(weight_rest) {
-                *out = x * scale * weight;
+            let rest = out_rest.iter_mut().zip(x_rest).zip(weight_rest);
+            if self.norm.plus_one {
+                let one = simd.splat_f32s(1.0);
+                for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+                    *out = simd.mul_f32s(simd.mul_f32s(*x, factor), simd.add_f32s(one, *weight));
+                }
+                for ((out, x), weight) in rest {
+                    *out = x * scale * (1.0 + weight);
+                }
+            } else {
+                for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+                    *out = simd.mul_f32s(simd.mul_f32s(*x, factor), *weight);
+                }
+                for ((out, x), weight) in rest {
+                    *out = x * scale * weight;
+                }
             }
         }
     }
@@ -113,11 +133,12 @@ mod tests {
     use super::*;
     use crate::testing::random;
 
-    fn defined(x: &[f32], weight: &[f32], eps: f32) -> Vec<f64> {
+    fn defined(x: &[f32], weight: &[f32], norm: RmsNorm) -> Vec<f64> {
         let rows = x.chunks(weight.len()).map(|row| {
             let squares: f64 = row.iter().map(|x| f64::from(*x).powi(2)).sum();
-            let root = (squares / row.len() as f64 + f64::from(eps)).sqrt();
-            row.iter().zip(weight).map(move |(x, weight)| f64::from(*x) / root * f64::from(*weight))
+            let root = (squares / row.len() as f64 + f64::from(norm.eps)).sqrt();
+            let one = f64::from(u8::from(norm.plus_one));
+            row.iter().zip(weight).map(move |(x, weight)| f64::from(*x) / root * (one + f64::from(*weight)))
         });
         rows.flatten().collect()
     }
@@ -128,19 +149,20 @@ mod tests {
         for (n, d) in [(0, 5), (1, 1), (1, 7), (1, 2048), (3, 24), (5, 129), (40, 512), (130, 1000)] {
             let (x, delta, weight) = (random(n * d, 1), random(n * d, 2), random(d, 3));
             let sum: Vec<f32> = x.iter().zip(&delta).map(|(x, delta)| x + delta).collect();
-            for isa in Isa::all() {
+            for (isa, plus_one) in Isa::all().into_iter().flat_map(|isa| [(isa, false), (isa, true)]) {
+                let norm = RmsNorm { eps: 1e-5, plus_one };
                 let bound = (d as f64 / 32.0 + 16.0) * 2f64.powi(-24);
                 let close = |out: &[f32], x: &[f32]| {
-                    for (out, defined) in out.iter().zip(defined(x, &weight, 1e-5)) {
+                    for (out, defined) in out.iter().zip(defined(x, &weight, norm)) {
                         let off = (f64::from(*out) - defined).abs();
                         assert!(off <= bound * defined.abs(), "{isa:?} {n}x{d} {out} {defined}");
                     }
                 };
                 let mut out = vec![f32::NAN; n * d];
-                rms_norm(isa, &x, &weight, 1e-5, &mut out);
+                rms_norm(isa, &x, &weight, norm, &mut out);
                 close(&out, &x);
                 let mut total = x.clone();
-                add_rms_norm(isa, &mut total, &delta, &weight, 1e-5, &mut out);
+                add_rms_norm(isa, &mut total, &delta, &weight, norm, &mut out);
                 assert_eq!(total, sum);
                 close(&out, &sum);
             }
@@ -153,7 +175,7 @@ mod tests {
             let mut x = vec![0.0; 3 * 20];
             x[25] = f32::NAN;
             let mut out = x.clone();
-            rms_norm(isa, &x, &[1.0; 20], 1e-6, &mut out);
+            rms_norm(isa, &x, &[1.0; 20], RmsNorm { eps: 1e-6, plus_one: false }, &mut out);
             assert!(out[20..40].iter().all(|x| x.is_nan()));
             assert!(out[..20].iter().chain(&out[40..]).all(|x| *x == 0.0));
         }

@@ -10,15 +10,18 @@ use crate::{
     view::{View, ViewMut},
 };
 
-/// Cosines and sines, `[batch or 1, seq, head_dim / 2]` each.
+/// Cosines and sines, `[batch or 1, seq, pairs]` each, and which numbers of a head are a pair.
 #[derive(Clone, Copy)]
 pub struct Angles<'a> {
     pub cos: &'a [f32],
     pub sin: &'a [f32],
+    /// Pairs of a head that are rotated, the first ones: `2 * pairs <= head_dim`.
+    pub pairs: usize,
+    /// Whether pair i is `(x[2 i], x[2 i + 1])`, and not `(x[i], x[i + pairs])`.
+    pub interleaved: bool,
 }
 
-/// Rotates each pair `(x[i], x[i + head_dim / 2])` by its angle, and writes it to `out`: a tensor of its own, or the slots of
-/// a cache.
+/// Rotates each pair of a head by its angle, and writes the head to `out`: a tensor of its own, or the slots of a cache.
 ///
 /// `x`, `out` `[batch, heads, seq, head_dim]`. Error: at most `3 * 2^-24 |(x1, x2)| |(cos, sin)|`, before rounding to
 /// the type of `out`.
@@ -26,7 +29,7 @@ pub fn rotate<T: Float>(isa: Isa, x: View<'_, f32>, angles: Angles<'_>, out: &mu
     assert_eq!(x.shape(), out.shape(), "as many outputs as inputs");
     each_token(x.shape(), |batch, at| {
         let [_, heads, seq, head_dim] = x.shape();
-        let angles = angles.of(batch, at, seq, head_dim);
+        let angles = angles.of(batch, at, seq);
         let mut rotated = vec![0.0; head_dim];
         for head in 0..heads {
             rotated.copy_from_slice(x.row(batch, head, at));
@@ -53,12 +56,12 @@ fn each_token(shape: [usize; 4], visit: impl Fn(usize, usize) + Sync) {
 }
 
 impl<'a> Angles<'a> {
-    /// Those of one token of one row of the batch, `[head_dim / 2]` each.
-    fn of(self, batch: usize, at: usize, seq: usize, head_dim: usize) -> Self {
-        let half = head_dim / 2;
-        let row = if self.cos.len() > seq * half { batch } else { 0 };
-        let token = (row * seq + at) * half..(row * seq + at + 1) * half;
-        Self { cos: &self.cos[token.clone()], sin: &self.sin[token] }
+    /// Those of one token of one row of the batch, `[pairs]` each.
+    fn of(self, batch: usize, at: usize, seq: usize) -> Self {
+        let pairs = self.pairs;
+        let row = if self.cos.len() > seq * pairs { batch } else { 0 };
+        let token = (row * seq + at) * pairs..(row * seq + at + 1) * pairs;
+        Self { cos: &self.cos[token.clone()], sin: &self.sin[token], ..self }
     }
 }
 
@@ -70,11 +73,16 @@ struct Rotate<'a> {
 impl Kernel for Rotate<'_> {
     #[inline(always)]
     fn run<S: SimdExt>(self, _: S) {
-        let half = self.row.len() / 2;
-        let (first, second) = self.row.split_at_mut(half);
         let angles = self.angles.cos.iter().zip(self.angles.sin);
-        for ((x1, x2), (cos, sin)) in first.iter_mut().zip(second).zip(angles) {
-            (*x1, *x2) = (*x1 * cos - *x2 * sin, *x2 * cos + *x1 * sin);
+        if self.angles.interleaved {
+            for ([x1, x2], (cos, sin)) in self.row.as_chunks_mut().0.iter_mut().zip(angles) {
+                (*x1, *x2) = (*x1 * cos - *x2 * sin, *x2 * cos + *x1 * sin);
+            }
+        } else {
+            let (first, second) = self.row.split_at_mut(self.angles.pairs);
+            for ((x1, x2), (cos, sin)) in first.iter_mut().zip(second).zip(angles) {
+                (*x1, *x2) = (*x1 * cos - *x2 * sin, *x2 * cos + *x1 * sin);
+            }
         }
     }
 }
@@ -91,12 +99,10 @@ mod tests {
         ([batch, heads, seq, head_dim], [seq * heads * head_dim, head_dim, heads * head_dim])
     }
 
-    fn each(shape: [usize; 4], mut visit: impl FnMut(usize, usize, usize, usize)) {
+    fn each(shape: [usize; 4], mut visit: impl FnMut(usize, usize, usize)) {
         for b in 0..shape[0] {
             for h in 0..shape[1] {
-                for s in 0..shape[2] {
-                    (0..shape[3] / 2).for_each(|i| visit(b, h, s, i));
-                }
+                (0..shape[2]).for_each(|s| visit(b, h, s));
             }
         }
     }
@@ -104,14 +110,21 @@ mod tests {
     #[test]
     fn rotate_is_the_definition_and_writes_only_its_slots() {
         let shapes = [[0, 2, 3, 8], [1, 1, 1, 2], [2, 3, 5, 24], [1, 4, 7, 80], [2, 2, 9, 6], [1, 8, 300, 64]];
-        for (shape, rows) in shapes.iter().flat_map(|shape| [(*shape, 1), (*shape, shape[0].max(1))]) {
+        let cases = shapes.iter().flat_map(|shape| {
+            let [batch, _, _, head_dim]: [usize; 4] = *shape;
+            // All of a head and part of it; the same angles in every row and others.
+            let pairs = [head_dim / 2, head_dim.div_ceil(6)];
+            let rows = [1, batch.max(1)];
+            let both = pairs.into_iter().flat_map(move |pairs| rows.map(|rows| (pairs, rows)));
+            both.flat_map(move |(pairs, rows)| [false, true].map(|interleaved| (*shape, pairs, rows, interleaved)))
+        });
+        for (shape, half, rows, interleaved) in cases {
             let [batch, heads, seq, head_dim] = shape;
-            let half = head_dim / 2;
             let x = random(shape.iter().product(), 1);
             let angles: Vec<f32> = random(rows * seq * half, 2).into_iter().map(|x| x * 9.0).collect();
             let cos: Vec<f32> = angles.iter().map(|angle| angle.cos()).collect();
             let sin: Vec<f32> = angles.iter().map(|angle| angle.sin()).collect();
-            let angles = Angles { cos: &cos, sin: &sin };
+            let angles = Angles { cos: &cos, sin: &sin, pairs: half, interleaved };
             let view = View::new(&x, by_token(shape).0, by_token(shape).1);
             for isa in Isa::all() {
                 // Slots 2.. of a cache with room for three more.
@@ -124,15 +137,18 @@ mod tests {
                 assert_eq!(untouched, batch * heads * 3 * head_dim);
                 let cached = View::new(&cache[from..], shape, slots);
 
-                each(shape, |b, h, s, i| {
-                    let at = ((b % rows) * seq + s) * half + i;
-                    let (cos, sin) = (f64::from(cos[at]), f64::from(sin[at]));
-                    let x = view.row(b, h, s);
-                    let (x1, x2) = (f64::from(x[i]), f64::from(x[i + half]));
-                    let bound = 3.0 * 2f64.powi(-24) * x1.hypot(x2);
-                    let y = cached.row(b, h, s);
-                    assert!((f64::from(y[i]) - (x1 * cos - x2 * sin)).abs() <= bound, "{isa:?}");
-                    assert!((f64::from(y[i + half]) - (x2 * cos + x1 * sin)).abs() <= bound);
+                each(shape, |b, h, s| {
+                    let (x, y) = (view.row(b, h, s), cached.row(b, h, s));
+                    for i in 0..half {
+                        let at = ((b % rows) * seq + s) * half + i;
+                        let (cos, sin) = (f64::from(cos[at]), f64::from(sin[at]));
+                        let (first, second) = if interleaved { (2 * i, 2 * i + 1) } else { (i, i + half) };
+                        let (x1, x2) = (f64::from(x[first]), f64::from(x[second]));
+                        let bound = 3.0 * 2f64.powi(-24) * x1.hypot(x2);
+                        assert!((f64::from(y[first]) - (x1 * cos - x2 * sin)).abs() <= bound, "{isa:?}");
+                        assert!((f64::from(y[second]) - (x2 * cos + x1 * sin)).abs() <= bound);
+                    }
+                    assert_eq!(x[2 * half..], y[2 * half..], "what is not rotated");
                 });
             }
         }
@@ -143,7 +159,7 @@ mod tests {
         let shape = [2, 3, 4, 10];
         let x = random(240, 1);
         let (cos, sin) = (random(20, 2), random(20, 3));
-        let angles = Angles { cos: &cos, sin: &sin };
+        let angles = Angles { cos: &cos, sin: &sin, pairs: 5, interleaved: false };
         let view = View::new(&x, shape, [120, 40, 10]);
         for isa in Isa::all() {
             let mut wide = vec![0.0; 240];

@@ -51,12 +51,9 @@ impl Quantized {
         let (words, zeros) = (words(self.columns, self.format), zero_words(self.columns, self.format));
         let quants = &self.quants[row * words..][..words];
         let zero_points = &self.zero_points[row * zeros..][..zeros];
-        let quant = |i: usize| {
-            let zero = match self.format {
-                QuantFormat::Int4 => nth(zero_points, 4, i / GROUP_SIZE),
-                QuantFormat::Int8 => 128,
-            };
-            f64::from(nth(quants, self.format.bits(), i) - zero)
+        let quant = |i: usize| match self.format {
+            QuantFormat::Int4 => f64::from(nth(quants, 4, i) - nth(zero_points, 4, i / GROUP_SIZE)),
+            format => f64::from(format.quant(nth(quants, format.bits(), i) as u8)),
         };
         (
             (0..groups(self.columns) * GROUP_SIZE).map(quant).collect(),

@@ -3,7 +3,7 @@ use burn::{
     tensor::{Int, Tensor},
 };
 use glass_attention::{ForwardContext, HiddenState, Observer, Rope, Sequences, Step};
-use glass_backend::{Device, Embedding, LlamaRmsNorm, WeightError, Weights};
+use glass_backend::{Device, Embedding, Norm, WeightError, Weights};
 use glass_config::LlamaConfig;
 use glass_decoder::LlamaDecoderLayer;
 use glass_kv_cache::CacheError;
@@ -13,7 +13,9 @@ use glass_kv_cache::CacheError;
 pub struct LlamaModel {
     embed_tokens: Embedding,
     layers: Vec<LlamaDecoderLayer>,
-    norm: LlamaRmsNorm,
+    norm: Norm,
+    embedding_scale: f64,
+    embedding_multiplier: f64,
     #[module(skip)]
     ropes: Vec<Rope>,
     /// Values per token in the widest activation.
@@ -38,10 +40,11 @@ impl LlamaModel {
     ) -> Result<Tensor<3>, CacheError> {
         let ctx =
             ForwardContext::new(&self.ropes, self.width, ids.dims(), &mut sequences, self.smallest_device(), observer)?;
-        let mut x = self.embed_tokens.forward(ids); // [batch, seq, hidden_size]
-        x = ctx.dropouts().residual.apply(x);
+        let x = times(self.embedding_scale, self.embed_tokens.forward(ids)); // [batch, seq, hidden_size]
+        let x = ctx.dropouts().residual.apply(x);
         ctx.done(Step::Embedding);
         ctx.hidden(HiddenState::Embed, &x);
+        let mut x = times(self.embedding_multiplier, x); // [batch, seq, hidden_size]
         for (i, layer) in self.layers.iter().enumerate() {
             x = on(layer.device(), x); // where the layer's weights and state are
             x = sequences.with_layer(i, layer.window(), |caches| layer.forward(x, caches, &ctx)); // [batch, seq, hidden_size]
@@ -79,12 +82,19 @@ impl LlamaModel {
             layers: (0..config.layers.len())
                 .map(|layer| LlamaDecoderLayer::load(weights.layer(layer), config, layer))
                 .collect::<Result<_, _>>()?,
-            norm: LlamaRmsNorm::load(weights.at("norm"), hidden, config.rms_norm_eps)?,
+            norm: Norm::load(weights.at("norm"), hidden, &config.norm)?,
+            embedding_scale: config.embedding_scale,
+            embedding_multiplier: config.embedding_multiplier,
             ropes: Rope::all(config),
             width: config.max_width(),
             device: weights.device().clone(),
         })
     }
+}
+
+/// `x` as it is, where the family multiplies by 1.
+fn times(multiplier: f64, x: Tensor<3>) -> Tensor<3> {
+    if multiplier == 1.0 { x } else { x * multiplier }
 }
 
 /// `x` on this device: itself, if it is there already.

@@ -26,6 +26,20 @@ pub fn all() -> Vec<PathBuf> {
     folders
 }
 
+/// Folders of the fixtures of the other families, one each, sorted: in `families` below the root.
+///
+/// # Panics
+/// One is missing.
+pub fn families() -> Vec<PathBuf> {
+    let folder = root().join("families");
+    let entries = fs::read_dir(&folder).expect("the fixtures are in the repository");
+    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
+    folders.retain(|path| path.is_dir());
+    folders.sort();
+    assert_eq!(folders.len(), 25, "fixtures are missing");
+    folders
+}
+
 /// The folder of a real model's files, which may not be redistributed with this repository: they are read from the folder
 /// named by GLASS_SHARED, or else from `shared` beside the repository. `None`, and a line that says so, where they are not
 /// there.

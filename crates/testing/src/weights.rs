@@ -19,7 +19,7 @@ impl WeightSource for RandomWeights {
         let row = weight.row_len();
         let spread = if weight.role.is_matrix() { 2.0 / (row as f32).sqrt() } else { 0.3 };
         let offset = f32::from(u8::from(weight.role == WeightRole::Norm));
-        let values: Vec<f32> = (0..weight.shape[0] * row).map(|_| offset + spread * random.uniform() as f32).collect();
+        let values: Vec<f32> = (0..weight.rows() * row).map(|_| offset + spread * random.uniform() as f32).collect();
         let part = weight.shape_of(&rows);
         let values = values[rows.start * row..rows.end * row].to_vec();
         Ok(TensorData::new(values, part))

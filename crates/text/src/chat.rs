@@ -4,11 +4,9 @@
 
 mod error;
 mod files;
-mod generation_tags;
 mod message;
-mod python;
+mod strftime;
 mod template;
-mod tojson;
 
 pub use error::ChatTemplateError;
 pub use message::{Message, Role, read_messages};

@@ -11,4 +11,4 @@ mod tokenizer;
 
 pub use chat::{ChatInput, ChatTemplate, ChatTemplateError, Message, Role, read_messages};
 pub use small_file::read_small_file;
-pub use tokenizer::{Encoded, StreamingDetokenizer, Tokenizer, TokenizerError, one_line};
+pub use tokenizer::{Encoded, Piece, StreamingDetokenizer, Tokenizer, TokenizerError, Unknown, one_line};

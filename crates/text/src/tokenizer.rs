@@ -3,25 +3,27 @@
 //! The `tokenizers` crate, which transformers uses too, encodes and decodes. This file decides what a model runner must
 //! decide: where the file is, when BOS is added, and what an error says.
 
+mod class;
 mod encoded;
+mod folder;
 mod ordinary;
+mod pieces;
+mod special;
 mod streaming;
 mod token_bytes;
+mod unknown;
 
 use std::panic::{self, AssertUnwindSafe};
-use std::path::Path;
 
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::read_small_file;
-
 pub use encoded::Encoded;
+pub(crate) use folder::read_named_tokens;
+pub use pieces::Piece;
 pub use streaming::StreamingDetokenizer;
 use token_bytes::has_decoder;
-
-const FILE: &str = "tokenizer.json";
-const CONFIG_FILE: &str = "tokenizer_config.json";
+pub use unknown::Unknown;
 
 /// Why a tokenizer cannot be read or used. Each message is one line.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -56,26 +58,6 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// The tokenizer of a model's folder; `None` when the folder has none.
-    ///
-    /// # Errors
-    /// [`TokenizerError::SentencePieceOnly`] when there is only a `tokenizer.model`; a file is unreadable or broken.
-    pub fn from_folder(folder: &Path) -> Result<Option<Self>, TokenizerError> {
-        let Some(json) = read_optional(&folder.join(FILE))? else {
-            if folder.join("tokenizer.model").exists() {
-                let folder = folder.display().to_string();
-                return Err(TokenizerError::SentencePieceOnly { folder });
-            }
-            return Ok(None);
-        };
-        let mut tokenizer = Self::from_json(&json, &folder.join(FILE).display().to_string())?;
-        let config_path = folder.join(CONFIG_FILE);
-        if let Some(config) = read_optional(&config_path)? {
-            tokenizer.compare_with_config(&config, &config_path.display().to_string())?;
-        }
-        Ok(Some(tokenizer))
-    }
-
     /// The tokenizer of a `tokenizer.json` in memory; `origin` names it in errors.
     ///
     /// # Errors
@@ -173,6 +155,11 @@ impl Tokenizer {
         self.token(id).filter(|token| !skip_special || !special(token))
     }
 
+    /// The text of a special token, which decoding drops.
+    pub fn special_text(&self, id: u32) -> Option<String> {
+        self.token(id).filter(|token| self.inner.get_added_vocabulary().is_special_token(token))
+    }
+
     /// The special tokens that `text` spells out: they encode like those of a template.
     ///
     /// # Errors
@@ -205,41 +192,6 @@ impl Tokenizer {
         let hex = token.strip_prefix("<0x")?.strip_suffix('>')?;
         u8::from_str_radix(hex, 16).ok()
     }
-
-    /// In transformers 5, `add_bos_token` and `add_eos_token` override the post-processor. Here `tokenizer.json` alone
-    /// decides, so a folder with contradicting files gets a warning.
-    fn compare_with_config(&mut self, json: &[u8], path: &str) -> Result<(), TokenizerError> {
-        let config = glass_json::parse_object(json)
-            .map_err(|e| TokenizerError::BrokenConfig { path: path.to_owned(), reason: one_line(&e) })?;
-        // With an empty text, the front is the end: when "a" has no token, nothing is compared.
-        let Ok(encoding) = self.encoding("a", true) else {
-            return Ok(());
-        };
-        let mask = encoding.get_special_tokens_mask();
-        if mask.iter().all(|&mark| mark == 1) {
-            return Ok(());
-        }
-        for (field, end, adds) in
-            [("add_bos_token", "front", mask.first() == Some(&1)), ("add_eos_token", "end", mask.last() == Some(&1))]
-        {
-            let Some(asked) = config.get(field).and_then(Value::as_bool) else {
-                continue;
-            };
-            if asked != adds {
-                let does = if adds { "adds a" } else { "adds no" };
-                self.warnings.push(format!(
-                    "{path}: {field} = {asked} is not honoured: {FILE} decides, and its post_processor {does} token \
-                     at the {end}"
-                ));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, TokenizerError> {
-    read_small_file(path)
-        .map_err(|error| TokenizerError::Unreadable { path: path.display().to_string(), reason: one_line(&error) })
 }
 
 /// Turns panics of the `tokenizers` crate, which some damaged files cause, into errors.

@@ -51,13 +51,15 @@ impl WeightSource for Initializer {
         let part = weight.shape_of(&rows);
         let values = match weight.role {
             WeightRole::Norm => vec![1.0; rows.len()],
-            WeightRole::Bias | WeightRole::Sinks => vec![0.0; rows.len()],
+            WeightRole::NormOffset | WeightRole::Bias | WeightRole::Sinks => vec![0.0; rows.len()],
+            WeightRole::Activation(weight) => vec![weight.fresh()],
             WeightRole::ResidualProjection | WeightRole::MlpOutput => self.normal(weight, rows, self.residual_std),
             WeightRole::Embedding
             | WeightRole::Projection
             | WeightRole::Keys
             | WeightRole::Values
-            | WeightRole::Head => self.normal(weight, rows, self.std),
+            | WeightRole::Head
+            | WeightRole::Router => self.normal(weight, rows, self.std),
         };
         Ok(TensorData::new(values, part).convert_dtype(dtype.burn()))
     }

@@ -9,7 +9,8 @@ use std::{
 
 use glass_backend::Dtype;
 use glass_causal_lm::LlamaForCausalLM;
-use glass_checkpoint::{Existing, Parameters, Saving, ShardSize, remove_model};
+use glass_checkpoint::{Existing, FamilyTensors, Parameters, Saving, ShardSize, remove_model};
+use glass_config::LlamaConfig;
 
 use crate::{
     TrainError,
@@ -122,12 +123,13 @@ impl OutputFolder {
     }
 
     /// Replaces the model and the plot in the folder.
-    pub fn save_model(&self, model: &LlamaForCausalLM, plot: &str) -> Result<(), TrainError> {
+    pub fn save_model(&self, model: &LlamaForCausalLM, config: &LlamaConfig, plot: &str) -> Result<(), TrainError> {
         let mut saving = Saving::begin(&self.path, Existing::Replace)?;
         self.write_small_files(&mut saving)?;
         saving.write(PLOT, plot.as_bytes())?;
         let mut tensors = Parameters::new(self.dtype);
         tensors.add("", model);
+        let mut tensors = FamilyTensors::new(tensors, config);
         saving.write_tensors(&mut tensors, ShardSize::default(), &mut |_, _| ControlFlow::Continue(()))?;
         Ok(saving.finish()?)
     }

@@ -204,7 +204,7 @@ impl Run {
     }
 
     fn save_model(&self) -> Result<(), TrainError> {
-        self.output.save_model(&self.trainer.model, &self.plot()?)
+        self.output.save_model(&self.trainer.model, &self.config, &self.plot()?)
     }
 
     /// The losses so far, as SVG.

@@ -97,13 +97,14 @@ impl Company {
             scale: (HEAD_DIM as f64).powf(-0.5),
             soft_cap: scores.soft_cap,
             sinks: scores.sinks.is_some(),
-            qk_norm: false,
+            qk_norm: None,
+            temperature: None,
             bias: AttentionBias { q_k_v: false, o: false },
         };
         let mut source = Copies(scores);
         let weights = Weights::new(&mut source, device, Dtype::F32);
         Self {
-            attention: LlamaAttention::load(weights, &attention, HIDDEN, 1e-5, 0).expect("weights"),
+            attention: LlamaAttention::load(weights, &attention, HIDDEN, 0).expect("weights"),
             window,
             scores,
             rope: Rope::all(&config(window)).remove(0),

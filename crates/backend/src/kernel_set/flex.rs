@@ -13,12 +13,12 @@ use burn::{
 use bytemuck::Pod;
 use half::{bf16, f16, slice::HalfFloatSliceExt};
 
-use glass_kernels::{self as cpu, Angles, Float, Isa, Matrix, View, ViewMut};
+use glass_kernels::{self as cpu, Angles, Float, Gate, Isa, Matrix, RmsNorm, View, ViewMut};
 
-pub fn rms_norm<const D: usize>(x: &Tensor<D>, weight: &Tensor<1>, eps: f64) -> Option<Tensor<D>> {
+pub fn rms_norm<const D: usize>(x: &Tensor<D>, weight: &Tensor<1>, norm: RmsNorm) -> Option<Tensor<D>> {
     let (x, weight) = (Floats::of(x)?, Floats::of(weight)?);
     let mut out = vec![0.0; x.values().len()];
-    cpu::rms_norm(Isa::best(), x.values(), weight.values(), eps as f32, &mut out);
+    cpu::rms_norm(Isa::best(), x.values(), weight.values(), norm, &mut out);
     Some(x.like(out))
 }
 
@@ -26,26 +26,27 @@ pub fn add_rms_norm<const D: usize>(
     x: &Tensor<D>,
     delta: &Tensor<D>,
     weight: &Tensor<1>,
-    eps: f64,
+    norm: RmsNorm,
 ) -> Option<(Tensor<D>, Tensor<D>)> {
     let (x, delta, weight) = (Floats::of(x)?, Floats::of(delta)?, Floats::of(weight)?);
     let mut sum = x.values().to_vec();
     let mut out = vec![0.0; sum.len()];
     let (delta, weight) = (delta.values(), weight.values());
-    cpu::add_rms_norm(Isa::best(), &mut sum, delta, weight, eps as f32, &mut out);
+    cpu::add_rms_norm(Isa::best(), &mut sum, delta, weight, norm, &mut out);
     Some((x.like(sum), x.like(out)))
 }
 
-pub fn silu_gate<const D: usize>(gate: &Tensor<D>, up: &Tensor<D>) -> Option<Tensor<D>> {
+pub fn gate<const D: usize>(kind: Gate, gate: &Tensor<D>, up: &Tensor<D>) -> Option<Tensor<D>> {
     let (gate, up) = (Floats::of(gate)?, Floats::of(up)?);
     let mut out = gate.values().to_vec();
-    cpu::silu_gate(Isa::best(), &mut out, up.values());
+    cpu::gate(Isa::best(), kind, &mut out, up.values());
     Some(gate.like(out))
 }
 
-pub fn rotate(x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Option<Tensor<4>> {
+pub fn rotate(x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>, interleaved: bool) -> Option<Tensor<4>> {
+    let pairs = cos.dims()[3];
     let (cos, sin) = (Floats::of(cos)?, Floats::of(sin)?);
-    let angles = Angles { cos: cos.values(), sin: sin.values() };
+    let angles = Angles { cos: cos.values(), sin: sin.values(), pairs, interleaved };
     let x = Floats::where_it_lies(x)?;
     let shape = x.shape();
     let mut out = vec![0.0_f32; shape.iter().product()];

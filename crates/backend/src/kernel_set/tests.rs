@@ -10,6 +10,7 @@ use proptest::{
     test_runner::{TestCaseError, TestRunner},
 };
 
+use glass_kernels::{Gate, RmsNorm};
 use glass_kernels_cube::MAX_VECTORS;
 
 use super::{AdapterClass, KernelBackend, KernelSet};
@@ -106,9 +107,11 @@ fn norms_and_gates_are_those_of_the_cpu() {
             let input = |seed| numbers(seed, [seq, batch, hidden], device, dtype).swap_dims(0, 1);
             let (x, delta) = (input(seed), input(seed + 10));
             let weight = numbers(seed + 20, [hidden], device, dtype);
-            let (sum, normed) = kernels.add_rms_norm(&x, &delta, &weight, 1e-5)?;
-            let norm = kernels.rms_norm(&x, &weight, 1e-5)?;
-            Some([sum, normed, norm, kernels.silu_gate(&(x * 9.0), &delta)?])
+            let norm = RmsNorm { eps: 1e-5, plus_one: seed % 2 == 0 };
+            let (sum, normed) = kernels.add_rms_norm(&x, &delta, &weight, norm)?;
+            let norm = kernels.rms_norm(&x, &weight, norm)?;
+            let gate = if seed % 3 == 0 { Gate::GeluTanh } else { Gate::Silu };
+            Some([sum, normed, norm, kernels.gate(gate, &(x * 9.0), &delta)?])
         };
         let ours = outputs(kernels, device).expect("kernels");
         let theirs = outputs(CPU, &BurnDevice::flex()).expect("kernels");
@@ -123,13 +126,14 @@ fn norms_and_gates_are_those_of_the_cpu() {
 #[test]
 fn rotate_is_that_of_the_cpu() {
     let half = select(vec![1usize, 2, 3, 5, 8, 32, 40]);
-    let strategy = (1usize..4, 1usize..7, 1usize..20, half, prop::bool::ANY);
-    on_adapter(30, &strategy, |kernels, device, dtype, (batch, heads, seq, half, alike)| {
+    let pairs = (half, select(vec![0usize, 0, 1, 4, 6]), prop::bool::ANY);
+    let strategy = (1usize..4, 1usize..7, 1usize..20, pairs, prop::bool::ANY);
+    on_adapter(30, &strategy, |kernels, device, dtype, (batch, heads, seq, (half, rest, interleaved), alike)| {
         let turned = |kernels: KernelSet, device: &BurnDevice| {
-            let x = numbers(1, [batch, seq, heads, 2 * half], device, dtype).swap_dims(1, 2);
+            let x = numbers(1, [batch, seq, heads, 2 * half + rest], device, dtype).swap_dims(1, 2);
             let rows = if alike { 1 } else { batch };
             let angles = |seed| numbers(seed, [rows, 1, seq, half], device, DType::F32);
-            kernels.rotate(&x, &angles(2), &angles(3))
+            kernels.rotate(&x, &angles(2), &angles(3), interleaved)
         };
         close("rotated", turned(kernels, device), turned(CPU, &BurnDevice::flex()), 2)
     });

@@ -46,6 +46,29 @@ fn weights_are_those_that_the_model_holds() {
 }
 
 #[test]
+fn of_experts_only_chosen_ones_are_read() {
+    let text = r#"{"model_type": "qwen2_moe", "vocab_size": 50, "hidden_size": 24, "num_hidden_layers": 3,
+        "num_attention_heads": 6, "num_key_value_heads": 2, "num_experts": 8, "num_experts_per_tok": 2,
+        "intermediate_size": 10, "moe_intermediate_size": 10, "shared_expert_intermediate_size": 12, "max_position_embeddings": 64}"#;
+    let config = LlamaConfig::from_json(text, "test", &[]).unwrap();
+    let llama = random_model(&config, &Device::open("flex").unwrap(), Dtype::F32.into(), SEED).unwrap();
+    let mut parameters = Parameters::new(Dtype::F32);
+    parameters.add("", &llama.model);
+    let all = parameters.elements() as u64;
+    let (table, expert) = (50 * 24, 3 * 24 * 10);
+    assert_eq!(config.num_parameters() as u64, all);
+    assert_eq!(weights_read(&config, 1), all - table + 24 - 3 * 6 * expert);
+    assert_eq!(weights_read(&config, 3), all - table + 3 * 24 - 3 * 2 * expert);
+    assert_eq!(weights_read(&config, 9), all - table + 9 * 24);
+    assert_eq!(weight_bytes(&config, Dtype::F32.into()), 4 * all);
+    assert_eq!(flops(&config, 0, 4) - flops(&config, 0, 3) - (attention_flops(&config, 3, 1)), {
+        let attention = 24 * (24 + 2 * 8) + 24 * 24;
+        let mlp = 2 * expert + 3 * 24 * 12 + 24 + 8 * 24;
+        2.0 * (3 * (attention as u64 + mlp)) as f64
+    });
+}
+
+#[test]
 fn attention_counts_the_keys_that_are_seen() {
     for window in [None, Some(1), Some(5), Some(64)] {
         let config = config(true, window);
@@ -65,7 +88,14 @@ fn attention_counts_the_keys_that_are_seen() {
 fn a_token_costs_two_operations_for_each_weight_of_a_matrix() {
     for shape in SHAPES {
         let config = LlamaConfig::from_json(shape.config, shape.name, &[]).unwrap();
-        let norms = (2 * config.layers.len() + 1) * config.hidden_size;
+        let [.., (_, norms), _] = config.parameters_by_part();
+        // Beside its four matrices, attention has norms of queries and keys in some shapes.
+        let qk_norms = config.layers.iter().map(|layer| {
+            let attention = layer.attention().expect("attention");
+            let matrices = 2 * config.hidden_size * (attention.q_size() + attention.kv_size());
+            layer.mixer.num_parameters(config.hidden_size) - matrices
+        });
+        let norms = norms + qk_norms.sum::<usize>();
         let rows = config.hidden_size; // of the embedding, which is looked up
         let matrices = weights_read(&config, 1) as f64 - (norms + rows) as f64;
         let one = flops(&config, 100, 1);

@@ -2,5 +2,6 @@
 
 mod convert;
 mod dtype;
+mod families;
 mod files;
 mod saving;

@@ -28,8 +28,8 @@ pub struct Bench {
     pub overrides: Vec<Override>,
     /// A shape with random weights instead of a model
     ///
-    /// llama-40M, llama-56M-window, smollm2-135M, tinyllama-1.1B, mistral-window; several separated by commas, or repeat
-    /// it.
+    /// llama-40M, llama-56M-window, smollm2-135M, tinyllama-1.1B, mistral-window, gemma3-270M, qwen3-0.6B, mixtral-tiny,
+    /// smollm3-3B; several separated by commas, or repeat it.
     #[arg(help_heading = MODEL, long, value_name = "NAME", value_delimiter = ',')]
     pub preset: Vec<Shape>,
     /// Devices, separated by commas [default: every device of this machine]

@@ -8,6 +8,17 @@ use super::{AnyModel, Cache, Compute, Sampling, TEXT, from_1};
 
 const CONVERSATION: &str = "Conversation";
 
+/// Variables of a template.
+#[derive(Clone, Debug)]
+pub struct Variables(pub serde_json::Map<String, serde_json::Value>);
+
+fn parse_variables(text: &str) -> Result<Variables, String> {
+    match serde_json::from_str(text) {
+        Ok(serde_json::Value::Object(variables)) => Ok(Variables(variables)),
+        _ => Err("not a JSON object, as {\"enable_thinking\": false}".to_owned()),
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct Chat {
     #[command(flatten)]
@@ -20,6 +31,9 @@ pub struct Chat {
     /// A Jinja template, in place of the one in the model's folder
     #[arg(help_heading = CONVERSATION, hide_short_help = true, long, value_name = "FILE")]
     pub chat_template: Option<PathBuf>,
+    /// Variables for the chat template, as a JSON object: {"enable_thinking": false}
+    #[arg(long, value_name = "JSON", value_parser = parse_variables)]
+    pub chat_template_kwargs: Option<Variables>,
     /// Continue a conversation that /save wrote
     #[arg(help_heading = CONVERSATION, long, value_name = "FILE")]
     pub load: Option<PathBuf>,

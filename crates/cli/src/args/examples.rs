@@ -8,7 +8,7 @@ use clap::{Command, builder::StyledStr};
 pub type Example = (&'static str, &'static str);
 
 /// By the words after `glass`. A new command is listed here too: a test fails otherwise.
-const EXAMPLES: [(&str, [Example; 3]); 16] = [
+const EXAMPLES: [(&str, [Example; 3]); 17] = [
     (
         "",
         [
@@ -51,6 +51,14 @@ const EXAMPLES: [(&str, [Example; 3]); 16] = [
             ("The best text of 4 beams", "glass search org/name -p \"Once upon a time\" -n 20"),
             ("The best three of 8 beams", "glass search org/name -p \"Once\" --num-beams 8 --num-return-sequences 3"),
             ("The best of all texts of two tokens", "glass search org/name -p \"Once\" --exhaustive -n 2"),
+        ],
+    ),
+    (
+        "tokenize",
+        [
+            ("Show the tokens of a text", "glass tokenize org/name -p \"Once upon a time\""),
+            ("As one JSON object", "glass tokenize org/name -p \"Once\" --json"),
+            ("The pieces of some ids", "glass tokenize org/name --ids 1,2,3"),
         ],
     ),
     (

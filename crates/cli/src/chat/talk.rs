@@ -19,6 +19,7 @@ use crate::{
     error::CliError,
     interrupt,
     output::OutputFile,
+    prompt,
     say::{note, one_line, print_line, say, say_styled, tell, warn},
     stream::{self, TextStream},
     terminal::{Silence, Stream, Style},
@@ -149,6 +150,7 @@ impl<'m> Talk<'m> {
                 "glass: note: {token} in your message is a special token to the model, as if the template had written it"
             ));
         }
+        prompt::warn_unknown(self.llama.tokenizer.as_ref(), [text])?;
         let nothing = "glass: stopped before the answer began: your message was not said";
         self.answer(nothing, |conversation, progress| conversation.say(text, progress).map(Some))
     }

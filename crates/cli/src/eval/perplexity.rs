@@ -16,6 +16,7 @@ use crate::{
     interrupt,
     load::{self, Loaded},
     output::OutputFile,
+    prompt,
     say::{print_line, status, warn},
     table,
 };
@@ -53,6 +54,7 @@ pub fn run(args: args::Perplexity) -> Result<(), CliError> {
     let context = llama.config.context();
     let default = NonZeroUsize::new(context).map_or(WINDOW, |context| context.min(WINDOW));
     let windows = Windows::new(args.window.unwrap_or(default), args.stride)?;
+    prompt::warn_unknown(Some(tokenizer), [text.as_str()])?;
     let mut encoded = tokenizer.encode_with_bytes(&text)?;
     if let Some(max) = args.max_tokens {
         encoded.truncate(max.get().saturating_add(1)); // the first is read and not scored

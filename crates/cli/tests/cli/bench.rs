@@ -30,7 +30,7 @@ fn number(row: &Value, field: &str) -> f64 {
 fn every_row_has_speed_memory_and_correctness() {
     let model = &random_tiny()[..];
     let both = ["--device", "flex", "--device", "ndarray", "--dtype", "f32"];
-    let ran = bench(&[&[model.as_str()][..], &both, &["--depth", "0,40", "--format", "jsonl"]].concat());
+    let ran = bench(&[&[model][..], &both, &["--depth", "0,40", "--format", "jsonl"]].concat());
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
     let rows = rows(&ran);
     let names: Vec<(&str, u64)> =

@@ -413,7 +413,8 @@ fn options_are_those_of_generate() {
     let turns = r#"{"bos_token": "<s>", "eos_token": "k"}"#;
     model.write("tokenizer_config.json", turns);
     let ended = says(long_chat(path, "60", &[]), "Hello\n");
-    assert_eq!(answers(&ended)[0], format!("{}k", answers(&cut)[0]));
+    // It ends the answer and, as a special token now, is not shown.
+    assert_eq!(answers(&ended)[0], answers(&cut)[0]);
     fails(&["chat", path, "--temperature", "-1"], &["temperature"]);
     refused(&["chat", path, "-n", "0"], &["--max-new-tokens"]);
     let ran = says(chat(path, &["--cache", "tova:40"]), "Hello\nHello\n/stats\n");

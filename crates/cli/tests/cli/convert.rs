@@ -37,7 +37,7 @@ fn convert(model: &str, target: &Path, more: &[&str]) -> Ran {
 fn logits(model: &str, dtype: &str, folder: &TempDir) -> Vec<u8> {
     let out = folder.path().join("logits.safetensors");
     let args = ["--ids", "1,5,9,2,7,64,90", "--device", "flex"];
-    let tail = ["--dtype", dtype, "-o", &text(&out)];
+    let tail = ["--dtype", dtype, "--force", "-o", &text(&out)];
     succeeds(&[&["logits", model], &args[..], &tail].concat());
     read(&out).remove("logits").expect("logits").bytes
 }

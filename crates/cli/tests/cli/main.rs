@@ -38,6 +38,7 @@ mod stop;
 #[allow(dead_code, reason = "the tests of the pictures need more of it")]
 #[path = "../../../plot/tests/pictures/svg.rs"]
 mod svg;
+mod tokenize;
 mod train;
 mod train_input;
 #[cfg(unix)]

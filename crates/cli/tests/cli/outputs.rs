@@ -77,7 +77,7 @@ fn files_are_overwritten_with_force_alone() {
 fn folders_are_written_over_with_force_alone() {
     for line in [
         "convert MODEL -o @model",
-        "quantize MODEL --bits 8 -o @model",
+        "quantize MODEL --dtype q8 -o @model",
         "train --text @text.txt --preset tiny --steps 2 --batch 1 --context 16 --device flex -o @model",
     ] {
         let desk = Desk::new();
@@ -109,6 +109,21 @@ fn a_run_that_is_overwritten_does_not_resume() {
     let resume = ["train", "--resume", &text(&desk.path("model")), "--device", "flex"].map(String::from);
     run(&mut command(&resume)).says(&["after step 2"]);
     refused(&[&resume[..], &["--force".into()]].concat(), &["--force", "cannot be used with"]);
+}
+
+/// Results are compared again and again; a model's weights are no such result.
+#[test]
+fn logits_replace_logits_and_say_so() {
+    let desk = Desk::new();
+    let args = desk.args("logits MODEL -p ROMEO: --device flex -o @logits");
+    succeeds(&args);
+    let first = fs::read(desk.path("logits")).expect("readable");
+    run(&mut command(&desk.args("logits MODEL -p JULIET: --device flex -o @logits"))).says(&["earlier glass logits"]);
+    assert_ne!(fs::read(desk.path("logits")).expect("readable"), first);
+    let weights = fs::read(Path::new(&random_tiny()).join("model.safetensors")).expect("readable");
+    fs::write(desk.path("logits"), &weights).expect("written");
+    fails(&args, &["logits", "--force"]);
+    assert_eq!(fs::read(desk.path("logits")).expect("readable"), weights);
 }
 
 /// There is nothing in it that could be lost.

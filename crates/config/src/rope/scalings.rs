@@ -103,11 +103,11 @@ pub struct YarnScaling {
 }
 
 impl YarnScaling {
-    pub(super) fn read(fields: &mut Fields, length: usize, theta: f64) -> Checked<Self> {
+    pub(super) fn read(fields: &mut Fields, (length, original): (usize, usize), theta: f64) -> Checked<Self> {
         // The ramp's ends divide by the logarithm of θ.
         let rule = "must be above 1 for rope_type yarn";
         fields.check(theta > 1.0, "rope_theta", theta, rule)?;
-        let original = original_length(fields, length)?;
+        let original = original_length(fields, original)?;
         let factor = match fields.optional("factor", FACTOR, None)? {
             Some(factor) => factor,
             // Null is DeepSeek's way to say "the ratio of the lengths"; leaving it out is an error in transformers.
@@ -182,7 +182,7 @@ pub struct Llama3Scaling {
 }
 
 impl Llama3Scaling {
-    pub(super) fn read(fields: &mut Fields, length: usize) -> Checked<Self> {
+    pub(super) fn read(fields: &mut Fields, original: usize) -> Checked<Self> {
         let needed = |value| format!("rope_type llama3 needs it (Llama 3.1 has {value})");
         let low = fields.required("low_freq_factor", POSITIVE, &needed(1))?;
         let high = fields.required("high_freq_factor", POSITIVE, &needed(4))?;
@@ -192,7 +192,7 @@ impl Llama3Scaling {
             factor: factor(fields, "llama3")?,
             low_freq_factor: low,
             high_freq_factor: high,
-            original_max_position_embeddings: original_length(fields, length)?,
+            original_max_position_embeddings: original_length(fields, original)?,
         })
     }
 
@@ -218,9 +218,9 @@ impl Llama3Scaling {
 /// arXiv:2402.13753).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LongropeScaling {
-    /// Length head_dim / 2; for texts of at most `original_max_position_embeddings` tokens.
+    /// Length rotary_dim / 2; for texts of at most `original_max_position_embeddings` tokens.
     pub short_factor: Vec<f64>,
-    /// Length head_dim / 2; for longer texts.
+    /// Length rotary_dim / 2; for longer texts.
     pub long_factor: Vec<f64>,
     /// Only the derived attention factor uses it. Below 1 for a context cut shorter than the trained one. Absent in
     /// the file: `max_position_embeddings` / `original_max_position_embeddings`.
@@ -232,7 +232,7 @@ pub struct LongropeScaling {
 }
 
 impl LongropeScaling {
-    pub(super) fn read(fields: &mut Fields, length: usize, head_dim: usize) -> Checked<Self> {
+    pub(super) fn read(fields: &mut Fields, (length, original): (usize, usize), head_dim: usize) -> Checked<Self> {
         let mut list = |name| {
             let needed = "rope_type longrope needs it, a list of head_dim / 2 numbers";
             let list = fields.list(name, POSITIVE)?;
@@ -243,7 +243,7 @@ impl LongropeScaling {
             Ok::<_, FieldError>(list)
         };
         let (short_factor, long_factor) = (list("short_factor")?, list("long_factor")?);
-        let original = original_length(fields, length)?;
+        let original = original_length(fields, original)?;
         // The attention factor divides by the logarithm of the length.
         let name = "original_max_position_embeddings";
         fields.check(original >= 2, name, original, "must be at least 2")?;

@@ -3,7 +3,7 @@
 use glass_config::LlamaConfig;
 use serde_json::json;
 
-use crate::common::{check, minimal, read};
+use crate::common::{FAMILIES, check, minimal, read};
 
 #[test]
 fn sizes() {
@@ -82,16 +82,16 @@ fn types() {
             (json!({"rms_norm_eps": {"__float__": "NaN"}}), "rms_norm_eps = NaN: must be a finite number above 0"),
             (json!({"tie_word_embeddings": 1}), "tie_word_embeddings = 1: must be true or false"),
             (json!({"attention_bias": "yes"}), "attention_bias = \"yes\": must be true or false"),
-            (json!({"model_type": 3}), "model_type = 3: must be one of llama, mistral, qwen2"),
+            (json!({"model_type": 3}), &format!("model_type = 3: must be one of {FAMILIES}")),
             (
                 json!({"hidden_act": null}),
                 &format!(
-                    "hidden_act = null: must be one of silu (or swish), gelu, gelu_pytorch_tanh (or gelu_new), relu; {other}"
+                    "hidden_act = null: must be one of silu (or swish), gelu, gelu_pytorch_tanh (or gelu_new), relu, relu2, xielu; {other}"
                 ),
             ),
             (
                 json!({"hidden_act": "mish"}),
-                "hidden_act = \"mish\": must be one of silu (or swish), gelu, gelu_pytorch_tanh (or gelu_new), relu",
+                "hidden_act = \"mish\": must be one of silu (or swish), gelu, gelu_pytorch_tanh (or gelu_new), relu, relu2, xielu",
             ),
             (json!({"bos_token_id": "1"}), &format!("bos_token_id = \"1\": {id}")),
             (json!({"bos_token_id": [1]}), &format!("bos_token_id = [1]: {id}")),
@@ -117,7 +117,7 @@ fn numbers() {
     let valid = read(&minimal("llama")).unwrap();
     for eps in [f64::NAN, f64::INFINITY] {
         let mut config = valid.clone();
-        config.rms_norm_eps = eps;
+        config.norm.eps = eps;
         assert_eq!(
             config.validate().unwrap_err().to_string(),
             "rms_norm_eps = null: must be a finite number above 0; remove the field to get its default",

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use glass_config::LlamaConfig;
 
-use crate::common::{minimal, read};
+use crate::common::{FAMILIES, minimal, read};
 
 fn error_of(text: &str) -> String {
     LlamaConfig::from_json(text, "config.json", &[]).unwrap_err().to_string()
@@ -71,7 +71,7 @@ fn fields_that_must_be_there() {
     }
     assert_eq!(
         error_of("{}"),
-        "config.json: model_type is missing: it must be one of llama, mistral, qwen2; is this a model's config.json?"
+        format!("config.json: model_type is missing: it must be one of {FAMILIES}; is this a model's config.json?")
     );
     assert_eq!(
         error_of(r#"{"dim": 4096, "n_layers": 32, "n_heads": 32}"#),
@@ -79,7 +79,7 @@ fn fields_that_must_be_there() {
          Face's format"
     );
     assert_eq!(
-        error_of(r#"{"model_type": "gemma"}"#),
-        "config.json: model_type = \"gemma\": must be one of llama, mistral, qwen2"
+        error_of(r#"{"model_type": "mamba"}"#),
+        format!("config.json: model_type = \"mamba\": must be one of {FAMILIES}")
     );
 }

@@ -5,6 +5,9 @@ use std::num::NonZeroUsize;
 use glass_config::{AttentionConfig, ConfigError, DenseMlpConfig, LlamaConfig, MlpConfig, Override, RopeScaling};
 use serde_json::{Value, json};
 
+/// Every `model_type`, as errors list them.
+pub const FAMILIES: &str = "llama, mistral, qwen2, qwen3, gemma, gemma2, gemma3_text, smollm3, phi3, exaone, exaone4, hyperclovax, olmo2, olmo3, granite, ministral3, mixtral, qwen2_moe, qwen3_moe, gpt_oss, cohere2, glm, glm4, stablelm, starcoder2, arcee, seed_oss, helium, nemotron, apertus";
+
 /// A file that holds what every file must, and nothing else.
 pub fn minimal(model_type: &str) -> Value {
     json!({
@@ -49,7 +52,7 @@ pub fn attention(config: &LlamaConfig) -> AttentionConfig {
 
 /// The MLP of the first layer.
 pub fn mlp(config: &LlamaConfig) -> DenseMlpConfig {
-    let MlpConfig::Dense(mlp) = config.layers[0].mlp;
+    let MlpConfig::Dense(mlp) = config.layers[0].mlp else { panic!("experts") };
     mlp
 }
 

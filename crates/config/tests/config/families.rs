@@ -86,7 +86,7 @@ fn every_layer_is_plain() {
             let attention = layer.attention().unwrap();
             assert_eq!(attention.rope, Some(0));
             assert_eq!(attention.scale, 12f64.powf(-0.5));
-            assert_eq!((attention.soft_cap, attention.sinks, attention.qk_norm), (None, false, false));
+            assert_eq!((attention.soft_cap, attention.sinks, attention.qk_norm), (None, false, None));
             assert_eq!(layer.norms, NormPlacement::Pre);
         }
     }

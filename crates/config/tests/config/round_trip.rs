@@ -3,9 +3,9 @@
 use std::num::NonZeroUsize;
 
 use glass_config::{
-    Activation, AttentionBias, AttentionConfig, DenseMlpConfig, Dtype, DynamicScaling, LayerConfig, LinearScaling,
-    Llama3Scaling, LlamaConfig, LongropeScaling, MixerConfig, MlpConfig, ModelType, NormPlacement, QuantizationConfig,
-    QuantizationGroup, RopeParameters, RopeScaling, YarnScaling,
+    Activation, AttentionBias, AttentionConfig, DenseMlpConfig, Dtype, DynamicScaling, Gate, LayerConfig,
+    LinearScaling, Llama3Scaling, LlamaConfig, LongropeScaling, MixerConfig, MlpConfig, ModelType, NormPlacement,
+    QuantizationConfig, QuantizationGroup, RopeParameters, RopeScaling, YarnScaling,
 };
 use proptest::prelude::*;
 use proptest::{collection::vec, option};
@@ -62,7 +62,12 @@ fn rope(head_dim: usize, max_position_embeddings: usize) -> impl Strategy<Value 
             }
         ),
     ];
-    (2.0..1e7f64, scaling).prop_map(|(rope_theta, scaling)| RopeParameters { rope_theta, scaling })
+    (2.0..1e7f64, scaling).prop_map(|(rope_theta, scaling)| RopeParameters {
+        rope_theta,
+        scaling,
+        partial_rotary_factor: 1.0,
+        interleaved: false,
+    })
 }
 
 /// The family with biases (attention's and the MLP's) and windows that it can have.
@@ -109,17 +114,19 @@ fn config() -> impl Strategy<Value = LlamaConfig> {
             (bos_token_id, eos_token_id, pad_token_id),
         )| {
             let attention = AttentionConfig { bias, ..AttentionConfig::new(kv_heads * groups, kv_heads, head_dim) };
-            let mlp = MlpConfig::Dense(DenseMlpConfig { intermediate_size, hidden_act, bias: mlp_bias });
+            let mlp =
+                MlpConfig::Dense(DenseMlpConfig { intermediate_size, hidden_act, gate: Gate::Product, bias: mlp_bias });
             let layers = windows.into_iter().map(|window| LayerConfig {
                 mixer: MixerConfig::Attention(AttentionConfig { window, ..attention }),
                 mlp: mlp.clone(),
                 norms: NormPlacement::Pre,
+                residual_multiplier: 1.0,
             });
             let mut config = read(&minimal("llama")).expect("a config");
             config.model_type = model_type;
             config.vocab_size = vocab_size;
             config.hidden_size = hidden_size;
-            config.rms_norm_eps = rms_norm_eps;
+            config.norm.eps = rms_norm_eps;
             config.max_position_embeddings = max_position_embeddings;
             config.tie_word_embeddings = tie_word_embeddings;
             config.bos_token_id = bos_token_id;

@@ -72,7 +72,7 @@ fn absent_fields_take_the_class_default_of_the_family() {
     assert_eq!(attention(&llama).num_key_value_heads, 4);
     assert_eq!(attention(&llama).head_dim, 12);
     assert_eq!(mlp(&llama).hidden_act, Activation::Silu);
-    assert_eq!(llama.rms_norm_eps, 1e-6);
+    assert_eq!(llama.norm.eps, 1e-6);
     assert_eq!(llama.max_position_embeddings, 2048);
     assert_eq!(llama.ropes[0].rope_theta, 10_000.0);
     assert_eq!(scaling(&llama), RopeScaling::Default);

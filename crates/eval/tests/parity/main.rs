@@ -5,6 +5,7 @@
 mod batch;
 mod conversation;
 mod engine;
+mod families;
 mod fixture;
 mod from_bytes;
 mod haystack;

@@ -225,7 +225,7 @@ fn what_cannot_be_scored_is_an_error() {
     }
 
     let mut config = random_model::config(&[None]);
-    config.rms_norm_eps = f64::NAN;
+    config.norm.eps = f64::NAN;
     let broken = random_model::llama(&config, 1, &device);
     let error = error(&broken, &[1, 2, 3]);
     assert!(matches!(error, EvalError::NotFinite { number: 2, value } if value.is_nan()), "{error}");

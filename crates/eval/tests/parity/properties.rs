@@ -9,12 +9,17 @@ use proptest::{prelude::*, test_runner::TestRunner};
 use crate::{fixture, random_model};
 
 /// Two ways of one sum differ by rounding; logits here are of the order of 1.
-const SAME: f32 = 5e-5;
+pub const SAME: f32 = 5e-5;
 
 /// Logits `[seq, vocab]` of each text, when all are fed together in pieces of these lengths (the last one repeats), each with
 /// a cache of its own.
-fn in_pieces(llama: &Llama, texts: &[Vec<u32>], pieces: &[usize]) -> Vec<Vec<Vec<f32>>> {
-    let cache = |_: &Vec<u32>| llama.cache(CacheConfig::default()).expect("a cache");
+pub fn in_pieces(llama: &Llama, texts: &[Vec<u32>], pieces: &[usize]) -> Vec<Vec<Vec<f32>>> {
+    in_pieces_with(CacheConfig::default(), llama, texts, pieces)
+}
+
+/// The same with other caches.
+pub fn in_pieces_with(config: CacheConfig, llama: &Llama, texts: &[Vec<u32>], pieces: &[usize]) -> Vec<Vec<Vec<f32>>> {
+    let cache = |_: &Vec<u32>| llama.cache(config).expect("a cache");
     let mut caches: Vec<KvCache> = texts.iter().map(cache).collect();
     let mut logits: Vec<Vec<Vec<f32>>> = vec![vec![]; texts.len()];
     let mut turn = 0;
@@ -42,14 +47,14 @@ fn in_pieces(llama: &Llama, texts: &[Vec<u32>], pieces: &[usize]) -> Vec<Vec<Vec
 }
 
 /// Logits `[batch, seq, vocab]` of one pass without a cache, every score at once.
-fn whole(llama: &Llama, rows: &[Vec<u32>], mask: Option<&[Vec<bool>]>) -> Vec<Vec<Vec<f32>>> {
+pub fn whole(llama: &Llama, rows: &[Vec<u32>], mask: Option<&[Vec<bool>]>) -> Vec<Vec<Vec<f32>>> {
     let out = &fixture::forward(llama, rows, mask)["logits"];
     let (seq, vocab) = (out.shape[1], out.shape[2]);
     out.values.chunks(seq * vocab).map(|row| row.chunks(vocab).map(<[f32]>::to_vec).collect()).collect()
 }
 
 /// The largest difference of two rows of logits.
-fn apart(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
+pub fn apart(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
     assert_eq!(a.len(), b.len());
     let pairs = a.iter().flatten().zip(b.iter().flatten());
     pairs.map(|(a, b)| (a - b).abs()).fold(0.0, |max, d| if d.is_nan() { f32::INFINITY } else { max.max(d) })

@@ -9,13 +9,13 @@ use glass_testing::devices;
 use crate::fixture;
 
 /// What separates rounding from a mistake (see the fixtures' README); software Vulkan rounds more.
-struct Tolerance {
-    logits: f32,
-    attention: f32,
-    hidden: f32,
+pub struct Tolerance {
+    pub logits: f32,
+    pub attention: f32,
+    pub hidden: f32,
 }
 
-fn tolerance(device: &Device) -> Tolerance {
+pub fn tolerance(device: &Device) -> Tolerance {
     match devices::is_wgpu(device) {
         true => Tolerance { logits: 1e-3, attention: 1e-4, hidden: 1e-3 },
         false => Tolerance { logits: 1e-4, attention: 1e-5, hidden: 2e-4 },

@@ -13,7 +13,7 @@ fn run(stops: &[&str], pieces: &[&str]) -> (Vec<String>, Option<FinishReason>) {
     let mut rule = rule(stops, usize::MAX);
     let mut seen = Vec::new();
     for piece in pieces {
-        let step = rule.push(7, piece);
+        let step = rule.push(7, piece, None);
         seen.push(step.text);
         if step.finish.is_some() {
             seen.push(rule.finish(""));
@@ -59,22 +59,60 @@ fn the_first_complete_stop_string_wins() {
 #[test]
 fn eos_and_length() {
     let mut eos = rule(&["x"], 10);
-    assert_eq!(eos.push(1, "a").finish, None);
-    assert_eq!(eos.push(EOS, "").finish, Some(FinishReason::Eos));
+    assert_eq!(eos.push(1, "a", None).finish, None);
+    assert_eq!(eos.push(EOS, "", None).finish, Some(FinishReason::Eos));
     let mut length = rule(&[], 2);
     assert!(!length.limit_reached());
-    assert_eq!(length.push(1, "a").finish, None);
-    assert_eq!(length.push(1, "b").finish, Some(FinishReason::Length));
+    assert_eq!(length.push(1, "a", None).finish, None);
+    assert_eq!(length.push(1, "b", None).finish, Some(FinishReason::Length));
     assert!(rule(&[], 0).limit_reached());
     // On the last token allowed, the other reasons say more.
-    assert_eq!(rule(&["b"], 1).push(1, "b").finish, Some(FinishReason::StopString));
-    assert_eq!(rule(&["b"], 1).push(EOS, "b").finish, Some(FinishReason::Eos));
+    assert_eq!(rule(&["b"], 1).push(1, "b", None).finish, Some(FinishReason::StopString));
+    assert_eq!(rule(&["b"], 1).push(EOS, "b", None).finish, Some(FinishReason::Eos));
+}
+
+/// Special tokens are looked at, and never shown. Pieces in angle brackets are special tokens.
+#[test]
+fn stop_strings_may_hold_special_tokens() {
+    let stop = Some(FinishReason::StopString);
+    let cases: [(&[&str], &[&str], &str, _); 12] = [
+        (&["<|s|>"], &["x", "<|s|>", "y"], "x", stop),
+        (&["x<|s|>"], &["ax", "<|s|>", "y"], "a", stop),
+        (&["<|s|>y"], &["x", "<|s|>", "yz"], "x", stop),
+        (&["x<|s|>y"], &["ax", "<|s|>", "yz"], "a", stop),
+        (&["|s|"], &["x", "<|s|>", "y"], "x", stop),
+        (&["x<|"], &["ax", "<|s|>", "y"], "a", stop),
+        (&["<|s|><|t|>"], &["x", "<|s|>", "<|t|>", "y"], "x", stop),
+        // Held back, and no stop string after all.
+        (&["x<|s|>y"], &["ax", "<|s|>", "z", "!"], "axz!", None),
+        (&["x<|s|>y"], &["ax", "<|s|>"], "ax", None),
+        (&["<|s|>yy"], &["x", "<|s|>", "<|s|>", "y", "yz"], "x", stop),
+        (&["xy"], &["x", "<|s|>", "y"], "xy", None),
+        (&["q"], &["<|s|>", "x", "<|t|>"], "x", None),
+    ];
+    for (stops, pieces, expected, finish) in cases {
+        let mut rule = rule(stops, usize::MAX);
+        let (mut seen, mut reason) = (String::new(), None);
+        for &piece in pieces {
+            let step = match piece.starts_with('<') {
+                true => rule.push(7, "", Some(piece)),
+                false => rule.push(7, piece, None),
+            };
+            seen.push_str(&step.text);
+            reason = step.finish;
+            if reason.is_some() {
+                break;
+            }
+        }
+        seen.push_str(&rule.finish(""));
+        assert_eq!((seen.as_str(), reason), (expected, finish), "{stops:?} in {pieces:?}");
+    }
 }
 
 #[test]
 fn the_last_piece_may_complete_a_stop_string() {
     let mut rule = rule(&["ab"], 2);
-    assert_eq!(rule.push(1, "xa").text, "x");
+    assert_eq!(rule.push(1, "xa", None).text, "x");
     assert_eq!(rule.finish("bc"), "");
 }
 

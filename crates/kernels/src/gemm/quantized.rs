@@ -142,6 +142,10 @@ impl<'a> MicroKernel for Quantized<'a> {
                 pack(simd, matrix, rows.clone(), HEIGHT, units, quants);
                 self.shift(weight, rows.clone(), steps.clone(), quants.as_chunks_mut::<HEIGHT>().0);
             }
+            QuantFormat::Mxfp4 => {
+                let matrix = RowMajor::<Floats>::new(bytes, row);
+                pack(simd, matrix, rows.clone(), HEIGHT, units, quants);
+            }
         }
         let matrix = RowMajor::<Widened<f16>>::new(weight.scales, groups(weight.columns));
         pack(simd, matrix, rows, HEIGHT, steps, scales);
@@ -219,14 +223,56 @@ impl Stored for Nibbles {
 
     #[inline(always)]
     fn units<S: SimdExt>(simd: S, packed: S::Halves) -> S::f32s {
-        // The four quants lie in the upper half of a 32-bit lane; each moves to a byte of its own.
-        let upper = simd.transmute_u32s_f32s(simd.widen_bf16(packed));
-        let mut units = simd.splat_u32s(0);
-        for (byte, shift) in [16, 12, 8, 4].into_iter().enumerate() {
-            let shifted = simd.wrapping_dyn_shr_u32s(upper, simd.splat_u32s(shift));
-            let quant = simd.and_u32s(shifted, simd.splat_u32s(0xf << (8 * byte)));
-            units = simd.or_u32s(units, quant);
-        }
+        simd.transmute_f32s_u32s(apart(simd, packed))
+    }
+}
+
+/// Each 4 bits in a byte of their own.
+#[inline(always)]
+fn apart<S: SimdExt>(simd: S, packed: S::Halves) -> S::u32s {
+    // The four quants lie in the upper half of a 32-bit lane.
+    let upper = simd.transmute_u32s_f32s(simd.widen_bf16(packed));
+    let mut apart = simd.splat_u32s(0);
+    for (byte, shift) in [16, 12, 8, 4].into_iter().enumerate() {
+        let shifted = simd.wrapping_dyn_shr_u32s(upper, simd.splat_u32s(shift));
+        let quant = simd.and_u32s(shifted, simd.splat_u32s(0xf << (8 * byte)));
+        apart = simd.or_u32s(apart, quant);
+    }
+    apart
+}
+
+/// Two numbers e2m1 in a byte, the first in its lower half. Units hold their quants in 8 bits.
+#[derive(Clone, Copy)]
+struct Floats;
+
+impl Stored for Floats {
+    type Number = u8;
+    type Packed<S: SimdExt> = S::Halves;
+    const PER_UNIT: usize = 2;
+
+    #[inline(always)]
+    fn bytes(numbers: &[u8]) -> &[u8] {
+        numbers
+    }
+
+    #[inline(always)]
+    fn units<S: SimdExt>(simd: S, packed: S::Halves) -> S::f32s {
+        // Bits s e1 e0 m: four in a register at a time, each in its byte.
+        let bits = apart(simd, packed);
+        let each = |byte: u8| simd.splat_u32s(repeated(i32::from(byte)));
+        let shr = |x, by| simd.wrapping_dyn_shr_u32s(x, simd.splat_u32s(by));
+        let shl = |x, by| simd.wrapping_dyn_shl_u32s(x, simd.splat_u32s(by));
+        let low = simd.and_u32s(bits, each(7));
+        // Up to 3 a quant is its bits; above, it is 4, 6, 8, 12: its bits, its lower two, and 2 more if these are both set.
+        let above = simd.and_u32s(shr(bits, 2), each(1));
+        let two = simd.and_u32s(low, simd.or_u32s(above, shl(above, 1)));
+        let both = simd.and_u32s(simd.and_u32s(two, shr(two, 1)), each(1));
+        let magnitude = simd.add_u32s(simd.add_u32s(low, two), shl(both, 1));
+        // Twice the magnitude is taken off where the sign is set.
+        let sign = simd.and_u32s(shr(bits, 3), each(1));
+        let signs = simd.sub_u32s(shl(sign, 8), sign);
+        let off = simd.and_u32s(shl(magnitude, 1), signs);
+        let units = simd.sub_u32s(simd.add_u32s(each(128), magnitude), off);
         simd.transmute_f32s_u32s(units)
     }
 }

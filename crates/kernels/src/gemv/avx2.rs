@@ -5,7 +5,7 @@ use std::arch::x86_64::{__m256, __m256i};
 use pulp::{Simd, cast, f32x8, x86::V3};
 
 use super::byte_dots::ByteDots;
-use crate::quant::QuantFormat;
+use crate::quant::{QuantFormat, UNSIGNED_E2M1};
 
 impl ByteDots for V3 {
     type Simd = V3;
@@ -13,7 +13,9 @@ impl ByteDots for V3 {
     /// The quants; in 4 bits those of the lower halves and those of the upper ones.
     type Activations = [__m256i; 2];
 
-    const STORED_INT8: bool = false;
+    fn offset(format: QuantFormat) -> bool {
+        format != QuantFormat::Int8
+    }
 
     #[inline(always)]
     fn simd(self) -> V3 {
@@ -45,12 +47,12 @@ impl ByteDots for V3 {
         };
         match format {
             QuantFormat::Int8 => [vector(0); 2],
-            QuantFormat::Int4 => [vector(0), vector(1)],
+            QuantFormat::Int4 | QuantFormat::Mxfp4 => [vector(0), vector(1)],
         }
     }
 
     /// Nothing saturates. In 8 bits the magnitudes of quants, up to 128, are multiplied with activations that took their
-    /// signs: two products are at most 2 * 128 * 127. In 4 bits four are at most 4 * 15 * 127.
+    /// signs: two products are at most 2 * 128 * 127. In 4 bits four are at most 4 * 24 * 127.
     #[inline(always)]
     fn times(self, format: QuantFormat, quants: __m256i, [first, second]: [__m256i; 2]) -> f32x8 {
         let i = self.avx2;
@@ -59,10 +61,15 @@ impl ByteDots for V3 {
                 let quants = i._mm256_xor_si256(quants, cast([0x80_u8; 32]));
                 i._mm256_maddubs_epi16(i._mm256_abs_epi8(quants), i._mm256_sign_epi8(first, quants))
             }
-            QuantFormat::Int4 => {
+            QuantFormat::Int4 | QuantFormat::Mxfp4 => {
                 let half = cast([0xf_u8; 32]);
-                let lower = i._mm256_and_si256(quants, half);
-                let upper = i._mm256_and_si256(i._mm256_srli_epi16::<4>(quants), half);
+                let mut lower = i._mm256_and_si256(quants, half);
+                let mut upper = i._mm256_and_si256(i._mm256_srli_epi16::<4>(quants), half);
+                if format == QuantFormat::Mxfp4 {
+                    let table = cast([UNSIGNED_E2M1; 2]);
+                    let look_up = |bits| i._mm256_shuffle_epi8(table, bits);
+                    (lower, upper) = (look_up(lower), look_up(upper));
+                }
                 i._mm256_add_epi16(i._mm256_maddubs_epi16(lower, first), i._mm256_maddubs_epi16(upper, second))
             }
         };
@@ -74,7 +81,7 @@ impl ByteDots for V3 {
     fn spread(self, format: QuantFormat, scales: f32x8, vector: usize) -> f32x8 {
         let (first, second) = match format {
             QuantFormat::Int8 => (vector as i32, vector as i32),
-            QuantFormat::Int4 => (2 * vector as i32, 2 * vector as i32 + 1),
+            QuantFormat::Int4 | QuantFormat::Mxfp4 => (2 * vector as i32, 2 * vector as i32 + 1),
         };
         let lanes = [first, first, first, first, second, second, second, second];
         cast(self.avx2._mm256_permutevar8x32_ps(cast(scales), cast(lanes)))

@@ -35,12 +35,12 @@ pub trait ByteDots: Copy + Send + Sync {
     fn order(format: QuantFormat) -> Order {
         match format {
             QuantFormat::Int8 => Order::Plain,
-            QuantFormat::Int4 => Order::EvenOdd(Self::BYTES),
+            QuantFormat::Int4 | QuantFormat::Mxfp4 => Order::EvenOdd(Self::BYTES),
         }
     }
 
-    /// Whether its products in 8 bits are those of quants as they are stored, with their zero point; in 4 bits all are.
-    const STORED_INT8: bool;
+    /// Whether its products are those of quants with their offset or zero point.
+    fn offset(format: QuantFormat) -> bool;
 
     fn simd(self) -> Self::Simd;
 

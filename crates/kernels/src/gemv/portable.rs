@@ -11,7 +11,9 @@ impl ByteDots for Scalar256b {
     /// The quants; in 4 bits those of the lower halves and those of the upper ones.
     type Activations = [[i8; 32]; 2];
 
-    const STORED_INT8: bool = false;
+    fn offset(format: QuantFormat) -> bool {
+        format == QuantFormat::Int4
+    }
 
     #[inline(always)]
     fn simd(self) -> Scalar256b {
@@ -40,7 +42,7 @@ impl ByteDots for Scalar256b {
         let vector = |i: usize| *quants[i * 32..].first_chunk().unwrap_or(&[0; 32]);
         match format {
             QuantFormat::Int8 => [vector(0), [0; 32]],
-            QuantFormat::Int4 => [vector(0), vector(1)],
+            QuantFormat::Int4 | QuantFormat::Mxfp4 => [vector(0), vector(1)],
         }
     }
 
@@ -50,12 +52,13 @@ impl ByteDots for Scalar256b {
         let mut sums = [0.0; 8];
         match format {
             QuantFormat::Int8 => {
-                let quants = widened(|i| i16::from(quants[i]) - QuantFormat::Int8.offset() as i16);
+                let quants = widened(|i| format.quant(quants[i]));
                 sums[0] = dot(&quants, &first) as f32;
             }
-            QuantFormat::Int4 => {
-                let lower = widened(|i| i16::from(quants[i] & 0xf));
-                let upper = widened(|i| i16::from(quants[i] >> 4));
+            QuantFormat::Int4 | QuantFormat::Mxfp4 => {
+                let quant = |bits: u8| if format == QuantFormat::Int4 { i32::from(bits) } else { format.quant(bits) };
+                let lower = widened(|i| quant(quants[i] & 0xf));
+                let upper = widened(|i| quant(quants[i] >> 4));
                 for (group, sum) in sums.iter_mut().step_by(4).enumerate() {
                     let bytes = 16 * group..16 * (group + 1);
                     let lower = dot(&lower[bytes.clone()], &first[bytes.clone()]);
@@ -72,7 +75,7 @@ impl ByteDots for Scalar256b {
         let scales: [f32; 8] = cast(scales);
         let [first, second] = match format {
             QuantFormat::Int8 => [vector, vector],
-            QuantFormat::Int4 => [2 * vector, 2 * vector + 1],
+            QuantFormat::Int4 | QuantFormat::Mxfp4 => [2 * vector, 2 * vector + 1],
         };
         let [first, second] = [scales[first], scales[second]];
         cast([first, first, first, first, second, second, second, second])
@@ -98,10 +101,10 @@ impl ByteDots for Scalar256b {
 }
 
 #[inline(always)]
-fn widened(quant: impl Fn(usize) -> i16) -> [i16; 32] {
+fn widened(quant: impl Fn(usize) -> i32) -> [i16; 32] {
     let mut quants = [0; 32];
     for (i, to) in quants.iter_mut().enumerate() {
-        *to = quant(i);
+        *to = quant(i) as i16;
     }
     quants
 }

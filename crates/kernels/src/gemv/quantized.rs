@@ -75,6 +75,12 @@ impl Format for Four {
     const FORMAT: QuantFormat = QuantFormat::Int4;
 }
 
+struct Float;
+
+impl Format for Float {
+    const FORMAT: QuantFormat = QuantFormat::Mxfp4;
+}
+
 struct Eight;
 
 impl Format for Eight {
@@ -100,6 +106,7 @@ impl OnByteDots for Rows<'_> {
             || match self.weight.format {
                 QuantFormat::Int4 => self.multiply::<B, Four>(bytes),
                 QuantFormat::Int8 => self.multiply::<B, Eight>(bytes),
+                QuantFormat::Mxfp4 => self.multiply::<B, Float>(bytes),
             },
         );
     }
@@ -190,7 +197,7 @@ impl Row<'_> {
                 let first = first / ZERO_POINTS_PER_WORD;
                 &self.zero_points[first..][..len.div_ceil(ZERO_POINTS_PER_WORD)]
             }
-            QuantFormat::Int8 => &[],
+            QuantFormat::Int8 | QuantFormat::Mxfp4 => &[],
         };
         Self { quants: &self.quants[first * bytes..][..len * bytes], scales: &self.scales[first..][..len], zero_points }
     }
@@ -257,19 +264,15 @@ fn span<B: ByteDots, F: Format, const R: usize, const N: usize>(
         prefetch(rows[0].scales.as_ptr().wrapping_add(line + scales_ahead));
         let stored = w.zero_points;
         let w = bytes.scales(w.scales);
-        // What the zero points take from the products, by the sum of each group's activations.
+        // What zero points and offsets take from the products, by the sum of each group's activations.
         let zeros = match F::FORMAT {
-            QuantFormat::Int4 => Some(bytes.zero_points(stored)),
-            QuantFormat::Int8 if B::STORED_INT8 => Some(simd.splat_f32s(F::FORMAT.offset() as f32)),
-            QuantFormat::Int8 => None,
+            QuantFormat::Int4 => bytes.zero_points(stored),
+            format => simd.splat_f32s(format.offset() as f32),
         };
-        let zeros = match zeros {
-            Some(zeros) => simd.mul_f32s(simd.neg_f32s(w), zeros),
-            None => zero,
-        };
+        let zeros = simd.mul_f32s(simd.neg_f32s(w), zeros);
         for ((scales, sums), v) in scales.iter_mut().zip(&mut *sums).zip(&v) {
             scales[r] = simd.mul_f32s(w, bytes.floats(v.scales));
-            if F::FORMAT == QuantFormat::Int4 || B::STORED_INT8 {
+            if B::offset(F::FORMAT) {
                 sums[r] = simd.multiply_add(zeros, bytes.floats(v.sums), sums[r]);
             }
         }

@@ -77,7 +77,7 @@ fn bfloat16_is_the_definition() {
 
 #[test]
 fn quantized_is_the_definition() {
-    for format in [QuantFormat::Int4, QuantFormat::Int8] {
+    for format in [QuantFormat::Int4, QuantFormat::Int8, QuantFormat::Mxfp4] {
         for [rows, columns] in SHAPES {
             let matrix = Quantized::random([rows, columns], format, 1);
             for n in counts() {
@@ -85,7 +85,7 @@ fn quantized_is_the_definition() {
                 for isa in Isa::all() {
                     let multiply = |x: &[f32]| product(isa, x, matrix.view());
                     let y = multiply(&x);
-                    let what = format!("{isa:?}, {format} bits, n {n}, {rows} x {columns}");
+                    let what = format!("{isa:?}, {format:?}, n {n}, {rows} x {columns}");
                     assert_quantized_products(&x, &matrix, &y, true, &what);
                     assert_rows_alone(&x, &y, columns, &what, multiply);
                 }
@@ -133,6 +133,7 @@ fn quantized_products_do_not_overflow() {
     for (format, patterns) in [
         (QuantFormat::Int8, [0, -1, i32::from_le_bytes([0, 255, 0, 255])]),
         (QuantFormat::Int4, [0, -1, i32::from_le_bytes([0x0f, 0xf0, 0x0f, 0xf0])]),
+        (QuantFormat::Mxfp4, [0x7777_7777, -1, i32::from_le_bytes([0x7f, 0xf7, 0x7f, 0xf7])]),
     ] {
         for word in patterns {
             let matrix = Quantized {
@@ -182,7 +183,7 @@ fn infinity_and_nan_stay_in_their_rows_and_vectors() {
 #[test]
 fn infinity_and_nan_stay_in_their_quantized_rows_and_vectors() {
     let (n, rows, columns) = (6, 30, 70);
-    for format in [QuantFormat::Int4, QuantFormat::Int8] {
+    for format in [QuantFormat::Int4, QuantFormat::Int8, QuantFormat::Mxfp4] {
         for isa in Isa::all() {
             for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
                 let mut matrix = Quantized::random([rows, columns], format, 7);

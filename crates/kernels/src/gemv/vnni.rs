@@ -1,12 +1,15 @@
 //! AVX-512 with VNNI: one instruction multiplies 64 unsigned bytes with signed ones and adds each four products up.
 
-use std::arch::x86_64::{__m512, __m512i, _mm512_maskz_loadu_epi8};
+use std::arch::x86_64::{__m128i, __m512, __m512i, _mm512_maskz_loadu_epi8};
 
 use half::{f16, slice::HalfFloatSliceExt};
 use pulp::{Simd, cast, f32x16, x86::V4};
 
 use super::byte_dots::ByteDots;
-use crate::{isa::Vnni, quant::QuantFormat};
+use crate::{
+    isa::Vnni,
+    quant::{QuantFormat, UNSIGNED_E2M1},
+};
 
 #[inline(always)]
 fn splat(value: u8) -> __m512i {
@@ -19,7 +22,9 @@ impl ByteDots for Vnni {
     /// The quants; in 4 bits those of the lower halves and those of the upper ones.
     type Activations = [__m512i; 2];
 
-    const STORED_INT8: bool = true;
+    fn offset(_: QuantFormat) -> bool {
+        true
+    }
 
     #[inline(always)]
     fn simd(self) -> V4 {
@@ -52,7 +57,7 @@ impl ByteDots for Vnni {
         };
         match format {
             QuantFormat::Int8 => [vector(0), splat(0)],
-            QuantFormat::Int4 => [vector(0), vector(1)],
+            QuantFormat::Int4 | QuantFormat::Mxfp4 => [vector(0), vector(1)],
         }
     }
 
@@ -62,10 +67,16 @@ impl ByteDots for Vnni {
         let zero = splat(0);
         let sum = match format {
             QuantFormat::Int8 => self.dot(zero, quants, first),
-            QuantFormat::Int4 => {
+            QuantFormat::Int4 | QuantFormat::Mxfp4 => {
                 let half = splat(0xf);
-                let lower = f._mm512_and_si512(quants, half);
-                let upper = f._mm512_and_si512(f._mm512_srli_epi32::<4>(quants), half);
+                let mut lower = f._mm512_and_si512(quants, half);
+                let mut upper = f._mm512_and_si512(f._mm512_srli_epi32::<4>(quants), half);
+                if format == QuantFormat::Mxfp4 {
+                    let table: __m128i = cast(UNSIGNED_E2M1);
+                    let table = f._mm512_broadcast_i32x4(table);
+                    let look_up = |bits| self.simd().avx512bw._mm512_shuffle_epi8(table, bits);
+                    (lower, upper) = (look_up(lower), look_up(upper));
+                }
                 self.dot(self.dot(zero, lower, first), upper, second)
             }
         };
@@ -78,7 +89,7 @@ impl ByteDots for Vnni {
         const FOUR: [[u32; 16]; 4] = lanes(4);
         let lanes = match format {
             QuantFormat::Int8 => EIGHT[vector],
-            QuantFormat::Int4 => FOUR[vector],
+            QuantFormat::Int4 | QuantFormat::Mxfp4 => FOUR[vector],
         };
         let permuted = self.simd().avx512f._mm512_permutexvar_ps(cast(lanes), cast(scales));
         cast(permuted)

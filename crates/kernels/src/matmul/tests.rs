@@ -106,14 +106,14 @@ fn bfloat16_by_bfloat16_is_the_definition() {
 
 #[test]
 fn quantized_is_the_definition() {
-    for format in [QuantFormat::Int8, QuantFormat::Int4] {
+    for format in [QuantFormat::Int8, QuantFormat::Int4, QuantFormat::Mxfp4] {
         for [rows, columns] in SHAPES {
             let matrix = Quantized::random([rows, columns], format, 3);
             for n in COUNTS {
                 let x = random(n * columns, 4);
                 let mut y = vec![f32::NAN; n * rows];
                 matmul_t_quantized(&x, &mut [(matrix.view(), &mut y)]);
-                let what = format!("{format} bits, n {n}, {rows} x {columns}");
+                let what = format!("{format:?}, n {n}, {rows} x {columns}");
                 assert_quantized_products(&x, &matrix, &y, true, &what);
 
                 #[cfg(target_arch = "x86_64")]

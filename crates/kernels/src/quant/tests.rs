@@ -23,29 +23,43 @@ fn nth(words: &[i32], at: usize, bits: usize) -> i32 {
     (word & ((1 << bits) - 1)) as i32
 }
 
+/// One quant of a row as the format defines it, less its zero point.
+fn quant(words: &[i32], at: usize, format: QuantFormat, zero: i32) -> i32 {
+    let bits = nth(words, at, format.bits());
+    match format {
+        QuantFormat::Mxfp4 => {
+            // Sign, two bits of exponent and one of mantissa; without exponent there is no leading 1.
+            let (exponent, mantissa) = (bits >> 1 & 3, bits & 1);
+            let magnitude = if exponent == 0 { mantissa } else { (2 + mantissa) << (exponent - 1) };
+            if bits & 8 == 0 { magnitude } else { -magnitude }
+        }
+        _ => bits - zero,
+    }
+}
+
 fn squares(errors: impl Iterator<Item = f64>) -> f64 {
     errors.map(|error| error * error).sum()
 }
 
 /// The bounds that [`quantize`] states, and what [`dequantize`] reads against the definition.
 fn check(values: &[f32], columns: usize) {
-    for format in [QuantFormat::Int4, QuantFormat::Int8] {
+    for format in [QuantFormat::Int4, QuantFormat::Int8, QuantFormat::Mxfp4] {
         let (matrix, dequantized) = quantized(values, columns, format);
         for (row, (values, dequantized)) in values.chunks(columns).zip(dequantized.chunks(columns)).enumerate() {
             let quants = &matrix.quants[row * words(columns, format)..];
             for (b, scale) in matrix.scales[row * groups(columns)..][..groups(columns)].iter().enumerate() {
                 let zero = match format {
                     QuantFormat::Int4 => nth(&matrix.zero_points[row * zero_words(columns, format)..], b, 4),
-                    QuantFormat::Int8 => 128,
+                    _ => 128,
                 };
                 let range = b * GROUP_SIZE..columns.min((b + 1) * GROUP_SIZE);
                 for at in range.end..(b + 1) * GROUP_SIZE {
-                    assert_eq!(nth(quants, at, format.bits()), zero, "the rest of a group is zeros");
+                    assert_eq!(quant(quants, at, format, zero), 0, "the rest of a group is zeros");
                 }
                 let scale = f64::from(scale.to_f32());
                 assert!(scale.is_finite() && scale >= 0.0);
                 for i in range.clone() {
-                    let quant = nth(quants, i, format.bits()) - zero;
+                    let quant = quant(quants, i, format, zero);
                     assert_eq!(dequantized[i], (f64::from(quant) * scale) as f32);
                     assert!(quant != -128 && (scale != 0.0 || quant == 0));
                     assert!(values[i] != 0.0 || quant == 0, "zero stays zero");
@@ -72,6 +86,18 @@ fn check_errors(format: QuantFormat, scale: f64, zero: f64, group: &[f64], error
             for error in errors {
                 assert!(*error <= scale / 2.0 * rounding, "{error} by scale {scale}");
             }
+        }
+        QuantFormat::Mxfp4 => {
+            let nearest = |value: f64| {
+                let off = E2M1.map(|quant| (f64::from(quant) * scale - value).abs());
+                off.into_iter().fold(f64::INFINITY, f64::min)
+            };
+            for (value, error) in group.iter().zip(errors) {
+                assert!(*error <= nearest(*value) * rounding + scale * 1e-6, "{error} by scale {scale}");
+            }
+            assert!(scale == 0.0 || scale.log2().fract() == 0.0, "{scale} is no power of two");
+            let held = largest == 0.0 || largest < 2f64.powi(-20) || (8.0..16.0).contains(&(largest / scale));
+            assert!(held, "{largest} by {scale}");
         }
         QuantFormat::Int4 => {
             // The scale that clips nothing, with which numbers are off by half a scale at most.

@@ -1,31 +1,47 @@
 //! Where a model's folder keeps its chat templates, and the special tokens that they use.
 
-use std::path::Path;
+use std::{fs, io::ErrorKind, path::Path};
 
-use minijinja::Value;
 use serde_json::{Map, Value as Json};
 
 use super::{ChatTemplateError, template::Source};
-use crate::{one_line, read_small_file};
+use crate::{TokenizerError, one_line, read_small_file, tokenizer::read_named_tokens};
 
 const CONFIG: &str = "tokenizer_config.json";
 const SPECIAL_TOKENS: &str = "special_tokens_map.json";
 
-/// Files with a template each, by its name.
-const TEMPLATES: [(&str, &str); 2] =
-    [("default", "chat_template.jinja"), ("tool_use", "additional_chat_templates/tool_use.jinja")];
+/// The file with the template, and the folder of those with other names.
+const TEMPLATE: &str = "chat_template.jinja";
+const MORE_TEMPLATES: &str = "additional_chat_templates";
 
-/// The special tokens that templates can name.
+/// The special tokens that every tokenizer may name.
 const TOKEN_NAMES: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// The templates of a folder. As in transformers, template files replace the templates of `tokenizer_config.json`.
 pub(super) fn read_templates(folder: &Path) -> Result<Vec<Source>, ChatTemplateError> {
     let mut sources = Vec::new();
-    for (name, file) in TEMPLATES {
-        let path = folder.join(file);
+    let path = folder.join(TEMPLATE);
+    if let Some(text) = read_text(&path)? {
+        sources.push(Source::new("default", path.display(), text));
+    }
+    let more = folder.join(MORE_TEMPLATES);
+    let mut names = Vec::new();
+    match fs::read_dir(&more) {
+        Ok(entries) => {
+            for entry in entries {
+                let name = entry.map_err(|error| unreadable(&more, &error))?.file_name();
+                names.extend(name.to_str().and_then(|name| name.strip_suffix(".jinja")).map(str::to_owned));
+            }
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+        Err(error) => return Err(unreadable(&more, &error)),
+    }
+    names.sort();
+    for name in names {
+        let path = more.join(format!("{name}.jinja"));
         if let Some(text) = read_text(&path)? {
-            sources.push(Source::new(name, path.display(), text));
+            sources.push(Source::new(&name, path.display(), text));
         }
     }
     if sources.is_empty() {
@@ -34,7 +50,7 @@ pub(super) fn read_templates(folder: &Path) -> Result<Vec<Source>, ChatTemplateE
     Ok(sources)
 }
 
-/// `chat_template` of `tokenizer_config.json`: a text, or a list of texts with names.
+/// `chat_template` of `tokenizer_config.json`: a text, or several with names, as an object or a list.
 fn read_config_templates(path: &Path) -> Result<Vec<Source>, ChatTemplateError> {
     let config = read_object(path)?;
     let invalid = |field: String, rule| ChatTemplateError::Field { path: path.display().to_string(), field, rule };
@@ -51,40 +67,53 @@ fn read_config_templates(path: &Path) -> Result<Vec<Source>, ChatTemplateError> 
             });
             entries.collect()
         }
-        Some(_) => Err(invalid("chat_template".to_owned(), "a text, or a list of {name, template}")),
+        Some(Json::Object(fields)) => {
+            let entries = fields.iter().map(|(name, text)| match text.as_str() {
+                Some(text) => Ok(Source::new(name, path.display(), text)),
+                None => Err(invalid(format!("chat_template.{name}"), "a text")),
+            });
+            entries.collect()
+        }
+        Some(_) => Err(invalid(
+            "chat_template".to_owned(),
+            "a text, an object from names to texts, or a list of {name, template}",
+        )),
     }
 }
 
 /// `bos_token` and the other special tokens that the folder names.
-pub(super) fn read_special_tokens(folder: &Path) -> Result<Vec<(String, Value)>, ChatTemplateError> {
-    let mut path = folder.join(CONFIG);
-    let mut config = read_object(&path)?;
+pub(super) fn read_special_tokens(folder: &Path) -> Result<Vec<(String, String)>, ChatTemplateError> {
+    let tokens = read_named_tokens(folder).map_err(|error| match error {
+        TokenizerError::BrokenConfig { path, reason } => ChatTemplateError::BrokenConfig { path, reason },
+        TokenizerError::Unreadable { path, reason } => ChatTemplateError::Unreadable { path, reason },
+        other => ChatTemplateError::BrokenConfig { path: folder.display().to_string(), reason: one_line(&other) },
+    })?;
+    let path = folder.join(CONFIG);
+    let config = read_object(&path)?;
+    check_tokens(&config, &path)?;
     // Older folders keep them in another file.
     if !config.contains_key("added_tokens_decoder") {
-        let older_path = folder.join(SPECIAL_TOKENS);
-        let older = read_object(&older_path)?;
-        if !older.is_empty() {
-            config.extend(older);
-            path = older_path;
-        }
+        let path = folder.join(SPECIAL_TOKENS);
+        check_tokens(&read_object(&path)?, &path)?;
     }
-    let mut tokens = Vec::new();
+    Ok(tokens)
+}
+
+fn check_tokens(config: &Map<String, Json>, path: &Path) -> Result<(), ChatTemplateError> {
     for name in TOKEN_NAMES {
-        let token = match config.get(name) {
-            None | Some(Json::Null) => continue,
-            Some(Json::String(token)) => Some(token.as_str()),
-            Some(object) => object.get("content").and_then(Json::as_str),
+        let is_token = match config.get(name) {
+            None | Some(Json::Null | Json::String(_)) => true,
+            Some(object) => object.get("content").is_some_and(Json::is_string),
         };
-        let Some(token) = token else {
+        if !is_token {
             return Err(ChatTemplateError::Field {
                 path: path.display().to_string(),
                 field: name.to_owned(),
                 rule: "a text, or an object with the text content",
             });
-        };
-        tokens.push((name.to_owned(), Value::from(token)));
+        }
     }
-    Ok(tokens)
+    Ok(())
 }
 
 /// `None` when there is no such file.

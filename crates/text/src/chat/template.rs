@@ -1,9 +1,10 @@
 use std::path::Path;
 
-use minijinja::{Environment, Value, value::Serde};
+use glass_jinja::{Dict, ErrorKind, Template, Value};
+use jiff::Zoned;
 use serde_json::{Map, json};
 
-use super::{ChatTemplateError, Message, Role, files, generation_tags, python};
+use super::{ChatTemplateError, Message, Role, files, strftime::strftime};
 use crate::one_line;
 
 const DEFAULT: &str = "default";
@@ -19,10 +20,19 @@ const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 /// tokens as well, as they do in transformers.
 #[derive(Debug)]
 pub struct ChatTemplate {
-    environment: Environment<'static>,
+    default: Parsed,
+    tool_use: Option<Parsed>,
+    /// Texts of the tokens that have names.
+    special_tokens: Vec<(String, String)>,
+    /// Variables that every rendering has.
+    variables: Map<String, serde_json::Value>,
+}
+
+#[derive(Debug)]
+struct Parsed {
+    template: Template,
+    /// Names the template in errors.
     origin: String,
-    tool_use: Option<String>,
-    special_tokens: Vec<(String, Value)>,
 }
 
 /// The input of a template: the arguments of transformers' `apply_chat_template`.
@@ -97,34 +107,37 @@ impl ChatTemplate {
     /// # Errors
     /// [`ChatTemplateError::Syntax`].
     pub fn from_text(text: &str, origin: &str, special_tokens: &[(&str, &str)]) -> Result<Self, ChatTemplateError> {
-        let tokens = special_tokens.iter();
-        let tokens = tokens.map(|&(name, token)| (name.to_owned(), Value::from(token)));
-        let source = Source::new(DEFAULT, origin, text);
-        Self::new(source, None, tokens.collect())
+        let tokens = special_tokens.iter().map(|&(name, token)| (name.to_owned(), token.to_owned()));
+        Self::new(Source::new(DEFAULT, origin, text), None, tokens.collect())
     }
 
     fn new(
         default: Source,
         tool_use: Option<Source>,
-        special_tokens: Vec<(String, Value)>,
+        special_tokens: Vec<(String, String)>,
     ) -> Result<Self, ChatTemplateError> {
-        let mut environment = python::environment().map_err(|error| syntax_error(&default.origin, &error))?;
-        let origin = default.origin.clone();
-        let tool_use_origin = tool_use.as_ref().map(|source| source.origin.clone());
-        for Source { name, origin, text } in [Some(default), tool_use].into_iter().flatten() {
-            // Jinja2 normalizes line ends.
-            let text = text.replace("\r\n", "\n").replace('\r', "\n");
-            let text = generation_tags::replace(&text).into_owned();
-            environment.add_template_owned(name, text).map_err(|error| syntax_error(&origin, &error))?;
-        }
-        Ok(Self { environment, origin, tool_use: tool_use_origin, special_tokens })
+        let parse = |Source { origin, text, .. }: Source| match Template::parse(&text) {
+            Ok(template) => Ok(Parsed { template, origin }),
+            Err(error) => Err(ChatTemplateError::Syntax { origin, reason: one_line(&error) }),
+        };
+        Ok(Self {
+            default: parse(default)?,
+            tool_use: tool_use.map(parse).transpose()?,
+            special_tokens,
+            variables: Map::new(),
+        })
+    }
+
+    /// Gives every rendering these variables, as `enable_thinking`. Those of [`ChatInput::variables`] go before them.
+    pub fn set_variables(&mut self, variables: Map<String, serde_json::Value>) {
+        self.variables = variables;
     }
 
     /// `eos_token`, which ends a turn in most templates.
     pub fn eos_token(&self) -> Option<&str> {
         let mut tokens = self.special_tokens.iter();
         let (_, token) = tokens.find(|(name, _)| name == "eos_token")?;
-        token.as_str()
+        Some(token)
     }
 
     /// The text that the assistant's answer to `messages` continues.
@@ -156,28 +169,32 @@ impl ChatTemplate {
     /// # Errors
     /// As [`Self::prompt`].
     pub fn render(&self, input: &ChatInput) -> Result<String, ChatTemplateError> {
-        let (name, origin) = match (&input.tools, &self.tool_use) {
-            (Some(_), Some(origin)) => (TOOL_USE, origin),
-            _ => (DEFAULT, &self.origin),
+        let Parsed { template, origin } = match (&input.tools, &self.tool_use) {
+            (Some(_), Some(tool_use)) => tool_use,
+            _ => &self.default,
         };
+        let list = |list: &[serde_json::Value]| Value::from(&serde_json::Value::from(list.to_vec()));
         let messages: Vec<_> = input.messages.iter().map(prepare_message).collect();
-        let arguments = [
-            ("messages", Value::from(Serde(&messages))),
-            ("tools", Value::from(Serde(&input.tools))),
-            ("documents", Value::from(Serde(&input.documents))),
-            ("add_generation_prompt", Value::from(input.add_generation_prompt)),
-        ];
+        let optional = |list_of: &Option<Vec<serde_json::Value>>| match list_of {
+            Some(items) => list(items),
+            None => Value::None,
+        };
         // Of two variables with one name, the later counts.
-        let mut context = self.special_tokens.clone();
-        let variables = input.variables.iter();
-        context.extend(variables.map(|(name, value)| (name.clone(), Value::from(Serde(value)))));
-        context.extend(arguments.map(|(name, value)| (name.to_owned(), value)));
-        let context = Value::from_pairs(context);
-        self.environment.get_template(name).and_then(|template| template.render(context)).map_err(|error| {
-            match python::raised_message(&error) {
-                Some(message) => ChatTemplateError::Refused(one_line(message)),
-                None => ChatTemplateError::Render { origin: origin.clone(), reason: describe(&error) },
-            }
+        let mut context = Dict::new();
+        for (name, text) in &self.special_tokens {
+            context.set(name, Value::from(text.as_str()));
+        }
+        for (name, value) in self.variables.iter().chain(&input.variables) {
+            context.set(name, Value::from(value));
+        }
+        context.set("messages", list(&messages));
+        context.set("tools", optional(&input.tools));
+        context.set("documents", optional(&input.documents));
+        context.set("add_generation_prompt", Value::from(input.add_generation_prompt));
+        let now = |format: &str| strftime(format, Zoned::now().datetime());
+        template.render(&context, &now).map_err(|error| match error.kind {
+            ErrorKind::Raised => ChatTemplateError::Refused(one_line(&error.message)),
+            _ => ChatTemplateError::Render { origin: origin.clone(), reason: one_line(&error) },
         })
     }
 }
@@ -196,20 +213,4 @@ fn prepare_message(message: &serde_json::Value) -> serde_json::Value {
         fields.insert(REASONING[0].to_owned(), reasoning);
     }
     fields.into()
-}
-
-fn syntax_error(origin: &str, error: &minijinja::Error) -> ChatTemplateError {
-    ChatTemplateError::Syntax { origin: origin.to_owned(), reason: describe(error) }
-}
-
-/// The error and its line, without the excerpt of the template that minijinja adds.
-fn describe(error: &minijinja::Error) -> String {
-    let what = match error.detail() {
-        Some(detail) => format!("{}: {detail}", error.kind()),
-        None => error.kind().to_string(),
-    };
-    match error.line() {
-        Some(line) => format!("line {line}: {}", one_line(&what)),
-        None => one_line(&what),
-    }
 }

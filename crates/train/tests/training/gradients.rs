@@ -7,8 +7,11 @@ use burn::{
 use glass_attention::{ForwardContext, LlamaAttention, Rope, RopeTable, Sequences, Unobserved, rotate};
 use glass_backend::{Device, Dtype, Weights};
 use glass_causal_lm::LlamaForCausalLM;
-use glass_config::{LlamaConfig, MixerConfig, MlpConfig};
-use glass_decoder::{LlamaMlp, LlamaRmsNorm};
+use glass_config::{
+    Activation, DenseMlpConfig, ExpertsConfig, Gate, LlamaConfig, MixerConfig, MlpConfig, NormConfig, RouterConfig,
+    RouterWeights, SharedExpertConfig,
+};
+use glass_decoder::{LlamaExperts, LlamaMlp, Norm};
 use glass_kv_cache::NoCache;
 use glass_testing::{RandomWeights, with_windows};
 use glass_train::cross_entropy;
@@ -41,11 +44,12 @@ fn ids(seq: usize, vocab_size: usize, seed: u64, device: &Device) -> Tensor<2, I
 }
 
 #[test]
-fn rms_norm() {
+fn norms() {
     let device = devices::flex().training();
     // Epsilons without and with weight beside the mean of the squares.
-    for eps in [1e-5, 0.3] {
-        let norm = LlamaRmsNorm::load(Weights::new(&mut RandomWeights(7), &device, Dtype::F32), 8, eps);
+    let kinds = |eps| [NormConfig::rms(eps), NormConfig::rms(eps).one_plus(), NormConfig::layer(eps, true)];
+    for norm in [1e-5, 0.3].into_iter().flat_map(kinds) {
+        let norm = Norm::load(Weights::new(&mut RandomWeights(7), &device, Dtype::F32), 8, &norm);
         let module = (input([BATCH, 3, 8], &device), norm.expect("weights"));
         check("norm", &module, |(x, norm)| norm.forward(x.val()).flatten(0, 2));
     }
@@ -63,7 +67,13 @@ fn rotation() {
     };
     let (cos, sin) = (table(cos), table(sin));
     let x = input([BATCH, 2, SEQ, head_dim], &device);
-    check("rotate", &x, |x| rotate(x.val(), cos.clone(), sin.clone()).flatten(0, 3));
+    for interleaved in [false, true] {
+        // The whole head, and all of it but one pair.
+        let wide = input([BATCH, 2, SEQ, head_dim + 2], &device);
+        for x in [&x, &wide] {
+            check("rotate", x, |x| rotate(x.val(), cos.clone(), sin.clone(), interleaved).flatten(0, 3));
+        }
+    }
 }
 
 /// Full and sliding, the window shorter than the sequence; four heads on two, with biases and rotation. Once in blocks of
@@ -79,11 +89,11 @@ fn attention() {
         ("window in blocks", window, 4 * 8 * SEQ * 2),
     ] {
         let config = config(fields);
-        let (hidden, eps) = (config.hidden_size, config.rms_norm_eps);
+        let hidden = config.hidden_size;
         let MixerConfig::Attention(layer) = config.layers[0].mixer;
         let mut random = RandomWeights(7);
         let weights = Weights::new(&mut random, &device, Dtype::F32);
-        let attention = LlamaAttention::load(weights, &layer, hidden, eps, 0).expect("weights");
+        let attention = LlamaAttention::load(weights, &layer, hidden, 0).expect("weights");
         let x = input([BATCH, SEQ, hidden], &device);
         check(case, &(x, attention), |(x, attention)| {
             let (mut whole, mut observer) = (Sequences::WHOLE, Unobserved);
@@ -101,12 +111,50 @@ fn mlp() {
     let device = devices::flex().training();
     for activation in ["silu", "gelu", "gelu_pytorch_tanh"] {
         let config = config(json!({"hidden_act": activation, "mlp_bias": true}));
-        let MlpConfig::Dense(layer) = config.layers[0].mlp;
+        let MlpConfig::Dense(layer) = config.layers[0].mlp else { panic!("experts") };
         let mut random = RandomWeights(7);
         let weights = Weights::new(&mut random, &device, Dtype::F32);
         let mlp = LlamaMlp::load(weights, &layer, config.hidden_size);
         let module = (input([BATCH, 3, config.hidden_size], &device), mlp.expect("weights"));
         check(activation, &module, |(x, mlp)| mlp.forward(x.val()).flatten(0, 2));
+    }
+}
+
+/// The gates that a Llama has not.
+#[test]
+fn gates() {
+    let device = devices::flex().training();
+    // The limit is beyond what any number moves to: there is no slope at its edge.
+    let clamped = Gate::Clamped { alpha: 1.702, limit: 20.0 };
+    for (gate, hidden_act) in [(Gate::None, Activation::Relu2), (clamped, Activation::Silu)] {
+        let layer = DenseMlpConfig { intermediate_size: 12, hidden_act, gate, bias: true };
+        let mlp = LlamaMlp::load(Weights::new(&mut RandomWeights(7), &device, Dtype::F32), &layer, 8);
+        let module = (input([BATCH, 3, 8], &device), mlp.expect("weights"));
+        check(&format!("{gate:?}"), &module, |(x, mlp)| mlp.forward(x.val()).flatten(0, 2));
+    }
+}
+
+/// Through the router's weights, the chosen experts, and the shared one. All are chosen: which ones are changes in steps.
+#[test]
+fn experts() {
+    let device = devices::flex().training();
+    let mlp = |intermediate_size| DenseMlpConfig {
+        intermediate_size,
+        hidden_act: Activation::Silu,
+        gate: Gate::Product,
+        bias: false,
+    };
+    for weights in [RouterWeights::SoftmaxAll, RouterWeights::SoftmaxAllRenormalised, RouterWeights::SoftmaxChosen] {
+        let config = ExpertsConfig {
+            num_experts: 3,
+            num_experts_per_tok: 3,
+            expert: mlp(6),
+            router: RouterConfig { weights, bias: true },
+            shared: Some(SharedExpertConfig { mlp: mlp(5), gate: true }),
+        };
+        let experts = LlamaExperts::load(Weights::new(&mut RandomWeights(7), &device, Dtype::F32), &config, 8);
+        let module = (input([BATCH, SEQ, 8], &device), experts.expect("weights"));
+        check(&format!("{weights:?}"), &module, |(x, experts)| experts.forward(x.val()).flatten(0, 2));
     }
 }
 

@@ -3,6 +3,7 @@
 mod adamw;
 mod devices;
 mod divergence;
+mod families;
 mod finite_differences;
 mod gradients;
 mod learning;

@@ -138,6 +138,247 @@ TEMPLATES = {
 """,
 }
 
+# In the manner of the families that the program runs: thinking switches, tools, the developer's role, dates, nested macros.
+FAMILIES = {
+    "switch": """\
+{%- if tools %}
+    {{- '<|turn|>system\\n' }}{%- if messages[0].role == 'system' %}{{- messages[0].content + '\\n\\n' }}{%- endif %}
+    {{- "# Functions\\n<tools>" }}{%- for tool in tools %}{{- "\\n" }}{{- tool | tojson }}{%- endfor %}{{- "\\n</tools><|done|>\\n" }}
+{%- else %}
+    {%- if messages[0].role == 'system' %}{{- '<|turn|>system\\n' + messages[0].content + '<|done|>\\n' }}{%- endif %}
+{%- endif %}
+{%- set ns = namespace(multi_step=true, last_query=messages|length - 1) %}
+{%- for message in messages[::-1] %}
+    {%- set index = (messages|length - 1) - loop.index0 %}
+    {%- if ns.multi_step and message.role == "user" and message.content is string and not(message.content.startswith('<answer>') and message.content.endswith('</answer>')) %}
+        {%- set ns.multi_step = false %}{%- set ns.last_query = index %}
+    {%- endif %}
+{%- endfor %}
+{%- for message in messages %}
+    {%- set content = message.content if message.content is string else '' %}
+    {%- if (message.role == "user") or (message.role == "system" and not loop.first) %}
+        {{- '<|turn|>' + message.role + '\\n' + content + '<|done|>' + '\\n' }}
+    {%- elif message.role == "assistant" %}
+        {%- set reasoning = '' %}
+        {%- if message.reasoning_content is string %}{%- set reasoning = message.reasoning_content %}
+        {%- elif '</think>' in content %}
+            {%- set reasoning = content.split('</think>')[0].rstrip('\\n').split('<think>')[-1].lstrip('\\n') %}
+            {%- set content = content.split('</think>')[-1].lstrip('\\n') %}
+        {%- endif %}
+        {%- if loop.index0 > ns.last_query and (loop.last or (not loop.last and reasoning)) %}
+            {{- '<|turn|>' + message.role + '\\n<think>\\n' + reasoning.strip('\\n') + '\\n</think>\\n\\n' + content.lstrip('\\n') }}
+        {%- else %}{{- '<|turn|>' + message.role + '\\n' + content }}{%- endif %}
+        {%- for tool_call in message.tool_calls or [] %}
+            {%- if (loop.first and content) or (not loop.first) %}{{- '\\n' }}{%- endif %}
+            {%- if tool_call.function %}{%- set tool_call = tool_call.function %}{%- endif %}
+            {{- '<call>\\n{"name": "' }}{{- tool_call.name }}{{- '", "arguments": ' }}
+            {%- if tool_call.arguments is string %}{{- tool_call.arguments }}{%- else %}{{- tool_call.arguments | tojson }}{%- endif %}
+            {{- '}\\n</call>' }}
+        {%- endfor %}
+        {{- '<|done|>\\n' }}
+    {%- elif message.role == "tool" %}
+        {%- if loop.first or (messages[loop.index0 - 1].role != "tool") %}{{- '<|turn|>user' }}{%- endif %}
+        {{- '\\n<answer>\\n' }}{{- content }}{{- '\\n</answer>' }}
+        {%- if loop.last or (messages[loop.index0 + 1].role != "tool") %}{{- '<|done|>\\n' }}{%- endif %}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|turn|>assistant\\n' }}
+    {%- if enable_thinking is defined and enable_thinking is false %}{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}
+{%- endif %}
+""",
+    "types": """\
+{%- macro kind(spec, required, nullable=false) -%}
+    {%- if spec.type == "array" -%}
+        {%- if spec['items'] -%}
+            {%- if spec['items']['type'] == "string" -%}{{- "string[]" }}{%- elif spec['items'].type in ["number", "integer"] -%}{{- "number[]" }}
+            {%- else -%}{%- set inner = kind(spec['items'], required) -%}{%- if inner == "object | object" or inner|length > 50 -%}{{- "any[]" }}{%- else -%}{{- inner + "[]" }}{%- endif -%}{%- endif -%}
+        {%- else -%}{{- "any[]" }}{%- endif -%}
+    {%- elif spec.type is defined and spec.type is iterable and spec.type is not string and spec.type is not mapping and spec.type[0] is defined -%}
+        {%- if spec.type | length > 1 -%}{{- spec.type | join(" | ") }}{%- else -%}{{- spec.type[0] }}{%- endif -%}
+    {%- elif spec.oneOf -%}
+        {%- for variant in spec.oneOf -%}{{- kind(variant, required) -}}{%- if variant.description %}{{- "// " + variant.description }}{%- endif -%}{%- if not loop.last %}{{- " | " }}{% endif -%}{%- endfor -%}
+    {%- elif spec.type == "string" -%}{%- if spec.enum -%}{{- '"' + spec.enum|join('" | "') + '"' -}}{%- else -%}{{- "string" }}{%- if spec.nullable %}{{- " | null" }}{%- endif -%}{%- endif -%}
+    {%- elif spec.type == "integer" or spec.type == "number" -%}{{- "number" }}
+    {%- elif spec.type == "object" -%}
+        {%- if spec.properties -%}
+            {{- "{\\n" }}{%- for name, prop in spec.properties.items() -%}{{- name -}}{%- if name not in (spec.required or []) -%}{{- "?" }}{%- endif -%}{{- ": " }}{{ kind(prop, spec.required or []) }}{%- if not loop.last -%}{{-", " }}{%- endif -%}{%- endfor -%}{{- "}" }}
+        {%- else -%}{{- "object" }}{%- endif -%}
+    {%- else -%}{{- "any" }}{%- endif -%}
+{%- endmacro -%}
+{%- macro functions(tools) -%}
+    {{- "namespace functions {\\n\\n" }}
+    {%- for tool in tools %}
+        {%- set tool = tool.function %}
+        {{- "// " + tool.description|default('nothing said') + "\\n" }}{{- "type "+ tool.name + " = " }}
+        {%- if tool.parameters and tool.parameters.properties %}
+            {{- "(_: {\\n" }}
+            {%- for name, spec in tool.parameters.properties.items() %}
+                {%- if spec.description %}{{- "// " + spec.description + "\\n" }}{%- endif %}
+                {{- name }}{%- if name not in (tool.parameters.required or []) %}{{- "?" }}{%- endif %}{{- ": " }}{{- kind(spec, tool.parameters.required or []) }}
+                {%- if spec.default is defined %}{%- if spec.enum %}{{- ", // default: " + spec.default }}{%- elif spec.default is string %}{{- "// default: \\"" + spec.default + "\\"" }}{%- else %}{{- ", // default: " }}{{ spec.default|tojson }}{%- endif %}{%- endif %}
+                {%- if not loop.last %}{{- ",\\n" }}{%- else %}{{- ",\\n" }}{%- endif %}
+            {%- endfor %}
+            {{- "}) => any;\\n\\n" }}
+        {%- else -%}{{- "() => any;\\n\\n" }}{%- endif -%}
+    {%- endfor %}
+    {{- "} // namespace functions" }}
+{%- endmacro -%}
+{%- macro head() -%}
+    {%- if model_identity is not defined %}{%- set model_identity = "You are a model." %}{%- endif %}
+    {{- model_identity + "\\n" }}{{- "Today: " + (today if today is defined else strftime_now("no format")) + "\\n\\n" }}
+    {%- if reasoning_effort is not defined %}{%- set reasoning_effort = "medium" %}{%- endif %}
+    {{- "Effort: " + reasoning_effort + "\\n" }}
+{%- endmacro -%}
+{{- "<|start|>system<|message|>" }}{{- head() }}{{- "<|end|>" }}
+{%- if messages[0].role == "developer" or messages[0].role == "system" %}{%- set developer_message = messages[0].content %}{%- set loop_messages = messages[1:] %}
+{%- else %}{%- set developer_message = "" %}{%- set loop_messages = messages %}{%- endif %}
+{%- if developer_message or tools %}
+    {{- "<|start|>developer<|message|>" }}{%- if developer_message %}{{- "# Instructions\\n\\n" }}{{- developer_message }}{{- "\\n\\n" }}{%- endif %}
+    {%- if tools -%}{{- "# Tools\\n\\n" }}{{- functions(tools) }}{%- endif -%}{{- "<|end|>" }}
+{%- endif %}
+{%- set last_tool_call = namespace(name=none) %}
+{%- for message in loop_messages -%}
+    {%- if message.role == 'assistant' -%}
+        {%- if "content" in message and "<|channel|>" in message.content %}{{- raise_exception("A message holds <|channel|>: use thinking instead.") }}{%- endif %}
+        {%- if "tool_calls" in message %}
+            {%- set future_final_message = namespace(found=false) %}
+            {%- for future_message in loop_messages[loop.index:] %}{%- if future_message.role == 'assistant' and "tool_calls" not in future_message %}{%- set future_final_message.found = true %}{%- endif %}{%- endfor %}
+            {%- set tool_call = message.tool_calls[0] %}{%- if tool_call.function %}{%- set tool_call = tool_call.function %}{%- endif %}
+            {%- if message.thinking and not future_final_message.found %}{{- "<|start|>assistant<|channel|>analysis<|message|>" + message.thinking + "<|end|>" }}{%- endif %}
+            {{- "<|start|>assistant to=functions." + tool_call.name + "<|message|>" }}{{- tool_call.arguments|tojson }}{{- "<|call|>" }}
+            {%- set last_tool_call.name = tool_call.name %}
+        {%- elif loop.last and not add_generation_prompt %}
+            {%- if "thinking" in message %}{{- "<|start|>assistant<|channel|>analysis<|message|>" + message.thinking + "<|end|>" }}{%- endif %}
+            {{- "<|start|>assistant<|channel|>final<|message|>" + message.content + "<|return|>" }}
+        {%- else %}{{- "<|start|>assistant<|channel|>final<|message|>" + message.content + "<|end|>" }}{%- set last_tool_call.name = none %}{%- endif %}
+    {%- elif message.role == 'tool' -%}
+        {%- if last_tool_call.name is none %}{{- raise_exception("A tool answers before it was called!") }}{%- endif %}
+        {{- "<|start|>functions." + last_tool_call.name + " to=assistant<|message|>" + message.content|tojson + "<|end|>" }}
+    {%- elif message.role == 'user' -%}{{- "<|start|>user<|message|>" + message.content + "<|end|>" }}{%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}<|start|>assistant{%- endif -%}
+""",
+    "turns": """\
+{{ bos_token }}
+{%- if messages[0]['role'] == 'system' -%}
+    {%- if messages[0]['content'] is string -%}{%- set first_user_prefix = messages[0]['content'] + '
+
+' -%}{%- else -%}{%- set first_user_prefix = messages[0]['content'][0]['text'] + '
+
+' -%}{%- endif -%}
+    {%- set loop_messages = messages[1:] -%}
+{%- else -%}{%- set first_user_prefix = "" -%}{%- set loop_messages = messages -%}{%- endif -%}
+{%- for message in loop_messages -%}
+    {%- if (message['role'] == 'user') != (loop.index0 % 2 == 0) -%}{{ raise_exception("Conversation roles must alternate user/assistant/user/assistant/...") }}{%- endif -%}
+    {%- if (message['role'] == 'assistant') -%}{%- set role = "model" -%}{%- else -%}{%- set role = message['role'] -%}{%- endif -%}
+    {{ '<turn>' + role + '
+' + (first_user_prefix if loop.first else "") }}
+    {%- if message['content'] is string -%}{{ message['content'] | trim }}
+    {%- elif message['content'] is iterable -%}{%- for item in message['content'] -%}{%- if item['type'] == 'image' -%}{{ '<image>' }}{%- elif item['type'] == 'text' -%}{{ item['text'] | trim }}{%- endif -%}{%- endfor -%}
+    {%- else -%}{{ raise_exception("Invalid content type") }}{%- endif -%}
+    {{ '</turn>
+' }}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{'<turn>model
+'}}{%- endif -%}
+""",
+    "modes": """\
+{# ---- defaults ---- #}
+{%- if enable_thinking is not defined -%}{%- set enable_thinking = true -%}{%- endif -%}
+{%- if enable_thinking -%}{%- set mode = "/think" -%}{%- else -%}{%- set mode = "/no_think" -%}{%- endif -%}
+{%- if messages[0].role == "system" -%}
+  {%- set system_message = messages[0].content -%}
+  {%- if "/no_think" in system_message -%}{%- set mode = "/no_think" -%}{%- elif "/think" in system_message -%}{%- set mode = "/think" -%}{%- endif -%}
+  {%- set custom = system_message.replace("/no_think", "").replace("/think", "").rstrip() -%}
+{%- endif -%}
+{{- "<|im_start|>system\\n" -}}
+{%- if custom and "/system_override" in custom -%}
+  {{- custom.replace("/system_override", "").rstrip() -}}{{- "<|im_end|>\\n" -}}
+{%- else -%}
+  {{- "## Metadata\\n\\nKnowledge Cutoff Date: June 2025\\n" -}}{{- "Reasoning Mode: " + mode + "\\n\\n" -}}
+  {{- "## Instructions\\n\\n" -}}
+  {%- if custom -%}{{- custom + "\\n\\n" -}}{%- elif mode == "/think" -%}{{- "Think first.\\n\\n" -}}{%- else -%}{{- "Be brief.\\n\\n" -}}{%- endif -%}
+  {%- if xml_tools or python_tools or tools -%}
+    {{- "### Tools\\n\\n" -}}
+    {%- if tools -%}{%- set xml_tools = tools -%}{%- endif -%}
+    {%- if xml_tools -%}
+      {%- set ns = namespace(xml_tool_string="<tools>\\n") -%}
+      {%- for tool in xml_tools[:] -%}{%- set ns.xml_tool_string = ns.xml_tool_string ~ (tool | string) ~ "\\n" -%}{%- endfor -%}
+      {%- set xml_tool_string = ns.xml_tool_string + "</tools>" -%}{{- xml_tool_string + "\\n\\n" -}}
+    {%- endif -%}
+    {%- if python_tools -%}{%- set ns = namespace(s="<code>\\n") -%}{%- for tool in python_tools[:] -%}{%- set ns.s = ns.s ~ (tool | string) ~ "\\n" -%}{%- endfor -%}{{- ns.s + "</code>" -}}{%- endif -%}
+    {{- "\\n\\n" -}}{{- "<|im_end|>\\n" -}}
+  {%- endif -%}
+{%- endif -%}
+{%- for message in messages -%}
+    {%- set content = message.content if message.content is string else "" -%}
+    {%- if message.role == "user" -%}{{ "<|im_start|>" + message.role + "\\n"  + content + "<|im_end|>\\n" }}
+    {%- elif message.role == "assistant" -%}{% generation %}{%- if mode == "/think" -%}{{ "<|im_start|>assistant\\n" + content.lstrip("\\n") + "<|im_end|>\\n" }}{%- else -%}{{ "<|im_start|>assistant\\n" + "<think>\\n\\n</think>\\n" + content.lstrip("\\n") + "<|im_end|>\\n" }}{%- endif -%}{% endgeneration %}
+    {%- elif message.role == "tool" -%}{{ "<|im_start|>" + "user\\n"  + content + "<|im_end|>\\n" }}{%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{%- if mode == "/think" -%}{{ "<|im_start|>assistant\\n" }}{%- else -%}{{ "<|im_start|>assistant\\n" + "<think>\\n\\n</think>\\n"  }}{%- endif -%}{%- endif -%}
+""",
+    "instructions": """\
+{%- if messages[0]["role"] == "system" %}{%- set system_message = messages[0]["content"] %}{%- set loop_messages = messages[1:] %}{%- else %}{%- set loop_messages = messages %}{%- endif %}
+{%- if not tools is defined %}{%- set tools = none %}{%- endif %}
+{%- set user_messages = loop_messages | selectattr("role", "equalto", "user") | list %}
+{%- set ns = namespace() %}{%- set ns.index = 0 %}
+{%- for message in loop_messages %}
+    {%- if not (message.role == "tool" or message.role == "tool_results" or (message.tool_calls is defined and message.tool_calls is not none)) %}
+        {%- if (message["role"] == "user") != (ns.index % 2 == 0) %}{{- raise_exception("After the optional system message, roles must alternate") }}{%- endif %}
+        {%- set ns.index = ns.index + 1 %}
+    {%- endif %}
+{%- endfor %}
+{{- bos_token }}
+{%- for message in loop_messages %}
+    {%- if message["role"] == "user" %}
+        {%- if tools is not none and (message == user_messages[-1]) %}
+            {{- "[TOOLS] [" }}
+            {%- for tool in tools %}
+                {%- set tool = tool.function %}{{- '{"type": "function", "function": {' }}
+                {%- for key, val in tool.items() if key != "return" %}{%- if val is string %}{{- '"' + key + '": "' + val + '"' }}{%- else %}{{- '"' + key + '": ' + val|tojson }}{%- endif %}{%- if not loop.last %}{{- ", " }}{%- endif %}{%- endfor %}
+                {{- "}}" }}{%- if not loop.last %}{{- ", " }}{%- else %}{{- "]" }}{%- endif %}
+            {%- endfor %}
+            {{- "[/TOOLS]" }}
+        {%- endif %}
+        {%- if loop.last and system_message is defined %}{{- "[INST] " + system_message + "\\n\\n" + message["content"] + "[/INST]" }}{%- else %}{{- "[INST] " + message["content"] + "[/INST]" }}{%- endif %}
+    {%- elif message.tool_calls is defined and message.tool_calls is not none %}
+        {{- "[TOOL_CALLS] [" }}
+        {%- for tool_call in message.tool_calls %}
+            {%- set out = tool_call.function|tojson %}{{- out[:-1] }}
+            {%- if not tool_call.id is defined or tool_call.id|length != 9 %}{{- raise_exception("Tool call IDs should be alphanumeric strings with length 9!") }}{%- endif %}
+            {{- ', "id": "' + tool_call.id + '"}' }}{%- if not loop.last %}{{- ", " }}{%- else %}{{- "]" + eos_token }}{%- endif %}
+        {%- endfor %}
+    {%- elif message["role"] == "assistant" %}{{- " " + message["content"]|trim + eos_token}}
+    {%- elif message["role"] == "tool_results" or message["role"] == "tool" %}
+        {%- if message.content is defined and message.content.content is defined %}{%- set content = message.content.content %}{%- else %}{%- set content = message.content %}{%- endif %}
+        {{- '[TOOL_RESULTS] {"content": ' + content|string + ", " }}{{- '"call_id": "' + (message.tool_call_id or 'none') + '"}[/TOOL_RESULTS]' }}
+    {%- else %}{{- raise_exception("Only user and assistant roles are supported, with the exception of an initial optional system message!") }}{%- endif %}
+{%- endfor %}
+""",
+    "documents": """\
+{%- set role_order = {'system': 0, 'user': 1, 'assistant': 2} -%}
+{%- macro to_text(x) -%}{%- if x is string -%}{{ x }}{%- elif x is sequence and x is not mapping -%}{%- for part in x -%}{{ part.text if part.type == 'text' else '[' ~ part.type ~ ']' }}{%- endfor -%}{%- else -%}{{ x | tojson }}{%- endif -%}{%- endmacro -%}
+{%- set today = date_string if date_string is defined else '26 Jul 2024' -%}
+{%- if thinking_budget is not defined -%}{%- set thinking_budget = -1 -%}{%- endif -%}
+{{ bos_token }}<|sys|>{{ 'Date: %s. Budget: %d. %.1f%%' % (today, thinking_budget, 12.345) }}
+{%- if documents %}
+{% for doc in documents | sort(attribute='title') %}
+<doc {{ loop.index }}/{{ loop.length }}>{{ '{}: {:>10}'.format(doc.title | upper, doc.text | truncate(8, true)) }}{{ ' ' * 2 }}{{ doc.text | wordcount }}</doc>
+{% endfor %}
+{%- endif %}
+{% for message in messages %}
+{%- set content = to_text(message.content | default('')) %}
+{%- if message.role not in role_order %}{{ raise_exception('Unknown role: ' ~ message.role) }}{% endif %}
+<|{{ message.role }}|>{{ content.strip().partition('\\n')[0] }}{{ ' (%s)' % loop.revindex if loop.previtem is defined and loop.previtem.role == message.role }}
+{%- for key, value in message | dictsort if key not in ('role', 'content') %} {{ key }}={{ value }}{% endfor %}
+{{ eos_token }}
+{%- endfor %}
+{{ '<|assistant|>' if add_generation_prompt }}
+""",
+}
+
 
 def said(*texts, system=None):
     messages = [] if system is None else [dict(role="system", content=system)]
@@ -155,6 +396,10 @@ CALLS = [dict(role="user", content="Weather?"),
          dict(role="assistant", content="Sun."), dict(role="user", content="Thanks")]
 PARTS = [dict(role="user", content=[dict(type="image"), dict(type="text", text="What is it?")])]
 THOUGHT = said("a", "<think>\nhm\n</think>\n\nb", "c", "<think>\nhm hm\n</think>\n\nd")
+DEVELOPER = [dict(role="developer", content="Rules."), dict(role="user", content="/no_think x"), dict(role="assistant", content="", thinking="t", tool_calls=CALLS[1]["tool_calls"]), dict(role="tool", content="{}"), dict(role="assistant", content="fin")]
+NESTED = {"type": "function", "function": {"name": "nested", "description": "d", "parameters": {"type": "object", "properties": {
+    "list": {"type": "array", "items": {"type": "object", "properties": {"a": {"type": "string", "enum": ["x", "y"]}, "b": {"type": ["string", "null"]}}, "required": ["a"]}},
+    "one": {"oneOf": [{"type": "string", "description": "a text"}, {"type": "integer"}]}, "e": {"type": "string", "enum": ["p", "q"], "default": "p"}, "n": {"type": "number", "default": 1e-5}}}}}
 REASONED = [dict(role="user", content="a"), dict(role="assistant", content="b", reasoning="because", name=None)]
 
 
@@ -172,6 +417,11 @@ def cases():
     yield dict(template="thoughts", messages=THOUGHT, add_generation_prompt=True)
     yield dict(template="thoughts", messages=THOUGHT[:2], add_generation_prompt=True, variables=dict(enable_thinking=False))
     yield dict(template="thoughts", messages=REASONED)
+    for name in FAMILIES:
+        for messages in [*PLAIN, CALLS, PARTS, THOUGHT, REASONED, DEVELOPER]:
+            for more in [{}, dict(tools=TOOLS), dict(variables=dict(enable_thinking=False, reasoning_effort="high", thinking_budget=512, today="1 Jan 2025")),
+                         dict(documents=[dict(title="Zwei", text="a b c d e f"), dict(title="eins", text="ünï\n x")], tools=[TOOLS[0], NESTED])]:
+                yield dict(template=name, messages=messages, add_generation_prompt=messages is not REASONED, **more)
 
 
 # What single pieces of the language do; VALUES are the variables.
@@ -214,7 +464,7 @@ LINES = ["  {% if t %}\n  a\n  {% endif %}\n  b\n", "{%- if t -%}\n a \n{%- endi
 def main():
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0}, "a")), bos_token="<s>", eos_token="</s>")
     done = []
-    templates = dict(TEMPLATES)
+    templates = {**TEMPLATES, **FAMILIES}
     pieces = PIECES.splitlines() + LINES
     templates.update({f"piece-{i}": piece for i, piece in enumerate(pieces)})
     extra = [dict(template=f"piece-{i}", messages=said("x"), variables=VALUES) for i in range(len(pieces))]

@@ -105,7 +105,10 @@ fn template_files_override_the_config() {
     ]));
     let mut with_tools = hello();
     with_tools.tools = Some(vec![json!({ "type": "function" })]);
+    let object =
+        config(json!({ "default": "named", "tool_use": "named with {{ tools | length }}", "rag": "{% broken" }));
     for (files, plain, tools) in [
+        (vec![("tokenizer_config.json", object)], "named", "named with 1"),
         (vec![("tokenizer_config.json", config(json!("text")))], "text", "text"),
         (vec![("tokenizer_config.json", listed.clone())], "listed", "listed with 1"),
         (vec![("tokenizer_config.json", listed), ("chat_template.jinja", "file\n".to_owned())], "file", "file"),
@@ -227,4 +230,14 @@ fn variables_override_special_tokens() {
     input.variables = Map::from_iter([("bos_token".to_owned(), json!("<mine>"))]);
     let files = [("chat_template.jinja", "{{ bos_token }}"), ("tokenizer_config.json", r#"{"bos_token": "<theirs>"}"#)];
     assert_eq!(rendered(&files, &input), "<mine>");
+}
+
+#[test]
+fn variables_of_a_template_stay() {
+    let mut template = ChatTemplate::from_text("{{ enable_thinking }}{{ x }}", "mine", &[]).expect("a template");
+    template.set_variables(Map::from_iter([("enable_thinking".to_owned(), json!(false))]));
+    assert_eq!(template.render(&hello()).expect("a text"), "False");
+    let mut input = hello();
+    input.variables = Map::from_iter([("enable_thinking".to_owned(), json!(null)), ("x".to_owned(), json!(1e16))]);
+    assert_eq!(template.render(&input).expect("a text"), "None1e+16");
 }

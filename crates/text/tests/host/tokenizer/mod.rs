@@ -2,6 +2,7 @@
 
 mod bytes;
 mod encoding;
+mod folders;
 mod ordinary;
 mod streaming;
 pub mod tiny;

@@ -1,0 +1,142 @@
+//! Norms: of hidden states and, in some families, of queries and keys.
+
+use burn::{
+    module::{Module, Param},
+    tensor::{DType, Tensor},
+};
+use glass_config::{NormConfig, NormKind, NormWeight};
+use glass_kernels::RmsNorm;
+
+use crate::{KernelSet, WeightError, WeightRole, Weights};
+
+/// RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467) or LayerNorm (Ba et al. 2016, arXiv:1607.06450).
+#[derive(Module, Debug)]
+pub struct Norm {
+    /// `[size]`
+    weight: Option<Param<Tensor<1>>>,
+    /// `[size]`
+    bias: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    config: NormConfig,
+    #[module(skip)]
+    kernels: KernelSet,
+}
+
+impl Norm {
+    /// Norms vectors of `size`: the hidden size, or what queries and keys are normed by.
+    ///
+    /// # Errors
+    /// `weight` or `bias` is missing or is not `[size]`.
+    pub fn load(mut weights: Weights<'_>, size: usize, config: &NormConfig) -> Result<Self, WeightError> {
+        let role = weight_role(config);
+        Ok(Self {
+            weight: role.map(|role| weights.vector("weight", size, role)).transpose()?,
+            bias: config.bias.then(|| weights.vector("bias", size, WeightRole::Bias)).transpose()?,
+            config: *config,
+            kernels: weights.device().kernel_set(),
+        })
+    }
+
+    /// Along the last axis, mean and division in float32.
+    ///
+    /// `x` `[.., size]` -> the same shape
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        if let Some((weight, rms)) = self.fused()
+            && let Some(normed) = self.kernels.rms_norm(&x, &weight, rms)
+        {
+            return normed;
+        }
+        let row = |vector: &Param<Tensor<1>>| vector.val().unsqueeze(); // [1, .., size]
+        norm(&self.config, x, self.weight.as_ref().map(row), self.bias.as_ref().map(row))
+    }
+
+    /// `x + delta`, and the norm of that.
+    ///
+    /// `x` and `delta` `[.., size]` -> the same shape each
+    pub fn forward_sum<const D: usize>(&self, x: Tensor<D>, delta: Tensor<D>) -> (Tensor<D>, Tensor<D>) {
+        if let Some((weight, rms)) = self.fused()
+            && let Some(summed) = self.kernels.add_rms_norm(&x, &delta, &weight, rms)
+        {
+            return summed;
+        }
+        let sum = x + delta; // [.., size]
+        (sum.clone(), self.forward(sum))
+    }
+
+    /// What the kernels take; they compute RMSNorm with a weight.
+    fn fused(&self) -> Option<(Tensor<1>, RmsNorm)> {
+        let plus_one = self.config.weight == NormWeight::OnePlus;
+        let weight = self.weight.as_ref().filter(|_| self.config.kind == NormKind::Rms && !self.config.bias)?;
+        Some((weight.val(), RmsNorm { eps: self.config.eps as f32, plus_one }))
+    }
+}
+
+/// A norm of heads, each with its own weights.
+#[derive(Module, Debug)]
+pub struct HeadNorm {
+    /// `[heads, head_dim]`
+    weight: Option<Param<Tensor<2>>>,
+    /// `[heads, head_dim]`
+    bias: Option<Param<Tensor<2>>>,
+    #[module(skip)]
+    config: NormConfig,
+}
+
+impl HeadNorm {
+    /// `shape`: `[heads, head_dim]`
+    ///
+    /// # Errors
+    /// `weight` or `bias` is missing or has another shape.
+    pub fn load(mut weights: Weights<'_>, shape: [usize; 2], config: &NormConfig) -> Result<Self, WeightError> {
+        let mut rows = |name, role| weights.rows(name, shape, role, 0..shape[0]);
+        let role = weight_role(config);
+        Ok(Self {
+            weight: role.map(|role| rows("weight", role)).transpose()?,
+            bias: config.bias.then(|| rows("bias", WeightRole::Bias)).transpose()?,
+            config: *config,
+        })
+    }
+
+    /// `x` `[batch, seq, heads, head_dim]` -> the same shape
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let each = |rows: &Param<Tensor<2>>| rows.val().unsqueeze(); // [1, 1, heads, head_dim]
+        norm(&self.config, x, self.weight.as_ref().map(each), self.bias.as_ref().map(each))
+    }
+}
+
+fn weight_role(config: &NormConfig) -> Option<WeightRole> {
+    match config.weight {
+        NormWeight::None => None,
+        NormWeight::Times => Some(WeightRole::Norm),
+        NormWeight::OnePlus => Some(WeightRole::NormOffset),
+    }
+}
+
+/// The definition.
+///
+/// `x` `[.., size]`, `weight` and `bias` to be broadcast to it -> as `x`
+fn norm<const D: usize>(
+    config: &NormConfig,
+    x: Tensor<D>,
+    weight: Option<Tensor<D>>,
+    bias: Option<Tensor<D>>,
+) -> Tensor<D> {
+    let dtype = x.dtype();
+    let mut x = x.cast(DType::F32);
+    if config.kind == NormKind::Layer {
+        x = x.clone() - x.mean_dim(D - 1); // [.., size] - [.., 1]
+    }
+    let mean_square = x.clone().square().mean_dim(D - 1); // [.., 1]
+    let normed = x / (mean_square + config.eps).sqrt(); // [.., size]
+    let scaled = match (config.weight, weight) {
+        // Llama's is rounded to the type before the weight, all others behind it.
+        (NormWeight::Times, Some(weight)) if config.kind == NormKind::Rms => normed.cast(dtype) * weight,
+        (NormWeight::OnePlus, Some(weight)) => normed * (weight.cast(DType::F32) + 1.0),
+        (_, Some(weight)) => normed * weight.cast(DType::F32),
+        (_, None) => normed,
+    }; // [.., size]
+    match bias {
+        Some(bias) => (scaled + bias.cast(DType::F32)).cast(dtype), // [.., size]
+        None => scaled.cast(dtype),
+    }
+}

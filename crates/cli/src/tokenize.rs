@@ -1,0 +1,115 @@
+//! `glass tokenize`: the tokens of a text.
+
+use std::path::{Path, PathBuf};
+
+use glass_text::{ChatTemplate, Message, Piece, Role, Tokenizer};
+use serde_json::{Value, json};
+
+use crate::{
+    args, embedded,
+    error::CliError,
+    load,
+    prompt::{self, Prompt},
+    say::{print_line, status, warn},
+};
+
+pub fn run(args: args::Tokenize) -> Result<(), CliError> {
+    let prompt = match args.argument {
+        Some(text) => Prompt::Text(text),
+        None => prompt::read(&args.prompt)?,
+    };
+    let (tokenizer, folder) = open(args.model.as_deref(), args.revision.as_deref())?;
+    warn(tokenizer.warnings());
+    let (text, pieces) = match prompt {
+        Prompt::Ids(ids) => (None, tokenizer.pieces_of_ids(&ids)?),
+        Prompt::Text(text) if args.chat => {
+            let template = match (&folder, &args.model) {
+                (Some(folder), _) => ChatTemplate::from_folder(folder)?,
+                (None, None) => embedded::chat_template()?,
+                (None, Some(_)) => {
+                    let words = "--chat needs a model's folder with a chat template, and not a tokenizer.json alone";
+                    return Err(CliError::Usage(words.into()));
+                }
+            };
+            let text = template.prompt(&[Message::new(Role::User, text)])?;
+            let pieces = tokenizer.pieces(&text, false)?;
+            (Some(text), pieces)
+        }
+        Prompt::Text(text) => {
+            let pieces = tokenizer.pieces(&text, true)?;
+            (Some(text), pieces)
+        }
+    };
+    prompt::warn_unknown(Some(&tokenizer), text.as_deref())?;
+    if args.json {
+        return print_line(format!("{:#}", report(&pieces, text.as_deref())));
+    }
+    if !pieces.is_empty() {
+        print_line(table(&pieces))?;
+    }
+    status!("glass: {}", summary(&pieces, text.as_deref()));
+    Ok(())
+}
+
+/// The tokenizer, and the folder where it has one.
+fn open(model: Option<&str>, revision: Option<&str>) -> Result<(Tokenizer, Option<PathBuf>), CliError> {
+    let Some(model) = model else {
+        return Ok((embedded::tokenizer()?, None));
+    };
+    let path = Path::new(model);
+    if path.is_file() {
+        let json = std::fs::read(path).map_err(CliError::reading(path))?;
+        return Ok((Tokenizer::from_json(&json, model)?, None));
+    }
+    let folder = load::folder_without_weights(model, revision)?;
+    match Tokenizer::from_folder(&folder)? {
+        Some(tokenizer) => Ok((tokenizer, Some(folder))),
+        None => Err(glass_generate::Error::NoTokenizer { folder }.into()),
+    }
+}
+
+fn report(pieces: &[Piece], text: Option<&str>) -> Value {
+    let tokens = pieces.iter().map(|piece| {
+        json!({
+            "id": piece.id,
+            "piece": piece.token,
+            "text": piece.text,
+            "start": piece.span.map(|(start, _)| start),
+            "end": piece.span.map(|(_, end)| end),
+            "special": piece.special,
+        })
+    });
+    json!({ "text": text, "count": pieces.len(), "tokens": tokens.collect::<Vec<_>>() })
+}
+
+/// One line per token: its number, id, piece and place, and the text there.
+fn table(pieces: &[Piece]) -> String {
+    let shown = |text: Option<&str>| text.map_or(String::new(), |text| text.escape_debug().to_string());
+    let tokens: Vec<String> = pieces.iter().map(|piece| shown(piece.token.as_deref())).collect();
+    let width = tokens.iter().map(|token| token.chars().count()).max().unwrap_or(0).max("piece".len());
+    let mut lines = vec![format!("{:>5}  {:>7}  {:width$}  {:>11}  text", "", "id", "piece", "characters")];
+    for (number, (piece, token)) in pieces.iter().zip(&tokens).enumerate() {
+        let span = piece.span.map_or(String::new(), |(start, end)| format!("{start}..{end}"));
+        let text = match &piece.text {
+            Some(text) => format!("'{}'", text.escape_debug()),
+            None => String::new(),
+        };
+        let special = if piece.special { " (special)" } else { "" };
+        let line = format!("{:>5}  {:>7}  {token:width$}  {span:>11}  {text}{special}", number + 1, piece.id);
+        lines.push(line.trim_end().to_owned());
+    }
+    lines.join("\n")
+}
+
+fn summary(pieces: &[Piece], text: Option<&str>) -> String {
+    let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let tokens = count(pieces.len(), "token");
+    match text.map(|text| text.chars().count()) {
+        Some(characters) if !pieces.is_empty() && characters > 0 => format!(
+            "{tokens} for {}, {:.2} characters per token",
+            count(characters, "character"),
+            characters as f64 / pieces.len() as f64
+        ),
+        _ => tokens,
+    }
+}

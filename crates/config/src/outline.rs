@@ -1,0 +1,120 @@
+//! A config between JSON and layers.
+
+use std::num::NonZeroUsize;
+
+use crate::layer::{AttentionConfig, DenseMlpConfig, ExpertsConfig, Gate, LayerConfig, MixerConfig, MlpConfig};
+use crate::llama_config::LlamaConfig;
+use crate::norm::{NormConfig, NormPlacement};
+use crate::rope::RopeParameters;
+use crate::values::Activation;
+
+/// What all layers have in common once, and what differs from layer to layer as a list. A family's fields are read into it
+/// and written from it.
+#[derive(Debug, Clone)]
+pub(crate) struct Outline {
+    pub hidden_size: usize,
+    /// Of every layer, but for its window and its RoPE.
+    pub attention: AttentionConfig,
+    /// Of the layers without experts.
+    pub mlp: DenseMlpConfig,
+    /// Of the others.
+    pub experts: Option<ExpertsConfig>,
+    pub norms: NormPlacement,
+    pub residual_multiplier: f64,
+    pub norm: NormConfig,
+    pub embedding_scale: f64,
+    pub embedding_multiplier: f64,
+    pub logits_multiplier: f64,
+    pub logits_soft_cap: Option<f64>,
+    pub ropes: Vec<RopeParameters>,
+    /// The window of each layer.
+    pub windows: Vec<Option<NonZeroUsize>>,
+    /// Which RoPE rotates each layer.
+    pub rope_of: Vec<Option<usize>>,
+    /// Whether each layer has experts.
+    pub sparse: Vec<bool>,
+}
+
+impl Outline {
+    /// A plain Llama of so many layers.
+    pub fn new(hidden_size: usize, layers: usize, attention: AttentionConfig, mlp: DenseMlpConfig, eps: f64) -> Self {
+        Self {
+            hidden_size,
+            attention,
+            mlp,
+            experts: None,
+            norms: NormPlacement::Pre,
+            residual_multiplier: 1.0,
+            norm: NormConfig::rms(eps),
+            embedding_scale: 1.0,
+            embedding_multiplier: 1.0,
+            logits_multiplier: 1.0,
+            logits_soft_cap: None,
+            ropes: Vec::new(),
+            windows: vec![None; layers],
+            rope_of: vec![Some(0); layers],
+            sparse: vec![false; layers],
+        }
+    }
+
+    /// What the layers of a config have in common. One without layers is not valid, but is read to say so.
+    pub fn of(config: &LlamaConfig) -> Self {
+        let layers = || config.layers.iter();
+        let attentions = || layers().filter_map(LayerConfig::attention);
+        let attention = attentions().next().map_or(AttentionConfig::new(0, 0, 0), |attention| AttentionConfig {
+            window: None,
+            rope: Some(0),
+            ..*attention
+        });
+        let dense = layers().find_map(|layer| match layer.mlp {
+            MlpConfig::Dense(mlp) => Some(mlp),
+            MlpConfig::Experts(_) => None,
+        });
+        let experts = layers().find_map(|layer| match layer.mlp {
+            MlpConfig::Dense(_) => None,
+            MlpConfig::Experts(experts) => Some(experts),
+        });
+        let none =
+            DenseMlpConfig { intermediate_size: 0, hidden_act: Activation::Silu, gate: Gate::Product, bias: false };
+        Self {
+            hidden_size: config.hidden_size,
+            attention,
+            mlp: dense.or(experts.map(|experts| experts.expert)).unwrap_or(none),
+            experts,
+            norms: layers().next().map_or(NormPlacement::Pre, |layer| layer.norms),
+            residual_multiplier: layers().next().map_or(1.0, |layer| layer.residual_multiplier),
+            norm: config.norm,
+            embedding_scale: config.embedding_scale,
+            embedding_multiplier: config.embedding_multiplier,
+            logits_multiplier: config.logits_multiplier,
+            logits_soft_cap: config.logits_soft_cap,
+            ropes: config.ropes.clone(),
+            windows: attentions().map(|attention| attention.window).collect(),
+            rope_of: attentions().map(|attention| attention.rope).collect(),
+            sparse: layers().map(|layer| matches!(layer.mlp, MlpConfig::Experts(_))).collect(),
+        }
+    }
+
+    /// The layers one by one.
+    pub fn layers(&self) -> Vec<LayerConfig> {
+        let layer = |i: usize| LayerConfig {
+            mixer: MixerConfig::Attention(AttentionConfig {
+                window: self.windows[i],
+                rope: self.rope_of[i],
+                ..self.attention
+            }),
+            mlp: match self.experts {
+                Some(experts) if self.sparse[i] => MlpConfig::Experts(experts),
+                _ => MlpConfig::Dense(self.mlp),
+            },
+            norms: self.norms,
+            residual_multiplier: self.residual_multiplier,
+        };
+        (0..self.windows.len()).map(layer).collect()
+    }
+
+    /// The window of the layers that have one.
+    pub fn window(&self) -> Option<NonZeroUsize> {
+        self.windows.iter().flatten().next().copied()
+    }
+}
