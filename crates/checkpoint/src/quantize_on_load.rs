@@ -28,7 +28,7 @@ impl<S: WeightSource> QuantizeOnLoad<S> {
 
     /// Rows of a matrix that the recipe quantizes.
     fn quantized(&mut self, weight: WeightSpec<'_>, rows: Range<usize>) -> Result<Quantized, WeightError> {
-        let all = rows.len() == weight.shape[0];
+        let all = rows.len() == weight.rows();
         let data = self.source.read(weight, rows, Dtype::F32)?;
         let values = floats(&data, weight.name)?;
         let format = match self.formats.get(weight.name) {
@@ -38,7 +38,7 @@ impl<S: WeightSource> QuantizeOnLoad<S> {
                 let whole = || match all {
                     true => Ok(outlier(values)),
                     false => {
-                        let data = source.read(weight, 0..weight.shape[0], Dtype::F32)?;
+                        let data = source.read(weight, 0..weight.rows(), Dtype::F32)?;
                         Ok::<_, WeightError>(outlier(floats(&data, weight.name)?))
                     }
                 };
@@ -57,9 +57,9 @@ impl<S: WeightSource> WeightSource for QuantizeOnLoad<S> {
         if !self.fake_quantize || !self.recipe.quantizes(weight.role) {
             return self.source.read(weight, rows, dtype);
         }
-        let (shape, columns) = (weight.shape_of(&rows), weight.row_len());
+        let shape = weight.shape_of(&rows);
+        let mut values = vec![0.0; rows.len() * weight.row_len()];
         let quantized = self.quantized(weight, rows)?;
-        let mut values = vec![0.0; shape[0] * columns];
         quant::dequantize(quantized.view(), &mut values);
         Ok(TensorData::new(values, shape).convert_dtype(dtype.burn()))
     }

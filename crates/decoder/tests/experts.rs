@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, ops::Range};
 use burn::tensor::{Tensor, TensorData};
 use glass_backend::{
     Device, Dtype, KernelMode, QuantizedRows, WeightError, WeightSource, WeightSpec, Weights,
-    quant::{QuantFormat, dequantize, groups, words},
+    quant::{QuantFormat, QuantizedMatrix, dequantize, groups, words},
 };
 use glass_config::{Activation, DenseMlpConfig, ExpertsConfig, Gate, RouterConfig, RouterWeights, SharedExpertConfig};
 use glass_decoder::LlamaExperts;
@@ -175,7 +175,7 @@ impl WeightSource for Mxfp4 {
         let mut values = numbers(weight.name, weight.rows() * row);
         if Self::is_expert(weight) {
             let (codes, scales) = Self::codes(weight);
-            dequantize(&codes, &scales, row, QuantFormat::Mxfp4, &mut values);
+            dequantize(QuantizedMatrix::new(QuantFormat::Mxfp4, &codes, &scales, &[], row), &mut values);
         }
         let part = values[rows.start * row..rows.end * row].to_vec();
         Ok(TensorData::new(part, weight.shape_of(&rows)).convert_dtype(dtype.burn()))
@@ -193,6 +193,7 @@ impl WeightSource for Mxfp4 {
             format: QuantFormat::Mxfp4,
             quants: TensorData::new(codes[of(0)].to_vec(), [rows.len(), per_row[0]]),
             scales: TensorData::new(scales[of(1)].to_vec(), [rows.len(), per_row[1]]),
+            zero_points: None,
         })
     }
 }
