@@ -112,8 +112,8 @@ impl LlamaAttention {
         let (reads, writes) = (WeightRole::Projection, WeightRole::ResidualProjection);
         Ok(Self {
             q_proj: linear("q_proj", [q, hidden_size], bias.q_k_v, reads)?,
-            k_proj: linear("k_proj", [kv, hidden_size], bias.q_k_v, reads)?,
-            v_proj: linear("v_proj", [kv, hidden_size], bias.q_k_v, reads)?,
+            k_proj: linear("k_proj", [kv, hidden_size], bias.q_k_v, WeightRole::Keys)?,
+            v_proj: linear("v_proj", [kv, hidden_size], bias.q_k_v, WeightRole::Values)?,
             o_proj: linear("o_proj", [hidden_size, q], bias.o, writes)?,
             q_norm,
             k_norm,

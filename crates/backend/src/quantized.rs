@@ -1,7 +1,9 @@
 //! Quantized matrices on a device.
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use glass_kernels::quant::{self, E2M1, GROUP_SIZE, QuantFormat};
+use glass_kernels::quant::{
+    self, E2M1, GROUP_SIZE, QuantFormat, Quantized, QuantizedMatrix, groups, words, zero_words,
+};
 use half::f16;
 
 use crate::{Device, Dtype};
@@ -14,19 +16,38 @@ pub struct QuantizedRows {
     pub quants: TensorData,
     /// `[rows, groups]`, binary16
     pub scales: TensorData,
+    /// `[rows, zero_words]`, 32-bit integers; `None` in other formats than 4-bit integers
+    pub zero_points: Option<TensorData>,
+}
+
+impl From<Quantized> for QuantizedRows {
+    fn from(matrix: Quantized) -> Self {
+        let Quantized { format, quants, scales, zero_points, columns } = matrix;
+        let rows = scales.len().checked_div(groups(columns)).unwrap_or_default();
+        let zeros = zero_words(columns, format);
+        Self {
+            format,
+            quants: TensorData::new(quants, [rows, words(columns, format)]),
+            scales: TensorData::new(scales, [rows, groups(columns)]),
+            zero_points: (zeros > 0).then(|| TensorData::new(zero_points, [rows, zeros])),
+        }
+    }
 }
 
 impl QuantizedRows {
     /// The numbers that they stand for: `[rows, columns]`, row by row.
     ///
     /// # Panics
-    /// If the two tensors do not have their types and shapes.
+    /// If the tensors do not have their types and shapes.
     pub fn dequantize(&self, columns: usize) -> Vec<f32> {
         let (quants, scales) = (self.quants.as_slice::<i32>(), self.scales.as_slice::<f16>());
-        let (Ok(quants), Ok(scales)) = (quants, scales) else { panic!("quants are i32, and scales are f16") };
-        let rows = quants.len().checked_div(quant::words(columns, self.format)).unwrap_or(0);
-        let mut values = vec![0.0; rows * columns];
-        quant::dequantize(quants, scales, columns, self.format, &mut values);
+        let zero_points = self.zero_points.as_ref().map_or(Ok(&[][..]), |words| words.as_slice::<i32>());
+        let (Ok(quants), Ok(scales), Ok(zero_points)) = (quants, scales, zero_points) else {
+            panic!("quants and zero points are i32, and scales are f16")
+        };
+        let matrix = QuantizedMatrix::new(self.format, quants, scales, zero_points, columns);
+        let mut values = vec![0.0; matrix.rows() * columns];
+        quant::dequantize(matrix, &mut values);
         values
     }
 }
@@ -38,6 +59,8 @@ pub struct QuantizedTensor {
     pub(crate) quants: Tensor<2, Int>,
     /// `[rows, groups]`
     pub(crate) scales: Tensor<2>,
+    /// `[rows, zero_words]`; `None` in other formats than 4-bit integers
+    pub(crate) zero_points: Option<Tensor<2, Int>>,
     pub(crate) format: QuantFormat,
     pub(crate) columns: usize,
     /// The type of the dequantized numbers.
@@ -50,6 +73,7 @@ impl QuantizedTensor {
         let scale = if device.dtypes().contains(&Dtype::F16) { DType::F16 } else { DType::F32 };
         Self {
             quants: Tensor::from_data(rows.quants, (device.burn(), DType::I32)),
+            zero_points: rows.zero_points.map(|words| Tensor::from_data(words, (device.burn(), DType::I32))),
             scales: Tensor::from_data(rows.scales, (device.burn(), scale)),
             format: rows.format,
             columns,
@@ -68,36 +92,49 @@ impl QuantizedTensor {
     pub(crate) fn select(&self, ids: Tensor<1, Int>) -> Self {
         Self {
             quants: self.quants.clone().select(0, ids.clone()),
-            scales: self.scales.clone().select(0, ids),
+            scales: self.scales.clone().select(0, ids.clone()),
+            zero_points: self.zero_points.clone().map(|words| words.select(0, ids)),
             ..self.clone()
         }
     }
 
-    /// The matrix itself: every quant times the scale of its group.
+    /// The matrix itself: every quant less the zero point of its group, times its scale.
     ///
     /// -> `[rows, columns]`
     pub fn dequantize(&self) -> Tensor<2> {
         let [rows, groups] = self.scales.dims();
-        let per_word = self.format.per_word();
-        let mask = (1 << self.format.bits()) - 1;
-        let lanes: Vec<Tensor<2, Int>> = (0..per_word)
-            .map(|i| {
-                let shift = (i * self.format.bits()) as i32;
-                let shifted = self.quants.clone().bitwise_right_shift_scalar(shift);
-                shifted.bitwise_and_scalar(mask) // [rows, words]
-            })
-            .collect();
-        let quants = Tensor::stack::<3>(lanes, 2).reshape([rows, groups, GROUP_SIZE]); // [rows, groups, 32]
-        let values = match self.format {
-            QuantFormat::Mxfp4 => {
+        let quants = unpacked(&self.quants, self.format.bits()); // [rows, groups * 32]
+        let quants = quants.reshape([rows, groups, GROUP_SIZE]); // [rows, groups, 32]
+        let numbers = |integers: Tensor<3, Int>| integers.float().cast(DType::F32);
+        let values = match (self.format, &self.zero_points) {
+            (QuantFormat::Mxfp4, _) => {
                 let table = TensorData::from(E2M1.map(f32::from));
                 let table = Tensor::<1>::from_data(table, (&self.quants.device(), DType::F32)); // [16]
                 table.select(0, quants.flatten(0, 2)).reshape([rows, groups, GROUP_SIZE])
             }
-            format => quants.float().cast(DType::F32) - format.offset() as f32,
+            (_, Some(words)) => {
+                let zeros = unpacked(words, 4).narrow(1, 0, groups); // [rows, groups]
+                numbers(quants) - numbers(zeros.unsqueeze_dim(2)) // less [rows, groups, 1]
+            }
+            (format, None) => numbers(quants) - format.offset() as f32,
         }; // [rows, groups, 32]
         let scales = self.scales.clone().cast(DType::F32).unsqueeze_dim(2); // [rows, groups, 1]
         let values = (values * scales).reshape([rows, groups * GROUP_SIZE]); // [rows, groups * 32]
         values.narrow(1, 0, self.columns).cast(self.dtype) // [rows, columns]
     }
+}
+
+/// The numbers of so many bits in words, the first in the lowest bits.
+///
+/// `words` `[rows, words]` -> `[rows, 32 / bits * words]`
+fn unpacked(words: &Tensor<2, Int>, bits: usize) -> Tensor<2, Int> {
+    let ([rows, count], per_word) = (words.dims(), 32 / bits);
+    let mask = (1 << bits) - 1;
+    let lanes: Vec<Tensor<2, Int>> = (0..per_word)
+        .map(|i| {
+            let shifted = words.clone().bitwise_right_shift_scalar((i * bits) as i32);
+            shifted.bitwise_and_scalar(mask) // [rows, words]
+        })
+        .collect();
+    Tensor::stack::<3>(lanes, 2).reshape([rows, count * per_word])
 }

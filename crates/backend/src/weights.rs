@@ -17,8 +17,14 @@ pub enum WeightRole {
     Embedding,
     /// The matrix of a projection.
     Projection,
+    /// The same of keys ...
+    Keys,
+    /// ... and of values, which all query heads of a group share.
+    Values,
     /// The matrix of a projection whose output is added to the residual stream.
     ResidualProjection,
+    /// The same at the end of an MLP.
+    MlpOutput,
     /// The matrix that makes logits, where it is not the embedding.
     Head,
     /// Multiplies a normalised vector.
@@ -60,7 +66,14 @@ impl WeightRole {
     /// Whether it is multiplied as a matrix; the others are vectors, each value by itself.
     pub fn is_matrix(self) -> bool {
         match self {
-            Self::Embedding | Self::Projection | Self::ResidualProjection | Self::Head | Self::Router => true,
+            Self::Embedding
+            | Self::Projection
+            | Self::Keys
+            | Self::Values
+            | Self::ResidualProjection
+            | Self::MlpOutput
+            | Self::Head
+            | Self::Router => true,
             Self::Norm | Self::NormOffset | Self::Bias | Self::Activation(_) | Self::Sinks => false,
         }
     }
@@ -74,6 +87,8 @@ pub struct WeightSpec<'a> {
     /// Of the whole tensor.
     pub shape: &'a [usize],
     pub role: WeightRole,
+    /// `None`: it is no layer's.
+    pub layer: Option<usize>,
 }
 
 impl WeightSpec<'_> {
@@ -139,23 +154,37 @@ impl<S: WeightSource + ?Sized> WeightSource for &mut S {
 /// The roles of a model's weights, by name: a source without numbers, which notes what the modules ask for. What is loaded
 /// from it has tensors without rows.
 #[derive(Clone, Debug, Default)]
-pub struct WeightRoles(BTreeMap<String, (WeightRole, Vec<usize>)>);
+pub struct WeightRoles(BTreeMap<String, KnownWeight>);
+
+/// What a module asked for.
+#[derive(Clone, Debug)]
+struct KnownWeight {
+    role: WeightRole,
+    layer: Option<usize>,
+    shape: Vec<usize>,
+}
 
 impl WeightRoles {
     /// The role of the weight of this name; `None`: no module asks for it.
     pub fn get(&self, name: &str) -> Option<WeightRole> {
-        self.0.get(name).map(|(role, _)| *role)
+        self.0.get(name).map(|known| known.role)
+    }
+
+    /// The layer that the weight of this name belongs to.
+    pub fn layer_of(&self, name: &str) -> Option<usize> {
+        self.0.get(name).and_then(|known| known.layer)
     }
 
     /// Every weight: its name, role and shape.
     pub fn iter(&self) -> impl Iterator<Item = (&str, WeightRole, &[usize])> {
-        self.0.iter().map(|(name, (role, shape))| (name.as_str(), *role, shape.as_slice()))
+        self.0.iter().map(|(name, known)| (name.as_str(), known.role, known.shape.as_slice()))
     }
 }
 
 impl WeightSource for WeightRoles {
     fn read(&mut self, weight: WeightSpec<'_>, _rows: Range<usize>, dtype: Dtype) -> Result<TensorData, WeightError> {
-        self.0.insert(weight.name.to_owned(), (weight.role, weight.shape.to_vec()));
+        let WeightSpec { name, shape, role, layer } = weight;
+        self.0.insert(name.to_owned(), KnownWeight { role, layer, shape: shape.to_vec() });
         let none = TensorData::new(Vec::<f32>::new(), weight.shape_of(&(0..0)));
         Ok(none.convert_dtype(dtype.burn()))
     }
@@ -171,13 +200,15 @@ pub struct Weights<'a> {
     device: &'a Device,
     /// Of each layer; those beyond are on `device`.
     layers: &'a [Device],
+    /// The layer that the module at hand is a part of.
+    layer: Option<usize>,
     dtype: Dtype,
 }
 
 impl<'a> Weights<'a> {
     /// A source seen from the whole model.
     pub fn new(source: &'a mut dyn WeightSource, device: &'a Device, dtype: Dtype) -> Self {
-        Self { source, path: String::new(), device, layers: &[], dtype }
+        Self { source, path: String::new(), device, layers: &[], layer: None, dtype }
     }
 
     /// Layer `n` on `devices[n]`: its weights, what it computes and what it keeps. Layers beyond, and all that is no layer,
@@ -189,7 +220,7 @@ impl<'a> Weights<'a> {
     /// The same source at the layer `n` of the module at hand, on the layer's device.
     pub fn layer(&mut self, n: usize) -> Weights<'_> {
         let device = self.layers.get(n).unwrap_or(self.device);
-        Weights { device, ..self.at(format_args!("layers.{n}")) }
+        Weights { device, layer: Some(n), ..self.at(format_args!("layers.{n}")) }
     }
 
     /// The same source one step deeper in the model.
@@ -199,6 +230,7 @@ impl<'a> Weights<'a> {
             source: self.source,
             device: self.device,
             layers: self.layers,
+            layer: self.layer,
             dtype: self.dtype,
         }
     }
@@ -257,7 +289,7 @@ impl<'a> Weights<'a> {
     ) -> Result<bool, WeightError> {
         let name = &self.full_name(name);
         let shape = &shape;
-        self.source.is_quantized(WeightSpec { name, shape, role })
+        self.source.is_quantized(WeightSpec { name, shape, role, layer: self.layer })
     }
 
     /// As [`rows`](Self::rows).
@@ -270,7 +302,7 @@ impl<'a> Weights<'a> {
     ) -> Result<QuantizedTensor, WeightError> {
         let (name, columns) = (&self.full_name(name), shape[1]);
         let shape = &shape;
-        let weight = WeightSpec { name, shape, role };
+        let weight = WeightSpec { name, shape, role, layer: self.layer };
         let rows = self.source.read_quantized(weight, rows)?;
         let (device, dtype) = (self.device, self.dtype);
         Ok(QuantizedTensor::new(rows, columns, device, dtype))
@@ -284,7 +316,7 @@ impl<'a> Weights<'a> {
         rows: Range<usize>,
     ) -> Result<Param<Tensor<D>>, WeightError> {
         let name = &self.full_name(name);
-        let weight = WeightSpec { name, shape, role };
+        let weight = WeightSpec { name, shape, role, layer: self.layer };
         let data = self.source.read(weight, rows, self.dtype)?;
         let options = (self.device.burn(), self.dtype.burn());
         Ok(Param::from_tensor(Tensor::from_data(data, options)))

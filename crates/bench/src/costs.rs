@@ -3,6 +3,7 @@
 use std::{num::NonZeroUsize, ops::Range};
 
 use glass_attention::Step;
+use glass_backend::WeightRole::{Keys, MlpOutput, Projection, ResidualProjection, Values};
 use glass_config::{AttentionConfig, LayerConfig, LlamaConfig};
 
 use crate::Precision;
@@ -33,8 +34,22 @@ fn bytes(config: &LlamaConfig, precision: Precision, weights: u64, tokens: usize
     let projections = linear_weights(config, tokens);
     let head = (config.vocab_size * config.hidden_size) as f64;
     let others = weights as f64 - projections - head;
-    let matrices = projections * precision.projection_bytes() + head * precision.head_bytes();
+    let matrices = projection_bytes(config, precision, tokens) + head * precision.head_bytes();
     (matrices + others * precision.dtype.bytes() as f64) as u64
+}
+
+/// Of all matrices of the layers that so many tokens read.
+fn projection_bytes(config: &LlamaConfig, precision: Precision, tokens: usize) -> f64 {
+    let (q, kv) = widths(config);
+    let of = |role| precision.projection_bytes(config, role);
+    let attention = q as f64 * (of(Projection) + of(ResidualProjection)) + kv as f64 * (of(Keys) + of(Values));
+    config.hidden_size as f64 * attention + mlp_weights(config, tokens) as f64 * mlp_bytes(config, precision)
+}
+
+/// Bytes of a weight of an MLP: two of its three matrices read the residual stream, and one writes to it.
+fn mlp_bytes(config: &LlamaConfig, precision: Precision) -> f64 {
+    let of = |role| precision.projection_bytes(config, role);
+    (2.0 * of(Projection) + of(MlpOutput)) / 3.0
 }
 
 /// Floating-point operations of a pass over `tokens` tokens after `depth` others, with the head on its last position: a
@@ -110,7 +125,8 @@ pub fn step(config: &LlamaConfig, precision: Precision, step: Step, slots: Range
     // Activations: so many values for each token.
     let moved = |values: usize| values * tokens;
     let matrices = |weights: usize| 2.0 * (weights * tokens) as f64;
-    let (in_projections, in_head) = (precision.projection_bytes(), precision.head_bytes());
+    let of = |role| precision.projection_bytes(config, role);
+    let in_head = precision.head_bytes();
     let in_embedding = if config.tie_word_embeddings { in_head } else { precision.dtype.bytes() as f64 };
     // Bytes of weights, values of activations, and operations.
     let (weights, values, flops) = match step {
@@ -123,7 +139,8 @@ pub fn step(config: &LlamaConfig, precision: Precision, step: Step, slots: Range
         }
         Step::Qkv => {
             let weights = (q + 2 * kv) * hidden;
-            (weights as f64 * in_projections, moved(residuals + q + 2 * kv), matrices(weights))
+            let bytes = q as f64 * of(Projection) + kv as f64 * (of(Keys) + of(Values));
+            (bytes * hidden as f64, moved(residuals + q + 2 * kv), matrices(weights))
         }
         Step::Rope => (0.0, moved(2 * (q + kv)), 0.0),
         Step::Cache => (0.0, moved(2 * 2 * kv), 0.0),
@@ -136,10 +153,10 @@ pub fn step(config: &LlamaConfig, precision: Precision, step: Step, slots: Range
             let flops = attention_flops(config, slots.start, tokens);
             (0.0, 2 * kept + moved(2 * q), flops)
         }
-        Step::Output => ((q * hidden) as f64 * in_projections, moved(q + residuals), matrices(q * hidden)),
+        Step::Output => ((q * hidden) as f64 * of(ResidualProjection), moved(q + residuals), matrices(q * hidden)),
         Step::Mlp => {
             let weights = mlp_weights(config, tokens) as f64;
-            (weights * in_projections, moved(2 * residuals), matrices(mlp_weights(config, 1)))
+            (weights * mlp_bytes(config, precision), moved(2 * residuals), matrices(mlp_weights(config, 1)))
         }
         Step::Residual => (0.0, moved(3 * residuals), 0.0),
         Step::Head => {

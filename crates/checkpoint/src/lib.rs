@@ -31,6 +31,7 @@ mod sharding;
 mod source;
 mod stored;
 mod writer;
+mod zero_points;
 
 pub use convert::{COMPANIONS, Conversion, ConvertError, ConvertOptions, check_target, convert, remove_model};
 pub use converted::Converted;

@@ -84,7 +84,7 @@ impl<'a> Mxfp4Matrix<'a> {
         let read = (rows.len() * (bytes + groups)) as u64;
         let quants = TensorData::new(quants, [rows.len(), bytes / 4]);
         let scales = TensorData::new(scales, [rows.len(), groups]);
-        Ok((QuantizedRows { format: QuantFormat::Mxfp4, quants, scales }, read))
+        Ok((QuantizedRows { format: QuantFormat::Mxfp4, quants, scales, zero_points: None }, read))
     }
 
     /// Half of 2^(power - 127), for a quant is twice a number. Below the least binary16 number the nearest one stands for

@@ -1,15 +1,15 @@
 //! What weights are held in, and what is computed with: the words behind every `--dtype`.
 
-use std::{fmt, str::FromStr};
+use std::{convert::Infallible, fmt, str::FromStr};
 
 use glass_backend::{
-    Device, Dtype,
+    Device, Dtype, WeightRole,
     quant::{GROUP_SIZE, QuantFormat},
 };
 use glass_config::LlamaConfig;
 use thiserror::Error;
 
-use crate::{Files, Names, float, idle::is_idle};
+use crate::{Files, Names, QuantRecipe, float, idle::is_idle};
 
 /// A word that is none of them.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -70,9 +70,19 @@ impl Precision {
         (Self { dtype: Dtype::F32, ..self }, Some(line))
     }
 
-    /// Bytes of a weight of a projection, its share of a scale included.
-    pub fn projection_bytes(self) -> f64 {
-        self.matrix_bytes(self.quantize)
+    /// Bytes of a weight of a matrix with this role, its share of a scale included: the mean over a model's layers, where
+    /// no matrix has outliers.
+    pub fn projection_bytes(self, config: &LlamaConfig, role: WeightRole) -> f64 {
+        let Some(format) = self.quantize else {
+            return self.matrix_bytes(None);
+        };
+        let recipe = QuantRecipe::new(format, config);
+        let layers = config.layers.len();
+        let bytes = (0..layers).map(|layer| {
+            let Ok(format) = recipe.format_of(role, Some(layer), || Ok::<_, Infallible>(0.0));
+            self.matrix_bytes(format)
+        });
+        bytes.sum::<f64>() / layers.max(1) as f64
     }
 
     /// Bytes of a weight of the head, which has 8 bits wherever matrices have few.
@@ -82,7 +92,10 @@ impl Precision {
 
     fn matrix_bytes(self, bits: Option<QuantFormat>) -> f64 {
         match bits {
-            Some(bits) if !self.fake_quantize => bits.bits() as f64 / 8.0 + SCALE / GROUP_SIZE as f64,
+            Some(format) if !self.fake_quantize => {
+                let zero_point = if format == QuantFormat::Int4 { 0.5 } else { 0.0 };
+                format.bits() as f64 / 8.0 + (SCALE + zero_point) / GROUP_SIZE as f64
+            }
             _ => self.dtype.bytes() as f64,
         }
     }
@@ -215,13 +228,24 @@ mod tests {
 
     #[test]
     fn bytes_of_a_weight() {
+        let text = r#"{"model_type": "llama", "vocab_size": 8, "hidden_size": 32, "intermediate_size": 32,
+            "num_hidden_layers": 24, "num_attention_heads": 2}"#;
+        let config = LlamaConfig::from_json(text, "test", &[]).unwrap();
         let bytes = |name: &str| {
             let precision: Precision = name.parse().unwrap();
-            [precision.projection_bytes(), precision.head_bytes()]
+            let of = |role| precision.projection_bytes(&config, role);
+            [of(WeightRole::Projection), of(WeightRole::Values), of(WeightRole::MlpOutput), precision.head_bytes()]
         };
-        assert_eq!(bytes("bf16"), [2.0, 2.0]);
-        assert_eq!(bytes("q8"), [34.0 / 32.0, 34.0 / 32.0]);
-        assert_eq!(bytes("q4"), [18.0 / 32.0, 34.0 / 32.0]);
-        assert_eq!(bytes("q4-in-f32"), [4.0, 4.0]);
+        assert_eq!(bytes("bf16"), [2.0; 4]);
+        let (four, eight) = (18.5 / 32.0, 34.0 / 32.0);
+        let near = |found: [f64; 4], expected: [f64; 4]| {
+            let close = found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-9);
+            assert!(close, "{found:?} is not {expected:?}");
+        };
+        near(bytes("q8"), [eight; 4]);
+        // Of 24 layers the first and the last have 8 bits, and the second at what it writes.
+        let (two, three) = ((22.0 * four + 2.0 * eight) / 24.0, (21.0 * four + 3.0 * eight) / 24.0);
+        near(bytes("q4"), [two, eight, three, eight]);
+        assert_eq!(bytes("q4-in-f32"), [4.0; 4]);
     }
 }

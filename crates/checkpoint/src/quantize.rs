@@ -8,7 +8,7 @@ use glass_config::{LlamaConfig, Stored, config_text};
 
 use crate::{
     CheckpointError, Conversion, ConvertError, Existing, Files, QuantRecipe, QuantizedTensors, SaveProgress, ShardSize,
-    convert::rewrite, own_head,
+    convert::rewrite, own_head, quant_recipe::config_of,
 };
 
 /// What became of a folder.
@@ -44,8 +44,7 @@ pub fn quantize(
     // Nothing is computed: the device only has to be there.
     let roles = LlamaForCausalLM::weight_roles(&config, &Device::open("flex")?)?;
     let mut tensors = QuantizedTensors::new(&files, recipe, &roles, &config);
-    let names = tensors.matrices().map(|(name, _)| name);
-    let text = config_text(&file, Stored::Quantized(&recipe.config(names)), own_head.is_some())?;
+    let text = config_text(&file, Stored::Quantized(&config_of(tensors.matrices())), own_head.is_some())?;
     let count = |format| {
         let matrices = tensors.matrices().filter(|(_, of)| *of == format);
         (format, matrices.count())

@@ -1,20 +1,21 @@
 //! Weights that are quantized on their way into a model.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use burn::tensor::TensorData;
 use glass_backend::{
     Dtype, QuantizedRows, WeightError, WeightSource, WeightSpec,
-    quant::{self, QuantFormat, groups, words},
+    quant::{self, QuantFormat, Quantized},
 };
-use half::f16;
 
-use crate::QuantRecipe;
+use crate::{QuantRecipe, quant_recipe::outlier};
 
 /// The weights of another source, the matrices quantized by a recipe.
 pub struct QuantizeOnLoad<S> {
     source: S,
     recipe: QuantRecipe,
+    /// Of matrices that were looked at.
+    formats: BTreeMap<String, QuantFormat>,
     /// Matrices are rounded to what their format can represent, and stay in floating point.
     pub fake_quantize: bool,
 }
@@ -22,72 +23,78 @@ pub struct QuantizeOnLoad<S> {
 impl<S: WeightSource> QuantizeOnLoad<S> {
     /// Quantizes what `source` has in floating point; `fake_quantize` is off.
     pub fn new(source: S, recipe: QuantRecipe) -> Self {
-        Self { source, recipe, fake_quantize: false }
+        Self { source, recipe, formats: BTreeMap::new(), fake_quantize: false }
     }
 
-    /// Rows of a matrix as quants and scales.
-    fn quantized(
-        &mut self,
-        weight: WeightSpec<'_>,
-        rows: Range<usize>,
-        format: QuantFormat,
-    ) -> Result<(Vec<i32>, Vec<f16>), WeightError> {
+    /// Rows of a matrix that the recipe quantizes.
+    fn quantized(&mut self, weight: WeightSpec<'_>, rows: Range<usize>) -> Result<Quantized, WeightError> {
+        let all = rows.len() == weight.shape[0];
         let data = self.source.read(weight, rows, Dtype::F32)?;
-        let values = data.as_slice::<f32>().map_err(|error| WeightError::Other {
-            origin: "the source of the weights".to_owned(),
-            name: weight.name.to_owned(),
-            reason: format!("{error:?}"),
-        })?;
+        let values = floats(&data, weight.name)?;
+        let format = match self.formats.get(weight.name) {
+            Some(format) => *format,
+            None => {
+                let source = &mut self.source;
+                let whole = || match all {
+                    true => Ok(outlier(values)),
+                    false => {
+                        let data = source.read(weight, 0..weight.shape[0], Dtype::F32)?;
+                        Ok::<_, WeightError>(outlier(floats(&data, weight.name)?))
+                    }
+                };
+                let format = self.recipe.format_of(weight.role, weight.layer, whole)?;
+                let format = format.unwrap_or_else(|| unreachable!("the recipe quantizes it"));
+                self.formats.insert(weight.name.to_owned(), format);
+                format
+            }
+        };
         quantize(values, weight.row_len(), format, weight.name)
     }
 }
 
 impl<S: WeightSource> WeightSource for QuantizeOnLoad<S> {
     fn read(&mut self, weight: WeightSpec<'_>, rows: Range<usize>, dtype: Dtype) -> Result<TensorData, WeightError> {
-        let (true, Some(format)) = (self.fake_quantize, self.recipe.format_of(weight.role)) else {
+        if !self.fake_quantize || !self.recipe.quantizes(weight.role) {
             return self.source.read(weight, rows, dtype);
-        };
+        }
         let (shape, columns) = (weight.shape_of(&rows), weight.row_len());
-        let (quants, scales) = self.quantized(weight, rows, format)?;
+        let quantized = self.quantized(weight, rows)?;
         let mut values = vec![0.0; shape[0] * columns];
-        quant::dequantize(&quants, &scales, columns, format, &mut values);
+        quant::dequantize(quantized.view(), &mut values);
         Ok(TensorData::new(values, shape).convert_dtype(dtype.burn()))
     }
 
     fn is_quantized(&mut self, weight: WeightSpec<'_>) -> Result<bool, WeightError> {
-        let quantized = !self.fake_quantize && self.recipe.format_of(weight.role).is_some();
+        let quantized = !self.fake_quantize && self.recipe.quantizes(weight.role);
         Ok(quantized || self.source.is_quantized(weight)?)
     }
 
     fn read_quantized(&mut self, weight: WeightSpec<'_>, rows: Range<usize>) -> Result<QuantizedRows, WeightError> {
-        let format = match self.recipe.format_of(weight.role) {
-            Some(format) if !self.source.is_quantized(weight)? => format,
-            _ => return self.source.read_quantized(weight, rows),
-        };
-        let (n, columns) = (rows.len(), weight.row_len());
-        let (quants, scales) = self.quantized(weight, rows, format)?;
-        Ok(QuantizedRows {
-            format,
-            quants: TensorData::new(quants, [n, words(columns, format)]),
-            scales: TensorData::new(scales, [n, groups(columns)]),
-        })
+        if !self.recipe.quantizes(weight.role) || self.source.is_quantized(weight)? {
+            return self.source.read_quantized(weight, rows);
+        }
+        self.quantized(weight, rows).map(QuantizedRows::from)
     }
 }
 
-/// Quants and scales of whole rows; `name` is for the error.
+fn floats<'a>(data: &'a TensorData, name: &str) -> Result<&'a [f32], WeightError> {
+    data.as_slice::<f32>().map_err(|error| WeightError::Other {
+        origin: "the source of the weights".to_owned(),
+        name: name.to_owned(),
+        reason: format!("{error:?}"),
+    })
+}
+
+/// Whole rows, quantized; `name` is for the error.
 pub(super) fn quantize(
     values: &[f32],
     columns: usize,
     format: QuantFormat,
     name: &str,
-) -> Result<(Vec<i32>, Vec<f16>), WeightError> {
-    let rows = values.len().checked_div(columns).unwrap_or(0);
-    let mut quants = vec![0; rows * words(columns, format)];
-    let mut scales = vec![f16::ZERO; rows * groups(columns)];
-    quant::quantize(values, columns, format, &mut quants, &mut scales).map_err(|error| WeightError::Other {
+) -> Result<Quantized, WeightError> {
+    quant::quantize(values, columns, format).map_err(|error| WeightError::Other {
         origin: "quantizing".to_owned(),
         name: name.to_owned(),
         reason: error.to_string(),
-    })?;
-    Ok((quants, scales))
+    })
 }

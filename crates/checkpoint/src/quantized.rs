@@ -1,28 +1,29 @@
 //! Quantized matrices in a checkpoint: the tensors that make one up.
 //!
 //! The layout is `pack-quantized` of compressed-tensors, which transformers and vLLM read too: `weight_packed` (the quants, in
-//! 32-bit words), `weight_scale` and `weight_shape` in place of `weight`.
+//! 32-bit words), `weight_scale`, `weight_shape` and perhaps `weight_zero_point` in place of `weight`.
 
 use std::ops::Range;
 
 use burn::tensor::TensorData;
 use glass_backend::{
     Dtype, QuantizedRows, WeightError,
-    quant::{self, GROUP_SIZE, QuantFormat, words},
+    quant::{self, GROUP_SIZE, QuantFormat, ZERO_POINTS_PER_WORD, words, zero_words},
 };
 use half::f16;
 
-use crate::{Files, RawTensor, StoredFloat, convert_bytes, float, mapped::mapped};
+use crate::{Files, RawTensor, StoredFloat, convert_bytes, float, mapped::mapped, zero_points::ZeroPoints};
 
 /// What the parts' names end with in place of `weight`.
 const QUANTS: &str = "weight_packed";
 const SCALES: &str = "weight_scale";
 const SHAPE: &str = "weight_shape";
+const ZERO_POINTS: &str = "weight_zero_point";
 
-/// The names of the tensors that make up matrix `name`, which ends with `weight`: quants, scales, shape.
-pub(super) fn parts(name: &str) -> Option<[String; 3]> {
+/// The names of the tensors that make up matrix `name`, which ends with `weight`: quants, scales, shape, zero points.
+pub(super) fn parts(name: &str) -> Option<[String; 4]> {
     let module = name.strip_suffix("weight")?;
-    Some([QUANTS, SCALES, SHAPE].map(|part| format!("{module}{part}")))
+    Some([QUANTS, SCALES, SHAPE, ZERO_POINTS].map(|part| format!("{module}{part}")))
 }
 
 /// What a tensor is to the quantized matrix that it belongs to.
@@ -31,21 +32,29 @@ pub enum QuantizedPart {
     Quants,
     Scales,
     Shape,
+    ZeroPoints,
 }
 
 /// The name of the matrix that the tensor `name` is a part of, and which; the inverse of [`parts`].
 pub fn quantized_part(name: &str) -> Option<(String, QuantizedPart)> {
     let of = |(suffix, part)| Some((format!("{}weight", name.strip_suffix(suffix)?), part));
-    let all = [(QUANTS, QuantizedPart::Quants), (SCALES, QuantizedPart::Scales), (SHAPE, QuantizedPart::Shape)];
+    let all = [
+        (QUANTS, QuantizedPart::Quants),
+        (SCALES, QuantizedPart::Scales),
+        (SHAPE, QuantizedPart::Shape),
+        (ZERO_POINTS, QuantizedPart::ZeroPoints),
+    ];
     all.into_iter().find_map(of)
 }
 
 /// A quantized matrix `[rows, columns]` in its file.
 pub(super) struct QuantizedMatrix<'a> {
     files: &'a Files,
-    names: [String; 3],
+    names: [String; 4],
     quants: RawTensor<'a>,
     scales: RawTensor<'a>,
+    /// `None`: zero is in the middle.
+    zero_points: Option<ZeroPoints<'a>>,
     format: QuantFormat,
     columns: usize,
     /// 32-bit words per row.
@@ -113,12 +122,27 @@ impl<'a> QuantizedMatrix<'a> {
                 "{groups} scales for {columns} numbers of a row: each must serve a multiple of {GROUP_SIZE}"
             )));
         }
-        Ok(Some(Self { files, names, quants, scales, format, columns, words, group }))
+        let zero_points = match files.get(&names[3]) {
+            None => None,
+            Some(_) if format == QuantFormat::Int8 => {
+                return Err(other(format!("{} is there, and zero points are read in 4 bits only", names[3])));
+            }
+            Some(tensor) => {
+                let zero_points = ZeroPoints::of(&tensor, [rows, groups]);
+                Some(zero_points.map_err(|reason| other(format!("{} {reason}", names[3])))?)
+            }
+        };
+        Ok(Some(Self { files, names, quants, scales, zero_points, format, columns, words, group }))
     }
 
     /// The tensors it is made of, as far as they are there.
-    pub fn names(self) -> [String; 3] {
+    pub fn names(self) -> [String; 4] {
         self.names
+    }
+
+    /// Its bits, and whether it has zero points.
+    pub fn zero_points(&self) -> (usize, bool) {
+        (self.format.bits(), self.zero_points.is_some())
     }
 
     /// Some rows, in groups of [`GROUP_SIZE`]; and the bytes of the file that they take.
@@ -136,25 +160,38 @@ impl<'a> QuantizedMatrix<'a> {
             _ => None,
         };
         let bytes = (quants.len() + scales.len()) as u64;
+        let zero_points = self.zero_points_of(rows.clone());
         let quants = match in_place {
             Some(bytes) => TensorData::from_bytes(bytes, shape, burn::tensor::DType::I32),
-            None => TensorData::new(self.filled(quants, rows.len()), shape),
+            None => TensorData::new(self.filled(quants, rows.clone()), shape),
         };
         let scales = TensorData::new(self.spread(scales)?, [rows.len(), quant::groups(self.columns)]);
-        let rows = QuantizedRows { format: self.format, quants, scales };
+        let rows = QuantizedRows { format: self.format, quants, scales, zero_points };
         Ok((rows, bytes))
     }
 
     /// Rows that end with their last quant, filled up to whole groups with quants of zero.
-    fn filled(&self, quants: &[u8], rows: usize) -> Vec<i32> {
+    fn filled(&self, quants: &[u8], rows: Range<usize>) -> Vec<i32> {
         let words = words(self.columns, self.format);
-        let zero = (0..self.format.per_word())
-            .fold(0, |word, i| word | i32::from(self.format.zero()) << (i * self.format.bits()));
-        let mut filled = vec![zero; rows * words];
+        let repeated =
+            |quant: i32| (0..self.format.per_word()).fold(0, |word, i| word | quant << (i * self.format.bits()));
+        let mut filled = vec![0; rows.len() * words];
         let used = self.columns / self.format.per_word();
         let rest = self.columns % self.format.per_word() * self.format.bits();
         let from = quants.chunks_exact(self.words * 4);
-        for (to, from) in filled.chunks_exact_mut(words).zip(from) {
+        for ((row, to), from) in rows.zip(filled.chunks_exact_mut(words)).zip(from) {
+            let zero = match &self.zero_points {
+                Some(zero_points) => {
+                    let zero = repeated(zero_points.stored(row, (self.columns - 1) / self.group));
+                    to.fill(zero);
+                    zero
+                }
+                None => {
+                    let zero = repeated(i32::from(self.format.zero()));
+                    to.fill(zero);
+                    zero
+                }
+            };
             for (to, from) in to.iter_mut().zip(from.as_chunks().0).take(self.words) {
                 *to = i32::from_le_bytes(*from);
             }
@@ -183,6 +220,27 @@ impl<'a> QuantizedMatrix<'a> {
         let rows = values.chunks_exact(groups);
         let spread = rows.flat_map(|row| (0..wanted).map(|group| row[group / per_group]));
         Ok(spread.collect())
+    }
+
+    /// In the order of memory: along the rows.
+    fn zero_points_of(&self, rows: Range<usize>) -> Option<TensorData> {
+        let words = zero_words(self.columns, self.format);
+        if words == 0 {
+            return None;
+        }
+        let shape = [rows.len(), words];
+        let per_group = self.group / GROUP_SIZE;
+        let mut packed = vec![0; rows.len() * words];
+        for (row, to) in rows.zip(packed.chunks_exact_mut(words)) {
+            for group in 0..quant::groups(self.columns) {
+                let zero = match &self.zero_points {
+                    Some(zero_points) => zero_points.stored(row, group / per_group),
+                    None => self.format.offset(),
+                };
+                to[group / ZERO_POINTS_PER_WORD] |= zero << (4 * (group % ZERO_POINTS_PER_WORD));
+            }
+        }
+        Some(TensorData::new(packed, shape))
     }
 
     fn wrong(&self, reason: String) -> WeightError {

@@ -1,83 +1,96 @@
 //! A checkpoint to be saved with its matrices quantized.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, convert::Infallible, mem::take};
 
 use glass_backend::{
-    Dtype, WeightError, WeightRole, WeightRoles,
-    quant::{QuantFormat, groups, words},
+    Dtype, WeightError, WeightRoles,
+    quant::{QuantFormat, Quantized, ZERO_POINTS_PER_WORD, groups, words, zero_words},
 };
 use glass_config::LlamaConfig;
-use half::f16;
 
 use crate::{
     Files, Names, QuantRecipe, RawTensor, TensorSource, TensorSpec, convert_bytes, float,
+    quant_recipe::outlier,
     quantize_on_load::quantize,
     quantized::{QuantizedPart, parts, quantized_part},
+    zero_points,
 };
 
 /// The tensors of a checkpoint, the matrices quantized and everything else as it is.
 pub struct QuantizedTensors<'a> {
     files: &'a Files,
-    recipe: QuantRecipe,
-    /// What each tensor is to the model, by the family's name of it.
-    roles: BTreeMap<String, WeightRole>,
+    /// Of the matrices that are quantized, by their names in the files.
+    formats: BTreeMap<&'a str, (QuantFormat, [usize; 2])>,
     names: Names,
-    /// Of matrices whose quants were asked for and whose scales were not yet.
-    scales: BTreeMap<String, Vec<f16>>,
+    /// Whether the head is the embedding.
+    tied: bool,
+    /// Of matrices a part of which was asked for: the others.
+    rest: BTreeMap<String, Quantized>,
     /// The tensor whose bytes were looked at last.
     last: Option<String>,
 }
 
 impl<'a> QuantizedTensors<'a> {
-    /// `roles` are the model's, whose config is `config`. Where the head is the embedding, a second copy of it in the files is not written.
+    /// `roles` are the model's, whose config is `config`. Where the head is the embedding, a second copy of it in the files is
+    /// not written.
     pub fn new(files: &'a Files, recipe: QuantRecipe, roles: &WeightRoles, config: &LlamaConfig) -> Self {
+        // What each tensor is to the model, by the family's name of it.
         let stored = roles.iter().flat_map(|(name, role, shape)| {
             let places = config.stored(name, shape).into_iter().flatten();
-            places.map(move |place| (place.name, role))
+            places.map(move |place| (place.name, (role, roles.layer_of(name))))
         });
-        Self {
+        let stored: BTreeMap<_, _> = stored.collect();
+        let mut tensors = Self {
             files,
-            recipe,
-            roles: stored.collect(),
+            formats: BTreeMap::new(),
             names: Names::find(files.names(), recipe.is_tied()),
-            scales: BTreeMap::new(),
+            tied: recipe.is_tied(),
+            rest: BTreeMap::new(),
             last: None,
+        };
+        let mut formats = BTreeMap::new();
+        for (name, tensor) in tensors.to_write() {
+            let known = stored.get(tensors.names.in_model(name));
+            let (Some((role, layer)), Ok(shape)) = (known, tensor.shape.try_into()) else { continue };
+            let Some(values) = values_of(&tensor) else { continue };
+            let outlier = || Ok::<_, Infallible>(outlier(&values()));
+            if let Ok(Some(format)) = recipe.format_of(*role, *layer, outlier) {
+                formats.insert(name, (format, shape));
+            }
+            files.release(name);
         }
+        tensors.formats = formats;
+        tensors
     }
 
-    /// The matrices that are quantized, and how.
-    pub fn matrices(&self) -> impl Iterator<Item = (&'a str, QuantFormat)> {
-        let tensors = self.to_write();
-        tensors.filter_map(|(name, tensor)| Some((name, self.format_of(name, &tensor)?.0)))
+    /// The matrices that are quantized, by the model's names, and how.
+    pub fn matrices(&self) -> impl Iterator<Item = (String, QuantFormat)> {
+        self.formats.iter().map(|(name, (format, _))| (self.names.in_model(name).to_owned(), *format))
     }
 
     /// All tensors but a second copy of a tied head.
     fn to_write(&self) -> impl Iterator<Item = (&'a str, RawTensor<'a>)> {
-        let is_copy = |name: &&str| self.recipe.is_tied() && self.names.in_model(name) == "lm_head.weight";
+        let is_copy = |name: &&str| self.tied && self.names.in_model(name) == "lm_head.weight";
         let names = self.files.names().filter(move |name| !is_copy(name));
         names.filter_map(|name| Some((name, self.files.get(name)?)))
     }
 
-    /// Format and shape of a matrix that is quantized.
-    fn format_of(&self, name: &str, tensor: &RawTensor) -> Option<(QuantFormat, [usize; 2])> {
-        let role = self.roles.get(self.names.in_model(name))?;
-        let format = self.recipe.format_of(*role)?;
-        let shape = tensor.shape.try_into().ok()?;
-        float(tensor.dtype).ok().map(|_| (format, shape))
-    }
-
-    /// The quants of a matrix; its scales are kept until they are asked for.
-    fn quantize(&mut self, name: &str, tensor: RawTensor<'a>) -> Result<Vec<i32>, WeightError> {
-        let (Some((format, [_, columns])), Ok(from)) = (self.format_of(name, &tensor), float(tensor.dtype)) else {
-            return Err(self.missing(name));
-        };
-        let mut values = vec![0.0; tensor.bytes.len() / from.bytes()];
-        let target = bytemuck::cast_slice_mut(&mut values);
-        convert_bytes(tensor.bytes, from, target, Dtype::F32);
-        let (quants, scales) = quantize(&values, columns, format, name)?;
-        self.scales.insert(name.to_owned(), scales);
-        self.files.release(name);
-        Ok(quants)
+    /// What of a matrix was not asked for yet.
+    fn rest_of(&mut self, name: &str) -> Result<&mut Quantized, WeightError> {
+        if !self.rest.contains_key(name) {
+            let tensor = self.files.get(name);
+            let values = tensor.as_ref().and_then(values_of).map(|values| values());
+            let (Some((format, [_, columns])), Some(values)) = (self.formats.get(name), values) else {
+                return Err(self.missing(name));
+            };
+            let quantized = quantize(&values, *columns, *format, name)?;
+            self.files.release(name);
+            self.rest.insert(name.to_owned(), quantized);
+        }
+        match self.rest.get_mut(name) {
+            Some(rest) => Ok(rest),
+            None => unreachable!("just made"),
+        }
     }
 
     fn missing(&self, name: &str) -> WeightError {
@@ -93,11 +106,14 @@ impl TensorSource for QuantizedTensors<'_> {
         let mut specs = Vec::new();
         for (name, tensor) in self.to_write() {
             let mut add = |name: String, dtype, shape| specs.push(TensorSpec { name, dtype, shape });
-            match (self.format_of(name, &tensor), parts(name)) {
-                (Some((format, [rows, columns])), Some([quants, scales, shape])) => {
-                    add(quants, I32, vec![rows, words(columns, format)]);
-                    add(scales, F16, vec![rows, groups(columns)]);
+            match (self.formats.get(name), parts(name)) {
+                (Some((format, [rows, columns])), Some([quants, scales, shape, zero_points])) => {
+                    add(quants, I32, vec![*rows, words(*columns, *format)]);
+                    add(scales, F16, vec![*rows, groups(*columns)]);
                     add(shape, I64, vec![2]);
+                    if zero_words(*columns, *format) > 0 {
+                        add(zero_points, I32, vec![rows.div_ceil(ZERO_POINTS_PER_WORD), groups(*columns)]);
+                    }
                 }
                 _ => add(name.to_owned(), tensor.dtype, tensor.shape.to_vec()),
             }
@@ -115,26 +131,36 @@ impl TensorSource for QuantizedTensors<'_> {
         let Some((matrix, part)) = quantized_part(name) else {
             return Err(self.missing(name));
         };
-        let Some(tensor) = self.files.get(&matrix) else {
-            return Err(self.missing(name));
-        };
+        let words = |words: Vec<i32>| words.iter().flat_map(|word| word.to_le_bytes()).collect();
         let bytes = match part {
-            QuantizedPart::Quants => {
-                let quants = self.quantize(&matrix, tensor)?;
-                quants.iter().flat_map(|word| word.to_le_bytes()).collect()
-            }
+            QuantizedPart::Quants => words(take(&mut self.rest_of(&matrix)?.quants)),
             QuantizedPart::Scales => {
-                if !self.scales.contains_key(&matrix) {
-                    self.quantize(&matrix, tensor)?;
-                }
-                let scales = self.scales.remove(&matrix).unwrap_or_default();
+                let scales = take(&mut self.rest_of(&matrix)?.scales);
                 scales.iter().flat_map(|x| x.to_le_bytes()).collect()
             }
+            QuantizedPart::ZeroPoints => {
+                let rest = self.rest_of(&matrix)?;
+                let (format, columns) = (rest.format, rest.columns);
+                words(zero_points::down_columns(&take(&mut rest.zero_points), columns, format))
+            }
             QuantizedPart::Shape => {
+                let Some(tensor) = self.files.get(&matrix) else {
+                    return Err(self.missing(name));
+                };
                 let shape = tensor.shape.iter().map(|&n| n as i64);
                 shape.flat_map(i64::to_le_bytes).collect()
             }
         };
         Ok(Cow::Owned(bytes))
     }
+}
+
+/// A tensor's numbers in float32, when asked for; `None` if they are no floats.
+fn values_of<'a>(tensor: &RawTensor<'a>) -> Option<impl Fn() -> Vec<f32> + use<'a>> {
+    let (bytes, from) = (tensor.bytes, float(tensor.dtype).ok()?);
+    Some(move || {
+        let mut values = vec![0.0; bytes.len() / from.bytes()];
+        convert_bytes(bytes, from, bytemuck::cast_slice_mut(&mut values), Dtype::F32);
+        values
+    })
 }

@@ -1,10 +1,13 @@
 //! A checkpoint as the source of a model's weights.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use burn::tensor::{Bytes, TensorData};
 use glass_backend::{Dtype, QuantizedRows, WeightError, WeightSource, WeightSpec};
-use glass_config::{LlamaConfig, StoredRows};
+use glass_config::{LlamaConfig, QuantizationConfig, StoredRows};
 use half::vec::HalfBitsVecExt;
 
 use super::{
@@ -30,6 +33,8 @@ pub struct CheckpointSource<'a> {
     overflowed: Vec<(String, usize)>,
     /// How many tensors were rounded from float64, and to what.
     rounded: Option<(usize, Dtype)>,
+    /// Whether matrices in so many bits have zero points, and the first that has them or has not.
+    zero_points: BTreeMap<(usize, bool), String>,
     progress: &'a mut dyn FnMut(u64),
 }
 
@@ -47,6 +52,7 @@ impl<'a> CheckpointSource<'a> {
             used: BTreeSet::new(),
             overflowed: Vec::new(),
             rounded: None,
+            zero_points: BTreeMap::new(),
             progress,
         }
     }
@@ -92,6 +98,25 @@ impl<'a> CheckpointSource<'a> {
             ));
         }
         Ok(warnings)
+    }
+
+    /// The config says which bits come with zero points; a matrix that has none where it says so would be read wrongly.
+    ///
+    /// # Errors
+    /// A matrix that is not as any entry of the config for its bits.
+    pub fn check_zero_points(&self, config: Option<&QuantizationConfig>) -> Result<(), WeightError> {
+        for ((bits, has), name) in &self.zero_points {
+            let mut groups = config.iter().flat_map(|config| &config.groups).filter(|group| group.num_bits == *bits);
+            let first = groups.next();
+            if first.is_some_and(|group| group.symmetric == *has) && groups.all(|group| group.symmetric == *has) {
+                let (is, says) = if *has { ("zero points", "true") } else { ("no zero points", "false") };
+                return Err(self.other(
+                    name,
+                    format!("has {is}, but the config says symmetric = {says} of {bits} bits; fetch both again"),
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn is_idle(&self, name: &str) -> bool {
@@ -233,6 +258,7 @@ impl WeightSource for CheckpointSource<'_> {
             let Some(matrix) = QuantizedMatrix::find(files, &piece.name, shape)? else {
                 return Err(self.other(&piece.name, "is missing".to_owned()));
             };
+            self.zero_points.entry(matrix.zero_points()).or_insert_with(|| piece.name.clone());
             let first = piece.start / columns;
             let (read, bytes) = matrix.rows(first + rows.start..first + rows.end)?;
             (read, bytes, matrix.names().to_vec())

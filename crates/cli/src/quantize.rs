@@ -1,5 +1,7 @@
 //! `glass quantize`: a model with its matrices quantized to 8 or 4 bits.
 
+mod cost;
+
 use std::path::Path;
 
 use crate::{
@@ -31,6 +33,12 @@ pub fn run(args: args::Quantize) -> Result<(), CliError> {
     match matrices.as_slice() {
         [] => warn(["no matrix was quantized: the model has none that is known to be one"]),
         counts => status!("glass: matrices: {}", counts.join(", ")),
+    }
+    // The folder is there, whatever becomes of the measurement.
+    match cost::measure(&folder, &args.output) {
+        Ok(Some(cost)) => status!("{cost}"),
+        Ok(None) => {}
+        Err(error) => warn([format!("the cost in nats could not be measured: {error}")]),
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! `quantization_config`: whether a checkpoint holds its matrices quantized, and how.
 //!
-//! Two formats are read: MXFP4, of experts as gpt-oss has them; and `pack-quantized` of compressed-tensors, whole numbers of 4 or 8 bits with one scale for a group of
-//! them along a row (<https://github.com/vllm-project/compressed-tensors>, `QuantizationArgs` and `pack_quantized`).
+//! Two formats are read: MXFP4, of experts as gpt-oss has them; and `pack-quantized` of compressed-tensors, whole numbers of
+//! 4 or 8 bits with one scale for a group of them along a row, and in 4 bits with or without a zero point beside it
+//! (<https://github.com/vllm-project/compressed-tensors>, `QuantizationArgs` and `pack_quantized`).
 //! The tensors say which matrices are quantized.
 
 use std::num::NonZeroUsize;
@@ -11,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::error::Checked;
 use crate::fields::Verdict::{self, Refused, Silent, Warned};
 use crate::fields::{Fields, Row, Unused, empty, none, off};
-use crate::values::{OBJECT, Rule, TEXT};
+use crate::values::{OBJECT, Rule, SWITCH, TEXT};
 
 /// How a checkpoint's quantized matrices are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct QuantizationGroup {
     pub num_bits: usize,
     /// Numbers along a row that share a scale; `None`: the whole row.
     pub group_size: Option<NonZeroUsize>,
+    /// Whether the middle of the whole numbers stands for zero; otherwise each scale has a zero point of its own.
+    pub symmetric: bool,
 }
 
 impl QuantizationConfig {
@@ -45,7 +48,7 @@ impl QuantizationConfig {
                 "weights": {
                     "num_bits": group.num_bits,
                     "type": "int",
-                    "symmetric": true,
+                    "symmetric": group.symmetric,
                     "strategy": strategy_of(group.group_size),
                     "group_size": group.group_size,
                     "dynamic": false,
@@ -100,7 +103,6 @@ const REFUSED: &[Row] = &[
     (&["dynamic"], off, "weights are read as they lie in the file"),
     // `weight` and `static`: columns had another order while they were quantized, and have their own in the file.
     (&["actorder"], |value, _| value == false || value == "weight" || value == "static", "weights are read as they lie in the file"),
-    (&["symmetric"], |value, _| value == true, "numbers are centred at zero here"),
     (&["block_structure"], empty, "scales run along rows here"),
 ];
 
@@ -154,15 +156,15 @@ impl QuantizationGroup {
         let rule = "must be group (with a group_size) or channel (without)";
         let fits = strategy == strategy_of(group_size);
         weights.check(fits, "strategy", format!("{strategy:?}"), rule)?;
+        let symmetric = weights.optional("symmetric", SWITCH, None)?.unwrap_or(true);
+        let bits = num_bits.unwrap_or(8); // QuantizationArgs' default
+        let rule = "must be true in 8 bits: zero points are read in 4";
+        weights.check(symmetric || bits == 4, "symmetric", false, rule)?;
         let others = (Refused, "nothing is known of this field");
         weights.rest(&TABLES, &(), others, &[])?;
         let targets = group.list("targets", TEXT)?.unwrap_or_default();
         unused.extend(group.rest(&TABLES, &(), (Warned, SAID_BY_TENSORS), &[])?);
-        Ok(Self {
-            targets,
-            num_bits: num_bits.unwrap_or(8), // QuantizationArgs' default
-            group_size,
-        })
+        Ok(Self { targets, num_bits: bits, group_size, symmetric })
     }
 }
 

@@ -60,7 +60,7 @@ impl LlamaMlp {
     pub fn load(mut weights: Weights<'_>, config: &DenseMlpConfig, hidden_size: usize) -> Result<Self, WeightError> {
         let DenseMlpConfig { intermediate_size: inner, hidden_act, bias, .. } = *config;
         let mut linear = |name, shape, role| Linear::load(weights.at(name), shape, bias, role);
-        let (reads, writes) = (WeightRole::Projection, WeightRole::ResidualProjection);
+        let (reads, writes) = (WeightRole::Projection, WeightRole::MlpOutput);
         Ok(Self {
             gate_proj: config.is_gated().then(|| linear("gate_proj", [inner, hidden_size], reads)).transpose()?,
             up_proj: linear("up_proj", [inner, hidden_size], reads)?,

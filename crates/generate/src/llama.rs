@@ -149,6 +149,7 @@ impl Llama {
             Some(_) if quantize != stored.quantize => return Err(CheckpointError::Quantized(folder).into()),
             _ => LlamaForCausalLM::load(Weights::new(&mut source, &device, dtype), &config)?,
         };
+        source.check_zero_points(config.quantization_config.as_ref())?;
         let mut warnings = source.finish()?;
         warnings.extend(own_head);
         warnings.extend(next_best);

@@ -34,7 +34,7 @@ pub fn matmul_t(class: AdapterClass, x: &Tensor<2>, weights: &[Tensor<2>]) -> Op
     let halves = class.software && n == 1 && x.dtype == DType::F16;
     let reading = if halves { Reading::of(class, &x, Format::F16, columns) } else { None };
     let products = weights.into_iter().map(|weight| match reading {
-        Some(reading) => tensor(gemv_words::product(class, x.clone(), weight, x.clone(), reading)),
+        Some(reading) => tensor(gemv_words::product(class, x.clone(), weight, None, reading)),
         None => product(class, x.clone(), weight),
     });
     Some(products.collect())

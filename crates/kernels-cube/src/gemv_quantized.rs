@@ -6,11 +6,11 @@ use burn::{
 };
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 
-use glass_kernels::quant::{GROUP_SIZE, QuantFormat, groups, words};
+use glass_kernels::quant::{GROUP_SIZE, QuantFormat, groups, words, zero_words};
 
 use super::{
     AdapterClass, gemv,
-    gemv_words::{self, Format, Reading},
+    gemv_words::{self, Factors, Format, Reading},
     primitive, tensor,
 };
 
@@ -21,6 +21,8 @@ pub struct QuantizedTensors<'a> {
     pub quants: &'a Tensor<2, Int>,
     /// `[rows, groups]`
     pub scales: &'a Tensor<2>,
+    /// `[rows, zero_words]`; `None` in 8 bits
+    pub zero_points: Option<&'a Tensor<2, Int>>,
     pub format: QuantFormat,
     pub columns: usize,
 }
@@ -45,7 +47,8 @@ pub fn matmul_t_quantized(
     let x = into_contiguous(x);
     let products = matrices.into_iter().map(|matrix| {
         let reading = Reading::of(class, &x, Format::Quants(matrix.bits), padded)?;
-        let product = gemv_words::product(class, x.clone(), matrix.quants, matrix.scales, reading);
+        let factors = Factors { scales: matrix.scales, zero_points: matrix.zero_points };
+        let product = gemv_words::product(class, x.clone(), matrix.quants, Some(factors), reading);
         Some(tensor(product))
     });
     products.collect()
@@ -55,6 +58,7 @@ pub fn matmul_t_quantized(
 struct Primitives {
     quants: CubeTensor,
     scales: CubeTensor,
+    zero_points: Option<CubeTensor>,
     bits: usize,
 }
 
@@ -64,12 +68,23 @@ impl Primitives {
         let quants = weight.quants.clone().try_into_primitive::<Wgpu>().ok()?;
         let scales = primitive(weight.scales)?;
         let [rows, _] = weight.scales.dims();
+        let integers = |dtype| matches!(dtype, DType::I32 | DType::U32);
+        let zero_points = match weight.zero_points {
+            Some(words) => Some(words.clone().try_into_primitive::<Wgpu>().ok()?),
+            None => None,
+        };
+        let zeros = zero_words(columns, weight.format);
+        let zeros_fit = match (weight.zero_points, &zero_points) {
+            (Some(words), Some(held)) => integers(held.dtype) && held.is_contiguous() && words.dims() == [rows, zeros],
+            _ => zeros == 0,
+        };
         // MXFP4 is dequantized for adapters.
         let fits = weight.format != QuantFormat::Mxfp4
             && weight.columns == columns
-            && matches!(quants.dtype, DType::I32 | DType::U32)
+            && zeros_fit
+            && integers(quants.dtype)
             && weight.quants.dims() == [rows, words(columns, weight.format)]
             && weight.scales.dims() == [rows, groups(columns)];
-        (fits && quants.is_contiguous() && scales.is_contiguous()).then_some(Self { quants, scales, bits })
+        (fits && quants.is_contiguous() && scales.is_contiguous()).then_some(Self { quants, scales, zero_points, bits })
     }
 }

@@ -8,7 +8,7 @@ use cubecl::{
     prelude::*,
 };
 
-use glass_kernels::quant::GROUP_SIZE;
+use glass_kernels::quant::{GROUP_SIZE, QuantFormat, ZERO_POINTS_PER_WORD};
 
 use super::{
     AdapterClass, elem, empty,
@@ -23,7 +23,7 @@ pub(super) const VECTOR: usize = 4;
 pub(super) enum Format {
     F32,
     F16,
-    /// Quants of so many bits, and a scale for each [`GROUP_SIZE`].
+    /// Quants of so many bits; a scale for each [`GROUP_SIZE`], and a zero point in 4 bits.
     Quants(usize),
 }
 
@@ -95,14 +95,28 @@ impl Reading {
     }
 }
 
-/// `x` `[n, columns]`, `words` `[rows, ..]`, `scales` `[rows, groups]` for quants, else anything -> `[n, rows]`
+/// What stands beside the quants of a matrix.
+pub(super) struct Factors {
+    /// `[rows, groups]`
+    pub scales: CubeTensor,
+    /// `[rows, zero_words]`; `None` in 8 bits
+    pub zero_points: Option<CubeTensor>,
+}
+
+/// `x` `[n, columns]`, `words` `[rows, ..]`, `factors` those of quants -> `[n, rows]`
 pub(super) fn product(
     class: AdapterClass,
     x: CubeTensor,
     words: CubeTensor,
-    scales: CubeTensor,
+    factors: Option<Factors>,
     reading: Reading,
 ) -> CubeTensor {
+    // Where a kernel does not read them, anything is bound.
+    let (scales, zero_points) = match factors {
+        Some(Factors { scales, zero_points }) => (scales, zero_points),
+        None => (x.clone(), None),
+    };
+    let zero_points = zero_points.unwrap_or_else(|| words.clone());
     let [n, columns]: [usize; 2] = x.meta.shape().dims();
     let rows = words.meta.shape()[0];
     let out = empty(&x, [n, rows]);
@@ -125,6 +139,7 @@ pub(super) fn product(
                 x.clone().into_buffer_arg(),
                 words.into_buffer_arg(),
                 scales.clone().into_buffer_arg(),
+                zero_points.into_buffer_arg(),
                 out.clone().into_buffer_arg(),
                 columns / reading.columns(),
                 rows,
@@ -149,6 +164,7 @@ fn gemv_words_kernel<F: Float, S: Float, W: Int, N: Size, M: Size>(
     x_words: &[Vector<W, M>],
     words: &[Vector<W, M>],
     scales: &[S],
+    zero_points: &[u32],
     out: &mut [F],
     steps: usize,
     rows: usize,
@@ -164,6 +180,8 @@ fn gemv_words_kernel<F: Float, S: Float, W: Int, N: Size, M: Size>(
     let (lane, first_row, first_token) = gemv::position(shape);
     let vectors = comptime!(reading.columns() / VECTOR);
     let quantized = comptime!(matches!(reading.format, Format::Quants(_)));
+    // In 4 bits a step is a group.
+    let with_zeros = comptime!(matches!(reading.format, Format::Quants(4)));
 
     let mut sums = Array::<Vector<f32, N>>::new(comptime!(shape.sums()));
     #[unroll]
@@ -190,6 +208,19 @@ fn gemv_words_kernel<F: Float, S: Float, W: Int, N: Size, M: Size>(
                 }
             }
         }
+        // What a zero point takes away is so many times the sum of a step's numbers.
+        let mut input_sums = Array::<Vector<f32, N>>::new(shape.tokens);
+        if with_zeros {
+            #[unroll]
+            for token in 0..shape.tokens {
+                let mut sum = inputs[token * vectors];
+                #[unroll]
+                for i in 1..vectors {
+                    sum += inputs[token * vectors + i];
+                }
+                input_sums[token] = sum;
+            }
+        }
         #[unroll]
         for row in 0..shape.rows {
             let row_at = usize::min(first_row + row, rows - 1);
@@ -209,6 +240,19 @@ fn gemv_words_kernel<F: Float, S: Float, W: Int, N: Size, M: Size>(
             if quantized {
                 let group = at / comptime!(usize::max(GROUP_SIZE / reading.columns(), 1));
                 let scale = f32::cast_from(scales[row_at * groups + group]);
+                if with_zeros {
+                    let per_word = comptime!(ZERO_POINTS_PER_WORD);
+                    let words_of_row = (groups + comptime!(ZERO_POINTS_PER_WORD - 1)) / per_word;
+                    let word = zero_points[row_at * words_of_row + group / per_word];
+                    let shift = u32::cast_from(group % per_word) * 4;
+                    let stored = (word >> shift) & 0xf;
+                    // `signed` has taken the middle of the quants away already.
+                    let zero = f32::cast_from(stored) - comptime!(QuantFormat::Int4.offset() as f32);
+                    #[unroll]
+                    for token in 0..shape.tokens {
+                        products[token] -= input_sums[token] * Vector::new(zero);
+                    }
+                }
                 #[unroll]
                 for token in 0..shape.tokens {
                     sums[row * shape.tokens + token] += products[token] * Vector::new(scale);

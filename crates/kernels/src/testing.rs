@@ -4,7 +4,7 @@ use half::f16;
 
 use crate::{
     gemv::activations::{Activations, Order},
-    quant::{GROUP_SIZE, QuantFormat, QuantizedMatrix, groups, words},
+    quant::{GROUP_SIZE, QuantFormat, Quantized, groups, words, zero_words},
 };
 
 /// Unit roundoff of float32.
@@ -20,39 +20,40 @@ pub fn random(n: usize, seed: u64) -> Vec<f32> {
     (0..n).map(|_| next()).collect()
 }
 
-/// A quantized matrix of its own.
-pub struct Quantized {
-    pub format: QuantFormat,
-    pub quants: Vec<i32>,
-    pub scales: Vec<f16>,
-    pub columns: usize,
-}
-
 impl Quantized {
-    /// Random bits, which are all quants, and random scales.
+    /// Random bits, which are all quants and zero points, and random scales.
     pub fn random([rows, columns]: [usize; 2], format: QuantFormat, seed: u64) -> Self {
-        let halves = random(2 * rows * words(columns, format), seed);
-        let halves = halves.as_chunks().0.iter();
-        let words = halves.map(|[a, b]| (a.to_bits() << 9 ^ b.to_bits() >> 3) as i32);
+        let bits = |n: usize, seed| {
+            let halves = random(2 * n, seed);
+            let words = halves.as_chunks().0.iter().map(|[a, b]| (a.to_bits() << 9 ^ b.to_bits() >> 3) as i32);
+            words.collect()
+        };
         let scales = random(rows * groups(columns), seed + 1);
-        Self { format, quants: words.collect(), scales: scales.into_iter().map(f16::from_f32).collect(), columns }
-    }
-
-    pub fn view(&self) -> QuantizedMatrix<'_> {
-        QuantizedMatrix::new(self.format, &self.quants, &self.scales, self.columns)
+        Self {
+            format,
+            quants: bits(rows * words(columns, format), seed),
+            scales: scales.into_iter().map(f16::from_f32).collect(),
+            zero_points: bits(rows * zero_words(columns, format), seed + 2),
+            columns,
+        }
     }
 
     pub fn rows(&self) -> usize {
         self.view().rows()
     }
 
-    /// One row's quants, those past its end included, and its scales.
+    /// One row's quants without their zero points, those past its end included, and its scales.
     fn row(&self, row: usize) -> (Vec<f64>, &[f16]) {
-        let words = &self.quants[row * words(self.columns, self.format)..];
-        let format = self.format;
-        let quant = |i: usize| {
-            let word = words[i / format.per_word()] as u32 >> (i % format.per_word() * format.bits());
-            f64::from(format.quant((word & ((1 << format.bits()) - 1)) as u8))
+        let nth = |words: &[i32], bits: usize, i: usize| {
+            let word = words[i * bits / 32] as u32 >> (i * bits % 32);
+            (word & ((1 << bits) - 1)) as i32
+        };
+        let (words, zeros) = (words(self.columns, self.format), zero_words(self.columns, self.format));
+        let quants = &self.quants[row * words..][..words];
+        let zero_points = &self.zero_points[row * zeros..][..zeros];
+        let quant = |i: usize| match self.format {
+            QuantFormat::Int4 => f64::from(nth(quants, 4, i) - nth(zero_points, 4, i / GROUP_SIZE)),
+            format => f64::from(format.quant(nth(quants, format.bits(), i) as u8)),
         };
         (
             (0..groups(self.columns) * GROUP_SIZE).map(quant).collect(),

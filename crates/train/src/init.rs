@@ -53,10 +53,13 @@ impl WeightSource for Initializer {
             WeightRole::Norm => vec![1.0; rows.len()],
             WeightRole::NormOffset | WeightRole::Bias | WeightRole::Sinks => vec![0.0; rows.len()],
             WeightRole::Activation(weight) => vec![weight.fresh()],
-            WeightRole::ResidualProjection => self.normal(weight, rows, self.residual_std),
-            WeightRole::Embedding | WeightRole::Projection | WeightRole::Head | WeightRole::Router => {
-                self.normal(weight, rows, self.std)
-            }
+            WeightRole::ResidualProjection | WeightRole::MlpOutput => self.normal(weight, rows, self.residual_std),
+            WeightRole::Embedding
+            | WeightRole::Projection
+            | WeightRole::Keys
+            | WeightRole::Values
+            | WeightRole::Head
+            | WeightRole::Router => self.normal(weight, rows, self.std),
         };
         Ok(TensorData::new(values, part).convert_dtype(dtype.burn()))
     }
@@ -85,7 +88,7 @@ mod tests {
 
     fn read(name: &str, role: WeightRole, shape: &[usize], rows: Range<usize>) -> Vec<f32> {
         let mut source = Initializer { seed: 7, std: 0.02, residual_std: 0.005 };
-        let weight = WeightSpec { name, shape, role };
+        let weight = WeightSpec { name, shape, role, layer: None };
         let data = source.read(weight, rows, Dtype::F32).unwrap();
         data.try_to_vec().unwrap()
     }

@@ -9,6 +9,7 @@ pub fn matmul_t_quantized(class: AdapterClass, x: &Tensor<2>, weights: &[&Quanti
     let tensors = weights.iter().map(|weight| QuantizedTensors {
         quants: &weight.quants,
         scales: &weight.scales,
+        zero_points: weight.zero_points.as_ref(),
         format: weight.format,
         columns: weight.columns,
     });

@@ -41,6 +41,13 @@ fn what_others_write_is_read() {
     let [group] = read.groups.as_slice() else { panic!("one group: {read:?}") };
     assert_eq!((group.num_bits, group.targets.as_slice()), (4, ["Linear".to_owned()].as_slice()));
     assert_eq!(group.group_size.map(usize::from), Some(128));
+    assert!(group.symmetric);
+    let config = read_quantization(with(&format!("{WEIGHTS}/symmetric"), json!(false)));
+    assert!(!config.groups[0].symmetric);
+}
+
+fn read_quantization(config: Value) -> glass_config::QuantizationConfig {
+    read(&file("llama", config)).expect("a config").quantization_config.expect("it is quantized")
 }
 
 #[test]
@@ -58,6 +65,7 @@ fn it_survives_writing() {
         if second {
             let mut other = quantization["config_groups"]["group_0"].clone();
             other["weights"]["num_bits"] = json!(8);
+            quantization["config_groups"]["group_0"]["weights"]["symmetric"] = json!(false);
             quantization["config_groups"]["group_1"] = other;
             quantization["format"] = json!("mixed-precision");
         }
@@ -92,7 +100,7 @@ fn what_is_not_computed_is_refused() {
             "activations are not quantized by the file's rule here",
         ),
         invalid(&format!("{WEIGHTS}/type"), json!("float"), "must be int, for whole numbers are read"),
-        refused(&format!("{WEIGHTS}/symmetric"), json!(false), "numbers are centred at zero here"),
+        invalid(&format!("{WEIGHTS}/symmetric"), json!("no"), "must be true or false"),
         invalid(&format!("{WEIGHTS}/num_bits"), json!(3), "must be 4 or 8"),
         refused(&format!("{WEIGHTS}/actorder"), json!("group"), "weights are read as they lie in the file"),
         refused(&format!("{WEIGHTS}/tilt"), json!(1), "nothing is known of this field"),
@@ -106,6 +114,10 @@ fn what_is_not_computed_is_refused() {
     for (config, line) in &cases {
         check("llama", &[(config.clone(), line)]);
     }
+    let mut eight = with(&format!("{WEIGHTS}/num_bits"), json!(8));
+    eight["quantization_config"]["config_groups"]["group_0"]["weights"]["symmetric"] = json!(false);
+    let rule = "must be true in 8 bits: zero points are read in 4";
+    check("llama", &[(eight, &format!("{} = false: {rule}", at(&format!("{WEIGHTS}/symmetric"))))]);
     check(
         "llama",
         &[

@@ -144,10 +144,13 @@ fn config() -> impl Strategy<Value = LlamaConfig> {
 
 fn quantization_group() -> impl Strategy<Value = QuantizationGroup> {
     let group_size = option::of((1usize..9).prop_map(|blocks| 32 * blocks));
-    (prop::sample::select(vec![4, 8]), group_size).prop_map(|(num_bits, group_size)| QuantizationGroup {
-        targets: vec!["Linear".to_owned()],
-        num_bits,
-        group_size: group_size.and_then(NonZeroUsize::new),
+    (prop::sample::select(vec![4, 8]), group_size, any::<bool>()).prop_map(|(num_bits, group_size, symmetric)| {
+        QuantizationGroup {
+            symmetric: symmetric || num_bits == 8,
+            targets: vec!["Linear".to_owned()],
+            num_bits,
+            group_size: group_size.and_then(NonZeroUsize::new),
+        }
     })
 }
 

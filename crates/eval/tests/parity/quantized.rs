@@ -14,7 +14,6 @@ use glass_checkpoint::{CheckpointError, ConvertError, Existing, Files, Precision
 use glass_config::LlamaConfig;
 use glass_generate::{Error, Llama, LoadOptions};
 use glass_testing::devices;
-use half::f16;
 use safetensors::{Dtype as Stored, tensor::TensorView};
 use serde_json::{Value, json};
 
@@ -79,12 +78,11 @@ fn rounded(source: &Path, bits: QuantFormat) -> tempfile::TempDir {
             let shape = files.get(name).expect("it is there").shape.to_vec();
             let mut values = floats(&files, name);
             let role = roles.get(name);
-            if let Some(bits) = role.and_then(|role| recipe.format_of(role)) {
-                let (rows, columns) = (shape[0], shape[1]);
-                let mut codes = vec![0; rows * words(columns, bits)];
-                let mut scales = vec![f16::ZERO; rows * groups(columns)];
-                quant::quantize(&values, columns, bits, &mut codes, &mut scales).expect("finite");
-                quant::dequantize(&codes, &scales, columns, bits, &mut values);
+            let none = || Ok::<_, std::convert::Infallible>(0.0); // There are no outliers.
+            let format = role.and_then(|role| recipe.format_of(role, roles.layer_of(name), none).expect("a format"));
+            if let Some(format) = format {
+                let quantized = quant::quantize(&values, shape[1], format).expect("finite");
+                quant::dequantize(quantized.view(), &mut values);
             }
             Written { name: name.to_owned(), dtype: Stored::F32, shape, bytes: bytemuck::cast_slice(&values).to_vec() }
         })
@@ -159,11 +157,21 @@ fn parts_of_a_quantized_matrix() {
 }
 
 /// Other writers share a scale among 64 or all numbers of a row, store scales as bfloat16, and end a row with its last code.
+/// Zero points lie in words down the columns, or in bytes; without any, zero is in the middle.
 #[test]
 fn layouts_of_other_writers() {
     let source = fixture::root().join("llama-gqa"); // rows of 48 and 96
     let files = Files::open(&source).expect("a checkpoint");
-    for (bits, group) in [(QuantFormat::Int4, 64), (QuantFormat::Int8, 32), (QuantFormat::Int8, usize::MAX)] {
+    let (four, eight) = (QuantFormat::Int4, QuantFormat::Int8);
+    let layouts = [
+        (four, 64, None),
+        (eight, 32, None),
+        (eight, usize::MAX, None),
+        (four, 32, Some(Stored::I32)),
+        (four, 64, Some(Stored::I32)),
+        (four, usize::MAX, Some(Stored::I8)),
+    ];
+    for (bits, group, zero_type) in layouts {
         let (mut coded, mut plain) = (Vec::new(), Vec::new());
         for name in files.names() {
             let shape = files.get(name).expect("it is there").shape.to_vec();
@@ -184,16 +192,20 @@ fn layouts_of_other_writers() {
             let group = group.min(shape[1]);
             let largest = (bits.offset() - 1) as f32;
             let (mut words, mut scales, mut meant) = (Vec::<u32>::new(), Vec::new(), Vec::new());
+            let mut zeros = Vec::<i8>::new();
             for row in values.chunks(shape[1]) {
                 let mut codes = Vec::new();
                 for group in row.chunks(group) {
                     let scale = group.iter().fold(0f32, |max, x| max.max(x.abs())) / largest;
-                    let scale = half::bf16::from_f32(scale * 1.01);
+                    let scale = half::bf16::from_f32(scale * 2.02);
+                    let zero = if zero_type.is_some() { scales.len() as i32 % 16 - 8 } else { 0 };
                     scales.push(scale);
+                    zeros.push(zero as i8);
                     for value in group {
-                        let code = (value / scale.to_f32()).round();
-                        meant.push(code * scale.to_f32());
-                        codes.push((code as i32 + bits.offset()) as u32);
+                        let code = (value / scale.to_f32()).round() as i32 + zero;
+                        let code = code.clamp(-bits.offset(), bits.offset() - 1);
+                        meant.push((code - zero) as f32 * scale.to_f32());
+                        codes.push((code + bits.offset()) as u32);
                     }
                 }
                 words.extend(codes.chunks(bits.per_word()).map(|codes| {
@@ -216,6 +228,22 @@ fn layouts_of_other_writers() {
                 shape: vec![shape[0], groups],
                 bytes: scales.iter().flat_map(|scale| scale.to_le_bytes()).collect(),
             });
+            let rows_of_words = shape[0].div_ceil(8);
+            let zero_points = match zero_type {
+                None => continue,
+                Some(Stored::I8) => (vec![shape[0], groups], bytemuck::cast_slice(&zeros).to_vec()),
+                Some(_) => {
+                    let mut words = vec![0u32; rows_of_words * groups];
+                    for (at, zero) in zeros.iter().enumerate() {
+                        let (row, group) = (at / groups, at % groups);
+                        words[row / 8 * groups + group] |= ((i32::from(*zero) + 8) as u32) << (row % 8 * 4);
+                    }
+                    (vec![rows_of_words, groups], bytemuck::cast_slice(&words).to_vec())
+                }
+            };
+            let name = format!("{module}weight_zero_point");
+            let dtype = zero_type.expect("there are some");
+            coded.push(Written { name, dtype, shape: zero_points.0, bytes: zero_points.1 });
         }
         let config = config(&source);
         let (coded, plain) = (folder(&config, &coded), folder(&config, &plain));
@@ -224,16 +252,16 @@ fn layouts_of_other_writers() {
         let coded = fixture::forward(&load(coded.path(), &device, None).expect("loads"), &rows, None);
         let plain = fixture::forward(&load(plain.path(), &device, None).expect("loads"), &rows, None);
         let off = fixture::difference(&coded["logits"], &plain["logits"], 1, None);
-        assert!(off <= 1e-4, "{bits} bits, groups of {group}: {off} off");
+        assert!(off <= 1e-4, "{bits} bits, groups of {group}, zero points {zero_type:?}: {off} off");
     }
 }
 
 #[test]
 fn what_contradicts_itself_is_refused() {
+    let (_four, four) = quantized(&fixture::root().join("llama-gqa"), QuantFormat::Int4);
     let (_kept, target) = quantized(&fixture::root().join("llama-gqa"), QuantFormat::Int8);
-    let files = Files::open(&target).expect("a checkpoint");
     let name = "model.layers.0.mlp.down_proj.weight";
-    let all = || -> Vec<Written> {
+    let all = |files: &Files| -> Vec<Written> {
         files
             .names()
             .map(|name| {
@@ -247,14 +275,15 @@ fn what_contradicts_itself_is_refused() {
             })
             .collect()
     };
-    let refused = |change: &dyn Fn(&mut Vec<Written>)| {
-        let mut tensors = all();
+    let refused_of = |target: &Path, config: &Value, change: &dyn Fn(&mut Vec<Written>)| {
+        let mut tensors = all(&Files::open(target).expect("a checkpoint"));
         change(&mut tensors);
-        let folder = folder(&config(&target), &tensors);
+        let folder = folder(config, &tensors);
         let error = load(folder.path(), &devices::flex(), None).err().expect("it is broken").to_string();
         assert!(!error.contains('\n'), "{error}");
         error
     };
+    let refused = |change: &dyn Fn(&mut Vec<Written>)| refused_of(&target, &config(&target), change);
     let part = |part: &str| format!("{name}_{part}");
     let find = |tensors: &mut Vec<Written>, wanted: &str| {
         tensors.iter().position(|tensor| tensor.name == wanted).expect("it is there")
@@ -286,6 +315,35 @@ fn what_contradicts_itself_is_refused() {
     });
     assert!(error.contains("is there twice"), "{error}");
 
+    // Zero points: none in 8 bits; of the scales' shape; within 4 bits; as the config says.
+    let zero_points = |dtype, shape: [usize; 2], byte| {
+        let bytes = vec![byte; shape.iter().product::<usize>() * if dtype == Stored::I8 { 1 } else { 4 }];
+        Written { name: part("zero_point"), dtype, shape: shape.to_vec(), bytes }
+    };
+    let error = refused(&|tensors| tensors.push(zero_points(Stored::I32, [6, 3], 0x88)));
+    assert!(error.contains("zero points are read in 4 bits only"), "{error}");
+    let of_four = |dtype, shape, byte| {
+        refused_of(&four, &config(&four), &|tensors| {
+            let at = find(tensors, &part("zero_point"));
+            tensors[at] = zero_points(dtype, shape, byte);
+        })
+    };
+    let error = of_four(Stored::I32, [48, 3], 0x88);
+    assert!(error.contains("weight_zero_point has the shape [48, 3], where [6, 3] belongs"), "{error}");
+    let error = of_four(Stored::F32, [6, 3], 0);
+    assert!(error.contains("is stored as F32, where I32 or I8 is read"), "{error}");
+    let error = of_four(Stored::I8, [48, 3], 8);
+    assert!(error.contains("holds 8, where 4 bits are -8 to 7"), "{error}");
+    let error = refused_of(&four, &config(&four), &|tensors| {
+        let at = find(tensors, &part("zero_point"));
+        tensors.remove(at);
+    });
+    assert!(error.contains("has no zero points, but the config says symmetric = false of 4 bits"), "{error}");
+    let mut symmetric = config(&four);
+    symmetric["quantization_config"]["config_groups"]["group_0"]["weights"]["symmetric"] = json!(true);
+    let error = refused_of(&four, &symmetric, &|_| {});
+    assert!(error.contains("has zero points, but the config says symmetric = true of 4 bits"), "{error}");
+
     let error = load(&target, &devices::flex(), Some(QuantFormat::Int4)).err();
     assert!(matches!(error.as_deref(), Some(Error::Checkpoint(CheckpointError::Quantized(_)))));
     let progress = &mut |_, _| std::ops::ControlFlow::Continue(());
@@ -298,17 +356,20 @@ fn what_contradicts_itself_is_refused() {
 
 #[test]
 fn the_folder_says_what_it_is() {
-    for (bits, groups) in [(QuantFormat::Int8, 1), (QuantFormat::Int4, 2)] {
+    for (bits, config_groups) in [(QuantFormat::Int8, 1), (QuantFormat::Int4, 2)] {
         let (_kept, target) = quantized(&fixture::root().join("llama-gqa"), bits);
         let written = &config(&target)["quantization_config"];
         assert_eq!(written["quant_method"], json!("compressed-tensors"));
-        assert_eq!(written["config_groups"].as_object().map(serde_json::Map::len), Some(groups));
+        assert_eq!(written["config_groups"].as_object().map(serde_json::Map::len), Some(config_groups));
         let weights = &written["config_groups"]["group_0"]["weights"];
+        assert_eq!(weights["symmetric"], json!(bits == QuantFormat::Int8));
         assert_eq!((&weights["num_bits"], &weights["group_size"]), (&json!(bits.bits()), &json!(GROUP_SIZE)));
         let files = Files::open(&target).expect("a checkpoint");
         let module = "model.layers.0.self_attn.q_proj";
         let codes = files.get(&format!("{module}.weight_packed")).expect("codes");
         assert_eq!(codes.shape, [64, words(48, bits)]); // 4 heads of 16 from 48
+        let zeros = files.get(&format!("{module}.weight_zero_point")).map(|tensor| tensor.shape.to_vec());
+        assert_eq!(zeros, (bits == QuantFormat::Int4).then(|| vec![8, groups(48)]));
         assert!(files.get(&format!("{module}.weight")).is_none());
         assert!(files.get("model.norm.weight").is_some());
     }

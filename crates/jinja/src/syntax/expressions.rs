@@ -152,7 +152,10 @@ impl Parser {
             self.primary()?
         };
         let mut value = self.postfix(value)?;
-        while with_filter {
+        if !with_filter {
+            return Ok(value);
+        }
+        loop {
             if self.is_op("|") {
                 value = self.filters(value)?;
             } else if self.is_name("is") {
@@ -160,10 +163,9 @@ impl Parser {
             } else if self.is_op("(") {
                 value = Expr::Call(Box::new(value), self.args()?);
             } else {
-                break;
+                return Ok(value);
             }
         }
-        Ok(value)
     }
 
     fn primary(&mut self) -> Result<Expr> {

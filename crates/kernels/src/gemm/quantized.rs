@@ -13,12 +13,15 @@ use crate::{
     gemv::activations::Activations,
     isa::Vnni,
     prefetch::Prefetcher,
-    quant::{GROUP_SIZE, QuantFormat, QuantizedMatrix, groups, words},
+    quant::{GROUP_SIZE, QuantFormat, QuantizedMatrix, groups, words, zero_point},
     simd_ext::SimdExt,
 };
 
 /// Units of a group's quants.
 const QUANTS: usize = GROUP_SIZE / 4;
+
+/// Rows of a tile.
+const HEIGHT: usize = MR * 16;
 
 /// Vectors in 8 bits, and weights in 8 or 4.
 #[derive(Clone, Copy)]
@@ -33,6 +36,36 @@ impl<'a> Quantized<'a> {
     /// `x` `[vectors, columns]`, in plain order.
     pub fn new(isa: Vnni, x: &'a Activations, vectors: usize, columns: usize) -> Self {
         Self { isa, x, vectors, columns }
+    }
+
+    /// Makes of stored 4-bit quants of `rows` 8-bit quants of the same value: the zero point of a group becomes that of all.
+    #[inline(always)]
+    fn shift(
+        &self,
+        weight: &QuantizedMatrix<'_>,
+        rows: Range<usize>,
+        steps: Range<usize>,
+        quants: &mut [[f32; HEIGHT]],
+    ) {
+        let simd = self.isa.simd();
+        let mut words: [&[i32]; HEIGHT] = [&[]; HEIGHT];
+        for (words, row) in words.iter_mut().zip(rows.clone()) {
+            *words = weight.row(row).zero_points;
+        }
+        for (step, quants) in steps.zip(quants.as_chunks_mut::<QUANTS>().0) {
+            let mut shifts = [0; HEIGHT];
+            for (shift, words) in shifts.iter_mut().zip(words).take(rows.len()) {
+                *shift = repeated(QuantFormat::Int8.offset() - zero_point(words, step));
+            }
+            let shifts: [f32x16; MR] = cast(shifts);
+            for rows in quants {
+                let rows: &mut [f32x16; MR] = bytemuck::cast_mut(rows);
+                for (quants, shift) in rows.iter_mut().zip(shifts) {
+                    // No byte carries: quants are at most 15, shifts from 113 to 128.
+                    *quants = cast(simd.add_u32s(cast(*quants), cast(shift)));
+                }
+            }
+        }
     }
 
     #[inline(always)]
@@ -95,27 +128,27 @@ impl<'a> MicroKernel for Quantized<'a> {
 
     #[inline(always)]
     fn pack_rows(&self, weight: &QuantizedMatrix<'a>, rows: Range<usize>, steps: Range<usize>, packed: &mut [f32]) {
-        const WIDTH: usize = MR * 16;
-        let (quants, scales) = packed.split_at_mut(QUANTS * steps.len() * WIDTH);
+        let (quants, scales) = packed.split_at_mut(QUANTS * steps.len() * HEIGHT);
         let (simd, units) = (self.isa.simd(), units(&steps));
         let bytes: &[u8] = bytemuck::cast_slice(weight.quants);
         let row = groups(weight.columns) * weight.format.group_bytes();
         match weight.format {
             QuantFormat::Int8 => {
                 let matrix = RowMajor::<pack::Bits<u8>>::new(bytes, row);
-                pack(simd, matrix, rows.clone(), WIDTH, units, quants);
+                pack(simd, matrix, rows.clone(), HEIGHT, units, quants);
             }
             QuantFormat::Int4 => {
                 let matrix = RowMajor::<Nibbles>::new(bytes, row);
-                pack(simd, matrix, rows.clone(), WIDTH, units, quants);
+                pack(simd, matrix, rows.clone(), HEIGHT, units, quants);
+                self.shift(weight, rows.clone(), steps.clone(), quants.as_chunks_mut::<HEIGHT>().0);
             }
             QuantFormat::Mxfp4 => {
                 let matrix = RowMajor::<Floats>::new(bytes, row);
-                pack(simd, matrix, rows.clone(), WIDTH, units, quants);
+                pack(simd, matrix, rows.clone(), HEIGHT, units, quants);
             }
         }
         let matrix = RowMajor::<Widened<f16>>::new(weight.scales, groups(weight.columns));
-        pack(simd, matrix, rows, WIDTH, steps, scales);
+        pack(simd, matrix, rows, HEIGHT, steps, scales);
     }
 
     /// Quants alone: scales are few.
@@ -174,7 +207,7 @@ const fn repeated(byte: i32) -> u32 {
     u32::from_ne_bytes([byte as u8; 4])
 }
 
-/// Two 4-bit quants in a byte, the first in its lower half. Units hold them as 8-bit quants of the same value.
+/// Two 4-bit quants in a byte, the first in its lower half. Units hold each in a byte of its own.
 #[derive(Clone, Copy)]
 struct Nibbles;
 
@@ -190,8 +223,7 @@ impl Stored for Nibbles {
 
     #[inline(always)]
     fn units<S: SimdExt>(simd: S, packed: S::Halves) -> S::f32s {
-        let offset = simd.splat_u32s(OFFSETS - repeated(QuantFormat::Int4.offset()));
-        simd.transmute_f32s_u32s(simd.add_u32s(apart(simd, packed), offset))
+        simd.transmute_f32s_u32s(apart(simd, packed))
     }
 }
 

@@ -88,6 +88,13 @@ impl ByteDots for V3 {
     }
 
     #[inline(always)]
+    fn zero_points(self, words: &[i32]) -> f32x8 {
+        let i = self.avx2;
+        let shifted = i._mm256_srlv_epi32(cast([words[0]; 8]), cast([0, 4, 8, 12, 16, 20, 24, 28]));
+        cast(self.avx._mm256_cvtepi32_ps(i._mm256_and_si256(shifted, cast([0xf_i32; 8]))))
+    }
+
+    #[inline(always)]
     fn sums(self, sums: [f32x8; 4]) -> [f32; 4] {
         let f = self.avx;
         let [a, b, c, d]: [__m256; 4] = cast(sums);

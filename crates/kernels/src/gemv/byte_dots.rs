@@ -39,7 +39,7 @@ pub trait ByteDots: Copy + Send + Sync {
         }
     }
 
-    /// Whether its products are those of quants with their offset, as they are stored.
+    /// Whether its products are those of quants with their offset or zero point.
     fn offset(format: QuantFormat) -> bool;
 
     fn simd(self) -> Self::Simd;
@@ -64,6 +64,12 @@ pub trait ByteDots: Copy + Send + Sync {
         scales: <Self::Simd as Simd>::f32s,
         vector: usize,
     ) -> <Self::Simd as Simd>::f32s;
+
+    /// The zero points of as many groups as a vector has lanes, [`ZERO_POINTS_PER_WORD`] in a word; behind the end of a row
+    /// they may be anything.
+    ///
+    /// [`ZERO_POINTS_PER_WORD`]: crate::quant::ZERO_POINTS_PER_WORD
+    fn zero_points(self, words: &[i32]) -> <Self::Simd as Simd>::f32s;
 
     /// The sum over the lanes of each, in the same order for all four.
     fn sums(self, sums: [<Self::Simd as Simd>::f32s; 4]) -> [f32; 4];

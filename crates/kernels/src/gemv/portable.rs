@@ -11,8 +11,8 @@ impl ByteDots for Scalar256b {
     /// The quants; in 4 bits those of the lower halves and those of the upper ones.
     type Activations = [[i8; 32]; 2];
 
-    fn offset(_: QuantFormat) -> bool {
-        false
+    fn offset(format: QuantFormat) -> bool {
+        format == QuantFormat::Int4
     }
 
     #[inline(always)]
@@ -52,12 +52,13 @@ impl ByteDots for Scalar256b {
         let mut sums = [0.0; 8];
         match format {
             QuantFormat::Int8 => {
-                let quants = quants_of(format, |i| quants[i]);
+                let quants = widened(|i| format.quant(quants[i]));
                 sums[0] = dot(&quants, &first) as f32;
             }
             QuantFormat::Int4 | QuantFormat::Mxfp4 => {
-                let lower = quants_of(format, |i| quants[i] & 0xf);
-                let upper = quants_of(format, |i| quants[i] >> 4);
+                let quant = |bits: u8| if format == QuantFormat::Int4 { i32::from(bits) } else { format.quant(bits) };
+                let lower = widened(|i| quant(quants[i] & 0xf));
+                let upper = widened(|i| quant(quants[i] >> 4));
                 for (group, sum) in sums.iter_mut().step_by(4).enumerate() {
                     let bytes = 16 * group..16 * (group + 1);
                     let lower = dot(&lower[bytes.clone()], &first[bytes.clone()]);
@@ -81,6 +82,16 @@ impl ByteDots for Scalar256b {
     }
 
     #[inline(always)]
+    fn zero_points(self, words: &[i32]) -> f32x8 {
+        let word = words[0];
+        let mut zeros = [0.0; 8];
+        for (i, zero) in zeros.iter_mut().enumerate() {
+            *zero = (word >> (4 * i) & 0xf) as f32;
+        }
+        cast(zeros)
+    }
+
+    #[inline(always)]
     fn sums(self, sums: [f32x8; 4]) -> [f32; 4] {
         sums.map(|sum| {
             let [a, b, c, d, e, f, g, h]: [f32; 8] = cast(sum);
@@ -90,10 +101,10 @@ impl ByteDots for Scalar256b {
 }
 
 #[inline(always)]
-fn quants_of(format: QuantFormat, bits: impl Fn(usize) -> u8) -> [i16; 32] {
+fn widened(quant: impl Fn(usize) -> i32) -> [i16; 32] {
     let mut quants = [0; 32];
     for (i, to) in quants.iter_mut().enumerate() {
-        *to = format.quant(bits(i)) as i16;
+        *to = quant(i) as i16;
     }
     quants
 }

@@ -1,6 +1,5 @@
 //! Thin products with quantized weights: integer dot products of a few rows with a few vectors, in registers.
 
-use half::f16;
 use pulp::Simd;
 
 use super::{
@@ -11,7 +10,7 @@ use super::{
 use crate::{
     isa::Isa,
     prefetch::prefetch,
-    quant::{GROUP_SIZE, QuantFormat, QuantizedMatrix, words},
+    quant::{GROUP_SIZE, QuantFormat, QuantizedMatrix, Row, ZERO_POINTS_PER_WORD, words},
     simd_ext::SimdExt,
 };
 
@@ -179,33 +178,28 @@ impl Block<'_> {
     }
 
     #[inline(always)]
-    fn some<const R: usize>(&self, row: usize) -> [Part<'_>; R] {
-        let mut rows = [Part::of(&self.weight, row); R];
-        for (r, part) in rows.iter_mut().enumerate() {
-            *part = Part::of(&self.weight, row + r);
+    fn some<const R: usize>(&self, row: usize) -> [Row<'_>; R] {
+        let mut rows = [self.weight.row(row); R];
+        for (r, some) in rows.iter_mut().enumerate() {
+            *some = self.weight.row(row + r);
         }
         rows
     }
 }
 
-/// Some groups of a row of weights.
-#[derive(Clone, Copy)]
-struct Part<'a> {
-    quants: &'a [u8],
-    scales: &'a [f16],
-}
-
-impl<'a> Part<'a> {
-    #[inline(always)]
-    fn of(weight: &QuantizedMatrix<'a>, row: usize) -> Self {
-        let (quants, scales) = weight.row(row);
-        Self { quants, scales }
-    }
-
+impl Row<'_> {
+    /// Some of its groups, the first one the first of a word of zero points.
     #[inline(always)]
     fn range(&self, first: usize, len: usize, format: QuantFormat) -> Self {
         let bytes = format.group_bytes();
-        Self { quants: &self.quants[first * bytes..][..len * bytes], scales: &self.scales[first..][..len] }
+        let zero_points = match format {
+            QuantFormat::Int4 => {
+                let first = first / ZERO_POINTS_PER_WORD;
+                &self.zero_points[first..][..len.div_ceil(ZERO_POINTS_PER_WORD)]
+            }
+            QuantFormat::Int8 | QuantFormat::Mxfp4 => &[],
+        };
+        Self { quants: &self.quants[first * bytes..][..len * bytes], scales: &self.scales[first..][..len], zero_points }
     }
 }
 
@@ -214,7 +208,7 @@ impl<'a> Part<'a> {
 #[inline(always)]
 fn dots<B: ByteDots, F: Format, const R: usize, const N: usize>(
     bytes: B,
-    rows: [Part<'_>; R],
+    rows: [Row<'_>; R],
     x: &[Groups<'_>; N],
     ahead: usize,
 ) -> [[f32; R]; N] {
@@ -244,7 +238,7 @@ fn dots<B: ByteDots, F: Format, const R: usize, const N: usize>(
 #[inline(always)]
 fn span<B: ByteDots, F: Format, const R: usize, const N: usize>(
     bytes: B,
-    rows: &[Part<'_>; R],
+    rows: &[Row<'_>; R],
     x: &[Groups<'_>; N],
     at: usize,
     rest: Option<usize>,
@@ -264,17 +258,22 @@ fn span<B: ByteDots, F: Format, const R: usize, const N: usize>(
 
     // Rows lie one after the other, and their cache lines are prefetched in that order, not in the order of their use.
     let scales_ahead = ahead / F::FORMAT.group_bytes();
-    let offset = simd.splat_f32s(-F::FORMAT.offset() as f32);
     let mut scales = [[zero; R]; N];
     for (r, w) in w.iter().enumerate() {
         let line = at * R + r * lanes;
         prefetch(rows[0].scales.as_ptr().wrapping_add(line + scales_ahead));
+        let stored = w.zero_points;
         let w = bytes.scales(w.scales);
+        // What zero points and offsets take from the products, by the sum of each group's activations.
+        let zeros = match F::FORMAT {
+            QuantFormat::Int4 => bytes.zero_points(stored),
+            format => simd.splat_f32s(format.offset() as f32),
+        };
+        let zeros = simd.mul_f32s(simd.neg_f32s(w), zeros);
         for ((scales, sums), v) in scales.iter_mut().zip(&mut *sums).zip(&v) {
             scales[r] = simd.mul_f32s(w, bytes.floats(v.scales));
             if B::offset(F::FORMAT) {
-                let offset = simd.mul_f32s(w, offset);
-                sums[r] = simd.multiply_add(offset, bytes.floats(v.sums), sums[r]);
+                sums[r] = simd.multiply_add(zeros, bytes.floats(v.sums), sums[r]);
             }
         }
     }

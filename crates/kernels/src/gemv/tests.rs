@@ -6,10 +6,8 @@ use super::*;
 use crate::{
     float::Float,
     matrix::Matrix,
-    quant::{QuantFormat, QuantizedMatrix, groups, words},
-    testing::{
-        Quantized, assert_products, assert_quantized_products, assert_rows_alone, assert_same_on_any_threads, random,
-    },
+    quant::{QuantFormat, Quantized, QuantizedMatrix, groups, words, zero_words},
+    testing::{assert_products, assert_quantized_products, assert_rows_alone, assert_same_on_any_threads, random},
 };
 
 fn product<M: MatVec>(isa: Isa, x: &[f32], matrix: M) -> Vec<f32> {
@@ -142,6 +140,7 @@ fn quantized_products_do_not_overflow() {
                 format,
                 quants: vec![word; 3 * words(columns, format)],
                 scales: vec![f16::ONE; 3 * groups(columns)],
+                zero_points: vec![word; 3 * zero_words(columns, format)],
                 columns,
             };
             let ones = vec![1.0; columns];
@@ -258,8 +257,8 @@ fn check_nothing<M: MatVec>(empty: impl Fn(usize) -> M) {
 #[test]
 fn no_rows_give_nothing_and_no_columns_give_zeros() {
     check_nothing(|columns| Matrix::<f32>::new(&[], columns));
-    check_nothing(|columns| QuantizedMatrix::new(QuantFormat::Int4, &[], &[], columns));
-    check_nothing(|columns| QuantizedMatrix::new(QuantFormat::Int8, &[], &[], columns));
+    check_nothing(|columns| QuantizedMatrix::new(QuantFormat::Int4, &[], &[], &[], columns));
+    check_nothing(|columns| QuantizedMatrix::new(QuantFormat::Int8, &[], &[], &[], columns));
 }
 
 #[test]

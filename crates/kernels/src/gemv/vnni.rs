@@ -96,6 +96,16 @@ impl ByteDots for Vnni {
     }
 
     #[inline(always)]
+    fn zero_points(self, words: &[i32]) -> f32x16 {
+        const SHIFTS: [i32; 16] = [0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28];
+        let f = self.simd().avx512f;
+        let (first, second) = (words[0], words.get(1).copied().unwrap_or_default());
+        let words: [[i32; 8]; 2] = [[first; 8], [second; 8]];
+        let shifted = f._mm512_srlv_epi32(cast(words), cast(SHIFTS));
+        cast(f._mm512_cvtepi32_ps(f._mm512_and_si512(shifted, cast([0xf_i32; 16]))))
+    }
+
+    #[inline(always)]
     fn sums(self, sums: [f32x16; 4]) -> [f32; 4] {
         let f = self.simd().avx512f;
         let [a, b, c, d]: [__m512; 4] = cast(sums);

@@ -4,10 +4,8 @@ use half::f16;
 
 use super::*;
 use crate::{
-    quant::QuantFormat,
-    testing::{
-        self, assert_products, assert_quantized_products, assert_rows_alone, assert_same_on_any_threads, random,
-    },
+    quant::{QuantFormat, Quantized},
+    testing::{assert_products, assert_quantized_products, assert_rows_alone, assert_same_on_any_threads, random},
 };
 
 /// Rows and columns: around the sizes of panels, of units and of groups.
@@ -110,7 +108,7 @@ fn bfloat16_by_bfloat16_is_the_definition() {
 fn quantized_is_the_definition() {
     for format in [QuantFormat::Int8, QuantFormat::Int4, QuantFormat::Mxfp4] {
         for [rows, columns] in SHAPES {
-            let matrix = testing::Quantized::random([rows, columns], format, 3);
+            let matrix = Quantized::random([rows, columns], format, 3);
             for n in COUNTS {
                 let x = random(n * columns, 4);
                 let mut y = vec![f32::NAN; n * rows];
@@ -162,7 +160,7 @@ fn infinity_and_nan_stay_in_their_rows_and_vectors() {
 #[test]
 fn nan_stays_in_its_vector_with_quantized_weights() {
     let (n, rows, columns) = (40, 50, 100);
-    let matrix = testing::Quantized::random([rows, columns], QuantFormat::Int8, 5);
+    let matrix = Quantized::random([rows, columns], QuantFormat::Int8, 5);
     let mut x = random(n * columns, 6);
     x[35 * columns + 99] = f32::NAN;
     let mut y = vec![0.0; n * rows];
@@ -179,7 +177,7 @@ fn threads_do_not_change_the_result() {
     for rows in [1001, 40] {
         let weight = random(rows * columns, 7);
         let matrix = Matrix::new(&weight, columns);
-        let quantized = testing::Quantized::random([rows, columns], QuantFormat::Int4, 8);
+        let quantized = Quantized::random([rows, columns], QuantFormat::Int4, 8);
         for n in [33, 150] {
             let x = random(n * columns, 9);
             assert_same_on_any_threads(&format!("{rows} rows, n {n}"), || {
@@ -216,7 +214,7 @@ fn several_matrices_together_are_as_each_alone() {
     check_together(140, &matrices, |x, products| matmul_t(x, products));
 
     let stored = [(QuantFormat::Int4, 70), (QuantFormat::Int8, 0), (QuantFormat::Int8, 33)]
-        .map(|(format, rows)| testing::Quantized::random([rows, 260], format, rows as u64));
+        .map(|(format, rows)| Quantized::random([rows, 260], format, rows as u64));
     let matrices = stored.each_ref().map(|matrix| (matrix.view(), matrix.rows()));
     check_together(50, &matrices, |x, products| matmul_t_quantized(x, products));
 }

@@ -3,12 +3,14 @@
 use bytemuck::cast_slice_mut;
 use half::f16;
 
-use super::{E2M1, GROUP_SIZE, QuantFormat};
+use super::{E2M1, GROUP_SIZE, QuantFormat, ZERO_POINTS_PER_WORD};
 
-/// Quants, not rounded, that are tried for the number of largest magnitude: around -8, its quant by the plain scale, as other
-/// scales may suit the rest of the group better; and at the other end.
-const EXTREMES: [f32; 16] =
-    [-8.8, -8.6, -8.4, -8.2, -8.0, -7.8, -7.6, -7.4, -7.2, -7.0, -6.8, -6.6, 6.8, 7.0, 7.2, 7.4];
+/// Scales that are tried with a zero point, as parts of the least one that clips nothing: from a little more of it, since
+/// other scales may suit the other numbers better, to where clipping costs more than it gains.
+const CLIPS: [f32; 6] = [1.04, 0.98, 0.925, 0.87, 0.815, 0.76];
+
+/// A group's scale, its zero point, and its quants without the zero point.
+type Group = (f16, f32, [f32; GROUP_SIZE]);
 
 /// Quantizes one row. Returns the index of the first number that cannot be quantized, if there is one.
 pub(super) fn quantize_row(
@@ -16,6 +18,7 @@ pub(super) fn quantize_row(
     format: QuantFormat,
     quants: &mut [i32],
     scales: &mut [f16],
+    zero_points: &mut [i32],
 ) -> Option<usize> {
     let quants: &mut [u8] = cast_slice_mut(quants);
     pulp::Arch::new().dispatch(
@@ -31,13 +34,17 @@ pub(super) fn quantize_row(
                     QuantFormat::Int4 => int4(&group),
                     QuantFormat::Mxfp4 => mxfp4(&group),
                 };
-                let Some((best, quantized)) = quantized else {
+                let Some((best, zero, quantized)) = quantized else {
                     return Some(i * GROUP_SIZE + failed(&group));
                 };
                 *scale = best;
                 match format {
                     QuantFormat::Mxfp4 => store_codes(&quantized, quants),
-                    _ => store(&quantized, format, quants),
+                    _ => store(&quantized, zero, format, quants),
+                }
+                if format == QuantFormat::Int4 {
+                    let word = &mut zero_points[i / ZERO_POINTS_PER_WORD];
+                    *word |= (zero as i32) << (4 * (i % ZERO_POINTS_PER_WORD));
                 }
             }
             None
@@ -45,14 +52,13 @@ pub(super) fn quantize_row(
     )
 }
 
-/// Adds the offset to quants, and stores them where the format has them.
+/// Adds the zero point to quants, and stores them where the format has them.
 #[inline(always)]
-fn store(quants: &[f32; GROUP_SIZE], format: QuantFormat, stored: &mut [u8]) {
-    let offset = format.offset() as f32;
+fn store(quants: &[f32; GROUP_SIZE], zero: f32, format: QuantFormat, stored: &mut [u8]) {
     // Through bits, since a cast checks its range, and in two steps, which compilers make vectors of.
     let mut words = [0; GROUP_SIZE];
     for (word, quant) in words.iter_mut().zip(quants) {
-        *word = (quant + offset + ROUND).to_bits();
+        *word = (quant + zero + ROUND).to_bits();
     }
     let mut bytes = [0; GROUP_SIZE];
     for (byte, word) in bytes.iter_mut().zip(words) {
@@ -77,13 +83,13 @@ fn store_codes(quants: &[f32; GROUP_SIZE], stored: &mut [u8]) {
 }
 
 /// `None` if there is no scale.
-fn mxfp4(group: &[f32; GROUP_SIZE]) -> Option<(f16, [f32; GROUP_SIZE])> {
+fn mxfp4(group: &[f32; GROUP_SIZE]) -> Option<Group> {
     let largest = f32::from_bits(max_magnitude(group));
     if !largest.is_finite() {
         return None;
     }
     if largest == 0.0 {
-        return Some((f16::ZERO, [0.0; GROUP_SIZE]));
+        return Some((f16::ZERO, 0.0, [0.0; GROUP_SIZE]));
     }
     // The power of two in the largest magnitude, and 8 of the scale in it.
     let power = f64::from(largest).log2().floor() as i32;
@@ -95,7 +101,7 @@ fn mxfp4(group: &[f32; GROUP_SIZE]) -> Option<(f16, [f32; GROUP_SIZE])> {
         let code = (0..E2M1.len()).min_by(|a, b| off(a).total_cmp(&off(b)).then((a % 2).cmp(&(b % 2))));
         code.map_or(0.0, |code| f32::from(E2M1[code]))
     };
-    Some((scale, group.map(nearest)))
+    Some((scale, 0.0, group.map(nearest)))
 }
 
 /// The number for which a group cannot be quantized: the first that is not finite, or else the largest.
@@ -130,10 +136,11 @@ fn round(number: f32) -> f32 {
 
 /// `None` if there is no scale.
 #[inline(always)]
-fn int8(group: &[f32; GROUP_SIZE]) -> Option<(f16, [f32; GROUP_SIZE])> {
+fn int8(group: &[f32; GROUP_SIZE]) -> Option<Group> {
     let largest = f32::from_bits(max_magnitude(group));
     let scale = min_scale(largest, 127.0)?;
-    Some((scale, nearest(group, scale.to_f32(), -127.0, 127.0)))
+    let zero = QuantFormat::Int8.offset() as f32;
+    Some((scale, zero, nearest(group, scale.to_f32(), -127.0, 127.0)))
 }
 
 /// The least scale by which `largest` is at most `quant`, whose products with binary16 numbers are exact; `None` beyond them.
@@ -165,57 +172,80 @@ fn clamped(number: f32, min: f32, max: f32) -> f32 {
 
 /// `None` if there is no scale.
 #[inline(always)]
-fn int4(group: &[f32; GROUP_SIZE]) -> Option<(f16, [f32; GROUP_SIZE])> {
-    let (min, max) = (-8.0, 7.0);
-    let magnitude = f32::from_bits(max_magnitude(group));
-    let plain = min_scale(magnitude, 8.0)?;
-    if magnitude == 0.0 {
-        return Some((plain, [0.0; GROUP_SIZE]));
+fn int4(group: &[f32; GROUP_SIZE]) -> Option<Group> {
+    if !f32::from_bits(max_magnitude(group)).is_finite() {
+        return None;
     }
-    let mut extreme = -magnitude;
+    let (mut low, mut high) = (0.0_f32, 0.0_f32);
     for number in group {
-        extreme = if *number == magnitude { magnitude } else { extreme };
+        low = if *number < low { *number } else { low };
+        high = if *number > high { *number } else { high };
     }
-    let plain = if extreme > 0.0 { -plain } else { plain };
+    let plain = min_scale(high - low, LAST)?;
+    if high == low {
+        return Some((plain, QuantFormat::Int4.offset() as f32, [0.0; GROUP_SIZE]));
+    }
+    let zero = round(clamped(-low / plain.to_f32(), 0.0, LAST));
+    let mut best = (plain, zero, nearest(group, plain.to_f32(), -zero, LAST - zero));
+    let mut best_error = squared_error(group, plain.to_f32(), &best.2);
 
-    // With the quants `q` of numbers `w` held, the best scale is <w, q> / <q, q>, which leaves an error of
-    // <w, w> - <w, q>^2 / <q, q>.
-    let mut products = [0.0; EXTREMES.len()];
-    let mut squares = [0.0; EXTREMES.len()];
-    for number in group {
-        let number = number / extreme;
-        let sums = products.iter_mut().zip(&mut squares);
-        for ((product, square), at) in sums.zip(EXTREMES) {
-            let quant = round(clamped(number * at, min, max));
-            *product += number * quant;
-            *square += quant * quant;
-        }
-    }
-    let (mut best_gain, mut best_scale) = (0.0, 0.0);
-    for (product, square) in products.into_iter().zip(squares) {
-        if product * product > best_gain * square {
-            best_gain = product * product / square;
-            best_scale = product / square * extreme;
-        }
-    }
-
-    let mut best = (plain, nearest(group, plain.to_f32(), min, max));
-    let mut best_error = squared_error(group, plain.to_f32(), &best.1);
+    let (mut scale, zero) = promising(group, low, high);
     // Quants that are nearest by the better scale may allow a still better one.
     for _ in 0..2 {
-        let scale = f16::from_f32(best_scale);
-        if !scale.is_finite() || scale.to_f32() == 0.0 {
+        let rounded = f16::from_f32(scale);
+        if !rounded.is_finite() || rounded.to_f32() == 0.0 {
             break;
         }
-        let quants = nearest(group, scale.to_f32(), min, max);
-        let error = squared_error(group, scale.to_f32(), &quants);
-        best_scale = dot(group, &quants) / dot(&quants, &quants);
+        let quants = nearest(group, rounded.to_f32(), -zero, LAST - zero);
+        let error = squared_error(group, rounded.to_f32(), &quants);
+        scale = dot(group, &quants) / dot(&quants, &quants);
         if error < best_error {
             best_error = error;
-            best = (scale, quants);
+            best = (rounded, zero, quants);
         }
     }
     Some(best)
+}
+
+/// The last of the 16 quants.
+const LAST: f32 = 15.0;
+
+/// The scale and the zero point that leave the least squared error, of all zero points with some scales each.
+///
+/// With the quants `q` of numbers `w` held, the best scale is <w, q> / <q, q>, which leaves an error of
+/// <w, w> - <w, q>^2 / <q, q>.
+#[inline(always)]
+fn promising(group: &[f32; GROUP_SIZE], low: f32, high: f32) -> (f32, f32) {
+    const ZEROS: usize = 16;
+    let mut zeros = [0.0; ZEROS];
+    let mut least = [0.0; ZEROS];
+    for (z, (zero, least)) in zeros.iter_mut().zip(&mut least).enumerate() {
+        *zero = z as f32;
+        // Numbers up to half a quant beyond the last one are rounded to it; a part of that is a good start.
+        let (below, above) = (-low / (*zero + 0.3), high / (LAST - *zero + 0.3));
+        *least = if below > above { below } else { above };
+    }
+    let (mut gain, mut scale, mut best) = (0.0, 0.0, 0.0);
+    for clip in CLIPS {
+        let inverse = least.map(|least| 1.0 / (least * clip));
+        let (mut products, mut squares) = ([0.0; ZEROS], [0.0; ZEROS]);
+        for number in group {
+            for z in 0..ZEROS {
+                let quant = round(clamped(number * inverse[z] + zeros[z], 0.0, LAST)) - zeros[z];
+                products[z] += number * quant;
+                squares[z] += quant * quant;
+            }
+        }
+        for z in 0..ZEROS {
+            let (product, square): (f32, f32) = (products[z], squares[z]);
+            if product * product > gain * square {
+                gain = product * product / square;
+                scale = product / square;
+                best = zeros[z];
+            }
+        }
+    }
+    (scale, best)
 }
 
 #[inline(always)]

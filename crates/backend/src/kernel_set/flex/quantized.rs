@@ -29,16 +29,16 @@ pub fn matmul_t_quantized(x: &Tensor<2>, weights: &[&QuantizedTensor]) -> Option
 
 pub fn select(matrix: &QuantizedTensor, ids: &Tensor<1, Int>) -> Option<Tensor<2>> {
     let held = Held::of(&matrix.select(ids.clone()))?;
-    let QuantizedMatrix { format, quants, scales, columns } = held.matrix()?;
-    let mut values = vec![0.0; held.rows * columns];
-    quant::dequantize(quants, scales, columns, format, &mut values);
-    Some(floats(values, [held.rows, columns], matrix.dtype))
+    let mut values = vec![0.0; held.rows * held.columns];
+    quant::dequantize(held.matrix()?, &mut values);
+    Some(floats(values, [held.rows, held.columns], matrix.dtype))
 }
 
 /// A quantized matrix where it lies.
 struct Held {
     quants: FlexTensor,
     scales: FlexTensor,
+    zero_points: Option<FlexTensor>,
     format: QuantFormat,
     rows: usize,
     columns: usize,
@@ -49,6 +49,10 @@ impl Held {
         let [rows, columns] = matrix.shape();
         Some(Self {
             quants: matrix.quants.clone().try_into_primitive::<Flex>().ok()?,
+            zero_points: match &matrix.zero_points {
+                Some(words) => Some(words.clone().try_into_primitive::<Flex>().ok()?),
+                None => None,
+            },
             scales: primitive(&matrix.scales)?,
             format: matrix.format,
             rows,
@@ -58,7 +62,10 @@ impl Held {
 
     fn matrix(&self) -> Option<QuantizedMatrix<'_>> {
         let (quants, scales) = (self.quants.as_slice()?, self.scales.as_slice()?);
-        let matrix = QuantizedMatrix::new(self.format, quants, scales, self.columns);
-        Some(matrix)
+        let zero_points = match &self.zero_points {
+            Some(words) => words.as_slice()?,
+            None => &[],
+        };
+        Some(QuantizedMatrix::new(self.format, quants, scales, zero_points, self.columns))
     }
 }

@@ -9,11 +9,13 @@ use crate::{QuantizedTensor, quant::QuantFormat};
 struct Stored {
     words: Vec<i32>,
     scales: Vec<f32>,
+    /// `[rows, words]`, in 4 bits
+    zero_points: Option<Vec<i32>>,
     numbers: Vec<f64>,
 }
 
 impl Stored {
-    /// Random quants and scales; scales are exact in float16.
+    /// Random quants, scales and zero points; scales are exact in float16.
     fn random(seed: u64, [rows, columns]: [usize; 2], bits: usize) -> Self {
         let groups = columns.div_ceil(32);
         let mut state = seed;
@@ -22,20 +24,30 @@ impl Stored {
             (state >> 33) as usize
         };
         let scales: Vec<f32> = (0..rows * groups).map(|_| (1 + next() % 1000) as f32 / 1024.0).collect();
-        let (per_word, zero) = (32 / bits, 1 << (bits - 1));
+        let (per_word, middle) = (32 / bits, 1 << (bits - 1));
+        let zeros: Vec<usize> = (0..rows * groups).map(|_| if bits == 4 { next() % 16 } else { middle }).collect();
+        let of_row = groups.div_ceil(8);
+        let mut zero_points = vec![0u32; rows * of_row];
+        for (at, zero) in zeros.iter().enumerate() {
+            let group = at % groups;
+            zero_points[at / groups * of_row + group / 8] |= (*zero as u32 & 0xf) << (4 * (group % 8));
+        }
         let mut words = vec![0u32; rows * groups * bits];
         let mut numbers = vec![0.0; rows * columns];
         for row in 0..rows {
             for column in 0..groups * 32 {
-                let quant = if column < columns { next() % (2 * zero) } else { zero };
                 let at = row * groups * 32 + column;
+                let zero = zeros[at / 32];
+                let quant = if column < columns { next() % (2 * middle) } else { zero };
                 words[at / per_word] |= (quant as u32) << (at % per_word * bits);
                 if column < columns {
                     numbers[row * columns + column] = (quant as f64 - zero as f64) * f64::from(scales[at / 32]);
                 }
             }
         }
-        Self { words: words.into_iter().map(|word| word as i32).collect(), scales, numbers }
+        let signed = |words: Vec<u32>| words.into_iter().map(|word| word as i32).collect();
+        let zero_points = (bits == 4).then(|| signed(zero_points));
+        Self { words: signed(words), scales, zero_points, numbers }
     }
 }
 
@@ -53,14 +65,20 @@ fn matmul_t_quantized_is_the_definition() {
             let rows = matrix.scales.len() / groups;
             let quants = TensorData::new(matrix.words.clone(), [rows, groups * bits]);
             let scales = TensorData::new(matrix.scales.clone(), [rows, groups]);
+            let zero_points = matrix.zero_points.clone().map(|words| {
+                let words = TensorData::new(words, [rows, groups.div_ceil(8)]);
+                Tensor::<2, Int>::from_data(words, (device, DType::I32))
+            });
             (
                 Tensor::<2, Int>::from_data(quants, (device, DType::I32)),
                 Tensor::<2>::from_data(scales, (device, scale_dtype)),
+                zero_points,
             )
         });
-        let weights = held.map(|(quants, scales)| QuantizedTensor {
+        let weights = held.map(|(quants, scales, zero_points)| QuantizedTensor {
             quants,
             scales,
+            zero_points,
             format: QuantFormat::try_from(bits).expect("8 or 4"),
             columns,
             dtype,
@@ -78,7 +96,11 @@ fn matmul_t_quantized_is_the_definition() {
                 let x = &x[at / rows * columns..][..columns];
                 let row = &matrix.numbers[at % rows * columns..][..columns];
                 let terms = || x.iter().zip(row).map(|(x, w)| f64::from(*x) * w);
-                let (sum, size) = (terms().sum::<f64>(), terms().map(f64::abs).sum::<f64>());
+                // Zero points are taken from sums: numbers there have up to 8 scales more.
+                let most = matrix.scales[at % rows * groups..][..groups].iter().fold(0f32, |max, x| max.max(*x));
+                let shifted: f64 = x.iter().map(|x| f64::from(x.abs() * most * 16.0)).sum();
+                let sum = terms().sum::<f64>();
+                let size = terms().map(f64::abs).sum::<f64>() + if bits == 4 { shifted } else { 0.0 };
                 let unit = if dtype == DType::F32 { Dtype::F32 } else { Dtype::F16 };
                 let roundings = (columns + 8) as f64 * 2f64.powi(-24) * size;
                 let allowed = roundings + unit.unit_roundoff() * sum.abs() + 1e-6;
@@ -95,15 +117,26 @@ fn quants_that_do_not_fit_have_no_kernel() {
     on_adapter(1, &Just(()), |kernels, device, dtype, ()| {
         let quants = Tensor::<2, Int>::zeros([3, 16], device);
         let scales = Tensor::<2>::zeros([3, 2], (device, dtype));
+        let zeros = Tensor::<2, Int>::zeros([3, 1], device);
         let x = |columns| Tensor::<2>::zeros([1, columns], (device, dtype));
-        let product = |columns, format| {
-            let weight = QuantizedTensor { quants: quants.clone(), scales: scales.clone(), format, columns, dtype };
+        let product = |columns, format, zero_points| {
+            let (quants, scales) = (quants.clone(), scales.clone());
+            let weight = QuantizedTensor { quants, scales, zero_points, format, columns, dtype };
             kernels.matmul_t_quantized(&x(columns), &[&weight])
         };
-        let of = |columns| product(columns, QuantFormat::Int8);
+        let of = |columns| product(columns, QuantFormat::Int8, None);
         prop_assert!(of(64).is_some() && of(33).is_some());
         prop_assert!(of(32).is_none(), "a group too many");
-        prop_assert!(product(64, QuantFormat::Int4).is_none(), "twice as many quants");
+        prop_assert!(product(64, QuantFormat::Int4, Some(zeros.clone())).is_none(), "twice as many quants");
+        let half = Tensor::<2, Int>::zeros([3, 8], device);
+        let four = |zero_points| {
+            let (quants, scales) = (half.clone(), scales.clone());
+            let format = QuantFormat::Int4;
+            let weight = QuantizedTensor { quants, scales, zero_points, format, columns: 64, dtype };
+            kernels.matmul_t_quantized(&x(64), &[&weight])
+        };
+        prop_assert!(four(Some(zeros)).is_some());
+        prop_assert!(four(None).is_none(), "no zero points");
         Ok(())
     });
 }
