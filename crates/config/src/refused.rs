@@ -40,27 +40,27 @@ pub(crate) const REFUSED: &[Row<Outline>] = &[
     (&["vision_config", "audio_config", "text_config"], none, "only text models are built here"),
     (&["is_encoder_decoder", "add_cross_attention"], off, "only decoders are built here"),
     // Position.
-    (&["rotary_pct"], one, "heads are rotated whole here"),
-    (&["rotary_dim"], head_dim, "heads are rotated whole here"),
-    (&["rope_interleaved", "rope_traditional"], off, "rotation pairs the halves of a head"),
+    (&["rotary_pct"], one, "heads are rotated whole in this family"),
+    (&["rotary_dim"], head_dim, "heads are rotated whole in this family"),
+    (&["rope_interleaved", "rope_traditional"], off, "rotation pairs the halves of a head in this family"),
     (&["rope_ratio"], one, "give the scaled rope_theta instead"),
     (&["rotary_emb_base"], none, "give it as rope_theta instead"),
     (&["position_embedding_type"], |value, _| value == "rope" || value == "rotary", "positions are rotary here"),
     (&["alibi", "use_alibi"], off, "positions are rotary here"),
     (&["use_mrope"], off, "positions have one axis here"),
     (&["mrope_section"], none, "positions have one axis here"),
-    (&["no_rope_layers"], |value, _| all(value, |layer| one(layer, &())), "every layer rotates here"),
-    (&["no_rope_layer_interval"], zero, "every layer rotates here"),
+    (&["no_rope_layers"], |value, _| all(value, |layer| one(layer, &())), "every layer rotates in this family"),
+    (&["no_rope_layer_interval"], zero, "every layer rotates in this family"),
     // Attention.
     (&["attention_chunk_size"], none, "attention is full or windowed here, never in chunks"),
     (&["sliding_window_pattern", "_sliding_window_pattern"], none, "this family has no such rule; qwen2 has layer_types"),
-    (&["attn_logit_softcapping"], none, "scores are not capped here"),
+    (&["attn_logit_softcapping"], none, "scores are not capped in this family"),
     (&["query_pre_attn_scalar"], head_dim, "scores are scaled by head_dim^-0.5"),
     (&["attention_multiplier"], scale, "scores are scaled by head_dim^-0.5"),
     (&["attn_temperature_tuning"], zero, "scores are not scaled by position here"),
     (&["use_logn_attn"], off, "scores are not scaled by length here"),
     (&["use_dynamic_ntk"], off, "say it with rope_type dynamic"),
-    (&["use_qk_norm", "qk_norm", "qk_layernorm"], off, "queries and keys are not normalised here"),
+    (&["use_qk_norm", "qk_norm", "qk_layernorm"], off, "queries and keys are not normalised in this family"),
     (&["clip_qkv"], none, "queries, keys and values are not clipped here"),
     (&["multi_query"], off, "say it with num_key_value_heads"),
     (&["num_key_value_heads_per_layer"], none, "all layers have the same heads here"),
@@ -73,9 +73,9 @@ pub(crate) const REFUSED: &[Row<Outline>] = &[
     // The residual stream and the head.
     (&["embedding_multiplier", "residual_multiplier", "scale_emb"], one, SCALED),
     (&["scale_depth", "dim_model_base"], none, SCALED),
-    (&["logit_scale", "logits_scaling", "lm_head_multiplier"], one, "logits are not scaled here"),
-    (&["final_logit_softcapping"], none, "logits are not capped here"),
-    (&["use_parallel_residual", "parallel_attn"], off, "attention and MLP follow one another here"),
+    (&["logit_scale", "logits_scaling", "lm_head_multiplier"], one, "logits are not scaled in this family"),
+    (&["final_logit_softcapping"], none, "logits are not capped in this family"),
+    (&["use_parallel_residual", "parallel_attn"], off, "attention and MLP follow one another in this family"),
     (&["per_layer_config"], empty, "all layers are alike here, but for the window"),
     // The MLP.
     (&["hidden_activation"], |value, plain| *value == plain.mlp.hidden_act.to_string().as_str(), "give it as hidden_act"),
@@ -84,8 +84,8 @@ pub(crate) const REFUSED: &[Row<Outline>] = &[
     (&["mlp_layer_types"], |value, _| all(value, |layer| layer == "dense"), NO_EXPERTS),
 ];
 
-const SCALED: &str = "the residual stream is not scaled here";
-const NO_EXPERTS: &str = "the MLP here has no experts";
+const SCALED: &str = "the residual stream is not scaled in this family";
+const NO_EXPERTS: &str = "the MLP of this family has no experts";
 
 /// Fields that say nothing about the forward pass of one sequence: among them all of the base class of transformers 4 and 5
 /// (`PretrainedConfig`) that no field of a model is.

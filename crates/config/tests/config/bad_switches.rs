@@ -37,7 +37,11 @@ fn experts_that_do_not_add_up() {
         json!({"num_experts": 4, "num_local_experts": 8}),
         "num_local_experts = 8 contradicts num_experts = 4: keep the one that is meant",
     );
-    refused("qwen3", json!({"num_experts": 8}), "num_experts = 8 is not supported: the MLP here has no experts");
+    refused(
+        "qwen3",
+        json!({"num_experts": 8}),
+        "num_experts = 8 is not supported: the MLP of this family has no experts",
+    );
 }
 
 #[test]
