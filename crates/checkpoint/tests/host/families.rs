@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use glass_backend::{
-    Device, Dtype, WeightRole, WeightSource, WeightSpec, Weights,
-    quant::{E2M1, dequantize},
-};
+use glass_backend::{Device, Dtype, WeightRole, WeightSource, WeightSpec, Weights, quant::E2M1};
 use glass_causal_lm::LlamaForCausalLM;
 use glass_checkpoint::{CheckpointSource, FamilyTensors, Files, Parameters, TensorSource, convert_bytes, float};
 use glass_config::LlamaConfig;
@@ -144,13 +141,10 @@ fn mxfp4_is_its_definition() {
             ("down_proj", 2, 0, 1, [HIDDEN, INNER]),
         ] {
             let name = format!("{module}.{expert}.{projection}.weight");
-            let weight = WeightSpec { name: &name, shape: &[rows, columns], role: WeightRole::Projection };
+            let weight = WeightSpec { name: &name, shape: &[rows, columns], role: WeightRole::Projection, layer: None };
             assert!(source.is_quantized(weight).expect("a weight"), "{name}");
             let read = source.read_quantized(weight, 3..rows).expect("rows");
-            let (quants, scales) =
-                (read.quants.try_to_vec::<i32>().expect("words"), read.scales.try_to_vec().expect("scales"));
-            let mut found = vec![0f32; (rows - 3) * columns];
-            dequantize(&quants, &scales, columns, read.format, &mut found);
+            let found = read.dequantize(columns);
             let place = |row: usize| (expert * rows + row) * several + second;
             let expected = (3..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
             let expected = expected.map(|(row, column)| number(tensor, place(row), column, columns));
