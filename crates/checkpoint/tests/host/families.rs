@@ -141,8 +141,7 @@ fn mxfp4_is_its_definition() {
             ("down_proj", 2, 0, 1, [HIDDEN, INNER]),
         ] {
             let name = format!("{module}.{expert}.{projection}.weight");
-            let role = WeightRole::Projection;
-            let weight = WeightSpec { name: &name, shape: &[rows, columns], role, layer: Some(0) };
+            let weight = WeightSpec { name: &name, shape: &[rows, columns], role: WeightRole::Projection, layer: None };
             assert!(source.is_quantized(weight).expect("a weight"), "{name}");
             let read = source.read_quantized(weight, 3..rows).expect("rows");
             let found = read.dequantize(columns);
