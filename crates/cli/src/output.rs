@@ -152,7 +152,9 @@ pub fn is_own(path: &Path) -> bool {
         file.take(u64::from_le_bytes(len).min(MAX_HEADER)).read_to_end(&mut header)?;
         Ok(header)
     };
-    let header = header().ok().and_then(|header| serde_json::from_slice::<Value>(&header).ok());
+    // A pipe would wait for somebody to write to it.
+    let header = fs::metadata(path).is_ok_and(|meta| meta.is_file()).then(header);
+    let header = header.and_then(Result::ok).and_then(|header| serde_json::from_slice::<Value>(&header).ok());
     header.is_some_and(|header| header["__metadata__"][PRODUCER.0] == PRODUCER.1)
 }
 

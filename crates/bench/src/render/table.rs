@@ -84,8 +84,8 @@ fn stacked(grid: &Grid, colour: bool, room: u16) -> String {
             "" => format!(" {}", one_line(cell)),
             unit => format!(", {} {} {unit}", column.head, one_line(cell)),
         });
-        let names = names.collect::<String>();
-        let names = names.trim_start();
+        let names = wrapped(names.collect::<String>().trim_start(), 0, room);
+        let names = names.trim_end();
         if let Mark::Error(what) = &line.mark {
             out += &format!("{names}\n{}", wrapped(&format!("error: {what}"), GAP, room));
             continue;

@@ -119,7 +119,8 @@ fn likelihoods_by_position_make_up_the_whole() {
 fn likelihoods_by_position_can_be_drawn() {
     let folder = tempfile::tempdir().expect("a folder");
     let (file, picture) = (folder.path().join("text.txt"), folder.path().join("a.svg"));
-    fs::write(&file, PROMPT).expect("a file");
+    // Long enough for several points of the plot.
+    fs::write(&file, PROMPT.repeat(4)).expect("a file");
     let (file, picture, model) = (text(&file), text(&picture), shipped("shakespeare-window"));
     let args = ["eval", "perplexity", &model, "--text", &file, "--device", "flex", "--plot", &picture];
     refused(&args, &["--by-position"]);
@@ -130,7 +131,7 @@ fn likelihoods_by_position_can_be_drawn() {
     for word in ["ring", "tova:16", "nats per token", "128"] {
         assert!(words.contains(&word), "{word} in {words:?}");
     }
-    assert!(words.contains(&"shakespeare-window on text.txt"), "{words:?}");
+    assert!(words.iter().any(|word| word.starts_with("shakespeare-window on text.txt")), "{words:?}");
 
     // Refused before the model is looked for.
     let refuse = |change: &[(&str, &str)], more: &[&str], words: &[&str]| {

@@ -146,11 +146,19 @@ pub(super) fn read(fields: &Map<String, Value>, origin: &str) -> GenerationConfi
         warnings: reader.warnings,
         problems: reader.problems,
     };
-    let problems = ranges(&config).into_iter().filter_map(|(field, sampling)| {
-        let error = sampling.validate().err()?;
-        Some(GenerationConfigError::Range { path: origin.to_owned(), field, error })
-    });
-    config.problems.extend(problems.collect::<Vec<_>>());
+    for (field, sampling) in ranges(&config) {
+        let Err(error) = sampling.validate() else { continue };
+        config.problems.push(GenerationConfigError::Range { path: origin.to_owned(), field, error });
+        // As good as none: who goes by it asks, and is told.
+        match field {
+            "temperature" => config.temperature = None,
+            "top_p" => config.top_p = None,
+            "min_p" => config.min_p = None,
+            "typical_p" => config.typical_p = None,
+            "repetition_penalty" => config.repetition_penalty = None,
+            _ => config.sequence_bias.clear(),
+        }
+    }
     config
 }
 

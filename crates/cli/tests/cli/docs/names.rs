@@ -14,9 +14,10 @@ use super::{
 };
 
 /// What the pages say that is in no code: formulas, placeholders, and the words of other programs.
-const VOCABULARY: [&str; 17] = [
+const VOCABULARY: [&str; 18] = [
     "-- --nocapture",
     "Q4_0",
+    "Q4_K_M",
     "Q8_0",
     "RUSTFLAGS=\"-C target-cpu=native\"",
     "async",
@@ -206,12 +207,13 @@ impl Code {
         benches.any(|(path, text)| path.starts_with("benches") && text.contains(&field))
     }
 
-    /// Whether a file that defines or extends the type has a function, field, constant or variant of this name.
+    /// Whether the module, or a file that defines or extends the type, has a function, field, constant or variant of this name.
     fn has_member(&self, of: &str, name: &str) -> bool {
-        self.files.values().any(|text| {
+        self.files.iter().any(|(path, text)| {
+            let is_module = path.file_stem().is_some_and(|stem| stem == of);
             let mut lines = text.lines().map(str::trim_start);
             let owns = |line: &str| {
-                let mut words = words(line).skip_while(|word| word.starts_with("pub"));
+                let mut words = words(line).skip_while(|word| ["pub", "crate", "super"].contains(word));
                 let kind = words.next().unwrap_or_default();
                 ["struct", "enum", "trait", "impl", "mod"].contains(&kind) && words.any(|word| word == of)
             };
@@ -219,13 +221,13 @@ impl Code {
                 let mut before = "";
                 for word in words(line).take(6) {
                     if word == name {
-                        return before.is_empty() || ["fn", "const", "type", "pub", "crate"].contains(&before);
+                        return before.is_empty() || ["fn", "const", "type", "pub", "crate", "super"].contains(&before);
                     }
                     before = word;
                 }
                 false
             };
-            lines.clone().any(owns) && lines.any(declares)
+            (is_module || lines.clone().any(owns)) && lines.any(declares)
         })
     }
 }
