@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::{
-    models::random_tiny,
+    models::{random_tiny, shipped},
     run::{fails, succeeds},
 };
 
@@ -43,6 +43,15 @@ fn the_built_in_model_is_the_default() {
     let run = succeeds(&["tokenize", "-p", "ROMEO:"]);
     assert_eq!(run.stdout.lines().count(), 7, "{}", run.stdout);
     assert!(run.stderr.contains("6 tokens for 6 characters"), "{}", run.stderr);
+}
+
+/// Their family's class in transformers has bytes, and would read nothing.
+#[test]
+fn the_recall_models_have_their_own_characters() {
+    for name in ["recall-full", "recall-window", "recall-alternating"] {
+        let run = succeeds(&["tokenize", &shipped(name), "-p", "으러대"]);
+        assert!(run.stderr.contains("3 tokens for 3 characters"), "{name}: {}", run.stderr);
+    }
 }
 
 #[test]

@@ -91,6 +91,10 @@ impl Class {
         if declared == "LlamaTokenizer" && byte_level && family.is_none_or(|(.., wrong)| !wrong) {
             return Ok(None);
         }
+        // Of a file without bytes, a class of bytes would read nothing at all, as it does in transformers.
+        if declared == "PreTrainedTokenizer" && !byte_level {
+            return Ok(None);
+        }
         let name = match family {
             Some(&(_, "File", _)) => return Ok(None),
             Some(&(_, right, true)) => right,
