@@ -121,7 +121,9 @@ fn a_narrow_terminal_gets_a_number_per_line() {
         let look = Look { colour: false, columns: Some(columns) };
         let narrow = render(&all(), Format::Table, look).unwrap();
         assert!(narrow.lines().all(|line| line.chars().count() <= columns), "{narrow}");
-        for word in piped.split_whitespace() {
+        // A row's names stand without their heads.
+        let is_head = |word: &&str| ["device", "dtype", "kernels"].contains(word);
+        for word in piped.split_whitespace().filter(|word| !is_head(word)) {
             assert!(narrow.contains(word), "{word} is not in {narrow}");
         }
     }
