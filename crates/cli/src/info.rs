@@ -11,11 +11,12 @@ use glass_kv_cache::Window;
 use serde_json::{Value, json};
 
 use crate::{
-    args, columns,
+    args,
     error::CliError,
     load,
     say::{print_line, warn},
     table,
+    terminal::Stream,
 };
 
 /// Columns of the names.
@@ -155,11 +156,14 @@ impl Facts {
         let biases = [(q_k_v, "q, k, v"), (o, "o"), (mlp, "MLP")];
         let biases: Vec<_> = biases.iter().filter(|(has, _)| *has).map(|(_, name)| *name).collect();
         line("biases", if biases.is_empty() { "none".into() } else { biases.join(", ") });
-        let ropes = config.ropes.iter().map(|rope| {
+        let is_used = |index: usize| attentions(config).any(|attention| attention.rope == Some(index));
+        let ropes = config.ropes.iter().enumerate().filter(|(index, _)| is_used(*index));
+        let ropes = distinct(ropes.map(|(_, rope)| {
             let rope_type = rope.scaling.name();
             format!("rope {rope_type} with theta {}", rope.rope_theta)
-        });
-        line("positions", format!("{}, context {}", distinct(ropes), config.context()));
+        }));
+        let ropes = if ropes.is_empty() { "none".to_owned() } else { ropes };
+        line("positions", format!("{ropes}, context {}", config.context()));
         line("parameters", count(self.total()));
         let active = config.active_parameters() as u64;
         if active < self.total() {
@@ -211,7 +215,7 @@ impl Facts {
                 }
             }
         }
-        table::facts(&rows, NAMES, columns::of_stdout())
+        table::facts(&rows, NAMES, Stream::Out.width())
     }
 
     fn json(&self, config: &LlamaConfig, files: &Files, harmless: &[IgnoredField]) -> Value {

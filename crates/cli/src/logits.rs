@@ -120,6 +120,10 @@ impl Observer for Recorder {
         let (table, rows) = ctx.rope_table(0);
         let seq = ctx.seq();
         let half = table.cos.len() / (rows * seq).max(1);
+        // No layer rotates: there are no angles.
+        if half == 0 {
+            return;
+        }
         let repeat = self.rope_rows.unwrap_or(rows) / rows;
         // Both halves of a head are rotated by the same angles; the reference writes them out twice.
         let both = |values: &[f32]| -> Vec<f32> {

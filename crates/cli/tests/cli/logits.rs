@@ -91,6 +91,18 @@ fn what_is_not_asked_for_is_not_written() {
     assert_eq!(keys(&["--capture", "hidden", "--capture", "attention"]).len(), 3 + 5 + 3);
 }
 
+/// A model in which no layer rotates has no angles.
+#[test]
+fn without_rope_there_are_no_angles() {
+    let folder = folder();
+    let model = &fixture("families/smollm3")[..];
+    let args = [model, "--ids", "1,2", "--set", "no_rope_layers=[0,0,0]"];
+    let (_, found) = logits(&args, &folder.path().join("out"));
+    assert_eq!(found.into_keys().collect::<Vec<_>>(), ["logits"]);
+    let info = succeeds(&["info", model, "--set", "no_rope_layers=[0,0,0]"]).stdout;
+    assert!(info.lines().any(|line| line.starts_with("positions") && line.contains("none, context")), "{info}");
+}
+
 #[test]
 fn a_padded_batch_is_as_in_transformers() {
     let folder = folder();
