@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, ops::Range};
 
 use glass_attention::Step;
 use glass_backend::WeightRole::{Keys, MlpOutput, Projection, ResidualProjection, Values};
-use glass_config::{AttentionConfig, LayerConfig, LlamaConfig};
+use glass_config::{AttentionConfig, LayerConfig, LlamaConfig, MlpConfig};
 
 use crate::Precision;
 
@@ -46,10 +46,15 @@ fn projection_bytes(config: &LlamaConfig, precision: Precision, tokens: usize) -
     config.hidden_size as f64 * attention + mlp_weights(config, tokens) as f64 * mlp_bytes(config, precision)
 }
 
-/// Bytes of a weight of an MLP: two of its three matrices read the residual stream, and one writes to it.
+/// Bytes of a weight of an MLP: one of its matrices, or two with a gate, read the residual stream, and one writes to it.
 fn mlp_bytes(config: &LlamaConfig, precision: Precision) -> f64 {
     let of = |role| precision.projection_bytes(config, role);
-    (2.0 * of(Projection) + of(MlpOutput)) / 3.0
+    let is_gated = config.layers.first().is_none_or(|layer| match &layer.mlp {
+        MlpConfig::Dense(mlp) => mlp.is_gated(),
+        MlpConfig::Experts(experts) => experts.expert.is_gated(),
+    });
+    let reading = if is_gated { 2.0 } else { 1.0 };
+    (reading * of(Projection) + of(MlpOutput)) / (reading + 1.0)
 }
 
 /// Floating-point operations of a pass over `tokens` tokens after `depth` others, with the head on its last position: a
