@@ -6,6 +6,7 @@ mod bench;
 mod bench_end;
 mod broken_checkpoint;
 mod chat;
+mod chat_commands;
 #[cfg(unix)]
 mod chat_terminal;
 mod common_options;
