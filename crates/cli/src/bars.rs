@@ -4,7 +4,7 @@ use std::{fmt::Write, time::Duration};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-use crate::{columns, info::size, say::is_quiet};
+use crate::{info::size, say::is_quiet, terminal::Stream};
 
 /// Columns below which a line has room for a share, and no bar.
 const NARROW: usize = 60;
@@ -52,7 +52,7 @@ pub fn time(left: Duration) -> String {
 
 /// Columns of the terminal.
 fn width() -> usize {
-    columns::of_stderr().unwrap_or(WIDE)
+    Stream::Err.width().unwrap_or(WIDE)
 }
 
 /// A bar that any text may stand behind: `{prefix}`.

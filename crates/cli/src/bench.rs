@@ -17,7 +17,7 @@ use glass_bench::{
     run as measure, run_ops,
 };
 
-use crate::{args, columns, embedded, error::CliError, interrupt, load, output::OutputFile, say::status};
+use crate::{args, embedded, error::CliError, interrupt, load, output::OutputFile, say::status, terminal::Stream};
 use progress::Progress;
 
 /// A model to measure.
@@ -148,7 +148,7 @@ fn print(text: impl FnOnce(Look) -> Result<String, RenderError>) -> Result<(), C
     let mut out = io::stdout();
     // https://no-color.org
     let colour = out.is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let look = Look { colour, columns: columns::of_stdout() };
+    let look = Look { colour, columns: Stream::Out.width() };
     out.write_all(text(look)?.as_bytes()).and_then(|()| out.flush()).map_err(CliError::stdout)
 }
 

@@ -2,7 +2,7 @@
 
 use glass_backend::{Device, adapters};
 
-use crate::{columns, error::CliError, say::print_line, table};
+use crate::{error::CliError, say::print_line, table, terminal::Stream};
 
 /// Columns of the names.
 const NAMES: usize = 11;
@@ -48,7 +48,7 @@ pub fn run() -> Result<(), CliError> {
     if let Ok(auto) = Device::open("auto") {
         rows.push(("auto".into(), format!("is {} here", auto.name())));
     }
-    print_line(table::facts(&rows, NAMES, columns::of_stdout()))
+    print_line(table::facts(&rows, NAMES, Stream::Out.width()))
 }
 
 fn mebibytes(bytes: u64) -> String {

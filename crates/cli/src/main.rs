@@ -5,7 +5,6 @@ mod bars;
 mod batch;
 mod bench;
 mod chat;
-mod columns;
 mod completions;
 mod convert;
 mod demo;

@@ -5,6 +5,8 @@ use std::{
     io::{self, IsTerminal},
 };
 
+use terminal_size::{Width, terminal_size_of};
+
 /// Where a text goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
@@ -20,14 +22,21 @@ impl Stream {
         }
     }
 
-    /// Columns that a line may fill; `None` where there is no terminal, or none that knows where its cursor is. The last
-    /// column stays free: behind a character in it, terminals disagree about where the cursor is.
+    /// Columns of the terminal; `None` where there is none, or none that knows.
+    pub fn width(self) -> Option<usize> {
+        let size = match self {
+            Self::Out => terminal_size_of(io::stdout()),
+            Self::Err => terminal_size_of(io::stderr()),
+        };
+        let (Width(columns), _) = size.filter(|_| self.is_terminal())?;
+        Some(usize::from(columns)).filter(|&columns| columns > 0)
+    }
+
+    /// Columns that a line may fill while it is written; `None` too where nobody knows where the cursor is. The last column
+    /// stays free: behind a character in it, terminals disagree about where the cursor is.
     pub fn columns(self) -> Option<usize> {
-        if !self.is_terminal() || is_dumb() {
-            return None;
-        }
-        let (terminal_size::Width(columns), _) = terminal_size::terminal_size()?;
-        Some(usize::from(columns).saturating_sub(1).max(2))
+        let width = self.width().filter(|_| !is_dumb())?;
+        Some(width.saturating_sub(1).max(2))
     }
 
     pub fn has_colours(self) -> bool {

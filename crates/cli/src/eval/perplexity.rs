@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{prefills, read_text};
 use crate::{
-    args, bars, columns,
+    args, bars,
     error::CliError,
     interrupt,
     load::{self, Loaded},
@@ -19,6 +19,7 @@ use crate::{
     prompt,
     say::{print_line, status, warn},
     table,
+    terminal::Stream,
 };
 
 /// Columns of the names.
@@ -137,7 +138,7 @@ fn tables(runs: &[Scored], windows: Windows, total: usize, by_position: bool) ->
             rows.push(("cache".to_owned(), run.cache.to_string()));
         }
         rows.extend(figures(&run.perplexity, windows, total));
-        out.push(table::facts(&rows, NAMES, columns::of_stdout()));
+        out.push(table::facts(&rows, NAMES, Stream::Out.width()));
     }
     if by_position {
         out.push(String::new());
@@ -163,7 +164,7 @@ fn positions(runs: &[Scored]) -> String {
         cells.map(|cell| format!("  {cell:>width$}")).collect()
     };
     let cells: Vec<Vec<String>> = runs.iter().map(column).collect();
-    table::grid(&names, &cells, columns::of_stdout())
+    table::grid(&names, &cells, Stream::Out.width())
 }
 
 /// Fewest tokens of a point in the plot: the mean of fewer says little, and would set the scale.

@@ -8,7 +8,8 @@ use glass_plot::{HeatMap, PlotError, heat_maps};
 use super::{KEY, Rows, Run, VALUE};
 use crate::{
     args::{self, Mode},
-    columns, table,
+    table,
+    terminal::Stream,
 };
 
 /// Columns of the names.
@@ -30,7 +31,7 @@ impl Shown<'_> {
     }
 
     fn table(&self, run: &Run) -> String {
-        let room = columns::of_stdout();
+        let room = Stream::Out.width();
         let facts = [("cache", run.cache.to_string()), ("found", self.measured())];
         let facts = facts.map(|(name, value)| (name.to_owned(), value));
         let names = [format!("{} \\ tokens read", self.rows.what)].into_iter().chain(self.names());
