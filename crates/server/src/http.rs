@@ -15,5 +15,6 @@ mod stream;
 mod trust;
 
 pub use limits::Limits;
+pub(crate) use respond::JSON;
 pub use server::{ListenError, Server};
 pub use trust::{KeyError, Keys, Trust};

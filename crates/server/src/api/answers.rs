@@ -234,8 +234,9 @@ impl Answers {
                 self.put(number, parts);
                 let choice = &self.choices[number];
                 let reason = match reason {
-                    _ if choice.calls > 0 => Reason::Calls,
+                    // A call that was cut is none.
                     FinishReason::Length => Reason::Length,
+                    _ if choice.calls > 0 => Reason::Calls,
                     FinishReason::StopString => Reason::Stop(which(&self.stops, &choice.ids, served)),
                     FinishReason::Eos | FinishReason::Complete | FinishReason::Interrupted => Reason::End,
                 };

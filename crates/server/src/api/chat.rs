@@ -110,7 +110,10 @@ fn variables(fields: &mut Fields) -> Result<Map<String, Value>, ApiError> {
 }
 
 /// The messages as chat templates read them.
-fn read_messages(messages: Vec<Value>) -> Result<Vec<Value>, ApiError> {
+///
+/// # Errors
+/// One that no template reads.
+pub fn read_messages(messages: Vec<Value>) -> Result<Vec<Value>, ApiError> {
     if messages.is_empty() {
         return Err(ApiError::invalid("messages", "must have one message at least"));
     }

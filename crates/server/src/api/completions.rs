@@ -77,6 +77,18 @@ pub struct Prompt {
     pub text: Option<String>,
 }
 
+/// The tokens of one text, or of ids.
+///
+/// # Errors
+/// Something else; several.
+pub fn read_prompt(value: Value, name: &str, served: &Served) -> Result<Vec<u32>, ApiError> {
+    let mut prompts = read_prompts(value, name, served)?;
+    match (prompts.pop(), prompts.is_empty()) {
+        (Some(prompt), true) => Ok(prompt.ids),
+        _ => Err(ApiError::invalid(name, "must be one text, or the ids of one")),
+    }
+}
+
 /// A text, token ids, or a list of either.
 ///
 /// # Errors

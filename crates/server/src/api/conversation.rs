@@ -38,7 +38,10 @@ pub struct Prepared {
 
 impl Conversation {
     /// The tokens of the prompt, and the call that is forced.
-    fn prompt(&self, served: &Served) -> Result<(Vec<u32>, Option<Forced>), ApiError> {
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub fn prompt(&self, served: &Served) -> Result<(Vec<u32>, Option<Forced>), ApiError> {
         let Some(template) = &served.identity.template else {
             let why = "this model has no chat template, as it was not trained to chat: use /v1/completions";
             return Err(ApiError::unprocessable(why));
