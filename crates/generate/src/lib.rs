@@ -32,7 +32,7 @@ pub mod stop;
 pub use beam::{BeamError, BeamOptions, EarlyStopping, beam_search};
 pub use constraint::{Constraint, ConstraintError, JsonSchema};
 pub use conversation::{Conversation, Fitted, Reply, Restart};
-pub use engine::{Engine, SequenceId};
+pub use engine::{Engine, SequenceId, Working};
 pub use error::Error;
 pub use exhaustive::{ExhaustiveError, ExhaustiveOptions, MOST_SEQUENCES, exhaustive_search};
 pub use generate::{

@@ -12,7 +12,7 @@ pub struct ServiceOptions {
     /// Tokens of one text, its prompt included; the model's own context, if that is shorter or nothing is said.
     pub context: Option<NonZeroUsize>,
     /// Tokens of prompts that one step reads, at most, beside one token of each text that is being written. A prompt is read in
-    /// pieces of as many: it keeps the other texts waiting for one piece at a time.
+    /// pieces of as many: it keeps the other texts waiting for one piece at a time. Rounded up to a multiple of 64.
     pub step_tokens: NonZeroUsize,
     /// Bytes for the keys and values of the texts that are being written. A request waits until those that it may come to need
     /// fit. `None`: as many as `parallel` texts of `context` tokens need.
