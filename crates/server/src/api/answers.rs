@@ -54,6 +54,8 @@ pub struct Answers {
     /// One call of each answer at most.
     single_call: bool,
     ready: VecDeque<Update>,
+    /// Something was taken up; before, an error is the request's.
+    started: bool,
     over: bool,
 }
 
@@ -104,7 +106,7 @@ impl Answers {
         let choice = || Choice { reader: reader.clone(), ..Choice::default() };
         let choices = (0..n * tickets.len()).map(|_| choice()).collect();
         let tickets = tickets.into_iter().enumerate().map(|(prompt, ticket)| (Some(ticket), prompt * n)).collect();
-        Self { tickets, choices, stops, single_call: false, ready: VecDeque::new(), over: false }
+        Self { tickets, choices, stops, single_call: false, ready: VecDeque::new(), started: false, over: false }
     }
 
     /// Drops what comes behind the first call of an answer.
@@ -189,7 +191,7 @@ impl Answers {
 
     fn read(&mut self, first: usize, event: Event, served: &Served) {
         match event {
-            Event::Started { .. } => {}
+            Event::Started { .. } => self.started = true,
             Event::Token { choice, id, text, logprobs } => {
                 let number = first + choice;
                 let Some(choice) = self.choices.get_mut(number) else {
@@ -246,7 +248,8 @@ impl Answers {
                 self.over = true;
                 let line = served.without_path(&reason);
                 let error = match served.service.is_running() && !served.is_leaving() {
-                    true => ApiError::internal(line),
+                    true if self.started => ApiError::internal(line),
+                    true => ApiError::unprocessable(line),
                     false => ApiError::unavailable(line, 5),
                 };
                 self.ready.push_back(Update::Failed(error));

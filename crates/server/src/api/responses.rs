@@ -1,17 +1,21 @@
 //! `/v1/responses`: OpenAI's newer protocol. Nothing is stored: every request brings the whole conversation.
 
+mod input;
+mod item;
+
 use serde_json::{Map, Value, json};
 
 use super::{
     Answer, Answers, ApiError, Asked, Call, Conversation, Fields, Frame, Prepared, Protocol, Reason, Served, Update, call_id,
-    chat::most, now, random, read_arguments, read_content, read_format, read_options,
+    chat::most, now, random, read_format, read_options,
 };
 use crate::{
     engine::Usage,
     tools::{Dialect, Part, read_tools},
 };
 
-const TEXT_PARTS: [&str; 4] = ["input_text", "output_text", "text", "refusal"];
+use input::read_input;
+use item::{Item, What};
 
 /// Fields that need a memory, or that would change an answer, with the values at which they do not.
 fn not_honoured() -> [(&'static str, Vec<Value>); 7] {
@@ -90,61 +94,6 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
     Ok(Asked { answers, stream, protocol: Box::new(Responses { body, items: Vec::new(), events: 0 }) })
 }
 
-/// A text, or items: messages, calls and their results.
-fn read_input(input: Value, messages: &mut Vec<Value>) -> Result<(), ApiError> {
-    let items = match input {
-        Value::String(text) => {
-            messages.push(json!({ "role": "user", "content": text }));
-            return Ok(());
-        }
-        Value::Array(items) if !items.is_empty() => items,
-        _ => return Err(ApiError::invalid("input", "must be a text or a list of items")),
-    };
-    for (index, item) in items.into_iter().enumerate() {
-        let mut item = Fields::of_value(item, &format!("input[{index}]"))?;
-        let kind = item.text("type")?;
-        match kind.as_deref().unwrap_or("message") {
-            "message" => {
-                let role = item.text("role")?;
-                let role = match item.need("role", role)?.as_str() {
-                    "developer" | "system" => "system",
-                    "user" => "user",
-                    "assistant" => "assistant",
-                    other => return Err(item.invalid("role", format!("{other:?} is no role"))),
-                };
-                let content = item.take("content");
-                let content = read_content(item.need("content", content)?, &item.name("content"), &TEXT_PARTS)?;
-                messages.push(json!({ "role": role, "content": content }));
-            }
-            "function_call" => {
-                let (id, name) = (item.text("call_id")?, item.text("name")?);
-                let (id, name) = (item.need("call_id", id)?, item.need("name", name)?);
-                let arguments = read_arguments(item.take("arguments"));
-                let call = json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments } });
-                // Calls of one turn belong to one message.
-                match messages.last_mut().filter(|last| last["role"] == "assistant") {
-                    Some(last) => match last.get_mut("tool_calls").and_then(Value::as_array_mut) {
-                        Some(calls) => calls.push(call),
-                        None => last["tool_calls"] = json!([call]),
-                    },
-                    None => messages.push(json!({ "role": "assistant", "content": "", "tool_calls": [call] })),
-                }
-            }
-            "function_call_output" => {
-                let id = item.text("call_id")?;
-                let id = item.need("call_id", id)?;
-                let output = item.take("output");
-                let output = read_content(item.need("output", output)?, &item.name("output"), &TEXT_PARTS)?;
-                messages.push(json!({ "role": "tool", "tool_call_id": id, "content": output }));
-            }
-            // What the model thought before, which this server never tells.
-            "reasoning" => {}
-            other => return Err(ApiError::unsupported(item.name("type"), format!("{other:?} is not read here"))),
-        }
-    }
-    Ok(())
-}
-
 /// OpenAI's responses, as they are said.
 struct Responses {
     /// The response object, which grows.
@@ -152,52 +101,6 @@ struct Responses {
     /// What was said: messages and calls.
     items: Vec<Item>,
     events: usize,
-}
-
-/// An item of the output.
-struct Item {
-    id: String,
-    is_open: bool,
-    what: What,
-}
-
-enum What {
-    Text { text: String, logprobs: Vec<Value> },
-    Call(Call),
-}
-
-impl Item {
-    fn text() -> Self {
-        let what = What::Text { text: String::new(), logprobs: Vec::new() };
-        Self { id: format!("msg_{:016x}", random()), is_open: true, what }
-    }
-
-    fn call(call: Call) -> Self {
-        Self { id: format!("fc_{:016x}", random()), is_open: true, what: What::Call(call) }
-    }
-
-    fn part(&self) -> Value {
-        match &self.what {
-            What::Text { text, logprobs } => {
-                json!({ "type": "output_text", "text": text, "annotations": [], "logprobs": logprobs })
-            }
-            What::Call(_) => Value::Null,
-        }
-    }
-
-    fn value(&self) -> Value {
-        let status = if self.is_open { "in_progress" } else { "completed" };
-        match &self.what {
-            What::Text { text, .. } => {
-                let content = if self.is_open && text.is_empty() { json!([]) } else { json!([self.part()]) };
-                json!({ "type": "message", "id": self.id, "status": status, "role": "assistant", "content": content })
-            }
-            What::Call(call) => json!({
-                "type": "function_call", "id": self.id, "call_id": format!("call_{}", call.id), "name": call.name,
-                "arguments": call.arguments, "status": status,
-            }),
-        }
-    }
 }
 
 impl Responses {
@@ -236,16 +139,15 @@ impl Responses {
         };
         item.is_open = false;
         let (value, part) = (item.value(), item.part());
-        match &item.what {
-            What::Text { text, logprobs } => {
-                let done = json!({ "text": text, "logprobs": logprobs });
-                frames.push(self.item_event("response.output_text.done", done));
-                frames.push(self.item_event("response.content_part.done", json!({ "part": part })));
-            }
-            What::Call(call) => {
-                let done = json!({ "arguments": call.arguments, "name": call.name });
-                frames.push(self.item_event("response.function_call_arguments.done", done));
-            }
+        let done = match &item.what {
+            What::Text { text, logprobs } => json!({ "text": text, "logprobs": logprobs }),
+            What::Call(call) => json!({ "arguments": call.arguments, "name": call.name }),
+        };
+        if part.is_null() {
+            frames.push(self.item_event("response.function_call_arguments.done", done));
+        } else {
+            frames.push(self.item_event("response.output_text.done", done));
+            frames.push(self.item_event("response.content_part.done", json!({ "part": part })));
         }
         let done = json!({ "output_index": self.items.len() - 1, "item": value });
         frames.push(self.event("response.output_item.done", done));
@@ -339,34 +241,5 @@ impl Protocol for Responses {
     fn failed(&mut self, error: &ApiError) -> Vec<Frame> {
         let data = json!({ "code": error.code.unwrap_or(error.kind), "message": error.message, "param": error.param });
         vec![self.event("error", data)]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn items_become_what_templates_read() {
-        let mut messages = Vec::new();
-        let input = json!([
-            {"role": "user", "content": [{"type": "input_text", "text": "weather?"}]},
-            {"type": "reasoning", "summary": []},
-            {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{\"x\": 1}"},
-            {"type": "function_call", "call_id": "b", "name": "f", "arguments": "{}"},
-            {"type": "function_call_output", "call_id": "a", "output": "7"},
-        ]);
-        read_input(input, &mut messages).unwrap();
-        assert_eq!(messages.len(), 3);
-        assert_eq!(messages[1]["tool_calls"].as_array().unwrap().len(), 2);
-        assert_eq!(messages[1]["tool_calls"][0]["function"]["arguments"], json!({"x": 1}));
-        assert_eq!(messages[2], json!({"role": "tool", "tool_call_id": "a", "content": "7"}));
-        for (input, param) in [
-            (json!([]), "input"),
-            (json!([{"type": "item_reference", "id": "a"}]), "input[0].type"),
-            (json!([{"role": "user", "content": [{"type": "input_image"}]}]), "input[0].content[0].type"),
-        ] {
-            assert_eq!(read_input(input.clone(), &mut vec![]).unwrap_err().param.as_deref(), Some(param), "{input}");
-        }
     }
 }

@@ -11,6 +11,8 @@ pub struct Limits {
     pub header_time: Duration,
     /// Until its body is there.
     pub body_time: Duration,
+    /// Until it is understood: its JSON read, its template rendered, its prompt encoded.
+    pub work_time: Duration,
     /// How long a client may leave what is sent to it unread.
     pub write_time: Duration,
     /// Connections that are open at once.
@@ -26,6 +28,7 @@ impl Default for Limits {
             headers: 64 << 10,
             header_time: Duration::from_secs(30),
             body_time: Duration::from_secs(60),
+            work_time: Duration::from_secs(60),
             write_time: Duration::from_secs(60),
             connections: 512,
             ping: Duration::from_secs(15),

@@ -150,8 +150,11 @@ async fn on_thread<T: Send + 'static>(
 ) -> Result<T, ApiError> {
     let served = app.served()?.clone();
     let body = read(app, request.into_body()).await?;
-    let done = spawn_blocking(move || work(&served, &body)).await;
-    done.unwrap_or_else(|_| Err(ApiError::internal("the request could not be read: this is a bug")))
+    match timeout(app.limits.work_time, spawn_blocking(move || work(&served, &body))).await {
+        Ok(Ok(done)) => done,
+        Ok(Err(_)) => Err(ApiError::internal("the request could not be read: this is a bug")),
+        Err(_) => Err(ApiError::unavailable("it took too long to read the request: the server is busy, or it is too large", 5)),
+    }
 }
 
 async fn generate(

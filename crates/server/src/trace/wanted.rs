@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::body::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{look::look, report};
 use crate::{
@@ -177,6 +177,6 @@ impl Wanted {
         if self.safetensors {
             return Ok(("application/octet-stream", report::safetensors(&self, seen, served)?.into()));
         }
-        Ok((crate::http::JSON, json!(report::json(&self, &seen, served)).to_string().into()))
+        Ok((crate::http::JSON, report::json(&self, &seen, served).to_string().into()))
     }
 }
