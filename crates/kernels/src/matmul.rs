@@ -13,7 +13,7 @@ use crate::{
     gemv::gemv,
     isa::Isa,
     matrix::Matrix,
-    quant::QuantizedMatrix,
+    quant::{BlockMatrix, QuantizedMatrix, dequantize_blocks},
 };
 #[cfg(target_arch = "x86_64")]
 use crate::{
@@ -143,6 +143,18 @@ fn gemm_quantized(isa: Vnni, x: &[f32], products: &mut [(QuantizedMatrix<'_>, &m
         })
         .collect();
     gemm::multiply(&Quantized::new(isa, &x, n, columns), &mut products);
+}
+
+/// [`matmul_t`] with weights in blocks, of several formats or of one.
+///
+/// # Panics
+/// As [`matmul_t`].
+pub fn matmul_t_blocks(x: &[f32], products: &mut [(BlockMatrix<'_>, &mut [f32])]) {
+    for (matrix, y) in products {
+        let mut values = vec![0.0; matrix.rows() * matrix.columns];
+        dequantize_blocks(*matrix, &mut values);
+        matmul_t(x, &mut [(Matrix::new(&values, matrix.columns), y)]);
+    }
 }
 
 #[cfg(test)]
