@@ -12,8 +12,11 @@ const FIRST: usize = 4;
 /// Passes without a guess at the beginning, and after drafts that did not pay: what they take is what drafts must beat.
 const PLAIN: usize = 4;
 
-/// Passes with guesses before it is decided whether they pay.
+/// Passes with guesses before it is decided whether they pay ...
 const TRIAL: usize = 8;
+
+/// ... and before those end that take so many times as long as none.
+const FAILING: (usize, f64) = (2, 1.3);
 
 /// The most passes without a guess between two trials: their number doubles from trial to trial that does not pay.
 const LONGEST_PAUSE: usize = 256;
@@ -45,8 +48,9 @@ impl Cost {
         self.time += time;
     }
 
+    /// Not a number as long as there are none.
     fn per_token(&self) -> f64 {
-        self.time.as_secs_f64() / self.tokens.max(1) as f64
+        self.time.as_secs_f64() / self.tokens as f64
     }
 }
 
@@ -72,10 +76,12 @@ impl Pace {
         // As `num_assistant_tokens_schedule = "heuristic"` of transformers.
         self.draft = if accepted == drafted { (self.draft + 2).min(MAX_DRAFT) } else { (self.draft - 1).max(1) };
         self.with.add(1 + accepted, time);
-        if self.with.passes < TRIAL {
+        let times = self.with.per_token() / self.without.per_token();
+        let fails = self.with.passes >= FAILING.0 && times > FAILING.1;
+        if self.with.passes < TRIAL && !fails {
             return;
         }
-        if self.without.passes > 0 && self.with.per_token() > self.without.per_token() {
+        if times > 1.0 {
             self.plain = self.pause;
             self.pause = (2 * self.pause).min(LONGEST_PAUSE);
             self.draft = FIRST;
