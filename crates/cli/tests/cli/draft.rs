@@ -57,12 +57,11 @@ fn a_draft_model_changes_no_text() {
 #[test]
 fn what_cannot_draft_is_said() {
     let (full, bare) = (shipped("shakespeare-full"), fixture("llama-gqa"));
-    let with = |more: &[&str]| [&["generate", &full, "-p", "a", "-n", "2"][..], more].concat();
-    fails(&with(&["--draft", &bare]), &["tokenizer.json"]);
-    fails(&with(&["--draft", "no/such/folder/there"]), &["no/such/folder/there"]);
-    fails(
-        &with(&["--draft", &full, "--cache", "tova:16"]),
-        &["--draft takes wrong guesses back", "use full, ring or sinks"],
-    );
-    fails(&with(&["--draft", &full, "--prompt-lookup", "3"]), &["--prompt-lookup"]);
+    let says = |more: &[&str], parts: &[&str]| {
+        fails(&[&["generate", &full, "-p", "a", "-n", "2"][..], more].concat(), parts);
+    };
+    says(&["--draft", &bare], &["tokenizer.json"]);
+    says(&["--draft", "no/such/folder/there"], &["no/such/folder/there"]);
+    says(&["--draft", &full, "--cache", "tova:16"], &["--draft takes wrong guesses back", "use full, ring or sinks"]);
+    says(&["--draft", &full, "--prompt-lookup", "3"], &["--prompt-lookup"]);
 }
