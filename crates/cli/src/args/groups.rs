@@ -75,7 +75,7 @@ pub struct AnyModel {
 }
 
 /// What to compute with.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = COMPUTING)]
 pub struct Compute {
     /// auto, flex, ndarray, wgpu, wgpu:N (see `glass devices`)

@@ -14,6 +14,7 @@ mod config;
 mod convert;
 mod devices;
 mod docs;
+mod draft;
 mod folders;
 mod generate;
 mod help;
