@@ -62,10 +62,6 @@ pub const E2M1: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, 
 #[error("weights do not come in {0} bits: use 8 or 4")]
 pub struct UnknownQuantFormat(pub usize);
 
-/// [`E2M1`] with an offset of 12: products of bytes take unsigned ones.
-#[cfg(target_arch = "x86_64")]
-pub(crate) const UNSIGNED_E2M1: [u8; 16] = [12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0];
-
 impl QuantFormat {
     /// Bits of a quant.
     pub const fn bits(self) -> usize {

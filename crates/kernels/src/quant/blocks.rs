@@ -23,12 +23,12 @@ mod q6_k;
 mod q8_0;
 
 pub(crate) use self::{
-    iq4::{Iq4Nl, Iq4Xs},
+    iq4::{IQ4, Iq4Nl, Iq4Xs},
     mxfp4::Mxfp4,
     nibbles::{Q4_0, Q4_1, Q5_0, Q5_1},
     q2_k::Q2K,
     q3_k::Q3K,
-    q4_k::{Q4K, Q5K},
+    q4_k::{Q4K, Q5K, SixBits},
     q6_k::Q6K,
     q8_0::Q8_0,
 };
@@ -111,7 +111,7 @@ fn dequantize<const LEN: usize, const GROUPS: usize, B: Block<LEN, GROUPS>>(bloc
 type Half = [u8; 2];
 
 #[inline(always)]
-fn number(half: Half) -> f32 {
+pub(crate) fn number(half: Half) -> f32 {
     f16::from_le_bytes(half).to_f32()
 }
 

@@ -11,20 +11,20 @@ pub(crate) const IQ4: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 1
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Iq4Nl {
-    d: Half,
-    qs: [u8; 16],
+    pub(crate) d: Half,
+    pub(crate) qs: [u8; 16],
 }
 
 /// 8 groups of 32 numbers, with 6 bits for a group's scale, from -32 to 31.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Iq4Xs {
-    d: Half,
+    pub(crate) d: Half,
     /// The high 2 bits of each scale, ...
     scales_h: [u8; 2],
     /// ... and its low 4.
     scales_l: [u8; 4],
-    qs: [u8; 128],
+    pub(crate) qs: [u8; 128],
 }
 
 impl Block<32, 1> for Iq4Nl {
@@ -41,6 +41,18 @@ impl Block<32, 1> for Iq4Nl {
     }
 }
 
+impl Iq4Xs {
+    /// Each group's scale by `d`.
+    #[inline(always)]
+    pub(crate) fn factors(&self) -> [i8; 8] {
+        let mut bits = [0; 8];
+        // A run of one number: neighbours stand in one byte.
+        unpack::<1, 4>(&self.scales_l, 0, &mut bits);
+        unpack::<1, 2>(&self.scales_h, 4, &mut bits);
+        less(bits, 32)
+    }
+}
+
 impl Block<256, 8> for Iq4Xs {
     #[inline(always)]
     fn quants(&self) -> [i8; 256] {
@@ -51,11 +63,7 @@ impl Block<256, 8> for Iq4Xs {
 
     #[inline(always)]
     fn scales(&self) -> [f32; 8] {
-        let mut bits = [0; 8];
-        // A run of one number: neighbours stand in one byte.
-        unpack::<1, 4>(&self.scales_l, 0, &mut bits);
-        unpack::<1, 2>(&self.scales_h, 4, &mut bits);
         let d = number(self.d);
-        less(bits, 32).map(|scale| d * f32::from(scale))
+        self.factors().map(|factor| d * f32::from(factor))
     }
 }

@@ -9,18 +9,20 @@ use crate::quant::E2M1;
 #[repr(C)]
 pub(crate) struct Mxfp4 {
     /// The power's exponent, with an offset of 127.
-    e: u8,
-    qs: [u8; 16],
+    pub(crate) e: u8,
+    pub(crate) qs: [u8; 16],
 }
 
-/// Half the power of two, since quants are twice the numbers. The two least are no normal numbers.
-#[inline(always)]
-fn half_power(e: u8) -> f32 {
-    f32::from_bits(match e {
-        0 => 1 << 21,
-        1 => 1 << 22,
-        _ => u32::from(e - 1) << 23,
-    })
+impl Mxfp4 {
+    /// Half the power of two, since quants are twice the numbers. The two least are no normal numbers.
+    #[inline(always)]
+    pub(crate) fn scale(&self) -> f32 {
+        f32::from_bits(match self.e {
+            0 => 1 << 21,
+            1 => 1 << 22,
+            e => u32::from(e - 1) << 23,
+        })
+    }
 }
 
 impl Block<32, 1> for Mxfp4 {
@@ -33,6 +35,6 @@ impl Block<32, 1> for Mxfp4 {
 
     #[inline(always)]
     fn scales(&self) -> [f32; 1] {
-        [half_power(self.e)]
+        [self.scale()]
     }
 }

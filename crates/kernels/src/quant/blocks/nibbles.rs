@@ -8,36 +8,36 @@ use super::{Block, Half, less, number, unpack};
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Q4_0 {
-    d: Half,
-    qs: [u8; 16],
+    pub(crate) d: Half,
+    pub(crate) qs: [u8; 16],
 }
 
 /// Quants from 0 to 15, and the number that a quant of 0 means.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Q4_1 {
-    d: Half,
-    m: Half,
-    qs: [u8; 16],
+    pub(crate) d: Half,
+    pub(crate) m: Half,
+    pub(crate) qs: [u8; 16],
 }
 
 /// Quants from -16 to 15.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Q5_0 {
-    d: Half,
-    qh: [u8; 4],
-    qs: [u8; 16],
+    pub(crate) d: Half,
+    pub(crate) qh: [u8; 4],
+    pub(crate) qs: [u8; 16],
 }
 
 /// Quants from 0 to 31, and the number that a quant of 0 means.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Q5_1 {
-    d: Half,
-    m: Half,
-    qh: [u8; 4],
-    qs: [u8; 16],
+    pub(crate) d: Half,
+    pub(crate) m: Half,
+    pub(crate) qh: [u8; 4],
+    pub(crate) qs: [u8; 16],
 }
 
 #[inline(always)]

@@ -8,10 +8,10 @@ use super::{Block, Half, less, number, unpack};
 #[repr(C)]
 pub(crate) struct Q2K {
     /// A scale in the low half, a min in the high one.
-    scales: [u8; 16],
-    qs: [u8; 64],
-    d: Half,
-    dmin: Half,
+    pub(crate) scales: [u8; 16],
+    pub(crate) qs: [u8; 64],
+    pub(crate) d: Half,
+    pub(crate) dmin: Half,
 }
 
 impl Block<256, 16> for Q2K {

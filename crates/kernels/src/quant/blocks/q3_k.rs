@@ -7,11 +7,23 @@ use super::{Block, Half, less, number, unpack};
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Q3K {
-    hmask: [u8; 32],
-    qs: [u8; 64],
+    pub(crate) hmask: [u8; 32],
+    pub(crate) qs: [u8; 64],
     /// 8 bytes with the low 4 bits of the scales, 4 bytes with the high 2.
-    scales: [u8; 12],
-    d: Half,
+    pub(crate) scales: [u8; 12],
+    pub(crate) d: Half,
+}
+
+impl Q3K {
+    /// Each group's scale by `d`.
+    #[inline(always)]
+    pub(crate) fn factors(&self) -> [i8; 16] {
+        let mut bits = [0; 16];
+        let (low, high) = self.scales.split_at(8);
+        unpack::<8, 4>(low, 0, &mut bits);
+        unpack::<4, 2>(high, 4, &mut bits);
+        less(bits, 32)
+    }
 }
 
 impl Block<256, 16> for Q3K {
@@ -25,11 +37,7 @@ impl Block<256, 16> for Q3K {
 
     #[inline(always)]
     fn scales(&self) -> [f32; 16] {
-        let mut bits = [0; 16];
-        let (low, high) = self.scales.split_at(8);
-        unpack::<8, 4>(low, 0, &mut bits);
-        unpack::<4, 2>(high, 4, &mut bits);
         let d = number(self.d);
-        less(bits, 32).map(|scale| d * f32::from(scale))
+        self.factors().map(|factor| d * f32::from(factor))
     }
 }

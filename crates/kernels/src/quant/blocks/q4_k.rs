@@ -8,41 +8,41 @@ use super::{Block, Half, less, number, unpack};
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Q4K {
-    factors: Factors,
-    qs: [u8; 128],
+    pub(crate) factors: SixBits,
+    pub(crate) qs: [u8; 128],
 }
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Q5K {
-    factors: Factors,
-    qh: [u8; 32],
-    qs: [u8; 128],
+    pub(crate) factors: SixBits,
+    pub(crate) qh: [u8; 32],
+    pub(crate) qs: [u8; 128],
 }
 
 /// The scales and mins of both.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
-struct Factors {
-    d: Half,
-    dmin: Half,
+pub(crate) struct SixBits {
+    pub(crate) d: Half,
+    pub(crate) dmin: Half,
     /// Groups 0 to 3 in the low 6 bits. Above them the high 2 bits of groups 4 to 7, whose low 4 bits stand in `low`.
-    scales: [u8; 4],
+    pub(crate) scales: [u8; 4],
     mins: [u8; 4],
     /// Of groups 4 to 7: a scale in the low half, a min in the high one.
     low: [u8; 4],
 }
 
-impl Factors {
+impl SixBits {
     /// The 6 bits of each scale.
     #[inline(always)]
-    fn scale_bits(&self) -> [u8; 8] {
+    pub(crate) fn scale_bits(&self) -> [u8; 8] {
         six_bits(self.scales, self.low.map(|both| both & 0xf))
     }
 
     /// The 6 bits of each min.
     #[inline(always)]
-    fn min_bits(&self) -> [u8; 8] {
+    pub(crate) fn min_bits(&self) -> [u8; 8] {
         six_bits(self.mins, self.low.map(|both| both >> 4))
     }
 

@@ -7,8 +7,8 @@ use super::{Block, Half, number};
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Q8_0 {
-    d: Half,
-    qs: [i8; 32],
+    pub(crate) d: Half,
+    pub(crate) qs: [i8; 32],
 }
 
 impl Block<32, 1> for Q8_0 {
