@@ -105,7 +105,7 @@ fn mxfp4(group: &[f32; GROUP_SIZE]) -> Option<Group> {
 }
 
 /// The number for which a group cannot be quantized: the first that is not finite, or else the largest.
-fn failed(group: &[f32; GROUP_SIZE]) -> usize {
+pub(super) fn failed<const N: usize>(group: &[f32; N]) -> usize {
     let largest = f32::from_bits(max_magnitude(group));
     let infinite = group.iter().position(|number| !number.is_finite());
     let failed = infinite.or_else(|| group.iter().position(|number| number.abs() == largest));
@@ -115,7 +115,7 @@ fn failed(group: &[f32; GROUP_SIZE]) -> usize {
 /// The bits of the largest magnitude. Bits are in the order of the magnitudes, NaN above infinity: compilers make vectors of
 /// this maximum.
 #[inline(always)]
-pub(crate) fn max_magnitude(numbers: &[f32; GROUP_SIZE]) -> u32 {
+pub(crate) fn max_magnitude<const N: usize>(numbers: &[f32; N]) -> u32 {
     let mut max = 0;
     for number in numbers {
         max = max.max(number.to_bits() & !SIGN);
@@ -130,7 +130,7 @@ pub(crate) const ROUND: f32 = 1.5 * (1 << 23) as f32;
 
 /// To the nearest integer, of numbers far below 2^22.
 #[inline(always)]
-fn round(number: f32) -> f32 {
+pub(super) fn round(number: f32) -> f32 {
     number + ROUND - ROUND
 }
 
@@ -165,7 +165,7 @@ fn nearest(group: &[f32; GROUP_SIZE], scale: f32, min: f32, max: f32) -> [f32; G
 
 /// Comparisons as the instructions do them, of numbers that are not NaN.
 #[inline(always)]
-fn clamped(number: f32, min: f32, max: f32) -> f32 {
+pub(super) fn clamped(number: f32, min: f32, max: f32) -> f32 {
     let number = if number < min { min } else { number };
     if number > max { max } else { number }
 }
