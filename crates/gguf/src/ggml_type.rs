@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use glass_kernels::quant::BlockFormat;
+
 /// A type of ggml (`enum ggml_type` and `type_traits` in <https://github.com/ggml-org/ggml/blob/master/src/ggml.c>): plain
 /// numbers, or blocks of them with scales of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(non_camel_case_types)]
 pub enum GgmlType {
     F32 = 0,
     F16 = 1,
@@ -15,72 +16,79 @@ pub enum GgmlType {
     Q5_1 = 7,
     Q8_0 = 8,
     Q8_1 = 9,
-    Q2_K = 10,
-    Q3_K = 11,
-    Q4_K = 12,
-    Q5_K = 13,
-    Q6_K = 14,
-    Q8_K = 15,
-    IQ2_XXS = 16,
-    IQ2_XS = 17,
-    IQ3_XXS = 18,
-    IQ1_S = 19,
-    IQ4_NL = 20,
-    IQ3_S = 21,
-    IQ2_S = 22,
-    IQ4_XS = 23,
+    Q2K = 10,
+    Q3K = 11,
+    Q4K = 12,
+    Q5K = 13,
+    Q6K = 14,
+    Q8K = 15,
+    Iq2Xxs = 16,
+    Iq2Xs = 17,
+    Iq3Xxs = 18,
+    Iq1S = 19,
+    Iq4Nl = 20,
+    Iq3S = 21,
+    Iq2S = 22,
+    Iq4Xs = 23,
     I8 = 24,
     I16 = 25,
     I32 = 26,
     I64 = 27,
     F64 = 28,
-    IQ1_M = 29,
-    BF16 = 30,
-    TQ1_0 = 34,
-    TQ2_0 = 35,
-    MXFP4 = 39,
-    NVFP4 = 40,
+    Iq1M = 29,
+    Bf16 = 30,
+    Tq1_0 = 34,
+    Tq2_0 = 35,
+    Mxfp4 = 39,
+    Nvfp4 = 40,
     Q1_0 = 41,
 }
 
-/// Each type with its name, the numbers of a block, and the bytes of a block.
-const TYPES: [(GgmlType, &str, usize, usize); 34] = {
+/// A type's name, and the numbers and bytes of a block.
+enum Block {
+    /// One that is computed with.
+    Format(BlockFormat),
+    Other(&'static str, usize, usize),
+}
+
+const TYPES: [(GgmlType, Block); 34] = {
+    use Block::*;
     use GgmlType::*;
     [
-        (F32, "F32", 1, 4),
-        (F16, "F16", 1, 2),
-        (Q4_0, "Q4_0", 32, 18),
-        (Q4_1, "Q4_1", 32, 20),
-        (Q5_0, "Q5_0", 32, 22),
-        (Q5_1, "Q5_1", 32, 24),
-        (Q8_0, "Q8_0", 32, 34),
-        (Q8_1, "Q8_1", 32, 36),
-        (Q2_K, "Q2_K", 256, 84),
-        (Q3_K, "Q3_K", 256, 110),
-        (Q4_K, "Q4_K", 256, 144),
-        (Q5_K, "Q5_K", 256, 176),
-        (Q6_K, "Q6_K", 256, 210),
-        (Q8_K, "Q8_K", 256, 292),
-        (IQ2_XXS, "IQ2_XXS", 256, 66),
-        (IQ2_XS, "IQ2_XS", 256, 74),
-        (IQ3_XXS, "IQ3_XXS", 256, 98),
-        (IQ1_S, "IQ1_S", 256, 50),
-        (IQ4_NL, "IQ4_NL", 32, 18),
-        (IQ3_S, "IQ3_S", 256, 110),
-        (IQ2_S, "IQ2_S", 256, 82),
-        (IQ4_XS, "IQ4_XS", 256, 136),
-        (I8, "I8", 1, 1),
-        (I16, "I16", 1, 2),
-        (I32, "I32", 1, 4),
-        (I64, "I64", 1, 8),
-        (F64, "F64", 1, 8),
-        (IQ1_M, "IQ1_M", 256, 56),
-        (BF16, "BF16", 1, 2),
-        (TQ1_0, "TQ1_0", 256, 54),
-        (TQ2_0, "TQ2_0", 256, 66),
-        (MXFP4, "MXFP4", 32, 17),
-        (NVFP4, "NVFP4", 64, 36),
-        (Q1_0, "Q1_0", 128, 18),
+        (F32, Other("F32", 1, 4)),
+        (F16, Other("F16", 1, 2)),
+        (Q4_0, Format(BlockFormat::Q4_0)),
+        (Q4_1, Format(BlockFormat::Q4_1)),
+        (Q5_0, Format(BlockFormat::Q5_0)),
+        (Q5_1, Format(BlockFormat::Q5_1)),
+        (Q8_0, Format(BlockFormat::Q8_0)),
+        (Q8_1, Other("Q8_1", 32, 36)),
+        (Q2K, Format(BlockFormat::Q2K)),
+        (Q3K, Format(BlockFormat::Q3K)),
+        (Q4K, Format(BlockFormat::Q4K)),
+        (Q5K, Format(BlockFormat::Q5K)),
+        (Q6K, Format(BlockFormat::Q6K)),
+        (Q8K, Other("Q8_K", 256, 292)),
+        (Iq2Xxs, Other("IQ2_XXS", 256, 66)),
+        (Iq2Xs, Other("IQ2_XS", 256, 74)),
+        (Iq3Xxs, Other("IQ3_XXS", 256, 98)),
+        (Iq1S, Other("IQ1_S", 256, 50)),
+        (Iq4Nl, Format(BlockFormat::Iq4Nl)),
+        (Iq3S, Other("IQ3_S", 256, 110)),
+        (Iq2S, Other("IQ2_S", 256, 82)),
+        (Iq4Xs, Format(BlockFormat::Iq4Xs)),
+        (I8, Other("I8", 1, 1)),
+        (I16, Other("I16", 1, 2)),
+        (I32, Other("I32", 1, 4)),
+        (I64, Other("I64", 1, 8)),
+        (F64, Other("F64", 1, 8)),
+        (Iq1M, Other("IQ1_M", 256, 56)),
+        (Bf16, Other("BF16", 1, 2)),
+        (Tq1_0, Other("TQ1_0", 256, 54)),
+        (Tq2_0, Other("TQ2_0", 256, 66)),
+        (Mxfp4, Format(BlockFormat::Mxfp4)),
+        (Nvfp4, Other("NVFP4", 64, 36)),
+        (Q1_0, Other("Q1_0", 128, 18)),
     ]
 };
 
@@ -120,18 +128,35 @@ impl GgmlType {
         self as u32
     }
 
+    /// The layout of its blocks, if weights of this type are computed with as they are.
+    pub fn block_format(self) -> Option<BlockFormat> {
+        match *self.block() {
+            Block::Format(format) => Some(format),
+            Block::Other(..) => None,
+        }
+    }
+
     pub fn name(self) -> &'static str {
-        self.row().1
+        match *self.block() {
+            Block::Format(format) => format.name(),
+            Block::Other(name, ..) => name,
+        }
     }
 
     /// The numbers that share a block: 1 where they do not.
     pub fn block_len(self) -> usize {
-        self.row().2
+        match *self.block() {
+            Block::Format(format) => format.block_len(),
+            Block::Other(_, len, _) => len,
+        }
     }
 
     /// The bytes of a block.
     pub fn block_bytes(self) -> usize {
-        self.row().3
+        match *self.block() {
+            Block::Format(format) => format.block_bytes(),
+            Block::Other(.., bytes) => bytes,
+        }
     }
 
     /// The bytes of a tensor of `shape`, outermost dimension first.
@@ -154,9 +179,18 @@ impl GgmlType {
         bytes.ok_or_else(|| format!("shape {shape:?} has more elements than can be counted"))
     }
 
-    fn row(self) -> &'static (Self, &'static str, usize, usize) {
-        let Some(row) = TYPES.iter().find(|row| row.0 == self) else { unreachable!("every type has its row") };
-        row
+    fn block(self) -> &'static Block {
+        let Some((_, block)) = TYPES.iter().find(|row| row.0 == self) else { unreachable!("every type has its row") };
+        block
+    }
+}
+
+impl From<BlockFormat> for GgmlType {
+    fn from(format: BlockFormat) -> Self {
+        let Some(ty) = Self::all().find(|ty| ty.block_format() == Some(format)) else {
+            unreachable!("every format is a type")
+        };
+        ty
     }
 }
 
