@@ -1,0 +1,1 @@
+//! Files, whole and damaged.
