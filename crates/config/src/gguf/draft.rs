@@ -47,6 +47,8 @@ impl<'a> Draft<'a> {
         let mut draft = Self { gguf, keys, fields: Map::new(), layers, hidden, heads, head_dim, context };
         draft.common(architecture)?;
         (architecture.fields)(&mut draft)?;
+        let rope = rope::parameters(&mut draft)?;
+        draft.set("rope_parameters", rope);
         Ok(draft)
     }
 
@@ -85,13 +87,11 @@ impl<'a> Draft<'a> {
         if self.keys.bool("attention.causal")? == Some(false) {
             return Err(self.keys.refused("attention.causal", "attention is causal here"));
         }
-        for key in ["nextn_predict_layers", "expert_group_count", "leading_dense_block_count", "expert_shared_count"] {
-            if self.keys.usize(key)?.is_some_and(|count| count > usize::from(key == "expert_group_count")) {
-                return Err(self.keys.refused(key, "models of this kind are not built here"));
+        for key in ["nextn_predict_layers", "leading_dense_block_count", "expert_shared_count"] {
+            if self.keys.usize(key)?.is_some_and(|count| count > 0) {
+                return Err(self.keys.refused(key, "models with such layers are not built here"));
             }
         }
-        let rope = rope::parameters(self)?;
-        self.set("rope_parameters", rope);
         Ok(())
     }
 
@@ -129,10 +129,8 @@ impl<'a> Draft<'a> {
         let Some(count) = self.keys.usize("expert_count")?.filter(|&count| count > 0) else {
             return Ok(None);
         };
-        for (key, neutral) in [("expert_weights_scale", [0.0, 1.0])] {
-            if self.keys.float(key)?.is_some_and(|value| !neutral.contains(&value)) {
-                return Err(self.keys.refused(key, "the weights of experts are not scaled here"));
-            }
+        if self.keys.float("expert_weights_scale")?.is_some_and(|scale| scale != 0.0 && scale != 1.0) {
+            return Err(self.keys.refused("expert_weights_scale", "the weights of experts are not scaled here"));
         }
         let used = self.keys.size("expert_used_count")?;
         self.fields.extend([("num_local_experts".to_owned(), json!(count)), ("num_experts_per_tok".to_owned(), json!(used))]);

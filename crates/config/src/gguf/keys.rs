@@ -15,10 +15,9 @@ const ELSEWHERE: [&str; 8] =
     ["general.", "tokenizer.", "split.", "quantize.", "imatrix.", "mergekit.", "adapter.", "prompt."];
 
 /// Keys of an architecture that say nothing of what is computed.
-const HARMLESS: [(&str, &str); 4] = [
+const HARMLESS: [(&str, &str); 3] = [
     ("rope.scaling.finetuned", "it only says how the model was trained"),
     ("tensor_data_layout", "the architecture says how the rows lie"),
-    ("attention.value_length", "values are as long as keys"),
     ("vocab_size", "the embedding says how many tokens there are"),
 ];
 

@@ -35,11 +35,9 @@ pub(super) fn parameters(draft: &mut Draft) -> Result<Value, ConfigError> {
         None => draft.keys.float("rope.local.freq_base")?,
         local => local,
     };
-    let is_olmo3 = draft.gguf.metadata().string("general.architecture").ok().flatten() == Some("olmo2")
-        && draft.keys.usize("attention.sliding_window")?.is_some_and(|window| window > 0);
     let local = match draft.fields.get("model_type").and_then(Value::as_str) {
         Some("gemma3_text") => local.unwrap_or(10_000.0),
-        _ if is_olmo3 => local.unwrap_or(theta),
+        Some("olmo3") => local.unwrap_or(theta),
         _ if local.is_none_or(|local| local == theta) => return Ok(rope.into()),
         _ => {
             return Err(draft.keys.refused("rope.freq_base_swa", "all layers share one rotation in this architecture"));
