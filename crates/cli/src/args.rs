@@ -29,8 +29,8 @@ pub use examples::examples_of;
 pub use generate::Generate;
 pub use groups::{AnyModel, Cache, Compute, Decoding, Ids, Length, Model, Overwrite, Prompt, Source};
 use groups::{
-    COMPUTING, MODEL, OUTPUT, Renamed, TEXT, from_0, from_1, number, parse_bits, parse_float, parse_ids,
-    parse_gguf_format, parse_quantized,
+    COMPUTING, MODEL, OUTPUT, Renamed, TEXT, from_0, from_1, number, parse_bits, parse_float, parse_gguf_format,
+    parse_ids, parse_quantized,
 };
 pub use parse::{BENCH_SUBJECT, unset_empty_variables};
 pub use sampling::{Rules, Sampling};
@@ -69,7 +69,7 @@ pub enum Command {
     Info(Info),
     /// Convert a model to another float type or to files of another size
     Convert(Convert),
-    /// Quantize the matrices of a model to 8 or 4 bits
+    /// Quantize the matrices of a model to 8 or 4 bits, or write it as a GGUF file
     Quantize(Quantize),
     /// Train a model on a text
     Train(Train),

@@ -167,7 +167,7 @@ pub(super) fn write(
         }
         RopeScaling::Longrope(scaling) => {
             set("rope.scaling.original_context_length", context(scaling.original_max_position_embeddings));
-            set("rope.scaling.attn_factor", float(scaling.attention_scaling()));
+            set("rope.scaling.attn_factor", float(rope.attention_scaling()));
             return Ok(vec![(LONG, narrow(&scaling.long_factor)), (SHORT, narrow(&scaling.short_factor))]);
         }
         RopeScaling::Dynamic(_) => return Err("GGUF has no words for rope_type dynamic".to_owned()),

@@ -28,7 +28,7 @@ mod search;
 
 pub(crate) use self::{
     iq4::{Iq4Nl, Iq4Xs},
-    mxfp4::Mxfp4,
+    mxfp4::{E2m1, Mxfp4},
     nibbles::{Q4_0, Q4_1, Q5_0, Q5_1},
     q2_k::Q2K,
     q3_k::Q3K,
@@ -36,6 +36,7 @@ pub(crate) use self::{
     q6_k::Q6K,
     q8_0::Q8_0,
 };
+pub(super) use search::Codes;
 
 /// A block of `LEN` numbers in `GROUPS` groups, as it lies in a file: bytes, so that it may lie anywhere.
 pub(crate) trait Block<const LEN: usize, const GROUPS: usize>: Pod {
@@ -190,7 +191,7 @@ fn unpack<const WIDTH: usize, const BITS: usize>(bytes: &[u8], place: u32, out: 
 
 /// The reverse of [`unpack`], into `bytes` that have zeros there.
 #[inline(always)]
-fn pack<const WIDTH: usize, const BITS: usize>(numbers: &[u8], place: u32, bytes: &mut [u8]) {
+pub(super) fn pack<const WIDTH: usize, const BITS: usize>(numbers: &[u8], place: u32, bytes: &mut [u8]) {
     let runs = numbers.chunks_exact(const { WIDTH * 8 / BITS });
     for (bytes, runs) in bytes.as_chunks_mut::<WIDTH>().0.iter_mut().zip(runs) {
         for (run, numbers) in runs.as_chunks::<WIDTH>().0.iter().enumerate() {

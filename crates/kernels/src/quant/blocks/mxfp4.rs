@@ -9,7 +9,8 @@ use super::{
 };
 use crate::quant::{E2M1, quantize::max_magnitude};
 
-struct E2m1;
+/// The quants: [`E2M1`].
+pub(crate) struct E2m1;
 
 impl Codes for E2m1 {
     const LOW: f32 = -12.0;
@@ -20,7 +21,10 @@ impl Codes for E2m1 {
         let mut nearest = 0.0;
         for i in 1..8 {
             let (below, above) = (f32::from(E2M1[i - 1]), f32::from(E2M1[i]));
-            nearest = if number.abs() > (below + above) / 2.0 { above } else { nearest };
+            let middle = (below + above) / 2.0;
+            // Of two that are equally near the one with a last bit of 0, as sums are rounded.
+            let is_beyond = if i % 2 == 0 { number.abs() >= middle } else { number.abs() > middle };
+            nearest = if is_beyond { above } else { nearest };
         }
         nearest.copysign(number)
     }

@@ -11,7 +11,7 @@ use super::Half;
 use crate::quant::quantize::{clamped, round};
 
 /// The numbers that a format has for quants or factors.
-pub(super) trait Codes {
+pub(in crate::quant) trait Codes {
     const LOW: f32;
     const HIGH: f32;
     /// How far apart they are at their ends; the unit in which the ends are moved.
