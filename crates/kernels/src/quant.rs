@@ -22,10 +22,12 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 mod block;
+pub(crate) mod blocks;
 mod matrix;
 mod quantize;
 
 pub use block::{BlockFormat, BlockMatrix};
+pub use blocks::dequantize_blocks;
 pub(crate) use matrix::Row;
 pub use matrix::{Quantized, QuantizedMatrix};
 pub(crate) use quantize::{ROUND, max_magnitude};
@@ -255,15 +257,6 @@ fn dequantize_row(row: Row<'_>, format: QuantFormat, out: &mut [f32]) {
 #[inline(always)]
 pub(crate) fn zero_point(words: &[i32], group: usize) -> i32 {
     words[group / ZERO_POINTS_PER_WORD] >> (4 * (group % ZERO_POINTS_PER_WORD)) & 0xf
-}
-
-/// `matrix` in blocks -> `out` `[rows, columns]`.
-///
-/// # Panics
-/// If `out` has another length.
-pub fn dequantize_blocks(matrix: BlockMatrix<'_>, out: &mut [f32]) {
-    assert_eq!(out.len(), matrix.rows() * matrix.columns, "out is [rows, columns]");
-    todo!("kfmt: {}", matrix.format)
 }
 
 #[cfg(test)]

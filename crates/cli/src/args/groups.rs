@@ -143,6 +143,9 @@ pub struct Cache {
     /// tova:N (the N most attended to); per kind of layer full=POLICY,sliding=POLICY.
     #[arg(hide_short_help = true, long = "cache", value_name = "POLICY")]
     pub policy: Option<CacheConfig>,
+    /// What keys and values are kept in: f32, f16 or bf16 [default: the type of the weights; f16 beside quantized ones]
+    #[arg(hide_short_help = true, long, value_name = "TYPE")]
+    pub cache_dtype: Option<Dtype>,
     /// Prompt tokens per forward pass; the result does not depend on it [default: 512]
     #[arg(hide_short_help = true, long, value_name = "N", value_parser = from_1)]
     pub prefill_chunk: Option<NonZeroUsize>,
