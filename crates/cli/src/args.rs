@@ -11,6 +11,7 @@ mod other_command;
 mod parse;
 mod sampling;
 mod search;
+mod serve;
 mod tokenize;
 pub mod train;
 
@@ -24,6 +25,7 @@ use crate::version;
 pub use batch::Batch;
 pub use bench::Bench;
 pub use chat::{Chat, Variables};
+use chat::parse_variables;
 pub use eval::{Caches, Eval, Measure, Mode, Needle, Perplexity};
 pub use examples::examples_of;
 pub use generate::Generate;
@@ -35,6 +37,7 @@ use groups::{
 pub use parse::{BENCH_SUBJECT, unset_empty_variables};
 pub use sampling::{Rules, Sampling};
 pub use search::Search;
+pub use serve::Serve;
 pub use tokenize::Tokenize;
 pub use train::Train;
 
@@ -61,6 +64,8 @@ pub enum Command {
     Search(Search),
     /// Talk with a model
     Chat(Chat),
+    /// Answer programs and people over HTTP, many at once, through the API of OpenAI
+    Serve(Serve),
     /// Show the tokens of a text
     Tokenize(Tokenize),
     /// Write the logits of every position, and what led to them, to a safetensors file

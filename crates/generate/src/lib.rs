@@ -35,7 +35,7 @@ pub use beam::{BeamError, BeamOptions, EarlyStopping, beam_search};
 pub use constraint::{Constraint, ConstraintError, JsonSchema};
 pub use conversation::{Conversation, Fitted, Reply, Restart};
 pub use draft_model::DraftModel;
-pub use engine::{Engine, SequenceId};
+pub use engine::{Engine, SequenceId, Working};
 pub use error::Error;
 pub use exhaustive::{ExhaustiveError, ExhaustiveOptions, MOST_SEQUENCES, exhaustive_search};
 pub use generate::{

@@ -8,7 +8,7 @@ use clap::{Command, builder::StyledStr};
 pub type Example = (&'static str, &'static str);
 
 /// By the words after `glass`. A new command is listed here too: a test fails otherwise.
-const EXAMPLES: [(&str, [Example; 3]); 17] = [
+const EXAMPLES: [(&str, [Example; 3]); 18] = [
     (
         "",
         [
@@ -67,6 +67,14 @@ const EXAMPLES: [(&str, [Example; 3]); 17] = [
             ("Talk with a model of the Hugging Face hub", "glass chat org/name"),
             ("Tell it how to answer", "glass chat org/name --system \"You are terse.\" --temperature 0.7"),
             ("Go on with a conversation that /save wrote", "glass chat org/name --load talk.json"),
+        ],
+    ),
+    (
+        "serve",
+        [
+            ("Answer at http://127.0.0.1:8080/v1", "glass serve org/name"),
+            ("32 texts at once, each of 4096 tokens at most", "glass serve org/name --parallel 32 --context 4096"),
+            ("For other machines, with keys", "glass serve org/name --host 0.0.0.0 --api-key-file keys.txt"),
         ],
     ),
     (

@@ -35,6 +35,8 @@ mod prompt;
 mod quantize;
 mod run;
 mod search;
+#[cfg(unix)]
+mod serve;
 mod shipped;
 mod stop;
 #[allow(dead_code, reason = "the tests of the pictures need more of it")]
