@@ -4,7 +4,7 @@ use half::f16;
 
 use super::*;
 use crate::{
-    quant::{BlockFormat, QuantFormat, Quantized},
+    quant::{BlockFormat, QuantFormat, Quantized, dequantize_blocks},
     testing::{
         assert_block_products, assert_products, assert_quantized_products, assert_rows_alone,
         assert_same_on_any_threads, random, random_blocks,
@@ -152,6 +152,10 @@ fn blocks_are_the_definition() {
             dequantize_blocks(matrix, &mut numbers);
             for n in [1, 5, 7, 12, 16, 31, 70] {
                 let x = random(n * columns, 4);
+                let mut y = vec![f32::NAN; n * rows];
+                matmul_t_blocks(&x, &mut [(matrix, &mut y)]);
+                assert_block_products(&x, matrix, &numbers, &y, &format!("{format}, n {n}, {rows} x {columns}"));
+
                 let multiply = |x: &[f32]| {
                     let mut y = vec![f32::NAN; x.len() / columns * rows];
                     gemm_blocks(vnni, x, &mut [(matrix, &mut y)], columns);
