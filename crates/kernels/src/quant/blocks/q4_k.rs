@@ -77,12 +77,8 @@ impl SixBits {
 
 #[inline(always)]
 fn six_bits(first: [u8; 4], low: [u8; 4]) -> [u8; 8] {
-    let mut bits = [0; 8];
-    for i in 0..4 {
-        bits[i] = first[i] & 0x3f;
-        bits[i + 4] = low[i] | first[i] >> 6 << 4;
-    }
-    bits
+    let [first, low] = [first, low].map(u32::from_le_bytes);
+    bytemuck::cast([first & 0x3f3f_3f3f, low | first >> 2 & 0x3030_3030])
 }
 
 #[inline(always)]
