@@ -16,6 +16,7 @@ mod devices;
 mod docs;
 mod folders;
 mod generate;
+mod gguf;
 mod help;
 mod hub;
 mod info;
