@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::blocks::with_block;
+
 /// The layout of a block (ggml's `ggml-common.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BlockFormat {
@@ -48,20 +50,7 @@ impl BlockFormat {
 
     /// Bytes of a block.
     pub const fn block_bytes(self) -> usize {
-        match self {
-            Self::Q4_0 | Self::Iq4Nl => 18,
-            Self::Q4_1 => 20,
-            Self::Q5_0 => 22,
-            Self::Q5_1 => 24,
-            Self::Q8_0 => 34,
-            Self::Q2K => 84,
-            Self::Q3K => 110,
-            Self::Q4K => 144,
-            Self::Q5K => 176,
-            Self::Q6K => 210,
-            Self::Iq4Xs => 136,
-            Self::Mxfp4 => 17,
-        }
+        with_block!(self, B => size_of::<B>())
     }
 
     /// Bytes of a row of so many columns, which are whole blocks.
