@@ -5,7 +5,7 @@
 //! held in) · [`QuantRecipe`] (which matrices are quantized) and [`QuantizeOnLoad`] · [`Saving`] (a folder whose new files appear together) · [`TensorSource`] (what is
 //! saved) and [`ShardSize`] (in how many files) · [`Converted`] and [`QuantizedTensors`] (a checkpoint to be saved again) ·
 //! [`Parameters`] and [`FamilyTensors`] (a model in memory to be saved), [`WeightTensors`] (one of any source) · [`GgufSource`]
-//! (weights from a GGUF file) · [`convert()`] and [`quantize()`] (a whole folder written again).
+//! (weights from a GGUF file) and [`GgufModel`] (a folder as such a file) · [`convert()`] and [`quantize()`] (a whole folder written again).
 
 mod convert;
 mod converted;
@@ -44,7 +44,7 @@ pub use converted::Converted;
 pub use dtype::{StoredFloat, UnsupportedDtype, convert_bytes, float, stored};
 pub use error::CheckpointError;
 pub use files::{Files, RawTensor, WEIGHTS, WEIGHTS_INDEX};
-pub use gguf::{FileType, GgufSource, stored_in_gguf};
+pub use gguf::{FileType, GgufFormat, GgufModel, GgufPlan, GgufSource, GgufWriteError, stored_in_gguf};
 pub use head::own_head;
 pub use index::Index;
 pub use names::Names;

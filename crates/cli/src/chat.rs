@@ -67,7 +67,7 @@ pub fn run(args: args::Chat) -> Result<(), CliError> {
 }
 
 /// The template that was given, or the model's own.
-fn template(files: Option<&ModelFiles>, given: Option<&Path>) -> Result<ChatTemplate, CliError> {
+pub fn template(files: Option<&ModelFiles>, given: Option<&Path>) -> Result<ChatTemplate, CliError> {
     Ok(match (files, given) {
         (Some(files), Some(file)) => files.chat_template_of(file)?,
         (Some(files), None) => files.chat_template()?,

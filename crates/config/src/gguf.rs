@@ -2,7 +2,8 @@
 //! these are silent, from its tensors. It is then read as any `config.json` is.
 //!
 //! Reading order: [`GgufArchitecture`] (`architectures.rs`: which there are, and what each has beside the others) ·
-//! `draft.rs` (the fields of all of them) · `rope.rs` (positions) · `keys.rs` (one key at a time).
+//! `draft.rs` (the fields of all of them) · `rope.rs` (positions) · `keys.rs` (one key at a time) ·
+//! `write.rs` (the reverse).
 //!
 //! References: llama.cpp's converter (`conversion/*.py`), which writes the keys, and its `src/models/*.cpp`, which take a
 //! default for those that are absent.
@@ -11,6 +12,7 @@ mod architectures;
 mod draft;
 mod keys;
 mod rope;
+mod write;
 
 use glass_gguf::Gguf;
 use serde_json::Value;

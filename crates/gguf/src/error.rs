@@ -31,10 +31,10 @@ pub enum GgufError {
     Split { file: PathBuf, reason: String },
 
     /// A key whose value is not what its reader takes.
-    #[error("{}: {key} is {found} where {expected} belongs; the file was written by a faulty converter, convert or fetch it again", file.display())]
+    #[error("{}: {} is {found} where {expected} belongs; the file was written by a faulty converter, convert or fetch it again", file.display(), quoted(key))]
     Key { file: PathBuf, key: String, found: String, expected: &'static str },
 
-    #[error("{}: there is no {key}; the file was written by a faulty converter, convert or fetch it again", file.display())]
+    #[error("{}: there is no key {}; the file was written by a faulty converter, convert or fetch it again", file.display(), quoted(key))]
     NoKey { file: PathBuf, key: String },
 
     #[error("tensor {tensor:?} cannot be written to a GGUF file: {reason}")]

@@ -6,8 +6,9 @@ use glass_gguf::GgmlType;
 use serde_json::{Map, Value, json};
 
 use super::draft::Draft;
+use super::write::float;
 use crate::error::ConfigError;
-use crate::rope::{Llama3Scaling, unscaled};
+use crate::rope::{Llama3Scaling, RopeParameters, RopeScaling, unscaled};
 
 /// What the frequencies of `llama3` are divided by.
 const FREQS: &str = "rope_freqs.weight";
@@ -38,7 +39,9 @@ pub(super) fn parameters(draft: &mut Draft) -> Result<Value, ConfigError> {
         Some("gemma3_text") => local.unwrap_or(10_000.0),
         Some("olmo3") => local.unwrap_or(theta),
         _ if local.is_none_or(|local| local == theta) => return Ok(rope.into()),
-        _ => return Err(draft.keys.refused("rope.freq_base_swa", "all layers share one rotation in this architecture")),
+        _ => {
+            return Err(draft.keys.refused("rope.freq_base_swa", "all layers share one rotation in this architecture"));
+        }
     };
     Ok(json!({ "full_attention": rope, "sliding_attention": { "rope_theta": local } }))
 }
@@ -67,7 +70,9 @@ fn scaling(draft: &mut Draft, rope: &mut Map<String, Value>, dim: usize, theta: 
         return Ok(());
     }
     if long.is_some() || short.is_some() {
-        return Err(draft.keys.problem(format!("of {LONG} and {SHORT} one is missing; convert or fetch the file again")));
+        return Err(draft
+            .keys
+            .problem(format!("of {LONG} and {SHORT} one is missing; convert or fetch the file again")));
     }
     let freqs = divisors(draft, FREQS, dim)?;
     match (kind.unwrap_or("linear"), factor) {
@@ -96,7 +101,9 @@ fn scaling(draft: &mut Draft, rope: &mut Map<String, Value>, dim: usize, theta: 
             set("rope_type", json!("linear"));
             set("factor", json!(factor));
         }
-        ("longrope", _) => return Err(draft.keys.problem(format!("there is no tensor {LONG}, which longrope goes by"))),
+        ("longrope", _) => {
+            return Err(draft.keys.problem(format!("there is no tensor {LONG}, which longrope goes by")));
+        }
         ("none" | "linear" | "yarn", _) => {}
         _ => return Err(draft.keys.refused("rope.scaling.type", "it is none, linear, yarn or longrope")),
     }
@@ -123,6 +130,49 @@ fn divisors(draft: &Draft, name: &str, dim: usize) -> Result<Option<Vec<f64>>, C
         return Err(draft.keys.problem(format!("tensor {name} has {wrong}, which divides no frequency")));
     }
     Ok(Some(values))
+}
+
+/// The keys of a rotation, by `set`, and the tensors of its divisors.
+pub(super) fn write(
+    rope: &RopeParameters,
+    head_dim: usize,
+    mut set: impl FnMut(&str, glass_gguf::Value),
+) -> Result<Vec<(&'static str, Vec<f32>)>, String> {
+    set("rope.freq_base", float(rope.rope_theta));
+    let context = |length: usize| glass_gguf::Value::U32(length.try_into().unwrap_or(u32::MAX));
+    let narrow = |factors: &[f64]| factors.iter().map(|&factor| factor as f32).collect();
+    match &rope.scaling {
+        RopeScaling::Default => {}
+        RopeScaling::Linear(scaling) => {
+            set("rope.scaling.type", "linear".into());
+            set("rope.scaling.factor", float(scaling.factor));
+        }
+        RopeScaling::Yarn(scaling) => {
+            set("rope.scaling.type", "yarn".into());
+            set("rope.scaling.factor", float(scaling.factor));
+            set("rope.scaling.original_context_length", context(scaling.original_max_position_embeddings));
+            set("rope.scaling.yarn_beta_fast", float(scaling.beta_fast));
+            set("rope.scaling.yarn_beta_slow", float(scaling.beta_slow));
+            // llama.cpp multiplies this one by what it derives from the factor.
+            let derived = 0.1 * scaling.factor.ln() + 1.0;
+            if (rope.attention_scaling() - derived).abs() > NEAR * derived {
+                set("rope.scaling.attn_factor", float(rope.attention_scaling() / derived));
+            }
+        }
+        RopeScaling::Llama3(scaling) => {
+            let dim = rope.rotary_dim(head_dim);
+            let scaled = scaling.inv_freq(rope.rope_theta, dim);
+            let divisors = unscaled(rope.rope_theta, dim).zip(scaled).map(|(plain, scaled)| (plain / scaled) as f32);
+            return Ok(vec![(FREQS, divisors.collect())]);
+        }
+        RopeScaling::Longrope(scaling) => {
+            set("rope.scaling.original_context_length", context(scaling.original_max_position_embeddings));
+            set("rope.scaling.attn_factor", float(rope.attention_scaling()));
+            return Ok(vec![(LONG, narrow(&scaling.long_factor)), (SHORT, narrow(&scaling.short_factor))]);
+        }
+        RopeScaling::Dynamic(_) => return Err("GGUF has no words for rope_type dynamic".to_owned()),
+    }
+    Ok(Vec::new())
 }
 
 /// The scaling whose frequencies are divided by these: `llama3` if its formula gives them, and else the list itself, which
@@ -158,12 +208,8 @@ fn llama3(divisors: &[f64], theta: f64, dim: usize) -> Option<Llama3Scaling> {
         made.zip(divisors).all(|(made, divisor)| (made - divisor).abs() <= NEAR * divisor)
     };
     // What Llama 3.1 has, and what the converter assumes.
-    let usual = Llama3Scaling {
-        factor,
-        low_freq_factor: 1.0,
-        high_freq_factor: 4.0,
-        original_max_position_embeddings: 8192,
-    };
+    let usual =
+        Llama3Scaling { factor, low_freq_factor: 1.0, high_freq_factor: 4.0, original_max_position_embeddings: 8192 };
     if factor < 1.0 || gives(&usual) {
         return (factor >= 1.0).then_some(usual);
     }
@@ -184,4 +230,3 @@ fn llama3(divisors: &[f64], theta: f64, dim: usize) -> Option<Llama3Scaling> {
     };
     (between.len() > 1 && high > 1.0 && original >= 1.0 && gives(&found)).then_some(found)
 }
-
