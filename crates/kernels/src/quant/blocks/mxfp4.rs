@@ -45,15 +45,20 @@ pub(crate) struct Mxfp4 {
 }
 
 impl Mxfp4 {
-    /// Half the power of two, since quants are twice the numbers. The two least are no normal numbers.
     #[inline(always)]
     pub(crate) fn scale(&self) -> f32 {
-        f32::from_bits(match self.e {
-            0 => 1 << 21,
-            1 => 1 << 22,
-            e => u32::from(e - 1) << 23,
-        })
+        half_power(self.e)
     }
+}
+
+/// Half the power of two, since quants are twice the numbers. The two least are no normal numbers.
+#[inline(always)]
+fn half_power(e: u8) -> f32 {
+    f32::from_bits(match e {
+        0 => 1 << 21,
+        1 => 1 << 22,
+        e => u32::from(e - 1) << 23,
+    })
 }
 
 impl Block<32, 1> for Mxfp4 {
