@@ -166,7 +166,9 @@ impl Protocol for Messages {
         for call in answer.calls {
             // A call that was cut is no object; the reason says so.
             let input: Value = serde_json::from_str(&call.arguments).unwrap_or_else(|_| json!({}));
-            content.push(json!({ "type": "tool_use", "id": format!("toolu_{}", call.id), "name": call.name, "input": input }));
+            content.push(
+                json!({ "type": "tool_use", "id": format!("toolu_{}", call.id), "name": call.name, "input": input }),
+            );
         }
         let (reason, sequence) = answer.reason.as_ref().map_or(("end_turn", None), stopped);
         self.message(content.into(), reason.into(), sequence.into(), usage(answer.usage), served)
