@@ -28,6 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let service = Service::start(llama, options)?;
     println!("texts  new tokens/s  of one  first token s  between tokens ms");
+    // Weights come from the disk, and threads begin.
+    load(&service, 1, prompt, 2);
     let mut one = None;
     for texts in [1, 4, 16, 64] {
         let [wall, first, gap] = load(&service, texts, prompt, new);
