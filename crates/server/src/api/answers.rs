@@ -148,7 +148,8 @@ impl Answers {
                     continue;
                 };
                 // Nothing is lost where this future is dropped: an event stays until it is taken.
-                match pin!(waiting.next()).poll(context) {
+                let polled = pin!(waiting.next()).poll(context);
+                match polled {
                     Poll::Ready(Some(event)) => return Poll::Ready(Some((*first, event))),
                     Poll::Ready(None) => *ticket = None,
                     Poll::Pending => open = true,

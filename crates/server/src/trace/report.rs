@@ -29,8 +29,8 @@ fn described(wanted: &Wanted, seen: &Seen, served: &Served) -> Map<String, Value
         let attention = config.layers[layer].attention();
         json!({
             "layer": layer,
-            "heads": attention.map(|attention| attention.num_heads),
-            "kv_heads": attention.map(|attention| attention.num_kv_heads),
+            "heads": attention.map(|attention| attention.num_attention_heads),
+            "kv_heads": attention.map(|attention| attention.num_key_value_heads),
             "head_dim": attention.map(|attention| attention.head_dim),
             "window": attention.and_then(|attention| attention.window).map(|window| window.get()),
             "rope": attention.and_then(|attention| attention.rope),

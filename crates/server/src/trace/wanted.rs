@@ -83,7 +83,8 @@ pub fn read(served: &Served, body: &[u8]) -> Result<Wanted, ApiError> {
         return Err(ApiError::too_long("prompt", ids.len(), most));
     }
     let config = &served.llama().config;
-    let heads = config.layers.iter().filter_map(|layer| layer.attention()).map(|attention| attention.num_heads).max();
+    let heads =
+        config.layers.iter().filter_map(|layer| layer.attention()).map(|attention| attention.num_attention_heads).max();
     let layers = indices(&mut fields, "layers", config.layers.len())?;
     let heads = indices(&mut fields, "heads", heads.unwrap_or(0))?;
     let positions = indices(&mut fields, "positions", ids.len())?;
