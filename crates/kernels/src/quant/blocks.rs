@@ -24,7 +24,7 @@ mod q8_0;
 
 pub(crate) use self::{
     iq4::{IQ4, Iq4Nl, Iq4Xs},
-    mxfp4::Mxfp4,
+    mxfp4::{Mxfp4, half_power},
     nibbles::{Q4_0, Q4_1, Q5_0, Q5_1},
     q2_k::Q2K,
     q3_k::Q3K,
@@ -111,7 +111,7 @@ fn dequantize<const LEN: usize, const GROUPS: usize, B: Block<LEN, GROUPS>>(bloc
 type Half = [u8; 2];
 
 #[inline(always)]
-pub(crate) fn number(half: Half) -> f32 {
+fn number(half: Half) -> f32 {
     f16::from_le_bytes(half).to_f32()
 }
 
@@ -127,6 +127,33 @@ fn unpack<const WIDTH: usize, const BITS: usize>(bytes: &[u8], place: u32, out: 
             }
         }
     }
+}
+
+/// Eight fields of 4 or 2 bits, the first in the lowest bits, each in a byte of its own.
+#[inline(always)]
+pub(crate) fn apart<const BITS: usize>(fields: u32) -> u64 {
+    /// The lowest `bits` of each `of`.
+    const fn low(bits: usize, of: usize) -> u64 {
+        let mut mask = 0;
+        let mut at = 0;
+        while at < 64 {
+            mask |= ((1 << bits) - 1) << at;
+            at += of;
+        }
+        mask
+    }
+    // The upper half of the fields moves up, then that of each half, and so on.
+    let mut bytes = u64::from(fields);
+    bytes = (bytes | bytes << (4 * (8 - BITS))) & const { low(4 * BITS, 32) };
+    bytes = (bytes | bytes << (2 * (8 - BITS))) & const { low(2 * BITS, 16) };
+    (bytes | bytes << (8 - BITS)) & const { low(BITS, 8) }
+}
+
+/// Eight bytes of 6 bits, less 32. Nothing is borrowed from the next byte, since each has its highest bit meanwhile.
+#[inline(always)]
+fn less_32(bytes: u64) -> [i8; 8] {
+    const HIGHEST: u64 = 0x8080_8080_8080_8080;
+    bytemuck::cast((((bytes | HIGHEST) - 0x2020_2020_2020_2020) ^ HIGHEST).to_le())
 }
 
 /// Quants that are stored as bits, with an offset that makes them no less than 0.

@@ -13,16 +13,11 @@ pub(crate) struct Mxfp4 {
     pub(crate) qs: [u8; 16],
 }
 
-impl Mxfp4 {
-    /// Half the power of two, since quants are twice the numbers. The two least are no normal numbers.
-    #[inline(always)]
-    pub(crate) fn scale(&self) -> f32 {
-        f32::from_bits(match self.e {
-            0 => 1 << 21,
-            1 => 1 << 22,
-            e => u32::from(e - 1) << 23,
-        })
-    }
+/// Half the power of two, since quants are twice the numbers. The two least are no normal numbers.
+#[inline(always)]
+pub(crate) fn half_power(e: u8) -> f32 {
+    let least = 1 << 21 << (e & 1);
+    f32::from_bits(if e < 2 { least } else { (u32::from(e) << 23) - (1 << 23) })
 }
 
 impl Block<32, 1> for Mxfp4 {
@@ -35,6 +30,6 @@ impl Block<32, 1> for Mxfp4 {
 
     #[inline(always)]
     fn scales(&self) -> [f32; 1] {
-        [self.scale()]
+        [half_power(self.e)]
     }
 }
