@@ -101,6 +101,16 @@ impl Bytes for V3 {
     }
 
     #[inline(always)]
+    fn half_powers(self, exponents: [u8; SPAN]) -> [__m256; 2] {
+        let i = self.avx2;
+        let exponents = i._mm256_cvtepu8_epi32(cast([exponents, [0; SPAN]]));
+        let normal = i._mm256_slli_epi32::<23>(i._mm256_sub_epi32(exponents, cast([1_i32; 8])));
+        let least = i._mm256_sllv_epi32(cast([1 << 21; 8]), exponents);
+        let is_normal = i._mm256_cmpgt_epi32(exponents, cast([1_i32; 8]));
+        [cast(i._mm256_blendv_epi8(least, normal, is_normal)), self.zero()]
+    }
+
+    #[inline(always)]
     fn halves(self, bits: [u16; SPAN]) -> [__m256; 2] {
         [cast(self.widen_f16(cast(bits))), self.zero()]
     }

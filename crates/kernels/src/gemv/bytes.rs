@@ -62,6 +62,9 @@ pub trait Bytes: Copy + Send + Sync {
     /// All the same, in binary16.
     fn half(self, bits: u16) -> Self::Factors;
 
+    /// Halves of powers of two, each named by its exponent with an offset of 127.
+    fn half_powers(self, exponents: [u8; SPAN]) -> Self::Factors;
+
     /// 8 factors, in binary16 ...
     fn halves(self, bits: [u16; SPAN]) -> Self::Factors;
 

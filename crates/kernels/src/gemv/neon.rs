@@ -5,7 +5,7 @@ use std::arch::aarch64::{float32x4_t, int32x4_t, uint8x16_t};
 use pulp::{Simd, aarch64::Neon, cast};
 
 use super::bytes::{Bytes, SPAN};
-use crate::simd_ext::SimdExt;
+use crate::{quant::blocks::half_power, simd_ext::SimdExt};
 
 #[inline(always)]
 fn splat(value: u8) -> uint8x16_t {
@@ -97,6 +97,11 @@ impl Bytes for Neon {
     #[inline(always)]
     fn half(self, bits: u16) -> [float32x4_t; 4] {
         [cast(self.widen_f16([bits; 4])); 4]
+    }
+
+    #[inline(always)]
+    fn half_powers(self, exponents: [u8; SPAN]) -> [float32x4_t; 4] {
+        Bytes::floats(self, &exponents.map(half_power))
     }
 
     #[inline(always)]

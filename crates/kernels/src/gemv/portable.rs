@@ -3,7 +3,7 @@
 use pulp::Scalar256b;
 
 use super::bytes::{Bytes, SPAN};
-use crate::simd_ext::SimdExt;
+use crate::{quant::blocks::half_power, simd_ext::SimdExt};
 
 impl Bytes for Scalar256b {
     type Quants = [u8; 32];
@@ -93,6 +93,11 @@ impl Bytes for Scalar256b {
     #[inline(always)]
     fn half(self, bits: u16) -> [f32; 2 * SPAN] {
         [pulp::cast::<_, [f32; SPAN]>(self.widen_f16([bits; SPAN]))[0]; 2 * SPAN]
+    }
+
+    #[inline(always)]
+    fn half_powers(self, exponents: [u8; SPAN]) -> [f32; 2 * SPAN] {
+        Bytes::floats(self, &exponents.map(half_power))
     }
 
     #[inline(always)]

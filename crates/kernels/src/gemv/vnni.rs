@@ -88,6 +88,14 @@ impl Bytes for Vnni {
     }
 
     #[inline(always)]
+    fn half_powers(self, exponents: [u8; SPAN]) -> __m512 {
+        let f = self.simd().avx512f;
+        let exponents = f._mm512_cvtepi32_ps(f._mm512_cvtepu8_epi32(cast([exponents, [0; SPAN]])));
+        let half = f._mm512_sub_ps(exponents, cast([128_f32; 16]));
+        f._mm512_maskz_scalef_ps(0xff, cast([1_f32; 16]), half)
+    }
+
+    #[inline(always)]
     fn halves(self, bits: [u16; SPAN]) -> __m512 {
         let all: __m256i = cast([bits, [0; SPAN]]);
         self.simd().avx512f._mm512_cvtph_ps(all)

@@ -5,7 +5,7 @@ use crate::{
     gemv::bytes::{Bytes, SPAN},
     quant::{
         E2M1,
-        blocks::{IQ4, Iq4Nl, Mxfp4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, half_power},
+        blocks::{IQ4, Iq4Nl, Mxfp4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0},
     },
 };
 
@@ -125,7 +125,7 @@ impl Unpack for Mxfp4 {
 
     #[inline(always)]
     fn factors<B: Bytes>(b: B, blocks: &[Self]) -> [B::Factors; 2] {
-        let scales = b.floats(&each(blocks, |block| block.e).map(half_power));
+        let scales = b.half_powers(each(blocks, |block| block.e));
         [scales, b.scaled(scales, -B::OFFSET)]
     }
 
