@@ -23,7 +23,7 @@ pub struct Llama {
     /// `None` if the folder has no tokenizer: then the model takes and gives ids.
     pub tokenizer: Option<Tokenizer>,
     pub device: Device,
-    /// Float type of what is computed with beside quantized matrices, and of the KV cache.
+    /// Float type of what is computed with beside quantized matrices.
     pub dtype: Dtype,
     /// What the weights are held in: [`dtype`](Self::dtype), or quantized matrices beside it.
     pub precision: Precision,
@@ -200,7 +200,16 @@ impl Llama {
     /// Policies that do not fit the model.
     pub fn cache(&self, config: CacheConfig) -> Result<KvCache, CachePolicyError> {
         let device_of = |layer| self.model.layer_device(layer);
-        KvCache::new(&self.config, config, device_of, self.dtype)
+        KvCache::new(&self.config, config, device_of, config.dtype.unwrap_or(self.cache_dtype()))
+    }
+
+    /// What keys and values are kept in unless something else is asked for: the type that is computed with. Beside quantized
+    /// matrices 16 bits will do where a kernel reads them as they are.
+    pub fn cache_dtype(&self) -> Dtype {
+        let Precision { quantize, fake_quantize, .. } = self.precision;
+        let is_quantized = quantize.is_some() && !fake_quantize;
+        let has_kernel = self.device.kernel_mode() == KernelMode::Fused && self.device.dtypes().contains(&Dtype::F16);
+        if is_quantized && has_kernel && self.dtype == Dtype::F32 { Dtype::F16 } else { self.dtype }
     }
 
     /// An empty cache for one sequence with policies of one's own: `layer` gives one to each layer of the model.

@@ -9,7 +9,7 @@ mod own;
 
 use company::{Company, HEAD_DIM, HEADS, KV_HEADS, Member, Outcome};
 use definition::Scores;
-use glass_backend::Device;
+use glass_backend::{Device, Dtype};
 use glass_kv_cache::CachePolicy;
 use glass_testing::devices;
 use proptest::{prelude::*, test_runner::TestRunner};
@@ -177,6 +177,34 @@ fn forks_keep_the_room_for_going_back() {
             company.truncate(1, len).expect("it was promised");
             let outcome = company.check(&[0, 1], 50 + round);
             assert!(outcome.off <= SAME, "{name}: {outcome:?}");
+        }
+    }
+}
+
+/// Keys and values in 16 bits are off by their rounding, and take half the bytes.
+#[test]
+fn keys_and_values_in_16_bits_are_off_by_their_rounding() {
+    for device in devices::all() {
+        for dtype in [Dtype::F16, Dtype::BF16] {
+            if !device.dtypes().contains(&dtype) {
+                continue;
+            }
+            // Keys, values and probabilities are of the order of 1; the plain version rounds no others.
+            let allowed = 8.0 * dtype.unit_roundoff();
+            for name in ["full", "ring:9", "sinks:3+6", "tova:40"] {
+                let bytes = [Dtype::F32, dtype].map(|dtype| {
+                    let mut company = Company::new(None, Scores::default(), &device).with_cache_dtype(dtype);
+                    company.join(policy(name), None);
+                    for (seed, tokens) in [20, 1, 1, 7].into_iter().enumerate() {
+                        let Outcome { off, .. } = company.check(&[tokens], seed as u64);
+                        let rounded = dtype != Dtype::F32;
+                        assert!(off <= if rounded { allowed } else { SAME }, "{name} in {dtype}: off by {off}");
+                        assert!(!rounded || off > SAME / 10.0, "{name} in {dtype} is not rounded: {off}");
+                    }
+                    company.members[0].cache.bytes()
+                });
+                assert_eq!(bytes[0], 2 * bytes[1], "{name} in {dtype} on {}", device.name());
+            }
         }
     }
 }

@@ -2,10 +2,37 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Block, Half, apart, less_32, number, unpack};
+use super::{
+    Block, Half, apart, less_32, number, pack,
+    search::{Codes, Integers, signed, signed_groups},
+    unpack,
+};
 
 /// The 16 numbers.
 pub(crate) const IQ4: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+
+struct Table;
+
+impl Codes for Table {
+    const LOW: f32 = IQ4[0] as f32;
+    const HIGH: f32 = IQ4[15] as f32;
+    const STEP: f32 = 8.0;
+
+    #[inline(always)]
+    fn nearest(number: f32) -> f32 {
+        let mut nearest = Self::LOW;
+        for i in 1..IQ4.len() {
+            let (below, above) = (f32::from(IQ4[i - 1]), f32::from(IQ4[i]));
+            nearest = if number > (below + above) / 2.0 { above } else { nearest };
+        }
+        nearest
+    }
+
+    #[inline(always)]
+    fn bits(code: f32) -> u8 {
+        IQ4[1..].iter().map(|above| u8::from(code >= f32::from(*above))).sum()
+    }
+}
 
 /// 32 numbers with one scale.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -39,6 +66,14 @@ impl Block<32, 1> for Iq4Nl {
     fn scales(&self) -> [f32; 1] {
         [number(self.d)]
     }
+
+    #[inline(always)]
+    fn quantize(numbers: &[f32; 32]) -> Option<Self> {
+        let found = signed::<Table, 32>(numbers)?;
+        let mut block = Self { d: found.d, ..Self::zeroed() };
+        pack::<16, 4>(&found.quants, 0, &mut block.qs);
+        Some(block)
+    }
 }
 
 impl Iq4Xs {
@@ -63,5 +98,15 @@ impl Block<256, 8> for Iq4Xs {
     fn scales(&self) -> [f32; 8] {
         let d = number(self.d);
         self.factors().map(|factor| d * f32::from(factor))
+    }
+
+    #[inline(always)]
+    fn quantize(numbers: &[f32; 256]) -> Option<Self> {
+        let found = signed_groups::<Table, Integers<-32, 31>, 256, 8, 32>(numbers)?;
+        let mut block = Self { d: found.d, ..Self::zeroed() };
+        pack::<16, 4>(&found.quants, 0, &mut block.qs);
+        pack::<1, 4>(&found.factors, 0, &mut block.scales_l);
+        pack::<1, 2>(&found.factors, 4, &mut block.scales_h);
+        Some(block)
     }
 }

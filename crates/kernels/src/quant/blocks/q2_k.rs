@@ -2,7 +2,11 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Block, Half, less, number, unpack};
+use super::{
+    Block, Half, less, number, pack,
+    search::{Integers, groups_with_mins},
+    unpack,
+};
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -34,5 +38,16 @@ impl Block<256, 16> for Q2K {
     fn mins(&self) -> [f32; 16] {
         let dmin = number(self.dmin);
         self.scales.map(|both| dmin * f32::from(both >> 4))
+    }
+
+    #[inline(always)]
+    fn quantize(numbers: &[f32; 256]) -> Option<Self> {
+        let found = groups_with_mins::<Integers<0, 3>, Integers<0, 15>, 256, 16, 16>(numbers)?;
+        let mut block = Self { scales: found.factors, d: found.d, dmin: found.dmin, ..Self::zeroed() };
+        for (both, min) in block.scales.iter_mut().zip(found.min_factors) {
+            *both |= min << 4;
+        }
+        pack::<32, 2>(&found.quants, 0, &mut block.qs);
+        Some(block)
     }
 }

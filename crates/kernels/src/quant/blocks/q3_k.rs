@@ -2,7 +2,11 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Block, Half, less, less_32, number, unpack};
+use super::{
+    Block, Half, less, less_32, number, pack,
+    search::{Integers, signed_groups},
+    unpack,
+};
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -42,5 +46,17 @@ impl Block<256, 16> for Q3K {
     fn scales(&self) -> [f32; 16] {
         let d = number(self.d);
         self.factors().map(|factor| d * f32::from(factor))
+    }
+
+    #[inline(always)]
+    fn quantize(numbers: &[f32; 256]) -> Option<Self> {
+        let found = signed_groups::<Integers<-4, 3>, Integers<-32, 31>, 256, 16, 16>(numbers)?;
+        let mut block = Self { d: found.d, ..Self::zeroed() };
+        pack::<32, 2>(&found.quants, 0, &mut block.qs);
+        pack::<32, 1>(&found.quants, 2, &mut block.hmask);
+        let (low, high) = block.scales.split_at_mut(8);
+        pack::<8, 4>(&found.factors, 0, low);
+        pack::<4, 2>(&found.factors, 4, high);
+        Some(block)
     }
 }

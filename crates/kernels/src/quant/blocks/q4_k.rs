@@ -3,7 +3,11 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Block, Half, less, number, unpack};
+use super::{
+    Block, Half, less, number, pack,
+    search::{Integers, WithMins, groups_with_mins},
+    unpack,
+};
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -34,6 +38,18 @@ pub(crate) struct SixBits {
 }
 
 impl SixBits {
+    #[inline(always)]
+    fn new(found: &WithMins<256, 8>) -> Self {
+        let mut new = Self { d: found.d, dmin: found.dmin, ..Self::zeroed() };
+        for i in 0..4 {
+            let (scale, min) = (found.factors[i + 4], found.min_factors[i + 4]);
+            new.scales[i] = found.factors[i] | scale >> 4 << 6;
+            new.mins[i] = found.min_factors[i] | min >> 4 << 6;
+            new.low[i] = scale & 0xf | min << 4;
+        }
+        new
+    }
+
     /// The 6 bits of each scale.
     #[inline(always)]
     pub(crate) fn scale_bits(&self) -> [u8; 8] {
@@ -90,6 +106,14 @@ impl Block<256, 8> for Q4K {
     fn mins(&self) -> [f32; 8] {
         self.factors.mins()
     }
+
+    #[inline(always)]
+    fn quantize(numbers: &[f32; 256]) -> Option<Self> {
+        let found = groups_with_mins::<Integers<0, 15>, Integers<0, 63>, 256, 8, 32>(numbers)?;
+        let mut block = Self { factors: SixBits::new(&found), ..Self::zeroed() };
+        pack::<32, 4>(&found.quants, 0, &mut block.qs);
+        Some(block)
+    }
 }
 
 impl Block<256, 8> for Q5K {
@@ -110,5 +134,14 @@ impl Block<256, 8> for Q5K {
     #[inline(always)]
     fn mins(&self) -> [f32; 8] {
         self.factors.mins()
+    }
+
+    #[inline(always)]
+    fn quantize(numbers: &[f32; 256]) -> Option<Self> {
+        let found = groups_with_mins::<Integers<0, 31>, Integers<0, 63>, 256, 8, 32>(numbers)?;
+        let mut block = Self { factors: SixBits::new(&found), ..Self::zeroed() };
+        pack::<32, 4>(&found.quants, 0, &mut block.qs);
+        pack::<32, 1>(&found.quants, 4, &mut block.qh);
+        Some(block)
     }
 }

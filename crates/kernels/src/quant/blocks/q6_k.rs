@@ -2,7 +2,11 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Block, Half, less, number, unpack};
+use super::{
+    Block, Half, less, number, pack,
+    search::{Integers, signed_groups},
+    unpack,
+};
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -26,5 +30,15 @@ impl Block<256, 16> for Q6K {
     fn scales(&self) -> [f32; 16] {
         let d = number(self.d);
         self.scales.map(|scale| d * f32::from(scale))
+    }
+
+    #[inline(always)]
+    fn quantize(numbers: &[f32; 256]) -> Option<Self> {
+        let found = signed_groups::<Integers<-32, 31>, Integers<-128, 127>, 256, 16, 16>(numbers)?;
+        let scales = found.factors.map(|factor| factor.wrapping_sub(128) as i8);
+        let mut block = Self { d: found.d, scales, ..Self::zeroed() };
+        pack::<64, 4>(&found.quants, 0, &mut block.ql);
+        pack::<32, 2>(&found.quants, 4, &mut block.qh);
+        Some(block)
     }
 }
