@@ -9,12 +9,12 @@ mod cube;
 mod flex;
 
 use burn::tensor::{Int, Tensor};
-use glass_kernels::{Gate, RmsNorm};
+use glass_kernels::{Gate, RmsNorm, quant::BlockFormat};
 
 #[cfg(feature = "wgpu")]
 pub(crate) use glass_kernels_cube::AdapterClass;
 
-use crate::{AttentionParams, KernelMode, KvSegment, QuantizedTensor};
+use crate::{AttentionParams, BlockTensor, KernelMode, KvSegment, PlanarTensor, QuantizedTensor};
 
 /// The kernels that modules on a device use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,11 +111,62 @@ impl KernelSet {
     ///
     /// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each
     pub fn matmul_t_quantized(self, x: &Tensor<2>, weights: &[&QuantizedTensor]) -> Option<Vec<Tensor<2>>> {
+        let (mut planar, mut blocks) = (Vec::new(), Vec::new());
+        for weight in weights {
+            match weight {
+                QuantizedTensor::Planar(weight) => planar.push(weight),
+                QuantizedTensor::Blocks(weight) => blocks.push(weight),
+            }
+        }
+        let of_planar = match &planar[..] {
+            [] => Vec::new(),
+            planar => self.matmul_t_planar(x, planar)?,
+        };
+        let of_blocks = match &blocks[..] {
+            [] => Vec::new(),
+            blocks => self.matmul_t_blocks(x, blocks)?,
+        };
+        let (mut of_planar, mut of_blocks) = (of_planar.into_iter(), of_blocks.into_iter());
+        let in_order = weights.iter().map(|weight| match weight {
+            QuantizedTensor::Planar(_) => of_planar.next(),
+            QuantizedTensor::Blocks(_) => of_blocks.next(),
+        });
+        in_order.collect()
+    }
+
+    /// Whether [`matmul_t_quantized`](Self::matmul_t_quantized) multiplies matrices in blocks of this format. Matrices in other
+    /// formats are dequantized for every product, which is correct and many times slower.
+    pub fn multiplies(self, format: BlockFormat) -> bool {
+        match self.0 {
+            #[cfg(feature = "flex")]
+            Some(KernelBackend::Flex) => BlockFormat::ALL.contains(&format),
+            #[cfg(feature = "wgpu")]
+            Some(KernelBackend::Cube(_)) => {
+                let _ = format;
+                false
+            }
+            None => false,
+        }
+    }
+
+    fn matmul_t_planar(self, x: &Tensor<2>, weights: &[&PlanarTensor]) -> Option<Vec<Tensor<2>>> {
         match self.0? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::matmul_t_quantized(x, weights),
             #[cfg(feature = "wgpu")]
             KernelBackend::Cube(class) => cube::matmul_t_quantized(class, x, weights),
+        }
+    }
+
+    fn matmul_t_blocks(self, x: &Tensor<2>, weights: &[&BlockTensor]) -> Option<Vec<Tensor<2>>> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => flex::matmul_t_blocks(x, weights),
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(_) => {
+                let _ = (x, weights);
+                None
+            }
         }
     }
 

@@ -36,6 +36,6 @@ pub use kernel_set::KernelSet;
 pub use linear::Linear;
 pub use norm::{HeadNorm, Norm};
 pub use peak_memory::peak_host_bytes;
-pub use quantized::{QuantizedRows, QuantizedTensor};
+pub use quantized::{BlockRows, BlockTensor, PlanarRows, PlanarTensor, QuantizedRows, QuantizedTensor};
 pub use weight_matrix::WeightMatrix;
 pub use weights::{ActivationWeight, WeightRole, WeightRoles, WeightSource, WeightSpec, Weights};

@@ -2,15 +2,23 @@
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use glass_kernels::quant::{
-    self, E2M1, GROUP_SIZE, QuantFormat, Quantized, QuantizedMatrix, groups, words, zero_words,
+    self, BlockFormat, BlockMatrix, E2M1, GROUP_SIZE, QuantFormat, Quantized, QuantizedMatrix, groups, words,
+    zero_words,
 };
 use half::f16;
 
 use crate::{Device, Dtype};
 
-/// Rows of a quantized matrix, in the format of [`crate::quant`], on their way to a device.
+/// Rows of a quantized matrix on their way to a device.
 #[derive(Clone, Debug)]
-pub struct QuantizedRows {
+pub enum QuantizedRows {
+    Planar(PlanarRows),
+    Blocks(BlockRows),
+}
+
+/// Rows whose quants, scales and zero points are matrices of their own, in the formats of [`QuantFormat`].
+#[derive(Clone, Debug)]
+pub struct PlanarRows {
     pub format: QuantFormat,
     /// `[rows, words]`, 32-bit integers
     pub quants: TensorData,
@@ -25,13 +33,21 @@ impl From<Quantized> for QuantizedRows {
         let Quantized { format, quants, scales, zero_points, columns } = matrix;
         let rows = scales.len().checked_div(groups(columns)).unwrap_or_default();
         let zeros = zero_words(columns, format);
-        Self {
+        Self::Planar(PlanarRows {
             format,
             quants: TensorData::new(quants, [rows, words(columns, format)]),
             scales: TensorData::new(scales, [rows, groups(columns)]),
             zero_points: (zeros > 0).then(|| TensorData::new(zero_points, [rows, zeros])),
-        }
+        })
     }
+}
+
+/// Rows in blocks.
+#[derive(Clone, Debug)]
+pub struct BlockRows {
+    pub format: BlockFormat,
+    /// `[rows, row_bytes]`, bytes
+    pub blocks: TensorData,
 }
 
 impl QuantizedRows {
@@ -40,6 +56,25 @@ impl QuantizedRows {
     /// # Panics
     /// If the tensors do not have their types and shapes.
     pub fn dequantize(&self, columns: usize) -> Vec<f32> {
+        match self {
+            Self::Planar(rows) => rows.dequantize(columns),
+            Self::Blocks(rows) => rows.dequantize(columns),
+        }
+    }
+}
+
+impl BlockRows {
+    fn dequantize(&self, columns: usize) -> Vec<f32> {
+        let Ok(blocks) = self.blocks.as_slice::<u8>() else { panic!("blocks are bytes") };
+        let matrix = BlockMatrix::new(self.format, blocks, columns);
+        let mut values = vec![0.0; matrix.rows() * columns];
+        quant::dequantize_blocks(matrix, &mut values);
+        values
+    }
+}
+
+impl PlanarRows {
+    fn dequantize(&self, columns: usize) -> Vec<f32> {
         let (quants, scales) = (self.quants.as_slice::<i32>(), self.scales.as_slice::<f16>());
         let zero_points = self.zero_points.as_ref().map_or(Ok(&[][..]), |words| words.as_slice::<i32>());
         let (Ok(quants), Ok(scales), Ok(zero_points)) = (quants, scales, zero_points) else {
@@ -52,9 +87,86 @@ impl QuantizedRows {
     }
 }
 
-/// A quantized matrix `[rows, columns]`.
+/// A quantized matrix `[rows, columns]` on a device.
 #[derive(Clone, Debug)]
-pub struct QuantizedTensor {
+pub enum QuantizedTensor {
+    Planar(PlanarTensor),
+    Blocks(BlockTensor),
+}
+
+impl QuantizedTensor {
+    pub(crate) fn new(rows: QuantizedRows, columns: usize, device: &Device, dtype: Dtype) -> Self {
+        match rows {
+            QuantizedRows::Planar(rows) => Self::Planar(PlanarTensor::new(rows, columns, device, dtype)),
+            QuantizedRows::Blocks(rows) => Self::Blocks(BlockTensor::new(rows, columns, device, dtype)),
+        }
+    }
+
+    /// `[rows, columns]`.
+    pub fn shape(&self) -> [usize; 2] {
+        match self {
+            Self::Planar(matrix) => matrix.shape(),
+            Self::Blocks(matrix) => matrix.shape(),
+        }
+    }
+
+    /// The rows with these numbers, still quantized.
+    ///
+    /// `ids` `[n]`
+    pub(crate) fn select(&self, ids: Tensor<1, Int>) -> Self {
+        match self {
+            Self::Planar(matrix) => Self::Planar(matrix.select(ids)),
+            Self::Blocks(matrix) => Self::Blocks(matrix.select(ids)),
+        }
+    }
+
+    /// The numbers themselves.
+    ///
+    /// -> `[rows, columns]`
+    pub fn dequantize(&self) -> Tensor<2> {
+        match self {
+            Self::Planar(matrix) => matrix.dequantize(),
+            Self::Blocks(matrix) => matrix.dequantize(),
+        }
+    }
+}
+
+/// A matrix in blocks.
+#[derive(Clone, Debug)]
+pub struct BlockTensor {
+    /// `[rows, row_bytes]`, bytes
+    pub(crate) blocks: Tensor<2, Int>,
+    pub(crate) format: BlockFormat,
+    pub(crate) columns: usize,
+    /// The type of the dequantized numbers.
+    pub(crate) dtype: DType,
+}
+
+impl BlockTensor {
+    fn new(rows: BlockRows, columns: usize, device: &Device, dtype: Dtype) -> Self {
+        let BlockRows { format, blocks } = rows;
+        Self { blocks: Tensor::from_data(blocks, (device.burn(), DType::U8)), format, columns, dtype: dtype.burn() }
+    }
+
+    fn shape(&self) -> [usize; 2] {
+        [self.blocks.dims()[0], self.columns]
+    }
+
+    fn select(&self, ids: Tensor<1, Int>) -> Self {
+        Self { blocks: self.blocks.clone().select(0, ids), ..self.clone() }
+    }
+
+    /// -> `[rows, columns]`
+    fn dequantize(&self) -> Tensor<2> {
+        let rows = BlockRows { format: self.format, blocks: self.blocks.to_data() };
+        let values = TensorData::new(rows.dequantize(self.columns), self.shape());
+        Tensor::from_data(values, (&self.blocks.device(), self.dtype))
+    }
+}
+
+/// A matrix whose quants, scales and zero points are tensors of their own.
+#[derive(Clone, Debug)]
+pub struct PlanarTensor {
     /// `[rows, words]`
     pub(crate) quants: Tensor<2, Int>,
     /// `[rows, groups]`
@@ -67,9 +179,9 @@ pub struct QuantizedTensor {
     pub(crate) dtype: DType,
 }
 
-impl QuantizedTensor {
+impl PlanarTensor {
     /// Scales are held in 16 bits where the device computes in them, in 32 elsewhere.
-    pub(crate) fn new(rows: QuantizedRows, columns: usize, device: &Device, dtype: Dtype) -> Self {
+    fn new(rows: PlanarRows, columns: usize, device: &Device, dtype: Dtype) -> Self {
         let scale = if device.dtypes().contains(&Dtype::F16) { DType::F16 } else { DType::F32 };
         Self {
             quants: Tensor::from_data(rows.quants, (device.burn(), DType::I32)),
@@ -82,14 +194,14 @@ impl QuantizedTensor {
     }
 
     /// `[rows, columns]`.
-    pub fn shape(&self) -> [usize; 2] {
+    fn shape(&self) -> [usize; 2] {
         [self.quants.dims()[0], self.columns]
     }
 
     /// The rows with these numbers, still quantized.
     ///
     /// `ids` `[n]`
-    pub(crate) fn select(&self, ids: Tensor<1, Int>) -> Self {
+    fn select(&self, ids: Tensor<1, Int>) -> Self {
         Self {
             quants: self.quants.clone().select(0, ids.clone()),
             scales: self.scales.clone().select(0, ids.clone()),
@@ -101,7 +213,7 @@ impl QuantizedTensor {
     /// The matrix itself: every quant less the zero point of its group, times its scale.
     ///
     /// -> `[rows, columns]`
-    pub fn dequantize(&self) -> Tensor<2> {
+    fn dequantize(&self) -> Tensor<2> {
         let [rows, groups] = self.scales.dims();
         let quants = unpacked(&self.quants, self.format.bits()); // [rows, groups * 32]
         let quants = quants.reshape([rows, groups, GROUP_SIZE]); // [rows, groups, 32]

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use glass_gguf::Mapping;
 use safetensors::Dtype;
 
 use crate::error::CheckpointError;
 use crate::index::Index;
-use crate::shard::{Entry, Shard};
+use crate::shard::{self, Entry};
 
 /// File name of the weights in one piece.
 pub const WEIGHTS: &str = "model.safetensors";
@@ -21,7 +21,7 @@ pub const WEIGHTS_INDEX: &str = "model.safetensors.index.json";
 /// from disk when a tensor is looked at.
 pub struct Files {
     origin: PathBuf,
-    shards: Vec<Arc<Shard>>,
+    shards: Vec<Mapping>,
     tensors: BTreeMap<String, Place>,
     warnings: Vec<String>,
 }
@@ -66,7 +66,7 @@ impl Files {
         let index = folder.join(WEIGHTS_INDEX);
         let mut files = Self::none(&single);
         if is_there(&single)? {
-            files.add(Shard::open(&single)?)?;
+            files.add(shard::open(&single)?)?;
             if is_there(&index)? {
                 files
                     .warnings
@@ -87,7 +87,7 @@ impl Files {
     /// As for [`open`](Self::open).
     pub fn from_bytes(name: &Path, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self, CheckpointError> {
         let mut files = Self::none(name);
-        files.add(Shard::in_memory(name, bytes.into())?)?;
+        files.add(shard::in_memory(name, bytes.into())?)?;
         Ok(files)
     }
 
@@ -105,7 +105,7 @@ impl Files {
         let place = self.tensors.get(name)?;
         let shard = &self.shards[place.shard];
         Some(RawTensor {
-            file: &shard.path,
+            file: shard.path(),
             dtype: place.dtype,
             shape: &place.shape,
             bytes: shard.bytes(place.range.clone()),
@@ -113,7 +113,7 @@ impl Files {
     }
 
     /// The file that holds tensor `name`, and where in it these of its bytes are.
-    pub(super) fn place(&self, name: &str, bytes: Range<usize>) -> Option<(&Arc<Shard>, Range<usize>)> {
+    pub(super) fn place(&self, name: &str, bytes: Range<usize>) -> Option<(&Mapping, Range<usize>)> {
         let place = self.tensors.get(name)?;
         let start = place.range.start;
         Some((&self.shards[place.shard], start + bytes.start..start + bytes.end))
@@ -147,7 +147,7 @@ impl Files {
             if !is_there(&path)? {
                 return Err(CheckpointError::NoShard { index: index.file().to_owned(), shard: shard.to_owned() });
             }
-            self.add(Shard::open(&path)?)?;
+            self.add(shard::open(&path)?)?;
         }
         for (tensor, shard) in index.entries() {
             let path = index.file().with_file_name(shard);
@@ -172,21 +172,21 @@ impl Files {
         Ok(())
     }
 
-    fn add(&mut self, (shard, entries): (Shard, Vec<Entry>)) -> Result<(), CheckpointError> {
-        let (number, path) = (self.shards.len(), shard.path.clone());
-        self.shards.push(Arc::new(shard));
+    fn add(&mut self, (shard, entries): (Mapping, Vec<Entry>)) -> Result<(), CheckpointError> {
+        let number = self.shards.len();
         for entry in entries {
             let place = Place { shard: number, dtype: entry.dtype, shape: entry.shape, range: entry.range };
             // A header's own names are unique, so the earlier one is in another shard.
             if let Some(earlier) = self.tensors.get(&entry.name) {
                 return Err(CheckpointError::Twice {
                     tensor: entry.name,
-                    first: self.shards[earlier.shard].path.clone(),
-                    second: path,
+                    first: self.shards[earlier.shard].path().to_owned(),
+                    second: shard.path().to_owned(),
                 });
             }
             self.tensors.insert(entry.name, place);
         }
+        self.shards.push(shard);
         Ok(())
     }
 }
@@ -220,7 +220,9 @@ fn no_safetensors(folder: &Path) -> CheckpointError {
         None => (String::new(), "put the weights there as model.safetensors"),
         Some(first) => (
             format!(" (but {first})"),
-            if others.iter().any(|name| name.ends_with(".safetensors")) {
+            if others.iter().any(|name| name.to_ascii_lowercase().ends_with(".gguf")) {
+                "name the .gguf file itself in place of the folder"
+            } else if others.iter().any(|name| name.ends_with(".safetensors")) {
                 "rename a single file to model.safetensors, or bring the index of the shards"
             } else {
                 "convert the weights to safetensors, for example with transformers' save_pretrained"

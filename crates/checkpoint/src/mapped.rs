@@ -1,32 +1,31 @@
 //! A tensor's bytes in their mapped file, as Burn's `Bytes`: no copy is made to load them.
 
-use std::{mem::MaybeUninit, ops::Range, sync::Arc};
+use std::{mem::MaybeUninit, ops::Range};
 
 use burn::tensor::{AllocationProperty, Bytes};
 use cubecl_environment::bytes::{AccessError, AccessPolicy, AllocationController};
-
-use crate::shard::Shard;
+use glass_gguf::Mapping;
 
 /// Burn's alignment for anything: what is written to goes to memory of this element.
 type Aligned = u128;
 
 /// Some bytes of a mapped file; the first write to them makes a copy.
 struct Mapped {
-    shard: Arc<Shard>,
+    file: Mapping,
     range: Range<usize>,
     align: usize,
     copy: Vec<Aligned>,
 }
 
-/// The bytes in `range` of `shard`, or `None` if they do not begin at a multiple of `align`.
-pub(super) fn mapped(shard: &Arc<Shard>, range: Range<usize>, align: usize) -> Option<Bytes> {
-    let bytes = shard.bytes(range.clone());
+/// The bytes in `range` of `file`, or `None` if they do not begin at a multiple of `align`.
+pub(super) fn mapped(file: &Mapping, range: Range<usize>, align: usize) -> Option<Bytes> {
+    let bytes = file.bytes(range.clone());
     if !bytes.as_ptr().addr().is_multiple_of(align) {
         return None;
     }
-    shard.will_need(range.clone());
+    file.will_need(range.clone());
     let len = bytes.len();
-    let mapped = Mapped { shard: shard.clone(), range, align, copy: Vec::new() };
+    let mapped = Mapped { file: file.clone(), range, align, copy: Vec::new() };
     // SAFETY: all `len` bytes of the range are there, and a file's bytes are initialized.
     Some(unsafe { Bytes::from_controller(Box::new(mapped), len) })
 }
@@ -49,7 +48,7 @@ impl AllocationController for Mapped {
 
     fn memory(&self, _: AccessPolicy) -> Result<&[MaybeUninit<u8>], AccessError> {
         let bytes = if self.copy.is_empty() {
-            self.shard.bytes(self.range.clone())
+            self.file.bytes(self.range.clone())
         } else {
             &bytemuck::cast_slice(&self.copy)[..self.range.len()]
         };
@@ -64,7 +63,7 @@ impl AllocationController for Mapped {
             }
             let mut copy = vec![0; len.div_ceil(size_of::<Aligned>())];
             let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut copy);
-            bytes[..len].copy_from_slice(self.shard.bytes(self.range.clone()));
+            bytes[..len].copy_from_slice(self.file.bytes(self.range.clone()));
             self.copy = copy;
         }
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut self.copy);
@@ -79,7 +78,7 @@ impl AllocationController for Mapped {
     fn duplicate(&self) -> Option<Box<dyn AllocationController>> {
         // What was written to is its holder's alone.
         self.copy.is_empty().then(|| {
-            Box::new(Self { shard: self.shard.clone(), range: self.range.clone(), align: self.align, copy: Vec::new() })
+            Box::new(Self { file: self.file.clone(), range: self.range.clone(), align: self.align, copy: Vec::new() })
                 as Box<dyn AllocationController>
         })
     }
@@ -88,7 +87,7 @@ impl AllocationController for Mapped {
 impl Drop for Mapped {
     fn drop(&mut self) {
         // Weights that went to another device need not stay in this memory.
-        self.shard.release(self.range.clone());
+        self.file.release(self.range.clone());
     }
 }
 
@@ -96,21 +95,18 @@ impl Drop for Mapped {
 mod tests {
     use super::*;
 
-    /// A file of one tensor of 4 bytes, 1 2 3 4, and where it lies.
-    fn shard() -> (Arc<Shard>, Range<usize>) {
-        let header = br#"{"t":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}   "#;
-        let length = (header.len() as u64).to_le_bytes();
+    /// A file of 8 bytes and 1 2 3 4, and where the latter are.
+    fn file() -> (Mapping, Range<usize>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
-        std::fs::write(&path, [&length[..], header, &[1, 2, 3, 4]].concat()).unwrap();
-        let (shard, entries) = Shard::open(&path).unwrap();
-        (Arc::new(shard), entries[0].range.clone())
+        std::fs::write(&path, [0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4]).unwrap();
+        (Mapping::open(&path).unwrap(), 8..12)
     }
 
     #[test]
     fn the_file_is_never_written_to() {
-        let (shard, range) = shard();
-        let mut bytes = mapped(&shard, range.clone(), 4).unwrap();
+        let (file, range) = file();
+        let mut bytes = mapped(&file, range.clone(), 4).unwrap();
         let other = bytes.clone();
         assert!(std::ptr::eq(&bytes[..], &other[..]), "both are the file");
         bytes[0] = 9;
@@ -120,14 +116,13 @@ mod tests {
         assert_eq!(copy[..], [9, 2, 3, 4]);
         drop(bytes);
         assert_eq!(other[..], [1, 2, 3, 4]);
-        assert_eq!(shard.bytes(range), [1, 2, 3, 4]);
+        assert_eq!(file.bytes(range), [1, 2, 3, 4]);
     }
 
     #[test]
     fn what_lies_askew_is_not_shown() {
-        let (shard, range) = shard();
-        assert!(range.start.is_multiple_of(8));
-        assert!(mapped(&shard, range.start + 1..range.end, 2).is_none());
-        assert!(mapped(&shard, range.start + 2..range.end, 2).is_some());
+        let (file, range) = file();
+        assert!(mapped(&file, range.start + 1..range.end, 2).is_none());
+        assert!(mapped(&file, range.start + 2..range.end, 2).is_some());
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use burn::tensor::TensorData;
 use glass_backend::{
-    QuantizedRows, WeightError,
+    PlanarRows, QuantizedRows, WeightError,
     quant::{GROUP_SIZE, QuantFormat},
 };
 use glass_config::StoredRows;
@@ -84,7 +84,8 @@ impl<'a> Mxfp4Matrix<'a> {
         let read = (rows.len() * (bytes + groups)) as u64;
         let quants = TensorData::new(quants, [rows.len(), bytes / 4]);
         let scales = TensorData::new(scales, [rows.len(), groups]);
-        Ok((QuantizedRows { format: QuantFormat::Mxfp4, quants, scales, zero_points: None }, read))
+        let rows = PlanarRows { format: QuantFormat::Mxfp4, quants, scales, zero_points: None };
+        Ok((QuantizedRows::Planar(rows), read))
     }
 
     /// Half of 2^(power - 127), for a quant is twice a number. Below the least binary16 number the nearest one stands for

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use burn::tensor::TensorData;
 use glass_backend::{
-    Dtype, QuantizedRows, WeightError,
+    Dtype, PlanarRows, QuantizedRows, WeightError,
     quant::{self, GROUP_SIZE, QuantFormat, ZERO_POINTS_PER_WORD, words, zero_words},
 };
 use half::f16;
@@ -166,7 +166,7 @@ impl<'a> QuantizedMatrix<'a> {
             None => TensorData::new(self.filled(quants, rows.clone()), shape),
         };
         let scales = TensorData::new(self.spread(scales)?, [rows.len(), quant::groups(self.columns)]);
-        let rows = QuantizedRows { format: self.format, quants, scales, zero_points };
+        let rows = QuantizedRows::Planar(PlanarRows { format: self.format, quants, scales, zero_points });
         Ok((rows, bytes))
     }
 

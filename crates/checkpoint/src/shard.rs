@@ -4,11 +4,10 @@
 //! `{name: {dtype, shape, data_offsets}}`, then the data, which the tensors cover without hole or overlap.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use memmap2::Mmap;
+use glass_gguf::Mapping;
 use safetensors::Dtype;
 use safetensors::tensor::TensorInfo;
 use serde_json::{Map, Value};
@@ -23,17 +22,6 @@ const LENGTH_BYTES: usize = 8;
 /// The format's own limit, against headers that would take all memory to parse.
 pub(super) const MAX_HEADER: u64 = 100_000_000;
 
-pub(super) struct Shard {
-    pub path: PathBuf,
-    file: FileBytes,
-}
-
-/// A whole file.
-enum FileBytes {
-    Mapped(Mmap),
-    InMemory(Cow<'static, [u8]>),
-}
-
 /// What the header says of one tensor; `range` counts from the start of the file.
 pub(super) struct Entry {
     pub name: String,
@@ -42,70 +30,18 @@ pub(super) struct Entry {
     pub range: Range<usize>,
 }
 
-impl Shard {
-    /// Maps `path` and reads its header. Every returned range lies inside the file.
-    pub fn open(path: &Path) -> Result<(Self, Vec<Entry>), CheckpointError> {
-        require_file(path)?;
-        let unreadable = |source| CheckpointError::Read { file: path.to_owned(), source };
-        let file = File::open(path).map_err(unreadable)?;
-        // SAFETY: the map is read-only. No process may truncate the file while a model computes with it; that holds for every
-        // memory map, and the only alternative is a copy of many gigabytes in each process. To save over a model is to put a
-        // new file in its place, as `Saving` does.
-        let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
-        Self::new(path, FileBytes::Mapped(map))
-    }
+/// Maps the file at `path` and reads its header. Every returned range lies inside the file.
+pub(super) fn open(path: &Path) -> Result<(Mapping, Vec<Entry>), CheckpointError> {
+    require_file(path)?;
+    let mapping = Mapping::open(path).map_err(|source| CheckpointError::Read { file: path.to_owned(), source })?;
+    let entries = read_header(path, mapping.whole())?;
+    Ok((mapping, entries))
+}
 
-    /// A file in memory; `path` names it in errors.
-    pub fn in_memory(path: &Path, bytes: Cow<'static, [u8]>) -> Result<(Self, Vec<Entry>), CheckpointError> {
-        Self::new(path, FileBytes::InMemory(bytes))
-    }
-
-    fn new(path: &Path, file: FileBytes) -> Result<(Self, Vec<Entry>), CheckpointError> {
-        let path = path.to_owned();
-        let shard = Self { path, file };
-        if shard.whole().is_empty() {
-            return Err(CheckpointError::Empty(shard.path));
-        }
-        let entries = read_header(&shard.path, shard.whole())?;
-        Ok((shard, entries))
-    }
-
-    fn whole(&self) -> &[u8] {
-        match &self.file {
-            FileBytes::Mapped(map) => map,
-            FileBytes::InMemory(bytes) => bytes,
-        }
-    }
-
-    pub fn bytes(&self, range: Range<usize>) -> &[u8] {
-        &self.whole()[range]
-    }
-
-    /// Lets the system start reading, which it does faster in one go than page by page.
-    pub fn will_need(&self, range: Range<usize>) {
-        #[cfg(unix)]
-        if let FileBytes::Mapped(map) = &self.file {
-            // Only a hint.
-            let _ = map.advise_range(memmap2::Advice::WillNeed, range.start, range.len());
-        }
-        #[cfg(not(unix))]
-        let _ = range;
-    }
-
-    /// Gives pages back: a page that was looked at counts as this process's memory until then, and loading would take twice
-    /// the model's size.
-    pub fn release(&self, range: Range<usize>) {
-        #[cfg(unix)]
-        if let FileBytes::Mapped(map) = &self.file {
-            let advice = memmap2::UncheckedAdvice::DontNeed;
-            // SAFETY: the map is a read-only view of a file, so that a dropped page comes back as it was.
-            let dropped = unsafe { map.unchecked_advise_range(advice, range.start, range.len()) };
-            // Only a hint: where the system refuses it, the memory is given back when the file is closed.
-            let _ = dropped;
-        }
-        #[cfg(not(unix))]
-        let _ = range;
-    }
+/// As [`open`], of a file in memory; `path` names it in errors.
+pub(super) fn in_memory(path: &Path, bytes: Cow<'static, [u8]>) -> Result<(Mapping, Vec<Entry>), CheckpointError> {
+    let entries = read_header(path, &bytes)?;
+    Ok((Mapping::in_memory(path, bytes), entries))
 }
 
 /// Refuses what is not a regular file, before it is opened: opening a pipe would wait for ever.
@@ -119,6 +55,9 @@ pub(super) fn require_file(path: &Path) -> Result<(), CheckpointError> {
 
 fn read_header(path: &Path, bytes: &[u8]) -> Result<Vec<Entry>, CheckpointError> {
     let broken = |reason: String| CheckpointError::Header { file: path.to_owned(), reason };
+    if bytes.is_empty() {
+        return Err(CheckpointError::Empty(path.to_owned()));
+    }
     if bytes.starts_with(LFS_POINTER) {
         return Err(CheckpointError::LfsPointer(path.to_owned()));
     }

@@ -30,7 +30,7 @@ fn prefills(caches: &args::Caches, llama: &Llama, longest: usize) -> Result<Vec<
     configs
         .iter()
         .map(|&config| {
-            let cache = args::Cache { policy: Some(config), prefill_chunk: caches.prefill_chunk };
+            let cache = args::Cache { policy: Some(config), cache_dtype: None, prefill_chunk: caches.prefill_chunk };
             options::prefill(&cache, llama, longest)
         })
         .collect()

@@ -89,8 +89,12 @@ fn stop_strings(args: &[String], llama: &Llama) -> Result<Vec<String>, CliError>
 /// # Errors
 /// The policy does not fit the model.
 pub fn prefill(args: &args::Cache, llama: &Llama, tokens: usize) -> Result<PrefillOptions, CliError> {
-    let cache = args.policy.unwrap_or_default();
+    let mut cache = args.policy.unwrap_or_default();
+    cache.dtype = args.cache_dtype.or(cache.dtype);
     cache.check(&llama.config)?;
+    if let Some(dtype) = cache.dtype {
+        llama.device.check_dtype(dtype)?;
+    }
     if !cache.is_exact(&llama.config) {
         warn([format!(
             "with --cache {cache} layers forget what the config says they see: the model's results are not its own"

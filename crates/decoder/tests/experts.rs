@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, ops::Range};
 
 use burn::tensor::{Tensor, TensorData};
 use glass_backend::{
-    Device, Dtype, KernelMode, QuantizedRows, WeightError, WeightSource, WeightSpec, Weights,
+    Device, Dtype, KernelMode, PlanarRows, QuantizedRows, WeightError, WeightSource, WeightSpec, Weights,
     quant::{QuantFormat, QuantizedMatrix, dequantize, groups, words},
 };
 use glass_config::{Activation, DenseMlpConfig, ExpertsConfig, Gate, RouterConfig, RouterWeights, SharedExpertConfig};
@@ -189,12 +189,12 @@ impl WeightSource for Mxfp4 {
         let (codes, scales) = Self::codes(weight);
         let per_row = [words(weight.row_len(), QuantFormat::Mxfp4), groups(weight.row_len())];
         let of = |i: usize| rows.start * per_row[i]..rows.end * per_row[i];
-        Ok(QuantizedRows {
+        Ok(QuantizedRows::Planar(PlanarRows {
             format: QuantFormat::Mxfp4,
             quants: TensorData::new(codes[of(0)].to_vec(), [rows.len(), per_row[0]]),
             scales: TensorData::new(scales[of(1)].to_vec(), [rows.len(), per_row[1]]),
             zero_points: None,
-        })
+        }))
     }
 }
 

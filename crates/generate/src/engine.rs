@@ -197,6 +197,29 @@ impl<'m> Engine<'m> {
         events
     }
 
+    /// The text of this number, if it is there.
+    pub fn sequence(&self, id: SequenceId) -> Option<&Sequence<'m>> {
+        self.place(id).map(|place| &self.texts[place].sequence)
+    }
+
+    /// Lets the next step read `draft` behind the newest token of a text that is being written, and check it. A draft that
+    /// the text has no room for, or that would turn its tokens by other angles, is not read.
+    ///
+    /// # Errors
+    /// An id that is not of this vocabulary.
+    pub fn draft(&mut self, id: SequenceId, draft: &[u32]) -> Result<(), Error> {
+        self.llama.check_ids(draft, |index| format!("number {} of a draft", index + 1))?;
+        let Some(place) = self.place(id) else { return Ok(()) };
+        let Text { sequence, lane, .. } = &mut self.texts[place];
+        let total = sequence.ids().len() + draft.len();
+        let is_waiting = lane.unread() == 1 && !lane.is_empty() && sequence.finish_reason().is_none();
+        if is_waiting && draft.len() <= sequence.room_for_draft() && !self.llama.depends_on_length(total) {
+            sequence.set_draft(draft);
+            lane.push(draft, draft.len() + 1);
+        }
+        Ok(())
+    }
+
     /// Notes what the last step took, by the caller's clock, in the texts that it advanced.
     pub fn took(&mut self, step: Duration) {
         for text in &mut self.texts {

@@ -27,7 +27,7 @@ pub struct Softmax<'a> {
     pub sinks: Option<&'a Tensor<1>>,
 }
 
-/// `q` `[batch, heads, queries, head_dim]`, `k` and `v` `[batch, kv_heads, keys, head_dim]` -> as `q`
+/// `q` `[batch, heads, queries, head_dim]`, `k` and `v` `[batch, kv_heads, keys, head_dim]` of one type -> as `q`
 pub fn attend(
     class: AdapterClass,
     q: &Tensor<4>,
@@ -47,7 +47,7 @@ pub fn attend(
     let vector = vector_size(head_dim);
     let strided = |x: &Tensor<4>| Some(Strided::of(primitive(x)?, vector));
     let (q, k, v) = (strided(q)?, strided(k)?, strided(v)?);
-    if k.tensor.dtype != q.tensor.dtype || v.tensor.dtype != q.tensor.dtype {
+    if k.tensor.dtype != v.tensor.dtype {
         return None;
     }
     // Any buffer will do where there are no sinks: it is not read.
@@ -88,6 +88,7 @@ pub fn attend(
             softmax.soft_cap.is_some(),
             softmax.sinks.is_some(),
             elem(&q.tensor),
+            elem(&k.tensor),
             sinks_elem,
         );
     }
@@ -156,10 +157,10 @@ fn strides(x: &Strided) -> StridesLaunch {
 /// of slots.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
-fn attend_kernel<F: Float, S: Float, N: Size>(
+fn attend_kernel<F: Float, K: Float, S: Float, N: Size>(
     q: &[Vector<F, N>],
-    k: &[Vector<F, N>],
-    v: &[Vector<F, N>],
+    k: &[Vector<K, N>],
+    v: &[Vector<K, N>],
     sinks: &[S],
     out: &mut [Vector<F, N>],
     of_q: Strides,
@@ -176,6 +177,7 @@ fn attend_kernel<F: Float, S: Float, N: Size>(
     #[comptime] has_cap: bool,
     #[comptime] has_sinks: bool,
     #[define(F)] _dtype: ElemType,
+    #[define(K)] _key_dtype: ElemType,
     #[define(S)] _sink_dtype: ElemType,
 ) {
     if CUBE_POS < cubes {

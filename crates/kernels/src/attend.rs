@@ -173,7 +173,7 @@ fn floats<'a, S: SimdExt, T: Float>(
     scratch.resize(slots.len() * head_dim, 0.0);
     for (slot, wide) in scratch.chunks_exact_mut(head_dim).enumerate() {
         let row = &rows[slot * view.stride()..];
-        prefetch_vector(row.as_ptr().wrapping_add(vectors_ahead(head_dim) * view.stride()), head_dim);
+        prefetch_vector(row.as_ptr().wrapping_add(vectors_ahead::<T>(head_dim) * view.stride()), head_dim);
         let (wide, wide_rest) = S::as_mut_simd_f32s(wide);
         for (wide, vector) in wide.iter_mut().zip(vectors::<T, S>(&row[..whole])) {
             *wide = T::widen(simd, *vector);

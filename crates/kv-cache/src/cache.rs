@@ -7,6 +7,7 @@ use glass_config::{LayerConfig, LlamaConfig, MixerConfig, RopeParameters};
 
 use crate::{
     CacheConfig, CacheError, CachePolicy, CachePolicyError, LayerCache, Window,
+    in_dtype::InDtype,
     policies::{Full, Ring, StreamingLlm, Tova},
 };
 
@@ -55,7 +56,7 @@ impl Binding {
 
 impl KvCache {
     /// An empty cache. By default full layers keep everything, and sliding layers a ring of their window. `device_of` a layer
-    /// is where its keys and values are.
+    /// is where its keys and values are; they are kept in `dtype`.
     ///
     /// # Errors
     /// Policies that do not fit the model.
@@ -69,7 +70,7 @@ impl KvCache {
         let bindings = Binding::of_layers(config, device_of, dtype);
         let layers = config.layers.iter().zip(&bindings).map(|(layer, binding)| {
             let max = binding.as_ref().map_or(usize::MAX, Binding::max_tokens);
-            new_layer(policies, layer, max)
+            Box::new(InDtype::new(new_layer(policies, layer, max), dtype)) as Box<dyn LayerCache>
         });
         let (layers, token_bytes) = (layers.collect(), token_bytes(config, dtype));
         Ok(Self { layers, len: 0, ropes: config.ropes.clone(), bindings, token_bytes })

@@ -2,25 +2,28 @@
 
 use std::{fmt, str::FromStr};
 
+use glass_backend::Dtype;
 use glass_config::{LlamaConfig, RopeScaling};
 
 use crate::{CachePolicy, CachePolicyError, Window};
 
 /// The policies of all layers: what the config asks for (full layers keep everything, sliding layers a ring of their
-/// window), unless something else is asked for.
+/// window), unless something else is asked for; and the type that keys and values are kept in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CacheConfig {
     /// Of layers with full attention.
     pub full: Option<CachePolicy>,
     /// Of layers with a sliding window.
     pub sliding: Option<CachePolicy>,
+    /// What keys and values are kept in. `None`: what fits the model's own type.
+    pub dtype: Option<Dtype>,
 }
 
 impl FromStr for CacheConfig {
     type Err = CachePolicyError;
 
     /// A policy for all layers, or for those of one kind behind `full=` or `sliding=`; several behind commas, of which a
-    /// later one goes before an earlier one: `tova:512,sliding=full`.
+    /// later one goes before an earlier one: `tova:512,sliding=full`. Behind `dtype=` stands the float type of keys and values.
     fn from_str(text: &str) -> Result<Self, CachePolicyError> {
         let mut config = Self::default();
         for part in text.split(',') {
@@ -31,6 +34,10 @@ impl FromStr for CacheConfig {
                 }
                 Some(("full", policy)) => config.full = Some(policy.parse()?),
                 Some(("sliding", policy)) => config.sliding = Some(policy.parse()?),
+                Some(("dtype", dtype)) => {
+                    let unknown = |_| CachePolicyError::UnknownDtype { text: dtype.to_owned() };
+                    config.dtype = Some(dtype.parse().map_err(unknown)?);
+                }
                 Some(_) => {
                     let text = part.to_owned();
                     return Err(CachePolicyError::Unknown { text });
@@ -43,12 +50,18 @@ impl FromStr for CacheConfig {
 
 impl fmt::Display for CacheConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.full, self.sliding) {
+        let policies = match (self.full, self.sliding) {
+            (None, None) => None,
+            (Some(full), Some(sliding)) if full == sliding => Some(full.to_string()),
+            (Some(full), Some(sliding)) => Some(format!("full={full},sliding={sliding}")),
+            (Some(full), None) => Some(format!("full={full}")),
+            (None, Some(sliding)) => Some(format!("sliding={sliding}")),
+        };
+        match (policies, self.dtype) {
             (None, None) => write!(f, "as configured"),
-            (Some(full), Some(sliding)) if full == sliding => write!(f, "{full}"),
-            (Some(full), Some(sliding)) => write!(f, "full={full},sliding={sliding}"),
-            (Some(full), None) => write!(f, "full={full}"),
-            (None, Some(sliding)) => write!(f, "sliding={sliding}"),
+            (Some(policies), None) => f.write_str(&policies),
+            (None, Some(dtype)) => write!(f, "dtype={dtype}"),
+            (Some(policies), Some(dtype)) => write!(f, "{policies},dtype={dtype}"),
         }
     }
 }
@@ -66,6 +79,16 @@ impl CacheConfig {
     pub fn drops_states(self) -> bool {
         let mut policies = [self.full, self.sliding].into_iter().flatten();
         policies.any(|policy| matches!(policy, CachePolicy::Tova { .. }))
+    }
+
+    /// Whether every layer keeps every token, so that a cache can go back to any.
+    pub fn keeps_everything(self, config: &LlamaConfig) -> bool {
+        windows(config).all(|own| match self.policy(own) {
+            CachePolicy::Full => true,
+            // A ring without a window has no end.
+            CachePolicy::Ring { window } => window.is_none() && own == Window::Full,
+            CachePolicy::StreamingLlm { .. } | CachePolicy::Tova { .. } => false,
+        })
     }
 
     /// Whether the model computes what its config says: nothing is forgotten that a layer would see.

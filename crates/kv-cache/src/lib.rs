@@ -8,6 +8,7 @@ mod buffer;
 mod cache;
 mod cache_config;
 mod error;
+mod in_dtype;
 mod kv;
 mod layer;
 mod policies;

@@ -76,6 +76,8 @@ pub struct Company {
     scores: Scores,
     rope: Rope,
     pub device: Device,
+    /// Of keys and values.
+    dtype: Dtype,
     pub members: Vec<Member>,
 }
 
@@ -109,14 +111,20 @@ impl Company {
             scores,
             rope: Rope::all(&config(window)).remove(0),
             device: device.clone(),
+            dtype: Dtype::F32,
             members: Vec::new(),
         }
     }
 
+    /// Those who join from here on keep keys and values in this type.
+    pub fn with_cache_dtype(self, dtype: Dtype) -> Self {
+        Self { dtype, ..self }
+    }
+
     /// One more sequence, which can go back by `rollback` tokens (`None`: as far as its policy lets it).
     pub fn join(&mut self, policy: CachePolicy, rollback: Option<usize>) {
-        let policies = CacheConfig { full: Some(policy), sliding: Some(policy) };
-        let cache = KvCache::new(&config(self.window), policies, |_| &self.device, Dtype::F32);
+        let policies = CacheConfig { full: Some(policy), sliding: Some(policy), dtype: None };
+        let cache = KvCache::new(&config(self.window), policies, |_| &self.device, self.dtype);
         let mut cache = cache.expect("the policy fits");
         if let Some(tokens) = rollback {
             cache.reserve_rollback(tokens).expect("the policy can go back");
@@ -129,6 +137,13 @@ impl Company {
         let Member { cache, policy, tokens, furthest } = &mut self.members[member];
         let forked = Member { cache: cache.fork(), policy: *policy, tokens: tokens.clone(), furthest: *furthest };
         self.members.push(forked);
+    }
+
+    /// One more sequence with the past of this one, which does not change for it.
+    pub fn snapshot(&mut self, member: usize) {
+        let Member { cache, policy, tokens, furthest } = &mut self.members[member];
+        let copy = Member { cache: cache.snapshot(), policy: *policy, tokens: tokens.clone(), furthest: *furthest };
+        self.members.push(copy);
     }
 
     /// Takes a sequence back to `len` tokens.

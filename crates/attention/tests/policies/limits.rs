@@ -108,7 +108,7 @@ fn a_pass_that_does_not_fit_changes_nothing() {
     // Keys of one token: 2 heads of 8 float32.
     let small = devices::flex().with_max_binding((KV_HEADS * HEAD_DIM * 4 * 30) as u64);
     let new = |name: &str| {
-        let policies = CacheConfig { full: Some(policy(name)), sliding: None };
+        let policies = CacheConfig { full: Some(policy(name)), sliding: None, dtype: None };
         KvCache::new(&config, policies, |_| &small, Dtype::F32).expect("the policy fits")
     };
     let (mut ring, mut full) = (new("ring:9"), new("full"));

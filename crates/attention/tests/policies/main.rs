@@ -7,9 +7,11 @@ mod limits;
 mod observed;
 mod own;
 
+use std::collections::HashSet;
+
 use company::{Company, HEAD_DIM, HEADS, KV_HEADS, Member, Outcome};
 use definition::Scores;
-use glass_backend::Device;
+use glass_backend::{Device, Dtype};
 use glass_kv_cache::CachePolicy;
 use glass_testing::devices;
 use proptest::{prelude::*, test_runner::TestRunner};
@@ -56,6 +58,7 @@ enum Event {
     Join(usize),
     Leave(usize),
     Fork(usize),
+    Snapshot(usize),
     /// Goes back by so many tokens, if the cache can.
     Truncate(usize, usize),
 }
@@ -65,6 +68,7 @@ fn event() -> impl Strategy<Value = Event> {
         (0..9usize).prop_map(Event::Join),
         (0..9usize).prop_map(Event::Leave),
         (0..9usize).prop_map(Event::Fork),
+        (0..9usize).prop_map(Event::Snapshot),
         (0..9usize, 0..9usize).prop_map(|(member, by)| Event::Truncate(member, by)),
     ]
 }
@@ -101,6 +105,7 @@ fn every_sequence_is_its_definition_in_any_company() {
                             join(&mut company, policies[number % policies.len()]);
                         }
                         Event::Fork(number) if company.members.len() < 5 => company.fork(some(number)),
+                        Event::Snapshot(number) if company.members.len() < 5 => company.snapshot(some(number)),
                         Event::Leave(number) if company.members.len() > 1 => drop(company.members.remove(some(number))),
                         Event::Truncate(number, by) => {
                             let member = some(number);
@@ -161,6 +166,47 @@ fn forks_share_a_long_past() {
     }
 }
 
+/// A snapshot copies what is long, and its own snapshots share that; all go on and go back as if alone. What a text was said to
+/// need is what it takes.
+#[test]
+fn snapshots_share_a_long_past() {
+    let device = devices::flex();
+    for (name, window, shared) in [
+        ("full", None, 256),
+        ("full", Some(270), 0),
+        ("ring:280", None, 0),
+        ("sinks:3+265", None, 0),
+        ("tova:6", None, 0),
+    ] {
+        let mut company = Company::new(window, Scores::default(), &device);
+        company.join(policy(name), None);
+        let said = company.members[0].cache.bytes_of(300);
+        company.members[0].cache.limit(300);
+        let who = format!("{name}, window {window:?}");
+        let check = |company: &mut Company, counts: &[usize], seed| {
+            let Outcome { off, margin } = company.check(counts, seed);
+            assert!(margin > 1e-6 && off <= SAME, "{who}, {counts:?}: off by {off}, margin {margin}");
+        };
+        check(&mut company, &[290], 5);
+        check(&mut company, &[10], 6);
+        assert_eq!(company.members[0].cache.bytes(), said, "{who}");
+        company.snapshot(0);
+        company.snapshot(1);
+        let mut counted = HashSet::new();
+        let bytes: Vec<u64> = company.members.iter().map(|member| member.cache.bytes_beside(&mut counted)).collect();
+        let token = 2 * (KV_HEADS * HEAD_DIM * size_of::<f32>()) as u64;
+        assert!(bytes[1] - bytes[2] == shared * token && bytes[1] <= bytes[0] + 64 * token, "{who}: {bytes:?}");
+        check(&mut company, &[1, 2, 3], 7);
+        if name == "full" {
+            company.truncate(2, 192).expect("it can go back");
+            company.truncate(1, 250).expect("it can go back");
+            check(&mut company, &[2, 4, 70], 8);
+            company.snapshot(2);
+            check(&mut company, &[2, 4, 1, 3], 9);
+        }
+    }
+}
+
 /// Reserved rollback holds after a fork too: a ring's room for going back is its capacity, and not its window.
 #[test]
 fn forks_keep_the_room_for_going_back() {
@@ -177,6 +223,34 @@ fn forks_keep_the_room_for_going_back() {
             company.truncate(1, len).expect("it was promised");
             let outcome = company.check(&[0, 1], 50 + round);
             assert!(outcome.off <= SAME, "{name}: {outcome:?}");
+        }
+    }
+}
+
+/// Keys and values in 16 bits are off by their rounding, and take half the bytes.
+#[test]
+fn keys_and_values_in_16_bits_are_off_by_their_rounding() {
+    for device in devices::all() {
+        for dtype in [Dtype::F16, Dtype::BF16] {
+            if !device.dtypes().contains(&dtype) {
+                continue;
+            }
+            // Keys, values and probabilities are of the order of 1; the plain version rounds no others.
+            let allowed = 8.0 * dtype.unit_roundoff();
+            for name in ["full", "ring:9", "sinks:3+6", "tova:40"] {
+                let bytes = [Dtype::F32, dtype].map(|dtype| {
+                    let mut company = Company::new(None, Scores::default(), &device).with_cache_dtype(dtype);
+                    company.join(policy(name), None);
+                    for (seed, tokens) in [20, 1, 1, 7].into_iter().enumerate() {
+                        let Outcome { off, .. } = company.check(&[tokens], seed as u64);
+                        let rounded = dtype != Dtype::F32;
+                        assert!(off <= if rounded { allowed } else { SAME }, "{name} in {dtype}: off by {off}");
+                        assert!(!rounded || off > SAME / 10.0, "{name} in {dtype} is not rounded: {off}");
+                    }
+                    company.members[0].cache.bytes()
+                });
+                assert_eq!(bytes[0], 2 * bytes[1], "{name} in {dtype} on {}", device.name());
+            }
         }
     }
 }

@@ -3,9 +3,9 @@
 use burn::tensor::Tensor;
 use glass_kernels_cube::{self as cube, AdapterClass, QuantizedTensors};
 
-use crate::{AttentionParams, KeyPositions, KvSegment, QuantizedTensor};
+use crate::{AttentionParams, KeyPositions, KvSegment, PlanarTensor};
 
-pub fn matmul_t_quantized(class: AdapterClass, x: &Tensor<2>, weights: &[&QuantizedTensor]) -> Option<Vec<Tensor<2>>> {
+pub fn matmul_t_quantized(class: AdapterClass, x: &Tensor<2>, weights: &[&PlanarTensor]) -> Option<Vec<Tensor<2>>> {
     let tensors = weights.iter().map(|weight| QuantizedTensors {
         quants: &weight.quants,
         scales: &weight.scales,

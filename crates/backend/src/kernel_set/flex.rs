@@ -4,7 +4,7 @@ mod attention;
 mod quantized;
 
 pub use attention::attend;
-pub use quantized::{matmul_t_quantized, select};
+pub use quantized::{matmul_t_blocks, matmul_t_quantized, select};
 
 use burn::{
     backend::{Flex, TensorMetadata, flex::FlexTensor},

@@ -26,7 +26,7 @@ pub enum Measure {
 /// The KV caches to compare.
 #[derive(Debug, Args)]
 pub struct Caches {
-    /// Keys and values that a layer keeps, as for `glass generate`; repeat it to measure several
+    /// Keys and values that a layer keeps, as for `glass generate`, and their type: dtype=f16; repeat it to measure several
     #[arg(help_heading = COMPUTING, long, value_name = "POLICY")]
     pub cache: Vec<CacheConfig>,
     /// Tokens per forward pass; the result does not depend on it [default: 512]

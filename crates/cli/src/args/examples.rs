@@ -112,7 +112,7 @@ const EXAMPLES: [(&str, [Example; 3]); 18] = [
         [
             ("8.5 bits per weight", "glass quantize org/name --dtype q8 -o path/to/small"),
             ("4.5 bits per weight", "glass quantize path/to/model --dtype q4 -o path/to/small"),
-            ("Overwrite the model that is there", "glass quantize path/to/model --dtype q4 -o path/to/small --force"),
+            ("A GGUF file for llama.cpp", "glass quantize path/to/model --format q4_k_m -o path/to/small.gguf"),
         ],
     ),
     (

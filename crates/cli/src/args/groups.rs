@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueHint};
 use glass_backend::{Dtype, KernelMode, quant::QuantFormat};
-use glass_checkpoint::{Existing, Precision};
+use glass_checkpoint::{Existing, GgufFormat, Precision};
 use glass_config::Override;
 use glass_kv_cache::CacheConfig;
 
@@ -20,8 +20,8 @@ pub const TEXT: &str = "Text";
 #[derive(Debug, Args)]
 #[command(next_help_heading = MODEL)]
 pub struct Source {
-    /// A folder with config.json and safetensors, or a hub name (org/name)
-    #[arg(value_name = "MODEL", help_heading = None::<&str>, env = "GLASS_MODEL", hide_env_values = true, value_hint = ValueHint::DirPath)]
+    /// A folder with config.json and safetensors, a GGUF file, or a hub name (org/name)
+    #[arg(value_name = "MODEL", help_heading = None::<&str>, env = "GLASS_MODEL", hide_env_values = true, value_hint = ValueHint::AnyPath)]
     pub model: String,
     /// Branch, tag or commit of a hub model
     #[arg(long, hide_short_help = true)]
@@ -61,8 +61,8 @@ impl Overwrite {
 #[derive(Debug, Args)]
 #[command(next_help_heading = MODEL)]
 pub struct AnyModel {
-    /// A folder with config.json and safetensors, or a hub name (org/name) [default: the model that is built in]
-    #[arg(value_name = "MODEL", help_heading = None::<&str>, env = "GLASS_MODEL", hide_env_values = true, value_hint = ValueHint::DirPath)]
+    /// A folder with config.json and safetensors, a GGUF file, or a hub name (org/name) [default: the model that is built in]
+    #[arg(value_name = "MODEL", help_heading = None::<&str>, env = "GLASS_MODEL", hide_env_values = true, value_hint = ValueHint::AnyPath)]
     pub model: Option<String>,
     /// Branch, tag or commit of a hub model
     #[arg(long, hide_short_help = true, requires = "model")]
@@ -75,7 +75,7 @@ pub struct AnyModel {
 }
 
 /// What to compute with.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = COMPUTING)]
 pub struct Compute {
     /// auto, flex, ndarray, wgpu, wgpu:N (see `glass devices`)
@@ -143,6 +143,9 @@ pub struct Cache {
     /// tova:N (the N most attended to); per kind of layer full=POLICY,sliding=POLICY.
     #[arg(hide_short_help = true, long = "cache", value_name = "POLICY")]
     pub policy: Option<CacheConfig>,
+    /// What keys and values are kept in: f32, f16 or bf16 [default: the type of the weights; f16 beside quantized ones]
+    #[arg(hide_short_help = true, long, value_name = "TYPE")]
+    pub cache_dtype: Option<Dtype>,
     /// Prompt tokens per forward pass; the result does not depend on it [default: 512]
     #[arg(hide_short_help = true, long, value_name = "N", value_parser = from_1)]
     pub prefill_chunk: Option<NonZeroUsize>,
@@ -189,6 +192,12 @@ pub fn parse_quantized(text: &str) -> Result<QuantFormat, String> {
         "q4" => Ok(QuantFormat::Int4),
         _ => Err("give q8 or q4".to_owned()),
     }
+}
+
+/// What a GGUF file's matrices become.
+pub fn parse_gguf_format(text: &str) -> Result<GgufFormat, String> {
+    let known = || format!("give {}, f16, bf16 or f32", GgufFormat::MIXTURES.join(", "));
+    GgufFormat::from_name(text).ok_or_else(known)
 }
 
 /// A float type; the others are another command's.

@@ -4,7 +4,6 @@
 use std::ops::Range;
 
 use super::{
-    floats,
     mask::hidden,
     row_products::{BLOCK, scores, weighted_sum},
     soft_cap,
@@ -15,6 +14,7 @@ use crate::{
     exp::exp,
     float::Float,
     simd_ext::{MAX_LANES, SimdExt},
+    view::View,
 };
 
 pub(super) struct ByRow<'a, 'b, T> {
@@ -33,7 +33,6 @@ impl<T: Float> ByRow<'_, '_, T> {
         // A query for each of the rows, which are half of the lanes at most.
         let mut visible = [const { [0..0, 0..0] }; MAX_LANES / 2];
         let mut of = None;
-        let (mut wide_k, mut wide_v) = (Vec::new(), Vec::new());
         for Run { segment, slots } in runs {
             let (k, v) = (tile.segments[*segment].k, tile.segments[*segment].v);
             if of.replace(*segment) != Some(*segment) {
@@ -47,17 +46,15 @@ impl<T: Float> ByRow<'_, '_, T> {
             }
             for start in slots.clone().step_by(BLOCK) {
                 let keys = start..slots.end.min(start + BLOCK);
-                let (k, k_stride) = floats(simd, k, head, keys.clone(), &mut wide_k);
-                let (v, v_stride) = floats(simd, v, head, keys.clone(), &mut wide_v);
                 let block = Block {
                     groups: tile.groups,
                     soft_cap: tile.softmax.soft_cap,
                     visible: &visible,
+                    k: vectors(k, head, &keys),
+                    k_stride: k.stride(),
+                    v: vectors(v, head, &keys),
+                    v_stride: v.stride(),
                     keys,
-                    k,
-                    k_stride,
-                    v,
-                    v_stride,
                     head_dim,
                 };
                 // Rows, keys and vectors at a time: sums enough to hide the latency of an addition, and no more
@@ -76,21 +73,29 @@ impl<T: Float> ByRow<'_, '_, T> {
     }
 }
 
+/// One head's vectors in `slots`, where they lie.
+#[inline(always)]
+fn vectors<'a, T>(view: View<'a, T>, [batch, head]: [usize; 2], slots: &Range<usize>) -> &'a [T] {
+    let rows = view.rows(batch, head, slots.start);
+    assert!(rows.len() >= (slots.len() - 1) * view.stride() + view.shape()[3]);
+    rows
+}
+
 /// A block of keys and their values.
-struct Block<'a> {
+struct Block<'a, T> {
     groups: usize,
     soft_cap: Option<f32>,
     /// What each query sees.
     visible: &'a [[Range<usize>; 2]],
     keys: Range<usize>,
-    k: &'a [f32],
+    k: &'a [T],
     k_stride: usize,
-    v: &'a [f32],
+    v: &'a [T],
     v_stride: usize,
     head_dim: usize,
 }
 
-impl Block<'_> {
+impl<T: Float> Block<'_, T> {
     /// Takes in the block for R rows from `row` on; returns R.
     #[inline(always)]
     fn rows<S: SimdExt, const R: usize, const K: usize, const V: usize>(
@@ -103,9 +108,9 @@ impl Block<'_> {
         let (len, start) = (self.keys.len(), self.keys.start);
         let columns = row * self.head_dim..(row + R) * self.head_dim;
         let mut weights = [[0.0; BLOCK]; R];
-        // SAFETY: `floats` has seen that the last key's vector ends within `k`.
+        // SAFETY: `vectors` has seen that the last key's vector ends within `k`.
         unsafe {
-            scores::<S, R, K>(simd, &queries[columns.clone()], self.k.as_ptr(), self.k_stride, len, &mut weights);
+            scores::<S, T, R, K>(simd, &queries[columns.clone()], self.k.as_ptr(), self.k_stride, len, &mut weights);
         }
         let padded = len.next_multiple_of(S::F32_LANES);
         let mut factors = [0.0; R];
@@ -124,7 +129,7 @@ impl Block<'_> {
         }
         // SAFETY: as above, for `v`.
         unsafe {
-            weighted_sum::<S, R, V>(
+            weighted_sum::<S, T, R, V>(
                 simd,
                 &weights,
                 factors,

@@ -2,7 +2,11 @@
 //!
 //! Vectors are made in loops, not in closures: a closure that is not inlined is compiled for the base instructions.
 
-use crate::{prefetch::prefetch, simd_ext::SimdExt};
+use crate::{
+    float::{Float, zero_padded},
+    prefetch::prefetch,
+    simd_ext::SimdExt,
+};
 
 /// Keys at a time: their values stay in the L1 cache until all their scores are known.
 pub(super) const BLOCK: usize = 64;
@@ -12,8 +16,8 @@ pub(super) const BLOCK: usize = 64;
 const AHEAD_BYTES: usize = 8 << 10;
 
 /// Vectors of `head_dim` in [`AHEAD_BYTES`].
-pub(super) fn vectors_ahead(head_dim: usize) -> usize {
-    AHEAD_BYTES.div_ceil((head_dim * size_of::<f32>()).max(1))
+pub(super) fn vectors_ahead<T>(head_dim: usize) -> usize {
+    AHEAD_BYTES.div_ceil((head_dim * size_of::<T>()).max(1))
 }
 
 /// The scores of R queries with `len` keys.
@@ -21,23 +25,23 @@ pub(super) fn vectors_ahead(head_dim: usize) -> usize {
 /// # Safety
 /// `k` holds `len` vectors of `head_dim`, `stride` apart, and `q` R of them.
 #[inline(always)]
-pub(super) unsafe fn scores<S: SimdExt, const R: usize, const K: usize>(
+pub(super) unsafe fn scores<S: SimdExt, T: Float, const R: usize, const K: usize>(
     simd: S,
     q: &[f32],
-    k: *const f32,
+    k: *const T,
     stride: usize,
     len: usize,
     scores: &mut [[f32; BLOCK]; R],
 ) {
     let head_dim = q.len() / R;
-    let ahead = vectors_ahead(head_dim);
+    let ahead = vectors_ahead::<T>(head_dim);
     let mut key = 0;
     while key + K <= len {
         for next in key + ahead..key + ahead + K {
             prefetch_vector(k.wrapping_add(next * stride), head_dim);
         }
         // SAFETY: the caller's.
-        let sums = unsafe { dot::<S, R, K>(simd, q.as_ptr(), k.add(key * stride), stride, head_dim) };
+        let sums = unsafe { dot::<S, T, R, K>(simd, q.as_ptr(), k.add(key * stride), stride, head_dim) };
         for (scores, sums) in scores.iter_mut().zip(sums) {
             scores[key..key + K].copy_from_slice(&sums);
         }
@@ -45,7 +49,7 @@ pub(super) unsafe fn scores<S: SimdExt, const R: usize, const K: usize>(
     }
     while key < len {
         // SAFETY: the caller's.
-        let sums = unsafe { dot::<S, R, 1>(simd, q.as_ptr(), k.add(key * stride), stride, head_dim) };
+        let sums = unsafe { dot::<S, T, R, 1>(simd, q.as_ptr(), k.add(key * stride), stride, head_dim) };
         for (scores, [sum]) in scores.iter_mut().zip(sums) {
             scores[key] = sum;
         }
@@ -56,10 +60,10 @@ pub(super) unsafe fn scores<S: SimdExt, const R: usize, const K: usize>(
 /// # Safety
 /// `q` holds R vectors of `head_dim`, and `k` K of them, `stride` apart.
 #[inline(always)]
-unsafe fn dot<S: SimdExt, const R: usize, const K: usize>(
+unsafe fn dot<S: SimdExt, T: Float, const R: usize, const K: usize>(
     simd: S,
     q: *const f32,
-    k: *const f32,
+    k: *const T,
     stride: usize,
     head_dim: usize,
 ) -> [[f32; K]; R] {
@@ -95,11 +99,11 @@ unsafe fn dot<S: SimdExt, const R: usize, const K: usize>(
 /// # Safety
 /// `v` holds `len` vectors of `head_dim`, `stride` apart.
 #[inline(always)]
-pub(super) unsafe fn weighted_sum<S: SimdExt, const R: usize, const V: usize>(
+pub(super) unsafe fn weighted_sum<S: SimdExt, T: Float, const R: usize, const V: usize>(
     simd: S,
     weights: &[[f32; BLOCK]; R],
     factors: [f32; R],
-    v: *const f32,
+    v: *const T,
     stride: usize,
     len: usize,
     sums: &mut [f32],
@@ -111,14 +115,14 @@ pub(super) unsafe fn weighted_sum<S: SimdExt, const R: usize, const V: usize>(
     // SAFETY: the caller's, as all columns are below `head_dim`.
     unsafe {
         for at in (0..blocks).step_by(V * lanes) {
-            columns::<S, R, V>(simd, weights, factors, v.add(at), stride, len, sums.add(at), head_dim, lanes);
+            columns::<S, T, R, V>(simd, weights, factors, v.add(at), stride, len, sums.add(at), head_dim, lanes);
         }
         for at in (blocks..whole).step_by(lanes) {
-            columns::<S, R, 1>(simd, weights, factors, v.add(at), stride, len, sums.add(at), head_dim, lanes);
+            columns::<S, T, R, 1>(simd, weights, factors, v.add(at), stride, len, sums.add(at), head_dim, lanes);
         }
         if whole < head_dim {
             let rest = head_dim - whole;
-            columns::<S, R, 1>(simd, weights, factors, v.add(whole), stride, len, sums.add(whole), head_dim, rest);
+            columns::<S, T, R, 1>(simd, weights, factors, v.add(whole), stride, len, sums.add(whole), head_dim, rest);
         }
     }
 }
@@ -129,11 +133,11 @@ pub(super) unsafe fn weighted_sum<S: SimdExt, const R: usize, const V: usize>(
 /// They are there, in `to` every `head_dim` and in `v` every `stride`.
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "two matrices and their layout")]
-unsafe fn columns<S: SimdExt, const R: usize, const V: usize>(
+unsafe fn columns<S: SimdExt, T: Float, const R: usize, const V: usize>(
     simd: S,
     weights: &[[f32; BLOCK]; R],
     factors: [f32; R],
-    v: *const f32,
+    v: *const T,
     stride: usize,
     len: usize,
     to: *mut f32,
@@ -150,7 +154,7 @@ unsafe fn columns<S: SimdExt, const R: usize, const V: usize>(
             *sum = simd.mul_f32s(before, factor);
         }
     }
-    let ahead = vectors_ahead(head_dim);
+    let ahead = vectors_ahead::<T>(head_dim);
     for key in 0..len {
         prefetch_vector(v.wrapping_add((key + ahead) * stride), V * lanes);
         let mut values = [simd.splat_f32s(0.0); V];
@@ -182,18 +186,19 @@ pub(super) fn prefetch_vector<T>(vector: *const T, len: usize) {
     }
 }
 
-/// `len` floats, at most a vector, padded with zeros.
+/// `len` numbers as float32, at most a vector, padded with zeros.
 ///
 /// # Safety
 /// They can be read.
 #[inline(always)]
-unsafe fn load<S: SimdExt>(simd: S, at: *const f32, len: usize) -> S::f32s {
+unsafe fn load<S: SimdExt, T: Float>(simd: S, at: *const T, len: usize) -> S::f32s {
     // SAFETY: the caller's.
-    if len == S::F32_LANES {
-        unsafe { at.cast::<S::f32s>().read_unaligned() }
+    let packed = if len == S::F32_LANES {
+        unsafe { at.cast::<T::Packed<S>>().read_unaligned() }
     } else {
-        simd.partial_load_f32s(unsafe { std::slice::from_raw_parts(at, len) })
-    }
+        zero_padded::<T, S>(unsafe { std::slice::from_raw_parts(at, len) })
+    };
+    T::widen(simd, packed)
 }
 
 /// The first `len` floats of a vector.

@@ -6,13 +6,13 @@ use burn::{
 };
 use glass_kernels::{
     self as cpu,
-    quant::{self, QuantFormat, QuantizedMatrix},
+    quant::{self, BlockFormat, BlockMatrix, QuantFormat, QuantizedMatrix},
 };
 
 use super::{Floats, floats, primitive};
-use crate::QuantizedTensor;
+use crate::{BlockTensor, PlanarTensor, QuantizedTensor};
 
-pub fn matmul_t_quantized(x: &Tensor<2>, weights: &[&QuantizedTensor]) -> Option<Vec<Tensor<2>>> {
+pub fn matmul_t_quantized(x: &Tensor<2>, weights: &[&PlanarTensor]) -> Option<Vec<Tensor<2>>> {
     let x = Floats::of(x)?;
     let [n, _]: [usize; 2] = x.shape();
     let weights: Vec<Held> = weights.iter().map(|weight| Held::of(weight)).collect::<Option<_>>()?;
@@ -27,11 +27,56 @@ pub fn matmul_t_quantized(x: &Tensor<2>, weights: &[&QuantizedTensor]) -> Option
     Some(shaped.collect())
 }
 
+pub fn matmul_t_blocks(x: &Tensor<2>, weights: &[&BlockTensor]) -> Option<Vec<Tensor<2>>> {
+    let x = Floats::of(x)?;
+    let [n, _]: [usize; 2] = x.shape();
+    let weights: Vec<HeldBlocks> = weights.iter().map(|weight| HeldBlocks::of(weight)).collect::<Option<_>>()?;
+    let mut outputs: Vec<Vec<f32>> = weights.iter().map(|w| vec![0.0; n * w.rows]).collect();
+    let mut products = Vec::new();
+    for (weight, out) in weights.iter().zip(&mut outputs) {
+        products.push((weight.matrix()?, out.as_mut_slice()));
+    }
+    cpu::matmul_t_blocks(x.values(), &mut products);
+    let shaped = outputs.into_iter().zip(&weights);
+    let shaped = shaped.map(|(out, weight)| x.shaped(out, [n, weight.rows]));
+    Some(shaped.collect())
+}
+
 pub fn select(matrix: &QuantizedTensor, ids: &Tensor<1, Int>) -> Option<Tensor<2>> {
-    let held = Held::of(&matrix.select(ids.clone()))?;
-    let mut values = vec![0.0; held.rows * held.columns];
-    quant::dequantize(held.matrix()?, &mut values);
-    Some(floats(values, [held.rows, held.columns], matrix.dtype))
+    let [_, columns] = matrix.shape();
+    let mut values = vec![0.0; ids.dims()[0] * columns];
+    let shape = [ids.dims()[0], columns];
+    let dtype = match matrix.select(ids.clone()) {
+        QuantizedTensor::Planar(rows) => {
+            quant::dequantize(Held::of(&rows)?.matrix()?, &mut values);
+            rows.dtype
+        }
+        QuantizedTensor::Blocks(rows) => {
+            quant::dequantize_blocks(HeldBlocks::of(&rows)?.matrix()?, &mut values);
+            rows.dtype
+        }
+    };
+    Some(floats(values, shape, dtype))
+}
+
+/// A matrix in blocks where it lies.
+struct HeldBlocks {
+    blocks: FlexTensor,
+    format: BlockFormat,
+    rows: usize,
+    columns: usize,
+}
+
+impl HeldBlocks {
+    fn of(matrix: &BlockTensor) -> Option<Self> {
+        let blocks = matrix.blocks.clone().try_into_primitive::<Flex>().ok()?;
+        let [rows, _] = matrix.blocks.dims();
+        Some(Self { blocks, format: matrix.format, rows, columns: matrix.columns })
+    }
+
+    fn matrix(&self) -> Option<BlockMatrix<'_>> {
+        Some(BlockMatrix::new(self.format, self.blocks.as_slice()?, self.columns))
+    }
 }
 
 /// A quantized matrix where it lies.
@@ -45,8 +90,8 @@ struct Held {
 }
 
 impl Held {
-    fn of(matrix: &QuantizedTensor) -> Option<Self> {
-        let [rows, columns] = matrix.shape();
+    fn of(matrix: &PlanarTensor) -> Option<Self> {
+        let (rows, columns) = (matrix.quants.dims()[0], matrix.columns);
         Some(Self {
             quants: matrix.quants.clone().try_into_primitive::<Flex>().ok()?,
             zero_points: match &matrix.zero_points {

@@ -3,7 +3,7 @@
 use burn::tensor::Int;
 
 use super::*;
-use crate::{QuantizedTensor, quant::QuantFormat};
+use crate::{PlanarTensor, QuantizedTensor, quant::QuantFormat};
 
 /// A quantized matrix, and its numbers in float64.
 struct Stored {
@@ -75,13 +75,15 @@ fn matmul_t_quantized_is_the_definition() {
                 zero_points,
             )
         });
-        let weights = held.map(|(quants, scales, zero_points)| QuantizedTensor {
-            quants,
-            scales,
-            zero_points,
-            format: QuantFormat::try_from(bits).expect("8 or 4"),
-            columns,
-            dtype,
+        let weights = held.map(|(quants, scales, zero_points)| {
+            QuantizedTensor::Planar(PlanarTensor {
+                quants,
+                scales,
+                zero_points,
+                format: QuantFormat::try_from(bits).expect("8 or 4"),
+                columns,
+                dtype,
+            })
         });
         let products = kernels.matmul_t_quantized(&x, &weights.each_ref());
         let products = products.expect("a kernel");
@@ -121,8 +123,8 @@ fn quants_that_do_not_fit_have_no_kernel() {
         let x = |columns| Tensor::<2>::zeros([1, columns], (device, dtype));
         let product = |columns, format, zero_points| {
             let (quants, scales) = (quants.clone(), scales.clone());
-            let weight = QuantizedTensor { quants, scales, zero_points, format, columns, dtype };
-            kernels.matmul_t_quantized(&x(columns), &[&weight])
+            let weight = PlanarTensor { quants, scales, zero_points, format, columns, dtype };
+            kernels.matmul_t_quantized(&x(columns), &[&QuantizedTensor::Planar(weight)])
         };
         let of = |columns| product(columns, QuantFormat::Int8, None);
         prop_assert!(of(64).is_some() && of(33).is_some());
@@ -132,8 +134,8 @@ fn quants_that_do_not_fit_have_no_kernel() {
         let four = |zero_points| {
             let (quants, scales) = (half.clone(), scales.clone());
             let format = QuantFormat::Int4;
-            let weight = QuantizedTensor { quants, scales, zero_points, format, columns: 64, dtype };
-            kernels.matmul_t_quantized(&x(64), &[&weight])
+            let weight = PlanarTensor { quants, scales, zero_points, format, columns: 64, dtype };
+            kernels.matmul_t_quantized(&x(64), &[&QuantizedTensor::Planar(weight)])
         };
         prop_assert!(four(Some(zeros)).is_some());
         prop_assert!(four(None).is_none(), "no zero points");

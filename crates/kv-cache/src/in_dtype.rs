@@ -1,0 +1,84 @@
+//! Keys and values in a float type of their own.
+
+use std::{collections::HashSet, ops::Range};
+
+use burn::tensor::Tensor;
+use glass_backend::Dtype;
+
+use crate::{CacheError, KvView, LayerCache};
+
+/// A policy that is given keys and values rounded to `dtype`, and so keeps them in as many bytes. Attention computes from them
+/// as they are kept.
+pub struct InDtype {
+    policy: Box<dyn LayerCache>,
+    dtype: Dtype,
+}
+
+impl InDtype {
+    pub fn new(policy: Box<dyn LayerCache>, dtype: Dtype) -> Self {
+        Self { policy, dtype }
+    }
+}
+
+impl LayerCache for InDtype {
+    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
+        let rounded = |x: Tensor<4>| if x.dtype() == self.dtype.burn() { x } else { x.cast(self.dtype.burn()) };
+        self.policy.append(rounded(k), rounded(v), positions)
+    }
+
+    fn max_step(&self) -> usize {
+        self.policy.max_step()
+    }
+
+    fn wants_weights(&self) -> bool {
+        self.policy.wants_weights()
+    }
+
+    fn observe(&mut self, weights: Tensor<4>) {
+        self.policy.observe(weights);
+    }
+
+    fn reserve(&mut self, tokens: usize) {
+        self.policy.reserve(tokens);
+    }
+
+    fn limit(&mut self, tokens: usize) {
+        self.policy.limit(tokens);
+    }
+
+    fn reserve_rollback(&mut self, tokens: usize) -> Result<(), CacheError> {
+        self.policy.reserve_rollback(tokens)
+    }
+
+    fn can_truncate(&self, len: usize) -> bool {
+        self.policy.can_truncate(len)
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.policy.truncate(len);
+    }
+
+    fn fork(&mut self, len: usize) -> Box<dyn LayerCache> {
+        Box::new(Self::new(self.policy.fork(len), self.dtype))
+    }
+
+    fn snapshot(&mut self, len: usize) -> Box<dyn LayerCache> {
+        Box::new(Self::new(self.policy.snapshot(len), self.dtype))
+    }
+
+    fn bytes(&self) -> u64 {
+        self.policy.bytes()
+    }
+
+    fn bytes_beside(&self, counted: &mut HashSet<usize>) -> u64 {
+        self.policy.bytes_beside(counted)
+    }
+
+    fn states(&self, tokens: usize) -> usize {
+        self.policy.states(tokens)
+    }
+
+    fn all_states(&self, tokens: usize) -> usize {
+        self.policy.all_states(tokens)
+    }
+}
