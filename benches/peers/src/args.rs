@@ -8,8 +8,12 @@ use clap::{Parser, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(name = "peers", version)]
 pub struct Args {
-    /// A folder with config.json and safetensors, of a Llama or a Mistral.
+    /// A folder with config.json and safetensors, of a Llama or a Mistral; or a GGUF file, which is compared with llama.cpp.
     pub folder: PathBuf,
+
+    /// llama.cpp's llama-bench, for a GGUF file.
+    #[arg(long, value_name = "FILE")]
+    pub llama_bench: Option<PathBuf>,
 
     /// The program of this project.
     #[arg(long, value_name = "FILE", default_value = "target/release/glass")]

@@ -5,6 +5,7 @@ mod candle;
 mod candle_config;
 mod engine;
 mod error;
+mod gguf;
 mod outcome;
 mod prompt;
 mod rounds;
@@ -37,6 +38,9 @@ fn main() -> ExitCode {
 
 /// What goes to standard output: as `--worker` the result of one round, else the table.
 fn run(args: &Args) -> Result<String, PeerError> {
+    if gguf::is_gguf(&args.folder) {
+        return gguf::run(args);
+    }
     let config = candle_config::read(&args.folder)?;
     let ids = match &args.ids {
         Some(ids) => ids.clone(),

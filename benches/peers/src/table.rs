@@ -87,7 +87,7 @@ fn agreement(one: &[u32], other: &[u32]) -> usize {
 }
 
 /// The middle one, or the mean of the two in the middle; `None` of none.
-fn median(mut values: Vec<f64>) -> Option<f64> {
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let upper = *values.get(values.len() / 2)?;
     let lower = values[(values.len() - 1) / 2];
@@ -95,7 +95,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 /// `median ± half of the range`, to three digits or more.
-fn spread(values: Vec<f64>) -> String {
+pub fn spread(values: Vec<f64>) -> String {
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let most = values.iter().copied().fold(0.0, f64::max);
     let Some(middle) = median(values) else {
@@ -108,6 +108,11 @@ fn spread(values: Vec<f64>) -> String {
     };
     let half = (most - least) / 2.0;
     format!("{middle:.digits$} ± {half:.digits$}")
+}
+
+/// Cells in columns of one width.
+pub fn aligned(cells: &[Vec<String>]) -> String {
+    cells.iter().map(|line| padded(line, cells)).collect()
 }
 
 /// One line of the table; the last column stays as it is, for an error may be long.

@@ -9,7 +9,7 @@ mod cube;
 mod flex;
 
 use burn::tensor::{Int, Tensor};
-use glass_kernels::{Gate, RmsNorm};
+use glass_kernels::{Gate, RmsNorm, quant::BlockFormat};
 
 #[cfg(feature = "wgpu")]
 pub(crate) use glass_kernels_cube::AdapterClass;
@@ -132,6 +132,21 @@ impl KernelSet {
             QuantizedTensor::Blocks(_) => of_blocks.next(),
         });
         in_order.collect()
+    }
+
+    /// Whether [`matmul_t_quantized`](Self::matmul_t_quantized) multiplies matrices in blocks of this format. Matrices in other
+    /// formats are dequantized for every product, which is correct and many times slower.
+    pub fn multiplies(self, format: BlockFormat) -> bool {
+        match self.0 {
+            #[cfg(feature = "flex")]
+            Some(KernelBackend::Flex) => BlockFormat::ALL.contains(&format),
+            #[cfg(feature = "wgpu")]
+            Some(KernelBackend::Cube(_)) => {
+                let _ = format;
+                false
+            }
+            None => false,
+        }
     }
 
     fn matmul_t_planar(self, x: &Tensor<2>, weights: &[&PlanarTensor]) -> Option<Vec<Tensor<2>>> {

@@ -50,6 +50,12 @@ impl LlamaForCausalLM {
         self.model.forward(ids, sequences, observer)
     }
 
+    /// What the head would say of a state between layers (the *logit lens*: nostalgebraist 2020): `x` `[batch, seq,
+    /// hidden_size]` -> the same shape, after the final norm, for [`head`](Self::head)
+    pub fn normed(&self, x: Tensor<3>) -> Tensor<3> {
+        self.model.normed(x)
+    }
+
     /// The device of a layer's weights, and of what its caches hold.
     pub fn layer_device(&self, layer: usize) -> &Device {
         self.model.layer_device(layer)

@@ -105,20 +105,31 @@ pub(crate) fn rewrite(
     refuse_own_folder(folder, target)?;
     let mut saving = Saving::begin(target, existing)?;
     saving.write("config.json", config.as_bytes())?;
-    let mut stale = Vec::new();
+    let mut copied = Vec::new();
     for name in COMPANIONS {
         let file = folder.join(name);
         match fs::read(&file) {
-            Ok(bytes) => saving.write(name, &bytes)?,
-            Err(error) if error.kind() == ErrorKind::NotFound => stale.push(name),
+            Ok(bytes) => {
+                saving.write(name, &bytes)?;
+                copied.push(name);
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(source) => return Err(SaveError::Read { file, source }.into()),
         }
     }
     let written = saving.write_tensors(tensors, max_shard_size, progress)?;
     saving.finish()?;
-    // Those of the model that was there would be read as parts of this one.
-    remove_files(target, |name| stale.contains(&name.as_str()))?;
+    remove_stale(target, &copied)?;
     Ok(Conversion { written, left_out, warnings: files.warnings().to_vec() })
+}
+
+/// Removes what a model that was there had beside its weights and this one has not, which has `written`: it would be read as a
+/// part of this one.
+///
+/// # Errors
+/// A file cannot be removed.
+pub fn remove_stale(folder: &Path, written: &[&str]) -> Result<(), SaveError> {
+    remove_files(folder, |name| COMPANIONS.contains(&name.as_str()) && !written.contains(&name.as_str()))
 }
 
 /// Removes the files of a model from a folder, and no others.

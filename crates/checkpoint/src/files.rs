@@ -220,7 +220,9 @@ fn no_safetensors(folder: &Path) -> CheckpointError {
         None => (String::new(), "put the weights there as model.safetensors"),
         Some(first) => (
             format!(" (but {first})"),
-            if others.iter().any(|name| name.ends_with(".safetensors")) {
+            if others.iter().any(|name| name.to_ascii_lowercase().ends_with(".gguf")) {
+                "name the .gguf file itself in place of the folder"
+            } else if others.iter().any(|name| name.ends_with(".safetensors")) {
                 "rename a single file to model.safetensors, or bring the index of the shards"
             } else {
                 "convert the weights to safetensors, for example with transformers' save_pretrained"

@@ -4,13 +4,16 @@
 //! [`CheckpointSource`] (weights for the modules, and the tensors that no module asks for) · [`Precision`] (what they are
 //! held in) · [`QuantRecipe`] (which matrices are quantized) and [`QuantizeOnLoad`] · [`Saving`] (a folder whose new files appear together) · [`TensorSource`] (what is
 //! saved) and [`ShardSize`] (in how many files) · [`Converted`] and [`QuantizedTensors`] (a checkpoint to be saved again) ·
-//! [`Parameters`] and [`FamilyTensors`] (a model in memory to be saved) · [`convert()`] and [`quantize()`] (a whole folder written again).
+//! [`Parameters`] and [`FamilyTensors`] (a model in memory to be saved), [`WeightTensors`] (one of any source) · [`GgufSource`]
+//! (weights from a GGUF file) and [`GgufModel`] (a folder as such a file) · [`convert()`] and [`quantize()`] (a whole folder written again).
 
 mod convert;
 mod converted;
 mod dtype;
 mod error;
 mod files;
+mod floats;
+mod gguf;
 mod head;
 mod idle;
 mod index;
@@ -30,14 +33,18 @@ mod shard;
 mod sharding;
 mod source;
 mod stored;
+mod weight_tensors;
 mod writer;
 mod zero_points;
 
-pub use convert::{COMPANIONS, Conversion, ConvertError, ConvertOptions, check_target, convert, remove_model};
+pub use convert::{
+    COMPANIONS, Conversion, ConvertError, ConvertOptions, check_target, convert, remove_model, remove_stale,
+};
 pub use converted::Converted;
 pub use dtype::{StoredFloat, UnsupportedDtype, convert_bytes, float, stored};
 pub use error::CheckpointError;
 pub use files::{Files, RawTensor, WEIGHTS, WEIGHTS_INDEX};
+pub use gguf::{FileType, GgufFormat, GgufModel, GgufPlan, GgufSource, GgufWriteError, stored_in_gguf};
 pub use head::own_head;
 pub use index::Index;
 pub use names::Names;
@@ -53,4 +60,5 @@ pub use saving::{Existing, Saving, sync_folder};
 pub use sharding::{BadSize, ShardSize};
 pub use source::CheckpointSource;
 pub use stored::FamilyTensors;
+pub use weight_tensors::WeightTensors;
 pub use writer::{SaveProgress, TensorSource, TensorSpec, Written};

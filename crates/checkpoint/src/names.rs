@@ -64,17 +64,22 @@ impl Names {
 
     /// What the files have in place of a missing tensor, for an error.
     pub(crate) fn instead_of(&self, missing: &str) -> String {
-        let shared = |file: &&String| {
-            let front = file.split('.').zip(missing.split('.')).take_while(|(a, b)| a == b);
-            let back = file.rsplit('.').zip(missing.rsplit('.')).take_while(|(a, b)| a == b);
-            front.count() + back.count()
-        };
-        let count = self.in_model.len();
-        // The first of the nearest: `max_by_key` would give the last.
-        match self.in_model.keys().rev().max_by_key(shared) {
-            None => "the files hold no tensor".to_owned(),
-            Some(nearest) => format!("the files hold {count} tensors, with names such as {nearest}"),
-        }
+        nearest(missing, self.in_model.keys().map(String::as_str))
+    }
+}
+
+/// What there is in place of a missing tensor, for an error.
+pub(crate) fn nearest<'a>(missing: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let shared = |file: &&str| {
+        let front = file.split('.').zip(missing.split('.')).take_while(|(a, b)| a == b);
+        let back = file.rsplit('.').zip(missing.rsplit('.')).take_while(|(a, b)| a == b);
+        front.count() + back.count()
+    };
+    let names: Vec<&str> = names.collect();
+    // The first of the nearest: `max_by_key` would give the last.
+    match names.iter().rev().max_by_key(|name| shared(name)) {
+        None => "the files hold no tensor".to_owned(),
+        Some(nearest) => format!("the files hold {} tensors, with names such as {nearest}", names.len()),
     }
 }
 

@@ -7,9 +7,10 @@ use glass_backend::{
     quant::{GROUP_SIZE, QuantFormat},
 };
 use glass_config::LlamaConfig;
+use glass_gguf::{GgmlType, Gguf};
 use thiserror::Error;
 
-use crate::{Files, Names, QuantRecipe, float, idle::is_idle};
+use crate::{FileType, Files, Names, QuantRecipe, float, idle::is_idle};
 
 /// A word that is none of them.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -24,6 +25,8 @@ pub struct Precision {
     /// Matrices are rounded to what their format can represent, and held in `dtype` all the same: what quantized rows are
     /// compared with. `q8-in-f32`, `q4-in-f32`.
     pub fake_quantize: bool,
+    /// Matrices stay in the blocks of a GGUF file, which is of this type.
+    pub blocks: Option<FileType>,
 }
 
 /// Bytes of a scale.
@@ -32,7 +35,7 @@ const SCALE: f64 = 2.0;
 impl Precision {
     /// The precision whose numbers are the same and are computed with in float32.
     pub fn reference(self) -> Self {
-        Self { dtype: Dtype::F32, fake_quantize: self.quantize.is_some(), ..self }
+        Self { dtype: Dtype::F32, fake_quantize: self.quantize.is_some() || self.blocks.is_some(), ..self }
     }
 
     /// What the files hold: quantized matrices, or the float type that most bytes are of.
@@ -46,19 +49,37 @@ impl Precision {
         let tensors = files.names().filter_map(|name| Some((name, files.get(name)?)));
         let weights = tensors.filter(|(name, tensor)| !is_idle(names.in_model(name), tensor));
         let types = weights.filter_map(|(_, tensor)| Some((float(tensor.dtype).ok()?.computed(), tensor.bytes.len())));
-        let mut bytes = Dtype::ALL.map(|dtype| (0, dtype));
-        for (dtype, len) in types {
-            let (sum, _) =
-                bytes.iter_mut().find(|(_, other)| *other == dtype).unwrap_or_else(|| unreachable!("one of all"));
-            *sum += len;
+        most(types).into()
+    }
+
+    /// What a GGUF file holds: blocks, or the float type that most bytes are of.
+    pub fn stored_in_gguf(file: &Gguf) -> Self {
+        if let Some(blocks) = FileType::of(file) {
+            return Self { blocks: Some(blocks), ..Dtype::F32.into() };
         }
-        // Of equally many the first, which is the widest.
-        let most = bytes.into_iter().rev().max_by_key(|(sum, _)| *sum);
-        most.map_or(Dtype::F32, |(_, dtype)| dtype).into()
+        let types = file.tensors().filter_map(|tensor| {
+            let dtype = match tensor.ty {
+                GgmlType::F16 => Dtype::F16,
+                GgmlType::Bf16 => Dtype::BF16,
+                GgmlType::F32 => Dtype::F32,
+                _ => return None,
+            };
+            Some((dtype, tensor.bytes.len()))
+        });
+        most(types).into()
     }
 
     /// The same, or the next best that this device computes at full speed, with a line that says so.
     pub fn on(self, device: &Device) -> (Self, Option<String>) {
+        if let Some(blocks) = self.blocks
+            && !device.kernel_set().multiplies(blocks.format())
+        {
+            let line = format!(
+                "the weights are stored in {self}, for which {} has no kernels here: they are dequantized while they are read, and held in f32",
+                device.name()
+            );
+            return (Dtype::F32.into(), Some(line));
+        }
         if device.dtypes().contains(&self.dtype) && device.caveat(self.dtype).is_none() {
             return (self, None);
         }
@@ -73,6 +94,9 @@ impl Precision {
     /// Bytes of a weight of a matrix with this role, its share of a scale included: the mean over a model's layers, where
     /// no matrix has outliers.
     pub fn projection_bytes(self, config: &LlamaConfig, role: WeightRole) -> f64 {
+        if let Some(blocks) = self.blocks {
+            return self.block_bytes(blocks);
+        }
         let Some(format) = self.quantize else {
             return self.matrix_bytes(None);
         };
@@ -87,7 +111,18 @@ impl Precision {
 
     /// Bytes of a weight of the head, which has 8 bits wherever matrices have few.
     pub fn head_bytes(self) -> f64 {
-        self.matrix_bytes(self.quantize.map(|_| QuantFormat::Int8))
+        match self.blocks {
+            Some(blocks) => self.block_bytes(blocks),
+            None => self.matrix_bytes(self.quantize.map(|_| QuantFormat::Int8)),
+        }
+    }
+
+    /// Most matrices are in the format that the type is called by.
+    fn block_bytes(self, blocks: FileType) -> f64 {
+        match self.fake_quantize {
+            true => self.dtype.bytes() as f64,
+            false => blocks.format().block_bytes() as f64 / blocks.format().block_len() as f64,
+        }
     }
 
     fn matrix_bytes(self, bits: Option<QuantFormat>) -> f64 {
@@ -107,27 +142,41 @@ impl Precision {
             Dtype::F32 => 0.0,
             half => half.unit_roundoff(),
         };
-        match self.quantize {
+        match self.quantize.is_some() || self.blocks.is_some() {
             // KernelMode round activations to 8 bits, of which the sign is one.
-            Some(_) if !self.fake_quantize => own + 0.5 / 127.0,
+            true if !self.fake_quantize => own + 0.5 / 127.0,
             _ => own,
         }
     }
 }
 
+/// The type that most bytes are of.
+fn most(types: impl Iterator<Item = (Dtype, usize)>) -> Dtype {
+    let mut bytes = Dtype::ALL.map(|dtype| (0, dtype));
+    for (dtype, len) in types {
+        let (sum, _) =
+            bytes.iter_mut().find(|(_, other)| *other == dtype).unwrap_or_else(|| unreachable!("one of all"));
+        *sum += len;
+    }
+    // Of equally many the first, which is the widest.
+    let most = bytes.into_iter().rev().max_by_key(|(sum, _)| *sum);
+    most.map_or(Dtype::F32, |(_, dtype)| dtype)
+}
+
 impl From<Dtype> for Precision {
     fn from(dtype: Dtype) -> Self {
-        Self { dtype, quantize: None, fake_quantize: false }
+        Self { dtype, quantize: None, fake_quantize: false, blocks: None }
     }
 }
 
 impl fmt::Display for Precision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.quantize {
-            None => write!(f, "{}", self.dtype),
-            Some(bits) if self.fake_quantize => write!(f, "q{bits}-in-{}", self.dtype),
-            Some(bits) => write!(f, "q{bits}"),
+        match (self.quantize, self.blocks) {
+            (None, None) => return write!(f, "{}", self.dtype),
+            (Some(bits), _) => write!(f, "q{bits}")?,
+            (None, Some(blocks)) => write!(f, "{blocks}")?,
         }
+        if self.fake_quantize { write!(f, "-in-{}", self.dtype) } else { Ok(()) }
     }
 }
 
@@ -140,9 +189,18 @@ impl FromStr for Precision {
             "q4" => (QuantFormat::Int4, false),
             "q8-in-f32" => (QuantFormat::Int8, true),
             "q4-in-f32" => (QuantFormat::Int4, true),
-            dtype => return dtype.parse().map(Dtype::into).map_err(|_| UnknownPrecision(name.to_owned())),
+            other => {
+                let (blocks, fake_quantize) = match other.strip_suffix("-in-f32") {
+                    Some(blocks) => (blocks, true),
+                    None => (other, false),
+                };
+                if let Some(blocks) = FileType::from_name(blocks) {
+                    return Ok(Self { blocks: Some(blocks), fake_quantize, ..Dtype::F32.into() });
+                }
+                return other.parse().map(Dtype::into).map_err(|_| UnknownPrecision(name.to_owned()));
+            }
         };
-        Ok(Self { dtype: Dtype::F32, quantize: Some(bits), fake_quantize })
+        Ok(Self { quantize: Some(bits), fake_quantize, ..Dtype::F32.into() })
     }
 }
 
@@ -152,7 +210,7 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
-        for name in ["f32", "f16", "bf16", "q8", "q4", "q8-in-f32", "q4-in-f32"] {
+        for name in ["f32", "f16", "bf16", "q8", "q4", "q8-in-f32", "q4-in-f32", "Q4_K_M", "Q8_0-in-f32"] {
             assert_eq!(name.parse::<Precision>().unwrap().to_string(), name);
         }
         let error = "q3".parse::<Precision>().unwrap_err().to_string();

@@ -67,6 +67,10 @@ impl fmt::Display for ShardSize {
 }
 
 impl ShardSize {
+    pub fn bytes(self) -> u64 {
+        self.0.get()
+    }
+
     /// Deals tensors of so many bytes out to files, in order, as `transformers` does: one that is larger than a file
     /// may be has a file of its own. Always at least one file.
     pub(super) fn deal(self, sizes: impl IntoIterator<Item = u64>) -> Vec<Vec<usize>> {

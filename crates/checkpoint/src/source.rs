@@ -5,18 +5,17 @@ use std::{
     ops::Range,
 };
 
-use burn::tensor::{Bytes, TensorData};
+use burn::tensor::TensorData;
 use glass_backend::{Dtype, QuantizedRows, WeightError, WeightSource, WeightSpec};
 use glass_config::{LlamaConfig, QuantizationConfig, StoredRows};
-use half::vec::HalfBitsVecExt;
 
 use super::{
-    Files, Names, RawTensor, StoredFloat, convert_bytes, float,
+    Files, Names, StoredFloat, float,
+    floats::{self, FloatTensor, overflow},
     idle::is_idle,
-    mapped::mapped,
     mxfp4::{self, Mxfp4Matrix},
     quantized::{QuantizedMatrix, parts},
-    stored::{gather, is_contiguous, way},
+    stored::way,
 };
 
 /// Reads weights tensor by tensor, and keeps account of what was read.
@@ -93,9 +92,7 @@ impl<'a> CheckpointSource<'a> {
             warnings.push(format!("{count} {tensors} stored as F64, and rounded to {dtype}"));
         }
         for (name, count) in &self.overflowed {
-            warnings.push(format!(
-                "{count} values of {name} are too large for the chosen dtype and became infinite: use --dtype f32"
-            ));
+            warnings.push(overflow(name, *count));
         }
         Ok(warnings)
     }
@@ -150,10 +147,11 @@ impl CheckpointSource<'_> {
         way(self.files, &self.names, self.config, weight)
     }
 
-    /// The tensor in floating point that a weight's rows lie in, and its type.
-    fn tensor(&self, piece: &StoredRows) -> Result<(RawTensor<'_>, StoredFloat), WeightError> {
+    /// The tensor in floating point that a weight's rows lie in.
+    fn tensor(&self, piece: &StoredRows) -> Result<FloatTensor<'_>, WeightError> {
         let (origin, name) = (self.origin(&piece.name), piece.name.clone());
-        let Some(tensor) = self.files.get(&name) else {
+        let found = self.files.get(&name).zip(self.files.place(&name, 0..0));
+        let Some((tensor, (file, place))) = found else {
             let found = self.names.instead_of(&name);
             let tie =
                 if name == "lm_head.weight" { "; if it is the embedding, --set tie_word_embeddings=true" } else { "" };
@@ -165,7 +163,7 @@ impl CheckpointSource<'_> {
             return Err(WeightError::Shape { origin, name, found, expected });
         }
         match float(tensor.dtype) {
-            Ok(stored) => Ok((tensor, stored)),
+            Ok(stored) => Ok(FloatTensor { file, start: place.start, bytes: tensor.bytes, stored }),
             Err(_) => Err(WeightError::Type { origin, name, found: tensor.dtype.to_string() }),
         }
     }
@@ -179,68 +177,25 @@ impl CheckpointSource<'_> {
             (is_quantized, _) => Ok(is_quantized),
         }
     }
-
-    /// The file's own bytes, where the machine can compute with them as they are.
-    fn in_place(&self, name: &str, bytes: Range<usize>, stored: StoredFloat, wanted: Dtype) -> Option<Bytes> {
-        if stored != wanted.into() || bytes.is_empty() || cfg!(target_endian = "big") {
-            return None;
-        }
-        let (shard, range) = self.files.place(name, bytes)?;
-        mapped(shard, range, stored.bytes())
-    }
 }
 
 impl WeightSource for CheckpointSource<'_> {
     fn read(&mut self, weight: WeightSpec<'_>, rows: Range<usize>, dtype: Dtype) -> Result<TensorData, WeightError> {
-        let (row, part) = (weight.row_len(), weight.shape_of(&rows));
         if self.dequantize && weight.role.is_matrix() && self.is_stored_quantized(weight)? {
-            let values = self.read_quantized(weight, rows)?.dequantize(row);
+            let part = weight.shape_of(&rows);
+            let values = self.read_quantized(weight, rows)?.dequantize(weight.row_len());
             return Ok(TensorData::new(values, part).convert_dtype(dtype.burn()));
         }
         let way = self.way(weight);
-        let (_, first) = self.tensor(&way[0])?;
+        let first = self.tensor(&way[0])?.stored;
         if first == StoredFloat::F64 && rows.start == 0 {
             self.rounded = Some((self.rounded.map_or(1, |(count, _)| count + 1), dtype));
         }
-        let mut whole = Vec::new();
-        for piece in &way {
-            let (tensor, stored) = self.tensor(piece)?;
-            if stored != first {
-                let (origin, name) = (self.origin(&piece.name), piece.name.clone());
-                return Err(WeightError::Type { origin, name, found: tensor.dtype.to_string() });
-            }
-            let width = stored.bytes();
-            if way.len() > 1 || !is_contiguous(piece, row) {
-                whole.resize(rows.len() * row * width, 0);
-                gather(piece, rows.clone(), row, width, tensor.bytes, &mut whole);
-                continue;
-            }
-            let start = piece.start + rows.start * row;
-            let range = start * width..(start + rows.len() * row) * width;
-            let bytes = &tensor.bytes[range.clone()];
-            let data = match self.in_place(&piece.name, range, stored, dtype) {
-                Some(bytes) => TensorData::from_bytes(bytes, part, dtype.burn()),
-                None => {
-                    let (data, overflowed) = to_data(bytes, stored, rows.len() * row, dtype, part);
-                    self.count(&piece.name, overflowed);
-                    if rows.end == weight.rows() {
-                        self.files.release(&piece.name);
-                    }
-                    data
-                }
-            };
-            (self.progress)((rows.len() * row * width) as u64);
-            self.used.insert(piece.name.clone());
-            return Ok(data);
-        }
-        (self.progress)(whole.len() as u64);
-        let (data, overflowed) = to_data(&whole, first, rows.len() * row, dtype, part);
-        self.count(&way[0].name, overflowed);
-        for piece in way {
-            self.files.release(&piece.name);
-            self.used.insert(piece.name);
-        }
-        Ok(data)
+        let floats = floats::read(&way, (weight, rows, dtype), |piece| self.tensor(piece))?;
+        (self.progress)(floats.read);
+        self.count(&way[0].name, floats.overflowed);
+        self.used.extend(way.into_iter().map(|piece| piece.name));
+        Ok(floats.data)
     }
 
     fn is_quantized(&mut self, weight: WeightSpec<'_>) -> Result<bool, WeightError> {
@@ -266,25 +221,5 @@ impl WeightSource for CheckpointSource<'_> {
         self.used.extend(names);
         (self.progress)(bytes);
         Ok(read)
-    }
-}
-
-/// One conversion, straight into memory that is aligned for what comes out.
-fn to_data(bytes: &[u8], from: StoredFloat, len: usize, to: Dtype, shape: Vec<usize>) -> (TensorData, usize) {
-    match to {
-        Dtype::F32 => {
-            let mut values = vec![0f32; len];
-            let overflowed = convert_bytes(bytes, from, bytemuck::cast_slice_mut(&mut values), to);
-            (TensorData::new(values, shape), overflowed)
-        }
-        Dtype::F16 | Dtype::BF16 => {
-            let mut bits = vec![0u16; len];
-            let overflowed = convert_bytes(bytes, from, bytemuck::cast_slice_mut(&mut bits), to);
-            let data = match to {
-                Dtype::F16 => TensorData::new(bits.reinterpret_into::<half::f16>(), shape),
-                _ => TensorData::new(bits.reinterpret_into::<half::bf16>(), shape),
-            };
-            (data, overflowed)
-        }
     }
 }

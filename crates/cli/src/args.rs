@@ -11,6 +11,7 @@ mod other_command;
 mod parse;
 mod sampling;
 mod search;
+mod serve;
 mod tokenize;
 pub mod train;
 
@@ -18,23 +19,25 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use glass_backend::{Dtype, quant::QuantFormat};
-use glass_checkpoint::{Precision, ShardSize};
+use glass_checkpoint::{GgufFormat, Precision, ShardSize};
 
 use crate::version;
 pub use batch::Batch;
 pub use bench::Bench;
 pub use chat::{Chat, Variables};
+use chat::parse_variables;
 pub use eval::{Caches, Eval, Measure, Mode, Needle, Perplexity};
 pub use examples::examples_of;
 pub use generate::Generate;
 pub use groups::{AnyModel, Cache, Compute, Decoding, Ids, Length, Model, Overwrite, Prompt, Source};
 use groups::{
-    COMPUTING, MODEL, OUTPUT, Renamed, TEXT, from_0, from_1, number, parse_bits, parse_float, parse_ids,
-    parse_quantized,
+    COMPUTING, MODEL, OUTPUT, Renamed, TEXT, from_0, from_1, number, parse_bits, parse_float, parse_gguf_format,
+    parse_ids, parse_quantized,
 };
 pub use parse::{BENCH_SUBJECT, unset_empty_variables};
 pub use sampling::{Rules, Sampling};
 pub use search::Search;
+pub use serve::Serve;
 pub use tokenize::Tokenize;
 pub use train::Train;
 
@@ -61,6 +64,8 @@ pub enum Command {
     Search(Search),
     /// Talk with a model
     Chat(Chat),
+    /// Answer programs and people over HTTP, many at once, through the API of OpenAI
+    Serve(Serve),
     /// Show the tokens of a text
     Tokenize(Tokenize),
     /// Write the logits of every position, and what led to them, to a safetensors file
@@ -69,7 +74,7 @@ pub enum Command {
     Info(Info),
     /// Convert a model to another float type or to files of another size
     Convert(Convert),
-    /// Quantize the matrices of a model to 8 or 4 bits
+    /// Quantize the matrices of a model to 8 or 4 bits, or write it as a GGUF file
     Quantize(Quantize),
     /// Train a model on a text
     Train(Train),
@@ -173,14 +178,22 @@ pub struct Quantize {
     ///
     /// The head always gets 8, and an embedding that is not the head stays as it is.
     #[arg(help_heading = OUTPUT, long, value_name = "q8|q4", value_parser = parse_quantized)]
-    pub dtype: QuantFormat,
+    #[arg(required_unless_present = "format")]
+    pub dtype: Option<QuantFormat>,
+    /// For a GGUF file: q4_k_m, q5_k_m, q6_k, q8_0, q4_0, iq4_xs, f16, bf16 or f32
+    ///
+    /// The words are llama.cpp's, and so is the choice of types: in q4_k_m most matrices are Q4_K, and those whose errors
+    /// cost most are Q6_K. f16, bf16 and f32 quantize nothing.
+    #[arg(help_heading = OUTPUT, long, value_name = "FORMAT", value_parser = parse_gguf_format, conflicts_with = "dtype")]
+    pub format: Option<GgufFormat>,
     #[arg(long, hide = true, value_parser = parse_bits)]
     pub bits: Option<Renamed>,
-    /// The folder to write, new or empty
-    #[arg(help_heading = OUTPUT, short, long, value_name = "DIR")]
+    /// The folder to write, new or empty; or with --format a file whose name ends in .gguf
+    #[arg(help_heading = OUTPUT, short, long, value_name = "PATH")]
     pub output: PathBuf,
     /// Bytes of one file's tensors at most, as for `glass convert`
     #[arg(help_heading = OUTPUT, hide_short_help = true, long, value_name = "SIZE", default_value = "5GB")]
+    #[arg(conflicts_with = "format")]
     pub max_shard_size: ShardSize,
     #[command(flatten)]
     pub overwrite: Overwrite,

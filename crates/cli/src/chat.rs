@@ -67,7 +67,7 @@ pub fn run(args: args::Chat) -> Result<(), CliError> {
 }
 
 /// The template that was given, or the model's own.
-fn template(folder: Option<&Path>, given: Option<&Path>) -> Result<ChatTemplate, CliError> {
+pub fn template(folder: Option<&Path>, given: Option<&Path>) -> Result<ChatTemplate, CliError> {
     Ok(match (folder, given) {
         (Some(folder), Some(file)) => ChatTemplate::from_file(file, folder)?,
         (Some(folder), None) => ChatTemplate::from_folder(folder)?,

@@ -45,7 +45,7 @@ pub fn run() -> Result<(), CliError> {
             None => String::new(),
         }
     );
-    let out = stream::generate(llama, &ids, &options, &mut io::stdout())?;
+    let out = stream::generate(llama, None, &ids, &options, &mut io::stdout())?;
     print_line("")?;
     status!("{}", generate::summary(&loaded, &out));
     status!(

@@ -26,6 +26,10 @@ pub enum CliError {
     Bench(#[from] glass_bench::BenchError),
     #[error(transparent)]
     Plot(#[from] glass_plot::PlotError),
+    #[error(transparent)]
+    Listen(#[from] glass_server::ListenError),
+    #[error("{place}: {error}")]
+    Key { place: String, error: glass_server::KeyError },
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write {}: {source}", path.display())]

@@ -20,12 +20,12 @@ use crate::{
 
 pub fn run(args: args::Generate) -> Result<(), CliError> {
     args.decoding.sampling.validate()?; // before the model is loaded
-    if args.prompt_lookup.is_some() && args.decoding.cache.policy.is_some_and(CacheConfig::drops_states) {
-        return Err(CliError::Usage(
-            "--prompt-lookup takes wrong guesses back, and --cache tova has forgotten other states for them: use full, \
-             ring or sinks"
-                .to_owned(),
-        ));
+    let guesses = args.prompt_lookup.map(|_| "--prompt-lookup").or(args.draft.as_ref().map(|_| "--draft"));
+    if let Some(option) = guesses.filter(|_| args.decoding.cache.policy.is_some_and(CacheConfig::drops_states)) {
+        return Err(CliError::Usage(format!(
+            "{option} takes wrong guesses back, and --cache tova has forgotten other states for them: use full, ring or \
+             sinks"
+        )));
     }
     let schema = args.json_schema.as_deref();
     let schema = schema.map(json_schema::read).transpose()?;
@@ -36,6 +36,7 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
     let ids = prompt.ids(llama)?;
     prompt::warn_unknown(llama.tokenizer.as_ref(), prompt.text())?;
     let options = options(&args, schema, llama, ids.len())?;
+    let draft = args.draft.as_ref().map(|draft| load_draft(draft, &args.compute)).transpose()?;
 
     if args.echo {
         print_prompt(&prompt, &ids, llama)?;
@@ -43,7 +44,7 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
         echo(&args.prompt, &prompt);
     }
     let out: &mut dyn Write = if args.json { &mut io::sink() } else { &mut io::stdout() };
-    let generated = stream::generate(llama, &ids, &options, out)?;
+    let generated = stream::generate(llama, draft.as_ref().map(|draft| &draft.llama), &ids, &options, out)?;
 
     if args.json {
         print_line(report(&loaded, &generated))?;
@@ -54,9 +55,16 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
         json_schema::warn_if_not_json(&generated, llama);
     }
     if !args.json {
-        show_costs(&loaded, &generated);
+        show_costs(&loaded, draft.as_ref(), &generated);
     }
     ended(&generated)
+}
+
+/// The draft model, on the model's device and in the type it is stored in.
+fn load_draft(name: &str, compute: &args::Compute) -> Result<Loaded, CliError> {
+    let source = args::Source { model: name.to_owned(), revision: None };
+    let model = args::Model { source, overrides: Vec::new() };
+    load::load(&model, &args::Compute { dtype: None, ..compute.clone() })
 }
 
 fn options(
@@ -111,14 +119,14 @@ fn echo(args: &args::Prompt, prompt: &Prompt) {
 }
 
 /// Below the text: how probable its tokens were, if that was asked for, and what it cost.
-fn show_costs(loaded: &Loaded, generated: &Generated) {
+fn show_costs(loaded: &Loaded, draft: Option<&Loaded>, generated: &Generated) {
     if let Some(logprobs) = &generated.logprobs {
         let tokenizer = loaded.llama.tokenizer.as_ref();
         say!("{}", logprobs::table(logprobs, tokenizer));
     }
     status!("{}", summary(loaded, generated));
     if let Some(speculation) = &generated.speculation {
-        status!("{}", drafts(speculation));
+        status!("{}", drafts(speculation, if draft.is_some() { "draft model" } else { "prompt lookup" }));
     }
 }
 
@@ -142,10 +150,10 @@ pub fn summary(loaded: &Loaded, out: &Generated) -> String {
     )
 }
 
-/// One line about the drafts of prompt lookup.
-fn drafts(speculation: &Speculation) -> String {
+/// One line about the drafts, by what made them.
+fn drafts(speculation: &Speculation, made_by: &str) -> String {
     let Speculation { passes, drafted, accepted, .. } = speculation;
-    let mut line = format!("glass: prompt lookup: {accepted} of {drafted} drafted tokens accepted");
+    let mut line = format!("glass: {made_by}: {accepted} of {drafted} drafted tokens accepted");
     if let Some(tokens) = speculation.tokens_per_pass() {
         line += &format!(", {tokens:.2} tokens per pass over {passes} passes");
     }

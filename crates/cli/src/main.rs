@@ -26,6 +26,7 @@ mod prompt;
 mod quantize;
 mod say;
 mod search;
+mod serve;
 mod shell;
 mod stream;
 mod table;
@@ -131,6 +132,7 @@ fn run(glass: Glass) -> Result<(), CliError> {
         Some(Command::Batch(args)) => batch::run(args),
         Some(Command::Search(args)) => search::run(args),
         Some(Command::Chat(args)) => chat::run(args),
+        Some(Command::Serve(args)) => serve::run(args),
         Some(Command::Tokenize(args)) => tokenize::run(args),
         Some(Command::Logits(args)) => logits::run(args),
         Some(Command::Info(args)) => info::run(args),

@@ -82,23 +82,33 @@ impl OutputFile {
 
     /// Writes the whole file.
     pub fn write(self, bytes: &[u8]) -> Result<(), CliError> {
+        let failed = CliError::writing(&self.path);
+        self.write_with(|out| out.write_all(bytes).map_err(failed), |_| Ok(()))
+    }
+
+    /// Writes the file by `write`, and gives it its name if `check`, which may look at it, finds nothing wrong. A stream is not
+    /// checked.
+    pub fn write_with(
+        self,
+        write: impl FnOnce(&mut dyn Write) -> Result<(), CliError>,
+        check: impl FnOnce(&Path) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
         let (path, folder, existing) = match self.place {
-            Place::Stdout => return io::stdout().write_all(bytes).map_err(CliError::stdout),
-            Place::Stream(mut file) => return file.write_all(bytes).map_err(CliError::writing(&self.path)),
+            Place::Stdout => return write(&mut io::stdout()),
+            Place::Stream(mut file) => return write(&mut file),
             Place::File { path, folder, existing } => (path, folder, existing),
         };
         // Another program may have written it since.
-        check(&path, existing)?;
+        self::check(&path, existing)?;
         // Ended at once, the process would leave its temporary file behind.
         interrupt::listen();
-        let write = || -> io::Result<()> {
-            let mut file = temporary(&folder)?;
-            file.write_all(bytes)?;
-            file.as_file().sync_all()?;
-            file.persist(&path)?;
-            Ok(())
-        };
-        write().map_err(CliError::writing(&path))
+        let failed = CliError::writing(&path);
+        let mut file = temporary(&folder).map_err(failed)?;
+        write(&mut file)?;
+        check(file.path())?;
+        file.as_file().sync_all().map_err(failed)?;
+        file.persist(&path).map_err(|error| failed(error.error))?;
+        Ok(())
     }
 }
 

@@ -1,8 +1,11 @@
-//! `glass quantize`: a model with its matrices quantized to 8 or 4 bits.
+//! `glass quantize`: a model with its matrices quantized to 8 or 4 bits, as a folder or as a GGUF file.
 
 mod cost;
+mod gguf;
 
 use std::path::Path;
+
+use glass_checkpoint::GgufFormat;
 
 use crate::{
     args, bars, convert,
@@ -12,6 +15,22 @@ use crate::{
 };
 
 pub fn run(args: args::Quantize) -> Result<(), CliError> {
+    let dtype = match (args.format, args.dtype) {
+        (Some(format), _) if gguf::is_file(&args.output) => return gguf::run(&args, format),
+        (Some(_), _) => {
+            let reason = "--format is for GGUF files: end the name in .gguf, or give --dtype q8 or q4 for a folder";
+            return Err(CliError::input(&args.output, reason));
+        }
+        (None, Some(_)) if gguf::is_file(&args.output) => {
+            let known = GgufFormat::MIXTURES.join(", ");
+            return Err(CliError::input(
+                &args.output,
+                format!("a GGUF file needs --format: {known}, f16, bf16 or f32"),
+            ));
+        }
+        (None, Some(dtype)) => dtype,
+        (None, None) => unreachable!("clap asks for one of them"),
+    };
     let existing = args.overwrite.existing();
     glass_checkpoint::check_target(Path::new(&args.source.model), &args.output, existing)?;
     let folder = load::folder(&args.source)?;
@@ -24,7 +43,7 @@ pub fn run(args: args::Quantize) -> Result<(), CliError> {
         bar.set_position(written);
         interrupt::flow()
     };
-    let done = glass_checkpoint::quantize(&folder, &args.output, args.dtype, args.max_shard_size, existing, progress);
+    let done = glass_checkpoint::quantize(&folder, &args.output, dtype, args.max_shard_size, existing, progress);
     bar.finish_and_clear();
     let done = done?;
     convert::report(&folder, &args.output, &done.conversion);
@@ -34,11 +53,6 @@ pub fn run(args: args::Quantize) -> Result<(), CliError> {
         [] => warn(["no matrix was quantized: the model has none that is known to be one"]),
         counts => status!("glass: matrices: {}", counts.join(", ")),
     }
-    // The folder is there, whatever becomes of the measurement.
-    match cost::measure(&folder, &args.output) {
-        Ok(Some(cost)) => status!("{cost}"),
-        Ok(None) => {}
-        Err(error) => warn([format!("the cost in nats could not be measured: {error}")]),
-    }
+    cost::report(&folder, &args.output);
     Ok(())
 }

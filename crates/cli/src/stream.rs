@@ -16,9 +16,10 @@ use crate::{
     wrap::Wrap,
 };
 
-/// Generates a text, and writes it to `out` as soon as it is final; ids where there is no tokenizer. Ctrl-C ends it.
+/// Generates a text, perhaps with a draft model, and writes it to `out` as soon as it is final; ids where there is no tokenizer. Ctrl-C ends it.
 pub fn generate(
     llama: &Llama,
+    draft: Option<&Llama>,
     ids: &[u32],
     options: &GenerateOptions,
     out: &mut dyn Write,
@@ -26,7 +27,11 @@ pub fn generate(
     interrupt::listen();
     let _silence = Silence::begin();
     let mut text = TextStream::new(llama.tokenizer.is_some(), out);
-    let generated = glass_generate::generate(llama, ids, options, &mut |now| text.show(now))?;
+    let progress = &mut |now: Progress<'_>| text.show(now);
+    let generated = match draft {
+        Some(draft) => glass_generate::generate_with_draft(llama, draft, ids, options, progress)?,
+        None => glass_generate::generate(llama, ids, options, progress)?,
+    };
     text.end()?;
     Ok(generated)
 }

@@ -23,12 +23,14 @@
 //! 7. [`RopeParameters`] (`rope.rs`): RoPE and its frequencies
 //! 8. `refused.rs`: a field that was not read is refused, reported, or harmless
 //! 9. `write.rs`: and back to JSON
+//! 10. `gguf.rs`: the keys of a GGUF file become such an object
 
 mod dialect;
 mod error;
 mod families;
 mod fields;
 mod file;
+mod gguf;
 mod layer;
 mod llama_config;
 mod names;
@@ -46,6 +48,7 @@ pub use error::{ConfigError, FieldError};
 pub use families::ModelType;
 pub use fields::IgnoredField;
 pub use file::{Stored, config_text};
+pub use gguf::{GgufArchitecture, POSITIONS};
 pub use layer::{
     AttentionBias, AttentionConfig, DenseMlpConfig, ExpertsConfig, Gate, LayerConfig, MixerConfig, MlpConfig,
     RouterConfig, RouterWeights, SharedExpertConfig, Temperature,

@@ -40,6 +40,15 @@ pub struct StoredRows {
 /// The pair of an expert's projections that files hold in one tensor, and the other one.
 const GATE_UP: &str = "gate_up_proj";
 
+impl StoredRows {
+    /// The whole of a tensor.
+    pub fn whole(name: String, shape: &[usize]) -> Self {
+        let columns = shape.iter().skip(1).product();
+        let rows = 0..shape.first().copied().unwrap_or(1);
+        Self { name, shape: shape.to_vec(), rows, start: 0, strides: [columns, 1] }
+    }
+}
+
 impl LlamaConfig {
     /// Where files may hold the weight `name` of this `shape`: first as the family's files do, then as others have it. Each
     /// way is a list that covers the weight's rows in order.
@@ -48,11 +57,11 @@ impl LlamaConfig {
         let layer = number_behind(name, "layers").and_then(|n| self.layers.get(n));
         let file_name = renamed(names, layer, name);
         let own = self.in_family(names, layer, &file_name, shape);
-        let mut ways = vec![own.unwrap_or_else(|| vec![whole(file_name.clone(), shape)])];
+        let mut ways = vec![own.unwrap_or_else(|| vec![StoredRows::whole(file_name.clone(), shape)])];
         let in_one = experts_in_one(layer, name, shape, names).map(|rows| vec![rows]);
         let first = names.iter().any(|rule| matches!(rule, TensorName::Interleaved));
         ways.splice(if first && in_one.is_some() { 0..1 } else { 1..1 }, in_one);
-        let plain = vec![whole(name.to_owned(), shape)];
+        let plain = vec![StoredRows::whole(name.to_owned(), shape)];
         if ways[0] != plain {
             ways.push(plain);
         }
@@ -74,7 +83,7 @@ impl LlamaConfig {
                 let rows = |part: &&str| rows_of(layer?, part);
                 let before: usize = parts[..i].iter().map(rows).sum::<Option<usize>>()?;
                 let all: usize = parts.iter().map(rows).sum::<Option<usize>>()?;
-                let mut rows = whole(replaced, shape);
+                let mut rows = StoredRows::whole(replaced, shape);
                 rows.start = before * rows.strides[0];
                 rows.shape[0] = all;
                 Some(vec![rows])
@@ -85,20 +94,13 @@ impl LlamaConfig {
                 let heads = 0..*shape.first()?;
                 let head = |head: usize| StoredRows {
                     rows: head..head + 1,
-                    ..whole(format!("{module}.{head}.{kind}"), &shape[1..])
+                    ..StoredRows::whole(format!("{module}.{head}.{kind}"), &shape[1..])
                 };
                 Some(heads.map(head).collect())
             }
             _ => None,
         })
     }
-}
-
-/// The whole of a tensor.
-fn whole(name: String, shape: &[usize]) -> StoredRows {
-    let columns = shape.iter().skip(1).product();
-    let rows = 0..shape.first().copied().unwrap_or(1);
-    StoredRows { name, shape: shape.to_vec(), rows, start: 0, strides: [columns, 1] }
 }
 
 /// The name with all renamings of the family.

@@ -2,7 +2,7 @@
 
 use std::{fmt::Debug, path::Path};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::dialect::{Normalised, OLD_ROPE, ROPE};
 use crate::error::{Checked, ConfigError, FieldError};
@@ -51,7 +51,15 @@ impl LlamaConfig {
         origin: &str,
         overrides: &[Override],
     ) -> Result<(Self, Vec<IgnoredField>), ConfigError> {
-        let object = parse_object(text, origin)?;
+        Self::of_object(parse_object(text, origin)?, origin, overrides)
+    }
+
+    /// The config of these fields, and those of them that are known to change nothing.
+    pub(crate) fn of_object(
+        object: Map<String, Value>,
+        origin: &str,
+        overrides: &[Override],
+    ) -> Result<(Self, Vec<IgnoredField>), ConfigError> {
         let mut file = Normalised::new(object).map_err(|error| ConfigError::new(origin, error))?;
         // An error names the overrides too: the value may not be the file's.
         let mut origin = origin.to_owned();

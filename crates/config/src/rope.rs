@@ -11,6 +11,7 @@ use crate::fields::Verdict::{Refused, Warned};
 use crate::fields::{Fields, Row, Unused, none, off, one};
 use crate::layer::Temperature;
 use crate::values::{NOT_NEGATIVE, OBJECT, Rule, SIZE};
+pub(crate) use scalings::unscaled;
 pub use scalings::{DynamicScaling, LinearScaling, Llama3Scaling, LongropeScaling, YarnScaling};
 
 /// One rotation, with every default filled in.

@@ -27,11 +27,22 @@ struct Text<'m> {
     id: SequenceId,
     sequence: Sequence<'m>,
     lane: Lane,
+    /// Texts that begin where the prompt of this one ends.
+    others: Vec<(SequenceId, Sequence<'m>)>,
 }
 
 /// A sequence of one engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SequenceId(usize);
+
+/// A text that goes on, and what it reads next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Working {
+    pub id: SequenceId,
+    /// Whether it is being written: what it reads are its newest token and a draft. Else they are a piece of its prompt.
+    pub writes: bool,
+    pub tokens: usize,
+}
 
 impl<'m> Engine<'m> {
     /// An engine without work.
@@ -50,7 +61,21 @@ impl<'m> Engine<'m> {
     ///
     /// # Errors
     /// [`Error::EmptyPrompt`]: nothing is left to read.
-    pub fn add(&mut self, sequence: Sequence<'m>, mut lane: Lane) -> Result<SequenceId, Error> {
+    pub fn add(&mut self, sequence: Sequence<'m>, lane: Lane) -> Result<SequenceId, Error> {
+        Ok(self.add_all(sequence, Vec::new(), lane)?[0])
+    }
+
+    /// Adds several texts with one prompt, which is read once: the first, and `others` that begin where it has been read. They
+    /// have the ids that follow that of the first. Until then they leave together with it.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_all(
+        &mut self,
+        sequence: Sequence<'m>,
+        others: Vec<Sequence<'m>>,
+        mut lane: Lane,
+    ) -> Result<Vec<SequenceId>, Error> {
         let unread = sequence.prompt().get(lane.len()..).unwrap_or_default();
         if unread.is_empty() {
             return Err(Error::EmptyPrompt);
@@ -59,10 +84,21 @@ impl<'m> Engine<'m> {
         let logits = usize::from(sequence.finish_reason().is_none());
         lane.push(unread, logits);
         lane.set_greedy(sequence.is_greedy());
-        let id = SequenceId(self.next_id);
-        self.next_id += 1;
-        self.texts.push(Text { id, sequence, lane });
-        Ok(id)
+        let ids: Vec<_> = (self.next_id..=self.next_id + others.len()).map(SequenceId).collect();
+        self.next_id += ids.len();
+        let others = ids[1..].iter().copied().zip(others).collect();
+        self.texts.push(Text { id: ids[0], sequence, lane, others });
+        Ok(ids)
+    }
+
+    /// A text that is here.
+    pub fn sequence(&self, id: SequenceId) -> Option<&Sequence<'m>> {
+        self.place(id).map(|place| &self.texts[place].sequence)
+    }
+
+    /// Its place in the model.
+    pub fn lane(&mut self, id: SequenceId) -> Option<&mut Lane> {
+        self.place(id).map(|place| &mut self.texts[place].lane)
     }
 
     /// Takes a text out, finished or not, with what was read of it.
@@ -88,6 +124,20 @@ impl<'m> Engine<'m> {
         self.place(id).is_some_and(|place| self.texts[place].lane.unread() > 0)
     }
 
+    /// How many tokens of a text have been read.
+    pub fn read(&self, id: SequenceId) -> Option<usize> {
+        self.place(id).map(|place| self.texts[place].lane.len())
+    }
+
+    /// The texts that go on, in the order in which they came.
+    pub fn working(&self) -> impl Iterator<Item = Working> + '_ {
+        let working = self.texts.iter().filter(|text| text.lane.unread() > 0);
+        working.map(|Text { id, lane, .. }| {
+            let tokens = lane.next_tokens(usize::MAX, self.llama);
+            Working { id: *id, writes: lane.is_writing(), tokens }
+        })
+    }
+
     /// How many tokens of the prompts have been read, and how many there are.
     pub fn prompt_tokens(&self) -> (usize, usize) {
         let texts = self.texts.iter().map(|text| {
@@ -102,8 +152,16 @@ impl<'m> Engine<'m> {
     /// # Errors
     /// The device cannot hold the pass. The texts are then lost.
     pub fn step(&mut self) -> Result<StepOutput<'m>, Error> {
+        self.step_of(|_| true)
+    }
+
+    /// A [`step`](Self::step) of some of the texts.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn step_of(&mut self, is_read: impl Fn(SequenceId) -> bool) -> Result<StepOutput<'m>, Error> {
         self.stepped.clear();
-        let working = self.texts.iter_mut().filter(|text| text.lane.unread() > 0);
+        let working = self.texts.iter_mut().filter(|text| text.lane.unread() > 0 && is_read(text.id));
         let lanes = working.map(|text| {
             self.stepped.push(text.id);
             &mut text.lane
@@ -121,12 +179,45 @@ impl<'m> Engine<'m> {
             let own: Vec<Next<'_>> = own.map(|(_, next)| next).collect();
             let id = self.stepped[number];
             // One that was removed while the pass was under way is not there.
-            if let Some(place) = self.place(id) {
-                let own = self.texts[place].advance(own, self.llama);
-                events.extend(own.into_iter().map(|event| (id, event)));
+            let Some(place) = self.place(id) else {
+                continue;
+            };
+            let mut others = self.texts[place].begin_others();
+            for text in &mut others {
+                let mut copies = vec![Vec::new(); own.len()];
+                let rows = own.iter().zip(&mut copies).map(|(next, copy)| next.copy_to(copy));
+                let new = text.advance(rows.collect(), self.llama);
+                events.extend(new.into_iter().map(|event| (text.id, event)));
             }
+            let new = self.texts[place].advance(own, self.llama);
+            events.extend(new.into_iter().map(|event| (id, event)));
+            self.texts.extend(others);
+            self.texts.sort_unstable_by_key(|text| text.id);
         }
         events
+    }
+
+    /// The text of this number, if it is there.
+    pub fn sequence(&self, id: SequenceId) -> Option<&Sequence<'m>> {
+        self.place(id).map(|place| &self.texts[place].sequence)
+    }
+
+    /// Lets the next step read `draft` behind the newest token of a text that is being written, and check it. A draft that
+    /// the text has no room for, or that would turn its tokens by other angles, is not read.
+    ///
+    /// # Errors
+    /// An id that is not of this vocabulary.
+    pub fn draft(&mut self, id: SequenceId, draft: &[u32]) -> Result<(), Error> {
+        self.llama.check_ids(draft, |index| format!("number {} of a draft", index + 1))?;
+        let Some(place) = self.place(id) else { return Ok(()) };
+        let Text { sequence, lane, .. } = &mut self.texts[place];
+        let total = sequence.ids().len() + draft.len();
+        let is_waiting = lane.unread() == 1 && !lane.is_empty() && sequence.finish_reason().is_none();
+        if is_waiting && draft.len() <= sequence.room_for_draft() && !self.llama.depends_on_length(total) {
+            sequence.set_draft(draft);
+            lane.push(draft, draft.len() + 1);
+        }
+        Ok(())
     }
 
     /// Notes what the last step took, by the caller's clock, in the texts that it advanced.
@@ -139,7 +230,17 @@ impl<'m> Engine<'m> {
     }
 }
 
-impl Text<'_> {
+impl<'m> Text<'m> {
+    /// The texts that go on from here on their own, with this one's past.
+    fn begin_others(&mut self) -> Vec<Self> {
+        if self.others.is_empty() {
+            return Vec::new();
+        }
+        let mut past = self.lane.shared_snapshot();
+        let others = self.others.drain(..);
+        others.map(|(id, sequence)| Self { id, sequence, lane: past.snapshot(), others: Vec::new() }).collect()
+    }
+
     /// Goes on by what follows the tokens of a pass, and queues what it reads next, unless it ends.
     fn advance(&mut self, rows: Vec<Next<'_>>, llama: &Llama) -> Vec<Result<Event, Error>> {
         let mut events = self.sequence.advance_over(rows);

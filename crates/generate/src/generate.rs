@@ -5,7 +5,8 @@ use std::{iter::Enumerate, num::NonZeroUsize, ops::ControlFlow, time::Duration};
 use glass_text::Message;
 
 use crate::{
-    Error, FinishReason, JsonSchema, Lane, Llama, PrefillOptions, SamplingConfig, Speculation, TokenLogprobs, run::Run,
+    DraftModel, Error, FinishReason, JsonSchema, Lane, Llama, PrefillOptions, SamplingConfig, Speculation,
+    TokenLogprobs, pace::MAX_DRAFT, run::Run,
 };
 
 /// How to generate.
@@ -29,6 +30,8 @@ pub struct GenerateOptions {
     pub logprobs: Option<usize>,
     /// Guess up to so many tokens from the text so far and check them in one pass; see [`crate::prompt_lookup`].
     pub prompt_lookup: Option<NonZeroUsize>,
+    /// A [`DraftModel`] guesses tokens: see [`generate_with_draft`].
+    pub draft_model: bool,
 }
 
 impl GenerateOptions {
@@ -44,6 +47,7 @@ impl GenerateOptions {
             score: false,
             logprobs: None,
             prompt_lookup: None,
+            draft_model: false,
         }
     }
 }
@@ -92,7 +96,7 @@ pub struct Generated {
     pub decode: Duration,
     /// Bytes of keys and values at the end.
     pub cache_bytes: u64,
-    /// If [`GenerateOptions::prompt_lookup`] asked for drafts.
+    /// If drafts were asked for.
     pub speculation: Option<Speculation>,
 }
 
@@ -134,11 +138,31 @@ pub fn generate(
     Ok(generated)
 }
 
+/// [`generate`] with a smaller model that guesses tokens ahead: the same text by the same seed, in fewer passes.
+///
+/// # Errors
+/// As [`generate`]; a draft model whose guesses cannot be translated.
+pub fn generate_with_draft(
+    llama: &Llama,
+    draft: &Llama,
+    prompt: &[u32],
+    options: &GenerateOptions,
+    progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+) -> Result<Generated, Error> {
+    let options = &GenerateOptions { draft_model: true, prompt_lookup: None, ..options.clone() };
+    let mut run = Run::new(llama).with_draft_model(DraftModel::new(draft, llama)?);
+    run.add(0, BatchRow { prompt, options }, lane(llama, options)?)?;
+    let (_, text) = run.next(progress)?.unwrap_or_else(|| unreachable!("one was added"));
+    text.map(|(generated, _)| generated)
+}
+
 /// An empty lane for one text.
 fn lane(llama: &Llama, options: &GenerateOptions) -> Result<Lane, Error> {
     let mut lane = Lane::new(llama, options.prefill)?;
-    if let Some(draft) = options.prompt_lookup {
-        lane.reserve_rollback(draft.get())?;
+    let draft = options.prompt_lookup.map_or(0, NonZeroUsize::get);
+    let draft = if options.draft_model { draft.max(MAX_DRAFT) } else { draft };
+    if draft > 0 {
+        lane.reserve_rollback(draft)?;
     }
     Ok(lane)
 }

@@ -1,6 +1,6 @@
 //! A sequence as the model sees it: what it has read, and what it is to read.
 
-use std::{num::NonZeroUsize, ops::Range};
+use std::{collections::HashSet, num::NonZeroUsize, ops::Range};
 
 use glass_kv_cache::{CacheConfig, CacheError, KvCache};
 
@@ -102,12 +102,24 @@ impl Lane {
         self.cache.bytes()
     }
 
-    /// Makes room for a text of this many tokens, of which `expected` are likely.
+    /// [`bytes`](Self::bytes) of several lanes together: `counted` notes what they share, so that it counts once.
+    pub fn bytes_beside(&self, counted: &mut HashSet<usize>) -> u64 {
+        self.cache.bytes_beside(counted)
+    }
+
+    /// Bytes of the keys and values of a text of this many tokens, if they are the most that were
+    /// [reserved](Self::reserve).
+    pub fn bytes_of(&self, tokens: usize) -> u64 {
+        self.cache.bytes_of(tokens)
+    }
+
+    /// Makes room for a text of at most this many tokens, of which `expected` are likely.
     ///
     /// # Errors
     /// The device cannot hold it.
     pub fn reserve(&mut self, tokens: usize, expected: usize) -> Result<(), CacheError> {
         self.cache.check(tokens)?;
+        self.cache.limit(tokens);
         self.cache.reserve(expected);
         Ok(())
     }
@@ -130,6 +142,11 @@ impl Lane {
         Ok(())
     }
 
+    /// Whether the layers hold enough to go back to the first `len` tokens.
+    pub fn can_truncate(&self, len: usize) -> bool {
+        self.cache.can_truncate(len)
+    }
+
     pub(crate) fn drop_unread(&mut self) {
         self.unread.clear();
     }
@@ -139,13 +156,26 @@ impl Lane {
         Self { cache: self.cache.fork(), unread: self.unread.clone(), ..*self }
     }
 
+    /// Another lane with the same past and nothing queued, from which others begin by snapshots of it; see
+    /// [`KvCache::snapshot`].
+    pub fn snapshot(&mut self) -> Self {
+        Self { cache: self.cache.snapshot(), unread: Vec::new(), ..*self }
+    }
+
+    /// A [`snapshot`](Self::snapshot) that this lane goes on from too, so that what is long is there once.
+    pub fn shared_snapshot(&mut self) -> Self {
+        let mut kept = self.snapshot();
+        self.cache = kept.cache.snapshot();
+        kept
+    }
+
     /// Whether logits are wanted of all that it reads: of a text that is written, not of a prompt.
-    pub(crate) fn is_writing(&self) -> bool {
+    pub fn is_writing(&self) -> bool {
         !self.is_empty() && self.logits_from <= self.len()
     }
 
     /// How many tokens it reads next, if `room` are left in the pass. A chunk that must not be cut goes beyond it.
-    pub(crate) fn next_tokens(&self, room: usize, llama: &Llama) -> usize {
+    pub fn next_tokens(&self, room: usize, llama: &Llama) -> usize {
         let unread = self.unread.len();
         let total = self.len() + unread;
         match chunk(self.prefill_chunk, unread, total, llama) {

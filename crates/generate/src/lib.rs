@@ -4,12 +4,13 @@
 //! the model sees it) · [`step()`] (one pass) · [`StepOutput`] (what is read back of it) · [`Engine`] (sequences that join and
 //! leave between steps) · [`generate()`] and [`generate_batch`] (loops over it) · [`sampling`] (how the next token is chosen) ·
 //! [`stop`] (when it is over) · [`generation_config`] (what the model's makers want) · [`logprobs`] (how probable it was) ·
-//! [`prompt_lookup`] (several tokens from one pass) · [`Constraint`] (a text that keeps to a schema) · [`beam_search`] and
+//! [`prompt_lookup`] and [`DraftModel`] (several tokens from one pass) · [`Constraint`] (a text that keeps to a schema) · [`beam_search`] and
 //! [`exhaustive_search`] (the most probable texts) · [`Conversation`] (turn after turn, with one cache).
 
 mod beam;
 mod constraint;
 mod conversation;
+mod draft_model;
 mod engine;
 mod error;
 mod exhaustive;
@@ -18,6 +19,7 @@ mod greedy;
 mod hypothesis;
 mod lane;
 mod llama;
+mod pace;
 mod run;
 mod sequence;
 mod step;
@@ -32,11 +34,13 @@ pub mod stop;
 pub use beam::{BeamError, BeamOptions, EarlyStopping, beam_search};
 pub use constraint::{Constraint, ConstraintError, JsonSchema};
 pub use conversation::{Conversation, Fitted, Reply, Restart};
-pub use engine::{Engine, SequenceId};
+pub use draft_model::DraftModel;
+pub use engine::{Engine, SequenceId, Working};
 pub use error::Error;
 pub use exhaustive::{ExhaustiveError, ExhaustiveOptions, MOST_SEQUENCES, exhaustive_search};
 pub use generate::{
     Batch, BatchEnd, BatchRow, GenerateOptions, Generated, Progress, generate, generate_batch, generate_from,
+    generate_with_draft,
 };
 pub use generation_config::{GenerationConfig, GenerationConfigError};
 pub use greedy::Chosen;

@@ -4,7 +4,10 @@ use std::{collections::VecDeque, ops::ControlFlow, time::Duration};
 
 use web_time::Instant;
 
-use crate::{BatchRow, Engine, Error, Event, FinishReason, Generated, Lane, Llama, Progress, Sequence, SequenceId};
+use crate::{
+    BatchRow, DraftModel, Engine, Error, Event, FinishReason, Generated, Lane, Llama, Progress, Sequence, SequenceId,
+    Speculation, pace::Pace,
+};
 
 /// New tokens that a cache makes room for at once; most texts end before.
 pub const RESERVED: usize = 1024;
@@ -19,6 +22,8 @@ pub struct Run<'m> {
     /// Prompt tokens of the texts that have left.
     left: usize,
     flow: ControlFlow<()>,
+    /// Guesses what the only text says next.
+    draft_model: Option<(DraftModel<'m>, Pace)>,
 }
 
 /// A text in the engine.
@@ -46,7 +51,13 @@ impl<'m> Run<'m> {
             ended: VecDeque::new(),
             left: 0,
             flow: ControlFlow::Continue(()),
+            draft_model: None,
         }
+    }
+
+    /// Only one text is then added.
+    pub fn with_draft_model(self, draft_model: DraftModel<'m>) -> Self {
+        Self { draft_model: Some((draft_model, Pace::default())), ..self }
     }
 
     /// Texts that are being written.
@@ -111,6 +122,7 @@ impl<'m> Run<'m> {
     fn step(&mut self, progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>) -> Result<ControlFlow<()>, Error> {
         let (before, total) = self.engine.prompt_tokens();
         let start = Instant::now();
+        let guesses = self.draft()?;
         let logits = self.engine.step()?.read()?;
         let now = Instant::now();
         let passed = if before < total {
@@ -139,7 +151,28 @@ impl<'m> Run<'m> {
             }
         }
         self.engine.took(now - start);
+        if let (Some((id, before)), Some((_, pace))) = (guesses, &mut self.draft_model)
+            && let Some(after) = self.engine.sequence(id).and_then(Sequence::speculation)
+        {
+            pace.note(after.drafted - before.drafted, after.accepted - before.accepted, now - start);
+        }
         Ok(flow)
+    }
+
+    /// Lets the draft model guess what follows the text that is being written; what drafts have brought it before.
+    fn draft(&mut self) -> Result<Option<(SequenceId, Speculation)>, Error> {
+        let (Some((model, pace)), [Timed { id, prefill: Some(_), .. }]) = (&mut self.draft_model, &self.texts[..])
+        else {
+            return Ok(None);
+        };
+        let Some(sequence) = self.engine.sequence(*id) else { return Ok(None) };
+        let most = pace.draft().min(sequence.room_for_draft());
+        let before = sequence.speculation().copied().unwrap_or_default();
+        if most > 0 {
+            let draft = model.guess(sequence.ids(), most)?;
+            self.engine.draft(*id, &draft)?;
+        }
+        Ok(Some((*id, before)))
     }
 
     /// Takes a text out of the engine; one that has not ended is broken off.

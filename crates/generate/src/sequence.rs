@@ -93,7 +93,7 @@ impl<'t> Sequence<'t> {
             max_draft: options.prompt_lookup.map_or(0, |draft| draft.get()),
             draft: Vec::new(),
             last_draft: None,
-            speculation: options.prompt_lookup.map(|_| Speculation::default()),
+            speculation: (options.prompt_lookup.is_some() || options.draft_model).then(Speculation::default),
             row: Vec::new(),
         })
     }
@@ -238,13 +238,28 @@ impl<'t> Sequence<'t> {
     /// What the model has to read for the next tokens: the newest one, and a draft behind it, if `fits` says that a pass may
     /// read the text up to so many tokens.
     pub(crate) fn next_ids(&mut self, fits: impl FnOnce(usize) -> bool) -> Vec<u32> {
-        let max = self.max_draft.min(self.stop.allowed().saturating_sub(1));
+        let max = self.max_draft.min(self.room_for_draft());
         if max > 0 {
             let draft = prompt_lookup::draft(&self.ids, max);
             self.draft = Some(draft).filter(|draft| fits(self.ids.len() + draft.len())).unwrap_or_default();
         }
         let newest = self.ids.last().into_iter();
         newest.chain(&self.draft).copied().collect()
+    }
+
+    /// How many tokens of a draft could still be chosen.
+    pub fn room_for_draft(&self) -> usize {
+        self.stop.allowed().saturating_sub(1)
+    }
+
+    /// Takes a draft of somebody else's, which is read behind the newest token.
+    pub(crate) fn set_draft(&mut self, draft: &[u32]) {
+        self.draft = draft.to_vec();
+    }
+
+    /// What drafts brought so far, if there are any.
+    pub fn speculation(&self) -> Option<&Speculation> {
+        self.speculation.as_ref()
     }
 
     /// Goes on with what a pass brought: what follows the newest token, and each token of the draft. A row counts as long

@@ -31,6 +31,19 @@ pub enum Next<'a> {
     Chosen(Result<Chosen, SamplingError>),
 }
 
+impl Next<'_> {
+    /// The same for another text; a row is copied to `row`.
+    pub(crate) fn copy_to<'a>(&self, row: &'a mut Vec<f32>) -> Next<'a> {
+        match self {
+            Self::Logits(logits) => {
+                row.extend_from_slice(logits);
+                Next::Logits(row)
+            }
+            Self::Chosen(chosen) => Next::Chosen(chosen.clone()),
+        }
+    }
+}
+
 /// Rows of a pass on the host.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Logits {

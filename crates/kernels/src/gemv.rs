@@ -1,20 +1,29 @@
 //! Thin products: `y = x W^T` for one vector or a few, as fast as the weights can be read from memory, once.
 //!
-//! Weights are read where they lie, a chunk of rows at a time. Floats are multiplied as float32 ([`dense`]), quantized
-//! weights as integers ([`quantized`]).
+//! Weights are read where they lie, row after row: one stream of memory for each thread, which processors follow by
+//! themselves. Floats are multiplied in float32 or bfloat16 ([`dense`]), quantized weights as integers ([`quantized`]): what
+//! instruction sets have for it is in [`bytes`], what formats are made of in [`planar`] and [`blocks`].
 //!
-//! Every output is one chain of multiply-adds over the columns and one sum over the lanes at its end. No shape of a tile
+//! Every output is a fixed number of chains of multiply-adds over the columns and one sum over all their lanes. Nothing
 //! changes that order: a row has the same bits alone or in a batch, and on any number of threads.
 
-use rayon::prelude::*;
+use std::{array::from_fn, ops::Range};
 
-use crate::isa::Isa;
+use activations::Order;
+use output::Output;
+
+use crate::{isa::Isa, share::share};
 
 pub mod activations;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
-mod byte_dots;
+mod blocks;
+mod bytes;
 mod dense;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod output;
+mod planar;
 mod portable;
 mod quantized;
 #[cfg(target_arch = "x86_64")]
@@ -23,31 +32,25 @@ mod vnni;
 /// Vectors that are multiplied with the weights while these are in registers.
 const TILE_VECTORS: usize = 4;
 
-/// Rows that are multiplied with all vectors before the next are read: a multiple of every tile's, and small enough for
-/// the L2 cache.
-const BLOCK_ROWS: usize = 24;
-
 /// Bytes of weights per tile of vectors that one core reads sooner than another wakes up. From a thread outside rayon's
 /// pool that takes about 20 us ...
 const SERIAL_OUTSIDE: usize = 1 << 20;
 
-/// ... and inside it half of that or less, since the caller does the work itself if no other thread comes.
-const SERIAL_INSIDE: usize = 256 << 10;
+/// ... and inside it much less, since the caller does the work itself if no other thread comes.
+const SERIAL_INSIDE: usize = 128 << 10;
 
-/// Chunks per thread: more than one, so that a thread that is delayed delays the others little.
-const CHUNKS: usize = 4;
+/// Bytes of weights that a thread takes at a time: they stay in its caches while all vectors pass, ...
+const PIECE_BYTES: usize = 64 << 10;
 
-/// Vectors that are multiplied about as fast as the weights can be read.
-const FEW: usize = 8;
+/// ... and there are as many for each thread, or more, so that one that is held up holds the others up little.
+const PIECES: usize = 8;
 
-/// Bytes of weights in a chunk that more vectors than [`FEW`] pass several times: it should stay in the last-level cache.
-const LONG_BYTES: usize = 1 << 20;
+/// Matrices that are multiplied with one wait for all threads.
+const TOGETHER: usize = 8;
 
-/// A matrix of weights `[rows, columns]` that is multiplied where it lies.
-pub trait MatVec: Copy + Send {
-    /// The order in which it reads vectors.
-    type Order: Copy + PartialEq;
-    /// Vectors in that order.
+/// A matrix of weights `[rows, columns]` that is multiplied where it lies with vectors of numbers `X`.
+pub trait MatVec<X>: Sync {
+    /// Vectors as they are read.
     type Input<'x>: Sync;
 
     fn rows(&self) -> usize;
@@ -57,16 +60,16 @@ pub trait MatVec: Copy + Send {
     /// Bytes that a row takes in memory.
     fn row_bytes(&self) -> usize;
 
-    fn order(&self, isa: Isa) -> Self::Order;
+    /// The order in which it reads vectors.
+    fn order(&self) -> Order {
+        Order::Plain
+    }
 
     /// `x` `[n, columns]` in this order, `columns` at least one.
-    fn input(x: &[f32], columns: usize, order: Self::Order) -> Self::Input<'_>;
+    fn input(isa: Isa, x: &[X], columns: usize, order: Order) -> Self::Input<'_>;
 
-    /// Chunks of `rows` rows, the last of fewer.
-    fn chunks(self, rows: usize) -> impl Iterator<Item = Self>;
-
-    /// All rows times all vectors `x` -> `y`, `n` slices `[rows]`.
-    fn multiply(self, isa: Isa, x: &Self::Input<'_>, y: Vec<&mut [f32]>);
+    /// Some rows times all vectors.
+    fn multiply(&self, isa: Isa, rows: Range<usize>, x: &Self::Input<'_>, y: &Output<'_>);
 }
 
 /// `x` `[n, columns]` times each matrix `[rows, columns]` -> its `y` `[n, rows]`: several products of one `x` (queries, keys
@@ -81,7 +84,23 @@ pub trait MatVec: Copy + Send {
 ///
 /// # Panics
 /// If the lengths contradict each other.
-pub fn gemv<M: MatVec>(isa: Isa, x: &[f32], products: &mut [(M, &mut [f32])]) {
+pub fn gemv<X: Copy, M: MatVec<X>>(isa: Isa, x: &[X], products: &mut [(M, &mut [f32])]) {
+    for products in products.chunks_mut(TOGETHER) {
+        together(isa, x, products);
+    }
+}
+
+/// One matrix and its products.
+struct Task<'a, M> {
+    matrix: &'a M,
+    y: Output<'a>,
+    rows: usize,
+    /// Rows of a piece.
+    piece: usize,
+    pieces: usize,
+}
+
+fn together<X: Copy, M: MatVec<X>>(isa: Isa, x: &[X], products: &mut [(M, &mut [f32])]) {
     let Some(columns) = products.first().map(|(matrix, _)| matrix.columns()) else {
         return;
     };
@@ -94,56 +113,53 @@ pub fn gemv<M: MatVec>(isa: Isa, x: &[f32], products: &mut [(M, &mut [f32])]) {
     assert_eq!(x.len() % columns, 0, "x is [n, columns]");
     let n = x.len() / columns;
     let matrices = || products.iter().map(|(matrix, _)| matrix);
-    let rows: usize = matrices().map(M::rows).sum();
     let bytes: usize = matrices().map(|m| m.rows() * m.row_bytes()).sum();
-    let chunk_rows = rows_per_chunk(n, rows, bytes.div_ceil(rows.max(1)));
+    let threads = threads(bytes * n.div_ceil(TILE_VECTORS));
+    let piece_bytes = (bytes / (threads * PIECES)).min(PIECE_BYTES);
 
-    // Matrices in 8 bits read vectors in another order than those in 4.
-    let mut inputs: Vec<(M::Order, M::Input<'_>)> = Vec::new();
-    for matrix in matrices() {
-        let order = matrix.order(isa);
-        if inputs.iter().all(|(made, _)| *made != order) {
-            inputs.push((order, M::input(x, columns, order)));
-        }
-    }
-    let mut chunks = Vec::new();
-    for (matrix, y) in products {
+    let input = |order| {
+        let wanted = matrices().any(|matrix| matrix.order() == order);
+        wanted.then(|| M::input(isa, x, columns, order))
+    };
+    let inputs = [input(Order::Plain), input(Order::EvenOdd)];
+    let mut products = products.iter_mut();
+    let tasks: [Option<Task<'_, M>>; TOGETHER] = from_fn(|_| {
+        let (matrix, y) = products.next()?;
         assert_eq!(matrix.columns(), columns, "every matrix is [rows, columns]");
         let rows = matrix.rows();
         assert_eq!(y.len(), n * rows, "y is [n, rows]");
-        if y.is_empty() {
-            continue;
+        let piece = (piece_bytes / matrix.row_bytes()).next_multiple_of(TILE_ROWS).max(TILE_ROWS);
+        let pieces = if n == 0 { 0 } else { rows.div_ceil(piece) };
+        // SAFETY: a row is in one piece, and a piece is taken by one thread.
+        let y = unsafe { Output::new(y, rows) };
+        Some(Task { matrix, y, rows, piece, pieces })
+    });
+    let pieces = tasks.iter().flatten().map(|task| task.pieces).sum();
+    share(threads, pieces, |mut piece| {
+        for task in tasks.iter().flatten() {
+            if piece < task.pieces {
+                let first = piece * task.piece;
+                let rows = first..task.rows.min(first + task.piece);
+                if let Some(x) = &inputs[task.matrix.order() as usize] {
+                    task.matrix.multiply(isa, rows, x, &task.y);
+                }
+                return;
+            }
+            piece -= task.pieces;
         }
-        let order = matrix.order(isa);
-        let mut outputs: Vec<_> = y.chunks_mut(rows).map(|y| y.chunks_mut(chunk_rows)).collect();
-        for (_, x) in inputs.iter().filter(|(made, _)| *made == order) {
-            chunks.extend(matrix.chunks(chunk_rows).map(|matrix| {
-                let y: Vec<_> = outputs.iter_mut().flat_map(Iterator::next).collect();
-                (matrix, x, y)
-            }));
-        }
-    }
-    if chunk_rows >= rows {
-        chunks.into_iter().for_each(|(matrix, x, y)| matrix.multiply(isa, x, y));
-    } else {
-        let chunks = chunks.into_par_iter().with_max_len(1);
-        chunks.for_each(|(matrix, x, y)| matrix.multiply(isa, x, y));
-    }
+    });
 }
 
-/// How many rows of `row_bytes` a thread takes at a time, at least one.
-fn rows_per_chunk(n: usize, rows: usize, row_bytes: usize) -> usize {
+/// Rows that are multiplied at a time; a piece is a multiple.
+const TILE_ROWS: usize = 4;
+
+/// How many threads so many bytes are worth.
+fn threads(bytes: usize) -> usize {
     let serial = match rayon::current_thread_index() {
         Some(_) => SERIAL_INSIDE,
         None => SERIAL_OUTSIDE,
     };
-    let threads = rayon::current_num_threads();
-    if threads == 1 || rows * row_bytes * n.div_ceil(TILE_VECTORS) < serial {
-        return rows.max(1);
-    }
-    let even = rows.div_ceil(threads * CHUNKS);
-    let max = if n > FEW { LONG_BYTES / row_bytes } else { even };
-    even.min(max).max(1).next_multiple_of(BLOCK_ROWS)
+    if bytes < serial { 1 } else { rayon::current_num_threads().min(bytes / PIECE_BYTES).max(1) }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The instruction sets of this machine. The only file that asks the processor what it has.
 
+use std::{env, ffi::OsStr, sync::OnceLock};
+
 use pulp::{Scalar256b, Simd};
 #[cfg(target_arch = "x86_64")]
 use {
@@ -37,9 +39,37 @@ pub struct Avx512 {
     pub bf16: Option<Bf16>,
 }
 
+/// Names an instruction set, in small letters, that is used in place of the fastest: to compare them.
+const CHOICE: &str = "GLASS_ISA";
+
 impl Isa {
-    /// The fastest.
+    /// The fastest, or the one that `GLASS_ISA` names: `avx512` (without VNNI and BF16), `avx2` or `portable`.
     pub fn best() -> Self {
+        static BEST: OnceLock<Isa> = OnceLock::new();
+        *BEST.get_or_init(|| {
+            let Some(choice) = env::var_os(CHOICE) else {
+                return Self::fastest();
+            };
+            Self::named(&choice).unwrap_or_else(|| {
+                let choice = choice.display();
+                eprintln!("warning: {CHOICE}={choice} is no instruction set of this machine: the fastest is used");
+                Self::fastest()
+            })
+        })
+    }
+
+    fn named(name: &OsStr) -> Option<Self> {
+        match name.to_str()? {
+            #[cfg(target_arch = "x86_64")]
+            "avx512" => V4::try_new().map(|simd| Isa::Avx512(Avx512 { simd, vnni: None, bf16: None })),
+            #[cfg(target_arch = "x86_64")]
+            "avx2" => V3::try_new().map(Isa::Avx2),
+            "portable" => Some(Isa::Portable),
+            _ => None,
+        }
+    }
+
+    fn fastest() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
             if let Some(simd) = V4::try_new() {
@@ -60,9 +90,10 @@ impl Isa {
     /// All of this machine, the fastest first.
     #[cfg(test)]
     pub fn all() -> Vec<Self> {
-        let mut all = vec![Isa::best()];
+        let mut all = vec![Isa::fastest()];
         #[cfg(target_arch = "x86_64")]
-        if let Isa::Avx512(_) = all[0] {
+        if let Isa::Avx512(avx512) = all[0] {
+            all.push(Isa::Avx512(Avx512 { vnni: None, bf16: None, ..avx512 }));
             all.extend(V3::try_new().map(Isa::Avx2));
         }
         if !matches!(all[0], Isa::Portable) {
@@ -81,6 +112,19 @@ impl Isa {
             #[cfg(target_arch = "aarch64")]
             Isa::Neon(_) => pulp::aarch64::Neon::F32_LANES,
             Isa::Portable => Scalar256b::F32_LANES,
+        }
+    }
+
+    /// Whether there are 32 vector registers, and not 16.
+    pub fn has_many_registers(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512(_) => V4::REGISTER_COUNT >= 32,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(_) => V3::REGISTER_COUNT >= 32,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon(_) => pulp::aarch64::Neon::REGISTER_COUNT >= 32,
+            Isa::Portable => Scalar256b::REGISTER_COUNT >= 32,
         }
     }
 

@@ -18,6 +18,8 @@ mod prefetch;
 pub mod quant;
 mod rms_norm;
 mod rotate;
+mod scratch;
+mod share;
 mod simd_ext;
 #[cfg(test)]
 mod testing;

@@ -13,7 +13,7 @@ use crate::{
     gemv::gemv,
     isa::Isa,
     matrix::Matrix,
-    quant::{BlockMatrix, QuantizedMatrix, dequantize_blocks},
+    quant::{BlockMatrix, QuantizedMatrix},
 };
 #[cfg(target_arch = "x86_64")]
 use crate::{
@@ -87,12 +87,13 @@ fn gemm_with<S: Transpose, T: Float>(simd: S, x: &[f32], products: &mut [(Matrix
 pub fn matmul_t_bf16(x: &[bf16], products: &mut [(Matrix<'_, bf16>, &mut [f32])]) {
     #[cfg(target_arch = "x86_64")]
     {
-        let columns = columns(products, Matrix::columns);
-        if columns > 0
-            && x.len() / columns >= GEMM_PAIRS_FROM
-            && let Some(bf16) = Isa::best().bf16()
-        {
-            return gemm_bf16(bf16, x, products, columns);
+        let (isa, columns) = (Isa::best(), columns(products, Matrix::columns));
+        if let Some(bf16) = isa.bf16() {
+            return if columns > 0 && x.len() / columns >= GEMM_PAIRS_FROM {
+                gemm_bf16(bf16, x, products, columns);
+            } else {
+                gemv(isa, x, products);
+            };
         }
     }
     matmul_t(&x.to_f32_vec(), products);
@@ -150,11 +151,7 @@ fn gemm_quantized(isa: Vnni, x: &[f32], products: &mut [(QuantizedMatrix<'_>, &m
 /// # Panics
 /// As [`matmul_t`].
 pub fn matmul_t_blocks(x: &[f32], products: &mut [(BlockMatrix<'_>, &mut [f32])]) {
-    for (matrix, y) in products {
-        let mut values = vec![0.0; matrix.rows() * matrix.columns];
-        dequantize_blocks(*matrix, &mut values);
-        matmul_t(x, &mut [(Matrix::new(&values, matrix.columns), y)]);
-    }
+    gemv(Isa::best(), x, products);
 }
 
 #[cfg(test)]

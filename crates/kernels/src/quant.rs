@@ -27,7 +27,7 @@ mod matrix;
 mod quantize;
 
 pub use block::{BlockFormat, BlockMatrix};
-pub use blocks::dequantize_blocks;
+pub use blocks::{dequantize_blocks, quantize_blocks};
 pub(crate) use matrix::Row;
 pub use matrix::{Quantized, QuantizedMatrix};
 pub(crate) use quantize::{ROUND, max_magnitude};
@@ -62,16 +62,21 @@ pub const E2M1: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, 
 #[error("weights do not come in {0} bits: use 8 or 4")]
 pub struct UnknownQuantFormat(pub usize);
 
-/// [`E2M1`] with an offset of 12: products of bytes take unsigned ones.
-#[cfg(target_arch = "x86_64")]
-pub(crate) const UNSIGNED_E2M1: [u8; 16] = [12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0];
-
 impl QuantFormat {
     /// Bits of a quant.
     pub const fn bits(self) -> usize {
         match self {
             Self::Int4 | Self::Mxfp4 => 4,
             Self::Int8 => 8,
+        }
+    }
+
+    /// As messages call it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Int4 => "4 bits",
+            Self::Int8 => "8 bits",
+            Self::Mxfp4 => "MXFP4",
         }
     }
 
@@ -158,10 +163,16 @@ pub enum NotQuantizable {
     #[error("number {index} is {value}: only finite numbers can be quantized")]
     NotFinite { index: usize, value: f32 },
     #[error(
-        "number {index} is {value}: quantized to {format} bits its block would need a scale beyond binary16, \
+        "number {index} is {value}: quantized to {format} its block would need a scale beyond binary16, \
          whose largest number is 65504"
     )]
-    TooLarge { index: usize, value: f32, format: QuantFormat },
+    TooLarge { index: usize, value: f32, format: &'static str },
+}
+
+impl NotQuantizable {
+    fn new(index: usize, value: f32, format: &'static str) -> Self {
+        if value.is_finite() { Self::TooLarge { index, value, format } } else { Self::NotFinite { index, value } }
+    }
 }
 
 /// `values` `[rows, columns]`, quantized.
@@ -193,13 +204,7 @@ pub fn quantize(values: &[f32], columns: usize, format: QuantFormat) -> Result<Q
         let rows = values.par_chunks(columns).enumerate().zip(stored).with_min_len(SERIAL / columns);
         let failed = rows.find_map_first(|((row, values), ((quants, scales), zero_points))| {
             let failed = quantize::quantize_row(values, format, quants, scales, zero_points)?;
-            let index = row * columns + failed;
-            let value = values[failed];
-            Some(if value.is_finite() {
-                NotQuantizable::TooLarge { index, value, format }
-            } else {
-                NotQuantizable::NotFinite { index, value }
-            })
+            Some(NotQuantizable::new(row * columns + failed, values[failed], format.name()))
         });
         failed.map_or(Ok(()), Err)?;
     }

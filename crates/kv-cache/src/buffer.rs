@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use burn::tensor::{Bool, Tensor};
 
 /// Keys and values of some tokens in memory that is allocated ahead and written in place: no step copies the past.
@@ -27,6 +29,11 @@ impl Buffer {
         self.reserve = tokens;
     }
 
+    /// No room is made for more than this many tokens, unless they come.
+    pub fn limit(&mut self, tokens: usize) {
+        self.max = tokens;
+    }
+
     /// Writes `k` and `v` `[1, kv_heads, n, head_dim]` to the slots from `start` on.
     pub fn write(&mut self, start: usize, k: Tensor<4>, v: Tensor<4>) {
         let [batch, heads, n, head_dim] = k.dims();
@@ -51,11 +58,11 @@ impl Buffer {
         held.clone().map(|x| if start == 0 && len == x.dims()[2] { x } else { x.narrow(2, start, len) })
     }
 
-    /// A buffer of its own with the first `used` slots.
-    pub fn copy(&self, used: usize) -> Self {
+    /// A buffer of its own with these slots, from its first on.
+    pub fn copy(&self, slots: Range<usize>) -> Self {
         let mut copy = Self::new(self.max);
-        if used > 0 {
-            let [k, v] = self.read(0, used);
+        if !slots.is_empty() {
+            let [k, v] = self.read(slots.start, slots.len());
             copy.write(0, k, v);
         }
         copy

@@ -1,6 +1,6 @@
 //! The past of one sequence.
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 use glass_backend::{Device, Dtype};
 use glass_config::{LayerConfig, LlamaConfig, MixerConfig, RopeParameters};
@@ -20,6 +20,8 @@ pub struct KvCache {
     ropes: Vec<RopeParameters>,
     /// One per layer.
     bindings: Vec<Option<Binding>>,
+    /// Bytes of one token's keys and values in each layer.
+    token_bytes: Vec<u64>,
 }
 
 /// What the binding limit of a layer's device means for its tensors.
@@ -70,7 +72,8 @@ impl KvCache {
             let max = binding.as_ref().map_or(usize::MAX, Binding::max_tokens);
             Box::new(InDtype::new(new_layer(policies, layer, max), dtype)) as Box<dyn LayerCache>
         });
-        Ok(Self { layers: layers.collect(), len: 0, ropes: config.ropes.clone(), bindings })
+        let (layers, token_bytes) = (layers.collect(), token_bytes(config, dtype));
+        Ok(Self { layers, len: 0, ropes: config.ropes.clone(), bindings, token_bytes })
     }
 
     /// An empty cache with policies of one's own: `layer` gives one to each layer of the model.
@@ -85,6 +88,7 @@ impl KvCache {
             len: 0,
             ropes: config.ropes.clone(),
             bindings: Binding::of_layers(config, device_of, dtype),
+            token_bytes: token_bytes(config, dtype),
         }
     }
 
@@ -101,6 +105,24 @@ impl KvCache {
     /// Bytes of device memory of the keys and values, unused capacity included. What forks share counts in each.
     pub fn bytes(&self) -> u64 {
         self.layers.iter().map(|layer| layer.bytes()).sum()
+    }
+
+    /// [`bytes`](Self::bytes) of several together: `counted` notes what they share, so that it counts once.
+    pub fn bytes_beside(&self, counted: &mut HashSet<usize>) -> u64 {
+        self.layers.iter().map(|layer| layer.bytes_beside(counted)).sum()
+    }
+
+    /// Bytes of the keys and values of a text of this many tokens, if no room is made for more ([`limit`](Self::limit)).
+    pub fn bytes_of(&self, tokens: usize) -> u64 {
+        let layers = self.layers.iter().zip(&self.token_bytes);
+        layers.map(|(layer, bytes)| (layer.all_states(tokens) as u64).saturating_mul(*bytes)).sum()
+    }
+
+    /// Makes room for no more than this many tokens, unless they come.
+    pub fn limit(&mut self, tokens: usize) {
+        for layer in &mut self.layers {
+            layer.limit(tokens);
+        }
     }
 
     /// Makes room for this many tokens at once, instead of growing towards them.
@@ -175,7 +197,7 @@ impl KvCache {
             let rope = rope.scaling.name();
             return Err(CacheError::RotatedByLength { len: held, asked_for, rope });
         }
-        if !self.layers.iter().all(|layer| layer.can_truncate(len)) {
+        if !self.can_truncate(len) {
             return Err(CacheError::Overwritten { len: held, asked_for });
         }
         for layer in &mut self.layers {
@@ -185,17 +207,38 @@ impl KvCache {
         Ok(())
     }
 
+    /// Whether what the layers hold is enough to go back to the first `len` tokens.
+    pub fn can_truncate(&self, len: usize) -> bool {
+        len == self.len || len < self.len && self.layers.iter().all(|layer| layer.can_truncate(len))
+    }
+
     /// Another sequence with the same past. What is long is shared from here on, and nobody writes to it; what is short is
     /// copied.
     pub fn fork(&mut self) -> Self {
+        self.with_layers(|layer, len| layer.fork(len))
+    }
+
+    /// The same past to keep: sequences that begin from snapshots of it go on as this one does, bit for bit on devices whose
+    /// kernels are the same for all. This one does not change, and what is long is copied once; snapshots of the copy share it.
+    pub fn snapshot(&mut self) -> Self {
+        self.with_layers(|layer, len| layer.snapshot(len))
+    }
+
+    fn with_layers(&mut self, each: impl Fn(&mut dyn LayerCache, usize) -> Box<dyn LayerCache>) -> Self {
         let len = self.len;
         Self {
-            layers: self.layers.iter_mut().map(|layer| layer.fork(len)).collect(),
+            layers: self.layers.iter_mut().map(|layer| each(layer.as_mut(), len)).collect(),
             len,
             ropes: self.ropes.clone(),
             bindings: self.bindings.clone(),
+            token_bytes: self.token_bytes.clone(),
         }
     }
+}
+
+/// Bytes of one token's keys and values in each layer.
+fn token_bytes(config: &LlamaConfig, dtype: Dtype) -> Vec<u64> {
+    config.layers.iter().map(|layer| 2 * state_bytes(layer, dtype)).collect()
 }
 
 /// Bytes of one token's keys in a layer.

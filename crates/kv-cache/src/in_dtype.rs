@@ -1,6 +1,6 @@
 //! Keys and values in a float type of their own.
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 use burn::tensor::Tensor;
 use glass_backend::Dtype;
@@ -42,6 +42,10 @@ impl LayerCache for InDtype {
         self.policy.reserve(tokens);
     }
 
+    fn limit(&mut self, tokens: usize) {
+        self.policy.limit(tokens);
+    }
+
     fn reserve_rollback(&mut self, tokens: usize) -> Result<(), CacheError> {
         self.policy.reserve_rollback(tokens)
     }
@@ -58,11 +62,23 @@ impl LayerCache for InDtype {
         Box::new(Self::new(self.policy.fork(len), self.dtype))
     }
 
+    fn snapshot(&mut self, len: usize) -> Box<dyn LayerCache> {
+        Box::new(Self::new(self.policy.snapshot(len), self.dtype))
+    }
+
     fn bytes(&self) -> u64 {
         self.policy.bytes()
     }
 
+    fn bytes_beside(&self, counted: &mut HashSet<usize>) -> u64 {
+        self.policy.bytes_beside(counted)
+    }
+
     fn states(&self, tokens: usize) -> usize {
         self.policy.states(tokens)
+    }
+
+    fn all_states(&self, tokens: usize) -> usize {
+        self.policy.all_states(tokens)
     }
 }

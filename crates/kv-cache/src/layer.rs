@@ -1,6 +1,6 @@
 //! What one layer keeps of one sequence, whatever its policy.
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 use burn::tensor::Tensor;
 
@@ -32,6 +32,9 @@ pub trait LayerCache: Send {
     /// Makes room for this many tokens at the first allocation, as far as they are kept.
     fn reserve(&mut self, _tokens: usize) {}
 
+    /// Makes room for no more than this many tokens, unless they come.
+    fn limit(&mut self, _tokens: usize) {}
+
     /// Keeps `tokens` states more than the policy needs, so that the cache can go back by as many. Before the first token.
     ///
     /// # Errors
@@ -52,12 +55,28 @@ pub trait LayerCache: Send {
     /// The same past of `len` tokens for another sequence. What is long is shared from here on; what is short is copied.
     fn fork(&mut self, len: usize) -> Box<dyn LayerCache>;
 
+    /// The same past to keep, so that other sequences begin from snapshots of it: what follows is computed as behind this
+    /// one, bit for bit. This one does not change, and what is long is copied; snapshots of the copy share it.
+    fn snapshot(&mut self, len: usize) -> Box<dyn LayerCache> {
+        self.fork(len)
+    }
+
     /// Bytes held now, unused capacity and what is shared included.
     fn bytes(&self) -> u64;
+
+    /// [`bytes`](Self::bytes) without what others share that is in `counted`, where the rest of what is shared is noted.
+    fn bytes_beside(&self, _counted: &mut HashSet<usize>) -> u64 {
+        self.bytes()
+    }
 
     /// States in one tensor, once `tokens` tokens were appended.
     fn states(&self, tokens: usize) -> usize {
         tokens
+    }
+
+    /// States in all tensors, once `tokens` tokens were appended to nothing.
+    fn all_states(&self, tokens: usize) -> usize {
+        self.states(tokens)
     }
 }
 

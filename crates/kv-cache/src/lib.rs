@@ -22,4 +22,5 @@ pub use error::CacheError;
 pub use kv::{KeyPositions, KvSegment, KvView, join, narrow};
 pub use layer::{LayerCache, NoCache};
 pub use policy::{CachePolicy, CachePolicyError};
+pub use shared::KEYS_TOGETHER;
 pub use window::Window;

@@ -1,6 +1,6 @@
 //! Keys and values that forks of a sequence share.
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use burn::tensor::Tensor;
 
@@ -8,6 +8,10 @@ use crate::{KvSegment, Window, buffer, kv::narrow};
 
 /// From how many tokens on sharing pays: below, a copy costs less than one more segment in every pass.
 pub const MIN_SHARED: usize = 256;
+
+/// Kernels take so many keys of a segment together, from its first on: where a segment ends behind a whole number of them, the
+/// next is computed as if it were the same, bit for bit.
+pub const KEYS_TOGETHER: usize = 64;
 
 /// Runs of tokens that nobody writes to any more, in order.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +23,7 @@ pub struct Shared {
 #[derive(Clone, Debug)]
 struct Run {
     /// Each `[1, kv_heads, positions or more, head_dim]`.
-    kv: [Tensor<4>; 2],
+    kv: Arc<[Tensor<4>; 2]>,
     positions: Range<usize>,
 }
 
@@ -37,7 +41,7 @@ impl Shared {
     /// One more run; `kv` begins at its first position.
     pub fn push(&mut self, kv: [Tensor<4>; 2], positions: Range<usize>) {
         self.end = positions.end;
-        self.runs.push(Run { kv, positions });
+        self.runs.push(Run { kv: Arc::new(kv), positions });
     }
 
     /// What is held of `positions`, as segments seen through `window`.
@@ -48,7 +52,7 @@ impl Shared {
                 return None;
             }
             let start = held.start - run.positions.start;
-            let [k, v] = run.kv.clone().map(|x| narrow(x, start, held.len())); // [1, kv_heads, held, head_dim]
+            let [k, v] = run.kv.each_ref().map(|x| narrow(x.clone(), start, held.len())); // [1, kv_heads, held, head_dim]
             Some(KvSegment::run(k, v, held, window))
         })
     }
@@ -70,5 +74,11 @@ impl Shared {
     /// Bytes of the runs, whoever else holds them.
     pub fn bytes(&self) -> u64 {
         self.runs.iter().map(|run| buffer::bytes(&run.kv)).sum()
+    }
+
+    /// Bytes of the runs that are not in `counted`, where they are noted.
+    pub fn bytes_beside(&self, counted: &mut HashSet<usize>) -> u64 {
+        let new = self.runs.iter().filter(|run| counted.insert(Arc::as_ptr(&run.kv).addr()));
+        new.map(|run| buffer::bytes(&run.kv)).sum()
     }
 }

@@ -56,6 +56,11 @@ impl LlamaModel {
         Ok(x)
     }
 
+    /// The last norm alone: `x` `[batch, seq, hidden_size]`, a state between layers -> the same shape, as the head reads it
+    pub fn normed(&self, x: Tensor<3>) -> Tensor<3> {
+        self.norm.forward(on(&self.device, x))
+    }
+
     /// The device of a layer's weights, and of what its caches hold.
     pub fn layer_device(&self, layer: usize) -> &Device {
         self.layers[layer].device()

@@ -9,5 +9,7 @@ mod strftime;
 mod template;
 
 pub use error::ChatTemplateError;
+pub(crate) use files::read_templates;
 pub use message::{Message, Role, read_messages};
 pub use template::{ChatInput, ChatTemplate};
+pub(crate) use template::{DEFAULT, Source};

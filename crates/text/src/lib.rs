@@ -3,9 +3,10 @@
 //!
 //! Reading order: [`Tokenizer`] (text to ids and back) · [`StreamingDetokenizer`] (ids to text, token by token) ·
 //! [`Encoded`] (the bytes of a text that each token stands for) · [`Message`] (a role and its text) · [`ChatTemplate`]
-//! (messages to text).
+//! (messages to text) · [`gguf`] (both from the keys of a GGUF file, and such keys from a folder).
 
 mod chat;
+pub mod gguf;
 mod small_file;
 mod tokenizer;
 

@@ -8,6 +8,7 @@ mod encoded;
 mod folder;
 mod ordinary;
 mod pieces;
+mod post_processor;
 mod special;
 mod streaming;
 mod token_bytes;
@@ -18,9 +19,11 @@ use std::panic::{self, AssertUnwindSafe};
 use serde_json::Value;
 use thiserror::Error;
 
+pub(crate) use class::{QWEN, QWEN_3_5};
 pub use encoded::Encoded;
 pub(crate) use folder::read_named_tokens;
 pub use pieces::Piece;
+pub(crate) use post_processor::template;
 pub use streaming::StreamingDetokenizer;
 use token_bytes::has_decoder;
 pub use unknown::Unknown;
@@ -43,6 +46,21 @@ pub enum TokenizerError {
          transformers import AutoTokenizer as T; T.from_pretrained('.').save_pretrained('.')\""
     )]
     SentencePieceOnly { folder: String },
+    /// A key of a GGUF file that is missing or has another type; the message names both.
+    #[error("{0}")]
+    Key(String),
+    /// Keys of a GGUF file that do not fit together.
+    #[error("{path}: {key}: {reason}; the file was written by a faulty converter, convert or fetch it again")]
+    KeyValue { path: String, key: &'static str, reason: String },
+    /// A kind of tokenizer, or a way of cutting text, that is not known here.
+    #[error("{path}: {key} is {found:?}: {reason}")]
+    UnknownKind { path: String, key: &'static str, found: String, reason: String },
+    /// A folder's tokenizer that a GGUF file has no words for.
+    #[error(
+        "{folder}: a GGUF file cannot hold this tokenizer ({reason}); write a folder instead of a GGUF file, or a GGUF \
+         file without tokenizer from a copy of the folder without tokenizer.json"
+    )]
+    Unwritable { folder: String, reason: String },
     #[error("the text cannot be encoded: {reason}")]
     Encode { reason: String },
     #[error("the token ids cannot be decoded: {reason}")]
@@ -51,7 +69,7 @@ pub enum TokenizerError {
 
 /// A model's tokenizer.
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    pub(crate) inner: tokenizers::Tokenizer,
     /// The decoder reads the tokens `<0x00>`..`<0xFF>` as bytes of UTF-8 (SentencePiece's byte fallback).
     byte_fallback: bool,
     warnings: Vec<String>,
@@ -67,7 +85,14 @@ impl Tokenizer {
             |reason: &dyn ToString| TokenizerError::Broken { path: origin.to_owned(), reason: one_line(reason) };
         // For what is not JSON, this error has line and column.
         let _: serde::de::IgnoredAny = serde_json::from_slice(json).map_err(|error| broken(&error))?;
-        let mut inner = catch_panic(|| tokenizers::Tokenizer::from_bytes(json)).map_err(|reason| broken(&reason))?;
+        let inner = catch_panic(|| tokenizers::Tokenizer::from_bytes(json)).map_err(|reason| broken(&reason))?;
+        Self::new(inner, origin)
+    }
+
+    /// Checks what is built. `origin` names it in errors.
+    fn new(mut inner: tokenizers::Tokenizer, origin: &str) -> Result<Self, TokenizerError> {
+        let broken =
+            |reason: &dyn ToString| TokenizerError::Broken { path: origin.to_owned(), reason: one_line(reason) };
         // A tokenizer saved after training may have the truncation and padding of its batches. Like transformers,
         // encoding does neither unless asked.
         inner.with_truncation(None).map_err(|error| broken(&error))?;
@@ -119,6 +144,20 @@ impl Tokenizer {
             tokens.remove(added - 1);
         }
         Ok(Encoded::new(tokens, text.len()))
+    }
+
+    /// As [`Self::new`], of parts that may not fit together.
+    pub(crate) fn build(
+        parts: impl FnOnce() -> tokenizers::Result<tokenizers::Tokenizer>,
+        origin: &str,
+    ) -> Result<Self, TokenizerError> {
+        let inner = catch_panic(parts).map_err(|reason| TokenizerError::Broken { path: origin.to_owned(), reason })?;
+        Self::new(inner, origin)
+    }
+
+    /// Adds a setting that is not honoured.
+    pub(crate) fn warn(&mut self, warning: impl Into<String>) {
+        self.warnings.push(warning.into());
     }
 
     fn encoding(&self, text: &str, add_special: bool) -> Result<tokenizers::Encoding, TokenizerError> {
@@ -184,8 +223,13 @@ impl Tokenizer {
         serde_json::to_value(decoder).ok()
     }
 
+    /// Tokens are bytes, spelled as letters (GPT-2).
+    pub(crate) fn decodes_bytes(&self) -> bool {
+        self.decoder().is_some_and(|decoder| has_decoder(&decoder, "ByteLevel"))
+    }
+
     /// The byte of a byte-fallback token: "<0x0A>" is a newline.
-    fn fallback_byte(&self, token: &str) -> Option<u8> {
+    pub(crate) fn fallback_byte(&self, token: &str) -> Option<u8> {
         if !self.byte_fallback || token.len() != 6 {
             return None;
         }

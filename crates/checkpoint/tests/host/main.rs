@@ -4,4 +4,5 @@ mod convert;
 mod dtype;
 mod families;
 mod files;
+mod gguf;
 mod saving;

@@ -12,7 +12,7 @@ const CONVERSATION: &str = "Conversation";
 #[derive(Clone, Debug)]
 pub struct Variables(pub serde_json::Map<String, serde_json::Value>);
 
-fn parse_variables(text: &str) -> Result<Variables, String> {
+pub fn parse_variables(text: &str) -> Result<Variables, String> {
     match serde_json::from_str(text) {
         Ok(serde_json::Value::Object(variables)) => Ok(Variables(variables)),
         _ => Err("not a JSON object, as {\"enable_thinking\": false}".to_owned()),

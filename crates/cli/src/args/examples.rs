@@ -8,7 +8,7 @@ use clap::{Command, builder::StyledStr};
 pub type Example = (&'static str, &'static str);
 
 /// By the words after `glass`. A new command is listed here too: a test fails otherwise.
-const EXAMPLES: [(&str, [Example; 3]); 17] = [
+const EXAMPLES: [(&str, [Example; 3]); 18] = [
     (
         "",
         [
@@ -70,6 +70,14 @@ const EXAMPLES: [(&str, [Example; 3]); 17] = [
         ],
     ),
     (
+        "serve",
+        [
+            ("Answer at http://127.0.0.1:8080/v1", "glass serve org/name"),
+            ("32 texts at once, each of 4096 tokens at most", "glass serve org/name --parallel 32 --context 4096"),
+            ("For other machines, with keys", "glass serve org/name --host 0.0.0.0 --api-key-file keys.txt"),
+        ],
+    ),
+    (
         "logits",
         [
             ("The logits of every position of a text", "glass logits org/name -p \"ROMEO:\" -o logits.safetensors"),
@@ -104,7 +112,7 @@ const EXAMPLES: [(&str, [Example; 3]); 17] = [
         [
             ("8.5 bits per weight", "glass quantize org/name --dtype q8 -o path/to/small"),
             ("4.5 bits per weight", "glass quantize path/to/model --dtype q4 -o path/to/small"),
-            ("Overwrite the model that is there", "glass quantize path/to/model --dtype q4 -o path/to/small --force"),
+            ("A GGUF file for llama.cpp", "glass quantize path/to/model --format q4_k_m -o path/to/small.gguf"),
         ],
     ),
     (

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueHint};
 use glass_backend::{Dtype, KernelMode, quant::QuantFormat};
-use glass_checkpoint::{Existing, Precision};
+use glass_checkpoint::{Existing, GgufFormat, Precision};
 use glass_config::Override;
 use glass_kv_cache::CacheConfig;
 
@@ -75,7 +75,7 @@ pub struct AnyModel {
 }
 
 /// What to compute with.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = COMPUTING)]
 pub struct Compute {
     /// auto, flex, ndarray, wgpu, wgpu:N (see `glass devices`)
@@ -192,6 +192,12 @@ pub fn parse_quantized(text: &str) -> Result<QuantFormat, String> {
         "q4" => Ok(QuantFormat::Int4),
         _ => Err("give q8 or q4".to_owned()),
     }
+}
+
+/// What a GGUF file's matrices become.
+pub fn parse_gguf_format(text: &str) -> Result<GgufFormat, String> {
+    let known = || format!("give {}, f16, bf16 or f32", GgufFormat::MIXTURES.join(", "));
+    GgufFormat::from_name(text).ok_or_else(known)
 }
 
 /// A float type; the others are another command's.

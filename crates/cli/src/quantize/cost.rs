@@ -8,13 +8,18 @@ use glass_config::LlamaConfig;
 use glass_eval::{Windows, token_nlls};
 use glass_generate::{Llama, LoadOptions, PrefillOptions};
 
-use crate::{bars, error::CliError, interrupt};
+use crate::{
+    bars,
+    error::CliError,
+    interrupt,
+    say::{status, warn},
+};
 
 /// English prose and verse, in letters that the shipped models know too.
 const TEXT: &str = include_str!("sample.txt");
 
 /// Mean losses on the text, in nats per token.
-pub struct Cost {
+struct Cost {
     before: f64,
     after: f64,
     tokens: usize,
@@ -31,8 +36,17 @@ impl fmt::Display for Cost {
     }
 }
 
+/// Prints the cost. The new model is there, whatever becomes of the measurement.
+pub fn report(before: &Path, after: &Path) {
+    match measure(before, after) {
+        Ok(Some(cost)) => status!("{cost}"),
+        Ok(None) => {}
+        Err(error) => warn([format!("the cost in nats could not be measured: {error}")]),
+    }
+}
+
 /// Loads one folder after the other. `None` if there is no tokenizer, or if Ctrl-C broke it off.
-pub fn measure(before: &Path, after: &Path) -> Result<Option<Cost>, CliError> {
+fn measure(before: &Path, after: &Path) -> Result<Option<Cost>, CliError> {
     // As it is stored, so that the larger model is not copied into memory.
     let Some(before) = Measured::of(before, None)? else {
         return Ok(None);

@@ -14,12 +14,15 @@ use crate::{
 };
 
 /// What takes minutes, or a GPU, or a run that another example would have to start. It is parsed all the same.
-const NOT_RUN: [&str; 5] = [
+const NOT_RUN: [&str; 8] = [
     "glass train --text input.txt -o my-first",
     "glass train --text input.txt -o my-second --preset tiny --tokenizer bpe:300 --steps 2000",
     "glass train --resume my-first",
     "glass bench",
     "glass generate org/name -p \"Once\" --device wgpu:0",
+    "glass serve org/name",
+    "glass serve org/name --parallel 32 --context 4096",
+    "glass serve org/name --host 0.0.0.0 --api-key-file keys.txt",
 ];
 
 /// The columns of a terminal, without the margin of an example.

@@ -14,6 +14,7 @@ mod config;
 mod convert;
 mod devices;
 mod docs;
+mod draft;
 mod folders;
 mod generate;
 mod help;
@@ -34,6 +35,8 @@ mod prompt;
 mod quantize;
 mod run;
 mod search;
+#[cfg(unix)]
+mod serve;
 mod shipped;
 mod stop;
 #[allow(dead_code, reason = "the tests of the pictures need more of it")]

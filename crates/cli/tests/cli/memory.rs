@@ -45,6 +45,27 @@ fn a_cache_that_forgets_is_warned_of() {
     }
 }
 
+/// Half the bytes, and the same text where no two tokens are nearly as probable.
+#[test]
+fn keys_and_values_have_a_type_of_their_own() {
+    let model = shipped("shakespeare-full");
+    let run = |more: &[&str]| {
+        let args = ["generate", &model, "-p", "ROMEO:", "-n", "40", "--temperature", "0", "--device", "flex"];
+        succeeds(&[&args[..], more].concat()).stdout
+    };
+    let plain = run(&["--dtype", "f32"]);
+    for dtype in ["f32", "f16"] {
+        assert_eq!(run(&["--dtype", "f32", "--cache-dtype", dtype]), plain, "{dtype}");
+        assert_eq!(run(&["--dtype", "f32", "--cache", &format!("full,dtype={dtype}")]), plain, "{dtype}");
+    }
+    let args = ["generate", &model, "-p", "a", "-n", "1"];
+    fails(
+        &[&args[..], &["--device", "ndarray", "--cache-dtype", "f16"]].concat(),
+        &["ndarray does not compute in f16"],
+    );
+    refused(&[&args[..], &["--cache", "dtype=q3"]].concat(), &["q3", "dtype=f32, dtype=f16 or dtype=bf16"]);
+}
+
 #[test]
 fn caches_that_cannot_be_are_refused() {
     let window = &shipped("shakespeare-window");

@@ -22,6 +22,7 @@ pub fn command<A: AsRef<str>>(args: &[A]) -> Command {
     command.args(args.iter().map(AsRef::as_ref));
     command.stdin(Stdio::null());
     for name in [
+        "GLASS_API_KEY",
         "GLASS_DEVICE",
         "GLASS_DTYPE",
         "GLASS_KERNELS",

@@ -17,7 +17,7 @@ const FACTOR: Rule<f64> = Rule("must be a number of at least 1, for scaling leng
 });
 
 /// `base^(-2i/dim)` for each pair i.
-pub(super) fn unscaled(base: f64, dim: usize) -> impl Iterator<Item = f64> {
+pub(crate) fn unscaled(base: f64, dim: usize) -> impl Iterator<Item = f64> {
     (0..dim / 2).map(move |i| base.powf(-(2.0 * i as f64) / dim as f64))
 }
 
@@ -196,7 +196,7 @@ impl Llama3Scaling {
         })
     }
 
-    pub(super) fn inv_freq(&self, rope_theta: f64, dim: usize) -> Vec<f64> {
+    pub(crate) fn inv_freq(&self, rope_theta: f64, dim: usize) -> Vec<f64> {
         let (low, high) = (self.low_freq_factor, self.high_freq_factor);
         let trained = self.original_max_position_embeddings as f64;
         let frequencies = unscaled(rope_theta, dim).map(|f| {

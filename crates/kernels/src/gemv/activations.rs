@@ -1,16 +1,17 @@
 //! Activations: vectors in 8 bits, so that their product with a group of quantized weights is an integer dot product, and
 //! exact.
 
+use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
-use crate::quant::{GROUP_SIZE, ROUND, groups, max_magnitude};
+use super::bytes::SPAN;
+use crate::{
+    quant::{GROUP_SIZE, ROUND, groups, max_magnitude},
+    scratch::Scratch,
+};
 
-/// Vectors are padded with zeros to a multiple of this many groups: any instruction set takes the scales of a divisor of it
-/// at a time.
-pub const SPAN: usize = 16;
-
-/// Bytes that a vector's quants are aligned to.
-const LINE: usize = 64;
+/// Vectors are padded with zeros to a multiple of this many groups, so that any instruction set reads whole registers.
+const PADDED: usize = 16;
 
 /// Numbers that one thread quantizes before another wakes up.
 const SERIAL: usize = 1 << 15;
@@ -20,9 +21,9 @@ const SERIAL: usize = 1 << 15;
 pub enum Order {
     /// By column.
     Plain,
-    /// For each `2 n` columns the even ones, then the odd ones: the order in which `n` bytes of 4-bit quants split into their
-    /// lower and upper halves. `n` is a divisor of `SPAN * GROUP_SIZE / 2`.
-    EvenOdd(usize),
+    /// In each group the even columns, then the odd ones: the order in which bytes of two 4-bit quants split into their lower
+    /// and upper halves.
+    EvenOdd,
 }
 
 /// `x` `[n, columns]` as integers of -127 to 127 and, for each group of 32 along the columns, a scale: the group's largest
@@ -31,12 +32,13 @@ pub enum Order {
 /// A number is off by at most half a scale (times 1 + 2^-15, as the quotient is rounded too). Where a group's scale is below
 /// [`NEGLIGIBLE`] its quants are zero. A group with an infinity or NaN has the scale NaN, and so has every product with its
 /// vector.
+///
+/// All formats of weights are multiplied with these, also those that share factors among 256 columns: a scale for so many
+/// activations would be some times as large where one of them is.
 pub struct Activations {
-    /// From `first` on, which is aligned.
-    quants: Vec<i8>,
-    first: usize,
-    /// Of each vector the scales, then the sums.
-    factors: Vec<f32>,
+    /// Of each vector the quants, the scales, the sums and the sums of half groups.
+    buffer: Scratch,
+    n: usize,
     /// Groups of a vector.
     groups: usize,
 }
@@ -44,65 +46,84 @@ pub struct Activations {
 /// A scale whose reciprocal may not be a float32 number.
 const NEGLIGIBLE: f32 = 1e-37;
 
+/// A group's numbers in units of float32: 32 bytes of quants, a scale, a sum and two sums of half groups.
+const UNITS: usize = GROUP_SIZE / 4 + 4;
+
 impl Activations {
     /// `columns` is at least one.
     pub fn new(x: &[f32], columns: usize, order: Order) -> Self {
         let n = x.len() / columns;
-        let groups = groups(columns).next_multiple_of(SPAN);
-        let mut quants = vec![0; n * groups * GROUP_SIZE + LINE];
-        let first = quants.as_ptr().align_offset(LINE).min(LINE);
-        let mut factors = vec![0.0; n * 2 * groups];
-
-        let each = &mut quants[first..][..n * groups * GROUP_SIZE];
+        let groups = groups(columns).next_multiple_of(PADDED);
+        let units = groups * UNITS;
+        let mut buffer = Scratch::zeroed::<f32>(n * units);
+        let to = &mut buffer.values_mut()[..n * units];
         if n * columns < 2 * SERIAL {
-            let to = each.chunks_mut(groups * GROUP_SIZE);
-            let to = to.zip(factors.chunks_mut(2 * groups));
-            for (x, (quants, factors)) in x.chunks(columns).zip(to) {
-                quantize(x, order, quants, factors);
+            for (x, to) in x.chunks(columns).zip(to.chunks_mut(units)) {
+                quantize(x, order, to);
             }
         } else {
-            let to = each.par_chunks_mut(groups * GROUP_SIZE);
-            let to = to.zip(factors.par_chunks_mut(2 * groups));
-            x.par_chunks(columns)
-                .zip(to)
-                .with_min_len(SERIAL / columns)
-                .for_each(|(x, (quants, factors))| quantize(x, order, quants, factors));
+            let vectors = x.par_chunks(columns).zip(to.par_chunks_mut(units));
+            vectors.with_min_len(SERIAL / columns).for_each(|(x, to)| quantize(x, order, to));
         }
-        Self { quants, first, factors, groups }
+        Self { buffer, n, groups }
+    }
+
+    /// Vectors.
+    pub fn len(&self) -> usize {
+        self.n
     }
 
     #[inline(always)]
     pub fn vector(&self, vector: usize) -> Groups<'_> {
-        let quants = self.groups * GROUP_SIZE;
-        let factors = &self.factors[vector * 2 * self.groups..][..2 * self.groups];
-        let (scales, sums) = factors.split_at(self.groups);
-        Groups { quants: &self.quants[self.first + vector * quants..][..quants], scales, sums }
+        let units = self.groups * UNITS;
+        let all: &[f32] = &self.buffer.values()[vector * units..][..units];
+        let (quants, all) = all.split_at(self.groups * GROUP_SIZE / 4);
+        let (scales, all) = all.split_at(self.groups);
+        let (sums, half_sums) = all.split_at(self.groups);
+        Groups { quants: cast_slice(quants), scales, sums, half_sums }
     }
 }
 
-/// Some groups of one vector.
+/// The groups of one vector.
 #[derive(Clone, Copy)]
 pub struct Groups<'a> {
     /// [`GROUP_SIZE`] of each group.
     pub quants: &'a [i8],
     pub scales: &'a [f32],
-    /// The sum of each group's numbers, as they are quantized.
+    /// The sum of each group's numbers, as they are quantized, ...
     pub sums: &'a [f32],
+    /// ... and of the first and of the last 16 of its columns.
+    pub half_sums: &'a [f32],
 }
 
-impl Groups<'_> {
+impl<'a> Groups<'a> {
+    /// The same in spans of eight groups.
     #[inline(always)]
-    pub(super) fn range(&self, first: usize, len: usize) -> Self {
-        Self {
-            quants: &self.quants[first * GROUP_SIZE..][..len * GROUP_SIZE],
-            scales: &self.scales[first..][..len],
-            sums: &self.sums[first..][..len],
+    pub(super) fn spans(&self) -> Spans<'a> {
+        Spans {
+            quants: self.quants.as_chunks().0,
+            scales: self.scales.as_chunks().0,
+            sums: self.sums.as_chunks().0,
+            half_sums: self.half_sums.as_chunks().0,
         }
     }
 }
 
-fn quantize(x: &[f32], order: Order, quants: &mut [i8], factors: &mut [f32]) {
-    let (scales, sums) = factors.split_at_mut(factors.len() / 2);
+/// [`Groups`] of a vector, eight at a time.
+#[derive(Clone, Copy)]
+pub(super) struct Spans<'a> {
+    pub quants: &'a [[i8; SPAN * GROUP_SIZE]],
+    pub scales: &'a [[f32; SPAN]],
+    pub sums: &'a [[f32; SPAN]],
+    pub half_sums: &'a [[f32; 2 * SPAN]],
+}
+
+fn quantize(x: &[f32], order: Order, to: &mut [f32]) {
+    let groups = to.len() / UNITS;
+    let (quants, to) = to.split_at_mut(groups * GROUP_SIZE / 4);
+    let (scales, to) = to.split_at_mut(groups);
+    let (sums, half_sums) = to.split_at_mut(groups);
+    let quants: &mut [i8] = cast_slice_mut(quants);
     pulp::Arch::new().dispatch(
         #[inline(always)]
         || {
@@ -115,8 +136,9 @@ fn quantize(x: &[f32], order: Order, quants: &mut [i8], factors: &mut [f32]) {
             for (scale, x) in scales.iter_mut().zip(groups()) {
                 *scale = f32::from_bits(max_magnitude(x));
             }
+            let sums = sums.iter_mut().zip(half_sums.as_chunks_mut::<2>().0);
             let places = quants.as_chunks_mut::<GROUP_SIZE>().0.iter_mut().zip(sums);
-            for ((x, scale), (quants, sum)) in groups().zip(&mut *scales).zip(places) {
+            for ((x, scale), (quants, (sum, half_sums))) in groups().zip(&mut *scales).zip(places) {
                 let largest = *scale;
                 *scale = largest / 127.0;
                 let inverse = if *scale < NEGLIGIBLE { 0.0 } else { 127.0 / largest };
@@ -130,17 +152,18 @@ fn quantize(x: &[f32], order: Order, quants: &mut [i8], factors: &mut [f32]) {
                 if !largest.is_finite() {
                     *scale = f32::NAN;
                 }
-                let quants: i32 = quants.iter().map(|quant| i32::from(*quant)).sum();
-                *sum = *scale * quants as f32;
-            }
-            if let Order::EvenOdd(width) = order {
-                for span in quants.chunks_exact_mut(2 * width) {
-                    let mut sorted = [0; SPAN * GROUP_SIZE];
-                    let (even, odd) = sorted[..2 * width].split_at_mut(width);
-                    for ((even, odd), pair) in even.iter_mut().zip(odd).zip(span.as_chunks().0) {
+                let halves = quants.as_chunks::<16>().0;
+                let half = |i: usize| -> i32 { halves[i].iter().map(|quant| i32::from(*quant)).sum() };
+                let [first, second] = [half(0), half(1)];
+                *half_sums = [*scale * first as f32, *scale * second as f32];
+                *sum = *scale * (first + second) as f32;
+                if order == Order::EvenOdd {
+                    let mut sorted = [0; GROUP_SIZE];
+                    let (even, odd) = sorted.split_at_mut(GROUP_SIZE / 2);
+                    for ((even, odd), pair) in even.iter_mut().zip(odd).zip(quants.as_chunks().0) {
                         [*even, *odd] = *pair;
                     }
-                    span.copy_from_slice(&sorted[..2 * width]);
+                    *quants = sorted;
                 }
             }
         },
@@ -162,7 +185,7 @@ mod tests {
             let plain = Activations::new(&x, columns, Order::Plain);
             for (i, x) in x.chunks(columns).enumerate() {
                 let vector = plain.vector(i);
-                assert_eq!(vector.scales.len() % SPAN, 0);
+                assert_eq!(vector.scales.len() % PADDED, 0);
                 let groups = vector.quants.chunks(GROUP_SIZE).zip(vector.scales.iter().zip(vector.sums));
                 for (group, (quants, (scale, sum))) in groups.enumerate() {
                     let x = &x[columns.min(group * GROUP_SIZE)..columns.min((group + 1) * GROUP_SIZE)];
@@ -170,6 +193,10 @@ mod tests {
                     assert_eq!(*scale, largest / 127.0);
                     let codes_sum: i32 = quants.iter().map(|quant| i32::from(*quant)).sum();
                     assert_eq!(*sum, *scale * codes_sum as f32);
+                    for (half, quants) in quants.chunks(16).enumerate() {
+                        let codes_sum: i32 = quants.iter().map(|quant| i32::from(*quant)).sum();
+                        assert_eq!(vector.half_sums[2 * group + half], *scale * codes_sum as f32);
+                    }
                     for (i, quant) in quants.iter().enumerate() {
                         let x = f64::from(*x.get(i).unwrap_or(&0.0));
                         let scale = f64::from(*scale);
@@ -178,15 +205,12 @@ mod tests {
                         assert!(*quant != -128);
                     }
                 }
-                for width in [32, 64] {
-                    let sorted = Activations::new(x, columns, Order::EvenOdd(width));
-                    let sorted = sorted.vector(0);
-                    assert_eq!((sorted.scales, sorted.sums), (vector.scales, vector.sums));
-                    let spans = sorted.quants.chunks(2 * width).zip(vector.quants.chunks(2 * width));
-                    for (sorted, plain) in spans {
-                        let places = (0..2 * width).map(|i| i / 2 + i % 2 * width);
-                        assert!(places.map(|place| sorted[place]).eq(plain.iter().copied()));
-                    }
+                let sorted = Activations::new(x, columns, Order::EvenOdd);
+                let sorted = sorted.vector(0);
+                assert_eq!((sorted.scales, sorted.sums), (vector.scales, vector.sums));
+                for (sorted, plain) in sorted.quants.chunks(GROUP_SIZE).zip(vector.quants.chunks(GROUP_SIZE)) {
+                    let places = (0..GROUP_SIZE).map(|i| i / 2 + i % 2 * (GROUP_SIZE / 2));
+                    assert!(places.map(|place| sorted[place]).eq(plain.iter().copied()));
                 }
             }
         }

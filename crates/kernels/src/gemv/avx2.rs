@@ -1,26 +1,24 @@
 //! Byte dot products in AVX2: products are added in pairs to 16 bits, which saturate, and these in pairs to 32.
 
-use std::arch::x86_64::{__m256, __m256i};
+use std::arch::x86_64::{__m128, __m128i, __m256, __m256i};
 
-use pulp::{Simd, cast, f32x8, x86::V3};
+use pulp::{Simd, cast, x86::V3};
 
-use super::byte_dots::ByteDots;
-use crate::quant::{QuantFormat, UNSIGNED_E2M1};
+use super::bytes::{Bytes, SPAN};
+use crate::simd_ext::SimdExt;
 
-impl ByteDots for V3 {
-    type Simd = V3;
-    type Vector = __m256i;
-    /// The quants; in 4 bits those of the lower halves and those of the upper ones.
-    type Activations = [__m256i; 2];
+#[inline(always)]
+fn splat(value: u8) -> __m256i {
+    cast([value; 32])
+}
 
-    fn offset(format: QuantFormat) -> bool {
-        format != QuantFormat::Int8
-    }
+impl Bytes for V3 {
+    type Quants = __m256i;
+    type Floats = __m256;
+    type Factors = [__m256; 2];
 
-    #[inline(always)]
-    fn simd(self) -> V3 {
-        self
-    }
+    const GROUPS: usize = 1;
+    const OFFSET: f32 = 0.0;
 
     #[inline(always)]
     fn vectorize<F: FnOnce()>(self, f: F) {
@@ -28,79 +26,145 @@ impl ByteDots for V3 {
     }
 
     #[inline(always)]
-    fn load(self, quants: &[u8]) -> __m256i {
-        match <&[u8; 32]>::try_from(quants) {
-            Ok(quants) => cast(*quants),
-            Err(_) => {
-                let mut all = [0_u8; 32];
-                all[..quants.len()].copy_from_slice(quants);
-                cast(all)
-            }
-        }
+    fn load<'a>(self, group: impl Fn(usize) -> &'a [u8; 32]) -> __m256i {
+        cast(*group(0))
     }
 
     #[inline(always)]
-    fn activations(self, format: QuantFormat, quants: &[i8]) -> [__m256i; 2] {
-        let vector = |i: usize| -> __m256i {
-            let quants: [i8; 32] = *quants[i * 32..].first_chunk().unwrap_or(&[0; 32]);
-            cast(quants)
-        };
-        match format {
-            QuantFormat::Int8 => [vector(0); 2],
-            QuantFormat::Int4 | QuantFormat::Mxfp4 => [vector(0), vector(1)],
-        }
+    fn nibbles<'a>(self, group: impl Fn(usize) -> &'a [u8; 16]) -> __m256i {
+        let bytes: __m128i = cast(*group(0));
+        let bytes = self.avx2._mm256_broadcastsi128_si256(bytes);
+        self.avx2._mm256_and_si256(self.avx2._mm256_srlv_epi64(bytes, cast([0_u64, 0, 4, 4])), splat(0xf))
     }
 
-    /// Nothing saturates. In 8 bits the magnitudes of quants, up to 128, are multiplied with activations that took their
-    /// signs: two products are at most 2 * 128 * 127. In 4 bits four are at most 4 * 24 * 127.
     #[inline(always)]
-    fn times(self, format: QuantFormat, quants: __m256i, [first, second]: [__m256i; 2]) -> f32x8 {
+    fn field(self, bytes: __m256i, right: impl Fn(usize) -> i32, mask: u8) -> __m256i {
         let i = self.avx2;
-        let pairs = match format {
-            QuantFormat::Int8 => {
-                let quants = i._mm256_xor_si256(quants, cast([0x80_u8; 32]));
-                i._mm256_maddubs_epi16(i._mm256_abs_epi8(quants), i._mm256_sign_epi8(first, quants))
-            }
-            QuantFormat::Int4 | QuantFormat::Mxfp4 => {
-                let half = cast([0xf_u8; 32]);
-                let mut lower = i._mm256_and_si256(quants, half);
-                let mut upper = i._mm256_and_si256(i._mm256_srli_epi16::<4>(quants), half);
-                if format == QuantFormat::Mxfp4 {
-                    let table = cast([UNSIGNED_E2M1; 2]);
-                    let look_up = |bits| i._mm256_shuffle_epi8(table, bits);
-                    (lower, upper) = (look_up(lower), look_up(upper));
-                }
-                i._mm256_add_epi16(i._mm256_maddubs_epi16(lower, first), i._mm256_maddubs_epi16(upper, second))
-            }
+        let moved = match right(0) {
+            0 => bytes,
+            right @ 1.. => i._mm256_srlv_epi32(bytes, cast([right; 8])),
+            left => i._mm256_sllv_epi32(bytes, cast([-left; 8])),
         };
-        let fours = i._mm256_madd_epi16(pairs, cast([1_i16; 16]));
-        cast(self.avx._mm256_cvtepi32_ps(fours))
+        i._mm256_and_si256(moved, splat(mask))
     }
 
     #[inline(always)]
-    fn spread(self, format: QuantFormat, scales: f32x8, vector: usize) -> f32x8 {
-        let (first, second) = match format {
-            QuantFormat::Int8 => (vector as i32, vector as i32),
-            QuantFormat::Int4 | QuantFormat::Mxfp4 => (2 * vector as i32, 2 * vector as i32 + 1),
-        };
-        let lanes = [first, first, first, first, second, second, second, second];
-        cast(self.avx2._mm256_permutevar8x32_ps(cast(scales), cast(lanes)))
-    }
-
-    #[inline(always)]
-    fn zero_points(self, words: &[i32]) -> f32x8 {
+    fn bits(self, group: impl Fn(usize) -> u32, value: u8) -> __m256i {
+        /// Which of the four bytes has a byte's bit.
+        const BYTE: [u64; 4] = [0, 0x0101_0101_0101_0101, 0x0202_0202_0202_0202, 0x0303_0303_0303_0303];
+        /// All bits but that one.
+        const OTHERS: u64 = 0x7fbf_dfef_f7fb_fdfe;
         let i = self.avx2;
-        let shifted = i._mm256_srlv_epi32(cast([words[0]; 8]), cast([0, 4, 8, 12, 16, 20, 24, 28]));
-        cast(self.avx._mm256_cvtepi32_ps(i._mm256_and_si256(shifted, cast([0xf_i32; 8]))))
+        let bytes = i._mm256_shuffle_epi8(cast([group(0); 8]), cast(BYTE));
+        let set = i._mm256_cmpeq_epi8(i._mm256_or_si256(bytes, cast([OTHERS; 4])), splat(0xff));
+        i._mm256_and_si256(set, splat(value))
     }
 
     #[inline(always)]
-    fn sums(self, sums: [f32x8; 4]) -> [f32; 4] {
+    fn or(self, a: __m256i, b: __m256i) -> __m256i {
+        self.avx2._mm256_or_si256(a, b)
+    }
+
+    #[inline(always)]
+    fn look_up(self, table: &[i8; 16], bytes: __m256i) -> __m256i {
+        self.avx2._mm256_shuffle_epi8(cast([*table; 2]), bytes)
+    }
+
+    #[inline(always)]
+    fn signed(self, bytes: __m256i) -> __m256i {
+        bytes
+    }
+
+    #[inline(always)]
+    fn signed_from_offset(self, bytes: __m256i) -> __m256i {
+        self.avx2._mm256_xor_si256(bytes, splat(0x80))
+    }
+
+    /// Nothing saturates: two products are at most 2 * 63 * 127, or 2 * 128 * 127 of the magnitudes of signed quants with
+    /// activations that take their signs.
+    #[inline(always)]
+    fn dot<const SIGNED: bool>(self, quants: __m256i, x: &[i8; SPAN * 32], register: usize) -> __m256 {
+        let i = self.avx2;
+        let x: __m256i = cast(x.as_chunks::<32>().0[register]);
+        let pairs = if SIGNED {
+            i._mm256_maddubs_epi16(i._mm256_abs_epi8(quants), i._mm256_sign_epi8(x, quants))
+        } else {
+            i._mm256_maddubs_epi16(quants, x)
+        };
+        self.avx._mm256_cvtepi32_ps(i._mm256_madd_epi16(pairs, cast([1_i16; 16])))
+    }
+
+    #[inline(always)]
+    fn halves(self, bits: [u16; SPAN]) -> [__m256; 2] {
+        [cast(self.widen_f16(cast(bits))), self.zero()]
+    }
+
+    #[inline(always)]
+    fn floats(self, values: &[f32; SPAN]) -> [__m256; 2] {
+        [cast(*values), self.zero()]
+    }
+
+    #[inline(always)]
+    fn floats16(self, values: &[f32; 2 * SPAN]) -> [__m256; 2] {
+        cast(*values)
+    }
+
+    #[inline(always)]
+    fn twice(self, values: &[f32; SPAN]) -> [__m256; 2] {
+        let lanes = [[0, 0, 1, 1, 2, 2, 3, 3], [4, 4, 5, 5, 6, 6, 7, 7]];
+        lanes.map(|lanes: [i32; 8]| self.avx2._mm256_permutevar8x32_ps(cast(*values), cast(lanes)))
+    }
+
+    #[inline(always)]
+    fn integers(self, values: [i8; 2 * SPAN]) -> [__m256; 2] {
+        let [low, high]: [[i8; SPAN]; 2] = cast(values);
+        let float = |values: [i8; SPAN]| {
+            let all: __m128i = cast([values, [0; SPAN]]);
+            self.avx._mm256_cvtepi32_ps(self.avx2._mm256_cvtepi8_epi32(all))
+        };
+        [float(low), float(high)]
+    }
+
+    #[inline(always)]
+    fn times(self, [a, a2]: [__m256; 2], [b, b2]: [__m256; 2]) -> [__m256; 2] {
+        [self.avx._mm256_mul_ps(a, b), self.avx._mm256_mul_ps(a2, b2)]
+    }
+
+    #[inline(always)]
+    fn scaled(self, factors: [__m256; 2], by: f32) -> [__m256; 2] {
+        self.times(factors, [cast([by; 8]), cast([by; 8])])
+    }
+
+    #[inline(always)]
+    fn spread<const SIZE: usize>(self, factors: [__m256; 2], register: usize) -> __m256 {
+        let first = 32 * register / SIZE;
+        let [low, high] = [first % SPAN, (first + 16 / SIZE) % SPAN].map(|lane| [lane as i32; 4]);
+        self.avx2._mm256_permutevar8x32_ps(factors[first / SPAN], cast([low, high]))
+    }
+
+    #[inline(always)]
+    fn zero(self) -> __m256 {
+        cast([0_f32; 8])
+    }
+
+    #[inline(always)]
+    fn multiply_add(self, a: __m256, b: __m256, sum: __m256) -> __m256 {
+        self.fma._mm256_fmadd_ps(a, b, sum)
+    }
+
+    #[inline(always)]
+    fn add_factors<const SIZE: usize>(self, a: [__m256; 2], b: [__m256; 2], sum: __m256) -> __m256 {
+        let sum = Bytes::multiply_add(self, a[0], b[0], sum);
+        if SIZE == 16 { Bytes::multiply_add(self, a[1], b[1], sum) } else { sum }
+    }
+
+    #[inline(always)]
+    fn reduce(self, rows: [[__m256; 2]; 4]) -> [f32; 4] {
         let f = self.avx;
-        let [a, b, c, d]: [__m256; 4] = cast(sums);
-        let ab = f._mm256_hadd_ps(a, b);
-        let cd = f._mm256_hadd_ps(c, d);
-        let [low, high]: [pulp::f32x4; 2] = cast(f._mm256_hadd_ps(ab, cd));
-        cast(self.sse._mm_add_ps(cast(low), cast(high)))
+        let [[a, a2], [b, b2], [c, c2], [d, d2]] = rows;
+        let ab = f._mm256_hadd_ps(f._mm256_add_ps(a, a2), f._mm256_add_ps(b, b2));
+        let cd = f._mm256_hadd_ps(f._mm256_add_ps(c, c2), f._mm256_add_ps(d, d2));
+        let [low, high]: [__m128; 2] = cast(f._mm256_hadd_ps(ab, cd));
+        cast(self.sse._mm_add_ps(low, high))
     }
 }

@@ -1,28 +1,135 @@
-//! Thin products with float weights: dot products of a few rows with a few vectors, in registers.
+//! Thin products with float weights: dot products of a row with a few vectors, in registers.
 
-use std::{array::from_fn, borrow::Cow};
+use std::{marker::PhantomData, ops::Range};
 
-use rayon::prelude::*;
+use bytemuck::{Pod, Zeroable, bytes_of_mut, cast_slice};
+use half::bf16;
+use pulp::Simd;
 
-use super::{BLOCK_ROWS, MatVec, TILE_VECTORS};
+use super::{MatVec, TILE_VECTORS, activations::Order, output::Output};
 use crate::{
-    float::{Float, vectors, zero_padded},
+    float::Float,
     isa::{Isa, Kernel},
     matrix::Matrix,
-    prefetch::prefetch,
+    scratch::Scratch,
     simd_ext::SimdExt,
 };
 
-/// Groups of vectors that one thread interleaves before another wakes up.
-const SERIAL_GROUPS: usize = 8;
+/// Sums of a row and a vector, which take its registers of columns in turn: a multiply-add need not wait for the last one.
+const SUMS: usize = 4;
 
-/// Bytes of vectors that stay in the L2 cache beside a block of weights.
-const KEPT_BYTES: usize = 512 << 10;
+/// How registers of weights and of vectors are multiplied.
+trait Arithmetic: Copy {
+    type Simd: SimdExt;
+    type Weights: Pod;
+    type Vector: Pod;
 
-impl<T: Float> MatVec for Matrix<'_, T> {
-    /// Lanes of a vector register.
-    type Order = usize;
-    type Input<'x> = Interleaved<'x>;
+    fn simd(self) -> Self::Simd;
+
+    fn multiply_add(self, w: Self::Weights, x: Self::Vector, sum: Lanes<Self>) -> Lanes<Self>;
+}
+
+type Lanes<A> = <<A as Arithmetic>::Simd as Simd>::f32s;
+
+/// Weights `T` widened to float32, and vectors of float32.
+struct Widened<S, T>(S, PhantomData<T>);
+
+impl<S: Copy, T> Copy for Widened<S, T> {}
+
+impl<S: Copy, T> Clone for Widened<S, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S: SimdExt, T: Float> Arithmetic for Widened<S, T> {
+    type Simd = S;
+    type Weights = T::Packed<S>;
+    type Vector = S::f32s;
+
+    #[inline(always)]
+    fn simd(self) -> S {
+        self.0
+    }
+
+    #[inline(always)]
+    fn multiply_add(self, w: T::Packed<S>, x: S::f32s, sum: S::f32s) -> S::f32s {
+        self.0.multiply_add(T::widen(self.0, w), x, sum)
+    }
+}
+
+/// bfloat16 by bfloat16, as [`crate::isa::Bf16::dot`] multiplies them.
+#[cfg(target_arch = "x86_64")]
+impl Arithmetic for crate::isa::Bf16 {
+    type Simd = pulp::x86::V4;
+    type Weights = pulp::u16x32;
+    type Vector = pulp::u16x32;
+
+    #[inline(always)]
+    fn simd(self) -> pulp::x86::V4 {
+        crate::isa::Bf16::simd(self)
+    }
+
+    #[inline(always)]
+    fn multiply_add(self, w: pulp::u16x32, x: pulp::u16x32, sum: pulp::f32x16) -> pulp::f32x16 {
+        use std::{arch::x86_64::__m512bh, mem::transmute};
+        // SAFETY: any 512 bits are 32 bfloat16.
+        let [w, x] = [w, x].map(|bits| unsafe { transmute::<pulp::u16x32, __m512bh>(bits) });
+        pulp::cast(self.dot(pulp::cast(sum), w, x))
+    }
+}
+
+/// `x` `[n, columns]` in the order in which it is read: a tile of vectors after the other, and of these a register of each
+/// in turn, the last one padded with zeros. A single vector lies where it is.
+pub struct Interleaved<'a, X> {
+    x: &'a [X],
+    copy: Option<Scratch>,
+    n: usize,
+    columns: usize,
+    /// Columns of a register.
+    width: usize,
+    /// Vectors of a tile.
+    tile: usize,
+}
+
+impl<'a, X: Pod> Interleaved<'a, X> {
+    /// `columns` is at least one.
+    fn new(x: &'a [X], columns: usize, width: usize, tile: usize) -> Self {
+        let n = x.len() / columns;
+        let padded = columns.next_multiple_of(width);
+        let copy = (n > 1 || columns < padded).then(|| {
+            let mut copy = Scratch::zeroed::<X>(n * padded);
+            let tiles = copy.values_mut()[..n * padded].chunks_mut(tile * padded);
+            for (to, x) in tiles.zip(x.chunks(tile * columns)) {
+                let vectors = x.len() / columns;
+                for (i, x) in x.chunks(columns).enumerate() {
+                    for (x, to) in x.chunks(width).zip(to[i * width..].chunks_mut(vectors * width)) {
+                        to[..x.len()].copy_from_slice(x);
+                    }
+                }
+            }
+            copy
+        });
+        Self { x, copy, n, columns, width, tile }
+    }
+
+    /// The tile from a vector on, and its vectors.
+    #[inline(always)]
+    fn tile<R: Pod>(&self, first: usize) -> (&[R], usize) {
+        let vectors = self.tile.min(self.n - first);
+        let padded = self.columns.next_multiple_of(self.width);
+        let all = self.copy.as_ref().map_or(self.x, Scratch::values);
+        (cast_slice(&all[first * padded..][..vectors * padded]), vectors)
+    }
+}
+
+/// Vectors of a tile: with each there are [`SUMS`] more registers.
+fn tile(many_registers: bool) -> usize {
+    if many_registers { TILE_VECTORS } else { TILE_VECTORS / 2 }
+}
+
+impl<T: Float> MatVec<f32> for Matrix<'_, T> {
+    type Input<'x> = Interleaved<'x, f32>;
 
     fn rows(&self) -> usize {
         self.rows()
@@ -36,195 +143,135 @@ impl<T: Float> MatVec for Matrix<'_, T> {
         self.columns() * size_of::<T>()
     }
 
-    fn order(&self, isa: Isa) -> usize {
-        isa.lanes()
+    fn input(isa: Isa, x: &[f32], columns: usize, _: Order) -> Interleaved<'_, f32> {
+        Interleaved::new(x, columns, isa.lanes(), tile(isa.has_many_registers()))
     }
 
-    fn input(x: &[f32], columns: usize, lanes: usize) -> Interleaved<'_> {
-        Interleaved::new(x, columns, lanes)
-    }
+    fn multiply(&self, isa: Isa, rows: Range<usize>, x: &Interleaved<'_, f32>, y: &Output<'_>) {
+        struct Run<'a, T>(Rows<'a, T, f32>);
 
-    fn chunks(self, rows: usize) -> impl Iterator<Item = Self> {
-        let chunks = self.values().chunks(rows * self.columns());
-        chunks.map(move |values| Matrix::new(values, self.columns()))
-    }
-
-    fn multiply(self, isa: Isa, x: &Interleaved<'_>, y: Vec<&mut [f32]>) {
-        let weight = self.values();
-        isa.run(Rows { x, weight, y });
-    }
-}
-
-/// `x` `[n, columns]` in the order in which it is read.
-///
-/// Vectors are often a power of two apart and would evict each other from the cache. So [`TILE_VECTORS`] of them are
-/// interleaved, a register of each in turn, the last one padded with zeros.
-pub struct Interleaved<'a> {
-    values: Cow<'a, [f32]>,
-    columns: usize,
-    lanes: usize,
-}
-
-impl<'a> Interleaved<'a> {
-    /// `columns` is at least one.
-    pub fn new(x: &'a [f32], columns: usize, lanes: usize) -> Self {
-        let n = x.len() / columns;
-        let padded = columns.next_multiple_of(lanes);
-        let values = if n <= 1 && columns == padded {
-            Cow::Borrowed(x)
-        } else {
-            let mut values = vec![0.0; n * padded];
-            let groups = values.par_chunks_mut(TILE_VECTORS * padded);
-            groups
-                .zip(x.par_chunks(TILE_VECTORS * columns))
-                .with_min_len(SERIAL_GROUPS)
-                .for_each(|(to, x)| interleave(x, to, columns, lanes));
-            Cow::Owned(values)
-        };
-        Self { values, columns, lanes }
-    }
-
-    /// How many vectors the L2 cache holds while all rows pass by, a multiple of [`TILE_VECTORS`].
-    fn kept(&self) -> usize {
-        let bytes = self.columns * size_of::<f32>();
-        (KEPT_BYTES / bytes / TILE_VECTORS).max(1) * TILE_VECTORS
-    }
-}
-
-/// Vectors `x` `[.., columns]` -> `to`, `lanes` numbers of each in turn.
-fn interleave(x: &[f32], to: &mut [f32], columns: usize, lanes: usize) {
-    let n = x.len() / columns;
-    for (i, x) in x.chunks(columns).enumerate() {
-        for (x, to) in x.chunks(lanes).zip(to[i * lanes..].chunks_mut(n * lanes)) {
-            to[..x.len()].copy_from_slice(x);
+        impl<T: Float> Kernel for Run<'_, T> {
+            #[inline(always)]
+            fn run<S: SimdExt>(self, simd: S) {
+                self.0.multiply(Widened(simd, PhantomData::<T>));
+            }
         }
+        isa.run(Run(Rows { weight: *self, rows, x, y }));
     }
 }
 
-/// `x` `[n, columns]` times some rows of weights `[rows, columns]`, `columns` at least one.
-struct Rows<'a, T> {
-    x: &'a Interleaved<'a>,
-    weight: &'a [T],
-    /// `n` slices `[rows]`.
-    y: Vec<&'a mut [f32]>,
+/// Only where the processor has bfloat16.
+#[cfg(target_arch = "x86_64")]
+impl MatVec<bf16> for Matrix<'_, bf16> {
+    type Input<'x> = Interleaved<'x, u16>;
+
+    fn rows(&self) -> usize {
+        self.rows()
+    }
+
+    fn columns(&self) -> usize {
+        self.columns()
+    }
+
+    fn row_bytes(&self) -> usize {
+        self.columns() * size_of::<bf16>()
+    }
+
+    fn input(_: Isa, x: &[bf16], columns: usize, _: Order) -> Interleaved<'_, u16> {
+        Interleaved::new(bf16::bits(x), columns, 32, tile(true))
+    }
+
+    fn multiply(&self, isa: Isa, rows: Range<usize>, x: &Interleaved<'_, u16>, y: &Output<'_>) {
+        let Some(bf16) = isa.bf16() else { unreachable!("the caller asks for bfloat16 only where it is") };
+        let rows = Rows { weight: *self, rows, x, y };
+        bf16.vectorize(
+            #[inline(always)]
+            || rows.multiply(bf16),
+        );
+    }
 }
 
-impl<T: Float> Kernel for Rows<'_, T> {
+/// Some rows of a matrix times all vectors.
+struct Rows<'a, T, X> {
+    weight: Matrix<'a, T>,
+    rows: Range<usize>,
+    x: &'a Interleaved<'a, X>,
+    y: &'a Output<'a>,
+}
+
+impl<T: Float, X: Pod> Rows<'_, T, X> {
     #[inline(always)]
-    fn run<S: SimdExt>(mut self, simd: S) {
-        assert_eq!(self.x.lanes, S::F32_LANES);
-        let columns = self.x.columns;
-        let kept = self.x.kept();
-        let (x, _) = S::as_simd_f32s(&self.x.values);
-        let group = columns.div_ceil(S::F32_LANES) * TILE_VECTORS;
-        for (x, y) in x.chunks(kept / TILE_VECTORS * group).zip(self.y.chunks_mut(kept)) {
-            for (block, weight) in self.weight.chunks(BLOCK_ROWS * columns).enumerate() {
-                let groups = x.chunks(group).zip(y.chunks_mut(TILE_VECTORS));
-                for (i, (x, y)) in groups.enumerate() {
-                    let block = Block { weight, first: block * BLOCK_ROWS, columns, ahead: i == 0 };
-                    // As many rows as there are registers for: a vector that was loaded is used once for each.
-                    let many = S::REGISTER_COUNT >= 32;
-                    match (y.len(), many) {
-                        (1, _) => block.times::<S, 4, 1>(simd, x, y),
-                        (2, _) => block.times::<S, 4, 2>(simd, x, y),
-                        (3, true) => block.times::<S, 6, 3>(simd, x, y),
-                        (3, false) => block.times::<S, 3, 3>(simd, x, y),
-                        (_, true) => block.times::<S, 6, 4>(simd, x, y),
-                        (_, false) => block.times::<S, 3, 4>(simd, x, y),
-                    }
-                }
+    fn multiply<A: Arithmetic>(self, a: A) {
+        for first in (0..self.x.n).step_by(self.x.tile) {
+            let (x, vectors) = self.x.tile(first);
+            match vectors {
+                1 => self.times::<A, 1>(a, x, first),
+                2 => self.times::<A, 2>(a, x, first),
+                3 => self.times::<A, 3>(a, x, first),
+                _ => self.times::<A, TILE_VECTORS>(a, x, first),
             }
         }
     }
-}
 
-/// [`BLOCK_ROWS`] rows of weights or fewer.
-struct Block<'a, T> {
-    weight: &'a [T],
-    /// Where their products begin.
-    first: usize,
-    columns: usize,
-    /// Whether the rows after these still lie in memory.
-    ahead: bool,
-}
-
-impl<T: Float> Block<'_, T> {
-    /// All rows, `R` at a time, times `N` vectors, into `y[..][first..]`.
+    /// The rows, one after the other, times a tile of `N` vectors.
     #[inline(always)]
-    fn times<S: SimdExt, const R: usize, const N: usize>(&self, simd: S, x: &[S::f32s], y: &mut [&mut [f32]]) {
-        let columns = self.columns;
-        let ahead = if self.ahead { R * columns } else { 0 };
+    fn times<A: Arithmetic, const N: usize>(&self, a: A, x: &[A::Vector], first: usize) {
+        let columns = self.weight.columns();
         let (x, _) = x.as_chunks::<N>();
-        let tiles = self.weight.chunks_exact(R * columns);
-        let rest = tiles.remainder();
-        let mut row = self.first;
-        for tile in tiles {
-            let weight: [&[T]; R] = from_fn(|r| &tile[r * columns..][..columns]);
-            let products = dots(simd, weight, x, ahead);
-            for (y, products) in y.iter_mut().zip(&products) {
-                y[row..][..R].copy_from_slice(products);
+        for row in self.rows.clone() {
+            let weight = T::bits(&self.weight.values()[row * columns..][..columns]);
+            for (n, product) in products(a, weight, x).into_iter().enumerate() {
+                self.y.write(first + n, row, &[product]);
             }
-            row += R;
-        }
-        for weight in rest.chunks_exact(columns) {
-            for (y, [product]) in y.iter_mut().zip(&dots(simd, [weight], x, 0)) {
-                y[row] = *product;
-            }
-            row += 1;
         }
     }
 }
 
-/// `[N][R]`: the product of every row with every vector.
+/// The products of a row with some vectors.
+// Loops over arrays: `map` would take the sums by address, and keep them in memory throughout.
 #[inline(always)]
-fn dots<S: SimdExt, T: Float, const R: usize, const N: usize>(
-    simd: S,
-    weight: [&[T]; R],
-    x: &[[S::f32s; N]],
-    ahead: usize,
-) -> [[f32; R]; N] {
-    let columns = weight[0].len();
-    let whole = columns / S::F32_LANES;
-    let heads: [&[T::Packed<S>]; R] = from_fn(|r| &vectors::<T, S>(weight[r])[..whole]);
-    let (x_heads, x_tail) = x.split_at(whole);
+fn products<A: Arithmetic, B: Pod, const N: usize>(a: A, row: &[B], x: &[[A::Vector; N]]) -> [f32; N] {
+    let width = size_of::<A::Weights>() / size_of::<B>();
+    let (whole, rest) = row.split_at(row.len() / width * width);
+    let whole: &[A::Weights] = cast_slice(whole);
+    let mut sums = [[a.simd().splat_f32s(0.0); SUMS]; N];
 
-    let zero = simd.splat_f32s(0.0);
-    let mut sums = [[zero; R]; N];
-    let mut w = [zero; R];
-    for i in 0..whole {
-        for (w, head) in w.iter_mut().zip(&heads) {
-            prefetch(head[i..].as_ptr().wrapping_byte_add(ahead * size_of::<T>()));
-            *w = T::widen(simd, head[i]);
+    let (turns, last) = whole.as_chunks::<SUMS>();
+    let (x_turns, x_last) = x.split_at(turns.len() * SUMS);
+    for (w, x) in turns.iter().zip(x_turns.as_chunks::<SUMS>().0) {
+        for i in 0..SUMS {
+            add(a, w[i], &x[i], &mut sums, i);
         }
-        step(simd, &mut sums, &w, &x_heads[i]);
     }
-    if let Some(x) = x_tail.first() {
-        for (w, row) in w.iter_mut().zip(&weight) {
-            *w = T::widen(simd, zero_padded::<T, S>(&row[whole * S::F32_LANES..]));
-        }
-        step(simd, &mut sums, &w, x);
+    for (i, (w, x)) in last.iter().zip(x_last).enumerate() {
+        add(a, *w, x, &mut sums, i);
     }
-    // Plain loops: `map` would take the sums by address, and keep them in memory throughout.
-    let mut products = [[0.0; R]; N];
-    for (products, sums) in products.iter_mut().zip(&sums) {
-        for (product, sum) in products.iter_mut().zip(sums) {
-            *product = simd.reduce_sum_f32s(*sum);
-        }
+    if let (false, Some(x)) = (rest.is_empty(), x_last.last()) {
+        let mut w = A::Weights::zeroed();
+        let bytes: &[u8] = cast_slice(rest);
+        bytes_of_mut(&mut w)[..bytes.len()].copy_from_slice(bytes);
+        add(a, w, x, &mut sums, last.len());
+    }
+
+    let mut products = [0.0; N];
+    for (product, [first, second, third, fourth]) in products.iter_mut().zip(sums) {
+        let simd = a.simd();
+        let sum = simd.add_f32s(simd.add_f32s(first, second), simd.add_f32s(third, fourth));
+        *product = simd.reduce_sum_f32s(sum);
     }
     products
 }
 
-/// One vector of columns.
+/// One register of columns, into sum `i`.
 #[inline(always)]
-fn step<S: SimdExt, const R: usize, const N: usize>(
-    simd: S,
-    sums: &mut [[S::f32s; R]; N],
-    w: &[S::f32s; R],
-    x: &[S::f32s; N],
+fn add<A: Arithmetic, const N: usize>(
+    a: A,
+    w: A::Weights,
+    x: &[A::Vector; N],
+    sums: &mut [[Lanes<A>; SUMS]; N],
+    i: usize,
 ) {
     for (sums, x) in sums.iter_mut().zip(x) {
-        for (sum, w) in sums.iter_mut().zip(w) {
-            *sum = simd.multiply_add(*w, *x, *sum);
-        }
+        sums[i] = a.multiply_add(w, *x, sums[i]);
     }
 }

@@ -1,24 +1,18 @@
 //! Byte dot products in plain loops over arrays: the compiler makes of them what every machine of the target has.
 
-use pulp::{Scalar256b, cast, f32x8};
+use half::f16;
+use pulp::Scalar256b;
 
-use super::byte_dots::ByteDots;
-use crate::quant::QuantFormat;
+use super::bytes::{Bytes, SPAN};
 
-impl ByteDots for Scalar256b {
-    type Simd = Scalar256b;
-    type Vector = [u8; 32];
-    /// The quants; in 4 bits those of the lower halves and those of the upper ones.
-    type Activations = [[i8; 32]; 2];
+impl Bytes for Scalar256b {
+    type Quants = [u8; 32];
+    /// The products of 16 columns go to one lane, the first or the fifth: compilers have instructions for one sum over all.
+    type Floats = [f32; 8];
+    type Factors = [f32; 2 * SPAN];
 
-    fn offset(format: QuantFormat) -> bool {
-        format == QuantFormat::Int4
-    }
-
-    #[inline(always)]
-    fn simd(self) -> Scalar256b {
-        self
-    }
+    const GROUPS: usize = 1;
+    const OFFSET: f32 = 0.0;
 
     #[inline(always)]
     fn vectorize<F: FnOnce()>(self, f: F) {
@@ -26,91 +20,155 @@ impl ByteDots for Scalar256b {
     }
 
     #[inline(always)]
-    fn load(self, quants: &[u8]) -> [u8; 32] {
-        match quants.try_into() {
-            Ok(quants) => quants,
-            Err(_) => {
-                let mut all = [0; 32];
-                all[..quants.len()].copy_from_slice(quants);
-                all
-            }
+    fn load<'a>(self, group: impl Fn(usize) -> &'a [u8; 32]) -> [u8; 32] {
+        *group(0)
+    }
+
+    #[inline(always)]
+    fn nibbles<'a>(self, group: impl Fn(usize) -> &'a [u8; 16]) -> [u8; 32] {
+        let mut quants = [0; 32];
+        let (lower, upper) = quants.split_at_mut(16);
+        for ((lower, upper), byte) in lower.iter_mut().zip(upper).zip(group(0)) {
+            (*lower, *upper) = (byte & 0xf, byte >> 4);
+        }
+        quants
+    }
+
+    #[inline(always)]
+    fn field(self, bytes: [u8; 32], right: impl Fn(usize) -> i32, mask: u8) -> [u8; 32] {
+        match right(0) {
+            right @ 0.. => bytes.map(|byte| byte >> right & mask),
+            left => bytes.map(|byte| byte << -left & mask),
         }
     }
 
     #[inline(always)]
-    fn activations(self, format: QuantFormat, quants: &[i8]) -> [[i8; 32]; 2] {
-        let vector = |i: usize| *quants[i * 32..].first_chunk().unwrap_or(&[0; 32]);
-        match format {
-            QuantFormat::Int8 => [vector(0), [0; 32]],
-            QuantFormat::Int4 | QuantFormat::Mxfp4 => [vector(0), vector(1)],
+    fn bits(self, group: impl Fn(usize) -> u32, value: u8) -> [u8; 32] {
+        let bits = group(0);
+        let mut quants = [0; 32];
+        for (i, quant) in quants.iter_mut().enumerate() {
+            *quant = (bits >> i & 1) as u8 * value;
         }
+        quants
     }
 
     #[inline(always)]
-    fn times(self, format: QuantFormat, quants: [u8; 32], [first, second]: [[i8; 32]; 2]) -> f32x8 {
-        // A group's whole product goes to its first lane: compilers have instructions for one sum over all of it.
+    fn or(self, mut a: [u8; 32], b: [u8; 32]) -> [u8; 32] {
+        for (a, b) in a.iter_mut().zip(b) {
+            *a |= b;
+        }
+        a
+    }
+
+    #[inline(always)]
+    fn look_up(self, table: &[i8; 16], bytes: [u8; 32]) -> [u8; 32] {
+        bytes.map(|byte| table[usize::from(byte & 0xf)] as u8)
+    }
+
+    #[inline(always)]
+    fn signed(self, bytes: [u8; 32]) -> [u8; 32] {
+        bytes
+    }
+
+    #[inline(always)]
+    fn signed_from_offset(self, bytes: [u8; 32]) -> [u8; 32] {
+        bytes.map(|byte| byte ^ 0x80)
+    }
+
+    #[inline(always)]
+    fn dot<const SIGNED: bool>(self, quants: [u8; 32], x: &[i8; SPAN * 32], register: usize) -> [f32; 8] {
+        // Unsigned quants are small enough to be signed ones too.
         let mut sums = [0.0; 8];
-        match format {
-            QuantFormat::Int8 => {
-                let quants = widened(|i| format.quant(quants[i]));
-                sums[0] = dot(&quants, &first) as f32;
-            }
-            QuantFormat::Int4 | QuantFormat::Mxfp4 => {
-                let quant = |bits: u8| if format == QuantFormat::Int4 { i32::from(bits) } else { format.quant(bits) };
-                let lower = widened(|i| quant(quants[i] & 0xf));
-                let upper = widened(|i| quant(quants[i] >> 4));
-                for (group, sum) in sums.iter_mut().step_by(4).enumerate() {
-                    let bytes = 16 * group..16 * (group + 1);
-                    let lower = dot(&lower[bytes.clone()], &first[bytes.clone()]);
-                    let upper = dot(&upper[bytes.clone()], &second[bytes]);
-                    *sum = (lower + upper) as f32;
-                }
-            }
+        let quants = quants.map(|quant| i16::from(quant as i8));
+        let halves = quants.as_chunks::<16>().0.iter().zip(&x.as_chunks::<16>().0[2 * register..]);
+        for ((quants, x), sum) in halves.zip(sums.iter_mut().step_by(4)) {
+            let products = quants.iter().zip(x);
+            let products = products.map(|(quant, x)| i32::from(*quant) * i32::from(*x));
+            *sum = products.sum::<i32>() as f32;
         }
-        cast(sums)
+        sums
     }
 
     #[inline(always)]
-    fn spread(self, format: QuantFormat, scales: f32x8, vector: usize) -> f32x8 {
-        let scales: [f32; 8] = cast(scales);
-        let [first, second] = match format {
-            QuantFormat::Int8 => [vector, vector],
-            QuantFormat::Int4 | QuantFormat::Mxfp4 => [2 * vector, 2 * vector + 1],
-        };
-        let [first, second] = [scales[first], scales[second]];
-        cast([first, first, first, first, second, second, second, second])
+    fn halves(self, bits: [u16; SPAN]) -> [f32; 2 * SPAN] {
+        Bytes::floats(self, &bits.map(|bits| f16::from_bits(bits).to_f32()))
     }
 
     #[inline(always)]
-    fn zero_points(self, words: &[i32]) -> f32x8 {
-        let word = words[0];
-        let mut zeros = [0.0; 8];
-        for (i, zero) in zeros.iter_mut().enumerate() {
-            *zero = (word >> (4 * i) & 0xf) as f32;
+    fn floats(self, values: &[f32; SPAN]) -> [f32; 2 * SPAN] {
+        let mut factors = [0.0; 2 * SPAN];
+        factors[..SPAN].copy_from_slice(values);
+        factors
+    }
+
+    #[inline(always)]
+    fn floats16(self, values: &[f32; 2 * SPAN]) -> [f32; 2 * SPAN] {
+        *values
+    }
+
+    #[inline(always)]
+    fn twice(self, values: &[f32; SPAN]) -> [f32; 2 * SPAN] {
+        let mut factors = [0.0; 2 * SPAN];
+        for (two, value) in factors.as_chunks_mut().0.iter_mut().zip(values) {
+            *two = [*value; 2];
         }
-        cast(zeros)
+        factors
     }
 
     #[inline(always)]
-    fn sums(self, sums: [f32x8; 4]) -> [f32; 4] {
-        sums.map(|sum| {
-            let [a, b, c, d, e, f, g, h]: [f32; 8] = cast(sum);
+    fn integers(self, values: [i8; 2 * SPAN]) -> [f32; 2 * SPAN] {
+        values.map(f32::from)
+    }
+
+    #[inline(always)]
+    fn times(self, mut a: [f32; 2 * SPAN], b: [f32; 2 * SPAN]) -> [f32; 2 * SPAN] {
+        for (a, b) in a.iter_mut().zip(b) {
+            *a *= b;
+        }
+        a
+    }
+
+    #[inline(always)]
+    fn scaled(self, factors: [f32; 2 * SPAN], by: f32) -> [f32; 2 * SPAN] {
+        factors.map(|factor| factor * by)
+    }
+
+    #[inline(always)]
+    fn spread<const SIZE: usize>(self, factors: [f32; 2 * SPAN], register: usize) -> [f32; 8] {
+        let first = 32 * register / SIZE;
+        let [low, high] = [factors[first], factors[first + 16 / SIZE]];
+        [low, low, low, low, high, high, high, high]
+    }
+
+    #[inline(always)]
+    fn zero(self) -> [f32; 8] {
+        [0.0; 8]
+    }
+
+    #[inline(always)]
+    fn multiply_add(self, a: [f32; 8], b: [f32; 8], mut sum: [f32; 8]) -> [f32; 8] {
+        for ((sum, a), b) in sum.iter_mut().zip(a).zip(b) {
+            *sum += a * b;
+        }
+        sum
+    }
+
+    #[inline(always)]
+    fn add_factors<const SIZE: usize>(self, a: [f32; 2 * SPAN], b: [f32; 2 * SPAN], sum: [f32; 8]) -> [f32; 8] {
+        let ([a, a2], [b, b2]): ([_; 2], [_; 2]) = (pulp::cast(a), pulp::cast(b));
+        let sum = self.multiply_add(a, b, sum);
+        if SIZE == 16 { self.multiply_add(a2, b2, sum) } else { sum }
+    }
+
+    #[inline(always)]
+    fn reduce(self, rows: [[[f32; 8]; 2]; 4]) -> [f32; 4] {
+        rows.map(|[first, second]| {
+            let mut lanes = first;
+            for (lane, second) in lanes.iter_mut().zip(second) {
+                *lane += second;
+            }
+            let [a, b, c, d, e, f, g, h] = lanes;
             ((a + e) + (b + f)) + ((c + g) + (d + h))
         })
     }
-}
-
-#[inline(always)]
-fn widened(quant: impl Fn(usize) -> i32) -> [i16; 32] {
-    let mut quants = [0; 32];
-    for (i, to) in quants.iter_mut().enumerate() {
-        *to = quant(i) as i16;
-    }
-    quants
-}
-
-#[inline(always)]
-fn dot(quants: &[i16], x: &[i8]) -> i32 {
-    let products = quants.iter().zip(x);
-    products.map(|(quant, x)| i32::from(*quant) * i32::from(*x)).sum()
 }

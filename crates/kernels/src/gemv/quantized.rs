@@ -1,303 +1,165 @@
-//! Thin products with quantized weights: integer dot products of a few rows with a few vectors, in registers.
+//! Thin products with quantized weights: unpack, dot, scale, written once for all formats and instruction sets.
 
-use pulp::Simd;
+use std::ops::Range;
 
 use super::{
-    BLOCK_ROWS, MatVec, TILE_VECTORS,
-    activations::{Activations, Groups, Order},
-    byte_dots::{ByteDots, OnByteDots, dispatch},
-};
-use crate::{
-    isa::Isa,
-    prefetch::prefetch,
-    quant::{GROUP_SIZE, QuantFormat, QuantizedMatrix, Row, ZERO_POINTS_PER_WORD, words},
-    simd_ext::SimdExt,
+    TILE_VECTORS,
+    activations::{Activations, Spans},
+    bytes::{Bytes, OnBytes, SPAN},
+    output::Output,
 };
 
-/// Bytes of memory that the processor prefetches in.
-const PAGE: usize = 4096;
+/// A format of quantized rows. A number is `quant * scale + constant`, with a scale and a constant for each `SIZE` columns.
+pub trait Format<'a> {
+    /// Columns that share factors: 32 or 16.
+    const SIZE: usize;
+    /// Whether quants are signed bytes, as [`Bytes::signed`] holds them, and else from 0 to 63.
+    const SIGNED: bool;
 
-/// Bytes that quants are prefetched ahead of their use.
-const AHEAD: usize = 8192;
+    type Matrix: Copy;
+    /// A row, or a span of one.
+    type Row: Copy;
 
-impl MatVec for QuantizedMatrix<'_> {
-    type Order = Order;
-    type Input<'x> = Activations;
+    fn row(matrix: Self::Matrix, row: usize) -> Self::Row;
 
-    fn rows(&self) -> usize {
-        self.rows()
-    }
+    /// So many groups from a span on.
+    fn span(row: Self::Row, span: usize, groups: usize) -> Self::Row;
 
-    fn columns(&self) -> usize {
-        self.columns
-    }
+    /// The scales and constants of a span, zeros behind its end. Signed quants have the constants by which they are too large
+    /// where they are held with an offset.
+    fn factors<B: Bytes>(b: B, span: Self::Row) -> [B::Factors; 2];
 
-    fn row_bytes(&self) -> usize {
-        self.row_bytes()
-    }
-
-    fn order(&self, isa: Isa) -> Order {
-        dispatch(isa, OrderOf(self.format))
-    }
-
-    fn input(x: &[f32], columns: usize, order: Order) -> Activations {
-        Activations::new(x, columns, order)
-    }
-
-    fn chunks(self, rows: usize) -> impl Iterator<Item = Self> {
-        self.chunks(rows)
-    }
-
-    fn multiply(self, isa: Isa, x: &Activations, y: Vec<&mut [f32]>) {
-        let weight = self;
-        dispatch(isa, Rows { x, weight, y });
-    }
+    /// The register from group `first` of a span on. Behind its end quants may be anything.
+    fn quants<B: Bytes>(b: B, span: Self::Row, first: usize) -> B::Quants;
 }
 
-struct OrderOf(QuantFormat);
-
-impl OnByteDots for OrderOf {
-    type Output = Order;
-
-    fn run<B: ByteDots>(self, _: B) -> Order {
-        B::order(self.0)
-    }
+/// Some rows of a matrix times all vectors.
+pub struct Rows<'a, F: Format<'a>> {
+    pub matrix: F::Matrix,
+    pub rows: Range<usize>,
+    pub groups: usize,
+    pub x: &'a Activations,
+    pub y: &'a Output<'a>,
 }
 
-/// [`QuantFormat`] that the compiler knows.
-trait Format {
-    const FORMAT: QuantFormat;
-}
-
-struct Four;
-
-impl Format for Four {
-    const FORMAT: QuantFormat = QuantFormat::Int4;
-}
-
-struct Float;
-
-impl Format for Float {
-    const FORMAT: QuantFormat = QuantFormat::Mxfp4;
-}
-
-struct Eight;
-
-impl Format for Eight {
-    const FORMAT: QuantFormat = QuantFormat::Int8;
-}
-
-type Floats<B> = <<B as ByteDots>::Simd as Simd>::f32s;
-
-/// Some rows of a matrix, times all vectors.
-struct Rows<'a> {
-    x: &'a Activations,
-    weight: QuantizedMatrix<'a>,
-    /// `n` slices `[rows]`.
-    y: Vec<&'a mut [f32]>,
-}
-
-impl OnByteDots for Rows<'_> {
-    type Output = ();
-
-    fn run<B: ByteDots>(mut self, bytes: B) {
-        bytes.vectorize(
-            #[inline(always)]
-            || match self.weight.format {
-                QuantFormat::Int4 => self.multiply::<B, Four>(bytes),
-                QuantFormat::Int8 => self.multiply::<B, Eight>(bytes),
-                QuantFormat::Mxfp4 => self.multiply::<B, Float>(bytes),
-            },
-        );
-    }
-}
-
-impl Rows<'_> {
+impl<'a, F: Format<'a>> OnBytes for Rows<'a, F> {
     #[inline(always)]
-    fn multiply<B: ByteDots, F: Format>(&mut self, bytes: B) {
-        let rows = self.weight.rows();
-        // As many rows as there are registers for: activations that were loaded are used once for each. But no more than
-        // lie in about a page: beyond it the processor reads several streams at a time less well than one.
-        let near = 4 * words(self.weight.columns, F::FORMAT) * size_of::<i32>() <= PAGE;
-        let many = B::Simd::REGISTER_COUNT >= 32;
-        for first in (0..rows).step_by(BLOCK_ROWS) {
-            let block = Block { x: self.x, weight: self.weight, rows: [first, rows.min(first + BLOCK_ROWS)] };
-            for (i, y) in self.y.chunks_mut(TILE_VECTORS).enumerate() {
-                let first = i * TILE_VECTORS;
-                match (y.len(), many) {
-                    (1, _) if near => block.times::<B, F, 4, 1>(bytes, first, y),
-                    (1, _) => block.times::<B, F, 2, 1>(bytes, first, y),
-                    (2, true) if near => block.times::<B, F, 4, 2>(bytes, first, y),
-                    (2, _) => block.times::<B, F, 2, 2>(bytes, first, y),
-                    (3, true) => block.times::<B, F, 2, 3>(bytes, first, y),
-                    (3, false) => block.times::<B, F, 1, 3>(bytes, first, y),
-                    (_, true) => block.times::<B, F, 2, 4>(bytes, first, y),
-                    (_, false) => block.times::<B, F, 1, 4>(bytes, first, y),
+    fn run<B: Bytes>(self, b: B) {
+        for first in (0..self.x.len()).step_by(TILE_VECTORS) {
+            // A vector that is multiplied twice costs less than another pass.
+            match self.x.len() - first {
+                1 => self.multiply::<B, 1>(b, first),
+                2 => self.multiply::<B, 2>(b, first),
+                _ => self.multiply::<B, TILE_VECTORS>(b, first),
+            }
+        }
+    }
+}
+
+impl<'a, F: Format<'a>> Rows<'a, F> {
+    /// The rows, one after the other, times `N` vectors.
+    #[inline(always)]
+    fn multiply<B: Bytes, const N: usize>(&self, b: B, first: usize) {
+        let last = self.x.len() - 1;
+        let mut x = [self.x.vector(first).spans(); N];
+        for (n, x) in x.iter_mut().enumerate() {
+            *x = self.x.vector((first + n).min(last)).spans();
+        }
+        let mut row = self.rows.start;
+        while row < self.rows.end {
+            let many = (self.rows.end - row).min(4);
+            let mut sums = [[[b.zero(); 2]; 4]; N];
+            for r in 0..many {
+                let of_row = products::<B, F, N>(b, F::row(self.matrix, row + r), self.groups, &x);
+                for (sums, of_row) in sums.iter_mut().zip(of_row) {
+                    sums[r] = of_row;
                 }
             }
-        }
-    }
-}
-
-/// [`BLOCK_ROWS`] rows or fewer.
-struct Block<'a> {
-    x: &'a Activations,
-    weight: QuantizedMatrix<'a>,
-    rows: [usize; 2],
-}
-
-impl Block<'_> {
-    /// All rows, `R` at a time, times the `N` vectors from `vector` on, into `y[..][rows]`.
-    #[inline(always)]
-    fn times<B: ByteDots, F: Format, const R: usize, const N: usize>(
-        &self,
-        bytes: B,
-        vector: usize,
-        y: &mut [&mut [f32]],
-    ) {
-        let mut x = [self.x.vector(vector); N];
-        for (n, x) in x.iter_mut().enumerate() {
-            *x = self.x.vector(vector + n);
-        }
-        let [mut row, end] = self.rows;
-        // Only the first vectors wait for memory: the others find these rows in a cache.
-        let ahead = if vector == 0 { AHEAD } else { 0 };
-        while row + R <= end {
-            let products = dots::<B, F, R, N>(bytes, self.some(row), &x, ahead);
-            for (y, products) in y.iter_mut().zip(&products) {
-                y[row..][..R].copy_from_slice(products);
+            for (n, sums) in sums.into_iter().enumerate() {
+                self.y.write((first + n).min(last), row, &b.reduce(sums)[..many]);
             }
-            row += R;
+            row += many;
         }
-        for row in row..end {
-            let products = dots::<B, F, 1, N>(bytes, self.some(row), &x, 0);
-            for (y, [product]) in y.iter_mut().zip(&products) {
-                y[row] = *product;
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn some<const R: usize>(&self, row: usize) -> [Row<'_>; R] {
-        let mut rows = [self.weight.row(row); R];
-        for (r, some) in rows.iter_mut().enumerate() {
-            *some = self.weight.row(row + r);
-        }
-        rows
     }
 }
 
-impl Row<'_> {
-    /// Some of its groups, the first one the first of a word of zero points.
-    #[inline(always)]
-    fn range(&self, first: usize, len: usize, format: QuantFormat) -> Self {
-        let bytes = format.group_bytes();
-        let zero_points = match format {
-            QuantFormat::Int4 => {
-                let first = first / ZERO_POINTS_PER_WORD;
-                &self.zero_points[first..][..len.div_ceil(ZERO_POINTS_PER_WORD)]
-            }
-            QuantFormat::Int8 | QuantFormat::Mxfp4 => &[],
-        };
-        Self { quants: &self.quants[first * bytes..][..len * bytes], scales: &self.scales[first..][..len], zero_points }
-    }
-}
-
-/// `[N][R]`: the product of every row with every vector.
-// Loops over arrays: `map` and `from_fn` take vectors by address and are not always inlined.
+/// The products of a row with some vectors, two registers for each.
 #[inline(always)]
-fn dots<B: ByteDots, F: Format, const R: usize, const N: usize>(
-    bytes: B,
-    rows: [Row<'_>; R],
-    x: &[Groups<'_>; N],
-    ahead: usize,
-) -> [[f32; R]; N] {
-    let lanes = B::Simd::F32_LANES;
-    let groups = rows[0].scales.len();
-    let whole = groups / lanes * lanes;
-    let zero = bytes.simd().splat_f32s(0.0);
-    let mut sums = [[zero; R]; N];
-    for at in (0..whole).step_by(lanes) {
-        span::<B, F, R, N>(bytes, &rows, x, at, None, ahead, &mut sums);
+fn products<'a, B: Bytes, F: Format<'a>, const N: usize>(
+    b: B,
+    row: F::Row,
+    groups: usize,
+    x: &[Spans<'_>; N],
+) -> [[B::Floats; 2]; N] {
+    let mut sums = [[b.zero(); 2]; N];
+    for span in 0..groups / SPAN {
+        add_span::<B, F, N>(b, F::span(row, span, SPAN), SPAN, x, span, &mut sums);
     }
-    if whole < groups {
-        let rest = Some(groups - whole);
-        span::<B, F, R, N>(bytes, &rows, x, whole, rest, ahead, &mut sums);
+    let rest = groups % SPAN;
+    if rest > 0 {
+        let span = groups / SPAN;
+        add_span::<B, F, N>(b, F::span(row, span, rest), rest, x, span, &mut sums);
     }
-
-    let mut products = [[0.0; R]; N];
-    for (products, sums) in products.iter_mut().zip(&sums) {
-        let mut four = [zero; 4];
-        four[..R].copy_from_slice(sums);
-        products.copy_from_slice(&bytes.sums(four)[..R]);
-    }
-    products
+    sums
 }
 
-/// The products of as many groups as a vector has lanes, from group `at` on, or of the rest of a row.
 #[inline(always)]
-fn span<B: ByteDots, F: Format, const R: usize, const N: usize>(
-    bytes: B,
-    rows: &[Row<'_>; R],
-    x: &[Groups<'_>; N],
-    at: usize,
-    rest: Option<usize>,
-    ahead: usize,
-    sums: &mut [[Floats<B>; R]; N],
+fn add_span<'a, B: Bytes, F: Format<'a>, const N: usize>(
+    b: B,
+    weights: F::Row,
+    groups: usize,
+    x: &[Spans<'_>; N],
+    span: usize,
+    sums: &mut [[B::Floats; 2]; N],
 ) {
-    let simd = bytes.simd();
-    let lanes = B::Simd::F32_LANES;
-    let zero = simd.splat_f32s(0.0);
-    let (mut w, mut v) = (*rows, *x);
-    for (w, row) in w.iter_mut().zip(rows) {
-        *w = row.range(at, rest.unwrap_or(lanes), F::FORMAT);
-    }
-    for (v, x) in v.iter_mut().zip(x) {
-        *v = x.range(at, lanes);
-    }
-
-    // Rows lie one after the other, and their cache lines are prefetched in that order, not in the order of their use.
-    let scales_ahead = ahead / F::FORMAT.group_bytes();
-    let mut scales = [[zero; R]; N];
-    for (r, w) in w.iter().enumerate() {
-        let line = at * R + r * lanes;
-        prefetch(rows[0].scales.as_ptr().wrapping_add(line + scales_ahead));
-        let stored = w.zero_points;
-        let w = bytes.scales(w.scales);
-        // What zero points and offsets take from the products, by the sum of each group's activations.
-        let zeros = match F::FORMAT {
-            QuantFormat::Int4 => bytes.zero_points(stored),
-            format => simd.splat_f32s(format.offset() as f32),
-        };
-        let zeros = simd.mul_f32s(simd.neg_f32s(w), zeros);
-        for ((scales, sums), v) in scales.iter_mut().zip(&mut *sums).zip(&v) {
-            scales[r] = simd.mul_f32s(w, bytes.floats(v.scales));
-            if B::offset(F::FORMAT) {
-                sums[r] = simd.multiply_add(zeros, bytes.floats(v.sums), sums[r]);
+    let [scales, constants] = F::factors(b, weights);
+    let mut factors = [scales; N];
+    for ((factors, sums), x) in factors.iter_mut().zip(&mut *sums).zip(x) {
+        if F::SIZE == 16 {
+            *factors = b.times(scales, b.twice(&x.scales[span]));
+            if !F::SIGNED || B::OFFSET != 0.0 {
+                sums[0] = b.add_factors::<16>(constants, b.floats16(&x.half_sums[span]), sums[0]);
+            }
+        } else {
+            *factors = b.times(scales, b.floats(&x.scales[span]));
+            if !F::SIGNED || B::OFFSET != 0.0 {
+                sums[0] = b.add_factors::<32>(constants, b.floats(&x.sums[span]), sums[0]);
             }
         }
     }
+    // One by one, so that each is compiled with its own shifts.
+    add_register::<B, F, N, 0>(b, weights, groups, x, span, &factors, sums);
+    add_register::<B, F, N, 1>(b, weights, groups, x, span, &factors, sums);
+    add_register::<B, F, N, 2>(b, weights, groups, x, span, &factors, sums);
+    add_register::<B, F, N, 3>(b, weights, groups, x, span, &factors, sums);
+    if B::GROUPS == 1 {
+        add_register::<B, F, N, 4>(b, weights, groups, x, span, &factors, sums);
+        add_register::<B, F, N, 5>(b, weights, groups, x, span, &factors, sums);
+        add_register::<B, F, N, 6>(b, weights, groups, x, span, &factors, sums);
+        add_register::<B, F, N, 7>(b, weights, groups, x, span, &factors, sums);
+    }
+}
 
-    let groups = B::groups(F::FORMAT);
-    for vector in 0..rest.unwrap_or(lanes).div_ceil(groups) {
-        let mut quants = [bytes.load(&[]); R];
-        for (r, (quants, w)) in quants.iter_mut().zip(&w).enumerate() {
-            let line = ((at / groups + vector) * R + r) * B::BYTES;
-            prefetch(rows[0].quants.as_ptr().wrapping_add(line + ahead));
-            let w = &w.quants[vector * B::BYTES..];
-            *quants = bytes.load(match rest {
-                None => &w[..B::BYTES],
-                Some(_) => &w[..w.len().min(B::BYTES)],
-            });
-        }
-        for ((sums, scales), v) in sums.iter_mut().zip(&scales).zip(&v) {
-            let columns = groups * GROUP_SIZE;
-            let v = bytes.activations(F::FORMAT, &v.quants[vector * columns..][..columns]);
-            for ((sum, scales), quants) in sums.iter_mut().zip(scales).zip(&quants) {
-                let product = bytes.times(F::FORMAT, *quants, v);
-                let scale = bytes.spread(F::FORMAT, *scales, vector);
-                *sum = simd.multiply_add(product, scale, *sum);
-            }
-        }
+/// Register `R` of a span, if it has as many groups.
+#[inline(always)]
+fn add_register<'a, B: Bytes, F: Format<'a>, const N: usize, const R: usize>(
+    b: B,
+    weights: F::Row,
+    groups: usize,
+    x: &[Spans<'_>; N],
+    span: usize,
+    factors: &[B::Factors; N],
+    sums: &mut [[B::Floats; 2]; N],
+) {
+    if R * B::GROUPS >= groups {
+        return;
+    }
+    let quants = F::quants(b, weights, R * B::GROUPS);
+    for ((sums, factors), x) in sums.iter_mut().zip(factors).zip(x) {
+        let x = &x.quants[span];
+        let products = if F::SIGNED { b.dot::<true>(quants, x, R) } else { b.dot::<false>(quants, x, R) };
+        let factors = if F::SIZE == 16 { b.spread::<16>(*factors, R) } else { b.spread::<32>(*factors, R) };
+        let sum = &mut sums[R % 2];
+        *sum = b.multiply_add(products, factors, *sum);
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     testing::{assert_products, assert_quantized_products, assert_rows_alone, assert_same_on_any_threads, random},
 };
 
-fn product<M: MatVec>(isa: Isa, x: &[f32], matrix: M) -> Vec<f32> {
+fn product<M: MatVec<f32>>(isa: Isa, x: &[f32], matrix: M) -> Vec<f32> {
     let n = x.len() / matrix.columns();
     let mut y = vec![f32::NAN; n * matrix.rows()];
     gemv(isa, x, &mut [(matrix, &mut y)]);
@@ -202,7 +202,7 @@ fn infinity_and_nan_stay_in_their_quantized_rows_and_vectors() {
     }
 }
 
-fn check_threads<M: MatVec + Sync>(matrix: M, what: &str) {
+fn check_threads<M: MatVec<f32> + Copy>(matrix: M, what: &str) {
     for n in [1, 3, 8, 20, 120] {
         let x = random(n * matrix.columns(), 3);
         let run = || product(Isa::best(), &x, matrix);
@@ -220,7 +220,7 @@ fn threads_do_not_change_the_result() {
     }
 }
 
-fn check_together<M: MatVec>(matrices: &[M]) {
+fn check_together<M: MatVec<f32> + Copy>(matrices: &[M]) {
     let n = 3;
     let x = random(n * matrices[0].columns(), 3);
     for isa in Isa::all() {
@@ -244,9 +244,9 @@ fn several_matrices_together_are_as_each_alone() {
     check_together(&matrices.each_ref().map(Quantized::view));
 }
 
-fn check_nothing<M: MatVec>(empty: impl Fn(usize) -> M) {
+fn check_nothing<M: MatVec<f32>>(empty: impl Fn(usize) -> M) {
     let isa = Isa::best();
-    gemv::<M>(isa, &[1.0; 5], &mut []);
+    gemv::<f32, M>(isa, &[1.0; 5], &mut []);
     gemv(isa, &[1.0; 5], &mut [(empty(5), &mut [])]);
     gemv(isa, &[], &mut [(empty(5), &mut [])]);
     let mut y = [f32::NAN; 6];

@@ -1,35 +1,24 @@
 //! AVX-512 with VNNI: one instruction multiplies 64 unsigned bytes with signed ones and adds each four products up.
 
-use std::arch::x86_64::{__m128i, __m512, __m512i, _mm512_maskz_loadu_epi8};
+use std::arch::x86_64::{__m128, __m128i, __m256, __m256i, __m512, __m512i};
 
-use half::{f16, slice::HalfFloatSliceExt};
-use pulp::{Simd, cast, f32x16, x86::V4};
+use pulp::cast;
 
-use super::byte_dots::ByteDots;
-use crate::{
-    isa::Vnni,
-    quant::{QuantFormat, UNSIGNED_E2M1},
-};
+use super::bytes::{Bytes, SPAN};
+use crate::isa::Vnni;
 
 #[inline(always)]
 fn splat(value: u8) -> __m512i {
     cast([value; 64])
 }
 
-impl ByteDots for Vnni {
-    type Simd = V4;
-    type Vector = __m512i;
-    /// The quants; in 4 bits those of the lower halves and those of the upper ones.
-    type Activations = [__m512i; 2];
+impl Bytes for Vnni {
+    type Quants = __m512i;
+    type Floats = __m512;
+    type Factors = __m512;
 
-    fn offset(_: QuantFormat) -> bool {
-        true
-    }
-
-    #[inline(always)]
-    fn simd(self) -> V4 {
-        Vnni::simd(self)
-    }
+    const GROUPS: usize = 2;
+    const OFFSET: f32 = 128.0;
 
     #[inline(always)]
     fn vectorize<F: FnOnce()>(self, f: F) {
@@ -37,113 +26,136 @@ impl ByteDots for Vnni {
     }
 
     #[inline(always)]
-    fn load(self, quants: &[u8]) -> __m512i {
-        match <&[u8; 64]>::try_from(quants) {
-            Ok(quants) => cast(*quants),
-            Err(_) => {
-                assert!(quants.len() < 64);
-                let mask = (1 << quants.len()) - 1;
-                // SAFETY: `self` is proof of these instructions, and only as many bytes are read as there are.
-                unsafe { _mm512_maskz_loadu_epi8(mask, quants.as_ptr().cast()) }
-            }
+    fn load<'a>(self, group: impl Fn(usize) -> &'a [u8; 32]) -> __m512i {
+        let [first, second]: [__m256i; 2] = [cast(*group(0)), cast(*group(1))];
+        let f = self.simd().avx512f;
+        f._mm512_inserti64x4::<1>(f._mm512_castsi256_si512(first), second)
+    }
+
+    #[inline(always)]
+    fn nibbles<'a>(self, group: impl Fn(usize) -> &'a [u8; 16]) -> __m512i {
+        let [first, second]: [__m128i; 2] = [cast(*group(0)), cast(*group(1))];
+        let f = self.simd().avx512f;
+        let bytes = f._mm512_mask_broadcast_i32x4(f._mm512_broadcast_i32x4(first), 0xff00, second);
+        f._mm512_and_si512(f._mm512_srlv_epi64(bytes, cast([0_u64, 0, 4, 4, 0, 0, 4, 4])), splat(0xf))
+    }
+
+    #[inline(always)]
+    fn field(self, bytes: __m512i, right: impl Fn(usize) -> i32, mask: u8) -> __m512i {
+        let f = self.simd().avx512f;
+        let by: __m512i = cast([[right(0); 8], [right(1); 8]]);
+        let moved = if right(0) == 0 && right(1) == 0 { bytes } else { f._mm512_rorv_epi32(bytes, by) };
+        f._mm512_and_si512(moved, splat(mask))
+    }
+
+    #[inline(always)]
+    fn bits(self, group: impl Fn(usize) -> u32, value: u8) -> __m512i {
+        let set = u64::from(group(0)) | u64::from(group(1)) << 32;
+        self.simd().avx512bw._mm512_maskz_mov_epi8(set, splat(value))
+    }
+
+    #[inline(always)]
+    fn or(self, a: __m512i, b: __m512i) -> __m512i {
+        self.simd().avx512f._mm512_or_si512(a, b)
+    }
+
+    #[inline(always)]
+    fn look_up(self, table: &[i8; 16], bytes: __m512i) -> __m512i {
+        let table: __m512i = cast([table.map(|value| value as u8 ^ 0x80); 4]);
+        self.simd().avx512bw._mm512_shuffle_epi8(table, bytes)
+    }
+
+    #[inline(always)]
+    fn signed(self, bytes: __m512i) -> __m512i {
+        self.simd().avx512f._mm512_xor_si512(bytes, splat(0x80))
+    }
+
+    #[inline(always)]
+    fn signed_from_offset(self, bytes: __m512i) -> __m512i {
+        bytes
+    }
+
+    #[inline(always)]
+    fn dot<const SIGNED: bool>(self, quants: __m512i, x: &[i8; SPAN * 32], register: usize) -> __m512 {
+        let x = cast(x.as_chunks::<64>().0[register]);
+        self.simd().avx512f._mm512_cvtepi32_ps(Vnni::dot(self, splat(0), quants, x))
+    }
+
+    #[inline(always)]
+    fn halves(self, bits: [u16; SPAN]) -> __m512 {
+        let all: __m256i = cast([bits, [0; SPAN]]);
+        self.simd().avx512f._mm512_cvtph_ps(all)
+    }
+
+    #[inline(always)]
+    fn floats(self, values: &[f32; SPAN]) -> __m512 {
+        let values: __m256 = cast(*values);
+        self.simd().avx512f._mm512_zextps256_ps512(values)
+    }
+
+    #[inline(always)]
+    fn floats16(self, values: &[f32; 2 * SPAN]) -> __m512 {
+        cast(*values)
+    }
+
+    #[inline(always)]
+    fn twice(self, values: &[f32; SPAN]) -> __m512 {
+        const TWICE: [u32; 16] = [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7];
+        self.simd().avx512f._mm512_permutexvar_ps(cast(TWICE), Bytes::floats(self, values))
+    }
+
+    #[inline(always)]
+    fn integers(self, values: [i8; 2 * SPAN]) -> __m512 {
+        let f = self.simd().avx512f;
+        f._mm512_cvtepi32_ps(f._mm512_cvtepi8_epi32(cast(values)))
+    }
+
+    #[inline(always)]
+    fn times(self, a: __m512, b: __m512) -> __m512 {
+        self.simd().avx512f._mm512_mul_ps(a, b)
+    }
+
+    #[inline(always)]
+    fn scaled(self, factors: __m512, by: f32) -> __m512 {
+        self.times(factors, cast([by; 16]))
+    }
+
+    #[inline(always)]
+    fn spread<const SIZE: usize>(self, factors: __m512, register: usize) -> __m512 {
+        let mut lanes = [0_u32; 16];
+        for (i, lane) in lanes.iter_mut().enumerate() {
+            *lane = (64 * register / SIZE + 4 * i / SIZE) as u32;
         }
+        self.simd().avx512f._mm512_permutexvar_ps(cast(lanes), factors)
     }
 
     #[inline(always)]
-    fn activations(self, format: QuantFormat, quants: &[i8]) -> [__m512i; 2] {
-        let vector = |i: usize| -> __m512i {
-            let quants: [i8; 64] = *quants[i * 64..].first_chunk().unwrap_or(&[0; 64]);
-            cast(quants)
-        };
-        match format {
-            QuantFormat::Int8 => [vector(0), splat(0)],
-            QuantFormat::Int4 | QuantFormat::Mxfp4 => [vector(0), vector(1)],
-        }
+    fn zero(self) -> __m512 {
+        cast([0_f32; 16])
     }
 
     #[inline(always)]
-    fn times(self, format: QuantFormat, quants: __m512i, [first, second]: [__m512i; 2]) -> f32x16 {
+    fn multiply_add(self, a: __m512, b: __m512, sum: __m512) -> __m512 {
+        self.simd().avx512f._mm512_fmadd_ps(a, b, sum)
+    }
+
+    #[inline(always)]
+    fn add_factors<const SIZE: usize>(self, a: __m512, b: __m512, sum: __m512) -> __m512 {
+        self.multiply_add(a, b, sum)
+    }
+
+    #[inline(always)]
+    fn reduce(self, rows: [[__m512; 2]; 4]) -> [f32; 4] {
         let f = self.simd().avx512f;
-        let zero = splat(0);
-        let sum = match format {
-            QuantFormat::Int8 => self.dot(zero, quants, first),
-            QuantFormat::Int4 | QuantFormat::Mxfp4 => {
-                let half = splat(0xf);
-                let mut lower = f._mm512_and_si512(quants, half);
-                let mut upper = f._mm512_and_si512(f._mm512_srli_epi32::<4>(quants), half);
-                if format == QuantFormat::Mxfp4 {
-                    let table: __m128i = cast(UNSIGNED_E2M1);
-                    let table = f._mm512_broadcast_i32x4(table);
-                    let look_up = |bits| self.simd().avx512bw._mm512_shuffle_epi8(table, bits);
-                    (lower, upper) = (look_up(lower), look_up(upper));
-                }
-                self.dot(self.dot(zero, lower, first), upper, second)
-            }
-        };
-        cast(f._mm512_cvtepi32_ps(sum))
-    }
-
-    #[inline(always)]
-    fn spread(self, format: QuantFormat, scales: f32x16, vector: usize) -> f32x16 {
-        const EIGHT: [[u32; 16]; 8] = lanes(2);
-        const FOUR: [[u32; 16]; 4] = lanes(4);
-        let lanes = match format {
-            QuantFormat::Int8 => EIGHT[vector],
-            QuantFormat::Int4 | QuantFormat::Mxfp4 => FOUR[vector],
-        };
-        let permuted = self.simd().avx512f._mm512_permutexvar_ps(cast(lanes), cast(scales));
-        cast(permuted)
-    }
-
-    #[inline(always)]
-    fn zero_points(self, words: &[i32]) -> f32x16 {
-        const SHIFTS: [i32; 16] = [0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28];
-        let f = self.simd().avx512f;
-        let (first, second) = (words[0], words.get(1).copied().unwrap_or_default());
-        let words: [[i32; 8]; 2] = [[first; 8], [second; 8]];
-        let shifted = f._mm512_srlv_epi32(cast(words), cast(SHIFTS));
-        cast(f._mm512_cvtepi32_ps(f._mm512_and_si512(shifted, cast([0xf_i32; 16]))))
-    }
-
-    #[inline(always)]
-    fn sums(self, sums: [f32x16; 4]) -> [f32; 4] {
-        let f = self.simd().avx512f;
-        let [a, b, c, d]: [__m512; 4] = cast(sums);
         let add = |a, b| f._mm512_add_ps(a, b);
+        let [[a, a2], [b, b2], [c, c2], [d, d2]] = rows;
+        let [a, b, c, d] = [add(a, a2), add(b, b2), add(c, c2), add(d, d2)];
         let ab = add(f._mm512_unpacklo_ps(a, b), f._mm512_unpackhi_ps(a, b));
         let cd = add(f._mm512_unpacklo_ps(c, d), f._mm512_unpackhi_ps(c, d));
         let (ab, cd) = (f._mm512_castps_pd(ab), f._mm512_castps_pd(cd));
-        let abcd =
-            add(f._mm512_castpd_ps(f._mm512_unpacklo_pd(ab, cd)), f._mm512_castpd_ps(f._mm512_unpackhi_pd(ab, cd)));
-        let [low, high]: [pulp::f32x8; 2] = cast(abcd);
-        let [low, high]: [pulp::f32x4; 2] = cast((*self.simd()).add_f32s(low, high));
-        let sum = self.simd().sse._mm_add_ps(cast(low), cast(high));
-        cast(sum)
+        let [low, high] = [f._mm512_unpacklo_pd(ab, cd), f._mm512_unpackhi_pd(ab, cd)];
+        let [low, high]: [__m256; 2] = cast(add(f._mm512_castpd_ps(low), f._mm512_castpd_ps(high)));
+        let [low, high]: [__m128; 2] = cast(self.simd().avx._mm256_add_ps(low, high));
+        cast(self.simd().sse._mm_add_ps(low, high))
     }
-
-    #[inline(always)]
-    fn scales(self, scales: &[f16]) -> f32x16 {
-        use std::arch::x86_64::_mm256_maskz_loadu_epi16;
-        let halves = match <&[u16; 16]>::try_from(scales.reinterpret_cast()) {
-            Ok(scales) => cast(*scales),
-            Err(_) => {
-                assert!(scales.len() < 16);
-                let mask = (1 << scales.len()) - 1;
-                // SAFETY: `self` is proof of these instructions, and only as many numbers are read as there are.
-                unsafe { _mm256_maskz_loadu_epi16(mask, scales.as_ptr().cast()) }
-            }
-        };
-        cast(self.simd().avx512f._mm512_cvtph_ps(halves))
-    }
-}
-
-/// For each vector of `groups` groups, which of the 16 groups of its scales each lane belongs to.
-const fn lanes<const VECTORS: usize>(groups: usize) -> [[u32; 16]; VECTORS] {
-    let mut lanes = [[0; 16]; VECTORS];
-    let mut at = 0;
-    while at < 16 * VECTORS {
-        lanes[at / 16][at % 16] = (at * groups / 16) as u32;
-        at += 1;
-    }
-    lanes
 }

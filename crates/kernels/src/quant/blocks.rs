@@ -7,11 +7,14 @@
 //! Sources: ggml's `ggml-common.h` for the layouts, the `gguf` Python package for the numbers, which are its numbers bit for
 //! bit: products of binary16 numbers, factors and quants are exact in float32, and only a min is subtracted with rounding.
 
-use bytemuck::{Pod, cast_slice};
+use bytemuck::{Pod, cast_slice, cast_slice_mut};
 use half::f16;
 use rayon::prelude::*;
 
-use super::{BlockMatrix, SERIAL};
+use super::{
+    BlockFormat, BlockMatrix, NotQuantizable, SERIAL,
+    quantize::{failed, max_magnitude},
+};
 
 mod iq4;
 mod mxfp4;
@@ -21,17 +24,19 @@ mod q3_k;
 mod q4_k;
 mod q6_k;
 mod q8_0;
+mod search;
 
 pub(crate) use self::{
-    iq4::{Iq4Nl, Iq4Xs},
-    mxfp4::Mxfp4,
+    iq4::{IQ4, Iq4Nl, Iq4Xs},
+    mxfp4::{E2m1, Mxfp4},
     nibbles::{Q4_0, Q4_1, Q5_0, Q5_1},
     q2_k::Q2K,
     q3_k::Q3K,
-    q4_k::{Q4K, Q5K},
+    q4_k::{Q4K, Q5K, SixBits},
     q6_k::Q6K,
     q8_0::Q8_0,
 };
+pub(super) use search::Codes;
 
 /// A block of `LEN` numbers in `GROUPS` groups, as it lies in a file: bytes, so that it may lie anywhere.
 pub(crate) trait Block<const LEN: usize, const GROUPS: usize>: Pod {
@@ -47,10 +52,13 @@ pub(crate) trait Block<const LEN: usize, const GROUPS: usize>: Pod {
     fn mins(&self) -> [f32; GROUPS] {
         [0.0; GROUPS]
     }
+
+    /// Finite numbers in a block. `None` if they are beyond its scale.
+    fn quantize(numbers: &[f32; LEN]) -> Option<Self>;
 }
 
-/// An expression with `$Block` for the blocks of a format: the one place that goes from a [`BlockFormat`](super::BlockFormat)
-/// to its type.
+/// An expression with `$Block` for the blocks of a format: the one place that goes from a [`BlockFormat`] to its
+/// type.
 macro_rules! with_block {
     ($format:expr, $Block:ident => $body:expr) => {
         with_block!(@ $format, $Block => $body;
@@ -107,11 +115,63 @@ fn dequantize<const LEN: usize, const GROUPS: usize, B: Block<LEN, GROUPS>>(bloc
     }
 }
 
+/// `values` `[rows, columns]` -> `out` `[rows, row_bytes]`. A row is whole blocks.
+///
+/// A group's scale is that with the least squared error of many that are tried, and a number has the quant that is nearest by
+/// it. Zeros alone stay zeros.
+///
+/// # Errors
+/// At the first number that is not finite, or so large that its block's scale is not a binary16 number.
+///
+/// # Panics
+/// If the lengths contradict each other.
+pub fn quantize_blocks(
+    values: &[f32],
+    columns: usize,
+    format: BlockFormat,
+    out: &mut [u8],
+) -> Result<(), NotQuantizable> {
+    let row_bytes = format.row_bytes(columns);
+    assert!(columns.is_multiple_of(format.block_len()), "a row of {columns} columns is not whole blocks of {format}");
+    let rows = values.len().checked_div(columns).unwrap_or_default();
+    assert_eq!(values.len(), rows * columns, "values are [rows, columns]");
+    assert_eq!(out.len(), rows * row_bytes, "out is [rows, row_bytes]");
+    if rows == 0 {
+        return Ok(());
+    }
+    let rows = values.par_chunks(columns).zip(out.par_chunks_mut(row_bytes)).enumerate();
+    let failed = rows.with_min_len(SERIAL / columns).find_map_first(|(row, (values, out))| {
+        let failed = pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || with_block!(format, B => quantize_row::<_, _, B>(values, out)),
+        )?;
+        Some(NotQuantizable::new(row * columns + failed, values[failed], format.name()))
+    });
+    failed.map_or(Ok(()), Err)
+}
+
+/// Returns the index of the first number that cannot be quantized, if there is one.
+#[inline(always)]
+fn quantize_row<const LEN: usize, const GROUPS: usize, B: Block<LEN, GROUPS>>(
+    values: &[f32],
+    out: &mut [u8],
+) -> Option<usize> {
+    let blocks: &mut [B] = cast_slice_mut(out);
+    for (i, (values, block)) in values.as_chunks::<LEN>().0.iter().zip(blocks).enumerate() {
+        let quantized = if max_magnitude(values) < f32::INFINITY.to_bits() { B::quantize(values) } else { None };
+        match quantized {
+            Some(quantized) => *block = quantized,
+            None => return Some(i * LEN + failed(values)),
+        }
+    }
+    None
+}
+
 /// Two bytes that are a binary16 number.
 type Half = [u8; 2];
 
 #[inline(always)]
-fn number(half: Half) -> f32 {
+pub(crate) fn number(half: Half) -> f32 {
     f16::from_le_bytes(half).to_f32()
 }
 
@@ -124,6 +184,19 @@ fn unpack<const WIDTH: usize, const BITS: usize>(bytes: &[u8], place: u32, out: 
         for (run, out) in runs.as_chunks_mut::<WIDTH>().0.iter_mut().enumerate() {
             for (out, byte) in out.iter_mut().zip(bytes) {
                 *out |= (byte >> (run * BITS) & const { (1 << BITS) - 1 }) << place;
+            }
+        }
+    }
+}
+
+/// The reverse of [`unpack`], into `bytes` that have zeros there.
+#[inline(always)]
+pub(super) fn pack<const WIDTH: usize, const BITS: usize>(numbers: &[u8], place: u32, bytes: &mut [u8]) {
+    let runs = numbers.chunks_exact(const { WIDTH * 8 / BITS });
+    for (bytes, runs) in bytes.as_chunks_mut::<WIDTH>().0.iter_mut().zip(runs) {
+        for (run, numbers) in runs.as_chunks::<WIDTH>().0.iter().enumerate() {
+            for (byte, number) in bytes.iter_mut().zip(numbers) {
+                *byte |= (number >> place & const { (1 << BITS) - 1 }) << (run * BITS);
             }
         }
     }

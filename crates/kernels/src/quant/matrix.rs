@@ -88,21 +88,4 @@ impl<'a> QuantizedMatrix<'a> {
             zero_points: &self.zero_points[row * zeros..][..zeros],
         }
     }
-
-    /// The matrix in chunks of `rows` rows, the last of fewer.
-    pub(crate) fn chunks(self, rows: usize) -> impl Iterator<Item = Self> {
-        let all = self.rows();
-        let words = words(self.columns, self.format);
-        let groups = groups(self.columns);
-        let zeros = zero_words(self.columns, self.format);
-        (0..all).step_by(rows).map(move |first| {
-            let end = all.min(first + rows);
-            Self {
-                quants: &self.quants[first * words..end * words],
-                scales: &self.scales[first * groups..end * groups],
-                zero_points: &self.zero_points[first * zeros..end * zeros],
-                ..self
-            }
-        })
-    }
 }

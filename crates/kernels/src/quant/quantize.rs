@@ -3,7 +3,10 @@
 use bytemuck::cast_slice_mut;
 use half::f16;
 
-use super::{E2M1, GROUP_SIZE, QuantFormat, ZERO_POINTS_PER_WORD};
+use super::{
+    GROUP_SIZE, QuantFormat, ZERO_POINTS_PER_WORD,
+    blocks::{Codes, E2m1, pack},
+};
 
 /// Scales that are tried with a zero point, as parts of the least one that clips nothing: from a little more of it, since
 /// other scales may suit the other numbers better, to where clipping costs more than it gains.
@@ -39,7 +42,7 @@ pub(super) fn quantize_row(
                 };
                 *scale = best;
                 match format {
-                    QuantFormat::Mxfp4 => store_codes(&quantized, quants),
+                    QuantFormat::Mxfp4 => pack::<1, 4>(&quantized.map(E2m1::bits), 0, quants),
                     _ => store(&quantized, zero, format, quants),
                 }
                 if format == QuantFormat::Int4 {
@@ -74,14 +77,6 @@ fn store(quants: &[f32; GROUP_SIZE], zero: f32, format: QuantFormat, stored: &mu
     }
 }
 
-/// Stores the 4 bits of each quant of MXFP4.
-fn store_codes(quants: &[f32; GROUP_SIZE], stored: &mut [u8]) {
-    let code = |quant: f32| E2M1.iter().position(|e2m1| f32::from(*e2m1) == quant).unwrap_or(0) as u8;
-    for (two, [first, second]) in stored.iter_mut().zip(quants.as_chunks().0) {
-        *two = code(*first) | code(*second) << 4;
-    }
-}
-
 /// `None` if there is no scale.
 fn mxfp4(group: &[f32; GROUP_SIZE]) -> Option<Group> {
     let largest = f32::from_bits(max_magnitude(group));
@@ -95,17 +90,11 @@ fn mxfp4(group: &[f32; GROUP_SIZE]) -> Option<Group> {
     let power = f64::from(largest).log2().floor() as i32;
     let scale = f16::from_f32(2f32.powi((power - 3).max(-24)));
     let scale = Some(scale).filter(|scale| scale.is_finite())?;
-    let nearest = |number: f32| {
-        let off = |code: &usize| (f32::from(E2M1[*code]) - number / scale.to_f32()).abs();
-        // Of two that are equally near the one with a last bit of 0, as sums are rounded.
-        let code = (0..E2M1.len()).min_by(|a, b| off(a).total_cmp(&off(b)).then((a % 2).cmp(&(b % 2))));
-        code.map_or(0.0, |code| f32::from(E2M1[code]))
-    };
-    Some((scale, 0.0, group.map(nearest)))
+    Some((scale, 0.0, group.map(|number| E2m1::nearest(number / scale.to_f32()))))
 }
 
 /// The number for which a group cannot be quantized: the first that is not finite, or else the largest.
-fn failed(group: &[f32; GROUP_SIZE]) -> usize {
+pub(super) fn failed<const N: usize>(group: &[f32; N]) -> usize {
     let largest = f32::from_bits(max_magnitude(group));
     let infinite = group.iter().position(|number| !number.is_finite());
     let failed = infinite.or_else(|| group.iter().position(|number| number.abs() == largest));
@@ -115,7 +104,7 @@ fn failed(group: &[f32; GROUP_SIZE]) -> usize {
 /// The bits of the largest magnitude. Bits are in the order of the magnitudes, NaN above infinity: compilers make vectors of
 /// this maximum.
 #[inline(always)]
-pub(crate) fn max_magnitude(numbers: &[f32; GROUP_SIZE]) -> u32 {
+pub(crate) fn max_magnitude<const N: usize>(numbers: &[f32; N]) -> u32 {
     let mut max = 0;
     for number in numbers {
         max = max.max(number.to_bits() & !SIGN);
@@ -130,7 +119,7 @@ pub(crate) const ROUND: f32 = 1.5 * (1 << 23) as f32;
 
 /// To the nearest integer, of numbers far below 2^22.
 #[inline(always)]
-fn round(number: f32) -> f32 {
+pub(super) fn round(number: f32) -> f32 {
     number + ROUND - ROUND
 }
 
@@ -165,7 +154,7 @@ fn nearest(group: &[f32; GROUP_SIZE], scale: f32, min: f32, max: f32) -> [f32; G
 
 /// Comparisons as the instructions do them, of numbers that are not NaN.
 #[inline(always)]
-fn clamped(number: f32, min: f32, max: f32) -> f32 {
+pub(super) fn clamped(number: f32, min: f32, max: f32) -> f32 {
     let number = if number < min { min } else { number };
     if number > max { max } else { number }
 }

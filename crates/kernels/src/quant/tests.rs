@@ -271,7 +271,7 @@ fn numbers_that_cannot_be_quantized_are_named() {
         assert!(try_quantized(&[0.0, -largest], 2, format).is_ok());
         let error = try_quantized(&[1.0, -largest * 1.01, 0.0, f32::NAN], 2, format).err();
         let value = -largest * 1.01;
-        assert_eq!(error, Some(NotQuantizable::TooLarge { index: 1, value, format }));
+        assert_eq!(error, Some(NotQuantizable::TooLarge { index: 1, value, format: format.name() }));
     }
 }
 

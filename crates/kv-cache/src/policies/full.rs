@@ -1,13 +1,13 @@
 //! The policy `full`: nothing is forgotten.
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 use burn::tensor::Tensor;
 
 use crate::{
     CacheError, KvSegment, KvView, LayerCache, Window,
     buffer::Buffer,
-    shared::{MIN_SHARED, Shared},
+    shared::{KEYS_TOGETHER, MIN_SHARED, Shared},
 };
 
 /// Every token, one after the other. No step copies the past: the capacity doubles when it is used up.
@@ -41,7 +41,11 @@ impl LayerCache for Full {
     }
 
     fn reserve(&mut self, tokens: usize) {
-        self.own.reserve(tokens);
+        self.own.reserve(tokens.saturating_sub(self.shared.end()));
+    }
+
+    fn limit(&mut self, tokens: usize) {
+        self.own.limit(self.max.min(tokens.saturating_sub(self.shared.end())));
     }
 
     /// Everything is there anyway.
@@ -67,17 +71,36 @@ impl LayerCache for Full {
             self.shared.push(kv, begin..len);
         }
         Box::new(Self {
-            own: self.own.copy(len - self.shared.end()),
+            own: self.own.copy(0..len - self.shared.end()),
             shared: self.shared.clone(),
             ..Self::new(self.window, self.max)
         })
+    }
+
+    /// Behind a window keys are taken together from the first that is seen on, so that another segment would be seen.
+    fn snapshot(&mut self, len: usize) -> Box<dyn LayerCache> {
+        let (begin, used) = (self.shared.end(), len - self.shared.end());
+        let whole = if self.window == Window::Full { used / KEYS_TOGETHER * KEYS_TOGETHER } else { 0 };
+        let mut shared = self.shared.clone();
+        if let Some(kv) = self.own.copy(0..whole).take() {
+            shared.push(kv, begin..begin + whole);
+        }
+        Box::new(Self { shared, own: self.own.copy(whole..used), ..Self::new(self.window, self.max) })
     }
 
     fn bytes(&self) -> u64 {
         self.shared.bytes() + self.own.bytes()
     }
 
+    fn bytes_beside(&self, counted: &mut HashSet<usize>) -> u64 {
+        self.shared.bytes_beside(counted) + self.own.bytes()
+    }
+
     fn states(&self, tokens: usize) -> usize {
         tokens - self.shared.end().min(tokens)
+    }
+
+    fn all_states(&self, tokens: usize) -> usize {
+        tokens
     }
 }

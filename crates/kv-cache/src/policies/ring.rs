@@ -1,6 +1,6 @@
 //! The policy `ring`: a sliding layer's past, and no more.
 
-use std::{num::NonZeroUsize, ops::Range};
+use std::{collections::HashSet, num::NonZeroUsize, ops::Range};
 
 use burn::tensor::Tensor;
 
@@ -115,7 +115,13 @@ impl Ring {
             self.shared.push(kv, first..len);
         }
         let used = (len - self.shared.end()).min(self.capacity);
-        Self { shared: self.shared.clone(), own: self.own.copy(used), ..*self }
+        Self { shared: self.shared.clone(), own: self.own.copy(0..used), ..*self }
+    }
+
+    /// [`LayerCache::snapshot`]: slot by slot, because the order of the slots is that of the sums.
+    pub fn snapshot_ring(&self, len: usize) -> Self {
+        let used = (len - self.shared.end()).min(self.capacity);
+        Self { shared: self.shared.clone(), own: self.own.copy(0..used), ..*self }
     }
 }
 
@@ -157,8 +163,16 @@ impl LayerCache for Ring {
         Box::new(self.fork_ring(len))
     }
 
+    fn snapshot(&mut self, len: usize) -> Box<dyn LayerCache> {
+        Box::new(self.snapshot_ring(len))
+    }
+
     fn bytes(&self) -> u64 {
         self.shared.bytes() + self.own.bytes()
+    }
+
+    fn bytes_beside(&self, counted: &mut HashSet<usize>) -> u64 {
+        self.shared.bytes_beside(counted) + self.own.bytes()
     }
 
     fn states(&self, tokens: usize) -> usize {

@@ -1,6 +1,6 @@
 //! The policy `sinks:S+W`: the first tokens, and the last.
 
-use std::{num::NonZeroUsize, ops::Range};
+use std::{collections::HashSet, num::NonZeroUsize, ops::Range};
 
 use burn::tensor::Tensor;
 
@@ -74,14 +74,26 @@ impl LayerCache for StreamingLlm {
     }
 
     fn fork(&mut self, len: usize) -> Box<dyn LayerCache> {
-        Box::new(Self { first: self.first.copy(len.min(self.sinks)), last: self.last.fork_ring(len), ..*self })
+        Box::new(Self { first: self.first.copy(0..len.min(self.sinks)), last: self.last.fork_ring(len), ..*self })
+    }
+
+    fn snapshot(&mut self, len: usize) -> Box<dyn LayerCache> {
+        Box::new(Self { first: self.first.copy(0..len.min(self.sinks)), last: self.last.snapshot_ring(len), ..*self })
     }
 
     fn bytes(&self) -> u64 {
         self.first.bytes() + self.last.bytes()
     }
 
+    fn bytes_beside(&self, counted: &mut HashSet<usize>) -> u64 {
+        self.first.bytes() + self.last.bytes_beside(counted)
+    }
+
     fn states(&self, tokens: usize) -> usize {
         self.sinks.max(self.last.states(tokens))
+    }
+
+    fn all_states(&self, tokens: usize) -> usize {
+        tokens.min(self.sinks) + self.last.states(tokens)
     }
 }

@@ -110,7 +110,7 @@ impl LayerCache for Tova {
 
     fn fork(&mut self, _len: usize) -> Box<dyn LayerCache> {
         Box::new(Self {
-            buffer: self.buffer.copy(self.len),
+            buffer: self.buffer.copy(0..self.len),
             positions: self.positions.clone(),
             dropped: self.dropped.clone(),
             ..*self

@@ -15,6 +15,14 @@ pub enum ChatTemplateError {
     )]
     Missing { folder: String },
     #[error(
+        "{path}: no chat template (it has no key tokenizer.chat_template), as in models that were not trained to chat: \
+         give one with --chat-template FILE, or use glass generate"
+    )]
+    MissingKey { path: String },
+    /// A key of a GGUF file that is missing or has another type; the message names both.
+    #[error("{0}")]
+    Key(String),
+    #[error(
         "{origin}: has templates called {names}, and none called default; save the one you mean to a file and give \
          that with --chat-template FILE"
     )]

@@ -19,7 +19,7 @@ const TOKEN_NAMES: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// The templates of a folder. As in transformers, template files replace the templates of `tokenizer_config.json`.
-pub(super) fn read_templates(folder: &Path) -> Result<Vec<Source>, ChatTemplateError> {
+pub(crate) fn read_templates(folder: &Path) -> Result<Vec<Source>, ChatTemplateError> {
     let mut sources = Vec::new();
     let path = folder.join(TEMPLATE);
     if let Some(text) = read_text(&path)? {

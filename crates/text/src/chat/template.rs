@@ -7,7 +7,8 @@ use serde_json::{Map, json};
 use super::{ChatTemplateError, Message, Role, files, strftime::strftime};
 use crate::one_line;
 
-const DEFAULT: &str = "default";
+/// The name of the template that is used unless tools are called.
+pub(crate) const DEFAULT: &str = "default";
 const TOOL_USE: &str = "tool_use";
 
 /// Names of a message's reasoning; templates read the first.
@@ -50,7 +51,7 @@ pub struct ChatInput {
 }
 
 /// The text of a template.
-pub(super) struct Source {
+pub(crate) struct Source {
     name: String,
     /// Names the template in errors.
     origin: String,
@@ -61,6 +62,18 @@ impl Source {
     pub fn new(name: &str, origin: impl ToString, text: impl Into<String>) -> Self {
         Self { name: name.to_owned(), origin: origin.to_string(), text: text.into() }
     }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub fn into_text(self) -> String {
+        self.text
+    }
 }
 
 impl ChatTemplate {
@@ -69,7 +82,16 @@ impl ChatTemplate {
     /// # Errors
     /// [`ChatTemplateError::Missing`] if there is none; a file is unreadable or broken.
     pub fn from_folder(folder: &Path) -> Result<Self, ChatTemplateError> {
-        let mut sources = files::read_templates(folder)?;
+        let missing = ChatTemplateError::Missing { folder: folder.display().to_string() };
+        Self::choose(files::read_templates(folder)?, missing, files::read_special_tokens(folder)?)
+    }
+
+    /// The default template of all that a model has, and the one for tools; `missing` if there are none.
+    pub(crate) fn choose(
+        mut sources: Vec<Source>,
+        missing: ChatTemplateError,
+        special_tokens: Vec<(String, String)>,
+    ) -> Result<Self, ChatTemplateError> {
         let mut take = |name: &str| {
             let index = sources.iter().rposition(|source| source.name == name)?;
             Some(sources.remove(index))
@@ -80,10 +102,10 @@ impl ChatTemplate {
             let names: Vec<&str> = others.iter().map(|source| &*source.name).collect();
             return Err(match others.first() {
                 Some(first) => ChatTemplateError::NoDefault { origin: first.origin.clone(), names: names.join(", ") },
-                None => ChatTemplateError::Missing { folder: folder.display().to_string() },
+                None => missing,
             });
         };
-        Self::new(default, tool_use, files::read_special_tokens(folder)?)
+        Self::new(default, tool_use, special_tokens)
     }
 
     /// A template from a file, with the special tokens of a model's folder.
@@ -91,6 +113,10 @@ impl ChatTemplate {
     /// # Errors
     /// A file is unreadable or broken.
     pub fn from_file(file: &Path, folder: &Path) -> Result<Self, ChatTemplateError> {
+        Self::of_file(file, files::read_special_tokens(folder)?)
+    }
+
+    pub(crate) fn of_file(file: &Path, special_tokens: Vec<(String, String)>) -> Result<Self, ChatTemplateError> {
         let origin = file.display();
         let Some(text) = files::read_text(file)? else {
             return Err(ChatTemplateError::Unreadable {
@@ -99,7 +125,7 @@ impl ChatTemplate {
             });
         };
         let source = Source::new(DEFAULT, origin, text);
-        Self::new(source, None, files::read_special_tokens(folder)?)
+        Self::new(source, None, special_tokens)
     }
 
     /// A template from its text and special tokens, as `("bos_token", "<s>")`, without files. `origin` names it in errors.

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use serde::{Deserialize, de::IgnoredAny};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokenizers::{AddedToken, processors::PostProcessorWrapper};
 
 use super::{
     Tokenizer, TokenizerError, catch_panic,
     class::{Class, PostProcessor},
     one_line,
+    post_processor::template,
     special::{SpecialTokens, TokenFiles},
 };
 use crate::read_small_file;
@@ -101,18 +102,9 @@ impl Tokenizer {
 
     /// A post-processor that puts `bos` before every text, if there is one.
     fn set_template(&mut self, bos: Option<&str>) -> Result<(), String> {
-        let special = |text: &str| json!({"SpecialToken": {"id": text, "type_id": 0}});
-        let sequence = |name: &str, kind: u32| json!({"Sequence": {"id": name, "type_id": kind}});
-        let single: Vec<Value> = bos.map(special).into_iter().chain([sequence("A", 0)]).collect();
-        let second = bos.map(special).into_iter().chain([sequence("B", 1)]);
-        let pair: Vec<Value> = single.iter().cloned().chain(second).collect();
-        let ids = bos.and_then(|bos| Some((bos, self.token_id(bos)?)));
-        let tokens: Map<String, Value> = ids
-            .into_iter()
-            .map(|(bos, id)| (bos.to_owned(), json!({"id": bos, "ids": [id], "tokens": [bos]})))
-            .collect();
-        let template = json!({"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": tokens});
-        let template: PostProcessorWrapper = serde_json::from_value(template).map_err(|error| one_line(&error))?;
+        let bos = bos.and_then(|bos| Some((bos, self.token_id(bos)?)));
+        let template: PostProcessorWrapper =
+            serde_json::from_value(template(bos, None)).map_err(|error| one_line(&error))?;
         self.inner.with_post_processor(Some(template));
         Ok(())
     }

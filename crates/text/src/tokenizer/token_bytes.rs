@@ -12,7 +12,7 @@ impl Tokenizer {
     /// The tokenizer's decoder fails.
     pub fn token_bytes(&self, vocab_size: usize) -> Result<Vec<Vec<u8>>, TokenizerError> {
         let mut bytes = vec![Vec::new(); vocab_size];
-        let byte_level = self.decoder().is_some_and(|decoder| has_decoder(&decoder, "ByteLevel"));
+        let byte_level = self.decodes_bytes();
         let ids = self.ordinary_ids();
         let first = self.first_text(&ids)?;
         for id in ids {

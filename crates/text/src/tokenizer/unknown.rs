@@ -83,7 +83,7 @@ impl Tokenizer {
     }
 
     /// The token for what the vocabulary does not have.
-    fn unknown_token(&self) -> Option<(u32, String)> {
+    pub(super) fn unknown_token(&self) -> Option<(u32, String)> {
         let token = match self.inner.get_model() {
             ModelWrapper::BPE(model) => model.get_unk_token().clone()?,
             ModelWrapper::WordLevel(model) => model.unk_token.clone(),

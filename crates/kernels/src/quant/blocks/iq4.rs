@@ -2,29 +2,56 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Block, Half, less, number, unpack};
+use super::{
+    Block, Half, less, number, pack,
+    search::{Codes, Integers, signed, signed_groups},
+    unpack,
+};
 
 /// The 16 numbers.
 pub(crate) const IQ4: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+
+struct Table;
+
+impl Codes for Table {
+    const LOW: f32 = IQ4[0] as f32;
+    const HIGH: f32 = IQ4[15] as f32;
+    const STEP: f32 = 8.0;
+
+    #[inline(always)]
+    fn nearest(number: f32) -> f32 {
+        let mut nearest = Self::LOW;
+        for i in 1..IQ4.len() {
+            let (below, above) = (f32::from(IQ4[i - 1]), f32::from(IQ4[i]));
+            nearest = if number > (below + above) / 2.0 { above } else { nearest };
+        }
+        nearest
+    }
+
+    #[inline(always)]
+    fn bits(code: f32) -> u8 {
+        IQ4[1..].iter().map(|above| u8::from(code >= f32::from(*above))).sum()
+    }
+}
 
 /// 32 numbers with one scale.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Iq4Nl {
-    d: Half,
-    qs: [u8; 16],
+    pub(crate) d: Half,
+    pub(crate) qs: [u8; 16],
 }
 
 /// 8 groups of 32 numbers, with 6 bits for a group's scale, from -32 to 31.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Iq4Xs {
-    d: Half,
+    pub(crate) d: Half,
     /// The high 2 bits of each scale, ...
     scales_h: [u8; 2],
     /// ... and its low 4.
     scales_l: [u8; 4],
-    qs: [u8; 128],
+    pub(crate) qs: [u8; 128],
 }
 
 impl Block<32, 1> for Iq4Nl {
@@ -39,6 +66,26 @@ impl Block<32, 1> for Iq4Nl {
     fn scales(&self) -> [f32; 1] {
         [number(self.d)]
     }
+
+    #[inline(always)]
+    fn quantize(numbers: &[f32; 32]) -> Option<Self> {
+        let found = signed::<Table, 32>(numbers)?;
+        let mut block = Self { d: found.d, ..Self::zeroed() };
+        pack::<16, 4>(&found.quants, 0, &mut block.qs);
+        Some(block)
+    }
+}
+
+impl Iq4Xs {
+    /// Each group's scale by `d`.
+    #[inline(always)]
+    pub(crate) fn factors(&self) -> [i8; 8] {
+        let mut bits = [0; 8];
+        // A run of one number: neighbours stand in one byte.
+        unpack::<1, 4>(&self.scales_l, 0, &mut bits);
+        unpack::<1, 2>(&self.scales_h, 4, &mut bits);
+        less(bits, 32)
+    }
 }
 
 impl Block<256, 8> for Iq4Xs {
@@ -51,11 +98,17 @@ impl Block<256, 8> for Iq4Xs {
 
     #[inline(always)]
     fn scales(&self) -> [f32; 8] {
-        let mut bits = [0; 8];
-        // A run of one number: neighbours stand in one byte.
-        unpack::<1, 4>(&self.scales_l, 0, &mut bits);
-        unpack::<1, 2>(&self.scales_h, 4, &mut bits);
         let d = number(self.d);
-        less(bits, 32).map(|scale| d * f32::from(scale))
+        self.factors().map(|factor| d * f32::from(factor))
+    }
+
+    #[inline(always)]
+    fn quantize(numbers: &[f32; 256]) -> Option<Self> {
+        let found = signed_groups::<Table, Integers<-32, 31>, 256, 8, 32>(numbers)?;
+        let mut block = Self { d: found.d, ..Self::zeroed() };
+        pack::<16, 4>(&found.quants, 0, &mut block.qs);
+        pack::<1, 4>(&found.factors, 0, &mut block.scales_l);
+        pack::<1, 2>(&found.factors, 4, &mut block.scales_h);
+        Some(block)
     }
 }

@@ -2,15 +2,53 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Block, unpack};
-use crate::quant::E2M1;
+use super::{
+    Block, pack,
+    search::{Codes, FACTORS, least_error},
+    unpack,
+};
+use crate::quant::{E2M1, quantize::max_magnitude};
+
+/// The quants: [`E2M1`].
+pub(crate) struct E2m1;
+
+impl Codes for E2m1 {
+    const LOW: f32 = -12.0;
+    const HIGH: f32 = 12.0;
+
+    #[inline(always)]
+    fn nearest(number: f32) -> f32 {
+        let mut nearest = 0.0;
+        for i in 1..8 {
+            let (below, above) = (f32::from(E2M1[i - 1]), f32::from(E2M1[i]));
+            let middle = (below + above) / 2.0;
+            // Of two that are equally near the one with a last bit of 0, as sums are rounded.
+            let is_beyond = if i % 2 == 0 { number.abs() >= middle } else { number.abs() > middle };
+            nearest = if is_beyond { above } else { nearest };
+        }
+        nearest.copysign(number)
+    }
+
+    #[inline(always)]
+    fn bits(code: f32) -> u8 {
+        let magnitude: u8 = E2M1[1..8].iter().map(|above| u8::from(code.abs() >= f32::from(*above))).sum();
+        magnitude | u8::from(code < 0.0) << 3
+    }
+}
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Mxfp4 {
     /// The power's exponent, with an offset of 127.
-    e: u8,
-    qs: [u8; 16],
+    pub(crate) e: u8,
+    pub(crate) qs: [u8; 16],
+}
+
+impl Mxfp4 {
+    #[inline(always)]
+    pub(crate) fn scale(&self) -> f32 {
+        half_power(self.e)
+    }
 }
 
 /// Half the power of two, since quants are twice the numbers. The two least are no normal numbers.
@@ -19,7 +57,7 @@ fn half_power(e: u8) -> f32 {
     f32::from_bits(match e {
         0 => 1 << 21,
         1 => 1 << 22,
-        _ => u32::from(e - 1) << 23,
+        e => u32::from(e - 1) << 23,
     })
 }
 
@@ -33,6 +71,23 @@ impl Block<32, 1> for Mxfp4 {
 
     #[inline(always)]
     fn scales(&self) -> [f32; 1] {
-        [half_power(self.e)]
+        [self.scale()]
+    }
+
+    /// The power by which the largest magnitude is a number from 4 on, or one of its neighbours: above it nothing is clipped.
+    #[inline(always)]
+    fn quantize(numbers: &[f32; 32]) -> Option<Self> {
+        let exponent = (max_magnitude(numbers) >> 23) as u8;
+        // No less than 2, whose half is a normal number.
+        let first = exponent.saturating_sub(3).max(2);
+        let powers: [u8; FACTORS] = std::array::from_fn(|i| first + i as u8 % 3);
+        // By another power, so that squares are in range.
+        let unit = half_power(first + 1);
+        let scales = powers.map(|power| half_power(power) / unit);
+        let best = least_error::<E2m1, 32>(&numbers.map(|number| number / unit), &scales, &[0.0; FACTORS]);
+        let mut block = Self { e: powers[best], ..Self::zeroed() };
+        let scale = half_power(block.e);
+        pack::<16, 4>(&numbers.map(|number| E2m1::bits(E2m1::nearest(number / scale))), 0, &mut block.qs);
+        Some(block)
     }
 }

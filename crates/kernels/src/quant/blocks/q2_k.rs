@@ -2,16 +2,20 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Block, Half, less, number, unpack};
+use super::{
+    Block, Half, less, number, pack,
+    search::{Integers, groups_with_mins},
+    unpack,
+};
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Q2K {
     /// A scale in the low half, a min in the high one.
-    scales: [u8; 16],
-    qs: [u8; 64],
-    d: Half,
-    dmin: Half,
+    pub(crate) scales: [u8; 16],
+    pub(crate) qs: [u8; 64],
+    pub(crate) d: Half,
+    pub(crate) dmin: Half,
 }
 
 impl Block<256, 16> for Q2K {
@@ -34,5 +38,16 @@ impl Block<256, 16> for Q2K {
     fn mins(&self) -> [f32; 16] {
         let dmin = number(self.dmin);
         self.scales.map(|both| dmin * f32::from(both >> 4))
+    }
+
+    #[inline(always)]
+    fn quantize(numbers: &[f32; 256]) -> Option<Self> {
+        let found = groups_with_mins::<Integers<0, 3>, Integers<0, 15>, 256, 16, 16>(numbers)?;
+        let mut block = Self { scales: found.factors, d: found.d, dmin: found.dmin, ..Self::zeroed() };
+        for (both, min) in block.scales.iter_mut().zip(found.min_factors) {
+            *both |= min << 4;
+        }
+        pack::<32, 2>(&found.quants, 0, &mut block.qs);
+        Some(block)
     }
 }

@@ -2,16 +2,32 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Block, Half, less, number, unpack};
+use super::{
+    Block, Half, less, number, pack,
+    search::{Integers, signed_groups},
+    unpack,
+};
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Q3K {
-    hmask: [u8; 32],
-    qs: [u8; 64],
+    pub(crate) hmask: [u8; 32],
+    pub(crate) qs: [u8; 64],
     /// 8 bytes with the low 4 bits of the scales, 4 bytes with the high 2.
-    scales: [u8; 12],
-    d: Half,
+    pub(crate) scales: [u8; 12],
+    pub(crate) d: Half,
+}
+
+impl Q3K {
+    /// Each group's scale by `d`.
+    #[inline(always)]
+    pub(crate) fn factors(&self) -> [i8; 16] {
+        let mut bits = [0; 16];
+        let (low, high) = self.scales.split_at(8);
+        unpack::<8, 4>(low, 0, &mut bits);
+        unpack::<4, 2>(high, 4, &mut bits);
+        less(bits, 32)
+    }
 }
 
 impl Block<256, 16> for Q3K {
@@ -25,11 +41,19 @@ impl Block<256, 16> for Q3K {
 
     #[inline(always)]
     fn scales(&self) -> [f32; 16] {
-        let mut bits = [0; 16];
-        let (low, high) = self.scales.split_at(8);
-        unpack::<8, 4>(low, 0, &mut bits);
-        unpack::<4, 2>(high, 4, &mut bits);
         let d = number(self.d);
-        less(bits, 32).map(|scale| d * f32::from(scale))
+        self.factors().map(|factor| d * f32::from(factor))
+    }
+
+    #[inline(always)]
+    fn quantize(numbers: &[f32; 256]) -> Option<Self> {
+        let found = signed_groups::<Integers<-4, 3>, Integers<-32, 31>, 256, 16, 16>(numbers)?;
+        let mut block = Self { d: found.d, ..Self::zeroed() };
+        pack::<32, 2>(&found.quants, 0, &mut block.qs);
+        pack::<32, 1>(&found.quants, 2, &mut block.hmask);
+        let (low, high) = block.scales.split_at_mut(8);
+        pack::<8, 4>(&found.factors, 0, low);
+        pack::<4, 2>(&found.factors, 4, high);
+        Some(block)
     }
 }

@@ -3,46 +3,62 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Block, Half, less, number, unpack};
+use super::{
+    Block, Half, less, number, pack,
+    search::{Integers, WithMins, groups_with_mins},
+    unpack,
+};
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Q4K {
-    factors: Factors,
-    qs: [u8; 128],
+    pub(crate) factors: SixBits,
+    pub(crate) qs: [u8; 128],
 }
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Q5K {
-    factors: Factors,
-    qh: [u8; 32],
-    qs: [u8; 128],
+    pub(crate) factors: SixBits,
+    pub(crate) qh: [u8; 32],
+    pub(crate) qs: [u8; 128],
 }
 
 /// The scales and mins of both.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
-struct Factors {
-    d: Half,
-    dmin: Half,
+pub(crate) struct SixBits {
+    pub(crate) d: Half,
+    pub(crate) dmin: Half,
     /// Groups 0 to 3 in the low 6 bits. Above them the high 2 bits of groups 4 to 7, whose low 4 bits stand in `low`.
-    scales: [u8; 4],
+    pub(crate) scales: [u8; 4],
     mins: [u8; 4],
     /// Of groups 4 to 7: a scale in the low half, a min in the high one.
     low: [u8; 4],
 }
 
-impl Factors {
+impl SixBits {
+    #[inline(always)]
+    fn new(found: &WithMins<256, 8>) -> Self {
+        let mut new = Self { d: found.d, dmin: found.dmin, ..Self::zeroed() };
+        for i in 0..4 {
+            let (scale, min) = (found.factors[i + 4], found.min_factors[i + 4]);
+            new.scales[i] = found.factors[i] | scale >> 4 << 6;
+            new.mins[i] = found.min_factors[i] | min >> 4 << 6;
+            new.low[i] = scale & 0xf | min << 4;
+        }
+        new
+    }
+
     /// The 6 bits of each scale.
     #[inline(always)]
-    fn scale_bits(&self) -> [u8; 8] {
+    pub(crate) fn scale_bits(&self) -> [u8; 8] {
         six_bits(self.scales, self.low.map(|both| both & 0xf))
     }
 
     /// The 6 bits of each min.
     #[inline(always)]
-    fn min_bits(&self) -> [u8; 8] {
+    pub(crate) fn min_bits(&self) -> [u8; 8] {
         six_bits(self.mins, self.low.map(|both| both >> 4))
     }
 
@@ -93,6 +109,14 @@ impl Block<256, 8> for Q4K {
     fn mins(&self) -> [f32; 8] {
         self.factors.mins()
     }
+
+    #[inline(always)]
+    fn quantize(numbers: &[f32; 256]) -> Option<Self> {
+        let found = groups_with_mins::<Integers<0, 15>, Integers<0, 63>, 256, 8, 32>(numbers)?;
+        let mut block = Self { factors: SixBits::new(&found), ..Self::zeroed() };
+        pack::<32, 4>(&found.quants, 0, &mut block.qs);
+        Some(block)
+    }
 }
 
 impl Block<256, 8> for Q5K {
@@ -113,5 +137,14 @@ impl Block<256, 8> for Q5K {
     #[inline(always)]
     fn mins(&self) -> [f32; 8] {
         self.factors.mins()
+    }
+
+    #[inline(always)]
+    fn quantize(numbers: &[f32; 256]) -> Option<Self> {
+        let found = groups_with_mins::<Integers<0, 31>, Integers<0, 63>, 256, 8, 32>(numbers)?;
+        let mut block = Self { factors: SixBits::new(&found), ..Self::zeroed() };
+        pack::<32, 4>(&found.quants, 0, &mut block.qs);
+        pack::<32, 1>(&found.quants, 4, &mut block.qh);
+        Some(block)
     }
 }

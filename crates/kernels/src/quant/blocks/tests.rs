@@ -1,5 +1,7 @@
 use super::*;
-use crate::{quant::BlockFormat, testing::assert_same_on_any_threads};
+use crate::testing::assert_same_on_any_threads;
+
+mod writing;
 
 /// Blocks of each of [`BlockFormat::ALL`] in a row of 16, and the numbers that the `gguf` package makes of them: random
 /// bytes, all zeros and ones, and scales that are infinite or not a number. Written by `reference.py`.

@@ -1,0 +1,186 @@
+//! Thin products with the planar formats: quants, scales and zero points of a row each lie together.
+
+use std::ops::Range;
+
+use half::slice::HalfFloatSliceExt;
+
+use super::{
+    MatVec,
+    activations::{Activations, Order},
+    bytes::{self, Bytes, SPAN},
+    output::Output,
+    quantized::{Format, Rows},
+};
+use crate::{
+    isa::Isa,
+    quant::{E2M1, QuantFormat, QuantizedMatrix, Row, ZERO_POINTS_PER_WORD, groups},
+};
+
+impl MatVec<f32> for QuantizedMatrix<'_> {
+    type Input<'x> = Activations;
+
+    fn rows(&self) -> usize {
+        self.rows()
+    }
+
+    fn columns(&self) -> usize {
+        self.columns
+    }
+
+    fn row_bytes(&self) -> usize {
+        self.row_bytes()
+    }
+
+    fn order(&self) -> Order {
+        match self.format {
+            QuantFormat::Int8 => Order::Plain,
+            QuantFormat::Int4 | QuantFormat::Mxfp4 => Order::EvenOdd,
+        }
+    }
+
+    fn input(_: Isa, x: &[f32], columns: usize, order: Order) -> Activations {
+        Activations::new(x, columns, order)
+    }
+
+    fn multiply(&self, isa: Isa, rows: Range<usize>, x: &Activations, y: &Output<'_>) {
+        let (matrix, groups) = (*self, groups(self.columns));
+        match self.format {
+            QuantFormat::Int8 => bytes::run(isa, Rows::<Int8> { matrix, rows, groups, x, y }),
+            QuantFormat::Int4 => bytes::run(isa, Rows::<Int4> { matrix, rows, groups, x, y }),
+            QuantFormat::Mxfp4 => bytes::run(isa, Rows::<Mxfp4> { matrix, rows, groups, x, y }),
+        }
+    }
+}
+
+struct Int8;
+
+impl<'a> Format<'a> for Int8 {
+    const SIZE: usize = 32;
+    const SIGNED: bool = true;
+    type Matrix = QuantizedMatrix<'a>;
+    type Row = Row<'a>;
+
+    #[inline(always)]
+    fn row(matrix: QuantizedMatrix<'a>, row: usize) -> Row<'a> {
+        matrix.row(row)
+    }
+
+    #[inline(always)]
+    fn span(row: Row<'a>, span: usize, groups: usize) -> Row<'a> {
+        row.span(span, groups, QuantFormat::Int8)
+    }
+
+    #[inline(always)]
+    fn factors<B: Bytes>(b: B, span: Row<'a>) -> [B::Factors; 2] {
+        let scales = b.halves(span.scales());
+        [scales, b.scaled(scales, -B::OFFSET)]
+    }
+
+    #[inline(always)]
+    fn quants<B: Bytes>(b: B, span: Row<'a>, first: usize) -> B::Quants {
+        b.signed_from_offset(b.load(|i| span.group(first + i)))
+    }
+}
+
+struct Int4;
+
+impl<'a> Format<'a> for Int4 {
+    const SIZE: usize = 32;
+    const SIGNED: bool = false;
+    type Matrix = QuantizedMatrix<'a>;
+    type Row = Row<'a>;
+
+    #[inline(always)]
+    fn row(matrix: QuantizedMatrix<'a>, row: usize) -> Row<'a> {
+        matrix.row(row)
+    }
+
+    #[inline(always)]
+    fn span(row: Row<'a>, span: usize, groups: usize) -> Row<'a> {
+        row.span(span, groups, QuantFormat::Int4)
+    }
+
+    #[inline(always)]
+    fn factors<B: Bytes>(b: B, span: Row<'a>) -> [B::Factors; 2] {
+        let scales = b.halves(span.scales());
+        let zeros = b.integers(nibbles(span.zero_points[0] as u32));
+        [scales, b.scaled(b.times(scales, zeros), -1.0)]
+    }
+
+    #[inline(always)]
+    fn quants<B: Bytes>(b: B, span: Row<'a>, first: usize) -> B::Quants {
+        b.nibbles(|i| span.group(first + i))
+    }
+}
+
+struct Mxfp4;
+
+impl<'a> Format<'a> for Mxfp4 {
+    const SIZE: usize = 32;
+    const SIGNED: bool = true;
+    type Matrix = QuantizedMatrix<'a>;
+    type Row = Row<'a>;
+
+    #[inline(always)]
+    fn row(matrix: QuantizedMatrix<'a>, row: usize) -> Row<'a> {
+        matrix.row(row)
+    }
+
+    #[inline(always)]
+    fn span(row: Row<'a>, span: usize, groups: usize) -> Row<'a> {
+        row.span(span, groups, QuantFormat::Mxfp4)
+    }
+
+    #[inline(always)]
+    fn factors<B: Bytes>(b: B, span: Row<'a>) -> [B::Factors; 2] {
+        Int8::factors(b, span)
+    }
+
+    #[inline(always)]
+    fn quants<B: Bytes>(b: B, span: Row<'a>, first: usize) -> B::Quants {
+        b.look_up(&E2M1, Int4::quants(b, span, first))
+    }
+}
+
+/// The eight of a word, the first in the lowest bits.
+#[inline(always)]
+fn nibbles(word: u32) -> [i8; 2 * SPAN] {
+    let apart = |half: u64| {
+        // Four nibbles, each in a byte of its own.
+        let pairs = (half | half << 8) & 0x00ff_00ff;
+        (pairs | pairs << 4) & 0x0f0f_0f0f
+    };
+    let word = u64::from(word);
+    let bytes = (apart(word & 0xffff) | apart(word >> 16) << 32).to_le_bytes();
+    pulp::cast([bytes, [0; SPAN]])
+}
+
+impl<'a> Row<'a> {
+    /// So many groups from a span on.
+    #[inline(always)]
+    fn span(&self, span: usize, groups: usize, format: QuantFormat) -> Self {
+        const { assert!(ZERO_POINTS_PER_WORD == SPAN) };
+        let (first, bytes) = (span * SPAN, format.group_bytes());
+        Self {
+            quants: &self.quants[first * bytes..][..groups * bytes],
+            scales: &self.scales[first..][..groups],
+            zero_points: if format == QuantFormat::Int4 { &self.zero_points[span..=span] } else { &[] },
+        }
+    }
+
+    /// The bits of all scales, and zeros.
+    #[inline(always)]
+    fn scales(&self) -> [u16; SPAN] {
+        let scales: &[u16] = self.scales.reinterpret_cast();
+        let mut all = [0; SPAN];
+        all[..scales.len()].copy_from_slice(scales);
+        all
+    }
+
+    /// The bytes of a group, or of the last one.
+    #[inline(always)]
+    fn group<const BYTES: usize>(&self, group: usize) -> &'a [u8; BYTES] {
+        let groups = self.quants.as_chunks().0;
+        &groups[group.min(groups.len() - 1)]
+    }
+}

@@ -1,0 +1,77 @@
+//! Buffers that operations use again: a token takes hundreds of operations, and none of them needs to ask for memory.
+
+use std::{cell::RefCell, mem::take};
+
+use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
+
+/// Buffers that a thread keeps.
+const KEPT: usize = 4;
+
+/// Lines of the largest buffer that is kept: 4 MiB.
+const KEPT_LINES: usize = 1 << 16;
+
+/// A cache line.
+#[derive(Clone, Copy, Zeroable)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
+
+// SAFETY: 64 bytes of floats, without padding.
+unsafe impl Pod for Line {}
+
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A buffer at the start of a cache line. Its thread gets it back when it is dropped.
+pub struct Scratch(Vec<Line>);
+
+impl Scratch {
+    /// At least `len` numbers, all zero.
+    pub fn zeroed<T: Pod>(len: usize) -> Self {
+        let spare = SPARE.with(|spare| spare.borrow_mut().pop());
+        let mut lines = spare.unwrap_or_default();
+        lines.clear();
+        lines.resize((len * size_of::<T>()).div_ceil(size_of::<Line>()), Line::zeroed());
+        Self(lines)
+    }
+
+    #[inline(always)]
+    pub fn values<T: Pod>(&self) -> &[T] {
+        cast_slice(&self.0)
+    }
+
+    pub fn values_mut<T: Pod>(&mut self) -> &mut [T] {
+        cast_slice_mut(&mut self.0)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let lines = take(&mut self.0);
+        // At the end of a thread there may be nothing left to give it to.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < KEPT && lines.capacity() <= KEPT_LINES {
+                spare.push(lines);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_used_again_and_zero() {
+        let mut first = Scratch::zeroed::<f32>(100);
+        first.values_mut::<f32>().fill(1.0);
+        let at = first.values::<u8>().as_ptr();
+        assert!(at.addr().is_multiple_of(64));
+        drop(first);
+        let second = Scratch::zeroed::<i8>(300);
+        assert_eq!(second.values::<u8>().as_ptr(), at);
+        assert!(second.values::<i8>().len() >= 300);
+        assert!(second.values::<i8>().iter().all(|value| *value == 0));
+    }
+}

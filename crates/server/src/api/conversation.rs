@@ -1,0 +1,208 @@
+//! A conversation that is to go on: messages, functions and rules, in the words that all protocols share; and the request that
+//! the engine gets for it.
+
+use glass_generate::{GenerateOptions, JsonSchema};
+use glass_text::ChatInput;
+use serde_json::{Map, Value, json};
+
+use super::{ApiError, Fields, Served};
+use crate::{
+    engine::Request,
+    tools::{Forced, Reader, Tool, ToolChoice},
+};
+
+/// Most bytes of a JSON schema: a grammar is made of it before anything is computed.
+const LARGEST_SCHEMA: usize = 64 << 10;
+
+/// What is asked for.
+pub struct Conversation {
+    /// Objects with `role` and `content`, as chat templates read them.
+    pub messages: Vec<Value>,
+    pub tools: Vec<Tool>,
+    pub choice: ToolChoice,
+    /// More variables for the template, as `enable_thinking`.
+    pub variables: Map<String, Value>,
+    /// How the answer is written; its limit is that of the request, or 0 for none.
+    pub options: GenerateOptions,
+    pub n: usize,
+    /// The parameters that hold the messages and the limit.
+    pub names: (&'static str, &'static str),
+}
+
+/// A conversation that is ready for the engine.
+pub struct Prepared {
+    pub request: Request,
+    /// What takes the answer apart, if functions may be called.
+    pub reader: Option<Reader>,
+}
+
+impl Conversation {
+    /// The tokens of the prompt, and the call that is forced.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub fn prompt(&self, served: &Served) -> Result<(Vec<u32>, Option<Forced>), ApiError> {
+        let Some(template) = &served.identity.template else {
+            let why = "this model has no chat template, as it was not trained to chat: use /v1/completions";
+            return Err(ApiError::unprocessable(why));
+        };
+        let calls = !self.tools.is_empty() && self.choice != ToolChoice::None;
+        let forced = match (&served.syntax, calls) {
+            (_, false) => None,
+            (Some(syntax), true) => Forced::new(&self.choice, &self.tools, syntax),
+            (None, true) => {
+                let why = "the chat template of this model has no place for functions, as it was not trained to call them";
+                return Err(ApiError::unsupported("tools", why));
+            }
+        };
+        let tools = self.tools.iter().map(Tool::for_template).collect();
+        let input = ChatInput {
+            messages: self.messages.clone(),
+            tools: Some(tools).filter(|_| calls),
+            documents: None,
+            add_generation_prompt: true,
+            variables: self.variables.clone(),
+        };
+        let mut text = template.render(&input).map_err(|error| served.template_error(&error))?;
+        if let Some(forced) = &forced {
+            text.push_str(&forced.prefix);
+        }
+        let ids = served.tokenizer()?.encode(&text, false).map_err(|error| served.error(&error.into()))?;
+        Ok((ids, forced))
+    }
+
+    /// How many tokens the prompt has.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub fn count(&self, served: &Served) -> Result<usize, ApiError> {
+        Ok(self.prompt(served)?.0.len())
+    }
+
+    /// Renders and encodes it.
+    ///
+    /// # Errors
+    /// A template that refuses the messages; functions that the model cannot call; a schema that is not honoured; a prompt
+    /// that does not fit.
+    pub fn prepare(mut self, served: &Served) -> Result<Prepared, ApiError> {
+        let (ids, forced) = self.prompt(served)?;
+        let (prompt, _) = self.names;
+        self.options.max_new_tokens = limit(self.options.max_new_tokens, ids.len(), prompt, served)?;
+        let calls = !self.tools.is_empty() && self.choice != ToolChoice::None;
+        if calls && self.options.json_schema.is_some() {
+            let why = "cannot be held together with functions: a call is no such JSON";
+            return Err(ApiError::unsupported("response_format", why));
+        }
+        if let Some(forced) = &forced {
+            self.options.json_schema = Some(schema("tools", &forced.schema)?);
+        }
+        if self.options.json_schema.is_some() {
+            // Those of the model's files; a request's own are an error before.
+            self.options.stop_strings.clear();
+        }
+        let reader = match (&served.syntax, &forced) {
+            (Some(syntax), Some(forced)) => Some(forced.reader(syntax)),
+            (Some(syntax), None) if calls => Some(Reader::new(syntax.clone(), self.tools.clone())),
+            _ => None,
+        };
+        Ok(Prepared { request: Request { ids, options: self.options, n: self.n }, reader })
+    }
+}
+
+/// The new tokens that a request may get: what it asks for, or the model's makers, or the context.
+///
+/// # Errors
+/// The context has no room for one.
+pub fn limit(asked: usize, prompt: usize, name: &str, served: &Served) -> Result<usize, ApiError> {
+    let context = served.service.context();
+    if prompt >= context {
+        return Err(ApiError::too_long(name, prompt, context));
+    }
+    let most = if asked > 0 { Some(asked) } else { served.defaults.max_new_tokens };
+    Ok(most.unwrap_or(usize::MAX).min(context - prompt))
+}
+
+/// A schema of a request.
+///
+/// # Errors
+/// It is too large, or says something that is not honoured.
+pub fn schema(param: &str, schema: &Value) -> Result<JsonSchema, ApiError> {
+    let text = schema.to_string();
+    if text.len() > LARGEST_SCHEMA {
+        let why = format!("the schema has {} bytes, and {LARGEST_SCHEMA} are the most", text.len());
+        return Err(ApiError::invalid(param, why));
+    }
+    JsonSchema::parse(&text).map_err(|error| ApiError { status: 422, ..ApiError::invalid(param, error.to_string()) })
+}
+
+/// Takes `response_format`, or `text.format` of the Responses API, whose schema stands one level higher.
+///
+/// # Errors
+/// A format that nobody knows; a schema that is not honoured; stop strings beside it, which would cut JSON in two.
+pub fn read_format(format: Option<Fields>, options: &mut GenerateOptions, stops: bool) -> Result<(), ApiError> {
+    let Some(mut format) = format else {
+        return Ok(());
+    };
+    let kind = format.text("type")?;
+    let kind = format.need("type", kind)?;
+    let param = format.name("type");
+    let found = match kind.as_str() {
+        "text" => return Ok(()),
+        "json_object" => json!({ "type": "object" }),
+        "json_schema" => {
+            let mut holder = match format.object("json_schema")? {
+                Some(holder) => holder,
+                None => format,
+            };
+            let found = holder.take("schema");
+            holder.need("schema", found)?
+        }
+        other => {
+            let why = format!("{other:?} is no format: text, json_object and json_schema are");
+            return Err(ApiError::invalid(param, why));
+        }
+    };
+    if stops {
+        return Err(ApiError::unsupported("stop", "a stop string would cut the JSON of response_format in two"));
+    }
+    options.json_schema = Some(schema("response_format", &found)?);
+    Ok(())
+}
+
+/// Texts of a content: a text, or parts of text. `kinds` are the types of parts that are text.
+///
+/// # Errors
+/// Something else: this model reads text alone.
+pub fn read_content(content: Value, place: &str, kinds: &[&str]) -> Result<String, ApiError> {
+    let parts = match content {
+        Value::String(text) => return Ok(text),
+        Value::Array(parts) => parts,
+        _ => return Err(ApiError::invalid(place, "must be a text or a list of parts")),
+    };
+    let mut texts = Vec::new();
+    for (index, part) in parts.into_iter().enumerate() {
+        let mut part = Fields::of_value(part, &format!("{place}[{index}]"))?;
+        let kind = part.text("type")?;
+        let kind = part.need("type", kind)?;
+        if !kinds.contains(&kind.as_str()) {
+            let why = format!("{kind:?} is not read: this model reads text alone");
+            return Err(ApiError::unsupported(part.name("type"), why));
+        }
+        let field = if kind == "refusal" { "refusal" } else { "text" };
+        let text = part.text(field)?;
+        texts.push(part.need(field, text)?);
+    }
+    Ok(texts.join("\n"))
+}
+
+/// The arguments of an earlier call as templates want them: an object, where they are one.
+pub fn read_arguments(arguments: Option<Value>) -> Value {
+    match arguments {
+        None => json!({}),
+        Some(Value::String(text)) => match serde_json::from_str(&text) {
+            Ok(Value::Object(object)) => object.into(),
+            _ => Value::String(text),
+        },
+        Some(other) => other,
+    }
+}

@@ -1,0 +1,221 @@
+//! `/v1/messages`: Anthropic's protocol.
+
+mod blocks;
+
+use serde_json::{Value, json};
+
+use super::{
+    Answer, Answers, ApiError, Asked, Conversation, Fields, Frame, Prepared, Protocol, Reason, Served, Update, call_id,
+    chat::most, random, read_content, read_format, read_options, stops,
+};
+use crate::{
+    engine::Usage,
+    tools::{Dialect, Part, read_tools},
+};
+
+use blocks::read_message;
+
+const TEXT_PARTS: [&str; 1] = ["text"];
+
+/// Fields of Anthropic's that would change an answer, with the values at which they do not.
+fn not_honoured() -> [(&'static str, Vec<Value>); 5] {
+    [
+        ("thinking", vec![json!({ "type": "disabled" })]),
+        ("container", vec![]),
+        ("mcp_servers", vec![json!([])]),
+        ("context_management", vec![]),
+        ("inference_geo", vec![]),
+    ]
+}
+
+/// Reads what an answer and a count have in common: all but the limit.
+fn read(fields: &mut Fields, served: &Served) -> Result<(Conversation, bool), ApiError> {
+    served.check_name(fields.text("model")?.as_deref())?;
+    for (name, neutral) in not_honoured() {
+        fields.refuse(name, &neutral, "is not supported by this server: leave it out")?;
+    }
+    fields.pass_over(&["betas", "cache_control", "speed"]);
+    let mut read = Vec::new();
+    if let Some(system) = fields.take("system") {
+        read.push(json!({ "role": "system", "content": read_content(system, "system", &TEXT_PARTS)? }));
+    }
+    let messages = fields.list("messages")?;
+    let messages = fields.need("messages", messages)?;
+    if messages.is_empty() {
+        return Err(fields.invalid("messages", "must have one message at least"));
+    }
+    for (index, message) in messages.into_iter().enumerate() {
+        read_message(message, &format!("messages[{index}]"), &mut read)?;
+    }
+    let single_call = match fields.clone().take("tool_choice") {
+        Some(choice) => choice.get("disable_parallel_tool_use") == Some(&json!(true)),
+        None => false,
+    };
+    let (tools, choice) = read_tools(fields, Dialect::Messages)?;
+    let strings = stops(fields, "stop_sequences")?;
+    let mut options = read_options(fields, &served.defaults, served.llama().config.vocab_size)?;
+    let format = match fields.object("output_config")? {
+        Some(mut config) => config.object("format")?,
+        None => fields.object("output_format")?,
+    };
+    read_format(format, &mut options, !strings.is_empty())?;
+    options.stop_strings.extend(served.identity.chat_stops.iter().cloned());
+    options.stop_strings.extend(strings);
+    let names = ("messages", "max_tokens");
+    let variables = Default::default();
+    Ok((Conversation { messages: read, tools, choice, variables, options, n: 1, names }, single_call))
+}
+
+/// Reads a request and gives it to the engine.
+///
+/// # Errors
+/// What cannot be honoured; a full queue.
+pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
+    let mut fields = Fields::of_body(body)?;
+    let stream = fields.flag("stream")? == Some(true);
+    let (mut conversation, single_call) = read(&mut fields, served)?;
+    let limit = most(&mut fields, "max_tokens", None)?;
+    conversation.options.max_new_tokens = fields.need("max_tokens", Some(limit).filter(|limit| *limit > 0))?;
+    served.note_unknown(fields.unknown());
+    // Only the request's own strings are told; those of the model's files end a turn.
+    let Prepared { request, reader } = conversation.prepare(served)?;
+    let prompt_tokens = request.ids.len();
+    let strings = request.options.stop_strings.clone();
+    let submitted = served.service.submit(request);
+    let ticket = submitted.map_err(|refused| served.refused(&refused, "messages", "max_tokens"))?;
+    let answers = Answers::new(vec![ticket], 1, reader, strings).with_single_call(single_call);
+    let protocol = Messages { id: format!("msg_{:016x}", random()), prompt_tokens, blocks: 0, open: None, end: None };
+    Ok(Asked { answers, stream, protocol: Box::new(protocol) })
+}
+
+/// `/v1/messages/count_tokens`
+///
+/// # Errors
+/// As [`ask`].
+pub fn count(served: &Served, body: &[u8]) -> Result<Value, ApiError> {
+    let mut fields = Fields::of_body(body)?;
+    let (conversation, _) = read(&mut fields, served)?;
+    fields.pass_over(&["max_tokens", "stream"]);
+    served.note_unknown(fields.unknown());
+    Ok(json!({ "input_tokens": conversation.count(served)? }))
+}
+
+/// Anthropic's messages, as they are said.
+struct Messages {
+    id: String,
+    prompt_tokens: usize,
+    blocks: usize,
+    /// Whether a block is open, and whether it is a call.
+    open: Option<bool>,
+    /// What the message ends with.
+    end: Option<(Value, Value)>,
+}
+
+fn usage(usage: Usage) -> Value {
+    json!({
+        "input_tokens": usage.prompt_tokens - usage.cached_tokens.min(usage.prompt_tokens),
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": usage.cached_tokens,
+        "output_tokens": usage.completion_tokens,
+    })
+}
+
+/// `stop_reason` and `stop_sequence`.
+fn stopped(reason: &Reason) -> (&'static str, Option<&str>) {
+    match reason {
+        Reason::End => ("end_turn", None),
+        Reason::Stop(string) => ("stop_sequence", string.as_deref()),
+        Reason::Length => ("max_tokens", None),
+        Reason::Calls => ("tool_use", None),
+    }
+}
+
+impl Messages {
+    fn close(&mut self, frames: &mut Vec<Frame>) {
+        if self.open.take().is_some() {
+            frames.push(Frame::named("content_block_stop", json!({ "index": self.blocks - 1 })));
+        }
+    }
+
+    fn open(&mut self, block: Value, is_call: bool, frames: &mut Vec<Frame>) {
+        self.close(frames);
+        frames.push(Frame::named("content_block_start", json!({ "index": self.blocks, "content_block": block })));
+        self.blocks += 1;
+        self.open = Some(is_call);
+    }
+
+    fn delta(&self, delta: Value) -> Frame {
+        Frame::named("content_block_delta", json!({ "index": self.blocks.saturating_sub(1), "delta": delta }))
+    }
+
+    fn message(&self, content: Value, reason: Value, sequence: Value, usage: Value, served: &Served) -> Value {
+        json!({
+            "id": self.id, "type": "message", "role": "assistant", "model": served.identity.name, "content": content,
+            "stop_reason": reason, "stop_sequence": sequence, "usage": usage,
+        })
+    }
+}
+
+impl Protocol for Messages {
+    fn whole(&mut self, answers: Vec<Answer>, served: &Served) -> Value {
+        let answer = answers.into_iter().next().unwrap_or_default();
+        let mut content = Vec::new();
+        if !answer.text.is_empty() || answer.calls.is_empty() {
+            content.push(json!({ "type": "text", "text": answer.text }));
+        }
+        for call in answer.calls {
+            // A call that was cut is no object; the reason says so.
+            let input: Value = serde_json::from_str(&call.arguments).unwrap_or_else(|_| json!({}));
+            content.push(json!({ "type": "tool_use", "id": format!("toolu_{}", call.id), "name": call.name, "input": input }));
+        }
+        let (reason, sequence) = answer.reason.as_ref().map_or(("end_turn", None), stopped);
+        self.message(content.into(), reason.into(), sequence.into(), usage(answer.usage), served)
+    }
+
+    fn begin(&mut self, served: &Served) -> Vec<Frame> {
+        let used = usage(Usage { prompt_tokens: self.prompt_tokens, ..Usage::default() });
+        let message = self.message(json!([]), Value::Null, Value::Null, used, served);
+        vec![Frame::named("message_start", json!({ "message": message })), Frame::named("ping", json!({}))]
+    }
+
+    fn update(&mut self, update: Update, _served: &Served) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        match update {
+            Update::Part { part: Part::Text(text), .. } => {
+                if self.open != Some(false) {
+                    self.open(json!({ "type": "text", "text": "" }), false, &mut frames);
+                }
+                frames.push(self.delta(json!({ "type": "text_delta", "text": text })));
+            }
+            Update::Part { part: Part::Call { name }, .. } => {
+                let id = format!("toolu_{}", call_id());
+                self.open(json!({ "type": "tool_use", "id": id, "name": name, "input": {} }), true, &mut frames);
+            }
+            Update::Part { part: Part::Arguments(text), .. } => {
+                frames.push(self.delta(json!({ "type": "input_json_delta", "partial_json": text })));
+            }
+            Update::End { reason, usage: used, .. } => {
+                if self.blocks == 0 {
+                    self.open(json!({ "type": "text", "text": "" }), false, &mut frames);
+                }
+                self.close(&mut frames);
+                let (reason, sequence) = stopped(&reason);
+                self.end = Some((json!({ "stop_reason": reason, "stop_sequence": sequence }), usage(used)));
+            }
+            Update::Failed(error) => frames.extend(self.failed(&error)),
+        }
+        frames
+    }
+
+    fn end(&mut self, _served: &Served) -> Vec<Frame> {
+        let (delta, usage) = self.end.take().unwrap_or_default();
+        vec![
+            Frame::named("message_delta", json!({ "delta": delta, "usage": usage })),
+            Frame::named("message_stop", json!({})),
+        ]
+    }
+
+    fn failed(&mut self, error: &ApiError) -> Vec<Frame> {
+        vec![Frame::named("error", error.anthropic())]
+    }
+}

@@ -1,0 +1,254 @@
+//! Text and calls of an answer, as it grows.
+
+use serde_json::{Map, Value};
+
+use super::{Body, JsonCall, Part, Syntax, Tool};
+
+/// Takes an answer apart.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    syntax: Syntax,
+    tools: Vec<Tool>,
+    state: State,
+    /// What was read and not yet understood.
+    held: String,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    /// Text, in which a call may begin.
+    Text,
+    /// Text without calls: nothing opens one, and the answer is no JSON.
+    Plain,
+    /// A call as an object.
+    Json(JsonCall),
+    /// The name of a call, and then its arguments.
+    Name,
+    /// The arguments of a call whose name is known.
+    Arguments(JsonCall),
+    /// Pairs, up to the end of the call.
+    Pairs,
+    /// Behind a call: the closing mark, another call, or text.
+    Behind,
+    /// The arguments alone of a forced call, whose name was not told yet.
+    Raw(Option<String>),
+}
+
+impl Reader {
+    pub fn new(syntax: Syntax, tools: Vec<Tool>) -> Self {
+        Self { syntax, tools, state: State::Text, held: String::new() }
+    }
+
+    /// Of an answer that is an object with name and arguments from its first character on.
+    pub fn of_call(syntax: Syntax, name: &str, arguments: &str) -> Self {
+        Self { syntax, tools: vec![], state: State::Json(JsonCall::new(name, arguments)), held: String::new() }
+    }
+
+    /// Of an answer that is the arguments of a call.
+    pub fn of_arguments(syntax: Syntax, name: &str) -> Self {
+        Self { syntax, tools: vec![], state: State::Raw(Some(name.to_owned())), held: String::new() }
+    }
+
+    /// Whether this special token, which no text has, means something here.
+    pub fn reads(&self, special: &str) -> bool {
+        self.syntax.open.contains(special)
+            || self.syntax.close.contains(special)
+            || matches!(&self.syntax.body, Body::Named { between } if between.contains(special))
+    }
+
+    /// Reads more of the answer.
+    pub fn push(&mut self, text: &str, parts: &mut Vec<Part>) {
+        self.held.push_str(text);
+        while self.step(parts) {}
+    }
+
+    /// The answer has ended: what was held back is text.
+    pub fn finish(mut self, parts: &mut Vec<Part>) {
+        match self.state {
+            State::Behind => {}
+            State::Json(call) if !call.is_named() => put_text(parts, &(call.into_raw() + &self.held)),
+            State::Name | State::Pairs => {
+                self.held.insert_str(0, &self.syntax.open);
+                put_text(parts, &self.held);
+            }
+            State::Json(_) | State::Arguments(_) => {}
+            State::Text | State::Plain | State::Raw(_) => put_text(parts, &self.held),
+        }
+    }
+
+    /// Understands some of what is held; false: it takes more text to go on.
+    fn step(&mut self, parts: &mut Vec<Part>) -> bool {
+        match &mut self.state {
+            State::Plain => {
+                put_text(parts, &std::mem::take(&mut self.held));
+                false
+            }
+            State::Raw(name) => {
+                parts.extend(name.take().map(|name| Part::Call { name }));
+                let text = std::mem::take(&mut self.held);
+                parts.extend(Some(text).filter(|text| !text.is_empty()).map(Part::Arguments));
+                false
+            }
+            State::Text if self.syntax.open.is_empty() => match self.held.trim_start().chars().next() {
+                None => false,
+                Some('{' | '[') => self.begin(),
+                Some(_) => {
+                    self.state = State::Plain;
+                    true
+                }
+            },
+            State::Text => {
+                let open = self.syntax.open.clone();
+                if let Some(at) = self.held.find(&open) {
+                    // Space before a call is not what anybody wanted to say.
+                    put_text(parts, self.held[..at].trim_end());
+                    self.held.drain(..at + open.len());
+                    return self.begin();
+                }
+                let kept = kept(&self.held, &open);
+                let text: String = self.held.drain(..self.held.len() - kept).collect();
+                put_text(parts, &text);
+                false
+            }
+            State::Json(call) | State::Arguments(call) => {
+                let mut letters = self.held.chars();
+                for letter in letters.by_ref() {
+                    call.push(letter, parts);
+                    if call.is_complete() {
+                        break;
+                    }
+                }
+                let rest = letters.as_str().to_owned();
+                let complete = call.is_complete();
+                self.held = rest;
+                if complete {
+                    self.end_call(parts);
+                }
+                complete
+            }
+            State::Name => self.name(parts),
+            State::Pairs => self.pairs(parts),
+            State::Behind => self.behind(),
+        }
+    }
+
+    /// A call begins with what is held.
+    fn begin(&mut self) -> bool {
+        self.state = match &self.syntax.body {
+            Body::Json { name, arguments, .. } => {
+                // Space, and the bracket of a list.
+                match self.held.find(|letter: char| !letter.is_whitespace() && letter != '[') {
+                    None => return false,
+                    Some(at) if self.held[at..].starts_with('{') => {
+                        self.held.drain(..at);
+                    }
+                    // No call after all.
+                    Some(_) => {
+                        self.held.insert_str(0, &self.syntax.open);
+                        self.state = State::Plain;
+                        return true;
+                    }
+                }
+                State::Json(JsonCall::new(name, arguments))
+            }
+            Body::Named { .. } => State::Name,
+            Body::Pairs { .. } => State::Pairs,
+        };
+        true
+    }
+
+    /// An object is closed; without the name of a function it was text.
+    fn end_call(&mut self, parts: &mut Vec<Part>) {
+        if let State::Json(call) = std::mem::replace(&mut self.state, State::Behind)
+            && !call.is_named()
+        {
+            put_text(parts, &call.into_raw());
+            self.state = State::Plain;
+        }
+    }
+
+    fn name(&mut self, parts: &mut Vec<Part>) -> bool {
+        let Body::Named { between } = &self.syntax.body else {
+            return false;
+        };
+        let mark = if between.trim().is_empty() { "{" } else { between.trim() };
+        let Some(at) = self.held.find(mark) else {
+            return false;
+        };
+        parts.push(Part::Call { name: self.held[..at].trim().to_owned() });
+        let behind = if mark == "{" { at } else { at + mark.len() };
+        self.held.drain(..behind);
+        // A field around the arguments makes them those of a call.
+        let mut call = JsonCall::new("", "arguments");
+        let mut ignored = Vec::new();
+        "{\"\":\"\",\"arguments\":".chars().for_each(|letter| call.push(letter, &mut ignored));
+        self.state = State::Arguments(call);
+        true
+    }
+
+    /// Takes a call of pairs apart once it is whole.
+    fn pairs(&mut self, parts: &mut Vec<Part>) -> bool {
+        let Body::Pairs { before_key, before_value, after_value, another } = &self.syntax.body else {
+            return false;
+        };
+        let Some(end) = self.held.find(self.syntax.close.trim()) else {
+            return false;
+        };
+        let whole: String = self.held.drain(..end + self.syntax.close.trim().len()).collect();
+        let (name, mut rest) = whole.split_once(before_key.trim()).unwrap_or((&whole, ""));
+        let name = name.split(['<', '>', '\n']).next().unwrap_or_default().trim();
+        let tool = self.tools.iter().find(|tool| tool.name == name);
+        let mut arguments = Map::new();
+        while let Some((key, behind)) = rest.split_once(before_value.trim()) {
+            let (value, behind) = behind.split_once(after_value.trim()).unwrap_or((behind, ""));
+            arguments.insert(key.trim().to_owned(), typed(value.trim_matches('\n'), tool, key.trim()));
+            rest = behind.trim_start().strip_prefix(another.trim()).unwrap_or("");
+        }
+        parts.push(Part::Call { name: name.to_owned() });
+        parts.push(Part::Arguments(Value::Object(arguments).to_string()));
+        self.state = State::Behind;
+        true
+    }
+
+    /// Behind a call: signs that only separate are dropped.
+    fn behind(&mut self) -> bool {
+        let separators = [' ', '\n', '\t', '\r', ',', ';', ']', '}'];
+        let rest = self.held.trim_start_matches(separators);
+        let (open, close) = (self.syntax.open.trim(), self.syntax.close.trim());
+        if !close.is_empty() && rest.starts_with(close) {
+            self.held = rest[close.len()..].to_owned();
+            return true;
+        }
+        if (!close.is_empty() && close.starts_with(rest)) || (!open.is_empty() && open.starts_with(rest)) {
+            self.held = rest.to_owned();
+            return false;
+        }
+        let more = rest.starts_with('{') && matches!(self.syntax.body, Body::Json { .. });
+        self.held = rest.to_owned();
+        self.state = State::Text;
+        if more && !open.is_empty() { self.begin() } else { true }
+    }
+}
+
+/// A value as the function's schema has it: what is no text is JSON.
+fn typed(value: &str, tool: Option<&Tool>, key: &str) -> Value {
+    let kind = tool.and_then(|tool| tool.parameters.get("properties")?.get(key)?.get("type")?.as_str());
+    let text = || Value::from(value);
+    if kind == Some("string") { text() } else { serde_json::from_str(value).unwrap_or_else(|_| text()) }
+}
+
+fn put_text(parts: &mut Vec<Part>, text: &str) {
+    if !text.is_empty() {
+        parts.push(Part::Text(text.to_owned()));
+    }
+}
+
+/// How many bytes at the end of a text may be the beginning of `mark`.
+fn kept(text: &str, mark: &str) -> usize {
+    let longest = mark.len().saturating_sub(1).min(text.len());
+    let is_begun = |&len: &usize| text.is_char_boundary(text.len() - len) && mark.starts_with(&text[text.len() - len..]);
+    (1..=longest).rev().find(is_begun).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

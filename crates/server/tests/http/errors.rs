@@ -1,0 +1,85 @@
+//! What is refused, and in which words.
+
+use serde_json::{Value, json};
+
+use crate::{
+    client::{Answer, get, post, request},
+    server::{folder, shared},
+};
+
+fn chat(more: Value) -> Answer {
+    let mut body = json!({ "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2 });
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    post(shared(), "/v1/chat/completions", &body)
+}
+
+#[test]
+fn every_error_names_its_parameter() {
+    let schema = |schema: Value| json!({"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}});
+    for (more, status, param) in [
+        (json!({"model": "other"}), 404, "model"),
+        (json!({"messages": []}), 400, "messages"),
+        (json!({"messages": null}), 400, "messages"),
+        (json!({"temperature": -0.5}), 400, "temperature"),
+        (json!({"max_tokens": 0}), 400, "max_completion_tokens"),
+        (json!({"n": 0}), 400, "n"),
+        (json!({"n": 9}), 400, "n"),
+        (json!({"top_logprobs": 21, "logprobs": true}), 400, "top_logprobs"),
+        (json!({"top_logprobs": 2}), 400, "top_logprobs"),
+        (json!({"audio": {}}), 400, "audio"),
+        (json!({"stream": "yes"}), 400, "stream"),
+        (json!({"response_format": {"type": "yaml"}}), 400, "response_format.type"),
+        (json!({"response_format": {"type": "json_object"}, "stop": "a"}), 400, "stop"),
+        (schema(json!({"tpye": "object"})), 422, "response_format"),
+        (schema(json!({"enum": ["x".repeat(70_000)]})), 400, "response_format"),
+        (json!({"chat_template_kwargs": {"messages": []}}), 400, "chat_template_kwargs"),
+    ] {
+        let answer = chat(more.clone());
+        let error = &answer.json()["error"];
+        assert_eq!((answer.status, error["param"].as_str()), (status, Some(param)), "{more}: {error}");
+        assert!(!error["message"].as_str().unwrap().contains('\n') && error["type"].is_string());
+    }
+    let unknown = chat(json!({"surprise": 1, "user": "me"}));
+    assert_eq!(unknown.status, 200, "what nobody knows is ignored");
+}
+
+#[test]
+fn a_prompt_that_is_too_long_hears_both_numbers() {
+    let answer = chat(json!({"messages": [{"role": "user", "content": "x".repeat(2000)}]}));
+    let error = &answer.json()["error"];
+    assert_eq!((answer.status, &error["code"]), (400, &json!("context_length_exceeded")));
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("1024") && message.contains("201"), "{message}");
+    // An answer that would go over the end is cut there, and says so.
+    let body = chat(json!({"messages": [{"role": "user", "content": "x".repeat(1000)}], "max_tokens": 500, "ignore_eos": true}));
+    assert_eq!(body.ok()["choices"][0]["finish_reason"], "length");
+}
+
+#[test]
+fn paths_methods_and_bodies_that_are_none() {
+    let address = shared();
+    assert_eq!(get(address, "/v1/nothing").status, 404);
+    assert_eq!(get(address, "/v1/chat/completions").status, 405);
+    assert_eq!(request(address, "POST", "/v1/models", &[], "").status, 405);
+    for body in ["", "{", "[]", "null", "\u{0}"] {
+        let answer = request(address, "POST", "/v1/chat/completions", &[], body);
+        assert_eq!((answer.status, &answer.json()["error"]["type"]), (400, &json!("invalid_request_error")), "{body:?}");
+    }
+    assert_eq!(get(address, "/v1/models/other").json()["error"]["code"], "model_not_found");
+}
+
+#[test]
+fn no_answer_shows_a_path_of_the_machine() {
+    let own = folder().canonicalize().unwrap();
+    let own = own.to_str().unwrap();
+    let address = shared();
+    let mut answers: Vec<Answer> =
+        ["/v1/models", "/health", "/metrics", "/", "/v1/nothing"].iter().map(|path| get(address, path)).collect();
+    answers.push(post(address, "/v1/completions", &json!({"prompt": [98_000]})));
+    answers.push(post(address, "/v1/embeddings", &json!({"input": ""})));
+    answers.push(chat(json!({"messages": [{"role": "tool", "content": "{% raise %}"}]})));
+    for answer in answers {
+        assert!(!answer.text().contains(own) && !answer.text().contains("/weights/"), "{}", answer.text());
+        assert!(answer.header("x-request-id").is_some_and(|id| id.starts_with("req_")));
+    }
+}
