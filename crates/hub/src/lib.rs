@@ -1,5 +1,5 @@
-//! Where a model comes from: a folder or GGUF file of this machine, or a name on the Hugging Face hub, fetched once and then cached in
-//! the place and layout that the Python library `huggingface_hub` uses, so that both share one copy.
+//! Where a model comes from: a folder or GGUF file of this machine, or a name on the Hugging Face hub, fetched once and then
+//! cached in the place and layout that the Python library `huggingface_hub` uses, so that both share one copy.
 
 mod cache;
 mod choice;
@@ -130,8 +130,9 @@ fn resolve_parts(
 /// Whether `path` is a file that is called as GGUF files are, or begins as they do.
 fn is_gguf_file(path: &Path) -> bool {
     let mut magic = [0; 4];
-    let begins = || File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == *b"GGUF";
-    path.is_file() && (path.to_str().is_some_and(is_gguf) || begins())
+    path.is_file()
+        && (path.to_str().is_some_and(is_gguf)
+            || File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == *b"GGUF")
 }
 
 /// What lies whole in the cache.
