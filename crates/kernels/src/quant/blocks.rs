@@ -39,7 +39,7 @@ pub(crate) use self::{
 pub(super) use search::Codes;
 
 /// A block of `LEN` numbers in `GROUPS` groups, as it lies in a file: bytes, so that it may lie anywhere.
-pub(crate) trait Block<const LEN: usize, const GROUPS: usize>: Pod {
+pub(crate) trait Block<const LEN: usize, const GROUPS: usize>: Pod + Send + Sync {
     /// Whether anything is subtracted.
     const MINS: bool = false;
 
@@ -182,8 +182,16 @@ fn unpack<const WIDTH: usize, const BITS: usize>(bytes: &[u8], place: u32, out: 
     let runs = out.chunks_exact_mut(const { WIDTH * 8 / BITS });
     for (bytes, runs) in bytes.as_chunks::<WIDTH>().0.iter().zip(runs) {
         for (run, out) in runs.as_chunks_mut::<WIDTH>().0.iter_mut().enumerate() {
+            let shift = run * BITS;
+            let mask = const { (1 << BITS) - 1 };
+            // Vectors have no shifts of bytes.
+            let ((words, bytes), (out_words, out)) = (bytes.as_chunks(), out.as_chunks_mut());
+            for (out, word) in out_words.iter_mut().zip(words) {
+                let bits = u32::from_le_bytes(*word) >> shift & u32::from_le_bytes([mask; 4]);
+                *out = (u32::from_le_bytes(*out) | bits << place).to_le_bytes();
+            }
             for (out, byte) in out.iter_mut().zip(bytes) {
-                *out |= (byte >> (run * BITS) & const { (1 << BITS) - 1 }) << place;
+                *out |= (byte >> shift & mask) << place;
             }
         }
     }
