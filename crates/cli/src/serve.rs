@@ -91,7 +91,9 @@ fn template(files: Option<&ModelFiles>, args: &args::Serve) -> Result<Option<gla
     let mut template = match chat::template(files, args.chat_template.as_deref()) {
         Ok(template) => template,
         Err(CliError::Model(error)) => match *error {
-            glass_generate::Error::ChatTemplate(ChatTemplateError::Missing { .. } | ChatTemplateError::MissingKey { .. }) => {
+            glass_generate::Error::ChatTemplate(
+                ChatTemplateError::Missing { .. } | ChatTemplateError::MissingKey { .. },
+            ) => {
                 status!("glass: the model has no chat template: it answers /v1/completions alone");
                 return Ok(None);
             }
