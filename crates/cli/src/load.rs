@@ -16,6 +16,7 @@ use crate::{
     args, bars, embedded,
     error::CliError,
     say::{note, warn},
+    shell::quoted_path,
 };
 
 pub struct Loaded {
@@ -96,6 +97,19 @@ pub fn files(source: &args::Source) -> Result<ModelFiles, CliError> {
 /// As [`files`], where the weights need not be there.
 pub fn files_without_weights(model: &str, revision: Option<&str>) -> Result<ModelFiles, CliError> {
     Ok(ModelFiles::open(&resolve(model, revision, glass_hub::resolve_without_weights)?)?)
+}
+
+/// The folder of a model, for commands that work on its files.
+///
+/// # Errors
+/// As [`path`]; it is a GGUF file.
+pub fn folder(source: &args::Source) -> Result<PathBuf, CliError> {
+    let folder = path(source)?;
+    if folder.is_file() {
+        let fix = format!("`glass convert {} -o FOLDER` makes one of it", quoted_path(&folder));
+        return Err(CliError::input(&folder, format!("is a GGUF file, and this takes a folder: {fix}")));
+    }
+    Ok(folder)
 }
 
 /// The folder of a model, downloaded from the hub if need be, or its GGUF file.
