@@ -1,8 +1,8 @@
 //! Glass Llama from Rust: what one needs to run a model, under one name.
 //!
-//! A folder, a GGUF file, or a name on the hub ([`hub::resolve`]), becomes a [`Llama`] on a [`Device`]; [`generate()`] continues a text,
-//! an [`Engine`] many, a [`Conversation`] answers messages, [`eval`] measures. Each idea is a crate of its own, named here as
-//! a module; what most programs use stands at the top. Tensors are those of [`burn`].
+//! A folder, a GGUF file or a name on the hub ([`hub::resolve`]) becomes a [`Llama`] on a [`Device`]; [`generate()`] continues
+//! a text, an [`Engine`] many, a [`Conversation`] answers messages, [`eval`] measures. Each idea is a crate of its own, named
+//! here as a module; what most programs use stands at the top. Tensors are those of [`burn`].
 //!
 //! Examples, in the order of what they ask of a reader: `hello` · `stream` · `capture_attention` · `sampler` ·
 //! `cache_policy`.
