@@ -51,9 +51,11 @@ fn measure(before: &Path, after: &Path) -> Result<Option<Cost>, CliError> {
     let Some(before) = Measured::of(before, None)? else {
         return Ok(None);
     };
-    let config = LlamaConfig::from_file(&after.join("config.json"), &[])?;
-    let stored = Precision::stored(&Files::open(after)?, &config);
-    let measured = Measured::of(after, Some(Precision { dtype: before.dtype, ..stored }))?;
+    let files = ModelFiles::open(after)?;
+    let (stored, _) = files.stored(&mut files.config(&[])?)?;
+    // Beside blocks all is in float32.
+    let dtype = if stored.blocks.is_some() { stored.dtype } else { before.dtype };
+    let measured = Measured::of(after, Some(Precision { dtype, ..stored }))?;
     Ok(measured.map(|after| Cost { before: before.mean_nll, after: after.mean_nll, tokens: after.tokens }))
 }
 
