@@ -1,9 +1,6 @@
 //! The files of a model, before its weights are read: a folder in the Hugging Face layout, or one GGUF file.
 
-use std::{
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use glass_checkpoint::{CheckpointError, Files, Precision, own_head};
 use glass_config::{IgnoredField, LlamaConfig, Override};
@@ -42,15 +39,6 @@ impl ModelFiles {
             false => None,
         };
         Ok(Self { path: path.to_owned(), gguf })
-    }
-
-    /// Whether the path is that of a GGUF file, by its name or its first bytes.
-    pub fn is_gguf(path: &Path) -> bool {
-        let begins = || {
-            let mut magic = [0; 4];
-            std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && &magic == b"GGUF"
-        };
-        path.is_file() && (is_gguf_name(path) || begins())
     }
 
     /// The folder or the file.
@@ -164,10 +152,6 @@ impl ModelFiles {
     }
 }
 
-fn is_gguf_name(path: &Path) -> bool {
-    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf"))
-}
-
 fn holds_gguf(folder: &Path) -> bool {
-    std::fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| is_gguf_name(&entry.path()))
+    std::fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| Gguf::is_name(&entry.path()))
 }
