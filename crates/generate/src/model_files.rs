@@ -1,6 +1,9 @@
 //! The files of a model, before its weights are read: a folder in the Hugging Face layout, or one GGUF file.
 
-use std::path::{Path, PathBuf};
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
 
 use glass_checkpoint::{CheckpointError, Files, Precision, own_head};
 use glass_config::{IgnoredField, LlamaConfig, Override};
@@ -39,6 +42,14 @@ impl ModelFiles {
             false => None,
         };
         Ok(Self { path: path.to_owned(), gguf })
+    }
+
+    /// A GGUF file in memory; `name` stands for it in messages.
+    ///
+    /// # Errors
+    /// A damaged file.
+    pub fn from_bytes(name: &Path, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self, Error> {
+        Ok(Self { path: name.to_owned(), gguf: Some(Gguf::from_bytes(name, bytes)?) })
     }
 
     /// The folder or the file.
