@@ -1,7 +1,7 @@
 //! From a model's name to a model in memory, with progress on standard error.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -120,9 +120,6 @@ pub fn path(source: &args::Source) -> Result<PathBuf, CliError> {
 type Resolve = fn(&str, Option<&str>, &HubOptions, &mut dyn FnMut(HubProgress)) -> Result<PathBuf, HubError>;
 
 fn resolve(model: &str, revision: Option<&str>, resolve: Resolve) -> Result<PathBuf, CliError> {
-    if revision.is_none() && ModelFiles::is_gguf(Path::new(model)) {
-        return Ok(PathBuf::from(model));
-    }
     let mut bar = ProgressBar::hidden();
     let folder = resolve(model, revision, &HubOptions::from_env(), &mut |event| match event {
         HubProgress::Start(file, bytes) => {
