@@ -91,7 +91,9 @@ fn template(files: Option<&ModelFiles>, args: &args::Serve) -> Result<Option<gla
     let mut template = match chat::template(files, args.chat_template.as_deref()) {
         Ok(template) => template,
         Err(CliError::Model(error)) => match *error {
-            glass_generate::Error::ChatTemplate(ChatTemplateError::Missing { .. } | ChatTemplateError::MissingKey { .. }) => {
+            glass_generate::Error::ChatTemplate(
+                ChatTemplateError::Missing { .. } | ChatTemplateError::MissingKey { .. },
+            ) => {
                 status!("glass: the model has no chat template: it answers /v1/completions alone");
                 return Ok(None);
             }
@@ -143,9 +145,7 @@ fn trust(args: &args::Serve) -> Result<Trust, CliError> {
             let text = fs::read_to_string(path).map_err(CliError::reading(path))?;
             Some(Keys::parse(&text).map_err(|error| CliError::Key { place: path.display().to_string(), error })?)
         }
-        (None, Some(key)) => {
-            Some(Keys::parse(&key).map_err(|error| CliError::Key { place: KEY.to_owned(), error })?)
-        }
+        (None, Some(key)) => Some(Keys::parse(&key).map_err(|error| CliError::Key { place: KEY.to_owned(), error })?),
         (None, None) => None,
     };
     if !is_loopback(&args.host) {
@@ -156,7 +156,9 @@ fn trust(args: &args::Serve) -> Result<Trust, CliError> {
                     args.host
                 )));
             }
-            (None, true) => warn(["--insecure: whoever reaches this address may use the model, and nothing is encrypted"]),
+            (None, true) => {
+                warn(["--insecure: whoever reaches this address may use the model, and nothing is encrypted"])
+            }
             (Some(_), _) => warn(["nothing is encrypted: put a proxy with TLS in front, or trust the network"]),
         }
     }

@@ -1,6 +1,7 @@
 //! The files of a model, before its weights are read: a folder in the Hugging Face layout, or one GGUF file.
 
 use std::{
+    borrow::Cow,
     io::Read,
     path::{Path, PathBuf},
 };
@@ -42,6 +43,14 @@ impl ModelFiles {
             false => None,
         };
         Ok(Self { path: path.to_owned(), gguf })
+    }
+
+    /// A GGUF file in memory; `name` stands for it in messages.
+    ///
+    /// # Errors
+    /// A damaged file.
+    pub fn from_bytes(name: &Path, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self, Error> {
+        Ok(Self { path: name.to_owned(), gguf: Some(Gguf::from_bytes(name, bytes)?) })
     }
 
     /// Whether the path is that of a GGUF file, by its name or its first bytes.

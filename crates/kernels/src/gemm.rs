@@ -11,6 +11,8 @@
 //! Every output is one chain of additions over the columns, whatever the tile: a row of the result has the same bits
 //! alone or in a batch, and on any number of threads.
 
+#[cfg(target_arch = "x86_64")]
+pub mod blocks;
 pub mod dense;
 pub mod pack;
 mod packed_b;
@@ -52,6 +54,8 @@ pub trait MicroKernel: Sync {
     const ROW_UNITS: usize;
     /// ... and of each vector.
     const VECTOR_UNITS: usize;
+    /// Steps that are packed together: a range of them begins at a multiple.
+    const STEPS: usize = 1;
 
     fn simd(&self) -> Self::Simd;
 

@@ -17,7 +17,12 @@ use crate::{
 };
 #[cfg(target_arch = "x86_64")]
 use crate::{
-    gemm::{dense::Pairs, pack::Bits, quantized::Quantized},
+    gemm::{
+        blocks::{Blocks, Grouping},
+        dense::Pairs,
+        pack::Bits,
+        quantized::Quantized,
+    },
     gemv::activations::{Activations, Order},
     isa::{Bf16, Vnni},
 };
@@ -146,12 +151,48 @@ fn gemm_quantized(isa: Vnni, x: &[f32], products: &mut [(QuantizedMatrix<'_>, &m
     gemm::multiply(&Quantized::new(isa, &x, n, columns), &mut products);
 }
 
-/// [`matmul_t`] with weights in blocks, of several formats or of one.
+/// [`matmul_t`] with weights in blocks, of several formats or of one. `x` is rounded to 8 bits, as for quantized ones.
 ///
 /// # Panics
 /// As [`matmul_t`].
 pub fn matmul_t_blocks(x: &[f32], products: &mut [(BlockMatrix<'_>, &mut [f32])]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let columns = columns(products, |matrix| matrix.columns);
+        if columns > 0
+            && x.len() / columns >= GEMM_QUANTIZED_FROM
+            && let Some(vnni) = Isa::best().vnni()
+        {
+            return gemm_blocks(vnni, x, products, columns);
+        }
+    }
     gemv(Isa::best(), x, products);
+}
+
+#[cfg(target_arch = "x86_64")]
+fn gemm_blocks(isa: Vnni, x: &[f32], products: &mut [(BlockMatrix<'_>, &mut [f32])], columns: usize) {
+    assert_eq!(x.len() % columns, 0, "x is [n, columns]");
+    assert!(products.iter().all(|(matrix, _)| matrix.columns == columns), "every matrix is [rows, columns]");
+    let n = x.len() / columns;
+    let x = Activations::new(x, columns, Order::Plain);
+    multiply_blocks(Blocks::<1, false>::new(isa, &x, n, columns), products);
+    multiply_blocks(Blocks::<1, true>::new(isa, &x, n, columns), products);
+    multiply_blocks(Blocks::<2, false>::new(isa, &x, n, columns), products);
+    multiply_blocks(Blocks::<2, true>::new(isa, &x, n, columns), products);
+}
+
+/// Those of this grouping.
+#[cfg(target_arch = "x86_64")]
+fn multiply_blocks<'a: 'b, 'b, const HALVES: usize, const MINIMA: bool>(
+    kernel: Blocks<'b, HALVES, MINIMA>,
+    products: &mut [(BlockMatrix<'a>, &mut [f32])],
+) {
+    let grouping = Grouping { halves: HALVES, minima: MINIMA };
+    let of_these = products.iter_mut().filter(|(matrix, _)| Grouping::of_format(matrix.format) == grouping);
+    let mut of_these: Vec<(BlockMatrix<'b>, &mut [f32])> = of_these.map(|(matrix, y)| (*matrix, &mut **y)).collect();
+    if !of_these.is_empty() {
+        gemm::multiply(&kernel, &mut of_these);
+    }
 }
 
 #[cfg(test)]

@@ -24,12 +24,14 @@ use thiserror::Error;
 mod block;
 pub(crate) mod blocks;
 mod matrix;
+mod planes;
 mod quantize;
 
 pub use block::{BlockFormat, BlockMatrix};
 pub use blocks::{dequantize_blocks, quantize_blocks};
 pub(crate) use matrix::Row;
 pub use matrix::{Quantized, QuantizedMatrix};
+pub use planes::{Apart, BlockPlanes};
 pub(crate) use quantize::{ROUND, max_magnitude};
 
 /// Numbers that share a scale.

@@ -4,7 +4,7 @@ use half::f16;
 
 use crate::{
     gemv::activations::{Activations, Order},
-    quant::{GROUP_SIZE, QuantFormat, Quantized, groups, words, zero_words},
+    quant::{BlockFormat, BlockMatrix, GROUP_SIZE, QuantFormat, Quantized, groups, words, zero_words},
 };
 
 /// Unit roundoff of float32.
@@ -109,6 +109,58 @@ pub fn assert_quantized_products(x: &[f32], matrix: &Quantized, y: &[f32], offse
             }
             let sums = scales.len() + if offset_in_sum { 8 } else { 2 };
             let rounding = 2.0 * sums as f64 * ROUNDOFF * size;
+            let y = f64::from(*y);
+            assert!((y - same).abs() <= rounding, "{what}, row {row}: {y} is not {same}");
+            assert!((y - exact).abs() <= bound + rounding, "{what}, row {row}: {y} is far from {exact}");
+        }
+    }
+}
+
+/// Random blocks: all bits, but scales of ordinary size.
+pub fn random_blocks(rows: usize, format: BlockFormat, columns: usize, seed: u64) -> Vec<u8> {
+    let numbers = random(rows * format.row_bytes(columns), seed);
+    let mut blocks: Vec<u8> = numbers.iter().map(|number| (number.to_bits() >> 3) as u8).collect();
+    let end = format.block_bytes();
+    let halves: &[usize] = match format {
+        BlockFormat::Q4_1 | BlockFormat::Q5_1 | BlockFormat::Q4K | BlockFormat::Q5K => &[0, 2],
+        BlockFormat::Q2K => &[end - 4, end - 2],
+        BlockFormat::Q3K | BlockFormat::Q6K => &[end - 2],
+        BlockFormat::Q4_0 | BlockFormat::Q5_0 | BlockFormat::Q8_0 | BlockFormat::Iq4Nl | BlockFormat::Iq4Xs => &[0],
+        BlockFormat::Mxfp4 => &[],
+    };
+    for (block, numbers) in blocks.chunks_exact_mut(end).zip(numbers.chunks_exact(end)) {
+        for at in halves {
+            block[*at..][..2].copy_from_slice(&f16::from_f32(numbers[*at]).to_le_bytes());
+        }
+        if format == BlockFormat::Mxfp4 {
+            block[0] = 120 + block[0] % 16;
+        }
+    }
+    blocks
+}
+
+/// Asserts of products with a matrix in blocks what [`assert_quantized_products`] does; `numbers` are those of the matrix.
+pub fn assert_block_products(x: &[f32], matrix: BlockMatrix<'_>, numbers: &[f32], y: &[f32], what: &str) {
+    let columns = matrix.columns;
+    let activations = Activations::new(x, columns, Order::Plain);
+    for (i, (x, y)) in x.chunks(columns).zip(y.chunks(matrix.rows())).enumerate() {
+        let quantized = activations.vector(i);
+        for (row, (numbers, y)) in numbers.chunks(columns).zip(y).enumerate() {
+            let (mut same, mut exact, mut size, mut bound) = (0.0, 0.0, 0.0, 0.0);
+            let groups = numbers.chunks(GROUP_SIZE).zip(x.chunks(GROUP_SIZE)).zip(quantized.quants.chunks(GROUP_SIZE));
+            for (((numbers, x), quants), step) in groups.zip(quantized.scales) {
+                let step = f64::from(*step);
+                // A minimum, or an offset, and what is added to it are at most a few times the range of a group.
+                let most = numbers.iter().fold(0.0, |most: f64, number| most.max(f64::from(number.abs())));
+                for ((w, x), a) in numbers.iter().zip(x).zip(quants) {
+                    let (w, a) = (f64::from(*w), f64::from(*a) * step);
+                    same += w * a;
+                    exact += w * f64::from(*x);
+                    size += 8.0 * most * a.abs();
+                    bound += step / 2.0 * (1.0 + 2f64.powi(-15)) * w.abs();
+                }
+            }
+            let rounding = 2.0 * (columns / 16 + 8) as f64 * ROUNDOFF * size;
             let y = f64::from(*y);
             assert!((y - same).abs() <= rounding, "{what}, row {row}: {y} is not {same}");
             assert!((y - exact).abs() <= bound + rounding, "{what}, row {row}: {y} is far from {exact}");

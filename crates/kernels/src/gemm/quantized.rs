@@ -18,10 +18,10 @@ use crate::{
 };
 
 /// Units of a group's quants.
-const QUANTS: usize = GROUP_SIZE / 4;
+pub(super) const QUANTS: usize = GROUP_SIZE / 4;
 
 /// Rows of a tile.
-const HEIGHT: usize = MR * 16;
+pub(super) const HEIGHT: usize = MR * 16;
 
 /// Vectors in 8 bits, and weights in 8 or 4.
 #[derive(Clone, Copy)]
@@ -203,7 +203,7 @@ impl<'a> MicroKernel for Quantized<'a> {
 const OFFSETS: u32 = repeated(QuantFormat::Int8.offset());
 
 /// A byte four times.
-const fn repeated(byte: i32) -> u32 {
+pub(super) const fn repeated(byte: i32) -> u32 {
     u32::from_ne_bytes([byte as u8; 4])
 }
 
@@ -278,12 +278,12 @@ impl Stored for Floats {
 }
 
 /// The units of the quants of some groups.
-fn units(steps: &Range<usize>) -> Range<usize> {
+pub(super) fn units(steps: &Range<usize>) -> Range<usize> {
     QUANTS * steps.start..QUANTS * steps.end
 }
 
 #[derive(Clone, Copy)]
-struct VectorQuants<'a>(&'a Activations);
+pub(super) struct VectorQuants<'a>(pub(super) &'a Activations);
 
 impl Rows for VectorQuants<'_> {
     type Stored = pack::Bits<i8>;
@@ -295,7 +295,7 @@ impl Rows for VectorQuants<'_> {
 }
 
 #[derive(Clone, Copy)]
-struct VectorScales<'a>(&'a Activations);
+pub(super) struct VectorScales<'a>(pub(super) &'a Activations);
 
 impl Rows for VectorScales<'_> {
     type Stored = pack::Bits<f32>;

@@ -4,8 +4,11 @@ use half::f16;
 
 use super::*;
 use crate::{
-    quant::{QuantFormat, Quantized},
-    testing::{assert_products, assert_quantized_products, assert_rows_alone, assert_same_on_any_threads, random},
+    quant::{BlockFormat, QuantFormat, Quantized, dequantize_blocks},
+    testing::{
+        assert_block_products, assert_products, assert_quantized_products, assert_rows_alone,
+        assert_same_on_any_threads, random, random_blocks,
+    },
 };
 
 /// Rows and columns: around the sizes of panels, of units and of groups.
@@ -133,6 +136,41 @@ fn quantized_is_the_definition() {
 }
 
 #[test]
+#[cfg(target_arch = "x86_64")]
+fn blocks_are_the_definition() {
+    let Some(vnni) = Isa::best().vnni() else { return };
+    for format in BlockFormat::ALL {
+        // Around the sizes of panels and of pieces, and more columns than are multiplied at a time.
+        let shapes: &[[usize; 2]] = match format.block_len() {
+            256 => &[[1, 256], [33, 512], [70, 1280], [5, 9728]],
+            _ => &[[1, 32], [31, 96], [33, 256], [65, 544], [5, 9600]],
+        };
+        for [rows, columns] in shapes.iter().copied() {
+            let blocks = random_blocks(rows, format, columns, 3);
+            let matrix = BlockMatrix::new(format, &blocks, columns);
+            let mut numbers = vec![f32::NAN; rows * columns];
+            dequantize_blocks(matrix, &mut numbers);
+            for n in [1, 5, 7, 12, 16, 31, 70] {
+                let x = random(n * columns, 4);
+                let mut y = vec![f32::NAN; n * rows];
+                matmul_t_blocks(&x, &mut [(matrix, &mut y)]);
+                assert_block_products(&x, matrix, &numbers, &y, &format!("{format}, n {n}, {rows} x {columns}"));
+
+                let multiply = |x: &[f32]| {
+                    let mut y = vec![f32::NAN; x.len() / columns * rows];
+                    gemm_blocks(vnni, x, &mut [(matrix, &mut y)], columns);
+                    y
+                };
+                let y = multiply(&x);
+                let what = format!("{format}, n {n}, {rows} x {columns}");
+                assert_block_products(&x, matrix, &numbers, &y, &what);
+                assert_rows_alone(&x, &y, columns, &what, multiply);
+            }
+        }
+    }
+}
+
+#[test]
 fn infinity_and_nan_stay_in_their_rows_and_vectors() {
     let (n, rows, columns) = (14, 50, 37);
     for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
@@ -178,21 +216,29 @@ fn threads_do_not_change_the_result() {
         let weight = random(rows * columns, 7);
         let matrix = Matrix::new(&weight, columns);
         let quantized = Quantized::random([rows, columns], QuantFormat::Int4, 8);
+        let blocks = random_blocks(rows, BlockFormat::Q5_1, 288, 8);
+        let blocks = BlockMatrix::new(BlockFormat::Q5_1, &blocks, 288);
         for n in [33, 150] {
             let x = random(n * columns, 9);
             assert_same_on_any_threads(&format!("{rows} rows, n {n}"), || {
-                let [mut a, mut b] = [vec![f32::NAN; n * rows], vec![f32::NAN; n * rows]];
+                let [mut a, mut b, mut c] = [(); 3].map(|()| vec![f32::NAN; n * rows]);
                 matmul_t(&x, &mut [(matrix, &mut a)]);
                 matmul_t_quantized(&x, &mut [(quantized.view(), &mut b)]);
-                (a, b)
+                matmul_t_blocks(&x[..n * 288], &mut [(blocks, &mut c)]);
+                (a, b, c)
             });
         }
     }
 }
 
-/// What `multiply` makes of several matrices of 260 columns at once is what it makes of each.
-fn check_together<M: Copy>(n: usize, matrices: &[(M, usize)], multiply: impl Fn(&[f32], &mut [(M, &mut [f32])])) {
-    let x = random(n * 260, 10);
+/// What `multiply` makes of several matrices of so many columns at once is what it makes of each.
+fn check_together<M: Copy>(
+    columns: usize,
+    n: usize,
+    matrices: &[(M, usize)],
+    multiply: impl Fn(&[f32], &mut [(M, &mut [f32])]),
+) {
+    let x = random(n * columns, 10);
     let outputs = || matrices.iter().map(|(_, rows)| vec![f32::NAN; n * rows]);
     let mut together: Vec<_> = outputs().collect();
     let slices = together.iter_mut().map(Vec::as_mut_slice);
@@ -211,12 +257,19 @@ fn several_matrices_together_are_as_each_alone() {
         let matrix = Matrix::new(weight, 260);
         (matrix, matrix.rows())
     });
-    check_together(140, &matrices, |x, products| matmul_t(x, products));
+    check_together(260, 140, &matrices, |x, products| matmul_t(x, products));
 
     let stored = [(QuantFormat::Int4, 70), (QuantFormat::Int8, 0), (QuantFormat::Int8, 33)]
         .map(|(format, rows)| Quantized::random([rows, 260], format, rows as u64));
     let matrices = stored.each_ref().map(|matrix| (matrix.view(), matrix.rows()));
-    check_together(50, &matrices, |x, products| matmul_t_quantized(x, products));
+    check_together(260, 50, &matrices, |x, products| matmul_t_quantized(x, products));
+
+    // Of every grouping, in an order that mixes them.
+    let formats = [BlockFormat::Q4K, BlockFormat::Q6K, BlockFormat::Q8_0, BlockFormat::Q2K, BlockFormat::Q5K];
+    let rows = [40, 1, 70, 0, 33];
+    let blocks = [0, 1, 2, 3, 4].map(|i| (rows[i], formats[i], random_blocks(rows[i], formats[i], 256, i as u64)));
+    let matrices = blocks.each_ref().map(|(rows, format, blocks)| (BlockMatrix::new(*format, blocks, 256), *rows));
+    check_together(256, 50, &matrices, |x, products| matmul_t_blocks(x, products));
 }
 
 #[test]

@@ -65,7 +65,9 @@ pub(super) fn implied(vocabulary: &Vocabulary<'_>, gemma: bool) -> Result<Merges
         if text.len() > MAX_PIECE_BYTES {
             // Only ordinary text is merged.
             if vocabulary.tokens.get(id).is_some_and(|(_, kind)| kind == Kind::Normal) {
-                return Err(keys.fault(TOKENS, format!("token {id} has {} bytes, and no piece has as many", text.len())));
+                return Err(
+                    keys.fault(TOKENS, format!("token {id} has {} bytes, and no piece has as many", text.len()))
+                );
             }
             continue;
         }
