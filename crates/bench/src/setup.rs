@@ -3,9 +3,8 @@
 use std::{fmt, path::PathBuf};
 
 use glass_backend::{Device, Dtype};
-use glass_checkpoint::{Files, own_head};
 use glass_config::{LlamaConfig, Override};
-use glass_generate::{Llama, LoadOptions};
+use glass_generate::{Llama, LoadOptions, ModelFiles};
 use serde::{Deserialize, Serialize};
 
 use crate::{BenchError, Precision, SEED, SHAPES, random_model};
@@ -13,7 +12,7 @@ use crate::{BenchError, Precision, SEED, SHAPES, random_model};
 /// Where a model comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
-    /// A folder in the Hugging Face layout.
+    /// A folder in the Hugging Face layout, or a GGUF file.
     Folder(PathBuf),
     /// A [`Shape`](crate::Shape) of this name, with random weights.
     Shape(String),
@@ -49,12 +48,10 @@ impl Origin {
     pub fn config(&self, overrides: &[Override]) -> Result<(LlamaConfig, Precision), BenchError> {
         match self {
             Origin::Folder(folder) => {
-                let mut config = LlamaConfig::from_file(&folder.join("config.json"), overrides)?;
+                let files = ModelFiles::open(folder)?;
+                let mut config = files.config(overrides)?;
                 // Loading says what is wrong with the files, or odd.
-                let stored = Files::open(folder).map_or(Dtype::F32.into(), |files| {
-                    let _ = own_head(&files, &mut config);
-                    Precision::stored(&files, &config)
-                });
+                let stored = files.stored(&mut config).map_or(Dtype::F32.into(), |(stored, _)| stored);
                 Ok((config, stored))
             }
             Origin::Shape(name) => {

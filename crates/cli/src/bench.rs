@@ -74,7 +74,7 @@ fn models(args: &args::Bench, embedded: Option<&Path>) -> Result<Vec<Model>, Cli
         return Ok(vec![Model { name: embedded::NAME.into(), origin: Origin::Folder(folder.into()) }]);
     }
     if let Some(name) = &args.model {
-        let folder = load::folder(&args::Source { model: name.clone(), revision: args.revision.clone() })?;
+        let folder = load::path(&args::Source { model: name.clone(), revision: args.revision.clone() })?;
         let last = Path::new(name).file_name().unwrap_or_default();
         return Ok(vec![Model { name: last.to_string_lossy().into_owned(), origin: Origin::Folder(folder) }]);
     }

@@ -14,7 +14,7 @@ use std::{
     path::Path,
 };
 
-use glass_generate::{Conversation, GenerateOptions, Llama};
+use glass_generate::{Conversation, GenerateOptions, Llama, ModelFiles};
 use glass_text::ChatTemplate;
 
 use crate::{args, embedded, error::CliError, interrupt, load, options, say::note};
@@ -29,20 +29,20 @@ pub fn run(args: args::Chat) -> Result<(), CliError> {
     args.sampling.validate()?; // before the model is loaded
     let messages = args.load.as_ref().map(talk::saved).transpose()?;
     let device = load::device(&args.compute)?;
-    let folder = load::any_folder(&args.model)?;
-    let mut template = template(folder.as_deref(), args.chat_template.as_deref())?;
+    let files = load::any_files(&args.model)?;
+    let mut template = template(files.as_ref(), args.chat_template.as_deref())?;
     if let Some(args::Variables(variables)) = &args.chat_template_kwargs {
         template.set_variables(variables.clone());
     }
     let overrides = &args.model.overrides;
-    let loaded = match &folder {
-        Some(folder) => load::load_folder(folder, overrides, device, &args.compute)?,
+    let loaded = match &files {
+        Some(files) => load::load_files(files, overrides, device, &args.compute)?,
         None => load::load_embedded(overrides, device, &args.compute)?,
     };
     let llama = &loaded.llama;
     llama.tokenizer()?;
     let mut options = options(llama, &template, &args)?;
-    let is_play = folder.is_none() && args.chat_template.is_none();
+    let is_play = files.is_none() && args.chat_template.is_none();
     if is_play {
         options.stop_strings.push(embedded::END_OF_SPEECH.to_owned());
     }
@@ -67,10 +67,10 @@ pub fn run(args: args::Chat) -> Result<(), CliError> {
 }
 
 /// The template that was given, or the model's own.
-pub fn template(folder: Option<&Path>, given: Option<&Path>) -> Result<ChatTemplate, CliError> {
-    Ok(match (folder, given) {
-        (Some(folder), Some(file)) => ChatTemplate::from_file(file, folder)?,
-        (Some(folder), None) => ChatTemplate::from_folder(folder)?,
+pub fn template(files: Option<&ModelFiles>, given: Option<&Path>) -> Result<ChatTemplate, CliError> {
+    Ok(match (files, given) {
+        (Some(files), Some(file)) => files.chat_template_of(file)?,
+        (Some(files), None) => files.chat_template()?,
         (None, Some(file)) => {
             let text = fs::read_to_string(file).map_err(CliError::reading(file))?;
             ChatTemplate::from_text(&text, &file.display().to_string(), &[])?

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use glass_checkpoint::{Conversion, ConvertOptions};
+use glass_generate::unpack;
 
 use crate::{
     args, bars,
@@ -17,7 +18,7 @@ const MAX_NAMES: usize = 5;
 pub fn run(args: args::Convert) -> Result<(), CliError> {
     let existing = args.overwrite.existing();
     glass_checkpoint::check_target(Path::new(&args.source.model), &args.output, existing)?;
-    let folder = load::folder(&args.source)?;
+    let files = load::files(&args.source)?;
 
     // Ended at once, the process would leave unfinished files behind.
     interrupt::listen();
@@ -32,9 +33,12 @@ pub fn run(args: args::Convert) -> Result<(), CliError> {
             interrupt::flow()
         },
     };
-    let done = glass_checkpoint::convert(&folder, &args.output, options);
+    let done = match files.gguf() {
+        None => glass_checkpoint::convert(files.path(), &args.output, options).map_err(CliError::from),
+        Some(file) => unpack(file, &args.output, options).map_err(CliError::from),
+    };
     bar.finish_and_clear();
-    report(&folder, &args.output, &done?);
+    report(files.path(), &args.output, &done?);
     Ok(())
 }
 

@@ -96,7 +96,10 @@ impl CliError {
 
 impl From<glass_generate::Error> for CliError {
     fn from(error: glass_generate::Error) -> Self {
-        CliError::Model(Box::new(error))
+        match error {
+            glass_generate::Error::Convert(error) => (*error).into(),
+            error => Self::Model(Box::new(error)),
+        }
     }
 }
 

@@ -1,14 +1,17 @@
 //! `glass info`: a model's architecture, parameters and memory, from its config and the headers of its files.
 
+mod contents;
+mod json;
 mod layers;
 
 use std::collections::BTreeMap;
 
 use glass_bench::costs;
-use glass_checkpoint::{Files, Precision, QuantizedPart, own_head, quantized_part};
+use glass_checkpoint::Precision;
 use glass_config::{AttentionConfig, DenseMlpConfig, IgnoredField, LayerConfig, LlamaConfig, MlpConfig};
 use glass_kv_cache::Window;
-use serde_json::{Value, json};
+
+use contents::{Contents, Held};
 
 use crate::{
     args,
@@ -23,19 +26,18 @@ use crate::{
 const NAMES: usize = 22;
 
 pub fn run(args: args::Info) -> Result<(), CliError> {
-    let folder = load::folder(&args.model.source)?;
-    let file = folder.join("config.json");
-    let mut config = LlamaConfig::from_file(&file, &args.model.overrides)?;
-    let harmless = LlamaConfig::harmless_fields(&file, &args.model.overrides)?;
-    let files = Files::open(&folder)?;
-    warn(files.warnings());
-    warn(own_head(&files, &mut config));
-    let stored = Precision::stored(&files, &config);
-    let facts = facts(&config, &files, stored, args.dtype.unwrap_or(stored));
+    let files = load::files(&args.model.source)?;
+    let mut config = files.config(&args.model.overrides)?;
+    let harmless = files.harmless_fields(&args.model.overrides)?;
+    let contents = Contents::of(&files)?;
+    warn(&contents.warnings);
+    let (stored, own_head) = files.stored(&mut config)?;
+    warn(own_head);
+    let facts = facts(&config, &contents, stored, args.dtype.unwrap_or(stored));
     let text = if args.json {
-        format!("{:#}", facts.json(&config, &files, &harmless))
+        format!("{:#}", facts.json(&config, &contents, &harmless))
     } else {
-        facts.text(&config, &files, &harmless, args.tensors)
+        facts.text(&config, &contents, &harmless, args.tensors)
     };
     print_line(text.trim_end())
 }
@@ -56,7 +58,7 @@ struct Facts {
     bits: Vec<usize>,
 }
 
-fn facts(config: &LlamaConfig, files: &Files, as_stored: Precision, precision: Precision) -> Facts {
+fn facts(config: &LlamaConfig, contents: &Contents, as_stored: Precision, precision: Precision) -> Facts {
     let bytes = precision.dtype.bytes() as u64;
     let parameters: Vec<_> = config.parameters_by_part().into_iter().map(|(part, n)| (part, n as u64)).collect();
 
@@ -81,12 +83,11 @@ fn facts(config: &LlamaConfig, files: &Files, as_stored: Precision, precision: P
     let mut stored: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     // Bytes that are held as they are stored, and numbers that are held in the float type.
     let (mut quantized, mut numbers) = (0, 0);
-    for (name, tensor) in files.names().filter_map(|name| Some((name, files.get(name)?))) {
-        match quantized_part(name) {
-            Some((_, QuantizedPart::Shape)) => {}
-            Some(_) => quantized += tensor.bytes.len() as u64,
-            None if tensor.dtype == safetensors::Dtype::U8 => quantized += tensor.bytes.len() as u64,
-            None => numbers += tensor.shape.iter().product::<usize>() as u64,
+    for tensor in &contents.tensors {
+        match tensor.held {
+            Held::Nowhere => {}
+            Held::AsStored => quantized += tensor.bytes,
+            Held::AsFloats => numbers += tensor.shape.iter().product::<usize>() as u64,
         }
     }
     let quantization = config.quantization_config.as_ref();
@@ -97,13 +98,15 @@ fn facts(config: &LlamaConfig, files: &Files, as_stored: Precision, precision: P
     };
     bits.sort_unstable();
     bits.dedup();
-    for tensor in files.names().filter_map(|name| files.get(name)) {
-        let entry = stored.entry(tensor.dtype.to_string()).or_default();
+    for tensor in &contents.tensors {
+        let entry = stored.entry(tensor.dtype.clone()).or_default();
         entry.0 += 1;
-        entry.1 += tensor.bytes.len() as u64;
+        entry.1 += tensor.bytes;
     }
+    let same_few_bits = as_stored.quantize.is_some() && precision.quantize == as_stored.quantize
+        || as_stored.blocks.is_some() && precision == as_stored;
     Facts {
-        weight_bytes: if mxfp4 || as_stored.quantize.is_some() && precision.quantize == as_stored.quantize {
+        weight_bytes: if mxfp4 || same_few_bits {
             quantized + bytes * numbers
         } else {
             costs::weight_bytes(config, precision)
@@ -122,7 +125,7 @@ impl Facts {
         self.parameters.iter().map(|(_, n)| n).sum()
     }
 
-    fn text(&self, config: &LlamaConfig, files: &Files, harmless: &[IgnoredField], tensors: bool) -> String {
+    fn text(&self, config: &LlamaConfig, contents: &Contents, harmless: &[IgnoredField], tensors: bool) -> String {
         let dtype = self.precision.dtype;
         let mut rows = Vec::new();
         let mut line = |name: &str, value: String| rows.push((name.to_owned(), value));
@@ -175,9 +178,12 @@ impl Facts {
         let bits: Vec<_> = self.bits.iter().map(usize::to_string).collect();
         line(
             "weights",
-            match self.precision.quantize {
-                None => format!("{} in {dtype}", size(self.weight_bytes)),
-                Some(format) => {
+            match (self.precision.quantize, self.precision.blocks) {
+                (None, Some(blocks)) => {
+                    format!("{}: matrices in blocks ({blocks}), the rest in {dtype}", size(self.weight_bytes))
+                }
+                (None, None) => format!("{} in {dtype}", size(self.weight_bytes)),
+                (Some(format), _) => {
                     let as_stored = self.bits.first() == Some(&format.bits());
                     let bits = if as_stored { bits.join(" and ") } else { format.to_string() };
                     format!("{}: matrices in {bits} bits, the rest in {dtype}", size(self.weight_bytes))
@@ -201,9 +207,12 @@ impl Facts {
             line("stored", format!("{n} tensors in {dtype}, {}", size(*bytes)));
         }
         if tensors {
-            for (name, tensor) in files.names().filter_map(|name| Some((name, files.get(name)?))) {
-                line("  tensor", format!("{name} {} {:?}", tensor.dtype, tensor.shape));
+            for tensor in &contents.tensors {
+                line("  tensor", format!("{} {} {:?}", tensor.name, tensor.dtype, tensor.shape));
             }
+        }
+        for (key, value) in &contents.keys {
+            line("key", format!("{key} = {value}"));
         }
         let names: Vec<&str> = harmless.iter().map(|field| field.name.as_str()).collect();
         line("harmless fields", if names.is_empty() { "none".into() } else { names.join(", ") });
@@ -216,51 +225,6 @@ impl Facts {
             }
         }
         table::facts(&rows, NAMES, Stream::Out.width())
-    }
-
-    fn json(&self, config: &LlamaConfig, files: &Files, harmless: &[IgnoredField]) -> Value {
-        let parts: serde_json::Map<_, _> =
-            self.parameters.iter().map(|(part, n)| ((*part).to_owned(), json!(n))).collect();
-        let caches: Vec<_> = self
-            .caches
-            .iter()
-            .map(|(window, layers, token, full)| {
-                json!({
-                    "kind": if window.span().is_some() { "sliding_attention" } else { "full_attention" },
-                    "window": window.span(),
-                    "layers": layers,
-                    "bytes_per_token": token,
-                    "bytes_at_full_context": full,
-                })
-            })
-            .collect();
-        let tensors: Vec<_> = files
-            .names()
-            .filter_map(|name| Some((name, files.get(name)?)))
-            .map(|(name, tensor)| json!({ "name": name, "dtype": tensor.dtype.to_string(), "shape": tensor.shape }))
-            .collect();
-        let unused = |fields: &[IgnoredField]| {
-            let fields = fields.iter();
-            fields
-                .map(|field| json!({ "name": field.name, "value": field.value, "why": field.why }))
-                .collect::<Vec<_>>()
-        };
-        json!({
-            "model_type": config.model_type.to_string(),
-            "config": config.to_json(),
-            "parameters": self.total(),
-            "active_parameters": config.active_parameters(),
-            "parameters_by_part": parts,
-            "dtype": self.precision.to_string(),
-            "weight_bytes": self.weight_bytes,
-            "quantized_bits": self.bits,
-            "stored_bytes": files.total_bytes(),
-            "kv_cache": caches,
-            "reach": self.reach,
-            "tensors": tensors,
-            "ignored_fields": unused(&config.ignored),
-            "harmless_fields": unused(harmless),
-        })
     }
 }
 

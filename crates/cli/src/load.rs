@@ -7,7 +7,7 @@ use std::{
 
 use glass_backend::{Device, peak_host_bytes};
 use glass_config::Override;
-use glass_generate::{Llama, LoadOptions};
+use glass_generate::{Llama, LoadOptions, ModelFiles};
 use glass_hub::{HubError, HubOptions, HubProgress};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -49,8 +49,7 @@ impl Loaded {
 /// Finds the model and loads it; what is odd is warned of.
 pub fn load(model: &args::Model, compute: &args::Compute) -> Result<Loaded, CliError> {
     let device = device(compute)?;
-    let folder = folder(&model.source)?;
-    load_folder(&folder, &model.overrides, device, compute)
+    load_files(&files(&model.source)?, &model.overrides, device, compute)
 }
 
 /// # Errors
@@ -70,14 +69,14 @@ pub fn device(compute: &args::Compute) -> Result<Device, CliError> {
 /// As [`load`], where no name means the model that is built in.
 pub fn load_any(model: &args::AnyModel, compute: &args::Compute) -> Result<Loaded, CliError> {
     let device = device(compute)?;
-    match any_folder(model)? {
-        Some(folder) => load_folder(&folder, &model.overrides, device, compute),
+    match any_files(model)? {
+        Some(files) => load_files(&files, &model.overrides, device, compute),
         None => load_embedded(&model.overrides, device, compute),
     }
 }
 
-/// The folder of a model that was named; where none was, a line says which model is taken.
-pub fn any_folder(model: &args::AnyModel) -> Result<Option<PathBuf>, CliError> {
+/// The files of a model that was named; where none was, a line says which model is taken.
+pub fn any_files(model: &args::AnyModel) -> Result<Option<ModelFiles>, CliError> {
     let Some(name) = &model.model else {
         note(&format!(
             "glass: no model was named, so this is the built-in one: {}, {}",
@@ -86,22 +85,30 @@ pub fn any_folder(model: &args::AnyModel) -> Result<Option<PathBuf>, CliError> {
         ));
         return Ok(None);
     };
-    folder(&args::Source { model: name.clone(), revision: model.revision.clone() }).map(Some)
+    files(&args::Source { model: name.clone(), revision: model.revision.clone() }).map(Some)
 }
 
-/// The folder of a model, downloaded from the hub if need be.
-pub fn folder(source: &args::Source) -> Result<PathBuf, CliError> {
+/// The files of a model, opened but for the weights.
+pub fn files(source: &args::Source) -> Result<ModelFiles, CliError> {
+    Ok(ModelFiles::open(&path(source)?)?)
+}
+
+/// As [`files`], where the weights need not be there.
+pub fn files_without_weights(model: &str, revision: Option<&str>) -> Result<ModelFiles, CliError> {
+    Ok(ModelFiles::open(&resolve(model, revision, glass_hub::resolve_without_weights)?)?)
+}
+
+/// The folder of a model, downloaded from the hub if need be, or its GGUF file.
+pub fn path(source: &args::Source) -> Result<PathBuf, CliError> {
     resolve(&source.model, source.revision.as_deref(), glass_hub::resolve)
-}
-
-/// As [`folder`], without the weights.
-pub fn folder_without_weights(model: &str, revision: Option<&str>) -> Result<PathBuf, CliError> {
-    resolve(model, revision, glass_hub::resolve_without_weights)
 }
 
 type Resolve = fn(&str, Option<&str>, &HubOptions, &mut dyn FnMut(HubProgress)) -> Result<PathBuf, HubError>;
 
 fn resolve(model: &str, revision: Option<&str>, resolve: Resolve) -> Result<PathBuf, CliError> {
+    if revision.is_none() && ModelFiles::is_gguf(Path::new(model)) {
+        return Ok(PathBuf::from(model));
+    }
     let mut bar = ProgressBar::hidden();
     let folder = resolve(model, revision, &HubOptions::from_env(), &mut |event| match event {
         HubProgress::Start(file, bytes) => {
@@ -119,13 +126,13 @@ fn resolve(model: &str, revision: Option<&str>, resolve: Resolve) -> Result<Path
     folder.map_err(|error| CliError::from(error).with_environment(&[("GLASS_MODEL", model)]))
 }
 
-pub fn load_folder(
-    folder: &Path,
+pub fn load_files(
+    files: &ModelFiles,
     overrides: &[Override],
     device: Device,
     compute: &args::Compute,
 ) -> Result<Loaded, CliError> {
-    shown(overrides, device, compute, |options| Llama::load(folder, options))
+    shown(overrides, device, compute, |options| Llama::load_files(files, options))
 }
 
 /// The model that is built into the program.

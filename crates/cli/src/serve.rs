@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use glass_generate::ModelFiles;
 use glass_server::{
     Identity, Keys, Limits, Served, Server, Trust,
     engine::{Service, ServiceOptions},
@@ -32,13 +33,13 @@ pub fn run(args: args::Serve) -> Result<(), CliError> {
     let device = load::device(&args.compute)?;
     // Whoever asks while the model is loaded hears so.
     let server = Server::listen(&args.host, args.port, trust, Limits::default())?;
-    let folder = load::any_folder(&args.model)?;
-    let template = template(folder.as_deref(), &args)?;
-    let loaded = match &folder {
-        Some(folder) => load::load_folder(folder, &args.model.overrides, device, &args.compute)?,
+    let files = load::any_files(&args.model)?;
+    let template = template(files.as_ref(), &args)?;
+    let loaded = match &files {
+        Some(files) => load::load_files(files, &args.model.overrides, device, &args.compute)?,
         None => load::load_embedded(&args.model.overrides, device, &args.compute)?,
     };
-    let is_play = folder.is_none() && args.chat_template.is_none();
+    let is_play = files.is_none() && args.chat_template.is_none();
     let cache = args::Cache { policy: args.policy, prefill_chunk: None };
     let cache = options::prefill(&cache, &loaded.llama, 0)?.cache;
     loaded.llama.generation_config.check(&[
@@ -57,7 +58,7 @@ pub fn run(args: args::Serve) -> Result<(), CliError> {
     ])?;
     let summary = loaded.summary();
     let identity = Identity {
-        name: name(&args.model, folder.as_deref()),
+        name: name(&args.model, files.as_ref().map(ModelFiles::path)),
         aliases: args.alias.clone(),
         template,
         chat_stops: if is_play { vec![embedded::END_OF_SPEECH.to_owned()] } else { vec![] },
@@ -86,11 +87,13 @@ fn wait(server: Server, grace: Duration) -> Result<(), CliError> {
 }
 
 /// The template of the model, if it was trained to chat.
-fn template(folder: Option<&Path>, args: &args::Serve) -> Result<Option<glass_text::ChatTemplate>, CliError> {
-    let mut template = match chat::template(folder, args.chat_template.as_deref()) {
+fn template(files: Option<&ModelFiles>, args: &args::Serve) -> Result<Option<glass_text::ChatTemplate>, CliError> {
+    let mut template = match chat::template(files, args.chat_template.as_deref()) {
         Ok(template) => template,
         Err(CliError::Model(error)) => match *error {
-            glass_generate::Error::ChatTemplate(ChatTemplateError::Missing { .. }) => {
+            glass_generate::Error::ChatTemplate(
+                ChatTemplateError::Missing { .. } | ChatTemplateError::MissingKey { .. },
+            ) => {
                 status!("glass: the model has no chat template: it answers /v1/completions alone");
                 return Ok(None);
             }
@@ -104,13 +107,13 @@ fn template(folder: Option<&Path>, args: &args::Serve) -> Result<Option<glass_te
     Ok(Some(template))
 }
 
-/// What clients call the model: its name on the hub, or that of its folder.
-fn name(model: &args::AnyModel, folder: Option<&Path>) -> String {
+/// What clients call the model: its name on the hub, or that of its folder or file.
+fn name(model: &args::AnyModel, path: Option<&Path>) -> String {
     let Some(given) = &model.model else {
         return embedded::NAME.to_owned();
     };
     let is_path = Path::new(given).exists();
-    let last = folder.filter(|_| is_path).and_then(|folder| folder.canonicalize().ok());
+    let last = path.filter(|_| is_path).and_then(|path| path.canonicalize().ok());
     let last = last.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
     last.unwrap_or_else(|| given.clone())
 }
@@ -142,9 +145,7 @@ fn trust(args: &args::Serve) -> Result<Trust, CliError> {
             let text = fs::read_to_string(path).map_err(CliError::reading(path))?;
             Some(Keys::parse(&text).map_err(|error| CliError::Key { place: path.display().to_string(), error })?)
         }
-        (None, Some(key)) => {
-            Some(Keys::parse(&key).map_err(|error| CliError::Key { place: KEY.to_owned(), error })?)
-        }
+        (None, Some(key)) => Some(Keys::parse(&key).map_err(|error| CliError::Key { place: KEY.to_owned(), error })?),
         (None, None) => None,
     };
     if !is_loopback(&args.host) {
@@ -155,7 +156,9 @@ fn trust(args: &args::Serve) -> Result<Trust, CliError> {
                     args.host
                 )));
             }
-            (None, true) => warn(["--insecure: whoever reaches this address may use the model, and nothing is encrypted"]),
+            (None, true) => {
+                warn(["--insecure: whoever reaches this address may use the model, and nothing is encrypted"])
+            }
             (Some(_), _) => warn(["nothing is encrypted: put a proxy with TLS in front, or trust the network"]),
         }
     }

@@ -1,8 +1,9 @@
 //! `glass tokenize`: the tokens of a text.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use glass_text::{ChatTemplate, Message, Piece, Role, Tokenizer};
+use glass_generate::ModelFiles;
+use glass_text::{Message, Piece, Role, Tokenizer};
 use serde_json::{Value, json};
 
 use crate::{
@@ -18,16 +19,16 @@ pub fn run(args: args::Tokenize) -> Result<(), CliError> {
         Some(text) => Prompt::Text(text),
         None => prompt::read(&args.prompt)?,
     };
-    let (tokenizer, folder) = open(args.model.as_deref(), args.revision.as_deref())?;
+    let (tokenizer, files) = open(args.model.as_deref(), args.revision.as_deref())?;
     warn(tokenizer.warnings());
     let (text, pieces) = match prompt {
         Prompt::Ids(ids) => (None, tokenizer.pieces_of_ids(&ids)?),
         Prompt::Text(text) if args.chat => {
-            let template = match (&folder, &args.model) {
-                (Some(folder), _) => ChatTemplate::from_folder(folder)?,
+            let template = match (&files, &args.model) {
+                (Some(files), _) => files.chat_template()?,
                 (None, None) => embedded::chat_template()?,
                 (None, Some(_)) => {
-                    let words = "--chat needs a model's folder with a chat template, and not a tokenizer.json alone";
+                    let words = "--chat needs a model with a chat template, and not a tokenizer.json alone";
                     return Err(CliError::Usage(words.into()));
                 }
             };
@@ -51,20 +52,20 @@ pub fn run(args: args::Tokenize) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The tokenizer, and the folder where it has one.
-fn open(model: Option<&str>, revision: Option<&str>) -> Result<(Tokenizer, Option<PathBuf>), CliError> {
+/// The tokenizer, and the model's files if it comes from there.
+fn open(model: Option<&str>, revision: Option<&str>) -> Result<(Tokenizer, Option<ModelFiles>), CliError> {
     let Some(model) = model else {
         return Ok((embedded::tokenizer()?, None));
     };
     let path = Path::new(model);
-    if path.is_file() {
+    if path.is_file() && !ModelFiles::is_gguf(path) {
         let json = std::fs::read(path).map_err(CliError::reading(path))?;
         return Ok((Tokenizer::from_json(&json, model)?, None));
     }
-    let folder = load::folder_without_weights(model, revision)?;
-    match Tokenizer::from_folder(&folder)? {
-        Some(tokenizer) => Ok((tokenizer, Some(folder))),
-        None => Err(glass_generate::Error::NoTokenizer { folder }.into()),
+    let files = load::files_without_weights(model, revision)?;
+    match files.tokenizer()? {
+        Some(tokenizer) => Ok((tokenizer, Some(files))),
+        None => Err(glass_generate::Error::NoTokenizer { folder: files.path().to_owned() }.into()),
     }
 }
 

@@ -197,11 +197,6 @@ impl<'m> Engine<'m> {
         events
     }
 
-    /// The text of this number, if it is there.
-    pub fn sequence(&self, id: SequenceId) -> Option<&Sequence<'m>> {
-        self.place(id).map(|place| &self.texts[place].sequence)
-    }
-
     /// Lets the next step read `draft` behind the newest token of a text that is being written, and check it. A draft that
     /// the text has no room for, or that would turn its tokens by other angles, is not read.
     ///

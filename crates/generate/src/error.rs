@@ -1,8 +1,9 @@
 use std::path::PathBuf;
 
 use glass_backend::{DeviceError, WeightError};
-use glass_checkpoint::CheckpointError;
+use glass_checkpoint::{CheckpointError, ConvertError, Precision};
 use glass_config::ConfigError;
+use glass_gguf::GgufError;
 use glass_kv_cache::{CacheError, CachePolicyError};
 use glass_text::{ChatTemplateError, TokenizerError};
 use thiserror::Error;
@@ -14,6 +15,8 @@ use crate::{BeamError, ConstraintError, ExhaustiveError, GenerationConfigError, 
 pub enum Error {
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
     #[error(transparent)]
     Device(#[from] DeviceError),
     #[error(transparent)]
@@ -55,6 +58,12 @@ pub enum Error {
     /// `place` says where it stands, for people.
     #[error("token id {id} ({place}) is not below the vocabulary size {vocab_size}")]
     IdOutOfRange { id: u32, place: String, vocab_size: usize },
-    #[error("{}: no tokenizer.json in the folder: add it, or give token ids with --ids", folder.display())]
+    #[error(transparent)]
+    Convert(Box<ConvertError>),
+    #[error("{}: the model has no tokenizer: add tokenizer.json to its folder, or give token ids with --ids", folder.display())]
     NoTokenizer { folder: PathBuf },
+    #[error("{}: its matrices are in {stored}: --dtype {asked} is for floats; use f32, f16 or bf16, or leave it out", path.display())]
+    OtherBlocks { path: PathBuf, stored: Precision, asked: Precision },
+    #[error("{}: --dtype {asked} is for GGUF files of that type; write one with `glass quantize`", folder.display())]
+    NotInBlocks { folder: PathBuf, asked: Precision },
 }

@@ -6,11 +6,14 @@
 //! looks at.
 
 mod fields;
+mod gguf;
 
 use std::path::Path;
 
 use glass_text::read_small_file;
 use thiserror::Error;
+
+pub(crate) use gguf::gguf_fields;
 
 use crate::{
     EarlyStopping,

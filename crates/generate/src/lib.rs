@@ -1,6 +1,6 @@
 //! Texts from a model: one forward pass for the next tokens of any mix of them.
 //!
-//! Reading order: [`Llama`] (what was loaded) · [`Sequence`] (one text: logits in, tokens out; no device) · [`Lane`] (a text as
+//! Reading order: [`ModelFiles`] (a folder or a GGUF file) · [`Llama`] (what was loaded) · [`Sequence`] (one text: logits in, tokens out; no device) · [`Lane`] (a text as
 //! the model sees it) · [`step()`] (one pass) · [`StepOutput`] (what is read back of it) · [`Engine`] (sequences that join and
 //! leave between steps) · [`generate()`] and [`generate_batch`] (loops over it) · [`sampling`] (how the next token is chosen) ·
 //! [`stop`] (when it is over) · [`generation_config`] (what the model's makers want) · [`logprobs`] (how probable it was) ·
@@ -19,11 +19,13 @@ mod greedy;
 mod hypothesis;
 mod lane;
 mod llama;
+mod model_files;
 mod pace;
 mod run;
 mod sequence;
 mod step;
 mod step_output;
+mod unpack;
 
 pub mod generation_config;
 pub mod logprobs;
@@ -48,9 +50,11 @@ pub use hypothesis::{BeamOutput, Hypothesis, score};
 pub use lane::{Lane, PrefillOptions};
 pub use llama::{Llama, LoadOptions, ModelBytes};
 pub use logprobs::TokenLogprobs;
+pub use model_files::{ModelFiles, StoredWeights};
 pub use prompt_lookup::Speculation;
 pub use sampling::{Sampler, SamplingConfig, SamplingError, SequenceBias, log_softmax_at};
 pub use sequence::{Event, Sequence};
 pub use step::{read_whole, step, step_observed};
 pub use step_output::{Logits, Next, StepOutput};
 pub use stop::{FinishReason, StopError, StopRule};
+pub use unpack::unpack;

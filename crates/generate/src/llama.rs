@@ -1,44 +1,47 @@
 //! A loaded model: config, weights, tokenizer.
 
+mod load;
+
 use std::{
     borrow::Cow,
     path::{Path, PathBuf},
 };
 
 use burn::tensor::{Int, Tensor, TensorData};
-use glass_backend::{Device, DeviceError, Dtype, KernelMode, Weights};
+use glass_backend::{Device, DeviceError, Dtype, KernelMode};
 use glass_causal_lm::LlamaForCausalLM;
-use glass_checkpoint::{CheckpointError, CheckpointSource, Files, Precision, QuantRecipe, QuantizeOnLoad, own_head};
+use glass_checkpoint::{Files, Precision};
 use glass_config::{LayerConfig, LlamaConfig, Override, RopeScaling};
 use glass_kv_cache::{CacheConfig, CachePolicyError, KvCache, LayerCache};
 use glass_text::Tokenizer;
 
-use crate::{Error, GenerationConfig};
+use crate::{Error, GenerationConfig, ModelFiles, StoredWeights};
 
 /// A Llama that is ready to run.
 pub struct Llama {
     pub model: LlamaForCausalLM,
     pub config: LlamaConfig,
     pub generation_config: GenerationConfig,
-    /// `None` if the folder has no tokenizer: then the model takes and gives ids.
+    /// `None` if the model has no tokenizer: then the model takes and gives ids.
     pub tokenizer: Option<Tokenizer>,
     pub device: Device,
     /// Float type of what is computed with beside quantized matrices.
     pub dtype: Dtype,
     /// What the weights are held in: [`dtype`](Self::dtype), or quantized matrices beside it.
     pub precision: Precision,
+    /// The folder or the GGUF file.
     pub folder: PathBuf,
     /// What is not as expected and does not stop the model: one line each.
     pub warnings: Vec<String>,
 }
 
-/// How to load a folder.
+/// How to load a model.
 pub struct LoadOptions<'a> {
     pub device: Device,
     /// What weights are held and multiplied in; matrices are quantized as they are read, by the rule of [`QuantRecipe`], or
     /// dequantized. `None`: as they are stored, or in the next best that the device computes.
     pub precision: Option<Precision>,
-    /// Laid over `config.json` before it is read.
+    /// Laid over the config before it is read.
     pub overrides: &'a [Override],
     /// Told the bytes read so far and the bytes in all.
     pub progress: &'a mut dyn FnMut(u64, u64),
@@ -56,38 +59,50 @@ pub struct ModelBytes<'a> {
 }
 
 /// What is read before the weights.
-struct Parts {
-    folder: PathBuf,
-    files: Files,
+struct Parts<'a> {
+    path: PathBuf,
+    weights: StoredWeights<'a>,
     config: LlamaConfig,
+    /// Stands for the config in warnings.
+    config_name: String,
     generation_config: GenerationConfig,
     tokenizer: Option<Tokenizer>,
 }
 
 impl Llama {
-    /// Loads a folder in the Hugging Face layout as it is; [`load`](Self::load) has the choices.
+    /// Loads a folder in the Hugging Face layout, or a GGUF file, as it is; [`load`](Self::load) has the choices.
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn open(folder: &Path, device: Device) -> Result<Self, Error> {
+    pub fn open(path: &Path, device: Device) -> Result<Self, Error> {
         let options = LoadOptions { device, precision: None, overrides: &[], progress: &mut |_, _| {} };
-        Self::load(folder, options)
+        Self::load(path, options)
     }
 
-    /// Loads a folder in the Hugging Face layout.
+    /// Loads a folder in the Hugging Face layout, or a GGUF file.
     ///
     /// The device's types, the config, the tokenizer and the files' headers are checked before the first weight is read.
     ///
     /// # Errors
-    /// Anything in the folder that is not as it must be.
-    pub fn load(folder: &Path, options: LoadOptions<'_>) -> Result<Self, Error> {
+    /// Anything in the files that is not as it must be.
+    pub fn load(path: &Path, options: LoadOptions<'_>) -> Result<Self, Error> {
+        check_dtype(&options)?;
+        Self::load_files(&ModelFiles::open(path)?, options)
+    }
+
+    /// As [`load`](Self::load), from files that are opened.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_files(files: &ModelFiles, options: LoadOptions<'_>) -> Result<Self, Error> {
         check_dtype(&options)?;
         let parts = Parts {
-            folder: folder.to_owned(),
-            files: Files::open(folder)?,
-            config: LlamaConfig::from_file(&folder.join("config.json"), options.overrides)?,
-            generation_config: GenerationConfig::from_folder(folder)?,
-            tokenizer: Tokenizer::from_folder(folder)?,
+            path: files.path().to_owned(),
+            weights: files.weights()?,
+            config: files.config(options.overrides)?,
+            config_name: files.config_name(),
+            generation_config: files.generation_config()?,
+            tokenizer: files.tokenizer()?,
         };
         Self::from_parts(parts, options)
     }
@@ -107,18 +122,19 @@ impl Llama {
         )?;
         let tokenizer = bytes.tokenizer.map(|json| Tokenizer::from_json(json, &origin("tokenizer.json")));
         let parts = Parts {
-            folder: PathBuf::from(bytes.name),
+            path: PathBuf::from(bytes.name),
             config,
+            config_name: "config.json".to_owned(),
             generation_config,
             tokenizer: tokenizer.transpose()?,
-            files: Files::from_bytes(Path::new(&weights), bytes.weights)?,
+            weights: StoredWeights::Files(Files::from_bytes(Path::new(&weights), bytes.weights)?),
         };
         Self::from_parts(parts, options)
     }
 
-    fn from_parts(parts: Parts, options: LoadOptions<'_>) -> Result<Self, Error> {
+    fn from_parts(parts: Parts<'_>, options: LoadOptions<'_>) -> Result<Self, Error> {
         let LoadOptions { device, precision, overrides, progress } = options;
-        let Parts { folder, files, mut config, mut generation_config, tokenizer } = parts;
+        let Parts { path, weights, mut config, config_name, mut generation_config, tokenizer } = parts;
         // `--set` goes before what the makers wrote down elsewhere.
         let overridden = |field| overrides.iter().any(|set| set.key() == field);
         if overridden("eos_token_id") {
@@ -128,35 +144,16 @@ impl Llama {
             generation_config.bos_token_id = None;
         }
 
-        let (mut read, total) = (0, files.total_bytes());
-        let mut add = |bytes| {
-            read += bytes;
-            progress(read, total);
+        let loaded = match &weights {
+            StoredWeights::Files(files) => load::files((&path, files), &mut config, &device, precision, progress)?,
+            StoredWeights::Gguf(file) => load::gguf((&path, file), &config, &device, precision, progress)?,
         };
-        let own_head = own_head(&files, &mut config);
-        let stored = Precision::stored(&files, &config);
-        let (precision, next_best) = precision.map_or_else(|| stored.on(&device), |precision| (precision, None));
-        let Precision { dtype, quantize, fake_quantize } = precision;
-        let mut source = CheckpointSource::new(&files, &config, &mut add);
-        source.dequantize = stored.quantize.is_some() && (quantize.is_none() || fake_quantize);
-        let model = match quantize {
-            Some(format) if stored.quantize.is_none() => {
-                let recipe = QuantRecipe::new(format, &config);
-                let mut quantized = QuantizeOnLoad::new(&mut source, recipe);
-                quantized.fake_quantize = fake_quantize;
-                LlamaForCausalLM::load(Weights::new(&mut quantized, &device, dtype), &config)?
-            }
-            Some(_) if quantize != stored.quantize => return Err(CheckpointError::Quantized(folder).into()),
-            _ => LlamaForCausalLM::load(Weights::new(&mut source, &device, dtype), &config)?,
-        };
-        source.check_zero_points(config.quantization_config.as_ref())?;
-        let mut warnings = source.finish()?;
-        warnings.extend(own_head);
-        warnings.extend(next_best);
         device.sync()?;
-
+        let load::Loaded { model, precision, mut warnings } = loaded;
+        let dtype = precision.dtype;
         warnings.extend(device.caveat(dtype).map(str::to_owned));
-        if quantize.is_some() && !fake_quantize && device.kernel_mode() == KernelMode::Plain {
+        let is_plain = device.kernel_mode() == KernelMode::Plain;
+        if precision.quantize.is_some() && !precision.fake_quantize && is_plain {
             warnings.push(format!(
                 "matrices in few bits are dequantized for every product by the plain kernels of {}, which is many times slower than \
                  the fused ones of flex and wgpu",
@@ -164,13 +161,11 @@ impl Llama {
             ));
         }
         warnings.extend(generation_config.warnings.iter().cloned());
+        let ignored = config.ignored.iter();
         warnings.extend(
-            config
-                .ignored
-                .iter()
-                .map(|field| format!("config.json: {} = {} is ignored: {}", field.name, field.value, field.why)),
+            ignored.map(|field| format!("{config_name}: {} = {} is ignored: {}", field.name, field.value, field.why)),
         );
-        Ok(Self { model, config, generation_config, tokenizer, device, dtype, precision, folder, warnings })
+        Ok(Self { model, config, generation_config, tokenizer, device, dtype, precision, folder: path, warnings })
     }
 
     /// A model that comes from no folder: there is no tokenizer.

@@ -51,7 +51,7 @@ fn what_else(bytes: &[u8]) -> (&'static str, &'static str) {
     } else if text.starts_with(b"<") {
         ("is a web page, not a GGUF file", "fetch it again from the address of the file itself")
     } else if text.starts_with(b"{") {
-        ("is a JSON text, not a GGUF file", "fetch it again from the address of the file itself")
+        ("is a JSON text, not a GGUF file", "fetch it again, or give the folder if it is a file of a model's folder")
     } else if bytes.starts_with(b"PK") {
         ("is a zip archive, perhaps of PyTorch, not a GGUF file", "give a GGUF file, or a folder with safetensors")
     } else if [b"ggml", b"lmgg", b"fmgg", b"tjgg", b"algg"].iter().any(|magic| bytes.starts_with(*magic)) {

@@ -138,7 +138,7 @@ fn main() {
                 print!("{:<10}{:>12}", format.name(), format!("{rows}x{columns}"));
                 for stack in STACKS {
                     let mut best = [0.0_f64; 2];
-                    let matrices = stack / bytes.next_multiple_of(64);
+                    let matrices = (stack / bytes.next_multiple_of(64)).max(1);
                     for _ in 0..PASSES {
                         let product = pool.install(|| {
                             rate(matrices * bytes, || {

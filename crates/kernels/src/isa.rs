@@ -47,7 +47,7 @@ impl Isa {
     pub fn best() -> Self {
         static BEST: OnceLock<Isa> = OnceLock::new();
         *BEST.get_or_init(|| {
-            let Some(choice) = env::var_os(CHOICE) else {
+            let Some(choice) = env::var_os(CHOICE).filter(|choice| !choice.is_empty()) else {
                 return Self::fastest();
             };
             Self::named(&choice).unwrap_or_else(|| {

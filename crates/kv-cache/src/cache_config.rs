@@ -81,6 +81,16 @@ impl CacheConfig {
         policies.any(|policy| matches!(policy, CachePolicy::Tova { .. }))
     }
 
+    /// Whether every layer keeps every token, so that a cache can go back to any.
+    pub fn keeps_everything(self, config: &LlamaConfig) -> bool {
+        windows(config).all(|own| match self.policy(own) {
+            CachePolicy::Full => true,
+            // A ring without a window has no end.
+            CachePolicy::Ring { window } => window.is_none() && own == Window::Full,
+            CachePolicy::StreamingLlm { .. } | CachePolicy::Tova { .. } => false,
+        })
+    }
+
     /// Whether the model computes what its config says: nothing is forgotten that a layer would see.
     pub fn is_exact(self, config: &LlamaConfig) -> bool {
         windows(config).all(|window| {

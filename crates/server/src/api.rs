@@ -19,8 +19,8 @@ pub mod messages;
 pub mod responses;
 pub mod tokens;
 
-pub use completions::read_prompt;
 pub use answers::{Answer, Answers, Call, Reason, Update, call_id};
+pub use completions::read_prompt;
 pub use conversation::{Conversation, Prepared, limit, read_arguments, read_content, read_format, schema};
 pub use error::ApiError;
 pub use fields::Fields;

@@ -22,7 +22,9 @@ pub use syntax::{Body, Syntax};
 pub enum Part {
     Text(String),
     /// A call begins.
-    Call { name: String },
+    Call {
+        name: String,
+    },
     /// More of the arguments of the call that began last, as JSON.
     Arguments(String),
 }

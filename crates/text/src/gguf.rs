@@ -14,10 +14,11 @@
 //! llama.cpp's words do not say all.
 //!
 //! Reading order: `vocabulary.rs` (the arrays) · `named.rs` (tokens with roles) · `bytes.rs` and `pre_tokenizer.rs`
-//! (`gpt2`) · `pieces.rs` (`llama`) · `parts.rs` (a tokenizer in parts) · `chat.rs` (templates) · `write.rs` (the reverse).
+//! (`gpt2`) · `pieces.rs` (`llama`) · `merges.rs` (which tokens join) · `parts.rs` (a tokenizer in parts) · `chat.rs` (templates) · `write.rs` (the reverse).
 
 mod bytes;
 mod chat;
+mod merges;
 mod named;
 mod parts;
 mod pieces;

@@ -139,6 +139,13 @@ impl Company {
         self.members.push(forked);
     }
 
+    /// One more sequence with the past of this one, which does not change for it.
+    pub fn snapshot(&mut self, member: usize) {
+        let Member { cache, policy, tokens, furthest } = &mut self.members[member];
+        let copy = Member { cache: cache.snapshot(), policy: *policy, tokens: tokens.clone(), furthest: *furthest };
+        self.members.push(copy);
+    }
+
     /// Takes a sequence back to `len` tokens.
     pub fn truncate(&mut self, member: usize, len: usize) -> Result<(), CacheError> {
         self.members[member].cache.truncate(len)?;

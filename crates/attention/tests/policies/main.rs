@@ -7,6 +7,8 @@ mod limits;
 mod observed;
 mod own;
 
+use std::collections::HashSet;
+
 use company::{Company, HEAD_DIM, HEADS, KV_HEADS, Member, Outcome};
 use definition::Scores;
 use glass_backend::{Device, Dtype};
@@ -56,6 +58,7 @@ enum Event {
     Join(usize),
     Leave(usize),
     Fork(usize),
+    Snapshot(usize),
     /// Goes back by so many tokens, if the cache can.
     Truncate(usize, usize),
 }
@@ -65,6 +68,7 @@ fn event() -> impl Strategy<Value = Event> {
         (0..9usize).prop_map(Event::Join),
         (0..9usize).prop_map(Event::Leave),
         (0..9usize).prop_map(Event::Fork),
+        (0..9usize).prop_map(Event::Snapshot),
         (0..9usize, 0..9usize).prop_map(|(member, by)| Event::Truncate(member, by)),
     ]
 }
@@ -101,6 +105,7 @@ fn every_sequence_is_its_definition_in_any_company() {
                             join(&mut company, policies[number % policies.len()]);
                         }
                         Event::Fork(number) if company.members.len() < 5 => company.fork(some(number)),
+                        Event::Snapshot(number) if company.members.len() < 5 => company.snapshot(some(number)),
                         Event::Leave(number) if company.members.len() > 1 => drop(company.members.remove(some(number))),
                         Event::Truncate(number, by) => {
                             let member = some(number);
@@ -157,6 +162,47 @@ fn forks_share_a_long_past() {
                 company.fork(0);
                 check(&mut company, &[1, 1, 1, 3], 10);
             }
+        }
+    }
+}
+
+/// A snapshot copies what is long, and its own snapshots share that; all go on and go back as if alone. What a text was said to
+/// need is what it takes.
+#[test]
+fn snapshots_share_a_long_past() {
+    let device = devices::flex();
+    for (name, window, shared) in [
+        ("full", None, 256),
+        ("full", Some(270), 0),
+        ("ring:280", None, 0),
+        ("sinks:3+265", None, 0),
+        ("tova:6", None, 0),
+    ] {
+        let mut company = Company::new(window, Scores::default(), &device);
+        company.join(policy(name), None);
+        let said = company.members[0].cache.bytes_of(300);
+        company.members[0].cache.limit(300);
+        let who = format!("{name}, window {window:?}");
+        let check = |company: &mut Company, counts: &[usize], seed| {
+            let Outcome { off, margin } = company.check(counts, seed);
+            assert!(margin > 1e-6 && off <= SAME, "{who}, {counts:?}: off by {off}, margin {margin}");
+        };
+        check(&mut company, &[290], 5);
+        check(&mut company, &[10], 6);
+        assert_eq!(company.members[0].cache.bytes(), said, "{who}");
+        company.snapshot(0);
+        company.snapshot(1);
+        let mut counted = HashSet::new();
+        let bytes: Vec<u64> = company.members.iter().map(|member| member.cache.bytes_beside(&mut counted)).collect();
+        let token = 2 * (KV_HEADS * HEAD_DIM * size_of::<f32>()) as u64;
+        assert!(bytes[1] - bytes[2] == shared * token && bytes[1] <= bytes[0] + 64 * token, "{who}: {bytes:?}");
+        check(&mut company, &[1, 2, 3], 7);
+        if name == "full" {
+            company.truncate(2, 192).expect("it can go back");
+            company.truncate(1, 250).expect("it can go back");
+            check(&mut company, &[2, 4, 70], 8);
+            company.snapshot(2);
+            check(&mut company, &[2, 4, 1, 3], 9);
         }
     }
 }

@@ -49,8 +49,7 @@ impl<'a> GgufSource<'a> {
     /// A tensor that no module asked for.
     pub fn finish(self) -> Result<Vec<String>, WeightError> {
         let is_used = |name: &str| self.used.contains(name) || POSITIONS.contains(&name);
-        let unused: Vec<&str> =
-            self.file.tensors().map(|tensor| tensor.name).filter(|name| !is_used(name)).collect();
+        let unused: Vec<&str> = self.file.tensors().map(|tensor| tensor.name).filter(|name| !is_used(name)).collect();
         if let Some(name) = unused.first() {
             return Err(self.other(
                 name,

@@ -1,11 +1,6 @@
 //! A model's folder as a GGUF file.
 
-use std::{
-    collections::BTreeMap,
-    io::Write,
-    ops::ControlFlow,
-    path::Path,
-};
+use std::{collections::BTreeMap, io::Write, ops::ControlFlow, path::Path};
 
 use glass_backend::{
     Device, Dtype, WeightError, WeightRole, WeightRoles, WeightSource, WeightSpec, quant::quantize_blocks,

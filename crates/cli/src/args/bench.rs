@@ -17,7 +17,7 @@ const MEASURE: &str = "Measure";
 /// Exits with 1 if a row was not measured or is not right.
 #[derive(Debug, Args)]
 pub struct Bench {
-    /// A folder with config.json and safetensors, or a hub name (org/name) [default: the built-in model]
+    /// A folder with config.json and safetensors, a GGUF file, or a hub name (org/name) [default: the built-in model]
     #[arg(value_name = "MODEL", value_hint = ValueHint::DirPath, conflicts_with = "preset")]
     pub model: Option<String>,
     /// Branch, tag or commit of a hub model

@@ -20,8 +20,8 @@ pub const TEXT: &str = "Text";
 #[derive(Debug, Args)]
 #[command(next_help_heading = MODEL)]
 pub struct Source {
-    /// A folder with config.json and safetensors, or a hub name (org/name)
-    #[arg(value_name = "MODEL", help_heading = None::<&str>, env = "GLASS_MODEL", hide_env_values = true, value_hint = ValueHint::DirPath)]
+    /// A folder with config.json and safetensors, a GGUF file, or a hub name (org/name)
+    #[arg(value_name = "MODEL", help_heading = None::<&str>, env = "GLASS_MODEL", hide_env_values = true, value_hint = ValueHint::AnyPath)]
     pub model: String,
     /// Branch, tag or commit of a hub model
     #[arg(long, hide_short_help = true)]
@@ -61,8 +61,8 @@ impl Overwrite {
 #[derive(Debug, Args)]
 #[command(next_help_heading = MODEL)]
 pub struct AnyModel {
-    /// A folder with config.json and safetensors, or a hub name (org/name) [default: the model that is built in]
-    #[arg(value_name = "MODEL", help_heading = None::<&str>, env = "GLASS_MODEL", hide_env_values = true, value_hint = ValueHint::DirPath)]
+    /// A folder with config.json and safetensors, a GGUF file, or a hub name (org/name) [default: the model that is built in]
+    #[arg(value_name = "MODEL", help_heading = None::<&str>, env = "GLASS_MODEL", hide_env_values = true, value_hint = ValueHint::AnyPath)]
     pub model: Option<String>,
     /// Branch, tag or commit of a hub model
     #[arg(long, hide_short_help = true, requires = "model")]

@@ -7,7 +7,7 @@ use super::{MODEL, OUTPUT, Prompt};
 /// Needs no weights: a tokenizer is enough.
 #[derive(Debug, Args)]
 pub struct Tokenize {
-    /// A model's folder, a tokenizer.json, or a hub name (org/name) [default: the built-in model]
+    /// A model's folder, a GGUF file, a tokenizer.json, or a hub name (org/name) [default: the built-in model]
     #[arg(value_name = "MODEL", env = "GLASS_MODEL", hide_env_values = true, value_hint = ValueHint::AnyPath)]
     pub model: Option<String>,
     /// The text, as -p has it

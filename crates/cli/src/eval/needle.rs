@@ -69,15 +69,15 @@ pub fn run(args: args::Needle) -> Result<(), CliError> {
     let text = args.haystack.as_deref().map(read_text).transpose()?;
     let picture = OutputFile::wanted(args.plot.as_deref(), &args.overwrite)?;
     let device = load::device(&args.compute)?;
-    let folder = load::folder(&args.model.source)?;
+    let files = load::files(&args.model.source)?;
     let template = match args.mode {
         Mode::Words => Some(match &args.chat_template {
-            Some(file) => ChatTemplate::from_file(file, &folder)?,
-            None => ChatTemplate::from_folder(&folder)?,
+            Some(file) => files.chat_template_of(file)?,
+            None => files.chat_template()?,
         }),
         Mode::Single | Mode::Chain => None,
     };
-    let loaded = load::load_folder(&folder, &args.model.overrides, device, &args.compute)?;
+    let loaded = load::load_files(&files, &args.model.overrides, device, &args.compute)?;
     let llama = &loaded.llama;
     let search = search(&args, tasks, text, template, llama)?;
     let longest = args.length.iter().max().map_or(0, |length| length.get());

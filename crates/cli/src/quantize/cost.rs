@@ -3,10 +3,9 @@
 use std::{fmt, num::NonZeroUsize, path::Path};
 
 use glass_backend::{Device, Dtype};
-use glass_checkpoint::{Files, Precision};
-use glass_config::LlamaConfig;
+use glass_checkpoint::Precision;
 use glass_eval::{Windows, token_nlls};
-use glass_generate::{Llama, LoadOptions, PrefillOptions};
+use glass_generate::{Llama, LoadOptions, ModelFiles, PrefillOptions};
 
 use crate::{
     bars,
@@ -45,15 +44,17 @@ pub fn report(before: &Path, after: &Path) {
     }
 }
 
-/// Loads one folder after the other. `None` if there is no tokenizer, or if Ctrl-C broke it off.
+/// Loads one model after the other. `None` if there is no tokenizer, or if Ctrl-C broke it off.
 fn measure(before: &Path, after: &Path) -> Result<Option<Cost>, CliError> {
     // As it is stored, so that the larger model is not copied into memory.
     let Some(before) = Measured::of(before, None)? else {
         return Ok(None);
     };
-    let config = LlamaConfig::from_file(&after.join("config.json"), &[])?;
-    let stored = Precision::stored(&Files::open(after)?, &config);
-    let measured = Measured::of(after, Some(Precision { dtype: before.dtype, ..stored }))?;
+    let files = ModelFiles::open(after)?;
+    let (stored, _) = files.stored(&mut files.config(&[])?)?;
+    // Beside blocks all is in float32.
+    let dtype = if stored.blocks.is_some() { stored.dtype } else { before.dtype };
+    let measured = Measured::of(after, Some(Precision { dtype, ..stored }))?;
     Ok(measured.map(|after| Cost { before: before.mean_nll, after: after.mean_nll, tokens: after.tokens }))
 }
 

@@ -17,6 +17,7 @@ mod docs;
 mod draft;
 mod folders;
 mod generate;
+mod gguf;
 mod help;
 mod hub;
 mod info;

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use tempfile::TempDir;
 
 use crate::{
-    models::{fixture, read},
+    models::{fixture, random_tiny, read},
     run::{fails, refused, succeeds, text},
 };
 
@@ -96,4 +96,44 @@ fn what_cannot_be_quantized() {
     refused(&["quantize", model, "-o", &again], &["--dtype"]);
     fails(&["convert", &target, "--dtype", "f16", "-o", &again], &["stored as I", "leave --dtype out"]);
     assert!(!Path::new(&again).exists());
+}
+
+#[test]
+fn a_gguf_file_is_written_whole_or_not_at_all() {
+    let folder = folder();
+    let model = &random_tiny();
+    let file = text(&folder.path().join("x.gguf"));
+    let write = |format: &str, more: &[&str]| [&["quantize", model, "--format", format, "-o", &file], more].concat();
+    for (format, types) in
+        [("q4_k_m", "in Q5_0"), ("Q8_0", "in Q8_0"), ("iq4_xs", "in IQ4_NL"), ("bf16", "in BF16"), ("f32", "in F32")]
+    {
+        succeeds(&write(format, &["--force"])).says(&["glass: wrote", types]);
+        assert!(fs::read(&file).expect("readable").starts_with(b"GGUF"), "{format}");
+    }
+    let before = fs::read(&file).expect("readable");
+    fails(&write("q4_0", &[]), &["exists: give another name, or --force"]);
+    assert!(fs::read(&file).expect("readable") == before);
+
+    let other = text(&folder.path().join("folder"));
+    fails(&["quantize", model, "--format", "q4_0", "-o", &other], &["--format is for GGUF files", "--dtype q8 or q4"]);
+    fails(
+        &["quantize", model, "--dtype", "q4", "-o", &text(&folder.path().join("y.gguf"))],
+        &["needs --format: q4_k_m"],
+    );
+    refused(&["quantize", model, "--format", "q4_k", "-o", &file], &["give q4_k_m, q5_k_m"]);
+    refused(&write("q4_0", &["--dtype", "q4"]), &["--dtype"]);
+    refused(&write("q4_0", &["--max-shard-size", "1GB"]), &["--max-shard-size"]);
+    // A family without an architecture there, and a rotation without words.
+    fails(
+        &["quantize", &fixture("families/arcee"), "--format", "q4_0", "-o", &other_file(&folder)],
+        &["model_type arcee"],
+    );
+    fails(&["quantize", &fixture("extra/extra-dynamic"), "--format", "q4_0", "-o", &other_file(&folder)], &["dynamic"]);
+    let names: Vec<_> =
+        fs::read_dir(folder.path()).expect("readable").map(|entry| entry.expect("one").file_name()).collect();
+    assert_eq!(names, ["x.gguf"]);
+}
+
+fn other_file(folder: &TempDir) -> String {
+    text(&folder.path().join("other.gguf"))
 }

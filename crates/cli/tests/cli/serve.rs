@@ -33,7 +33,9 @@ impl Serving {
         let address = self.line.split('/').nth(2).expect("an address");
         let mut stream = TcpStream::connect(address).expect("a connection");
         let length = body.len();
-        let text = format!("{head} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+        let text = format!(
+            "{head} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
         stream.write_all(text.as_bytes()).expect("written");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
@@ -76,7 +78,8 @@ fn models_without_a_template_go_on_with_texts() {
     let keyed = |path: &str| format!("{path}?x=1 HTTP/1.1\r\nx-api-key: 0123456789abcdef\r\nx:");
     let answer = serving.ask(&keyed("POST /v1/completions"), "{\"prompt\": \"Once\", \"model\": \"other\"}");
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-    let chat = serving.ask(&keyed("POST /v1/chat/completions"), "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}");
+    let chat =
+        serving.ask(&keyed("POST /v1/chat/completions"), "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}");
     assert!(chat.starts_with("HTTP/1.1 422 ") && chat.contains("no chat template"), "{chat}");
     serving.end(libc::SIGTERM);
 }

@@ -54,7 +54,9 @@ impl<'a> Draft<'a> {
 
     fn common(&mut self, architecture: &GgufArchitecture) -> Result<(), ConfigError> {
         let Some(embedding) = self.gguf.get("token_embd.weight") else {
-            return Err(self.keys.problem("there is no tensor token_embd.weight, the embedding; is this a whole model?"));
+            return Err(self
+                .keys
+                .problem("there is no tensor token_embd.weight, the embedding; is this a whole model?"));
         };
         let vocabulary = embedding.shape.first().copied().unwrap_or(0);
         let (layers, hidden, heads) = (self.layers, self.hidden, self.heads);
@@ -133,7 +135,8 @@ impl<'a> Draft<'a> {
             return Err(self.keys.refused("expert_weights_scale", "the weights of experts are not scaled here"));
         }
         let used = self.keys.size("expert_used_count")?;
-        self.fields.extend([("num_local_experts".to_owned(), json!(count)), ("num_experts_per_tok".to_owned(), json!(used))]);
+        self.fields
+            .extend([("num_local_experts".to_owned(), json!(count)), ("num_experts_per_tok".to_owned(), json!(used))]);
         Ok(Some((count, used)))
     }
 }

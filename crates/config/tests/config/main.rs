@@ -11,6 +11,7 @@ mod every_field;
 mod families;
 mod fixtures;
 mod frequencies;
+mod gguf;
 mod idle_fields;
 mod names;
 mod overrides;

@@ -8,6 +8,7 @@ mod engine;
 mod families;
 mod fixture;
 mod from_bytes;
+mod gguf;
 mod haystack;
 mod perplexity;
 mod precision;

@@ -18,6 +18,7 @@ impl Bytes for V3 {
     type Factors = [__m256; 2];
 
     const GROUPS: usize = 1;
+    const TILE: usize = 4;
     const OFFSET: f32 = 0.0;
 
     #[inline(always)]
@@ -95,6 +96,21 @@ impl Bytes for V3 {
     }
 
     #[inline(always)]
+    fn half(self, bits: u16) -> [__m256; 2] {
+        [cast(self.widen_f16(cast([bits; 8]))); 2]
+    }
+
+    #[inline(always)]
+    fn half_powers(self, exponents: [u8; SPAN]) -> [__m256; 2] {
+        let i = self.avx2;
+        let exponents = i._mm256_cvtepu8_epi32(cast([exponents, [0; SPAN]]));
+        let normal = i._mm256_slli_epi32::<23>(i._mm256_sub_epi32(exponents, cast([1_i32; 8])));
+        let least = i._mm256_sllv_epi32(cast([1 << 21; 8]), exponents);
+        let is_normal = i._mm256_cmpgt_epi32(exponents, cast([1_i32; 8]));
+        [cast(i._mm256_blendv_epi8(least, normal, is_normal)), self.zero()]
+    }
+
+    #[inline(always)]
     fn halves(self, bits: [u16; SPAN]) -> [__m256; 2] {
         [cast(self.widen_f16(cast(bits))), self.zero()]
     }
@@ -159,11 +175,14 @@ impl Bytes for V3 {
     }
 
     #[inline(always)]
-    fn reduce(self, rows: [[__m256; 2]; 4]) -> [f32; 4] {
+    fn add(self, a: __m256, b: __m256) -> __m256 {
+        self.avx._mm256_add_ps(a, b)
+    }
+
+    #[inline(always)]
+    fn reduce(self, [a, b, c, d]: [__m256; 4]) -> [f32; 4] {
         let f = self.avx;
-        let [[a, a2], [b, b2], [c, c2], [d, d2]] = rows;
-        let ab = f._mm256_hadd_ps(f._mm256_add_ps(a, a2), f._mm256_add_ps(b, b2));
-        let cd = f._mm256_hadd_ps(f._mm256_add_ps(c, c2), f._mm256_add_ps(d, d2));
+        let (ab, cd) = (f._mm256_hadd_ps(a, b), f._mm256_hadd_ps(c, d));
         let [low, high]: [__m128; 2] = cast(f._mm256_hadd_ps(ab, cd));
         cast(self.sse._mm_add_ps(low, high))
     }

@@ -38,13 +38,13 @@ pub trait Unpack: Pod {
 impl<'a, T: Unpack> Format<'a> for T {
     const SIZE: usize = T::SIZE;
     const SIGNED: bool = T::SIGNED;
-    type Matrix = BlockMatrix<'a>;
+    /// All blocks, and how many make a row.
+    type Matrix = (&'a [T], usize);
     type Row = &'a [T];
 
     #[inline(always)]
-    fn row(matrix: BlockMatrix<'a>, row: usize) -> &'a [T] {
-        let bytes = matrix.columns / GROUP_SIZE / T::GROUPS * size_of::<T>();
-        cast_slice(&matrix.blocks[row * bytes..][..bytes])
+    fn row((blocks, of_row): (&'a [T], usize), row: usize) -> &'a [T] {
+        &blocks[row * of_row..][..of_row]
     }
 
     #[inline(always)]
@@ -87,7 +87,10 @@ impl MatVec<f32> for BlockMatrix<'_> {
     }
 
     fn multiply(&self, isa: Isa, rows: Range<usize>, x: &Activations, y: &Output<'_>) {
-        let (matrix, groups) = (*self, self.columns / GROUP_SIZE);
-        with_block!(self.format, Block => bytes::run(isa, Rows::<Block> { matrix, rows, groups, x, y }));
+        with_block!(self.format, Block => {
+            let groups = self.columns / GROUP_SIZE;
+            let matrix = (cast_slice(self.blocks), groups / <Block as Unpack>::GROUPS);
+            bytes::run(isa, Rows::<Block> { matrix, rows, groups, x, y });
+        });
     }
 }

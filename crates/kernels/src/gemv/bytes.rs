@@ -24,6 +24,9 @@ pub trait Bytes: Copy + Send + Sync {
 
     const GROUPS: usize;
 
+    /// Vectors that are multiplied with a register of quants.
+    const TILE: usize;
+
     /// What is added to signed bytes to hold them: their products are too large by as many sums of activations.
     const OFFSET: f32;
 
@@ -56,6 +59,12 @@ pub trait Bytes: Copy + Send + Sync {
     /// Sums of the products of a span's register with its activations; of unsigned quants, or of signed ones. Exact.
     fn dot<const SIGNED: bool>(self, quants: Self::Quants, x: &[i8; SPAN * 32], register: usize) -> Self::Floats;
 
+    /// All the same, in binary16.
+    fn half(self, bits: u16) -> Self::Factors;
+
+    /// Halves of powers of two, each named by its exponent with an offset of 127.
+    fn half_powers(self, exponents: [u8; SPAN]) -> Self::Factors;
+
     /// 8 factors, in binary16 ...
     fn halves(self, bits: [u16; SPAN]) -> Self::Factors;
 
@@ -86,8 +95,10 @@ pub trait Bytes: Copy + Send + Sync {
     /// `a * b + sum`, each product in some lane.
     fn add_factors<const SIZE: usize>(self, a: Self::Factors, b: Self::Factors, sum: Self::Floats) -> Self::Floats;
 
-    /// The sums over two registers' lanes for four rows, in the same order for each.
-    fn reduce(self, rows: [[Self::Floats; 2]; 4]) -> [f32; 4];
+    fn add(self, a: Self::Floats, b: Self::Floats) -> Self::Floats;
+
+    /// The sums over the lanes of four, in the same order for each.
+    fn reduce(self, four: [Self::Floats; 4]) -> [f32; 4];
 }
 
 /// A computation on the byte products of any instruction set.

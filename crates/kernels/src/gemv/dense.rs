@@ -243,14 +243,16 @@ fn products<A: Arithmetic, B: Pod, const N: usize>(a: A, row: &[B], x: &[[A::Vec
             add(a, w[i], &x[i], &mut sums, i);
         }
     }
-    for (i, (w, x)) in last.iter().zip(x_last).enumerate() {
-        add(a, *w, x, &mut sums, i);
-    }
-    if let (false, Some(x)) = (rest.is_empty(), x_last.last()) {
-        let mut w = A::Weights::zeroed();
-        let bytes: &[u8] = cast_slice(rest);
-        bytes_of_mut(&mut w)[..bytes.len()].copy_from_slice(bytes);
-        add(a, w, x, &mut sums, last.len());
+    // Fewer than a turn, each with its own sum.
+    for i in 0..SUMS {
+        let Some(x) = x_last.get(i) else { break };
+        let w = last.get(i).copied().unwrap_or_else(|| {
+            let mut w = A::Weights::zeroed();
+            let bytes: &[u8] = cast_slice(rest);
+            bytes_of_mut(&mut w)[..bytes.len()].copy_from_slice(bytes);
+            w
+        });
+        add(a, w, x, &mut sums, i);
     }
 
     let mut products = [0.0; N];

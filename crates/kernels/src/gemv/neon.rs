@@ -5,7 +5,7 @@ use std::arch::aarch64::{float32x4_t, int32x4_t, uint8x16_t};
 use pulp::{Simd, aarch64::Neon, cast};
 
 use super::bytes::{Bytes, SPAN};
-use crate::simd_ext::SimdExt;
+use crate::{quant::blocks::half_power, simd_ext::SimdExt};
 
 #[inline(always)]
 fn splat(value: u8) -> uint8x16_t {
@@ -18,6 +18,7 @@ impl Bytes for Neon {
     type Factors = [float32x4_t; 4];
 
     const GROUPS: usize = 1;
+    const TILE: usize = 4;
     const OFFSET: f32 = 0.0;
 
     #[inline(always)]
@@ -94,6 +95,16 @@ impl Bytes for Neon {
     }
 
     #[inline(always)]
+    fn half(self, bits: u16) -> [float32x4_t; 4] {
+        [cast(self.widen_f16([bits; 4])); 4]
+    }
+
+    #[inline(always)]
+    fn half_powers(self, exponents: [u8; SPAN]) -> [float32x4_t; 4] {
+        Bytes::floats(self, &exponents.map(half_power))
+    }
+
+    #[inline(always)]
     fn halves(self, bits: [u16; SPAN]) -> [float32x4_t; 4] {
         let [low, high]: [[u16; 4]; 2] = cast(bits);
         [cast(self.widen_f16(low)), cast(self.widen_f16(high)), cast([0_f32; 4]), cast([0_f32; 4])]
@@ -159,8 +170,12 @@ impl Bytes for Neon {
     }
 
     #[inline(always)]
-    fn reduce(self, rows: [[[float32x4_t; 2]; 2]; 4]) -> [f32; 4] {
-        let add = |a, b| self.neon.vaddq_f32(a, b);
-        rows.map(|[[a, b], [c, d]]| self.neon.vaddvq_f32(add(add(a, c), add(b, d))))
+    fn add(self, a: [float32x4_t; 2], b: [float32x4_t; 2]) -> [float32x4_t; 2] {
+        [self.neon.vaddq_f32(a[0], b[0]), self.neon.vaddq_f32(a[1], b[1])]
+    }
+
+    #[inline(always)]
+    fn reduce(self, four: [[float32x4_t; 2]; 4]) -> [f32; 4] {
+        four.map(|[a, b]| self.neon.vaddvq_f32(self.neon.vaddq_f32(a, b)))
     }
 }

@@ -1,6 +1,6 @@
 //! Thin products with the planar formats: quants, scales and zero points of a row each lie together.
 
-use std::ops::Range;
+use std::{array::from_fn, ops::Range};
 
 use half::slice::HalfFloatSliceExt;
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     isa::Isa,
-    quant::{E2M1, QuantFormat, QuantizedMatrix, Row, ZERO_POINTS_PER_WORD, groups},
+    quant::{E2M1, QuantFormat, QuantizedMatrix, Row, ZERO_POINTS_PER_WORD, blocks::apart, groups},
 };
 
 impl MatVec<f32> for QuantizedMatrix<'_> {
@@ -103,7 +103,7 @@ impl<'a> Format<'a> for Int4 {
     #[inline(always)]
     fn factors<B: Bytes>(b: B, span: Row<'a>) -> [B::Factors; 2] {
         let scales = b.halves(span.scales());
-        let zeros = b.integers(nibbles(span.zero_points[0] as u32));
+        let zeros = b.integers(pulp::cast([apart::<4>(span.zero_points[0] as u32).to_le(), 0]));
         [scales, b.scaled(b.times(scales, zeros), -1.0)]
     }
 
@@ -142,19 +142,6 @@ impl<'a> Format<'a> for Mxfp4 {
     }
 }
 
-/// The eight of a word, the first in the lowest bits.
-#[inline(always)]
-fn nibbles(word: u32) -> [i8; 2 * SPAN] {
-    let apart = |half: u64| {
-        // Four nibbles, each in a byte of its own.
-        let pairs = (half | half << 8) & 0x00ff_00ff;
-        (pairs | pairs << 4) & 0x0f0f_0f0f
-    };
-    let word = u64::from(word);
-    let bytes = (apart(word & 0xffff) | apart(word >> 16) << 32).to_le_bytes();
-    pulp::cast([bytes, [0; SPAN]])
-}
-
 impl<'a> Row<'a> {
     /// So many groups from a span on.
     #[inline(always)]
@@ -172,9 +159,7 @@ impl<'a> Row<'a> {
     #[inline(always)]
     fn scales(&self) -> [u16; SPAN] {
         let scales: &[u16] = self.scales.reinterpret_cast();
-        let mut all = [0; SPAN];
-        all[..scales.len()].copy_from_slice(scales);
-        all
+        from_fn(|i| scales.get(i).copied().unwrap_or_default())
     }
 
     /// The bytes of a group, or of the last one.

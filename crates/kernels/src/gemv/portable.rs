@@ -1,9 +1,9 @@
 //! Byte dot products in plain loops over arrays: the compiler makes of them what every machine of the target has.
 
-use half::f16;
 use pulp::Scalar256b;
 
 use super::bytes::{Bytes, SPAN};
+use crate::{quant::blocks::half_power, simd_ext::SimdExt};
 
 impl Bytes for Scalar256b {
     type Quants = [u8; 32];
@@ -12,6 +12,7 @@ impl Bytes for Scalar256b {
     type Factors = [f32; 2 * SPAN];
 
     const GROUPS: usize = 1;
+    const TILE: usize = 1;
     const OFFSET: f32 = 0.0;
 
     #[inline(always)]
@@ -90,8 +91,18 @@ impl Bytes for Scalar256b {
     }
 
     #[inline(always)]
+    fn half(self, bits: u16) -> [f32; 2 * SPAN] {
+        [pulp::cast::<_, [f32; SPAN]>(self.widen_f16([bits; SPAN]))[0]; 2 * SPAN]
+    }
+
+    #[inline(always)]
+    fn half_powers(self, exponents: [u8; SPAN]) -> [f32; 2 * SPAN] {
+        Bytes::floats(self, &exponents.map(half_power))
+    }
+
+    #[inline(always)]
     fn halves(self, bits: [u16; SPAN]) -> [f32; 2 * SPAN] {
-        Bytes::floats(self, &bits.map(|bits| f16::from_bits(bits).to_f32()))
+        Bytes::floats(self, &pulp::cast(self.widen_f16(bits)))
     }
 
     #[inline(always)]
@@ -156,19 +167,20 @@ impl Bytes for Scalar256b {
     #[inline(always)]
     fn add_factors<const SIZE: usize>(self, a: [f32; 2 * SPAN], b: [f32; 2 * SPAN], sum: [f32; 8]) -> [f32; 8] {
         let ([a, a2], [b, b2]): ([_; 2], [_; 2]) = (pulp::cast(a), pulp::cast(b));
-        let sum = self.multiply_add(a, b, sum);
-        if SIZE == 16 { self.multiply_add(a2, b2, sum) } else { sum }
+        let sum = Bytes::multiply_add(self, a, b, sum);
+        if SIZE == 16 { Bytes::multiply_add(self, a2, b2, sum) } else { sum }
     }
 
     #[inline(always)]
-    fn reduce(self, rows: [[[f32; 8]; 2]; 4]) -> [f32; 4] {
-        rows.map(|[first, second]| {
-            let mut lanes = first;
-            for (lane, second) in lanes.iter_mut().zip(second) {
-                *lane += second;
-            }
-            let [a, b, c, d, e, f, g, h] = lanes;
-            ((a + e) + (b + f)) + ((c + g) + (d + h))
-        })
+    fn add(self, mut a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        for (a, b) in a.iter_mut().zip(b) {
+            *a += b;
+        }
+        a
+    }
+
+    #[inline(always)]
+    fn reduce(self, four: [[f32; 8]; 4]) -> [f32; 4] {
+        four.map(|[a, b, c, d, e, f, g, h]| ((a + e) + (b + f)) + ((c + g) + (d + h)))
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    TILE_VECTORS,
+    TILE_ROWS,
     activations::{Activations, Spans},
     bytes::{Bytes, OnBytes, SPAN},
     output::Output,
@@ -45,12 +45,13 @@ pub struct Rows<'a, F: Format<'a>> {
 impl<'a, F: Format<'a>> OnBytes for Rows<'a, F> {
     #[inline(always)]
     fn run<B: Bytes>(self, b: B) {
-        for first in (0..self.x.len()).step_by(TILE_VECTORS) {
+        for first in (0..self.x.len()).step_by(B::TILE) {
             // A vector that is multiplied twice costs less than another pass.
             match self.x.len() - first {
                 1 => self.multiply::<B, 1>(b, first),
+                _ if B::TILE == 1 => self.multiply::<B, 1>(b, first),
                 2 => self.multiply::<B, 2>(b, first),
-                _ => self.multiply::<B, TILE_VECTORS>(b, first),
+                _ => self.multiply::<B, 4>(b, first),
             }
         }
     }
@@ -67,8 +68,8 @@ impl<'a, F: Format<'a>> Rows<'a, F> {
         }
         let mut row = self.rows.start;
         while row < self.rows.end {
-            let many = (self.rows.end - row).min(4);
-            let mut sums = [[[b.zero(); 2]; 4]; N];
+            let many = (self.rows.end - row).min(TILE_ROWS);
+            let mut sums = [[b.zero(); TILE_ROWS]; N];
             for r in 0..many {
                 let of_row = products::<B, F, N>(b, F::row(self.matrix, row + r), self.groups, &x);
                 for (sums, of_row) in sums.iter_mut().zip(of_row) {
@@ -76,21 +77,26 @@ impl<'a, F: Format<'a>> Rows<'a, F> {
                 }
             }
             for (n, sums) in sums.into_iter().enumerate() {
-                self.y.write((first + n).min(last), row, &b.reduce(sums)[..many]);
+                let (vector, products) = ((first + n).min(last), b.reduce(sums));
+                if many == TILE_ROWS {
+                    self.y.write(vector, row, &products);
+                } else {
+                    self.y.write(vector, row, &products[..many]);
+                }
             }
             row += many;
         }
     }
 }
 
-/// The products of a row with some vectors, two registers for each.
+/// The products of a row with some vectors, a register for each.
 #[inline(always)]
 fn products<'a, B: Bytes, F: Format<'a>, const N: usize>(
     b: B,
     row: F::Row,
     groups: usize,
     x: &[Spans<'_>; N],
-) -> [[B::Floats; 2]; N] {
+) -> [B::Floats; N] {
     let mut sums = [[b.zero(); 2]; N];
     for span in 0..groups / SPAN {
         add_span::<B, F, N>(b, F::span(row, span, SPAN), SPAN, x, span, &mut sums);
@@ -100,7 +106,11 @@ fn products<'a, B: Bytes, F: Format<'a>, const N: usize>(
         let span = groups / SPAN;
         add_span::<B, F, N>(b, F::span(row, span, rest), rest, x, span, &mut sums);
     }
-    sums
+    let mut both = [b.zero(); N];
+    for (both, [even, odd]) in both.iter_mut().zip(sums) {
+        *both = b.add(even, odd);
+    }
+    both
 }
 
 #[inline(always)]

@@ -10,6 +10,8 @@ use crate::{
     testing::{assert_products, assert_quantized_products, assert_rows_alone, assert_same_on_any_threads, random},
 };
 
+mod blocks;
+
 fn product<M: MatVec<f32>>(isa: Isa, x: &[f32], matrix: M) -> Vec<f32> {
     let n = x.len() / matrix.columns();
     let mut y = vec![f32::NAN; n * matrix.rows()];

@@ -18,6 +18,7 @@ impl Bytes for Vnni {
     type Factors = __m512;
 
     const GROUPS: usize = 2;
+    const TILE: usize = 4;
     const OFFSET: f32 = 128.0;
 
     #[inline(always)]
@@ -79,6 +80,19 @@ impl Bytes for Vnni {
     fn dot<const SIGNED: bool>(self, quants: __m512i, x: &[i8; SPAN * 32], register: usize) -> __m512 {
         let x = cast(x.as_chunks::<64>().0[register]);
         self.simd().avx512f._mm512_cvtepi32_ps(Vnni::dot(self, splat(0), quants, x))
+    }
+
+    #[inline(always)]
+    fn half(self, bits: u16) -> __m512 {
+        self.simd().avx512f._mm512_cvtph_ps(cast([bits; 16]))
+    }
+
+    #[inline(always)]
+    fn half_powers(self, exponents: [u8; SPAN]) -> __m512 {
+        let f = self.simd().avx512f;
+        let exponents = f._mm512_cvtepi32_ps(f._mm512_cvtepu8_epi32(cast([exponents, [0; SPAN]])));
+        let half = f._mm512_sub_ps(exponents, cast([128_f32; 16]));
+        f._mm512_maskz_scalef_ps(0xff, cast([1_f32; 16]), half)
     }
 
     #[inline(always)]
@@ -145,11 +159,14 @@ impl Bytes for Vnni {
     }
 
     #[inline(always)]
-    fn reduce(self, rows: [[__m512; 2]; 4]) -> [f32; 4] {
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        self.simd().avx512f._mm512_add_ps(a, b)
+    }
+
+    #[inline(always)]
+    fn reduce(self, [a, b, c, d]: [__m512; 4]) -> [f32; 4] {
         let f = self.simd().avx512f;
         let add = |a, b| f._mm512_add_ps(a, b);
-        let [[a, a2], [b, b2], [c, c2], [d, d2]] = rows;
-        let [a, b, c, d] = [add(a, a2), add(b, b2), add(c, c2), add(d, d2)];
         let ab = add(f._mm512_unpacklo_ps(a, b), f._mm512_unpackhi_ps(a, b));
         let cd = add(f._mm512_unpacklo_ps(c, d), f._mm512_unpackhi_ps(c, d));
         let (ab, cd) = (f._mm512_castps_pd(ab), f._mm512_castps_pd(cd));

@@ -28,7 +28,7 @@ mod search;
 
 pub(crate) use self::{
     iq4::{IQ4, Iq4Nl, Iq4Xs},
-    mxfp4::{E2m1, Mxfp4},
+    mxfp4::{E2m1, Mxfp4, half_power},
     nibbles::{Q4_0, Q4_1, Q5_0, Q5_1},
     q2_k::Q2K,
     q3_k::Q3K,
@@ -39,7 +39,7 @@ pub(crate) use self::{
 pub(super) use search::Codes;
 
 /// A block of `LEN` numbers in `GROUPS` groups, as it lies in a file: bytes, so that it may lie anywhere.
-pub(crate) trait Block<const LEN: usize, const GROUPS: usize>: Pod {
+pub(crate) trait Block<const LEN: usize, const GROUPS: usize>: Pod + Send + Sync {
     /// Whether anything is subtracted.
     const MINS: bool = false;
 
@@ -171,7 +171,7 @@ fn quantize_row<const LEN: usize, const GROUPS: usize, B: Block<LEN, GROUPS>>(
 type Half = [u8; 2];
 
 #[inline(always)]
-pub(crate) fn number(half: Half) -> f32 {
+fn number(half: Half) -> f32 {
     f16::from_le_bytes(half).to_f32()
 }
 
@@ -195,6 +195,33 @@ fn unpack<const WIDTH: usize, const BITS: usize>(bytes: &[u8], place: u32, out: 
             }
         }
     }
+}
+
+/// Eight fields of 4 or 2 bits, the first in the lowest bits, each in a byte of its own.
+#[inline(always)]
+pub(crate) fn apart<const BITS: usize>(fields: u32) -> u64 {
+    /// The lowest `bits` of each `of`.
+    const fn low(bits: usize, of: usize) -> u64 {
+        let mut mask = 0;
+        let mut at = 0;
+        while at < 64 {
+            mask |= ((1 << bits) - 1) << at;
+            at += of;
+        }
+        mask
+    }
+    // The upper half of the fields moves up, then that of each half, and so on.
+    let mut bytes = u64::from(fields);
+    bytes = (bytes | bytes << (4 * (8 - BITS))) & const { low(4 * BITS, 32) };
+    bytes = (bytes | bytes << (2 * (8 - BITS))) & const { low(2 * BITS, 16) };
+    (bytes | bytes << (8 - BITS)) & const { low(BITS, 8) }
+}
+
+/// Eight bytes of 6 bits, less 32. Nothing is borrowed from the next byte, since each has its highest bit meanwhile.
+#[inline(always)]
+fn less_32(bytes: u64) -> [i8; 8] {
+    const HIGHEST: u64 = 0x8080_8080_8080_8080;
+    bytemuck::cast((((bytes | HIGHEST) - 0x2020_2020_2020_2020) ^ HIGHEST).to_le())
 }
 
 /// The reverse of [`unpack`], into `bytes` that have zeros there.

@@ -129,7 +129,10 @@ impl Answers {
                 None => {
                     self.over = true;
                     if self.choices.iter().any(|choice| !choice.over) {
-                        return Some(Update::Failed(ApiError::unavailable("the server ended before the answer did", 5)));
+                        return Some(Update::Failed(ApiError::unavailable(
+                            "the server ended before the answer did",
+                            5,
+                        )));
                     }
                 }
             }
@@ -145,7 +148,8 @@ impl Answers {
                     continue;
                 };
                 // Nothing is lost where this future is dropped: an event stays until it is taken.
-                match pin!(waiting.next()).poll(context) {
+                let polled = pin!(waiting.next()).poll(context);
+                match polled {
                     Poll::Ready(Some(event)) => return Poll::Ready(Some((*first, event))),
                     Poll::Ready(None) => *ticket = None,
                     Poll::Pending => open = true,
@@ -206,7 +210,8 @@ impl Answers {
                     Some(reader) => {
                         reader.push(&text, &mut parts);
                         // The text has no special tokens, and some of them begin calls.
-                        let special = served.llama().tokenizer.as_ref().and_then(|tokenizer| tokenizer.special_text(id));
+                        let special =
+                            served.llama().tokenizer.as_ref().and_then(|tokenizer| tokenizer.special_text(id));
                         if let Some(special) = special.filter(|special| reader.reads(special)) {
                             reader.push(&special, &mut parts);
                         }

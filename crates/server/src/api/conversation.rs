@@ -51,7 +51,8 @@ impl Conversation {
             (_, false) => None,
             (Some(syntax), true) => Forced::new(&self.choice, &self.tools, syntax),
             (None, true) => {
-                let why = "the chat template of this model has no place for functions, as it was not trained to call them";
+                let why =
+                    "the chat template of this model has no place for functions, as it was not trained to call them";
                 return Err(ApiError::unsupported("tools", why));
             }
         };

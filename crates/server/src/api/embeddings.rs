@@ -91,8 +91,8 @@ fn embed(llama: &Llama, ids: &[u32], pooling: Pooling) -> Result<Vec<f32>, Error
     let hidden = hidden.cast(DType::F32); // [1, seq, hidden_size]
     let seq = hidden.dims()[1];
     let pooled = match pooling {
-        Pooling::Mean => hidden.mean_dim(1),               // [1, 1, hidden_size]
-        Pooling::Last => hidden.narrow(1, seq - 1, 1),     // [1, 1, hidden_size]
+        Pooling::Mean => hidden.mean_dim(1),           // [1, 1, hidden_size]
+        Pooling::Last => hidden.narrow(1, seq - 1, 1), // [1, 1, hidden_size]
     };
     let vector = pooled.try_into_vec_as::<f32>().map_err(|error| llama.device.failed(error))?;
     let length = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();

@@ -55,10 +55,7 @@ impl Fields {
     /// # Errors
     /// It is not.
     pub fn need<T>(&self, field: &str, value: Option<T>) -> Result<T, ApiError> {
-        value.ok_or_else(|| ApiError {
-            code: Some("missing_required_parameter"),
-            ..self.invalid(field, "is missing")
-        })
+        value.ok_or_else(|| ApiError { code: Some("missing_required_parameter"), ..self.invalid(field, "is missing") })
     }
 
     /// # Errors

@@ -166,7 +166,7 @@ impl Protocol for Messages {
         for call in answer.calls {
             // A call that was cut is no object; the reason says so.
             let input: Value = serde_json::from_str(&call.arguments).unwrap_or_else(|_| json!({}));
-            content.push(json!({ "type": "tool_use", "id": format!("toolu_{}", call.id), "name": call.name, "input": input }));
+            content.push(json!({ "type": "tool_use", "id": call.id, "name": call.name, "input": input }));
         }
         let (reason, sequence) = answer.reason.as_ref().map_or(("end_turn", None), stopped);
         self.message(content.into(), reason.into(), sequence.into(), usage(answer.usage), served)
@@ -188,8 +188,7 @@ impl Protocol for Messages {
                 frames.push(self.delta(json!({ "type": "text_delta", "text": text })));
             }
             Update::Part { part: Part::Call { name }, .. } => {
-                let id = format!("toolu_{}", call_id());
-                self.open(json!({ "type": "tool_use", "id": id, "name": name, "input": {} }), true, &mut frames);
+                self.open(json!({ "type": "tool_use", "id": call_id(), "name": name, "input": {} }), true, &mut frames);
             }
             Update::Part { part: Part::Arguments(text), .. } => {
                 frames.push(self.delta(json!({ "type": "input_json_delta", "partial_json": text })));

@@ -6,8 +6,8 @@ mod item;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Answer, Answers, ApiError, Asked, Call, Conversation, Fields, Frame, Prepared, Protocol, Reason, Served, Update, call_id,
-    chat::most, now, random, read_format, read_options,
+    Answer, Answers, ApiError, Asked, Call, Conversation, Fields, Frame, Prepared, Protocol, Reason, Served, Update,
+    call_id, chat::most, now, random, read_format, read_options,
 };
 use crate::{
     engine::Usage,
@@ -38,7 +38,11 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
     let mut fields = Fields::of_body(body)?;
     served.check_name(fields.text("model")?.as_deref())?;
     for (name, neutral) in not_honoured() {
-        fields.refuse(name, &neutral, "is not supported: this server stores and cuts nothing, so send all that was said")?;
+        fields.refuse(
+            name,
+            &neutral,
+            "is not supported: this server stores and cuts nothing, so send all that was said",
+        )?;
     }
     let mut said = fields.clone();
     let mut messages = Vec::new();
@@ -66,7 +70,9 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
         text.refuse("verbosity", &[json!("medium")], "is not supported by this server: leave it out")?;
     }
     let mut variables = Map::new();
-    if let Some(effort) = fields.object("reasoning")?.map(|mut reasoning| reasoning.text("effort")).transpose()?.flatten() {
+    if let Some(effort) =
+        fields.object("reasoning")?.map(|mut reasoning| reasoning.text("effort")).transpose()?.flatten()
+    {
         variables.insert("reasoning_effort".to_owned(), effort.into());
     }
     fields.pass_over(&["stream_options", "client_metadata"]);

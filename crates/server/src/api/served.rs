@@ -59,7 +59,16 @@ impl Served {
         // Chat models often keep the generation_config.json of their base model, whose end is that of a text, not of a turn.
         let end_of_turn = identity.template.as_ref().and_then(ChatTemplate::eos_token);
         defaults.eos_ids.extend(end_of_turn.and_then(|token| llama.tokenizer.as_ref()?.token_id(token)));
-        Self { defaults, syntax, identity, created: now(), unknown: Mutex::default(), bytes: OnceLock::new(), leaving: AtomicBool::new(false), service }
+        Self {
+            defaults,
+            syntax,
+            identity,
+            created: now(),
+            unknown: Mutex::default(),
+            bytes: OnceLock::new(),
+            leaving: AtomicBool::new(false),
+            service,
+        }
     }
 
     /// No more requests are taken.
@@ -126,8 +135,12 @@ impl Served {
     pub fn error(&self, error: &Error) -> ApiError {
         match error {
             Error::EmptyPrompt => ApiError::bad_request("the prompt has no tokens: give some text"),
-            Error::Constraint(error) => ApiError { status: 422, ..ApiError::invalid("response_format", error.to_string()) },
-            Error::Sampling(_) | Error::Stop(_) | Error::IdOutOfRange { .. } => ApiError::bad_request(error.to_string()),
+            Error::Constraint(error) => {
+                ApiError { status: 422, ..ApiError::invalid("response_format", error.to_string()) }
+            }
+            Error::Sampling(_) | Error::Stop(_) | Error::IdOutOfRange { .. } => {
+                ApiError::bad_request(error.to_string())
+            }
             Error::Tokenizer(_) => ApiError::unprocessable(self.without_path(&error.to_string())),
             Error::ChatTemplate(error) => self.template_error(error),
             error => ApiError::internal(self.without_path(&error.to_string())),

@@ -132,7 +132,9 @@ pub fn read_options(fields: &mut Fields, defaults: &Defaults, vocab_size: usize)
     };
     let checked = sampling.validate().and_then(|()| sampling.check_vocabulary(vocab_size));
     checked.map_err(|error| match error {
-        SamplingError::Option { option, value, rule } => fields.invalid(option, format!("{value} is no value: it {rule}")),
+        SamplingError::Option { option, value, rule } => {
+            fields.invalid(option, format!("{value} is no value: it {rule}"))
+        }
         error => fields.invalid("logit_bias", error.to_string()),
     })?;
     let mut stop_strings = defaults.stop_strings.clone();
@@ -248,7 +250,8 @@ mod tests {
         assert_eq!((plain.sampling.temperature, plain.sampling.top_k), (0.6, 20));
         assert_eq!((&plain.eos_ids[..], &plain.stop_strings[..]), (&[2][..], &["###".to_owned()][..]));
         assert_ne!(plain.sampling.seed, read(json!({})).unwrap().sampling.seed, "no two texts are alike by chance");
-        let options = read(json!({"temperature": 0, "top_k": -1, "seed": -1, "stop": ["a", "b"], "frequency_penalty": 0.5,
+        let options =
+            read(json!({"temperature": 0, "top_k": -1, "seed": -1, "stop": ["a", "b"], "frequency_penalty": 0.5,
             "repeat_penalty": 1.1, "logit_bias": {"7": 2, "8": -100}, "ignore_eos": true, "user": "me", "min_p": 0.1}));
         let options = options.unwrap();
         let sampling = &options.sampling;

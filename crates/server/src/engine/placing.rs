@@ -2,12 +2,13 @@
 
 use std::mem;
 
-use glass_generate::{Error, Sequence};
+use glass_generate::{Error, Lane, Sequence};
 
 use super::{
     Reuse,
     active::{Active, Held, Phase},
     prefixes::common,
+    service::Limits,
     worker::{RESERVED, Worker},
 };
 
@@ -24,31 +25,30 @@ impl Worker<'_> {
         if self.active[index].shares && self.waits_for_another(index)? {
             return Ok(());
         }
-        let (piece, new) = (self.piece(), self.limits.prefill);
         let active = &mut self.active[index];
         let Phase::Outside(sequences, _) = &mut active.phase else { unreachable!("it was looked at above") };
-        let mut sequences = mem::take(sequences);
-        let (prompt, total) = (&active.request.ids, active.request.total);
-        let grain = match self.limits.options.reuse {
-            Reuse::Exact => piece,
-            Reuse::Everything => 1,
-        };
         if let Some(reason) = sequences.first().and_then(Sequence::finish_reason) {
             let texts = sequences.len();
-            active.phase = Phase::Outside(sequences, None);
             active.finish_at_once(reason);
             self.note(|state| state.texts -= texts);
             return Ok(());
         }
+        let Limits { options, prefill, .. } = self.limits;
+        let grain = match options.reuse {
+            Reuse::Exact => prefill.prefill_chunk.get(),
+            Reuse::Everything => 1,
+        };
+        let (prompt, total) = (&active.request.ids, active.request.total);
         let mut lane = match active.shares {
-            true => self.prefixes.begin(prompt, grain, self.llama, new)?,
-            false => glass_generate::Lane::new(self.llama, new)?,
+            true => self.prefixes.begin(prompt, grain, self.llama, prefill)?,
+            false => Lane::new(self.llama, prefill)?,
         };
         if let Some(draft) = active.request.options.prompt_lookup {
             lane.reserve_rollback(draft.get())?;
         }
         let cached = lane.len();
         lane.reserve(total, total.min(prompt.len() + RESERVED))?;
+        let mut sequences = mem::take(sequences);
         let first = sequences.remove(0);
         let ids = self.engine.add_all(first, sequences, lane)?;
         active.begin(cached, &ids);
@@ -111,7 +111,7 @@ impl Worker<'_> {
     }
 
     /// Keeps what a request has read of its prompt, if others may begin there: behind the last whole piece; where somebody
-    /// waits for it; and behind every piece, if there will be no way back to it.
+    /// waits for it; and behind every piece, if a layer forgets what a way back to it would need.
     pub(super) fn keep(&mut self, index: usize) -> Result<(), Error> {
         let piece = self.piece();
         let active = &self.active[index];
@@ -125,8 +125,7 @@ impl Worker<'_> {
         let is_last = read == prompt.len() / piece * piece;
         let waited_for =
             || self.active.iter().any(|other| matches!(other.phase, Phase::Outside(_, Some(waits)) if waits == held));
-        let no_way_back = !lane.can_truncate(read - piece);
-        if !(is_last || no_way_back || waited_for()) || self.prefixes.has(&prompt[..read]) {
+        if !(is_last || self.forgets || waited_for()) || self.prefixes.has(&prompt[..read]) {
             return Ok(());
         }
         let kept = lane.shared_snapshot();

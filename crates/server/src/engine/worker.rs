@@ -31,6 +31,8 @@ pub(super) struct Worker<'m> {
     pub(super) active: Vec<Active<'m>>,
     pub(super) prefixes: Prefixes,
     passes: Passes,
+    /// Whether a layer does not keep all of a text.
+    pub(super) forgets: bool,
     /// Requests so far.
     requests: u64,
     /// When all have to end.
@@ -48,6 +50,7 @@ impl<'m> Worker<'m> {
             active: Vec::new(),
             prefixes: Prefixes::new(limits.options.cache_memory),
             passes: Passes::new(&llama.device, limits.prefill.prefill_chunk.get()),
+            forgets: !limits.options.cache.keeps_everything(&llama.config),
             requests: 0,
             deadline: None,
         }

@@ -55,7 +55,8 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 
 fn admit(app: &App, path: &str, method: &Method, headers: &HeaderMap, host: &str) -> Result<(), ApiError> {
     if !app.trust.knows_host(host) {
-        let message = "the name in Host is not this server's: ask by its address or as localhost, or start it with a key";
+        let message =
+            "the name in Host is not this server's: ask by its address or as localhost, or start it with a key";
         return Err(ApiError::forbidden(message));
     }
     if let Some(origin) = headers.get(header::ORIGIN) {

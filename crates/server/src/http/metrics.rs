@@ -49,7 +49,9 @@ mod tests {
         assert_eq!(lines.len() % 3, 0);
         for metric in lines.chunks(3) {
             let name = metric[2].split(' ').next().unwrap();
-            assert!(metric[0].starts_with(&format!("# HELP {name} ")) && metric[1].starts_with(&format!("# TYPE {name} ")));
+            assert!(
+                metric[0].starts_with(&format!("# HELP {name} ")) && metric[1].starts_with(&format!("# TYPE {name} "))
+            );
         }
     }
 }

@@ -153,7 +153,10 @@ async fn on_thread<T: Send + 'static>(
     match timeout(app.limits.work_time, spawn_blocking(move || work(&served, &body))).await {
         Ok(Ok(done)) => done,
         Ok(Err(_)) => Err(ApiError::internal("the request could not be read: this is a bug")),
-        Err(_) => Err(ApiError::unavailable("it took too long to read the request: the server is busy, or it is too large", 5)),
+        Err(_) => Err(ApiError::unavailable(
+            "it took too long to read the request: the server is busy, or it is too large",
+            5,
+        )),
     }
 }
 

@@ -71,7 +71,9 @@ impl Server {
         let failed = |source: io::Error| ListenError::Address {
             address: shown(host, port),
             advice: match source.kind() {
-                io::ErrorKind::AddrInUse => "; another program has this port: --port takes another, and 0 any that is free",
+                io::ErrorKind::AddrInUse => {
+                    "; another program has this port: --port takes another, and 0 any that is free"
+                }
                 io::ErrorKind::PermissionDenied => "; ports below 1024 are the administrator's: --port takes another",
                 _ => "",
             },

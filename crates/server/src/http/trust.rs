@@ -125,7 +125,15 @@ mod tests {
     #[test]
     fn names_of_other_hosts_are_not_known() {
         let open = Trust { host: Some("glass.lan".into()), ..Trust::default() };
-        for host in ["localhost:8080", "LOCALHOST", "127.0.0.1:8080", "[::1]:8080", "192.168.1.7", "a.localhost:1", "glass.lan:80"] {
+        for host in [
+            "localhost:8080",
+            "LOCALHOST",
+            "127.0.0.1:8080",
+            "[::1]:8080",
+            "192.168.1.7",
+            "a.localhost:1",
+            "glass.lan:80",
+        ] {
             assert!(open.knows_host(host), "{host}");
         }
         for host in ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example", ""] {
@@ -138,10 +146,22 @@ mod tests {
     #[test]
     fn pages_of_other_hosts_may_not_ask() {
         let trust = Trust { origins: vec!["https://chat.example".into()], ..Trust::default() };
-        for origin in ["https://chat.example", "http://localhost:3000", "http://127.0.0.1:5173", "http://[::1]:1", "http://10.0.0.1:8080"] {
+        for origin in [
+            "https://chat.example",
+            "http://localhost:3000",
+            "http://127.0.0.1:5173",
+            "http://[::1]:1",
+            "http://10.0.0.1:8080",
+        ] {
             assert!(trust.allows_origin(origin, "10.0.0.1:8080"), "{origin}");
         }
-        for origin in ["https://evil.example", "http://chat.example", "null", "http://localhost.evil.example", "http://10.0.0.1:81"] {
+        for origin in [
+            "https://evil.example",
+            "http://chat.example",
+            "null",
+            "http://localhost.evil.example",
+            "http://10.0.0.1:81",
+        ] {
             assert!(!trust.allows_origin(origin, "10.0.0.1:8080"), "{origin}");
         }
         assert!(Trust { origins: vec!["*".into()], ..Trust::default() }.allows_origin("null", ""));

@@ -105,7 +105,12 @@ fn read_tool(value: Value, place: &str, dialect: Dialect) -> Result<Tool, ApiErr
     if !parameters.is_object() {
         return Err(fields.invalid(schema, "must be a JSON schema, an object"));
     }
-    Ok(Tool { name, description: fields.text("description")?, parameters, strict: fields.flag("strict")? == Some(true) })
+    Ok(Tool {
+        name,
+        description: fields.text("description")?,
+        parameters,
+        strict: fields.flag("strict")? == Some(true),
+    })
 }
 
 fn read_choice(value: &Value, dialect: Dialect) -> Option<ToolChoice> {
@@ -160,12 +165,16 @@ mod tests {
             (json!({"tools": vec![tool("a"); 129]}), "tools"),
             (json!({"tool_choice": "required"}), "tool_choice"),
             (json!({"tools": [tool("a")], "tool_choice": "sometimes"}), "tool_choice"),
-            (json!({"tools": [tool("a")], "tool_choice": {"type": "function", "function": {"name": "b"}}}), "tool_choice"),
+            (
+                json!({"tools": [tool("a")], "tool_choice": {"type": "function", "function": {"name": "b"}}}),
+                "tool_choice",
+            ),
         ] {
             let error = read(value.clone(), Dialect::Chat).unwrap_err();
             assert_eq!((error.status, error.param.as_deref()), (400, Some(place)), "{value}");
         }
-        let (_, choice) = read(json!({"tools": [{"name": "a"}], "tool_choice": {"type": "any"}}), Dialect::Messages).unwrap();
+        let (_, choice) =
+            read(json!({"tools": [{"name": "a"}], "tool_choice": {"type": "any"}}), Dialect::Messages).unwrap();
         assert_eq!(choice, ToolChoice::Required);
     }
 }

@@ -148,10 +148,13 @@ mod tests {
 
     fn syntax(template: &str) -> Option<Syntax> {
         let template = ChatTemplate::from_text(template, "test", &[("eos_token", "</s>")]).unwrap();
-        Syntax::of_template(&template, &|text| ["</s>", "<|im_end|>", "<|eot_id|>"].iter().filter_map(|s| text.find(s)).min())
+        Syntax::of_template(&template, &|text| {
+            ["</s>", "<|im_end|>", "<|eot_id|>"].iter().filter_map(|s| text.find(s)).min()
+        })
     }
 
-    const TURNS: &str = "{% if tools %}T{{ tools | tojson }}{% endif %}{% for m in messages %}<|im_start|>{{ m.role }}\n";
+    const TURNS: &str =
+        "{% if tools %}T{{ tools | tojson }}{% endif %}{% for m in messages %}<|im_start|>{{ m.role }}\n";
     const END: &str = "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
     #[test]

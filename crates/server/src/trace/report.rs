@@ -29,8 +29,8 @@ fn described(wanted: &Wanted, seen: &Seen, served: &Served) -> Map<String, Value
         let attention = config.layers[layer].attention();
         json!({
             "layer": layer,
-            "heads": attention.map(|attention| attention.num_heads),
-            "kv_heads": attention.map(|attention| attention.num_kv_heads),
+            "heads": attention.map(|attention| attention.num_attention_heads),
+            "kv_heads": attention.map(|attention| attention.num_key_value_heads),
             "head_dim": attention.map(|attention| attention.head_dim),
             "window": attention.and_then(|attention| attention.window).map(|window| window.get()),
             "rope": attention.and_then(|attention| attention.rope),
@@ -89,7 +89,10 @@ pub fn json(wanted: &Wanted, seen: &Seen, served: &Served) -> Value {
         all.insert("states".into(), seen.states.iter().map(state).collect());
     }
     if wanted.has(Part::Rope) {
-        let rope = seen.ropes.iter().map(|rope| json!({ "cos": rows(&rope.cos, rope.pairs), "sin": rows(&rope.sin, rope.pairs) }));
+        let rope = seen
+            .ropes
+            .iter()
+            .map(|rope| json!({ "cos": rows(&rope.cos, rope.pairs), "sin": rows(&rope.sin, rope.pairs) }));
         all.insert("ropes".into(), rope.collect());
     }
     all.into()
@@ -120,7 +123,10 @@ pub fn safetensors(wanted: &Wanted, seen: Seen, served: &Served) -> Result<Vec<u
     let mut tensors = vec![("tokens".to_owned(), whole(vec![seq], wanted.ids.iter().map(|&id| i64::from(id))))];
     for Attention { layer, heads, probabilities } in seen.attention {
         tensors.push((format!("attention.{layer}"), floats(vec![heads.len(), positions, seq], probabilities)));
-        tensors.push((format!("attention.{layer}.heads"), whole(vec![heads.len()], heads.iter().map(|&head| head as i64))));
+        tensors.push((
+            format!("attention.{layer}.heads"),
+            whole(vec![heads.len()], heads.iter().map(|&head| head as i64)),
+        ));
     }
     for State { name, norms, top } in seen.states {
         if wanted.has(Part::Norms) {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{look::look, report};
 use crate::{
-    api::{ApiError, Conversation, Fields, Served, read_prompt, read_options},
+    api::{ApiError, Conversation, Fields, Served, read_options, read_prompt},
     tools::ToolChoice,
 };
 
@@ -83,7 +83,8 @@ pub fn read(served: &Served, body: &[u8]) -> Result<Wanted, ApiError> {
         return Err(ApiError::too_long("prompt", ids.len(), most));
     }
     let config = &served.llama().config;
-    let heads = config.layers.iter().filter_map(|layer| layer.attention()).map(|attention| attention.num_heads).max();
+    let heads =
+        config.layers.iter().filter_map(|layer| layer.attention()).map(|attention| attention.num_attention_heads).max();
     let layers = indices(&mut fields, "layers", config.layers.len())?;
     let heads = indices(&mut fields, "heads", heads.unwrap_or(0))?;
     let positions = indices(&mut fields, "positions", ids.len())?;
@@ -109,7 +110,9 @@ pub fn read(served: &Served, body: &[u8]) -> Result<Wanted, ApiError> {
     let wanted = Wanted { ids, prompt_tokens, layers, heads, positions, parts, top, safetensors };
     let (numbers, most) = (wanted.numbers(), if safetensors { MOST_NUMBERS.1 } else { MOST_NUMBERS.0 });
     if numbers > most {
-        let why = format!("the answer would have {numbers} numbers, and {most} are the most: ask for fewer layers, heads or positions");
+        let why = format!(
+            "the answer would have {numbers} numbers, and {most} are the most: ask for fewer layers, heads or positions"
+        );
         return Err(ApiError::too_large(why));
     }
     Ok(wanted)
@@ -143,7 +146,8 @@ fn indices(fields: &mut Fields, name: &str, end: usize) -> Result<Vec<usize>, Ap
     let Some(values) = fields.list(name)? else {
         return Ok((0..end).collect());
     };
-    let index = |value: &Value| value.as_u64().and_then(|index| usize::try_from(index).ok()).filter(|index| *index < end);
+    let index =
+        |value: &Value| value.as_u64().and_then(|index| usize::try_from(index).ok()).filter(|index| *index < end);
     let read: Option<BTreeSet<usize>> = values.iter().map(index).collect();
     let read = read.ok_or_else(|| fields.invalid(name, format!("must be a list of numbers below {end}")))?;
     Ok(read.into_iter().collect())

@@ -66,7 +66,8 @@ fn a_stream_is_the_answer_in_pieces() {
 #[test]
 fn several_answers_are_those_of_seeds_in_a_row() {
     let three = ask(json!({"n": 3})).ok();
-    let texts: Vec<&Value> = three["choices"].as_array().unwrap().iter().map(|choice| &choice["message"]["content"]).collect();
+    let texts: Vec<&Value> =
+        three["choices"].as_array().unwrap().iter().map(|choice| &choice["message"]["content"]).collect();
     for (index, text) in texts.iter().enumerate() {
         assert_eq!(ask(json!({"seed": 7 + index})).ok()["choices"][0]["message"]["content"], **text);
     }

@@ -77,7 +77,8 @@ pub fn parse(bytes: &[u8]) -> Answer {
     let end = end.unwrap_or_else(|| panic!("no head: {:?}", String::from_utf8_lossy(bytes)));
     let head = std::str::from_utf8(&bytes[..end]).expect("UTF-8");
     let mut lines = head.lines();
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok()).expect("a status");
+    let status =
+        lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok()).expect("a status");
     let headers = lines.filter_map(|line| line.split_once(": ")).map(|(key, value)| (key.to_owned(), value.to_owned()));
     let mut answer = Answer { status, headers: headers.collect(), body: bytes[end + 4..].to_vec() };
     if answer.header("transfer-encoding") == Some("chunked") {

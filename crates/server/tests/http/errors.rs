@@ -51,7 +51,9 @@ fn a_prompt_that_is_too_long_hears_both_numbers() {
     let message = error["message"].as_str().unwrap();
     assert!(message.contains("1024") && message.contains("201"), "{message}");
     // An answer that would go over the end is cut there, and says so.
-    let body = chat(json!({"messages": [{"role": "user", "content": "x".repeat(1000)}], "max_tokens": 500, "ignore_eos": true}));
+    let body = chat(
+        json!({"messages": [{"role": "user", "content": "x".repeat(1000)}], "max_tokens": 500, "ignore_eos": true}),
+    );
     assert_eq!(body.ok()["choices"][0]["finish_reason"], "length");
 }
 
@@ -63,7 +65,11 @@ fn paths_methods_and_bodies_that_are_none() {
     assert_eq!(request(address, "POST", "/v1/models", &[], "").status, 405);
     for body in ["", "{", "[]", "null", "\u{0}"] {
         let answer = request(address, "POST", "/v1/chat/completions", &[], body);
-        assert_eq!((answer.status, &answer.json()["error"]["type"]), (400, &json!("invalid_request_error")), "{body:?}");
+        assert_eq!(
+            (answer.status, &answer.json()["error"]["type"]),
+            (400, &json!("invalid_request_error")),
+            "{body:?}"
+        );
     }
     assert_eq!(get(address, "/v1/models/other").json()["error"]["code"], "model_not_found");
 }

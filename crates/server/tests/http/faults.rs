@@ -59,7 +59,10 @@ fn who_says_nothing_or_too_slowly_is_not_waited_for() {
     assert!(began.elapsed() < Duration::from_secs(8));
     // Half a body.
     let mut half = connect(address);
-    half.write_all(head(address, "POST", "/v1/completions", &[], &"x".repeat(100)).strip_suffix("xxxxx").unwrap().as_bytes()).unwrap();
+    half.write_all(
+        head(address, "POST", "/v1/completions", &[], &"x".repeat(100)).strip_suffix("xxxxx").unwrap().as_bytes(),
+    )
+    .unwrap();
     let answer = String::from_utf8(until_closed(half)).unwrap();
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     // Half a request, and gone.
@@ -73,7 +76,12 @@ fn who_says_nothing_or_too_slowly_is_not_waited_for() {
 #[test]
 fn garbage_is_an_error_or_nothing() {
     let address = shared();
-    for bytes in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"GET / HTTP/9.9\r\n\r\n", b"\r\n\r\n\r\n\r\n!\r\n\r\n", &[0; 300]] {
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\r\n\r\n\r\n\r\n!\r\n\r\n",
+        &[0; 300],
+    ] {
         let mut stream = connect(address);
         stream.write_all(bytes).unwrap();
         let _ = stream.shutdown(Shutdown::Write);
@@ -98,11 +106,16 @@ fn a_hundred_megabytes_are_not_read() {
     assert_eq!((announced.status, &announced.json()["error"]["type"]), (413, &json!("invalid_request_error")));
     // In pieces, of which nobody knows how many come.
     let mut stream = connect(address);
-    stream.write_all(b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
+    stream
+        .write_all(b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n")
+        .unwrap();
     let piece = [format!("{:x}\r\n", 1 << 20).as_bytes(), &vec![b'x'; 1 << 20], b"\r\n"].concat();
     let sent = (0..100).take_while(|_| stream.write_all(&piece).is_ok()).count();
     assert!(sent < 40, "{sent} MiB were taken");
-    let anthropic = raw(address, b"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 104857600\r\n\r\n");
+    let anthropic = raw(
+        address,
+        b"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 104857600\r\n\r\n",
+    );
     assert_eq!(anthropic.json()["error"]["type"], "request_too_large");
 }
 
@@ -158,7 +171,11 @@ fn who_leaves_frees_the_place() {
 #[test]
 fn a_full_queue_says_when_to_come_again() {
     let one = std::num::NonZeroUsize::MIN;
-    let server = start(Trust::default(), Limits::default(), glass_server::engine::ServiceOptions { parallel: one, queue: 1, ..options() });
+    let server = start(
+        Trust::default(),
+        Limits::default(),
+        glass_server::engine::ServiceOptions { parallel: one, queue: 1, ..options() },
+    );
     let address = server.address();
     let body = json!({"prompt": "a", "max_tokens": 1000, "ignore_eos": true, "stream": true}).to_string();
     let busy: Vec<TcpStream> = (0..2)
@@ -172,7 +189,9 @@ fn a_full_queue_says_when_to_come_again() {
         .collect();
     let refused = request(address, "POST", "/v1/completions", &[], "{\"prompt\": \"a\"}");
     assert_eq!((refused.status, &refused.json()["error"]["type"]), (429, &json!("rate_limit_error")));
-    assert!(refused.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok_and(|seconds| seconds >= 1)));
+    assert!(
+        refused.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok_and(|seconds| seconds >= 1))
+    );
     drop(busy);
 }
 

@@ -54,7 +54,11 @@ fn stop_sequences_are_told() {
 #[test]
 fn tokens_are_counted_without_an_answer() {
     let messages = json!([{"role": "user", "content": "Hi"}]);
-    let counted = post(shared(), "/v1/messages/count_tokens", &json!({"model": "tiny", "messages": messages, "system": "Be brief."}));
+    let counted = post(
+        shared(),
+        "/v1/messages/count_tokens",
+        &json!({"model": "tiny", "messages": messages, "system": "Be brief."}),
+    );
     let usage = ask(json!({})).ok()["usage"].clone();
     let read = usage["input_tokens"].as_u64().unwrap() + usage["cache_read_input_tokens"].as_u64().unwrap();
     assert_eq!(counted.ok()["input_tokens"], read);

@@ -36,7 +36,8 @@ fn health_says_whether_there_is_a_model() {
 fn numbers_grow() {
     let count = || {
         let answer = get(shared(), "/metrics");
-        let line = answer.text().lines().find(|line| line.starts_with("glass_generated_tokens_total ")).map(str::to_owned);
+        let line =
+            answer.text().lines().find(|line| line.starts_with("glass_generated_tokens_total ")).map(str::to_owned);
         line.unwrap().split(' ').nth(1).unwrap().parse::<u64>().unwrap()
     };
     let before = count();
@@ -48,7 +49,8 @@ fn numbers_grow() {
 fn text_to_tokens_and_back() {
     let text = "Once upon";
     let body = post(shared(), "/tokenize", &json!({"content": text, "with_pieces": true})).ok();
-    let pieces: String = body["tokens"].as_array().unwrap().iter().map(|token| token["piece"].as_str().unwrap()).collect();
+    let pieces: String =
+        body["tokens"].as_array().unwrap().iter().map(|token| token["piece"].as_str().unwrap()).collect();
     assert_eq!(pieces, text);
     let plain = post(shared(), "/tokenize", &json!({"content": text})).ok();
     let special = post(shared(), "/tokenize", &json!({"prompt": text})).ok();
@@ -64,7 +66,8 @@ fn numbers(value: &Value) -> Vec<f64> {
 #[test]
 fn embeddings_are_unit_vectors_in_both_formats() {
     let body = post(shared(), "/v1/embeddings", &json!({"model": "tiny", "input": ["Once", "Twice", "Once"]})).ok();
-    let vectors: Vec<Vec<f64>> = body["data"].as_array().unwrap().iter().map(|item| numbers(&item["embedding"])).collect();
+    let vectors: Vec<Vec<f64>> =
+        body["data"].as_array().unwrap().iter().map(|item| numbers(&item["embedding"])).collect();
     assert!(vectors.iter().all(|vector| vector.len() == 64));
     let length: f64 = vectors[0].iter().map(|value| value * value).sum();
     assert!((length - 1.0).abs() < 1e-4, "{length}");

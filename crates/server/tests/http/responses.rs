@@ -8,7 +8,8 @@ use crate::{
 };
 
 fn ask(more: Value) -> Answer {
-    let mut body = json!({"model": "tiny", "input": "Hi", "instructions": "Be brief.", "max_output_tokens": 20, "seed": 7});
+    let mut body =
+        json!({"model": "tiny", "input": "Hi", "instructions": "Be brief.", "max_output_tokens": 20, "seed": 7});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     post(shared(), "/v1/responses", &body)
 }
@@ -32,9 +33,15 @@ fn a_response_and_its_stream_say_the_same() {
     let streamed = ask(json!({"stream": true}));
     let events = events(&streamed);
     let kinds: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
-    assert_eq!(kinds[..4], ["response.created", "response.in_progress", "response.output_item.added", "response.content_part.added"]);
+    assert_eq!(
+        kinds[..4],
+        ["response.created", "response.in_progress", "response.output_item.added", "response.content_part.added"]
+    );
     let end = if cut { "response.incomplete" } else { "response.completed" };
-    assert_eq!(kinds[kinds.len() - 4..], ["response.output_text.done", "response.content_part.done", "response.output_item.done", end]);
+    assert_eq!(
+        kinds[kinds.len() - 4..],
+        ["response.output_text.done", "response.content_part.done", "response.output_item.done", end]
+    );
     let joined: String = events.iter().filter_map(|event| event["delta"].as_str()).collect();
     assert_eq!(joined, text);
     let last = &events[events.len() - 1]["response"];

@@ -15,9 +15,11 @@ fn end(grace: Duration, tokens: usize) -> (Answer, String) {
     let server = start(Trust::default(), Limits::default(), options());
     let address = server.address();
     let ask = |path: &'static str, body| thread::spawn(move || post(address, path, &body));
-    let stream = ask("/v1/completions", json!({"prompt": "a", "max_tokens": tokens, "ignore_eos": true, "stream": true}));
+    let stream =
+        ask("/v1/completions", json!({"prompt": "a", "max_tokens": tokens, "ignore_eos": true, "stream": true}));
     let messages = json!([{"role": "user", "content": "a"}]);
-    let other = ask("/v1/messages", json!({"messages": messages, "max_tokens": tokens, "ignore_eos": true, "stream": true}));
+    let other =
+        ask("/v1/messages", json!({"messages": messages, "max_tokens": tokens, "ignore_eos": true, "stream": true}));
     thread::sleep(Duration::from_millis(100));
     server.stop(grace);
     (stream.join().unwrap(), other.join().unwrap().text().to_owned())

@@ -40,8 +40,11 @@ fn a_forced_call_satisfies_the_functions_schema() {
 fn a_streamed_call_comes_in_pieces() {
     let choice = json!({"type": "function", "function": {"name": "time"}});
     let chunks = ask(choice, json!({"stream": true})).chunks();
-    let deltas: Vec<&Value> =
-        chunks.iter().map(|chunk| &chunk["choices"][0]["delta"]["tool_calls"][0]).filter(|call| !call.is_null()).collect();
+    let deltas: Vec<&Value> = chunks
+        .iter()
+        .map(|chunk| &chunk["choices"][0]["delta"]["tool_calls"][0])
+        .filter(|call| !call.is_null())
+        .collect();
     assert!(deltas[0]["id"].is_string() && deltas[0]["function"]["name"] == "time");
     assert!(deltas.iter().all(|call| call["index"] == 0) && deltas[1..].iter().all(|call| call.get("id").is_none()));
     let arguments: String = deltas.iter().map(|call| call["function"]["arguments"].as_str().unwrap()).collect();

@@ -31,7 +31,8 @@ fn everything_is_seen() {
         assert_eq!(rows.len(), seq);
         for (position, row) in rows.iter().enumerate() {
             let row: Vec<f64> = row.as_array().unwrap().iter().map(|share| share.as_f64().unwrap()).collect();
-            assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-3);
+            // In bfloat16, as the model is stored.
+            assert!((row.iter().sum::<f64>() - 1.0).abs() < 0.02);
             assert!(row[position + 1..].iter().all(|share| *share == 0.0), "nobody sees what comes later");
         }
     }
@@ -49,7 +50,8 @@ fn everything_is_seen() {
 #[test]
 fn the_last_layer_says_what_the_model_says() {
     let body = ask(json!({"include": ["lens"], "layers": [1]})).ok();
-    let asked = json!({"prompt": "Once upon a time", "max_tokens": 1, "temperature": 0, "logprobs": 3, "ignore_eos": true});
+    let asked =
+        json!({"prompt": "Once upon a time", "max_tokens": 1, "temperature": 0, "logprobs": 3, "ignore_eos": true});
     let told = post(shared(), "/v1/completions", &asked).ok();
     let top = body["states"].as_array().unwrap().last().unwrap()["top"].as_array().unwrap().last().unwrap()[0].clone();
     let logprob = told["choices"][0]["logprobs"]["token_logprobs"][0].as_f64().unwrap();
@@ -71,7 +73,8 @@ fn a_part_of_it_and_the_same_as_tensors() {
     let attention = tensors.tensor("attention.1").unwrap();
     let seq = body["tokens"].as_array().unwrap().len();
     assert_eq!(attention.shape(), [2, 2, seq]);
-    let values: Vec<f32> = attention.data().chunks(4).map(|four| f32::from_le_bytes(four.try_into().unwrap())).collect();
+    let values: Vec<f32> =
+        attention.data().chunks(4).map(|four| f32::from_le_bytes(four.try_into().unwrap())).collect();
     for (index, share) in heads[1]["probabilities"][1].as_array().unwrap().iter().enumerate() {
         assert_eq!(values[3 * seq + index], share.as_f64().unwrap() as f32);
     }
@@ -91,6 +94,7 @@ fn what_is_too_much_is_refused() {
         let answer = ask(more.clone());
         assert_eq!(answer.status, status, "{more}: {}", answer.text());
     }
-    let chat = post(shared(), "/v1/glass/trace", &json!({"messages": [{"role": "user", "content": "Hi"}], "include": []}));
+    let chat =
+        post(shared(), "/v1/glass/trace", &json!({"messages": [{"role": "user", "content": "Hi"}], "include": []}));
     assert!(chat.ok()["tokens"].as_array().unwrap().len() > 5);
 }

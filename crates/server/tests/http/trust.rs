@@ -24,7 +24,11 @@ fn a_key_opens_everything_but_health_and_the_page() {
     ] {
         assert_eq!(models(&headers), 200, "{headers:?}");
     }
-    for headers in [[("authorization", "Bearer 0123456789abcdeF")], [("authorization", "Basic 0123456789abcdef")], [("x-api-key", "")]] {
+    for headers in [
+        [("authorization", "Bearer 0123456789abcdeF")],
+        [("authorization", "Basic 0123456789abcdef")],
+        [("x-api-key", "")],
+    ] {
         assert_eq!(models(&headers), 401, "{headers:?}");
     }
     for path in ["/metrics", "/v1/models", "/v1/nothing", "/v1/glass/trace", "//v1/models"] {
@@ -39,9 +43,13 @@ fn a_key_opens_everything_but_health_and_the_page() {
 
 #[test]
 fn a_name_that_was_rebound_is_refused() {
-    for (host, status) in
-        [("localhost:1", 200), ("127.0.0.1", 200), ("[::1]:9", 200), ("evil.example", 403), ("127.0.0.1.evil.example:80", 403)]
-    {
+    for (host, status) in [
+        ("localhost:1", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:9", 200),
+        ("evil.example", 403),
+        ("127.0.0.1.evil.example:80", 403),
+    ] {
         assert_eq!(request(shared(), "GET", "/v1/models", &[("host", host)], "").status, status, "{host}");
     }
 }
@@ -54,7 +62,11 @@ fn pages_of_listed_origins_may_ask() {
     for origin in ["https://chat.example", "http://localhost:3000"] {
         let answer = request(address, "GET", "/v1/models", &[("origin", origin)], "");
         assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, Some(origin)));
-        let asked = [("origin", origin), ("access-control-request-method", "POST"), ("access-control-request-headers", "x-stainless-os")];
+        let asked = [
+            ("origin", origin),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", "x-stainless-os"),
+        ];
         let preflight = request(address, "OPTIONS", "/v1/chat/completions", &asked, "");
         assert_eq!((preflight.status, preflight.header("access-control-allow-headers")), (204, Some("x-stainless-os")));
     }

@@ -4,10 +4,11 @@
 use serde_json::{Value, json};
 
 use super::{
-    bytes::{SPACE_PREFIX, split_merge},
+    bytes::SPACE_PREFIX,
+    merges,
     named::Named,
     parts::Parts,
-    vocabulary::{Kind, MERGES, SCORES, Tokens, Vocabulary, short},
+    vocabulary::{Tokens, Vocabulary},
 };
 use crate::TokenizerError;
 
@@ -15,11 +16,6 @@ const REMOVE_SPACES: &str = "tokenizer.ggml.remove_extra_whitespaces";
 
 /// What stands for a space in pieces.
 pub(super) const SPACE: &str = "▁";
-
-/// Far longer than any piece: a text of pieces is split at every character.
-const MAX_PIECE_BYTES: usize = 1024;
-/// Far more than all merges of any vocabulary.
-const MAX_MERGES_BYTES: usize = 256 << 20;
 
 pub(super) fn parts(tokens: Tokens<'_>, architecture: &str) -> Result<Parts, TokenizerError> {
     let keys = tokens.keys;
@@ -37,7 +33,10 @@ pub(super) fn parts(tokens: Tokens<'_>, architecture: &str) -> Result<Parts, Tok
     }
     let unknown = named.unknown.and_then(|id| tokens.get(id)).map(|(text, _)| text.to_owned());
     let vocabulary = Vocabulary::new(tokens, |text| spaces(text).filter(|_| gemma))?;
-    let merges = merges(&vocabulary, gemma)?;
+    let merges = match merges::of_file(&vocabulary)?.filter(|merges| !merges.is_empty()) {
+        Some(merges) => merges,
+        None => merges::implied(&vocabulary, gemma)?,
+    };
     let (normalizer, pre_tokenizer) = spacing(prefix, strip, gemma, phi3);
     Ok(Parts {
         vocab: vocabulary.ids,
@@ -97,64 +96,4 @@ fn decoder(prefix: bool) -> Value {
         decoders.push(json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
     }
     json!({"type": "Sequence", "decoders": decoders})
-}
-
-/// The merges of the file, if it has some, or else those that its pieces imply.
-fn merges(vocabulary: &Vocabulary<'_>, gemma: bool) -> Result<Vec<(String, String)>, TokenizerError> {
-    let keys = vocabulary.tokens.keys;
-    if let Some(merges) = keys.strings(MERGES)?.filter(|merges| !merges.is_empty()) {
-        let mut join = String::new();
-        let merges = merges.iter().enumerate().map(|(rank, merge)| {
-            let pair = split_merge(merge, &vocabulary.ids, &mut join);
-            let pair = pair.map(|(left, right)| (left.to_owned(), right.to_owned()));
-            pair.ok_or_else(|| {
-                keys.fault(MERGES, format!("merge {rank}, {}, is no pair of tokens that make a token", short(merge)))
-            })
-        });
-        return merges.collect();
-    }
-    let scores = vocabulary.tokens.scores()?.ok_or_else(|| keys.missing(SCORES))?;
-    let mut order: Vec<u32> = (0..vocabulary.texts.len() as u32).collect();
-    // Gemma's scores do not follow the order of its merges; its pieces do.
-    if !gemma {
-        order.sort_by(|&a, &b| scores[b as usize].total_cmp(&scores[a as usize]));
-    }
-    implied_merges(vocabulary, &order)
-}
-
-/// Every pair of tokens that make a token, by the place of the made one in `order`; pairs that make the same token by
-/// their ids, as in the `tokenizer.json` of converted SentencePiece models.
-fn implied_merges(vocabulary: &Vocabulary<'_>, order: &[u32]) -> Result<Vec<(String, String)>, TokenizerError> {
-    let fault = |reason: String| Err(vocabulary.tokens.keys.fault(super::vocabulary::TOKENS, reason));
-    let mut merges = Vec::with_capacity(2 * order.len());
-    let mut bytes = 0;
-    let mut pairs = Vec::new();
-    for &id in order {
-        let Some(text) = vocabulary.text(id) else {
-            continue;
-        };
-        if text.len() > MAX_PIECE_BYTES {
-            // Only ordinary text is merged.
-            if vocabulary.tokens.get(id).is_some_and(|(_, kind)| kind == Kind::Normal) {
-                return fault(format!("token {id} has {} bytes, and no piece has as many", text.len()));
-            }
-            continue;
-        }
-        pairs.clear();
-        for (at, _) in text.char_indices().skip(1) {
-            let (left, right) = text.split_at(at);
-            if let Some(&left_id) = vocabulary.ids.get(left)
-                && let Some(&right_id) = vocabulary.ids.get(right)
-            {
-                pairs.push((left_id, right_id, left, right));
-            }
-        }
-        pairs.sort_unstable();
-        bytes += pairs.len() * text.len();
-        if bytes > MAX_MERGES_BYTES {
-            return fault("more pairs of tokens make a token than in any vocabulary".to_owned());
-        }
-        merges.extend(pairs.iter().map(|&(.., left, right)| (left.to_owned(), right.to_owned())));
-    }
-    Ok(merges)
 }

@@ -11,7 +11,6 @@ pub(super) const MODEL: &str = "tokenizer.ggml.model";
 pub(super) const TOKENS: &str = "tokenizer.ggml.tokens";
 pub(super) const TOKEN_TYPE: &str = "tokenizer.ggml.token_type";
 pub(super) const SCORES: &str = "tokenizer.ggml.scores";
-pub(super) const MERGES: &str = "tokenizer.ggml.merges";
 
 /// What a token is (`enum llama_token_type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,10 +10,11 @@ use serde_json::Value;
 use super::{
     HUGGING_FACE,
     bytes::{PRE, SPACE_PREFIX},
+    merges::MERGES,
     named::{ADD_BOS, ADD_EOS, KEYS},
     pieces::SPACE,
     pre_tokenizer::PreTokenizer,
-    vocabulary::{Kind, MERGES, MODEL, SCORES, TOKEN_TYPE, TOKENS, filling, short},
+    vocabulary::{Kind, MODEL, SCORES, TOKEN_TYPE, TOKENS, filling, short},
 };
 use crate::{Tokenizer, TokenizerError, one_line, tokenizer::read_named_tokens};
 

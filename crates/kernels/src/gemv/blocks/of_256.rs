@@ -3,13 +3,25 @@
 use super::Unpack;
 use crate::{
     gemv::bytes::{Bytes, SPAN},
-    quant::blocks::{IQ4, Iq4Xs, Q2K, Q3K, Q4K, Q5K, Q6K, SixBits, number},
+    quant::blocks::{IQ4, Iq4Xs, Q2K, Q3K, Q4K, Q5K, Q6K, SixBits},
 };
 
 /// Chunk `chunk` of 32 or 16 bytes.
 #[inline(always)]
 fn part<const BYTES: usize>(bytes: &[u8], chunk: usize) -> &[u8; BYTES] {
     &bytes.as_chunks().0[chunk]
+}
+
+/// A number in binary16 ...
+#[inline(always)]
+fn half<B: Bytes>(b: B, bytes: [u8; 2]) -> B::Factors {
+    b.half(u16::from_le_bytes(bytes))
+}
+
+/// ... and its negative.
+#[inline(always)]
+fn less<B: Bytes>(b: B, bytes: [u8; 2]) -> B::Factors {
+    b.half(u16::from_le_bytes(bytes) ^ 0x8000)
 }
 
 /// Factors of 32 columns each.
@@ -22,7 +34,7 @@ fn eight(values: [u8; SPAN]) -> [i8; 2 * SPAN] {
 fn six_bits<B: Bytes>(b: B, factors: &SixBits) -> [B::Factors; 2] {
     let scales = b.integers(eight(factors.scale_bits()));
     let mins = b.integers(eight(factors.min_bits()));
-    [b.scaled(scales, number(factors.d)), b.scaled(mins, -number(factors.dmin))]
+    [b.times(scales, half(b, factors.d)), b.times(mins, less(b, factors.dmin))]
 }
 
 impl Unpack for Q4K {
@@ -64,7 +76,7 @@ impl Unpack for Q6K {
 
     #[inline(always)]
     fn factors<B: Bytes>(b: B, blocks: &[Self]) -> [B::Factors; 2] {
-        let scales = b.scaled(b.integers(blocks[0].scales), number(blocks[0].d));
+        let scales = b.times(b.integers(blocks[0].scales), half(b, blocks[0].d));
         [scales, b.scaled(scales, -32.0)]
     }
 
@@ -86,7 +98,7 @@ impl Unpack for Q2K {
     fn factors<B: Bytes>(b: B, blocks: &[Self]) -> [B::Factors; 2] {
         let scales = b.integers(blocks[0].scales.map(|both| (both & 0xf) as i8));
         let mins = b.integers(blocks[0].scales.map(|both| (both >> 4) as i8));
-        [b.scaled(scales, number(blocks[0].d)), b.scaled(mins, -number(blocks[0].dmin))]
+        [b.times(scales, half(b, blocks[0].d)), b.times(mins, less(b, blocks[0].dmin))]
     }
 
     /// Four groups in 32 bytes.
@@ -103,7 +115,7 @@ impl Unpack for Q3K {
 
     #[inline(always)]
     fn factors<B: Bytes>(b: B, blocks: &[Self]) -> [B::Factors; 2] {
-        let scales = b.scaled(b.integers(blocks[0].factors()), number(blocks[0].d));
+        let scales = b.times(b.integers(blocks[0].factors()), half(b, blocks[0].d));
         [scales, b.scaled(scales, -4.0)]
     }
 
@@ -123,7 +135,7 @@ impl Unpack for Iq4Xs {
     #[inline(always)]
     fn factors<B: Bytes>(b: B, blocks: &[Self]) -> [B::Factors; 2] {
         let scales = b.integers(pulp::cast([blocks[0].factors(), [0; SPAN]]));
-        let scales = b.scaled(scales, number(blocks[0].d));
+        let scales = b.times(scales, half(b, blocks[0].d));
         [scales, b.scaled(scales, -B::OFFSET)]
     }
 

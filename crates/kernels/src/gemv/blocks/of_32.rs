@@ -125,7 +125,7 @@ impl Unpack for Mxfp4 {
 
     #[inline(always)]
     fn factors<B: Bytes>(b: B, blocks: &[Self]) -> [B::Factors; 2] {
-        let scales = b.floats(&each(blocks, Mxfp4::scale));
+        let scales = b.half_powers(each(blocks, |block| block.e));
         [scales, b.scaled(scales, -B::OFFSET)]
     }
 

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{
-    Block, Half, less, number, pack,
+    Block, Half, apart, less_32, number, pack,
     search::{Codes, Integers, signed, signed_groups},
     unpack,
 };
@@ -80,11 +80,9 @@ impl Iq4Xs {
     /// Each group's scale by `d`.
     #[inline(always)]
     pub(crate) fn factors(&self) -> [i8; 8] {
-        let mut bits = [0; 8];
-        // A run of one number: neighbours stand in one byte.
-        unpack::<1, 4>(&self.scales_l, 0, &mut bits);
-        unpack::<1, 2>(&self.scales_h, 4, &mut bits);
-        less(bits, 32)
+        let low = apart::<4>(u32::from_le_bytes(self.scales_l));
+        let high = apart::<2>(u16::from_le_bytes(self.scales_h).into());
+        less_32(low | high << 4)
     }
 }
 

@@ -44,20 +44,13 @@ pub(crate) struct Mxfp4 {
     pub(crate) qs: [u8; 16],
 }
 
-impl Mxfp4 {
-    #[inline(always)]
-    pub(crate) fn scale(&self) -> f32 {
-        half_power(self.e)
-    }
-}
-
 /// Half the power of two, since quants are twice the numbers. The two least are no normal numbers.
 #[inline(always)]
-fn half_power(e: u8) -> f32 {
+pub(crate) fn half_power(e: u8) -> f32 {
     f32::from_bits(match e {
         0 => 1 << 21,
         1 => 1 << 22,
-        _ => u32::from(e - 1) << 23,
+        e => u32::from(e - 1) << 23,
     })
 }
 
@@ -71,7 +64,7 @@ impl Block<32, 1> for Mxfp4 {
 
     #[inline(always)]
     fn scales(&self) -> [f32; 1] {
-        [self.scale()]
+        [half_power(self.e)]
     }
 
     /// The power by which the largest magnitude is a number from 4 on, or one of its neighbours: above it nothing is clipped.

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{
-    Block, Half, less, number, pack,
+    Block, Half, less, less_32, number, pack,
     search::{Integers, signed_groups},
     unpack,
 };
@@ -22,11 +22,14 @@ impl Q3K {
     /// Each group's scale by `d`.
     #[inline(always)]
     pub(crate) fn factors(&self) -> [i8; 16] {
-        let mut bits = [0; 16];
-        let (low, high) = self.scales.split_at(8);
-        unpack::<8, 4>(low, 0, &mut bits);
-        unpack::<4, 2>(high, 4, &mut bits);
-        less(bits, 32)
+        const LOW: u64 = 0x0f0f_0f0f_0f0f_0f0f;
+        let [a, b, high] = bytemuck::cast::<_, [[u8; 4]; 3]>(self.scales).map(u32::from_le_bytes);
+        let low = u64::from(a) | u64::from(b) << 32;
+        // Four scales have their high bits in one place of the four bytes.
+        let high = |shift: u32| u64::from(high >> shift & 0x0303_0303) << 4;
+        let first = low & LOW | high(0) | high(2) << 32;
+        let last = low >> 4 & LOW | high(4) | high(6) << 32;
+        bytemuck::cast([less_32(first), less_32(last)])
     }
 }
 

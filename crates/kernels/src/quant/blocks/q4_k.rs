@@ -53,13 +53,13 @@ impl SixBits {
     /// The 6 bits of each scale.
     #[inline(always)]
     pub(crate) fn scale_bits(&self) -> [u8; 8] {
-        six_bits(self.scales, self.low.map(|both| both & 0xf))
+        six_bits(self.scales, u32::from_le_bytes(self.low) & 0x0f0f_0f0f)
     }
 
     /// The 6 bits of each min.
     #[inline(always)]
     pub(crate) fn min_bits(&self) -> [u8; 8] {
-        six_bits(self.mins, self.low.map(|both| both >> 4))
+        six_bits(self.mins, u32::from_le_bytes(self.low) >> 4 & 0x0f0f_0f0f)
     }
 
     #[inline(always)]
@@ -75,10 +75,11 @@ impl SixBits {
     }
 }
 
+/// Four at a time, as bytes of a word.
 #[inline(always)]
-fn six_bits(first: [u8; 4], low: [u8; 4]) -> [u8; 8] {
-    let [first, low] = [first, low].map(u32::from_le_bytes);
-    bytemuck::cast([first & 0x3f3f_3f3f, low | first >> 2 & 0x3030_3030])
+fn six_bits(first: [u8; 4], low: u32) -> [u8; 8] {
+    let first = u32::from_le_bytes(first);
+    bytemuck::cast([(first & 0x3f3f_3f3f).to_le(), (low | first >> 2 & 0x3030_3030).to_le()])
 }
 
 #[inline(always)]

@@ -88,7 +88,10 @@ mod tests {
             (json!({"role": "king", "content": "a"}), "messages[0].role"),
             (json!({"role": "user"}), "messages[0].content"),
             (json!({"role": "user", "content": 1}), "messages[0].content"),
-            (json!({"role": "user", "content": [{"type": "image_url", "image_url": {}}]}), "messages[0].content[0].type"),
+            (
+                json!({"role": "user", "content": [{"type": "image_url", "image_url": {}}]}),
+                "messages[0].content[0].type",
+            ),
             (json!({"role": "assistant", "tool_calls": [{"id": "a"}]}), "messages[0].tool_calls[0].function"),
             (json!("hi"), "messages[0]"),
         ] {

@@ -82,10 +82,13 @@ mod tests {
         let user = json!({"role": "user", "content": [
             {"type": "tool_result", "tool_use_id": "a", "content": [{"type": "text", "text": "7"}]},
             {"type": "text", "text": "And now?", "cache_control": {"type": "ephemeral"}}]});
-        assert_eq!(read(user).unwrap(), [
-            json!({"role": "tool", "tool_call_id": "a", "content": "7"}),
-            json!({"role": "user", "content": "And now?"}),
-        ]);
+        assert_eq!(
+            read(user).unwrap(),
+            [
+                json!({"role": "tool", "tool_call_id": "a", "content": "7"}),
+                json!({"role": "user", "content": "And now?"}),
+            ]
+        );
         let assistant = json!({"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": ""},
             {"type": "tool_use", "id": "a", "name": "f", "input": {"x": 1}}]});
         let read_back = read(assistant).unwrap();

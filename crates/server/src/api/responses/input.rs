@@ -36,7 +36,8 @@ pub fn read_input(input: Value, messages: &mut Vec<Value>) -> Result<(), ApiErro
                 let (id, name) = (item.text("call_id")?, item.text("name")?);
                 let (id, name) = (item.need("call_id", id)?, item.need("name", name)?);
                 let arguments = read_arguments(item.take("arguments"));
-                let call = json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments } });
+                let call =
+                    json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments } });
                 // Calls of one turn belong to one message.
                 match messages.last_mut().filter(|last| last["role"] == "assistant") {
                     Some(last) => match last.get_mut("tool_calls").and_then(Value::as_array_mut) {

@@ -43,7 +43,7 @@ impl Item {
                 json!({ "type": "message", "id": self.id, "status": status, "role": "assistant", "content": content })
             }
             What::Call(call) => json!({
-                "type": "function_call", "id": self.id, "call_id": format!("call_{}", call.id), "name": call.name,
+                "type": "function_call", "id": self.id, "call_id": call.id, "name": call.name,
                 "arguments": call.arguments, "status": status,
             }),
         }

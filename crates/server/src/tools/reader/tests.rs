@@ -49,7 +49,12 @@ fn calls_of_every_syntax_in_any_pieces() {
         another: "parameter=".into(),
     };
     let cases = [
-        (hermes(), "Let me see.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"s\": \"1\"}}\n</tool_call>", "Let me see.", 1),
+        (
+            hermes(),
+            "Let me see.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"s\": \"1\"}}\n</tool_call>",
+            "Let me see.",
+            1,
+        ),
         (
             hermes(),
             "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"s\": \"1\"}}\n</tool_call>\n<tool_call>\n{\"name\": \"f\", \
@@ -80,7 +85,12 @@ fn calls_of_every_syntax_in_any_pieces() {
             1,
         ),
         (hermes(), "1 < 2, and <tool_ is no call", "1 < 2, and <tool_ is no call", 0),
-        (syntax("", "", json_body("parameters", false)), "{\"city\": \"Rome\"} is JSON", "{\"city\": \"Rome\"} is JSON", 0),
+        (
+            syntax("", "", json_body("parameters", false)),
+            "{\"city\": \"Rome\"} is JSON",
+            "{\"city\": \"Rome\"} is JSON",
+            0,
+        ),
         (syntax("", "", json_body("parameters", false)), "Rome {\"name\"}", "Rome {\"name\"}", 0),
         (hermes(), "<tool_call>nothing</tool_call>", "<tool_call>nothing</tool_call>", 0),
         (hermes(), "<tool_call>{\"na", "{\"na", 0),

@@ -1,0 +1,109 @@
+//! Many clients for a while: no error, no leak, and nobody waits much longer than the others.
+
+use std::{
+    fs, iter,
+    num::NonZeroUsize,
+    thread,
+    time::{Duration, Instant},
+};
+
+use glass_server::engine::{Event, Request, ServiceOptions};
+use glass_testing::Random;
+
+use crate::models::{Kind, PIECE, Text, alone, model, prompt, request, service, texts};
+
+const CLIENTS: usize = 64;
+
+/// Bytes of this process in memory; `None` where the system does not tell.
+fn resident() -> Option<usize> {
+    let status = fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: usize = status.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * 4096)
+}
+
+/// Median and 95th percentile of the time between two tokens of a text, and the size of the process from time to time.
+fn load(time: Duration) -> ([Duration; 2], Vec<usize>) {
+    let options = ServiceOptions {
+        parallel: NonZeroUsize::new(32).expect("not 0"),
+        step_tokens: NonZeroUsize::new(PIECE).expect("not 0"),
+        cache_memory: 4 << 20,
+        ..ServiceOptions::default()
+    };
+    let service = service(model(Kind::Windows, "f32"), options);
+    let mut random = Random::new(1);
+    let system = prompt(&mut random, 200);
+    let requests: Vec<Request> = (0..40)
+        .map(|number| {
+            let len = 1 + random.below([20, 100, 400][number % 3]);
+            let own = prompt(&mut random, len);
+            let ids = if number % 2 == 0 { own } else { [system.clone(), own].concat() };
+            request(ids, 10 + random.below(60), number as u64)
+        })
+        .collect();
+    let expected: Vec<Vec<Text>> = requests.iter().map(|request| alone(service.llama(), request, &options)).collect();
+    let start = Instant::now();
+    let mut sizes: Vec<usize> = Vec::new();
+    let gaps: Vec<Duration> = thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| {
+                let (service, requests, expected) = (&service, &requests, &expected);
+                scope.spawn(move || {
+                    let mut random = Random::new(client as u64);
+                    let mut gaps = Vec::new();
+                    while start.elapsed() < time {
+                        let number = random.below(requests.len());
+                        let mut ticket = service.submit(requests[number].clone()).expect("the queue is long");
+                        if random.below(10) == 0 {
+                            iter::from_fn(|| ticket.wait_next()).take(random.below(5)).for_each(drop);
+                            continue;
+                        }
+                        if client % 8 > 0 {
+                            let (found, _) = texts(&mut ticket, 1);
+                            assert_eq!(found, expected[number]);
+                            continue;
+                        }
+                        let mut last: Option<Instant> = None;
+                        while let Some(event) = ticket.wait_next() {
+                            if let Event::Token { .. } = event {
+                                let now = Instant::now();
+                                gaps.extend(last.map(|last| now - last));
+                                last = Some(now);
+                            }
+                        }
+                    }
+                    gaps
+                })
+            })
+            .collect();
+        while start.elapsed() < time {
+            thread::sleep(time / 20);
+            sizes.extend(resident());
+        }
+        clients.into_iter().flat_map(|client| client.join().expect("no client fails")).collect()
+    });
+    let mut sorted = gaps;
+    sorted.sort_unstable();
+    let [median, p95] = [2, 20].map(|part| sorted[sorted.len() - 1 - sorted.len() / part]);
+    let stats = service.stats();
+    eprintln!("{} s: {stats:?}", time.as_secs());
+    eprintln!("between tokens: median {median:?}, p95 {p95:?}, of {}; resident: {sizes:?}", sorted.len());
+    assert_eq!((stats.failed, stats.refused), (0, 0));
+    assert!(stats.finished > CLIENTS as u64 && stats.abandoned > 0, "{stats:?}");
+    ([median, p95], sizes)
+}
+
+#[test]
+fn sixty_four_clients() {
+    load(Duration::from_secs(8));
+}
+
+#[test]
+#[ignore = "takes ten minutes, alone in its process"]
+fn sixty_four_clients_for_ten_minutes() {
+    let ([median, p95], sizes) = load(Duration::from_secs(600));
+    assert!(p95 < 3 * median, "{median:?} {p95:?}");
+    // After a fifth of the time all buffers have been in use.
+    if let (Some(first), Some(last)) = (sizes.get(4), sizes.last()) {
+        assert!(*last < first + first / 10, "{sizes:?}");
+    }
+}
