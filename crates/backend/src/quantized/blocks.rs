@@ -59,6 +59,7 @@ pub struct BlockTensor {
 
 /// How blocks are held.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one of each matrix, and none is copied in a loop")]
 pub(crate) enum BlockStorage {
     /// `[rows, row_bytes]`, bytes
     Bytes(Tensor<2, Int>),
