@@ -20,6 +20,7 @@ mod linear;
 mod norm;
 mod peak_memory;
 mod quantized;
+mod traffic;
 mod weight_matrix;
 mod weights;
 
@@ -37,5 +38,6 @@ pub use linear::Linear;
 pub use norm::{HeadNorm, Norm};
 pub use peak_memory::peak_host_bytes;
 pub use quantized::{BlockRows, BlockTensor, PlanarRows, PlanarTensor, QuantizedRows, QuantizedTensor};
+pub use traffic::{Traffic, TrafficCounter};
 pub use weight_matrix::WeightMatrix;
 pub use weights::{ActivationWeight, WeightRole, WeightRoles, WeightSource, WeightSpec, Weights};
