@@ -1,6 +1,7 @@
 //! `glass info`: a model's architecture, parameters and memory, from its config and the headers of its files.
 
 mod contents;
+mod json;
 mod layers;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,6 @@ use glass_bench::costs;
 use glass_checkpoint::Precision;
 use glass_config::{AttentionConfig, DenseMlpConfig, IgnoredField, LayerConfig, LlamaConfig, MlpConfig};
 use glass_kv_cache::Window;
-use serde_json::{Value, json};
 
 use contents::{Contents, Held};
 
@@ -59,7 +59,7 @@ struct Facts {
 }
 
 fn facts(config: &LlamaConfig, contents: &Contents, as_stored: Precision, precision: Precision) -> Facts {
-    let bytes = precision.dtype.bytes() as u64;
+    let bytes = precision.cache_dtype().bytes() as u64;
     let parameters: Vec<_> = config.parameters_by_part().into_iter().map(|(part, n)| (part, n as u64)).collect();
 
     let context = config.context() as u64;
@@ -193,7 +193,7 @@ impl Facts {
         for (window, layers, token, full) in &self.caches {
             line(
                 &format!("KV cache, {}", kind(*window)),
-                format!("{layers} layers: {token} bytes per token, {} at full context, in {dtype}", size(*full)),
+                format!("{layers} layers: {token} bytes per token, {} at full context, in {}", size(*full), self.precision.cache_dtype()),
             );
         }
         line(
@@ -225,53 +225,6 @@ impl Facts {
             }
         }
         table::facts(&rows, NAMES, Stream::Out.width())
-    }
-
-    fn json(&self, config: &LlamaConfig, contents: &Contents, harmless: &[IgnoredField]) -> Value {
-        let parts: serde_json::Map<_, _> =
-            self.parameters.iter().map(|(part, n)| ((*part).to_owned(), json!(n))).collect();
-        let caches: Vec<_> = self
-            .caches
-            .iter()
-            .map(|(window, layers, token, full)| {
-                json!({
-                    "kind": if window.span().is_some() { "sliding_attention" } else { "full_attention" },
-                    "window": window.span(),
-                    "layers": layers,
-                    "bytes_per_token": token,
-                    "bytes_at_full_context": full,
-                })
-            })
-            .collect();
-        let tensors = contents.tensors.iter();
-        let tensors: Vec<_> = tensors
-            .map(|tensor| json!({ "name": tensor.name, "dtype": tensor.dtype, "shape": tensor.shape }))
-            .collect();
-        let keys: serde_json::Map<_, _> =
-            contents.keys.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
-        let unused = |fields: &[IgnoredField]| {
-            let fields = fields.iter();
-            fields
-                .map(|field| json!({ "name": field.name, "value": field.value, "why": field.why }))
-                .collect::<Vec<_>>()
-        };
-        json!({
-            "model_type": config.model_type.to_string(),
-            "config": config.to_json(),
-            "parameters": self.total(),
-            "active_parameters": config.active_parameters(),
-            "parameters_by_part": parts,
-            "dtype": self.precision.to_string(),
-            "weight_bytes": self.weight_bytes,
-            "quantized_bits": self.bits,
-            "stored_bytes": contents.tensors.iter().map(|tensor| tensor.bytes).sum::<u64>(),
-            "kv_cache": caches,
-            "reach": self.reach,
-            "tensors": tensors,
-            "keys": keys,
-            "ignored_fields": unused(&config.ignored),
-            "harmless_fields": unused(harmless),
-        })
     }
 }
 

@@ -40,7 +40,7 @@ pub fn run(args: args::Serve) -> Result<(), CliError> {
         None => load::load_embedded(&args.model.overrides, device, &args.compute)?,
     };
     let is_play = files.is_none() && args.chat_template.is_none();
-    let cache = args::Cache { policy: args.policy, prefill_chunk: None };
+    let cache = args::Cache { policy: args.policy, cache_dtype: args.cache_dtype, prefill_chunk: None };
     let cache = options::prefill(&cache, &loaded.llama, 0)?.cache;
     loaded.llama.generation_config.check(&[
         "eos_token_id",
@@ -91,7 +91,9 @@ fn template(files: Option<&ModelFiles>, args: &args::Serve) -> Result<Option<gla
     let mut template = match chat::template(files, args.chat_template.as_deref()) {
         Ok(template) => template,
         Err(CliError::Model(error)) => match *error {
-            glass_generate::Error::ChatTemplate(ChatTemplateError::Missing { .. } | ChatTemplateError::MissingKey { .. }) => {
+            glass_generate::Error::ChatTemplate(
+                ChatTemplateError::Missing { .. } | ChatTemplateError::MissingKey { .. },
+            ) => {
                 status!("glass: the model has no chat template: it answers /v1/completions alone");
                 return Ok(None);
             }

@@ -34,8 +34,7 @@ impl<'a> Cursor<'a> {
     }
 
     pub fn number<T: Number>(&mut self) -> Read<T> {
-        let [number] = T::all(self.take(T::BYTES)?)[..] else { unreachable!("the bytes of one number") };
-        Ok(number)
+        Ok(T::read(self.take(T::BYTES)?))
     }
 
     /// A number of things that take at least `bytes` each.

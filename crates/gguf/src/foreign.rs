@@ -4,13 +4,14 @@ use std::path::Path;
 
 use crate::GgufError;
 
-const MAGIC: &[u8] = b"GGUF";
+/// What a file begins with.
+pub const MAGIC: [u8; 4] = *b"GGUF";
 
 const AGAIN: &str = "fetch or copy it again";
 
 /// Refuses what is not GGUF of a version that is read, and says what it is.
 pub fn check(file: &Path, bytes: &[u8]) -> Result<(), GgufError> {
-    let (found, fix) = match bytes.strip_prefix(MAGIC) {
+    let (found, fix) = match bytes.strip_prefix(&MAGIC) {
         None => {
             let (found, fix) = what_else(bytes);
             (found.to_owned(), fix)
@@ -51,7 +52,7 @@ fn what_else(bytes: &[u8]) -> (&'static str, &'static str) {
     } else if text.starts_with(b"<") {
         ("is a web page, not a GGUF file", "fetch it again from the address of the file itself")
     } else if text.starts_with(b"{") {
-        ("is a JSON text, not a GGUF file", "fetch it again from the address of the file itself")
+        ("is a JSON text, not a GGUF file", "fetch it again, or give the folder if it is a file of a model's folder")
     } else if bytes.starts_with(b"PK") {
         ("is a zip archive, perhaps of PyTorch, not a GGUF file", "give a GGUF file, or a folder with safetensors")
     } else if [b"ggml", b"lmgg", b"fmgg", b"tjgg", b"algg"].iter().any(|magic| bytes.starts_with(*magic)) {

@@ -4,8 +4,14 @@
 pub trait Number: Copy {
     const BYTES: usize;
 
+    /// # Panics
+    /// If these are not as many bytes as it has.
+    fn read(bytes: &[u8]) -> Self;
+
     /// As many numbers as `bytes` has whole ones of.
-    fn all(bytes: &[u8]) -> Vec<Self>;
+    fn all(bytes: &[u8]) -> Vec<Self> {
+        bytes.chunks_exact(Self::BYTES).map(Self::read).collect()
+    }
 
     fn append(self, out: &mut Vec<u8>);
 }
@@ -15,9 +21,10 @@ macro_rules! numbers {
         impl Number for $type {
             const BYTES: usize = size_of::<Self>();
 
-            fn all(bytes: &[u8]) -> Vec<Self> {
-                let (numbers, _) = bytes.as_chunks();
-                numbers.iter().map(|bytes| Self::from_le_bytes(*bytes)).collect()
+            fn read(bytes: &[u8]) -> Self {
+                let mut own = [0; size_of::<Self>()];
+                own.copy_from_slice(bytes);
+                Self::from_le_bytes(own)
             }
 
             fn append(self, out: &mut Vec<u8>) {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use glass_checkpoint::{Index, WEIGHTS, WEIGHTS_INDEX};
 
 use crate::HubError;
+use crate::choice::{models, with_splits};
 
 /// The file without which a model cannot be loaded, weights apart.
 pub const CONFIG: &str = "config.json";
@@ -53,11 +54,36 @@ pub fn missing(snapshot: &Path) -> Option<String> {
     }
 }
 
+/// The GGUF files in `snapshot` that hold a model, sorted; of several splits the first, if all are there.
+pub fn ggufs(snapshot: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    collect(snapshot, "", &mut files);
+    files.sort();
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    let is_whole = |file: &&str| with_splits(file).iter().all(|split| snapshot.join(split).exists());
+    models(&files).into_iter().filter(is_whole).map(str::to_owned).collect()
+}
+
+/// Adds the names of all files in a folder and those below, with `prefix` in front.
+fn collect(folder: &Path, prefix: &str, files: &mut Vec<String>) {
+    // A folder that cannot be read has no model.
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => collect(&entry.path(), &format!("{name}/"), files),
+            _ => files.push(name),
+        }
+    }
+}
+
+/// Whether the hub has said that the commit of `snapshot` has no such file.
+pub fn is_absent(repo: &Path, snapshot: &Path, file: &str) -> bool {
+    repo.join(".no_exist").join(snapshot.file_name().unwrap_or_default()).join(file).exists()
+}
+
 /// Whether each optional file is in `snapshot` or known not to exist.
 pub fn is_settled(repo: &Path, snapshot: &Path) -> bool {
-    let absent = repo.join(".no_exist");
-    let absent = absent.join(snapshot.file_name().unwrap_or_default());
-    let is_known = |file| snapshot.join(file).exists() || absent.join(file).exists();
+    let is_known = |file| snapshot.join(file).exists() || is_absent(repo, snapshot, file);
     OPTIONAL.into_iter().all(is_known)
 }
 

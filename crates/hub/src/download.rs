@@ -13,8 +13,10 @@ use ureq::http::{HeaderMap, StatusCode};
 
 use crate::Fault::{self, *};
 use crate::cache::{CONFIG, OPTIONAL, at, is_commit, link, open};
+use crate::choice::{self, with_splits};
 use crate::client::{Client, header};
-use crate::{HubError, HubOptions, HubProgress, is_safe};
+use crate::name::{Name, Part, is_safe};
+use crate::{HubError, HubOptions, HubProgress};
 
 /// Tries for one file before a passing failure is taken for a lasting one, and the pause after the first of them.
 const ATTEMPTS: u32 = 3;
@@ -24,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(400);
 pub struct Download<'a> {
     pub client: Client,
     pub options: &'a HubOptions,
-    pub model: &'a str,
+    pub name: Name<'a>,
     pub revision: &'a str,
     /// The model's folder in the cache.
     pub repo: PathBuf,
@@ -48,19 +50,26 @@ struct Sibling {
 type Progress<'a> = &'a mut dyn FnMut(HubProgress);
 
 impl Download<'_> {
-    /// Fetches what is not cached yet and returns the folder of the commit.
+    /// Fetches what is not cached yet and returns the folder of the commit, or the GGUF file in it.
     ///
     /// The branch's name is bound to the commit only after the last file, so that a later run does not take a part for all.
     pub fn fetch(&self, progress: Progress) -> Result<PathBuf, HubError> {
         let Listing { sha, siblings } = self.listing()?;
         let get = |name: &str| siblings.iter().find(|file| file.rfilename == name);
-        let weights = match [CONFIG, WEIGHTS, WEIGHTS_INDEX].map(get) {
-            [None, _, _] => return Err(self.fault(NoConfig)),
-            _ if !self.weights => None,
-            [_, None, None] => return Err(self.fault(NoWeights)),
-            [_, None, Some(_)] => Some(WEIGHTS_INDEX),
-            _ => Some(WEIGHTS),
-        };
+        let names: Vec<&str> = siblings.iter().map(|file| file.rfilename.as_str()).collect();
+        let gguf = self.gguf(&names, progress)?;
+        let (mut files, mut weights) = (Vec::new(), None);
+        match gguf {
+            Some(first) => {
+                for split in with_splits(first) {
+                    files.push(get(&split).ok_or_else(|| self.fault(NoSplit(split)))?);
+                }
+            }
+            None => {
+                weights = self.weights_of_folder(&names)?;
+                files.extend([CONFIG].into_iter().chain(OPTIONAL).chain(weights).filter_map(get));
+            }
+        }
         let _lock = at(&self.repo.join(".lock"), |path| {
             let lock = open(path)?;
             if lock.try_lock().is_err() {
@@ -70,14 +79,14 @@ impl Download<'_> {
             }
             Ok(lock)
         })?;
-        let absent = self.repo.join(".no_exist").join(&sha);
-        for name in [CONFIG].into_iter().chain(OPTIONAL).chain(weights) {
-            match get(name) {
-                Some(file) => self.file(file, &sha, progress)?,
-                None => at(&absent.join(name), |path| fs::write(path, ""))?,
-            }
-        }
         let snapshot = self.repo.join("snapshots").join(&sha);
+        for file in files {
+            self.file(file, &sha, progress)?;
+        }
+        let known: &[&str] = if gguf.is_some() { &[WEIGHTS] } else { &OPTIONAL };
+        for absent in known.iter().filter(|name| !names.contains(name)) {
+            at(&self.repo.join(".no_exist").join(&sha).join(absent), |path| fs::write(path, ""))?;
+        }
         if weights == Some(WEIGHTS_INDEX) {
             for shard in Index::read(&snapshot.join(WEIGHTS_INDEX))?.shards() {
                 let file = get(shard).ok_or_else(|| self.fault(NoShard(shard.to_owned())))?;
@@ -86,12 +95,53 @@ impl Download<'_> {
         }
         let reference = self.repo.join("refs").join(self.revision);
         at(&reference, |path| fs::write(path, &sha))?;
-        Ok(snapshot)
+        Ok(gguf.map_or(snapshot.clone(), |file| snapshot.join(file)))
+    }
+
+    /// The GGUF file that is meant, of several splits the first; `None` if the model is the folder. Which of several is taken
+    /// is said.
+    fn gguf<'f>(&self, names: &[&'f str], progress: Progress) -> Result<Option<&'f str>, HubError> {
+        let models = choice::models(names);
+        let has = |name| names.contains(&name);
+        let is_folder = has(WEIGHTS) || has(WEIGHTS_INDEX) || !self.weights && has(CONFIG) && has(OPTIONAL[0]);
+        let Name { repository, part } = self.name;
+        if part == Part::Any && (is_folder || models.is_empty()) {
+            return Ok(None);
+        }
+        let choices = choice::choices(&models, part);
+        let Some(&first) = choices.first() else {
+            let list = |of: Vec<String>| if of.is_empty() { "none".to_owned() } else { of.join(", ") };
+            return Err(self.fault(match part {
+                Part::Quantization(name) => {
+                    NoQuantization(name.to_owned(), list(models.iter().map(|file| choice::label(file)).collect()))
+                }
+                Part::File(file) => NoGguf(file.to_owned(), list(models.iter().map(ToString::to_string).collect())),
+                Part::Any => unreachable!("some model is chosen"),
+            }));
+        };
+        let of = if part == Part::Any { models.len() } else { choices.len() };
+        if of > 1 {
+            progress(HubProgress::Warning(&format!(
+                "of {of} GGUF files {first} is taken; another is named as {repository}:QUANTIZATION or {repository}/FILE"
+            )));
+        }
+        Ok(Some(first))
+    }
+
+    /// The file of a folder's weights that comes with config and tokenizer, if weights are wanted.
+    fn weights_of_folder(&self, names: &[&str]) -> Result<Option<&'static str>, HubError> {
+        match [CONFIG, WEIGHTS, WEIGHTS_INDEX].map(|name| names.contains(&name)) {
+            [false, _, _] => Err(self.fault(NoConfig)),
+            _ if !self.weights => Ok(None),
+            [_, false, false] => Err(self.fault(NoWeights)),
+            [_, false, true] => Ok(Some(WEIGHTS_INDEX)),
+            _ => Ok(Some(WEIGHTS)),
+        }
     }
 
     /// Asks which commit the revision is, which files it has and how long they are.
     fn listing(&self) -> Result<Listing, HubError> {
-        let (hub, model) = (&self.options.endpoint, self.model);
+        let (hub, model) = (&self.options.endpoint, self.name.repository);
         let revision = self.revision.replace('/', "%2F");
         let url = format!("{hub}/api/models/{model}/revision/{revision}?blobs=true");
         let unreachable = |error: ureq::Error| self.fault(Unreachable(hub.clone(), error.to_string()));
@@ -136,7 +186,7 @@ impl Download<'_> {
         let mut out = at(&part, open)?;
         let have = out.seek(SeekFrom::End(0)).map_err(disk)?;
 
-        let (hub, model) = (&self.options.endpoint, self.model);
+        let (hub, model) = (&self.options.endpoint, self.name.repository);
         let url = format!("{hub}/{model}/resolve/{sha}/{name}");
         let broken = |error| match error {
             ureq::Error::Timeout(_) => Stalled(name.clone(), self.options.patience),
@@ -202,7 +252,7 @@ impl Download<'_> {
 
     /// The error that an HTTP status other than success stands for.
     fn refused(&self, status: StatusCode, reason: Option<&str>, url: String) -> HubError {
-        let page = format!("{}/{}", self.options.endpoint, self.model);
+        let page = format!("{}/{}", self.options.endpoint, self.name.repository);
         let reason = reason.map_or(String::new(), |reason| format!(": {reason:.200}"));
         let answer = format!("{}{reason}", status.as_u16());
         self.fault(match status.as_u16() {
@@ -214,7 +264,7 @@ impl Download<'_> {
     }
 
     fn fault(&self, fault: Fault) -> HubError {
-        HubError::Model(format!("{}@{}", self.model, self.revision), fault)
+        HubError::Model(format!("{}@{}", self.name.repository, self.revision), fault)
     }
 }
 

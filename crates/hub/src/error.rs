@@ -7,15 +7,17 @@ use std::time::Duration;
 use glass_checkpoint::{CheckpointError, WEIGHTS, WEIGHTS_INDEX};
 use thiserror::Error;
 
-/// What can go wrong between a model's name and its folder.
+/// What can go wrong between a model's name and its files.
 #[derive(Debug, Error)]
 pub enum HubError {
-    #[error("{0:?}: no such folder, and no hub name either, which is written org/name")]
-    NoFolder(String),
-    #[error("{0} is a file; give the folder that holds it")]
-    NotAFolder(PathBuf),
-    #[error("revision {0:?} given with the local folder {1}; a revision belongs to a hub name, drop it")]
-    RevisionOfFolder(String, PathBuf),
+    #[error(
+        "{0:?}: no such folder or file, and no hub name either, which is written org/name, org/name:Q4_K_M or org/name/file.gguf"
+    )]
+    NothingThere(String),
+    #[error("{0} is a file, and no GGUF file; give the folder that holds it, or a GGUF file")]
+    NotGguf(PathBuf),
+    #[error("revision {0:?} given with the local model {1}; a revision belongs to a hub name, drop it")]
+    RevisionOfPath(String, PathBuf),
     #[error("revision {0:?} is not a branch, tag or commit name")]
     BadRevision(String),
     #[error("no folder to cache models in: neither HF_HUB_CACHE, HF_HOME nor a home folder is set; set HF_HOME")]
@@ -50,10 +52,18 @@ pub enum Fault {
     Server(String, String),
     #[error("{1} did not answer as a Hugging Face hub does ({0}); check HF_ENDPOINT and any proxy")]
     NotAHub(String, String),
-    #[error("the repository has no config.json; name a repository in the transformers layout")]
+    #[error("the repository has no GGUF file of {0:?}; it has {1}")]
+    NoQuantization(String, String),
+    #[error("the repository has no GGUF model {0}; it has {1}")]
+    NoGguf(String, String),
+    #[error("the repository has no {0}, one of the splits of its model; tell its owner, or name another file")]
+    NoSplit(String),
+    #[error(
+        "the repository has neither config.json nor a GGUF file; name one in the transformers layout, or with a GGUF file"
+    )]
     NoConfig,
     #[error(
-        "the repository has neither {WEIGHTS} nor {WEIGHTS_INDEX}; name a revision or repository with safetensors weights, or convert these with transformers' save_pretrained"
+        "the repository has neither {WEIGHTS} nor {WEIGHTS_INDEX} nor a GGUF file; name a revision or repository with such weights, or convert these with transformers' save_pretrained"
     )]
     NoWeights,
     #[error(

@@ -1,16 +1,22 @@
-//! Where a model comes from: a folder of this machine, or a name on the Hugging Face hub, fetched once and then cached in
-//! the place and layout that the Python library `huggingface_hub` uses, so that both share one copy.
+//! Where a model comes from: a folder or GGUF file of this machine, or a name on the Hugging Face hub, fetched once and then
+//! cached in the place and layout that the Python library `huggingface_hub` uses, so that both share one copy.
 
 mod cache;
+mod choice;
 mod client;
 mod download;
 mod error;
+mod name;
 mod options;
 
 use std::path::{Path, PathBuf};
 
 use client::Client;
 use download::Download;
+use glass_checkpoint::WEIGHTS;
+use glass_gguf::Gguf;
+use name::{Name, Part, is_safe_path};
+
 pub use error::{Fault, HubError};
 pub use options::HubOptions;
 
@@ -24,12 +30,19 @@ pub enum HubProgress<'a> {
     Warning(&'a str),
 }
 
-/// The folder with the model's config.json, tokenizer files and safetensors weights.
+/// The folder with the model's config.json, tokenizer files and safetensors weights, or its GGUF file (of several splits the
+/// first).
 ///
-/// `model` is a folder if one of that name exists; else it is a hub name `org/name`, at `revision` (a branch, tag or
-/// commit, `main` if `None`). A model that lies whole in the cache is used as it is, without asking the network whether
-/// the branch has moved on. Else only the files that loading needs are fetched. A file counts once it is there in its
-/// full length; what a broken download left behind is resumed or thrown away by the next.
+/// `model` is a folder or file if one of that name exists; else it is a hub name at `revision` (a branch, tag or commit,
+/// `main` if `None`):
+///
+/// - `org/name`: the folder; where the repository has GGUF files and no safetensors, that of Q4_K_M, else the first.
+/// - `org/name:Q8_0`: the GGUF file whose name has this word, in any case.
+/// - `org/name/file.gguf`: this file.
+///
+/// A model that lies whole in the cache is used as it is, without asking the network whether the branch has moved on. Else
+/// only the files that loading needs are fetched. A file counts once it is there in its full length; what a broken download
+/// left behind is resumed or thrown away by the next.
 ///
 /// # Errors
 /// See [`HubError`]; each is one line that says what would fix it.
@@ -62,70 +75,86 @@ fn resolve_parts(
     progress: &mut dyn FnMut(HubProgress),
     weights: bool,
 ) -> Result<PathBuf, HubError> {
-    let folder = Path::new(model).to_owned();
+    let path = Path::new(model);
     match revision {
-        None if folder.is_dir() => return Ok(folder),
-        Some(revision) if folder.is_dir() => {
-            return Err(HubError::RevisionOfFolder(revision.to_owned(), folder));
-        }
-        _ if folder.exists() => return Err(HubError::NotAFolder(folder)),
-        _ if !is_hub_name(model) => return Err(HubError::NoFolder(model.to_owned())),
+        None if path.is_dir() || Gguf::is_at(path) => return Ok(path.to_owned()),
+        Some(revision) if path.exists() => return Err(HubError::RevisionOfPath(revision.to_owned(), path.to_owned())),
+        _ if path.exists() => return Err(HubError::NotGguf(path.to_owned())),
         _ => {}
     }
+    let name = Name::parse(model).ok_or_else(|| HubError::NothingThere(model.to_owned()))?;
     let revision = revision.unwrap_or("main");
-    if !revision.split('/').all(is_safe) {
+    if !is_safe_path(revision) {
         return Err(HubError::BadRevision(revision.to_owned()));
     }
     let cache = options.cache.as_deref().ok_or(HubError::NoCacheFolder)?;
     let cache = std::path::absolute(cache).map_err(|error| HubError::Cache(cache.into(), error))?;
 
-    let repo = cache.join(format!("models--{}", model.replace('/', "--")));
-    let snapshot = cache::find(&repo, revision);
-    let missing = |snapshot: &Path| match weights {
-        true => cache::missing(snapshot),
-        false => cache::missing_besides_weights(snapshot),
+    let repo = cache.join(format!("models--{}", name.repository.replace('/', "--")));
+    let cached = match cache::find(&repo, revision) {
+        Some(snapshot) => cached(&repo, &snapshot, name.part, weights),
+        None => Err("does not hold it".to_owned()),
     };
-    let lack = match snapshot.as_deref().map(missing) {
-        Some(missing) => missing.map(|file| format!("lacks its {file}")),
-        None => Some("does not hold it".to_owned()),
-    };
-    let whole = snapshot.filter(|_| lack.is_none());
-    match (&whole, lack) {
-        (Some(folder), _) if options.offline || cache::is_settled(&repo, folder) => {
-            return Ok(folder.clone());
+    let whole = match cached {
+        Ok(Cached { path, settled: true }) => return Ok(path),
+        Ok(Cached { path, .. }) if options.offline => {
+            if path.is_file() {
+                let message = format!("{} is taken, the first GGUF file of {model} in the cache", path.display());
+                progress(HubProgress::Warning(&message));
+            }
+            return Ok(path);
         }
-        (None, Some(lack)) if options.offline => {
-            let model = format!("{model}@{revision}");
+        Err(lack) if options.offline => {
+            let model = format!("{}@{revision}", name.repository);
             return Err(HubError::Model(model, Fault::Offline(cache, lack)));
         }
-        _ => {}
-    }
+        cached => cached.ok(),
+    };
     let client = Client::new(options)?;
-    let download = Download { client, options, model, revision, repo, weights };
+    let download = Download { client, options, name, revision, repo, weights };
     match (download.fetch(progress), whole) {
-        (Err(HubError::Model(_, Fault::Unreachable(..) | Fault::Server(..))), Some(folder)) => {
+        (Err(HubError::Model(_, Fault::Unreachable(..) | Fault::Server(..))), Some(Cached { path, .. })) => {
             progress(HubProgress::Warning(&format!(
-                "{} cannot be reached or fails; the cached {} is used, which may lack optional files of the model",
+                "{} cannot be reached or fails; the cached {} is used, {}",
                 options.endpoint,
-                folder.display()
+                path.display(),
+                if path.is_file() { "the first GGUF file there" } else { "which may lack optional files of the model" }
             )));
-            Ok(folder)
+            Ok(path)
         }
         (fetched, _) => fetched,
     }
 }
 
-/// Whether `model` has the form `org/name` of the hub: no path that starts with `/`, `./`, `../` or `~` does, nor one of
-/// more than two parts.
-fn is_hub_name(model: &str) -> bool {
-    let is_part = |part: &str| is_safe(part) && part.len() <= 96 && !part.ends_with(['-', '.']) && !part.contains("--");
-    let parts = model.split_once('/');
-    parts.is_some_and(|(org, name)| is_part(org) && is_part(name))
+/// What lies whole in the cache.
+struct Cached {
+    /// A folder, or a GGUF file.
+    path: PathBuf,
+    /// Whether the hub has nothing to add.
+    settled: bool,
 }
 
-/// Whether `part` can be a part of a git reference that is also safe as a file's name in the cache and in a URL.
-fn is_safe(part: &str) -> bool {
-    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    let is_start = !part.is_empty() && !part.starts_with(['-', '.']);
-    is_start && part.bytes().all(is_allowed) && !part.contains("..")
+/// Looks for a part of a model in `snapshot`, a commit's folder in that of the model, `repo`; an error says what the cache
+/// lacks or does.
+fn cached(repo: &Path, snapshot: &Path, part: Part<'_>, weights: bool) -> Result<Cached, String> {
+    let missing = match weights {
+        true => cache::missing(snapshot),
+        false => cache::missing_besides_weights(snapshot),
+    };
+    if part == Part::Any && missing.is_none() {
+        return Ok(Cached { path: snapshot.to_owned(), settled: cache::is_settled(repo, snapshot) });
+    }
+    let ggufs = cache::ggufs(snapshot);
+    let ggufs: Vec<&str> = ggufs.iter().map(String::as_str).collect();
+    match choice::choices(&ggufs, part).first() {
+        Some(file) => {
+            let by_default = choice::is_of(file, choice::DEFAULT) && cache::is_absent(repo, snapshot, WEIGHTS);
+            Ok(Cached { path: snapshot.join(file), settled: part != Part::Any || by_default })
+        }
+        None => Err(match (part, missing) {
+            (Part::Quantization(name), _) => format!("lacks its GGUF file of {name}"),
+            (Part::File(file), _) => format!("lacks its {file}"),
+            (Part::Any, missing) => format!("lacks its {}", missing.unwrap_or_default()),
+        }),
+    }
 }

@@ -55,6 +55,21 @@ pub fn gguf() -> Vec<PathBuf> {
     folders
 }
 
+/// Models of [`families`] as GGUF files, each with the family's folder, which has what is expected of it, sorted.
+///
+/// # Panics
+/// One is missing.
+pub fn architectures() -> Vec<(PathBuf, PathBuf)> {
+    let entries = fs::read_dir(root().join("architectures")).expect("the fixtures are in the repository");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
+    files.retain(|path| path.extension().is_some_and(|end| end == "gguf"));
+    files.sort();
+    assert_eq!(files.len(), 12, "fixtures are missing");
+    let family = |file: &Path| root().join("families").join(file.file_stem().unwrap_or_default());
+    let families: Vec<PathBuf> = files.iter().map(|file| family(file)).collect();
+    files.into_iter().zip(families).collect()
+}
+
 fn shared() -> PathBuf {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
     env::var_os("GLASS_SHARED").map_or_else(beside, PathBuf::from)

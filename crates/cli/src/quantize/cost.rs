@@ -3,10 +3,9 @@
 use std::{fmt, num::NonZeroUsize, path::Path};
 
 use glass_backend::{Device, Dtype};
-use glass_checkpoint::{Files, Precision};
-use glass_config::LlamaConfig;
+use glass_checkpoint::Precision;
 use glass_eval::{Windows, token_nlls};
-use glass_generate::{Llama, LoadOptions, PrefillOptions};
+use glass_generate::{Llama, LoadOptions, ModelFiles, PrefillOptions};
 
 use crate::{
     bars,
@@ -45,7 +44,7 @@ pub fn report(before: &Path, after: &Path) {
     }
 }
 
-/// Loads one folder after the other. `None` if there is no tokenizer, or if Ctrl-C broke it off.
+/// Loads one model after the other. `None` if there is no tokenizer, or if Ctrl-C broke it off.
 fn measure(before: &Path, after: &Path) -> Result<Option<Cost>, CliError> {
     // As it is stored, so that the larger model is not copied into memory.
     let Some(before) = Measured::of(before, None)? else {

@@ -76,7 +76,9 @@ fn a_folder_is_made_of_a_file() {
     let target = text(&folder.path().join("folder"));
     let ran = succeeds(&["convert", &fixture("qwen2-q4_k_m"), "-o", &target, "--dtype", "bf16"]);
     assert!(ran.stderr.contains("BF16"), "{ran:?}");
-    for name in ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json"] {
+    for name in
+        ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json"]
+    {
         assert!(Path::new(&target).join(name).is_file(), "{name}");
     }
     let of = |model: &str| succeeds(&["tokenize", model, "Once upon a time", "--json"]).stdout;
@@ -90,7 +92,10 @@ fn blocks_without_kernels_are_dequantized_and_that_is_said() {
     let model = fixture("llama-q4_0");
     let plain = ["--device", "flex", "--kernels", "plain"];
     let ran = succeeds(&[&["generate", &model, "--ids", "1,2", "-n", "1"][..], &plain].concat());
-    assert!(ran.stderr.contains("warning: the weights are stored in Q4_0, for which flex has no kernels here"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("warning: the weights are stored in Q4_0, for which flex has no kernels here"),
+        "{ran:?}"
+    );
     assert!(ran.stderr.trim_end().ends_with("f32"), "{ran:?}");
 }
 
@@ -104,6 +109,7 @@ fn what_cannot_be_done_with_a_file() {
     generate(&["--dtype", "Q4_K_M"], &[&model, "Q8_0", "Q4_K_M"]);
     generate(&["--set", "sliding_windows=3"], &["sliding_windows"]);
     fails(&["train", "--from", &model, "--text", &model, "-o", "x"], &[&model, "glass convert"]);
+    fails(&["quantize", &model, "--dtype", "q4", "-o", "x"], &[&model, "glass convert"]);
     let folder = text(&fixtures::root().join("llama-tied"));
     fails(&["generate", &folder, "--ids", "1", "--dtype", "Q8_0"], &[&folder, "GGUF"]);
     refused(&["generate", &model, "--dtype", "Q9_0"], &["Q9_0", "f32, f16, bf16"]);
@@ -126,7 +132,10 @@ fn damaged_files_get_one_line() {
     check(&edited(|metadata, _| drop(metadata.remove("llama.block_count"))), &["llama.block_count"]);
     check(&Edited::new("llama-q8_0", set("llama.block_count", 1u32)), &["blk.1.", "no place", "others"]);
     check(&Edited::new("llama-q8_0", set("llama.block_count", 3u32)), &["blk.2.", "missing"]);
-    check(&edited(|_, tensors| tensors.retain(|tensor| tensor.name != "blk.1.ffn_up.weight")), &["blk.1.ffn_up.weight", "missing"]);
+    check(
+        &edited(|_, tensors| tensors.retain(|tensor| tensor.name != "blk.1.ffn_up.weight")),
+        &["blk.1.ffn_up.weight", "missing"],
+    );
     check(
         &edited(|_, tensors| {
             let extra = TensorInfo { name: "blk.0.attn_sinks.weight".into(), ..tensors[0].clone() };

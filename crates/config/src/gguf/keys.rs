@@ -9,8 +9,8 @@ use crate::fields::IgnoredField;
 
 type Read<T> = Result<T, ConfigError>;
 
-/// Keys beside those of the architecture that say nothing of what is computed: who made the file, its tokenizer (whose reader
-/// is another), how it was made.
+/// Keys beside those of the architecture, which are no matter of the config: who made the file, its tokenizer and its sampling
+/// (whose readers are others), how it was made.
 const ELSEWHERE: [&str; 8] =
     ["general.", "tokenizer.", "split.", "quantize.", "imatrix.", "mergekit.", "adapter.", "prompt."];
 
@@ -116,12 +116,10 @@ impl<'a> Keys<'a> {
             let known = HARMLESS.iter().find(|(key, _)| own == Some(*key));
             let note =
                 |why: &str| IgnoredField { name: name.to_owned(), value: value.to_string(), why: why.to_owned() };
-            if let Some((_, why)) = known {
-                harmless.push(note(why));
-            } else if ELSEWHERE.iter().any(|prefix| name.starts_with(prefix)) {
-                harmless.push(note("it says nothing of what is computed"));
-            } else {
-                unknown.push(note(&format!("{} has no such key here", self.architecture)));
+            match known {
+                Some((_, why)) => harmless.push(note(why)),
+                None if ELSEWHERE.iter().any(|prefix| name.starts_with(prefix)) => {}
+                None => unknown.push(note(&format!("{} has no such key here", self.architecture))),
             }
         }
         (unknown, harmless)

@@ -3,7 +3,7 @@
 use std::{ops::ControlFlow, path::Path};
 
 use glass_backend::{Device, Dtype, KernelMode};
-use glass_checkpoint::{ConvertOptions, Existing, Precision, ShardSize};
+use glass_checkpoint::{ConvertOptions, Existing, Files, Precision, SaveProgress, ShardSize};
 use glass_generate::{GenerateOptions, Llama, LoadOptions, ModelFiles, generate, unpack};
 use glass_testing::{devices, fixtures};
 
@@ -11,7 +11,13 @@ use crate::fixture::{self, Tensors, Values};
 
 fn load(folder: &Path, device: &Device, precision: Option<Precision>) -> Llama {
     let options = LoadOptions { device: device.clone(), precision, overrides: &[], progress: &mut |_, _| {} };
-    Llama::load(&folder.join("model.gguf"), options).unwrap_or_else(|error| panic!("{}: {error}", fixture::name(folder)))
+    Llama::load(&folder.join("model.gguf"), options)
+        .unwrap_or_else(|error| panic!("{}: {error}", fixture::name(folder)))
+}
+
+/// A folder as the file has it.
+fn options(progress: SaveProgress<'_>) -> ConvertOptions<'_> {
+    ConvertOptions { dtype: None, max_shard_size: ShardSize::default(), existing: Existing::Refuse, progress }
 }
 
 fn plain() -> Device {
@@ -97,18 +103,57 @@ fn blocks_compute_what_their_numbers_do() {
 }
 
 #[test]
+fn every_architecture_computes_what_the_reference_does() {
+    for (file, family) in fixtures::architectures() {
+        let who = fixture::name(&family);
+        // What GGUF has no key for.
+        let overrides: &[&str] = match who.as_str() {
+            "gemma2" | "gemma3_text" => &["query_pre_attn_scalar=20"],
+            "smollm3" => &["no_rope_layer_interval=3"],
+            _ => &[],
+        };
+        let overrides: Vec<_> = overrides.iter().map(|set| set.parse().expect("an override")).collect();
+        for device in [plain(), devices::flex()] {
+            let precision = Some(Dtype::F32.into());
+            let options = LoadOptions { device, precision, overrides: &overrides, progress: &mut |_, _| {} };
+            let llama = Llama::load(&file, options).unwrap_or_else(|error| panic!("{who}: {error}"));
+            assert!(llama.warnings.is_empty(), "{who}: {:?}", llama.warnings);
+            let expected = fixture::expected(&family);
+            let off = fixture::difference(&logits(&llama, &expected), &expected["logits"], 1, None);
+            assert!(off <= 2e-5 * largest(&expected["logits"]), "{who}: {off:e} off");
+            let (prompt, new) = greedy(&expected);
+            assert_eq!(continued(&llama, &prompt, new.len()), new, "{who}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_made_of_an_architecture_is_the_familys_bit_for_bit() {
+    for (file, family) in fixtures::architectures() {
+        let who = fixture::name(&family);
+        let target = tempfile::tempdir().expect("a temporary folder");
+        let files = ModelFiles::open(&file).expect("a GGUF file");
+        unpack(files.gguf().expect("it is one"), target.path(), options(&mut |_, _| ControlFlow::Continue(())))
+            .unwrap_or_else(|error| panic!("{who}: {error}"));
+        let [before, after] =
+            [family.as_path(), target.path()].map(|folder| Files::open(folder).expect("a checkpoint"));
+        assert!(before.names().eq(after.names()), "{who}");
+        for name in before.names() {
+            let [before, after] = [&before, &after].map(|files| files.get(name).expect("it is there"));
+            assert_eq!((before.dtype, before.shape), (after.dtype, after.shape), "{who}: {name}");
+            assert!(before.bytes == after.bytes, "{who}: {name}");
+        }
+    }
+}
+
+#[test]
 fn a_folder_made_of_a_file_computes_the_same() {
     for folder in fixtures::gguf() {
         let who = fixture::name(&folder);
         let target = tempfile::tempdir().expect("a temporary folder");
         let files = ModelFiles::open(&folder.join("model.gguf")).expect("a GGUF file");
-        let options = ConvertOptions {
-            dtype: None,
-            max_shard_size: ShardSize::default(),
-            existing: Existing::Refuse,
-            progress: &mut |_, _| ControlFlow::Continue(()),
-        };
-        let done = unpack(files.gguf().expect("it is one"), target.path(), options);
+        let go_on = &mut |_, _| ControlFlow::Continue(());
+        let done = unpack(files.gguf().expect("it is one"), target.path(), options(go_on));
         let done = done.unwrap_or_else(|error| panic!("{who}: {error}"));
         assert!(done.warnings.is_empty(), "{who}: {:?}", done.warnings);
 
@@ -123,7 +168,8 @@ fn a_folder_made_of_a_file_computes_the_same() {
         let unpacked = Llama::load(target.path(), options).unwrap_or_else(|error| panic!("{who}: {error}"));
         let file = load(&folder, &device, Some(Dtype::F32.into()));
         assert_eq!(logits(&unpacked, &expected).values, logits(&file, &expected).values, "{who}");
-        let texts = |llama: &Llama| llama.tokenizer.as_ref().map(|tokenizer| tokenizer.encode("Once upon a time", true));
+        let texts =
+            |llama: &Llama| llama.tokenizer.as_ref().map(|tokenizer| tokenizer.encode("Once upon a time", true));
         assert_eq!(format!("{:?}", texts(&unpacked)), format!("{:?}", texts(&file)), "{who}");
         assert_eq!(unpacked.eos_ids(), file.eos_ids(), "{who}");
     }

@@ -91,7 +91,9 @@ pub fn gguf(
 fn as_stored(stored: Precision, device: &Device) -> (Precision, Option<String>) {
     match device.kernel_mode() {
         KernelMode::Plain if stored.blocks.is_none() && stored.dtype != Dtype::F32 => {
-            let line = format!("the weights are stored in {stored}: plain kernels hold them in f32 (--dtype {stored} insists)");
+            let line = format!(
+                "the weights are stored in {stored}: plain kernels hold them in f32 (--dtype {stored} insists)"
+            );
             (Dtype::F32.into(), Some(line))
         }
         _ => stored.on(device),

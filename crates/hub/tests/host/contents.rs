@@ -36,8 +36,11 @@ fn a_cache_made_by_others() {
 #[test]
 fn repositories_that_hold_no_model_for_this_crate() {
     for (absent, part) in [
-        ("config.json", "the repository has no config.json"),
-        ("model.safetensors", "the repository has neither model.safetensors nor model.safetensors.index.json"),
+        ("config.json", "the repository has neither config.json nor a GGUF file"),
+        (
+            "model.safetensors",
+            "the repository has neither model.safetensors nor model.safetensors.index.json nor a GGUF",
+        ),
     ] {
         let mut files = repository();
         files.retain(|(name, _)| *name != absent);

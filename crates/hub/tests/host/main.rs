@@ -3,6 +3,7 @@
 mod contents;
 mod credentials;
 mod faults;
+mod gguf;
 mod options;
 mod server;
 
@@ -179,10 +180,7 @@ fn folders_and_what_looks_like_one() {
     let ask = |model: &str, revision| resolve(model, revision, &cacheless, &mut |_| ()).map_err(one_line);
     let path = folder.path().to_str().unwrap();
     assert_eq!(ask(path, None).unwrap(), folder.path());
-    assert_says(&ask(path, Some("main")).unwrap_err(), &["revision \"main\" given with the local folder", path]);
-    let file = folder.path().join("model.safetensors");
-    fs::write(&file, "x").unwrap();
-    assert_says(&ask(file.to_str().unwrap(), None).unwrap_err(), &["is a file; give the folder"]);
+    assert_says(&ask(path, Some("main")).unwrap_err(), &["revision \"main\" given with the local model", path]);
     for absent in ["./a", "../a/b", "/a/b", "~/a", "a/b/c", "a\\b", "a", "", "a/", "a/..", "-a/b", "a/b\nc"] {
         assert_says(&ask(absent, None).unwrap_err(), &["no such folder", "org/name"]);
     }

@@ -188,7 +188,7 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, base: &str) -> std::io::R
     let Some(bytes) = files.get(file) else {
         return send("404 Not Found", Some(0), &[]);
     };
-    let hub_headers = format!("X-Repo-Commit: {COMMIT}\r\nETag: \"tag-{file}\"");
+    let hub_headers = format!("X-Repo-Commit: {COMMIT}\r\nETag: \"tag-{}\"", file.replace('/', "-"));
     // Weights lie on another server, as on the real hub.
     if file.ends_with(".safetensors") && path.starts_with(&resolve) {
         let head =

@@ -47,6 +47,11 @@ impl JsonCall {
         self.complete
     }
 
+    /// Whether the arguments are closed, of a call that is nothing else.
+    pub fn has_arguments(&self) -> bool {
+        self.depth == 1 && !self.in_string && self.sent > 0
+    }
+
     /// Whether the call's name is known, so that something was handed on.
     pub fn is_named(&self) -> bool {
         self.name.is_some()

@@ -20,6 +20,8 @@ enum State {
     Text,
     /// Text without calls: nothing opens one, and the answer is no JSON.
     Plain,
+    /// A call was opened.
+    Open,
     /// A call as an object.
     Json(JsonCall),
     /// The name of a call, and then its arguments.
@@ -67,7 +69,7 @@ impl Reader {
         match self.state {
             State::Behind => {}
             State::Json(call) if !call.is_named() => put_text(parts, &(call.into_raw() + &self.held)),
-            State::Name | State::Pairs => {
+            State::Open | State::Name | State::Pairs => {
                 self.held.insert_str(0, &self.syntax.open);
                 put_text(parts, &self.held);
             }
@@ -91,7 +93,10 @@ impl Reader {
             }
             State::Text if self.syntax.open.is_empty() => match self.held.trim_start().chars().next() {
                 None => false,
-                Some('{' | '[') => self.begin(),
+                Some('{' | '[') => {
+                    self.state = State::Open;
+                    true
+                }
                 Some(_) => {
                     self.state = State::Plain;
                     true
@@ -103,26 +108,27 @@ impl Reader {
                     // Space before a call is not what anybody wanted to say.
                     put_text(parts, self.held[..at].trim_end());
                     self.held.drain(..at + open.len());
-                    return self.begin();
+                    self.state = State::Open;
+                    return true;
                 }
-                let kept = kept(&self.held, &open);
-                let text: String = self.held.drain(..self.held.len() - kept).collect();
+                let end = self.held.len() - kept(&self.held, &open);
+                let end = self.held[..end].trim_end().len();
+                let text: String = self.held.drain(..end).collect();
                 put_text(parts, &text);
                 false
             }
-            State::Json(call) | State::Arguments(call) => {
-                let mut letters = self.held.chars();
-                for letter in letters.by_ref() {
-                    call.push(letter, parts);
-                    if call.is_complete() {
-                        break;
-                    }
-                }
-                let rest = letters.as_str().to_owned();
-                let complete = call.is_complete();
-                self.held = rest;
+            State::Open => self.begin(),
+            State::Json(call) => {
+                let complete = read_into(call, &mut self.held, parts, JsonCall::is_complete);
                 if complete {
                     self.end_call(parts);
+                }
+                complete
+            }
+            State::Arguments(call) => {
+                let complete = read_into(call, &mut self.held, parts, JsonCall::has_arguments);
+                if complete {
+                    self.state = State::Behind;
                 }
                 complete
             }
@@ -225,9 +231,22 @@ impl Reader {
         }
         let more = rest.starts_with('{') && matches!(self.syntax.body, Body::Json { .. });
         self.held = rest.to_owned();
-        self.state = State::Text;
-        if more && !open.is_empty() { self.begin() } else { true }
+        self.state = if more { State::Open } else { State::Text };
+        true
     }
+}
+
+/// Reads letters until the call is over; what is behind it stays.
+fn read_into(call: &mut JsonCall, held: &mut String, parts: &mut Vec<Part>, over: fn(&JsonCall) -> bool) -> bool {
+    let mut letters = held.chars();
+    for letter in letters.by_ref() {
+        call.push(letter, parts);
+        if over(call) {
+            break;
+        }
+    }
+    *held = letters.as_str().to_owned();
+    over(call)
 }
 
 /// A value as the function's schema has it: what is no text is JSON.

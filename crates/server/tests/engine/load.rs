@@ -14,6 +14,25 @@ use crate::models::{Kind, PIECE, Text, alone, model, prompt, request, service, t
 
 const CLIENTS: usize = 64;
 
+/// How often each time was seen, in units of 20 us, the last of which stands for all longer ones: what was measured does not
+/// grow with the time.
+type Histogram = Vec<u64>;
+
+const UNIT: Duration = Duration::from_micros(20);
+
+const UNITS: usize = 50_000;
+
+/// The time that this part of all is not longer than.
+fn quantile(times: &Histogram, part: f64) -> Duration {
+    let wanted = (times.iter().sum::<u64>() as f64 * part) as u64;
+    let mut seen = 0;
+    let unit = times.iter().position(|&count| {
+        seen += count;
+        seen >= wanted
+    });
+    UNIT * (unit.unwrap_or(UNITS) + 1) as u32
+}
+
 /// Bytes of this process in memory; `None` where the system does not tell.
 fn resident() -> Option<usize> {
     let status = fs::read_to_string("/proc/self/statm").ok()?;
@@ -43,13 +62,13 @@ fn load(time: Duration) -> ([Duration; 2], Vec<usize>) {
     let expected: Vec<Vec<Text>> = requests.iter().map(|request| alone(service.llama(), request, &options)).collect();
     let start = Instant::now();
     let mut sizes: Vec<usize> = Vec::new();
-    let gaps: Vec<Duration> = thread::scope(|scope| {
+    let gaps: Vec<Histogram> = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|client| {
                 let (service, requests, expected) = (&service, &requests, &expected);
                 scope.spawn(move || {
                     let mut random = Random::new(client as u64);
-                    let mut gaps = Vec::new();
+                    let mut gaps = vec![0; UNITS];
                     while start.elapsed() < time {
                         let number = random.below(requests.len());
                         let mut ticket = service.submit(requests[number].clone()).expect("the queue is long");
@@ -66,8 +85,10 @@ fn load(time: Duration) -> ([Duration; 2], Vec<usize>) {
                         while let Some(event) = ticket.wait_next() {
                             if let Event::Token { .. } = event {
                                 let now = Instant::now();
-                                gaps.extend(last.map(|last| now - last));
-                                last = Some(now);
+                                if let Some(last) = last.replace(now) {
+                                    let units = (now - last).as_micros() / UNIT.as_micros();
+                                    gaps[(units as usize).min(UNITS - 1)] += 1;
+                                }
                             }
                         }
                     }
@@ -79,14 +100,13 @@ fn load(time: Duration) -> ([Duration; 2], Vec<usize>) {
             thread::sleep(time / 20);
             sizes.extend(resident());
         }
-        clients.into_iter().flat_map(|client| client.join().expect("no client fails")).collect()
+        clients.into_iter().map(|client| client.join().expect("no client fails")).collect()
     });
-    let mut sorted = gaps;
-    sorted.sort_unstable();
-    let [median, p95] = [2, 20].map(|part| sorted[sorted.len() - 1 - sorted.len() / part]);
+    let all: Histogram = (0..UNITS).map(|unit| gaps.iter().map(|times| times[unit]).sum()).collect();
+    let [median, p95] = [0.5, 0.95].map(|part| quantile(&all, part));
     let stats = service.stats();
     eprintln!("{} s: {stats:?}", time.as_secs());
-    eprintln!("between tokens: median {median:?}, p95 {p95:?}, of {}; resident: {sizes:?}", sorted.len());
+    eprintln!("between tokens: median {median:?}, p95 {p95:?}; resident: {sizes:?}");
     assert_eq!((stats.failed, stats.refused), (0, 0));
     assert!(stats.finished > CLIENTS as u64 && stats.abandoned > 0, "{stats:?}");
     ([median, p95], sizes)

@@ -31,7 +31,8 @@ fn everything_is_seen() {
         assert_eq!(rows.len(), seq);
         for (position, row) in rows.iter().enumerate() {
             let row: Vec<f64> = row.as_array().unwrap().iter().map(|share| share.as_f64().unwrap()).collect();
-            assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-3);
+            // In bfloat16, as the model is stored.
+            assert!((row.iter().sum::<f64>() - 1.0).abs() < 0.02);
             assert!(row[position + 1..].iter().all(|share| *share == 0.0), "nobody sees what comes later");
         }
     }
