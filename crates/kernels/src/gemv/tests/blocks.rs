@@ -137,7 +137,8 @@ fn every_power_of_two_is_read() {
                 continue;
             }
             let error = (f64::from(*y) - exact).abs();
-            assert!(error <= 1e-4 * exact + 2f64.powi(-140), "{isa:?}, exponent {e}: {y} is not {exact}");
+            // A scale that is no normal number is off by 2^-150, and sums of quants with their offset are below 2^20.
+            assert!(error <= 1e-4 * exact + 2f64.powi(-130), "{isa:?}, exponent {e}: {y} is not {exact}");
         }
     }
 }
