@@ -6,7 +6,7 @@ mod gguf;
 use std::path::{Path, PathBuf};
 
 use glass_checkpoint::GgufFormat;
-use glass_generate::ModelFiles;
+use glass_gguf::Gguf;
 
 use crate::{
     args, bars, convert,
@@ -61,7 +61,7 @@ pub fn run(args: args::Quantize) -> Result<(), CliError> {
 /// A model that can be quantized: not one that is a GGUF file already.
 fn folder(source: &args::Source) -> Result<PathBuf, CliError> {
     let path = load::path(source)?;
-    if ModelFiles::is_gguf(&path) {
+    if Gguf::is_at(&path) {
         let reason =
             "is a GGUF file: quantize the folder that it was made from, or one that `glass convert` makes of it";
         return Err(CliError::input(&path, reason));
