@@ -3,8 +3,8 @@
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::Args;
-use glass_checkpoint::{BadSize, ShardSize};
 use glass_backend::Dtype;
+use glass_checkpoint::{BadSize, ShardSize};
 use glass_kv_cache::CacheConfig;
 
 use super::{AnyModel, COMPUTING, Compute, Variables, from_0, from_1, parse_variables};

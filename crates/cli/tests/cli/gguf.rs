@@ -109,6 +109,7 @@ fn what_cannot_be_done_with_a_file() {
     generate(&["--dtype", "Q4_K_M"], &[&model, "Q8_0", "Q4_K_M"]);
     generate(&["--set", "sliding_windows=3"], &["sliding_windows"]);
     fails(&["train", "--from", &model, "--text", &model, "-o", "x"], &[&model, "glass convert"]);
+    fails(&["quantize", &model, "--dtype", "q4", "-o", "x"], &[&model, "glass convert"]);
     let folder = text(&fixtures::root().join("llama-tied"));
     fails(&["generate", &folder, "--ids", "1", "--dtype", "Q8_0"], &[&folder, "GGUF"]);
     refused(&["generate", &model, "--dtype", "Q9_0"], &["Q9_0", "f32, f16, bf16"]);
