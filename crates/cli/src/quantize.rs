@@ -3,10 +3,9 @@
 mod cost;
 mod gguf;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use glass_checkpoint::GgufFormat;
-use glass_gguf::Gguf;
 
 use crate::{
     args, bars, convert,
@@ -34,7 +33,7 @@ pub fn run(args: args::Quantize) -> Result<(), CliError> {
     };
     let existing = args.overwrite.existing();
     glass_checkpoint::check_target(Path::new(&args.source.model), &args.output, existing)?;
-    let folder = folder(&args.source)?;
+    let folder = load::folder(&args.source)?;
 
     // Ended at once, the process would leave unfinished files behind.
     interrupt::listen();
@@ -56,15 +55,4 @@ pub fn run(args: args::Quantize) -> Result<(), CliError> {
     }
     cost::report(&folder, &args.output);
     Ok(())
-}
-
-/// A model that can be quantized: not one that is a GGUF file already.
-fn folder(source: &args::Source) -> Result<PathBuf, CliError> {
-    let path = load::path(source)?;
-    if Gguf::is_at(&path) {
-        let reason =
-            "is a GGUF file: quantize the folder that it was made from, or one that `glass convert` makes of it";
-        return Err(CliError::input(&path, reason));
-    }
-    Ok(path)
 }
