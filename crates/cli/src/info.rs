@@ -193,7 +193,11 @@ impl Facts {
         for (window, layers, token, full) in &self.caches {
             line(
                 &format!("KV cache, {}", kind(*window)),
-                format!("{layers} layers: {token} bytes per token, {} at full context, in {}", size(*full), self.precision.cache_dtype()),
+                format!(
+                    "{layers} layers: {token} bytes per token, {} at full context, in {}",
+                    size(*full),
+                    self.precision.cache_dtype()
+                ),
             );
         }
         line(

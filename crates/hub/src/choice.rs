@@ -60,7 +60,7 @@ pub fn label(file: &str) -> String {
             || ["F32", "F16", "BF16"].contains(&word.as_str())
             || word.starts_with("MXFP4")
     };
-    words.filter(is_quantization).last().unwrap_or_else(|| file.to_owned())
+    words.rev().find(is_quantization).unwrap_or_else(|| file.to_owned())
 }
 
 /// The last part of a path.

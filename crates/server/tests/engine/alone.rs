@@ -1,6 +1,6 @@
 //! A text does not depend on who else is there, nor on what was read before: not by a single bit.
 
-use std::{num::NonZeroUsize, thread, time::Duration};
+use std::{num::NonZeroUsize, sync::mpsc, thread, time::Duration};
 
 use glass_server::engine::{Refused, Request, ServiceOptions};
 use glass_testing::Random;
@@ -91,4 +91,30 @@ fn every_text_is_that_of_its_single_run() {
         assert!(matches!(service.submit(requests[0].clone()), Err(Refused::ShuttingDown)));
     }
     assert!(shared > 10_000, "only {shared} tokens were shared");
+}
+
+/// More than a pass of few vectors holds, all at once from the first token on.
+#[test]
+fn forty_texts_written_together_are_their_single_runs() {
+    for precision in ["f32", "bf16", "q8", "q4"] {
+        let options = ServiceOptions {
+            parallel: NonZeroUsize::new(40).expect("not 0"),
+            step_tokens: NonZeroUsize::new(PIECE).expect("not 0"),
+            ..ServiceOptions::default()
+        };
+        let service = service(model(Kind::Full, precision), options);
+        let mut random = Random::new(9);
+        let requests: Vec<Request> = (0..40).map(|seed| request(prompt(&mut random, 5), 60, seed)).collect();
+        let expected: Vec<_> = requests.iter().map(|request| alone(service.llama(), request, &options)).collect();
+        let (go_on, goes_on) = mpsc::channel::<()>();
+        // The thread stands still until all are there.
+        let held = service.run(move |_| goes_on.recv());
+        let tickets = requests.into_iter().map(|request| service.submit(request).expect("there is room"));
+        let mut tickets: Vec<_> = tickets.collect();
+        go_on.send(()).expect("the job waits");
+        held.blocking_recv().expect("the job ends").expect("it was told");
+        for (ticket, expected) in tickets.iter_mut().zip(&expected) {
+            assert_eq!(&texts(ticket, 1).0, expected, "{precision}");
+        }
+    }
 }

@@ -133,11 +133,13 @@ fn every_power_of_two_is_read() {
         let y = product(isa, &x, BlockMatrix::new(BlockFormat::Mxfp4, &bytes, 32));
         for (e, y) in y.iter().enumerate() {
             let exact = 2f64.powi(e as i32 - 128 + 4);
-            if exact > f64::from(f32::MAX) {
+            // The offset of signed quants takes 7 bits of the range.
+            if exact * 128.0 > f64::from(f32::MAX) {
                 continue;
             }
             let error = (f64::from(*y) - exact).abs();
-            assert!(error <= 1e-4 * exact + 2f64.powi(-140), "{isa:?}, exponent {e}: {y} is not {exact}");
+            // A scale that is no normal number is off by 2^-150, and sums of quants with their offset are below 2^20.
+            assert!(error <= 1e-4 * exact + 2f64.powi(-130), "{isa:?}, exponent {e}: {y} is not {exact}");
         }
     }
 }
