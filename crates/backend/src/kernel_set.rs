@@ -141,11 +141,17 @@ impl KernelSet {
             #[cfg(feature = "flex")]
             Some(KernelBackend::Flex) => BlockFormat::ALL.contains(&format),
             #[cfg(feature = "wgpu")]
-            Some(KernelBackend::Cube(_)) => {
-                let _ = format;
-                false
-            }
+            Some(KernelBackend::Cube(_)) => format.comes_apart(),
             None => false,
+        }
+    }
+
+    /// Whether matrices in blocks are multiplied as they lie in a file. Elsewhere they are taken apart.
+    pub(crate) fn reads_blocks(self) -> bool {
+        match self.0 {
+            #[cfg(feature = "flex")]
+            Some(KernelBackend::Flex) => true,
+            _ => false,
         }
     }
 
@@ -163,10 +169,7 @@ impl KernelSet {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::matmul_t_blocks(x, weights),
             #[cfg(feature = "wgpu")]
-            KernelBackend::Cube(_) => {
-                let _ = (x, weights);
-                None
-            }
+            KernelBackend::Cube(class) => cube::matmul_t_blocks(class, x, weights),
         }
     }
 

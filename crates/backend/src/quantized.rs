@@ -2,15 +2,20 @@
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use glass_kernels::quant::{
-    self, BlockFormat, BlockMatrix, E2M1, GROUP_SIZE, QuantFormat, Quantized, QuantizedMatrix, groups, words,
-    zero_words,
+    self, E2M1, GROUP_SIZE, QuantFormat, Quantized, QuantizedMatrix, groups, words, zero_words,
 };
 use half::f16;
 
 use crate::{Device, Dtype};
 
+mod blocks;
+
+pub use blocks::{BlockRows, BlockTensor};
+pub(crate) use blocks::{BlockStorage, Planes};
+
 /// Rows of a quantized matrix on their way to a device.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one of each matrix, and none is copied in a loop")]
 pub enum QuantizedRows {
     Planar(PlanarRows),
     Blocks(BlockRows),
@@ -30,24 +35,22 @@ pub struct PlanarRows {
 
 impl From<Quantized> for QuantizedRows {
     fn from(matrix: Quantized) -> Self {
+        Self::Planar(matrix.into())
+    }
+}
+
+impl From<Quantized> for PlanarRows {
+    fn from(matrix: Quantized) -> Self {
         let Quantized { format, quants, scales, zero_points, columns } = matrix;
         let rows = scales.len().checked_div(groups(columns)).unwrap_or_default();
         let zeros = zero_words(columns, format);
-        Self::Planar(PlanarRows {
+        Self {
             format,
             quants: TensorData::new(quants, [rows, words(columns, format)]),
             scales: TensorData::new(scales, [rows, groups(columns)]),
             zero_points: (zeros > 0).then(|| TensorData::new(zero_points, [rows, zeros])),
-        })
+        }
     }
-}
-
-/// Rows in blocks.
-#[derive(Clone, Debug)]
-pub struct BlockRows {
-    pub format: BlockFormat,
-    /// `[rows, row_bytes]`, bytes
-    pub blocks: TensorData,
 }
 
 impl QuantizedRows {
@@ -60,16 +63,6 @@ impl QuantizedRows {
             Self::Planar(rows) => rows.dequantize(columns),
             Self::Blocks(rows) => rows.dequantize(columns),
         }
-    }
-}
-
-impl BlockRows {
-    fn dequantize(&self, columns: usize) -> Vec<f32> {
-        let Ok(blocks) = self.blocks.as_slice::<u8>() else { panic!("blocks are bytes") };
-        let matrix = BlockMatrix::new(self.format, blocks, columns);
-        let mut values = vec![0.0; matrix.rows() * columns];
-        quant::dequantize_blocks(matrix, &mut values);
-        values
     }
 }
 
@@ -89,6 +82,7 @@ impl PlanarRows {
 
 /// A quantized matrix `[rows, columns]` on a device.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one of each matrix, and none is copied in a loop")]
 pub enum QuantizedTensor {
     Planar(PlanarTensor),
     Blocks(BlockTensor),
@@ -98,7 +92,7 @@ impl QuantizedTensor {
     pub(crate) fn new(rows: QuantizedRows, columns: usize, device: &Device, dtype: Dtype) -> Self {
         match rows {
             QuantizedRows::Planar(rows) => Self::Planar(PlanarTensor::new(rows, columns, device, dtype)),
-            QuantizedRows::Blocks(rows) => Self::Blocks(BlockTensor::new(rows, columns, device, dtype)),
+            QuantizedRows::Blocks(rows) => Self::of_blocks(rows, columns, device, dtype),
         }
     }
 
@@ -131,39 +125,6 @@ impl QuantizedTensor {
     }
 }
 
-/// A matrix in blocks.
-#[derive(Clone, Debug)]
-pub struct BlockTensor {
-    /// `[rows, row_bytes]`, bytes
-    pub(crate) blocks: Tensor<2, Int>,
-    pub(crate) format: BlockFormat,
-    pub(crate) columns: usize,
-    /// The type of the dequantized numbers.
-    pub(crate) dtype: DType,
-}
-
-impl BlockTensor {
-    fn new(rows: BlockRows, columns: usize, device: &Device, dtype: Dtype) -> Self {
-        let BlockRows { format, blocks } = rows;
-        Self { blocks: Tensor::from_data(blocks, (device.burn(), DType::U8)), format, columns, dtype: dtype.burn() }
-    }
-
-    fn shape(&self) -> [usize; 2] {
-        [self.blocks.dims()[0], self.columns]
-    }
-
-    fn select(&self, ids: Tensor<1, Int>) -> Self {
-        Self { blocks: self.blocks.clone().select(0, ids), ..self.clone() }
-    }
-
-    /// -> `[rows, columns]`
-    fn dequantize(&self) -> Tensor<2> {
-        let rows = BlockRows { format: self.format, blocks: self.blocks.to_data() };
-        let values = TensorData::new(rows.dequantize(self.columns), self.shape());
-        Tensor::from_data(values, (&self.blocks.device(), self.dtype))
-    }
-}
-
 /// A matrix whose quants, scales and zero points are tensors of their own.
 #[derive(Clone, Debug)]
 pub struct PlanarTensor {
@@ -180,13 +141,11 @@ pub struct PlanarTensor {
 }
 
 impl PlanarTensor {
-    /// Scales are held in 16 bits where the device computes in them, in 32 elsewhere.
     fn new(rows: PlanarRows, columns: usize, device: &Device, dtype: Dtype) -> Self {
-        let scale = if device.dtypes().contains(&Dtype::F16) { DType::F16 } else { DType::F32 };
         Self {
             quants: Tensor::from_data(rows.quants, (device.burn(), DType::I32)),
             zero_points: rows.zero_points.map(|words| Tensor::from_data(words, (device.burn(), DType::I32))),
-            scales: Tensor::from_data(rows.scales, (device.burn(), scale)),
+            scales: Tensor::from_data(rows.scales, (device.burn(), scale_dtype(device))),
             format: rows.format,
             columns,
             dtype: dtype.burn(),
@@ -234,6 +193,11 @@ impl PlanarTensor {
         let values = (values * scales).reshape([rows, groups * GROUP_SIZE]); // [rows, groups * 32]
         values.narrow(1, 0, self.columns).cast(self.dtype) // [rows, columns]
     }
+}
+
+/// Scales are held in 16 bits where the device computes in them, in 32 elsewhere.
+fn scale_dtype(device: &Device) -> DType {
+    if device.dtypes().contains(&Dtype::F16) { DType::F16 } else { DType::F32 }
 }
 
 /// The numbers of so many bits in words, the first in the lowest bits.

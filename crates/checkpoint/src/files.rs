@@ -216,11 +216,12 @@ fn no_safetensors(folder: &Path) -> CheckpointError {
         })
         .collect();
     others.sort();
-    let (found, fix) = match others.first() {
+    let gguf = others.iter().find(|name| name.to_ascii_lowercase().ends_with(".gguf"));
+    let (found, fix) = match gguf.or(others.first()) {
         None => (String::new(), "put the weights there as model.safetensors"),
-        Some(first) => (
-            format!(" (but {first})"),
-            if others.iter().any(|name| name.to_ascii_lowercase().ends_with(".gguf")) {
+        Some(found) => (
+            format!(" (but {found})"),
+            if gguf.is_some() {
                 "name the .gguf file itself in place of the folder"
             } else if others.iter().any(|name| name.ends_with(".safetensors")) {
                 "rename a single file to model.safetensors, or bring the index of the shards"

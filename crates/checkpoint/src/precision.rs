@@ -38,6 +38,13 @@ impl Precision {
         Self { dtype: Dtype::F32, fake_quantize: self.quantize.is_some() || self.blocks.is_some(), ..self }
     }
 
+    /// What keys and values are kept in, where a kernel reads them as they are, unless something else is asked for: the type
+    /// that is computed with. Beside quantized matrices 16 bits will do.
+    pub fn cache_dtype(self) -> Dtype {
+        let is_quantized = self.quantize.is_some() && !self.fake_quantize || self.blocks.is_some();
+        if is_quantized && self.dtype == Dtype::F32 { Dtype::F16 } else { self.dtype }
+    }
+
     /// What the files hold: quantized matrices, or the float type that most bytes are of.
     pub fn stored(files: &Files, config: &LlamaConfig) -> Self {
         let groups = config.quantization_config.iter();

@@ -18,18 +18,19 @@ pub(super) fn is_contiguous(piece: &StoredRows, row_len: usize) -> bool {
 /// Copies rows `rows` of the weight, as far as this piece has them, from the tensor's elements to those of the weight's
 /// rows, each `width` bytes wide.
 pub(super) fn gather(piece: &StoredRows, rows: Range<usize>, row_len: usize, width: usize, from: &[u8], to: &mut [u8]) {
-    each(piece, rows, row_len, |element, place| {
-        to[place * width..][..width].copy_from_slice(&from[element * width..][..width]);
+    each(piece, rows, row_len, |element, place, run| {
+        to[place * width..][..run * width].copy_from_slice(&from[element * width..][..run * width]);
     });
 }
 
-/// Calls with the number of each element in the tensor, and its place in these rows of the weight.
-fn each(piece: &StoredRows, rows: Range<usize>, row_len: usize, mut call: impl FnMut(usize, usize)) {
+/// Calls with the number of an element in the tensor, its place in these rows of the weight, and how many lie together in both.
+fn each(piece: &StoredRows, rows: Range<usize>, row_len: usize, mut call: impl FnMut(usize, usize, usize)) {
+    let run = if piece.strides[1] == 1 { row_len.max(1) } else { 1 };
     let own = rows.start.max(piece.rows.start)..rows.end.min(piece.rows.end);
     for row in own {
         let start = piece.start + (row - piece.rows.start) * piece.strides[0];
-        for column in 0..row_len {
-            call(start + column * piece.strides[1], (row - rows.start) * row_len + column);
+        for column in (0..row_len).step_by(run) {
+            call(start + column * piece.strides[1], (row - rows.start) * row_len + column, run);
         }
     }
 }
@@ -123,8 +124,8 @@ impl<S: TensorSource> TensorSource for FamilyTensors<'_, S> {
             let width = bytes.len() / (rows * row_len).max(1);
             for place in places.iter().filter(|place| place.name == name) {
                 whole.resize(place.shape.iter().product::<usize>() * width, 0);
-                each(place, 0..rows, row_len, |element, from| {
-                    whole[element * width..][..width].copy_from_slice(&bytes[from * width..][..width]);
+                each(place, 0..rows, row_len, |element, from, run| {
+                    whole[element * width..][..run * width].copy_from_slice(&bytes[from * width..][..run * width]);
                 });
             }
         }

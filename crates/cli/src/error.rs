@@ -135,6 +135,7 @@ from_below!(
     glass_config::ConfigError,
     glass_text::ChatTemplateError,
     glass_checkpoint::CheckpointError,
+    glass_gguf::GgufError,
     glass_generate::GenerationConfigError,
     glass_generate::SamplingError,
     glass_text::TokenizerError

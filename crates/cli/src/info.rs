@@ -59,7 +59,7 @@ struct Facts {
 }
 
 fn facts(config: &LlamaConfig, contents: &Contents, as_stored: Precision, precision: Precision) -> Facts {
-    let bytes = precision.dtype.bytes() as u64;
+    let bytes = precision.cache_dtype().bytes() as u64;
     let parameters: Vec<_> = config.parameters_by_part().into_iter().map(|(part, n)| (part, n as u64)).collect();
 
     let context = config.context() as u64;
@@ -193,7 +193,11 @@ impl Facts {
         for (window, layers, token, full) in &self.caches {
             line(
                 &format!("KV cache, {}", kind(*window)),
-                format!("{layers} layers: {token} bytes per token, {} at full context, in {dtype}", size(*full)),
+                format!(
+                    "{layers} layers: {token} bytes per token, {} at full context, in {}",
+                    size(*full),
+                    self.precision.cache_dtype()
+                ),
             );
         }
         line(

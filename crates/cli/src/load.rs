@@ -1,7 +1,7 @@
 //! From a model's name to a model in memory, with progress on standard error.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -16,6 +16,7 @@ use crate::{
     args, bars, embedded,
     error::CliError,
     say::{note, warn},
+    shell::quoted_path,
 };
 
 pub struct Loaded {
@@ -98,6 +99,19 @@ pub fn files_without_weights(model: &str, revision: Option<&str>) -> Result<Mode
     Ok(ModelFiles::open(&resolve(model, revision, glass_hub::resolve_without_weights)?)?)
 }
 
+/// The folder of a model, for commands that work on its files.
+///
+/// # Errors
+/// As [`path`]; it is a GGUF file.
+pub fn folder(source: &args::Source) -> Result<PathBuf, CliError> {
+    let folder = path(source)?;
+    if folder.is_file() {
+        let fix = format!("`glass convert {} -o FOLDER` makes one of it", quoted_path(&folder));
+        return Err(CliError::input(&folder, format!("is a GGUF file, and this takes a folder: {fix}")));
+    }
+    Ok(folder)
+}
+
 /// The folder of a model, downloaded from the hub if need be, or its GGUF file.
 pub fn path(source: &args::Source) -> Result<PathBuf, CliError> {
     resolve(&source.model, source.revision.as_deref(), glass_hub::resolve)
@@ -106,9 +120,6 @@ pub fn path(source: &args::Source) -> Result<PathBuf, CliError> {
 type Resolve = fn(&str, Option<&str>, &HubOptions, &mut dyn FnMut(HubProgress)) -> Result<PathBuf, HubError>;
 
 fn resolve(model: &str, revision: Option<&str>, resolve: Resolve) -> Result<PathBuf, CliError> {
-    if revision.is_none() && ModelFiles::is_gguf(Path::new(model)) {
-        return Ok(PathBuf::from(model));
-    }
     let mut bar = ProgressBar::hidden();
     let folder = resolve(model, revision, &HubOptions::from_env(), &mut |event| match event {
         HubProgress::Start(file, bytes) => {

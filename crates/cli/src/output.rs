@@ -82,8 +82,8 @@ impl OutputFile {
 
     /// Writes the whole file.
     pub fn write(self, bytes: &[u8]) -> Result<(), CliError> {
-        let failed = CliError::writing(&self.path);
-        self.write_with(|out| out.write_all(bytes).map_err(failed), |_| Ok(()))
+        let path = self.path.clone();
+        self.write_with(|out| out.write_all(bytes).map_err(CliError::writing(&path)), |_| Ok(()))
     }
 
     /// Writes the file by `write`, and gives it its name if `check`, which may look at it, finds nothing wrong. A stream is not

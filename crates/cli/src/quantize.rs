@@ -33,7 +33,7 @@ pub fn run(args: args::Quantize) -> Result<(), CliError> {
     };
     let existing = args.overwrite.existing();
     glass_checkpoint::check_target(Path::new(&args.source.model), &args.output, existing)?;
-    let folder = load::path(&args.source)?;
+    let folder = load::folder(&args.source)?;
 
     // Ended at once, the process would leave unfinished files behind.
     interrupt::listen();

@@ -40,7 +40,7 @@ pub fn run(args: args::Serve) -> Result<(), CliError> {
         None => load::load_embedded(&args.model.overrides, device, &args.compute)?,
     };
     let is_play = files.is_none() && args.chat_template.is_none();
-    let cache = args::Cache { policy: args.policy, prefill_chunk: None };
+    let cache = args::Cache { policy: args.policy, cache_dtype: args.cache_dtype, prefill_chunk: None };
     let cache = options::prefill(&cache, &loaded.llama, 0)?.cache;
     loaded.llama.generation_config.check(&[
         "eos_token_id",

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use glass_generate::ModelFiles;
+use glass_gguf::Gguf;
 use glass_text::{Message, Piece, Role, Tokenizer};
 use serde_json::{Value, json};
 
@@ -58,7 +59,7 @@ fn open(model: Option<&str>, revision: Option<&str>) -> Result<(Tokenizer, Optio
         return Ok((embedded::tokenizer()?, None));
     };
     let path = Path::new(model);
-    if path.is_file() && !ModelFiles::is_gguf(path) {
+    if path.is_file() && !Gguf::is_at(path) {
         let json = std::fs::read(path).map_err(CliError::reading(path))?;
         return Ok((Tokenizer::from_json(&json, model)?, None));
     }

@@ -81,11 +81,7 @@ fn shape(shape: args::train::Shape) -> Result<(Shape, Recipe), CliError> {
     let usual = Recipe::default();
     Ok(match (shape.from, shape.config) {
         (Some(name), _) => {
-            let folder = load::path(&args::Source { model: name.clone(), revision: None })?;
-            if folder.is_file() {
-                let why = "is a file, and --from takes a folder: `glass convert FILE.gguf -o FOLDER` makes one of a GGUF file";
-                return Err(CliError::input(&folder, why));
-            }
+            let folder = load::folder(&args::Source { model: name.clone(), revision: None })?;
             let context = LlamaConfig::from_file(&folder.join("config.json"), &[])?.context();
             let usual = Recipe { learning_rate: FINE_TUNING, context: usual.context.min(context), ..usual };
             (Shape::Model { folder, name }, usual)

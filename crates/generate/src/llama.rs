@@ -198,13 +198,10 @@ impl Llama {
         KvCache::new(&self.config, config, device_of, config.dtype.unwrap_or(self.cache_dtype()))
     }
 
-    /// What keys and values are kept in unless something else is asked for: the type that is computed with. Beside quantized
-    /// matrices 16 bits will do where a kernel reads them as they are.
+    /// What keys and values are kept in unless something else is asked for.
     pub fn cache_dtype(&self) -> Dtype {
-        let Precision { quantize, fake_quantize, .. } = self.precision;
-        let is_quantized = quantize.is_some() && !fake_quantize;
         let has_kernel = self.device.kernel_mode() == KernelMode::Fused && self.device.dtypes().contains(&Dtype::F16);
-        if is_quantized && has_kernel && self.dtype == Dtype::F32 { Dtype::F16 } else { self.dtype }
+        if has_kernel { self.precision.cache_dtype() } else { self.dtype }
     }
 
     /// An empty cache for one sequence with policies of one's own: `layer` gives one to each layer of the model.

@@ -2,7 +2,6 @@
 
 use std::{
     borrow::Cow,
-    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -51,15 +50,6 @@ impl ModelFiles {
     /// A damaged file.
     pub fn from_bytes(name: &Path, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self, Error> {
         Ok(Self { path: name.to_owned(), gguf: Some(Gguf::from_bytes(name, bytes)?) })
-    }
-
-    /// Whether the path is that of a GGUF file, by its name or its first bytes.
-    pub fn is_gguf(path: &Path) -> bool {
-        let begins = || {
-            let mut magic = [0; 4];
-            std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && &magic == b"GGUF"
-        };
-        path.is_file() && (is_gguf_name(path) || begins())
     }
 
     /// The folder or the file.
@@ -173,10 +163,6 @@ impl ModelFiles {
     }
 }
 
-fn is_gguf_name(path: &Path) -> bool {
-    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf"))
-}
-
 fn holds_gguf(folder: &Path) -> bool {
-    std::fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| is_gguf_name(&entry.path()))
+    std::fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| Gguf::is_name(&entry.path()))
 }

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use crate::GgufError;
 
-const MAGIC: &[u8] = b"GGUF";
+/// What a file begins with.
+pub const MAGIC: [u8; 4] = *b"GGUF";
 
 const AGAIN: &str = "fetch or copy it again";
 
 /// Refuses what is not GGUF of a version that is read, and says what it is.
 pub fn check(file: &Path, bytes: &[u8]) -> Result<(), GgufError> {
-    let (found, fix) = match bytes.strip_prefix(MAGIC) {
+    let (found, fix) = match bytes.strip_prefix(&MAGIC) {
         None => {
             let (found, fix) = what_else(bytes);
             (found.to_owned(), fix)

@@ -1,12 +1,15 @@
 //! A model's file, or all splits of one.
 
 use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
 use indexmap::IndexMap;
 
 use crate::error::quoted;
+use crate::foreign::MAGIC;
 use crate::header::{self, Entry, Header};
 use crate::splits::{self, Split};
 use crate::{GgmlType, GgufError, Mapping, Metadata};
@@ -41,6 +44,18 @@ pub struct Tensor<'a> {
 }
 
 impl Gguf {
+    /// Whether a file is called as GGUF files are.
+    pub fn is_name(path: &Path) -> bool {
+        path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf"))
+    }
+
+    /// Whether there is a file at `path` that is called as GGUF files are, or begins as they do.
+    pub fn is_at(path: &Path) -> bool {
+        let mut magic = [0; MAGIC.len()];
+        let mut begins = || File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == MAGIC;
+        path.is_file() && (Self::is_name(path) || begins())
+    }
+
     /// Opens the file at `path`, and if it is the first of several splits (`NAME-00001-of-0000N.gguf`) the others too.
     ///
     /// # Errors

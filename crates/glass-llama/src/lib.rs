@@ -26,7 +26,7 @@ pub use glass_text as text;
 pub use glass_backend::{Device, Dtype};
 pub use glass_checkpoint::Precision;
 pub use glass_generate::{
-    Conversation, Engine, Error, FinishReason, GenerateOptions, Generated, Lane, Llama, LoadOptions, PrefillOptions,
-    Progress, Sampler, SamplingConfig, Sequence, generate, generate_batch,
+    Conversation, Engine, Error, FinishReason, GenerateOptions, Generated, Lane, Llama, LoadOptions, ModelFiles,
+    PrefillOptions, Progress, Sampler, SamplingConfig, Sequence, generate, generate_batch,
 };
 pub use glass_text::{ChatTemplate, Message, Role, Tokenizer};

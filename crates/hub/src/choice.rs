@@ -1,8 +1,8 @@
 //! Which of a repository's GGUF files is meant.
 
-use glass_gguf::SplitName;
+use glass_gguf::{Gguf, SplitName};
 
-use crate::name::{Part, is_gguf, is_safe_path};
+use crate::name::{Part, is_safe_path};
 
 /// What is taken where no quantization is named, as llama.cpp does.
 pub const DEFAULT: &str = "Q4_K_M";
@@ -12,7 +12,7 @@ pub fn models<'a>(files: &[&'a str]) -> Vec<&'a str> {
     // Vision towers and statistics lie beside models, in the same format.
     let is_model = |file: &&str| {
         let lower = base(file).to_ascii_lowercase();
-        is_gguf(file) && is_safe_path(file) && !lower.contains("mmproj") && !lower.contains("imatrix")
+        Gguf::is_name(file.as_ref()) && is_safe_path(file) && !lower.contains("mmproj") && !lower.contains("imatrix")
     };
     let is_first = |file: &&str| SplitName::parse(base(file)).is_none_or(|split| split.number == 1);
     files.iter().copied().filter(is_model).filter(is_first).collect()
@@ -60,7 +60,7 @@ pub fn label(file: &str) -> String {
             || ["F32", "F16", "BF16"].contains(&word.as_str())
             || word.starts_with("MXFP4")
     };
-    words.filter(is_quantization).last().unwrap_or_else(|| file.to_owned())
+    words.rev().find(is_quantization).unwrap_or_else(|| file.to_owned())
 }
 
 /// The last part of a path.

@@ -9,14 +9,13 @@ mod error;
 mod name;
 mod options;
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use client::Client;
 use download::Download;
 use glass_checkpoint::WEIGHTS;
-use name::{Name, Part, is_gguf, is_safe_path};
+use glass_gguf::Gguf;
+use name::{Name, Part, is_safe_path};
 
 pub use error::{Fault, HubError};
 pub use options::HubOptions;
@@ -78,7 +77,7 @@ fn resolve_parts(
 ) -> Result<PathBuf, HubError> {
     let path = Path::new(model);
     match revision {
-        None if path.is_dir() || is_gguf_file(path) => return Ok(path.to_owned()),
+        None if path.is_dir() || Gguf::is_at(path) => return Ok(path.to_owned()),
         Some(revision) if path.exists() => return Err(HubError::RevisionOfPath(revision.to_owned(), path.to_owned())),
         _ if path.exists() => return Err(HubError::NotGguf(path.to_owned())),
         _ => {}
@@ -125,14 +124,6 @@ fn resolve_parts(
         }
         (fetched, _) => fetched,
     }
-}
-
-/// Whether `path` is a file that is called as GGUF files are, or begins as they do.
-fn is_gguf_file(path: &Path) -> bool {
-    let mut magic = [0; 4];
-    path.is_file()
-        && (path.to_str().is_some_and(is_gguf)
-            || File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == *b"GGUF")
 }
 
 /// What lies whole in the cache.

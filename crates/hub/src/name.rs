@@ -1,5 +1,7 @@
 //! What a model is called: `org/name` of the hub, and which GGUF file of it, if one is meant.
 
+use glass_gguf::Gguf;
+
 /// A repository, and what of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Name<'a> {
@@ -34,9 +36,9 @@ impl<'a> Name<'a> {
             |part: &str| is_safe(part) && part.len() <= 96 && !part.ends_with(['-', '.']) && !part.contains("--");
         let is_meant = match part {
             // Two parts are rather a file that is not there.
-            Part::Any => !is_gguf(name),
+            Part::Any => !Gguf::is_name(name.as_ref()),
             Part::Quantization(quantization) => is_safe(quantization),
-            Part::File(file) => is_gguf(file) && is_safe_path(file),
+            Part::File(file) => Gguf::is_name(file.as_ref()) && is_safe_path(file),
         };
         let repository = &model[..org.len() + 1 + name.len()];
         (is_part(org) && is_part(name) && is_meant).then_some(Self { repository, part })
@@ -53,9 +55,4 @@ pub fn is_safe(part: &str) -> bool {
 /// Whether all parts of a path are safe.
 pub fn is_safe_path(path: &str) -> bool {
     path.split('/').all(is_safe)
-}
-
-/// Whether a file is called as GGUF files are.
-pub fn is_gguf(file: &str) -> bool {
-    file.len() > 5 && file.to_ascii_lowercase().ends_with(".gguf")
 }

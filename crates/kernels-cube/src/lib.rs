@@ -3,13 +3,14 @@
 //! Each answers `None` where it does not compute: the caller then takes the plain tensor operations. Sizes that change from
 //! step to step are arguments, never constants of a kernel: a software adapter takes a good part of a second to compile.
 //!
-//! Reading order: [`matmul_t`] and [`matmul_t_quantized`] (most of a model's time) · [`rms_norm()`], [`gate()`],
+//! Reading order: [`matmul_t`], [`matmul_t_quantized`] and [`matmul_t_planes`] (most of a model's time) · [`rms_norm()`], [`gate()`],
 //! [`rotate()`] (small, but many) · [`attend()`] · [`argmax()`].
 
 mod argmax;
 mod attend;
 mod gate;
 mod gemv;
+mod gemv_planes;
 mod gemv_quantized;
 mod gemv_words;
 mod reduce;
@@ -20,6 +21,7 @@ pub use argmax::argmax;
 pub use attend::{Softmax, attend};
 pub use gate::gate;
 pub use gemv::{MAX_VECTORS, matmul_t};
+pub use gemv_planes::{PlanesTensors, matmul_t_planes};
 pub use gemv_quantized::{QuantizedTensors, matmul_t_quantized};
 pub use rms_norm::{add_rms_norm, rms_norm};
 pub use rotate::rotate;

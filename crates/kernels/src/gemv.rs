@@ -1,8 +1,10 @@
 //! Thin products: `y = x W^T` for one vector or a few, as fast as the weights can be read from memory, once.
 //!
-//! Weights are read where they lie, row after row: one stream of memory for each thread, which processors follow by
-//! themselves. Floats are multiplied in float32 or bfloat16 ([`dense`]), quantized weights as integers ([`quantized`]): what
-//! instruction sets have for it is in [`bytes`], what formats are made of in [`planar`] and [`blocks`].
+//! Weights are read where they lie, row after row: one stream of memory for each thread, which most processors follow by
+//! themselves, and which others are told of ([`isa::ahead`](crate::isa::ahead)).
+//!
+//! Floats are multiplied in float32 or bfloat16 ([`dense`]), quantized weights as integers ([`quantized`]): what instruction
+//! sets have for it is in [`bytes`], what formats are made of in [`planar`] and [`blocks`].
 //!
 //! Every output is a fixed number of chains of multiply-adds over the columns and one sum over all their lanes. Nothing
 //! changes that order: a row has the same bits alone or in a batch, and on any number of threads.

@@ -6,7 +6,7 @@ use pulp::{Scalar256b, Simd};
 #[cfg(target_arch = "x86_64")]
 use {
     pulp::x86::{V3, V4},
-    std::arch::x86_64::{__m512, __m512bh, __m512i, _mm512_dpbf16_ps, _mm512_dpbusd_epi32},
+    std::arch::x86_64::{__cpuid, __m512, __m512bh, __m512i, _mm512_dpbf16_ps, _mm512_dpbusd_epi32},
 };
 
 use crate::simd_ext::SimdExt;
@@ -168,6 +168,30 @@ impl Isa {
             _ => None,
         }
     }
+}
+
+/// How many bytes ahead of their use weights are best asked for; `None` where processors follow a stream of memory by
+/// themselves.
+///
+/// Measured with pages of 4 kB: Zen 5 reads 1.3 times as fast so where memory is far, and half as fast again where the
+/// last-level cache holds a part; 2 or 4 kB ahead are less. Zen 4 reads at 0.6 to 0.8 of its speed then.
+pub fn ahead() -> Option<usize> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        const AHEAD: usize = 8192;
+        const AMD: u32 = u32::from_le_bytes(*b"Auth");
+        const ZEN_5: u32 = 0x1a;
+        static IS_FOLLOWED: OnceLock<bool> = OnceLock::new();
+        let is_followed = *IS_FOLLOWED.get_or_init(|| {
+            let signature = __cpuid(1).eax;
+            let family = (signature >> 8 & 0xf) + (signature >> 20 & 0xff);
+            __cpuid(0).ebx != AMD || family < ZEN_5
+        });
+        if !is_followed {
+            return Some(AHEAD);
+        }
+    }
+    None
 }
 
 /// AVX-512 with VNNI.

@@ -37,9 +37,13 @@ const GEMM_HALVES_FROM: usize = 64;
 #[cfg(target_arch = "x86_64")]
 const GEMM_PAIRS_FROM: usize = 16;
 
-/// ... and of 8 or 4 bits.
+/// ... of 8 or 4 bits, ...
 #[cfg(target_arch = "x86_64")]
 const GEMM_QUANTIZED_FROM: usize = 16;
+
+/// ... and in blocks, whose unpacking costs more.
+#[cfg(target_arch = "x86_64")]
+const GEMM_BLOCKS_FROM: usize = 32;
 
 /// `x` `[n, columns]` times each matrix `[rows, columns]` -> its `y` `[n, rows]`, all in float32, with the same bound of the
 /// error as `gemv`: `2 columns u` of the sum of magnitudes, with unit roundoff `u`.
@@ -160,7 +164,7 @@ pub fn matmul_t_blocks(x: &[f32], products: &mut [(BlockMatrix<'_>, &mut [f32])]
     {
         let columns = columns(products, |matrix| matrix.columns);
         if columns > 0
-            && x.len() / columns >= GEMM_QUANTIZED_FROM
+            && x.len() / columns >= GEMM_BLOCKS_FROM
             && let Some(vnni) = Isa::best().vnni()
         {
             return gemm_blocks(vnni, x, products, columns);

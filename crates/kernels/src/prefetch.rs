@@ -15,6 +15,15 @@ pub fn prefetch<T>(address: *const T) {
     let _ = address;
 }
 
+/// Starts to read the lines that lie so many bytes behind these.
+#[inline(always)]
+pub fn prefetch_lines(bytes: &[u8], ahead: usize) {
+    const LINE: usize = 64;
+    for line in bytes.chunks(LINE) {
+        prefetch(line.as_ptr().wrapping_add(ahead));
+    }
+}
+
 /// Bytes that are needed soon, prefetched a little at a time.
 #[derive(Clone, Copy)]
 pub struct Prefetcher<'a> {

@@ -1,9 +1,12 @@
 //! The kernels of a graphics adapter on what modules hold.
 
 use burn::tensor::Tensor;
-use glass_kernels_cube::{self as cube, AdapterClass, QuantizedTensors};
+use glass_kernels_cube::{self as cube, AdapterClass, PlanesTensors, QuantizedTensors};
 
-use crate::{AttentionParams, KeyPositions, KvSegment, PlanarTensor};
+use crate::{
+    AttentionParams, BlockTensor, KeyPositions, KvSegment, PlanarTensor,
+    quantized::{BlockStorage, Planes},
+};
 
 pub fn matmul_t_quantized(class: AdapterClass, x: &Tensor<2>, weights: &[&PlanarTensor]) -> Option<Vec<Tensor<2>>> {
     let tensors = weights.iter().map(|weight| QuantizedTensors {
@@ -15,6 +18,21 @@ pub fn matmul_t_quantized(class: AdapterClass, x: &Tensor<2>, weights: &[&Planar
     });
     let weights: Vec<_> = tensors.collect();
     cube::matmul_t_quantized(class, x, &weights)
+}
+
+pub fn matmul_t_blocks(class: AdapterClass, x: &Tensor<2>, weights: &[&BlockTensor]) -> Option<Vec<Tensor<2>>> {
+    let tensors = weights.iter().map(|weight| match &weight.storage {
+        BlockStorage::Planes(Planes { low, high, factors, scales }) => Some(PlanesTensors {
+            low,
+            high: high.as_ref(),
+            factors,
+            scales,
+            format: weight.format,
+            columns: weight.columns,
+        }),
+        BlockStorage::Bytes(_) => None,
+    });
+    cube::matmul_t_planes(class, x, &tensors.collect::<Option<Vec<_>>>()?)
 }
 
 pub fn attend(

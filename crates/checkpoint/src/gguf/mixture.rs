@@ -148,11 +148,14 @@ mod tests {
 
     /// A model of 16 layers, with `kv` key/value heads of 16 and so many experts.
     fn config(kv: usize, experts: usize, tied: bool) -> LlamaConfig {
-        let family = if experts > 0 { "mixtral" } else { "llama" };
+        let family = match experts {
+            0 => r#""llama""#.to_owned(),
+            n => format!(r#""mixtral", "num_local_experts": {n}, "num_experts_per_tok": 2"#),
+        };
         let text = format!(
-            r#"{{"model_type": "{family}", "vocab_size": 1000, "hidden_size": 2048, "intermediate_size": 4096,
+            r#"{{"model_type": {family}, "vocab_size": 1000, "hidden_size": 2048, "intermediate_size": 4096,
                 "num_hidden_layers": 16, "num_attention_heads": 16, "num_key_value_heads": {kv},
-                "tie_word_embeddings": {tied}, "num_local_experts": {experts}, "num_experts_per_tok": 2}}"#
+                "tie_word_embeddings": {tied}}}"#
         );
         LlamaConfig::from_json(&text, "config.json", &[]).unwrap()
     }

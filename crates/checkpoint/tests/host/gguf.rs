@@ -8,6 +8,7 @@ use glass_checkpoint::{CheckpointSource, Files, GgufFormat, GgufModel, GgufSourc
 use glass_config::LlamaConfig;
 use glass_gguf::{GgmlType, Gguf, Metadata};
 use glass_testing::fixtures;
+use serde_json::{Value, json};
 
 /// Writes `folder` to `file`, as `glass quantize` does.
 fn write(folder: &Path, format: &str, file: &Path) -> Result<GgufModel, GgufWriteError> {
@@ -79,8 +80,6 @@ fn a_folder_is_the_same_model_as_a_gguf_file() {
     for expected in [
         "exaone4",
         "gemma",
-        "gemma2",
-        "gemma3_text",
         "gpt_oss",
         "granite",
         "mixtral",
@@ -89,14 +88,45 @@ fn a_folder_is_the_same_model_as_a_gguf_file() {
         "phi3",
         "qwen3",
         "qwen3_moe",
-        "smollm3",
         "llama-gqa",
         "llama-rope-llama3",
         "llama-rope-linear",
         "mistral-swa",
         "qwen2-bias",
+        "extra-yarn",
+        "extra-longrope-long",
     ] {
         assert!(written.iter().any(|name| name == expected), "{expected} is not written, only {written:?}");
+    }
+}
+
+/// What GGUF has no words for is refused, and where the model is as it is taken there, it is written.
+#[test]
+fn what_files_take_for_granted_is_asked_for() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let file = scratch.path().join("x.gguf");
+    for (family, what, field, value) in [
+        ("gemma2", "the scale of its scores", "query_pre_attn_scalar", json!(null)),
+        ("gemma3_text", "the scale of its scores", "query_pre_attn_scalar", json!(null)),
+        ("smollm3", "whether it rotates", "no_rope_layers", json!([1, 1, 1, 0])),
+    ] {
+        let folder = fixtures::root().join("families").join(family);
+        let line = write(&folder, "f32", &file).map(|_| ()).expect_err(family).to_string();
+        assert!(line.contains(what), "{family}: {line}");
+        let text = std::fs::read_to_string(folder.join("config.json")).expect("text");
+        let mut config: Value = serde_json::from_str(&text).expect("JSON");
+        let layers = config["num_hidden_layers"].as_u64().expect("a number") as usize;
+        config[field] = match value {
+            Value::Array(each) => each.into_iter().cycle().take(layers).collect(),
+            _ => config["head_dim"].clone(),
+        };
+        std::fs::write(scratch.path().join("config.json"), config.to_string()).expect("written");
+        std::fs::copy(folder.join("model.safetensors"), scratch.path().join("model.safetensors")).expect("copied");
+        write(scratch.path(), "f32", &file).expect(family);
+        each_weight(scratch.path(), &file, |weight, before, after| {
+            let same = before.iter().zip(after).all(|(before, after)| (before - after).abs() <= 1e-7);
+            assert!(same, "{family}: {weight}");
+        });
     }
 }
 
@@ -116,23 +146,26 @@ fn numbers_of_16_bits_are_kept() {
     assert_eq!(metadata.string("general.name").expect("text"), Some("a name"));
 }
 
-/// Its rows are no whole blocks of 256, so that each k-quant gives way to blocks of 32.
+/// In blocks, most of 256 numbers; the outputs of its MLPs have rows of 672, which are whole blocks of 32 only.
 #[test]
 fn matrices_are_in_blocks_and_close() {
     let scratch = tempfile::tempdir().expect("a folder");
-    let (folder, file) = (fixtures::root().join("llama-gqa"), scratch.path().join("x.gguf"));
-    for (format, expected, most) in [
-        ("q8_0", BlockFormat::Q8_0, 1e-4),
-        ("q6_k", BlockFormat::Q8_0, 1e-4),
-        ("q5_k_m", BlockFormat::Q5_1, 3e-3),
-        ("q4_k_m", BlockFormat::Q5_0, 3e-3),
-        ("q4_0", BlockFormat::Q4_0, 1e-2),
-        ("iq4_xs", BlockFormat::Iq4Nl, 1e-2),
+    let folder = fixtures::root().join("../../../weights/shakespeare-full");
+    let file = scratch.path().join("x.gguf");
+    for (format, expected, shorter, most) in [
+        ("q8_0", BlockFormat::Q8_0, BlockFormat::Q8_0, 1e-4),
+        ("q6_k", BlockFormat::Q6K, BlockFormat::Q8_0, 4e-4),
+        ("q5_k_m", BlockFormat::Q5K, BlockFormat::Q5_1, 2e-3),
+        ("q4_k_m", BlockFormat::Q4K, BlockFormat::Q5_0, 6e-3),
+        ("q4_0", BlockFormat::Q4_0, BlockFormat::Q4_0, 8e-3),
+        ("iq4_xs", BlockFormat::Iq4Xs, BlockFormat::Iq4Nl, 7e-3),
     ] {
         write(&folder, format, &file).expect("written");
         let gguf = Gguf::open(&file).expect("a file");
-        let tensor = gguf.get("blk.0.ffn_gate.weight").expect("a tensor");
-        assert_eq!(tensor.ty.block_format(), Some(expected), "{format}");
+        for (name, expected) in [("blk.1.ffn_gate.weight", expected), ("blk.1.ffn_down.weight", shorter)] {
+            let tensor = gguf.get(name).expect(name);
+            assert_eq!(tensor.ty.block_format(), Some(expected), "{format}: {name}");
+        }
         each_weight(&folder, &file, |name, before, after| {
             let squares = |numbers: &mut dyn Iterator<Item = f32>| numbers.map(|x| f64::from(x).powi(2)).sum::<f64>();
             let error = squares(&mut before.iter().zip(after).map(|(a, b)| a - b));

@@ -3,6 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::Args;
+use glass_backend::Dtype;
 use glass_checkpoint::{BadSize, ShardSize};
 use glass_kv_cache::CacheConfig;
 
@@ -46,6 +47,9 @@ pub struct Serve {
     /// Keys and values that a layer keeps, as for `glass generate`
     #[arg(help_heading = COMPUTING, hide_short_help = true, long = "cache", value_name = "POLICY")]
     pub policy: Option<CacheConfig>,
+    /// What keys and values are kept in, as for `glass generate`
+    #[arg(help_heading = COMPUTING, hide_short_help = true, long, value_name = "TYPE")]
+    pub cache_dtype: Option<Dtype>,
     /// Texts that are written at once
     #[arg(help_heading = MANY, long, value_name = "N", default_value = "16", value_parser = from_1)]
     pub parallel: NonZeroUsize,

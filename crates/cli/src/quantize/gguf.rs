@@ -26,7 +26,7 @@ pub fn is_file(path: &Path) -> bool {
 
 pub fn run(args: &args::Quantize, format: GgufFormat) -> Result<(), CliError> {
     let output = OutputFile::create(&args.output, args.overwrite.existing())?;
-    let folder = load::path(&args.source)?;
+    let folder = load::folder(&args.source)?;
     let model = GgufModel::open(&folder)?;
     let mut keys = Metadata::new(&args.output);
     keys.insert("general.name", name(&args.source.model, &folder));

@@ -138,7 +138,7 @@ fn a_model_without_a_template_says_how_to_give_one() {
     // Ids alone are no conversation.
     fails(&["chat", &fixture("llama-gqa"), "--chat-template", file], &["not a Jinja template"]);
     model.write("chat_template.jinja", TEMPLATE);
-    fails(&["chat", &fixture("llama-gqa"), "--chat-template", file], &["no tokenizer.json"]);
+    fails(&["chat", &fixture("llama-gqa"), "--chat-template", file], &["no tokenizer"]);
 }
 
 /// A message is a line or several; what the pipe ends in counts.

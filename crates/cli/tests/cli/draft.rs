@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{
     models::{fixture, shipped},
-    run::{fails, succeeds},
+    run::{fails, refused, succeeds},
 };
 
 #[test]
@@ -63,5 +63,5 @@ fn what_cannot_draft_is_said() {
     says(&["--draft", &bare], &["tokenizer.json"]);
     says(&["--draft", "no/such/folder/there"], &["no/such/folder/there"]);
     says(&["--draft", &full, "--cache", "tova:16"], &["--draft takes wrong guesses back", "use full, ring or sinks"]);
-    says(&["--draft", &full, "--prompt-lookup", "3"], &["--prompt-lookup"]);
+    refused(&["generate", &full, "-p", "a", "--draft", &full, "--prompt-lookup", "3"], &["--prompt-lookup"]);
 }

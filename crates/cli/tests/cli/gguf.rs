@@ -63,7 +63,7 @@ fn every_command_takes_a_file() {
     let info = succeeds(&["info", &model, "--json"]);
     let info: Json = serde_json::from_str(&info.stdout).expect("JSON");
     assert_eq!((&info["dtype"], &info["model_type"]), (&"Q4_K_M".into(), &"llama".into()));
-    assert_eq!(info["keys"]["llama.block_count"], "u32 2");
+    assert_eq!(info["keys"]["llama.block_count"], "u32 1");
     assert_eq!(info["ignored_fields"], Json::Array(vec![]));
     let size = fs::metadata(&model).expect("it is there").len();
     let held = info["stored_bytes"].as_u64().expect("a number");
@@ -96,7 +96,7 @@ fn blocks_without_kernels_are_dequantized_and_that_is_said() {
         ran.stderr.contains("warning: the weights are stored in Q4_0, for which flex has no kernels here"),
         "{ran:?}"
     );
-    assert!(ran.stderr.trim_end().ends_with("f32"), "{ran:?}");
+    assert!(ran.stderr.contains("device flex, f32"), "{ran:?}");
 }
 
 #[test]
@@ -109,6 +109,7 @@ fn what_cannot_be_done_with_a_file() {
     generate(&["--dtype", "Q4_K_M"], &[&model, "Q8_0", "Q4_K_M"]);
     generate(&["--set", "sliding_windows=3"], &["sliding_windows"]);
     fails(&["train", "--from", &model, "--text", &model, "-o", "x"], &[&model, "glass convert"]);
+    fails(&["quantize", &model, "--dtype", "q4", "-o", "x"], &[&model, "glass convert"]);
     let folder = text(&fixtures::root().join("llama-tied"));
     fails(&["generate", &folder, "--ids", "1", "--dtype", "Q8_0"], &[&folder, "GGUF"]);
     refused(&["generate", &model, "--dtype", "Q9_0"], &["Q9_0", "f32, f16, bf16"]);
@@ -129,11 +130,11 @@ fn damaged_files_get_one_line() {
     check(&Edited::new("llama-q8_0", set("general.architecture", "rwkv7")), &["rwkv7", "not supported", "gpt-oss"]);
     check(&Edited::new("llama-q8_0", set("llama.embedding_length", 128u32)), &["shape", "256", "128"]);
     check(&edited(|metadata, _| drop(metadata.remove("llama.block_count"))), &["llama.block_count"]);
-    check(&Edited::new("llama-q8_0", set("llama.block_count", 1u32)), &["blk.1.", "no place", "others"]);
-    check(&Edited::new("llama-q8_0", set("llama.block_count", 3u32)), &["blk.2.", "missing"]);
+    check(&Edited::new("qwen2-q4_k_m", set("qwen2.block_count", 1u32)), &["blk.1.", "no place", "others"]);
+    check(&Edited::new("llama-q8_0", set("llama.block_count", 2u32)), &["blk.1.", "missing"]);
     check(
-        &edited(|_, tensors| tensors.retain(|tensor| tensor.name != "blk.1.ffn_up.weight")),
-        &["blk.1.ffn_up.weight", "missing"],
+        &edited(|_, tensors| tensors.retain(|tensor| tensor.name != "blk.0.ffn_up.weight")),
+        &["blk.0.ffn_up.weight", "missing"],
     );
     check(
         &edited(|_, tensors| {

@@ -125,7 +125,7 @@ fn unreadable_prompts() {
 #[test]
 fn a_prompt_without_a_tokenizer() {
     let model = &fixture("llama-gqa");
-    fails(&args(model, &["-p", "hi"]), &[model, "no tokenizer.json", "--ids"]);
+    fails(&args(model, &["-p", "hi"]), &[model, "no tokenizer", "--ids"]);
     let broken = copy(&random_tiny());
     for content in ["{", "{}", "", "{\"model\": {\"type\": \"Oracle\"}}"] {
         broken.write("tokenizer.json", content);

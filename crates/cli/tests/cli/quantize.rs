@@ -103,7 +103,10 @@ fn a_gguf_file_is_written_whole_or_not_at_all() {
     let folder = folder();
     let model = &random_tiny();
     let file = text(&folder.path().join("x.gguf"));
-    let write = |format: &str, more: &[&str]| [&["quantize", model, "--format", format, "-o", &file], more].concat();
+    let write = |format: &str, more: &[&str]| -> Vec<String> {
+        let args = [&["quantize", model, "--format", format, "-o", &file][..], more].concat();
+        args.into_iter().map(str::to_owned).collect()
+    };
     for (format, types) in
         [("q4_k_m", "in Q5_0"), ("Q8_0", "in Q8_0"), ("iq4_xs", "in IQ4_NL"), ("bf16", "in BF16"), ("f32", "in F32")]
     {

@@ -71,5 +71,5 @@ fn chat_shows_the_template() {
     let report = succeeds(&["tokenize", &model, "--chat", "-p", "hi", "--json"]).json();
     assert_eq!(report["text"], json!("ahib"));
     let file = format!("{model}/tokenizer.json");
-    fails(&["tokenize", &file, "--chat", "-p", "hi"], &["--chat needs a model's folder"]);
+    fails(&["tokenize", &file, "--chat", "-p", "hi"], &["--chat needs a model with a chat template"]);
 }

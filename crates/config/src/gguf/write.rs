@@ -81,7 +81,6 @@ impl LlamaConfig {
     /// # Errors
     /// One line that names what differs.
     pub fn is_said_by_gguf(&self, file: &Gguf) -> Result<(), ConfigError> {
-        let origin = file.metadata().origin().display().to_string();
         let window = match self.gguf_window() {
             Some(window) => vec![format!("{WINDOW}={window}").parse()?],
             None => Vec::new(),
@@ -89,7 +88,7 @@ impl LlamaConfig {
         let read = Self::from_gguf(file, &window)?;
         let differs = |what: &str| {
             let problem = format!("GGUF has no words for {what} of this model; keep the folder as it is");
-            Err(ConfigError::new(&origin, problem))
+            Err(ConfigError::new("config.json", problem))
         };
         for (what, same) in [
             ("the sizes", (self.vocab_size, self.hidden_size) == (read.vocab_size, read.hidden_size)),

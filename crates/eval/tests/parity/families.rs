@@ -136,7 +136,7 @@ const SHAPES: [&str; 7] = ["apertus", "gemma2", "glm4", "gpt_oss", "phi3", "qwen
 fn load(folder: &Path, quantize: Option<QuantFormat>, fake_quantize: bool) -> Llama {
     let device = devices::flex().with_kernel_mode(KernelMode::Plain);
     let progress = &mut |_, _| {};
-    let precision = Some(Precision { dtype: Dtype::F32, quantize, fake_quantize });
+    let precision = Some(Precision { quantize, fake_quantize, ..Dtype::F32.into() });
     let options = LoadOptions { device, precision, overrides: &[], progress };
     Llama::load(folder, options).unwrap_or_else(|error| panic!("{}: {error}", fixture::name(folder)))
 }

@@ -48,6 +48,11 @@ impl<'a, T: Unpack> Format<'a> for T {
     }
 
     #[inline(always)]
+    fn bytes(span: &'a [T]) -> [&'a [u8]; 2] {
+        [cast_slice(span), &[]]
+    }
+
+    #[inline(always)]
     fn span(row: &'a [T], span: usize, groups: usize) -> &'a [T] {
         &row[span * SPAN / T::GROUPS..][..groups / T::GROUPS]
     }

@@ -3,14 +3,14 @@
 use std::{marker::PhantomData, ops::Range};
 
 use bytemuck::{Pod, Zeroable, bytes_of_mut, cast_slice};
-use half::bf16;
 use pulp::Simd;
 
 use super::{MatVec, TILE_VECTORS, activations::Order, output::Output};
 use crate::{
     float::Float,
-    isa::{Isa, Kernel},
+    isa::{self, Isa, Kernel},
     matrix::Matrix,
+    prefetch::prefetch_lines,
     scratch::Scratch,
     simd_ext::SimdExt,
 };
@@ -162,7 +162,7 @@ impl<T: Float> MatVec<f32> for Matrix<'_, T> {
 
 /// Only where the processor has bfloat16.
 #[cfg(target_arch = "x86_64")]
-impl MatVec<bf16> for Matrix<'_, bf16> {
+impl MatVec<half::bf16> for Matrix<'_, half::bf16> {
     type Input<'x> = Interleaved<'x, u16>;
 
     fn rows(&self) -> usize {
@@ -174,11 +174,11 @@ impl MatVec<bf16> for Matrix<'_, bf16> {
     }
 
     fn row_bytes(&self) -> usize {
-        self.columns() * size_of::<bf16>()
+        self.columns() * size_of::<half::bf16>()
     }
 
-    fn input(_: Isa, x: &[bf16], columns: usize, _: Order) -> Interleaved<'_, u16> {
-        Interleaved::new(bf16::bits(x), columns, 32, tile(true))
+    fn input(_: Isa, x: &[half::bf16], columns: usize, _: Order) -> Interleaved<'_, u16> {
+        Interleaved::new(half::bf16::bits(x), columns, 32, tile(true))
     }
 
     fn multiply(&self, isa: Isa, rows: Range<usize>, x: &Interleaved<'_, u16>, y: &Output<'_>) {
@@ -218,9 +218,11 @@ impl<T: Float, X: Pod> Rows<'_, T, X> {
     fn times<A: Arithmetic, const N: usize>(&self, a: A, x: &[A::Vector], first: usize) {
         let columns = self.weight.columns();
         let (x, _) = x.as_chunks::<N>();
+        // Only the first vectors wait for memory: the others find these rows in a cache.
+        let ahead = if first == 0 { isa::ahead() } else { None };
         for row in self.rows.clone() {
             let weight = T::bits(&self.weight.values()[row * columns..][..columns]);
-            for (n, product) in products(a, weight, x).into_iter().enumerate() {
+            for (n, product) in products(a, weight, x, ahead).into_iter().enumerate() {
                 self.y.write(first + n, row, &[product]);
             }
         }
@@ -230,7 +232,12 @@ impl<T: Float, X: Pod> Rows<'_, T, X> {
 /// The products of a row with some vectors.
 // Loops over arrays: `map` would take the sums by address, and keep them in memory throughout.
 #[inline(always)]
-fn products<A: Arithmetic, B: Pod, const N: usize>(a: A, row: &[B], x: &[[A::Vector; N]]) -> [f32; N] {
+fn products<A: Arithmetic, B: Pod, const N: usize>(
+    a: A,
+    row: &[B],
+    x: &[[A::Vector; N]],
+    ahead: Option<usize>,
+) -> [f32; N] {
     let width = size_of::<A::Weights>() / size_of::<B>();
     let (whole, rest) = row.split_at(row.len() / width * width);
     let whole: &[A::Weights] = cast_slice(whole);
@@ -239,6 +246,9 @@ fn products<A: Arithmetic, B: Pod, const N: usize>(a: A, row: &[B], x: &[[A::Vec
     let (turns, last) = whole.as_chunks::<SUMS>();
     let (x_turns, x_last) = x.split_at(turns.len() * SUMS);
     for (w, x) in turns.iter().zip(x_turns.as_chunks::<SUMS>().0) {
+        if let Some(ahead) = ahead {
+            prefetch_lines(cast_slice(w), ahead);
+        }
         for i in 0..SUMS {
             add(a, w[i], &x[i], &mut sums, i);
         }

@@ -2,6 +2,7 @@
 
 use std::{array::from_fn, ops::Range};
 
+use bytemuck::cast_slice;
 use half::slice::HalfFloatSliceExt;
 
 use super::{
@@ -66,6 +67,11 @@ impl<'a> Format<'a> for Int8 {
     }
 
     #[inline(always)]
+    fn bytes(span: Row<'a>) -> [&'a [u8]; 2] {
+        span.bytes()
+    }
+
+    #[inline(always)]
     fn span(row: Row<'a>, span: usize, groups: usize) -> Row<'a> {
         row.span(span, groups, QuantFormat::Int8)
     }
@@ -93,6 +99,11 @@ impl<'a> Format<'a> for Int4 {
     #[inline(always)]
     fn row(matrix: QuantizedMatrix<'a>, row: usize) -> Row<'a> {
         matrix.row(row)
+    }
+
+    #[inline(always)]
+    fn bytes(span: Row<'a>) -> [&'a [u8]; 2] {
+        span.bytes()
     }
 
     #[inline(always)]
@@ -127,6 +138,11 @@ impl<'a> Format<'a> for Mxfp4 {
     }
 
     #[inline(always)]
+    fn bytes(span: Row<'a>) -> [&'a [u8]; 2] {
+        span.bytes()
+    }
+
+    #[inline(always)]
     fn span(row: Row<'a>, span: usize, groups: usize) -> Row<'a> {
         row.span(span, groups, QuantFormat::Mxfp4)
     }
@@ -153,6 +169,11 @@ impl<'a> Row<'a> {
             scales: &self.scales[first..][..groups],
             zero_points: if format == QuantFormat::Int4 { &self.zero_points[span..=span] } else { &[] },
         }
+    }
+
+    #[inline(always)]
+    fn bytes(&self) -> [&'a [u8]; 2] {
+        [self.quants, cast_slice(HalfFloatSliceExt::reinterpret_cast(self.scales))]
     }
 
     /// The bits of all scales, and zeros.

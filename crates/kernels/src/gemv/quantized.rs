@@ -8,6 +8,7 @@ use super::{
     bytes::{Bytes, OnBytes, SPAN},
     output::Output,
 };
+use crate::{isa, prefetch::prefetch_lines};
 
 /// A format of quantized rows. A number is `quant * scale + constant`, with a scale and a constant for each `SIZE` columns.
 pub trait Format<'a> {
@@ -21,6 +22,9 @@ pub trait Format<'a> {
     type Row: Copy;
 
     fn row(matrix: Self::Matrix, row: usize) -> Self::Row;
+
+    /// Where a span lies in memory: all of it, or its quants and its scales.
+    fn bytes(span: Self::Row) -> [&'a [u8]; 2];
 
     /// So many groups from a span on.
     fn span(row: Self::Row, span: usize, groups: usize) -> Self::Row;
@@ -66,12 +70,14 @@ impl<'a, F: Format<'a>> Rows<'a, F> {
         for (n, x) in x.iter_mut().enumerate() {
             *x = self.x.vector((first + n).min(last)).spans();
         }
+        // Only the first vectors wait for memory: the others find these rows in a cache.
+        let ahead = if first == 0 { isa::ahead() } else { None };
         let mut row = self.rows.start;
         while row < self.rows.end {
             let many = (self.rows.end - row).min(TILE_ROWS);
             let mut sums = [[b.zero(); TILE_ROWS]; N];
             for r in 0..many {
-                let of_row = products::<B, F, N>(b, F::row(self.matrix, row + r), self.groups, &x);
+                let of_row = products::<B, F, N>(b, F::row(self.matrix, row + r), self.groups, &x, ahead);
                 for (sums, of_row) in sums.iter_mut().zip(of_row) {
                     sums[r] = of_row;
                 }
@@ -96,10 +102,15 @@ fn products<'a, B: Bytes, F: Format<'a>, const N: usize>(
     row: F::Row,
     groups: usize,
     x: &[Spans<'_>; N],
+    ahead: Option<usize>,
 ) -> [B::Floats; N] {
     let mut sums = [[b.zero(); 2]; N];
     for span in 0..groups / SPAN {
-        add_span::<B, F, N>(b, F::span(row, span, SPAN), SPAN, x, span, &mut sums);
+        let weights = F::span(row, span, SPAN);
+        if let Some(ahead) = ahead {
+            F::bytes(weights).into_iter().for_each(|bytes| prefetch_lines(bytes, ahead));
+        }
+        add_span::<B, F, N>(b, weights, SPAN, x, span, &mut sums);
     }
     let rest = groups % SPAN;
     if rest > 0 {

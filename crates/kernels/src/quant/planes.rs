@@ -85,7 +85,7 @@ impl Apart {
     }
 }
 
-fn planar<B: Block<GROUP_SIZE, 1>>(matrix: BlockMatrix<'_>, format: QuantFormat) -> Quantized {
+fn planar<B: Block<GROUP_SIZE, 1> + Sync>(matrix: BlockMatrix<'_>, format: QuantFormat) -> Quantized {
     let (rows, columns) = (matrix.rows(), matrix.columns);
     let mut quants = vec![0; rows * words(columns, format)];
     let mut scales = vec![f16::ZERO; rows * groups(columns)];
@@ -103,7 +103,7 @@ fn planar<B: Block<GROUP_SIZE, 1>>(matrix: BlockMatrix<'_>, format: QuantFormat)
 }
 
 /// `factors` returns those of a block, and its `d` and `dmin`.
-fn planes<const GROUPS: usize, const HIGH: usize, B: Block<BLOCK, GROUPS>>(
+fn planes<const GROUPS: usize, const HIGH: usize, B: Block<BLOCK, GROUPS> + Sync>(
     matrix: BlockMatrix<'_>,
     offset: i8,
     factors: impl Fn(&B) -> ([u8; 16], [[u8; 2]; 2]) + Sync,

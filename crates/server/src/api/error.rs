@@ -40,11 +40,11 @@ impl ApiError {
         Self { code: Some("unsupported_parameter"), ..Self::invalid(param, message) }
     }
 
-    /// A text and its continuation that no context of the server holds.
+    /// A text that no context of the server holds with a token more. The words are OpenAI's: clients look for them.
     pub fn too_long(param: &str, tokens: usize, context: usize) -> Self {
         let message = format!(
-            "{param}: the prompt has {tokens} tokens, and a context holds {context} with one token of the answer: shorten it \
-             by {}",
+            "{param}: this model's maximum context length is {context} tokens, and the prompt has {tokens}: shorten it by {}, so \
+             that one more fits",
             (tokens + 1).saturating_sub(context)
         );
         Self {
@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(openai["error"]["code"], "context_length_exceeded");
         assert_eq!(openai["error"]["message"], anthropic["error"]["message"]);
         let message = openai["error"]["message"].as_str().unwrap();
-        assert!(message.contains("300") && message.contains("256") && message.ends_with("by 45"), "{message}");
+        assert!(message.contains("300") && message.contains("256") && message.contains("by 45"), "{message}");
         assert_eq!(ApiError::busy("full", 1).anthropic()["error"]["type"], "rate_limit_error");
         assert_eq!(ApiError::invalid("top_p", "no").openai()["error"]["param"], "top_p");
     }

@@ -35,7 +35,7 @@ pub(super) struct Arrival {
 
 /// For the thread that computes.
 pub(super) enum Work<'m> {
-    Request(Ready<'m>),
+    Request(Box<Ready<'m>>),
     Job(Job),
     Close(Instant),
 }
@@ -53,7 +53,7 @@ pub(super) fn prepare<'m>(llama: &'m Llama, arrivals: Receiver<Command>, work: S
             Command::Job(job) => Work::Job(job),
             Command::Close(deadline) => Work::Close(deadline),
             Command::Request(arrival) => match sequences(llama, &arrival) {
-                Ok(sequences) => Work::Request(Ready { arrival: *arrival, sequences }),
+                Ok(sequences) => Work::Request(Box::new(Ready { arrival: *arrival, sequences })),
                 Err(error) => {
                     let mut state = shared.state();
                     state.texts -= arrival.n;

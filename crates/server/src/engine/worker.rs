@@ -95,7 +95,7 @@ impl<'m> Worker<'m> {
         };
         loop {
             match next {
-                Ok(Work::Request(ready)) => self.waiting.push_back(ready),
+                Ok(Work::Request(ready)) => self.waiting.push_back(*ready),
                 Ok(Work::Job(job)) => job(self.llama),
                 Ok(Work::Close(deadline)) => self.close(deadline),
                 Err(TryRecvError::Empty) => return,

@@ -84,7 +84,8 @@ async fn serve(stream: TcpStream, router: Router, limits: Limits, mut stopped: w
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(limits.header_time);
-    builder.max_buf_size(limits.headers).max_headers(HEADERS);
+    // A read may fill the buffer to twice this before anybody counts.
+    builder.max_buf_size(limits.headers / 2).max_headers(HEADERS);
     let mut connection = pin!(builder.serve_connection(io, service));
     let mut told = *stopped.borrow();
     if told {

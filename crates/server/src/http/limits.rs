@@ -5,7 +5,7 @@ use std::time::Duration;
 pub struct Limits {
     /// Bytes of a request's body.
     pub body: usize,
-    /// Bytes of a request's line and headers.
+    /// Bytes of a request's line and headers; half as many are always read.
     pub headers: usize,
     /// Until a request's headers are there: from the connection, or from the end of the request before.
     pub header_time: Duration,

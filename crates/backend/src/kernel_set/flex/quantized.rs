@@ -10,7 +10,7 @@ use glass_kernels::{
 };
 
 use super::{Floats, floats, primitive};
-use crate::{BlockTensor, PlanarTensor, QuantizedTensor};
+use crate::{BlockTensor, PlanarTensor, QuantizedTensor, quantized::BlockStorage};
 
 pub fn matmul_t_quantized(x: &Tensor<2>, weights: &[&PlanarTensor]) -> Option<Vec<Tensor<2>>> {
     let x = Floats::of(x)?;
@@ -69,8 +69,9 @@ struct HeldBlocks {
 
 impl HeldBlocks {
     fn of(matrix: &BlockTensor) -> Option<Self> {
-        let blocks = matrix.blocks.clone().try_into_primitive::<Flex>().ok()?;
-        let [rows, _] = matrix.blocks.dims();
+        let BlockStorage::Bytes(blocks) = &matrix.storage else { return None };
+        let [rows, _] = blocks.dims();
+        let blocks = blocks.clone().try_into_primitive::<Flex>().ok()?;
         Some(Self { blocks, format: matrix.format, rows, columns: matrix.columns })
     }
 

@@ -1,9 +1,14 @@
 //! Products with quantized matrices, against sums in float64.
 
+use std::sync::LazyLock;
+
 use burn::tensor::Int;
 
 use super::*;
-use crate::{PlanarTensor, QuantizedTensor, quant::QuantFormat};
+use crate::{
+    BlockRows, PlanarTensor, QuantizedRows, QuantizedTensor,
+    quant::{BlockFormat, QuantFormat, quantize_blocks},
+};
 
 /// A quantized matrix, and its numbers in float64.
 struct Stored {
@@ -139,6 +144,48 @@ fn quants_that_do_not_fit_have_no_kernel() {
         };
         prop_assert!(four(Some(zeros)).is_some());
         prop_assert!(four(None).is_none(), "no zero points");
+        Ok(())
+    });
+}
+
+#[test]
+fn blocks_are_the_numbers_that_they_stand_for() {
+    static ADAPTER: LazyLock<Device> = LazyLock::new(|| Device::open("wgpu").expect("an adapter"));
+    let floats = |x: Tensor<2>| x.cast(DType::F32).into_data().try_to_vec::<f32>().expect("floats");
+    let formats = BlockFormat::ALL.into_iter().filter(|format| format.comes_apart()).collect::<Vec<_>>();
+    let strategy = (select(vec![1usize, 3, 8]), 1usize..8, 1usize..70, select(formats), 0u64..1000);
+    on_adapter(40, &strategy, |kernels, device, dtype, (n, blocks, rows, format, seed)| {
+        let columns = blocks * format.block_len();
+        let values = floats(numbers(seed, [rows, columns], device, DType::F32));
+        let mut bytes = vec![0; rows * format.row_bytes(columns)];
+        quantize_blocks(&values, columns, format, &mut bytes).expect("finite numbers");
+        let blocks = TensorData::new(bytes, [rows, format.row_bytes(columns)]);
+        let held = QuantizedRows::Blocks(BlockRows { format, blocks });
+        let exact = held.dequantize(columns);
+        let unit = if dtype == DType::F32 { Dtype::F32 } else { Dtype::F16 };
+        let weight = QuantizedTensor::new(held, columns, &ADAPTER, unit);
+        prop_assert_eq!(weight.shape(), [rows, columns]);
+
+        let allowed = |size: f64| unit.unit_roundoff() * size + 1e-6;
+        for (number, exact) in floats(weight.dequantize()).into_iter().zip(&exact) {
+            let off = (f64::from(number) - f64::from(*exact)).abs();
+            prop_assert!(off <= allowed(f64::from(exact.abs())), "{format}: {number} is not {exact}");
+        }
+
+        let x = numbers(seed + 1, [columns, n], device, dtype).transpose();
+        let products = kernels.matmul_t_quantized(&x, &[&weight]).expect("a kernel");
+        prop_assert_eq!(products[0].dims(), [n, rows]);
+        prop_assert_eq!(products[0].dtype(), dtype);
+        let x = floats(x);
+        for (at, ours) in floats(products[0].clone()).into_iter().enumerate() {
+            let (x, row) = (&x[at / rows * columns..][..columns], &exact[at % rows * columns..][..columns]);
+            let sum: f64 = x.iter().zip(row).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
+            // Minima and zero points are taken from sums: numbers there are some times as large.
+            let size: f64 = x.iter().map(|x| 4.0 * f64::from(x.abs())).sum();
+            let roundings = (columns + 8) as f64 * 2f64.powi(-24) * size;
+            let off = (f64::from(ours) - sum).abs();
+            prop_assert!(off <= roundings + allowed(sum.abs()), "{format}: {ours} is not {sum} at {at}");
+        }
         Ok(())
     });
 }

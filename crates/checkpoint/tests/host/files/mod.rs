@@ -141,7 +141,7 @@ fn folders_without_a_checkpoint() {
 
     assert_refused(&[], &["neither model.safetensors nor", "put the weights there"]);
     assert_refused(&[("pytorch_model.bin", b"PK")], &["(but pytorch_model.bin)", "convert the weights to safetensors"]);
-    assert_refused(&[("llama.Q4_K.gguf", b"GGUF")], &["(but llama.Q4_K.gguf)", "convert"]);
+    assert_refused(&[("llama.Q4_K.gguf", b"GGUF")], &["(but llama.Q4_K.gguf)", "name the .gguf file itself"]);
     assert_refused(&[("consolidated.safetensors", b"x")], &["(but consolidated.safetensors)", "rename"]);
 }
 

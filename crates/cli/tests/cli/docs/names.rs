@@ -25,7 +25,7 @@ const VOCABULARY: [&str; 18] = [
     "cc",
     "data/tinyshakespeare/input.txt",
     "huggingface_hub",
-    "llama-cpp-2",
+    "llama_tensor_get_type",
     "llvmpipe",
     "logits_f64",
     "ndarray::iterators::to_vec_mapped",

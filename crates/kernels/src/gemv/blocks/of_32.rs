@@ -1,5 +1,7 @@
 //! Blocks of 32 numbers: a span is eight of them, or fewer at the end of a row.
 
+use std::array::from_fn;
+
 use super::Unpack;
 use crate::{
     gemv::bytes::{Bytes, SPAN},
@@ -11,12 +13,8 @@ use crate::{
 
 /// Of every block, and zeros.
 #[inline(always)]
-fn each<T, N: Copy + Default>(blocks: &[T], number: impl Fn(&T) -> N) -> [N; SPAN] {
-    let mut numbers = [N::default(); SPAN];
-    for (to, block) in numbers.iter_mut().zip(blocks) {
-        *to = number(block);
-    }
-    numbers
+fn each<T, N: Default>(blocks: &[T], number: impl Fn(&T) -> N) -> [N; SPAN] {
+    from_fn(|i| blocks.get(i).map(&number).unwrap_or_default())
 }
 
 /// A block, or the last one.

@@ -123,6 +123,27 @@ fn products_of_blocks_do_not_overflow() {
     }
 }
 
+/// Of MXFP4, also where they are no normal numbers.
+#[test]
+fn every_power_of_two_is_read() {
+    // A row for each, of ones: 32 halves of the power.
+    let bytes: Vec<u8> = (0..=u8::MAX).flat_map(|e| once(e).chain([0x11; 16])).collect();
+    let x = [0.5; 32];
+    for isa in Isa::all() {
+        let y = product(isa, &x, BlockMatrix::new(BlockFormat::Mxfp4, &bytes, 32));
+        for (e, y) in y.iter().enumerate() {
+            let exact = 2f64.powi(e as i32 - 128 + 4);
+            // The offset of signed quants takes 7 bits of the range.
+            if exact * 128.0 > f64::from(f32::MAX) {
+                continue;
+            }
+            let error = (f64::from(*y) - exact).abs();
+            // A scale that is no normal number is off by 2^-150, and sums of quants with their offset are below 2^20.
+            assert!(error <= 1e-4 * exact + 2f64.powi(-130), "{isa:?}, exponent {e}: {y} is not {exact}");
+        }
+    }
+}
+
 #[test]
 fn infinity_and_nan_stay_in_their_rows_of_blocks_and_vectors() {
     let (n, rows, columns) = (6, 7, 512);
