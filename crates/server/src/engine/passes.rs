@@ -51,10 +51,9 @@ impl Passes {
 
 /// Below the thresholds of `glass_kernels::matmul`.
 fn thin(precision: Precision) -> usize {
-    let is_quantized = precision.quantize.is_some() && !precision.fake_quantize;
-    match precision.dtype {
-        Dtype::F32 if !is_quantized => 31,
-        Dtype::F16 if !is_quantized => 63,
+    match (precision.dtype, precision.quantize, precision.blocks) {
+        (Dtype::F32, None, None) => 31,
+        (Dtype::F16, None, None) => 63,
         _ => 15,
     }
 }
