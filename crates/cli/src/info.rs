@@ -59,14 +59,14 @@ struct Facts {
 }
 
 fn facts(config: &LlamaConfig, contents: &Contents, as_stored: Precision, precision: Precision) -> Facts {
-    let bytes = precision.cache_dtype().bytes() as u64;
+    let (bytes, cached) = (precision.dtype.bytes() as u64, precision.cache_dtype().bytes() as u64);
     let parameters: Vec<_> = config.parameters_by_part().into_iter().map(|(part, n)| (part, n as u64)).collect();
 
     let context = config.context() as u64;
     let mut caches: Vec<(Window, u64, u64, u64)> = Vec::new();
     for layer in attentions(config) {
         let window = Window::from(layer.window);
-        let of_token = 2 * layer.kv_size() as u64 * bytes;
+        let of_token = 2 * layer.kv_size() as u64 * cached;
         match caches.iter_mut().find(|(known, ..)| *known == window) {
             Some((_, count, token, _)) => (*count, *token) = (*count + 1, *token + of_token),
             None => caches.push((window, 1, of_token, 0)),

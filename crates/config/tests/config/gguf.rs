@@ -273,7 +273,7 @@ fn wrong_files_get_one_line() {
         (Draft::of("llama").without("llama.block_count"), format!("there is no key \"llama.block_count\"; {missing}")),
         (
             Draft::of("llama").with("block_count", "four"),
-            format!("llama.block_count is string \"four\" where a non-negative integer that fits this machine belongs; {missing}"),
+            format!("\"llama.block_count\" is string \"four\" where a non-negative integer that fits this machine belongs; {missing}"),
         ),
         (
             Draft::of("llama").with("attention.value_length", 7u32),

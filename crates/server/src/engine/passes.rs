@@ -1,20 +1,17 @@
 //! What a step reads, pass by pass.
 //!
 //! One pass for all would read the weights once. But a CPU's kernels for many vectors add up in another order than those for a
-//! few, so that the bits of a text would depend on who else is in the pass. So where kernels are such, a piece of a prompt has a
-//! pass of its own, which is the same in any company, and texts that are being written share passes of so few vectors that
-//! each is multiplied as if it were alone. A piece is long enough to be bound by arithmetic, and reading the weights once more
-//! costs it little; of those passes, each vector costs as much time as reading the weights for some.
+//! few, so that the bits of a text would depend on who else is in the pass. So where kernels are such, texts share passes of so
+//! few tokens that each is multiplied as if it were alone, and a longer piece of a prompt has a pass of its own, which is the
+//! same in any company. Such a piece is bound by arithmetic: reading the weights once more costs it little.
 
-use glass_backend::Device;
-use glass_generate::{SequenceId, Working};
-
-/// Vectors that every product multiplies as it multiplies one: below all thresholds of `glass_kernels::matmul`.
-const THIN: usize = 15;
+use glass_backend::Dtype;
+use glass_checkpoint::Precision;
+use glass_generate::{Llama, SequenceId, Working};
 
 pub(super) struct Passes {
-    /// Whether products of few vectors and of many differ in their bits.
-    alone: bool,
+    /// How many vectors every product multiplies as it multiplies one; `None`: nothing is known of that.
+    thin: Option<usize>,
     /// Tokens of prompts in a step.
     step_tokens: usize,
     /// Whose piece was the last.
@@ -22,8 +19,9 @@ pub(super) struct Passes {
 }
 
 impl Passes {
-    pub fn new(device: &Device, step_tokens: usize) -> Self {
-        Self { alone: device.name() == "flex", step_tokens, last: None }
+    pub fn new(llama: &Llama, step_tokens: usize) -> Self {
+        let is_flex = llama.device.name() == "flex";
+        Self { thin: is_flex.then(|| thin(llama.precision)), step_tokens, last: None }
     }
 
     /// The texts of each pass: first those that are being written, then pieces of prompts, of which each has its turn; one of
@@ -40,27 +38,38 @@ impl Passes {
             first || tokens <= self.step_tokens
         });
         self.last = reading.last().map(|text| text.id);
-        if !self.alone {
-            return vec![writing.iter().chain(&reading).map(|text| text.id).collect()];
-        }
-        let mut passes = thin(&writing);
-        passes.extend(reading.iter().map(|text| vec![text.id]));
+        let working = writing.into_iter().chain(reading);
+        let Some(thin) = self.thin else {
+            return vec![working.map(|text| text.id).collect()];
+        };
+        let (few, many): (Vec<Working>, Vec<Working>) = working.partition(|text| text.tokens <= thin);
+        let mut passes = pack(&few, thin);
+        passes.extend(many.iter().map(|text| vec![text.id]));
         passes
     }
 }
 
-/// Passes of about as many vectors each, [`THIN`] at most; a longer draft has its own.
-fn thin(writing: &[Working]) -> Vec<Vec<SequenceId>> {
-    let all: usize = writing.iter().map(|text| text.tokens).sum();
-    let even = all.div_ceil(all.div_ceil(THIN).max(1));
+/// Below the thresholds of `glass_kernels::matmul`.
+fn thin(precision: Precision) -> usize {
+    match (precision.dtype, precision.quantize, precision.blocks) {
+        (Dtype::F32, None, None) => 31,
+        (Dtype::F16, None, None) => 63,
+        _ => 15,
+    }
+}
+
+/// Passes of about as many tokens each, and of `most` at most.
+fn pack(texts: &[Working], most: usize) -> Vec<Vec<SequenceId>> {
+    let all: usize = texts.iter().map(|text| text.tokens).sum();
+    let even = all.div_ceil(all.div_ceil(most).max(1));
     let mut passes: Vec<Vec<SequenceId>> = Vec::new();
     let mut room = 0;
-    for text in writing {
+    for text in texts {
         if text.tokens > room {
             passes.push(Vec::new());
-            room = even;
+            room = even.max(text.tokens);
         }
-        room = room.saturating_sub(text.tokens);
+        room -= text.tokens;
         if let Some(pass) = passes.last_mut() {
             pass.push(text.id);
         }

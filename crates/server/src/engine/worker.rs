@@ -49,7 +49,7 @@ impl<'m> Worker<'m> {
             waiting: VecDeque::new(),
             active: Vec::new(),
             prefixes: Prefixes::new(limits.options.cache_memory),
-            passes: Passes::new(&llama.device, limits.prefill.prefill_chunk.get()),
+            passes: Passes::new(llama, limits.prefill.prefill_chunk.get()),
             forgets: !limits.options.cache.keeps_everything(&llama.config),
             requests: 0,
             deadline: None,
