@@ -5,10 +5,11 @@
 //!
 //! Reading order: [`Dtype`] and [`Device`] (what there is to compute on) · [`Weights`] (where they come from) ·
 //! [`WeightMatrix`], [`Embedding`], [`Linear`] and [`Norm`] (what every model is made of) · [`KernelMode`] and
-//! [`KernelSet`] (the operations that exist twice) · [`AttentionParams`] and [`KvSegment`] (what attention computes with).
+//! [`KernelSet`] (the operations that exist twice), [`Around`] and [`Input`] (what products do besides) · [`AttentionParams`] and [`KvSegment`] (what attention computes with).
 
 #[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 mod adapters;
+mod around;
 mod attention;
 mod device;
 mod dtype;
@@ -26,6 +27,7 @@ mod weights;
 
 #[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 pub use adapters::{Adapter, AdapterKind, adapters};
+pub use around::{Around, Input, Then};
 pub use attention::{AttentionParams, KvSegment};
 pub use device::Device;
 pub use dtype::Dtype;

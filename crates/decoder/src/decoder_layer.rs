@@ -1,6 +1,6 @@
 use burn::{module::Module, tensor::Tensor};
 use glass_attention::{ForwardContext, LlamaAttention, Step};
-use glass_backend::{Device, Norm, WeightError, Weights};
+use glass_backend::{Device, Input, Norm, WeightError, Weights};
 use glass_config::{LayerConfig, LlamaConfig, MixerConfig, NormPlacement};
 use glass_kv_cache::{LayerCache, Window};
 
@@ -30,10 +30,13 @@ impl LlamaDecoderLayer {
     ///
     /// `caches` are this layer's, one for each sequence of the pass.
     pub fn forward(&self, x: Tensor<3>, caches: &mut [&mut dyn LayerCache], ctx: &ForwardContext<'_>) -> Tensor<3> {
+        if self.adds_in_place(&x, ctx) {
+            return self.forward_in_place(x, caches, ctx);
+        }
         let dropout = ctx.dropouts().residual;
         let normed = norm(&self.input_layernorm, x.clone()); // [batch, seq, hidden_size]
         ctx.done(Step::Norm);
-        let attn = dropout.apply(self.self_attn.forward(normed.clone(), caches, ctx)); // [batch, seq, hidden_size]
+        let attn = dropout.apply(self.self_attn.forward(normed.clone(), None, caches, ctx)); // [batch, seq, hidden_size]
         let (x, normed) = match (self.norms, &self.post_attention_layernorm) {
             // The sum, and its norm.
             (NormPlacement::Pre, Some(norm)) => norm.forward_sum(x, self.scaled(attn)),
@@ -49,6 +52,33 @@ impl LlamaDecoderLayer {
         let x = x + self.scaled(norm(&self.post_feedforward_layernorm, mlp)); // [batch, seq, hidden_size]
         ctx.done(Step::Residual);
         x
+    }
+
+    /// The same of a layer with norms in front of its blocks and nothing else between, where projections compute the norms that
+    /// they read through and add to the residual stream themselves.
+    fn forward_in_place(
+        &self,
+        x: Tensor<3>,
+        caches: &mut [&mut dyn LayerCache],
+        ctx: &ForwardContext<'_>,
+    ) -> Tensor<3> {
+        let normed = Input::through(self.input_layernorm.as_ref(), x.clone()); // [batch, seq, hidden_size]
+        ctx.done(Step::Norm);
+        let x = self.self_attn.forward(normed, Some(x), caches, ctx); // [batch, seq, hidden_size]
+        let normed = Input::through(self.post_attention_layernorm.as_ref(), x.clone()); // [batch, seq, hidden_size]
+        ctx.done(Step::Norm);
+        let x = self.mlp.forward_onto(normed, x); // [batch, seq, hidden_size]
+        ctx.done(Step::Mlp);
+        ctx.done(Step::Residual);
+        x
+    }
+
+    fn adds_in_place(&self, x: &Tensor<3>, ctx: &ForwardContext<'_>) -> bool {
+        let [batch, seq, _] = x.dims();
+        self.device.kernel_set().adds_in_products(batch * seq)
+            && self.norms == NormPlacement::Pre
+            && self.residual_multiplier == 1.0
+            && ctx.dropouts().residual.p == 0.0
     }
 
     /// What a block adds to the residual stream: `delta` `[batch, seq, hidden_size]` -> the same shape

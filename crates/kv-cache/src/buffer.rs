@@ -1,6 +1,8 @@
 use std::ops::Range;
 
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::{Bool, DType, Device as BurnDevice, Tensor};
+
+use crate::InPlace;
 
 /// Keys and values of some tokens in memory that is allocated ahead and written in place: no step copies the past.
 #[derive(Debug, Default)]
@@ -37,11 +39,21 @@ impl Buffer {
     /// Writes `k` and `v` `[1, kv_heads, n, head_dim]` to the slots from `start` on.
     pub fn write(&mut self, start: usize, k: Tensor<4>, v: Tensor<4>) {
         let [batch, heads, n, head_dim] = k.dims();
-        self.grow(start + n, &k);
+        self.grow(start + n, k.dims(), (&k.device(), k.dtype()));
         let Some([keys, values]) = self.held.take() else { unreachable!("growing makes room") };
         let slots = [0..batch, 0..heads, start..start + n, 0..head_dim];
         // The tensors are owned here alone, so that the assignment is made in place.
         self.held = Some([keys.slice_assign(slots.clone(), k), values.slice_assign(slots, v)]);
+    }
+
+    /// Lets `new` write its tokens to the slots from `start` on. Whether it has.
+    pub fn write_in_place(&mut self, start: usize, new: &mut InPlace<'_>) -> bool {
+        let [.., n, _] = new.shape;
+        self.grow(start + n, new.shape, (&new.device, new.dtype));
+        let Some(held) = self.held.take() else { unreachable!("growing makes room") };
+        let (written, held) = (new.write)(held, start);
+        self.held = Some(held);
+        written
     }
 
     /// Writes one token, `k` and `v` `[1, kv_heads, 1, head_dim]`, to the slot that `slot` `[1, 1, capacity, 1]` marks.
@@ -80,17 +92,16 @@ impl Buffer {
     }
 
     /// At least doubles the capacity, so that filling it costs a constant per token.
-    fn grow(&mut self, needed: usize, like: &Tensor<4>) {
+    fn grow(&mut self, needed: usize, [batch, heads, _, head_dim]: [usize; 4], kind: (&BurnDevice, DType)) {
         let old = self.capacity();
         if needed <= old {
             return;
         }
         let capacity = needed.max(2 * old).max(self.reserve).max(MIN_CAPACITY);
         let capacity = capacity.min(self.max.max(needed));
-        let [batch, heads, _, head_dim] = like.dims();
         let empty = || {
             let shape = [batch, heads, capacity, head_dim];
-            Tensor::<4>::zeros(shape, (&like.device(), like.dtype()))
+            Tensor::<4>::zeros(shape, kind)
         };
         let mut grown = [empty(), empty()];
         if let Some(held) = self.held.take() {

@@ -5,7 +5,7 @@ use std::{collections::HashSet, ops::Range};
 use burn::tensor::Tensor;
 use glass_backend::Dtype;
 
-use crate::{CacheError, KvView, LayerCache};
+use crate::{CacheError, InPlace, KvView, LayerCache};
 
 /// A policy that is given keys and values rounded to `dtype`, and so keeps them in as many bytes. Attention computes from them
 /// as they are kept.
@@ -24,6 +24,11 @@ impl LayerCache for InDtype {
     fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
         let rounded = |x: Tensor<4>| if x.dtype() == self.dtype.burn() { x } else { x.cast(self.dtype.burn()) };
         self.policy.append(rounded(k), rounded(v), positions)
+    }
+
+    fn append_in_place(&mut self, new: &mut InPlace<'_>, positions: Range<usize>) -> Option<KvView> {
+        let new = &mut InPlace { dtype: self.dtype.burn(), device: new.device.clone(), write: &mut *new.write, ..*new };
+        self.policy.append_in_place(new, positions)
     }
 
     fn max_step(&self) -> usize {

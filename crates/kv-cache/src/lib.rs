@@ -20,7 +20,7 @@ pub use cache::KvCache;
 pub use cache_config::CacheConfig;
 pub use error::CacheError;
 pub use kv::{KeyPositions, KvSegment, KvView, join, narrow};
-pub use layer::{LayerCache, NoCache};
+pub use layer::{InPlace, LayerCache, NoCache};
 pub use policy::{CachePolicy, CachePolicyError};
 pub use shared::KEYS_TOGETHER;
 pub use window::Window;

@@ -101,7 +101,7 @@ fn attention() {
             let ctx = ForwardContext::new(&ropes, hidden, [BATCH, SEQ], &mut whole, &device, &mut observer);
             let ctx = ctx.expect("a pass").with_score_bytes(score_bytes);
             let mut cache = NoCache(attention.window());
-            attention.forward(x.val(), &mut [&mut cache], &ctx).flatten(0, 2)
+            attention.forward(x.val(), None, &mut [&mut cache], &ctx).flatten(0, 2)
         });
     }
 }
