@@ -20,6 +20,7 @@ mod granite;
 mod helium;
 mod hyperclovax;
 mod llama;
+mod mamba;
 mod ministral3;
 mod mistral;
 mod mixtral;
@@ -102,6 +103,7 @@ families! {
     Helium = "helium" in helium,
     Nemotron = "nemotron" in nemotron,
     Apertus = "apertus" in apertus,
+    Mamba = "mamba" in mamba,
 }
 
 /// What the classes of one family in transformers hard-wire (`configuration_{family}.py`, `modeling_{family}.py`). Each
@@ -109,6 +111,10 @@ families! {
 pub(crate) struct Family {
     /// The class that transformers loads such a checkpoint into.
     pub architecture: &'static str,
+    /// Whether a layer of it may be attention; else no field of attention is read, nor of positions.
+    pub attention: bool,
+    /// Whether its layers have MLPs.
+    pub mlp: bool,
     /// Fields that Llama's file calls otherwise: the family's name, and Llama's.
     pub renamed: &'static [(&'static str, Name)],
     /// Values of absent fields. `None`: the file must have it, or (of `head_dim` and `num_key_value_heads`) it follows

@@ -39,6 +39,7 @@ mod outline;
 mod overrides;
 mod quantization;
 mod read;
+mod recurrent;
 mod refused;
 mod rope;
 mod values;
@@ -58,6 +59,7 @@ pub use names::StoredRows;
 pub use norm::{NormConfig, NormKind, NormPlacement, NormWeight, QkNorm, QkNormOver};
 pub use overrides::Override;
 pub use quantization::{QuantizationConfig, QuantizationGroup};
+pub use recurrent::{MambaConfig, StateShape, TimeStepConfig};
 pub use rope::{
     DynamicScaling, LinearScaling, Llama3Scaling, LongropeScaling, RopeParameters, RopeScaling, YarnScaling,
 };

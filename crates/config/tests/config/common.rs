@@ -52,7 +52,7 @@ pub fn attention(config: &LlamaConfig) -> AttentionConfig {
 
 /// The MLP of the first layer.
 pub fn mlp(config: &LlamaConfig) -> DenseMlpConfig {
-    let MlpConfig::Dense(mlp) = config.layers[0].mlp else { panic!("experts") };
+    let Some(MlpConfig::Dense(mlp)) = config.layers[0].mlp else { panic!("experts") };
     mlp
 }
 

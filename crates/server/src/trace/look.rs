@@ -105,7 +105,7 @@ fn through_caches(llama: &Llama, wanted: &Wanted, config: CacheConfig, seen: &mu
             layer,
             policy: config.policy(attention.window.into()).to_string(),
             window: attention.window.map(|window| window.get()),
-            slots: held.states(wanted.ids.len()),
+            slots: held.kv().states(wanted.ids.len()),
             bytes: held.bytes(),
         });
     }
