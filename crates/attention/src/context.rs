@@ -190,23 +190,31 @@ impl<'a> ForwardContext<'a> {
     /// `q` `[batch, heads, tokens, head_dim]` -> the same shape
     pub fn temper(&self, q: Tensor<4>, temperature: Option<Temperature>) -> Tensor<4> {
         let Some(Temperature { beta, length }) = temperature else { return q };
-        let factor = |position: usize| (1.0 + beta * (1.0 + (position / length) as f64).ln()) as f32;
-        let factors: Vec<f32> = self.positions().concat().into_iter().map(factor).collect();
-        if factors.iter().all(|&factor| factor == 1.0) {
+        let last = self.spans.iter().map(|span| span.end).max().unwrap_or(0);
+        if last <= length {
             return q;
         }
-        let factors = TensorData::new(factors, [self.rows(), 1, self.seq(), 1]);
-        let factors = Tensor::<4>::from_data(factors, (&q.device(), DType::F32)); // [batch or 1, 1, tokens, 1]
+        let factor = |position: usize, _| (1.0 + beta * (1.0 + (position / length) as f64).ln()) as f32;
+        let factors = self.by_position(1, factor, &q.device()).unsqueeze_dim::<4>(1); // [batch or 1, 1, tokens, 1]
         let dtype = q.dtype();
         (q.cast(DType::F32) * factors).cast(dtype)
     }
 
-    /// The host's table of a RoPE, `[rows, seq, pairs]`, and its number of rows.
-    pub fn rope_table(&self, rope: usize) -> (&RopeTable, usize) {
-        (&self.ropes[rope].table, self.rows())
+    /// `width` numbers for each token, by its position and their place: `[batch or 1, tokens, width]`, float32
+    pub fn by_position(&self, width: usize, value: impl Fn(usize, usize) -> f32, device: &BurnDevice) -> Tensor<3> {
+        let positions = self.positions().concat().into_iter();
+        let values: Vec<f32> =
+            positions.flat_map(|at| (0..width).map(move |i| (at, i))).map(|(at, i)| value(at, i)).collect();
+        Tensor::from_data(TensorData::new(values, [self.rows(), self.seq(), width]), (device, DType::F32))
     }
 
-    /// Lets each sequence alone keep its keys and values, and attend to what its cache has. A cache that has to see the queries one by one (TOVA) gets them so.
+    /// The host's table of a RoPE, `[rows, seq, pairs]`, and its number of rows; `None`: the model has no such RoPE.
+    pub fn rope_table(&self, rope: usize) -> Option<(&RopeTable, usize)> {
+        Some((&self.ropes.get(rope)?.table, self.rows()))
+    }
+
+    /// Lets each sequence alone keep its keys and values, and attend to what its cache has. A cache that
+    /// has to see the queries one by one (TOVA) gets them so.
     ///
     /// `x`: tensors `[batch, heads, seq, head_dim]` -> what `each` returns, `[batch, heads, seq, head_dim]`
     pub(crate) fn per_sequence<const N: usize>(

@@ -6,7 +6,7 @@
 //! The frequencies, and what the scalings make of them, are in `config/rope`.
 
 use burn::tensor::{DType, Tensor};
-use glass_config::{LlamaConfig, RopeParameters};
+use glass_config::{LayerConfig, LlamaConfig, MixerConfig, RopeParameters};
 
 /// One RoPE of a model.
 ///
@@ -39,9 +39,12 @@ impl Rope {
     pub fn all(config: &LlamaConfig) -> Vec<Self> {
         let ropes = config.ropes.iter().enumerate();
         let rope = |(index, parameters): (usize, &RopeParameters)| {
-            let mut layers = config.layers.iter().filter_map(|layer| layer.attention());
-            let user = layers.find(|layer| layer.rope == Some(index));
-            Self { parameters: parameters.clone(), head_dim: user.map_or(0, |layer| layer.head_dim) }
+            let width = |layer: &LayerConfig| match &layer.mixer {
+                MixerConfig::Attention(attention) if attention.rope == Some(index) => Some(attention.head_dim),
+                MixerConfig::Retention(retention) if index == 0 => Some(retention.key_dim),
+                _ => None,
+            };
+            Self { parameters: parameters.clone(), head_dim: config.layers.iter().find_map(width).unwrap_or(0) }
         };
         ropes.map(rope).collect()
     }

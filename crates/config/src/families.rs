@@ -32,6 +32,8 @@ mod qwen2;
 mod qwen2_moe;
 mod qwen3;
 mod qwen3_moe;
+mod retnet;
+mod samba;
 mod seed_oss;
 mod smollm3;
 mod stablelm;
@@ -104,6 +106,8 @@ families! {
     Nemotron = "nemotron" in nemotron,
     Apertus = "apertus" in apertus,
     Mamba = "mamba" in mamba,
+    Samba = "samba" in samba,
+    RetNet = "retnet" in retnet,
 }
 
 /// What the classes of one family in transformers hard-wire (`configuration_{family}.py`, `modeling_{family}.py`). Each

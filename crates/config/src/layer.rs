@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use crate::norm::{NormPlacement, QkNorm};
-use crate::recurrent::{MambaConfig, StateShape};
+use crate::recurrent::{MambaConfig, RetentionConfig, StateShape};
 use crate::values::Activation;
 
 /// One decoder layer.
@@ -24,6 +24,7 @@ pub struct LayerConfig {
 pub enum MixerConfig {
     Attention(AttentionConfig),
     Mamba(MambaConfig),
+    Retention(RetentionConfig),
 }
 
 /// Softmax attention, with grouped key/value heads.
@@ -171,6 +172,7 @@ impl MixerConfig {
         match self {
             Self::Attention(attention) => attention.num_parameters(hidden_size),
             Self::Mamba(mamba) => mamba.num_parameters(hidden_size),
+            Self::Retention(retention) => retention.num_parameters(hidden_size),
         }
     }
 
@@ -179,6 +181,7 @@ impl MixerConfig {
         match self {
             Self::Attention(_) => None,
             Self::Mamba(mamba) => Some(mamba.state()),
+            Self::Retention(retention) => Some(retention.state()),
         }
     }
 
@@ -187,6 +190,7 @@ impl MixerConfig {
         match self {
             Self::Attention(attention) => attention.q_size(),
             Self::Mamba(mamba) => mamba.intermediate_size.saturating_mul(2),
+            Self::Retention(retention) => retention.value_size().max(retention.key_size()),
         }
     }
 }

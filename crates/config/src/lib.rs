@@ -59,7 +59,7 @@ pub use names::StoredRows;
 pub use norm::{NormConfig, NormKind, NormPlacement, NormWeight, QkNorm, QkNormOver};
 pub use overrides::Override;
 pub use quantization::{QuantizationConfig, QuantizationGroup};
-pub use recurrent::{MambaConfig, StateShape, TimeStepConfig};
+pub use recurrent::{MambaConfig, RetentionConfig, StateShape, TimeStepConfig};
 pub use rope::{
     DynamicScaling, LinearScaling, Llama3Scaling, LongropeScaling, RopeParameters, RopeScaling, YarnScaling,
 };

@@ -14,7 +14,7 @@ pub struct MambaConfig {
     pub intermediate_size: usize,
     /// Numbers in the state of a channel.
     pub state_size: usize,
-    /// Inputs that the convolution sees, the newest included.
+    /// Inputs that the convolution sees, the newest included: at least 2.
     pub conv_kernel: usize,
     /// Width of the time steps before `dt_proj` makes one for each channel.
     pub time_step_rank: usize,
@@ -26,6 +26,21 @@ pub struct MambaConfig {
     /// Of time step, B and C, each with its own weight (Jamba).
     pub inner_norm: Option<NormConfig>,
     pub time_step: TimeStepConfig,
+}
+
+/// Retention: Sun et al. 2023, arXiv:2307.08621. Keys and queries are rotated by the model's first RoPE.
+///
+/// Names: `q_proj`, `k_proj`, `v_proj`, `g_proj`, `out_proj`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RetentionConfig {
+    /// Head h forgets by 1 - 2^(-5-h) from token to token.
+    pub num_heads: usize,
+    /// Width of a head's queries and keys, even.
+    pub key_dim: usize,
+    /// Width of a head's values.
+    pub head_dim: usize,
+    /// Of the norm of each head's output, which has no weight.
+    pub norm_eps: f64,
 }
 
 /// The time steps of a model that is not trained yet: log-uniform from `min` to `max`, at least `floor`.
@@ -60,6 +75,28 @@ impl StateShape {
 impl TimeStepConfig {
     /// The paper's.
     pub const MAMBA: Self = Self { min: 0.001, max: 0.1, floor: 1e-4 };
+}
+
+impl RetentionConfig {
+    /// Width of all queries, and of all keys.
+    pub fn key_size(&self) -> usize {
+        self.num_heads.saturating_mul(self.key_dim)
+    }
+
+    /// Width of all values.
+    pub fn value_size(&self) -> usize {
+        self.num_heads.saturating_mul(self.head_dim)
+    }
+
+    pub(crate) fn num_parameters(&self, hidden_size: usize) -> usize {
+        let keys = linear(self.key_size(), hidden_size, false).saturating_mul(2);
+        let values = linear(self.value_size(), hidden_size, false).saturating_mul(3); // v, g and out
+        keys.saturating_add(values)
+    }
+
+    pub(crate) fn state(&self) -> StateShape {
+        StateShape { conv: None, matrix: [self.num_heads, self.head_dim, self.key_dim] }
+    }
 }
 
 impl MambaConfig {

@@ -100,3 +100,40 @@ impl RecurrentState {
         self.bytes * (1 + self.matrix.rollback as u64)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads up to these lengths one after the other, and tells which runs were read.
+    fn read(state: &mut RecurrentState, from: usize, to: usize) -> Vec<Range<usize>> {
+        let runs: Vec<Range<usize>> = state.matrix.runs(from..to).collect();
+        for run in &runs {
+            state.conv.push(Tensor::zeros([1, 2, 3], &Default::default()), run.end);
+            state.matrix.push(Tensor::zeros([1, 2, 1, 4], &Default::default()), run.end);
+        }
+        runs
+    }
+
+    #[test]
+    fn a_state_goes_back_as_far_as_it_was_asked_to() {
+        let shape = StateShape { conv: Some([2, 3]), matrix: [2, 1, 4] };
+        let mut state = RecurrentState::new(shape);
+        assert_eq!(read(&mut state, 0, 9), [0..9]);
+        assert_eq!(state.bytes(), 4 * shape.len() as u64);
+        assert!(state.can_truncate(9) && state.can_truncate(0) && !state.can_truncate(8));
+
+        let mut state = RecurrentState::new(shape);
+        state.reserve_rollback(2);
+        assert_eq!(read(&mut state, 0, 9), [0..7, 7..8, 8..9]);
+        assert_eq!(state.bytes(), state.bytes_of_a_text());
+        assert!((7..=9).all(|len| state.can_truncate(len)) && !state.can_truncate(6));
+        state.truncate(7);
+        // From the furthest token that was ever read, wherever it went in between.
+        assert_eq!(read(&mut state, 7, 8), [7..8]);
+        assert!(state.can_truncate(7) && state.can_truncate(8) && !state.can_truncate(9));
+        state.truncate(0);
+        assert!(state.matrix.now().is_none() && state.conv.now().is_none());
+        assert_eq!(read(&mut state, 0, 1), [0..1]);
+    }
+}

@@ -6,12 +6,13 @@ use glass_backend::{WeightError, Weights};
 use glass_config::MixerConfig;
 use glass_kv_cache::LayerState;
 
-use crate::MambaMixer;
+use crate::{MambaMixer, RetentionMixer};
 
 /// A mixer of one kind.
 #[derive(Module, Debug)]
 pub enum RecurrentMixer {
     Mamba(MambaMixer),
+    Retention(RetentionMixer),
 }
 
 impl RecurrentMixer {
@@ -23,6 +24,9 @@ impl RecurrentMixer {
         Ok(match config {
             MixerConfig::Attention(_) => None,
             MixerConfig::Mamba(mamba) => Some(Self::Mamba(MambaMixer::load(weights, mamba, hidden_size)?)),
+            MixerConfig::Retention(retention) => {
+                Some(Self::Retention(RetentionMixer::load(weights, retention, hidden_size)?))
+            }
         })
     }
 
@@ -32,6 +36,7 @@ impl RecurrentMixer {
     pub fn forward(&self, x: Tensor<3>, states: &mut [&mut LayerState], ctx: &ForwardContext<'_>) -> Tensor<3> {
         match self {
             Self::Mamba(mamba) => mamba.forward(x, states, ctx),
+            Self::Retention(retention) => retention.forward(x, states, ctx),
         }
     }
 }

@@ -33,7 +33,7 @@ impl Initializer {
         let residual_writes: usize = config.layers.iter().map(LayerConfig::num_blocks).sum();
         let time_step = config.layers.iter().find_map(|layer| match &layer.mixer {
             MixerConfig::Mamba(mamba) => Some(mamba.time_step),
-            MixerConfig::Attention(_) => None,
+            _ => None,
         });
         let residual_std = std / (residual_writes as f64).sqrt();
         Self { seed, std, residual_std, time_step: time_step.unwrap_or(TimeStepConfig::MAMBA) }

@@ -2,7 +2,7 @@
 
 use glass_config::{
     AttentionConfig, ExpertsConfig, Gate, LayerConfig, LlamaConfig, MambaConfig, MixerConfig, MlpConfig, NormConfig,
-    NormKind, NormPlacement, NormWeight, QkNormOver, RouterWeights,
+    NormKind, NormPlacement, NormWeight, QkNormOver, RetentionConfig, RouterWeights,
 };
 
 /// The MLP of a layer.
@@ -29,6 +29,10 @@ pub fn mixer(mixer: &MixerConfig) -> String {
                 "Mamba of {intermediate_size} channels with {state_size} states each, convolution over {conv_kernel}, time \
                  steps of rank {time_step_rank}"
             )
+        }
+        MixerConfig::Retention(retention) => {
+            let RetentionConfig { num_heads, key_dim, head_dim, .. } = retention;
+            format!("retention by {num_heads} heads, keys of {key_dim}, values of {head_dim}")
         }
     }
 }

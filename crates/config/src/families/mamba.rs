@@ -54,6 +54,12 @@ pub(super) const OF_CODE: super::Field = Idle(
     "it has no part in what a model computes in float32",
 );
 
+/// Inputs of a convolution over time.
+pub(super) const KERNEL: Rule<usize> =
+    Rule("must be a whole number of at least 2, for the newest input is one of them", |value| {
+        SIZE.1(value).filter(|&kernel| kernel >= 2)
+    });
+
 /// `time_step_rank`; `None`: by the width of the model.
 pub(super) const RANK: Rule<Option<usize>> =
     Rule("must be \"auto\" or a whole number of at least 1", |value| match value {
@@ -62,21 +68,29 @@ pub(super) const RANK: Rule<Option<usize>> =
     });
 
 fn read(fields: &mut Fields, outline: &mut Outline) -> Checked<()> {
-    let hidden_size = outline.hidden_size;
+    let inner = expanded(fields, outline.hidden_size)?;
+    let given = fields.optional("intermediate_size", SIZE, None)?;
+    let rule = format!("must be expand times hidden_size, {inner}, or absent");
+    fields.check(given.is_none_or(|given| given == inner), "intermediate_size", given.unwrap_or(inner), rule)?;
+    let mamba = mixer(fields, outline, inner)?;
+    outline.recurrent(MixerConfig::Mamba(mamba), |_| true);
+    Ok(())
+}
+
+/// A mixer of so many channels.
+pub(super) fn mixer(fields: &mut Fields, outline: &Outline, intermediate_size: usize) -> Checked<MambaConfig> {
     let rank = fields.get("time_step_rank", RANK, None)?;
-    let mamba = MambaConfig {
-        intermediate_size: expanded(fields, hidden_size)?,
+    Ok(MambaConfig {
+        intermediate_size,
         state_size: fields.get("state_size", SIZE, 16)?,
-        conv_kernel: fields.get("conv_kernel", SIZE, 4)?,
-        time_step_rank: rank.unwrap_or(hidden_size.div_ceil(16)),
+        conv_kernel: fields.get("conv_kernel", KERNEL, 4)?,
+        time_step_rank: rank.unwrap_or(outline.hidden_size.div_ceil(16)),
         use_bias: fields.get("use_bias", SWITCH, false)?,
         use_conv_bias: fields.get("use_conv_bias", SWITCH, true)?,
         hidden_act: outline.mlp.hidden_act,
         inner_norm: None,
         time_step: time_step(fields)?,
-    };
-    outline.recurrent(MixerConfig::Mamba(mamba), |_| true);
-    Ok(())
+    })
 }
 
 /// `expand` times the width of the model.
@@ -89,9 +103,6 @@ pub(super) fn expanded(fields: &mut Fields, hidden_size: usize) -> Checked<usize
         expand,
         format!("must give at least one channel of hidden_size {hidden_size}"),
     )?;
-    let given = fields.optional("intermediate_size", SIZE, None)?;
-    let rule = format!("must be expand ({expand}) times hidden_size ({hidden_size}), or absent");
-    fields.check(given.is_none_or(|given| given == inner), "intermediate_size", given.unwrap_or(inner), rule)?;
     Ok(inner)
 }
 
@@ -109,11 +120,18 @@ pub(super) fn time_step(fields: &mut Fields) -> Checked<TimeStepConfig> {
 }
 
 fn write(outline: &Outline) -> Value {
+    let mut file = write_mixer(outline);
+    if let Some(MixerConfig::Mamba(mamba)) = outline.recurrent_mixer() {
+        file["intermediate_size"] = json!(mamba.intermediate_size);
+    }
+    file
+}
+
+pub(super) fn write_mixer(outline: &Outline) -> Value {
     let Some(MixerConfig::Mamba(mamba)) = outline.recurrent_mixer() else { return json!({}) };
     json!({
         "conv_kernel": mamba.conv_kernel,
         "expand": expand(mamba.intermediate_size, outline.hidden_size),
-        "intermediate_size": mamba.intermediate_size,
         "state_size": mamba.state_size,
         "time_step_rank": mamba.time_step_rank,
         "time_step_floor": mamba.time_step.floor,
