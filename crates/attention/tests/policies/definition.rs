@@ -59,14 +59,17 @@ pub fn run(row: &Heads, policy: CachePolicy, own_window: Option<usize>, rope: &R
         let mut attention = vec![0.0; visible.len()];
         let mut out = Vec::new();
         for head in 0..heads {
+            let mut q = (None, Vec::new()); // rotated by the place that it was last asked for
             let scores: Vec<f64> = visible
                 .iter()
                 .enumerate()
                 .map(|(index, &j)| {
                     let (query_place, key_place) = places(index, j);
-                    let q = rotated(&row.q[head][token], query_place, rope);
+                    if q.0 != Some(query_place) {
+                        q = (Some(query_place), rotated(&row.q[head][token], query_place, rope));
+                    }
                     let k = rotated(&row.k[head / groups][j], key_place, rope);
-                    let score = factor * dot(&q, &k) / (head_dim as f64).sqrt();
+                    let score = factor * dot(&q.1, &k) / (head_dim as f64).sqrt();
                     rules.soft_cap.map_or(score, |cap| cap * (score / cap).tanh())
                 })
                 .collect();
