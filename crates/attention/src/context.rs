@@ -4,8 +4,10 @@ use std::{cell::RefCell, collections::HashMap, ops::Range};
 
 use burn::tensor::{Bool, DType, Device as BurnDevice, Tensor, TensorData};
 use glass_backend::{Device, KernelSet, KeyPositions};
-use glass_config::Temperature;
-use glass_kv_cache::{CacheError, History, KvSegment, LayerCache, LayerState, RecurrentState, Window, join, narrow};
+use glass_config::AttentionConfig;
+use glass_kv_cache::{
+    AttendsFrom, CacheError, History, KvSegment, LayerCache, LayerState, RecurrentState, Window, join, narrow,
+};
 
 use crate::{Dropouts, HiddenState, NextTokens, Observer, Padding, Rope, RopeTable, Sequences, Step, rotate};
 
@@ -34,11 +36,11 @@ struct PassRope {
     tables: DeviceTables,
 }
 
-/// Cosines and sines `[batch or 1, 1, tokens, pairs]` by device and by what was clamped of which positions.
-type DeviceTables = RefCell<Vec<(BurnDevice, Option<Clamped>, [Tensor<4>; 2])>>;
+/// Cosines and sines `[batch or 1, 1, tokens, pairs]` by device and by which queries attend from another place.
+type DeviceTables = RefCell<Vec<(BurnDevice, Option<Moved>, [Tensor<4>; 2])>>;
 
-/// Positions of one sequence, and the position that none of them counts beyond.
-pub type Clamped = (Range<usize>, usize);
+/// Positions of queries of one sequence, and where they attend from.
+pub type Moved = (Range<usize>, AttendsFrom);
 
 /// Scores of one block, at most: large enough to keep a matrix product busy, small beside any model's weights.
 const SCORE_BYTES: usize = 64 << 20;
@@ -70,6 +72,9 @@ impl<'a> ForwardContext<'a> {
                 let rows = padding.as_ref().map_or(batch, Padding::batch);
                 if rows != batch {
                     return Err(CacheError::Rows { padding: rows, batch });
+                }
+                if padding.is_some() && ropes.iter().any(Rope::is_chunked) {
+                    return Err(CacheError::PaddedChunks);
                 }
                 let whole = 0..seq;
                 (vec![whole], padding.take(), *dropouts)
@@ -122,29 +127,29 @@ impl<'a> ForwardContext<'a> {
         self.spans.iter().map(Range::len).sum()
     }
 
-    /// Rotates queries or keys by their positions; with `clamped`, those of one sequence. `None` for `rope`: the layer has no
-    /// positions.
+    /// Rotates queries or keys by their positions; with `moved`, queries of one sequence by where they attend from. `None` for
+    /// `rope`: the layer has no positions.
     ///
     /// `x` `[batch, heads, tokens, head_dim]` -> the same shape
-    pub fn rotate(&self, rope: Option<usize>, x: Tensor<4>, clamped: Option<Clamped>, kernels: KernelSet) -> Tensor<4> {
+    pub fn rotate(&self, rope: Option<usize>, x: Tensor<4>, moved: Option<Moved>, kernels: KernelSet) -> Tensor<4> {
         let Some(rope) = rope else { return x };
         let rope = &self.ropes[rope];
         let interleaved = rope.rope.parameters().interleaved;
-        let [cos, sin] = self.cos_sin(rope, clamped, &x.device());
+        let [cos, sin] = self.cos_sin(rope, moved, &x.device());
         kernels.rotate(&x, &cos, &sin, interleaved).unwrap_or_else(|| rotate(x, cos, sin, interleaved))
     }
 
     /// `[batch or 1, 1, tokens, pairs]` each, float32
-    fn cos_sin(&self, rope: &PassRope, clamped: Option<Clamped>, device: &BurnDevice) -> [Tensor<4>; 2] {
+    fn cos_sin(&self, rope: &PassRope, moved: Option<Moved>, device: &BurnDevice) -> [Tensor<4>; 2] {
         let mut made = rope.tables.borrow_mut();
-        if let Some((.., table)) = made.iter().find(|(on, by, _)| on == device && *by == clamped) {
+        if let Some((.., table)) = made.iter().find(|(on, by, _)| on == device && *by == moved) {
             return table.clone();
         }
-        let clamped_table = clamped.clone().map(|(positions, max)| {
-            let positions: Vec<usize> = positions.map(|position| position.min(max)).collect();
-            (rope.rope.table(std::slice::from_ref(&positions)), [1, positions.len()])
+        let moved_table = moved.clone().map(|(positions, from)| {
+            let places: Vec<usize> = positions.map(|position| from.at(position)).collect();
+            (rope.rope.table(std::slice::from_ref(&places)), [1, places.len()])
         });
-        let (table, [rows, tokens]) = match &clamped_table {
+        let (table, [rows, tokens]) = match &moved_table {
             Some((table, shape)) => (table, *shape),
             None => (&rope.table, [self.rows(), self.seq()]),
         };
@@ -153,7 +158,7 @@ impl<'a> ForwardContext<'a> {
             Tensor::<4>::from_data(TensorData::new(values.to_vec(), shape), (device, DType::F32))
         };
         let table = [tensor(&table.cos), tensor(&table.sin)];
-        made.push((device.clone(), clamped, table.clone()));
+        made.push((device.clone(), moved, table.clone()));
         table
     }
 
@@ -164,7 +169,7 @@ impl<'a> ForwardContext<'a> {
         }
         let mut all = RopeTable::default();
         for span in &self.spans {
-            all.append(rope.table(&[span.clone().collect()]));
+            all.append(rope.table(&[span.clone().map(|position| rope.place(position)).collect()]));
         }
         all
     }
@@ -185,17 +190,18 @@ impl<'a> ForwardContext<'a> {
         self.padding.as_ref().map_or(1, Padding::batch)
     }
 
-    /// Multiplies each query by what its position says; `None`: by nothing.
+    /// Multiplies each query by what the layer says of its position.
     ///
     /// `q` `[batch, heads, tokens, head_dim]` -> the same shape
-    pub fn temper(&self, q: Tensor<4>, temperature: Option<Temperature>) -> Tensor<4> {
-        let Some(Temperature { beta, length }) = temperature else { return q };
-        let last = self.spans.iter().map(|span| span.end).max().unwrap_or(0);
-        if last <= length {
+    pub fn temper(&self, q: Tensor<4>, layer: &AttentionConfig) -> Tensor<4> {
+        if layer.query_factor(0).is_none() {
+            return q; // in no position
+        }
+        let factor = |position: usize| layer.query_factor(position).unwrap_or(1.0) as f32;
+        if self.positions().into_iter().flatten().all(|position| factor(position) == 1.0) {
             return q;
         }
-        let factor = |position: usize, _| (1.0 + beta * (1.0 + (position / length) as f64).ln()) as f32;
-        let factors = self.by_position(1, factor, &q.device()).unsqueeze_dim::<4>(1); // [batch or 1, 1, tokens, 1]
+        let factors = self.by_position(1, |position, _| factor(position), &q.device()).unsqueeze_dim::<4>(1); // [batch or 1, 1, tokens, 1]
         let dtype = q.dtype();
         (q.cast(DType::F32) * factors).cast(dtype)
     }

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 
+use crate::dual_chunk::DualChunk;
 use crate::norm::{NormPlacement, QkNorm};
 use crate::recurrent::{MambaConfig, RetentionConfig, StateShape};
 use crate::values::Activation;
@@ -50,6 +51,8 @@ pub struct AttentionConfig {
     pub qk_norm: Option<QkNorm>,
     /// Multiplies a rotated query by what its position says.
     pub temperature: Option<Temperature>,
+    /// How positions are counted within chunks, if they are.
+    pub dual_chunk: Option<DualChunk>,
     pub bias: AttentionBias,
 }
 
@@ -60,6 +63,13 @@ pub struct Temperature {
     pub beta: f64,
     /// In positions, at least 1.
     pub length: usize,
+}
+
+impl Temperature {
+    /// What the query at this position is multiplied by.
+    pub fn query_factor(self, position: usize) -> f64 {
+        1.0 + self.beta * (1.0 + (position / self.length) as f64).ln()
+    }
 }
 
 /// Which projections of attention add a bias to their product.
@@ -299,8 +309,17 @@ impl AttentionConfig {
             sinks: false,
             qk_norm: None,
             temperature: None,
+            dual_chunk: None,
             bias: AttentionBias::default(),
         }
+    }
+
+    /// What the query at this position is multiplied by; `None`: whichever it is, by nothing.
+    pub fn query_factor(&self, position: usize) -> Option<f64> {
+        let temperature = self.temperature.map(|temperature| temperature.query_factor(position));
+        let dual_chunk = self.dual_chunk.filter(|dual_chunk| dual_chunk.original_max_position_embeddings.is_some());
+        let factors = [temperature, dual_chunk.map(|dual_chunk| dual_chunk.query_factor(position))];
+        factors.into_iter().flatten().reduce(|a, b| a * b)
     }
 
     /// Width of all queries together: num_attention_heads · head_dim.

@@ -26,6 +26,7 @@
 //! 10. `gguf.rs`: the keys of a GGUF file become such an object
 
 mod dialect;
+mod dual_chunk;
 mod error;
 mod families;
 mod fields;
@@ -45,6 +46,7 @@ mod rope;
 mod values;
 mod write;
 
+pub use dual_chunk::DualChunk;
 pub use error::{ConfigError, FieldError};
 pub use families::ModelType;
 pub use fields::IgnoredField;

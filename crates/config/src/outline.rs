@@ -73,6 +73,7 @@ impl Outline {
         let attention = attentions().next().map_or(AttentionConfig::new(0, 0, 0), |attention| AttentionConfig {
             window: None,
             rope: Some(0),
+            dual_chunk: attentions().find_map(|attention| attention.dual_chunk),
             ..*attention
         });
         let dense = layers().find_map(|layer| match layer.mlp? {
@@ -119,6 +120,7 @@ impl Outline {
                 _ => MixerConfig::Attention(AttentionConfig {
                     window: self.windows[i],
                     rope: self.rope_of[i],
+                    dual_chunk: self.attention.dual_chunk.filter(|_| self.rope_of[i].is_some()),
                     ..self.attention
                 }),
             },

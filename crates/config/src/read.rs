@@ -5,6 +5,7 @@ use std::{fmt::Debug, path::Path};
 use serde_json::{Map, Value};
 
 use crate::dialect::{Normalised, OLD_ROPE, ROPE};
+use crate::dual_chunk::DualChunk;
 use crate::error::{Checked, ConfigError, FieldError};
 use crate::families::{Family, ModelType};
 use crate::fields::Verdict::{Refused, Silent, Warned};
@@ -173,6 +174,11 @@ fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
         field.read(&mut top, &mut outline)?;
     }
 
+    let mut unused_of_chunks = Vec::new();
+    if family.attention {
+        (outline.attention.dual_chunk, unused_of_chunks) = DualChunk::read(&mut top, &outline)?;
+    }
+
     let config = LlamaConfig {
         model_type,
         vocab_size,
@@ -201,7 +207,7 @@ fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
     let others = format!("{model_type} has no such field");
     let known = [ROPE, OLD_ROPE, "rope_theta", "torch_dtype"];
     let mut unused = top.rest(&tables, &outline, (Warned, &others), &known)?;
-    unused.extend(unused_of_rope);
+    unused.extend(unused_of_rope.into_iter().chain(unused_of_chunks));
     Ok((config, unused))
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::dual_chunk;
 use crate::llama_config::LlamaConfig;
 use crate::outline::Outline;
 use crate::quantization::QuantizationConfig;
@@ -56,6 +57,9 @@ impl LlamaConfig {
                 if let Some(value) = file.shift_remove(name) {
                     file.insert(own.to_owned(), value);
                 }
+            }
+            if let Some(dual) = outline.attention.dual_chunk {
+                file.insert(dual_chunk::NAME.to_owned(), dual.write().into());
             }
             if self.quantization_config.is_none() {
                 file.shift_remove("quantization_config");

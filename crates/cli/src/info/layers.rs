@@ -136,6 +136,12 @@ fn attention_words(attention: &AttentionConfig, words: &mut Vec<String>) {
     if attention.sinks {
         words.push("a learned sink in each head".to_owned());
     }
+    if let Some(dual) = attention.dual_chunk {
+        let (chunk, max) = (dual.chunk(), dual.chunk_size);
+        words.push(format!("dual chunk attention in chunks of {chunk}, no distance above {max}"));
+        let original = dual.original_max_position_embeddings;
+        words.extend(original.map(|original| format!("queries scaled by position beyond {original}")));
+    }
     words.extend(attention.temperature.map(|by| format!("queries scaled by position beyond {}", by.length)));
 }
 

@@ -139,6 +139,8 @@ fn what_differs(ours: &LayerConfig, read: &LayerConfig) -> &'static str {
         (Some(ours), Some(read)) if ours != read => {
             if ours.window != read.window {
                 "its window"
+            } else if ours.dual_chunk != read.dual_chunk {
+                "its chunks of positions"
             } else if ours.scale != read.scale {
                 "the scale of its scores"
             } else if (AttentionConfig { rope: None, ..ours }) == (AttentionConfig { rope: None, ..read }) {

@@ -7,6 +7,7 @@ mod bad_rope;
 mod bad_switches;
 mod common;
 mod config_text;
+mod dual_chunk;
 mod every_field;
 mod families;
 mod fixtures;
