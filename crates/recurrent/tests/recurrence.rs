@@ -1,7 +1,7 @@
 //! Convolution, scan and retention against the formulas in float64, whole and in any pieces, on every backend.
 
 use burn::tensor::{DType, Tensor, TensorData};
-use glass_backend::Device;
+use glass_backend::{Device, KernelSet};
 use glass_recurrent::{Scan, causal_conv, gamma, retain, selective_scan, softplus};
 use glass_testing::{Random, devices};
 
@@ -138,7 +138,7 @@ fn a_scan_is_its_formula_in_any_pieces() {
                         a: scan.a.clone(),
                         d: scan.d.clone(),
                     };
-                    selective_scan(&part, state)
+                    selective_scan(&part, state, KernelSet::NONE)
                 });
                 same(y, &expected, &format!("{} by {piece}", device.name()));
                 same(state, &behind, &format!("state on {} by {piece}", device.name()));
