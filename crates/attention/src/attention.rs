@@ -6,7 +6,7 @@ use burn::{
 };
 use glass_backend::{AttentionParams, KernelSet, Linear, WeightError, WeightRole, Weights};
 use glass_config::AttentionConfig;
-use glass_kv_cache::{LayerCache, Window, join, narrow};
+use glass_kv_cache::{LayerState, Window, join, narrow};
 
 use crate::{ForwardContext, QkNorm, Queries, Step, attend, dual_chunk::parts};
 
@@ -32,8 +32,8 @@ pub struct LlamaAttention {
 impl LlamaAttention {
     /// `x` `[batch, seq, hidden_size]` -> the same shape
     ///
-    /// `caches` are this layer's, one for each sequence of the pass; `ctx` is what the layers of a pass share.
-    pub fn forward(&self, x: Tensor<3>, caches: &mut [&mut dyn LayerCache], ctx: &ForwardContext<'_>) -> Tensor<3> {
+    /// `states` are this layer's, one for each sequence of the pass; `ctx` is what the layers of a pass share.
+    pub fn forward(&self, x: Tensor<3>, states: &mut [&mut LayerState], ctx: &ForwardContext<'_>) -> Tensor<3> {
         let (rope, kernels) = (self.config.rope, self.kernels);
         let [q, k, v] = self.project_heads(x); // [batch, heads or kv_heads, seq, head_dim]
         ctx.done(Step::Qkv);
@@ -42,7 +42,7 @@ impl LlamaAttention {
         let k = ctx.rotate(rope, k, None, kernels); // [batch, kv_heads, seq, head_dim]
         ctx.done(Step::Rope);
 
-        let out = ctx.per_sequence(caches, [q, rotated, k, v], |cache, [q, rotated, k, v], positions| {
+        let out = ctx.per_sequence(states, [q, rotated, k, v], |cache, [q, rotated, k, v], positions| {
             let kv = cache.append(k, v, positions.clone()); // what these queries may attend to
             ctx.done(Step::Cache);
 

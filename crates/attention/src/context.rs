@@ -5,7 +5,9 @@ use std::{cell::RefCell, collections::HashMap, ops::Range};
 use burn::tensor::{Bool, DType, Device as BurnDevice, Tensor, TensorData};
 use glass_backend::{Device, KernelSet, KeyPositions};
 use glass_config::AttentionConfig;
-use glass_kv_cache::{AttendsFrom, CacheError, KvSegment, LayerCache, Window, join, narrow};
+use glass_kv_cache::{
+    AttendsFrom, CacheError, History, KvSegment, LayerCache, LayerState, RecurrentState, Window, join, narrow,
+};
 
 use crate::{Dropouts, HiddenState, NextTokens, Observer, Padding, Rope, RopeTable, Sequences, Step, rotate};
 
@@ -192,47 +194,94 @@ impl<'a> ForwardContext<'a> {
     ///
     /// `q` `[batch, heads, tokens, head_dim]` -> the same shape
     pub fn temper(&self, q: Tensor<4>, layer: &AttentionConfig) -> Tensor<4> {
-        if layer.query_factor(0).is_none() {
-            return q; // in no position
-        }
-        let factors = self.positions().into_iter().flatten().filter_map(|position| layer.query_factor(position));
-        let factors: Vec<f32> = factors.map(|factor| factor as f32).collect();
-        if factors.iter().all(|&factor| factor == 1.0) {
+        let last = self.spans.iter().map(|span| span.end - 1).max().unwrap_or(0);
+        // Factors grow with the position.
+        if layer.query_factor(last).is_none_or(|factor| factor == 1.0) {
             return q;
         }
-        let factors = TensorData::new(factors, [self.rows(), 1, self.seq(), 1]);
-        let factors = Tensor::<4>::from_data(factors, (&q.device(), DType::F32)); // [batch or 1, 1, tokens, 1]
+        let factor = |position: usize, _| layer.query_factor(position).unwrap_or(1.0) as f32;
+        let factors = self.by_position(1, factor, &q.device()).unsqueeze_dim::<4>(1); // [batch or 1, 1, tokens, 1]
         let dtype = q.dtype();
         (q.cast(DType::F32) * factors).cast(dtype)
     }
 
-    /// The host's table of a RoPE, `[rows, seq, pairs]`, and its number of rows.
-    pub fn rope_table(&self, rope: usize) -> (&RopeTable, usize) {
-        (&self.ropes[rope].table, self.rows())
+    /// `width` numbers for each token, by its position and their place: `[batch or 1, tokens, width]`, float32
+    pub fn by_position(&self, width: usize, value: impl Fn(usize, usize) -> f32, device: &BurnDevice) -> Tensor<3> {
+        let positions = self.positions().concat().into_iter();
+        let values: Vec<f32> =
+            positions.flat_map(|at| (0..width).map(move |i| (at, i))).map(|(at, i)| value(at, i)).collect();
+        Tensor::from_data(TensorData::new(values, [self.rows(), self.seq(), width]), (device, DType::F32))
     }
 
-    /// Lets each sequence alone keep its keys and values, and attend to what its cache has: the one place where the row is
-    /// taken apart. A cache that has to see the queries one by one (TOVA) gets them so.
+    /// The host's table of a RoPE, `[rows, seq, pairs]`, and its number of rows; `None`: the model has no such RoPE.
+    pub fn rope_table(&self, rope: usize) -> Option<(&RopeTable, usize)> {
+        Some((&self.ropes.get(rope)?.table, self.rows()))
+    }
+
+    /// Lets each sequence alone keep its keys and values, and attend to what its cache has. A cache that
+    /// has to see the queries one by one (TOVA) gets them so.
     ///
     /// `x`: tensors `[batch, heads, seq, head_dim]` -> what `each` returns, `[batch, heads, seq, head_dim]`
     pub(crate) fn per_sequence<const N: usize>(
         &self,
-        caches: &mut [&mut dyn LayerCache],
+        states: &mut [&mut LayerState],
         x: [Tensor<4>; N],
         mut each: impl FnMut(&mut dyn LayerCache, [Tensor<4>; N], Range<usize>) -> Tensor<4>,
     ) -> Tensor<4> {
         let mut out = Vec::new();
         let mut start = 0;
-        for (cache, span) in caches.iter_mut().zip(&self.spans) {
+        for (state, span) in states.iter_mut().zip(&self.spans) {
+            let cache = state.kv();
             let mut from = span.start;
             while from < span.end {
                 let len = cache.max_step().min(span.end - from);
                 let part = x.each_ref().map(|x| narrow(x.clone(), start, len));
-                out.push(each(&mut **cache, part, from..from + len));
+                out.push(each(cache, part, from..from + len));
                 (start, from) = (start + len, from + len);
             }
         }
         join(out)
+    }
+
+    /// Lets each sequence alone go on from its own state: `each` gets the state behind the tokens before (`None`: nothing was
+    /// read) and returns the one behind these.
+    ///
+    /// `x`: tensors `[batch, seq, _]` -> what `each` returns, `[batch, seq, _]`
+    pub fn recur<const N: usize, const D: usize>(
+        &self,
+        states: &mut [&mut LayerState],
+        of: impl Fn(&mut RecurrentState) -> &mut History<D>,
+        x: [Tensor<3>; N],
+        mut each: impl FnMut([Tensor<3>; N], Option<&Tensor<D>>) -> (Tensor<3>, Tensor<D>),
+    ) -> Tensor<3> {
+        let mut out = Vec::new();
+        let mut start = 0;
+        for (state, span) in states.iter_mut().zip(&self.spans) {
+            let history = of(state.recurrent());
+            for run in history.runs(span.clone()) {
+                let part = x.each_ref().map(|x| match run.len() == x.dims()[1] {
+                    true => x.clone(),
+                    false => x.clone().narrow(1, start, run.len()), // [batch, run, _]
+                });
+                let (y, state) = each(part, history.now());
+                out.push(y);
+                history.push(state, run.end);
+                start += run.len();
+            }
+        }
+        if out.len() == 1 { out.swap_remove(0) } else { Tensor::cat(out, 1) }
+    }
+
+    /// Zeros where the batch has no token, which a recurrent mixer would carry on.
+    ///
+    /// `x` `[batch, seq, _]` -> the same shape
+    pub fn without_padding(&self, x: Tensor<3>) -> Tensor<3> {
+        let Some(padding) = &self.padding else { return x };
+        let [batch, seq, _] = x.dims();
+        let padded = TensorData::new(padding.hidden(seq), [batch, seq, 1]);
+        let padded = Tensor::<3, Bool>::from_data(padded, &x.device()); // [batch, seq, 1]
+        let shape = x.dims();
+        x.mask_fill(padded.expand(shape), 0.0)
     }
 
     /// [`KvSegment::hidden_mask`] with the padding's keys; made once for all layers that are alike.

@@ -6,7 +6,7 @@
 //! The frequencies, and what the scalings make of them, are in `config/rope`.
 
 use burn::tensor::{DType, Tensor};
-use glass_config::{DualChunk, LlamaConfig, RopeParameters};
+use glass_config::{DualChunk, LayerConfig, LlamaConfig, MixerConfig, RopeParameters};
 
 /// One RoPE of a model.
 ///
@@ -41,10 +41,15 @@ impl Rope {
     pub fn all(config: &LlamaConfig) -> Vec<Self> {
         let ropes = config.ropes.iter().enumerate();
         let rope = |(index, parameters): (usize, &RopeParameters)| {
-            let mut layers = config.layers.iter().filter_map(|layer| layer.attention());
-            let user = layers.find(|layer| layer.rope == Some(index));
-            let chunk = user.and_then(|layer| layer.dual_chunk).map(DualChunk::chunk);
-            Self { parameters: parameters.clone(), head_dim: user.map_or(0, |layer| layer.head_dim), chunk }
+            let user = |layer: &LayerConfig| match &layer.mixer {
+                MixerConfig::Attention(attention) if attention.rope == Some(index) => {
+                    Some((attention.head_dim, attention.dual_chunk.map(DualChunk::chunk)))
+                }
+                MixerConfig::Retention(retention) if index == 0 => Some((retention.key_dim, None)),
+                _ => None,
+            };
+            let (head_dim, chunk) = config.layers.iter().find_map(user).unwrap_or_default();
+            Self { parameters: parameters.clone(), head_dim, chunk }
         };
         ropes.map(rope).collect()
     }

@@ -8,6 +8,7 @@
 //! [`KernelSet`] (the operations that exist twice) · [`AttentionParams`] and [`KvSegment`] (what attention computes with).
 
 #[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
+mod activation;
 mod adapters;
 mod attention;
 mod device;
@@ -24,6 +25,7 @@ mod weight_matrix;
 mod weights;
 
 #[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
+pub use activation::{Xielu, activate, clamped_gate};
 pub use adapters::{Adapter, AdapterKind, adapters};
 pub use attention::{AttentionParams, KvSegment};
 pub use device::Device;
@@ -38,4 +40,4 @@ pub use norm::{HeadNorm, Norm};
 pub use peak_memory::peak_host_bytes;
 pub use quantized::{BlockRows, BlockTensor, PlanarRows, PlanarTensor, QuantizedRows, QuantizedTensor};
 pub use weight_matrix::WeightMatrix;
-pub use weights::{ActivationWeight, WeightRole, WeightRoles, WeightSource, WeightSpec, Weights};
+pub use weights::{ActivationWeight, RecurrentWeight, WeightRole, WeightRoles, WeightSource, WeightSpec, Weights};

@@ -4,13 +4,15 @@ use std::num::NonZeroUsize;
 
 use crate::dual_chunk::DualChunk;
 use crate::norm::{NormPlacement, QkNorm};
+use crate::recurrent::{MambaConfig, RetentionConfig, StateShape};
 use crate::values::Activation;
 
 /// One decoder layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerConfig {
     pub mixer: MixerConfig,
-    pub mlp: MlpConfig,
+    /// `None`: the mixer is all there is (Mamba).
+    pub mlp: Option<MlpConfig>,
     /// Where the norms of its two blocks (mixer and MLP) are; what they compute is
     /// [`LlamaConfig::norm`](crate::LlamaConfig::norm).
     pub norms: NormPlacement,
@@ -22,6 +24,8 @@ pub struct LayerConfig {
 #[derive(Debug, Clone, PartialEq)]
 pub enum MixerConfig {
     Attention(AttentionConfig),
+    Mamba(MambaConfig),
+    Retention(RetentionConfig),
 }
 
 /// Softmax attention, with grouped key/value heads.
@@ -78,7 +82,7 @@ pub struct AttentionBias {
 }
 
 /// What computes on each token by itself.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MlpConfig {
     Dense(DenseMlpConfig),
     Experts(ExpertsConfig),
@@ -154,21 +158,56 @@ pub struct SharedExpertConfig {
 impl LayerConfig {
     /// The layer's attention, if attention is its mixer.
     pub fn attention(&self) -> Option<&AttentionConfig> {
-        let MixerConfig::Attention(attention) = &self.mixer;
-        Some(attention)
+        match &self.mixer {
+            MixerConfig::Attention(attention) => Some(attention),
+            _ => None,
+        }
+    }
+
+    /// Blocks that add to the residual stream.
+    pub fn num_blocks(&self) -> usize {
+        1 + usize::from(self.mlp.is_some())
     }
 
     /// Numbers in the weights of its norms, each with `size` of them; as all counts here, `usize::MAX` where there would
     /// be more.
     pub fn norm_parameters(&self, size: usize) -> usize {
-        size.saturating_mul(self.norms.count())
+        size.saturating_mul(self.norms.count(self.num_blocks()))
     }
 }
 
 impl MixerConfig {
     /// Numbers in its weights.
     pub fn num_parameters(&self, hidden_size: usize) -> usize {
-        let Self::Attention(attention) = self;
+        match self {
+            Self::Attention(attention) => attention.num_parameters(hidden_size),
+            Self::Mamba(mamba) => mamba.num_parameters(hidden_size),
+            Self::Retention(retention) => retention.num_parameters(hidden_size),
+        }
+    }
+
+    /// What it keeps of a sequence if that is of fixed size. `None`: keys and values.
+    pub fn state(&self) -> Option<StateShape> {
+        match self {
+            Self::Attention(_) => None,
+            Self::Mamba(mamba) => Some(mamba.state()),
+            Self::Retention(retention) => Some(retention.state()),
+        }
+    }
+
+    /// Values per token in its widest activation.
+    pub fn width(&self) -> usize {
+        match self {
+            Self::Attention(attention) => attention.q_size(),
+            Self::Mamba(mamba) => mamba.intermediate_size.saturating_mul(2),
+            Self::Retention(retention) => retention.value_size().max(retention.key_size()),
+        }
+    }
+}
+
+impl AttentionConfig {
+    fn num_parameters(&self, hidden_size: usize) -> usize {
+        let attention = self;
         let (q, kv) = (attention.q_size(), attention.kv_size());
         sum([
             linear(q, hidden_size, attention.bias.q_k_v),
@@ -248,7 +287,7 @@ impl ExpertsConfig {
 }
 
 /// Numbers in the weights of one linear map.
-fn linear(rows: usize, columns: usize, bias: bool) -> usize {
+pub(crate) fn linear(rows: usize, columns: usize, bias: bool) -> usize {
     rows.saturating_mul(columns.saturating_add(usize::from(bias)))
 }
 

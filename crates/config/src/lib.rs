@@ -40,6 +40,7 @@ mod outline;
 mod overrides;
 mod quantization;
 mod read;
+mod recurrent;
 mod refused;
 mod rope;
 mod values;
@@ -60,6 +61,7 @@ pub use names::StoredRows;
 pub use norm::{NormConfig, NormKind, NormPlacement, NormWeight, QkNorm, QkNormOver};
 pub use overrides::Override;
 pub use quantization::{QuantizationConfig, QuantizationGroup};
+pub use recurrent::{MambaConfig, RetentionConfig, StateShape, TimeStepConfig};
 pub use rope::{
     DynamicScaling, LinearScaling, Llama3Scaling, LongropeScaling, RopeParameters, RopeScaling, YarnScaling,
 };

@@ -45,6 +45,14 @@ impl LlamaConfig {
         if let Value::Object(file) = &mut file {
             file.insert(family.activation.0.to_owned(), json!(outline.mlp.hidden_act.to_string()));
             file.insert(family.norm_eps.0.to_owned(), json!(self.norm.eps));
+            let of_attention =
+                ["attention_dropout", "head_dim", "num_attention_heads", "num_key_value_heads", "rope_parameters"];
+            for name in of_attention.iter().filter(|_| !family.attention) {
+                file.shift_remove(*name);
+            }
+            if !family.mlp {
+                file.shift_remove("intermediate_size");
+            }
             for &(own, name) in family.renamed {
                 if let Some(value) = file.shift_remove(name) {
                     file.insert(own.to_owned(), value);

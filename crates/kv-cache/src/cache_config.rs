@@ -83,12 +83,14 @@ impl CacheConfig {
 
     /// Whether every layer keeps every token, so that a cache can go back to any.
     pub fn keeps_everything(self, config: &LlamaConfig) -> bool {
-        windows(config).all(|own| match self.policy(own) {
-            CachePolicy::Full => true,
-            // A ring without a window has no end.
-            CachePolicy::Ring { window } => window.is_none() && own == Window::Full,
-            CachePolicy::StreamingLlm { .. } | CachePolicy::Tova { .. } => false,
-        })
+        let recurrent = config.layers.iter().any(|layer| layer.attention().is_none());
+        !recurrent
+            && windows(config).all(|own| match self.policy(own) {
+                CachePolicy::Full => true,
+                // A ring without a window has no end.
+                CachePolicy::Ring { window } => window.is_none() && own == Window::Full,
+                CachePolicy::StreamingLlm { .. } | CachePolicy::Tova { .. } => false,
+            })
     }
 
     /// Whether the model computes what its config says: nothing is forgotten that a layer would see.
@@ -103,6 +105,10 @@ impl CacheConfig {
     /// # Errors
     /// A policy that does not fit the model, or layers that it does not have.
     pub fn check(self, config: &LlamaConfig) -> Result<(), CachePolicyError> {
+        // Where no layer has keys, a policy is for nothing.
+        if let (Some(policy), None) = (self.full.or(self.sliding), windows(config).next()) {
+            return Err(CachePolicyError::NoSuchLayers { policy, kind: "attention" });
+        }
         // One for all layers is one for those that there are.
         if self.full != self.sliding {
             for (policy, kind, full) in [(self.full, "full-attention", true), (self.sliding, "sliding-window", false)] {

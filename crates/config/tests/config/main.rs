@@ -17,6 +17,7 @@ mod idle_fields;
 mod names;
 mod overrides;
 mod quantization;
+mod recurrent;
 mod rope;
 mod round_trip;
 mod whole_files;

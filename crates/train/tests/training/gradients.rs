@@ -90,7 +90,7 @@ fn attention() {
     ] {
         let config = config(fields);
         let hidden = config.hidden_size;
-        let MixerConfig::Attention(layer) = config.layers[0].mixer;
+        let MixerConfig::Attention(layer) = config.layers[0].mixer else { panic!("no attention") };
         let mut random = RandomWeights(7);
         let weights = Weights::new(&mut random, &device, Dtype::F32);
         let attention = LlamaAttention::load(weights, &layer, hidden, 0).expect("weights");
@@ -111,7 +111,7 @@ fn mlp() {
     let device = devices::flex().training();
     for activation in ["silu", "gelu", "gelu_pytorch_tanh"] {
         let config = config(json!({"hidden_act": activation, "mlp_bias": true}));
-        let MlpConfig::Dense(layer) = config.layers[0].mlp else { panic!("experts") };
+        let Some(MlpConfig::Dense(layer)) = config.layers[0].mlp else { panic!("experts") };
         let mut random = RandomWeights(7);
         let weights = Weights::new(&mut random, &device, Dtype::F32);
         let mlp = LlamaMlp::load(weights, &layer, config.hidden_size);
