@@ -194,13 +194,14 @@ impl<'a> ForwardContext<'a> {
     ///
     /// `q` `[batch, heads, tokens, head_dim]` -> the same shape
     pub fn temper(&self, q: Tensor<4>, layer: &AttentionConfig) -> Tensor<4> {
-        let last = self.spans.iter().map(|span| span.end - 1).max().unwrap_or(0);
-        // Factors grow with the position.
-        if layer.query_factor(last).is_none_or(|factor| factor == 1.0) {
+        if layer.query_factor(0).is_none() {
+            return q; // in no position
+        }
+        let factor = |position: usize| layer.query_factor(position).unwrap_or(1.0) as f32;
+        if self.positions().into_iter().flatten().all(|position| factor(position) == 1.0) {
             return q;
         }
-        let factor = |position: usize, _| layer.query_factor(position).unwrap_or(1.0) as f32;
-        let factors = self.by_position(1, factor, &q.device()).unsqueeze_dim::<4>(1); // [batch or 1, 1, tokens, 1]
+        let factors = self.by_position(1, |position, _| factor(position), &q.device()).unsqueeze_dim::<4>(1); // [batch or 1, 1, tokens, 1]
         let dtype = q.dtype();
         (q.cast(DType::F32) * factors).cast(dtype)
     }

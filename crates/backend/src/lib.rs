@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`Dtype`] and [`Device`] (what there is to compute on) · [`Weights`] (where they come from) ·
 //! [`WeightMatrix`], [`Embedding`], [`Linear`] and [`Norm`] (what every model is made of) · [`KernelMode`] and
-//! [`KernelSet`] (the operations that exist twice) · [`AttentionParams`] and [`KvSegment`] (what attention computes with).
+//! [`KernelSet`] (the operations that exist twice) · [`AttentionParams`] and [`KvSegment`] (what attention computes with), [`Scan`] (what a recurrence does).
 
 #[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 mod activation;
@@ -21,6 +21,7 @@ mod linear;
 mod norm;
 mod peak_memory;
 mod quantized;
+mod recurrence;
 mod weight_matrix;
 mod weights;
 
@@ -39,5 +40,6 @@ pub use linear::Linear;
 pub use norm::{HeadNorm, Norm};
 pub use peak_memory::peak_host_bytes;
 pub use quantized::{BlockRows, BlockTensor, PlanarRows, PlanarTensor, QuantizedRows, QuantizedTensor};
+pub use recurrence::Scan;
 pub use weight_matrix::WeightMatrix;
 pub use weights::{ActivationWeight, RecurrentWeight, WeightRole, WeightRoles, WeightSource, WeightSpec, Weights};

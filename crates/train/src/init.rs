@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     fn read(name: &str, role: WeightRole, shape: &[usize], rows: Range<usize>) -> Vec<f32> {
-        let mut source = Initializer { seed: 7, std: 0.02, residual_std: 0.005 };
+        let mut source = Initializer { seed: 7, std: 0.02, residual_std: 0.005, time_step: TimeStepConfig::MAMBA };
         let weight = WeightSpec { name, shape, role, layer: None };
         let data = source.read(weight, rows, Dtype::F32).unwrap();
         data.try_to_vec().unwrap()
@@ -155,7 +155,15 @@ mod tests {
             let relative = variance.sqrt() / std - 1.0;
             assert!(relative.abs() < 5.0 / (2.0 * n).sqrt(), "{name}: {relative}");
         }
+        let recurrent = WeightRole::Recurrent;
+        let decays = read("a.a_log", recurrent(RecurrentWeight::Decay), &[2, 3], 0..2);
+        assert_eq!(decays, [1.0f32, 2.0, 3.0, 1.0, 2.0, 3.0].map(f32::ln));
+        let steps = read("a.dt_proj.bias", recurrent(RecurrentWeight::TimeStepBias), &[100], 0..100);
+        assert!(steps.iter().all(|x| (0.00099..0.101).contains(&x.exp().ln_1p())), "softplus of it is 0.001 to 0.1");
+        let taps = read("a.conv1d.weight", recurrent(RecurrentWeight::Conv), &[50, 1, 4], 0..50);
+        assert!(taps.iter().all(|x| x.abs() <= 0.5) && taps.iter().any(|x| x.abs() > 0.45));
         let vector = |name, role| read(name, role, &[3], 0..3);
+        assert_eq!(vector("a.d", recurrent(RecurrentWeight::Skip)), [1.0; 3]);
         assert_eq!(vector("a.norm.weight", WeightRole::Norm), [1.0; 3]);
         assert_eq!(vector("a.q_proj.bias", WeightRole::Bias), [0.0; 3]);
         assert_eq!(vector("a.sinks", WeightRole::Sinks), [0.0; 3]);

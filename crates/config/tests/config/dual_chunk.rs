@@ -120,9 +120,6 @@ fn what_does_not_fit_is_refused() {
         )],
     );
     let none = "dual_chunk_attention_config does not fit the model: no attention layer has RoPE";
-    check(
-        "smollm3",
-        &[(json!({"dual_chunk_attention_config": given, "no_rope_layers": [0, 0, 0, 0]}), none)],
-    );
+    check("smollm3", &[(json!({"dual_chunk_attention_config": given, "no_rope_layers": [0, 0, 0, 0]}), none)]);
     check("retnet", &[(with(given), none)]);
 }

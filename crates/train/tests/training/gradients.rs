@@ -12,7 +12,7 @@ use glass_config::{
     RouterWeights, SharedExpertConfig,
 };
 use glass_decoder::{LlamaExperts, LlamaMlp, Norm};
-use glass_kv_cache::NoCache;
+use glass_kv_cache::LayerState;
 use glass_testing::{RandomWeights, with_windows};
 use glass_train::cross_entropy;
 use serde_json::{Value, json};
@@ -100,8 +100,8 @@ fn attention() {
             let ropes = Rope::all(&config);
             let ctx = ForwardContext::new(&ropes, hidden, [BATCH, SEQ], &mut whole, &device, &mut observer);
             let ctx = ctx.expect("a pass").with_score_bytes(score_bytes);
-            let mut cache = NoCache(attention.window());
-            attention.forward(x.val(), &mut [&mut cache], &ctx).flatten(0, 2)
+            let mut state = LayerState::of_pass(attention.window());
+            attention.forward(x.val(), &mut [&mut state], &ctx).flatten(0, 2)
         });
     }
 }
