@@ -43,7 +43,7 @@ impl LlamaAttention {
         ctx.done(Step::Rope);
 
         let out = ctx.per_sequence(caches, [q, rotated, k, v], |cache, [q, rotated, k, v], positions| {
-            let kv = cache.append(k, v, positions.clone()); // what these queries may attend to
+            let kv = cache.append(k.into(), v.into(), positions.clone()); // what these queries may attend to
             let clamped = kv.max_query().map(|max| ctx.rotate(rope, q, Some((positions.clone(), max)), kernels));
             ctx.done(Step::Cache);
 
