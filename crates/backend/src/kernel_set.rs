@@ -7,6 +7,7 @@
 mod cube;
 #[cfg(feature = "flex")]
 mod flex;
+mod recurrence;
 
 use burn::tensor::{Int, Tensor};
 use glass_kernels::{Gate, RmsNorm, quant::BlockFormat};

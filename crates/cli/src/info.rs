@@ -141,23 +141,27 @@ impl Facts {
         let mut rows = Vec::new();
         let mut line = |name: &str, value: String| rows.push((name.to_owned(), value));
         line("model_type", config.model_type.to_string());
-        line(
-            "architecture",
-            format!(
-                "{} layers, hidden {}, {}, {}, vocabulary {}{}",
-                config.layers.len(),
-                config.hidden_size,
-                distinct(config.layers.iter().map(|layer| layers::mlp(&layer.mlp))),
-                distinct(attentions(config).map(|attention| {
-                    format!(
-                        "{} heads of {} over {} key/value heads",
-                        attention.num_attention_heads, attention.head_dim, attention.num_key_value_heads
-                    )
-                })),
-                config.vocab_size,
-                if config.tie_word_embeddings { ", tied head" } else { "" },
-            ),
-        );
+        line("architecture", {
+            let mlps = config.layers.iter().filter_map(|layer| layer.mlp.as_ref());
+            let heads = attentions(config).map(|attention| {
+                format!(
+                    "{} heads of {} over {} key/value heads",
+                    attention.num_attention_heads, attention.head_dim, attention.num_key_value_heads
+                )
+            });
+            let recurrent = config.layers.iter().map(|layer| &layer.mixer).filter(|mixer| mixer.state().is_some());
+            let parts = [
+                format!("{} layers", config.layers.len()),
+                format!("hidden {}", config.hidden_size),
+                distinct(mlps.map(layers::mlp)),
+                distinct(heads),
+                distinct(recurrent.map(layers::mixer)),
+                format!("vocabulary {}", config.vocab_size),
+                (if config.tie_word_embeddings { "tied head" } else { "" }).to_owned(),
+            ];
+            let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+            parts.join(", ")
+        });
         if let Some(pattern) = layers::pattern(config) {
             line("layers", pattern);
         }
@@ -248,7 +252,7 @@ fn attentions(config: &LlamaConfig) -> impl Iterator<Item = &AttentionConfig> {
 }
 
 fn mlps(config: &LlamaConfig) -> impl Iterator<Item = &DenseMlpConfig> {
-    config.layers.iter().map(|layer| match &layer.mlp {
+    config.layers.iter().filter_map(|layer| layer.mlp.as_ref()).map(|mlp| match mlp {
         MlpConfig::Dense(mlp) => mlp,
         MlpConfig::Experts(experts) => &experts.expert,
     })

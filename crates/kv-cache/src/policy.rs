@@ -44,6 +44,11 @@ pub enum CachePolicyError {
          alone: use full, ring or tova"
     )]
     Rope { policy: CachePolicy, rope: &'static str },
+    #[error(
+        "cache policy {policy}: dual chunk attention measures from another place in each chunk, and so keeps keys in their \
+         order: use full"
+    )]
+    DualChunk { policy: CachePolicy },
 }
 
 impl FromStr for CachePolicy {

@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use company::{Company, HEAD_DIM, HEADS, KV_HEADS, Member, Outcome};
 use definition::Scores;
 use glass_backend::{Device, Dtype, KvDtype};
+use glass_config::DualChunk;
 use glass_kv_cache::CachePolicy;
 use glass_testing::devices;
 use proptest::{prelude::*, test_runner::TestRunner};
@@ -49,7 +50,16 @@ fn policies(seq: usize) -> impl Strategy<Value = (Option<usize>, Vec<CachePolicy
 
 fn scores() -> impl Strategy<Value = Scores> {
     let sinks = prop::option::of(prop::array::uniform4(-2f32..2.0));
-    (prop::option::of(1f64..4.0), sinks).prop_map(|(soft_cap, sinks)| Scores { soft_cap, sinks })
+    (prop::option::of(1f64..4.0), sinks).prop_map(|(soft_cap, sinks)| Scores { soft_cap, sinks, dual_chunk: None })
+}
+
+/// Chunks of 1 to 9 tokens, whose borders texts of 20 cross often.
+fn dual_chunk() -> impl Strategy<Value = DualChunk> {
+    (1..10usize, 0..7usize, prop::option::of(1..30usize)).prop_map(|(chunk, local_size, original)| DualChunk {
+        chunk_size: chunk + local_size,
+        local_size,
+        original_max_position_embeddings: original,
+    })
 }
 
 /// What happens to the company between two passes.
@@ -83,8 +93,16 @@ fn every_sequence_is_its_definition_in_any_company() {
         let counts = prop::collection::vec(prop_oneof![Just(0usize), Just(1), 1..9usize], 5);
         let rounds = prop::collection::vec((counts, prop::collection::vec(event(), 0..3)), 1..7);
         let rules = prop_oneof![2 => Just(Scores::default()), 1 => scores()];
-        let strategy = (policies(20), rules, prop::option::of(0..9usize), rounds, any::<u64>());
-        let outcome = runner.run(&strategy, |((window, policies), rules, rollback, rounds, seed)| {
+        let layer = prop_oneof![
+            3 => (policies(20), rules).boxed(),
+            1 => (scores(), dual_chunk())
+                .prop_map(|(rules, dual)| {
+                    ((None, vec![CachePolicy::Full]), Scores { dual_chunk: Some(dual), ..rules })
+                })
+                .boxed(),
+        ];
+        let strategy = (layer, prop::option::of(0..9usize), rounds, any::<u64>());
+        let outcome = runner.run(&strategy, |(((window, policies), rules), rollback, rounds, seed)| {
             let mut company = Company::new(window, rules, &device);
             let join = |company: &mut Company, policy: CachePolicy| {
                 company.join(policy, rollback.filter(|_| !matches!(policy, CachePolicy::Tova { .. })));
@@ -97,7 +115,7 @@ fn every_sequence_is_its_definition_in_any_company() {
                 let outcome = company.check(counts, seed ^ ((round as u64) << 40));
                 // Where two states are attended to alike up to rounding, float32 may drop the other.
                 prop_assume!(outcome.margin > 1e-5);
-                prop_assert!(outcome.off <= SAME, "window {window:?}, {policies:?}: {outcome:?}");
+                prop_assert!(outcome.off <= SAME, "window {window:?}, {policies:?}, {rules:?}: {outcome:?}");
                 for event in events {
                     let some = |number: usize| number % company.members.len();
                     match event {
@@ -341,5 +359,42 @@ fn bytes_are_those_of_the_policy() {
                 assert_eq!(bytes, states * state, "{name} {chunks:?} {seq}");
             }
         }
+    }
+}
+
+/// Chunks are cut behind a shared past and within it, and nothing of what was shared is rotated again.
+#[test]
+fn dual_chunk_attention_shares_a_long_past() {
+    for device in devices::all() {
+        let dual = DualChunk { chunk_size: 120, local_size: 20, original_max_position_embeddings: Some(200) };
+        let mut company = Company::new(None, Scores { dual_chunk: Some(dual), ..Scores::default() }, &device);
+        company.join(policy("full"), None);
+        let check = |company: &mut Company, counts: &[usize], seed| {
+            let off = company.check(counts, seed).off;
+            assert!(off <= SAME, "{}, {counts:?}: off by {off}", device.name());
+        };
+        check(&mut company, &[330], 5);
+        company.fork(0);
+        company.snapshot(1);
+        check(&mut company, &[1, 150, 3], 6);
+        company.truncate(1, 290).expect("it can go back");
+        check(&mut company, &[80, 40, 1], 7);
+    }
+}
+
+/// A text of one chunk is read as without chunks, to the last bit; one more token is not.
+#[test]
+fn a_text_of_one_chunk_is_read_as_without_chunks() {
+    for device in devices::all() {
+        let dual = DualChunk { chunk_size: 48, local_size: 8, original_max_position_embeddings: Some(40) };
+        let read = |dual_chunk| {
+            let mut company = Company::new(None, Scores { dual_chunk, ..Scores::default() }, &device);
+            company.join(policy("full"), None);
+            let counts = [33, 1, 6, 30];
+            counts.map(|count| company.feed(&[count], count as u64))
+        };
+        let ([in_chunks @ .., beyond], [plain @ .., plain_beyond]) = (read(Some(dual)), read(None));
+        assert_eq!(in_chunks, plain, "{}", device.name());
+        assert_ne!(beyond, plain_beyond, "{}", device.name());
     }
 }

@@ -1,10 +1,10 @@
 //! The kernels of a graphics adapter on what modules hold.
 
 use burn::tensor::Tensor;
-use glass_kernels_cube::{self as cube, AdapterClass, PlanesTensors, QuantizedTensors};
+use glass_kernels_cube::{self as cube, AdapterClass, PlanesTensors, QuantizedTensors, SelectiveScan};
 
 use crate::{
-    AttentionParams, BlockTensor, KeyPositions, KvSegment, KvTensor, PlanarTensor,
+    AttentionParams, BlockTensor, KeyPositions, KvSegment, KvTensor, PlanarTensor, Scan,
     quantized::{BlockStorage, Planes},
 };
 
@@ -63,6 +63,11 @@ pub fn attend(
             sinks: params.sinks.as_ref(),
         },
     )
+}
+
+pub fn selective_scan(class: AdapterClass, scan: &Scan<'_>) -> Option<(Tensor<4>, Tensor<4>)> {
+    let Scan { x, dt, a, b, c, d, state } = *scan;
+    cube::selective_scan(class, &SelectiveScan { x, dt, a, b, c, d, state })
 }
 
 /// Segments as one, if they are runs that follow each other with the same mask and the same queries.

@@ -2,6 +2,7 @@
 
 mod argmax;
 mod quantized;
+mod recurrence;
 
 use burn::tensor::{DType, Device as BurnDevice, Tensor, TensorData};
 use proptest::{
