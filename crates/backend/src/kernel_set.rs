@@ -208,6 +208,21 @@ impl KernelSet {
         }
     }
 
+    /// Keys or values in 8 bits, as [`Q8Tensor`](crate::Q8Tensor) has them: words and scales.
+    ///
+    /// `x` `[batch, kv_heads, tokens, head_dim]`
+    pub(crate) fn quantize_vectors(self, x: &Tensor<4>) -> Option<(Tensor<4, Int>, Tensor<4>)> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => flex::quantize_vectors(x),
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(_) => {
+                let _ = x;
+                None
+            }
+        }
+    }
+
     /// The most probable token of each row, where reading the logits back costs more than finding it: its id, its logit, and
     /// the natural logarithm of its probability. Of equal ones it is the one with the lowest id.
     ///

@@ -30,7 +30,7 @@ mod simd_ext;
 mod testing;
 mod view;
 
-pub use attend::{KeyMask, KeyPositions, Segment, Softmax, attend};
+pub use attend::{Int8View, Kept, KeyMask, KeyPositions, Segment, Softmax, attend, quantize_vectors};
 pub use causal_conv::{CausalConv, causal_conv};
 pub use float::Float;
 pub use gate::{Gate, gate};
