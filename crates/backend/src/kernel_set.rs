@@ -10,7 +10,7 @@ mod flex;
 mod recurrence;
 
 use burn::tensor::{Int, Tensor};
-use glass_kernels::{Gate, RmsNorm, quant::BlockFormat};
+use glass_kernels::{Gate, RmsNorm, WeightKind, quant::BlockFormat};
 
 #[cfg(feature = "wgpu")]
 pub(crate) use glass_kernels_cube::AdapterClass;
@@ -102,6 +102,19 @@ impl KernelSet {
             KernelBackend::Flex => flex::matmul_t(x, weights),
             #[cfg(feature = "wgpu")]
             KernelBackend::Cube(class) => glass_kernels_cube::matmul_t(class, x, weights),
+        }
+    }
+
+    /// The most vectors of which each product has the bits that it has alone. `None`: nothing is known of that.
+    pub fn most_as_alone(self, weights: WeightKind) -> Option<usize> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => Some(weights.most_as_alone()),
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(_) => {
+                let _ = weights;
+                None
+            }
         }
     }
 

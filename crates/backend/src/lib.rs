@@ -35,7 +35,7 @@ pub use device::Device;
 pub use dtype::Dtype;
 pub use embedding::Embedding;
 pub use error::{DeviceError, WeightError};
-pub use glass_kernels::{Gate as GateKernel, KeyPositions, quant};
+pub use glass_kernels::{Gate as GateKernel, KeyPositions, WeightKind, quant};
 pub use kernel_mode::KernelMode;
 pub use kernel_set::KernelSet;
 pub use kv_tensor::{KvDtype, KvTensor, Q8Tensor, UnknownKvDtype};
