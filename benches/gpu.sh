@@ -38,7 +38,7 @@ mkdir -p "$(dirname "$out")"
 log="$(mktemp)"
 failed=0
 {
-    echo "## On $("$glass" devices --format jsonl | grep "\"$device\"" | sed 's/.*"description": *"\([^"]*\)".*/\1/')"
+    echo "## On $("$glass" devices | grep -m1 "^$device" | sed 's/^[^ ]* *//; s/: API.*//')"
     echo
     echo "$(date +%F), \`benches/gpu.sh${small:+ --small}\`. Random weights."
     echo

@@ -1,14 +1,16 @@
 //! The attention block of one layer.
 
+use std::ops::Range;
+
 use burn::{
     module::{Module, Param},
     tensor::Tensor,
 };
 use glass_backend::{AttentionParams, Input, KernelSet, Linear, WeightError, WeightRole, Weights};
 use glass_config::AttentionConfig;
-use glass_kv_cache::{InPlace, KvView, LayerCache, Window};
+use glass_kv_cache::{InPlace, KvView, LayerCache, LayerState, Window, join, narrow};
 
-use crate::{ForwardContext, QkNorm, Queries, Step, attend};
+use crate::{ForwardContext, QkNorm, Queries, Step, attend, dual_chunk::parts};
 
 /// `o_proj(attention(q_proj(x), k_proj(x), v_proj(x)))`, as `LlamaAttention` of `transformers`.
 #[derive(Module, Debug)]
@@ -32,20 +34,20 @@ pub struct LlamaAttention {
 impl LlamaAttention {
     /// `x` `[batch, seq, hidden_size]` -> the same shape; `onto` is what that is added to, if it is.
     ///
-    /// `caches` are this layer's, one for each sequence of the pass; `ctx` is what the layers of a pass share.
+    /// `states` are this layer's, one for each sequence of the pass; `ctx` is what the layers of a pass share.
     pub fn forward<'x>(
         &self,
         x: impl Into<Input<'x, 3>>,
         onto: Option<Tensor<3>>,
-        caches: &mut [&mut dyn LayerCache],
+        states: &mut [&mut LayerState],
         ctx: &ForwardContext<'_>,
     ) -> Tensor<3> {
         let [q, k, v] = self.project_heads(x.into()); // [batch, heads or kv_heads, seq, head_dim]
         ctx.done(Step::Qkv);
-        let q = ctx.temper(q, self.config.temperature); // [batch, heads, seq, head_dim]
-        let out = match self.attend_in_place([&q, &k, &v], caches, ctx) {
+        let q = ctx.temper(q, &self.config); // [batch, heads, seq, head_dim]
+        let out = match self.attend_in_place([&q, &k, &v], states, ctx) {
             Some(out) => out,
-            None => self.attend([q, k, v], caches, ctx),
+            None => self.attend([q, k, v], states, ctx),
         }; // [batch, heads, seq, head_dim]
 
         let [batch, heads, seq, head_dim] = out.dims();
@@ -59,22 +61,15 @@ impl LlamaAttention {
     }
 
     /// What the queries find: `q`, `k` and `v` `[batch, heads or kv_heads, seq, head_dim]` -> as `q`
-    fn attend(
-        &self,
-        [q, k, v]: [Tensor<4>; 3],
-        caches: &mut [&mut dyn LayerCache],
-        ctx: &ForwardContext<'_>,
-    ) -> Tensor<4> {
+    fn attend(&self, [q, k, v]: [Tensor<4>; 3], states: &mut [&mut LayerState], ctx: &ForwardContext<'_>) -> Tensor<4> {
         let (rope, kernels) = (self.config.rope, self.kernels);
         let rotated = ctx.rotate(rope, q.clone(), None, kernels); // [batch, heads, seq, head_dim]
         let k = ctx.rotate(rope, k, None, kernels); // [batch, kv_heads, seq, head_dim]
         ctx.done(Step::Rope);
-
-        ctx.per_sequence(caches, [q, rotated, k, v], |cache, [q, rotated, k, v], positions| {
-            let kv = cache.append(k, v, positions.clone()); // what these queries may attend to
-            let clamped = kv.max_query().map(|max| ctx.rotate(rope, q, Some((positions.clone(), max)), kernels));
+        ctx.per_sequence(states, [q, rotated, k, v], |cache, [q, rotated, k, v], positions| {
+            let kv = cache.append(k.into(), v.into(), positions.clone()); // what these queries may attend to
             ctx.done(Step::Cache);
-            self.attend_to(&kv, Queries { q: rotated, clamped, positions }, cache, ctx)
+            self.attend_to(kv, [&q, &rotated], positions, cache, ctx)
         })
     }
 
@@ -82,15 +77,15 @@ impl LlamaAttention {
     fn attend_in_place(
         &self,
         qkv: [&Tensor<4>; 3],
-        caches: &mut [&mut dyn LayerCache],
+        states: &mut [&mut LayerState],
         ctx: &ForwardContext<'_>,
     ) -> Option<Tensor<4>> {
-        let ([cache], [positions]) = (caches, ctx.spans()) else { return None };
-        let rope = self.config.rope?;
+        let ([state], [positions]) = (states, ctx.spans()) else { return None };
+        let (rope, cache) = (self.config.rope?, state.kv());
         if !self.kernels.keeps() || ctx.padding().is_some() || cache.max_step() < positions.len() {
             return None;
         }
-        let [_, k, _] = qkv;
+        let [q, k, _] = qkv;
         let mut rotated = None;
         let mut write = |held, slot| {
             let (queries, held) = ctx.rotate_and_keep(rope, qkv, held, slot, self.kernels);
@@ -101,26 +96,34 @@ impl LlamaAttention {
         let kv = cache.append_in_place(new, positions.clone())?;
         ctx.done(Step::Rope);
         ctx.done(Step::Cache);
-        let queries = Queries { q: rotated?, clamped: None, positions: positions.clone() };
-        Some(self.attend_to(&kv, queries, &mut **cache, ctx))
+        Some(self.attend_to(kv, [q, &rotated?], positions.clone(), cache, ctx))
     }
 
-    /// -> `[batch, heads, seq, head_dim]`
+    /// `q` `[batch, heads, seq, head_dim]`, as projected and as rotated -> the same shape
     fn attend_to(
         &self,
-        kv: &KvView,
-        queries: Queries,
+        kv: KvView,
+        [q, rotated]: [&Tensor<4>; 2],
+        positions: Range<usize>,
         cache: &mut dyn LayerCache,
         ctx: &ForwardContext<'_>,
     ) -> Tensor<4> {
+        let (rope, kernels) = (self.config.rope, self.kernels);
         let weights_wanted = cache.wants_weights() || ctx.wants_attention();
-        let (out, weights) = attend(&queries, kv, &self.params(), self.kernels, weights_wanted, ctx);
-        if let Some(weights) = weights {
+        let parts = parts(self.config.dual_chunk, positions.clone(), kv).into_iter().map(|(part, kv)| {
+            let cut = |x: &Tensor<4>| narrow(x.clone(), part.start - positions.start, part.len());
+            let moved = |from| (from, ctx.rotate(rope, cut(q), Some((part.clone(), from)), kernels));
+            let moved = kv.attends_from().into_iter().map(moved).collect();
+            let queries = Queries { q: cut(rotated), moved, positions: part.clone() };
+            attend(&queries, &kv, &self.params(), kernels, weights_wanted, ctx)
+        });
+        let (out, weights): (Vec<_>, Vec<_>) = parts.unzip();
+        if let Some(weights) = weights.into_iter().collect::<Option<Vec<_>>>().map(join) {
             ctx.attention(self.layer, &weights);
             cache.observe(weights);
         }
         ctx.done(Step::Attention);
-        out
+        join(out) // [batch, heads, seq, head_dim]
     }
 
     /// Queries, keys and values, head by head: `[batch, heads or kv_heads, seq, head_dim]`

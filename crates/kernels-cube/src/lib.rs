@@ -5,31 +5,37 @@
 //!
 //! Reading order: [`matmul_t`], [`matmul_t_quantized`] and [`matmul_t_planes`] (most of a model's time) · [`Around`] and
 //! [`lay_together`] (fewer launches of these) · [`rms_norm()`], [`gate()`], [`rotate()`] (small, but many) · [`attend()`] ·
-//! [`argmax()`].
+//! [`selective_scan()`], [`linear_recurrence()`] and [`causal_conv()`] (what comes in place of attention) · [`argmax()`].
 
 mod argmax;
 mod around;
 mod attend;
 mod attend_parts;
+mod causal_conv;
 mod gate;
 mod gemv;
 mod gemv_planes;
 mod gemv_quantized;
 mod gemv_words;
+mod linear_recurrence;
 mod reduce;
 mod rms_norm;
 mod rotate;
+mod selective_scan;
 mod together;
 
 pub use argmax::argmax;
 pub use around::{Around, Then};
 pub use attend::{Softmax, attend};
+pub use causal_conv::causal_conv;
 pub use gate::gate;
 pub use gemv::{MAX_VECTORS, matmul_t};
 pub use gemv_planes::{PlanesTensors, matmul_t_planes};
 pub use gemv_quantized::{QuantizedTensors, matmul_t_quantized};
+pub use linear_recurrence::linear_recurrence;
 pub use rms_norm::{add_rms_norm, rms_norm};
 pub use rotate::{rotate, rotate_and_keep};
+pub use selective_scan::{SelectiveScan, selective_scan};
 pub use together::lay_together;
 
 use burn::{

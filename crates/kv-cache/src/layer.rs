@@ -3,6 +3,7 @@
 use std::{collections::HashSet, ops::Range};
 
 use burn::tensor::{DType, Device as BurnDevice, Tensor};
+use glass_backend::KvTensor;
 
 use crate::{CacheError, KvSegment, KvView, Window};
 
@@ -18,6 +19,14 @@ pub struct InPlace<'a> {
     pub write: &'a mut dyn FnMut([Tensor<4>; 2], usize) -> (bool, [Tensor<4>; 2]),
 }
 
+impl InPlace<'_> {
+    /// Room for `keys` vectors of this kind.
+    pub(crate) fn room(&self, keys: usize) -> KvTensor {
+        let [batch, kv_heads, _, head_dim] = self.shape;
+        KvTensor::Float(Tensor::zeros([batch, kv_heads, keys, head_dim], (&self.device, self.dtype)))
+    }
+}
+
 /// The past of one sequence in one layer. One file per policy; [`CachePolicy`](crate::CachePolicy) has their names, costs
 /// and sources. A policy of one's own goes into a [`KvCache`](crate::KvCache) by
 /// [`from_layers`](crate::KvCache::from_layers). It needs `append`, `fork` and `bytes`; by default it cannot go back.
@@ -25,8 +34,8 @@ pub trait LayerCache: Send {
     /// Keeps the keys and values of the tokens at `positions`, which follow those before, and returns what their queries may
     /// attend to: themselves, and what the policy has kept.
     ///
-    /// `k`, rotated once and for all, and `v`: `[1, kv_heads, tokens, head_dim]`
-    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView;
+    /// `k`, rotated once and for all, and `v`: `[1, kv_heads, tokens, head_dim]`, in the type that they are kept in
+    fn append(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> KvView;
 
     /// [`append`](Self::append) of what `new` writes, where it is kept in one run of slots. Else `None`, and nothing has changed
     /// but perhaps the room that there is.
@@ -102,7 +111,7 @@ pub trait LayerCache: Send {
 pub struct NoCache(pub Window);
 
 impl LayerCache for NoCache {
-    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
+    fn append(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> KvView {
         KvView::one(KvSegment::run(k, v, positions, self.0))
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, ops::Range};
 
-use burn::tensor::Tensor;
+use glass_backend::KvTensor;
 
 use crate::{
     CacheError, InPlace, KvSegment, KvView, LayerCache, Window,
@@ -40,7 +40,7 @@ impl Full {
 }
 
 impl LayerCache for Full {
-    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
+    fn append(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> KvView {
         self.own.write(positions.start - self.shared.end(), k, v);
         self.view(positions)
     }
