@@ -21,6 +21,7 @@ mod rotate;
 mod scratch;
 mod share;
 mod simd_ext;
+mod team;
 #[cfg(test)]
 mod testing;
 mod view;

@@ -26,6 +26,9 @@ pub trait Format<'a> {
     /// Where a span lies in memory: all of it, or its quants and its scales.
     fn bytes(span: Self::Row) -> [&'a [u8]; 2];
 
+    /// The whole spans, one after the other.
+    fn spans(row: Self::Row) -> impl Iterator<Item = Self::Row>;
+
     /// So many groups from a span on.
     fn span(row: Self::Row, span: usize, groups: usize) -> Self::Row;
 
@@ -67,8 +70,12 @@ impl<'a, F: Format<'a>> Rows<'a, F> {
     fn multiply<B: Bytes, const N: usize>(&self, b: B, first: usize) {
         let last = self.x.len() - 1;
         let mut x = [self.x.vector(first).spans(); N];
+        let whole = self.groups / SPAN;
         for (n, x) in x.iter_mut().enumerate() {
             *x = self.x.vector((first + n).min(last)).spans();
+            // Said once, and not looked at again in every span.
+            let lengths = [x.quants.len(), x.scales.len(), x.sums.len(), x.half_sums.len()];
+            assert!(lengths.into_iter().all(|len| len >= whole), "vectors are as long as rows");
         }
         // Only the first vectors wait for memory: the others find these rows in a cache.
         let ahead = if first == 0 { isa::ahead() } else { None };
@@ -105,8 +112,9 @@ fn products<'a, B: Bytes, F: Format<'a>, const N: usize>(
     ahead: Option<usize>,
 ) -> [B::Floats; N] {
     let mut sums = [[b.zero(); 2]; N];
+    let mut spans = F::spans(row);
     for span in 0..groups / SPAN {
-        let weights = F::span(row, span, SPAN);
+        let Some(weights) = spans.next() else { break };
         if let Some(ahead) = ahead {
             F::bytes(weights).into_iter().for_each(|bytes| prefetch_lines(bytes, ahead));
         }
