@@ -115,7 +115,7 @@ fn what_is_planned_is_said() {
     let half = said(&[&model, "--parallel", "3", "--memory", &format!("{}kB", bytes / 2.0)]);
     assert!(half.contains("128 tokens, 1 at once, or up to 3 shorter ones"), "{half}");
     fails(
-        &["serve", &model, "--device", "flex", "--port", "0", "--memory", "1kB"],
+        &["serve", "-q", &model, "--device", "flex", "--port", "0", "--memory", "1kB"],
         &["128 tokens", "no text fits", "--memory"],
     );
 }
