@@ -8,8 +8,8 @@
 //! [`KernelSet`] (the operations that exist twice) · [`AttentionParams`] and [`KvSegment`] (what attention computes with) over
 //! [`KvTensor`] (what caches keep), [`Scan`] (what a recurrence does).
 
-#[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 mod activation;
+#[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 mod adapters;
 mod attention;
 mod device;
@@ -27,8 +27,8 @@ mod recurrence;
 mod weight_matrix;
 mod weights;
 
-#[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 pub use activation::{Xielu, activate, clamped_gate};
+#[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 pub use adapters::{Adapter, AdapterKind, adapters};
 pub use attention::{AttentionParams, KvSegment};
 pub use device::Device;
