@@ -28,6 +28,7 @@ mod output;
 mod planar;
 mod portable;
 mod quantized;
+mod tiles;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 

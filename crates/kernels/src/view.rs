@@ -34,7 +34,8 @@ impl<'a, T> View<'a, T> {
         &self.data[start(self.shape, self.strides, [batch, head, at])..]
     }
 
-    pub(super) fn stride(&self) -> usize {
+    /// Elements from a vector to the next one of its head.
+    pub fn stride(&self) -> usize {
         self.strides[2]
     }
 }

@@ -24,7 +24,7 @@ pub trait Bytes: Copy + Send + Sync {
 
     const GROUPS: usize;
 
-    /// Vectors that are multiplied with a register of quants.
+    /// Vectors that are multiplied with a register of quants: 1, 4 or 8.
     const TILE: usize;
 
     /// What is added to signed bytes to hold them: their products are too large by as many sums of activations.
@@ -133,4 +133,18 @@ pub fn run(isa: Isa, on: impl OnBytes) {
         Isa::Neon(neon) => vectorized(neon, on),
         Isa::Portable => vectorized(Scalar256b, on),
     }
+}
+
+/// [`Bytes::TILE`] of the best that `isa` has.
+pub fn tile(isa: Isa) -> usize {
+    struct Tile<'a>(&'a mut usize);
+    impl OnBytes for Tile<'_> {
+        #[inline(always)]
+        fn run<B: Bytes>(self, _: B) {
+            *self.0 = B::TILE;
+        }
+    }
+    let mut tile = 0;
+    run(isa, Tile(&mut tile));
+    tile
 }

@@ -11,6 +11,7 @@ use super::{
     bytes::{self, Bytes, SPAN},
     output::Output,
     quantized::{Format, Rows},
+    tiles::Tiles,
 };
 use crate::{
     isa::Isa,
@@ -18,7 +19,7 @@ use crate::{
 };
 
 impl MatVec<f32> for QuantizedMatrix<'_> {
-    type Input<'x> = Activations;
+    type Input<'x> = Tiles;
 
     fn rows(&self) -> usize {
         self.rows()
@@ -39,11 +40,11 @@ impl MatVec<f32> for QuantizedMatrix<'_> {
         }
     }
 
-    fn input(_: Isa, x: &[f32], columns: usize, order: Order) -> Activations {
-        Activations::new(x, columns, order)
+    fn input(isa: Isa, x: &[f32], columns: usize, order: Order) -> Tiles {
+        Tiles::new(&Activations::new(x, columns, order), bytes::tile(isa))
     }
 
-    fn multiply(&self, isa: Isa, rows: Range<usize>, x: &Activations, y: &Output<'_>) {
+    fn multiply(&self, isa: Isa, rows: Range<usize>, x: &Tiles, y: &Output<'_>) {
         let (matrix, groups) = (*self, groups(self.columns));
         match self.format {
             QuantFormat::Int8 => bytes::run(isa, Rows::<Int8> { matrix, rows, groups, x, y }),

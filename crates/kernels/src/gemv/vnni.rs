@@ -18,7 +18,7 @@ impl Bytes for Vnni {
     type Factors = __m512;
 
     const GROUPS: usize = 2;
-    const TILE: usize = 4;
+    const TILE: usize = 8;
     const OFFSET: f32 = 128.0;
 
     #[inline(always)]
