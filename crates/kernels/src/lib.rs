@@ -26,6 +26,7 @@ mod scratch;
 mod selective_scan;
 mod share;
 mod simd_ext;
+mod team;
 #[cfg(test)]
 mod testing;
 mod view;
