@@ -34,6 +34,7 @@ mod outputs;
 mod perplexity;
 mod prompt;
 mod quantize;
+mod recurrent;
 mod run;
 mod search;
 #[cfg(unix)]
