@@ -80,7 +80,7 @@ fn attend_plain(
     let dtype = queries.q.dtype();
     let logits = segments.iter().map(|segment| {
         let q = queries.moved_for(segment).unwrap_or_else(|| queries.q.clone());
-        let scores = scores(q, segment.k.clone().cast(dtype), params); // [batch, heads, queries, segment's keys]
+        let scores = scores(q, segment.k.floats().cast(dtype), params); // [batch, heads, queries, segment's keys]
         match ctx.hidden_mask(segment, &queries.positions) {
             Some(hidden) => mask(scores, hidden),
             None => scores,
@@ -88,7 +88,7 @@ fn attend_plain(
     });
     let logits = concat(logits.collect(), 3); // [batch, heads, queries, keys]
     let probabilities = probabilities(logits, params.sinks.as_ref()).cast(dtype); // [batch, heads, queries, keys]
-    let values = segments.iter().map(|segment| segment.v.clone().cast(dtype)); // keys and values may be kept in fewer bits
+    let values = segments.iter().map(|segment| segment.v.floats().cast(dtype)); // keys and values may be kept in fewer bits
     let v = concat(values.collect(), 2); // [batch, kv_heads, keys, head_dim]
     let weights = ctx.dropouts().attention.apply(probabilities.clone());
     (weighted_sum(weights, v), probabilities)

@@ -43,7 +43,7 @@ impl LlamaAttention {
         ctx.done(Step::Rope);
 
         let out = ctx.per_sequence(states, [q, rotated, k, v], |cache, [q, rotated, k, v], positions| {
-            let kv = cache.append(k, v, positions.clone()); // what these queries may attend to
+            let kv = cache.append(k.into(), v.into(), positions.clone()); // what these queries may attend to
             ctx.done(Step::Cache);
 
             let weights_wanted = cache.wants_weights() || ctx.wants_attention();

@@ -5,10 +5,11 @@
 //!
 //! Reading order: [`Dtype`] and [`Device`] (what there is to compute on) · [`Weights`] (where they come from) ·
 //! [`WeightMatrix`], [`Embedding`], [`Linear`] and [`Norm`] (what every model is made of) · [`KernelMode`] and
-//! [`KernelSet`] (the operations that exist twice) · [`AttentionParams`] and [`KvSegment`] (what attention computes with), [`Scan`] (what a recurrence does).
+//! [`KernelSet`] (the operations that exist twice) · [`AttentionParams`] and [`KvSegment`] (what attention computes with) over
+//! [`KvTensor`] (what caches keep), [`Scan`] (what a recurrence does).
 
-#[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 mod activation;
+#[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 mod adapters;
 mod attention;
 mod device;
@@ -17,6 +18,7 @@ mod embedding;
 mod error;
 mod kernel_mode;
 mod kernel_set;
+mod kv_tensor;
 mod linear;
 mod norm;
 mod peak_memory;
@@ -25,17 +27,18 @@ mod recurrence;
 mod weight_matrix;
 mod weights;
 
-#[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 pub use activation::{Xielu, activate, clamped_gate};
+#[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 pub use adapters::{Adapter, AdapterKind, adapters};
 pub use attention::{AttentionParams, KvSegment};
 pub use device::Device;
 pub use dtype::Dtype;
 pub use embedding::Embedding;
 pub use error::{DeviceError, WeightError};
-pub use glass_kernels::{Gate as GateKernel, KeyPositions, quant};
+pub use glass_kernels::{Gate as GateKernel, KeyPositions, WeightKind, quant};
 pub use kernel_mode::KernelMode;
 pub use kernel_set::KernelSet;
+pub use kv_tensor::{KvDtype, KvTensor, Q8Tensor, UnknownKvDtype};
 pub use linear::Linear;
 pub use norm::{HeadNorm, Norm};
 pub use peak_memory::peak_host_bytes;

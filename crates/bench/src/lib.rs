@@ -37,6 +37,7 @@ pub use correct::{check, loss, tolerance, write_reference};
 pub use error::BenchError;
 pub use glass_checkpoint::Precision;
 pub use host_bandwidth::{BUFFER, PASSES, host_bandwidth};
+pub use host_memory::free_memory;
 pub use interleave::{Turn, Turns};
 pub use measure::{Round, Text, round};
 pub use ops::{OpRow, Phase, fill_shares, render_ops};

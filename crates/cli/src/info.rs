@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use glass_bench::costs;
 use glass_checkpoint::Precision;
 use glass_config::{AttentionConfig, DenseMlpConfig, IgnoredField, LayerConfig, LlamaConfig, MlpConfig};
-use glass_kv_cache::Window;
+use glass_kv_cache::{KvDtype, Window};
 
 use contents::{Contents, Held};
 
@@ -33,7 +33,9 @@ pub fn run(args: args::Info) -> Result<(), CliError> {
     warn(&contents.warnings);
     let (stored, own_head) = files.stored(&mut config)?;
     warn(own_head);
-    let facts = facts(&config, &contents, stored, args.dtype.unwrap_or(stored));
+    let precision = args.dtype.unwrap_or(stored);
+    let cache_dtype = args.cache_dtype.unwrap_or(precision.cache_dtype().into());
+    let facts = facts(&config, &contents, stored, precision, cache_dtype);
     let text = if args.json {
         format!("{:#}", facts.json(&config, &contents, &harmless))
     } else {
@@ -54,21 +56,29 @@ struct Facts {
     /// Stored type, number of tensors, bytes.
     stored: BTreeMap<String, (u64, u64)>,
     weight_bytes: u64,
-    /// What weights and caches are counted in.
+    /// What weights are counted in.
     precision: Precision,
+    /// What keys and values are counted in.
+    cache_dtype: KvDtype,
     /// Bits of the matrices in the files, ascending; empty if none is quantized.
     bits: Vec<usize>,
 }
 
-fn facts(config: &LlamaConfig, contents: &Contents, as_stored: Precision, precision: Precision) -> Facts {
-    let (bytes, cached) = (precision.dtype.bytes() as u64, precision.cache_dtype().bytes() as u64);
+fn facts(
+    config: &LlamaConfig,
+    contents: &Contents,
+    as_stored: Precision,
+    precision: Precision,
+    cache_dtype: KvDtype,
+) -> Facts {
+    let bytes = precision.dtype.bytes() as u64;
     let parameters: Vec<_> = config.parameters_by_part().into_iter().map(|(part, n)| (part, n as u64)).collect();
 
     let context = config.context() as u64;
     let mut caches: Vec<(Window, u64, u64, u64)> = Vec::new();
     for layer in attentions(config) {
         let window = Window::from(layer.window);
-        let of_token = 2 * layer.kv_size() as u64 * cached;
+        let of_token = 2 * (layer.num_key_value_heads * cache_dtype.vector_bytes(layer.head_dim)) as u64;
         match caches.iter_mut().find(|(known, ..)| *known == window) {
             Some((_, count, token, _)) => (*count, *token) = (*count + 1, *token + of_token),
             None => caches.push((window, 1, of_token, 0)),
@@ -117,6 +127,7 @@ fn facts(config: &LlamaConfig, contents: &Contents, as_stored: Precision, precis
             costs::weight_bytes(config, precision)
         },
         precision,
+        cache_dtype,
         parameters,
         caches,
         states,
@@ -206,7 +217,7 @@ impl Facts {
                 format!(
                     "{layers} layers: {token} bytes per token, {} at full context, in {}",
                     size(*full),
-                    self.precision.cache_dtype()
+                    self.cache_dtype
                 ),
             );
         }

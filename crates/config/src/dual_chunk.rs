@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::error::{Checked, FieldError};
 use crate::fields::Verdict::{Refused, Warned};
 use crate::fields::{Fields, Row, Unused, none, off};
+use crate::layer::LayerConfig;
 use crate::outline::Outline;
 use crate::rope::RopeScaling;
 use crate::values::{COUNT, OBJECT, SIZE};
@@ -69,8 +70,9 @@ impl DualChunk {
         if let Some(window) = outline.window() {
             return problem(format!("layers have a window of {window}, and chunks are for full attention"));
         }
-        if outline.rope_of.iter().all(Option::is_none) {
-            return problem("no layer has RoPE".to_owned());
+        let layers = outline.layers();
+        if !layers.iter().filter_map(LayerConfig::attention).any(|attention| attention.rope.is_some()) {
+            return problem("no attention layer has RoPE".to_owned());
         }
         let by_length = |scaling: &RopeScaling| matches!(scaling, RopeScaling::Dynamic(_) | RopeScaling::Longrope(_));
         if let Some(rope) = outline.ropes.iter().find(|rope| by_length(&rope.scaling)) {

@@ -21,7 +21,7 @@ pub fn causal_conv(
     if batch * tokens * channels == 0 {
         return None;
     }
-    let dtype = x.dtype();
+    let (device, dtype) = (x.device(), x.dtype());
     let before = taps - 1;
     let vector = vector_size(channels);
     let by_head: Tensor<4> = x.clone().unsqueeze_dim(1); // [batch, 1, tokens, channels]
@@ -68,8 +68,7 @@ pub fn causal_conv(
             elem(&x.tensor),
         );
     }
-    let left: Tensor<3> = tensor(left);
-    let left = left.narrow(1, 0, before); // [batch, before, channels]
+    let left: Tensor<3> = if before > 0 { tensor(left) } else { Tensor::empty([batch, 0, channels], (&device, dtype)) };
     Some((tensor(out), left.swap_dims(1, 2))) // [batch, tokens, channels], [batch, channels, before]
 }
 

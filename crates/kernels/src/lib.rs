@@ -26,17 +26,18 @@ mod scratch;
 mod selective_scan;
 mod share;
 mod simd_ext;
+mod team;
 #[cfg(test)]
 mod testing;
 mod view;
 
-pub use attend::{KeyMask, KeyPositions, Segment, Softmax, attend};
+pub use attend::{Int8View, Kept, KeyMask, KeyPositions, Segment, Softmax, attend, quantize_vectors};
 pub use causal_conv::{CausalConv, causal_conv};
 pub use float::Float;
 pub use gate::{Gate, gate};
 pub use isa::Isa;
 pub use linear_recurrence::linear_recurrence;
-pub use matmul::{matmul_t, matmul_t_bf16, matmul_t_blocks, matmul_t_quantized};
+pub use matmul::{WeightKind, matmul_t, matmul_t_bf16, matmul_t_blocks, matmul_t_quantized};
 pub use matrix::Matrix;
 pub use rms_norm::{RmsNorm, add_rms_norm, rms_norm};
 pub use rotate::{Angles, rotate};

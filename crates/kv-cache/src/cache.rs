@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, ops::Range};
 
-use glass_backend::{Device, Dtype};
+use glass_backend::{Device, KvDtype};
 use glass_config::{AttentionConfig, LayerConfig, LlamaConfig, RopeParameters};
 
 use crate::{
@@ -34,7 +34,11 @@ struct Binding {
 
 impl Binding {
     /// One per layer; `None` if the layer's device has no limit.
-    fn of_layers<'d>(config: &LlamaConfig, device_of: impl Fn(usize) -> &'d Device, dtype: Dtype) -> Vec<Option<Self>> {
+    fn of_layers<'d>(
+        config: &LlamaConfig,
+        device_of: impl Fn(usize) -> &'d Device,
+        dtype: KvDtype,
+    ) -> Vec<Option<Self>> {
         let layers = config.layers.iter().enumerate();
         let binding = |(number, layer)| {
             let device = device_of(number);
@@ -64,13 +68,15 @@ impl KvCache {
         config: &LlamaConfig,
         policies: CacheConfig,
         device_of: impl Fn(usize) -> &'d Device,
-        dtype: Dtype,
+        dtype: impl Into<KvDtype>,
     ) -> Result<Self, CachePolicyError> {
         policies.check(config)?;
-        let bindings = Binding::of_layers(config, device_of, dtype);
-        let layers = config.layers.iter().zip(&bindings).map(|(layer, binding)| {
+        let dtype = dtype.into();
+        let bindings = Binding::of_layers(config, &device_of, dtype);
+        let layers = config.layers.iter().zip(&bindings).enumerate().map(|(number, (layer, binding))| {
             let max = binding.as_ref().map_or(usize::MAX, Binding::max_tokens);
-            let of = |attention: &_| Box::new(InDtype::new(new_layer(policies, attention, max), dtype));
+            let kernels = device_of(number).kernel_set();
+            let of = |attention: &_| Box::new(InDtype::new(new_layer(policies, attention, max), dtype, kernels));
             state_of(layer, |attention| of(attention))
         });
         let (layers, token_bytes) = (layers.collect(), token_bytes(config, dtype));
@@ -81,9 +87,10 @@ impl KvCache {
     pub fn from_layers<'d>(
         config: &LlamaConfig,
         device_of: impl Fn(usize) -> &'d Device,
-        dtype: Dtype,
+        dtype: impl Into<KvDtype>,
         mut layer: impl FnMut(&LayerConfig) -> Box<dyn LayerCache>,
     ) -> Self {
+        let dtype = dtype.into();
         Self {
             layers: config.layers.iter().map(|config| state_of(config, |_| layer(config))).collect(),
             len: 0,
@@ -239,13 +246,14 @@ impl KvCache {
 }
 
 /// Bytes of one token's keys and values in each layer.
-fn token_bytes(config: &LlamaConfig, dtype: Dtype) -> Vec<u64> {
+fn token_bytes(config: &LlamaConfig, dtype: KvDtype) -> Vec<u64> {
     config.layers.iter().map(|layer| 2 * state_bytes(layer, dtype)).collect()
 }
 
 /// Bytes of one token's keys in a layer.
-fn state_bytes(layer: &LayerConfig, dtype: Dtype) -> u64 {
-    layer.attention().map_or(0, |attention| (attention.kv_size() * dtype.bytes()) as u64)
+fn state_bytes(layer: &LayerConfig, dtype: KvDtype) -> u64 {
+    let bytes = |attention: &AttentionConfig| attention.num_key_value_heads * dtype.vector_bytes(attention.head_dim);
+    layer.attention().map_or(0, |attention| bytes(attention) as u64)
 }
 
 /// The empty state of a layer; `attends` gives those with attention a cache.

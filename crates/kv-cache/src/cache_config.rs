@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use glass_backend::Dtype;
+use glass_backend::KvDtype;
 use glass_config::{LayerConfig, LlamaConfig, RopeScaling};
 
 use crate::{CachePolicy, CachePolicyError, Window};
@@ -16,14 +16,14 @@ pub struct CacheConfig {
     /// Of layers with a sliding window.
     pub sliding: Option<CachePolicy>,
     /// What keys and values are kept in. `None`: what fits the model's own type.
-    pub dtype: Option<Dtype>,
+    pub dtype: Option<KvDtype>,
 }
 
 impl FromStr for CacheConfig {
     type Err = CachePolicyError;
 
     /// A policy for all layers, or for those of one kind behind `full=` or `sliding=`; several behind commas, of which a
-    /// later one goes before an earlier one: `tova:512,sliding=full`. Behind `dtype=` stands the float type of keys and values.
+    /// later one goes before an earlier one: `tova:512,sliding=full`. Behind `dtype=` stands the type of keys and values.
     fn from_str(text: &str) -> Result<Self, CachePolicyError> {
         let mut config = Self::default();
         for part in text.split(',') {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use burn::tensor::{Bool, Int, Tensor};
-use glass_backend::KeyPositions as KernelPositions;
+use glass_backend::{KeyPositions as KernelPositions, KvTensor};
 
 use crate::Window;
 
@@ -19,9 +19,9 @@ pub struct KvView {
 #[derive(Clone)]
 pub struct KvSegment {
     /// `[batch, kv_heads, keys, head_dim]`, rotated
-    pub k: Tensor<4>,
+    pub k: KvTensor,
     /// `[batch, kv_heads, keys, head_dim]`
-    pub v: Tensor<4>,
+    pub v: KvTensor,
     pub positions: KeyPositions,
     /// How far back queries see here.
     pub window: Window,
@@ -75,18 +75,18 @@ impl KvView {
 
 impl KvSegment {
     /// Keys and values at the positions of `run`, seen through `window`.
-    pub fn run(k: Tensor<4>, v: Tensor<4>, run: Range<usize>, window: Window) -> Self {
+    pub fn run(k: impl Into<KvTensor>, v: impl Into<KvTensor>, run: Range<usize>, window: Window) -> Self {
         Self::new(k, v, KeyPositions::Run(run), window)
     }
 
     /// Keys and values seen through `window`.
-    pub fn new(k: Tensor<4>, v: Tensor<4>, positions: KeyPositions, window: Window) -> Self {
-        Self { k, v, positions, window, first_key: 0, attends_from: None }
+    pub fn new(k: impl Into<KvTensor>, v: impl Into<KvTensor>, positions: KeyPositions, window: Window) -> Self {
+        Self { k: k.into(), v: v.into(), positions, window, first_key: 0, attends_from: None }
     }
 
     /// Number of keys.
     pub fn keys(&self) -> usize {
-        self.k.dims()[2]
+        self.k.keys()
     }
 
     /// The positions as kernels take them; `None` if the keys are in no order.
@@ -134,8 +134,8 @@ impl KvSegment {
         }
         let start = part.start - run.start;
         Some(Self {
-            k: narrow(self.k.clone(), start, part.len()), // [batch, kv_heads, part, head_dim]
-            v: narrow(self.v.clone(), start, part.len()), // [batch, kv_heads, part, head_dim]
+            k: self.k.clone().narrow(start, part.len()), // [batch, kv_heads, part, head_dim]
+            v: self.v.clone().narrow(start, part.len()), // [batch, kv_heads, part, head_dim]
             positions: KeyPositions::Run(part),
             ..self.clone()
         })

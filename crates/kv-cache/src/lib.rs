@@ -21,6 +21,7 @@ mod window;
 pub use cache::KvCache;
 pub use cache_config::CacheConfig;
 pub use error::CacheError;
+pub use glass_backend::{KvDtype, KvTensor};
 pub use kv::{AttendsFrom, KeyPositions, KvSegment, KvView, join, narrow};
 pub use layer::{LayerCache, NoCache};
 pub use policy::{CachePolicy, CachePolicyError};

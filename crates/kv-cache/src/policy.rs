@@ -33,7 +33,7 @@ pub enum CachePolicyError {
          layers of one kind as full=POLICY or sliding=POLICY"
     )]
     Unknown { text: String },
-    #[error("keys and values are not kept in {text:?}: use dtype=f32, dtype=f16 or dtype=bf16")]
+    #[error("keys and values are not kept in {text:?}: use dtype=f32, dtype=f16, dtype=bf16 or dtype=q8")]
     UnknownDtype { text: String },
     #[error("cache policy {policy}: the model has no {kind} layers")]
     NoSuchLayers { policy: CachePolicy, kind: &'static str },

@@ -5,7 +5,8 @@ use std::{collections::VecDeque, ops::Range};
 use burn::tensor::Tensor;
 use glass_config::StateShape;
 
-/// The state of one recurrent layer: what its convolution still sees, and its matrix. Both are float32.
+/// The state of one recurrent layer: what its convolution still sees, in the type of the activations, and its matrix, in
+/// float32.
 ///
 /// It can go back to the beginning, and to where it was before any of the last [`rollback`](Self::reserve_rollback) tokens:
 /// what a state was cannot be told from what it is, so that these are kept.
@@ -66,7 +67,7 @@ impl<const D: usize> History<D> {
     }
 
     fn bytes(&self) -> u64 {
-        self.states.iter().map(|(_, state)| (state.shape().num_elements() * size_of::<f32>()) as u64).sum()
+        self.states.iter().map(|(_, state)| (state.shape().num_elements() * state.dtype().size()) as u64).sum()
     }
 }
 

@@ -5,7 +5,8 @@ use burn::{
     tensor::{DType, Tensor},
 };
 use glass_attention::ForwardContext;
-use glass_backend::{RecurrentWeight, WeightError, WeightRole, Weights};
+use glass_backend::{KernelSet, RecurrentWeight, WeightError, WeightRole, Weights, activate};
+use glass_config::Activation;
 use glass_kv_cache::LayerState;
 
 /// `conv1d` of the files: `weight` `[channels, 1, kernel]`, `bias` `[channels]`.
@@ -13,6 +14,8 @@ use glass_kv_cache::LayerState;
 pub struct CausalConv {
     weight: Param<Tensor<3>>,
     bias: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    kernels: KernelSet,
 }
 
 impl CausalConv {
@@ -23,6 +26,7 @@ impl CausalConv {
         let role = WeightRole::Recurrent(RecurrentWeight::Conv);
         Ok(Self {
             weight: weights.tensor("weight", [channels, 1, kernel], role)?,
+            kernels: weights.device().kernel_set(),
             bias: bias.then(|| weights.vector("bias", channels, WeightRole::Bias)).transpose()?,
         })
     }
@@ -31,15 +35,40 @@ impl CausalConv {
     ///
     /// `x` `[batch, seq, channels]` -> the same shape
     pub fn forward(&self, x: Tensor<3>, states: &mut [&mut LayerState], ctx: &ForwardContext<'_>) -> Tensor<3> {
+        self.run(x, false, states, ctx)
+    }
+
+    /// The same, and the activation behind it.
+    ///
+    /// `x` `[batch, seq, channels]` -> the same shape
+    pub fn activated(
+        &self,
+        x: Tensor<3>,
+        activation: Activation,
+        states: &mut [&mut LayerState],
+        ctx: &ForwardContext<'_>,
+    ) -> Tensor<3> {
+        match activation {
+            Activation::Silu => self.run(x, true, states, ctx),
+            activation => activate(activation, None, self.forward(x, states, ctx)),
+        }
+    }
+
+    fn run(&self, x: Tensor<3>, silu: bool, states: &mut [&mut LayerState], ctx: &ForwardContext<'_>) -> Tensor<3> {
         let weight = self.weight.val().squeeze_dim::<2>(1); // [channels, kernel]
         let bias = self.bias.as_ref().map(Param::val);
-        let conv = |[x]: [Tensor<3>; 1], tail: Option<&Tensor<3>>| causal_conv(x, tail, &weight, bias.as_ref());
+        let conv = |[x]: [Tensor<3>; 1], tail: Option<&Tensor<3>>| {
+            self.kernels.causal_conv(&x, tail, &weight, bias.as_ref(), silu).unwrap_or_else(|| {
+                let (y, tail) = causal_conv(x, tail, &weight, bias.as_ref());
+                (if silu { activate(Activation::Silu, None, y) } else { y }, tail)
+            })
+        };
         ctx.recur(states, |state| &mut state.conv, [x], conv)
     }
 }
 
 /// y_t = bias + sum over k of weight[k] · x_(t - kernel + 1 + k), channel by channel, in float32. `tail` holds the inputs
-/// before the first one; `None`: zeros.
+/// before the first one, in the type of `x`; `None`: zeros.
 ///
 /// `x` `[batch, seq, channels]`, `tail` `[batch, channels, kernel - 1]`, `weight` `[channels, kernel]`, `bias` `[channels]`
 /// -> `[batch, seq, channels]` in the type of `x`, and the next tail
@@ -54,7 +83,7 @@ pub fn causal_conv(
     let dtype = x.dtype();
     let x = x.cast(DType::F32).swap_dims(1, 2); // [batch, channels, seq]
     let zeros = || Tensor::zeros([batch, channels, kernel - 1], (&x.device(), DType::F32));
-    let tail = tail.cloned().unwrap_or_else(zeros); // [batch, channels, kernel - 1]
+    let tail = tail.map_or_else(zeros, |tail| tail.clone().cast(DType::F32)); // [batch, channels, kernel - 1]
     let inputs = Tensor::cat(vec![tail, x], 2); // [batch, channels, kernel - 1 + seq]
     let taps = (0..kernel).map(|k| {
         let tap = weight.clone().narrow(1, k, 1).unsqueeze::<3>(); // [1, channels, 1]
@@ -65,5 +94,5 @@ pub fn causal_conv(
     if let Some(bias) = bias {
         y = y + bias.clone().reshape([1, channels, 1]);
     }
-    (y.swap_dims(1, 2).cast(dtype), inputs.narrow(2, seq, kernel - 1))
+    (y.swap_dims(1, 2).cast(dtype), inputs.narrow(2, seq, kernel - 1).cast(dtype))
 }

@@ -5,7 +5,7 @@ use burn::{
     tensor::Tensor,
 };
 use glass_attention::{ForwardContext, Step};
-use glass_backend::{Linear, Norm, RecurrentWeight, WeightError, WeightRole, Weights, activate};
+use glass_backend::{KernelSet, Linear, Norm, RecurrentWeight, WeightError, WeightRole, Weights, activate};
 use glass_config::MambaConfig;
 use glass_kv_cache::LayerState;
 
@@ -30,6 +30,8 @@ pub struct MambaMixer {
     out_proj: Linear,
     #[module(skip)]
     config: MambaConfig,
+    #[module(skip)]
+    kernels: KernelSet,
 }
 
 impl MambaMixer {
@@ -41,7 +43,7 @@ impl MambaMixer {
         let [x, gate] = split(self.in_proj.forward(x), [inner, inner]); // [batch, seq, inner]
         let x = ctx.without_padding(x);
         ctx.done(Step::Input);
-        let x = activate(hidden_act, None, self.conv1d.forward(x, states, ctx)); // [batch, seq, inner]
+        let x = self.conv1d.activated(x, hidden_act, states, ctx); // [batch, seq, inner]
         let x = ctx.without_padding(x);
         ctx.done(Step::Conv);
 
@@ -62,7 +64,7 @@ impl MambaMixer {
                     c: c.unsqueeze_dim(2), // [batch, seq, 1, state_size]
                     d: Some(self.d.val()),
                 };
-                let (y, state) = selective_scan(&scan, state);
+                let (y, state) = selective_scan(&scan, state, self.kernels);
                 (y.squeeze_dim(3), state) // [batch, seq, inner], [batch, inner, 1, state_size]
             },
         );
@@ -95,6 +97,7 @@ impl MambaMixer {
             a_log,
             d,
             config: *config,
+            kernels: weights.device().kernel_set(),
         })
     }
 }

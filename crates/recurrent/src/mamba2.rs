@@ -5,7 +5,7 @@ use burn::{
     tensor::{DType, Tensor, activation::silu},
 };
 use glass_attention::{ForwardContext, Step};
-use glass_backend::{Linear, Norm, RecurrentWeight, WeightError, WeightRole, Weights, activate};
+use glass_backend::{KernelSet, Linear, Norm, RecurrentWeight, WeightError, WeightRole, Weights};
 use glass_config::Mamba2Config;
 use glass_kv_cache::LayerState;
 
@@ -27,6 +27,8 @@ pub struct Mamba2Mixer {
     out_proj: Linear,
     #[module(skip)]
     config: Mamba2Config,
+    #[module(skip)]
+    kernels: KernelSet,
 }
 
 impl Mamba2Mixer {
@@ -39,8 +41,8 @@ impl Mamba2Mixer {
         let projected = self.in_proj.forward(x); // [batch, seq, inner + (inner + 2 * groups * state_size) + heads]
         let [gate, xbc, dt] = split(projected, [inner, inner + 2 * of_groups, heads]);
         ctx.done(Step::Input);
-        let xbc = self.conv1d.forward(ctx.without_padding(xbc), states, ctx); // [batch, seq, inner + 2 * of_groups]
-        let xbc = ctx.without_padding(activate(hidden_act, None, xbc));
+        let xbc = self.conv1d.activated(ctx.without_padding(xbc), hidden_act, states, ctx); // [batch, seq, inner + 2 * of_groups]
+        let xbc = ctx.without_padding(xbc);
         ctx.done(Step::Conv);
 
         let [x, b, c] = split(xbc, [inner, of_groups, of_groups]);
@@ -63,7 +65,7 @@ impl Mamba2Mixer {
                     c: c.reshape([batch, seq, groups, state_size]),
                     d: Some(self.d.val()),
                 };
-                let (y, state) = selective_scan(&scan, state);
+                let (y, state) = selective_scan(&scan, state, self.kernels);
                 (y.reshape([batch, seq, inner]), state) // [batch, seq, inner], [batch, heads, head_dim, state_size]
             },
         );
@@ -107,6 +109,7 @@ impl Mamba2Mixer {
             norm: Norm::load(weights.at("norm"), inner, &config.norm)?,
             out_proj,
             config: *config,
+            kernels: weights.device().kernel_set(),
         })
     }
 }

@@ -1,6 +1,9 @@
 //! Retention: Sun et al. 2023, arXiv:2307.08621.
 
-use burn::{module::Module, tensor::Tensor};
+use burn::{
+    module::Module,
+    tensor::{DType, Tensor, TensorData, activation::silu},
+};
 use glass_attention::{ForwardContext, Step};
 use glass_backend::{KernelSet, Linear, Norm, WeightError, WeightRole, Weights};
 use glass_config::{NormConfig, NormWeight, RetentionConfig};
@@ -52,7 +55,8 @@ impl RetentionMixer {
             |[q, k, v], state| {
                 let seq = q.dims()[1];
                 let split = |x: Tensor<3>, width| x.reshape([batch, seq, heads, width]);
-                let (y, state) = retain([split(q, key_dim), split(k, key_dim), split(v, head_dim)], state, CHUNK);
+                let qkv = [split(q, key_dim), split(k, key_dim), split(v, head_dim)]; // [batch, seq, heads, _]
+                let (y, state) = self.fused(&qkv, state).unwrap_or_else(|| retain(qkv, state, CHUNK));
                 (y.reshape([batch, seq, heads * head_dim]), state) // [batch, seq, heads * head_dim]
             },
         );
@@ -68,11 +72,25 @@ impl RetentionMixer {
         let scale = ctx.by_position(heads, root, &y.device()).unsqueeze_dim::<4>(3); // [batch or 1, seq, heads, 1]
         let y = y.reshape([batch, seq, heads, head_dim]); // [batch, seq, heads, head_dim]
         let dtype = y.dtype();
-        let y = self.group_norm.forward((y.cast(burn::tensor::DType::F32) * scale).cast(dtype));
-        let y = y.reshape([batch, seq, heads * head_dim]) * burn::tensor::activation::silu(g);
+        let y = self.group_norm.forward((y.cast(DType::F32) * scale).cast(dtype));
+        let y = y.reshape([batch, seq, heads * head_dim]) * silu(g);
         let out = self.out_proj.forward(y); // [batch, seq, hidden_size]
         ctx.done(Step::Output);
         out
+    }
+
+    /// Retention is a scan that moves by one with each token, in the device's kernel.
+    fn fused(&self, [q, k, v]: &[Tensor<4>; 3], state: Option<&Tensor<4>>) -> Option<(Tensor<4>, Tensor<4>)> {
+        if self.kernels == KernelSet::NONE {
+            return None;
+        }
+        let [batch, seq, heads, _] = q.dims();
+        let on_device = (&q.device(), DType::F32);
+        let decay: Vec<f32> = (0..heads).map(|head| gamma(head).ln()).collect();
+        let a = Tensor::<2>::from_data(TensorData::new(decay, [heads, 1]), on_device);
+        let dt = Tensor::<3>::ones([batch, seq, heads], on_device);
+        let scan = glass_backend::Scan { x: v, dt: &dt, a: &a, b: k, c: q, d: None, state };
+        self.kernels.selective_scan(&scan)
     }
 
     /// # Errors

@@ -92,9 +92,7 @@ impl RgLru {
                 }
                 let inflow = x.clone().cast(DType::F32) * self.input_gate.forward(x) * root; // [batch, run, width]
                 let state = state.map(|state| state.clone().reshape([batch, width]));
-                let (decay, state) = (log_a.exp(), state.as_ref());
-                let fused = self.kernels.linear_recurrence(&decay, &inflow, state);
-                let (h, state) = fused.unwrap_or_else(|| linear_recurrence(&inflow, &decay, state));
+                let (h, state) = linear_recurrence(&inflow, &log_a.exp(), state.as_ref(), self.kernels);
                 (h.cast(dtype), state.reshape([batch, width, 1, 1])) // [batch, run, width], [batch, width, 1, 1]
             },
         )

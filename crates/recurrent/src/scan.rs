@@ -1,6 +1,7 @@
 //! A state that each token lets decay and adds to: the recurrence of selective state spaces.
 
 use burn::tensor::{DType, Tensor};
+use glass_backend::KernelSet;
 
 /// What a scan reads. Mamba has a head for each channel (`head_dim` 1) and a decay for each number of its state; Mamba-2 has
 /// one decay for each head.
@@ -27,7 +28,14 @@ const RUN: usize = 16;
 ///
 /// `h` `[batch, heads, head_dim, state_size]` is the state before the first token (`None`: zeros)
 /// -> y `[batch, seq, heads, head_dim]` in the type of `x`, and the state behind the last token
-pub fn selective_scan(scan: &Scan, h: Option<&Tensor<4>>) -> (Tensor<4>, Tensor<4>) {
+pub fn selective_scan(scan: &Scan, h: Option<&Tensor<4>>, kernels: KernelSet) -> (Tensor<4>, Tensor<4>) {
+    let Scan { x, dt, a, b, c, d } = scan;
+    let fused = glass_backend::Scan { x, dt, a, b, c, d: d.as_ref(), state: h };
+    kernels.selective_scan(&fused).unwrap_or_else(|| plain(scan, h))
+}
+
+/// The same in tensor operations.
+fn plain(scan: &Scan, h: Option<&Tensor<4>>) -> (Tensor<4>, Tensor<4>) {
     let [batch, seq, heads, head_dim] = scan.x.dims();
     let [.., groups, state_size] = scan.b.dims();
     let dtype = scan.x.dtype();

@@ -1,7 +1,7 @@
 //! Convolution, scan and retention against the formulas in float64, whole and in any pieces, on every backend.
 
 use burn::tensor::{DType, Tensor, TensorData};
-use glass_backend::Device;
+use glass_backend::{Device, KernelSet};
 use glass_recurrent::{Scan, causal_conv, gamma, linear_recurrence, retain, selective_scan, softplus};
 use glass_testing::{Random, devices};
 
@@ -95,10 +95,12 @@ fn a_linear_recurrence_is_its_formula_in_any_pieces() {
         }
         for device in devices::all() {
             let (inflow, decay) = (inflow.on::<3>(&device), decay.on::<3>(&device));
-            for piece in [1, 7, seq] {
+            for (kernels, piece) in
+                [1, 7, seq].map(|piece| [(KernelSet::NONE, piece), (device.kernel_set(), piece)]).concat()
+            {
                 let part = |x: &Tensor<3>, start, tokens| x.clone().narrow(1, start, tokens);
                 let (h, last) = in_pieces(seq, piece, |start, tokens, state: Option<&Tensor<2>>| {
-                    linear_recurrence(&part(&inflow, start, tokens), &part(&decay, start, tokens), state)
+                    linear_recurrence(&part(&inflow, start, tokens), &part(&decay, start, tokens), state, kernels)
                 });
                 let last_of_all = part(&h, seq - 1, 1).into_data().try_to_vec::<f32>().expect("float32");
                 assert_eq!(last.into_data().try_to_vec::<f32>().expect("float32"), last_of_all);
@@ -167,7 +169,7 @@ fn a_scan_is_its_formula_in_any_pieces() {
                         a: scan.a.clone(),
                         d: scan.d.clone(),
                     };
-                    selective_scan(&part, state)
+                    selective_scan(&part, state, KernelSet::NONE)
                 });
                 same(y, &expected, &format!("{} by {piece}", device.name()));
                 same(state, &behind, &format!("state on {} by {piece}", device.name()));

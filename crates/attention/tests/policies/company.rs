@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, ops::Range};
 
 use burn::tensor::{Tensor, TensorData};
 use glass_attention::{ForwardContext, LlamaAttention, NextTokens, Observer, Rope, Sequences, Unobserved};
-use glass_backend::{Device, Dtype, WeightError, WeightRole, WeightSource, WeightSpec, Weights};
+use glass_backend::{Device, Dtype, KvDtype, WeightError, WeightRole, WeightSource, WeightSpec, Weights};
 use glass_config::{AttentionBias, AttentionConfig, DualChunk, LlamaConfig};
 use glass_kv_cache::{CacheConfig, CacheError, CachePolicy, KvCache, LayerState};
 
@@ -88,7 +88,7 @@ pub struct Company {
     rope: Rope,
     pub device: Device,
     /// Of keys and values.
-    dtype: Dtype,
+    dtype: KvDtype,
     pub members: Vec<Member>,
 }
 
@@ -152,13 +152,13 @@ impl Company {
             scores,
             rope: Rope::all(&config_in_chunks(window, scores.dual_chunk)).remove(0),
             device: device.clone(),
-            dtype: Dtype::F32,
+            dtype: Dtype::F32.into(),
             members: Vec::new(),
         }
     }
 
     /// Those who join from here on keep keys and values in this type.
-    pub fn with_cache_dtype(self, dtype: Dtype) -> Self {
+    pub fn with_cache_dtype(self, dtype: KvDtype) -> Self {
         Self { dtype, ..self }
     }
 

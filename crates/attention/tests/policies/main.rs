@@ -11,7 +11,7 @@ use std::collections::HashSet;
 
 use company::{Company, HEAD_DIM, HEADS, KV_HEADS, Member, Outcome};
 use definition::Scores;
-use glass_backend::{Device, Dtype};
+use glass_backend::{Device, Dtype, KvDtype};
 use glass_config::DualChunk;
 use glass_kv_cache::CachePolicy;
 use glass_testing::devices;
@@ -257,7 +257,7 @@ fn keys_and_values_in_16_bits_are_off_by_their_rounding() {
             let allowed = 8.0 * dtype.unit_roundoff();
             for name in ["full", "ring:9", "sinks:3+6", "tova:40"] {
                 let bytes = [Dtype::F32, dtype].map(|dtype| {
-                    let mut company = Company::new(None, Scores::default(), &device).with_cache_dtype(dtype);
+                    let mut company = Company::new(None, Scores::default(), &device).with_cache_dtype(dtype.into());
                     company.join(policy(name), None);
                     for (seed, tokens) in [20, 1, 1, 7].into_iter().enumerate() {
                         let Outcome { off, .. } = company.check(&[tokens], seed as u64);
@@ -270,6 +270,70 @@ fn keys_and_values_in_16_bits_are_off_by_their_rounding() {
                 assert_eq!(bytes[0], 2 * bytes[1], "{name} in {dtype} on {}", device.name());
             }
         }
+    }
+}
+
+/// Keys and values in 8 bits, by any policy, after any forks and truncations: off by their rounding, and the same bit for bit
+/// in any company. 9 bits a number are what they take, where heads are whole groups of 32.
+#[test]
+fn keys_and_values_in_8_bits_are_off_by_their_rounding() {
+    // Keys and values are below 3 in magnitude, so that they are off by 3 / 254 at most, and scores by about as much each.
+    const ALLOWED: f64 = 0.15;
+    for device in devices::all() {
+        for name in ["full", "ring:9", "sinks:3+6", "tova:40"] {
+            let mut company = Company::new(None, Scores::default(), &device).with_cache_dtype(KvDtype::Q8);
+            company.join(policy(name), None);
+            let check = |company: &mut Company, counts: &[usize], seed| {
+                let off = company.check(counts, seed).off;
+                assert!((SAME..ALLOWED).contains(&off), "{name} on {}, {counts:?}: off by {off}", device.name());
+            };
+            for (seed, tokens) in [20, 1, 1, 7].into_iter().enumerate() {
+                check(&mut company, &[tokens], seed as u64);
+            }
+            company.fork(0);
+            company.snapshot(1);
+            check(&mut company, &[1, 3, 1], 10);
+            check(&mut company, &[2, 1, 4], 11);
+            if name == "full" {
+                company.truncate(1, 25).expect("it can go back");
+                check(&mut company, &[1, 3, 1], 12);
+            }
+            let member = &company.members[0];
+            let (tokens, bytes) = (member.tokens.len(), member.cache.bytes());
+            let state = (2 * KV_HEADS * KvDtype::Q8.vector_bytes(HEAD_DIM)) as u64;
+            assert!(bytes >= member.cache.bytes_of(tokens) && bytes.is_multiple_of(state), "{name}: {bytes}");
+        }
+    }
+    assert_eq!(KvDtype::Q8.vector_bytes(64), 64 * 9 / 8);
+}
+
+/// Sequences whose keys and values are in 8 bits compute together what they compute alone, bit for bit, in pieces or at once,
+/// where a past is long enough to be shared.
+#[test]
+fn keys_and_values_in_8_bits_are_the_same_in_company() {
+    let device = devices::flex();
+    for name in ["full", "ring:300", "sinks:3+265"] {
+        let alone = |pieces: &[usize]| {
+            let mut company = Company::new(None, Scores::default(), &device).with_cache_dtype(KvDtype::Q8);
+            company.join(policy(name), None);
+            let mut all = Vec::new();
+            for (piece, &tokens) in pieces.iter().enumerate() {
+                all.extend(company.feed(&[tokens], piece as u64).swap_remove(0));
+            }
+            all
+        };
+        let mut company = Company::new(None, Scores::default(), &device).with_cache_dtype(KvDtype::Q8);
+        company.join(policy(name), None);
+        company.join(policy("ring:5"), None);
+        let mut together = Vec::new();
+        for (piece, tokens) in [300, 1, 1, 40].into_iter().enumerate() {
+            together.extend(company.feed(&[tokens, 1 + piece], piece as u64).swap_remove(0));
+            if piece == 1 {
+                company.snapshot(0); // it changes nothing
+                company.members.pop();
+            }
+        }
+        assert!(together == alone(&[300, 1, 1, 40]), "{name}");
     }
 }
 

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use glass_kernels_cube::{self as cube, AdapterClass, PlanesTensors, QuantizedTensors, SelectiveScan};
 
 use crate::{
-    AttentionParams, BlockTensor, KeyPositions, KvSegment, PlanarTensor, Scan,
+    AttentionParams, BlockTensor, KeyPositions, KvSegment, KvTensor, PlanarTensor, Scan,
     quantized::{BlockStorage, Planes},
 };
 
@@ -53,8 +53,8 @@ pub fn attend(
     cube::attend(
         class,
         segment.q.as_ref().unwrap_or(q),
-        &segment.k,
-        &segment.v,
+        &segment.k.floats(),
+        &segment.v.floats(),
         segment.mask(),
         first_query,
         cube::Softmax {
@@ -85,9 +85,9 @@ fn join(segments: &[KvSegment]) -> Option<KvSegment> {
         }
         next += segment.keys();
     }
-    let cat = |part: fn(&KvSegment) -> &Tensor<4>| {
+    let cat = |part: fn(&KvSegment) -> &KvTensor| {
         let parts = segments.iter().map(|segment| part(segment).clone());
-        Tensor::cat(parts.collect(), 2) // [batch, kv_heads, keys of all, head_dim]
+        KvTensor::cat(parts.collect()) // [batch, kv_heads, keys of all, head_dim]
     };
     Some(KvSegment { k: cat(|segment| &segment.k), v: cat(|segment| &segment.v), ..first.clone() })
 }

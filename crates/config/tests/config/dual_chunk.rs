@@ -119,11 +119,7 @@ fn what_does_not_fit_is_refused() {
              attention",
         )],
     );
-    check(
-        "smollm3",
-        &[(
-            json!({"dual_chunk_attention_config": given, "no_rope_layers": [0, 0, 0, 0]}),
-            "dual_chunk_attention_config does not fit the model: no layer has RoPE",
-        )],
-    );
+    let none = "dual_chunk_attention_config does not fit the model: no attention layer has RoPE";
+    check("smollm3", &[(json!({"dual_chunk_attention_config": given, "no_rope_layers": [0, 0, 0, 0]}), none)]);
+    check("retnet", &[(with(given), none)]);
 }

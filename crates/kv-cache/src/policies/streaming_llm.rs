@@ -2,10 +2,10 @@
 
 use std::{collections::HashSet, num::NonZeroUsize, ops::Range};
 
-use burn::tensor::Tensor;
+use glass_backend::KvTensor;
 
 use super::Ring;
-use crate::{AttendsFrom, CacheError, KvSegment, KvView, LayerCache, Window, buffer::Buffer, kv::narrow};
+use crate::{AttendsFrom, CacheError, KvSegment, KvView, LayerCache, Window, buffer::Buffer};
 
 /// StreamingLLM: Xiao et al. 2023, arXiv:2309.17453. Models put attention that they have no other use for on the first
 /// tokens; a window that has lost those breaks down. So the first S tokens are kept beside the last W, and positions are
@@ -35,10 +35,10 @@ impl StreamingLlm {
 }
 
 impl LayerCache for StreamingLlm {
-    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
+    fn append(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> KvView {
         let new = positions.start..positions.end.min(self.sinks);
         if !new.is_empty() {
-            let part = |x: &Tensor<4>| narrow(x.clone(), 0, new.len());
+            let part = |x: &KvTensor| x.clone().narrow(0, new.len());
             self.first.write(new.start, part(&k), part(&v));
         }
         let held = 0..positions.end.min(self.sinks);

@@ -13,6 +13,7 @@ use std::{
 
 use glass_generate::{Error, GenerateOptions, Lane, Llama, PrefillOptions, Sequence};
 use glass_kv_cache::KEYS_TOGETHER;
+use rayon::ThreadPoolBuilder;
 use tokio::sync::{mpsc::unbounded_channel, oneshot};
 
 use super::{
@@ -66,6 +67,9 @@ impl Service {
         let (commands, arrivals) = mpsc::channel();
         let (model, state) = (Arc::clone(&llama), Arc::clone(&shared));
         thread::spawn(move || {
+            // This thread is one of those that share the work of a pass: each piece would wait for another to wake up. Without
+            // such a pool, passes are computed in the one that all share.
+            let _pool = ThreadPoolBuilder::new().use_current_thread().build();
             thread::scope(|scope| {
                 let (prepared, work) = mpsc::channel();
                 scope.spawn(|| prepare(&model, arrivals, prepared, &state));
@@ -93,7 +97,7 @@ impl Service {
     /// [`Event::Failed`](super::Event::Failed).
     pub fn submit(&self, request: Request) -> Result<Ticket, Refused> {
         let Limits { parallel, context, memory, prefill, .. } = self.limits;
-        let Request { ids, mut options, n } = request;
+        let Request { ids, mut options, prompt_logprobs, n } = request;
         let tokens = ids.len();
         if n == 0 || n > parallel {
             return Err(Refused::Choices { n, parallel });
@@ -106,7 +110,7 @@ impl Service {
         options.prefill = prefill;
         let config = &self.llama.config;
         self.llama.check_ids(&ids, |index| format!("number {} of the prompt", index + 1))?;
-        let plain = GenerateOptions { json_schema: None, ..options.clone() };
+        let plain = GenerateOptions { json_schema: None, marked_schemas: Vec::new(), ..options.clone() };
         Sequence::new(&ids, &plain, config.vocab_size, self.llama.tokenizer.as_ref())?;
         let total = (tokens + options.max_new_tokens).saturating_sub(1).max(tokens);
         let text_bytes = match self.empty.lock() {
@@ -120,7 +124,7 @@ impl Service {
         self.shared.come_in(n, &self.limits)?;
         let (sender, events) = unbounded_channel();
         let arrived = Instant::now();
-        let arrival = Arrival { ids, options, n, total, text_bytes, events: sender, arrived };
+        let arrival = Arrival { ids, options, prompt_logprobs, n, total, text_bytes, events: sender, arrived };
         self.send(Command::Request(Box::new(arrival)));
         Ok(Ticket { events })
     }
@@ -164,6 +168,17 @@ impl Service {
     fn send(&self, command: Command) {
         let _ = self.commands.send(command);
     }
+}
+
+/// Bytes of the keys and values of a text of so many tokens, under these options.
+///
+/// # Errors
+/// A cache policy that does not fit the model; more tokens than the device can hold.
+pub fn text_bytes(llama: &Llama, options: &ServiceOptions, tokens: usize) -> Result<u64, Error> {
+    let prefill = PrefillOptions { cache: options.cache, prefill_chunk: options.step_tokens };
+    let mut lane = Lane::new(llama, prefill)?;
+    lane.reserve(tokens, 0)?;
+    Ok(lane.bytes_of(tokens))
 }
 
 const fn is_shared<T: Send + Sync>() {}

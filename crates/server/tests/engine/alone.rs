@@ -1,11 +1,11 @@
 //! A text does not depend on who else is there, nor on what was read before: not by a single bit.
 
-use std::{num::NonZeroUsize, sync::mpsc, thread, time::Duration};
+use std::{num::NonZeroUsize, thread, time::Duration};
 
 use glass_server::engine::{Refused, Request, ServiceOptions};
 use glass_testing::Random;
 
-use crate::models::{Kind, PIECE, alone, model, prompt, request, service, texts};
+use crate::models::{Kind, PIECE, alone, hold, model, prompt, request, service, texts};
 
 /// Requests of which many begin alike, some at the borders of pieces, and some ask for several texts.
 fn requests(random: &mut Random, count: usize, longest: usize) -> Vec<Request> {
@@ -106,13 +106,10 @@ fn forty_texts_written_together_are_their_single_runs() {
         let mut random = Random::new(9);
         let requests: Vec<Request> = (0..40).map(|seed| request(prompt(&mut random, 5), 60, seed)).collect();
         let expected: Vec<_> = requests.iter().map(|request| alone(service.llama(), request, &options)).collect();
-        let (go_on, goes_on) = mpsc::channel::<()>();
-        // The thread stands still until all are there.
-        let held = service.run(move |_| goes_on.recv());
+        let held = hold(&service);
         let tickets = requests.into_iter().map(|request| service.submit(request).expect("there is room"));
         let mut tickets: Vec<_> = tickets.collect();
-        go_on.send(()).expect("the job waits");
-        held.blocking_recv().expect("the job ends").expect("it was told");
+        drop(held);
         for (ticket, expected) in tickets.iter_mut().zip(&expected) {
             assert_eq!(&texts(ticket, 1).0, expected, "{precision}");
         }

@@ -1,6 +1,6 @@
 //! Small models of every kind, requests, and what comes of one that is alone.
 
-use std::ops::ControlFlow;
+use std::{convert::Infallible, ops::ControlFlow, sync::mpsc};
 
 use glass_backend::Weights;
 use glass_causal_lm::LlamaForCausalLM;
@@ -19,6 +19,8 @@ pub const PIECE: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     Full,
+    /// Texts that end only when somebody ends them: windows forget, and no test has time for the context.
+    Endless,
     /// Layers with windows shorter and longer than a piece.
     Windows,
     Experts,
@@ -38,6 +40,7 @@ pub fn model(kind: Kind, precision: &str) -> Llama {
     });
     match kind {
         Kind::Full | Kind::Windows => {}
+        Kind::Endless => fields["max_position_embeddings"] = 1_000_000_000.into(),
         Kind::Experts => {
             fields["model_type"] = "mixtral".into();
             fields["num_local_experts"] = 4.into();
@@ -65,6 +68,9 @@ pub fn model(kind: Kind, precision: &str) -> Llama {
     if kind == Kind::Windows {
         config = with_windows(config, &[Some(40), None, Some(150)]);
     }
+    if kind == Kind::Endless {
+        config = with_windows(config, &[Some(40), Some(40)]);
+    }
     let precision: Precision = precision.parse().expect("a precision");
     let (device, mut random) = (flex(), RandomWeights(7));
     let model = match precision.quantize {
@@ -91,7 +97,7 @@ pub fn request(ids: Vec<u32>, max_new_tokens: usize, seed: u64) -> Request {
     options.sampling.temperature = 1.0;
     options.sampling.seed = seed;
     options.logprobs = Some(2);
-    Request { ids, options, n: 1 }
+    Request { ids, options, prompt_logprobs: None, n: 1 }
 }
 
 /// One text, as a client sees it.
@@ -135,11 +141,26 @@ pub fn texts(ticket: &mut Ticket, n: usize) -> (Vec<Text>, Usage) {
                     first = usage;
                 }
             }
+            Event::Prompt(_) => panic!("nobody asked"),
             Event::Failed(error) => panic!("{error}"),
         }
     }
     assert_eq!(ticket.wait_next(), None, "nothing comes behind the end");
     (texts, first)
+}
+
+/// The thread that computes stands still until what is returned is dropped.
+pub fn hold(service: &Service) -> mpsc::Sender<Infallible> {
+    let (stands, standing) = mpsc::channel();
+    let (go_on, goes_on) = mpsc::channel::<Infallible>();
+    // Without a receiver it would not run.
+    let _held = service.run(move |_| {
+        stands.send(()).expect("the test waits");
+        // It ends when the other end is dropped.
+        goes_on.recv()
+    });
+    standing.recv().expect("the job runs");
+    go_on
 }
 
 /// Waits until the thread that computes has nothing to do.

@@ -12,6 +12,7 @@ pub struct Item {
 }
 
 pub enum What {
+    Reasoning(String),
     Text { text: String, logprobs: Vec<Value> },
     Call(Call),
 }
@@ -22,12 +23,17 @@ impl Item {
         Self { id: format!("msg_{:016x}", random()), is_open: true, what }
     }
 
+    pub fn reasoning() -> Self {
+        Self { id: format!("rs_{:016x}", random()), is_open: true, what: What::Reasoning(String::new()) }
+    }
+
     pub fn call(call: Call) -> Self {
         Self { id: format!("fc_{:016x}", random()), is_open: true, what: What::Call(call) }
     }
 
     pub fn part(&self) -> Value {
         match &self.what {
+            What::Reasoning(text) => json!({ "type": "reasoning_text", "text": text }),
             What::Text { text, logprobs } => {
                 json!({ "type": "output_text", "text": text, "annotations": [], "logprobs": logprobs })
             }
@@ -38,6 +44,10 @@ impl Item {
     pub fn value(&self) -> Value {
         let status = if self.is_open { "in_progress" } else { "completed" };
         match &self.what {
+            What::Reasoning(text) => {
+                let content = if self.is_open && text.is_empty() { json!([]) } else { json!([self.part()]) };
+                json!({ "type": "reasoning", "id": self.id, "status": status, "summary": [], "content": content })
+            }
             What::Text { text, .. } => {
                 let content = if self.is_open && text.is_empty() { json!([]) } else { json!([self.part()]) };
                 json!({ "type": "message", "id": self.id, "status": status, "role": "assistant", "content": content })
