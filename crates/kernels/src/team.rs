@@ -3,6 +3,7 @@
 
 use std::{
     cell::UnsafeCell,
+    mem::transmute,
     sync::{
         Arc, Mutex, TryLockError,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -60,9 +61,9 @@ pub fn with_helpers(threads: usize, work: &(dyn Fn(usize) + Sync)) -> bool {
     }
     let seats = helpers.len().min(threads - 1);
     // SAFETY: `Open` closes the door and waits for everybody inside before the borrow ends.
-    let work_until_closed: &'static (dyn Fn(usize) + Sync) = unsafe { std::mem::transmute(work) };
+    let lent = unsafe { transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(work) };
     // SAFETY: the helpers are locked, the door is closed, and nobody is inside.
-    unsafe { *WORK.0.get() = work_until_closed };
+    unsafe { *WORK.0.get() = lent };
     PANICKED.store(false, Ordering::Relaxed);
     let open = Open::new(seats as u32);
     for helper in &helpers[..seats] {
