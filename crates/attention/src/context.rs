@@ -307,6 +307,19 @@ impl<'a> ForwardContext<'a> {
         x.mask_fill(padded.expand(shape), 0.0)
     }
 
+    /// `value` in place of what is there for the first token of each text, in tokens that begin their texts.
+    ///
+    /// `x` `[batch, seq, _]` -> the same shape
+    pub fn with_first(&self, x: Tensor<3>, value: f64) -> Tensor<3> {
+        let [batch, seq, _] = x.dims();
+        let position = |row, slot| self.padding.as_ref().map_or(slot, |padding| padding.position(row, slot));
+        let first = (0..batch).flat_map(|row| (0..seq).map(move |slot| position(row, slot) == 0));
+        let first = TensorData::new(first.collect::<Vec<_>>(), [batch, seq, 1]);
+        let first = Tensor::<3, Bool>::from_data(first, &x.device()); // [batch, seq, 1]
+        let shape = x.dims();
+        x.mask_fill(first.expand(shape), value)
+    }
+
     /// [`KvSegment::hidden_mask`] with the padding's keys; made once for all layers that are alike.
     pub(crate) fn hidden_mask(&self, segment: &KvSegment, queries: &Range<usize>) -> Option<Tensor<4, Bool>> {
         let Some(keys) = segment.in_order() else { return segment.hidden_mask(queries) };

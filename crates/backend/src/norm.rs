@@ -50,6 +50,18 @@ impl Norm {
         norm(&self.config, x, self.weight.as_ref().map(row), self.bias.as_ref().map(row))
     }
 
+    /// Groups of a vector, each by itself, with its part of the weight.
+    ///
+    /// `x` `[batch, seq, groups, size / groups]` -> the same shape
+    pub fn forward_groups(&self, x: Tensor<4>) -> Tensor<4> {
+        let [.., groups, width] = x.dims();
+        if groups == 1 {
+            return self.forward(x);
+        }
+        let each = |vector: &Param<Tensor<1>>| vector.val().reshape([1, 1, groups, width]);
+        norm(&self.config, x, self.weight.as_ref().map(each), self.bias.as_ref().map(each))
+    }
+
     /// `x + delta`, and the norm of that.
     ///
     /// `x` and `delta` `[.., size]` -> the same shape each

@@ -43,7 +43,7 @@ fn requests(random: &mut Random, count: usize, longest: usize) -> Vec<Request> {
 
 #[test]
 fn every_text_is_that_of_its_single_run() {
-    let kinds = [Kind::Full, Kind::Windows, Kind::Experts, Kind::ByLength];
+    let kinds = [Kind::Full, Kind::Windows, Kind::Experts, Kind::ByLength, Kind::Jamba, Kind::Griffin];
     let cases = kinds.into_iter().flat_map(|kind| {
         let precisions: &[&str] = if kind == Kind::ByLength { &["f32"] } else { &["f32", "f16", "bf16", "q8", "q4"] };
         precisions.iter().map(move |precision| (kind, *precision, ""))

@@ -26,6 +26,10 @@ pub enum Kind {
     Experts,
     /// Angles that depend on the length of texts of more than 128 tokens.
     ByLength,
+    /// Mamba, attention and experts.
+    Jamba,
+    /// Gated linear recurrences, and attention to a window.
+    Griffin,
 }
 
 pub fn model(kind: Kind, precision: &str) -> Llama {
@@ -41,6 +45,19 @@ pub fn model(kind: Kind, precision: &str) -> Llama {
             fields["model_type"] = "mixtral".into();
             fields["num_local_experts"] = 4.into();
             fields["num_experts_per_tok"] = 2.into();
+        }
+        Kind::Jamba => {
+            fields["model_type"] = "jamba".into();
+            fields["num_hidden_layers"] = 3.into();
+            fields["attn_layer_period"] = 3.into();
+            fields["attn_layer_offset"] = 1.into();
+            fields["num_experts"] = 4.into();
+            fields["mamba_d_state"] = 8.into();
+        }
+        Kind::Griffin => {
+            fields["model_type"] = "recurrent_gemma".into();
+            fields["num_hidden_layers"] = 3.into();
+            fields["attention_window_size"] = 40.into();
         }
         Kind::ByLength => {
             fields["max_position_embeddings"] = 128.into();
