@@ -6,9 +6,9 @@ use burn::{
 };
 use glass_backend::{AttentionParams, KernelSet, Linear, WeightError, WeightRole, Weights};
 use glass_config::AttentionConfig;
-use glass_kv_cache::{LayerCache, Window};
+use glass_kv_cache::{LayerState, Window, join, narrow};
 
-use crate::{ForwardContext, QkNorm, Queries, Step, attend};
+use crate::{ForwardContext, QkNorm, Queries, Step, attend, dual_chunk::parts};
 
 /// `o_proj(attention(q_proj(x), k_proj(x), v_proj(x)))`, as `LlamaAttention` of `transformers`.
 #[derive(Module, Debug)]
@@ -32,30 +32,35 @@ pub struct LlamaAttention {
 impl LlamaAttention {
     /// `x` `[batch, seq, hidden_size]` -> the same shape
     ///
-    /// `caches` are this layer's, one for each sequence of the pass; `ctx` is what the layers of a pass share.
-    pub fn forward(&self, x: Tensor<3>, caches: &mut [&mut dyn LayerCache], ctx: &ForwardContext<'_>) -> Tensor<3> {
+    /// `states` are this layer's, one for each sequence of the pass; `ctx` is what the layers of a pass share.
+    pub fn forward(&self, x: Tensor<3>, states: &mut [&mut LayerState], ctx: &ForwardContext<'_>) -> Tensor<3> {
         let (rope, kernels) = (self.config.rope, self.kernels);
         let [q, k, v] = self.project_heads(x); // [batch, heads or kv_heads, seq, head_dim]
         ctx.done(Step::Qkv);
-        let q = ctx.temper(q, self.config.temperature); // [batch, heads, seq, head_dim]
+        let q = ctx.temper(q, &self.config); // [batch, heads, seq, head_dim]
         let rotated = ctx.rotate(rope, q.clone(), None, kernels); // [batch, heads, seq, head_dim]
         let k = ctx.rotate(rope, k, None, kernels); // [batch, kv_heads, seq, head_dim]
         ctx.done(Step::Rope);
 
-        let out = ctx.per_sequence(caches, [q, rotated, k, v], |cache, [q, rotated, k, v], positions| {
-            let kv = cache.append(k, v, positions.clone()); // what these queries may attend to
-            let clamped = kv.max_query().map(|max| ctx.rotate(rope, q, Some((positions.clone(), max)), kernels));
+        let out = ctx.per_sequence(states, [q, rotated, k, v], |cache, [q, rotated, k, v], positions| {
+            let kv = cache.append(k.into(), v.into(), positions.clone()); // what these queries may attend to
             ctx.done(Step::Cache);
 
             let weights_wanted = cache.wants_weights() || ctx.wants_attention();
-            let queries = Queries { q: rotated, clamped, positions };
-            let (out, weights) = attend(&queries, &kv, &self.params(), kernels, weights_wanted, ctx);
-            if let Some(weights) = weights {
+            let parts = parts(self.config.dual_chunk, positions.clone(), kv).into_iter().map(|(part, kv)| {
+                let cut = |x: &Tensor<4>| narrow(x.clone(), part.start - positions.start, part.len());
+                let moved = |from| (from, ctx.rotate(rope, cut(&q), Some((part.clone(), from)), kernels));
+                let moved = kv.attends_from().into_iter().map(moved).collect();
+                let queries = Queries { q: cut(&rotated), moved, positions: part.clone() };
+                attend(&queries, &kv, &self.params(), kernels, weights_wanted, ctx)
+            });
+            let (out, weights): (Vec<_>, Vec<_>) = parts.unzip();
+            if let Some(weights) = weights.into_iter().collect::<Option<Vec<_>>>().map(join) {
                 ctx.attention(self.layer, &weights);
                 cache.observe(weights);
             }
             ctx.done(Step::Attention);
-            out // [batch, heads, seq, head_dim]
+            join(out) // [batch, heads, seq, head_dim]
         });
 
         let [batch, heads, seq, head_dim] = out.dims();

@@ -7,9 +7,10 @@
 mod cube;
 #[cfg(feature = "flex")]
 mod flex;
+mod recurrence;
 
 use burn::tensor::{Int, Tensor};
-use glass_kernels::{Gate, RmsNorm, quant::BlockFormat};
+use glass_kernels::{Gate, RmsNorm, WeightKind, quant::BlockFormat};
 
 #[cfg(feature = "wgpu")]
 pub(crate) use glass_kernels_cube::AdapterClass;
@@ -101,6 +102,19 @@ impl KernelSet {
             KernelBackend::Flex => flex::matmul_t(x, weights),
             #[cfg(feature = "wgpu")]
             KernelBackend::Cube(class) => glass_kernels_cube::matmul_t(class, x, weights),
+        }
+    }
+
+    /// The most vectors of which each product has the bits that it has alone. `None`: nothing is known of that.
+    pub fn most_as_alone(self, weights: WeightKind) -> Option<usize> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => Some(weights.most_as_alone()),
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(_) => {
+                let _ = weights;
+                None
+            }
         }
     }
 
@@ -204,6 +218,21 @@ impl KernelSet {
             KernelBackend::Flex => flex::attend(q, segments, first_query, params),
             #[cfg(feature = "wgpu")]
             KernelBackend::Cube(class) => cube::attend(class, q, segments, first_query, params),
+        }
+    }
+
+    /// Keys or values in 8 bits, as [`Q8Tensor`](crate::Q8Tensor) has them: words and scales.
+    ///
+    /// `x` `[batch, kv_heads, tokens, head_dim]`
+    pub(crate) fn quantize_vectors(self, x: &Tensor<4>) -> Option<(Tensor<4, Int>, Tensor<4>)> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => flex::quantize_vectors(x),
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(_) => {
+                let _ = x;
+                None
+            }
         }
     }
 

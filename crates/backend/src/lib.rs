@@ -5,8 +5,10 @@
 //!
 //! Reading order: [`Dtype`] and [`Device`] (what there is to compute on) · [`Weights`] (where they come from) ·
 //! [`WeightMatrix`], [`Embedding`], [`Linear`] and [`Norm`] (what every model is made of) · [`KernelMode`] and
-//! [`KernelSet`] (the operations that exist twice) · [`AttentionParams`] and [`KvSegment`] (what attention computes with).
+//! [`KernelSet`] (the operations that exist twice) · [`AttentionParams`] and [`KvSegment`] (what attention computes with) over
+//! [`KvTensor`] (what caches keep), [`Scan`] (what a recurrence does).
 
+mod activation;
 #[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 mod adapters;
 mod attention;
@@ -16,13 +18,16 @@ mod embedding;
 mod error;
 mod kernel_mode;
 mod kernel_set;
+mod kv_tensor;
 mod linear;
 mod norm;
 mod peak_memory;
 mod quantized;
+mod recurrence;
 mod weight_matrix;
 mod weights;
 
+pub use activation::{Xielu, activate, clamped_gate};
 #[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 pub use adapters::{Adapter, AdapterKind, adapters};
 pub use attention::{AttentionParams, KvSegment};
@@ -30,12 +35,14 @@ pub use device::Device;
 pub use dtype::Dtype;
 pub use embedding::Embedding;
 pub use error::{DeviceError, WeightError};
-pub use glass_kernels::{Gate as GateKernel, KeyPositions, quant};
+pub use glass_kernels::{Gate as GateKernel, KeyPositions, WeightKind, quant};
 pub use kernel_mode::KernelMode;
 pub use kernel_set::KernelSet;
+pub use kv_tensor::{KvDtype, KvTensor, Q8Tensor, UnknownKvDtype};
 pub use linear::Linear;
 pub use norm::{HeadNorm, Norm};
 pub use peak_memory::peak_host_bytes;
 pub use quantized::{BlockRows, BlockTensor, PlanarRows, PlanarTensor, QuantizedRows, QuantizedTensor};
+pub use recurrence::Scan;
 pub use weight_matrix::WeightMatrix;
-pub use weights::{ActivationWeight, WeightRole, WeightRoles, WeightSource, WeightSpec, Weights};
+pub use weights::{ActivationWeight, RecurrentWeight, WeightRole, WeightRoles, WeightSource, WeightSpec, Weights};

@@ -203,7 +203,7 @@ fn scale_dtype(device: &Device) -> DType {
 /// The numbers of so many bits in words, the first in the lowest bits.
 ///
 /// `words` `[rows, words]` -> `[rows, 32 / bits * words]`
-fn unpacked(words: &Tensor<2, Int>, bits: usize) -> Tensor<2, Int> {
+pub(crate) fn unpacked(words: &Tensor<2, Int>, bits: usize) -> Tensor<2, Int> {
     let ([rows, count], per_word) = (words.dims(), 32 / bits);
     let mask = (1 << bits) - 1;
     let lanes: Vec<Tensor<2, Int>> = (0..per_word)

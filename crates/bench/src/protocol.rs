@@ -177,7 +177,8 @@ fn open(setup: &Setup) -> Result<(Llama, Precision, Opened), Failure> {
     let (config, _) = setup.origin.config(&overrides)?;
     host_memory::check(&device, costs::weight_bytes(&config, precision))?;
     let start = Instant::now();
-    let llama = setup.origin.load(&overrides, device, precision)?;
+    let mut llama = setup.origin.load(&overrides, device, precision)?;
+    llama.kv_dtype = setup.cache_dtype.as_ref().map(|name| name.parse()).transpose().map_err(Failure::new)?;
     let opened = Opened {
         adapter: llama.device.description().to_owned(),
         kernels: llama.device.kernel_mode().to_string(),

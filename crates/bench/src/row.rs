@@ -57,7 +57,10 @@ impl Row {
         Record {
             device: setup.device.clone(),
             adapter: opened.map_or(String::new(), |opened| opened.adapter.clone()),
-            dtype: setup.dtype.clone(),
+            dtype: setup
+                .cache_dtype
+                .as_ref()
+                .map_or(setup.dtype.clone(), |cache| format!("{} (cache {cache})", setup.dtype)),
             kernels: setup.kernels.clone(),
             prompt,
             new_tokens,

@@ -20,6 +20,7 @@ mod granite;
 mod helium;
 mod hyperclovax;
 mod llama;
+mod mamba;
 mod ministral3;
 mod mistral;
 mod mixtral;
@@ -31,6 +32,8 @@ mod qwen2;
 mod qwen2_moe;
 mod qwen3;
 mod qwen3_moe;
+mod retnet;
+mod samba;
 mod seed_oss;
 mod smollm3;
 mod stablelm;
@@ -102,6 +105,9 @@ families! {
     Helium = "helium" in helium,
     Nemotron = "nemotron" in nemotron,
     Apertus = "apertus" in apertus,
+    Mamba = "mamba" in mamba,
+    Samba = "samba" in samba,
+    RetNet = "retnet" in retnet,
 }
 
 /// What the classes of one family in transformers hard-wire (`configuration_{family}.py`, `modeling_{family}.py`). Each
@@ -109,6 +115,10 @@ families! {
 pub(crate) struct Family {
     /// The class that transformers loads such a checkpoint into.
     pub architecture: &'static str,
+    /// Whether a layer of it may be attention; else no field of attention is read, nor of positions.
+    pub attention: bool,
+    /// Whether its layers have MLPs.
+    pub mlp: bool,
     /// Fields that Llama's file calls otherwise: the family's name, and Llama's.
     pub renamed: &'static [(&'static str, Name)],
     /// Values of absent fields. `None`: the file must have it, or (of `head_dim` and `num_key_value_heads`) it follows

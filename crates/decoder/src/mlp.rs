@@ -1,13 +1,10 @@
 //! What computes on each token by itself: one MLP, or experts.
 
 use burn::{module::Module, tensor::Tensor};
-use glass_backend::{GateKernel, KernelSet, Linear, WeightError, WeightRole, Weights};
+use glass_backend::{GateKernel, KernelSet, Linear, WeightError, WeightRole, Weights, Xielu, activate, clamped_gate};
 use glass_config::{Activation, DenseMlpConfig, Gate, MlpConfig};
 
-use crate::{
-    LlamaExperts,
-    activation::{Xielu, activate, clamped_gate},
-};
+use crate::LlamaExperts;
 
 /// A layer's second block.
 #[derive(Module, Debug)]

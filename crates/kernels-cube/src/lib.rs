@@ -4,27 +4,34 @@
 //! step to step are arguments, never constants of a kernel: a software adapter takes a good part of a second to compile.
 //!
 //! Reading order: [`matmul_t`], [`matmul_t_quantized`] and [`matmul_t_planes`] (most of a model's time) · [`rms_norm()`], [`gate()`],
-//! [`rotate()`] (small, but many) · [`attend()`] · [`argmax()`].
+//! [`rotate()`] (small, but many) · [`attend()`] ·
+//! [`selective_scan()`], [`linear_recurrence()`] and [`causal_conv()`] (what comes in place of attention) · [`argmax()`].
 
 mod argmax;
 mod attend;
+mod causal_conv;
 mod gate;
 mod gemv;
 mod gemv_planes;
 mod gemv_quantized;
 mod gemv_words;
+mod linear_recurrence;
 mod reduce;
 mod rms_norm;
 mod rotate;
+mod selective_scan;
 
 pub use argmax::argmax;
 pub use attend::{Softmax, attend};
+pub use causal_conv::causal_conv;
 pub use gate::gate;
 pub use gemv::{MAX_VECTORS, matmul_t};
 pub use gemv_planes::{PlanesTensors, matmul_t_planes};
 pub use gemv_quantized::{QuantizedTensors, matmul_t_quantized};
+pub use linear_recurrence::linear_recurrence;
 pub use rms_norm::{add_rms_norm, rms_norm};
 pub use rotate::rotate;
+pub use selective_scan::{SelectiveScan, selective_scan};
 
 use burn::{
     backend::{Wgpu, cubecl::dtype_to_storage_type},

@@ -27,23 +27,57 @@ use crate::{
     isa::{Bf16, Vnni},
 };
 
-/// Vectors from which `gemm` is ahead with weights of 32 bits, ...
-const GEMM_FROM: usize = 32;
+/// What products of many vectors differ by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WeightKind {
+    F32,
+    /// binary16, or bfloat16 that is multiplied with vectors of another type.
+    Halves,
+    /// bfloat16 by bfloat16.
+    Pairs,
+    /// 8 or 4 bits, in [`QuantizedMatrix`].
+    Quantized,
+    /// In [`BlockMatrix`].
+    Blocks,
+}
 
-/// ... of 16 bits by vectors of 32, which read half as much where they lie and are multiplied no faster, ...
-const GEMM_HALVES_FROM: usize = 64;
+impl WeightKind {
+    pub const ALL: [Self; 5] = [Self::F32, Self::Halves, Self::Pairs, Self::Quantized, Self::Blocks];
 
-/// ... of 16 bits by vectors of 16, ...
-#[cfg(target_arch = "x86_64")]
-const GEMM_PAIRS_FROM: usize = 16;
+    /// The most vectors of which each has the bits that it has alone: `gemm`, which more of them go to, adds up in another
+    /// order than `gemv`. `usize::MAX` where all go to `gemv`.
+    pub fn most_as_alone(self) -> usize {
+        self.gemm_from().map_or(usize::MAX, |from| from - 1)
+    }
 
-/// ... of 8 or 4 bits, ...
-#[cfg(target_arch = "x86_64")]
-const GEMM_QUANTIZED_FROM: usize = 16;
+    /// Vectors from which `gemm` is ahead; `None`: it has no kernel for these weights here.
+    fn gemm_from(self) -> Option<usize> {
+        #[cfg(target_arch = "x86_64")]
+        let (pairs, bytes) = (Isa::best().bf16().is_some(), Isa::best().vnni().is_some());
+        #[cfg(not(target_arch = "x86_64"))]
+        let (pairs, bytes) = (false, false);
+        match self {
+            Self::F32 => Some(32),
+            // Half as much is read where it lies, and multiplied no faster.
+            Self::Halves => Some(64),
+            Self::Pairs => {
+                if pairs {
+                    Some(16)
+                } else {
+                    Self::Halves.gemm_from()
+                }
+            }
+            Self::Quantized => bytes.then_some(16),
+            // Their unpacking costs more.
+            Self::Blocks => bytes.then_some(32),
+        }
+    }
 
-/// ... and in blocks, whose unpacking costs more.
-#[cfg(target_arch = "x86_64")]
-const GEMM_BLOCKS_FROM: usize = 32;
+    /// Whether `gemm` multiplies `len` numbers in vectors of so many columns.
+    fn is_for_gemm(self, len: usize, columns: usize) -> bool {
+        columns > 0 && self.gemm_from().is_some_and(|from| len / columns >= from)
+    }
+}
 
 /// `x` `[n, columns]` times each matrix `[rows, columns]` -> its `y` `[n, rows]`, all in float32, with the same bound of the
 /// error as `gemv`: `2 columns u` of the sum of magnitudes, with unit roundoff `u`.
@@ -53,9 +87,9 @@ const GEMM_BLOCKS_FROM: usize = 32;
 /// # Panics
 /// If the lengths contradict each other.
 pub fn matmul_t<T: Float>(x: &[f32], products: &mut [(Matrix<'_, T>, &mut [f32])]) {
-    let from = if size_of::<T>() < size_of::<f32>() { GEMM_HALVES_FROM } else { GEMM_FROM };
+    let kind = if size_of::<T>() < size_of::<f32>() { WeightKind::Halves } else { WeightKind::F32 };
     let columns = columns(products, Matrix::columns);
-    if columns > 0 && x.len() / columns >= from {
+    if kind.is_for_gemm(x.len(), columns) {
         gemm(Isa::best(), x, products, columns);
     } else {
         gemv(Isa::best(), x, products);
@@ -98,7 +132,7 @@ pub fn matmul_t_bf16(x: &[bf16], products: &mut [(Matrix<'_, bf16>, &mut [f32])]
     {
         let (isa, columns) = (Isa::best(), columns(products, Matrix::columns));
         if let Some(bf16) = isa.bf16() {
-            return if columns > 0 && x.len() / columns >= GEMM_PAIRS_FROM {
+            return if WeightKind::Pairs.is_for_gemm(x.len(), columns) {
                 gemm_bf16(bf16, x, products, columns);
             } else {
                 gemv(isa, x, products);
@@ -130,8 +164,7 @@ pub fn matmul_t_quantized(x: &[f32], products: &mut [(QuantizedMatrix<'_>, &mut 
     #[cfg(target_arch = "x86_64")]
     {
         let columns = columns(products, |matrix| matrix.columns);
-        if columns > 0
-            && x.len() / columns >= GEMM_QUANTIZED_FROM
+        if WeightKind::Quantized.is_for_gemm(x.len(), columns)
             && let Some(vnni) = Isa::best().vnni()
         {
             return gemm_quantized(vnni, x, products, columns);
@@ -163,8 +196,7 @@ pub fn matmul_t_blocks(x: &[f32], products: &mut [(BlockMatrix<'_>, &mut [f32])]
     #[cfg(target_arch = "x86_64")]
     {
         let columns = columns(products, |matrix| matrix.columns);
-        if columns > 0
-            && x.len() / columns >= GEMM_BLOCKS_FROM
+        if WeightKind::Blocks.is_for_gemm(x.len(), columns)
             && let Some(vnni) = Isa::best().vnni()
         {
             return gemm_blocks(vnni, x, products, columns);

@@ -3,6 +3,7 @@
 use std::{collections::HashSet, ops::Range};
 
 use burn::tensor::Tensor;
+use glass_backend::KvTensor;
 
 use crate::{CacheError, KvSegment, KvView, Window};
 
@@ -13,8 +14,8 @@ pub trait LayerCache: Send {
     /// Keeps the keys and values of the tokens at `positions`, which follow those before, and returns what their queries may
     /// attend to: themselves, and what the policy has kept.
     ///
-    /// `k`, rotated once and for all, and `v`: `[1, kv_heads, tokens, head_dim]`
-    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView;
+    /// `k`, rotated once and for all, and `v`: `[1, kv_heads, tokens, head_dim]`, in the type that they are kept in
+    fn append(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> KvView;
 
     /// The most tokens that may be appended together now.
     fn max_step(&self) -> usize {
@@ -84,7 +85,7 @@ pub trait LayerCache: Send {
 pub struct NoCache(pub Window);
 
 impl LayerCache for NoCache {
-    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
+    fn append(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> KvView {
         KvView::one(KvSegment::run(k, v, positions, self.0))
     }
 

@@ -47,7 +47,7 @@ impl LlamaModel {
         let mut x = times(self.embedding_multiplier, x); // [batch, seq, hidden_size]
         for (i, layer) in self.layers.iter().enumerate() {
             x = on(layer.device(), x); // where the layer's weights and state are
-            x = sequences.with_layer(i, layer.window(), |caches| layer.forward(x, caches, &ctx)); // [batch, seq, hidden_size]
+            x = sequences.with_layer(i, || layer.state_of_pass(), |states| layer.forward(x, states, &ctx)); // [batch, seq, hidden_size]
             ctx.hidden(HiddenState::Layer(i), &x);
         }
         let x = self.norm.forward(on(&self.device, x)); // [batch, seq, hidden_size]

@@ -1,10 +1,10 @@
 //! The kernels of a graphics adapter on what modules hold.
 
 use burn::tensor::Tensor;
-use glass_kernels_cube::{self as cube, AdapterClass, PlanesTensors, QuantizedTensors};
+use glass_kernels_cube::{self as cube, AdapterClass, PlanesTensors, QuantizedTensors, SelectiveScan};
 
 use crate::{
-    AttentionParams, BlockTensor, KeyPositions, KvSegment, PlanarTensor,
+    AttentionParams, BlockTensor, KeyPositions, KvSegment, KvTensor, PlanarTensor, Scan,
     quantized::{BlockStorage, Planes},
 };
 
@@ -53,8 +53,8 @@ pub fn attend(
     cube::attend(
         class,
         segment.q.as_ref().unwrap_or(q),
-        &segment.k,
-        &segment.v,
+        &segment.k.floats(),
+        &segment.v.floats(),
         segment.mask(),
         first_query,
         cube::Softmax {
@@ -63,6 +63,11 @@ pub fn attend(
             sinks: params.sinks.as_ref(),
         },
     )
+}
+
+pub fn selective_scan(class: AdapterClass, scan: &Scan<'_>) -> Option<(Tensor<4>, Tensor<4>)> {
+    let Scan { x, dt, a, b, c, d, state } = *scan;
+    cube::selective_scan(class, &SelectiveScan { x, dt, a, b, c, d, state })
 }
 
 /// Segments as one, if they are runs that follow each other with the same mask and the same queries.
@@ -80,9 +85,9 @@ fn join(segments: &[KvSegment]) -> Option<KvSegment> {
         }
         next += segment.keys();
     }
-    let cat = |part: fn(&KvSegment) -> &Tensor<4>| {
+    let cat = |part: fn(&KvSegment) -> &KvTensor| {
         let parts = segments.iter().map(|segment| part(segment).clone());
-        Tensor::cat(parts.collect(), 2) // [batch, kv_heads, keys of all, head_dim]
+        KvTensor::cat(parts.collect()) // [batch, kv_heads, keys of all, head_dim]
     };
     Some(KvSegment { k: cat(|segment| &segment.k), v: cat(|segment| &segment.v), ..first.clone() })
 }

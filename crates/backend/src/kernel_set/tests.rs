@@ -2,6 +2,7 @@
 
 mod argmax;
 mod quantized;
+mod recurrence;
 
 use burn::tensor::{DType, Device as BurnDevice, Tensor, TensorData};
 use proptest::{
@@ -175,8 +176,8 @@ fn attend_is_that_of_the_cpu() {
             let segments = match (cut, positions) {
                 (Some(cut), KeyPositions::Run { first }) => {
                     let part = |start: usize, len: usize| KvSegment {
-                        k: whole.k.clone().narrow(2, start, len),
-                        v: whole.v.clone().narrow(2, start, len),
+                        k: whole.k.clone().narrow(start, len),
+                        v: whole.v.clone().narrow(start, len),
                         positions: KeyPositions::Run { first: first + start },
                         ..whole.clone()
                     };

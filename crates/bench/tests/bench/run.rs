@@ -64,6 +64,7 @@ fn plan(devices: &[&str], scratch: &TempDir) -> Plan {
         dtype: "f32".into(),
         any_dtype: false,
         kernels: "fused".into(),
+        cache_dtype: None,
     };
     let task = |prompt| Task { depth: 0, prompt, new_tokens: 2 };
     Plan {

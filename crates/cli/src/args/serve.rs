@@ -3,9 +3,8 @@
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::Args;
-use glass_backend::Dtype;
 use glass_checkpoint::{BadSize, ShardSize};
-use glass_kv_cache::CacheConfig;
+use glass_kv_cache::{CacheConfig, KvDtype};
 
 use super::{AnyModel, COMPUTING, Compute, Variables, from_0, from_1, parse_variables};
 
@@ -49,7 +48,7 @@ pub struct Serve {
     pub policy: Option<CacheConfig>,
     /// What keys and values are kept in, as for `glass generate`
     #[arg(help_heading = COMPUTING, hide_short_help = true, long, value_name = "TYPE")]
-    pub cache_dtype: Option<Dtype>,
+    pub cache_dtype: Option<KvDtype>,
     /// Texts that are written at once
     #[arg(help_heading = MANY, long, value_name = "N", default_value = "16", value_parser = from_1)]
     pub parallel: NonZeroUsize,

@@ -24,6 +24,7 @@ mod info;
 #[cfg(unix)]
 mod interrupt;
 mod json_schema;
+mod keep;
 mod logits;
 mod logits_input;
 mod memory;

@@ -4,7 +4,6 @@
 use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
-use super::bytes::SPAN;
 use crate::{
     quant::{GROUP_SIZE, ROUND, groups, max_magnitude},
     scratch::Scratch,
@@ -73,6 +72,11 @@ impl Activations {
         self.n
     }
 
+    /// Groups of a vector, those past its end included.
+    pub fn groups(&self) -> usize {
+        self.groups
+    }
+
     #[inline(always)]
     pub fn vector(&self, vector: usize) -> Groups<'_> {
         let units = self.groups * UNITS;
@@ -94,28 +98,6 @@ pub struct Groups<'a> {
     pub sums: &'a [f32],
     /// ... and of the first and of the last 16 of its columns.
     pub half_sums: &'a [f32],
-}
-
-impl<'a> Groups<'a> {
-    /// The same in spans of eight groups.
-    #[inline(always)]
-    pub(super) fn spans(&self) -> Spans<'a> {
-        Spans {
-            quants: self.quants.as_chunks().0,
-            scales: self.scales.as_chunks().0,
-            sums: self.sums.as_chunks().0,
-            half_sums: self.half_sums.as_chunks().0,
-        }
-    }
-}
-
-/// [`Groups`] of a vector, eight at a time.
-#[derive(Clone, Copy)]
-pub(super) struct Spans<'a> {
-    pub quants: &'a [[i8; SPAN * GROUP_SIZE]],
-    pub scales: &'a [[f32; SPAN]],
-    pub sums: &'a [[f32; SPAN]],
-    pub half_sums: &'a [[f32; 2 * SPAN]],
 }
 
 fn quantize(x: &[f32], order: Order, to: &mut [f32]) {

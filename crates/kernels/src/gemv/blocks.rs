@@ -10,6 +10,7 @@ use super::{
     bytes::{self, Bytes, SPAN},
     output::Output,
     quantized::{Format, Rows},
+    tiles::Tiles,
 };
 use crate::{
     isa::Isa,
@@ -53,6 +54,11 @@ impl<'a, T: Unpack> Format<'a> for T {
     }
 
     #[inline(always)]
+    fn spans(row: &'a [T]) -> impl Iterator<Item = &'a [T]> {
+        row.chunks_exact(SPAN / T::GROUPS)
+    }
+
+    #[inline(always)]
     fn span(row: &'a [T], span: usize, groups: usize) -> &'a [T] {
         &row[span * SPAN / T::GROUPS..][..groups / T::GROUPS]
     }
@@ -69,7 +75,7 @@ impl<'a, T: Unpack> Format<'a> for T {
 }
 
 impl MatVec<f32> for BlockMatrix<'_> {
-    type Input<'x> = Activations;
+    type Input<'x> = Tiles;
 
     fn rows(&self) -> usize {
         self.rows()
@@ -87,11 +93,11 @@ impl MatVec<f32> for BlockMatrix<'_> {
         Order::Plain
     }
 
-    fn input(_: Isa, x: &[f32], columns: usize, order: Order) -> Activations {
-        Activations::new(x, columns, order)
+    fn input(isa: Isa, x: &[f32], columns: usize, order: Order) -> Tiles {
+        Tiles::new(&Activations::new(x, columns, order), bytes::tile(isa))
     }
 
-    fn multiply(&self, isa: Isa, rows: Range<usize>, x: &Activations, y: &Output<'_>) {
+    fn multiply(&self, isa: Isa, rows: Range<usize>, x: &Tiles, y: &Output<'_>) {
         with_block!(self.format, Block => {
             let groups = self.columns / GROUP_SIZE;
             let matrix = (cast_slice(self.blocks), groups / <Block as Unpack>::GROUPS);

@@ -2,7 +2,7 @@
 
 use pulp::Scalar256b;
 
-use crate::isa::Isa;
+use crate::{isa::Isa, quant::blocks::apart};
 
 /// Groups of a span, the columns whose factors are computed together: 256.
 pub const SPAN: usize = 8;
@@ -24,7 +24,7 @@ pub trait Bytes: Copy + Send + Sync {
 
     const GROUPS: usize;
 
-    /// Vectors that are multiplied with a register of quants.
+    /// Vectors that are multiplied with a register of quants: 1, 4 or 8.
     const TILE: usize;
 
     /// What is added to signed bytes to hold them: their products are too large by as many sums of activations.
@@ -80,6 +80,12 @@ pub trait Bytes: Copy + Send + Sync {
     /// Factors that are integers.
     fn integers(self, values: [i8; 2 * SPAN]) -> Self::Factors;
 
+    /// 8 factors that are integers of 4 bits, the first in the lowest bits.
+    #[inline(always)]
+    fn integers_of_4_bits(self, word: u32) -> Self::Factors {
+        self.integers(pulp::cast([apart::<4>(word).to_le(), 0]))
+    }
+
     fn times(self, a: Self::Factors, b: Self::Factors) -> Self::Factors;
 
     fn scaled(self, factors: Self::Factors, by: f32) -> Self::Factors;
@@ -127,4 +133,18 @@ pub fn run(isa: Isa, on: impl OnBytes) {
         Isa::Neon(neon) => vectorized(neon, on),
         Isa::Portable => vectorized(Scalar256b, on),
     }
+}
+
+/// [`Bytes::TILE`] of the best that `isa` has.
+pub fn tile(isa: Isa) -> usize {
+    struct Tile<'a>(&'a mut usize);
+    impl OnBytes for Tile<'_> {
+        #[inline(always)]
+        fn run<B: Bytes>(self, _: B) {
+            *self.0 = B::TILE;
+        }
+    }
+    let mut tile = 0;
+    run(isa, Tile(&mut tile));
+    tile
 }

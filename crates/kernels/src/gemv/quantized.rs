@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use super::{
     TILE_ROWS,
-    activations::{Activations, Spans},
     bytes::{Bytes, OnBytes, SPAN},
     output::Output,
+    tiles::{Span, Tile, Tiles},
 };
 use crate::{isa, prefetch::prefetch_lines};
 
@@ -26,6 +26,9 @@ pub trait Format<'a> {
     /// Where a span lies in memory: all of it, or its quants and its scales.
     fn bytes(span: Self::Row) -> [&'a [u8]; 2];
 
+    /// The whole spans, one after the other.
+    fn spans(row: Self::Row) -> impl Iterator<Item = Self::Row>;
+
     /// So many groups from a span on.
     fn span(row: Self::Row, span: usize, groups: usize) -> Self::Row;
 
@@ -42,52 +45,50 @@ pub struct Rows<'a, F: Format<'a>> {
     pub matrix: F::Matrix,
     pub rows: Range<usize>,
     pub groups: usize,
-    pub x: &'a Activations,
+    pub x: &'a Tiles,
     pub y: &'a Output<'a>,
 }
 
 impl<'a, F: Format<'a>> OnBytes for Rows<'a, F> {
     #[inline(always)]
     fn run<B: Bytes>(self, b: B) {
-        for first in (0..self.x.len()).step_by(B::TILE) {
-            // A vector that is multiplied twice costs less than another pass.
-            match self.x.len() - first {
-                1 => self.multiply::<B, 1>(b, first),
-                _ if B::TILE == 1 => self.multiply::<B, 1>(b, first),
-                2 => self.multiply::<B, 2>(b, first),
-                _ => self.multiply::<B, 4>(b, first),
+        for tile in self.x.iter() {
+            match tile.width {
+                1 => self.multiply::<B, 1>(b, &tile),
+                _ if B::TILE == 1 => unreachable!("no tile is wider than TILE"),
+                2 => self.multiply::<B, 2>(b, &tile),
+                4 => self.multiply::<B, 4>(b, &tile),
+                _ if B::TILE == 4 => unreachable!("no tile is wider than TILE"),
+                _ => self.multiply::<B, 8>(b, &tile),
             }
         }
     }
 }
 
 impl<'a, F: Format<'a>> Rows<'a, F> {
-    /// The rows, one after the other, times `N` vectors.
+    /// The rows, one after the other, times the `N` vectors of a tile.
     #[inline(always)]
-    fn multiply<B: Bytes, const N: usize>(&self, b: B, first: usize) {
-        let last = self.x.len() - 1;
-        let mut x = [self.x.vector(first).spans(); N];
-        for (n, x) in x.iter_mut().enumerate() {
-            *x = self.x.vector((first + n).min(last)).spans();
-        }
+    fn multiply<B: Bytes, const N: usize>(&self, b: B, tile: &Tile<'_>) {
+        let x = tile.spans.as_chunks::<N>().0;
+        let vectors = N.min(self.x.len() - tile.first);
         // Only the first vectors wait for memory: the others find these rows in a cache.
-        let ahead = if first == 0 { isa::ahead() } else { None };
+        let ahead = if tile.first == 0 { isa::ahead() } else { None };
         let mut row = self.rows.start;
         while row < self.rows.end {
             let many = (self.rows.end - row).min(TILE_ROWS);
             let mut sums = [[b.zero(); TILE_ROWS]; N];
             for r in 0..many {
-                let of_row = products::<B, F, N>(b, F::row(self.matrix, row + r), self.groups, &x, ahead);
+                let of_row = products::<B, F, N>(b, F::row(self.matrix, row + r), self.groups, x, ahead);
                 for (sums, of_row) in sums.iter_mut().zip(of_row) {
                     sums[r] = of_row;
                 }
             }
-            for (n, sums) in sums.into_iter().enumerate() {
-                let (vector, products) = ((first + n).min(last), b.reduce(sums));
+            for (n, sums) in sums.iter().enumerate().take(vectors) {
+                let products = b.reduce(*sums);
                 if many == TILE_ROWS {
-                    self.y.write(vector, row, &products);
+                    self.y.write(tile.first + n, row, &products);
                 } else {
-                    self.y.write(vector, row, &products[..many]);
+                    self.y.write(tile.first + n, row, &products[..many]);
                 }
             }
             row += many;
@@ -101,21 +102,19 @@ fn products<'a, B: Bytes, F: Format<'a>, const N: usize>(
     b: B,
     row: F::Row,
     groups: usize,
-    x: &[Spans<'_>; N],
+    x: &[[Span; N]],
     ahead: Option<usize>,
 ) -> [B::Floats; N] {
     let mut sums = [[b.zero(); 2]; N];
-    for span in 0..groups / SPAN {
-        let weights = F::span(row, span, SPAN);
+    let (whole, rest) = (groups / SPAN, groups % SPAN);
+    for (x, weights) in x[..whole].iter().zip(F::spans(row)) {
         if let Some(ahead) = ahead {
             F::bytes(weights).into_iter().for_each(|bytes| prefetch_lines(bytes, ahead));
         }
-        add_span::<B, F, N>(b, weights, SPAN, x, span, &mut sums);
+        add_span::<B, F, N>(b, weights, SPAN, x, &mut sums);
     }
-    let rest = groups % SPAN;
     if rest > 0 {
-        let span = groups / SPAN;
-        add_span::<B, F, N>(b, F::span(row, span, rest), rest, x, span, &mut sums);
+        add_span::<B, F, N>(b, F::span(row, whole, rest), rest, &x[whole], &mut sums);
     }
     let mut both = [b.zero(); N];
     for (both, [even, odd]) in both.iter_mut().zip(sums) {
@@ -129,35 +128,34 @@ fn add_span<'a, B: Bytes, F: Format<'a>, const N: usize>(
     b: B,
     weights: F::Row,
     groups: usize,
-    x: &[Spans<'_>; N],
-    span: usize,
+    x: &[Span; N],
     sums: &mut [[B::Floats; 2]; N],
 ) {
     let [scales, constants] = F::factors(b, weights);
     let mut factors = [scales; N];
     for ((factors, sums), x) in factors.iter_mut().zip(&mut *sums).zip(x) {
         if F::SIZE == 16 {
-            *factors = b.times(scales, b.twice(&x.scales[span]));
+            *factors = b.times(scales, b.twice(&x.scales));
             if !F::SIGNED || B::OFFSET != 0.0 {
-                sums[0] = b.add_factors::<16>(constants, b.floats16(&x.half_sums[span]), sums[0]);
+                sums[0] = b.add_factors::<16>(constants, b.floats16(&x.half_sums), sums[0]);
             }
         } else {
-            *factors = b.times(scales, b.floats(&x.scales[span]));
+            *factors = b.times(scales, b.floats(&x.scales));
             if !F::SIGNED || B::OFFSET != 0.0 {
-                sums[0] = b.add_factors::<32>(constants, b.floats(&x.sums[span]), sums[0]);
+                sums[0] = b.add_factors::<32>(constants, b.floats(&x.sums), sums[0]);
             }
         }
     }
     // One by one, so that each is compiled with its own shifts.
-    add_register::<B, F, N, 0>(b, weights, groups, x, span, &factors, sums);
-    add_register::<B, F, N, 1>(b, weights, groups, x, span, &factors, sums);
-    add_register::<B, F, N, 2>(b, weights, groups, x, span, &factors, sums);
-    add_register::<B, F, N, 3>(b, weights, groups, x, span, &factors, sums);
+    add_register::<B, F, N, 0>(b, weights, groups, x, &factors, sums);
+    add_register::<B, F, N, 1>(b, weights, groups, x, &factors, sums);
+    add_register::<B, F, N, 2>(b, weights, groups, x, &factors, sums);
+    add_register::<B, F, N, 3>(b, weights, groups, x, &factors, sums);
     if B::GROUPS == 1 {
-        add_register::<B, F, N, 4>(b, weights, groups, x, span, &factors, sums);
-        add_register::<B, F, N, 5>(b, weights, groups, x, span, &factors, sums);
-        add_register::<B, F, N, 6>(b, weights, groups, x, span, &factors, sums);
-        add_register::<B, F, N, 7>(b, weights, groups, x, span, &factors, sums);
+        add_register::<B, F, N, 4>(b, weights, groups, x, &factors, sums);
+        add_register::<B, F, N, 5>(b, weights, groups, x, &factors, sums);
+        add_register::<B, F, N, 6>(b, weights, groups, x, &factors, sums);
+        add_register::<B, F, N, 7>(b, weights, groups, x, &factors, sums);
     }
 }
 
@@ -167,8 +165,7 @@ fn add_register<'a, B: Bytes, F: Format<'a>, const N: usize, const R: usize>(
     b: B,
     weights: F::Row,
     groups: usize,
-    x: &[Spans<'_>; N],
-    span: usize,
+    x: &[Span; N],
     factors: &[B::Factors; N],
     sums: &mut [[B::Floats; 2]; N],
 ) {
@@ -177,8 +174,8 @@ fn add_register<'a, B: Bytes, F: Format<'a>, const N: usize, const R: usize>(
     }
     let quants = F::quants(b, weights, R * B::GROUPS);
     for ((sums, factors), x) in sums.iter_mut().zip(factors).zip(x) {
-        let x = &x.quants[span];
-        let products = if F::SIGNED { b.dot::<true>(quants, x, R) } else { b.dot::<false>(quants, x, R) };
+        let products =
+            if F::SIGNED { b.dot::<true>(quants, &x.quants, R) } else { b.dot::<false>(quants, &x.quants, R) };
         let factors = if F::SIZE == 16 { b.spread::<16>(*factors, R) } else { b.spread::<32>(*factors, R) };
         let sum = &mut sums[R % 2];
         *sum = b.multiply_add(products, factors, *sum);

@@ -18,7 +18,7 @@ impl Bytes for Vnni {
     type Factors = __m512;
 
     const GROUPS: usize = 2;
-    const TILE: usize = 4;
+    const TILE: usize = 8;
     const OFFSET: f32 = 128.0;
 
     #[inline(always)]
@@ -122,6 +122,15 @@ impl Bytes for Vnni {
     fn integers(self, values: [i8; 2 * SPAN]) -> __m512 {
         let f = self.simd().avx512f;
         f._mm512_cvtepi32_ps(f._mm512_cvtepi8_epi32(cast(values)))
+    }
+
+    #[inline(always)]
+    fn integers_of_4_bits(self, word: u32) -> __m512 {
+        // A word moved by all its bits is zero.
+        const BY: [u32; 16] = [0, 4, 8, 12, 16, 20, 24, 28, 32, 32, 32, 32, 32, 32, 32, 32];
+        let f = self.simd().avx512f;
+        let moved = f._mm512_srlv_epi32(cast([word; 16]), cast(BY));
+        f._mm512_cvtepi32_ps(f._mm512_and_si512(moved, cast([0xf_u32; 16])))
     }
 
     #[inline(always)]

@@ -1,5 +1,7 @@
 //! Products of many vectors against their definition in float64, with every instruction set of this machine.
 
+mod company;
+
 use half::f16;
 
 use super::*;

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, ops::Range};
 
-use burn::tensor::Tensor;
+use glass_backend::KvTensor;
 
 use crate::{
     CacheError, KvSegment, KvView, LayerCache, Window,
@@ -28,7 +28,7 @@ impl Full {
 }
 
 impl LayerCache for Full {
-    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
+    fn append(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> KvView {
         let begin = self.shared.end();
         self.own.write(positions.start - begin, k, v);
         // What no query of this pass sees is not read.

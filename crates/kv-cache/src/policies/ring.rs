@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, num::NonZeroUsize, ops::Range};
 
-use burn::tensor::Tensor;
+use glass_backend::KvTensor;
 
 use crate::{
     CacheError, KeyPositions, KvSegment, KvView, LayerCache, Window,
@@ -44,7 +44,7 @@ impl Ring {
     }
 
     /// The ring's own part of what the queries at `positions` may see, themselves included.
-    fn append_own(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> Vec<KvSegment> {
+    fn append_own(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> Vec<KvSegment> {
         let (begin, window, capacity) = (self.shared.end(), self.window(), self.capacity);
         let tokens = positions.start - begin..positions.end - begin;
         let seq = tokens.len();
@@ -83,22 +83,22 @@ impl Ring {
         let kept = tokens.end - seq.min(capacity)..tokens.end;
         let mut from = kept.start - tokens.start;
         for slots in slots(kept, capacity) {
-            let part = |x: &Tensor<4>| x.clone().narrow(2, from, slots.len());
+            let part = |x: &KvTensor| x.clone().narrow(from, slots.len());
             own.write(slots.start, part(&k), part(&v));
             from += slots.len();
         }
-        let (k, v) = (Tensor::cat(keys, 2), Tensor::cat(values, 2)); // [1, kv_heads, past + seq, head_dim]
+        let (k, v) = (KvTensor::cat(keys), KvTensor::cat(values)); // [1, kv_heads, past + seq, head_dim]
         vec![KvSegment::run(k, v, begin + past.start..positions.end, window)]
     }
 
     /// Everything that queries from `len` on may see, in one run: its first position, keys and values.
-    fn unroll(&self, len: usize) -> (usize, [Tensor<4>; 2]) {
+    fn unroll(&self, len: usize) -> (usize, [KvTensor; 2]) {
         let begin = self.shared.end();
         let end = len - begin;
         let held = self.lost.max(end.saturating_sub(self.capacity))..end;
         let parts = slots(held.clone(), self.capacity).map(|slots| self.own.read(slots.start, slots.len()));
         let (keys, values): (Vec<_>, Vec<_>) = parts.map(|[k, v]| (k, v)).unzip();
-        let kv = [Tensor::cat(keys, 2), Tensor::cat(values, 2)]; // [1, kv_heads, held, head_dim]
+        let kv = [KvTensor::cat(keys), KvTensor::cat(values)]; // [1, kv_heads, held, head_dim]
         (begin + held.start, kv)
     }
 
@@ -126,7 +126,7 @@ impl Ring {
 }
 
 impl LayerCache for Ring {
-    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
+    fn append(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> KvView {
         let seen = self.window().seen_by(positions.clone());
         let spare = self.capacity - self.window.get();
         self.shared.forget_before(seen.start.saturating_sub(spare));
@@ -189,6 +189,7 @@ fn slots(tokens: Range<usize>, capacity: usize) -> impl Iterator<Item = Range<us
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Tensor;
     use glass_backend::Device;
 
     use super::*;
@@ -203,7 +204,7 @@ mod tests {
                 let len = NonZeroUsize::new(w).expect("W is at least 1");
                 let mut ring = Ring::new(len, usize::MAX);
                 for start in (0..100).step_by(seq) {
-                    let kv = Tensor::<4>::zeros([1, 1, seq, 2], device.burn());
+                    let kv = KvTensor::from(Tensor::<4>::zeros([1, 1, seq, 2], device.burn()));
                     let kv = ring.append(kv.clone(), kv, start..start + seq);
                     let [segment] = &kv.segments[..] else { panic!("{} segments", kv.segments.len()) };
                     let keys = segment.keys();
@@ -235,7 +236,7 @@ mod tests {
                 let (mut end, mut furthest) = (0, 0);
                 for step in 1..30usize {
                     let seq = 1 + turn * step % 5;
-                    let kv = Tensor::<4>::zeros([1, 1, seq, 2], device.burn());
+                    let kv = KvTensor::from(Tensor::<4>::zeros([1, 1, seq, 2], device.burn()));
                     ring.append(kv.clone(), kv, end..end + seq);
                     for position in end..end + seq {
                         held[position % (w + more)] = Some(position);

@@ -5,7 +5,7 @@
 //! few tokens that each is multiplied as if it were alone, and a longer piece of a prompt has a pass of its own, which is the
 //! same in any company. Such a piece is bound by arithmetic: reading the weights once more costs it little.
 
-use glass_backend::Dtype;
+use glass_backend::{Dtype, WeightKind};
 use glass_checkpoint::Precision;
 use glass_generate::{Llama, SequenceId, Working};
 
@@ -20,8 +20,7 @@ pub(super) struct Passes {
 
 impl Passes {
     pub fn new(llama: &Llama, step_tokens: usize) -> Self {
-        let is_flex = llama.device.name() == "flex";
-        Self { thin: is_flex.then(|| thin(llama.precision)), step_tokens, last: None }
+        Self { thin: thin(llama), step_tokens, last: None }
     }
 
     /// The texts of each pass: first those that are being written, then pieces of prompts, of which each has its turn; one of
@@ -49,13 +48,18 @@ impl Passes {
     }
 }
 
-/// Below the thresholds of `glass_kernels::matmul`.
-fn thin(precision: Precision) -> usize {
-    match (precision.dtype, precision.quantize, precision.blocks) {
-        (Dtype::F32, None, None) => 31,
-        (Dtype::F16, None, None) => 63,
-        _ => 15,
-    }
+/// As many as the kernels allow for each kind of weights that there are: beside quantized ones some are not.
+fn thin(llama: &Llama) -> Option<usize> {
+    let Precision { dtype, quantize, fake_quantize, blocks } = llama.precision;
+    let whole = match dtype {
+        Dtype::F32 => WeightKind::F32,
+        Dtype::F16 => WeightKind::Halves,
+        Dtype::BF16 => WeightKind::Pairs,
+    };
+    let quantized = quantize.filter(|_| !fake_quantize).map(|_| WeightKind::Quantized);
+    let kinds = [Some(whole), quantized, blocks.map(|_| WeightKind::Blocks)];
+    let kernels = llama.device.kernel_set();
+    kinds.into_iter().flatten().map(|kind| kernels.most_as_alone(kind)).min().flatten()
 }
 
 /// Passes of about as many tokens each, and of `most` at most.

@@ -13,6 +13,7 @@ use std::{
 
 use glass_generate::{Error, GenerateOptions, Lane, Llama, PrefillOptions, Sequence};
 use glass_kv_cache::KEYS_TOGETHER;
+use rayon::ThreadPoolBuilder;
 use tokio::sync::{mpsc::unbounded_channel, oneshot};
 
 use super::{
@@ -66,6 +67,9 @@ impl Service {
         let (commands, arrivals) = mpsc::channel();
         let (model, state) = (Arc::clone(&llama), Arc::clone(&shared));
         thread::spawn(move || {
+            // This thread is one of those that share the work of a pass: each piece would wait for another to wake up. Without
+            // such a pool, passes are computed in the one that all share.
+            let _pool = ThreadPoolBuilder::new().use_current_thread().build();
             thread::scope(|scope| {
                 let (prepared, work) = mpsc::channel();
                 scope.spawn(|| prepare(&model, arrivals, prepared, &state));

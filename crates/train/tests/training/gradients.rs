@@ -12,7 +12,7 @@ use glass_config::{
     RouterWeights, SharedExpertConfig,
 };
 use glass_decoder::{LlamaExperts, LlamaMlp, Norm};
-use glass_kv_cache::NoCache;
+use glass_kv_cache::LayerState;
 use glass_testing::{RandomWeights, with_windows};
 use glass_train::cross_entropy;
 use serde_json::{Value, json};
@@ -90,7 +90,7 @@ fn attention() {
     ] {
         let config = config(fields);
         let hidden = config.hidden_size;
-        let MixerConfig::Attention(layer) = config.layers[0].mixer;
+        let MixerConfig::Attention(layer) = config.layers[0].mixer else { panic!("no attention") };
         let mut random = RandomWeights(7);
         let weights = Weights::new(&mut random, &device, Dtype::F32);
         let attention = LlamaAttention::load(weights, &layer, hidden, 0).expect("weights");
@@ -100,8 +100,8 @@ fn attention() {
             let ropes = Rope::all(&config);
             let ctx = ForwardContext::new(&ropes, hidden, [BATCH, SEQ], &mut whole, &device, &mut observer);
             let ctx = ctx.expect("a pass").with_score_bytes(score_bytes);
-            let mut cache = NoCache(attention.window());
-            attention.forward(x.val(), &mut [&mut cache], &ctx).flatten(0, 2)
+            let mut state = LayerState::of_pass(attention.window());
+            attention.forward(x.val(), &mut [&mut state], &ctx).flatten(0, 2)
         });
     }
 }
@@ -111,7 +111,7 @@ fn mlp() {
     let device = devices::flex().training();
     for activation in ["silu", "gelu", "gelu_pytorch_tanh"] {
         let config = config(json!({"hidden_act": activation, "mlp_bias": true}));
-        let MlpConfig::Dense(layer) = config.layers[0].mlp else { panic!("experts") };
+        let Some(MlpConfig::Dense(layer)) = config.layers[0].mlp else { panic!("experts") };
         let mut random = RandomWeights(7);
         let weights = Weights::new(&mut random, &device, Dtype::F32);
         let mlp = LlamaMlp::load(weights, &layer, config.hidden_size);
