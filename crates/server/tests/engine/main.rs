@@ -5,3 +5,4 @@ mod load;
 mod models;
 mod places;
 mod prefixes;
+mod told;
