@@ -118,7 +118,7 @@ impl WeightSource for Lasting {
         if weight.role != WeightRole::Recurrent(RecurrentWeight::DecayParameter) {
             return Ok(data);
         }
-        let shape = data.shape.clone();
+        let shape = data.shape().clone();
         let values: Vec<f32> = data.try_to_vec().expect("float32");
         Ok(TensorData::new(values.into_iter().map(|x| x - 3.0).collect::<Vec<_>>(), shape))
     }
