@@ -71,17 +71,15 @@ pub fn model(kind: Kind, precision: &str) -> Llama {
     if kind == Kind::Windows {
         config = with_windows(config, &[Some(40), None, Some(150)]);
     }
-<<<<<<< HEAD
     if kind == Kind::Endless {
         config = with_windows(config, &[Some(40), Some(40)]);
-=======
+    }
     let device = flex();
     if let Some(file_type) = FileType::from_name(precision) {
         let precision = Precision { blocks: Some(file_type), ..Dtype::F32.into() };
         let mut source = InBlocks(RandomWeights(7), file_type.format());
         let model = LlamaForCausalLM::load(Weights::new(&mut source, &device, precision.dtype), &config);
         return Llama::new(model.expect("random weights fit"), &config, &device, precision);
->>>>>>> w/srv
     }
     let precision: Precision = precision.parse().expect("a precision");
     let mut random = RandomWeights(7);
