@@ -18,7 +18,7 @@ use glass_backend::{Device, Dtype, Embedding, Linear, WeightRole, Weights};
 use glass_bench::{RandomWeights, SEED, SHAPES, Text, random_model};
 use glass_config::{LlamaConfig, MixerConfig, MlpConfig};
 use glass_decoder::{LlamaMlp, Norm};
-use glass_kv_cache::NoCache;
+use glass_kv_cache::LayerState;
 
 const LENGTHS: [usize; 2] = [1, 128];
 
@@ -88,7 +88,7 @@ fn operations(criterion: &mut Criterion) {
     });
     each(criterion, &devices, "rope", |weights, tokens| {
         let device = weights.device().clone();
-        let MixerConfig::Attention(layer) = config.layers[0].mixer;
+        let MixerConfig::Attention(layer) = config.layers[0].mixer else { panic!("no attention") };
         let [heads, head_dim] = [layer.num_attention_heads, layer.head_dim];
         let x = random(&device, [heads, tokens, head_dim]).unsqueeze::<4>();
         let table = Rope::all(&config)[0].table(&[(0..tokens).collect()]);
@@ -110,7 +110,7 @@ fn operations(criterion: &mut Criterion) {
     each(criterion, &devices, "attention", |weights, tokens| {
         let device = weights.device().clone();
         let x = random(&device, [1, tokens, hidden]);
-        let MixerConfig::Attention(layer) = config.layers[0].mixer;
+        let MixerConfig::Attention(layer) = config.layers[0].mixer else { panic!("no attention") };
         let weights = weights.at("self_attn");
         let attention = LlamaAttention::load(weights, &layer, hidden, 0);
         let attention = attention.expect("random weights fit");
@@ -118,14 +118,14 @@ fn operations(criterion: &mut Criterion) {
         move || {
             let (mut whole, mut observer, shape) = (Sequences::WHOLE, Unobserved, [1, tokens]);
             let ctx = ForwardContext::new(&ropes, hidden, shape, &mut whole, &device, &mut observer);
-            let mut cache = NoCache(attention.window());
+            let mut state = LayerState::of_pass(attention.window());
             let ctx = ctx.expect("it fits");
-            drop(black_box(attention.forward(x.clone(), &mut [&mut cache], &ctx)));
+            drop(black_box(attention.forward(x.clone(), None, &mut [&mut state], &ctx)));
         }
     });
     each(criterion, &devices, "mlp", |weights, tokens| {
         let x = random(weights.device(), [1, tokens, hidden]);
-        let MlpConfig::Dense(layer) = config.layers[0].mlp else { panic!("experts") };
+        let Some(MlpConfig::Dense(layer)) = config.layers[0].mlp else { panic!("experts") };
         let mlp = LlamaMlp::load(weights.at("mlp"), &layer, hidden).expect("random weights fit");
         move || drop(black_box(mlp.forward(x.clone())))
     });

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::{Bool, DType, Tensor, activation::softmax};
 use glass_backend::{AttentionParams, KernelSet};
-use glass_kv_cache::{KvSegment, KvView, Window, join, narrow};
+use glass_kv_cache::{AttendsFrom, KvSegment, KvView, Window, join, narrow};
 
 use crate::ForwardContext;
 
@@ -12,9 +12,24 @@ use crate::ForwardContext;
 pub struct Queries {
     /// `[batch, heads, queries, head_dim]`, rotated
     pub q: Tensor<4>,
-    /// The same, rotated for the segments that have a [`KvSegment::max_query`].
-    pub clamped: Option<Tensor<4>>,
+    /// The same, rotated for the segments that they attend to from another place ([`KvSegment::attends_from`]).
+    pub moved: Vec<(AttendsFrom, Tensor<4>)>,
     pub positions: Range<usize>,
+}
+
+impl Queries {
+    /// The queries as rotated for this segment alone; `None`: as for most.
+    fn moved_for(&self, segment: &KvSegment) -> Option<Tensor<4>> {
+        let from = segment.attends_from?;
+        self.moved.iter().find(|(of, _)| *of == from).map(|(_, q)| q.clone())
+    }
+
+    /// Those at these positions.
+    fn at(&self, positions: Range<usize>) -> Self {
+        let cut = |q: &Tensor<4>| narrow(q.clone(), positions.start - self.positions.start, positions.len());
+        let moved = self.moved.iter().map(|(from, q)| (*from, cut(q))).collect();
+        Self { q: cut(&self.q), moved, positions }
+    }
 }
 
 /// `softmax(scale q k^T + mask) v` over the keys that each query sees, and the probabilities where they are wanted.
@@ -41,13 +56,11 @@ pub fn attend(
     let blocks = (start..end).step_by(block).map(|from| from..end.min(from + block));
     let (out, mut probabilities): (Vec<_>, Vec<_>) = blocks
         .map(|positions| {
-            let cut = |q: &Tensor<4>| narrow(q.clone(), positions.start - start, positions.len());
-            let (q, clamped) = (cut(&queries.q), queries.clamped.as_ref().map(cut));
             let seen = kv
                 .segments
                 .iter()
                 .filter_map(|segment| if weights_wanted { Some(segment.clone()) } else { segment.seen_by(&positions) });
-            attend_plain(q, clamped, positions.clone(), &seen.collect::<Vec<_>>(), params, ctx)
+            attend_plain(&queries.at(positions.clone()), &seen.collect::<Vec<_>>(), params, ctx)
         })
         .unzip();
     let probabilities = weights_wanted.then(|| probabilities.swap_remove(0));
@@ -56,31 +69,26 @@ pub fn attend(
 
 /// The definition, for one block of queries.
 ///
-/// `q` `[batch, heads, queries, head_dim]` -> as `q`, and the probabilities `[batch, heads, queries, keys]`. A query that
+/// -> `[batch, heads, queries, head_dim]`, and the probabilities `[batch, heads, queries, keys]`. A query that
 /// sees no key (padding) gets the plain mean of the values: finite, and never read.
 fn attend_plain(
-    q: Tensor<4>,
-    clamped: Option<Tensor<4>>,
-    positions: Range<usize>,
+    queries: &Queries,
     segments: &[KvSegment],
     params: &AttentionParams,
     ctx: &ForwardContext<'_>,
 ) -> (Tensor<4>, Tensor<4>) {
-    let dtype = q.dtype();
+    let dtype = queries.q.dtype();
     let logits = segments.iter().map(|segment| {
-        let q = match (&clamped, segment.max_query) {
-            (Some(clamped), Some(_)) => clamped.clone(),
-            _ => q.clone(),
-        };
-        let scores = scores(q, segment.k.clone().cast(dtype), params); // [batch, heads, queries, segment's keys]
-        match ctx.hidden_mask(segment, &positions) {
+        let q = queries.moved_for(segment).unwrap_or_else(|| queries.q.clone());
+        let scores = scores(q, segment.k.floats().cast(dtype), params); // [batch, heads, queries, segment's keys]
+        match ctx.hidden_mask(segment, &queries.positions) {
             Some(hidden) => mask(scores, hidden),
             None => scores,
         }
     });
     let logits = concat(logits.collect(), 3); // [batch, heads, queries, keys]
     let probabilities = probabilities(logits, params.sinks.as_ref()).cast(dtype); // [batch, heads, queries, keys]
-    let values = segments.iter().map(|segment| segment.v.clone().cast(dtype)); // keys and values may be kept in fewer bits
+    let values = segments.iter().map(|segment| segment.v.floats().cast(dtype)); // keys and values may be kept in fewer bits
     let v = concat(values.collect(), 2); // [batch, kv_heads, keys, head_dim]
     let weights = ctx.dropouts().attention.apply(probabilities.clone());
     (weighted_sum(weights, v), probabilities)
@@ -141,7 +149,7 @@ pub fn weighted_sum(weights: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
 /// The same in the device's kernel: it visits the keys that a query sees, and makes no scores.
 fn attend_fused(queries: &Queries, kv: &KvView, params: &AttentionParams, kernels: KernelSet) -> Option<Tensor<4>> {
     let segments = kv.segments.iter();
-    let segments = segments.map(|segment| segment.for_kernel(queries.clamped.as_ref()));
+    let segments = segments.map(|segment| segment.for_kernel(queries.moved_for(segment)));
     let segments = segments.collect::<Option<Vec<_>>>()?;
     kernels.attend(&queries.q, &segments, queries.positions.start, params)
 }

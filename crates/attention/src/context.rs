@@ -4,8 +4,10 @@ use std::{cell::RefCell, collections::HashMap, ops::Range};
 
 use burn::tensor::{Bool, DType, Device as BurnDevice, Tensor, TensorData};
 use glass_backend::{Device, KernelSet, KeyPositions};
-use glass_config::Temperature;
-use glass_kv_cache::{CacheError, KvSegment, LayerCache, Window, join, narrow};
+use glass_config::AttentionConfig;
+use glass_kv_cache::{
+    AttendsFrom, CacheError, History, KvSegment, LayerCache, LayerState, RecurrentState, Window, join, narrow,
+};
 
 use crate::{Dropouts, HiddenState, NextTokens, Observer, Padding, Rope, RopeTable, Sequences, Step, rotate};
 
@@ -34,11 +36,11 @@ struct PassRope {
     tables: DeviceTables,
 }
 
-/// Cosines and sines `[batch or 1, 1, tokens, pairs]` by device and by what was clamped of which positions.
-type DeviceTables = RefCell<Vec<(BurnDevice, Option<Clamped>, [Tensor<4>; 2])>>;
+/// Cosines and sines `[batch or 1, 1, tokens, pairs]` by device and by which queries attend from another place.
+type DeviceTables = RefCell<Vec<(BurnDevice, Option<Moved>, [Tensor<4>; 2])>>;
 
-/// Positions of one sequence, and the position that none of them counts beyond.
-pub type Clamped = (Range<usize>, usize);
+/// Positions of queries of one sequence, and where they attend from.
+pub type Moved = (Range<usize>, AttendsFrom);
 
 /// Scores of one block, at most: large enough to keep a matrix product busy, small beside any model's weights.
 const SCORE_BYTES: usize = 64 << 20;
@@ -70,6 +72,9 @@ impl<'a> ForwardContext<'a> {
                 let rows = padding.as_ref().map_or(batch, Padding::batch);
                 if rows != batch {
                     return Err(CacheError::Rows { padding: rows, batch });
+                }
+                if padding.is_some() && ropes.iter().any(Rope::is_chunked) {
+                    return Err(CacheError::PaddedChunks);
                 }
                 let whole = 0..seq;
                 (vec![whole], padding.take(), *dropouts)
@@ -122,29 +127,51 @@ impl<'a> ForwardContext<'a> {
         self.spans.iter().map(Range::len).sum()
     }
 
-    /// Rotates queries or keys by their positions; with `clamped`, those of one sequence. `None` for `rope`: the layer has no
-    /// positions.
+    /// Brings the angles to a device before it has anything to compute: a graphics adapter is handed what was launched so far
+    /// before it is sent more.
+    pub fn prepare(&self, device: &Device) {
+        for rope in &self.ropes {
+            self.cos_sin(rope, None, device.burn());
+        }
+    }
+
+    /// Rotates queries or keys by their positions; with `moved`, queries of one sequence by where they attend from. `None` for
+    /// `rope`: the layer has no positions.
     ///
     /// `x` `[batch, heads, tokens, head_dim]` -> the same shape
-    pub fn rotate(&self, rope: Option<usize>, x: Tensor<4>, clamped: Option<Clamped>, kernels: KernelSet) -> Tensor<4> {
+    pub fn rotate(&self, rope: Option<usize>, x: Tensor<4>, moved: Option<Moved>, kernels: KernelSet) -> Tensor<4> {
         let Some(rope) = rope else { return x };
         let rope = &self.ropes[rope];
         let interleaved = rope.rope.parameters().interleaved;
-        let [cos, sin] = self.cos_sin(rope, clamped, &x.device());
+        let [cos, sin] = self.cos_sin(rope, moved, &x.device());
         kernels.rotate(&x, &cos, &sin, interleaved).unwrap_or_else(|| rotate(x, cos, sin, interleaved))
     }
 
+    /// [`KernelSet::rotate_and_keep`] by the positions of the pass, whose only sequence they are.
+    pub(crate) fn rotate_and_keep(
+        &self,
+        rope: usize,
+        qkv: [&Tensor<4>; 3],
+        held: [Tensor<4>; 2],
+        slot: usize,
+        kernels: KernelSet,
+    ) -> (Option<Tensor<4>>, [Tensor<4>; 2]) {
+        let rope = &self.ropes[rope];
+        let [cos, sin] = self.cos_sin(rope, None, &qkv[0].device());
+        kernels.rotate_and_keep(qkv, &cos, &sin, rope.rope.parameters().interleaved, held, slot)
+    }
+
     /// `[batch or 1, 1, tokens, pairs]` each, float32
-    fn cos_sin(&self, rope: &PassRope, clamped: Option<Clamped>, device: &BurnDevice) -> [Tensor<4>; 2] {
+    fn cos_sin(&self, rope: &PassRope, moved: Option<Moved>, device: &BurnDevice) -> [Tensor<4>; 2] {
         let mut made = rope.tables.borrow_mut();
-        if let Some((.., table)) = made.iter().find(|(on, by, _)| on == device && *by == clamped) {
+        if let Some((.., table)) = made.iter().find(|(on, by, _)| on == device && *by == moved) {
             return table.clone();
         }
-        let clamped_table = clamped.clone().map(|(positions, max)| {
-            let positions: Vec<usize> = positions.map(|position| position.min(max)).collect();
-            (rope.rope.table(std::slice::from_ref(&positions)), [1, positions.len()])
+        let moved_table = moved.clone().map(|(positions, from)| {
+            let places: Vec<usize> = positions.map(|position| from.at(position)).collect();
+            (rope.rope.table(std::slice::from_ref(&places)), [1, places.len()])
         });
-        let (table, [rows, tokens]) = match &clamped_table {
+        let (table, [rows, tokens]) = match &moved_table {
             Some((table, shape)) => (table, *shape),
             None => (&rope.table, [self.rows(), self.seq()]),
         };
@@ -153,7 +180,7 @@ impl<'a> ForwardContext<'a> {
             Tensor::<4>::from_data(TensorData::new(values.to_vec(), shape), (device, DType::F32))
         };
         let table = [tensor(&table.cos), tensor(&table.sin)];
-        made.push((device.clone(), clamped, table.clone()));
+        made.push((device.clone(), moved, table.clone()));
         table
     }
 
@@ -164,7 +191,7 @@ impl<'a> ForwardContext<'a> {
         }
         let mut all = RopeTable::default();
         for span in &self.spans {
-            all.append(rope.table(&[span.clone().collect()]));
+            all.append(rope.table(&[span.clone().map(|position| rope.place(position)).collect()]));
         }
         all
     }
@@ -185,49 +212,112 @@ impl<'a> ForwardContext<'a> {
         self.padding.as_ref().map_or(1, Padding::batch)
     }
 
-    /// Multiplies each query by what its position says; `None`: by nothing.
+    /// Multiplies each query by what the layer says of its position.
     ///
     /// `q` `[batch, heads, tokens, head_dim]` -> the same shape
-    pub fn temper(&self, q: Tensor<4>, temperature: Option<Temperature>) -> Tensor<4> {
-        let Some(Temperature { beta, length }) = temperature else { return q };
-        let factor = |position: usize| (1.0 + beta * (1.0 + (position / length) as f64).ln()) as f32;
-        let factors: Vec<f32> = self.positions().concat().into_iter().map(factor).collect();
-        if factors.iter().all(|&factor| factor == 1.0) {
+    pub fn temper(&self, q: Tensor<4>, layer: &AttentionConfig) -> Tensor<4> {
+        if layer.query_factor(0).is_none() {
+            return q; // in no position
+        }
+        let factor = |position: usize| layer.query_factor(position).unwrap_or(1.0) as f32;
+        if self.positions().into_iter().flatten().all(|position| factor(position) == 1.0) {
             return q;
         }
-        let factors = TensorData::new(factors, [self.rows(), 1, self.seq(), 1]);
-        let factors = Tensor::<4>::from_data(factors, (&q.device(), DType::F32)); // [batch or 1, 1, tokens, 1]
+        let factors = self.by_position(1, |position, _| factor(position), &q.device()).unsqueeze_dim::<4>(1); // [batch or 1, 1, tokens, 1]
         let dtype = q.dtype();
         (q.cast(DType::F32) * factors).cast(dtype)
     }
 
-    /// The host's table of a RoPE, `[rows, seq, pairs]`, and its number of rows.
-    pub fn rope_table(&self, rope: usize) -> (&RopeTable, usize) {
-        (&self.ropes[rope].table, self.rows())
+    /// `width` numbers for each token, by its position and their place: `[batch or 1, tokens, width]`, float32
+    pub fn by_position(&self, width: usize, value: impl Fn(usize, usize) -> f32, device: &BurnDevice) -> Tensor<3> {
+        let positions = self.positions().concat().into_iter();
+        let values: Vec<f32> =
+            positions.flat_map(|at| (0..width).map(move |i| (at, i))).map(|(at, i)| value(at, i)).collect();
+        Tensor::from_data(TensorData::new(values, [self.rows(), self.seq(), width]), (device, DType::F32))
     }
 
-    /// Lets each sequence alone keep its keys and values, and attend to what its cache has: the one place where the row is
-    /// taken apart. A cache that has to see the queries one by one (TOVA) gets them so.
+    /// The host's table of a RoPE, `[rows, seq, pairs]`, and its number of rows; `None`: the model has no such RoPE.
+    pub fn rope_table(&self, rope: usize) -> Option<(&RopeTable, usize)> {
+        Some((&self.ropes.get(rope)?.table, self.rows()))
+    }
+
+    /// Lets each sequence alone keep its keys and values, and attend to what its cache has. A cache that
+    /// has to see the queries one by one (TOVA) gets them so.
     ///
     /// `x`: tensors `[batch, heads, seq, head_dim]` -> what `each` returns, `[batch, heads, seq, head_dim]`
     pub(crate) fn per_sequence<const N: usize>(
         &self,
-        caches: &mut [&mut dyn LayerCache],
+        states: &mut [&mut LayerState],
         x: [Tensor<4>; N],
         mut each: impl FnMut(&mut dyn LayerCache, [Tensor<4>; N], Range<usize>) -> Tensor<4>,
     ) -> Tensor<4> {
         let mut out = Vec::new();
         let mut start = 0;
-        for (cache, span) in caches.iter_mut().zip(&self.spans) {
+        for (state, span) in states.iter_mut().zip(&self.spans) {
+            let cache = state.kv();
             let mut from = span.start;
             while from < span.end {
                 let len = cache.max_step().min(span.end - from);
                 let part = x.each_ref().map(|x| narrow(x.clone(), start, len));
-                out.push(each(&mut **cache, part, from..from + len));
+                out.push(each(cache, part, from..from + len));
                 (start, from) = (start + len, from + len);
             }
         }
         join(out)
+    }
+
+    /// Lets each sequence alone go on from its own state: `each` gets the state behind the tokens before (`None`: nothing was
+    /// read) and returns the one behind these.
+    ///
+    /// `x`: tensors `[batch, seq, _]` -> what `each` returns, `[batch, seq, _]`
+    pub fn recur<const N: usize, const D: usize>(
+        &self,
+        states: &mut [&mut LayerState],
+        of: impl Fn(&mut RecurrentState) -> &mut History<D>,
+        x: [Tensor<3>; N],
+        mut each: impl FnMut([Tensor<3>; N], Option<&Tensor<D>>) -> (Tensor<3>, Tensor<D>),
+    ) -> Tensor<3> {
+        let mut out = Vec::new();
+        let mut start = 0;
+        for (state, span) in states.iter_mut().zip(&self.spans) {
+            let history = of(state.recurrent());
+            for run in history.runs(span.clone()) {
+                let part = x.each_ref().map(|x| match run.len() == x.dims()[1] {
+                    true => x.clone(),
+                    false => x.clone().narrow(1, start, run.len()), // [batch, run, _]
+                });
+                let (y, state) = each(part, history.now());
+                out.push(y);
+                history.push(state, run.end);
+                start += run.len();
+            }
+        }
+        if out.len() == 1 { out.swap_remove(0) } else { Tensor::cat(out, 1) }
+    }
+
+    /// Zeros where the batch has no token, which a recurrent mixer would carry on.
+    ///
+    /// `x` `[batch, seq, _]` -> the same shape
+    pub fn without_padding(&self, x: Tensor<3>) -> Tensor<3> {
+        let Some(padding) = &self.padding else { return x };
+        let [batch, seq, _] = x.dims();
+        let padded = TensorData::new(padding.hidden(seq), [batch, seq, 1]);
+        let padded = Tensor::<3, Bool>::from_data(padded, &x.device()); // [batch, seq, 1]
+        let shape = x.dims();
+        x.mask_fill(padded.expand(shape), 0.0)
+    }
+
+    /// `value` in place of what is there for the first token of each text, in tokens that begin their texts.
+    ///
+    /// `x` `[batch, seq, _]` -> the same shape
+    pub fn with_first(&self, x: Tensor<3>, value: f64) -> Tensor<3> {
+        let [batch, seq, _] = x.dims();
+        let position = |row, slot| self.padding.as_ref().map_or(slot, |padding| padding.position(row, slot));
+        let first = (0..batch).flat_map(|row| (0..seq).map(move |slot| position(row, slot) == 0));
+        let first = TensorData::new(first.collect::<Vec<_>>(), [batch, seq, 1]);
+        let first = Tensor::<3, Bool>::from_data(first, &x.device()); // [batch, seq, 1]
+        let shape = x.dims();
+        x.mask_fill(first.expand(shape), value)
     }
 
     /// [`KvSegment::hidden_mask`] with the padding's keys; made once for all layers that are alike.

@@ -1,13 +1,15 @@
 //! Attention: how a token finds the tokens before it.
 //!
 //! Reading order: [`LlamaAttention`] (all of it, on one page) · [`QkNorm`] · [`attend`] (scores, softmax, sum) · [`Rope`]
-//! (position as an angle) · [`ForwardContext`] (what the layers of a pass share). Which keys a query may see, and what is
+//! (position as an angle) · `dual_chunk`
+//! (reading beyond the trained length) · [`ForwardContext`] (what the layers of a pass share). Which keys a query may see, and what is
 //! kept of them, is the crate below: `glass-kv-cache`.
 
 mod attend;
 mod attention;
 mod context;
 mod dropout;
+mod dual_chunk;
 mod observer;
 mod padding;
 mod qk_norm;

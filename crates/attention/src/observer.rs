@@ -34,6 +34,12 @@ pub enum Step {
     Attention,
     /// The heads were projected back.
     Output,
+    /// What a recurrent mixer reads was projected.
+    Input,
+    /// Its convolution over the last tokens.
+    Conv,
+    /// Its state went over the tokens.
+    Scan,
     /// The gated MLP.
     Mlp,
     /// The output of the MLP was added to the residual stream.

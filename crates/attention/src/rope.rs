@@ -6,7 +6,7 @@
 //! The frequencies, and what the scalings make of them, are in `config/rope`.
 
 use burn::tensor::{DType, Tensor};
-use glass_config::{LlamaConfig, RopeParameters};
+use glass_config::{DualChunk, LayerConfig, LlamaConfig, MixerConfig, RopeParameters};
 
 /// One RoPE of a model.
 ///
@@ -15,6 +15,8 @@ use glass_config::{LlamaConfig, RopeParameters};
 pub struct Rope {
     parameters: RopeParameters,
     head_dim: usize,
+    /// Tokens after which positions begin anew, where they do ([`DualChunk`]).
+    chunk: Option<usize>,
 }
 
 /// Cosine and sine of every angle of some tokens, multiplied by the model's attention scaling.
@@ -39,9 +41,15 @@ impl Rope {
     pub fn all(config: &LlamaConfig) -> Vec<Self> {
         let ropes = config.ropes.iter().enumerate();
         let rope = |(index, parameters): (usize, &RopeParameters)| {
-            let mut layers = config.layers.iter().filter_map(|layer| layer.attention());
-            let user = layers.find(|layer| layer.rope == Some(index));
-            Self { parameters: parameters.clone(), head_dim: user.map_or(0, |layer| layer.head_dim) }
+            let user = |layer: &LayerConfig| match &layer.mixer {
+                MixerConfig::Attention(attention) if attention.rope == Some(index) => {
+                    Some((attention.head_dim, attention.dual_chunk.map(DualChunk::chunk)))
+                }
+                MixerConfig::Retention(retention) if index == 0 => Some((retention.key_dim, None)),
+                _ => None,
+            };
+            let (head_dim, chunk) = config.layers.iter().find_map(user).unwrap_or_default();
+            Self { parameters: parameters.clone(), head_dim, chunk }
         };
         ropes.map(rope).collect()
     }
@@ -49,6 +57,16 @@ impl Rope {
     /// What the config says of it.
     pub fn parameters(&self) -> &RopeParameters {
         &self.parameters
+    }
+
+    /// What the token at this position of a text is rotated by.
+    pub fn place(&self, position: usize) -> usize {
+        self.chunk.map_or(position, |chunk| position % chunk)
+    }
+
+    /// Whether positions begin anew in each chunk.
+    pub fn is_chunked(&self) -> bool {
+        self.chunk.is_some()
     }
 
     /// The table for rows of positions, all of one length.

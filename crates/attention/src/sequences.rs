@@ -1,6 +1,6 @@
 //! What one forward pass reads.
 
-use glass_kv_cache::{KvCache, LayerCache, NoCache, Window};
+use glass_kv_cache::{KvCache, LayerState};
 
 use crate::{Dropout, Dropouts, Padding};
 
@@ -27,18 +27,18 @@ impl Sequences<'_> {
         dropouts: Dropouts { attention: Dropout { p: 0.0 }, residual: Dropout { p: 0.0 } },
     };
 
-    /// Hands `layer` its caches, one for each sequence; `window` is its own.
+    /// Hands `layer` its states, one for each sequence; `of_pass` is one for whole sequences.
     pub fn with_layer<T>(
         &mut self,
         i: usize,
-        window: Window,
-        layer: impl FnOnce(&mut [&mut dyn LayerCache]) -> T,
+        of_pass: impl FnOnce() -> LayerState,
+        layer: impl FnOnce(&mut [&mut LayerState]) -> T,
     ) -> T {
         match self {
-            Self::Whole { .. } => layer(&mut [&mut NoCache(window)]),
+            Self::Whole { .. } => layer(&mut [&mut of_pass()]),
             Self::Next(next) => {
-                let mut caches: Vec<_> = next.iter_mut().map(|next| next.cache.layer(i)).collect();
-                layer(&mut caches)
+                let mut states: Vec<_> = next.iter_mut().map(|next| next.cache.layer(i)).collect();
+                layer(&mut states)
             }
         }
     }

@@ -5,6 +5,8 @@ use std::ops::Range;
 use burn::tensor::Tensor;
 use glass_kernels::{KeyMask, KeyPositions};
 
+use crate::KvTensor;
+
 /// The parameters of one attention.
 #[derive(Clone, Debug)]
 pub struct AttentionParams {
@@ -23,9 +25,9 @@ pub struct AttentionParams {
 #[derive(Clone, Debug)]
 pub struct KvSegment {
     /// `[batch, kv_heads, keys, head_dim]`, rotated
-    pub k: Tensor<4>,
+    pub k: KvTensor,
     /// `[batch, kv_heads, keys, head_dim]`
-    pub v: Tensor<4>,
+    pub v: KvTensor,
     /// The positions of the keys.
     pub positions: KeyPositions,
     /// Keys at positions before this one are masked.
@@ -40,13 +42,13 @@ pub struct KvSegment {
 
 impl KvSegment {
     /// Every key up to the query's own position, `k` and `v` `[batch, kv_heads, keys, head_dim]`.
-    pub fn new(k: Tensor<4>, v: Tensor<4>, positions: KeyPositions) -> Self {
-        Self { k, v, positions, first_key: 0, window: None, q: None }
+    pub fn new(k: impl Into<KvTensor>, v: impl Into<KvTensor>, positions: KeyPositions) -> Self {
+        Self { k: k.into(), v: v.into(), positions, first_key: 0, window: None, q: None }
     }
 
     /// How many keys there are.
     pub fn keys(&self) -> usize {
-        self.k.dims()[2]
+        self.k.keys()
     }
 
     /// The slots that at least one query at these positions sees: at most two runs in the order of the slots, either of

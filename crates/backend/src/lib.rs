@@ -5,10 +5,13 @@
 //!
 //! Reading order: [`Dtype`] and [`Device`] (what there is to compute on) · [`Weights`] (where they come from) ·
 //! [`WeightMatrix`], [`Embedding`], [`Linear`] and [`Norm`] (what every model is made of) · [`KernelMode`] and
-//! [`KernelSet`] (the operations that exist twice) · [`AttentionParams`] and [`KvSegment`] (what attention computes with).
+//! [`KernelSet`] (the operations that exist twice), [`Around`] and [`Input`] (what products do besides) · [`AttentionParams`]
+//! and [`KvSegment`] (what attention computes with) over [`KvTensor`] (what caches keep), [`Scan`] (what a recurrence does).
 
+mod activation;
 #[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 mod adapters;
+mod around;
 mod attention;
 mod device;
 mod dtype;
@@ -16,15 +19,20 @@ mod embedding;
 mod error;
 mod kernel_mode;
 mod kernel_set;
+mod kv_tensor;
 mod linear;
 mod norm;
 mod peak_memory;
 mod quantized;
+mod recurrence;
+mod traffic;
 mod weight_matrix;
 mod weights;
 
+pub use activation::{Xielu, activate, clamped_gate};
 #[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 pub use adapters::{Adapter, AdapterKind, adapters};
+pub use around::{Around, Input, Then};
 pub use attention::{AttentionParams, KvSegment};
 pub use device::Device;
 pub use dtype::Dtype;
@@ -33,9 +41,12 @@ pub use error::{DeviceError, WeightError};
 pub use glass_kernels::{Gate as GateKernel, KeyPositions, WeightKind, quant};
 pub use kernel_mode::KernelMode;
 pub use kernel_set::KernelSet;
+pub use kv_tensor::{KvDtype, KvTensor, Q8Tensor, UnknownKvDtype};
 pub use linear::Linear;
 pub use norm::{HeadNorm, Norm};
 pub use peak_memory::peak_host_bytes;
 pub use quantized::{BlockRows, BlockTensor, PlanarRows, PlanarTensor, QuantizedRows, QuantizedTensor};
+pub use recurrence::Scan;
+pub use traffic::{Traffic, TrafficCounter};
 pub use weight_matrix::WeightMatrix;
-pub use weights::{ActivationWeight, WeightRole, WeightRoles, WeightSource, WeightSpec, Weights};
+pub use weights::{ActivationWeight, RecurrentWeight, WeightRole, WeightRoles, WeightSource, WeightSpec, Weights};

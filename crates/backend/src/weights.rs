@@ -38,6 +38,27 @@ pub enum WeightRole {
     Activation(ActivationWeight),
     /// Attention sinks: a learned logit per head.
     Sinks,
+    /// A weight that only recurrent mixers have.
+    Recurrent(RecurrentWeight),
+}
+
+/// The weights of recurrent mixers that are no projections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RecurrentWeight {
+    /// The taps of a convolution, one row per channel.
+    Conv,
+    /// ln(-A): how fast a state decays, `[.., state_size]`.
+    Decay,
+    /// What goes past the state.
+    Skip,
+    /// The matrix that makes a time step for each channel ...
+    TimeStep,
+    /// ... and what is added to that before softplus.
+    TimeStepBias,
+    /// What a gate multiplies blocks of channels with, `[blocks, block_width, block_width]`.
+    BlockGate,
+    /// What softplus makes a rate of decay of, one for each channel.
+    DecayParameter,
 }
 
 /// The numbers of xIELU (`Activation::Xielu` in `config`).
@@ -73,8 +94,11 @@ impl WeightRole {
             | Self::ResidualProjection
             | Self::MlpOutput
             | Self::Head
-            | Self::Router => true,
-            Self::Norm | Self::NormOffset | Self::Bias | Self::Activation(_) | Self::Sinks => false,
+            | Self::Router
+            | Self::Recurrent(RecurrentWeight::TimeStep) => true,
+            Self::Norm | Self::NormOffset | Self::Bias | Self::Activation(_) | Self::Sinks | Self::Recurrent(_) => {
+                false
+            }
         }
     }
 }
@@ -235,6 +259,12 @@ impl<'a> Weights<'a> {
         }
     }
 
+    /// The same, for tensors that are held in float32, whatever the type of the others.
+    pub fn in_f32(&mut self) -> Weights<'_> {
+        let path = self.path.clone();
+        Weights { path, source: self.source, dtype: Dtype::F32, ..*self }
+    }
+
     /// The name in the checkpoint of what is called `name` here.
     pub fn full_name(&self, name: impl std::fmt::Display) -> String {
         match self.path.as_str() {
@@ -259,6 +289,19 @@ impl<'a> Weights<'a> {
     /// What the source says.
     pub fn vector(&mut self, name: &str, len: usize, role: WeightRole) -> Result<Param<Tensor<1>>, WeightError> {
         self.read(name, &[len], role, 0..len)
+    }
+
+    /// The whole of a tensor.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub fn tensor<const D: usize>(
+        &mut self,
+        name: &str,
+        shape: [usize; D],
+        role: WeightRole,
+    ) -> Result<Param<Tensor<D>>, WeightError> {
+        self.read(name, &shape, role, 0..shape[0])
     }
 
     /// A tensor of the shape `[]`, as `[1]`.

@@ -43,13 +43,15 @@ fn projection_bytes(config: &LlamaConfig, precision: Precision, tokens: usize) -
     let (q, kv) = widths(config);
     let of = |role| precision.projection_bytes(config, role);
     let attention = q as f64 * (of(Projection) + of(ResidualProjection)) + kv as f64 * (of(Keys) + of(Values));
-    config.hidden_size as f64 * attention + mlp_weights(config, tokens) as f64 * mlp_bytes(config, precision)
+    config.hidden_size as f64 * attention
+        + mlp_weights(config, tokens) as f64 * mlp_bytes(config, precision)
+        + recurrent_weights(config) as f64 * of(Projection)
 }
 
 /// Bytes of a weight of an MLP: one of its matrices, or two with a gate, read the residual stream, and one writes to it.
 fn mlp_bytes(config: &LlamaConfig, precision: Precision) -> f64 {
     let of = |role| precision.projection_bytes(config, role);
-    let is_gated = config.layers.first().is_none_or(|layer| match &layer.mlp {
+    let is_gated = config.layers.iter().find_map(|layer| layer.mlp).is_none_or(|mlp| match mlp {
         MlpConfig::Dense(mlp) => mlp.is_gated(),
         MlpConfig::Experts(experts) => experts.expert.is_gated(),
     });
@@ -89,14 +91,20 @@ fn widths(config: &LlamaConfig) -> (usize, usize) {
 /// Weights of all MLPs that `tokens` tokens read, their biases included.
 fn mlp_weights(config: &LlamaConfig, tokens: usize) -> usize {
     let layers = config.layers.iter();
-    layers.map(|layer| layer.mlp.parameters_read(config.hidden_size, tokens)).sum()
+    layers.filter_map(|layer| layer.mlp).map(|mlp| mlp.parameters_read(config.hidden_size, tokens)).sum()
 }
 
 /// Weights in the matrices of the layers that `tokens` tokens read.
 fn linear_weights(config: &LlamaConfig, tokens: usize) -> f64 {
     let hidden = config.hidden_size as f64;
     let (q, kv) = widths(config);
-    2.0 * hidden * (q + kv) as f64 + mlp_weights(config, tokens) as f64
+    2.0 * hidden * (q + kv) as f64 + mlp_weights(config, tokens) as f64 + recurrent_weights(config) as f64
+}
+
+/// Weights of all recurrent mixers.
+fn recurrent_weights(config: &LlamaConfig) -> usize {
+    let mixers = config.layers.iter().map(|layer| &layer.mixer).filter(|mixer| mixer.state().is_some());
+    mixers.map(|mixer| mixer.num_parameters(config.hidden_size)).sum()
 }
 
 /// Pairs of a query and a key that it sees, for `tokens` queries that stand behind `depth` others.
@@ -159,6 +167,18 @@ pub fn step(config: &LlamaConfig, precision: Precision, step: Step, slots: Range
             (0.0, 2 * kept + moved(2 * q), flops)
         }
         Step::Output => ((q * hidden) as f64 * of(ResidualProjection), moved(q + residuals), matrices(q * hidden)),
+        // Of a recurrent mixer all weights are counted where it begins.
+        Step::Input => {
+            let weights = recurrent_weights(config);
+            (weights as f64 * of(Projection), moved(residuals), matrices(weights))
+        }
+        Step::Conv => (0.0, 0, 0.0),
+        // The state is read and written once, and for each token it is multiplied, added to and read out.
+        Step::Scan => {
+            let states = config.layers.iter().filter_map(|layer| layer.mixer.state());
+            let state: usize = states.map(|state| state.len()).sum();
+            (8.0 * state as f64, 0, 6.0 * moved(state) as f64)
+        }
         Step::Mlp => {
             let weights = mlp_weights(config, tokens) as f64;
             (weights * mlp_bytes(config, precision), moved(2 * residuals), matrices(mlp_weights(config, 1)))

@@ -35,7 +35,8 @@ impl Reference {
         watch: &mut dyn Watch,
     ) -> ControlFlow<(), Option<Self>> {
         watch.now("the reference", (0, 0), None);
-        let setup = Setup { device: "flex".into(), dtype: precision.into(), kernels: "plain".into(), ..like.clone() };
+        let (device, kernels, cache_dtype) = ("flex".into(), "plain".into(), None);
+        let setup = Setup { device, dtype: precision.into(), kernels, cache_dtype, ..like.clone() };
         let file = scratch.join(format!("reference.{precision}"));
         let mut subject = Subject::new(setup, command);
         let lost = match subject.ask(&Request::Reference(file.clone()), watch) {

@@ -31,6 +31,8 @@ pub struct Setup {
     pub any_dtype: bool,
     /// Which bodies the fused operations have.
     pub kernels: String,
+    /// A [`KvDtype`](glass_backend::KvDtype) that was asked for.
+    pub cache_dtype: Option<String>,
 }
 
 /// `flex f32 plain`.

@@ -5,7 +5,8 @@
 //! held in) · [`QuantRecipe`] (which matrices are quantized) and [`QuantizeOnLoad`] · [`Saving`] (a folder whose new files appear together) · [`TensorSource`] (what is
 //! saved) and [`ShardSize`] (in how many files) · [`Converted`] and [`QuantizedTensors`] (a checkpoint to be saved again) ·
 //! [`Parameters`] and [`FamilyTensors`] (a model in memory to be saved), [`WeightTensors`] (one of any source) · [`GgufSource`]
-//! (weights from a GGUF file) and [`GgufModel`] (a folder as such a file) · [`convert()`] and [`quantize()`] (a whole folder written again).
+//! (weights from a GGUF file) and [`GgufModel`] (a folder as such a file) · [`convert()`] and [`quantize()`] (a whole folder written again) · [`kept()`] (a copy
+//! for the next time).
 
 mod convert;
 mod converted;
@@ -17,6 +18,7 @@ mod gguf;
 mod head;
 mod idle;
 mod index;
+mod kept;
 mod mapped;
 mod mxfp4;
 mod names;
@@ -47,6 +49,7 @@ pub use files::{Files, RawTensor, WEIGHTS, WEIGHTS_INDEX};
 pub use gguf::{FileType, GgufFormat, GgufModel, GgufPlan, GgufSource, GgufWriteError, stored_in_gguf};
 pub use head::own_head;
 pub use index::Index;
+pub use kept::{Kept, kept};
 pub use names::Names;
 pub use parameters::{Parameters, parameter_name};
 pub use precision::{Precision, UnknownPrecision};

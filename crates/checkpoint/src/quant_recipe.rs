@@ -51,7 +51,8 @@ impl QuantRecipe {
             | WeightRole::NormOffset
             | WeightRole::Bias
             | WeightRole::Activation(_)
-            | WeightRole::Sinks => false,
+            | WeightRole::Sinks
+            | WeightRole::Recurrent(_) => false,
             // A token reads one row of it, unless it is the head.
             WeightRole::Embedding => self.tied,
             WeightRole::Projection

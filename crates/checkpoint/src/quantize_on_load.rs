@@ -10,6 +10,9 @@ use glass_backend::{
 
 use crate::{QuantRecipe, quant_recipe::outlier};
 
+/// Numbers that are read and quantized together: 4 MiB of them.
+const PIECE: usize = 1 << 20;
+
 /// The weights of another source, the matrices quantized by a recipe.
 pub struct QuantizeOnLoad<S> {
     source: S,
@@ -26,29 +29,38 @@ impl<S: WeightSource> QuantizeOnLoad<S> {
         Self { source, recipe, formats: BTreeMap::new(), fake_quantize: false }
     }
 
-    /// Rows of a matrix that the recipe quantizes.
+    /// Rows of a matrix that the recipe quantizes: a few at a time, so that numbers in float32 stay in the processor's caches.
     fn quantized(&mut self, weight: WeightSpec<'_>, rows: Range<usize>) -> Result<Quantized, WeightError> {
-        let all = rows.len() == weight.rows();
-        let data = self.source.read(weight, rows, Dtype::F32)?;
-        let values = floats(&data, weight.name)?;
+        let columns = weight.row_len();
+        let mut whole = None;
         let format = match self.formats.get(weight.name) {
             Some(format) => *format,
             None => {
                 let source = &mut self.source;
-                let whole = || match all {
-                    true => Ok(outlier(values)),
-                    false => {
-                        let data = source.read(weight, 0..weight.rows(), Dtype::F32)?;
-                        Ok::<_, WeightError>(outlier(floats(&data, weight.name)?))
-                    }
+                let outlier = || {
+                    let data = source.read(weight, 0..weight.rows(), Dtype::F32)?;
+                    let outlier = outlier(floats(&data, weight.name)?);
+                    whole = Some(data);
+                    Ok::<_, WeightError>(outlier)
                 };
-                let format = self.recipe.format_of(weight.role, weight.layer, whole)?;
+                let format = self.recipe.format_of(weight.role, weight.layer, outlier)?;
                 let format = format.unwrap_or_else(|| unreachable!("the recipe quantizes it"));
                 self.formats.insert(weight.name.to_owned(), format);
                 format
             }
         };
-        quantize(values, weight.row_len(), format, weight.name)
+        if let Some(data) = whole {
+            let values = &floats(&data, weight.name)?[rows.start * columns..rows.end * columns];
+            return quantize(values, columns, format, (weight.name, 0));
+        }
+        let mut quantized = Quantized::with_room(rows.len(), columns, format);
+        let some = (PIECE / columns.max(1)).max(1);
+        for start in rows.clone().step_by(some) {
+            let data = self.source.read(weight, start..rows.end.min(start + some), Dtype::F32)?;
+            let before = (start - rows.start) * columns;
+            quantized.append(quantize(floats(&data, weight.name)?, columns, format, (weight.name, before))?);
+        }
+        Ok(quantized)
     }
 }
 
@@ -85,16 +97,16 @@ fn floats<'a>(data: &'a TensorData, name: &str) -> Result<&'a [f32], WeightError
     })
 }
 
-/// Whole rows, quantized; `name` is for the error.
+/// Whole rows, quantized; the name, and how many numbers are before them, are for the error.
 pub(super) fn quantize(
     values: &[f32],
     columns: usize,
     format: QuantFormat,
-    name: &str,
+    (name, before): (&str, usize),
 ) -> Result<Quantized, WeightError> {
     quant::quantize(values, columns, format).map_err(|error| WeightError::Other {
         origin: "quantizing".to_owned(),
         name: name.to_owned(),
-        reason: error.to_string(),
+        reason: error.behind(before).to_string(),
     })
 }

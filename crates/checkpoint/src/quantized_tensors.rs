@@ -83,7 +83,7 @@ impl<'a> QuantizedTensors<'a> {
             let (Some((format, [_, columns])), Some(values)) = (self.formats.get(name), values) else {
                 return Err(self.missing(name));
             };
-            let quantized = quantize(&values, *columns, *format, name)?;
+            let quantized = quantize(&values, *columns, *format, (name, 0))?;
             self.files.release(name);
             self.rest.insert(name.to_owned(), quantized);
         }

@@ -18,7 +18,7 @@ pub mod train;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use glass_backend::{Dtype, quant::QuantFormat};
+use glass_backend::{Dtype, KvDtype, quant::QuantFormat};
 use glass_checkpoint::{GgufFormat, Precision, ShardSize};
 
 use crate::version;
@@ -37,7 +37,7 @@ use groups::{
 pub use parse::{BENCH_SUBJECT, unset_empty_variables};
 pub use sampling::{Rules, Sampling};
 pub use search::Search;
-pub use serve::Serve;
+pub use serve::{ReasoningFormat, Serve};
 pub use tokenize::Tokenize;
 pub use train::Train;
 
@@ -140,9 +140,12 @@ pub struct Input {
 pub struct Info {
     #[command(flatten)]
     pub model: Model,
-    /// What to count weights and caches in, as for `glass generate` [default: as the model is stored]
+    /// What to count weights in, and caches by it, as for `glass generate` [default: as the model is stored]
     #[arg(help_heading = OUTPUT, long, value_name = "f32|f16|bf16|q8|q4")]
     pub dtype: Option<Precision>,
+    /// What keys and values are counted in: f32, f16, bf16 or q8 [default: as for `glass generate`]
+    #[arg(help_heading = OUTPUT, long, value_name = "TYPE")]
+    pub cache_dtype: Option<KvDtype>,
     /// List every tensor
     #[arg(help_heading = OUTPUT, long)]
     pub tensors: bool,

@@ -98,6 +98,7 @@ fn plan(args: &args::Bench, model: Model, scratch: &Path) -> Result<Plan, CliErr
                 dtype: dtype.to_string(),
                 any_dtype: args.dtype.is_empty(),
                 kernels: kernels.to_string(),
+                cache_dtype: args.cache_dtype.map(|dtype| dtype.to_string()),
             }));
         }
     }

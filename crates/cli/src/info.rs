@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use glass_bench::costs;
 use glass_checkpoint::Precision;
 use glass_config::{AttentionConfig, DenseMlpConfig, IgnoredField, LayerConfig, LlamaConfig, MlpConfig};
-use glass_kv_cache::Window;
+use glass_kv_cache::{KvDtype, Window};
 
 use contents::{Contents, Held};
 
@@ -33,7 +33,9 @@ pub fn run(args: args::Info) -> Result<(), CliError> {
     warn(&contents.warnings);
     let (stored, own_head) = files.stored(&mut config)?;
     warn(own_head);
-    let facts = facts(&config, &contents, stored, args.dtype.unwrap_or(stored));
+    let precision = args.dtype.unwrap_or(stored);
+    let cache_dtype = args.cache_dtype.unwrap_or(precision.cache_dtype().into());
+    let facts = facts(&config, &contents, stored, precision, cache_dtype);
     let text = if args.json {
         format!("{:#}", facts.json(&config, &contents, &harmless))
     } else {
@@ -47,26 +49,36 @@ struct Facts {
     parameters: Vec<(&'static str, u64)>,
     /// Window, number of layers with it, bytes per token, bytes at full context.
     caches: Vec<(Window, u64, u64, u64)>,
+    /// Bytes of the state of each recurrent layer.
+    states: Vec<u64>,
     /// How many positions back a token can influence the last one; `None`: all of them.
     reach: Option<u64>,
     /// Stored type, number of tensors, bytes.
     stored: BTreeMap<String, (u64, u64)>,
     weight_bytes: u64,
-    /// What weights and caches are counted in.
+    /// What weights are counted in.
     precision: Precision,
+    /// What keys and values are counted in.
+    cache_dtype: KvDtype,
     /// Bits of the matrices in the files, ascending; empty if none is quantized.
     bits: Vec<usize>,
 }
 
-fn facts(config: &LlamaConfig, contents: &Contents, as_stored: Precision, precision: Precision) -> Facts {
-    let (bytes, cached) = (precision.dtype.bytes() as u64, precision.cache_dtype().bytes() as u64);
+fn facts(
+    config: &LlamaConfig,
+    contents: &Contents,
+    as_stored: Precision,
+    precision: Precision,
+    cache_dtype: KvDtype,
+) -> Facts {
+    let bytes = precision.dtype.bytes() as u64;
     let parameters: Vec<_> = config.parameters_by_part().into_iter().map(|(part, n)| (part, n as u64)).collect();
 
     let context = config.context() as u64;
     let mut caches: Vec<(Window, u64, u64, u64)> = Vec::new();
     for layer in attentions(config) {
         let window = Window::from(layer.window);
-        let of_token = 2 * layer.kv_size() as u64 * cached;
+        let of_token = 2 * (layer.num_key_value_heads * cache_dtype.vector_bytes(layer.head_dim)) as u64;
         match caches.iter_mut().find(|(known, ..)| *known == window) {
             Some((_, count, token, _)) => (*count, *token) = (*count + 1, *token + of_token),
             None => caches.push((window, 1, of_token, 0)),
@@ -76,10 +88,13 @@ fn facts(config: &LlamaConfig, contents: &Contents, as_stored: Precision, precis
         let kept = window.span().map_or(context, |span| context.min(span as u64));
         *full = *token * kept;
     }
+    let states: Vec<u64> =
+        config.layers.iter().filter_map(|layer| layer.mixer.state()).map(|state| state.bytes()).collect();
+    // A state may hold any of the past.
     let reach = attentions(config)
         .map(|layer| Window::from(layer.window).span().map(|span| span as u64 - 1))
         .try_fold(0u64, |all, back| Some(all.saturating_add(back?)))
-        .filter(|&reach| reach < context);
+        .filter(|&reach| reach < context && states.is_empty());
     let mut stored: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     // Bytes that are held as they are stored, and numbers that are held in the float type.
     let (mut quantized, mut numbers) = (0, 0);
@@ -112,8 +127,10 @@ fn facts(config: &LlamaConfig, contents: &Contents, as_stored: Precision, precis
             costs::weight_bytes(config, precision)
         },
         precision,
+        cache_dtype,
         parameters,
         caches,
+        states,
         reach,
         stored,
         bits,
@@ -130,23 +147,27 @@ impl Facts {
         let mut rows = Vec::new();
         let mut line = |name: &str, value: String| rows.push((name.to_owned(), value));
         line("model_type", config.model_type.to_string());
-        line(
-            "architecture",
-            format!(
-                "{} layers, hidden {}, {}, {}, vocabulary {}{}",
-                config.layers.len(),
-                config.hidden_size,
-                distinct(config.layers.iter().map(|layer| layers::mlp(&layer.mlp))),
-                distinct(attentions(config).map(|attention| {
-                    format!(
-                        "{} heads of {} over {} key/value heads",
-                        attention.num_attention_heads, attention.head_dim, attention.num_key_value_heads
-                    )
-                })),
-                config.vocab_size,
-                if config.tie_word_embeddings { ", tied head" } else { "" },
-            ),
-        );
+        line("architecture", {
+            let mlps = config.layers.iter().filter_map(|layer| layer.mlp.as_ref());
+            let heads = attentions(config).map(|attention| {
+                format!(
+                    "{} heads of {} over {} key/value heads",
+                    attention.num_attention_heads, attention.head_dim, attention.num_key_value_heads
+                )
+            });
+            let recurrent = config.layers.iter().map(|layer| &layer.mixer).filter(|mixer| mixer.state().is_some());
+            let parts = [
+                format!("{} layers", config.layers.len()),
+                format!("hidden {}", config.hidden_size),
+                distinct(mlps.map(layers::mlp)),
+                distinct(heads),
+                distinct(recurrent.map(layers::mixer)),
+                format!("vocabulary {}", config.vocab_size),
+                (if config.tie_word_embeddings { "tied head" } else { "" }).to_owned(),
+            ];
+            let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+            parts.join(", ")
+        });
         if let Some(pattern) = layers::pattern(config) {
             line("layers", pattern);
         }
@@ -196,9 +217,13 @@ impl Facts {
                 format!(
                     "{layers} layers: {token} bytes per token, {} at full context, in {}",
                     size(*full),
-                    self.precision.cache_dtype()
+                    self.cache_dtype
                 ),
             );
+        }
+        if let layers @ 1.. = self.states.len() {
+            let bytes = size(self.states.iter().sum());
+            line("recurrent state", format!("{layers} layers: {bytes} for a text of any length, in float32"));
         }
         line(
             "reach",
@@ -237,7 +262,7 @@ fn attentions(config: &LlamaConfig) -> impl Iterator<Item = &AttentionConfig> {
 }
 
 fn mlps(config: &LlamaConfig) -> impl Iterator<Item = &DenseMlpConfig> {
-    config.layers.iter().map(|layer| match &layer.mlp {
+    config.layers.iter().filter_map(|layer| layer.mlp.as_ref()).map(|mlp| match mlp {
         MlpConfig::Dense(mlp) => mlp,
         MlpConfig::Experts(experts) => &experts.expert,
     })

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     args, bars, embedded,
     error::CliError,
+    keep,
     say::{note, warn},
     shell::quoted_path,
 };
@@ -143,11 +144,19 @@ pub fn load_files(
     device: Device,
     compute: &args::Compute,
 ) -> Result<Loaded, CliError> {
+    let copy = match compute.keep {
+        true => keep::copy(files, overrides, compute.dtype)?,
+        false => None,
+    };
+    let files = copy.as_ref().unwrap_or(files);
     shown(overrides, device, compute, |options| Llama::load_files(files, options))
 }
 
 /// The model that is built into the program.
 pub fn load_embedded(overrides: &[Override], device: Device, compute: &args::Compute) -> Result<Loaded, CliError> {
+    if compute.keep {
+        keep::without_effect("the built-in model is in memory");
+    }
     shown(overrides, device, compute, |options| Llama::from_bytes(embedded::bytes(), options))
 }
 

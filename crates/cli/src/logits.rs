@@ -117,7 +117,7 @@ impl Recorder {
 
 impl Observer for Recorder {
     fn pass(&mut self, ctx: &ForwardContext<'_>) {
-        let (table, rows) = ctx.rope_table(0);
+        let Some((table, rows)) = ctx.rope_table(0) else { return };
         let seq = ctx.seq();
         let half = table.cos.len() / (rows * seq).max(1);
         // No layer rotates: there are no angles.

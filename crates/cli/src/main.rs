@@ -16,6 +16,7 @@ mod generate;
 mod info;
 mod interrupt;
 mod json_schema;
+mod keep;
 mod load;
 mod logits;
 mod logprobs;

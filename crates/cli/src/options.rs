@@ -1,6 +1,7 @@
 //! How texts are generated: what the command line says, over what the model's generation_config.json says.
 
 use glass_generate::{GenerateOptions, GenerationConfig, Llama, PrefillOptions, SamplingConfig};
+use glass_kv_cache::KvDtype;
 
 use crate::{args, error::CliError, say::warn};
 
@@ -92,7 +93,7 @@ pub fn prefill(args: &args::Cache, llama: &Llama, tokens: usize) -> Result<Prefi
     let mut cache = args.policy.unwrap_or_default();
     cache.dtype = args.cache_dtype.or(cache.dtype);
     cache.check(&llama.config)?;
-    if let Some(dtype) = cache.dtype {
+    if let Some(KvDtype::Float(dtype)) = cache.dtype {
         llama.device.check_dtype(dtype)?;
     }
     if !cache.is_exact(&llama.config) {

@@ -9,6 +9,7 @@ mod cohere2;
 mod exaone;
 mod exaone4;
 mod experts;
+mod falcon_mamba;
 mod field;
 mod gemma;
 mod gemma2;
@@ -19,7 +20,10 @@ mod gpt_oss;
 mod granite;
 mod helium;
 mod hyperclovax;
+mod jamba;
 mod llama;
+mod mamba;
+mod mamba2;
 mod ministral3;
 mod mistral;
 mod mixtral;
@@ -31,6 +35,9 @@ mod qwen2;
 mod qwen2_moe;
 mod qwen3;
 mod qwen3_moe;
+mod recurrent_gemma;
+mod retnet;
+mod samba;
 mod seed_oss;
 mod smollm3;
 mod stablelm;
@@ -102,6 +109,13 @@ families! {
     Helium = "helium" in helium,
     Nemotron = "nemotron" in nemotron,
     Apertus = "apertus" in apertus,
+    Mamba = "mamba" in mamba,
+    Samba = "samba" in samba,
+    RetNet = "retnet" in retnet,
+    FalconMamba = "falcon_mamba" in falcon_mamba,
+    Mamba2 = "mamba2" in mamba2,
+    Jamba = "jamba" in jamba,
+    RecurrentGemma = "recurrent_gemma" in recurrent_gemma,
 }
 
 /// What the classes of one family in transformers hard-wire (`configuration_{family}.py`, `modeling_{family}.py`). Each
@@ -109,6 +123,10 @@ families! {
 pub(crate) struct Family {
     /// The class that transformers loads such a checkpoint into.
     pub architecture: &'static str,
+    /// Whether a layer of it may be attention; else no field of attention is read, nor of positions.
+    pub attention: bool,
+    /// Whether its layers have MLPs.
+    pub mlp: bool,
     /// Fields that Llama's file calls otherwise: the family's name, and Llama's.
     pub renamed: &'static [(&'static str, Name)],
     /// Values of absent fields. `None`: the file must have it, or (of `head_dim` and `num_key_value_heads`) it follows

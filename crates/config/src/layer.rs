@@ -2,14 +2,17 @@
 
 use std::num::NonZeroUsize;
 
+use crate::dual_chunk::DualChunk;
 use crate::norm::{NormPlacement, QkNorm};
+use crate::recurrent::{Mamba2Config, MambaConfig, RetentionConfig, RgLruConfig, StateShape};
 use crate::values::Activation;
 
 /// One decoder layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerConfig {
     pub mixer: MixerConfig,
-    pub mlp: MlpConfig,
+    /// `None`: the mixer is all there is (Mamba).
+    pub mlp: Option<MlpConfig>,
     /// Where the norms of its two blocks (mixer and MLP) are; what they compute is
     /// [`LlamaConfig::norm`](crate::LlamaConfig::norm).
     pub norms: NormPlacement,
@@ -21,6 +24,10 @@ pub struct LayerConfig {
 #[derive(Debug, Clone, PartialEq)]
 pub enum MixerConfig {
     Attention(AttentionConfig),
+    Mamba(MambaConfig),
+    Retention(RetentionConfig),
+    Mamba2(Mamba2Config),
+    RgLru(RgLruConfig),
 }
 
 /// Softmax attention, with grouped key/value heads.
@@ -46,6 +53,8 @@ pub struct AttentionConfig {
     pub qk_norm: Option<QkNorm>,
     /// Multiplies a rotated query by what its position says.
     pub temperature: Option<Temperature>,
+    /// How positions are counted within chunks, if they are.
+    pub dual_chunk: Option<DualChunk>,
     pub bias: AttentionBias,
 }
 
@@ -58,6 +67,13 @@ pub struct Temperature {
     pub length: usize,
 }
 
+impl Temperature {
+    /// What the query at this position is multiplied by.
+    pub fn query_factor(self, position: usize) -> f64 {
+        1.0 + self.beta * (1.0 + (position / self.length) as f64).ln()
+    }
+}
+
 /// Which projections of attention add a bias to their product.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AttentionBias {
@@ -68,7 +84,7 @@ pub struct AttentionBias {
 }
 
 /// What computes on each token by itself.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MlpConfig {
     Dense(DenseMlpConfig),
     Experts(ExpertsConfig),
@@ -144,21 +160,62 @@ pub struct SharedExpertConfig {
 impl LayerConfig {
     /// The layer's attention, if attention is its mixer.
     pub fn attention(&self) -> Option<&AttentionConfig> {
-        let MixerConfig::Attention(attention) = &self.mixer;
-        Some(attention)
+        match &self.mixer {
+            MixerConfig::Attention(attention) => Some(attention),
+            _ => None,
+        }
+    }
+
+    /// Blocks that add to the residual stream.
+    pub fn num_blocks(&self) -> usize {
+        1 + usize::from(self.mlp.is_some())
     }
 
     /// Numbers in the weights of its norms, each with `size` of them; as all counts here, `usize::MAX` where there would
     /// be more.
     pub fn norm_parameters(&self, size: usize) -> usize {
-        size.saturating_mul(self.norms.count())
+        size.saturating_mul(self.norms.count(self.num_blocks()))
     }
 }
 
 impl MixerConfig {
     /// Numbers in its weights.
     pub fn num_parameters(&self, hidden_size: usize) -> usize {
-        let Self::Attention(attention) = self;
+        match self {
+            Self::Attention(attention) => attention.num_parameters(hidden_size),
+            Self::Mamba(mamba) => mamba.num_parameters(hidden_size),
+            Self::Retention(retention) => retention.num_parameters(hidden_size),
+            Self::Mamba2(mamba) => mamba.num_parameters(hidden_size),
+            Self::RgLru(lru) => lru.num_parameters(hidden_size),
+        }
+    }
+
+    /// What it keeps of a sequence if that is of fixed size. `None`: keys and values.
+    pub fn state(&self) -> Option<StateShape> {
+        match self {
+            Self::Attention(_) => None,
+            Self::Mamba(mamba) => Some(mamba.state()),
+            Self::Retention(retention) => Some(retention.state()),
+            Self::Mamba2(mamba) => Some(mamba.state()),
+            Self::RgLru(lru) => Some(lru.state()),
+        }
+    }
+
+    /// Values per token in its widest activation.
+    pub fn width(&self) -> usize {
+        match self {
+            Self::Attention(attention) => attention.q_size(),
+            Self::Mamba(mamba) => mamba.intermediate_size.saturating_mul(2),
+            Self::Retention(retention) => retention.value_size().max(retention.key_size()),
+            Self::Mamba2(mamba) => mamba.projected(),
+            Self::RgLru(lru) => lru.width,
+        }
+    }
+}
+
+impl AttentionConfig {
+    fn num_parameters(&self, hidden_size: usize) -> usize {
+        let attention = self;
         let (q, kv) = (attention.q_size(), attention.kv_size());
         sum([
             linear(q, hidden_size, attention.bias.q_k_v),
@@ -238,7 +295,7 @@ impl ExpertsConfig {
 }
 
 /// Numbers in the weights of one linear map.
-fn linear(rows: usize, columns: usize, bias: bool) -> usize {
+pub(crate) fn linear(rows: usize, columns: usize, bias: bool) -> usize {
     rows.saturating_mul(columns.saturating_add(usize::from(bias)))
 }
 
@@ -260,8 +317,17 @@ impl AttentionConfig {
             sinks: false,
             qk_norm: None,
             temperature: None,
+            dual_chunk: None,
             bias: AttentionBias::default(),
         }
+    }
+
+    /// What the query at this position is multiplied by; `None`: whichever it is, by nothing.
+    pub fn query_factor(&self, position: usize) -> Option<f64> {
+        let temperature = self.temperature.map(|temperature| temperature.query_factor(position));
+        let dual_chunk = self.dual_chunk.filter(|dual_chunk| dual_chunk.original_max_position_embeddings.is_some());
+        let factors = [temperature, dual_chunk.map(|dual_chunk| dual_chunk.query_factor(position))];
+        factors.into_iter().flatten().reduce(|a, b| a * b)
     }
 
     /// Width of all queries together: num_attention_heads · head_dim.

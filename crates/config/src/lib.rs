@@ -26,6 +26,7 @@
 //! 10. `gguf.rs`: the keys of a GGUF file become such an object
 
 mod dialect;
+mod dual_chunk;
 mod error;
 mod families;
 mod fields;
@@ -39,11 +40,13 @@ mod outline;
 mod overrides;
 mod quantization;
 mod read;
+mod recurrent;
 mod refused;
 mod rope;
 mod values;
 mod write;
 
+pub use dual_chunk::DualChunk;
 pub use error::{ConfigError, FieldError};
 pub use families::ModelType;
 pub use fields::IgnoredField;
@@ -58,6 +61,7 @@ pub use names::StoredRows;
 pub use norm::{NormConfig, NormKind, NormPlacement, NormWeight, QkNorm, QkNormOver};
 pub use overrides::Override;
 pub use quantization::{QuantizationConfig, QuantizationGroup};
+pub use recurrent::{Mamba2Config, MambaConfig, RetentionConfig, RgLruConfig, StateShape, TimeStepConfig};
 pub use rope::{
     DynamicScaling, LinearScaling, Llama3Scaling, LongropeScaling, RopeParameters, RopeScaling, YarnScaling,
 };

@@ -2,7 +2,7 @@
 
 use crate::families::ModelType;
 use crate::fields::IgnoredField;
-use crate::layer::{AttentionConfig, LayerConfig, MlpConfig, sum};
+use crate::layer::{LayerConfig, MlpConfig, sum};
 use crate::norm::NormConfig;
 use crate::quantization::QuantizationConfig;
 use crate::rope::{RopeParameters, RopeScaling};
@@ -79,8 +79,8 @@ impl LlamaConfig {
     /// Values per token in the widest activation of a pass, the logits aside.
     pub fn max_width(&self) -> usize {
         let widths = self.layers.iter().map(|layer| {
-            let q_size = layer.attention().map_or(0, AttentionConfig::q_size);
-            q_size.max(layer.mlp.width(self.hidden_size))
+            let mlp = layer.mlp.as_ref().map_or(0, |mlp| mlp.width(self.hidden_size));
+            layer.mixer.width().max(mlp)
         });
         widths.fold(self.hidden_size, usize::max)
     }
@@ -88,30 +88,39 @@ impl LlamaConfig {
     /// Numbers in the checkpoint, a tied head counted once. `usize::MAX` for a config that [`validate`](Self::validate)
     /// refuses because there would be more.
     pub fn num_parameters(&self) -> usize {
-        sum(self.parameters_by_part().map(|(_, count)| count))
+        sum(self.parameters_by_part().into_iter().map(|(_, count)| count))
     }
 
     /// Of these, the numbers that one token is multiplied with: of the experts, only the chosen ones.
     pub fn active_parameters(&self) -> usize {
         let hidden = self.hidden_size;
         let idle = |mlp: &MlpConfig| mlp.num_parameters(hidden) - mlp.active_parameters(hidden);
-        self.num_parameters().saturating_sub(sum(self.layers.iter().map(|layer| idle(&layer.mlp))))
+        self.num_parameters().saturating_sub(sum(self.layers.iter().filter_map(|layer| layer.mlp.as_ref()).map(idle)))
     }
 
     /// The same by part of the model, in the order of a forward pass.
-    pub fn parameters_by_part(&self) -> [(&'static str, usize); 5] {
+    pub fn parameters_by_part(&self) -> Vec<(&'static str, usize)> {
         let hidden = self.hidden_size;
         let layers = || self.layers.iter();
         let norm = self.norm.num_parameters(hidden);
         let norms = layers().map(|layer| layer.norm_parameters(norm));
         let vocabulary = self.vocab_size.saturating_mul(hidden);
         let head = if self.tie_word_embeddings { 0 } else { vocabulary };
-        [
+        let mixers = |attention: bool| {
+            let mixers = layers().filter(|layer| layer.attention().is_some() == attention);
+            sum(mixers.map(|layer| layer.mixer.num_parameters(hidden)))
+        };
+        let mlps = layers().filter_map(|layer| layer.mlp.as_ref());
+        let mut parts = vec![
             ("embedding", vocabulary),
-            ("attention", sum(layers().map(|layer| layer.mixer.num_parameters(hidden)))),
-            ("mlp", sum(layers().map(|layer| layer.mlp.num_parameters(hidden)))),
+            ("attention", mixers(true)),
+            ("recurrence", mixers(false)),
+            ("mlp", sum(mlps.map(|mlp| mlp.num_parameters(hidden)))),
             ("norms", sum(norms.chain([norm]))),
             ("head", head),
-        ]
+        ];
+        // What a family does not have needs no line; a tied head has one, to say so.
+        parts.retain(|(part, count)| *count > 0 || *part == "head");
+        parts
     }
 }

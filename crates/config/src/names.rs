@@ -137,7 +137,7 @@ fn rows_of(layer: &LayerConfig, part: &str) -> Option<usize> {
     match part.rsplit('.').next()? {
         "q_proj" => Some(attention.q_size()),
         "k_proj" | "v_proj" => Some(attention.kv_size()),
-        _ => match layer.mlp {
+        _ => match layer.mlp? {
             MlpConfig::Dense(mlp) => Some(mlp.intermediate_size),
             MlpConfig::Experts(_) => None,
         },
@@ -152,7 +152,7 @@ fn experts_in_one(
     shape: &[usize],
     names: &[TensorName],
 ) -> Option<StoredRows> {
-    let MlpConfig::Experts(experts) = layer?.mlp else { return None };
+    let Some(MlpConfig::Experts(experts)) = &layer?.mlp else { return None };
     let (module, rest) = name.split_once(".experts.")?;
     let [expert, projection, kind] = rest.split('.').collect::<Vec<_>>().try_into().ok()?;
     let expert: usize = expert.parse().ok()?;

@@ -109,12 +109,12 @@ impl QkNorm {
 }
 
 impl NormPlacement {
-    /// Norms of a layer.
-    pub(crate) fn count(self) -> usize {
+    /// Norms of a layer with so many blocks.
+    pub(crate) fn count(self, blocks: usize) -> usize {
         match self {
             Self::Parallel => 1,
-            Self::Pre | Self::Post => 2,
-            Self::Sandwich => 4,
+            Self::Pre | Self::Post => blocks,
+            Self::Sandwich => 2 * blocks,
         }
     }
 }

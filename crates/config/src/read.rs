@@ -5,12 +5,13 @@ use std::{fmt::Debug, path::Path};
 use serde_json::{Map, Value};
 
 use crate::dialect::{Normalised, OLD_ROPE, ROPE};
+use crate::dual_chunk::DualChunk;
 use crate::error::{Checked, ConfigError, FieldError};
 use crate::families::{Family, ModelType};
 use crate::fields::Verdict::{Refused, Silent, Warned};
 use crate::fields::{Fields, IgnoredField, Name, Unused};
 use crate::file::{parse_object, read_text};
-use crate::layer::{AttentionConfig, DenseMlpConfig, Gate};
+use crate::layer::{AttentionConfig, DenseMlpConfig, Gate, MixerConfig};
 use crate::llama_config::LlamaConfig;
 use crate::outline::Outline;
 use crate::overrides::Override;
@@ -156,17 +157,30 @@ fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
     fits("max_position_embeddings * head_dim", context, head_dim)?;
 
     let mut rope = file.rope.clone();
-    if let (true, Value::Object(absent)) = (file.rope_absent, (family.rope.absent)()) {
+    let rotates = family.attention && family.rope.rotates();
+    if let (true, Value::Object(absent)) = (file.rope_absent && rotates, (family.rope.absent)()) {
         for (name, value) in absent {
             rope.entry(name).or_insert(value);
         }
     }
-    let read = family.rope.read(rope, context, head_dim)?;
-    (outline.ropes, outline.attention.temperature) = (read.ropes, read.temperature);
+    let unused_of_rope = if rotates {
+        let read = family.rope.read(rope, context, head_dim)?;
+        (outline.ropes, outline.attention.temperature) = (read.ropes, read.temperature);
+        read.unused
+    } else {
+        outline.rope_of.fill(None);
+        let others = (Warned, "nothing rotates in this family");
+        Fields::new(format!("{ROPE}."), file.rope.clone()).rest(&[], &(), others, &[])?
+    };
     for field in family.fields {
         field.read(&mut top, &mut outline)?;
     }
 
+    let (dual_chunk, unused_of_chunks) = DualChunk::read(&mut top, &outline)?;
+    outline.attention.dual_chunk = dual_chunk;
+
+    let state = outline.recurrent_mixer().and_then(MixerConfig::state).map_or(0, |state| state.len());
+    top.check(state <= MAX_NUMBERS, "the state of a layer", "overflow", TOO_LARGE)?;
     let config = LlamaConfig {
         model_type,
         vocab_size,
@@ -195,7 +209,7 @@ fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
     let others = format!("{model_type} has no such field");
     let known = [ROPE, OLD_ROPE, "rope_theta", "torch_dtype"];
     let mut unused = top.rest(&tables, &outline, (Warned, &others), &known)?;
-    unused.extend(read.unused);
+    unused.extend(unused_of_rope.into_iter().chain(unused_of_chunks));
     Ok((config, unused))
 }
 
@@ -221,12 +235,23 @@ fn fits(product: &str, a: usize, b: usize) -> Checked<()> {
 /// The layers that the file describes, but for the family's own fields.
 fn outline(top: &mut Fields, family: &Family, hidden_size: usize) -> Checked<Outline> {
     let layers = top.required("num_hidden_layers", LAYERS, NO_DEFAULT)?;
-    let inner = top.required("intermediate_size", SIZE, NO_DEFAULT)?;
+    let inner = if family.mlp { top.required("intermediate_size", SIZE, NO_DEFAULT)? } else { 0 };
     fits("intermediate_size * hidden_size", inner, hidden_size)?;
     let (name, absent) = family.activation;
     let hidden_act = top.get(name, Activation::RULE, absent)?;
     let mlp = DenseMlpConfig { intermediate_size: inner, hidden_act, gate: Gate::Product, bias: false };
 
+    let (name, absent) = family.norm_eps;
+    let eps = top.get(name, POSITIVE, absent)?;
+    let attention = if family.attention { attention(top, family, hidden_size)? } else { AttentionConfig::new(0, 0, 0) };
+    let mut outline = Outline::new(hidden_size, layers, attention, mlp, eps);
+    outline.has_mlp = family.mlp;
+    (family.differs)(&mut outline);
+    Ok(outline)
+}
+
+/// The attention of all layers, but for the family's own fields.
+fn attention(top: &mut Fields, family: &Family, hidden_size: usize) -> Checked<AttentionConfig> {
     let name = "num_attention_heads";
     let heads = size(top, name, family.num_attention_heads)?;
     let head_dim = match top.optional("head_dim", SIZE, family.head_dim)? {
@@ -248,13 +273,7 @@ fn outline(top: &mut Fields, family: &Family, hidden_size: usize) -> Checked<Out
     let rule = "for each serves equally many query heads";
     let rule = format!("must divide num_attention_heads ({heads}), {rule}");
     top.check(heads.is_multiple_of(kv_heads), name, kv_heads, rule)?;
-
-    let (name, absent) = family.norm_eps;
-    let eps = top.get(name, POSITIVE, absent)?;
-    let attention = AttentionConfig::new(heads, kv_heads, head_dim);
-    let mut outline = Outline::new(hidden_size, layers, attention, mlp, eps);
-    (family.differs)(&mut outline);
-    Ok(outline)
+    Ok(AttentionConfig::new(heads, kv_heads, head_dim))
 }
 
 /// The token ids of a field that has one or null, or as a `list` several.

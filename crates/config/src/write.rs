@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::dual_chunk;
 use crate::llama_config::LlamaConfig;
 use crate::outline::Outline;
 use crate::quantization::QuantizationConfig;
@@ -44,10 +45,24 @@ impl LlamaConfig {
         if let Value::Object(file) = &mut file {
             file.insert(family.activation.0.to_owned(), json!(outline.mlp.hidden_act.to_string()));
             file.insert(family.norm_eps.0.to_owned(), json!(self.norm.eps));
+            let of_attention =
+                ["attention_dropout", "head_dim", "num_attention_heads", "num_key_value_heads", "rope_parameters"];
+            for name in of_attention.iter().filter(|_| !family.attention) {
+                file.shift_remove(*name);
+            }
+            if !family.rope.rotates() {
+                file.shift_remove("rope_parameters");
+            }
+            if !family.mlp {
+                file.shift_remove("intermediate_size");
+            }
             for &(own, name) in family.renamed {
                 if let Some(value) = file.shift_remove(name) {
                     file.insert(own.to_owned(), value);
                 }
+            }
+            if let Some(dual) = outline.attention.dual_chunk {
+                file.insert(dual_chunk::NAME.to_owned(), dual.write().into());
             }
             if self.quantization_config.is_none() {
                 file.shift_remove("quantization_config");

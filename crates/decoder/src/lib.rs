@@ -3,7 +3,6 @@
 //! Reading order: [`LlamaDecoderLayer`] · [`LlamaMlp`] and its activations · [`LlamaExperts`] and their router · [`Norm`] (in
 //! `backend`, because attention norms heads too).
 
-mod activation;
 mod decoder_layer;
 mod experts;
 mod mlp;

@@ -63,7 +63,7 @@ fn outputs([batch, seq, hidden, inner]: [usize; 4], activation: &str, device: &D
     let mut weights = Weights::new(&mut source, device, dtype);
     let [norm, one_plus] = [NormConfig::rms(1e-5), NormConfig::rms(1e-5).one_plus()]
         .map(|norm| Norm::load(weights.at("norm"), hidden, &norm).expect("weights"));
-    let MlpConfig::Dense(mlp) = config.layers[0].mlp else { panic!("a Llama has no experts") };
+    let Some(MlpConfig::Dense(mlp)) = config.layers[0].mlp else { panic!("a Llama has no experts") };
     let mlp = LlamaMlp::load(weights.at("mlp"), &mlp, hidden).expect("weights");
     let linear = Linear::load(weights.at("linear"), [inner, hidden], true, WeightRole::Projection).expect("weights");
     let input = |name| {

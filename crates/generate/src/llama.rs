@@ -12,7 +12,7 @@ use glass_backend::{Device, DeviceError, Dtype, KernelMode};
 use glass_causal_lm::LlamaForCausalLM;
 use glass_checkpoint::{Files, Precision};
 use glass_config::{LayerConfig, LlamaConfig, Override, RopeScaling};
-use glass_kv_cache::{CacheConfig, CachePolicyError, KvCache, LayerCache};
+use glass_kv_cache::{CacheConfig, CachePolicyError, KvCache, KvDtype, LayerCache};
 use glass_text::Tokenizer;
 
 use crate::{Error, GenerationConfig, ModelFiles, StoredWeights};
@@ -29,6 +29,8 @@ pub struct Llama {
     pub dtype: Dtype,
     /// What the weights are held in: [`dtype`](Self::dtype), or quantized matrices beside it.
     pub precision: Precision,
+    /// What keys and values are kept in where a [`CacheConfig`] does not say; `None`: what fits the weights.
+    pub kv_dtype: Option<KvDtype>,
     /// The folder or the GGUF file.
     pub folder: PathBuf,
     /// What is not as expected and does not stop the model: one line each.
@@ -165,7 +167,19 @@ impl Llama {
         warnings.extend(
             ignored.map(|field| format!("{config_name}: {} = {} is ignored: {}", field.name, field.value, field.why)),
         );
-        Ok(Self { model, config, generation_config, tokenizer, device, dtype, precision, folder: path, warnings })
+        let kv_dtype = None;
+        Ok(Self {
+            model,
+            config,
+            generation_config,
+            tokenizer,
+            device,
+            dtype,
+            precision,
+            kv_dtype,
+            folder: path,
+            warnings,
+        })
     }
 
     /// A model that comes from no folder: there is no tokenizer.
@@ -184,6 +198,7 @@ impl Llama {
             device: device.clone(),
             dtype: precision.dtype,
             precision,
+            kv_dtype: None,
             folder: PathBuf::new(),
             warnings: vec![],
         }
@@ -195,7 +210,8 @@ impl Llama {
     /// Policies that do not fit the model.
     pub fn cache(&self, config: CacheConfig) -> Result<KvCache, CachePolicyError> {
         let device_of = |layer| self.model.layer_device(layer);
-        KvCache::new(&self.config, config, device_of, config.dtype.unwrap_or(self.cache_dtype()))
+        let dtype = config.dtype.or(self.kv_dtype).unwrap_or(self.cache_dtype().into());
+        KvCache::new(&self.config, config, device_of, dtype)
     }
 
     /// What keys and values are kept in unless something else is asked for.

@@ -14,9 +14,8 @@ use std::{
 
 use glass_llama::{
     Device, GenerateOptions, Lane, Llama, Progress,
-    burn::tensor::Tensor,
     generate::generate_from,
-    kv_cache::{CacheConfig, KvSegment, KvView, LayerCache, Window},
+    kv_cache::{CacheConfig, KvSegment, KvTensor, KvView, LayerCache, Window},
 };
 
 const FIRST: usize = 4;
@@ -26,18 +25,18 @@ const LAST: NonZeroUsize = NonZeroUsize::new(28).unwrap();
 #[derive(Clone, Default)]
 struct FirstAndLast {
     /// Keys and values of the first tokens and, behind them, of the last: each `[1, kv_heads, kept, head_dim]`.
-    kept: Option<[Tensor<4>; 2]>,
+    kept: Option<[KvTensor; 2]>,
 }
 
 impl LayerCache for FirstAndLast {
     /// Keys come rotated by their positions in the text.
-    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
+    fn append(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> KvView {
         // The policies of the library write in place; this one copies, to be short.
         let [k, v] = match self.kept.take() {
-            Some([old_k, old_v]) => [Tensor::cat(vec![old_k, k], 2), Tensor::cat(vec![old_v, v], 2)],
+            Some([old_k, old_v]) => [KvTensor::cat(vec![old_k, k]), KvTensor::cat(vec![old_v, v])],
             None => [k, v],
         }; // [1, kv_heads, held, head_dim]
-        let held = k.dims()[2];
+        let held = k.keys();
 
         // One softmax runs over all segments. A window hides, of the last tokens, those that a query no longer sees: the
         // first queries of a long chunk see other ones than its last.
@@ -51,12 +50,12 @@ impl LayerCache for FirstAndLast {
 
         // The next token attends to itself and to the LAST - 1 before it.
         let before = LAST.get() - 1;
-        let forget = |x: Tensor<4>| {
+        let forget = |x: KvTensor| {
             if held <= FIRST + before {
                 return x;
             }
             let (first, last) = (slots(&x, 0..FIRST), slots(&x, held - before..held));
-            Tensor::cat(vec![first, last], 2) // [1, kv_heads, FIRST + LAST - 1, head_dim]
+            KvTensor::cat(vec![first, last]) // [1, kv_heads, FIRST + LAST - 1, head_dim]
         };
         self.kept = Some([k, v].map(forget));
         KvView { segments }
@@ -67,20 +66,19 @@ impl LayerCache for FirstAndLast {
     }
 
     fn bytes(&self) -> u64 {
-        let tensors = self.kept.iter().flatten();
-        tensors.map(|x| 4 * x.shape().num_elements() as u64).sum() // float32
+        self.kept.iter().flatten().map(KvTensor::bytes).sum()
     }
 }
 
 /// The keys and values in these slots, which begin at `position`.
-fn segment(k: &Tensor<4>, v: &Tensor<4>, range: Range<usize>, position: usize, window: Window) -> KvSegment {
+fn segment(k: &KvTensor, v: &KvTensor, range: Range<usize>, position: usize, window: Window) -> KvSegment {
     let run = position..position + range.len();
     KvSegment::run(slots(k, range.clone()), slots(v, range), run, window)
 }
 
 /// `[1, kv_heads, held, head_dim]` -> `[1, kv_heads, slots, head_dim]`
-fn slots(x: &Tensor<4>, slots: Range<usize>) -> Tensor<4> {
-    x.clone().narrow(2, slots.start, slots.len())
+fn slots(x: &KvTensor, slots: Range<usize>) -> KvTensor {
+    x.clone().narrow(slots.start, slots.len())
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

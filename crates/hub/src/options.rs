@@ -11,6 +11,8 @@ pub struct HubOptions {
     pub endpoint: String,
     /// Folder of the cache; `None` if the environment gives no place for one.
     pub cache: Option<PathBuf>,
+    /// Folder of this program's own among the user's caches, for what it makes of models; `None` as for `cache`.
+    pub own: Option<PathBuf>,
     /// Sent as the bearer token, for gated and private models.
     pub token: Option<String>,
     /// Use the cache only, never the network.
@@ -39,6 +41,7 @@ impl HubOptions {
             Some(in_home.map_or(path.clone(), |(rest, home)| home.join(rest)))
         };
         let caches = path("XDG_CACHE_HOME").or_else(|| Some(home.as_ref()?.join(".cache")));
+        let own = caches.as_ref().map(|caches| caches.join("glass-llama"));
         let hf_home = path("HF_HOME").or_else(|| Some(caches?.join("huggingface")));
         let in_hf_home = |name| Some(hf_home.as_ref()?.join(name));
         let token_file = path("HF_TOKEN_PATH").or_else(|| in_hf_home("token"));
@@ -51,6 +54,7 @@ impl HubOptions {
         Self {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             cache: path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE")).or_else(|| in_hf_home("hub")),
+            own,
             token: token.filter(|token| !token.is_empty()),
             offline: ["1", "ON", "YES", "TRUE"].map(Some).contains(&offline.as_deref()),
             patience: Duration::from_secs(60),

@@ -7,6 +7,8 @@
 
 mod by_lane;
 mod by_row;
+mod int8;
+mod kept;
 mod lane_products;
 mod mask;
 mod row_products;
@@ -18,17 +20,19 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use self::{
-    row_products::{prefetch_vector, vectors_ahead},
+    kept::{Row, Vectors},
+    row_products::save,
     tile::Tile,
 };
 use crate::{
     exp::tanh,
-    float::{Float, vectors, zero_padded},
     isa::Isa,
     simd_ext::SimdExt,
     view::{View, ViewMut},
 };
 
+pub use int8::quantize_vectors;
+pub use kept::{Int8View, Kept};
 pub use mask::{KeyMask, KeyPositions};
 
 /// Rows of a tile, where there are as many.
@@ -42,17 +46,17 @@ const WORTH_WAKING: usize = 1 << 20;
 
 /// Keys and values one behind the other in memory, and the queries as rotated for them.
 #[derive(Clone, Copy, Debug)]
-pub struct Segment<'a, T> {
+pub struct Segment<'a, K> {
     /// `[batch, heads, queries, head_dim]`
     pub q: View<'a, f32>,
     /// `[batch, kv_heads, keys, head_dim]`
-    pub k: View<'a, T>,
+    pub k: K,
     /// `[batch, kv_heads, keys, head_dim]`
-    pub v: View<'a, T>,
+    pub v: K,
     pub mask: KeyMask,
 }
 
-impl<T> Segment<'_, T> {
+impl<K: Kept> Segment<'_, K> {
     /// The slots that at least one query at these positions sees.
     fn visible(&self, queries: Range<usize>) -> [Range<usize>; 2] {
         self.mask.visible(self.k.shape()[2], queries)
@@ -73,7 +77,7 @@ pub struct Softmax<'a> {
 /// One softmax over the keys of all segments -> `out` `[batch, heads, queries, head_dim]`
 ///
 /// Queries are at the positions `first_query ..`. A query that sees no key gets zeros. Keys and values that no query sees
-/// are not read.
+/// are not read. Those in fewer bits count as the float32 numbers that they stand for.
 ///
 /// Error of each element: at most `2^-24 max|v| (2 (head_dim + 8) s + 3 n + 20)` over the `n` keys that its query sees,
 /// where `s` is the largest `scale |q| . |k|`: scores are sums of `head_dim` products, results of `n`, and `e^x` is off
@@ -82,9 +86,9 @@ pub struct Softmax<'a> {
 ///
 /// # Panics
 /// If shapes do not fit each other.
-pub fn attend<T: Float>(
+pub fn attend<K: Kept>(
     isa: Isa,
-    segments: &[Segment<'_, T>],
+    segments: &[Segment<'_, K>],
     first_query: usize,
     softmax: Softmax<'_>,
     out: &mut ViewMut<'_, f32>,
@@ -133,7 +137,7 @@ pub fn attend<T: Float>(
     };
     let tiles = batch * kv_heads * blocks;
     let visible = |query: usize| {
-        let of = |segment: &Segment<'_, T>| segment.visible(query..query + 1);
+        let of = |segment: &Segment<'_, K>| segment.visible(query..query + 1);
         segments.iter().flat_map(of).map(|run| run.len()).sum::<usize>()
     };
     let seen: usize = (first_query..first_query + queries).map(visible).sum();
@@ -156,34 +160,30 @@ fn soft_cap<S: SimdExt>(simd: S, cap: f32, scores: &mut [f32]) {
 
 /// One head's vectors in `slots` as float32, and how far apart they are: where they lie, or widened into `scratch`.
 #[inline(always)]
-fn floats<'a, S: SimdExt, T: Float>(
+fn floats<S: SimdExt, K: Kept>(
     simd: S,
-    view: View<'a, T>,
-    [batch, head]: [usize; 2],
+    kept: K,
+    head: [usize; 2],
     slots: Range<usize>,
-    scratch: &'a mut Vec<f32>,
-) -> (&'a [f32], usize) {
-    let rows = view.rows(batch, head, slots.start);
-    if let Some(rows) = T::as_f32(rows) {
-        assert!(rows.len() >= (slots.len() - 1) * view.stride() + view.shape()[3]);
-        return (rows, view.stride());
+    scratch: &mut Vec<f32>,
+) -> (*const f32, usize) {
+    let vectors = kept.vectors(head, &slots);
+    if let Some(floats) = vectors.as_f32() {
+        return floats;
     }
-    let head_dim = view.shape()[3];
-    let whole = head_dim / S::F32_LANES * S::F32_LANES;
+    let head_dim = kept.shape()[3];
     scratch.resize(slots.len() * head_dim, 0.0);
     for (slot, wide) in scratch.chunks_exact_mut(head_dim).enumerate() {
-        let row = &rows[slot * view.stride()..];
-        prefetch_vector(row.as_ptr().wrapping_add(vectors_ahead::<T>(head_dim) * view.stride()), head_dim);
-        let (wide, wide_rest) = S::as_mut_simd_f32s(wide);
-        for (wide, vector) in wide.iter_mut().zip(vectors::<T, S>(&row[..whole])) {
-            *wide = T::widen(simd, *vector);
-        }
-        if whole < head_dim {
-            let rest = zero_padded::<T, S>(&row[whole..head_dim]);
-            simd.partial_store_f32s(wide_rest, T::widen(simd, rest));
+        vectors.prefetch(slot, 0, head_dim);
+        for (part, wide) in wide.chunks_mut(S::F32_LANES).enumerate() {
+            // SAFETY: there are as many vectors as slots, of `head_dim` numbers.
+            unsafe {
+                let numbers = vectors.row(slot).load(simd, part * S::F32_LANES, wide.len());
+                save(simd, wide.as_mut_ptr(), wide.len(), numbers);
+            }
         }
     }
-    (scratch, head_dim)
+    (scratch.as_ptr(), head_dim)
 }
 
 #[cfg(test)]

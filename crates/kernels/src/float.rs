@@ -7,6 +7,8 @@ use crate::simd_ext::SimdExt;
 
 /// A stored number: `f32`, `f16` or `bf16`.
 pub trait Float: Copy + Send + Sync + 'static {
+    /// Whether they are float32 themselves.
+    const IS_F32: bool = false;
     /// The same bits as plain old data.
     type Bits: Pod;
     /// As many of them as a vector has lanes of float32.
@@ -17,14 +19,12 @@ pub trait Float: Copy + Send + Sync + 'static {
     /// Exact: float32 has every value of the other two types.
     fn widen<S: SimdExt>(simd: S, packed: Self::Packed<S>) -> S::f32s;
 
-    /// The values themselves, if they are float32.
-    fn as_f32(values: &[Self]) -> Option<&[f32]>;
-
     /// Rounds to the nearest, ties to even.
     fn narrow(values: &[f32], out: &mut [Self]);
 }
 
 impl Float for f32 {
+    const IS_F32: bool = true;
     type Bits = f32;
     type Packed<S: SimdExt> = S::f32s;
 
@@ -36,11 +36,6 @@ impl Float for f32 {
     #[inline(always)]
     fn widen<S: SimdExt>(_: S, packed: S::f32s) -> S::f32s {
         packed
-    }
-
-    #[inline(always)]
-    fn as_f32(values: &[Self]) -> Option<&[f32]> {
-        Some(values)
     }
 
     fn narrow(values: &[f32], out: &mut [Self]) {
@@ -62,11 +57,6 @@ impl Float for f16 {
         simd.widen_f16(packed)
     }
 
-    #[inline(always)]
-    fn as_f32(_: &[Self]) -> Option<&[f32]> {
-        None
-    }
-
     fn narrow(values: &[f32], out: &mut [Self]) {
         out.convert_from_f32_slice(values);
     }
@@ -86,21 +76,9 @@ impl Float for bf16 {
         simd.widen_bf16(packed)
     }
 
-    #[inline(always)]
-    fn as_f32(_: &[Self]) -> Option<&[f32]> {
-        None
-    }
-
     fn narrow(values: &[f32], out: &mut [Self]) {
         out.convert_from_f32_slice(values);
     }
-}
-
-/// The whole vectors of `values`.
-#[inline(always)]
-pub fn vectors<T: Float, S: SimdExt>(values: &[T]) -> &[T::Packed<S>] {
-    let whole = values.len() / S::F32_LANES * S::F32_LANES;
-    bytemuck::cast_slice(T::bits(&values[..whole]))
 }
 
 /// A vector of `values`, fewer than it has lanes, padded with zeros.

@@ -86,7 +86,7 @@ fn each<S: SimdExt>(simd: S, gate: &mut [f32], up: &[f32], s: impl Fn(S::f32s) -
 
 /// `1 / (1 + e^-x)`
 #[inline(always)]
-fn sigmoid<S: SimdExt>(simd: S, x: S::f32s) -> S::f32s {
+pub fn sigmoid<S: SimdExt>(simd: S, x: S::f32s) -> S::f32s {
     let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
     let magnitude = simd.abs_f32s(x);
     let small = exp(simd, simd.sub_f32s(zero, magnitude)); // at most 1: nothing overflows

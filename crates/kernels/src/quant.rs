@@ -172,6 +172,13 @@ pub enum NotQuantizable {
 }
 
 impl NotQuantizable {
+    /// The same of a part that begins so many numbers behind the first.
+    pub fn behind(mut self, numbers: usize) -> Self {
+        let (Self::NotFinite { index, .. } | Self::TooLarge { index, .. }) = &mut self;
+        *index += numbers;
+        self
+    }
+
     fn new(index: usize, value: f32, format: &'static str) -> Self {
         if value.is_finite() { Self::TooLarge { index, value, format } } else { Self::NotFinite { index, value } }
     }

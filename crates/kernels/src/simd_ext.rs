@@ -10,12 +10,27 @@ pub const MAX_LANES: usize = 16;
 pub trait SimdExt: Simd {
     /// As many 16-bit values as a vector has lanes of float32.
     type Halves: Pod;
+    /// As many bytes.
+    type Bytes: Pod;
 
     /// bfloat16 to float32, from its bits. Exact.
     fn widen_bf16(self, halves: Self::Halves) -> Self::f32s;
 
     /// binary16 to float32, from its bits. Exact.
     fn widen_f16(self, halves: Self::Halves) -> Self::f32s;
+
+    /// Signed bytes to float32. Exact.
+    fn widen_i8(self, bytes: Self::Bytes) -> Self::f32s;
+
+    /// The sum of each of as many vectors as one has lanes, in the order of [`Simd::reduce_sum_f32s`].
+    #[inline(always)]
+    fn sum_each(self, vectors: &[Self::f32s]) -> Self::f32s {
+        let mut sums = [0.0; MAX_LANES];
+        for (sum, vector) in sums.iter_mut().zip(vectors) {
+            *sum = self.reduce_sum_f32s(*vector);
+        }
+        self.partial_load_f32s(&sums[..Self::F32_LANES])
+    }
 
     /// `a * b + c` with one rounding, or with two where one would mean a call per lane.
     #[inline(always)]
@@ -27,6 +42,45 @@ pub trait SimdExt: Simd {
 #[cfg(target_arch = "x86_64")]
 impl SimdExt for pulp::x86::V4 {
     type Halves = pulp::u16x16;
+    type Bytes = pulp::i8x16;
+
+    #[inline(always)]
+    fn widen_i8(self, bytes: Self::Bytes) -> Self::f32s {
+        let integers = self.avx512f._mm512_cvtepi8_epi32(pulp::cast(bytes));
+        pulp::cast(self.avx512f._mm512_cvtepi32_ps(integers))
+    }
+
+    /// Lanes that are 8, 4, 2 and 1 apart are added, of several vectors at a time: a quarter of the work of one by one.
+    #[inline(always)]
+    fn sum_each(self, vectors: &[Self::f32s]) -> Self::f32s {
+        let avx512 = self.avx512f;
+        let (vectors, _) = vectors.as_chunks::<16>();
+        let mut eights = [self.splat_f32s(0.0); 8];
+        for (i, sum) in eights.iter_mut().enumerate() {
+            // Where the fours and the twos put them, the sums are in the order of the vectors.
+            let [a, b] = [EIGHTS[i], EIGHTS[i] + 4].map(|at| pulp::cast(vectors[0][at]));
+            let low = avx512._mm512_shuffle_f32x4::<0b01_00_01_00>(a, b);
+            let high = avx512._mm512_shuffle_f32x4::<0b11_10_11_10>(a, b);
+            *sum = pulp::cast(avx512._mm512_add_ps(low, high)); // [a; 8], [b; 8]
+        }
+        let mut fours = [self.splat_f32s(0.0); 4];
+        for (sum, [a, b]) in fours.iter_mut().zip(eights.as_chunks().0) {
+            let (a, b) = (pulp::cast(*a), pulp::cast(*b));
+            let low = avx512._mm512_shuffle_f32x4::<0b10_00_10_00>(a, b);
+            let high = avx512._mm512_shuffle_f32x4::<0b11_01_11_01>(a, b);
+            *sum = pulp::cast(avx512._mm512_add_ps(low, high)); // four of each of four vectors
+        }
+        let mut twos = [self.splat_f32s(0.0); 2];
+        for (sum, [a, b]) in twos.iter_mut().zip(fours.as_chunks().0) {
+            let low = avx512._mm512_shuffle_pd::<0b0000_0000>(pulp::cast(*a), pulp::cast(*b));
+            let high = avx512._mm512_shuffle_pd::<0b1111_1111>(pulp::cast(*a), pulp::cast(*b));
+            *sum = pulp::cast(avx512._mm512_add_ps(pulp::cast(low), pulp::cast(high)));
+        }
+        let [a, b] = twos.map(pulp::cast);
+        let low = avx512._mm512_shuffle_ps::<0b10_00_10_00>(a, b);
+        let high = avx512._mm512_shuffle_ps::<0b11_01_11_01>(a, b);
+        pulp::cast(avx512._mm512_add_ps(low, high))
+    }
 
     #[inline(always)]
     fn widen_bf16(self, halves: Self::Halves) -> Self::f32s {
@@ -40,9 +94,21 @@ impl SimdExt for pulp::x86::V4 {
     }
 }
 
+/// Pairs of vectors, the first of each; the second is four behind.
+#[cfg(target_arch = "x86_64")]
+const EIGHTS: [usize; 8] = [0, 8, 1, 9, 2, 10, 3, 11];
+
 #[cfg(target_arch = "x86_64")]
 impl SimdExt for pulp::x86::V3 {
     type Halves = pulp::u16x8;
+    type Bytes = [i8; 8];
+
+    #[inline(always)]
+    fn widen_i8(self, bytes: Self::Bytes) -> Self::f32s {
+        let bytes: [i64; 2] = [pulp::cast(bytes), 0];
+        let integers = self.avx2._mm256_cvtepi8_epi32(pulp::cast(bytes));
+        pulp::cast(self.avx._mm256_cvtepi32_ps(integers))
+    }
 
     #[inline(always)]
     fn widen_bf16(self, halves: Self::Halves) -> Self::f32s {
@@ -71,6 +137,12 @@ impl SimdExt for pulp::x86::V3 {
 #[cfg(target_arch = "aarch64")]
 impl SimdExt for pulp::aarch64::Neon {
     type Halves = [u16; 4];
+    type Bytes = [i8; 4];
+
+    #[inline(always)]
+    fn widen_i8(self, bytes: Self::Bytes) -> Self::f32s {
+        pulp::cast(bytes.map(f32::from))
+    }
 
     #[inline(always)]
     fn widen_bf16(self, halves: Self::Halves) -> Self::f32s {
@@ -86,6 +158,12 @@ impl SimdExt for pulp::aarch64::Neon {
 /// Arrays of eight in plain loops: the compiler makes of them what every machine of the target has.
 impl SimdExt for Scalar256b {
     type Halves = [u16; 8];
+    type Bytes = [i8; 8];
+
+    #[inline(always)]
+    fn widen_i8(self, bytes: Self::Bytes) -> Self::f32s {
+        pulp::cast(bytes.map(f32::from))
+    }
 
     #[inline(always)]
     fn widen_bf16(self, halves: Self::Halves) -> Self::f32s {
@@ -122,4 +200,42 @@ fn f16_to_f32(bits: u16) -> f32 {
     // Infinity and NaN have an exponent of all ones, and keep it.
     let special = if magnitude > 0x7bff { f32::INFINITY.to_bits() } else { 0 };
     f32::from_bits(finite.to_bits() | special | u32::from(bits & 0x8000) << 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        isa::{Isa, Kernel},
+        testing::random,
+    };
+
+    struct Sums<'a> {
+        numbers: &'a [f32],
+        each: &'a mut Vec<f32>,
+        one_by_one: &'a mut Vec<f32>,
+    }
+
+    impl Kernel for Sums<'_> {
+        #[inline(always)]
+        fn run<S: SimdExt>(self, simd: S) {
+            let (vectors, _) = S::as_simd_f32s(self.numbers);
+            let vectors = &vectors[..S::F32_LANES];
+            self.each.resize(S::F32_LANES, 0.0);
+            simd.partial_store_f32s(self.each, simd.sum_each(vectors));
+            for vector in vectors {
+                self.one_by_one.push(simd.reduce_sum_f32s(*vector));
+            }
+        }
+    }
+
+    #[test]
+    fn sums_of_many_vectors_are_those_of_each_bit_for_bit() {
+        for isa in Isa::all() {
+            let (mut each, mut one_by_one) = (vec![], vec![]);
+            let numbers = random(MAX_LANES * MAX_LANES, 7);
+            isa.run(Sums { numbers: &numbers, each: &mut each, one_by_one: &mut one_by_one });
+            assert_eq!(each, one_by_one, "{isa:?}");
+        }
+    }
 }

@@ -2,20 +2,20 @@
 
 use std::{collections::HashSet, ops::Range};
 
-use glass_backend::{Device, Dtype};
-use glass_config::{LayerConfig, LlamaConfig, MixerConfig, RopeParameters};
+use glass_backend::{Device, KvDtype};
+use glass_config::{AttentionConfig, LayerConfig, LlamaConfig, RopeParameters};
 
 use crate::{
-    CacheConfig, CacheError, CachePolicy, CachePolicyError, LayerCache, Window,
+    CacheConfig, CacheError, CachePolicy, CachePolicyError, LayerCache, LayerState, RecurrentState, Window,
     in_dtype::InDtype,
     policies::{Full, Ring, StreamingLlm, Tova},
 };
 
-/// The keys and values of one sequence, layer by layer.
+/// What is kept of one sequence, layer by layer: keys and values of attention, the state of a recurrent layer.
 ///
 /// Keys are stored rotated by their position, and never rotated again.
 pub struct KvCache {
-    layers: Vec<Box<dyn LayerCache>>,
+    layers: Vec<LayerState>,
     len: usize,
     ropes: Vec<RopeParameters>,
     /// One per layer.
@@ -34,7 +34,11 @@ struct Binding {
 
 impl Binding {
     /// One per layer; `None` if the layer's device has no limit.
-    fn of_layers<'d>(config: &LlamaConfig, device_of: impl Fn(usize) -> &'d Device, dtype: Dtype) -> Vec<Option<Self>> {
+    fn of_layers<'d>(
+        config: &LlamaConfig,
+        device_of: impl Fn(usize) -> &'d Device,
+        dtype: KvDtype,
+    ) -> Vec<Option<Self>> {
         let layers = config.layers.iter().enumerate();
         let binding = |(number, layer)| {
             let device = device_of(number);
@@ -64,27 +68,31 @@ impl KvCache {
         config: &LlamaConfig,
         policies: CacheConfig,
         device_of: impl Fn(usize) -> &'d Device,
-        dtype: Dtype,
+        dtype: impl Into<KvDtype>,
     ) -> Result<Self, CachePolicyError> {
         policies.check(config)?;
-        let bindings = Binding::of_layers(config, device_of, dtype);
-        let layers = config.layers.iter().zip(&bindings).map(|(layer, binding)| {
+        let dtype = dtype.into();
+        let bindings = Binding::of_layers(config, &device_of, dtype);
+        let layers = config.layers.iter().zip(&bindings).enumerate().map(|(number, (layer, binding))| {
             let max = binding.as_ref().map_or(usize::MAX, Binding::max_tokens);
-            Box::new(InDtype::new(new_layer(policies, layer, max), dtype)) as Box<dyn LayerCache>
+            let kernels = device_of(number).kernel_set();
+            let of = |attention: &_| Box::new(InDtype::new(new_layer(policies, attention, max), dtype, kernels));
+            state_of(layer, |attention| of(attention))
         });
         let (layers, token_bytes) = (layers.collect(), token_bytes(config, dtype));
         Ok(Self { layers, len: 0, ropes: config.ropes.clone(), bindings, token_bytes })
     }
 
-    /// An empty cache with policies of one's own: `layer` gives one to each layer of the model.
+    /// An empty cache with policies of one's own: `layer` gives one to each attention layer of the model.
     pub fn from_layers<'d>(
         config: &LlamaConfig,
         device_of: impl Fn(usize) -> &'d Device,
-        dtype: Dtype,
-        layer: impl FnMut(&LayerConfig) -> Box<dyn LayerCache>,
+        dtype: impl Into<KvDtype>,
+        mut layer: impl FnMut(&LayerConfig) -> Box<dyn LayerCache>,
     ) -> Self {
+        let dtype = dtype.into();
         Self {
-            layers: config.layers.iter().map(layer).collect(),
+            layers: config.layers.iter().map(|config| state_of(config, |_| layer(config))).collect(),
             len: 0,
             ropes: config.ropes.clone(),
             bindings: Binding::of_layers(config, device_of, dtype),
@@ -115,7 +123,7 @@ impl KvCache {
     /// Bytes of the keys and values of a text of this many tokens, if no room is made for more ([`limit`](Self::limit)).
     pub fn bytes_of(&self, tokens: usize) -> u64 {
         let layers = self.layers.iter().zip(&self.token_bytes);
-        layers.map(|(layer, bytes)| (layer.all_states(tokens) as u64).saturating_mul(*bytes)).sum()
+        layers.map(|(layer, bytes)| layer.bytes_of(tokens, *bytes)).sum()
     }
 
     /// Makes room for no more than this many tokens, unless they come.
@@ -133,7 +141,7 @@ impl KvCache {
     }
 
     /// Keeps `tokens` states more than the policies need, so that [`truncate`](Self::truncate) can always go back by as
-    /// many from the furthest token that was ever read: what a pass over drafted tokens asks for. Only rings hold more for it; what they compute does not change.
+    /// many from the furthest token that was ever read: what a pass over drafted tokens asks for. Only rings and recurrent layers hold more for it; what they compute does not change.
     ///
     /// # Errors
     /// A policy that cannot go back (`tova`), or a cache that is not empty.
@@ -152,8 +160,8 @@ impl KvCache {
     pub fn check(&self, tokens: usize) -> Result<(), CacheError> {
         let layers = self.layers.iter().zip(&self.bindings);
         let too_large = layers.filter_map(|(layer, binding)| {
-            let (binding, states) = (binding.as_ref()?, layer.states(tokens));
-            let bytes = (states as u64).saturating_mul(binding.bytes_per_token);
+            let binding = binding.as_ref()?;
+            let (bytes, states) = layer.largest(tokens, binding.bytes_per_token);
             (bytes > binding.limit).then_some((bytes, states, binding))
         });
         match too_large.max_by_key(|(bytes, ..)| *bytes) {
@@ -172,12 +180,13 @@ impl KvCache {
     }
 
     /// What the layer of this number keeps.
-    pub fn layer(&mut self, layer: usize) -> &mut dyn LayerCache {
-        self.layers[layer].as_mut()
+    pub fn layer(&mut self, layer: usize) -> &mut LayerState {
+        &mut self.layers[layer]
     }
 
     /// Goes back to the first `len` tokens: what follows is computed as if the others had never been.
     ///
+    /// A recurrent layer can go back by what [`reserve_rollback`](Self::reserve_rollback) asked for, and to 0.
     /// Full layers can always go back, and all policies to 0. A ring, and the last tokens beside StreamingLLM's first, can as
     /// long as what is seen from there has not been written over: before it has gone round once, by one token, or by what
     /// [`reserve_rollback`](Self::reserve_rollback) asked for. `tova` can as long as it has dropped nothing.
@@ -224,10 +233,10 @@ impl KvCache {
         self.with_layers(|layer, len| layer.snapshot(len))
     }
 
-    fn with_layers(&mut self, each: impl Fn(&mut dyn LayerCache, usize) -> Box<dyn LayerCache>) -> Self {
+    fn with_layers(&mut self, each: impl Fn(&mut LayerState, usize) -> LayerState) -> Self {
         let len = self.len;
         Self {
-            layers: self.layers.iter_mut().map(|layer| each(layer.as_mut(), len)).collect(),
+            layers: self.layers.iter_mut().map(|layer| each(layer, len)).collect(),
             len,
             ropes: self.ropes.clone(),
             bindings: self.bindings.clone(),
@@ -237,19 +246,27 @@ impl KvCache {
 }
 
 /// Bytes of one token's keys and values in each layer.
-fn token_bytes(config: &LlamaConfig, dtype: Dtype) -> Vec<u64> {
+fn token_bytes(config: &LlamaConfig, dtype: KvDtype) -> Vec<u64> {
     config.layers.iter().map(|layer| 2 * state_bytes(layer, dtype)).collect()
 }
 
 /// Bytes of one token's keys in a layer.
-fn state_bytes(layer: &LayerConfig, dtype: Dtype) -> u64 {
-    let MixerConfig::Attention(attention) = &layer.mixer;
-    (attention.kv_size() * dtype.bytes()) as u64
+fn state_bytes(layer: &LayerConfig, dtype: KvDtype) -> u64 {
+    let bytes = |attention: &AttentionConfig| attention.num_key_value_heads * dtype.vector_bytes(attention.head_dim);
+    layer.attention().map_or(0, |attention| bytes(attention) as u64)
 }
 
-/// An empty cache of a layer under its policy; a tensor holds `max` tokens at most.
-fn new_layer(policies: CacheConfig, layer: &LayerConfig, max: usize) -> Box<dyn LayerCache> {
-    let MixerConfig::Attention(attention) = &layer.mixer;
+/// The empty state of a layer; `attends` gives those with attention a cache.
+fn state_of(layer: &LayerConfig, attends: impl FnOnce(&AttentionConfig) -> Box<dyn LayerCache>) -> LayerState {
+    match (layer.attention(), layer.mixer.state()) {
+        (Some(attention), _) => LayerState::Kv(attends(attention)),
+        (None, Some(shape)) => LayerState::Recurrent(RecurrentState::new(shape)),
+        (None, None) => unreachable!("a mixer that does not attend has a state"),
+    }
+}
+
+/// An empty cache of an attention layer under its policy; a tensor holds `max` tokens at most.
+fn new_layer(policies: CacheConfig, attention: &AttentionConfig, max: usize) -> Box<dyn LayerCache> {
     let own = attention.window.into();
     let policy = policies.policy(own);
     match (policy, policy.window(own)) {

@@ -2,8 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-use glass_backend::Dtype;
-use glass_config::{LlamaConfig, RopeScaling};
+use glass_backend::KvDtype;
+use glass_config::{LayerConfig, LlamaConfig, RopeScaling};
 
 use crate::{CachePolicy, CachePolicyError, Window};
 
@@ -16,14 +16,14 @@ pub struct CacheConfig {
     /// Of layers with a sliding window.
     pub sliding: Option<CachePolicy>,
     /// What keys and values are kept in. `None`: what fits the model's own type.
-    pub dtype: Option<Dtype>,
+    pub dtype: Option<KvDtype>,
 }
 
 impl FromStr for CacheConfig {
     type Err = CachePolicyError;
 
     /// A policy for all layers, or for those of one kind behind `full=` or `sliding=`; several behind commas, of which a
-    /// later one goes before an earlier one: `tova:512,sliding=full`. Behind `dtype=` stands the float type of keys and values.
+    /// later one goes before an earlier one: `tova:512,sliding=full`. Behind `dtype=` stands the type of keys and values.
     fn from_str(text: &str) -> Result<Self, CachePolicyError> {
         let mut config = Self::default();
         for part in text.split(',') {
@@ -83,12 +83,14 @@ impl CacheConfig {
 
     /// Whether every layer keeps every token, so that a cache can go back to any.
     pub fn keeps_everything(self, config: &LlamaConfig) -> bool {
-        windows(config).all(|own| match self.policy(own) {
-            CachePolicy::Full => true,
-            // A ring without a window has no end.
-            CachePolicy::Ring { window } => window.is_none() && own == Window::Full,
-            CachePolicy::StreamingLlm { .. } | CachePolicy::Tova { .. } => false,
-        })
+        let recurrent = config.layers.iter().any(|layer| layer.attention().is_none());
+        !recurrent
+            && windows(config).all(|own| match self.policy(own) {
+                CachePolicy::Full => true,
+                // A ring without a window has no end.
+                CachePolicy::Ring { window } => window.is_none() && own == Window::Full,
+                CachePolicy::StreamingLlm { .. } | CachePolicy::Tova { .. } => false,
+            })
     }
 
     /// Whether the model computes what its config says: nothing is forgotten that a layer would see.
@@ -103,6 +105,10 @@ impl CacheConfig {
     /// # Errors
     /// A policy that does not fit the model, or layers that it does not have.
     pub fn check(self, config: &LlamaConfig) -> Result<(), CachePolicyError> {
+        // Where no layer has keys, a policy is for nothing.
+        if let (Some(policy), None) = (self.full.or(self.sliding), windows(config).next()) {
+            return Err(CachePolicyError::NoSuchLayers { policy, kind: "attention" });
+        }
         // One for all layers is one for those that there are.
         if self.full != self.sliding {
             for (policy, kind, full) in [(self.full, "full-attention", true), (self.sliding, "sliding-window", false)] {
@@ -111,6 +117,13 @@ impl CacheConfig {
                     return Err(CachePolicyError::NoSuchLayers { policy, kind });
                 }
             }
+        }
+        let chunked = |layer: &LayerConfig| layer.attention().is_some_and(|attention| attention.dual_chunk.is_some());
+        let policy = self.policy(Window::Full);
+        if config.layers.iter().any(chunked)
+            && !matches!(policy, CachePolicy::Full | CachePolicy::Ring { window: None })
+        {
+            return Err(CachePolicyError::DualChunk { policy });
         }
         for own in windows(config) {
             let policy = self.policy(own);
@@ -175,6 +188,8 @@ mod tests {
             r#""model_type": "llama", "rope_parameters":
                {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}"#,
         );
+        let chunked =
+            config(r#""model_type": "llama", "dual_chunk_attention_config": {"chunk_size": 8, "local_size": 2}"#);
         let check = |text: &str, config| {
             let policies: CacheConfig = text.parse().unwrap();
             policies.check(config).map_err(|error| error.to_string())
@@ -184,12 +199,18 @@ mod tests {
                 assert_eq!(check(text, config), Ok(()), "{text}");
             }
         }
+        for text in ["full", "ring", "dtype=f16"] {
+            assert_eq!(check(text, &chunked), Ok(()), "{text}");
+        }
         for (text, config, part) in [
             ("sliding=full", &full, "no sliding-window layers"),
             ("full=tova:4", &sliding, "no full-attention layers"),
             ("sinks:2+9", &sliding, "give at most 8"),
             ("sliding=sinks:1+64", &mixed, "give at most 8"),
             ("sinks:2+6", &dynamic, "rope type dynamic"),
+            ("sinks:2+6", &chunked, "use full"),
+            ("ring:64", &chunked, "use full"),
+            ("full=tova:64", &chunked, "use full"),
         ] {
             let error = check(text, config).unwrap_err();
             assert!(error.contains(part) && !error.contains('\n'), "{text}: {error}");

@@ -19,6 +19,10 @@ pub enum CacheError {
     Tokens { given: usize, row: usize },
     #[error("the attention mask has {padding} rows, but the pass has {batch}")]
     Rows { padding: usize, batch: usize },
+    #[error(
+        "dual chunk attention counts chunks from the first token, and reads no padded rows: give the texts one by one"
+    )]
+    PaddedChunks,
     #[error("a cache of {len} tokens cannot be truncated to {asked_for}")]
     Longer { len: usize, asked_for: usize },
     #[error(

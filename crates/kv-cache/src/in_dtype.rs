@@ -1,29 +1,37 @@
-//! Keys and values in a float type of their own.
+//! Keys and values in a type of their own.
 
 use std::{collections::HashSet, ops::Range};
 
 use burn::tensor::Tensor;
-use glass_backend::Dtype;
+use glass_backend::{KernelSet, KvDtype, KvTensor};
 
-use crate::{CacheError, KvView, LayerCache};
+use crate::{CacheError, InPlace, KvView, LayerCache};
 
 /// A policy that is given keys and values rounded to `dtype`, and so keeps them in as many bytes. Attention computes from them
 /// as they are kept.
 pub struct InDtype {
     policy: Box<dyn LayerCache>,
-    dtype: Dtype,
+    dtype: KvDtype,
+    kernels: KernelSet,
 }
 
 impl InDtype {
-    pub fn new(policy: Box<dyn LayerCache>, dtype: Dtype) -> Self {
-        Self { policy, dtype }
+    pub fn new(policy: Box<dyn LayerCache>, dtype: KvDtype, kernels: KernelSet) -> Self {
+        Self { policy, dtype, kernels }
     }
 }
 
 impl LayerCache for InDtype {
-    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
-        let rounded = |x: Tensor<4>| if x.dtype() == self.dtype.burn() { x } else { x.cast(self.dtype.burn()) };
+    fn append(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> KvView {
+        let rounded = |x: KvTensor| x.in_dtype(self.dtype, self.kernels);
         self.policy.append(rounded(k), rounded(v), positions)
+    }
+
+    fn append_in_place(&mut self, new: &mut InPlace<'_>, positions: Range<usize>) -> Option<KvView> {
+        // No kernel rounds to 8 bits on its way.
+        let KvDtype::Float(dtype) = self.dtype else { return None };
+        let new = &mut InPlace { dtype: dtype.burn(), device: new.device.clone(), write: &mut *new.write, ..*new };
+        self.policy.append_in_place(new, positions)
     }
 
     fn max_step(&self) -> usize {
@@ -59,11 +67,11 @@ impl LayerCache for InDtype {
     }
 
     fn fork(&mut self, len: usize) -> Box<dyn LayerCache> {
-        Box::new(Self::new(self.policy.fork(len), self.dtype))
+        Box::new(Self { policy: self.policy.fork(len), ..*self })
     }
 
     fn snapshot(&mut self, len: usize) -> Box<dyn LayerCache> {
-        Box::new(Self::new(self.policy.snapshot(len), self.dtype))
+        Box::new(Self { policy: self.policy.snapshot(len), ..*self })
     }
 
     fn bytes(&self) -> u64 {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use burn::tensor::{Bool, Int, Tensor};
-use glass_backend::KeyPositions as KernelPositions;
+use glass_backend::{KeyPositions as KernelPositions, KvTensor};
 
 use crate::Window;
 
@@ -19,16 +19,32 @@ pub struct KvView {
 #[derive(Clone)]
 pub struct KvSegment {
     /// `[batch, kv_heads, keys, head_dim]`, rotated
-    pub k: Tensor<4>,
+    pub k: KvTensor,
     /// `[batch, kv_heads, keys, head_dim]`
-    pub v: Tensor<4>,
+    pub v: KvTensor,
     pub positions: KeyPositions,
     /// How far back queries see here.
     pub window: Window,
     /// Keys before this position are masked: another segment has them.
     pub first_key: usize,
-    /// Queries beyond this position attend from it (StreamingLLM): they come rotated by it.
-    pub max_query: Option<usize>,
+    /// Where queries attend from, if not from their own place: they come rotated by it.
+    pub attends_from: Option<AttendsFrom>,
+}
+
+/// Where queries attend to some keys from: from min(position - back, max). Scores depend on distances alone, so that another
+/// place of the query is another distance to keys that stay as they were rotated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttendsFrom {
+    /// What is taken off the query's position, which is no less.
+    pub back: usize,
+    pub max: usize,
+}
+
+impl AttendsFrom {
+    /// For the query at this position.
+    pub fn at(self, position: usize) -> usize {
+        (position - self.back).min(self.max)
+    }
 }
 
 /// The position of each key along the key axis.
@@ -49,26 +65,28 @@ impl KvView {
         Self { segments }
     }
 
-    /// Where queries attend from at most, in the segments that limit it.
-    pub fn max_query(&self) -> Option<usize> {
-        self.segments.iter().find_map(|segment| segment.max_query)
+    /// The places that queries attend to some of the segments from, each once.
+    pub fn attends_from(&self) -> Vec<AttendsFrom> {
+        let mut all: Vec<_> = self.segments.iter().filter_map(|segment| segment.attends_from).collect();
+        all.dedup(); // segments of one kind follow one another
+        all
     }
 }
 
 impl KvSegment {
     /// Keys and values at the positions of `run`, seen through `window`.
-    pub fn run(k: Tensor<4>, v: Tensor<4>, run: Range<usize>, window: Window) -> Self {
+    pub fn run(k: impl Into<KvTensor>, v: impl Into<KvTensor>, run: Range<usize>, window: Window) -> Self {
         Self::new(k, v, KeyPositions::Run(run), window)
     }
 
     /// Keys and values seen through `window`.
-    pub fn new(k: Tensor<4>, v: Tensor<4>, positions: KeyPositions, window: Window) -> Self {
-        Self { k, v, positions, window, first_key: 0, max_query: None }
+    pub fn new(k: impl Into<KvTensor>, v: impl Into<KvTensor>, positions: KeyPositions, window: Window) -> Self {
+        Self { k: k.into(), v: v.into(), positions, window, first_key: 0, attends_from: None }
     }
 
     /// Number of keys.
     pub fn keys(&self) -> usize {
-        self.k.dims()[2]
+        self.k.keys()
     }
 
     /// The positions as kernels take them; `None` if the keys are in no order.
@@ -80,14 +98,14 @@ impl KvSegment {
         }
     }
 
-    /// The segment as kernels take it; `None` if its keys stand in no order. `clamped` are the queries for
-    /// [`max_query`](Self::max_query).
-    pub fn for_kernel(&self, clamped: Option<&Tensor<4>>) -> Option<glass_backend::KvSegment> {
+    /// The segment as kernels take it; `None` if its keys stand in no order. `q` are the queries for
+    /// [`attends_from`](Self::attends_from).
+    pub fn for_kernel(&self, q: Option<Tensor<4>>) -> Option<glass_backend::KvSegment> {
         let positions = self.in_order()?;
         Some(glass_backend::KvSegment {
             first_key: self.first_key,
             window: self.window.span(),
-            q: clamped.filter(|_| self.max_query.is_some()).cloned(),
+            q,
             ..glass_backend::KvSegment::new(self.k.clone(), self.v.clone(), positions)
         })
     }
@@ -98,15 +116,27 @@ impl KvSegment {
             return Some(self.clone());
         };
         let seen = self.window.seen_by(queries.clone());
-        let seen = seen.start.max(run.start).max(self.first_key)..seen.end.min(run.end);
-        if seen.is_empty() {
+        self.part(run, seen.start.max(self.first_key)..seen.end)
+    }
+
+    /// The part at these positions, of keys that stand one after the other; none of a ring, or where nothing is left.
+    pub fn at(&self, positions: Range<usize>) -> Option<Self> {
+        match &self.positions {
+            KeyPositions::Run(run) => self.part(run, positions),
+            KeyPositions::Ring { .. } | KeyPositions::Listed(_) => None,
+        }
+    }
+
+    fn part(&self, run: &Range<usize>, positions: Range<usize>) -> Option<Self> {
+        let part = positions.start.max(run.start)..positions.end.min(run.end);
+        if part.is_empty() {
             return None;
         }
-        let start = seen.start - run.start;
+        let start = part.start - run.start;
         Some(Self {
-            k: narrow(self.k.clone(), start, seen.len()), // [batch, kv_heads, seen, head_dim]
-            v: narrow(self.v.clone(), start, seen.len()), // [batch, kv_heads, seen, head_dim]
-            positions: KeyPositions::Run(seen),
+            k: self.k.clone().narrow(start, part.len()), // [batch, kv_heads, part, head_dim]
+            v: self.v.clone().narrow(start, part.len()), // [batch, kv_heads, part, head_dim]
+            positions: KeyPositions::Run(part),
             ..self.clone()
         })
     }

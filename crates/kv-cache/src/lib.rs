@@ -1,8 +1,8 @@
 //! What is kept of a sequence: keys and values, layer by layer, and which of them a query may attend to.
 //!
 //! Reading order: [`Window`] (which keys a query sees) · [`KvView`] (what a cache hands to attention) · [`LayerCache`] (what
-//! a policy implements) and the policies in `policies/` ([`CachePolicy`] has the choices) · [`KvCache`] (all layers of one
-//! sequence).
+//! a policy implements) and the policies in `policies/` ([`CachePolicy`] has the choices) · [`RecurrentState`] (what a layer
+//! without attention keeps) · [`KvCache`] (all layers of one sequence).
 
 mod buffer;
 mod cache;
@@ -13,14 +13,19 @@ mod kv;
 mod layer;
 mod policies;
 mod policy;
+mod recurrent;
 mod shared;
+mod state;
 mod window;
 
 pub use cache::KvCache;
 pub use cache_config::CacheConfig;
 pub use error::CacheError;
-pub use kv::{KeyPositions, KvSegment, KvView, join, narrow};
-pub use layer::{LayerCache, NoCache};
+pub use glass_backend::{KvDtype, KvTensor};
+pub use kv::{AttendsFrom, KeyPositions, KvSegment, KvView, join, narrow};
+pub use layer::{InPlace, LayerCache, NoCache};
 pub use policy::{CachePolicy, CachePolicyError};
+pub use recurrent::{History, RecurrentState};
 pub use shared::KEYS_TOGETHER;
+pub use state::LayerState;
 pub use window::Window;

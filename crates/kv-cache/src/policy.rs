@@ -33,7 +33,7 @@ pub enum CachePolicyError {
          layers of one kind as full=POLICY or sliding=POLICY"
     )]
     Unknown { text: String },
-    #[error("keys and values are not kept in {text:?}: use dtype=f32, dtype=f16 or dtype=bf16")]
+    #[error("keys and values are not kept in {text:?}: use dtype=f32, dtype=f16, dtype=bf16 or dtype=q8")]
     UnknownDtype { text: String },
     #[error("cache policy {policy}: the model has no {kind} layers")]
     NoSuchLayers { policy: CachePolicy, kind: &'static str },
@@ -44,6 +44,11 @@ pub enum CachePolicyError {
          alone: use full, ring or tova"
     )]
     Rope { policy: CachePolicy, rope: &'static str },
+    #[error(
+        "cache policy {policy}: dual chunk attention measures from another place in each chunk, and so keeps keys in their \
+         order: use full"
+    )]
+    DualChunk { policy: CachePolicy },
 }
 
 impl FromStr for CachePolicy {

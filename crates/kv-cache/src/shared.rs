@@ -2,9 +2,9 @@
 
 use std::{collections::HashSet, ops::Range, sync::Arc};
 
-use burn::tensor::Tensor;
+use glass_backend::KvTensor;
 
-use crate::{KvSegment, Window, buffer, kv::narrow};
+use crate::{KvSegment, Window, buffer};
 
 /// From how many tokens on sharing pays: below, a copy costs less than one more segment in every pass.
 pub const MIN_SHARED: usize = 256;
@@ -23,7 +23,7 @@ pub struct Shared {
 #[derive(Clone, Debug)]
 struct Run {
     /// Each `[1, kv_heads, positions or more, head_dim]`.
-    kv: Arc<[Tensor<4>; 2]>,
+    kv: Arc<[KvTensor; 2]>,
     positions: Range<usize>,
 }
 
@@ -39,7 +39,7 @@ impl Shared {
     }
 
     /// One more run; `kv` begins at its first position.
-    pub fn push(&mut self, kv: [Tensor<4>; 2], positions: Range<usize>) {
+    pub fn push(&mut self, kv: [KvTensor; 2], positions: Range<usize>) {
         self.end = positions.end;
         self.runs.push(Run { kv: Arc::new(kv), positions });
     }
@@ -52,7 +52,7 @@ impl Shared {
                 return None;
             }
             let start = held.start - run.positions.start;
-            let [k, v] = run.kv.each_ref().map(|x| narrow(x.clone(), start, held.len())); // [1, kv_heads, held, head_dim]
+            let [k, v] = run.kv.each_ref().map(|x| x.clone().narrow(start, held.len())); // [1, kv_heads, held, head_dim]
             Some(KvSegment::run(k, v, held, window))
         })
     }

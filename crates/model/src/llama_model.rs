@@ -40,6 +40,7 @@ impl LlamaModel {
     ) -> Result<Tensor<3>, CacheError> {
         let ctx =
             ForwardContext::new(&self.ropes, self.width, ids.dims(), &mut sequences, self.smallest_device(), observer)?;
+        ctx.prepare(&self.device);
         let x = times(self.embedding_scale, self.embed_tokens.forward(ids)); // [batch, seq, hidden_size]
         let x = ctx.dropouts().residual.apply(x);
         ctx.done(Step::Embedding);
@@ -47,7 +48,7 @@ impl LlamaModel {
         let mut x = times(self.embedding_multiplier, x); // [batch, seq, hidden_size]
         for (i, layer) in self.layers.iter().enumerate() {
             x = on(layer.device(), x); // where the layer's weights and state are
-            x = sequences.with_layer(i, layer.window(), |caches| layer.forward(x, caches, &ctx)); // [batch, seq, hidden_size]
+            x = sequences.with_layer(i, || layer.state_of_pass(), |states| layer.forward(x, states, &ctx)); // [batch, seq, hidden_size]
             ctx.hidden(HiddenState::Layer(i), &x);
         }
         let x = self.norm.forward(on(&self.device, x)); // [batch, seq, hidden_size]

@@ -9,8 +9,9 @@ pub fn with_windows(mut config: LlamaConfig, windows: &[Option<usize>]) -> Llama
     let first = config.layers.swap_remove(0);
     let layers = windows.iter().map(|&window| {
         let mut layer = first.clone();
-        let MixerConfig::Attention(attention) = &mut layer.mixer;
-        attention.window = window.and_then(NonZeroUsize::new);
+        if let MixerConfig::Attention(attention) = &mut layer.mixer {
+            attention.window = window.and_then(NonZeroUsize::new);
+        }
         layer
     });
     config.layers = layers.collect();

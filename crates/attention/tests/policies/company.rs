@@ -4,9 +4,9 @@ use std::{num::NonZeroUsize, ops::Range};
 
 use burn::tensor::{Tensor, TensorData};
 use glass_attention::{ForwardContext, LlamaAttention, NextTokens, Observer, Rope, Sequences, Unobserved};
-use glass_backend::{Device, Dtype, WeightError, WeightRole, WeightSource, WeightSpec, Weights};
-use glass_config::{AttentionBias, AttentionConfig, LlamaConfig};
-use glass_kv_cache::{CacheConfig, CacheError, CachePolicy, KvCache};
+use glass_backend::{Device, Dtype, KvDtype, WeightError, WeightRole, WeightSource, WeightSpec, Weights};
+use glass_config::{AttentionBias, AttentionConfig, DualChunk, LlamaConfig};
+use glass_kv_cache::{CacheConfig, CacheError, CachePolicy, KvCache, LayerState};
 
 use crate::definition::{self, Heads, Scores};
 
@@ -17,10 +17,21 @@ pub const HEAD_DIM: usize = 8;
 const HIDDEN: usize = (HEADS + 2 * KV_HEADS) * HEAD_DIM;
 
 pub fn config(window: Option<usize>) -> LlamaConfig {
+    config_in_chunks(window, None)
+}
+
+fn config_in_chunks(window: Option<usize>, dual_chunk: Option<DualChunk>) -> LlamaConfig {
+    let dual_chunk = dual_chunk.map(|dual| {
+        let DualChunk { chunk_size, local_size, original_max_position_embeddings: original } = dual;
+        serde_json::json!({
+            "chunk_size": chunk_size, "local_size": local_size, "original_max_position_embeddings": original,
+        })
+    });
     let fields = serde_json::json!({
         "model_type": "mistral", "vocab_size": 7, "hidden_size": HIDDEN, "intermediate_size": 8, "num_hidden_layers": 1,
         "num_attention_heads": HEADS, "num_key_value_heads": KV_HEADS, "head_dim": HEAD_DIM,
         "max_position_embeddings": 512, "rms_norm_eps": 1e-5, "sliding_window": window,
+        "dual_chunk_attention_config": dual_chunk,
     });
     LlamaConfig::from_json(&fields.to_string(), "test", &[]).expect("a config")
 }
@@ -77,8 +88,40 @@ pub struct Company {
     rope: Rope,
     pub device: Device,
     /// Of keys and values.
-    dtype: Dtype,
+    dtype: KvDtype,
     pub members: Vec<Member>,
+}
+
+/// What a pass needs beside the sequences.
+struct Layer<'a> {
+    attention: &'a LlamaAttention,
+    rope: &'a Rope,
+    device: &'a Device,
+}
+
+impl Layer<'_> {
+    /// Now a few queries fit into a block of scores, now all do. -> `[tokens][HEADS * HEAD_DIM]`
+    fn pass(
+        &self,
+        row: Vec<f32>,
+        mut sequences: Sequences<'_>,
+        observer: &mut dyn Observer,
+        score_bytes: usize,
+    ) -> Vec<Vec<f64>> {
+        let total = row.len() / HIDDEN;
+        let ropes = [self.rope.clone()];
+        let ctx = ForwardContext::new(&ropes, HIDDEN, [1, total], &mut sequences, self.device, observer);
+        let ctx = ctx.expect("a pass").with_score_bytes(score_bytes);
+        let x = Tensor::<3>::from_data(TensorData::new(row, [1, total, HIDDEN]), self.device.burn());
+        let window = self.attention.window();
+        let out = sequences.with_layer(
+            0,
+            || LayerState::of_pass(window),
+            |states| self.attention.forward(x, None, states, &ctx),
+        ); // [1, total, HIDDEN]
+        let out = out.into_data().try_to_vec::<f32>().expect("float32");
+        out.chunks(HIDDEN).map(|row| row[..HEADS * HEAD_DIM].iter().map(|&x| f64::from(x)).collect()).collect()
+    }
 }
 
 /// The largest difference from the definition, and the least margin by which a state was dropped.
@@ -101,6 +144,7 @@ impl Company {
             sinks: scores.sinks.is_some(),
             qk_norm: None,
             temperature: None,
+            dual_chunk: scores.dual_chunk,
             bias: AttentionBias { q_k_v: false, o: false },
         };
         let mut source = Copies(scores);
@@ -109,22 +153,23 @@ impl Company {
             attention: LlamaAttention::load(weights, &attention, HIDDEN, 0).expect("weights"),
             window,
             scores,
-            rope: Rope::all(&config(window)).remove(0),
+            rope: Rope::all(&config_in_chunks(window, scores.dual_chunk)).remove(0),
             device: device.clone(),
-            dtype: Dtype::F32,
+            dtype: Dtype::F32.into(),
             members: Vec::new(),
         }
     }
 
     /// Those who join from here on keep keys and values in this type.
-    pub fn with_cache_dtype(self, dtype: Dtype) -> Self {
+    pub fn with_cache_dtype(self, dtype: KvDtype) -> Self {
         Self { dtype, ..self }
     }
 
     /// One more sequence, which can go back by `rollback` tokens (`None`: as far as its policy lets it).
     pub fn join(&mut self, policy: CachePolicy, rollback: Option<usize>) {
         let policies = CacheConfig { full: Some(policy), sliding: Some(policy), dtype: None };
-        let cache = KvCache::new(&config(self.window), policies, |_| &self.device, self.dtype);
+        let config = config_in_chunks(self.window, self.scores.dual_chunk);
+        let cache = KvCache::new(&config, policies, |_| &self.device, self.dtype);
         let mut cache = cache.expect("the policy fits");
         if let Some(tokens) = rollback {
             cache.reserve_rollback(tokens).expect("the policy can go back");
@@ -168,9 +213,7 @@ impl Company {
             }
             member.furthest = member.furthest.max(member.tokens.len());
         }
-        let total = row.len() / HIDDEN;
-        let fed: Vec<usize> = counts.iter().copied().filter(|&count| count > 0).collect();
-        if fed.is_empty() {
+        if row.is_empty() {
             return vec![vec![]; counts.len()];
         }
         let mut next: Vec<NextTokens<'_>> = self
@@ -180,17 +223,16 @@ impl Company {
             .filter(|(_, count)| **count > 0)
             .map(|(member, &tokens)| NextTokens { cache: &mut member.cache, tokens })
             .collect();
-        let mut sequences = Sequences::Next(&mut next);
-        let ropes = [self.rope.clone()];
-        let ctx = ForwardContext::new(&ropes, HIDDEN, [1, total], &mut sequences, &self.device, observer);
-        // Now a few queries fit into a block of scores, now all do.
-        let ctx = ctx.expect("a pass").with_score_bytes(1 << (8 + seed % 12));
-        let x = Tensor::<3>::from_data(TensorData::new(row, [1, total, HIDDEN]), self.device.burn());
-        let window = self.attention.window();
-        let out = sequences.with_layer(0, window, |caches| self.attention.forward(x, caches, &ctx)); // [1, total, HIDDEN]
-        let out = out.into_data().try_to_vec::<f32>().expect("float32");
-        let mut rows = out.chunks(HIDDEN).map(|row| row[..HEADS * HEAD_DIM].iter().map(|&x| f64::from(x)).collect());
+        let layer = Layer { attention: &self.attention, rope: &self.rope, device: &self.device };
+        let rows = layer.pass(row, Sequences::Next(&mut next), observer, 1 << (8 + seed % 12));
+        let mut rows = rows.into_iter();
         counts.iter().map(|&count| rows.by_ref().take(count).collect()).collect()
+    }
+
+    /// All tokens of a sequence in one pass, without a cache: `[tokens][HEADS * HEAD_DIM]`.
+    pub fn whole(&self, member: usize, score_bytes: usize) -> Vec<Vec<f64>> {
+        let layer = Layer { attention: &self.attention, rope: &self.rope, device: &self.device };
+        layer.pass(self.members[member].tokens.concat(), Sequences::WHOLE, &mut Unobserved, score_bytes)
     }
 
     /// [`feed`](Self::feed), compared with the definition.

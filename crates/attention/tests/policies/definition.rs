@@ -1,6 +1,7 @@
 //! The definition of every policy in float64: which states a query sees, at which positions, and what is forgotten.
 
 use glass_attention::Rope;
+use glass_config::DualChunk;
 use glass_kv_cache::CachePolicy;
 
 /// What a family may change about scores.
@@ -9,6 +10,8 @@ pub struct Scores {
     pub soft_cap: Option<f64>,
     /// Logits of learned sinks, one per head.
     pub sinks: Option<[f32; crate::HEADS]>,
+    /// Positions within chunks.
+    pub dual_chunk: Option<DualChunk>,
 }
 
 /// Queries, keys and values of one layer, not rotated: `[heads or kv_heads][seq][head_dim]`.
@@ -45,24 +48,28 @@ pub fn run(row: &Heads, policy: CachePolicy, own_window: Option<usize>, rope: &R
             _ => visible,
         };
         // StreamingLLM counts positions within the cache; all others have them from the text.
-        let place = |index: usize, j: usize| match policy {
-            CachePolicy::StreamingLlm { .. } => index,
-            _ => j,
+        let places = |index: usize, j: usize| match policy {
+            CachePolicy::StreamingLlm { .. } => (visible.len() - 1, index),
+            _ => rules.dual_chunk.map_or((token, j), |dual| in_chunks(dual, token, j)),
         };
-        let query_place = match policy {
-            CachePolicy::StreamingLlm { .. } => visible.len() - 1,
-            _ => token,
-        };
+        let factor = rules.dual_chunk.map_or(1.0, |dual| match dual.original_max_position_embeddings {
+            Some(trained) if token + 1 > trained => 0.1 * ((token + 1) as f64 / trained as f64).ln() + 1.0,
+            _ => 1.0,
+        });
         let mut attention = vec![0.0; visible.len()];
         let mut out = Vec::new();
         for head in 0..heads {
-            let q = rotated(&row.q[head][token], query_place, rope);
+            let mut q = (None, Vec::new()); // rotated by the place that it was last asked for
             let scores: Vec<f64> = visible
                 .iter()
                 .enumerate()
                 .map(|(index, &j)| {
-                    let k = rotated(&row.k[head / groups][j], place(index, j), rope);
-                    let score = dot(&q, &k) / (head_dim as f64).sqrt();
+                    let (query_place, key_place) = places(index, j);
+                    if q.0 != Some(query_place) {
+                        q = (Some(query_place), rotated(&row.q[head][token], query_place, rope));
+                    }
+                    let k = rotated(&row.k[head / groups][j], key_place, rope);
+                    let score = factor * dot(&q.1, &k) / (head_dim as f64).sqrt();
                     rules.soft_cap.map_or(score, |cap| cap * (score / cap).tanh())
                 })
                 .collect();
@@ -96,6 +103,18 @@ pub fn run(row: &Heads, policy: CachePolicy, own_window: Option<usize>, rope: &R
         }
     }
     expected
+}
+
+/// Where query i and key j stand in each other's eyes: An et al. 2024, arXiv:2402.17463, sections 3.1 to 3.3. A chunk has s
+/// tokens, and c is the largest place of a query.
+fn in_chunks(dual: DualChunk, i: usize, j: usize) -> (usize, usize) {
+    let (s, c) = (dual.chunk_size - dual.local_size, dual.chunk_size);
+    let query = match i / s - j / s {
+        0 => i % s,
+        1 => (s + i % s).min(c),
+        _ => (s + s - 1).min(c),
+    };
+    (query, j % s)
 }
 
 fn rotated(x: &[f64], place: usize, rope: &Rope) -> Vec<f64> {

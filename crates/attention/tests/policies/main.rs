@@ -11,7 +11,8 @@ use std::collections::HashSet;
 
 use company::{Company, HEAD_DIM, HEADS, KV_HEADS, Member, Outcome};
 use definition::Scores;
-use glass_backend::{Device, Dtype};
+use glass_backend::{Device, Dtype, KvDtype};
+use glass_config::DualChunk;
 use glass_kv_cache::CachePolicy;
 use glass_testing::devices;
 use proptest::{prelude::*, test_runner::TestRunner};
@@ -49,7 +50,16 @@ fn policies(seq: usize) -> impl Strategy<Value = (Option<usize>, Vec<CachePolicy
 
 fn scores() -> impl Strategy<Value = Scores> {
     let sinks = prop::option::of(prop::array::uniform4(-2f32..2.0));
-    (prop::option::of(1f64..4.0), sinks).prop_map(|(soft_cap, sinks)| Scores { soft_cap, sinks })
+    (prop::option::of(1f64..4.0), sinks).prop_map(|(soft_cap, sinks)| Scores { soft_cap, sinks, dual_chunk: None })
+}
+
+/// Chunks of 1 to 9 tokens, whose borders texts of 20 cross often.
+fn dual_chunk() -> impl Strategy<Value = DualChunk> {
+    (1..10usize, 0..7usize, prop::option::of(1..30usize)).prop_map(|(chunk, local_size, original)| DualChunk {
+        chunk_size: chunk + local_size,
+        local_size,
+        original_max_position_embeddings: original,
+    })
 }
 
 /// What happens to the company between two passes.
@@ -83,8 +93,16 @@ fn every_sequence_is_its_definition_in_any_company() {
         let counts = prop::collection::vec(prop_oneof![Just(0usize), Just(1), 1..9usize], 5);
         let rounds = prop::collection::vec((counts, prop::collection::vec(event(), 0..3)), 1..7);
         let rules = prop_oneof![2 => Just(Scores::default()), 1 => scores()];
-        let strategy = (policies(20), rules, prop::option::of(0..9usize), rounds, any::<u64>());
-        let outcome = runner.run(&strategy, |((window, policies), rules, rollback, rounds, seed)| {
+        let layer = prop_oneof![
+            3 => (policies(20), rules).boxed(),
+            1 => (scores(), dual_chunk())
+                .prop_map(|(rules, dual)| {
+                    ((None, vec![CachePolicy::Full]), Scores { dual_chunk: Some(dual), ..rules })
+                })
+                .boxed(),
+        ];
+        let strategy = (layer, prop::option::of(0..9usize), rounds, any::<u64>());
+        let outcome = runner.run(&strategy, |(((window, policies), rules), rollback, rounds, seed)| {
             let mut company = Company::new(window, rules, &device);
             let join = |company: &mut Company, policy: CachePolicy| {
                 company.join(policy, rollback.filter(|_| !matches!(policy, CachePolicy::Tova { .. })));
@@ -97,7 +115,7 @@ fn every_sequence_is_its_definition_in_any_company() {
                 let outcome = company.check(counts, seed ^ ((round as u64) << 40));
                 // Where two states are attended to alike up to rounding, float32 may drop the other.
                 prop_assume!(outcome.margin > 1e-5);
-                prop_assert!(outcome.off <= SAME, "window {window:?}, {policies:?}: {outcome:?}");
+                prop_assert!(outcome.off <= SAME, "window {window:?}, {policies:?}, {rules:?}: {outcome:?}");
                 for event in events {
                     let some = |number: usize| number % company.members.len();
                     match event {
@@ -239,7 +257,7 @@ fn keys_and_values_in_16_bits_are_off_by_their_rounding() {
             let allowed = 8.0 * dtype.unit_roundoff();
             for name in ["full", "ring:9", "sinks:3+6", "tova:40"] {
                 let bytes = [Dtype::F32, dtype].map(|dtype| {
-                    let mut company = Company::new(None, Scores::default(), &device).with_cache_dtype(dtype);
+                    let mut company = Company::new(None, Scores::default(), &device).with_cache_dtype(dtype.into());
                     company.join(policy(name), None);
                     for (seed, tokens) in [20, 1, 1, 7].into_iter().enumerate() {
                         let Outcome { off, .. } = company.check(&[tokens], seed as u64);
@@ -252,6 +270,70 @@ fn keys_and_values_in_16_bits_are_off_by_their_rounding() {
                 assert_eq!(bytes[0], 2 * bytes[1], "{name} in {dtype} on {}", device.name());
             }
         }
+    }
+}
+
+/// Keys and values in 8 bits, by any policy, after any forks and truncations: off by their rounding, and the same bit for bit
+/// in any company. 9 bits a number are what they take, where heads are whole groups of 32.
+#[test]
+fn keys_and_values_in_8_bits_are_off_by_their_rounding() {
+    // Keys and values are below 3 in magnitude, so that they are off by 3 / 254 at most, and scores by about as much each.
+    const ALLOWED: f64 = 0.15;
+    for device in devices::all() {
+        for name in ["full", "ring:9", "sinks:3+6", "tova:40"] {
+            let mut company = Company::new(None, Scores::default(), &device).with_cache_dtype(KvDtype::Q8);
+            company.join(policy(name), None);
+            let check = |company: &mut Company, counts: &[usize], seed| {
+                let off = company.check(counts, seed).off;
+                assert!((SAME..ALLOWED).contains(&off), "{name} on {}, {counts:?}: off by {off}", device.name());
+            };
+            for (seed, tokens) in [20, 1, 1, 7].into_iter().enumerate() {
+                check(&mut company, &[tokens], seed as u64);
+            }
+            company.fork(0);
+            company.snapshot(1);
+            check(&mut company, &[1, 3, 1], 10);
+            check(&mut company, &[2, 1, 4], 11);
+            if name == "full" {
+                company.truncate(1, 25).expect("it can go back");
+                check(&mut company, &[1, 3, 1], 12);
+            }
+            let member = &company.members[0];
+            let (tokens, bytes) = (member.tokens.len(), member.cache.bytes());
+            let state = (2 * KV_HEADS * KvDtype::Q8.vector_bytes(HEAD_DIM)) as u64;
+            assert!(bytes >= member.cache.bytes_of(tokens) && bytes.is_multiple_of(state), "{name}: {bytes}");
+        }
+    }
+    assert_eq!(KvDtype::Q8.vector_bytes(64), 64 * 9 / 8);
+}
+
+/// Sequences whose keys and values are in 8 bits compute together what they compute alone, bit for bit, in pieces or at once,
+/// where a past is long enough to be shared.
+#[test]
+fn keys_and_values_in_8_bits_are_the_same_in_company() {
+    let device = devices::flex();
+    for name in ["full", "ring:300", "sinks:3+265"] {
+        let alone = |pieces: &[usize]| {
+            let mut company = Company::new(None, Scores::default(), &device).with_cache_dtype(KvDtype::Q8);
+            company.join(policy(name), None);
+            let mut all = Vec::new();
+            for (piece, &tokens) in pieces.iter().enumerate() {
+                all.extend(company.feed(&[tokens], piece as u64).swap_remove(0));
+            }
+            all
+        };
+        let mut company = Company::new(None, Scores::default(), &device).with_cache_dtype(KvDtype::Q8);
+        company.join(policy(name), None);
+        company.join(policy("ring:5"), None);
+        let mut together = Vec::new();
+        for (piece, tokens) in [300, 1, 1, 40].into_iter().enumerate() {
+            together.extend(company.feed(&[tokens, 1 + piece], piece as u64).swap_remove(0));
+            if piece == 1 {
+                company.snapshot(0); // it changes nothing
+                company.members.pop();
+            }
+        }
+        assert!(together == alone(&[300, 1, 1, 40]), "{name}");
     }
 }
 
@@ -277,5 +359,42 @@ fn bytes_are_those_of_the_policy() {
                 assert_eq!(bytes, states * state, "{name} {chunks:?} {seq}");
             }
         }
+    }
+}
+
+/// Chunks are cut behind a shared past and within it, and nothing of what was shared is rotated again.
+#[test]
+fn dual_chunk_attention_shares_a_long_past() {
+    for device in devices::all() {
+        let dual = DualChunk { chunk_size: 120, local_size: 20, original_max_position_embeddings: Some(200) };
+        let mut company = Company::new(None, Scores { dual_chunk: Some(dual), ..Scores::default() }, &device);
+        company.join(policy("full"), None);
+        let check = |company: &mut Company, counts: &[usize], seed| {
+            let off = company.check(counts, seed).off;
+            assert!(off <= SAME, "{}, {counts:?}: off by {off}", device.name());
+        };
+        check(&mut company, &[330], 5);
+        company.fork(0);
+        company.snapshot(1);
+        check(&mut company, &[1, 150, 3], 6);
+        company.truncate(1, 290).expect("it can go back");
+        check(&mut company, &[80, 40, 1], 7);
+    }
+}
+
+/// A text of one chunk is read as without chunks, to the last bit; one more token is not.
+#[test]
+fn a_text_of_one_chunk_is_read_as_without_chunks() {
+    for device in devices::all() {
+        let dual = DualChunk { chunk_size: 48, local_size: 8, original_max_position_embeddings: Some(40) };
+        let read = |dual_chunk| {
+            let mut company = Company::new(None, Scores { dual_chunk, ..Scores::default() }, &device);
+            company.join(policy("full"), None);
+            let counts = [33, 1, 6, 30];
+            counts.map(|count| company.feed(&[count], count as u64))
+        };
+        let ([in_chunks @ .., beyond], [plain @ .., plain_beyond]) = (read(Some(dual)), read(None));
+        assert_eq!(in_chunks, plain, "{}", device.name());
+        assert_ne!(beyond, plain_beyond, "{}", device.name());
     }
 }

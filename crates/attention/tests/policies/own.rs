@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use burn::tensor::Tensor;
-use glass_backend::Dtype;
+use glass_backend::{Dtype, KvTensor};
 use glass_kv_cache::{CacheError, KvCache, KvSegment, KvView, LayerCache, Window};
 use glass_testing::devices;
 
@@ -16,12 +15,12 @@ use crate::{
 
 /// Keeps everything, and says nothing of going back.
 #[derive(Clone, Default)]
-struct Everything(Option<[Tensor<4>; 2]>);
+struct Everything(Option<[KvTensor; 2]>);
 
 impl LayerCache for Everything {
-    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
+    fn append(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> KvView {
         let [k, v] = match self.0.take() {
-            Some([before, values]) => [Tensor::cat(vec![before, k], 2), Tensor::cat(vec![values, v], 2)],
+            Some([before, values]) => [KvTensor::cat(vec![before, k]), KvTensor::cat(vec![values, v])],
             None => [k, v],
         }; // [1, kv_heads, positions.end, head_dim]
         self.0 = Some([k.clone(), v.clone()]);
@@ -33,8 +32,7 @@ impl LayerCache for Everything {
     }
 
     fn bytes(&self) -> u64 {
-        let tensors = self.0.iter().flatten();
-        tensors.map(|x| 4 * x.shape().num_elements() as u64).sum()
+        self.0.iter().flatten().map(KvTensor::bytes).sum()
     }
 }
 

@@ -1,14 +1,29 @@
 //! The kernels of a graphics adapter on what modules hold.
 
 use burn::tensor::Tensor;
-use glass_kernels_cube::{self as cube, AdapterClass, PlanesTensors, QuantizedTensors};
+use glass_kernels_cube::{self as cube, AdapterClass, PlanesTensors, QuantizedTensors, SelectiveScan};
 
 use crate::{
-    AttentionParams, BlockTensor, KeyPositions, KvSegment, PlanarTensor,
+    Around, AttentionParams, BlockTensor, KeyPositions, KvSegment, KvTensor, PlanarTensor, Scan, Then,
     quantized::{BlockStorage, Planes},
 };
 
-pub fn matmul_t_quantized(class: AdapterClass, x: &Tensor<2>, weights: &[&PlanarTensor]) -> Option<Vec<Tensor<2>>> {
+/// What is computed around products, as kernels take it.
+pub fn around(around: Around<'_>) -> cube::Around<'_> {
+    let then = match around.then {
+        Then::Nothing => cube::Then::Nothing,
+        Then::Add(residual) => cube::Then::Add(residual),
+        Then::Gate(kind) => cube::Then::Gate(kind),
+    };
+    cube::Around { norm: around.norm, then }
+}
+
+pub fn matmul_t_quantized(
+    class: AdapterClass,
+    x: &Tensor<2>,
+    weights: &[&PlanarTensor],
+    around: Around<'_>,
+) -> Option<Vec<Tensor<2>>> {
     let tensors = weights.iter().map(|weight| QuantizedTensors {
         quants: &weight.quants,
         scales: &weight.scales,
@@ -17,10 +32,15 @@ pub fn matmul_t_quantized(class: AdapterClass, x: &Tensor<2>, weights: &[&Planar
         columns: weight.columns,
     });
     let weights: Vec<_> = tensors.collect();
-    cube::matmul_t_quantized(class, x, &weights)
+    cube::matmul_t_quantized(class, x, &weights, self::around(around))
 }
 
-pub fn matmul_t_blocks(class: AdapterClass, x: &Tensor<2>, weights: &[&BlockTensor]) -> Option<Vec<Tensor<2>>> {
+pub fn matmul_t_blocks(
+    class: AdapterClass,
+    x: &Tensor<2>,
+    weights: &[&BlockTensor],
+    around: Around<'_>,
+) -> Option<Vec<Tensor<2>>> {
     let tensors = weights.iter().map(|weight| match &weight.storage {
         BlockStorage::Planes(Planes { low, high, factors, scales }) => Some(PlanesTensors {
             low,
@@ -32,7 +52,7 @@ pub fn matmul_t_blocks(class: AdapterClass, x: &Tensor<2>, weights: &[&BlockTens
         }),
         BlockStorage::Bytes(_) => None,
     });
-    cube::matmul_t_planes(class, x, &tensors.collect::<Option<Vec<_>>>()?)
+    cube::matmul_t_planes(class, x, &tensors.collect::<Option<Vec<_>>>()?, self::around(around))
 }
 
 pub fn attend(
@@ -53,8 +73,8 @@ pub fn attend(
     cube::attend(
         class,
         segment.q.as_ref().unwrap_or(q),
-        &segment.k,
-        &segment.v,
+        &segment.k.floats(),
+        &segment.v.floats(),
         segment.mask(),
         first_query,
         cube::Softmax {
@@ -63,6 +83,11 @@ pub fn attend(
             sinks: params.sinks.as_ref(),
         },
     )
+}
+
+pub fn selective_scan(class: AdapterClass, scan: &Scan<'_>) -> Option<(Tensor<4>, Tensor<4>)> {
+    let Scan { x, dt, a, b, c, d, state } = *scan;
+    cube::selective_scan(class, &SelectiveScan { x, dt, a, b, c, d, state })
 }
 
 /// Segments as one, if they are runs that follow each other with the same mask and the same queries.
@@ -80,9 +105,9 @@ fn join(segments: &[KvSegment]) -> Option<KvSegment> {
         }
         next += segment.keys();
     }
-    let cat = |part: fn(&KvSegment) -> &Tensor<4>| {
+    let cat = |part: fn(&KvSegment) -> &KvTensor| {
         let parts = segments.iter().map(|segment| part(segment).clone());
-        Tensor::cat(parts.collect(), 2) // [batch, kv_heads, keys of all, head_dim]
+        KvTensor::cat(parts.collect()) // [batch, kv_heads, keys of all, head_dim]
     };
     Some(KvSegment { k: cat(|segment| &segment.k), v: cat(|segment| &segment.v), ..first.clone() })
 }

@@ -2,9 +2,11 @@
 
 mod attention;
 mod quantized;
+mod recurrence;
 
-pub use attention::attend;
+pub use attention::{attend, quantize_vectors};
 pub use quantized::{matmul_t_blocks, matmul_t_quantized, select};
+pub use recurrence::{causal_conv, linear_recurrence, selective_scan};
 
 use burn::{
     backend::{Flex, TensorMetadata, flex::FlexTensor},
@@ -105,7 +107,14 @@ fn primitive<const D: usize>(x: &Tensor<D>) -> Option<FlexTensor> {
 }
 
 /// `[batch, heads, seq, head_dim]` where it lies; `None` if its vectors of `head_dim` are not whole.
-fn view<T: Float + BurnElement + Pod>(x: &FlexTensor) -> Option<View<'_, T>> {
+fn view<T: BurnElement + Pod>(x: &FlexTensor) -> Option<View<'_, T>> {
+    let (from, shape, strides) = place(x)?;
+    let storage = x.storage::<T>();
+    Some(View::new(&storage[from.min(storage.len())..], shape, strides))
+}
+
+/// Where a tensor begins in its memory, its shape, and the strides of all axes but the last, whose is 1.
+fn place(x: &FlexTensor) -> Option<(usize, [usize; 4], [usize; 3])> {
     let layout = x.layout();
     let shape: [usize; 4] = layout.shape().dims();
     let [batch, head, seq, inner] = *layout.strides() else {
@@ -115,9 +124,7 @@ fn view<T: Float + BurnElement + Pod>(x: &FlexTensor) -> Option<View<'_, T>> {
         return None;
     }
     let stride = |stride: isize| usize::try_from(stride).ok();
-    let strides = [stride(batch)?, stride(head)?, stride(seq)?];
-    let from = layout.start_offset().min(x.storage::<T>().len());
-    Some(View::new(&x.storage::<T>()[from..], shape, strides))
+    Some((layout.start_offset(), shape, [stride(batch)?, stride(head)?, stride(seq)?]))
 }
 
 /// A tensor's numbers as float32: where they lie, or converted from 16 bits.

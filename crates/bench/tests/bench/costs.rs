@@ -88,7 +88,7 @@ fn attention_counts_the_keys_that_are_seen() {
 fn a_token_costs_two_operations_for_each_weight_of_a_matrix() {
     for shape in SHAPES {
         let config = LlamaConfig::from_json(shape.config, shape.name, &[]).unwrap();
-        let [.., (_, norms), _] = config.parameters_by_part();
+        let [.., (_, norms), _] = config.parameters_by_part()[..] else { panic!("parts") };
         // Beside its four matrices, attention has norms of queries and keys in some shapes.
         let qk_norms = config.layers.iter().map(|layer| {
             let attention = layer.attention().expect("attention");

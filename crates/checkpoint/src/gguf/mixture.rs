@@ -57,8 +57,8 @@ impl Mixture {
         let attention = config.layers.iter().find_map(LayerConfig::attention);
         let heads = |heads: usize, kv: usize| heads.checked_div(kv).unwrap_or(1);
         let experts = config.layers.iter().map(|layer| match &layer.mlp {
-            MlpConfig::Experts(experts) => experts.num_experts,
-            MlpConfig::Dense(_) => 0,
+            Some(MlpConfig::Experts(experts)) => experts.num_experts,
+            _ => 0,
         });
         let architecture = config.gguf_architecture().map_or("", |architecture| architecture.name());
         Self {

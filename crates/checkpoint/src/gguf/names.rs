@@ -75,7 +75,7 @@ pub fn stored_in_gguf(config: &LlamaConfig, name: &str, shape: &[usize]) -> Opti
 
 /// An expert's projection, or its bias, in the tensor of all experts.
 fn of_expert(layer: &LayerConfig, name: String, expert: usize, shape: &[usize]) -> Option<StoredRows> {
-    let MlpConfig::Experts(experts) = layer.mlp else { return None };
+    let Some(MlpConfig::Experts(experts)) = layer.mlp else { return None };
     let mut rows = StoredRows::whole(name, shape);
     rows.start = expert * shape.iter().product::<usize>();
     rows.shape.insert(0, experts.num_experts);
@@ -85,7 +85,7 @@ fn of_expert(layer: &LayerConfig, name: String, expert: usize, shape: &[usize]) 
 /// Phi-3's tensors of several projections: the name, the rows before this one's, and all rows.
 fn fused(layer: &LayerConfig, attention: &AttentionConfig, module: &str) -> Option<(&'static str, usize, usize)> {
     let (q, kv) = (attention.q_size(), attention.kv_size());
-    let MlpConfig::Dense(mlp) = layer.mlp else { return None };
+    let Some(MlpConfig::Dense(mlp)) = layer.mlp else { return None };
     let inner = mlp.intermediate_size;
     Some(match module {
         "self_attn.q_proj" => ("attn_qkv", 0, q + 2 * kv),

@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, ValueHint};
-use glass_backend::KernelMode;
+use glass_backend::{KernelMode, KvDtype};
 use glass_bench::{Format, Precision, Shape};
 use glass_config::Override;
 
@@ -49,6 +49,9 @@ pub struct Bench {
     /// their papers.
     #[arg(help_heading = COMPUTING, hide_short_help = true, long, value_name = "KERNELS", value_delimiter = ',', default_value = "fused")]
     pub kernels: Vec<KernelMode>,
+    /// What keys and values are kept in, as for `glass generate`
+    #[arg(help_heading = COMPUTING, hide_short_help = true, long, value_name = "TYPE")]
+    pub cache_dtype: Option<KvDtype>,
     /// Tokens of the prompt; several separated by commas
     #[arg(help_heading = MEASURE, long, value_name = "N,N", value_delimiter = ',', default_value = "128,512", value_parser = from_1)]
     pub prompt: Vec<NonZeroUsize>,

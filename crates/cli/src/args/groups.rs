@@ -6,7 +6,7 @@ use clap::{Args, ValueHint};
 use glass_backend::{Dtype, KernelMode, quant::QuantFormat};
 use glass_checkpoint::{Existing, GgufFormat, Precision};
 use glass_config::Override;
-use glass_kv_cache::CacheConfig;
+use glass_kv_cache::{CacheConfig, KvDtype};
 
 use super::Sampling;
 
@@ -87,6 +87,11 @@ pub struct Compute {
     /// quantized to 8 or 4 bits and the rest is in f32; `glass quantize` saves such a model.
     #[arg(env = "GLASS_DTYPE", hide_env_values = true, long, value_name = "f32|f16|bf16|q8|q4")]
     pub dtype: Option<Precision>,
+    /// Keep the quantized matrices for the next time (with --dtype q8 or q4)
+    ///
+    /// A copy of the model in the user's cache folder is written, or used if it fits: glass-llama in XDG_CACHE_HOME or ~/.cache.
+    #[arg(long, hide_short_help = true)]
+    pub keep: bool,
     #[arg(long, hide = true, value_parser = parse_bits)]
     pub quantize: Option<Renamed>,
     /// fused: this program's own kernels; plain: tensor operations
@@ -143,9 +148,11 @@ pub struct Cache {
     /// tova:N (the N most attended to); per kind of layer full=POLICY,sliding=POLICY.
     #[arg(hide_short_help = true, long = "cache", value_name = "POLICY")]
     pub policy: Option<CacheConfig>,
-    /// What keys and values are kept in: f32, f16 or bf16 [default: the type of the weights; f16 beside quantized ones]
+    /// What keys and values are kept in: f32, f16, bf16 or q8 [default: the type of the weights; f16 beside quantized ones]
+    ///
+    /// q8 is 8 bits with a scale for each 32 numbers: little more than half of 16 bits.
     #[arg(hide_short_help = true, long, value_name = "TYPE")]
-    pub cache_dtype: Option<Dtype>,
+    pub cache_dtype: Option<KvDtype>,
     /// Prompt tokens per forward pass; the result does not depend on it [default: 512]
     #[arg(hide_short_help = true, long, value_name = "N", value_parser = from_1)]
     pub prefill_chunk: Option<NonZeroUsize>,

@@ -1,8 +1,8 @@
 //! What differs between a model's layers, and what they have that a Llama's do not.
 
 use glass_config::{
-    AttentionConfig, ExpertsConfig, Gate, LayerConfig, LlamaConfig, MlpConfig, NormConfig, NormKind, NormPlacement,
-    NormWeight, QkNormOver, RouterWeights,
+    AttentionConfig, ExpertsConfig, Gate, LayerConfig, LlamaConfig, Mamba2Config, MambaConfig, MixerConfig, MlpConfig,
+    NormConfig, NormKind, NormPlacement, NormWeight, QkNormOver, RetentionConfig, RgLruConfig, RouterWeights,
 };
 
 /// The MLP of a layer.
@@ -19,19 +19,48 @@ pub fn mlp(mlp: &MlpConfig) -> String {
     }
 }
 
+/// A mixer without attention.
+pub fn mixer(mixer: &MixerConfig) -> String {
+    match mixer {
+        MixerConfig::Attention(_) => "attention".to_owned(),
+        MixerConfig::Mamba(mamba) => {
+            let MambaConfig { intermediate_size, state_size, conv_kernel, time_step_rank, .. } = mamba;
+            format!(
+                "Mamba of {intermediate_size} channels with {state_size} states each, convolution over {conv_kernel}, time \
+                 steps of rank {time_step_rank}"
+            )
+        }
+        MixerConfig::Retention(retention) => {
+            let RetentionConfig { num_heads, key_dim, head_dim, .. } = retention;
+            format!("retention by {num_heads} heads, keys of {key_dim}, values of {head_dim}")
+        }
+        MixerConfig::Mamba2(mamba) => {
+            let Mamba2Config { num_heads, head_dim, n_groups, state_size, conv_kernel, .. } = mamba;
+            let groups = if *n_groups == 1 { "1 group".to_owned() } else { format!("{n_groups} groups") };
+            format!(
+                "Mamba-2 of {num_heads} heads of {head_dim} channels with {state_size} states each, {groups}, convolution over \
+                 {conv_kernel}"
+            )
+        }
+        MixerConfig::RgLru(lru) => {
+            let RgLruConfig { width, num_blocks, conv_kernel, .. } = lru;
+            format!("RG-LRU of {width} channels, gates in {num_blocks} blocks, convolution over {conv_kernel}")
+        }
+    }
+}
+
 /// The kinds of layers in their order, each kind with how many of it follow one another. `None`: all are alike.
 pub fn pattern(config: &LlamaConfig) -> Option<String> {
-    let sparse = |layer: &LayerConfig| matches!(layer.mlp, MlpConfig::Experts(_));
+    let sparse = |layer: &LayerConfig| matches!(layer.mlp, Some(MlpConfig::Experts(_)));
     let mixed = config.layers.iter().any(sparse) && !config.layers.iter().all(sparse);
     let kind = |layer: &LayerConfig| {
-        let attention = layer.attention();
-        let window = attention.and_then(|attention| attention.window);
-        let mut kind = window.map_or("full".to_owned(), |window| format!("window {window}"));
-        match attention.and_then(|attention| attention.rope) {
-            None => kind += " without RoPE",
-            Some(rope) if config.ropes.len() > 1 => kind += &format!(" with theta {}", config.ropes[rope].rope_theta),
-            Some(_) => {}
-        }
+        let mut kind = match &layer.mixer {
+            MixerConfig::Attention(attention) => attention_kind(config, attention),
+            MixerConfig::Mamba(_) => "Mamba".to_owned(),
+            MixerConfig::Mamba2(_) => "Mamba-2".to_owned(),
+            MixerConfig::RgLru(_) => "RG-LRU".to_owned(),
+            MixerConfig::Retention(_) => "retention".to_owned(),
+        };
         if mixed {
             kind += if sparse(layer) { " with experts" } else { " with one MLP" };
         }
@@ -48,6 +77,16 @@ pub fn pattern(config: &LlamaConfig) -> Option<String> {
     let runs = kinds[..period].chunk_by(|a, b| a == b).map(|run| format!("{} {}", run.len(), run[0]));
     let runs = runs.collect::<Vec<_>>().join(", ");
     Some(if period < layers { format!("{runs}, and again") } else { runs })
+}
+
+/// The window and the rotation of a layer.
+fn attention_kind(config: &LlamaConfig, attention: &AttentionConfig) -> String {
+    let window = attention.window.map_or("full".to_owned(), |window| format!("window {window}"));
+    match attention.rope {
+        None => window + " without RoPE",
+        Some(rope) if config.ropes.len() > 1 => format!("{window} with theta {}", config.ropes[rope].rope_theta),
+        Some(_) => window,
+    }
 }
 
 /// What the layers and the model have beside a Llama's, each in a few words.
@@ -118,16 +157,22 @@ fn attention_words(attention: &AttentionConfig, words: &mut Vec<String>) {
     if attention.sinks {
         words.push("a learned sink in each head".to_owned());
     }
+    if let Some(dual) = attention.dual_chunk {
+        let (chunk, max) = (dual.chunk(), dual.chunk_size);
+        words.push(format!("dual chunk attention in chunks of {chunk}, no distance above {max}"));
+        let original = dual.original_max_position_embeddings;
+        words.extend(original.map(|original| format!("queries scaled by position beyond {original}")));
+    }
     words.extend(attention.temperature.map(|by| format!("queries scaled by position beyond {}", by.length)));
 }
 
 fn mlp_words(config: &LlamaConfig, words: &mut Vec<String>) {
     let mut experts = config.layers.iter().filter_map(|layer| match &layer.mlp {
-        MlpConfig::Experts(experts) => Some(experts),
-        MlpConfig::Dense(_) => None,
+        Some(MlpConfig::Experts(experts)) => Some(experts),
+        _ => None,
     });
     let experts = experts.next();
-    let gate = match (experts, config.layers.first().map(|layer| &layer.mlp)) {
+    let gate = match (experts, config.layers.first().and_then(|layer| layer.mlp)) {
         (Some(experts), _) => experts.expert.gate,
         (None, Some(MlpConfig::Dense(mlp))) => mlp.gate,
         _ => Gate::Product,

@@ -24,6 +24,7 @@ mod info;
 #[cfg(unix)]
 mod interrupt;
 mod json_schema;
+mod keep;
 mod logits;
 mod logits_input;
 mod memory;
@@ -34,6 +35,7 @@ mod outputs;
 mod perplexity;
 mod prompt;
 mod quantize;
+mod recurrent;
 mod run;
 mod search;
 #[cfg(unix)]

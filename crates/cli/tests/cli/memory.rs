@@ -63,7 +63,7 @@ fn keys_and_values_have_a_type_of_their_own() {
         &[&args[..], &["--dtype", "f32", "--device", "ndarray", "--cache-dtype", "f16"]].concat(),
         &["ndarray does not compute in f16"],
     );
-    refused(&[&args[..], &["--cache", "dtype=q3"]].concat(), &["q3", "dtype=f32, dtype=f16 or dtype=bf16"]);
+    refused(&[&args[..], &["--cache", "dtype=q3"]].concat(), &["q3", "dtype=f32, dtype=f16, dtype=bf16 or dtype=q8"]);
 }
 
 #[test]

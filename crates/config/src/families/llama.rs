@@ -8,6 +8,8 @@ use crate::values::Activation;
 
 pub(super) const FAMILY: Family = Family {
     architecture: "LlamaForCausalLM",
+    attention: true,
+    mlp: true,
     renamed: &[],
     vocab_size: None,
     num_attention_heads: None,

@@ -42,13 +42,14 @@ impl LlamaConfig {
         set("attention.value_length", size(attention.head_dim));
         set("attention.layer_norm_rms_epsilon", float(self.norm.eps));
         match &layer.mlp {
-            MlpConfig::Dense(mlp) => set("feed_forward_length", size(mlp.intermediate_size)),
-            MlpConfig::Experts(experts) => {
+            Some(MlpConfig::Dense(mlp)) => set("feed_forward_length", size(mlp.intermediate_size)),
+            Some(MlpConfig::Experts(experts)) => {
                 set("feed_forward_length", size(experts.expert.intermediate_size));
                 set("expert_feed_forward_length", size(experts.expert.intermediate_size));
                 set("expert_count", size(experts.num_experts));
                 set("expert_used_count", size(experts.num_experts_per_tok));
             }
+            None => {}
         }
         if let Some(window) = self.window().filter(|_| name != "llama") {
             set("attention.sliding_window", size(window.get()));
@@ -138,6 +139,8 @@ fn what_differs(ours: &LayerConfig, read: &LayerConfig) -> &'static str {
         (Some(ours), Some(read)) if ours != read => {
             if ours.window != read.window {
                 "its window"
+            } else if ours.dual_chunk != read.dual_chunk {
+                "its chunks of positions"
             } else if ours.scale != read.scale {
                 "the scale of its scores"
             } else if (AttentionConfig { rope: None, ..ours }) == (AttentionConfig { rope: None, ..read }) {

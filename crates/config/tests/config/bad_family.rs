@@ -159,7 +159,7 @@ fn configs_by_hand() {
     let with_attention = |change: &dyn Fn(&mut AttentionConfig)| {
         line(&|config| {
             let LayerConfig { mixer, .. } = &mut config.layers[1];
-            let MixerConfig::Attention(attention) = mixer;
+            let MixerConfig::Attention(attention) = mixer else { panic!("no attention") };
             change(attention);
         })
     };

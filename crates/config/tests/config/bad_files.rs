@@ -79,7 +79,7 @@ fn fields_that_must_be_there() {
          Face's format"
     );
     assert_eq!(
-        error_of(r#"{"model_type": "mamba"}"#),
-        format!("config.json: model_type = \"mamba\": must be one of {FAMILIES}")
+        error_of(r#"{"model_type": "rwkv"}"#),
+        format!("config.json: model_type = \"rwkv\": must be one of {FAMILIES}")
     );
 }

@@ -52,8 +52,8 @@ fn its_own_files_are_read_in_silence() {
 #[test]
 fn all_families_have_files() {
     let files = files();
-    // EXAONE 3 is no part of transformers, and GLM of 2024 is read by the rules of its successor.
-    let without = ["llama", "mistral", "qwen2", "exaone", "glm"];
+    // EXAONE 3, Samba and RetNet are no part of transformers, and GLM of 2024 is read by the rules of its successor.
+    let without = ["llama", "mistral", "qwen2", "exaone", "glm", "samba", "retnet"];
     for family in ModelType::ALL {
         let family = family.to_string();
         assert_eq!(files.iter().any(|(name, _)| *name == family), !without.contains(&family.as_str()), "{family}");

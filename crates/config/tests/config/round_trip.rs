@@ -118,7 +118,7 @@ fn config() -> impl Strategy<Value = LlamaConfig> {
                 MlpConfig::Dense(DenseMlpConfig { intermediate_size, hidden_act, gate: Gate::Product, bias: mlp_bias });
             let layers = windows.into_iter().map(|window| LayerConfig {
                 mixer: MixerConfig::Attention(AttentionConfig { window, ..attention }),
-                mlp: mlp.clone(),
+                mlp: Some(mlp),
                 norms: NormPlacement::Pre,
                 residual_multiplier: 1.0,
             });

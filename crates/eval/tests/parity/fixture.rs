@@ -107,7 +107,7 @@ struct Recorder(Tensors);
 
 impl Observer for Recorder {
     fn pass(&mut self, ctx: &ForwardContext<'_>) {
-        let (table, rows) = ctx.rope_table(0);
+        let Some((table, rows)) = ctx.rope_table(0) else { return };
         let shape = vec![rows, ctx.seq(), table.cos.len() / rows / ctx.seq()];
         for (name, values) in [("cos", &table.cos), ("sin", &table.sin)] {
             let values = Values { shape: shape.clone(), values: values.clone() };

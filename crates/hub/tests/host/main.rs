@@ -58,6 +58,7 @@ fn options(server: &Server, cache: &Path) -> HubOptions {
     HubOptions {
         endpoint: server.address.clone(),
         cache: Some(cache.to_owned()),
+        own: None,
         token: None,
         offline: false,
         patience: Duration::from_secs(30),
@@ -173,6 +174,7 @@ fn folders_and_what_looks_like_one() {
     let cacheless = HubOptions {
         endpoint: "http://127.0.0.1:9".to_owned(),
         cache: None,
+        own: None,
         token: None,
         offline: false,
         patience: Duration::from_secs(1),

@@ -21,7 +21,9 @@ fn where_the_cache_is() {
     assert_eq!(cache(&[("XDG_CACHE_HOME", "/x"), ("HF_HOME", "~/h")]), Path::new("/home/a/h/hub"));
     assert_eq!(cache(&[("HF_HOME", "/h"), ("HF_HUB_CACHE", "/c")]), Path::new("/c"));
     assert_eq!(cache(&[("HF_HOME", ""), ("HUGGINGFACE_HUB_CACHE", "/o")]), Path::new("/o"));
-    assert!(HubOptions::from_variables(|_| None, None).cache.is_none());
+    assert_eq!(from(&[("XDG_CACHE_HOME", "/x"), ("HF_HOME", "/h")]).own.unwrap(), Path::new("/x/glass-llama"));
+    let nowhere = HubOptions::from_variables(|_| None, None);
+    assert!(nowhere.cache.is_none() && nowhere.own.is_none());
 }
 
 #[test]

@@ -7,25 +7,25 @@
 use std::ops::Range;
 
 use super::{
-    floats,
+    Kept, floats,
     lane_products::{Strided, multiply},
     mask::hidden,
     soft_cap,
     softmax::{LOWEST, Part},
     tile::{Run, Tile},
 };
-use crate::{exp::exp, float::Float, simd_ext::SimdExt};
+use crate::{exp::exp, simd_ext::SimdExt};
 
 /// Keys at a time.
 const BLOCK: usize = 64;
 
-pub(super) struct ByLane<'a, 'b, T> {
-    pub tile: &'a Tile<'b, T>,
+pub(super) struct ByLane<'a, 'b, K> {
+    pub tile: &'a Tile<'b, K>,
     pub runs: &'a [Run],
     pub part: &'a mut Part,
 }
 
-impl<T: Float> ByLane<'_, '_, T> {
+impl<K: Kept> ByLane<'_, '_, K> {
     #[inline(always)]
     pub(super) fn run<S: SimdExt>(self, simd: S) {
         let Self { tile, runs, part } = self;
@@ -53,17 +53,17 @@ impl<T: Float> ByLane<'_, '_, T> {
             for start in slots.clone().step_by(BLOCK) {
                 let keys = start..slots.end.min(start + BLOCK);
                 let scores = &mut scores[..keys.len() * width];
-                let (k, stride) = floats(simd, k, head, keys.clone(), &mut wide_k);
-                let keys_by_dims = Strided { from: k.as_ptr(), row: stride, column: 1 };
-                // SAFETY: `floats` has seen that the last key's vector ends within `k`.
+                let (from, row) = floats(simd, k, head, keys.clone(), &mut wide_k);
+                let keys_by_dims = Strided { from, row, column: 1 };
+                // SAFETY: `floats` has seen that all vectors of `k` are there.
                 unsafe { multiply(simd, keys_by_dims, &queries, None, scores, width) };
                 if let Some(cap) = tile.softmax.soft_cap {
                     soft_cap(simd, cap, scores);
                 }
                 state.hide(simd, &visible, tile.groups, keys.clone(), scores);
                 state.weigh(simd, scores);
-                let (v, stride) = floats(simd, v, head, keys, &mut wide_v);
-                let dims_by_keys = Strided { from: v.as_ptr(), row: 1, column: stride };
+                let (from, column) = floats(simd, v, head, keys, &mut wide_v);
+                let dims_by_keys = Strided { from, row: 1, column };
                 let factor = Some(state.factor.as_slice());
                 // SAFETY: as above, for `v`.
                 unsafe { multiply(simd, dims_by_keys, scores, factor, &mut values, width) };

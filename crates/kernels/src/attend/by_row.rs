@@ -4,6 +4,8 @@
 use std::ops::Range;
 
 use super::{
+    Kept,
+    kept::Vectors,
     mask::hidden,
     row_products::{BLOCK, scores, weighted_sum},
     soft_cap,
@@ -12,18 +14,16 @@ use super::{
 };
 use crate::{
     exp::exp,
-    float::Float,
     simd_ext::{MAX_LANES, SimdExt},
-    view::View,
 };
 
-pub(super) struct ByRow<'a, 'b, T> {
-    pub tile: &'a Tile<'b, T>,
+pub(super) struct ByRow<'a, 'b, K> {
+    pub tile: &'a Tile<'b, K>,
     pub runs: &'a [Run],
     pub part: &'a mut Part,
 }
 
-impl<T: Float> ByRow<'_, '_, T> {
+impl<K: Kept> ByRow<'_, '_, K> {
     #[inline(always)]
     pub(super) fn run<S: SimdExt>(self, simd: S) {
         let Self { tile, runs, part } = self;
@@ -50,21 +50,22 @@ impl<T: Float> ByRow<'_, '_, T> {
                     groups: tile.groups,
                     soft_cap: tile.softmax.soft_cap,
                     visible: &visible,
-                    k: vectors(k, head, &keys),
-                    k_stride: k.stride(),
-                    v: vectors(v, head, &keys),
-                    v_stride: v.stride(),
+                    k: k.vectors(head, &keys),
+                    v: v.vectors(head, &keys),
                     keys,
                     head_dim,
                 };
                 // Rows, keys and vectors at a time: sums enough to hide the latency of an addition, and no more
-                // than 16 registers hold.
+                // than the registers hold.
+                let many = S::REGISTER_COUNT >= 32;
                 let mut row = 0;
                 while row < tile.rows() {
                     row += match tile.rows() - row {
                         1 => block.rows::<S, 1, 4, 4>(simd, row, &queries, part),
                         2 => block.rows::<S, 2, 4, 4>(simd, row, &queries, part),
+                        3 if many => block.rows::<S, 3, 4, 4>(simd, row, &queries, part),
                         3 => block.rows::<S, 3, 2, 2>(simd, row, &queries, part),
+                        _ if many => block.rows::<S, 4, 4, 4>(simd, row, &queries, part),
                         _ => block.rows::<S, 4, 2, 2>(simd, row, &queries, part),
                     };
                 }
@@ -73,32 +74,22 @@ impl<T: Float> ByRow<'_, '_, T> {
     }
 }
 
-/// One head's vectors in `slots`, where they lie.
-#[inline(always)]
-fn vectors<'a, T>(view: View<'a, T>, [batch, head]: [usize; 2], slots: &Range<usize>) -> &'a [T] {
-    let rows = view.rows(batch, head, slots.start);
-    assert!(rows.len() >= (slots.len() - 1) * view.stride() + view.shape()[3]);
-    rows
-}
-
 /// A block of keys and their values.
-struct Block<'a, T> {
+struct Block<'a, V> {
     groups: usize,
     soft_cap: Option<f32>,
     /// What each query sees.
     visible: &'a [[Range<usize>; 2]],
     keys: Range<usize>,
-    k: &'a [T],
-    k_stride: usize,
-    v: &'a [T],
-    v_stride: usize,
+    k: V,
+    v: V,
     head_dim: usize,
 }
 
-impl<T: Float> Block<'_, T> {
+impl<V: Vectors> Block<'_, V> {
     /// Takes in the block for R rows from `row` on; returns R.
     #[inline(always)]
-    fn rows<S: SimdExt, const R: usize, const K: usize, const V: usize>(
+    fn rows<S: SimdExt, const R: usize, const K: usize, const C: usize>(
         &self,
         simd: S,
         row: usize,
@@ -108,10 +99,8 @@ impl<T: Float> Block<'_, T> {
         let (len, start) = (self.keys.len(), self.keys.start);
         let columns = row * self.head_dim..(row + R) * self.head_dim;
         let mut weights = [[0.0; BLOCK]; R];
-        // SAFETY: `vectors` has seen that the last key's vector ends within `k`.
-        unsafe {
-            scores::<S, T, R, K>(simd, &queries[columns.clone()], self.k.as_ptr(), self.k_stride, len, &mut weights);
-        }
+        // SAFETY: there is a vector for each of the keys.
+        unsafe { scores::<S, V, R, K>(simd, &queries[columns.clone()], self.k, len, &mut weights) };
         let padded = len.next_multiple_of(S::F32_LANES);
         let mut factors = [0.0; R];
         for (at, scores) in weights.iter_mut().enumerate() {
@@ -127,18 +116,8 @@ impl<T: Float> Block<'_, T> {
             let (max, sum) = (&mut part.max[row + at], &mut part.sum[row + at]);
             factors[at] = weigh(simd, scores, max, sum);
         }
-        // SAFETY: as above, for `v`.
-        unsafe {
-            weighted_sum::<S, T, R, V>(
-                simd,
-                &weights,
-                factors,
-                self.v.as_ptr(),
-                self.v_stride,
-                len,
-                &mut part.values[columns],
-            )
-        };
+        // SAFETY: as above.
+        unsafe { weighted_sum::<S, V, R, C>(simd, &weights, factors, self.v, len, &mut part.values[columns]) };
         R
     }
 }

@@ -2,11 +2,14 @@ use half::{bf16, f16};
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{assert_same_on_any_threads, random};
+use crate::{
+    float::Float,
+    testing::{assert_same_on_any_threads, random},
+};
 
 mod definition;
 
-use definition::{Inputs, Shape};
+use definition::{Inputs, Rounded, Shape};
 
 fn check(inputs: &Inputs<f32>) {
     let (defined, bounds) = inputs.defined();
@@ -211,5 +214,47 @@ fn queries_that_see_nothing_get_zeros() {
         for isa in Isa::all() {
             assert_eq!(inputs.attend(isa), [0.0; 48], "{isa:?}");
         }
+    }
+}
+
+#[test]
+fn eight_bits_are_what_they_stand_for() {
+    for (groups, queries, keys) in [(1, 1, 70), (3, 1, 100), (4, 1, 65), (3, 30, 100), (2, 1, 2500)] {
+        for head_dim in [8, 24, 64, 80, 128] {
+            let shape = Shape { batch: 2, kv_heads: 2, groups, queries, head_dim };
+            let segment = causal(keys - queries, queries, keys, Some(2000));
+            let inputs = Inputs::<f32>::new(shape, keys - queries, &[segment]);
+            for isa in Isa::all() {
+                let (out, numbers) = inputs.attend_rounded(isa);
+                assert!(out == numbers.attend(isa), "{isa:?} {shape:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn vectors_in_8_bits_are_within_half_a_scale() {
+    for head_dim in [1, 8, 32, 33, 64, 80] {
+        let mut x = random(50 * head_dim, 3);
+        for (i, x) in x.iter_mut().enumerate() {
+            *x *= 2f32.powi((i / 40 % 60) as i32 - 30);
+        }
+        let rounded = Rounded::new(&x, head_dim);
+        let vectors = x.chunks(head_dim).flat_map(|vector| vector.chunks(32)).zip(&rounded.scales);
+        let numbers = rounded.numbers(head_dim);
+        let mut numbers = numbers.iter();
+        for (x, scale) in vectors {
+            assert_eq!(*scale, x.iter().fold(0.0_f32, |max, x| max.max(x.abs())) / 127.0);
+            for x in x {
+                let off = f64::from(*x) - f64::from(*numbers.next().unwrap());
+                assert!(off.abs() <= f64::from(*scale) / 2.0 * (1.0 + 2f64.powi(-15)), "{x} is off by {off}");
+            }
+        }
+    }
+    for bad in [f32::NAN, f32::INFINITY] {
+        let mut x = vec![1.0; 64];
+        x[3] = bad;
+        let numbers = Rounded::new(&x, 64).numbers(64);
+        assert!(numbers[..32].iter().all(|x| x.is_nan()) && numbers[32..].iter().all(|x| (x - 1.0).abs() < 1e-6));
     }
 }

@@ -4,17 +4,16 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Segment, Softmax, by_lane::ByLane, by_row::ByRow, softmax::Part};
+use super::{Kept, Segment, Softmax, by_lane::ByLane, by_row::ByRow, softmax::Part};
 use crate::{
-    float::Float,
     isa::{Isa, Kernel},
     simd_ext::SimdExt,
 };
 
 /// Some queries of all heads that share one key/value head, query by query: row `i` is head `i % groups` of query
 /// `i / groups`.
-pub(super) struct Tile<'a, T> {
-    pub segments: &'a [Segment<'a, T>],
+pub(super) struct Tile<'a, K> {
+    pub segments: &'a [Segment<'a, K>],
     pub first_query: usize,
     pub softmax: Softmax<'a>,
     pub batch: usize,
@@ -31,7 +30,7 @@ pub(super) struct Run {
     pub slots: Range<usize>,
 }
 
-impl<T: Float> Tile<'_, T> {
+impl<K: Kept> Tile<'_, K> {
     pub fn rows(&self) -> usize {
         self.groups * self.queries.len()
     }
@@ -90,13 +89,13 @@ impl<T: Float> Tile<'_, T> {
     }
 }
 
-struct Attend<'a, 'b, T> {
-    tile: &'a Tile<'b, T>,
+struct Attend<'a, 'b, K> {
+    tile: &'a Tile<'b, K>,
     runs: &'a [Run],
     part: &'a mut Part,
 }
 
-impl<T: Float> Kernel for Attend<'_, '_, T> {
+impl<K: Kept> Kernel for Attend<'_, '_, K> {
     #[inline(always)]
     fn run<S: SimdExt>(self, simd: S) {
         let Self { tile, runs, part } = self;

@@ -19,6 +19,25 @@ pub struct Quantized {
 }
 
 impl Quantized {
+    /// No rows, and room for so many.
+    pub fn with_room(rows: usize, columns: usize, format: QuantFormat) -> Self {
+        Self {
+            format,
+            quants: Vec::with_capacity(rows * words(columns, format)),
+            scales: Vec::with_capacity(rows * groups(columns)),
+            zero_points: Vec::with_capacity(rows * zero_words(columns, format)),
+            columns,
+        }
+    }
+
+    /// Adds rows behind these, of as many columns in the same format.
+    pub fn append(&mut self, mut rows: Self) {
+        assert_eq!((rows.format, rows.columns), (self.format, self.columns), "rows of one matrix");
+        self.quants.append(&mut rows.quants);
+        self.scales.append(&mut rows.scales);
+        self.zero_points.append(&mut rows.zero_points);
+    }
+
     /// # Panics
     /// If the lengths contradict each other.
     pub fn view(&self) -> QuantizedMatrix<'_> {

@@ -2,10 +2,10 @@
 
 use std::{collections::HashSet, num::NonZeroUsize, ops::Range};
 
-use burn::tensor::Tensor;
+use glass_backend::KvTensor;
 
 use crate::{
-    CacheError, KeyPositions, KvSegment, KvView, LayerCache, Window,
+    CacheError, InPlace, KeyPositions, KvSegment, KvView, LayerCache, Window,
     buffer::Buffer,
     shared::{MIN_SHARED, Shared},
 };
@@ -43,38 +43,57 @@ impl Ring {
         Window::Last(self.window)
     }
 
-    /// The ring's own part of what the queries at `positions` may see, themselves included.
-    fn append_own(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> Vec<KvSegment> {
+    /// These positions, counted from the beginning of the ring.
+    fn tokens(&self, positions: &Range<usize>) -> Range<usize> {
+        let begin = self.shared.end();
+        positions.start - begin..positions.end - begin
+    }
+
+    /// The slots that these tokens go to, from this one on, if they push out nothing that they see: until the ring has gone round
+    /// once, it is a buffer like any other, and one token pushes out the one that it no longer sees.
+    fn slot(&self, tokens: &Range<usize>) -> Option<usize> {
+        let pushes_none = tokens.end <= self.capacity || tokens.len() == 1;
+        pushes_none.then(|| tokens.start % self.capacity)
+    }
+
+    /// What is shared of what the queries at `positions` may see. What none sees any more is forgotten.
+    fn before(&mut self, positions: &Range<usize>) -> Vec<KvSegment> {
+        let seen = self.window().seen_by(positions.clone());
+        let spare = self.capacity - self.window.get();
+        self.shared.forget_before(seen.start.saturating_sub(spare));
+        self.lost = self.lost.max(self.tokens(positions).end.saturating_sub(self.capacity));
+        self.shared.segments(seen.start..self.shared.end(), self.window()).collect()
+    }
+
+    /// The ring's own part of what the queries at `positions` may see, when they are in their [`slot`](Self::slot).
+    fn own(&self, positions: &Range<usize>) -> Vec<KvSegment> {
         let (begin, window, capacity) = (self.shared.end(), self.window(), self.capacity);
-        let tokens = positions.start - begin..positions.end - begin;
-        let seq = tokens.len();
-        self.lost = self.lost.max(tokens.end.saturating_sub(capacity));
-        let own = &mut self.own;
-        // Until the ring has gone round once, it is a buffer like any other.
+        let tokens = self.tokens(positions);
         if tokens.end <= capacity {
-            own.write(tokens.start, k, v);
-            let [k, v] = own.read(0, tokens.end); // [1, kv_heads, tokens, head_dim]
+            let [k, v] = self.own.read(0, tokens.end); // [1, kv_heads, tokens, head_dim]
             return vec![KvSegment::run(k, v, begin..positions.end, window)];
         }
-        // One token pushes out the one that it no longer sees: what is left is what it may see.
-        if seq == 1 {
-            own.write(tokens.start % capacity, k, v);
-            if begin == 0 {
-                let [k, v] = own.read(0, capacity); // [1, kv_heads, capacity, head_dim]
-                let (end, len) = (positions.end, capacity);
-                return vec![KvSegment::new(k, v, KeyPositions::Ring { end, len }, window)];
-            }
-            let held = tokens.end - capacity..tokens.end;
-            let mut from = positions.end - capacity;
-            return slots(held, capacity)
-                .map(|slots| {
-                    let [k, v] = own.read(slots.start, slots.len()); // [1, kv_heads, slots, head_dim]
-                    from += slots.len();
-                    KvSegment::run(k, v, from - slots.len()..from, window)
-                })
-                .collect();
+        if begin == 0 {
+            let [k, v] = self.own.read(0, capacity); // [1, kv_heads, capacity, head_dim]
+            let (end, len) = (positions.end, capacity);
+            return vec![KvSegment::new(k, v, KeyPositions::Ring { end, len }, window)];
         }
-        // More tokens would push out what the first of them still see, so those are read before, in order.
+        let held = tokens.end - capacity..tokens.end;
+        let mut from = positions.end - capacity;
+        let run = |slots: Range<usize>| {
+            let [k, v] = self.own.read(slots.start, slots.len()); // [1, kv_heads, slots, head_dim]
+            from += slots.len();
+            KvSegment::run(k, v, from - slots.len()..from, window)
+        };
+        slots(held, capacity).map(run).collect()
+    }
+
+    /// The same of tokens that push out what the first of them still see: that is read before, in order.
+    fn append_over(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> Vec<KvSegment> {
+        let (begin, window, capacity) = (self.shared.end(), self.window(), self.capacity);
+        let tokens = self.tokens(&positions);
+        let seq = tokens.len();
+        let own = &mut self.own;
         let past = tokens.start - tokens.start.min(self.window.get() - 1)..tokens.start;
         let parts = slots(past.clone(), capacity).map(|slots| own.read(slots.start, slots.len()));
         let parts = parts.chain([[k.clone(), v.clone()]]);
@@ -83,22 +102,22 @@ impl Ring {
         let kept = tokens.end - seq.min(capacity)..tokens.end;
         let mut from = kept.start - tokens.start;
         for slots in slots(kept, capacity) {
-            let part = |x: &Tensor<4>| x.clone().narrow(2, from, slots.len());
+            let part = |x: &KvTensor| x.clone().narrow(from, slots.len());
             own.write(slots.start, part(&k), part(&v));
             from += slots.len();
         }
-        let (k, v) = (Tensor::cat(keys, 2), Tensor::cat(values, 2)); // [1, kv_heads, past + seq, head_dim]
+        let (k, v) = (KvTensor::cat(keys), KvTensor::cat(values)); // [1, kv_heads, past + seq, head_dim]
         vec![KvSegment::run(k, v, begin + past.start..positions.end, window)]
     }
 
     /// Everything that queries from `len` on may see, in one run: its first position, keys and values.
-    fn unroll(&self, len: usize) -> (usize, [Tensor<4>; 2]) {
+    fn unroll(&self, len: usize) -> (usize, [KvTensor; 2]) {
         let begin = self.shared.end();
         let end = len - begin;
         let held = self.lost.max(end.saturating_sub(self.capacity))..end;
         let parts = slots(held.clone(), self.capacity).map(|slots| self.own.read(slots.start, slots.len()));
         let (keys, values): (Vec<_>, Vec<_>) = parts.map(|[k, v]| (k, v)).unzip();
-        let kv = [Tensor::cat(keys, 2), Tensor::cat(values, 2)]; // [1, kv_heads, held, head_dim]
+        let kv = [KvTensor::cat(keys), KvTensor::cat(values)]; // [1, kv_heads, held, head_dim]
         (begin + held.start, kv)
     }
 
@@ -126,14 +145,26 @@ impl Ring {
 }
 
 impl LayerCache for Ring {
-    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
-        let seen = self.window().seen_by(positions.clone());
-        let spare = self.capacity - self.window.get();
-        self.shared.forget_before(seen.start.saturating_sub(spare));
-        let before = seen.start..self.shared.end();
-        let mut segments: Vec<_> = self.shared.segments(before, self.window()).collect();
-        segments.extend(self.append_own(k, v, positions));
+    fn append(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> KvView {
+        let mut segments = self.before(&positions);
+        match self.slot(&self.tokens(&positions)) {
+            Some(slot) => {
+                self.own.write(slot, k, v);
+                segments.extend(self.own(&positions));
+            }
+            None => segments.extend(self.append_over(k, v, positions)),
+        }
         KvView { segments }
+    }
+
+    fn append_in_place(&mut self, new: &mut InPlace<'_>, positions: Range<usize>) -> Option<KvView> {
+        let slot = self.slot(&self.tokens(&positions))?;
+        let mut segments = self.before(&positions);
+        if !self.own.write_in_place(slot, new) {
+            return None;
+        }
+        segments.extend(self.own(&positions));
+        Some(KvView { segments })
     }
 
     fn reserve(&mut self, tokens: usize) {
@@ -189,6 +220,7 @@ fn slots(tokens: Range<usize>, capacity: usize) -> impl Iterator<Item = Range<us
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Tensor;
     use glass_backend::Device;
 
     use super::*;
@@ -203,7 +235,7 @@ mod tests {
                 let len = NonZeroUsize::new(w).expect("W is at least 1");
                 let mut ring = Ring::new(len, usize::MAX);
                 for start in (0..100).step_by(seq) {
-                    let kv = Tensor::<4>::zeros([1, 1, seq, 2], device.burn());
+                    let kv = KvTensor::from(Tensor::<4>::zeros([1, 1, seq, 2], device.burn()));
                     let kv = ring.append(kv.clone(), kv, start..start + seq);
                     let [segment] = &kv.segments[..] else { panic!("{} segments", kv.segments.len()) };
                     let keys = segment.keys();
@@ -235,7 +267,7 @@ mod tests {
                 let (mut end, mut furthest) = (0, 0);
                 for step in 1..30usize {
                     let seq = 1 + turn * step % 5;
-                    let kv = Tensor::<4>::zeros([1, 1, seq, 2], device.burn());
+                    let kv = KvTensor::from(Tensor::<4>::zeros([1, 1, seq, 2], device.burn()));
                     ring.append(kv.clone(), kv, end..end + seq);
                     for position in end..end + seq {
                         held[position % (w + more)] = Some(position);

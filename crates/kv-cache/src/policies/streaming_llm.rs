@@ -2,10 +2,10 @@
 
 use std::{collections::HashSet, num::NonZeroUsize, ops::Range};
 
-use burn::tensor::Tensor;
+use glass_backend::KvTensor;
 
 use super::Ring;
-use crate::{CacheError, KvSegment, KvView, LayerCache, Window, buffer::Buffer, kv::narrow};
+use crate::{AttendsFrom, CacheError, KvSegment, KvView, LayerCache, Window, buffer::Buffer};
 
 /// StreamingLLM: Xiao et al. 2023, arXiv:2309.17453. Models put attention that they have no other use for on the first
 /// tokens; a window that has lost those breaks down. So the first S tokens are kept beside the last W, and positions are
@@ -18,8 +18,8 @@ pub struct StreamingLlm {
     sinks: usize,
     first: Buffer,
     last: Ring,
-    /// S + W - 1.
-    max_query: usize,
+    /// Where queries attend to the first tokens from: from S + W - 1 at most.
+    attends_from: AttendsFrom,
 }
 
 impl StreamingLlm {
@@ -29,22 +29,22 @@ impl StreamingLlm {
             sinks: sinks.get(),
             first: Buffer::new(sinks.get()),
             last: Ring::new(window, max),
-            max_query: sinks.get() + window.get() - 1,
+            attends_from: AttendsFrom { back: 0, max: sinks.get() + window.get() - 1 },
         }
     }
 }
 
 impl LayerCache for StreamingLlm {
-    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
+    fn append(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> KvView {
         let new = positions.start..positions.end.min(self.sinks);
         if !new.is_empty() {
-            let part = |x: &Tensor<4>| narrow(x.clone(), 0, new.len());
+            let part = |x: &KvTensor| x.clone().narrow(0, new.len());
             self.first.write(new.start, part(&k), part(&v));
         }
         let held = 0..positions.end.min(self.sinks);
         let [first_k, first_v] = self.first.read(0, held.len()); // [1, kv_heads, held, head_dim]
         let first = KvSegment {
-            max_query: (positions.end - 1 > self.max_query).then_some(self.max_query),
+            attends_from: Some(self.attends_from).filter(|from| positions.end - 1 > from.max),
             ..KvSegment::run(first_k, first_v, held, Window::Full)
         };
         let mut segments = vec![first];

@@ -3,6 +3,7 @@
 use std::{num::NonZeroUsize, ops::Range};
 
 use burn::tensor::{Bool, Int, Tensor};
+use glass_backend::KvTensor;
 
 use crate::{CacheError, KeyPositions, KvSegment, KvView, LayerCache, Window, buffer::Buffer};
 
@@ -45,7 +46,7 @@ impl Tova {
 }
 
 impl LayerCache for Tova {
-    fn append(&mut self, k: Tensor<4>, v: Tensor<4>, positions: Range<usize>) -> KvView {
+    fn append(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> KvView {
         self.query = positions.end - 1;
         let new = Tensor::arange(positions.start as i64..positions.end as i64, &k.device()); // [tokens]
         let before = self.positions.take();

@@ -28,7 +28,7 @@ pub(super) struct Passes {
 impl Passes {
     pub fn new(llama: &Llama, step_tokens: usize) -> Self {
         let limits = limits(llama);
-        let has_experts = llama.config.layers.iter().any(|layer| matches!(layer.mlp, MlpConfig::Experts(_)));
+        let has_experts = llama.config.layers.iter().any(|layer| matches!(layer.mlp, Some(MlpConfig::Experts(_))));
         let most = limits.iter().flatten().copied().max();
         let thick = most.filter(|_| !has_experts).unwrap_or(usize::MAX);
         Self { thin: limits.and_then(|limits| limits.into_iter().min()), thick, step_tokens, last: None }

@@ -105,7 +105,7 @@ fn through_caches(llama: &Llama, wanted: &Wanted, config: CacheConfig, seen: &mu
             layer,
             policy: config.policy(attention.window.into()).to_string(),
             window: attention.window.map(|window| window.get()),
-            slots: held.states(wanted.ids.len()),
+            slots: held.kv().states(wanted.ids.len()),
             bytes: held.bytes(),
         });
     }
@@ -175,7 +175,7 @@ impl Observer for Watch<'_> {
             return;
         }
         for rope in 0..self.llama.config.ropes.len() {
-            let (table, rows) = ctx.rope_table(rope);
+            let Some((table, rows)) = ctx.rope_table(rope) else { continue };
             let pairs = table.cos.len() / (rows * ctx.seq()).max(1);
             if pairs > 0 {
                 self.seen.ropes.push(Angles { pairs, cos: table.cos.clone(), sin: table.sin.clone() });

@@ -1,11 +1,11 @@
 //! A text does not depend on who else is there, nor on what was read before: not by a single bit.
 
-use std::{num::NonZeroUsize, sync::mpsc, thread, time::Duration};
+use std::{num::NonZeroUsize, thread, time::Duration};
 
 use glass_server::engine::{Refused, Request, ServiceOptions};
 use glass_testing::Random;
 
-use crate::models::{Kind, PIECE, alone, model, prompt, request, service, texts};
+use crate::models::{Kind, PIECE, alone, hold, model, prompt, request, service, texts};
 
 /// Requests of which many begin alike, some at the borders of pieces, and some ask for several texts.
 fn requests(random: &mut Random, count: usize, longest: usize) -> Vec<Request> {
@@ -43,7 +43,7 @@ fn requests(random: &mut Random, count: usize, longest: usize) -> Vec<Request> {
 
 #[test]
 fn every_text_is_that_of_its_single_run() {
-    let kinds = [Kind::Full, Kind::Windows, Kind::Experts, Kind::ByLength];
+    let kinds = [Kind::Full, Kind::Windows, Kind::Experts, Kind::ByLength, Kind::Jamba, Kind::Griffin];
     let cases = kinds.into_iter().flat_map(|kind| {
         let precisions: &[&str] =
             if kind == Kind::ByLength { &["f32"] } else { &["f32", "f16", "bf16", "q8", "q4", "Q8_0"] };
@@ -128,13 +128,10 @@ fn at_once(kind: Kind, precision: &str, step_tokens: usize, prompt_tokens: impl 
     });
     let requests: Vec<Request> = requests.collect();
     let expected: Vec<_> = requests.iter().map(|request| alone(service.llama(), request, &options)).collect();
-    let (go_on, goes_on) = mpsc::channel::<()>();
-    // The thread stands still until all are there.
-    let held = service.run(move |_| goes_on.recv());
+    let held = hold(&service);
     let tickets = requests.into_iter().map(|request| service.submit(request).expect("there is room"));
     let mut tickets: Vec<_> = tickets.collect();
-    go_on.send(()).expect("the job waits");
-    held.blocking_recv().expect("the job ends").expect("it was told");
+    drop(held);
     for (number, (ticket, expected)) in tickets.iter_mut().zip(&expected).enumerate() {
         assert_eq!(&texts(ticket, 1).0, expected, "{kind:?} {precision}, text {number}");
     }

@@ -6,3 +6,4 @@ mod load;
 mod models;
 mod places;
 mod prefixes;
+mod told;

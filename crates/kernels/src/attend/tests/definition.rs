@@ -1,7 +1,7 @@
 //! Inputs, and what attention of them is by definition.
 
 use super::super::*;
-use crate::testing::random;
+use crate::{float::Float, quant::GROUP_SIZE, testing::random};
 
 /// Queries and results are `[batch, queries, heads, head_dim]` in memory, as projections make and take them.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +96,7 @@ impl<T: Float + Default> Inputs<T> {
         Self { shape, first_query, soft_cap: None, sinks: None, segments: segments.collect() }
     }
 
-    fn views(&self) -> Vec<Segment<'_, T>> {
+    fn views(&self) -> Vec<Segment<'_, View<'_, T>>> {
         let segments = self.segments.iter().map(|held| {
             let (q, kv) = (self.shape.q(), self.shape.kv(held.keys));
             Segment {
@@ -118,10 +118,69 @@ impl<T: Float + Default> Inputs<T> {
     }
 
     pub fn attend(&self, isa: Isa) -> Vec<f32> {
+        self.attend_to(isa, &self.views())
+    }
+
+    fn attend_to<K: Kept>(&self, isa: Isa, segments: &[Segment<'_, K>]) -> Vec<f32> {
         let (shape, strides) = self.shape.q();
         let mut out = vec![f32::NAN; Shape::elements((shape, strides))];
-        attend(isa, &self.views(), self.first_query, self.softmax(), &mut ViewMut::new(&mut out, shape, strides));
+        attend(isa, segments, self.first_query, self.softmax(), &mut ViewMut::new(&mut out, shape, strides));
         out
+    }
+}
+
+/// Vectors in 8 bits, one behind the other.
+pub struct Rounded {
+    pub quants: Vec<i8>,
+    pub scales: Vec<f32>,
+}
+
+impl Rounded {
+    pub fn new(x: &[f32], head_dim: usize) -> Self {
+        let (vectors, groups) = (x.len() / head_dim, head_dim.div_ceil(GROUP_SIZE));
+        let (mut quants, mut scales) = (vec![0; vectors * groups * GROUP_SIZE], vec![0.0; vectors * groups]);
+        let x = View::new(x, [1, 1, vectors, head_dim], [x.len(), x.len(), head_dim]);
+        quantize_vectors(x, &mut quants, &mut scales);
+        Self { quants, scales }
+    }
+
+    /// What they stand for.
+    pub fn numbers(&self, head_dim: usize) -> Vec<f32> {
+        let groups = head_dim.div_ceil(GROUP_SIZE);
+        let vectors = self.quants.chunks(groups * GROUP_SIZE).zip(self.scales.chunks(groups));
+        let number = |vector: &[i8], scales: &[f32], i: usize| f32::from(vector[i]) * scales[i / GROUP_SIZE];
+        vectors.flat_map(|(vector, scales)| (0..head_dim).map(move |i| number(vector, scales, i))).collect()
+    }
+
+    fn view(&self, shape: Shape, keys: usize) -> Int8View<'_> {
+        let groups = shape.head_dim.div_ceil(GROUP_SIZE);
+        let of = |count: usize| {
+            let head = (keys + 3) * count;
+            ([shape.batch, shape.kv_heads, keys, count], [shape.kv_heads * head, head, count])
+        };
+        let (quants, scales) = (of(groups * GROUP_SIZE), of(groups));
+        let quants = View::new(&self.quants, quants.0, quants.1);
+        Int8View::new(quants, View::new(&self.scales, scales.0, scales.1), shape.head_dim)
+    }
+}
+
+impl Inputs<f32> {
+    /// With keys and values in 8 bits, and the same inputs with the numbers that these stand for.
+    pub fn attend_rounded(&self, isa: Isa) -> (Vec<f32>, Self) {
+        let head_dim = self.shape.head_dim;
+        let round = |x: &Vec<f32>| Rounded::new(x, head_dim);
+        let rounded: Vec<_> = self.segments.iter().map(|held| [round(&held.k), round(&held.v)]).collect();
+        let (mut numbers, of_q) = (self.clone(), self.shape.q());
+        for (held, [k, v]) in numbers.segments.iter_mut().zip(&rounded) {
+            (held.k, held.v) = (k.numbers(head_dim), v.numbers(head_dim));
+        }
+        let views = self.segments.iter().zip(&rounded).map(|(held, [k, v])| Segment {
+            q: View::new(&held.q, of_q.0, of_q.1),
+            k: k.view(self.shape, held.keys),
+            v: v.view(self.shape, held.keys),
+            mask: held.mask,
+        });
+        (self.attend_to(isa, &views.collect::<Vec<_>>()), numbers)
     }
 }
 

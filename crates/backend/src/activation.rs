@@ -7,8 +7,9 @@ use burn::{
         activation::{gelu, relu, sigmoid, silu, softplus},
     },
 };
-use glass_backend::{ActivationWeight, WeightError, WeightRole, Weights};
 use glass_config::Activation;
+
+use crate::{ActivationWeight, WeightError, WeightRole, Weights};
 
 /// `x` of any shape -> the same shape. `xielu` holds the numbers of an activation that has some.
 pub fn activate<const D: usize>(activation: Activation, xielu: Option<&Xielu>, x: Tensor<D>) -> Tensor<D> {
