@@ -127,6 +127,14 @@ impl<'a> ForwardContext<'a> {
         self.spans.iter().map(Range::len).sum()
     }
 
+    /// Brings the angles to a device before it has anything to compute: a graphics adapter is handed what was launched so far
+    /// before it is sent more.
+    pub fn prepare(&self, device: &Device) {
+        for rope in &self.ropes {
+            self.cos_sin(rope, None, device.burn());
+        }
+    }
+
     /// Rotates queries or keys by their positions; with `moved`, queries of one sequence by where they attend from. `None` for
     /// `rope`: the layer has no positions.
     ///
@@ -137,6 +145,20 @@ impl<'a> ForwardContext<'a> {
         let interleaved = rope.rope.parameters().interleaved;
         let [cos, sin] = self.cos_sin(rope, moved, &x.device());
         kernels.rotate(&x, &cos, &sin, interleaved).unwrap_or_else(|| rotate(x, cos, sin, interleaved))
+    }
+
+    /// [`KernelSet::rotate_and_keep`] by the positions of the pass, whose only sequence they are.
+    pub(crate) fn rotate_and_keep(
+        &self,
+        rope: usize,
+        qkv: [&Tensor<4>; 3],
+        held: [Tensor<4>; 2],
+        slot: usize,
+        kernels: KernelSet,
+    ) -> (Option<Tensor<4>>, [Tensor<4>; 2]) {
+        let rope = &self.ropes[rope];
+        let [cos, sin] = self.cos_sin(rope, None, &qkv[0].device());
+        kernels.rotate_and_keep(qkv, &cos, &sin, rope.rope.parameters().interleaved, held, slot)
     }
 
     /// `[batch or 1, 1, tokens, pairs]` each, float32

@@ -75,8 +75,13 @@ impl Norm {
         (sum.clone(), self.forward(sum))
     }
 
+    /// Whether projections of so many vectors norm what they read by this one themselves.
+    pub(crate) fn is_read_through(&self, tokens: usize) -> bool {
+        self.kernels.norms_in_products(tokens) && self.fused().is_some()
+    }
+
     /// What the kernels take; they compute RMSNorm with a weight.
-    fn fused(&self) -> Option<(Tensor<1>, RmsNorm)> {
+    pub(crate) fn fused(&self) -> Option<(Tensor<1>, RmsNorm)> {
         let plus_one = self.config.weight == NormWeight::OnePlus;
         let weight = self.weight.as_ref().filter(|_| self.config.kind == NormKind::Rms && !self.config.bias)?;
         Some((weight.val(), RmsNorm { eps: self.config.eps as f32, plus_one }))

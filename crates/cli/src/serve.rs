@@ -68,12 +68,12 @@ pub fn run(args: args::Serve) -> Result<(), CliError> {
         log: |line| warn([line]),
     };
     let named = identity.name.clone();
+    status!("glass: {named}: {summary}");
     let options = memory::plan(&loaded.llama, service_options(&args, cache))?;
     let service = Service::start(loaded.llama, options)?;
     interrupt::listen();
     server.serve(Served::new(service, identity));
     let address = server.address();
-    status!("glass: {named}: {summary}");
     let line = format!("http://{address}/v1 serves {named}; http://{address}/ is its page");
     if let Err(error) = print_line(&line) {
         // A full disk, or a reader that is gone, keeps nobody from being served.

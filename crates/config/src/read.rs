@@ -176,10 +176,8 @@ fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
         field.read(&mut top, &mut outline)?;
     }
 
-    let mut unused_of_chunks = Vec::new();
-    if family.attention {
-        (outline.attention.dual_chunk, unused_of_chunks) = DualChunk::read(&mut top, &outline)?;
-    }
+    let (dual_chunk, unused_of_chunks) = DualChunk::read(&mut top, &outline)?;
+    outline.attention.dual_chunk = dual_chunk;
 
     let state = outline.recurrent_mixer().and_then(MixerConfig::state).map_or(0, |state| state.len());
     top.check(state <= MAX_NUMBERS, "the state of a layer", "overflow", TOO_LARGE)?;

@@ -4,7 +4,7 @@
 //! themselves, and which others are told of ([`isa::ahead`](crate::isa::ahead)).
 //!
 //! Floats are multiplied in float32 or bfloat16 ([`dense`]), quantized weights as integers ([`quantized`]): what instruction
-//! sets have for it is in [`bytes`], what formats are made of in [`planar`] and [`blocks`].
+//! sets have for it is in [`bytes`], what formats are made of in [`planar`] and [`blocks`], and how vectors lie in [`tiles`].
 //!
 //! Every output is a fixed number of chains of multiply-adds over the columns and one sum over all their lanes. Nothing
 //! changes that order: a row has the same bits alone or in a batch, and on any number of threads.

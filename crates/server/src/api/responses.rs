@@ -202,7 +202,11 @@ impl Protocol for Responses {
         }
         self.items.extend(answer.calls.into_iter().map(Item::call));
         self.items.iter_mut().for_each(|item| item.is_open = false);
-        self.finish(&answer.reason.unwrap_or(Reason::End), answer.usage, answer.reasoning_tokens);
+        let reason = answer.reason.unwrap_or(Reason::End);
+        if let Some(last) = self.items.last_mut() {
+            last.is_cut = reason == Reason::Length;
+        }
+        self.finish(&reason, answer.usage, answer.reasoning_tokens);
         self.body.take()
     }
 
@@ -250,6 +254,9 @@ impl Protocol for Responses {
             Update::End { reason, usage, reasoning_tokens, .. } => {
                 if self.items.is_empty() {
                     self.open(Item::text(), &mut frames);
+                }
+                if let Some(last) = self.items.last_mut() {
+                    last.is_cut = reason == Reason::Length;
                 }
                 self.close(&mut frames);
                 let name = self.finish(&reason, usage, reasoning_tokens);

@@ -45,7 +45,8 @@ fn requests(random: &mut Random, count: usize, longest: usize) -> Vec<Request> {
 fn every_text_is_that_of_its_single_run() {
     let kinds = [Kind::Full, Kind::Windows, Kind::Experts, Kind::ByLength, Kind::Jamba, Kind::Griffin];
     let cases = kinds.into_iter().flat_map(|kind| {
-        let precisions: &[&str] = if kind == Kind::ByLength { &["f32"] } else { &["f32", "f16", "bf16", "q8", "q4"] };
+        let precisions: &[&str] =
+            if kind == Kind::ByLength { &["f32"] } else { &["f32", "f16", "bf16", "q8", "q4", "Q8_0"] };
         precisions.iter().map(move |precision| (kind, *precision, ""))
     });
     let policies = ["ring:70", "sinks:4+30", "tova:50", "full"].map(|policy| (Kind::Windows, "f32", policy));
@@ -96,7 +97,7 @@ fn every_text_is_that_of_its_single_run() {
 /// More than a pass of few vectors holds, all at once from the first token on.
 #[test]
 fn forty_texts_written_together_are_their_single_runs() {
-    for precision in ["f32", "bf16", "q8", "q4"] {
+    for precision in ["f32", "bf16", "q8", "q4", "Q8_0", "Q4_1"] {
         let options = ServiceOptions {
             parallel: NonZeroUsize::new(40).expect("not 0"),
             step_tokens: NonZeroUsize::new(PIECE).expect("not 0"),

@@ -2,13 +2,15 @@
 
 use std::{convert::Infallible, ops::ControlFlow, sync::mpsc};
 
-use glass_backend::Weights;
+use glass_backend::{Dtype, Weights};
 use glass_causal_lm::LlamaForCausalLM;
-use glass_checkpoint::{Precision, QuantRecipe, QuantizeOnLoad};
+use glass_checkpoint::{FileType, Precision, QuantRecipe, QuantizeOnLoad};
 use glass_config::LlamaConfig;
 use glass_generate::{FinishReason, GenerateOptions, Llama, PrefillOptions, TokenLogprobs, generate};
 use glass_server::engine::{Event, Request, Service, ServiceOptions, Ticket, Usage};
 use glass_testing::{Random, RandomWeights, devices::flex, with_windows};
+
+use crate::blocks::InBlocks;
 
 pub const VOCAB: usize = 97;
 
@@ -32,6 +34,7 @@ pub enum Kind {
     Griffin,
 }
 
+/// `precision` is one, or the name of a file type, whose blocks the matrices are in.
 pub fn model(kind: Kind, precision: &str) -> Llama {
     let mut fields = serde_json::json!({
         "model_type": "llama", "vocab_size": VOCAB, "hidden_size": 96, "intermediate_size": 128, "num_hidden_layers": 2,
@@ -71,8 +74,15 @@ pub fn model(kind: Kind, precision: &str) -> Llama {
     if kind == Kind::Endless {
         config = with_windows(config, &[Some(40), Some(40)]);
     }
+    let device = flex();
+    if let Some(file_type) = FileType::from_name(precision) {
+        let precision = Precision { blocks: Some(file_type), ..Dtype::F32.into() };
+        let mut source = InBlocks(RandomWeights(7), file_type.format());
+        let model = LlamaForCausalLM::load(Weights::new(&mut source, &device, precision.dtype), &config);
+        return Llama::new(model.expect("random weights fit"), &config, &device, precision);
+    }
     let precision: Precision = precision.parse().expect("a precision");
-    let (device, mut random) = (flex(), RandomWeights(7));
+    let mut random = RandomWeights(7);
     let model = match precision.quantize {
         None => LlamaForCausalLM::load(Weights::new(&mut random, &device, precision.dtype), &config),
         Some(format) => {

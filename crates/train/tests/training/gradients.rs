@@ -104,7 +104,7 @@ fn attention() {
             let ctx = ForwardContext::new(&ropes, hidden, [BATCH, SEQ], &mut whole, &device, &mut observer);
             let ctx = ctx.expect("a pass").with_score_bytes(score_bytes);
             let mut state = LayerState::of_pass(attention.window());
-            attention.forward(x.val(), &mut [&mut state], &ctx).flatten(0, 2)
+            attention.forward(x.val(), None, &mut [&mut state], &ctx).flatten(0, 2)
         });
     }
 }
@@ -118,7 +118,7 @@ impl WeightSource for Lasting {
         if weight.role != WeightRole::Recurrent(RecurrentWeight::DecayParameter) {
             return Ok(data);
         }
-        let shape = data.shape.clone();
+        let shape = data.shape().clone();
         let values: Vec<f32> = data.try_to_vec().expect("float32");
         Ok(TensorData::new(values.into_iter().map(|x| x - 3.0).collect::<Vec<_>>(), shape))
     }

@@ -8,6 +8,8 @@ use crate::api::{Call, random};
 pub struct Item {
     pub id: String,
     pub is_open: bool,
+    /// The limit of tokens came before its end.
+    pub is_cut: bool,
     pub what: What,
 }
 
@@ -20,15 +22,15 @@ pub enum What {
 impl Item {
     pub fn text() -> Self {
         let what = What::Text { text: String::new(), logprobs: Vec::new() };
-        Self { id: format!("msg_{:016x}", random()), is_open: true, what }
+        Self { id: format!("msg_{:016x}", random()), is_open: true, is_cut: false, what }
     }
 
     pub fn reasoning() -> Self {
-        Self { id: format!("rs_{:016x}", random()), is_open: true, what: What::Reasoning(String::new()) }
+        Self { id: format!("rs_{:016x}", random()), is_open: true, is_cut: false, what: What::Reasoning(String::new()) }
     }
 
     pub fn call(call: Call) -> Self {
-        Self { id: format!("fc_{:016x}", random()), is_open: true, what: What::Call(call) }
+        Self { id: format!("fc_{:016x}", random()), is_open: true, is_cut: false, what: What::Call(call) }
     }
 
     pub fn part(&self) -> Value {
@@ -42,7 +44,11 @@ impl Item {
     }
 
     pub fn value(&self) -> Value {
-        let status = if self.is_open { "in_progress" } else { "completed" };
+        let status = match (self.is_open, self.is_cut) {
+            (true, _) => "in_progress",
+            (false, true) => "incomplete",
+            (false, false) => "completed",
+        };
         match &self.what {
             What::Reasoning(text) => {
                 let content = if self.is_open && text.is_empty() { json!([]) } else { json!([self.part()]) };
