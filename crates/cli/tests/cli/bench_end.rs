@@ -98,8 +98,8 @@ fn ctrl_c_shows_what_was_measured_and_leaves_nobody_behind() {
         assert_eq!(ran.code, Some(130), "{ran:?}");
         assert_eq!(ran.stdout.lines().count(), 4, "{ran:?}");
         wait_until("they end", || subjects.iter().all(|&id| gone(id)));
-        let rows = ran.stdout.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
-        rows.filter(|row| row["decode_tps"].is_f64()).next()
+        let mut rows = ran.stdout.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+        rows.find(|row| row["decode_tps"].is_f64())
     });
 }
 

@@ -47,8 +47,8 @@ fn policies_are_for_keys_and_drafts_for_all() {
     let model = model.path();
     let args =
         ["generate", &model, "-p", "To be, or not to be, or not", "-n", "30", "--device", "flex", "--dtype", "f32"];
-    for policy in ["full", "tova:8", "sliding=ring"] {
-        fails(&[&args[..], &["--cache", policy]].concat(), &[policy, "attention layers"]);
+    for (cache, policy) in [("full", "full"), ("tova:8", "tova:8"), ("sliding=ring", "ring")] {
+        fails(&[&args[..], &["--cache", cache]].concat(), &[policy, "no attention layers"]);
     }
     let ids = |more: &[&str]| {
         succeeds(&[&args[..], &["--ignore-eos", "--json"], more].concat()).json()["sequences"][0]["ids"].clone()

@@ -98,21 +98,41 @@ fn every_text_is_that_of_its_single_run() {
 #[test]
 fn forty_texts_written_together_are_their_single_runs() {
     for precision in ["f32", "bf16", "q8", "q4", "Q8_0", "Q4_1"] {
-        let options = ServiceOptions {
-            parallel: NonZeroUsize::new(40).expect("not 0"),
-            step_tokens: NonZeroUsize::new(PIECE).expect("not 0"),
-            ..ServiceOptions::default()
-        };
-        let service = service(model(Kind::Full, precision), options);
-        let mut random = Random::new(9);
-        let requests: Vec<Request> = (0..40).map(|seed| request(prompt(&mut random, 5), 60, seed)).collect();
-        let expected: Vec<_> = requests.iter().map(|request| alone(service.llama(), request, &options)).collect();
-        let held = hold(&service);
-        let tickets = requests.into_iter().map(|request| service.submit(request).expect("there is room"));
-        let mut tickets: Vec<_> = tickets.collect();
-        drop(held);
-        for (ticket, expected) in tickets.iter_mut().zip(&expected) {
-            assert_eq!(&texts(ticket, 1).0, expected, "{precision}");
+        at_once(Kind::Full, precision, PIECE, |_| 5);
+    }
+}
+
+/// Prompts of more tokens than are multiplied as if each were alone share passes, some of them with shorter ones beside them.
+#[test]
+fn long_prompts_read_together_are_their_single_runs() {
+    for kind in [Kind::Full, Kind::Windows, Kind::Experts] {
+        for precision in ["f32", "f16", "bf16", "q8", "Q8_0"] {
+            at_once(kind, precision, 8 * PIECE, |number| 20 + 3 * number);
         }
+    }
+}
+
+/// Forty requests whose prompts have so many tokens, and which all begin in one step.
+fn at_once(kind: Kind, precision: &str, step_tokens: usize, prompt_tokens: impl Fn(usize) -> usize) {
+    let options = ServiceOptions {
+        parallel: NonZeroUsize::new(40).expect("not 0"),
+        step_tokens: NonZeroUsize::new(step_tokens).expect("not 0"),
+        ..ServiceOptions::default()
+    };
+    let service = service(model(kind, precision), options);
+    let mut random = Random::new(9);
+    let new_tokens = if step_tokens == PIECE { 60 } else { 5 };
+    let requests = (0..40).map(|number| {
+        let ids = prompt(&mut random, prompt_tokens(number));
+        request(ids, new_tokens, number as u64)
+    });
+    let requests: Vec<Request> = requests.collect();
+    let expected: Vec<_> = requests.iter().map(|request| alone(service.llama(), request, &options)).collect();
+    let held = hold(&service);
+    let tickets = requests.into_iter().map(|request| service.submit(request).expect("there is room"));
+    let mut tickets: Vec<_> = tickets.collect();
+    drop(held);
+    for (number, (ticket, expected)) in tickets.iter_mut().zip(&expected).enumerate() {
+        assert_eq!(&texts(ticket, 1).0, expected, "{kind:?} {precision}, text {number}");
     }
 }
