@@ -59,6 +59,7 @@ impl FromStr for KvDtype {
 
 /// Keys, or values, of some tokens: `[batch, kv_heads, keys, head_dim]`.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one of each layer, and none is copied in a loop")]
 pub enum KvTensor {
     Float(Tensor<4>),
     Q8(Q8Tensor),

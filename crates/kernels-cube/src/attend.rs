@@ -171,7 +171,7 @@ fn strides(x: &Strided) -> StridesLaunch {
 /// Online softmax (Milakov and Gimelshein 2018, arXiv:1805.02867) over chunks of the keys that a query sees: at most two runs
 /// of slots.
 #[cube(launch_unchecked)]
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, clippy::manual_div_ceil)]
 fn attend_kernel<F: Float, K: Float, S: Float, O: Float, N: Size>(
     q: &[Vector<F, N>],
     k: &[Vector<K, N>],

@@ -75,13 +75,9 @@ fn adapter_tensor<const D: usize, K: OnAdapters>(x: &Tensor<D, K>) -> Option<Cub
     x.clone().try_into_primitive::<Wgpu>().ok()
 }
 
-/// A tensor on an adapter, which nobody else holds through `x`; `x` as it was if it is elsewhere.
-fn owned_primitive<const D: usize>(x: Tensor<D>) -> Result<CubeTensor, Tensor<D>> {
-    // Looked at before it is taken: who fails to take it, loses it.
-    match primitive(&x) {
-        Some(_) => Ok(x.try_into_primitive::<Wgpu>().unwrap_or_else(|_| unreachable!("it was one a moment ago"))),
-        None => Err(x),
-    }
+/// A tensor that has a [`primitive`], given away, so that its memory may be written to.
+fn into_primitive<const D: usize>(x: Tensor<D>) -> CubeTensor {
+    x.try_into_primitive::<Wgpu>().unwrap_or_else(|_| unreachable!("it has been looked at: it is on an adapter"))
 }
 
 fn tensor<const D: usize>(x: CubeTensor) -> Tensor<D> {

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 use cubecl::{ir::ElemType, prelude::*};
 
-use super::{AdapterClass, Strided, elem, like, owned_primitive, primitive, tensor, vector_size};
+use super::{AdapterClass, Strided, elem, into_primitive, like, primitive, tensor, vector_size};
 
 /// Of pairs `(x[i], x[i + pairs])`, or `(x[2 i], x[2 i + 1])` if they are `interleaved`; numbers behind the pairs stay.
 pub fn rotate(
@@ -64,13 +64,11 @@ pub fn rotate_and_keep(
     let Some((angles, [q, k, v])) = (fits && of_one_type).then(inputs).flatten() else {
         return (None, held);
     };
+    if held.iter().any(|held| primitive(held).is_none()) {
+        return (None, held);
+    }
     // Who else holds them would see them change.
-    let [keys, values] = match held.map(owned_primitive) {
-        [Ok(keys), Ok(values)] => [keys, values],
-        [Err(keys), Err(values)] => return (None, [keys, values]),
-        [Ok(keys), Err(values)] => return (None, [tensor(keys), values]),
-        [Err(keys), Ok(values)] => return (None, [keys, tensor(values)]),
-    };
+    let [keys, values] = held.map(into_primitive);
     let whole = |held: &CubeTensor| held.handle.can_mut() && held.is_contiguous();
     if !whole(&keys) || !whole(&values) {
         return (None, [tensor(keys), tensor(values)]);

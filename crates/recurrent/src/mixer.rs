@@ -10,6 +10,10 @@ use crate::{Mamba2Mixer, MambaMixer, RetentionMixer, RgLruMixer};
 
 /// A mixer of one kind.
 #[derive(Module, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a layer has one, and a few hundred bytes are nothing beside its weights"
+)]
 pub enum RecurrentMixer {
     Mamba(MambaMixer),
     Retention(RetentionMixer),

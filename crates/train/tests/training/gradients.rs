@@ -109,18 +109,22 @@ fn attention() {
     }
 }
 
-/// Random weights by which a state of RG-LRU lasts for some tokens.
-struct Lasting(RandomWeights);
+/// Random weights by which inputs and time steps have more say in a state, and one of RG-LRU lasts for some tokens: else
+/// slopes are lost in the rounding of what goes past the state.
+struct Lively(RandomWeights);
 
-impl WeightSource for Lasting {
+impl WeightSource for Lively {
     fn read(&mut self, weight: WeightSpec<'_>, rows: Range<usize>, dtype: Dtype) -> Result<TensorData, WeightError> {
         let data = self.0.read(weight, rows, dtype)?;
-        if weight.role != WeightRole::Recurrent(RecurrentWeight::DecayParameter) {
-            return Ok(data);
-        }
+        let offset = match weight.role {
+            WeightRole::Recurrent(RecurrentWeight::Skip | RecurrentWeight::TimeStepBias) => return Ok(data),
+            WeightRole::Recurrent(RecurrentWeight::DecayParameter) => -3.0,
+            WeightRole::Recurrent(_) => 0.0,
+            _ => return Ok(data),
+        };
         let shape = data.shape().clone();
         let values: Vec<f32> = data.try_to_vec().expect("float32");
-        Ok(TensorData::new(values.into_iter().map(|x| x - 3.0).collect::<Vec<_>>(), shape))
+        Ok(TensorData::new(values.into_iter().map(|x| 4.0 * x + offset).collect::<Vec<_>>(), shape))
     }
 }
 
@@ -151,7 +155,7 @@ fn recurrent_mixers() {
         use_bias: false,
         use_conv_bias: true,
         hidden_act,
-        norm: NormConfig::rms(1e-5),
+        norm: NormConfig::rms(0.3),
         time_step_limit: [0.0, f64::INFINITY],
         time_step,
     });
@@ -164,7 +168,7 @@ fn recurrent_mixers() {
         ("mamba2", mamba2),
         ("rg_lru", rg_lru),
     ] {
-        let mut random = Lasting(RandomWeights(7));
+        let mut random = Lively(RandomWeights(7));
         let mixer = RecurrentMixer::load(Weights::new(&mut random, &device, Dtype::F32), &config, 8);
         let module = (input([BATCH, SEQ, 8], &device), mixer.expect("weights").expect("recurrent"));
         check(case, &module, |(x, mixer)| {
