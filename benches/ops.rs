@@ -120,7 +120,7 @@ fn operations(criterion: &mut Criterion) {
             let ctx = ForwardContext::new(&ropes, hidden, shape, &mut whole, &device, &mut observer);
             let mut state = LayerState::of_pass(attention.window());
             let ctx = ctx.expect("it fits");
-            drop(black_box(attention.forward(x.clone(), &mut [&mut state], &ctx)));
+            drop(black_box(attention.forward(x.clone(), None, &mut [&mut state], &ctx)));
         }
     });
     each(criterion, &devices, "mlp", |weights, tokens| {

@@ -1,12 +1,14 @@
 //! The attention block of one layer.
 
+use std::ops::Range;
+
 use burn::{
     module::{Module, Param},
     tensor::Tensor,
 };
-use glass_backend::{AttentionParams, KernelSet, Linear, WeightError, WeightRole, Weights};
+use glass_backend::{AttentionParams, Input, KernelSet, Linear, WeightError, WeightRole, Weights};
 use glass_config::AttentionConfig;
-use glass_kv_cache::{LayerState, Window, join, narrow};
+use glass_kv_cache::{InPlace, KvView, LayerCache, LayerState, Window, join, narrow};
 
 use crate::{ForwardContext, QkNorm, Queries, Step, attend, dual_chunk::parts};
 
@@ -30,48 +32,102 @@ pub struct LlamaAttention {
 }
 
 impl LlamaAttention {
-    /// `x` `[batch, seq, hidden_size]` -> the same shape
+    /// `x` `[batch, seq, hidden_size]` -> the same shape; `onto` is what that is added to, if it is.
     ///
     /// `states` are this layer's, one for each sequence of the pass; `ctx` is what the layers of a pass share.
-    pub fn forward(&self, x: Tensor<3>, states: &mut [&mut LayerState], ctx: &ForwardContext<'_>) -> Tensor<3> {
-        let (rope, kernels) = (self.config.rope, self.kernels);
-        let [q, k, v] = self.project_heads(x); // [batch, heads or kv_heads, seq, head_dim]
+    pub fn forward<'x>(
+        &self,
+        x: impl Into<Input<'x, 3>>,
+        onto: Option<Tensor<3>>,
+        states: &mut [&mut LayerState],
+        ctx: &ForwardContext<'_>,
+    ) -> Tensor<3> {
+        let [q, k, v] = self.project_heads(x.into()); // [batch, heads or kv_heads, seq, head_dim]
         ctx.done(Step::Qkv);
         let q = ctx.temper(q, &self.config); // [batch, heads, seq, head_dim]
-        let rotated = ctx.rotate(rope, q.clone(), None, kernels); // [batch, heads, seq, head_dim]
-        let k = ctx.rotate(rope, k, None, kernels); // [batch, kv_heads, seq, head_dim]
-        ctx.done(Step::Rope);
-
-        let out = ctx.per_sequence(states, [q, rotated, k, v], |cache, [q, rotated, k, v], positions| {
-            let kv = cache.append(k.into(), v.into(), positions.clone()); // what these queries may attend to
-            ctx.done(Step::Cache);
-
-            let weights_wanted = cache.wants_weights() || ctx.wants_attention();
-            let parts = parts(self.config.dual_chunk, positions.clone(), kv).into_iter().map(|(part, kv)| {
-                let cut = |x: &Tensor<4>| narrow(x.clone(), part.start - positions.start, part.len());
-                let moved = |from| (from, ctx.rotate(rope, cut(&q), Some((part.clone(), from)), kernels));
-                let moved = kv.attends_from().into_iter().map(moved).collect();
-                let queries = Queries { q: cut(&rotated), moved, positions: part.clone() };
-                attend(&queries, &kv, &self.params(), kernels, weights_wanted, ctx)
-            });
-            let (out, weights): (Vec<_>, Vec<_>) = parts.unzip();
-            if let Some(weights) = weights.into_iter().collect::<Option<Vec<_>>>().map(join) {
-                ctx.attention(self.layer, &weights);
-                cache.observe(weights);
-            }
-            ctx.done(Step::Attention);
-            join(out) // [batch, heads, seq, head_dim]
-        });
+        let out = match self.attend_in_place([&q, &k, &v], states, ctx) {
+            Some(out) => out,
+            None => self.attend([q, k, v], states, ctx),
+        }; // [batch, heads, seq, head_dim]
 
         let [batch, heads, seq, head_dim] = out.dims();
         let merged = out.swap_dims(1, 2).reshape([batch, seq, heads * head_dim]);
-        let out = self.o_proj.forward(merged); // [batch, seq, hidden_size]
+        let out = match onto {
+            Some(residual) => self.o_proj.forward_onto(merged, residual),
+            None => self.o_proj.forward(merged),
+        }; // [batch, seq, hidden_size]
         ctx.done(Step::Output);
         out
     }
 
+    /// What the queries find: `q`, `k` and `v` `[batch, heads or kv_heads, seq, head_dim]` -> as `q`
+    fn attend(&self, [q, k, v]: [Tensor<4>; 3], states: &mut [&mut LayerState], ctx: &ForwardContext<'_>) -> Tensor<4> {
+        let (rope, kernels) = (self.config.rope, self.kernels);
+        let rotated = ctx.rotate(rope, q.clone(), None, kernels); // [batch, heads, seq, head_dim]
+        let k = ctx.rotate(rope, k, None, kernels); // [batch, kv_heads, seq, head_dim]
+        ctx.done(Step::Rope);
+        ctx.per_sequence(states, [q, rotated, k, v], |cache, [q, rotated, k, v], positions| {
+            let kv = cache.append(k.into(), v.into(), positions.clone()); // what these queries may attend to
+            ctx.done(Step::Cache);
+            self.attend_to(kv, [&q, &rotated], positions, cache, ctx)
+        })
+    }
+
+    /// The same for one sequence, where a kernel rotates and writes keys and values to where the cache keeps them.
+    fn attend_in_place(
+        &self,
+        qkv: [&Tensor<4>; 3],
+        states: &mut [&mut LayerState],
+        ctx: &ForwardContext<'_>,
+    ) -> Option<Tensor<4>> {
+        let ([state], [positions]) = (states, ctx.spans()) else { return None };
+        let (rope, cache) = (self.config.rope?, state.kv());
+        if !self.kernels.keeps() || ctx.padding().is_some() || cache.max_step() < positions.len() {
+            return None;
+        }
+        let [q, k, _] = qkv;
+        let mut rotated = None;
+        let mut write = |held, slot| {
+            let (queries, held) = ctx.rotate_and_keep(rope, qkv, held, slot, self.kernels);
+            rotated = queries;
+            (rotated.is_some(), held)
+        };
+        let new = &mut InPlace { shape: k.dims(), device: k.device(), dtype: k.dtype(), write: &mut write };
+        let kv = cache.append_in_place(new, positions.clone())?;
+        ctx.done(Step::Rope);
+        ctx.done(Step::Cache);
+        Some(self.attend_to(kv, [q, &rotated?], positions.clone(), cache, ctx))
+    }
+
+    /// `q` `[batch, heads, seq, head_dim]`, as projected and as rotated -> the same shape
+    fn attend_to(
+        &self,
+        kv: KvView,
+        [q, rotated]: [&Tensor<4>; 2],
+        positions: Range<usize>,
+        cache: &mut dyn LayerCache,
+        ctx: &ForwardContext<'_>,
+    ) -> Tensor<4> {
+        let (rope, kernels) = (self.config.rope, self.kernels);
+        let weights_wanted = cache.wants_weights() || ctx.wants_attention();
+        let parts = parts(self.config.dual_chunk, positions.clone(), kv).into_iter().map(|(part, kv)| {
+            let cut = |x: &Tensor<4>| narrow(x.clone(), part.start - positions.start, part.len());
+            let moved = |from| (from, ctx.rotate(rope, cut(q), Some((part.clone(), from)), kernels));
+            let moved = kv.attends_from().into_iter().map(moved).collect();
+            let queries = Queries { q: cut(rotated), moved, positions: part.clone() };
+            attend(&queries, &kv, &self.params(), kernels, weights_wanted, ctx)
+        });
+        let (out, weights): (Vec<_>, Vec<_>) = parts.unzip();
+        if let Some(weights) = weights.into_iter().collect::<Option<Vec<_>>>().map(join) {
+            ctx.attention(self.layer, &weights);
+            cache.observe(weights);
+        }
+        ctx.done(Step::Attention);
+        join(out) // [batch, heads, seq, head_dim]
+    }
+
     /// Queries, keys and values, head by head: `[batch, heads or kv_heads, seq, head_dim]`
-    fn project_heads(&self, x: Tensor<3>) -> [Tensor<4>; 3] {
+    fn project_heads(&self, x: Input<'_, 3>) -> [Tensor<4>; 3] {
         let [batch, seq, _] = x.dims();
         let AttentionConfig { num_attention_heads: heads, num_key_value_heads: kv_heads, head_dim, .. } = self.config;
         let split = |y: Tensor<3>, heads| y.reshape([batch, seq, heads, head_dim]);
@@ -115,11 +171,16 @@ impl LlamaAttention {
         let (q_norm, k_norm) = (norm("q_norm", heads)?, norm("k_norm", kv_heads)?);
         let mut linear = |name, shape, bias, role| Linear::load(weights.at(name), shape, bias, role);
         let (reads, writes) = (WeightRole::Projection, WeightRole::ResidualProjection);
+        let mut q_proj = linear("q_proj", [q, hidden_size], bias.q_k_v, reads)?;
+        let mut k_proj = linear("k_proj", [kv, hidden_size], bias.q_k_v, WeightRole::Keys)?;
+        let mut v_proj = linear("v_proj", [kv, hidden_size], bias.q_k_v, WeightRole::Values)?;
+        let o_proj = linear("o_proj", [hidden_size, q], bias.o, writes)?;
+        Linear::lay_together(&mut [&mut q_proj, &mut k_proj, &mut v_proj], weights.device());
         Ok(Self {
-            q_proj: linear("q_proj", [q, hidden_size], bias.q_k_v, reads)?,
-            k_proj: linear("k_proj", [kv, hidden_size], bias.q_k_v, WeightRole::Keys)?,
-            v_proj: linear("v_proj", [kv, hidden_size], bias.q_k_v, WeightRole::Values)?,
-            o_proj: linear("o_proj", [hidden_size, q], bias.o, writes)?,
+            q_proj,
+            k_proj,
+            v_proj,
+            o_proj,
             q_norm,
             k_norm,
             sinks: config.sinks.then(|| weights.vector("sinks", heads, WeightRole::Sinks)).transpose()?,

@@ -127,6 +127,14 @@ impl<'a> ForwardContext<'a> {
         self.spans.iter().map(Range::len).sum()
     }
 
+    /// Brings the angles to a device before it has anything to compute: a graphics adapter is handed what was launched so far
+    /// before it is sent more.
+    pub fn prepare(&self, device: &Device) {
+        for rope in &self.ropes {
+            self.cos_sin(rope, None, device.burn());
+        }
+    }
+
     /// Rotates queries or keys by their positions; with `moved`, queries of one sequence by where they attend from. `None` for
     /// `rope`: the layer has no positions.
     ///
@@ -137,6 +145,20 @@ impl<'a> ForwardContext<'a> {
         let interleaved = rope.rope.parameters().interleaved;
         let [cos, sin] = self.cos_sin(rope, moved, &x.device());
         kernels.rotate(&x, &cos, &sin, interleaved).unwrap_or_else(|| rotate(x, cos, sin, interleaved))
+    }
+
+    /// [`KernelSet::rotate_and_keep`] by the positions of the pass, whose only sequence they are.
+    pub(crate) fn rotate_and_keep(
+        &self,
+        rope: usize,
+        qkv: [&Tensor<4>; 3],
+        held: [Tensor<4>; 2],
+        slot: usize,
+        kernels: KernelSet,
+    ) -> (Option<Tensor<4>>, [Tensor<4>; 2]) {
+        let rope = &self.ropes[rope];
+        let [cos, sin] = self.cos_sin(rope, None, &qkv[0].device());
+        kernels.rotate_and_keep(qkv, &cos, &sin, rope.rope.parameters().interleaved, held, slot)
     }
 
     /// `[batch or 1, 1, tokens, pairs]` each, float32
@@ -283,6 +305,19 @@ impl<'a> ForwardContext<'a> {
         let padded = Tensor::<3, Bool>::from_data(padded, &x.device()); // [batch, seq, 1]
         let shape = x.dims();
         x.mask_fill(padded.expand(shape), 0.0)
+    }
+
+    /// `value` in place of what is there for the first token of each text, in tokens that begin their texts.
+    ///
+    /// `x` `[batch, seq, _]` -> the same shape
+    pub fn with_first(&self, x: Tensor<3>, value: f64) -> Tensor<3> {
+        let [batch, seq, _] = x.dims();
+        let position = |row, slot| self.padding.as_ref().map_or(slot, |padding| padding.position(row, slot));
+        let first = (0..batch).flat_map(|row| (0..seq).map(move |slot| position(row, slot) == 0));
+        let first = TensorData::new(first.collect::<Vec<_>>(), [batch, seq, 1]);
+        let first = Tensor::<3, Bool>::from_data(first, &x.device()); // [batch, seq, 1]
+        let shape = x.dims();
+        x.mask_fill(first.expand(shape), value)
     }
 
     /// [`KvSegment::hidden_mask`] with the padding's keys; made once for all layers that are alike.

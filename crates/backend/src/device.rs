@@ -114,6 +114,18 @@ impl Device {
         self
     }
 
+    /// The same device with the kernels of a GPU, where software acts as one: tests emulate a GPU with it, and count what it
+    /// would be asked for.
+    #[cfg(feature = "wgpu")]
+    pub fn with_gpu_kernels(mut self) -> Self {
+        use crate::kernel_set::{AdapterClass, KernelBackend};
+
+        if let Some(KernelBackend::Cube(_)) = self.kernel_backend {
+            self.kernel_backend = Some(KernelBackend::Cube(AdapterClass { software: false }));
+        }
+        self
+    }
+
     /// The float types that this device computes in.
     pub fn dtypes(&self) -> &[Dtype] {
         &self.dtypes

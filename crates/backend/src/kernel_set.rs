@@ -15,7 +15,15 @@ use glass_kernels::{Gate, RmsNorm, WeightKind, quant::BlockFormat};
 #[cfg(feature = "wgpu")]
 pub(crate) use glass_kernels_cube::AdapterClass;
 
-use crate::{AttentionParams, BlockTensor, KernelMode, KvSegment, PlanarTensor, QuantizedTensor};
+use crate::{Around, AttentionParams, BlockTensor, KernelMode, KvSegment, PlanarTensor, QuantizedTensor};
+
+/// Kinds of tensors that a matrix is made of.
+#[cfg(feature = "wgpu")]
+pub(crate) trait MatrixKind: glass_kernels_cube::OnAdapters {}
+#[cfg(feature = "wgpu")]
+impl<K: glass_kernels_cube::OnAdapters> MatrixKind for K {}
+#[cfg(not(feature = "wgpu"))]
+pub(crate) use burn::tensor::kind::Basic as MatrixKind;
 
 /// The kernels that modules on a device use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,15 +101,50 @@ impl KernelSet {
         }
     }
 
-    /// `x W^T` for each of these matrices, summed in float32, rounded once.
+    /// [`rotate`](Self::rotate) of queries and of keys, which go with values to the slots from `slot` on of `held`: all in one
+    /// launch where that is worth something. -> the queries, and `held` again; without queries nothing was written.
     ///
-    /// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each
-    pub fn matmul_t(self, x: &Tensor<2>, weights: &[Tensor<2>]) -> Option<Vec<Tensor<2>>> {
+    /// `q` `[1, heads, seq, head_dim]`, `k` and `v` `[1, kv_heads, seq, head_dim]`, `held` `[1, kv_heads, capacity, head_dim]`
+    /// each
+    pub fn rotate_and_keep(
+        self,
+        qkv: [&Tensor<4>; 3],
+        cos: &Tensor<4>,
+        sin: &Tensor<4>,
+        interleaved: bool,
+        held: [Tensor<4>; 2],
+        slot: usize,
+    ) -> (Option<Tensor<4>>, [Tensor<4>; 2]) {
+        match self.0 {
+            #[cfg(feature = "wgpu")]
+            Some(KernelBackend::Cube(class)) => {
+                glass_kernels_cube::rotate_and_keep(class, qkv, cos, sin, interleaved, held, slot)
+            }
+            // On the CPU a launch is a call.
+            _ => {
+                let _ = (qkv, cos, sin, interleaved, slot);
+                (None, held)
+            }
+        }
+    }
+
+    /// Whether [`rotate_and_keep`](Self::rotate_and_keep) is worth asking.
+    pub fn keeps(self) -> bool {
+        self.launches()
+    }
+
+    /// `x W^T` for each of these matrices, summed in float32, rounded once; and what is to be computed `around` those, where it
+    /// is worth doing in the same launch: each step is rounded as if it stood alone.
+    ///
+    /// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each, or what is made of them
+    pub fn matmul_t(self, x: &Tensor<2>, weights: &[Tensor<2>], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
         match self.0? {
             #[cfg(feature = "flex")]
-            KernelBackend::Flex => flex::matmul_t(x, weights),
+            KernelBackend::Flex if around.is_nothing() => flex::matmul_t(x, weights),
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => None,
             #[cfg(feature = "wgpu")]
-            KernelBackend::Cube(class) => glass_kernels_cube::matmul_t(class, x, weights),
+            KernelBackend::Cube(class) => glass_kernels_cube::matmul_t(class, x, weights, cube::around(around)),
         }
     }
 
@@ -118,13 +161,66 @@ impl KernelSet {
         }
     }
 
+    /// Whether products of `n` vectors can be told to norm these, at no more cost than a kernel for it.
+    pub(crate) fn norms_in_products(self, n: usize) -> bool {
+        match self.0 {
+            #[cfg(feature = "wgpu")]
+            Some(KernelBackend::Cube(class)) => !class.software && n <= glass_kernels_cube::MAX_VECTORS,
+            _ => {
+                let _ = n;
+                false
+            }
+        }
+    }
+
+    /// Whether products of `n` vectors can be told to add to something.
+    pub fn adds_in_products(self, n: usize) -> bool {
+        match self.0 {
+            #[cfg(feature = "wgpu")]
+            Some(KernelBackend::Cube(class)) => class.software || n <= glass_kernels_cube::MAX_VECTORS,
+            _ => {
+                let _ = n;
+                false
+            }
+        }
+    }
+
+    /// Whether kernels are launched, each at a cost of its own, however little it does.
+    fn launches(self) -> bool {
+        match self.0 {
+            #[cfg(feature = "wgpu")]
+            Some(KernelBackend::Cube(_)) => true,
+            _ => false,
+        }
+    }
+
+    /// The same matrices one behind the other in memory, where products of the same `x` with such take one launch, and where they
+    /// take no more than `most` bytes.
+    ///
+    /// `[rows, columns]` each, with equally many columns
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn lay_together<K: MatrixKind>(self, matrices: &[Tensor<2, K>], most: u64) -> Option<Vec<Tensor<2, K>>> {
+        if self.launches() { glass_kernels_cube::lay_together(matrices, most) } else { None }
+    }
+
+    #[cfg(not(feature = "wgpu"))]
+    pub(crate) fn lay_together<K: MatrixKind>(self, matrices: &[Tensor<2, K>], most: u64) -> Option<Vec<Tensor<2, K>>> {
+        let _ = (matrices, most);
+        None
+    }
+
     /// [`matmul_t`](Self::matmul_t) with quantized matrices.
     ///
     /// On a CPU `x` is rounded to 8 bits with a scale for each 32 numbers, since products are sums of integers there: an output
     /// is off by at most `sum over groups of max|x| / 254 * sum|w|` of the group.
     ///
-    /// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each
-    pub fn matmul_t_quantized(self, x: &Tensor<2>, weights: &[&QuantizedTensor]) -> Option<Vec<Tensor<2>>> {
+    /// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each, or what is made of them
+    pub fn matmul_t_quantized(
+        self,
+        x: &Tensor<2>,
+        weights: &[&QuantizedTensor],
+        around: Around<'_>,
+    ) -> Option<Vec<Tensor<2>>> {
         let (mut planar, mut blocks) = (Vec::new(), Vec::new());
         for weight in weights {
             match weight {
@@ -134,12 +230,16 @@ impl KernelSet {
         }
         let of_planar = match &planar[..] {
             [] => Vec::new(),
-            planar => self.matmul_t_planar(x, planar)?,
+            planar => self.matmul_t_planar(x, planar, around)?,
         };
         let of_blocks = match &blocks[..] {
             [] => Vec::new(),
-            blocks => self.matmul_t_blocks(x, blocks)?,
+            blocks => self.matmul_t_blocks(x, blocks, around)?,
         };
+        // Where one is left of two, there is no order.
+        if of_planar.len() + of_blocks.len() < weights.len() {
+            return Some([of_planar, of_blocks].concat());
+        }
         let (mut of_planar, mut of_blocks) = (of_planar.into_iter(), of_blocks.into_iter());
         let in_order = weights.iter().map(|weight| match weight {
             QuantizedTensor::Planar(_) => of_planar.next(),
@@ -169,21 +269,25 @@ impl KernelSet {
         }
     }
 
-    fn matmul_t_planar(self, x: &Tensor<2>, weights: &[&PlanarTensor]) -> Option<Vec<Tensor<2>>> {
+    fn matmul_t_planar(self, x: &Tensor<2>, weights: &[&PlanarTensor], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
         match self.0? {
             #[cfg(feature = "flex")]
-            KernelBackend::Flex => flex::matmul_t_quantized(x, weights),
+            KernelBackend::Flex if around.is_nothing() => flex::matmul_t_quantized(x, weights),
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => None,
             #[cfg(feature = "wgpu")]
-            KernelBackend::Cube(class) => cube::matmul_t_quantized(class, x, weights),
+            KernelBackend::Cube(class) => cube::matmul_t_quantized(class, x, weights, around),
         }
     }
 
-    fn matmul_t_blocks(self, x: &Tensor<2>, weights: &[&BlockTensor]) -> Option<Vec<Tensor<2>>> {
+    fn matmul_t_blocks(self, x: &Tensor<2>, weights: &[&BlockTensor], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
         match self.0? {
             #[cfg(feature = "flex")]
-            KernelBackend::Flex => flex::matmul_t_blocks(x, weights),
+            KernelBackend::Flex if around.is_nothing() => flex::matmul_t_blocks(x, weights),
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => None,
             #[cfg(feature = "wgpu")]
-            KernelBackend::Cube(class) => cube::matmul_t_blocks(class, x, weights),
+            KernelBackend::Cube(class) => cube::matmul_t_blocks(class, x, weights, around),
         }
     }
 

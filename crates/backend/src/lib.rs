@@ -5,12 +5,13 @@
 //!
 //! Reading order: [`Dtype`] and [`Device`] (what there is to compute on) · [`Weights`] (where they come from) ·
 //! [`WeightMatrix`], [`Embedding`], [`Linear`] and [`Norm`] (what every model is made of) · [`KernelMode`] and
-//! [`KernelSet`] (the operations that exist twice) · [`AttentionParams`] and [`KvSegment`] (what attention computes with) over
-//! [`KvTensor`] (what caches keep), [`Scan`] (what a recurrence does).
+//! [`KernelSet`] (the operations that exist twice), [`Around`] and [`Input`] (what products do besides) · [`AttentionParams`]
+//! and [`KvSegment`] (what attention computes with) over [`KvTensor`] (what caches keep), [`Scan`] (what a recurrence does).
 
-#[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 mod activation;
+#[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 mod adapters;
+mod around;
 mod attention;
 mod device;
 mod dtype;
@@ -24,12 +25,14 @@ mod norm;
 mod peak_memory;
 mod quantized;
 mod recurrence;
+mod traffic;
 mod weight_matrix;
 mod weights;
 
-#[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 pub use activation::{Xielu, activate, clamped_gate};
+#[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 pub use adapters::{Adapter, AdapterKind, adapters};
+pub use around::{Around, Input, Then};
 pub use attention::{AttentionParams, KvSegment};
 pub use device::Device;
 pub use dtype::Dtype;
@@ -44,5 +47,6 @@ pub use norm::{HeadNorm, Norm};
 pub use peak_memory::peak_host_bytes;
 pub use quantized::{BlockRows, BlockTensor, PlanarRows, PlanarTensor, QuantizedRows, QuantizedTensor};
 pub use recurrence::Scan;
+pub use traffic::{Traffic, TrafficCounter};
 pub use weight_matrix::WeightMatrix;
 pub use weights::{ActivationWeight, RecurrentWeight, WeightRole, WeightRoles, WeightSource, WeightSpec, Weights};

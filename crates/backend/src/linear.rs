@@ -5,7 +5,7 @@ use burn::{
     tensor::Tensor,
 };
 
-use crate::{WeightError, WeightMatrix, WeightRole, Weights};
+use crate::{Around, Device, GateKernel, Input, Then, WeightError, WeightMatrix, WeightRole, Weights};
 
 /// A projection with weights `[out, in]`, as Hugging Face stores them: one row for each output.
 #[derive(Module, Debug)]
@@ -31,8 +31,14 @@ impl Linear {
         })
     }
 
+    /// Lays projections of the same `x` together, where a device's kernels compute such in one launch.
+    pub fn lay_together(projections: &mut [&mut Self], device: &Device) {
+        let mut weights: Vec<_> = projections.iter_mut().map(|projection| &mut projection.weight).collect();
+        WeightMatrix::lay_together(&mut weights, device);
+    }
+
     /// `x` `[.., in]` -> `[.., out]`
-    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+    pub fn forward<'a, const D: usize>(&self, x: impl Into<Input<'a, D>>) -> Tensor<D> {
         let [y] = Self::forward_all([self], x);
         y
     }
@@ -40,7 +46,10 @@ impl Linear {
     /// Several projections of the same `x`: threads are woken once for all of them.
     ///
     /// `x` `[.., in]` -> `[.., out]` each
-    pub fn forward_all<const N: usize, const D: usize>(projections: [&Self; N], x: Tensor<D>) -> [Tensor<D>; N] {
+    pub fn forward_all<'a, const N: usize, const D: usize>(
+        projections: [&Self; N],
+        x: impl Into<Input<'a, D>>,
+    ) -> [Tensor<D>; N] {
         match Self::forward_each(&projections, x).try_into() {
             Ok(outputs) => outputs,
             Err(_) => unreachable!("an output of each"),
@@ -50,13 +59,18 @@ impl Linear {
     /// The same of any number of projections.
     ///
     /// `x` `[.., in]` -> `[.., out]` each
-    pub fn forward_each<const D: usize>(projections: &[&Self], x: Tensor<D>) -> Vec<Tensor<D>> {
-        let shape = x.dims();
-        let input = shape[D - 1];
-        let n: usize = shape[..D - 1].iter().product();
-
+    pub fn forward_each<'a, const D: usize>(projections: &[&Self], x: impl Into<Input<'a, D>>) -> Vec<Tensor<D>> {
+        let input = x.into();
+        let shape = input.dims();
         let weights: Vec<_> = projections.iter().map(|projection| &projection.weight).collect();
-        let products = WeightMatrix::matmul_t_all(&weights, x.reshape([n, input])); // [n, out] each
+        let through_norm = match input.parts() {
+            (x, Some((weight, norm))) => {
+                let around = Around { norm: Some((&weight, norm)), then: Then::Nothing };
+                WeightMatrix::matmul_t_around(&weights, &flat(x), around)
+            }
+            _ => None,
+        };
+        let products = through_norm.unwrap_or_else(|| WeightMatrix::matmul_t_all(&weights, flat(input.tensor()))); // [n, out] each
         let outputs = projections.iter().zip(products).map(|(projection, y)| {
             let y = match &projection.bias {
                 Some(bias) => y + bias.val().unsqueeze(), // [n, out] + [1, out]
@@ -68,4 +82,50 @@ impl Linear {
         });
         outputs.collect()
     }
+
+    /// The projection of `x` added to `residual`.
+    ///
+    /// `x` `[.., in]`, `residual` `[.., out]` -> as `residual`
+    pub fn forward_onto<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>) -> Tensor<D> {
+        if self.bias.is_none() {
+            let onto = flat(residual.clone()); // [n, out]
+            let around = Around { norm: None, then: Then::Add(&onto) };
+            if let Some(sum) = WeightMatrix::matmul_t_around(&[&self.weight], &flat(x.clone()), around) {
+                return shaped(sum, residual.dims());
+            }
+        }
+        residual + self.forward(x)
+    }
+
+    /// `act(gate(x)) * up(x)` in one, where a kernel computes it so.
+    ///
+    /// `x` `[.., in]` -> `[.., out]`
+    pub fn forward_gated<const D: usize>(
+        [gate, up]: [&Self; 2],
+        x: &Input<'_, D>,
+        activation: GateKernel,
+    ) -> Option<Tensor<D>> {
+        if gate.bias.is_some() || up.bias.is_some() {
+            return None;
+        }
+        let (flat, norm) = (flat(x.parts().0), x.parts().1);
+        let norm = norm.as_ref().map(|(weight, norm)| (weight, *norm));
+        let around = Around { norm, then: Then::Gate(activation) };
+        let gated = WeightMatrix::matmul_t_around(&[&gate.weight, &up.weight], &flat, around)?;
+        let mut shape = x.dims();
+        shape[D - 1] = up.weight.shape()[0];
+        Some(shaped(gated, shape))
+    }
+}
+
+/// `[.., size]` -> `[n, size]`
+fn flat<const D: usize>(x: Tensor<D>) -> Tensor<2> {
+    let shape = x.dims();
+    let n: usize = shape[..D - 1].iter().product();
+    x.reshape([n, shape[D - 1]])
+}
+
+/// The only one of some results.
+fn shaped<const D: usize>(mut results: Vec<Tensor<2>>, shape: [usize; D]) -> Tensor<D> {
+    results.swap_remove(0).reshape(shape)
 }

@@ -50,6 +50,18 @@ impl Norm {
         norm(&self.config, x, self.weight.as_ref().map(row), self.bias.as_ref().map(row))
     }
 
+    /// Groups of a vector, each by itself, with its part of the weight.
+    ///
+    /// `x` `[batch, seq, groups, size / groups]` -> the same shape
+    pub fn forward_groups(&self, x: Tensor<4>) -> Tensor<4> {
+        let [.., groups, width] = x.dims();
+        if groups == 1 {
+            return self.forward(x);
+        }
+        let each = |vector: &Param<Tensor<1>>| vector.val().reshape([1, 1, groups, width]);
+        norm(&self.config, x, self.weight.as_ref().map(each), self.bias.as_ref().map(each))
+    }
+
     /// `x + delta`, and the norm of that.
     ///
     /// `x` and `delta` `[.., size]` -> the same shape each
@@ -63,8 +75,13 @@ impl Norm {
         (sum.clone(), self.forward(sum))
     }
 
+    /// Whether projections of so many vectors norm what they read by this one themselves.
+    pub(crate) fn is_read_through(&self, tokens: usize) -> bool {
+        self.kernels.norms_in_products(tokens) && self.fused().is_some()
+    }
+
     /// What the kernels take; they compute RMSNorm with a weight.
-    fn fused(&self) -> Option<(Tensor<1>, RmsNorm)> {
+    pub(crate) fn fused(&self) -> Option<(Tensor<1>, RmsNorm)> {
         let plus_one = self.config.weight == NormWeight::OnePlus;
         let weight = self.weight.as_ref().filter(|_| self.config.kind == NormKind::Rms && !self.config.bias)?;
         Some((weight.val(), RmsNorm { eps: self.config.eps as f32, plus_one }))

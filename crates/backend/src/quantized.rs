@@ -6,7 +6,7 @@ use glass_kernels::quant::{
 };
 use half::f16;
 
-use crate::{Device, Dtype};
+use crate::{Device, Dtype, KernelSet, kernel_set::MatrixKind};
 
 mod blocks;
 
@@ -125,6 +125,56 @@ impl QuantizedTensor {
     }
 }
 
+impl QuantizedTensor {
+    /// Lays neighbours of one format together in memory: all that each consists of, or nothing.
+    pub(crate) fn lay_together(kernels: KernelSet, matrices: &mut [&mut Self], most: u64) {
+        let alike = |a: &&mut Self, b: &&mut Self| match (&**a, &**b) {
+            (Self::Planar(a), Self::Planar(b)) => a.format == b.format,
+            (Self::Blocks(a), Self::Blocks(b)) => a.format == b.format,
+            _ => false,
+        };
+        for run in matrices.chunk_by_mut(alike).filter(|run| run.len() > 1) {
+            let planar = run.iter().map(|matrix| match &**matrix {
+                Self::Planar(matrix) => Some(matrix),
+                Self::Blocks(_) => None,
+            });
+            let blocks = run.iter().map(|matrix| match &**matrix {
+                Self::Planar(_) => None,
+                Self::Blocks(matrix) => Some(matrix),
+            });
+            let laid: Option<Vec<Self>> = match planar.collect::<Option<Vec<_>>>() {
+                Some(planar) => {
+                    let laid = PlanarTensor::laid_together(kernels, &planar, most);
+                    laid.map(|laid| laid.into_iter().map(Self::Planar).collect())
+                }
+                None => {
+                    let laid = blocks.collect::<Option<Vec<_>>>();
+                    let laid = laid.and_then(|blocks| BlockTensor::laid_together(kernels, &blocks, most));
+                    laid.map(|laid| laid.into_iter().map(Self::Blocks).collect())
+                }
+            };
+            for (matrix, laid) in run.iter_mut().zip(laid.into_iter().flatten()) {
+                **matrix = laid;
+            }
+        }
+    }
+}
+
+/// A part of several matrices, laid together. A part that none of them has is laid already.
+fn part_together<M, K: MatrixKind>(
+    kernels: KernelSet,
+    matrices: &[&M],
+    most: u64,
+    part: impl Fn(&M) -> Option<&Tensor<2, K>>,
+) -> Option<Vec<Option<Tensor<2, K>>>> {
+    let tensors: Vec<_> = matrices.iter().filter_map(|matrix| part(matrix).cloned()).collect();
+    if tensors.is_empty() {
+        return Some(vec![None; matrices.len()]);
+    }
+    let laid = kernels.lay_together(&tensors, most)?;
+    (laid.len() == matrices.len()).then(|| laid.into_iter().map(Some).collect())
+}
+
 /// A matrix whose quants, scales and zero points are tensors of their own.
 #[derive(Clone, Debug)]
 pub struct PlanarTensor {
@@ -150,6 +200,17 @@ impl PlanarTensor {
             columns,
             dtype: dtype.burn(),
         }
+    }
+
+    fn laid_together(kernels: KernelSet, matrices: &[&Self], most: u64) -> Option<Vec<Self>> {
+        let quants = part_together(kernels, matrices, most, |matrix| Some(&matrix.quants))?;
+        let scales = part_together(kernels, matrices, most, |matrix| Some(&matrix.scales))?;
+        let zero_points = part_together(kernels, matrices, most, |matrix| matrix.zero_points.as_ref())?;
+        let parts = quants.into_iter().zip(scales).zip(zero_points).zip(matrices);
+        let laid = parts.map(|(((quants, scales), zero_points), matrix)| {
+            Some(Self { quants: quants?, scales: scales?, zero_points, ..(*matrix).clone() })
+        });
+        laid.collect()
     }
 
     /// `[rows, columns]`.

@@ -5,7 +5,7 @@ use burn::{
     tensor::{Int, Tensor},
 };
 
-use crate::{Device, KernelSet, QuantizedTensor, WeightError, WeightRole, Weights};
+use crate::{Around, Device, KernelSet, QuantizedTensor, WeightError, WeightRole, Weights};
 
 /// A matrix of weights `[rows, columns]` in the order in which Hugging Face stores it: one row per token of an embedding,
 /// one row per output of a projection.
@@ -134,8 +134,9 @@ impl WeightMatrix {
         let plain = |weight: Tensor<2>| x.clone().matmul(weight.transpose()); // [n, rows of this part]
         let weights: Vec<_> = matrices.iter().flat_map(|matrix| matrix.parts.iter().map(Param::val)).collect();
         let quantized: Vec<_> = matrices.iter().flat_map(|matrix| &matrix.quantized).collect();
-        let products = kernels.matmul_t(&x, &weights).unwrap_or_else(|| weights.into_iter().map(plain).collect());
-        let of_quantized = kernels.matmul_t_quantized(&x, &quantized);
+        let products = kernels.matmul_t(&x, &weights, Around::default());
+        let products = products.unwrap_or_else(|| weights.into_iter().map(plain).collect());
+        let of_quantized = kernels.matmul_t_quantized(&x, &quantized, Around::default());
         let of_quantized = of_quantized.unwrap_or_else(|| {
             let weights = quantized.iter().map(|weight| weight.dequantize());
             weights.map(plain).collect()
@@ -150,6 +151,40 @@ impl WeightMatrix {
             }
         });
         joined.collect()
+    }
+
+    /// The same with more computed in the same launches. `None` where no kernel does so, and for matrices in several tensors.
+    ///
+    /// `x` `[n, columns]` -> `[n, rows]` each, or what is made of them
+    pub(crate) fn matmul_t_around(matrices: &[&Self], x: &Tensor<2>, around: Around<'_>) -> Option<Vec<Tensor<2>>> {
+        let kernels = matrices.first()?.kernels;
+        if matrices.iter().any(|matrix| matrix.parts() != 1) {
+            return None;
+        }
+        let weights: Vec<_> = matrices.iter().flat_map(|matrix| matrix.parts.iter().map(Param::val)).collect();
+        let quantized: Vec<_> = matrices.iter().flat_map(|matrix| &matrix.quantized).collect();
+        match (&weights[..], &quantized[..]) {
+            (weights, []) => kernels.matmul_t(x, weights, around),
+            ([], quantized) => kernels.matmul_t_quantized(x, quantized, around),
+            _ => None,
+        }
+    }
+
+    /// Lays neighbours that are of one kind and in one tensor each together in memory, where the device's kernels multiply such
+    /// in one launch. What they are does not change.
+    pub(crate) fn lay_together(matrices: &mut [&mut Self], device: &Device) {
+        let most = device.max_binding().unwrap_or(u64::MAX);
+        let alike = |a: &&mut Self, b: &&mut Self| a.parts.len() == b.parts.len() && a.parts() == 1 && b.parts() == 1;
+        for run in matrices.chunk_by_mut(alike).filter(|run| run.len() > 1) {
+            let kernels = run[0].kernels;
+            let weights: Vec<_> = run.iter().flat_map(|matrix| matrix.parts.iter().map(Param::val)).collect();
+            let laid = if weights.is_empty() { None } else { kernels.lay_together(&weights, most) };
+            for (matrix, laid) in run.iter_mut().zip(laid.into_iter().flatten()) {
+                matrix.parts = matrix.parts.drain(..).map(|part| part.map(|_| laid.clone())).collect();
+            }
+            let mut quantized: Vec<_> = run.iter_mut().flat_map(|matrix| &mut matrix.quantized).collect();
+            QuantizedTensor::lay_together(kernels, &mut quantized, most);
+        }
     }
 }
 

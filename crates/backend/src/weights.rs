@@ -55,6 +55,10 @@ pub enum RecurrentWeight {
     TimeStep,
     /// ... and what is added to that before softplus.
     TimeStepBias,
+    /// What a gate multiplies blocks of channels with, `[blocks, block_width, block_width]`.
+    BlockGate,
+    /// What softplus makes a rate of decay of, one for each channel.
+    DecayParameter,
 }
 
 /// The numbers of xIELU (`Activation::Xielu` in `config`).

@@ -15,7 +15,7 @@ const BESIDE: u64 = 512 << 20;
 /// # Errors
 /// They do not fit.
 pub fn check(device: &Device, bytes: u64) -> Result<(), Failure> {
-    let Some(free) = available().filter(|_| lies_on_host(device)) else {
+    let Some(free) = free_memory(device) else {
         return Ok(());
     };
     if bytes.saturating_add(BESIDE) <= free {
@@ -27,6 +27,12 @@ pub fn check(device: &Device, bytes: u64) -> Result<(), Failure> {
         bytes as f64 / 1e9,
         free as f64 / 1e9
     )))
+}
+
+/// Bytes of the host's memory that are free for what a device holds; `None` where it has a memory of its own, or the system
+/// does not say.
+pub fn free_memory(device: &Device) -> Option<u64> {
+    available().filter(|_| lies_on_host(device))
 }
 
 /// Software adapters have no memory of their own.

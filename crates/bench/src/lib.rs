@@ -1,7 +1,7 @@
 //! `glass bench`: how fast a model is on each device, and whether what it computes there is right.
 //!
 //! Reading order: [`Setup`], [`Precision`] and [`Shape`] (what is measured) · [`round`] (with a stopwatch) · [`Peaks`] and
-//! [`costs`] (what the device allows) · [`check`] and [`Correctness`] (whether it counts) · `protocol.rs` and `worker.rs` (a
+//! [`costs`] (what the device allows) · [`traffic()`] (what it is asked for) · [`check`] and [`Correctness`] (whether it counts) · `protocol.rs` and `worker.rs` (a
 //! process for each) · [`run`] and [`Turns`] (A B A B) · [`Summary`] (many measurements of one quantity) · [`Record`] (one row
 //! of the result) · [`ops()`] and [`OpRow`] (where the time goes) · `render.rs` (tables and files) · [`chart`] (a picture).
 
@@ -29,6 +29,7 @@ mod shapes;
 mod statistics;
 mod stopwatch;
 mod subject;
+mod traffic;
 mod verdict;
 mod worker;
 
@@ -37,6 +38,7 @@ pub use correct::{check, loss, tolerance, write_reference};
 pub use error::BenchError;
 pub use glass_checkpoint::Precision;
 pub use host_bandwidth::{BUFFER, PASSES, host_bandwidth};
+pub use host_memory::free_memory;
 pub use interleave::{Turn, Turns};
 pub use measure::{Round, Text, round};
 pub use ops::{OpRow, Phase, fill_shares, render_ops};
@@ -51,5 +53,6 @@ pub use setup::{Origin, Setup, Task};
 pub use shapes::{SHAPES, Shape, UnknownShape};
 pub use statistics::{Better, Summary};
 pub use stopwatch::{OpTime, ops};
+pub use traffic::{Counts, TaskTraffic, traffic};
 pub use verdict::{Broken, Correctness, Greedy};
 pub use worker::{Lost, Worker};

@@ -38,6 +38,12 @@ pub struct OpRow {
     /// The least time that the device's measured bandwidth and GEMM rate allow, divided by the time it took (Williams et al.
     /// 2009, "Roofline").
     pub roofline_share: Option<f64>,
+    /// Kernels that a graphics adapter is asked for; other devices have none of these three.
+    pub launches: Option<u64>,
+    /// Writes of the host to its memory.
+    pub uploads: Option<u64>,
+    /// Bytes that come to the host.
+    pub bytes_read: Option<u64>,
     /// The whole step without a stop after each op: an asynchronous device is faster then than all ops together.
     pub unobserved_s: f64,
 }
@@ -83,14 +89,19 @@ pub fn render_ops(rows: &[OpRow], format: Format, look: impl Into<Look>) -> Resu
     render::write(rows, || grids(rows), format, look.into())
 }
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 9] = [
     column("op", ""),
     column("time", "ms"),
     column("share", "%"),
     column("moved", "MB"),
     column("computed", "GFLOP"),
     column("roofline", "%"),
+    column("launches", ""),
+    column("uploads", ""),
+    column("read", "kB"),
 ];
+/// Of these, those of every device.
+const EVERYWHERE: usize = 6;
 
 const fn column(head: &'static str, unit: &'static str) -> Column {
     Column { head, unit }
@@ -111,30 +122,33 @@ fn grids(rows: &[OpRow]) -> Vec<Grid> {
             Phase::Decode => format!("one token of decode at depth {}", depth + prompt),
         };
         let total = total(step);
+        let shown = if total.launches.is_some() { COLUMNS.len() } else { EVERYWHERE };
         let alone = figure(Some(1e3 * step[0].unobserved_s));
         Grid {
             title: format!("{model} on {device} {dtype} {kernels}, {phase} ({alone} ms without a halt after each op)"),
-            columns: COLUMNS.into(),
+            columns: COLUMNS[..shown].into(),
             names: 1,
-            lines: step.iter().copied().chain([&total]).map(line).collect(),
+            lines: step.iter().copied().chain([&total]).map(|row| line(row, shown)).collect(),
             ..Grid::default()
         }
     };
     steps.iter().map(grid).collect()
 }
 
-fn line(row: &OpRow) -> Line {
-    Line {
-        cells: vec![
-            row.op.clone(),
-            figure(Some(1e3 * row.seconds)),
-            percent(row.share),
-            scaled(row.bytes.map(|bytes| bytes as f64), 1e6),
-            scaled(row.flops, 1e9),
-            percent(row.roofline_share),
-        ],
-        mark: Mark::Counts,
-    }
+fn line(row: &OpRow, shown: usize) -> Line {
+    let count = |calls: Option<u64>| calls.map_or("-".into(), |calls| calls.to_string());
+    let cells = [
+        row.op.clone(),
+        figure(Some(1e3 * row.seconds)),
+        percent(row.share),
+        scaled(row.bytes.map(|bytes| bytes as f64), 1e6),
+        scaled(row.flops, 1e9),
+        percent(row.roofline_share),
+        count(row.launches),
+        count(row.uploads),
+        scaled(row.bytes_read.map(|bytes| bytes as f64), 1e3),
+    ];
+    Line { cells: cells[..shown].into(), mark: Mark::Counts }
 }
 
 /// The sum of one step. Its share of the roofline is the least time of the ops that have one, divided by the time of all.
@@ -145,11 +159,18 @@ fn total(step: &[&OpRow]) -> OpRow {
         op: "total".into(),
         seconds,
         share: sum(step, |row| row.share),
-        bytes: step.iter().filter_map(|row| row.bytes).reduce(u64::saturating_add),
+        bytes: count(step, |row| row.bytes),
+        launches: count(step, |row| row.launches),
+        uploads: count(step, |row| row.uploads),
+        bytes_read: count(step, |row| row.bytes_read),
         flops: sum(step, |row| row.flops),
         roofline_share: least.map(|least| least / seconds).filter(|share| share.is_finite()),
         ..step[0].clone()
     }
+}
+
+fn count(step: &[&OpRow], of: fn(&OpRow) -> Option<u64>) -> Option<u64> {
+    step.iter().filter_map(|row| of(row)).reduce(u64::saturating_add)
 }
 
 /// The sum of the known values; `None` if there are none.

@@ -15,8 +15,10 @@ use glass_generate::Llama;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BenchError, Correctness, Greedy, Peaks, Precision, Round, Setup, Task, correct, costs, host_memory, measure,
+    BenchError, Correctness, Greedy, Peaks, Precision, Round, Setup, Task, TaskTraffic, correct, costs, host_memory,
+    measure,
     stopwatch::{self, OpTime},
+    traffic,
 };
 
 /// What is asked, in this order; the first opens the model.
@@ -31,6 +33,8 @@ pub enum Request {
     /// The mean negative log-likelihood of this text, in nats.
     Loss(Vec<u32>),
     Peaks,
+    /// What the task asks of the device.
+    Traffic(Task),
     /// Op by op, in so many rounds.
     Ops(Task, usize),
 }
@@ -43,6 +47,7 @@ pub enum Answer {
     Checked(Checked),
     Loss(Option<f64>),
     Peaks(Peaks),
+    Traffic(Option<TaskTraffic>),
     Ops(Vec<OpTime>),
     Failed(Failure),
 }
@@ -146,6 +151,7 @@ fn answer(request: Request, model: &mut Option<(Llama, Precision)>) -> Result<An
         Request::Open(_) => unreachable!("answered above"),
         Request::Round(task) => Answer::Round(measure::round(llama, task)?),
         Request::Peaks => Answer::Peaks(Peaks::measure(&llama.device, llama.dtype)?),
+        Request::Traffic(task) => Answer::Traffic(traffic::traffic(llama, task)?),
         Request::Ops(task, rounds) => Answer::Ops(stopwatch::ops(llama, *precision, task, rounds)?),
         Request::Reference(file) => Answer::Reference(correct::write_reference(llama, &file)?),
         Request::Loss(tokens) => Answer::Loss(finite(correct::loss(llama, &tokens)?)),

@@ -60,6 +60,22 @@ pub struct Record {
     pub gemm_flops: Option<f64>,
     /// `flops` divided by `gemm_flops`.
     pub gemm_share: Option<f64>,
+    /// Kernels that a graphics adapter is asked for to prefill the prompt; other devices have none of these ten.
+    pub prefill_launches: Option<u64>,
+    /// Lists of commands that its driver is handed.
+    pub prefill_submissions: Option<u64>,
+    /// Writes of the host to its memory.
+    pub prefill_uploads: Option<u64>,
+    /// Bytes that come to the host.
+    pub prefill_bytes_read: Option<u64>,
+    /// Times that the host waits for it.
+    pub prefill_waits: Option<u64>,
+    /// The same for each later token.
+    pub token_launches: Option<u64>,
+    pub token_submissions: Option<u64>,
+    pub token_uploads: Option<u64>,
+    pub token_bytes_read: Option<u64>,
+    pub token_waits: Option<u64>,
     /// From the reference, over all compared logits. JSON has no NaN: it is `null` there, and `error` says so.
     pub max_logit_diff: Option<f64>,
     /// Of the reference's compared logits, regardless of sign.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Better, Opened, Peaks, Record, Round, Setup, Summary, Task};
+use crate::{Better, Opened, Peaks, Record, Round, Setup, Summary, Task, TaskTraffic};
 
 /// One setup with one task.
 #[derive(Clone, Debug)]
@@ -12,13 +12,15 @@ pub struct Row {
     pub task: Task,
     pub cold: Option<Round>,
     pub warm: Vec<Round>,
+    /// What it asks of the device, where that can be counted.
+    pub traffic: Option<TaskTraffic>,
     /// Why there is no more of it.
     pub error: Option<String>,
 }
 
 impl Row {
     pub fn new(subject: usize, task: Task) -> Self {
-        Self { subject, task, cold: None, warm: Vec::new(), error: None }
+        Self { subject, task, cold: None, warm: Vec::new(), traffic: None, error: None }
     }
 
     pub fn add(&mut self, round: Round) {
@@ -53,6 +55,8 @@ impl Row {
         };
         let bytes_per_token = opened.map(|opened| opened.bytes_per_token);
         let read = decode.and_then(|rate| Some(bytes_per_token? as f64 * rate.median));
+        let prompt_asks = self.traffic.map(|traffic| traffic.prefill);
+        let token_asks = self.traffic.map(|traffic| traffic.token);
         let flops = prefill.and_then(|rate| Some(self.cold.as_ref()?.flops * rate.median / prompt as f64));
         Record {
             device: setup.device.clone(),
@@ -85,6 +89,16 @@ impl Row {
             flops,
             gemm_flops: roofs.gemm_flops,
             gemm_share: share(flops, roofs.gemm_flops),
+            prefill_launches: prompt_asks.map(|asks| asks.launches),
+            prefill_submissions: prompt_asks.map(|asks| asks.submissions),
+            prefill_uploads: prompt_asks.map(|asks| asks.uploads),
+            prefill_bytes_read: prompt_asks.map(|asks| asks.bytes_read),
+            prefill_waits: prompt_asks.map(|asks| asks.waits),
+            token_launches: token_asks.map(|asks| asks.launches),
+            token_submissions: token_asks.map(|asks| asks.submissions),
+            token_uploads: token_asks.map(|asks| asks.uploads),
+            token_bytes_read: token_asks.map(|asks| asks.bytes_read),
+            token_waits: token_asks.map(|asks| asks.waits),
             error: self.error.clone(),
             ..Record::default()
         }

@@ -106,6 +106,7 @@ impl Bench<'_> {
         }
         self.open(watch)?;
         self.rounds(watch)?;
+        self.count(watch)?;
         self.check(&references, watch)?;
         self.measure_roofs(watch)
     }
@@ -184,6 +185,24 @@ impl Bench<'_> {
             row.error = Some(reason(lost)?);
             turns.drop_out(number);
         }
+    }
+
+    /// What each row asks of its device, when everything that is compiled and tuned is there.
+    fn count(&mut self, watch: &mut dyn Watch) -> ControlFlow<()> {
+        for row in self.rows.iter_mut().filter(|row| row.error.is_none()) {
+            let subject = &mut self.subjects[row.subject];
+            watch.now(&format!("{}, counting", subject.setup()), (0, 0), None);
+            let lost = match subject.ask(&Request::Traffic(row.task), watch) {
+                Ok(Answer::Traffic(traffic)) => {
+                    row.traffic = traffic;
+                    continue;
+                }
+                Ok(_) => unexpected(),
+                Err(lost) => lost,
+            };
+            row.error = Some(reason(lost)?);
+        }
+        ControlFlow::Continue(())
     }
 
     /// Compares each setup that has rows left.

@@ -106,6 +106,9 @@ fn row(model: &str, setup: &Setup, task: Task, time: OpTime) -> OpRow {
         bytes: time.bytes,
         flops: time.flops,
         roofline_share: None,
+        launches: time.counts.map(|counts| counts.launches),
+        uploads: time.counts.map(|counts| counts.uploads),
+        bytes_read: time.counts.map(|counts| counts.bytes_read),
         unobserved_s: time.unobserved_s,
     }
 }

@@ -3,12 +3,12 @@
 use std::{ops::Range, time::Instant};
 
 use glass_attention::{ForwardContext, Observer, Step};
-use glass_backend::{Device, DeviceError};
+use glass_backend::{Device, DeviceError, Traffic, TrafficCounter};
 use glass_generate::{Llama, Sampler, SamplingConfig, step_observed};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BenchError, Better, Phase, Precision, Summary, Task,
+    BenchError, Better, Counts, Phase, Precision, Summary, Task,
     costs::{self, Cost},
     measure::Text,
 };
@@ -50,6 +50,8 @@ pub struct OpTime {
     pub seconds: f64,
     pub bytes: Option<u64>,
     pub flops: Option<f64>,
+    /// What a graphics adapter is asked for; the halts are in its submissions and waits.
+    pub counts: Option<Counts>,
     /// The whole step when nobody looks, the median of as many rounds.
     pub unobserved_s: f64,
 }
@@ -79,6 +81,13 @@ pub fn ops(llama: &Llama, precision: Precision, task: Task, rounds: usize) -> Re
             pairs.for_each(|(step, alone)| decode.add(step, alone));
         }
     }
+    if let Some(counter) = TrafficCounter::start(&llama.device) {
+        let mut watched = Watched { counter: Some(counter), ..Watched::new(llama, precision, task)? };
+        prefill.traffic = Some(watched.prompt(depth..depth + prompt)?.traffic);
+        for _ in 0..new_tokens {
+            decode.traffic = Some(watched.step()?.traffic);
+        }
+    }
     let mut times = prefill.summed_up(Phase::Prefill);
     times.extend(decode.summed_up(Phase::Decode));
     Ok(times)
@@ -89,6 +98,8 @@ pub fn ops(llama: &Llama, precision: Precision, task: Task, rounds: usize) -> Re
 struct Rounds {
     steps: Vec<Split>,
     alone: Vec<f64>,
+    /// By the places in [`OPS`], of a step that was not timed.
+    traffic: Option<[Traffic; OPS.len()]>,
 }
 
 impl Rounds {
@@ -112,6 +123,7 @@ impl Rounds {
                 seconds: median(&seconds),
                 bytes: known.then_some(cost.bytes),
                 flops: (known && cost.flops > 0.0).then_some(cost.flops),
+                counts: self.traffic.map(|traffic| traffic[place].into()),
                 unobserved_s,
             }
         };
@@ -124,11 +136,13 @@ impl Rounds {
 struct Split {
     seconds: [f64; OPS.len()],
     costs: [Cost; OPS.len()],
+    traffic: [Traffic; OPS.len()],
 }
 
 /// A text that is read under the stopwatch.
 struct Watched<'a> {
     text: Text<'a>,
+    counter: Option<TrafficCounter>,
     precision: Precision,
     sampler: Sampler,
     id: u32,
@@ -139,7 +153,7 @@ impl<'a> Watched<'a> {
     fn new(llama: &'a Llama, precision: Precision, task: Task) -> Result<Self, BenchError> {
         let mut text = Text::new(llama, task.depth + task.prompt + task.new_tokens)?;
         text.read(0..task.depth)?;
-        Ok(Self { text, precision, sampler: Sampler::new(SamplingConfig::default())?, id: 0 })
+        Ok(Self { text, counter: None, precision, sampler: Sampler::new(SamplingConfig::default())?, id: 0 })
     }
 
     /// The prompt.
@@ -167,7 +181,11 @@ impl<'a> Watched<'a> {
         let Text { llama, lane } = &mut self.text;
         let llama: &Llama = llama;
         llama.device.sync()?;
-        let mut watch = Stopwatch { device: &llama.device, since: Instant::now(), split, failed: None };
+        if let Some(counter) = &mut self.counter {
+            counter.take();
+        }
+        let counter = self.counter.as_mut();
+        let mut watch = Stopwatch { device: &llama.device, counter, since: Instant::now(), split, failed: None };
         let start = lane.len();
         let output = step_observed(llama, [&mut *lane], &mut watch)?;
         let (read, last) = (start..lane.len(), lane.unread() == 0);
@@ -198,6 +216,7 @@ impl<'a> Watched<'a> {
 /// Gives the time since the op before to the op that was just made.
 struct Stopwatch<'a> {
     device: &'a Device,
+    counter: Option<&'a mut TrafficCounter>,
     since: Instant,
     split: &'a mut Split,
     failed: Option<DeviceError>,
@@ -211,6 +230,9 @@ impl Stopwatch<'_> {
         let now = Instant::now();
         if let Some(place) = OPS.iter().position(|(known, _)| *known == op) {
             self.split.seconds[place] += (now - self.since).as_secs_f64();
+            if let Some(counter) = &mut self.counter {
+                self.split.traffic[place] = self.split.traffic[place] + counter.take();
+            }
         }
         self.since = now;
     }

@@ -37,7 +37,7 @@ use groups::{
 pub use parse::{BENCH_SUBJECT, unset_empty_variables};
 pub use sampling::{Rules, Sampling};
 pub use search::Search;
-pub use serve::Serve;
+pub use serve::{ReasoningFormat, Serve};
 pub use tokenize::Tokenize;
 pub use train::Train;
 

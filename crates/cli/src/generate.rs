@@ -64,7 +64,7 @@ pub fn run(args: args::Generate) -> Result<(), CliError> {
 fn load_draft(name: &str, compute: &args::Compute) -> Result<Loaded, CliError> {
     let source = args::Source { model: name.to_owned(), revision: None };
     let model = args::Model { source, overrides: Vec::new() };
-    load::load(&model, &args::Compute { dtype: None, ..compute.clone() })
+    load::load(&model, &args::Compute { dtype: None, keep: false, ..compute.clone() })
 }
 
 fn options(

@@ -49,6 +49,8 @@ struct Facts {
     parameters: Vec<(&'static str, u64)>,
     /// Window, number of layers with it, bytes per token, bytes at full context.
     caches: Vec<(Window, u64, u64, u64)>,
+    /// Bytes of the state of each recurrent layer.
+    states: Vec<u64>,
     /// How many positions back a token can influence the last one; `None`: all of them.
     reach: Option<u64>,
     /// Stored type, number of tensors, bytes.
@@ -86,10 +88,13 @@ fn facts(
         let kept = window.span().map_or(context, |span| context.min(span as u64));
         *full = *token * kept;
     }
+    let states: Vec<u64> =
+        config.layers.iter().filter_map(|layer| layer.mixer.state()).map(|state| state.bytes()).collect();
+    // A state may hold any of the past.
     let reach = attentions(config)
         .map(|layer| Window::from(layer.window).span().map(|span| span as u64 - 1))
         .try_fold(0u64, |all, back| Some(all.saturating_add(back?)))
-        .filter(|&reach| reach < context);
+        .filter(|&reach| reach < context && states.is_empty());
     let mut stored: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     // Bytes that are held as they are stored, and numbers that are held in the float type.
     let (mut quantized, mut numbers) = (0, 0);
@@ -125,6 +130,7 @@ fn facts(
         cache_dtype,
         parameters,
         caches,
+        states,
         reach,
         stored,
         bits,
@@ -214,6 +220,10 @@ impl Facts {
                     self.cache_dtype
                 ),
             );
+        }
+        if let layers @ 1.. = self.states.len() {
+            let bytes = size(self.states.iter().sum());
+            line("recurrent state", format!("{layers} layers: {bytes} for a text of any length, in float32"));
         }
         line(
             "reach",

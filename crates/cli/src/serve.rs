@@ -1,5 +1,7 @@
 //! `glass serve`: a model over HTTP.
 
+mod memory;
+
 use std::{
     env, fs,
     net::{IpAddr, ToSocketAddrs},
@@ -61,16 +63,22 @@ pub fn run(args: args::Serve) -> Result<(), CliError> {
         name: name(&args.model, files.as_ref().map(ModelFiles::path)),
         aliases: args.alias.clone(),
         template,
+        splits_reasoning: args.reasoning_format == args::ReasoningFormat::Auto,
         chat_stops: if is_play { vec![embedded::END_OF_SPEECH.to_owned()] } else { vec![] },
         log: |line| warn([line]),
     };
     let named = identity.name.clone();
-    let service = Service::start(loaded.llama, service_options(&args, cache))?;
+    status!("glass: {named}: {summary}");
+    let options = memory::plan(&loaded.llama, service_options(&args, cache))?;
+    let service = Service::start(loaded.llama, options)?;
     interrupt::listen();
     server.serve(Served::new(service, identity));
     let address = server.address();
-    status!("glass: {named}: {summary}");
-    print_line(format!("http://{address}/v1 serves {named}; http://{address}/ is its page"))?;
+    let line = format!("http://{address}/v1 serves {named}; http://{address}/ is its page");
+    if let Err(error) = print_line(&line) {
+        // A full disk, or a reader that is gone, keeps nobody from being served.
+        warn([format!("{error}: {line}")]);
+    }
     wait(server, args.grace)
 }
 

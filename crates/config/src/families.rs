@@ -9,6 +9,7 @@ mod cohere2;
 mod exaone;
 mod exaone4;
 mod experts;
+mod falcon_mamba;
 mod field;
 mod gemma;
 mod gemma2;
@@ -19,8 +20,10 @@ mod gpt_oss;
 mod granite;
 mod helium;
 mod hyperclovax;
+mod jamba;
 mod llama;
 mod mamba;
+mod mamba2;
 mod ministral3;
 mod mistral;
 mod mixtral;
@@ -32,6 +35,7 @@ mod qwen2;
 mod qwen2_moe;
 mod qwen3;
 mod qwen3_moe;
+mod recurrent_gemma;
 mod retnet;
 mod samba;
 mod seed_oss;
@@ -108,6 +112,10 @@ families! {
     Mamba = "mamba" in mamba,
     Samba = "samba" in samba,
     RetNet = "retnet" in retnet,
+    FalconMamba = "falcon_mamba" in falcon_mamba,
+    Mamba2 = "mamba2" in mamba2,
+    Jamba = "jamba" in jamba,
+    RecurrentGemma = "recurrent_gemma" in recurrent_gemma,
 }
 
 /// What the classes of one family in transformers hard-wire (`configuration_{family}.py`, `modeling_{family}.py`). Each

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use crate::dual_chunk::DualChunk;
 use crate::norm::{NormPlacement, QkNorm};
-use crate::recurrent::{MambaConfig, RetentionConfig, StateShape};
+use crate::recurrent::{Mamba2Config, MambaConfig, RetentionConfig, RgLruConfig, StateShape};
 use crate::values::Activation;
 
 /// One decoder layer.
@@ -26,6 +26,8 @@ pub enum MixerConfig {
     Attention(AttentionConfig),
     Mamba(MambaConfig),
     Retention(RetentionConfig),
+    Mamba2(Mamba2Config),
+    RgLru(RgLruConfig),
 }
 
 /// Softmax attention, with grouped key/value heads.
@@ -183,6 +185,8 @@ impl MixerConfig {
             Self::Attention(attention) => attention.num_parameters(hidden_size),
             Self::Mamba(mamba) => mamba.num_parameters(hidden_size),
             Self::Retention(retention) => retention.num_parameters(hidden_size),
+            Self::Mamba2(mamba) => mamba.num_parameters(hidden_size),
+            Self::RgLru(lru) => lru.num_parameters(hidden_size),
         }
     }
 
@@ -192,6 +196,8 @@ impl MixerConfig {
             Self::Attention(_) => None,
             Self::Mamba(mamba) => Some(mamba.state()),
             Self::Retention(retention) => Some(retention.state()),
+            Self::Mamba2(mamba) => Some(mamba.state()),
+            Self::RgLru(lru) => Some(lru.state()),
         }
     }
 
@@ -201,6 +207,8 @@ impl MixerConfig {
             Self::Attention(attention) => attention.q_size(),
             Self::Mamba(mamba) => mamba.intermediate_size.saturating_mul(2),
             Self::Retention(retention) => retention.value_size().max(retention.key_size()),
+            Self::Mamba2(mamba) => mamba.projected(),
+            Self::RgLru(lru) => lru.width,
         }
     }
 }

@@ -61,7 +61,7 @@ pub use names::StoredRows;
 pub use norm::{NormConfig, NormKind, NormPlacement, NormWeight, QkNorm, QkNormOver};
 pub use overrides::Override;
 pub use quantization::{QuantizationConfig, QuantizationGroup};
-pub use recurrent::{MambaConfig, RetentionConfig, StateShape, TimeStepConfig};
+pub use recurrent::{Mamba2Config, MambaConfig, RetentionConfig, RgLruConfig, StateShape, TimeStepConfig};
 pub use rope::{
     DynamicScaling, LinearScaling, Llama3Scaling, LongropeScaling, RopeParameters, RopeScaling, YarnScaling,
 };

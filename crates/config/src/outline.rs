@@ -70,7 +70,9 @@ impl Outline {
     pub fn of(config: &LlamaConfig) -> Self {
         let layers = || config.layers.iter();
         let attentions = || layers().filter_map(LayerConfig::attention);
-        let attention = attentions().next().map_or(AttentionConfig::new(0, 0, 0), |attention| AttentionConfig {
+        // A hybrid's file has heads even if no layer attends.
+        let none = AttentionConfig::new(1, 1, config.hidden_size);
+        let attention = attentions().next().map_or(none, |attention| AttentionConfig {
             window: None,
             rope: Some(0),
             dual_chunk: attentions().find_map(|attention| attention.dual_chunk),
@@ -87,6 +89,8 @@ impl Outline {
         let recurrent = layers().find(|layer| layer.attention().is_none()).map(|layer| layer.mixer.clone());
         let hidden_act = match recurrent {
             Some(MixerConfig::Mamba(mamba)) => mamba.hidden_act,
+            Some(MixerConfig::Mamba2(mamba)) => mamba.hidden_act,
+            Some(MixerConfig::RgLru(lru)) => lru.hidden_act,
             _ => Activation::Silu,
         };
         let none = DenseMlpConfig { intermediate_size: 0, hidden_act, gate: Gate::Product, bias: false };

@@ -11,7 +11,7 @@ use crate::families::{Family, ModelType};
 use crate::fields::Verdict::{Refused, Silent, Warned};
 use crate::fields::{Fields, IgnoredField, Name, Unused};
 use crate::file::{parse_object, read_text};
-use crate::layer::{AttentionConfig, DenseMlpConfig, Gate};
+use crate::layer::{AttentionConfig, DenseMlpConfig, Gate, MixerConfig};
 use crate::llama_config::LlamaConfig;
 use crate::outline::Outline;
 use crate::overrides::Override;
@@ -157,16 +157,18 @@ fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
     fits("max_position_embeddings * head_dim", context, head_dim)?;
 
     let mut rope = file.rope.clone();
-    if let (true, Value::Object(absent)) = (file.rope_absent && family.attention, (family.rope.absent)()) {
+    let rotates = family.attention && family.rope.rotates();
+    if let (true, Value::Object(absent)) = (file.rope_absent && rotates, (family.rope.absent)()) {
         for (name, value) in absent {
             rope.entry(name).or_insert(value);
         }
     }
-    let unused_of_rope = if family.attention {
+    let unused_of_rope = if rotates {
         let read = family.rope.read(rope, context, head_dim)?;
         (outline.ropes, outline.attention.temperature) = (read.ropes, read.temperature);
         read.unused
     } else {
+        outline.rope_of.fill(None);
         let others = (Warned, "nothing rotates in this family");
         Fields::new(format!("{ROPE}."), file.rope.clone()).rest(&[], &(), others, &[])?
     };
@@ -174,11 +176,11 @@ fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
         field.read(&mut top, &mut outline)?;
     }
 
-    let mut unused_of_chunks = Vec::new();
-    if family.attention {
-        (outline.attention.dual_chunk, unused_of_chunks) = DualChunk::read(&mut top, &outline)?;
-    }
+    let (dual_chunk, unused_of_chunks) = DualChunk::read(&mut top, &outline)?;
+    outline.attention.dual_chunk = dual_chunk;
 
+    let state = outline.recurrent_mixer().and_then(MixerConfig::state).map_or(0, |state| state.len());
+    top.check(state <= MAX_NUMBERS, "the state of a layer", "overflow", TOO_LARGE)?;
     let config = LlamaConfig {
         model_type,
         vocab_size,

@@ -43,6 +43,49 @@ pub struct RetentionConfig {
     pub norm_eps: f64,
 }
 
+/// Mamba whose numbers of a head share one decay, in heads that share what writes and reads in groups: Dao and Gu 2024,
+/// arXiv:2405.21060.
+///
+/// Names: `in_proj` (gate, x, B, C and time step, one behind the other), `conv1d`, `A_log`, `D`, `dt_bias`, `norm`, `out_proj`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Mamba2Config {
+    pub num_heads: usize,
+    /// Channels of a head.
+    pub head_dim: usize,
+    /// Pairs of B and C; each serves equally many heads.
+    pub n_groups: usize,
+    /// Numbers in the state of a channel.
+    pub state_size: usize,
+    /// Inputs that the convolution sees, the newest included.
+    pub conv_kernel: usize,
+    /// Whether `in_proj` and `out_proj` add a bias.
+    pub use_bias: bool,
+    pub use_conv_bias: bool,
+    /// Behind the convolution.
+    pub hidden_act: Activation,
+    /// Of y · silu(gate), over the channels of each group.
+    pub norm: NormConfig,
+    /// A time step is kept between these two.
+    pub time_step_limit: [f64; 2],
+    pub time_step: TimeStepConfig,
+}
+
+/// A gated linear recurrence beside a branch that gates it, the recurrent block of Griffin: De et al. 2024, arXiv:2402.19427.
+///
+/// Names: `linear_x`, `linear_y`, `conv1d`, `rg_lru.{input_gate, recurrent_gate}.{weight, bias}`, `rg_lru.recurrent_param`,
+/// `linear_out`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RgLruConfig {
+    /// Channels.
+    pub width: usize,
+    /// Blocks of channels; a gate of a channel reads the channels of its block.
+    pub num_blocks: usize,
+    /// Inputs that the convolution sees, the newest included.
+    pub conv_kernel: usize,
+    /// On the branch that gates.
+    pub hidden_act: Activation,
+}
+
 /// The time steps of a model that is not trained yet: log-uniform from `min` to `max`, at least `floor`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TimeStepConfig {
@@ -61,9 +104,15 @@ pub struct StateShape {
 }
 
 impl StateShape {
-    /// Numbers in it.
+    /// Numbers in it; `usize::MAX` where there would be more.
     pub fn len(&self) -> usize {
-        self.conv.map_or(0, |[channels, inputs]| channels * inputs) + self.matrix.iter().product::<usize>()
+        let conv = self.conv.map_or(0, |[channels, inputs]| channels.saturating_mul(inputs));
+        self.matrix.iter().fold(1, |numbers: usize, &size| numbers.saturating_mul(size)).saturating_add(conv)
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> u64 {
+        (self.len() as u64).saturating_mul(size_of::<f32>() as u64)
     }
 
     /// Whether nothing is kept.
@@ -118,5 +167,59 @@ impl MambaConfig {
     pub(crate) fn state(&self) -> StateShape {
         let conv = [self.intermediate_size, self.conv_kernel - 1];
         StateShape { conv: Some(conv), matrix: [self.intermediate_size, 1, self.state_size] }
+    }
+}
+
+impl Mamba2Config {
+    /// Channels: num_heads · head_dim.
+    pub fn inner(&self) -> usize {
+        self.num_heads.saturating_mul(self.head_dim)
+    }
+
+    /// Channels that the convolution goes over: of x, B and C.
+    pub fn conv_channels(&self) -> usize {
+        self.inner().saturating_add(self.n_groups.saturating_mul(self.state_size).saturating_mul(2))
+    }
+
+    /// Rows of `in_proj`.
+    pub fn projected(&self) -> usize {
+        sum([self.inner(), self.conv_channels(), self.num_heads])
+    }
+
+    pub(crate) fn num_parameters(&self, hidden_size: usize) -> usize {
+        sum([
+            linear(self.projected(), hidden_size, self.use_bias),
+            linear(self.conv_channels(), self.conv_kernel, self.use_conv_bias),
+            self.num_heads.saturating_mul(3), // A, D and the bias of the time step
+            self.norm.num_parameters(self.inner()),
+            linear(hidden_size, self.inner(), self.use_bias),
+        ])
+    }
+
+    pub(crate) fn state(&self) -> StateShape {
+        let conv = [self.conv_channels(), self.conv_kernel - 1];
+        StateShape { conv: Some(conv), matrix: [self.num_heads, self.head_dim, self.state_size] }
+    }
+}
+
+impl RgLruConfig {
+    /// Channels of a block.
+    pub fn block_width(&self) -> usize {
+        self.width / self.num_blocks
+    }
+
+    pub(crate) fn num_parameters(&self, hidden_size: usize) -> usize {
+        let Self { width, .. } = *self;
+        sum([
+            linear(width, hidden_size, true).saturating_mul(2),
+            linear(width, self.conv_kernel, true),
+            linear(width, self.block_width(), true).saturating_mul(2),
+            width, // the parameter of the recurrence
+            linear(hidden_size, width, true),
+        ])
+    }
+
+    pub(crate) fn state(&self) -> StateShape {
+        StateShape { conv: Some([self.width, self.conv_kernel - 1]), matrix: [self.width, 1, 1] }
     }
 }

@@ -47,7 +47,7 @@ pub(crate) struct RopeRule {
     pub sliding_theta: Option<f64>,
     /// `rope_parameters` of a file that has none.
     pub absent: fn() -> Value,
-    /// The types that the family's class lets pass.
+    /// The types that the family's class lets pass; none where nothing rotates.
     pub types: &'static [&'static str],
     /// `partial_rotary_factor` where it is absent. `None`: heads are rotated whole, whatever it says.
     pub partial: Option<f64>,
@@ -153,6 +153,11 @@ impl RopeScaling {
 }
 
 impl RopeRule {
+    /// Whether the family's attention has positions.
+    pub fn rotates(&self) -> bool {
+        !self.types.is_empty()
+    }
+
     /// Reads all of a version-5 `rope_parameters` object, of a model for `length` positions.
     pub fn read(&self, mut object: Map<String, Value>, length: usize, head_dim: usize) -> Checked<Ropes> {
         let mut ropes = Ropes { ropes: Vec::new(), temperature: None, unused: Vec::new() };

@@ -50,6 +50,9 @@ impl LlamaConfig {
             for name in of_attention.iter().filter(|_| !family.attention) {
                 file.shift_remove(*name);
             }
+            if !family.rope.rotates() {
+                file.shift_remove("rope_parameters");
+            }
             if !family.mlp {
                 file.shift_remove("intermediate_size");
             }

@@ -1,6 +1,6 @@
 use burn::{module::Module, tensor::Tensor};
 use glass_attention::{ForwardContext, LlamaAttention, Step};
-use glass_backend::{Device, Norm, WeightError, Weights};
+use glass_backend::{Device, Input, Norm, WeightError, Weights};
 use glass_config::{LayerConfig, LlamaConfig, MixerConfig, NormPlacement};
 use glass_kv_cache::{LayerState, RecurrentState};
 use glass_recurrent::RecurrentMixer;
@@ -34,6 +34,11 @@ impl LlamaDecoderLayer {
     ///
     /// `states` are this layer's, one for each sequence of the pass.
     pub fn forward(&self, x: Tensor<3>, states: &mut [&mut LayerState], ctx: &ForwardContext<'_>) -> Tensor<3> {
+        if let (Some(attention), Some(mlp)) = (&self.self_attn, &self.mlp)
+            && self.adds_in_place(&x, ctx)
+        {
+            return self.forward_in_place(attention, mlp, x, states, ctx);
+        }
         let dropout = ctx.dropouts().residual;
         let normed = norm(&self.input_layernorm, x.clone()); // [batch, seq, hidden_size]
         ctx.done(Step::Norm);
@@ -60,6 +65,35 @@ impl LlamaDecoderLayer {
         x
     }
 
+    /// The same of a layer with norms in front of its blocks and nothing else between, where projections compute the norms that
+    /// they read through and add to the residual stream themselves.
+    fn forward_in_place(
+        &self,
+        attention: &LlamaAttention,
+        mlp: &Mlp,
+        x: Tensor<3>,
+        states: &mut [&mut LayerState],
+        ctx: &ForwardContext<'_>,
+    ) -> Tensor<3> {
+        let normed = Input::through(self.input_layernorm.as_ref(), x.clone()); // [batch, seq, hidden_size]
+        ctx.done(Step::Norm);
+        let x = attention.forward(normed, Some(x), states, ctx); // [batch, seq, hidden_size]
+        let normed = Input::through(self.post_attention_layernorm.as_ref(), x.clone()); // [batch, seq, hidden_size]
+        ctx.done(Step::Norm);
+        let x = mlp.forward_onto(normed, x); // [batch, seq, hidden_size]
+        ctx.done(Step::Mlp);
+        ctx.done(Step::Residual);
+        x
+    }
+
+    fn adds_in_place(&self, x: &Tensor<3>, ctx: &ForwardContext<'_>) -> bool {
+        let [batch, seq, _] = x.dims();
+        self.device.kernel_set().adds_in_products(batch * seq)
+            && self.norms == NormPlacement::Pre
+            && self.residual_multiplier == 1.0
+            && ctx.dropouts().residual.p == 0.0
+    }
+
     /// What a block adds to the residual stream: `delta` `[batch, seq, hidden_size]` -> the same shape
     fn scaled(&self, delta: Tensor<3>) -> Tensor<3> {
         if self.residual_multiplier == 1.0 { delta } else { delta * self.residual_multiplier }
@@ -68,7 +102,7 @@ impl LlamaDecoderLayer {
     /// `x` `[batch, seq, hidden_size]` -> the same shape
     fn mix(&self, x: Tensor<3>, states: &mut [&mut LayerState], ctx: &ForwardContext<'_>) -> Tensor<3> {
         match (&self.self_attn, &self.mixer) {
-            (Some(attention), _) => attention.forward(x, states, ctx),
+            (Some(attention), _) => attention.forward(x, None, states, ctx),
             (None, Some(mixer)) => mixer.forward(x, states, ctx),
             (None, None) => unreachable!("loaded with one of the two"),
         }

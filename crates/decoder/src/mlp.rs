@@ -1,7 +1,9 @@
 //! What computes on each token by itself: one MLP, or experts.
 
 use burn::{module::Module, tensor::Tensor};
-use glass_backend::{GateKernel, KernelSet, Linear, WeightError, WeightRole, Weights, Xielu, activate, clamped_gate};
+use glass_backend::{
+    GateKernel, Input, KernelSet, Linear, WeightError, WeightRole, Weights, Xielu, activate, clamped_gate,
+};
 use glass_config::{Activation, DenseMlpConfig, Gate, MlpConfig};
 
 use crate::LlamaExperts;
@@ -34,6 +36,14 @@ impl Mlp {
             Self::Experts(experts) => experts.forward(x),
         }
     }
+
+    /// Added to `residual`: `x` and `residual` `[batch, seq, hidden_size]` -> the same shape
+    pub fn forward_onto(&self, x: Input<'_, 3>, residual: Tensor<3>) -> Tensor<3> {
+        match self {
+            Self::Dense(mlp) => mlp.forward_onto(x, residual),
+            Self::Experts(experts) => residual + experts.forward(x.tensor()),
+        }
+    }
 }
 
 /// The gated MLP: `down_proj(act(gate_proj(x)) * up_proj(x))`, SwiGLU when the activation is SiLU (Shazeer 2020,
@@ -58,10 +68,16 @@ impl LlamaMlp {
         let DenseMlpConfig { intermediate_size: inner, hidden_act, bias, .. } = *config;
         let mut linear = |name, shape, role| Linear::load(weights.at(name), shape, bias, role);
         let (reads, writes) = (WeightRole::Projection, WeightRole::MlpOutput);
+        let mut gate_proj = config.is_gated().then(|| linear("gate_proj", [inner, hidden_size], reads)).transpose()?;
+        let mut up_proj = linear("up_proj", [inner, hidden_size], reads)?;
+        let down_proj = linear("down_proj", [hidden_size, inner], writes)?;
+        if let Some(gate_proj) = &mut gate_proj {
+            Linear::lay_together(&mut [gate_proj, &mut up_proj], weights.device());
+        }
         Ok(Self {
-            gate_proj: config.is_gated().then(|| linear("gate_proj", [inner, hidden_size], reads)).transpose()?,
-            up_proj: linear("up_proj", [inner, hidden_size], reads)?,
-            down_proj: linear("down_proj", [hidden_size, inner], writes)?,
+            gate_proj,
+            up_proj,
+            down_proj,
             act_fn: (hidden_act == Activation::Xielu).then(|| Xielu::load(weights.at("act_fn"))).transpose()?,
             config: *config,
             fused: weights.device().kernel_set(),
@@ -74,18 +90,49 @@ impl LlamaMlp {
         outputs.swap_remove(0)
     }
 
+    /// Added to `residual`: `x` and `residual` `[.., hidden_size]` -> the same shape
+    pub fn forward_onto<const D: usize>(&self, x: Input<'_, D>, residual: Tensor<D>) -> Tensor<D> {
+        let mut inner = Self::inner_all(&[self], x); // [.., intermediate_size]
+        self.down_proj.forward_onto(inner.swap_remove(0), residual)
+    }
+
     /// Several MLPs of the same `x`: all that reads it is multiplied together.
     ///
     /// `x` `[.., hidden_size]` -> the same shape each
     pub fn forward_all<const D: usize>(mlps: &[&Self], x: Tensor<D>) -> Vec<Tensor<D>> {
+        let inner = Self::inner_all(mlps, x.into()); // [.., intermediate_size] each
+        mlps.iter().zip(inner).map(|(mlp, inner)| mlp.down_proj.forward(inner)).collect()
+    }
+
+    /// What is projected down.
+    ///
+    /// `x` `[.., hidden_size]` -> `[.., intermediate_size]` each
+    fn inner_all<const D: usize>(mlps: &[&Self], x: Input<'_, D>) -> Vec<Tensor<D>> {
+        let gated = mlps.iter().map(|mlp| {
+            let (gate, kernel) = (mlp.gate_proj.as_ref()?, mlp.gate_kernel()?);
+            Linear::forward_gated([gate, &mlp.up_proj], &x, kernel)
+        });
+        if let Some(gated) = gated.collect::<Option<_>>() {
+            return gated;
+        }
         let readers: Vec<&Linear> = mlps.iter().flat_map(|mlp| mlp.gate_proj.iter().chain([&mlp.up_proj])).collect();
         let mut read = Linear::forward_each(&readers, x).into_iter(); // [.., intermediate_size] each
         let outputs = mlps.iter().map(|mlp| {
             let gate = mlp.gate_proj.as_ref().and_then(|_| read.next());
             let Some(up) = read.next() else { unreachable!("an output of each projection") };
-            mlp.down_proj.forward(mlp.inner(gate, up)) // [.., hidden_size]
+            mlp.inner(gate, up)
         });
         outputs.collect()
+    }
+
+    /// The gate as kernels compute it.
+    fn gate_kernel(&self) -> Option<GateKernel> {
+        match (self.config.gate, self.config.hidden_act) {
+            (Gate::Clamped { .. }, _) => None,
+            (_, Activation::Silu) => Some(GateKernel::Silu),
+            (_, Activation::GeluTanh) => Some(GateKernel::GeluTanh),
+            _ => None,
+        }
     }
 
     /// What is projected down: `gate` and `up` `[.., intermediate_size]` -> the same shape
@@ -95,12 +142,7 @@ impl LlamaMlp {
         match (self.config.gate, gate) {
             (Gate::Clamped { alpha, limit }, Some(gate)) => clamped_gate(gate, up, alpha, limit),
             (_, Some(gate)) => {
-                let kernel = match activation {
-                    Activation::Silu => Some(GateKernel::Silu),
-                    Activation::GeluTanh => Some(GateKernel::GeluTanh),
-                    _ => None,
-                };
-                let fused = kernel.and_then(|kernel| self.fused.gate(kernel, &gate, &up));
+                let fused = self.gate_kernel().and_then(|kernel| self.fused.gate(kernel, &gate, &up));
                 fused.unwrap_or_else(|| activate(gate) * up)
             }
             (_, None) => activate(up),

@@ -2,9 +2,11 @@
 //! text get the logit −∞ (Willard and Louf 2023, <https://arxiv.org/abs/2307.09702>).
 //!
 //! Which tokens those are, the `llguidance` crate computes: it makes a grammar of the schema and walks a trie of all tokens'
-//! bytes along it. Reading order: [`JsonSchema`] (a schema that was checked) · [`Constraint`] (one text under it).
+//! bytes along it. Reading order: [`JsonSchema`] (a schema that was checked) · [`Constraint`] (one text under it) ·
+//! [`MarkedSchema`] (JSON that must follow a mark in a text that is free elsewhere).
 
 mod json_schema;
+mod marked;
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -18,6 +20,8 @@ use llguidance::{
 use thiserror::Error;
 
 pub use json_schema::JsonSchema;
+pub(crate) use marked::Marked;
+pub use marked::MarkedSchema;
 
 use crate::Error;
 
@@ -62,13 +66,21 @@ impl Constraint {
     /// # Errors
     /// [`ConstraintError::DeadEnd`] if no token can be the first; and whatever the tokenizer's decoder says.
     pub fn new(schema: &JsonSchema, tokenizer: &Tokenizer, vocab_size: usize, eos_ids: &[u32]) -> Result<Self, Error> {
-        let vocabulary = vocabulary(tokenizer, vocab_size, eos_ids)?;
-        let parser = parser(&vocabulary, schema.grammar())?;
+        Ok(Self::of(&vocabulary(tokenizer, vocab_size, eos_ids)?, schema)?)
+    }
+
+    fn of(vocabulary: &TokEnv, schema: &JsonSchema) -> Result<Self, ConstraintError> {
+        let parser = parser(vocabulary, schema.grammar())?;
         let has_eos = vocabulary.tok_trie().eos_token() != INVALID_TOKEN;
         let mut this = Self { parser, has_eos };
         // Before anybody waits for a pass.
         this.mask(&mut [])?;
         Ok(this)
+    }
+
+    /// Another that is where this one is.
+    fn fresh(&self) -> Self {
+        Self { parser: self.parser.deep_clone(), has_eos: self.has_eos }
     }
 
     /// Gives −∞ to every token that cannot come next. Logits that are not numbers stay, to be reported.

@@ -1,8 +1,8 @@
 //! Many texts, one pass for the next tokens of all: they join and leave between any two steps.
 
-use std::{iter, time::Duration};
+use std::{iter, mem, time::Duration};
 
-use crate::{Error, Event, Lane, Llama, Logits, Next, Sequence, StepOutput, step::step_within};
+use crate::{Error, Event, Lane, Llama, Logits, Next, Sequence, StepOutput, TokenLogprobs, step::step_within};
 
 /// Writes texts, each as if it were alone.
 ///
@@ -29,6 +29,8 @@ struct Text<'m> {
     lane: Lane,
     /// Texts that begin where the prompt of this one ends.
     others: Vec<(SequenceId, Sequence<'m>)>,
+    /// How many of the most probable tokens are told at each place of the prompt, and what nobody has taken yet.
+    told: Option<(usize, Vec<TokenLogprobs>)>,
 }
 
 /// A sequence of one engine.
@@ -87,8 +89,27 @@ impl<'m> Engine<'m> {
         let ids: Vec<_> = (self.next_id..=self.next_id + others.len()).map(SequenceId).collect();
         self.next_id += ids.len();
         let others = ids[1..].iter().copied().zip(others).collect();
-        self.texts.push(Text { id: ids[0], sequence, lane, others });
+        self.texts.push(Text { id: ids[0], sequence, lane, others, told: None });
         Ok(ids)
+    }
+
+    /// From here on tells of every token of a text's prompt how probable it was behind those before it, with `top` of the most
+    /// probable ones. The first that is read has nothing before it here. A step then brings a row of logits to the host for
+    /// every token of the prompt that it reads.
+    pub fn tell_prompt(&mut self, id: SequenceId, top: usize) {
+        if let Some(place) = self.place(id) {
+            let Text { lane, told, .. } = &mut self.texts[place];
+            lane.want_all();
+            // Of the most probable token alone the device would tell.
+            lane.set_greedy(false);
+            *told = Some((top, Vec::new()));
+        }
+    }
+
+    /// What steps have told of a prompt ([`tell_prompt`](Self::tell_prompt)) since the last call.
+    pub fn take_told(&mut self, id: SequenceId) -> Vec<TokenLogprobs> {
+        let told = self.place(id).and_then(|place| self.texts[place].told.as_mut());
+        told.map(|(_, told)| mem::take(told)).unwrap_or_default()
     }
 
     /// A text that is here.
@@ -182,6 +203,10 @@ impl<'m> Engine<'m> {
             let Some(place) = self.place(id) else {
                 continue;
             };
+            let own = self.texts[place].tell(own);
+            if own.is_empty() {
+                continue;
+            }
             let mut others = self.texts[place].begin_others();
             for text in &mut others {
                 let mut copies = vec![Vec::new(); own.len()];
@@ -233,7 +258,25 @@ impl<'m> Text<'m> {
         }
         let mut past = self.lane.shared_snapshot();
         let others = self.others.drain(..);
-        others.map(|(id, sequence)| Self { id, sequence, lane: past.snapshot(), others: Vec::new() }).collect()
+        let begin = |(id, sequence)| Self { id, sequence, lane: past.snapshot(), others: Vec::new(), told: None };
+        others.map(begin).collect()
+    }
+
+    /// Takes the rows that tell of a token of the prompt; those that are left tell how the text goes on.
+    fn tell<'r>(&mut self, rows: Vec<Next<'r>>) -> Vec<Next<'r>> {
+        let Some((top, told)) = &mut self.told else { return rows };
+        let (prompt, first) = (self.sequence.prompt(), self.lane.len() - rows.len());
+        let mut rest = Vec::new();
+        for (place, next) in rows.into_iter().enumerate() {
+            match (prompt.get(first + place + 1), next) {
+                (Some(&id), Next::Logits(logits)) => told.push(TokenLogprobs::new(logits, id, *top)),
+                (_, next) => rest.push(next),
+            }
+        }
+        if !rest.is_empty() {
+            self.lane.set_greedy(self.sequence.is_greedy());
+        }
+        rest
     }
 
     /// Goes on by what follows the tokens of a pass, and queues what it reads next, unless it ends.

@@ -5,8 +5,8 @@ use std::{iter::Enumerate, num::NonZeroUsize, ops::ControlFlow, time::Duration};
 use glass_text::Message;
 
 use crate::{
-    DraftModel, Error, FinishReason, JsonSchema, Lane, Llama, PrefillOptions, SamplingConfig, Speculation,
-    TokenLogprobs, pace::MAX_DRAFT, run::Run,
+    DraftModel, Error, FinishReason, JsonSchema, Lane, Llama, MarkedSchema, PrefillOptions, SamplingConfig,
+    Speculation, TokenLogprobs, pace::MAX_DRAFT, run::Run,
 };
 
 /// How to generate.
@@ -23,6 +23,8 @@ pub struct GenerateOptions {
     /// are never chosen. It ends with an end-of-sequence token where the value may end, or with [`FinishReason::Complete`]
     /// where it must; without such a token as soon as it may. [`FinishReason::Length`] says that the value was cut.
     pub json_schema: Option<JsonSchema>,
+    /// JSON that must follow marks in a text that is free elsewhere, as often as they come.
+    pub marked_schemas: Vec<MarkedSchema>,
     pub prefill: PrefillOptions,
     /// Tell the score of the text: a softmax over the vocabulary, in float64, for every token.
     pub score: bool,
@@ -43,6 +45,7 @@ impl GenerateOptions {
             eos_ids: Vec::new(),
             stop_strings: Vec::new(),
             json_schema: None,
+            marked_schemas: Vec::new(),
             prefill: PrefillOptions::default(),
             score: false,
             logprobs: None,

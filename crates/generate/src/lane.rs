@@ -47,6 +47,8 @@ pub struct Lane {
     unread: Vec<u32>,
     /// Tokens from this position on get logits.
     logits_from: usize,
+    /// Those before it are a prompt.
+    written_from: usize,
     prefill_chunk: NonZeroUsize,
     /// Whether the most probable token will do for logits.
     greedy: bool,
@@ -64,13 +66,19 @@ impl Lane {
 
     /// What `cache` holds was read; the policies may be one's own ([`KvCache::from_layers`]).
     pub fn from_cache(cache: KvCache, prefill_chunk: NonZeroUsize) -> Self {
-        Self { cache, unread: Vec::new(), logits_from: 0, prefill_chunk, greedy: false }
+        Self { cache, unread: Vec::new(), logits_from: 0, written_from: 0, prefill_chunk, greedy: false }
     }
 
     /// Queues tokens, and asks for the logits behind the last `logits` of them: for how each of those goes on.
     pub fn push(&mut self, ids: &[u32], logits: usize) {
         self.unread.extend_from_slice(ids);
-        self.logits_from = (self.len() + self.unread.len()).saturating_sub(logits);
+        self.written_from = (self.len() + self.unread.len()).saturating_sub(logits);
+        self.logits_from = self.written_from;
+    }
+
+    /// Asks for the logits behind all that is queued.
+    pub(crate) fn want_all(&mut self) {
+        self.logits_from = self.len();
     }
 
     /// Lets the device choose the most probable token where it can, so that three numbers are read back instead of logits.
@@ -169,9 +177,9 @@ impl Lane {
         kept
     }
 
-    /// Whether logits are wanted of all that it reads: of a text that is written, not of a prompt.
+    /// Whether what it reads next is of a text that is written, not of a prompt.
     pub fn is_writing(&self) -> bool {
-        !self.is_empty() && self.logits_from <= self.len()
+        !self.is_empty() && self.written_from <= self.len()
     }
 
     /// How many tokens it reads next, if `room` are left in the pass. A chunk that must not be cut goes beyond it.

@@ -34,7 +34,7 @@ pub mod sampling;
 pub mod stop;
 
 pub use beam::{BeamError, BeamOptions, EarlyStopping, beam_search};
-pub use constraint::{Constraint, ConstraintError, JsonSchema};
+pub use constraint::{Constraint, ConstraintError, JsonSchema, MarkedSchema};
 pub use conversation::{Conversation, Fitted, Reply, Restart};
 pub use draft_model::DraftModel;
 pub use engine::{Engine, SequenceId, Working};

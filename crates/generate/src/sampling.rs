@@ -172,20 +172,45 @@ impl Sampler {
 /// # Errors
 /// A row without logits, of −∞ only, or with one that is NaN or +∞.
 pub fn argmax(logits: &[f32]) -> Result<u32, SamplingError> {
-    let Some(&first) = logits.first() else {
+    /// Logits whose highest is found before it is asked where it is.
+    const BLOCK: usize = 1024;
+
+    if logits.is_empty() {
         return Err(SamplingError::NoLogits);
-    };
-    let (mut best, mut highest) = (0, first);
-    for (id, &value) in logits.iter().enumerate() {
-        if value.is_nan() || value == f32::INFINITY {
-            return Err(SamplingError::NotFinite { id, value });
+    }
+    let (mut first, mut highest) = (0, f32::NEG_INFINITY);
+    for (block, values) in logits.chunks(BLOCK).enumerate() {
+        let (of_block, is_finite) = highest_of(values);
+        if !is_finite {
+            let mut ids = logits.iter().enumerate();
+            if let Some((id, &value)) = ids.find(|(_, value)| value.is_nan() || **value == f32::INFINITY) {
+                return Err(SamplingError::NotFinite { id, value });
+            }
         }
-        if value > highest {
-            (best, highest) = (id, value);
+        if of_block > highest {
+            (first, highest) = (block * BLOCK, of_block);
         }
     }
     if highest == f32::NEG_INFINITY {
         return Err(SamplingError::NothingPossible);
     }
-    Ok(best as u32)
+    let within = logits[first..].iter().position(|value| *value == highest);
+    Ok((first + within.unwrap_or_default()) as u32)
+}
+
+/// The highest of some logits, and whether none is NaN or +∞: lane by lane, as processors compare several at a time.
+fn highest_of(logits: &[f32]) -> (f32, bool) {
+    const LANES: usize = 16;
+    let mut highest = [f32::NEG_INFINITY; LANES];
+    let mut outside = [0_u32; LANES];
+    let (whole, rest) = logits.as_chunks::<LANES>();
+    let mut last = [f32::NEG_INFINITY; LANES];
+    last[..rest.len()].copy_from_slice(rest);
+    for values in whole.iter().chain([&last]) {
+        for ((highest, outside), &value) in highest.iter_mut().zip(&mut outside).zip(values) {
+            *highest = if value > *highest { value } else { *highest };
+            *outside |= u32::from(value.is_nan() | (value == f32::INFINITY));
+        }
+    }
+    (highest.into_iter().fold(f32::NEG_INFINITY, f32::max), outside == [0; LANES])
 }

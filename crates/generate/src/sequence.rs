@@ -6,7 +6,7 @@ use glass_text::{StreamingDetokenizer, Tokenizer};
 
 use crate::{
     Chosen, Constraint, ConstraintError, Error, FinishReason, GenerateOptions, Generated, Next, Sampler, Speculation,
-    StopRule, TokenLogprobs, log_softmax_at, prompt_lookup,
+    StopRule, TokenLogprobs, constraint::Marked, log_softmax_at, prompt_lookup,
 };
 
 /// A text that is being written: its ids so far, and all that decides how it goes on and when it ends.
@@ -16,6 +16,7 @@ pub struct Sequence<'t> {
     prompt_tokens: usize,
     sampler: Sampler,
     constraint: Option<Constraint>,
+    marked: Option<Marked>,
     stop: StopRule,
     tokenizer: Option<&'t Tokenizer>,
     /// `None` at the end, and without a tokenizer.
@@ -67,6 +68,13 @@ impl<'t> Sequence<'t> {
                 Some(Constraint::new(schema, tokenizer, vocab_size, &options.eos_ids)?)
             }
         };
+        let marked = match &options.marked_schemas[..] {
+            [] => None,
+            schemas => {
+                let tokenizer = tokenizer.ok_or(ConstraintError::NoTokenizer)?;
+                Some(Marked::new(schemas, tokenizer, vocab_size, &options.eos_ids)?)
+            }
+        };
         options.sampling.check_vocabulary(vocab_size)?;
         let sampler = Sampler::new(options.sampling.clone())?.after_prompt(prompt.len());
         if prompt.is_empty() {
@@ -83,6 +91,7 @@ impl<'t> Sequence<'t> {
             prompt_tokens: prompt.len(),
             sampler,
             constraint,
+            marked,
             finish: stop.limit_reached().then_some(FinishReason::Length),
             stop,
             text: detokenizer.as_ref().map(|_| String::new()),
@@ -134,7 +143,7 @@ impl<'t> Sequence<'t> {
     pub fn is_greedy(&self) -> bool {
         let sampling = self.sampler.config();
         let by_logits_alone = sampling.is_greedy() && !sampling.looks_back();
-        by_logits_alone && self.constraint.is_none() && self.logprobs.is_none()
+        by_logits_alone && self.constraint.is_none() && self.marked.is_none() && self.logprobs.is_none()
     }
 
     /// Chooses the next token from the model's row of logits `[vocab_size]`, which is changed in place.
@@ -183,6 +192,9 @@ impl<'t> Sequence<'t> {
         if let Some(constraint) = &mut self.constraint {
             constraint.mask(row)?;
         }
+        if let Some(marked) = &mut self.marked {
+            marked.mask(row)?;
+        }
         Ok(self.sampler.sample(row, &self.ids)?)
     }
 
@@ -196,8 +208,11 @@ impl<'t> Sequence<'t> {
             Some(detokenizer) => detokenizer.push(id)?,
             None => String::new(),
         };
-        let tokenizer = self.tokenizer.filter(|_| self.stop.has_strings());
+        let tokenizer = self.tokenizer.filter(|_| self.stop.has_strings() || self.marked.is_some());
         let special = tokenizer.and_then(|tokenizer| tokenizer.special_text(id));
+        if let Some(marked) = &mut self.marked {
+            marked.push(id, &format!("{piece}{}", special.as_deref().unwrap_or_default()))?;
+        }
         let step = self.stop.push(id, &piece, special.as_deref());
         let finish = match step.finish {
             Some(FinishReason::Eos) => step.finish,

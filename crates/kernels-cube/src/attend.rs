@@ -1,11 +1,15 @@
-//! Attention over the keys and values where they lie; one cube for each query of each head.
+//! Attention over the keys and values where they lie; one cube for each query of each head, or some for parts of its keys.
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use burn_cubecl::kernel::into_contiguous;
 use cubecl::{ir::ElemType, prelude::*};
 use glass_kernels::{KeyMask, KeyPositions};
 
-use super::{AdapterClass, Strided, elem, empty, primitive, reduce, tensor, vector_size};
+use super::{
+    AdapterClass, Strided,
+    attend_parts::{self, Parts, normalized, tanh},
+    elem, empty, empty_of, primitive, reduce, tensor, vector_size,
+};
 
 /// Beyond as many queries, an adapter with matrix units is faster with those.
 const MAX_QUERIES: usize = 8;
@@ -14,7 +18,7 @@ const MAX_QUERIES: usize = 8;
 const CHUNK: usize = 128;
 
 /// A score below all others, but finite: the difference of two of these is a number, too.
-const LOWEST: f32 = -1e30;
+pub(super) const LOWEST: f32 = -1e30;
 
 /// How scores become probabilities.
 #[derive(Clone, Copy, Debug)]
@@ -61,24 +65,30 @@ pub fn attend(
     let sinks_elem = elem(&sinks);
     // In memory one token after the other, as the projection that comes next wants them.
     let out = empty(&q.tensor, [batch, queries, heads, head_dim]);
+    let parts = Parts::of(class, cubes, mask.window.unwrap_or(keys).min(keys));
+    // Of each part: its sum of values, and two vectors with the highest score and the sum of weights.
+    let split = parts.0 > 1;
+    let to =
+        if split { empty_of(&q.tensor, [cubes * parts.0, head_dim + 2 * vector], DType::F32) } else { out.clone() };
     let shape = Shape::of(class, head_dim / vector);
     // SAFETY: the slots that a query sees lie within the keys, and cubes beyond the last do nothing.
     unsafe {
         attend_kernel::launch_unchecked(
             &q.tensor.client.clone(),
-            super::count(cubes),
+            super::count(cubes * parts.0),
             CubeDim::new_1d(shape.units() as u32),
             vector,
             q.tensor.clone().into_buffer_arg(),
             k.tensor.clone().into_buffer_arg(),
             v.tensor.clone().into_buffer_arg(),
-            sinks.into_buffer_arg(),
-            out.clone().into_buffer_arg(),
+            sinks.clone().into_buffer_arg(),
+            to.clone().into_buffer_arg(),
             strides(&q),
             strides(&k),
             strides(&v),
             mask_launch(mask, keys, first_query, queries),
             cubes,
+            parts.0,
             heads,
             queries,
             heads / kv_heads,
@@ -87,10 +97,15 @@ pub fn attend(
             shape,
             softmax.soft_cap.is_some(),
             softmax.sinks.is_some(),
+            split,
             elem(&q.tensor),
             elem(&k.tensor),
             sinks_elem,
+            elem(&to),
         );
+    }
+    if split {
+        attend_parts::join(class, to, parts, sinks, softmax.sinks.is_some(), &out, vector);
     }
     let by_token: Tensor<4> = tensor(out);
     Some(by_token.swap_dims(1, 2)) // [batch, heads, queries, head_dim]
@@ -157,17 +172,18 @@ fn strides(x: &Strided) -> StridesLaunch {
 /// of slots.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
-fn attend_kernel<F: Float, K: Float, S: Float, N: Size>(
+fn attend_kernel<F: Float, K: Float, S: Float, O: Float, N: Size>(
     q: &[Vector<F, N>],
     k: &[Vector<K, N>],
     v: &[Vector<K, N>],
     sinks: &[S],
-    out: &mut [Vector<F, N>],
+    out: &mut [Vector<O, N>],
     of_q: Strides,
     of_k: Strides,
     of_v: Strides,
     mask: Mask,
     cubes: usize,
+    parts: usize,
     heads: usize,
     queries: usize,
     groups: usize,
@@ -176,18 +192,21 @@ fn attend_kernel<F: Float, K: Float, S: Float, N: Size>(
     #[comptime] shape: Shape,
     #[comptime] has_cap: bool,
     #[comptime] has_sinks: bool,
+    #[comptime] split: bool,
     #[define(F)] _dtype: ElemType,
     #[define(K)] _key_dtype: ElemType,
     #[define(S)] _sink_dtype: ElemType,
+    #[define(O)] _out_dtype: ElemType,
 ) {
-    if CUBE_POS < cubes {
+    if CUBE_POS < cubes * parts {
         let units = comptime!(shape.units());
         let vectors = shape.vectors;
         let unit = UNIT_POS_X as usize;
         let (lane, party) = (unit % vectors, unit / vectors);
-        let head = CUBE_POS % heads;
-        let query = CUBE_POS / heads % queries;
-        let batch = CUBE_POS / heads / queries;
+        let row = CUBE_POS / parts;
+        let head = row % heads;
+        let query = row / heads % queries;
+        let batch = row / heads / queries;
         let q_at = batch * of_q.batch + head * of_q.head + query * of_q.token;
         let k_at = batch * of_k.batch + head / groups * of_k.head;
         let v_at = batch * of_v.batch + head / groups * of_v.head;
@@ -202,8 +221,14 @@ fn attend_kernel<F: Float, K: Float, S: Float, N: Size>(
         // the first on.
         let after = mask.first_query + query + 1;
         let until = usize::min(after, mask.end);
-        let since = usize::max(after - usize::min(mask.window, after), mask.first_key);
-        let seen = until - usize::min(since, until);
+        let first = usize::max(after - usize::min(mask.window, after), mask.first_key);
+        let all = until - usize::min(first, until);
+        // Of these, the part of this cube: whole chunks, but at the end.
+        let chunks = (all + CHUNK - 1) / CHUNK;
+        let len = (chunks + parts - 1) / parts * CHUNK;
+        let before = usize::min(CUBE_POS % parts * len, all);
+        let seen = usize::min(len, all - before);
+        let since = first + before;
         let start = (since - mask.origin) % mask.keys;
         let wrapped = start + seen - usize::min(start + seen, mask.keys);
         for run in 0..2usize {
@@ -270,32 +295,17 @@ fn attend_kernel<F: Float, K: Float, S: Float, N: Size>(
                 }
                 sum += part;
             }
-            let at = ((batch * queries + query) * heads + head) * vectors + lane;
-            if has_sinks {
-                // One more score, without a value.
-                let sink = f32::cast_from(sinks[head]);
-                let before = max;
-                max = f32::max(before, sink);
-                let factor = f32::exp(before - max);
-                total = total * factor + f32::exp(sink - max);
-                sum *= Vector::new(factor);
+            if comptime!(split) {
+                let part = CUBE_POS * (vectors + 2);
+                out[part + lane] = Vector::cast_from(sum);
+                if lane == 0 {
+                    out[part + vectors] = Vector::new(O::cast_from(max));
+                    out[part + vectors + 1] = Vector::new(O::cast_from(total));
+                }
+            } else {
+                out[row * vectors + lane] =
+                    Vector::cast_from(normalized::<S, N>(sum, total, max, sinks, head, has_sinks));
             }
-            // A query that sees nothing has summed nothing.
-            let inverse = select(total > 0.0f32, 1.0f32 / total, 0.0f32);
-            out[at] = Vector::cast_from(sum * Vector::new(inverse));
         }
     }
-}
-
-/// `tanh x` in its own formula: shaders promise no more than an absolute error of 1e-5.
-#[cube]
-fn tanh(x: f32) -> f32 {
-    let size = f32::max(x, -x);
-    let power = f32::exp(-2.0f32 * size);
-    let large = (1.0f32 - power) / (1.0f32 + power);
-    // The series, where the difference above has lost digits.
-    let square = size * size;
-    let series = 1.0f32 - square * (0.333_333_34f32 - square * (0.133_333_34f32 - square * 0.053_968_254f32));
-    let value = select(size < 0.25f32, size * series, large);
-    select(x < 0.0f32, -value, value)
 }

@@ -45,16 +45,21 @@ fn gate_kernel<F: Float, N: Size>(
     #[define(F)] _dtype: ElemType,
 ) {
     if ABSOLUTE_POS < vectors {
-        let one = Vector::<f32, N>::new(1.0f32);
         let gate = Vector::<f32, N>::cast_from(gate[ABSOLUTE_POS]);
         let up = Vector::<f32, N>::cast_from(up[ABSOLUTE_POS]);
-        // act(gate) = gate * sigmoid(s), as in `glass_kernels::Gate`.
-        let s = if gelu {
-            let cubic = gate * gate * gate * Vector::new(0.044715f32);
-            (gate + cubic) * Vector::new(1.5957692f32)
-        } else {
-            gate
-        };
-        out[ABSOLUTE_POS] = Vector::cast_from(gate * up / (one + Vector::exp(-s)));
+        let mut gated = Vector::<f32, N>::empty();
+        let size = N::value();
+        #[unroll]
+        for i in 0..size {
+            gated.insert(i, gated_number(gate.extract(i), up.extract(i), gelu));
+        }
+        out[ABSOLUTE_POS] = Vector::cast_from(gated);
     }
+}
+
+/// `act(gate) * up` of two numbers, with `act(gate) = gate * sigmoid(s)` as in `glass_kernels::Gate`.
+#[cube]
+pub(super) fn gated_number(gate: f32, up: f32, #[comptime] gelu: bool) -> f32 {
+    let s = if gelu { (gate + gate * gate * gate * 0.044715f32) * 1.5957692f32 } else { gate };
+    gate * up / (1.0f32 + f32::exp(-s))
 }

@@ -10,10 +10,13 @@ use cubecl::{ir::ElemType, prelude::*};
 use glass_kernels::quant::{BlockFormat, BlockPlanes, GROUP_SIZE};
 
 use super::{
-    AdapterClass, elem, empty,
+    AdapterClass, Around,
+    around::{self, Outputs, Prepared, Sizes},
+    elem,
     gemv::{self, Shape},
     gemv_words::VECTOR,
-    primitive, tensor,
+    primitive,
+    together::Run,
 };
 
 /// Groups of a block.
@@ -43,16 +46,30 @@ pub struct PlanesTensors<'a> {
     pub columns: usize,
 }
 
-/// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each
-pub fn matmul_t_planes(class: AdapterClass, x: &Tensor<2>, weights: &[PlanesTensors<'_>]) -> Option<Vec<Tensor<2>>> {
+/// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each, or what `around` makes of those
+pub fn matmul_t_planes(
+    class: AdapterClass,
+    x: &Tensor<2>,
+    weights: &[PlanesTensors<'_>],
+    around: Around<'_>,
+) -> Option<Vec<Tensor<2>>> {
     let [n, columns] = x.dims();
     if n == 0 || n > gemv::max_vectors(class) || columns == 0 {
         return None;
     }
     let matrices: Vec<Primitives> =
         weights.iter().map(|weight| Primitives::of(weight, columns)).collect::<Option<_>>()?;
+    let planes = matrices.first()?.planes;
+    if matrices.iter().any(|matrix| matrix.planes != planes) {
+        return None;
+    }
     let x = into_contiguous(primitive(x)?);
-    Some(matrices.into_iter().map(|matrix| product(class, x.clone(), matrix)).collect())
+    let tensors = |matrix: Primitives| {
+        // Where a kernel does not read them, anything is bound.
+        let high = matrix.high.unwrap_or_else(|| matrix.low.clone());
+        vec![matrix.low, high, matrix.factors, matrix.scales]
+    };
+    gemv::products(&x, matrices, around, tensors, |run, prepared| product(class, &x, run, planes, prepared))
 }
 
 /// The same where they lie.
@@ -101,18 +118,20 @@ impl Primitives {
     }
 }
 
-fn product(class: AdapterClass, x: CubeTensor, matrix: Primitives) -> Tensor<2> {
+fn product(class: AdapterClass, x: &CubeTensor, run: &Run, planes: Planes, prepared: &Prepared) -> Vec<CubeTensor> {
     let [n, columns]: [usize; 2] = x.meta.shape().dims();
-    let rows = matrix.low.meta.shape()[0];
-    let out = empty(&x, [n, rows]);
+    let frame = prepared.frame;
+    let outputs = Outputs::new(x, &run.rows, frame.end);
+    let rows = outputs.rows(frame.end);
     if rows > 0 {
         let rows_of_unit = match (class.software, n) {
             (true, _) | (false, 1 | 2) => 4,
             (false, _) => 2,
         };
-        let shape = Shape { rows: rows_of_unit, ..Shape::of(class, n) };
-        // Where a kernel does not read them, anything is bound.
-        let high = matrix.high.unwrap_or_else(|| matrix.low.clone());
+        let shape = Shape { rows: rows_of_unit, frame, ..Shape::of(class, n) };
+        let [low, high, factors, scales] = [0, 1, 2, 3].map(|i| run.tensors[i].clone());
+        let scale = elem(&scales);
+        let [norm_weight, residual] = prepared.arguments(x);
         // SAFETY: units beyond the last row read the last one and write nothing.
         unsafe {
             gemv_planes_kernel::launch_unchecked(
@@ -122,22 +141,23 @@ fn product(class: AdapterClass, x: CubeTensor, matrix: Primitives) -> Tensor<2> 
                 VECTOR,
                 LOW,
                 x.clone().into_buffer_arg(),
-                matrix.low.into_buffer_arg(),
+                low.into_buffer_arg(),
                 high.into_buffer_arg(),
-                matrix.factors.into_buffer_arg(),
-                matrix.scales.clone().into_buffer_arg(),
-                out.clone().into_buffer_arg(),
+                factors.into_buffer_arg(),
+                scales.into_buffer_arg(),
+                norm_weight,
+                residual,
+                outputs.whole.clone().into_buffer_arg(),
                 columns / GROUP_SIZE,
-                rows,
-                n,
+                outputs.sizes(prepared),
                 shape,
-                matrix.planes,
-                elem(&x),
-                elem(&matrix.scales),
+                planes,
+                elem(x),
+                scale,
             );
         }
     }
-    tensor(out)
+    outputs.parts
 }
 
 #[cube(launch_unchecked)]
@@ -148,16 +168,18 @@ fn gemv_planes_kernel<F: Float, S: Float, N: Size, M: Size>(
     high: &[u32],
     factors: &[u32],
     scales: &[S],
+    norm_weight: &[Vector<F, N>],
+    residual: &[F],
     out: &mut [F],
     groups: usize,
-    rows: usize,
-    tokens: usize,
+    sizes: Sizes,
     #[comptime] shape: Shape,
     #[comptime] planes: Planes,
     #[define(F)] _dtype: ElemType,
     #[define(S)] _scale: ElemType,
 ) {
     let (lane, first_row, first_token) = gemv::position(shape);
+    let roots = around::roots::<F, N>(x, groups * VECTORS, &sizes, first_token, shape);
     let mut sums = Array::<Vector<f32, N>>::new(comptime!(shape.sums()));
     #[unroll]
     for i in 0..comptime!(shape.sums()) {
@@ -170,11 +192,13 @@ fn gemv_planes_kernel<F: Float, S: Float, N: Size, M: Size>(
         let mut input_sums = Array::<Vector<f32, N>>::new(shape.tokens);
         #[unroll]
         for token in 0..shape.tokens {
-            let group = usize::min(first_token + token, tokens - 1) * groups + at;
+            let group = usize::min(first_token + token, sizes.tokens - 1) * groups + at;
             let mut sum = Vector::<f32, N>::new(0.0f32);
             #[unroll]
             for i in 0..VECTORS {
-                let input = Vector::cast_from(x[group * VECTORS + i]);
+                let values = Vector::cast_from(x[group * VECTORS + i]);
+                let in_row = at * VECTORS + i;
+                let input = around::through_norm::<F, N>(values, roots[token], norm_weight, in_row, shape.frame);
                 inputs[token * VECTORS + i] = input;
                 sum += input;
             }
@@ -183,7 +207,7 @@ fn gemv_planes_kernel<F: Float, S: Float, N: Size, M: Size>(
         let in_block = at % GROUPS;
         #[unroll]
         for row in 0..shape.rows {
-            let group = usize::min(first_row + row, rows - 1) * groups + at;
+            let group = gemv::row_at(&sizes, first_row, row, shape) * groups + at;
             let quants = quants::<N, M>(low, high, group, planes);
             let block = group / GROUPS;
             let scale = f32::cast_from(scales[2 * block]);
@@ -215,7 +239,7 @@ fn gemv_planes_kernel<F: Float, S: Float, N: Size, M: Size>(
         }
         at += shape.units_per_row;
     }
-    gemv::write::<F, N>(&sums, out, rows, tokens, shape);
+    gemv::write::<F, N>(&sums, residual, out, &sizes, shape);
 }
 
 /// Number `at` of the four in a word.

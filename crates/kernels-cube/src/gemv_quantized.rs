@@ -9,9 +9,9 @@ use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 use glass_kernels::quant::{GROUP_SIZE, QuantFormat, groups, words, zero_words};
 
 use super::{
-    AdapterClass, gemv,
-    gemv_words::{self, Factors, Format, Reading},
-    primitive, tensor,
+    AdapterClass, Around, gemv,
+    gemv_words::{self, Format, Reading},
+    primitive,
 };
 
 /// The tensors of a quantized matrix `[rows, columns]`.
@@ -27,11 +27,13 @@ pub struct QuantizedTensors<'a> {
     pub columns: usize,
 }
 
-/// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each
+/// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each, or what `around` makes of those. Matrices of one format
+/// that lie together are multiplied in one launch.
 pub fn matmul_t_quantized(
     class: AdapterClass,
     x: &Tensor<2>,
     weights: &[QuantizedTensors<'_>],
+    around: Around<'_>,
 ) -> Option<Vec<Tensor<2>>> {
     let [n, columns] = x.dims();
     if n == 0 || n > gemv::max_vectors(class) || columns == 0 {
@@ -39,19 +41,21 @@ pub fn matmul_t_quantized(
     }
     let matrices = weights.iter().map(|weight| Primitives::of(weight, columns));
     let matrices: Vec<Primitives> = matrices.collect::<Option<_>>()?;
+    let bits = matrices.first()?.bits;
     let padded = columns.next_multiple_of(GROUP_SIZE);
+    if matrices.iter().any(|matrix| matrix.bits != bits) || around.norm.is_some() && padded != columns {
+        return None;
+    }
     let x = match padded - columns {
         0 => primitive(x)?,
         missing => primitive(&x.clone().pad((0, missing, 0, 0), 0.0))?,
     };
     let x = into_contiguous(x);
-    let products = matrices.into_iter().map(|matrix| {
-        let reading = Reading::of(class, &x, Format::Quants(matrix.bits), padded)?;
-        let factors = Factors { scales: matrix.scales, zero_points: matrix.zero_points };
-        let product = gemv_words::product(class, x.clone(), matrix.quants, Some(factors), reading);
-        Some(tensor(product))
-    });
-    products.collect()
+    let reading = Reading::of(class, &x, Format::Quants(bits), padded)?;
+    let tensors = |matrix: Primitives| [matrix.quants, matrix.scales].into_iter().chain(matrix.zero_points).collect();
+    gemv::products(&x, matrices, around, tensors, |run, prepared| {
+        gemv_words::product(class, &x, run, reading, prepared)
+    })
 }
 
 /// The same where they lie.

@@ -11,8 +11,11 @@ use cubecl::{
 use glass_kernels::quant::{GROUP_SIZE, QuantFormat, ZERO_POINTS_PER_WORD};
 
 use super::{
-    AdapterClass, elem, empty,
+    AdapterClass,
+    around::{self, Outputs, Prepared, Sizes},
+    elem,
     gemv::{self, Shape},
+    together::Run,
 };
 
 /// Numbers of `x` that are read at once.
@@ -95,38 +98,31 @@ impl Reading {
     }
 }
 
-/// What stands beside the quants of a matrix.
-pub(super) struct Factors {
-    /// `[rows, groups]`
-    pub scales: CubeTensor,
-    /// `[rows, zero_words]`; `None` in 8 bits
-    pub zero_points: Option<CubeTensor>,
-}
-
-/// `x` `[n, columns]`, `words` `[rows, ..]`, `factors` those of quants -> `[n, rows]`
+/// `x` `[n, columns]`, a run of `words` `[rows, ..]` and, of quants in so many bits, their scales `[rows, groups]` and zero
+/// points `[rows, zero_words]` (none in 8 bits) -> `[n, rows]` of each matrix, or what is made of those
 pub(super) fn product(
     class: AdapterClass,
-    x: CubeTensor,
-    words: CubeTensor,
-    factors: Option<Factors>,
+    x: &CubeTensor,
+    run: &Run,
     reading: Reading,
-) -> CubeTensor {
+    prepared: &Prepared,
+) -> Vec<CubeTensor> {
     // Where a kernel does not read them, anything is bound.
-    let (scales, zero_points) = match factors {
-        Some(Factors { scales, zero_points }) => (scales, zero_points),
-        None => (x.clone(), None),
-    };
-    let zero_points = zero_points.unwrap_or_else(|| words.clone());
+    let words = &run.tensors[0];
+    let scales = run.tensors.get(1).unwrap_or(x);
+    let zero_points = run.tensors.get(2).unwrap_or(words);
     let [n, columns]: [usize; 2] = x.meta.shape().dims();
-    let rows = words.meta.shape()[0];
-    let out = empty(&x, [n, rows]);
+    let frame = prepared.frame;
+    let outputs = Outputs::new(x, &run.rows, frame.end);
+    let rows = outputs.rows(frame.end);
     if rows > 0 {
         let rows_of_unit = match (class.software, n) {
             (true, _) => 8,
             (false, 1 | 2) => 4,
             (false, _) => 2,
         };
-        let shape = Shape { rows: rows_of_unit, ..Shape::of(class, n) };
+        let shape = Shape { rows: rows_of_unit, frame, ..Shape::of(class, n) };
+        let [norm_weight, residual] = prepared.arguments(x);
         // SAFETY: units beyond the last row read the last one and write nothing.
         unsafe {
             gemv_words_kernel::launch_unchecked(
@@ -137,24 +133,25 @@ pub(super) fn product(
                 reading.load,
                 x.clone().into_buffer_arg(),
                 x.clone().into_buffer_arg(),
-                words.into_buffer_arg(),
+                words.clone().into_buffer_arg(),
                 scales.clone().into_buffer_arg(),
-                zero_points.into_buffer_arg(),
-                out.clone().into_buffer_arg(),
+                zero_points.clone().into_buffer_arg(),
+                norm_weight,
+                residual,
+                outputs.whole.clone().into_buffer_arg(),
                 columns / reading.columns(),
-                rows,
-                n,
                 columns / GROUP_SIZE,
+                outputs.sizes(prepared),
                 shape,
                 reading,
-                class.software.then(|| reading.of_input(&x)),
-                elem(&x),
-                elem(&scales),
+                class.software.then(|| reading.of_input(x)),
+                elem(x),
+                elem(scales),
                 reading.elem(),
             );
         }
     }
-    out
+    outputs.parts
 }
 
 #[cube(launch_unchecked)]
@@ -165,11 +162,12 @@ fn gemv_words_kernel<F: Float, S: Float, W: Int, N: Size, M: Size>(
     words: &[Vector<W, M>],
     scales: &[S],
     zero_points: &[u32],
+    norm_weight: &[Vector<F, N>],
+    residual: &[F],
     out: &mut [F],
     steps: usize,
-    rows: usize,
-    tokens: usize,
     groups: usize,
+    sizes: Sizes,
     #[comptime] shape: Shape,
     #[comptime] reading: Reading,
     #[comptime] input: Option<Reading>,
@@ -179,6 +177,7 @@ fn gemv_words_kernel<F: Float, S: Float, W: Int, N: Size, M: Size>(
 ) {
     let (lane, first_row, first_token) = gemv::position(shape);
     let vectors = comptime!(reading.columns() / VECTOR);
+    let roots = around::roots::<F, N>(x, steps * vectors, &sizes, first_token, shape);
     let quantized = comptime!(matches!(reading.format, Format::Quants(_)));
     // In 4 bits a step is a group.
     let with_zeros = comptime!(matches!(reading.format, Format::Quants(4)));
@@ -193,18 +192,23 @@ fn gemv_words_kernel<F: Float, S: Float, W: Int, N: Size, M: Size>(
         let mut inputs = Array::<Vector<f32, N>>::new(comptime!(shape.tokens * vectors));
         #[unroll]
         for token in 0..shape.tokens {
-            let step = usize::min(first_token + token, tokens - 1) * steps + at;
+            let step = usize::min(first_token + token, sizes.tokens - 1) * steps + at;
             if comptime!(input.is_some()) {
                 let input = comptime!(input.unwrap());
                 let four = numbers::<W, N, M>(x_words, step * input.loads, input);
                 #[unroll]
                 for i in 0..vectors {
-                    inputs[token * vectors + i] = four[i];
+                    let in_row = at * vectors + i;
+                    inputs[token * vectors + i] =
+                        around::through_norm::<F, N>(four[i], roots[token], norm_weight, in_row, shape.frame);
                 }
             } else {
                 #[unroll]
                 for i in 0..vectors {
-                    inputs[token * vectors + i] = Vector::cast_from(x[step * vectors + i]);
+                    let four = Vector::cast_from(x[step * vectors + i]);
+                    let in_row = at * vectors + i;
+                    inputs[token * vectors + i] =
+                        around::through_norm::<F, N>(four, roots[token], norm_weight, in_row, shape.frame);
                 }
             }
         }
@@ -223,7 +227,7 @@ fn gemv_words_kernel<F: Float, S: Float, W: Int, N: Size, M: Size>(
         }
         #[unroll]
         for row in 0..shape.rows {
-            let row_at = usize::min(first_row + row, rows - 1);
+            let row_at = gemv::row_at(&sizes, first_row, row, shape);
             let mut products = Array::<Vector<f32, N>>::new(shape.tokens);
             #[unroll]
             for token in 0..shape.tokens {
@@ -266,7 +270,7 @@ fn gemv_words_kernel<F: Float, S: Float, W: Int, N: Size, M: Size>(
         }
         at += shape.units_per_row;
     }
-    gemv::write::<F, N>(&sums, out, rows, tokens, shape);
+    gemv::write::<F, N>(&sums, residual, out, &sizes, shape);
 }
 
 /// The numbers of one step, whose first load is at `at`.

@@ -3,12 +3,14 @@
 //! Each answers `None` where it does not compute: the caller then takes the plain tensor operations. Sizes that change from
 //! step to step are arguments, never constants of a kernel: a software adapter takes a good part of a second to compile.
 //!
-//! Reading order: [`matmul_t`], [`matmul_t_quantized`] and [`matmul_t_planes`] (most of a model's time) · [`rms_norm()`], [`gate()`],
-//! [`rotate()`] (small, but many) · [`attend()`] ·
+//! Reading order: [`matmul_t`], [`matmul_t_quantized`] and [`matmul_t_planes`] (most of a model's time) · [`Around`] and
+//! [`lay_together`] (fewer launches of these) · [`rms_norm()`], [`gate()`], [`rotate()`] (small, but many) · [`attend()`] ·
 //! [`selective_scan()`], [`linear_recurrence()`] and [`causal_conv()`] (what comes in place of attention) · [`argmax()`].
 
 mod argmax;
+mod around;
 mod attend;
+mod attend_parts;
 mod causal_conv;
 mod gate;
 mod gemv;
@@ -20,8 +22,10 @@ mod reduce;
 mod rms_norm;
 mod rotate;
 mod selective_scan;
+mod together;
 
 pub use argmax::argmax;
+pub use around::{Around, Then};
 pub use attend::{Softmax, attend};
 pub use causal_conv::causal_conv;
 pub use gate::gate;
@@ -30,12 +34,13 @@ pub use gemv_planes::{PlanesTensors, matmul_t_planes};
 pub use gemv_quantized::{QuantizedTensors, matmul_t_quantized};
 pub use linear_recurrence::linear_recurrence;
 pub use rms_norm::{add_rms_norm, rms_norm};
-pub use rotate::rotate;
+pub use rotate::{rotate, rotate_and_keep};
 pub use selective_scan::{SelectiveScan, selective_scan};
+pub use together::lay_together;
 
 use burn::{
     backend::{Wgpu, cubecl::dtype_to_storage_type},
-    tensor::{DType, Shape, Tensor},
+    tensor::{BackendPrimitive, DType, Shape, Tensor, kind::Basic},
 };
 use burn_cubecl::{kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor};
 use cubecl::{CubeCount, ir::ElemType};
@@ -57,8 +62,26 @@ impl AdapterClass {
 
 /// A tensor on an adapter; `None` if it is elsewhere, or of a type that kernels do not read.
 fn primitive<const D: usize>(x: &Tensor<D>) -> Option<CubeTensor> {
-    let x = x.clone().try_into_primitive::<Wgpu>().ok()?;
-    matches!(x.dtype, DType::F32 | DType::F16).then_some(x)
+    adapter_tensor(x).filter(|x| matches!(x.dtype, DType::F32 | DType::F16))
+}
+
+/// Kinds of tensors that lie on adapters as buffers.
+pub trait OnAdapters: Basic + BackendPrimitive<Wgpu, Primitive = CubeTensor> {}
+
+impl<K: Basic + BackendPrimitive<Wgpu, Primitive = CubeTensor>> OnAdapters for K {}
+
+/// A tensor of any type on an adapter.
+fn adapter_tensor<const D: usize, K: OnAdapters>(x: &Tensor<D, K>) -> Option<CubeTensor> {
+    x.clone().try_into_primitive::<Wgpu>().ok()
+}
+
+/// A tensor on an adapter, which nobody else holds through `x`; `x` as it was if it is elsewhere.
+fn owned_primitive<const D: usize>(x: Tensor<D>) -> Result<CubeTensor, Tensor<D>> {
+    // Looked at before it is taken: who fails to take it, loses it.
+    match primitive(&x) {
+        Some(_) => Ok(x.try_into_primitive::<Wgpu>().unwrap_or_else(|_| unreachable!("it was one a moment ago"))),
+        None => Err(x),
+    }
 }
 
 fn tensor<const D: usize>(x: CubeTensor) -> Tensor<D> {
@@ -67,8 +90,13 @@ fn tensor<const D: usize>(x: CubeTensor) -> Tensor<D> {
 
 /// A new tensor on the device of `x`, of its type.
 fn empty(x: &CubeTensor, shape: impl Into<Shape>) -> CubeTensor {
+    empty_of(x, shape, x.dtype)
+}
+
+/// The same of another type.
+fn empty_of(x: &CubeTensor, shape: impl Into<Shape>, dtype: DType) -> CubeTensor {
     let (client, device) = (x.client.clone(), x.device.clone());
-    empty_device_contiguous_dtype(client, device, shape.into(), x.dtype)
+    empty_device_contiguous_dtype(client, device, shape.into(), dtype)
 }
 
 /// A new tensor of the shape of `x`.

@@ -1,10 +1,10 @@
 //! RoPE; one vector of pairs for each unit.
 
 use burn::tensor::Tensor;
-use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 use cubecl::{ir::ElemType, prelude::*};
 
-use super::{AdapterClass, Strided, elem, like, primitive, tensor, vector_size};
+use super::{AdapterClass, Strided, elem, like, owned_primitive, primitive, tensor, vector_size};
 
 /// Of pairs `(x[i], x[i + pairs])`, or `(x[2 i], x[2 i + 1])` if they are `interleaved`; numbers behind the pairs stay.
 pub fn rotate(
@@ -14,47 +14,172 @@ pub fn rotate(
     sin: &Tensor<4>,
     interleaved: bool,
 ) -> Option<Tensor<4>> {
-    let [batch, heads, seq, head_dim] = x.dims();
-    let half = cos.dims()[3];
-    let rest = head_dim - 2 * half;
-    let all = batch * heads * seq * (half + rest);
-    if all == 0 {
-        return None;
-    }
-    // Numbers of interleaved pairs are read one by one.
-    let vector = if interleaved { 1 } else { vector_size(half).min(vector_size(half + rest)) };
-    let x = Strided::of(primitive(x)?, vector);
-    let rows = cos.dims()[0];
-    let (cos, sin) = (into_contiguous(primitive(cos)?), into_contiguous(primitive(sin)?));
-    let out = like(&x.tensor);
-    let (vectors, units) = (all / vector, class.units());
-    let angles = elem(&cos);
+    let angles = Angles::of(cos, sin, x.dims()[3], interleaved)?;
+    let x = Heads::of(x, &angles)?;
+    let (out, units) = (like(&x.input.tensor), class.units());
     // SAFETY: units beyond the end do nothing.
     unsafe {
         rotate_kernel::launch_unchecked(
             &out.client.clone(),
-            super::count(vectors.div_ceil(units)),
+            super::count(x.units.div_ceil(units)),
             CubeDim::new_1d(units as u32),
-            vector,
-            x.tensor.clone().into_buffer_arg(),
-            cos.into_buffer_arg(),
-            sin.into_buffer_arg(),
+            angles.vector,
+            x.input.tensor.clone().into_buffer_arg(),
+            angles.cos.clone().into_buffer_arg(),
+            angles.sin.clone().into_buffer_arg(),
             out.clone().into_buffer_arg(),
-            vectors,
-            half / vector,
-            rest / vector,
-            seq,
-            heads,
-            rows,
-            x.strides[0],
-            x.strides[1],
-            x.strides[2],
+            x.layout(x.seq, 0),
+            angles.table(),
             interleaved,
-            elem(&x.tensor),
-            angles,
+            elem(&out),
+            elem(&angles.cos),
         );
     }
     Some(tensor(out))
+}
+
+/// Queries, and keys and values that go to the slots from `slot` on of `held`, keys rotated: the rotated queries. `held` comes
+/// back; if others hold it too, or there is no kernel, nothing was written and there are no queries.
+///
+/// `q` `[1, heads, seq, head_dim]`, `k` and `v` `[1, kv_heads, seq, head_dim]`, `held` `[1, kv_heads, capacity, head_dim]` each
+pub fn rotate_and_keep(
+    class: AdapterClass,
+    [q, k, v]: [&Tensor<4>; 3],
+    cos: &Tensor<4>,
+    sin: &Tensor<4>,
+    interleaved: bool,
+    held: [Tensor<4>; 2],
+    slot: usize,
+) -> (Option<Tensor<4>>, [Tensor<4>; 2]) {
+    let [batch, kv_heads, seq, head_dim] = k.dims();
+    let [.., capacity, _] = held[0].dims();
+    let shapes = held.each_ref().map(Tensor::dims) == [[1, kv_heads, capacity, head_dim]; 2];
+    let fits = batch == 1 && shapes && slot + seq <= capacity && q.dims()[3] == head_dim && v.dims() == k.dims();
+    let of_one_type = q.dtype() == k.dtype() && k.dtype() == v.dtype() && held[0].dtype() == held[1].dtype();
+    let inputs = || {
+        let angles = Angles::of(cos, sin, head_dim, interleaved)?;
+        let heads = [Heads::of(q, &angles)?, Heads::of(k, &angles)?, Heads::of(v, &angles)?];
+        Some((angles, heads))
+    };
+    let Some((angles, [q, k, v])) = (fits && of_one_type).then(inputs).flatten() else {
+        return (None, held);
+    };
+    // Who else holds them would see them change.
+    let [keys, values] = match held.map(owned_primitive) {
+        [Ok(keys), Ok(values)] => [keys, values],
+        [Err(keys), Err(values)] => return (None, [keys, values]),
+        [Ok(keys), Err(values)] => return (None, [tensor(keys), values]),
+        [Err(keys), Ok(values)] => return (None, [keys, tensor(values)]),
+    };
+    let whole = |held: &CubeTensor| held.handle.can_mut() && held.is_contiguous();
+    if !whole(&keys) || !whole(&values) {
+        return (None, [tensor(keys), tensor(values)]);
+    }
+    let (out, units) = (like(&q.input.tensor), class.units());
+    let all = q.units + k.units + v.units;
+    // SAFETY: units beyond the end do nothing, and the slots are there.
+    unsafe {
+        rotate_and_keep_kernel::launch_unchecked(
+            &out.client.clone(),
+            super::count(all.div_ceil(units)),
+            CubeDim::new_1d(units as u32),
+            angles.vector,
+            q.input.tensor.clone().into_buffer_arg(),
+            k.input.tensor.clone().into_buffer_arg(),
+            v.input.tensor.clone().into_buffer_arg(),
+            angles.cos.clone().into_buffer_arg(),
+            angles.sin.clone().into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            keys.clone().into_buffer_arg(),
+            values.clone().into_buffer_arg(),
+            q.layout(q.seq, 0),
+            k.layout(capacity, slot),
+            v.layout(capacity, slot),
+            angles.table(),
+            interleaved,
+            elem(&out),
+            elem(&keys),
+            elem(&angles.cos),
+        );
+    }
+    (Some(tensor(out)), [tensor(keys), tensor(values)])
+}
+
+/// `cos` and `sin` `[batch or 1, 1, seq, pairs]`, and how they cut a head.
+struct Angles {
+    cos: CubeTensor,
+    sin: CubeTensor,
+    /// Numbers that are read at once.
+    vector: usize,
+    /// Pairs of a head, and numbers behind them.
+    half: usize,
+    rest: usize,
+}
+
+impl Angles {
+    fn of(cos: &Tensor<4>, sin: &Tensor<4>, head_dim: usize, interleaved: bool) -> Option<Self> {
+        let half = cos.dims()[3];
+        let rest = head_dim - 2 * half;
+        // Numbers of interleaved pairs are read one by one.
+        let vector = if interleaved { 1 } else { vector_size(half).min(vector_size(half + rest)) };
+        let (cos, sin) = (into_contiguous(primitive(cos)?), into_contiguous(primitive(sin)?));
+        Some(Self { cos, sin, vector, half, rest })
+    }
+
+    fn table(&self) -> TableLaunch {
+        TableLaunch::new(self.half / self.vector, self.rest / self.vector, self.cos.meta.shape()[0])
+    }
+}
+
+/// What is rotated, `[batch, heads, seq, head_dim]`.
+struct Heads {
+    input: Strided,
+    heads: usize,
+    seq: usize,
+    /// A head of a token, in vectors.
+    head: usize,
+    /// Units that it takes: each has a vector of pairs, or one behind them.
+    units: usize,
+}
+
+impl Heads {
+    /// `None` if there is nothing to do.
+    fn of(x: &Tensor<4>, angles: &Angles) -> Option<Self> {
+        let [batch, heads, seq, head_dim] = x.dims();
+        let units = batch * heads * seq * (angles.half + angles.rest) / angles.vector;
+        let head = head_dim / angles.vector;
+        (units > 0).then_some(Self { input: Strided::of(primitive(x)?, angles.vector), heads, seq, head, units })
+    }
+
+    /// With the results in heads of so many slots, from `slot` on.
+    fn layout(&self, capacity: usize, slot: usize) -> LayoutLaunch {
+        let [by_batch, by_head, by_token] = self.input.strides;
+        let (to_head, to) = (capacity * self.head, slot * self.head);
+        LayoutLaunch::new(self.units, self.seq, self.heads, by_batch, by_head, by_token, to_head, to)
+    }
+}
+
+/// Vectors of a head, and rows of the table.
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+struct Table {
+    half: usize,
+    rest: usize,
+    rows: usize,
+}
+
+/// Where heads lie, and where the results go; in vectors.
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+struct Layout {
+    units: usize,
+    seq: usize,
+    heads: usize,
+    by_batch: usize,
+    by_head: usize,
+    by_token: usize,
+    /// From a head's results to those of the next.
+    to_head: usize,
+    /// The first.
+    to: usize,
 }
 
 #[cube(launch_unchecked)]
@@ -64,46 +189,100 @@ fn rotate_kernel<F: Float, A: Float, N: Size>(
     cos: &[Vector<A, N>],
     sin: &[Vector<A, N>],
     out: &mut [Vector<F, N>],
-    vectors: usize,
-    half: usize,
-    rest: usize,
-    seq: usize,
-    heads: usize,
-    rows: usize,
-    by_batch: usize,
-    by_head: usize,
-    by_token: usize,
+    layout: Layout,
+    table: Table,
     #[comptime] interleaved: bool,
     #[define(F)] _dtype: ElemType,
     #[define(A)] _angles: ElemType,
 ) {
-    if ABSOLUTE_POS < vectors {
-        // A head has `half` vectors of pairs, and `rest` others.
-        let pair = ABSOLUTE_POS % (half + rest);
-        let vector = ABSOLUTE_POS / (half + rest);
-        let token = vector % seq;
-        let head = vector / seq % heads;
-        let batch = vector / seq / heads;
-        let row = usize::min(batch, rows - 1);
+    if ABSOLUTE_POS < layout.units {
+        turn::<F, F, A, N>(x, cos, sin, out, ABSOLUTE_POS, &layout, &table, interleaved);
+    }
+}
 
-        let from = batch * by_batch + head * by_head + token * by_token;
-        let to = vector * (2 * half + rest);
-        if pair < half {
-            let mut one = pair;
-            let mut other = pair + half;
-            if comptime!(interleaved) {
-                one = 2 * pair;
-                other = 2 * pair + 1;
-            }
-            let first = Vector::<f32, N>::cast_from(x[from + one]);
-            let second = Vector::<f32, N>::cast_from(x[from + other]);
-            let angle = (row * seq + token) * half + pair;
-            let cos = Vector::<f32, N>::cast_from(cos[angle]);
-            let sin = Vector::<f32, N>::cast_from(sin[angle]);
-            out[to + one] = Vector::cast_from(first * cos - second * sin);
-            out[to + other] = Vector::cast_from(second * cos + first * sin);
-        } else {
-            out[to + half + pair] = x[from + half + pair];
+#[cube(launch_unchecked)]
+#[allow(clippy::too_many_arguments)]
+fn rotate_and_keep_kernel<F: Float, K: Float, A: Float, N: Size>(
+    q: &[Vector<F, N>],
+    k: &[Vector<F, N>],
+    v: &[Vector<F, N>],
+    cos: &[Vector<A, N>],
+    sin: &[Vector<A, N>],
+    out: &mut [Vector<F, N>],
+    keys: &mut [Vector<K, N>],
+    values: &mut [Vector<K, N>],
+    of_q: Layout,
+    of_k: Layout,
+    of_v: Layout,
+    table: Table,
+    #[comptime] interleaved: bool,
+    #[define(F)] _dtype: ElemType,
+    #[define(K)] _key_dtype: ElemType,
+    #[define(A)] _angles: ElemType,
+) {
+    let (first, second) = (of_q.units, of_q.units + of_k.units);
+    if ABSOLUTE_POS < first {
+        turn::<F, F, A, N>(q, cos, sin, out, ABSOLUTE_POS, &of_q, &table, interleaved);
+    } else if ABSOLUTE_POS < second {
+        turn::<F, K, A, N>(k, cos, sin, keys, ABSOLUTE_POS - first, &of_k, &table, interleaved);
+    } else if ABSOLUTE_POS < second + of_v.units {
+        let (from, to, pair) = places(ABSOLUTE_POS - second, &of_v, &table);
+        // Of both halves, or of what is behind them.
+        if pair < table.half {
+            values[to + pair] = Vector::cast_from(v[from + pair]);
         }
+        values[to + table.half + pair] = Vector::cast_from(v[from + table.half + pair]);
+    }
+}
+
+/// Where a unit's head begins and where its results do, and which of the head's vectors it has.
+#[cube]
+fn places(at: usize, layout: &Layout, table: &Table) -> (usize, usize, usize) {
+    // A head has `half` vectors of pairs, and `rest` others.
+    let parts = table.half + table.rest;
+    let vector = at / parts;
+    let token = vector % layout.seq;
+    let head = vector / layout.seq;
+    let from = head / layout.heads * layout.by_batch + head % layout.heads * layout.by_head + token * layout.by_token;
+    let to = layout.to + head * layout.to_head + token * (table.half + parts);
+    (from, to, at % parts)
+}
+
+/// Rotates a vector of pairs, or copies one behind them.
+#[cube]
+#[allow(clippy::too_many_arguments)]
+fn turn<F: Float, O: Float, A: Float, N: Size>(
+    x: &[Vector<F, N>],
+    cos: &[Vector<A, N>],
+    sin: &[Vector<A, N>],
+    out: &mut [Vector<O, N>],
+    at: usize,
+    layout: &Layout,
+    table: &Table,
+    #[comptime] interleaved: bool,
+) {
+    let half = table.half;
+    let (from, to, pair) = places(at, layout, table);
+    if pair < half {
+        let mut one = pair;
+        let mut other = pair + half;
+        if comptime!(interleaved) {
+            one = 2 * pair;
+            other = 2 * pair + 1;
+        }
+        let first = Vector::<f32, N>::cast_from(x[from + one]);
+        let second = Vector::<f32, N>::cast_from(x[from + other]);
+        let vector = at / (half + table.rest);
+        let row = usize::min(vector / layout.seq / layout.heads, table.rows - 1);
+        let angle = (row * layout.seq + vector % layout.seq) * half + pair;
+        let cos = Vector::<f32, N>::cast_from(cos[angle]);
+        let sin = Vector::<f32, N>::cast_from(sin[angle]);
+        // Kept in another type, it is rounded to its own first.
+        let turned = Vector::<F, N>::cast_from(first * cos - second * sin);
+        out[to + one] = Vector::cast_from(turned);
+        let turned = Vector::<F, N>::cast_from(second * cos + first * sin);
+        out[to + other] = Vector::cast_from(turned);
+    } else {
+        out[to + half + pair] = Vector::cast_from(x[from + half + pair]);
     }
 }

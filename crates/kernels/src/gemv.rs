@@ -4,7 +4,7 @@
 //! themselves, and which others are told of ([`isa::ahead`](crate::isa::ahead)).
 //!
 //! Floats are multiplied in float32 or bfloat16 ([`dense`]), quantized weights as integers ([`quantized`]): what instruction
-//! sets have for it is in [`bytes`], what formats are made of in [`planar`] and [`blocks`].
+//! sets have for it is in [`bytes`], what formats are made of in [`planar`] and [`blocks`], and how vectors lie in [`tiles`].
 //!
 //! Every output is a fixed number of chains of multiply-adds over the columns and one sum over all their lanes. Nothing
 //! changes that order: a row has the same bits alone or in a batch, and on any number of threads.
@@ -35,12 +35,9 @@ mod vnni;
 /// Vectors that are multiplied with the weights while these are in registers.
 const TILE_VECTORS: usize = 4;
 
-/// Bytes of weights per tile of vectors that one core reads sooner than another wakes up. From a thread outside rayon's
-/// pool that takes about 20 us ...
-const SERIAL_OUTSIDE: usize = 1 << 20;
-
-/// ... and inside it much less, since the caller does the work itself if no other thread comes.
-const SERIAL_INSIDE: usize = 128 << 10;
+/// Bytes of weights per tile of vectors that one core reads about as soon as two: it takes a microsecond until another that
+/// is awake has come and left.
+const SERIAL: usize = 128 << 10;
 
 /// Bytes of weights that a thread takes at a time: they stay in its caches while all vectors pass, ...
 const PIECE_BYTES: usize = 64 << 10;
@@ -158,11 +155,7 @@ const TILE_ROWS: usize = 4;
 
 /// How many threads so many bytes are worth.
 fn threads(bytes: usize) -> usize {
-    let serial = match rayon::current_thread_index() {
-        Some(_) => SERIAL_INSIDE,
-        None => SERIAL_OUTSIDE,
-    };
-    if bytes < serial { 1 } else { rayon::current_num_threads().min(bytes / PIECE_BYTES).max(1) }
+    if bytes < SERIAL { 1 } else { rayon::current_num_threads().min(bytes / PIECE_BYTES).max(1) }
 }
 
 #[cfg(test)]

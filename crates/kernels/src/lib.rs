@@ -27,6 +27,7 @@ mod selective_scan;
 mod share;
 mod simd_ext;
 mod softplus;
+mod team;
 #[cfg(test)]
 mod testing;
 mod view;

@@ -6,6 +6,7 @@ use crate::{
     chunk::chunk_len,
     float::Float,
     isa::{Isa, Kernel},
+    scratch::Scratch,
     simd_ext::SimdExt,
     view::{View, ViewMut},
 };
@@ -30,12 +31,13 @@ pub fn rotate<T: Float>(isa: Isa, x: View<'_, f32>, angles: Angles<'_>, out: &mu
     each_token(x.shape(), |batch, at| {
         let [_, heads, seq, head_dim] = x.shape();
         let angles = angles.of(batch, at, seq);
-        let mut rotated = vec![0.0; head_dim];
+        let mut rotated = Scratch::zeroed::<f32>(head_dim);
+        let rotated = &mut rotated.values_mut()[..head_dim];
         for head in 0..heads {
             rotated.copy_from_slice(x.row(batch, head, at));
-            isa.run(Rotate { row: &mut rotated, angles });
+            isa.run(Rotate { row: rotated, angles });
             // SAFETY: each token of each row of the batch is visited once, by one thread.
-            T::narrow(&rotated, unsafe { out.row_mut(batch, head, at) });
+            T::narrow(rotated, unsafe { out.row_mut(batch, head, at) });
         }
     });
 }

@@ -5,6 +5,8 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+use crate::team::with_helpers;
+
 /// Threads that have a stretch of their own.
 const MAX_STRETCHES: usize = 64;
 
@@ -36,7 +38,10 @@ pub fn share(threads: usize, pieces: usize, work: impl Fn(usize) + Sync) {
             }
         }
     };
-    on_each(0..stretches, &help);
+    // Several callers at once, as in a server, cannot all have the helpers.
+    if !with_helpers(stretches, &help) {
+        on_each(0..stretches, &help);
+    }
 }
 
 /// Calls `run` with each number of a range, each on a thread of its own if one is free.

@@ -93,7 +93,7 @@ fn reach(shape: [usize; 4], strides: [usize; 3]) -> usize {
 
 /// Whether no two rows share an element: each axis, from the shortest stride on, steps over all axes below it.
 fn apart(shape: [usize; 4], strides: [usize; 3]) -> bool {
-    let mut axes: Vec<_> = strides.into_iter().zip(shape).filter(|(_, len)| *len > 1).collect();
+    let mut axes: [(usize, usize); 3] = std::array::from_fn(|axis| (strides[axis], shape[axis]));
     axes.sort_unstable();
     let mut taken = shape[3];
     let steps_over = |(stride, len): (usize, usize)| {
@@ -101,7 +101,7 @@ fn apart(shape: [usize; 4], strides: [usize; 3]) -> bool {
         taken += stride * (len - 1);
         apart
     };
-    shape.contains(&0) || axes.into_iter().all(steps_over)
+    shape.contains(&0) || axes.into_iter().filter(|(_, len)| *len > 1).all(steps_over)
 }
 
 fn start(shape: [usize; 4], strides: [usize; 3], at: [usize; 3]) -> usize {

@@ -3,6 +3,8 @@ use std::ops::Range;
 use burn::tensor::{Bool, Tensor};
 use glass_backend::KvTensor;
 
+use crate::InPlace;
+
 /// Keys and values of some tokens in memory that is allocated ahead and written in place: no step copies the past.
 #[derive(Debug, Default)]
 pub struct Buffer {
@@ -37,10 +39,25 @@ impl Buffer {
 
     /// Writes `k` and `v` `[1, kv_heads, n, head_dim]` to the slots from `start` on.
     pub fn write(&mut self, start: usize, k: KvTensor, v: KvTensor) {
-        self.grow(start + k.keys(), &k);
+        self.grow(start + k.keys(), |keys| k.room(keys));
         let Some([keys, values]) = self.held.take() else { unreachable!("growing makes room") };
         // The tensors are owned here alone, so that the assignment is made in place.
         self.held = Some([keys.assign(start, k), values.assign(start, v)]);
+    }
+
+    /// Lets `new` write its tokens to the slots from `start` on. Whether it has.
+    pub fn write_in_place(&mut self, start: usize, new: &mut InPlace<'_>) -> bool {
+        let [.., n, _] = new.shape;
+        self.grow(start + n, |keys| new.room(keys));
+        let (written, held) = match self.held.take() {
+            Some([KvTensor::Float(keys), KvTensor::Float(values)]) => {
+                let (written, held) = (new.write)([keys, values], start);
+                (written, Some(held.map(KvTensor::Float)))
+            }
+            held => (false, held),
+        };
+        self.held = held;
+        written
     }
 
     /// Writes one token, `k` and `v` `[1, kv_heads, 1, head_dim]`, to the slot that `slot` `[1, 1, capacity, 1]` marks.
@@ -77,14 +94,14 @@ impl Buffer {
     }
 
     /// At least doubles the capacity, so that filling it costs a constant per token.
-    fn grow(&mut self, needed: usize, like: &KvTensor) {
+    fn grow(&mut self, needed: usize, room: impl Fn(usize) -> KvTensor) {
         let old = self.capacity();
         if needed <= old {
             return;
         }
         let capacity = needed.max(2 * old).max(self.reserve).max(MIN_CAPACITY);
         let capacity = capacity.min(self.max.max(needed));
-        let empty = || like.room(capacity);
+        let empty = || room(capacity);
         self.held = Some(match self.held.take() {
             Some(held) => held.map(|old| empty().assign(0, old)),
             None => [empty(), empty()],

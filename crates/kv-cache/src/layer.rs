@@ -2,10 +2,30 @@
 
 use std::{collections::HashSet, ops::Range};
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Device as BurnDevice, Tensor};
 use glass_backend::KvTensor;
 
 use crate::{CacheError, KvSegment, KvView, Window};
+
+/// Keys and values of some tokens, which a kernel writes to where they are kept.
+pub struct InPlace<'a> {
+    /// Of the keys: `[1, kv_heads, tokens, head_dim]`
+    pub shape: [usize; 4],
+    pub device: BurnDevice,
+    /// The type that they are kept in.
+    pub dtype: DType,
+    /// Writes them to the slots of `held`, `[1, kv_heads, capacity, head_dim]` each, from the given one on, and gives `held` back.
+    /// Says whether it has; it has not where others hold `held` too.
+    pub write: &'a mut dyn FnMut([Tensor<4>; 2], usize) -> (bool, [Tensor<4>; 2]),
+}
+
+impl InPlace<'_> {
+    /// Room for `keys` vectors of this kind.
+    pub(crate) fn room(&self, keys: usize) -> KvTensor {
+        let [batch, kv_heads, _, head_dim] = self.shape;
+        KvTensor::Float(Tensor::zeros([batch, kv_heads, keys, head_dim], (&self.device, self.dtype)))
+    }
+}
 
 /// The past of one sequence in one layer. One file per policy; [`CachePolicy`](crate::CachePolicy) has their names, costs
 /// and sources. A policy of one's own goes into a [`KvCache`](crate::KvCache) by
@@ -16,6 +36,12 @@ pub trait LayerCache: Send {
     ///
     /// `k`, rotated once and for all, and `v`: `[1, kv_heads, tokens, head_dim]`, in the type that they are kept in
     fn append(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> KvView;
+
+    /// [`append`](Self::append) of what `new` writes, where it is kept in one run of slots. Else `None`, and nothing has changed
+    /// but perhaps the room that there is.
+    fn append_in_place(&mut self, _new: &mut InPlace<'_>, _positions: Range<usize>) -> Option<KvView> {
+        None
+    }
 
     /// The most tokens that may be appended together now.
     fn max_step(&self) -> usize {

@@ -23,7 +23,7 @@ pub use cache_config::CacheConfig;
 pub use error::CacheError;
 pub use glass_backend::{KvDtype, KvTensor};
 pub use kv::{AttendsFrom, KeyPositions, KvSegment, KvView, join, narrow};
-pub use layer::{LayerCache, NoCache};
+pub use layer::{InPlace, LayerCache, NoCache};
 pub use policy::{CachePolicy, CachePolicyError};
 pub use recurrent::{History, RecurrentState};
 pub use shared::KEYS_TOGETHER;

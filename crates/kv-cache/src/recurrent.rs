@@ -74,7 +74,7 @@ impl<const D: usize> History<D> {
 impl RecurrentState {
     /// Of a mixer whose state has this shape.
     pub fn new(shape: StateShape) -> Self {
-        Self { bytes: (shape.len() * size_of::<f32>()) as u64, ..Self::default() }
+        Self { bytes: shape.bytes(), ..Self::default() }
     }
 
     /// Keeps what the state was before each of the last `tokens` tokens. Before the first token.

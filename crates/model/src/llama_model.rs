@@ -40,6 +40,7 @@ impl LlamaModel {
     ) -> Result<Tensor<3>, CacheError> {
         let ctx =
             ForwardContext::new(&self.ropes, self.width, ids.dims(), &mut sequences, self.smallest_device(), observer)?;
+        ctx.prepare(&self.device);
         let x = times(self.embedding_scale, self.embed_tokens.forward(ids)); // [batch, seq, hidden_size]
         let x = ctx.dropouts().residual.apply(x);
         ctx.done(Step::Embedding);

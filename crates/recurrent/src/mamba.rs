@@ -43,8 +43,8 @@ impl MambaMixer {
     /// `states` are this layer's, one for each sequence of the pass; `ctx` is what the layers of a pass share.
     pub fn forward(&self, x: Tensor<3>, states: &mut [&mut LayerState], ctx: &ForwardContext<'_>) -> Tensor<3> {
         let MambaConfig { intermediate_size: inner, state_size, time_step_rank: rank, hidden_act, .. } = self.config;
-        let projected = self.in_proj.forward(ctx.without_padding(x)); // [batch, seq, 2 * inner]
-        let [x, gate] = split(projected, [inner, inner]); // [batch, seq, inner]
+        let [x, gate] = split(self.in_proj.forward(x), [inner, inner]); // [batch, seq, inner]
+        let x = ctx.without_padding(x);
         ctx.done(Step::Input);
         let x = self.conv1d.activated(x, hidden_act, states, ctx); // [batch, seq, inner]
         let x = ctx.without_padding(x);

@@ -6,13 +6,15 @@ use glass_backend::{WeightError, Weights};
 use glass_config::MixerConfig;
 use glass_kv_cache::LayerState;
 
-use crate::{MambaMixer, RetentionMixer};
+use crate::{Mamba2Mixer, MambaMixer, RetentionMixer, RgLruMixer};
 
 /// A mixer of one kind.
 #[derive(Module, Debug)]
 pub enum RecurrentMixer {
     Mamba(MambaMixer),
     Retention(RetentionMixer),
+    Mamba2(Mamba2Mixer),
+    RgLru(RgLruMixer),
 }
 
 impl RecurrentMixer {
@@ -27,6 +29,8 @@ impl RecurrentMixer {
             MixerConfig::Retention(retention) => {
                 Some(Self::Retention(RetentionMixer::load(weights, retention, hidden_size)?))
             }
+            MixerConfig::Mamba2(mamba) => Some(Self::Mamba2(Mamba2Mixer::load(weights, mamba, hidden_size)?)),
+            MixerConfig::RgLru(lru) => Some(Self::RgLru(RgLruMixer::load(weights, lru, hidden_size)?)),
         })
     }
 
@@ -37,6 +41,8 @@ impl RecurrentMixer {
         match self {
             Self::Mamba(mamba) => mamba.forward(x, states, ctx),
             Self::Retention(retention) => retention.forward(x, states, ctx),
+            Self::Mamba2(mamba) => mamba.forward(x, states, ctx),
+            Self::RgLru(lru) => lru.forward(x, states, ctx),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Tensor, TensorData};
 use glass_backend::{Device, KernelSet};
-use glass_recurrent::{Scan, causal_conv, gamma, retain, selective_scan, softplus};
+use glass_recurrent::{Scan, causal_conv, gamma, linear_recurrence, retain, selective_scan, softplus};
 use glass_testing::{Random, devices};
 
 /// A tensor on the host, and how it got there.
@@ -74,6 +74,37 @@ fn a_convolution_is_its_formula_in_any_pieces() {
                 });
                 same(y, &expected, &format!("{} by {piece}", device.name()));
                 assert_eq!(tail.dims(), [batch, channels, kernel - 1]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_linear_recurrence_is_its_formula_in_any_pieces() {
+    for (case, [batch, seq, width]) in [[1, 1, 1], [2, 9, 5], [1, 40, 3]].into_iter().enumerate() {
+        let mut random = Random::new(case as u64);
+        let inflow = Array::draw(&mut random, &[batch, seq, width], |x| x);
+        let decay = Array::draw(&mut random, &[batch, seq, width], |x| (1.0 + x) / 2.0);
+        let mut expected = vec![0.0; batch * seq * width];
+        for (n, c) in (0..batch * width).map(|i| (i / width, i % width)) {
+            let mut h = 0.0;
+            for t in 0..seq {
+                h = decay.at(&[n, t, c]) * h + inflow.at(&[n, t, c]);
+                expected[(n * seq + t) * width + c] = h;
+            }
+        }
+        for device in devices::all() {
+            let (inflow, decay) = (inflow.on::<3>(&device), decay.on::<3>(&device));
+            for (kernels, piece) in
+                [1, 7, seq].map(|piece| [(KernelSet::NONE, piece), (device.kernel_set(), piece)]).concat()
+            {
+                let part = |x: &Tensor<3>, start, tokens| x.clone().narrow(1, start, tokens);
+                let (h, last) = in_pieces(seq, piece, |start, tokens, state: Option<&Tensor<2>>| {
+                    linear_recurrence(&part(&inflow, start, tokens), &part(&decay, start, tokens), state, kernels)
+                });
+                let last_of_all = part(&h, seq - 1, 1).into_data().try_to_vec::<f32>().expect("float32");
+                assert_eq!(last.into_data().try_to_vec::<f32>().expect("float32"), last_of_all);
+                same(h, &expected, &format!("{} by {piece}", device.name()));
             }
         }
     }

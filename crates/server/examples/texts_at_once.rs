@@ -48,7 +48,7 @@ fn load(service: &Service, texts: usize, prompt: usize, new: usize) -> [f64; 3] 
         let client = |text: usize| {
             scope.spawn(move || {
                 let ids = (0..prompt).map(|at| ((text * 7919 + at * 104_729 + 17) % vocabulary) as u32).collect();
-                let request = Request { ids, options: GenerateOptions::new(new), n: 1 };
+                let request = Request { ids, options: GenerateOptions::new(new), prompt_logprobs: None, n: 1 };
                 let Ok(mut ticket) = service.submit(request) else { return (Duration::ZERO, Vec::new()) };
                 let mut times = Vec::new();
                 while let Some(event) = ticket.wait_next() {

@@ -19,5 +19,5 @@ mod worker;
 
 pub use options::{Reuse, ServiceOptions};
 pub use request::{Event, Refused, Request, Ticket, Timings, Usage};
-pub use service::Service;
+pub use service::{Service, text_bytes};
 pub use stats::Stats;

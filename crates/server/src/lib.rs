@@ -1,11 +1,12 @@
 //! Many texts at once over HTTP, for programs that speak OpenAI's API or Anthropic's.
 //!
 //! Reading order: [`engine`] (requests in, tokens out; no HTTP) · [`api`] (what requests mean, and how answers are said) ·
-//! [`tools`] (functions that a model may call) · [`trace`] (a look into the model) · [`http`] (connections, and who may come in).
+//! [`tools`] (functions that a model may call) · [`reasoning`] (what it thinks before it answers) · [`trace`] (a look into the model) · [`http`] (connections, and who may come in).
 
 pub mod api;
 pub mod engine;
 pub mod http;
+pub mod reasoning;
 pub mod tools;
 pub mod trace;
 

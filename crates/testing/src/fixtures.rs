@@ -36,7 +36,7 @@ pub fn families() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
     folders.retain(|path| path.is_dir());
     folders.sort();
-    assert_eq!(folders.len(), 28, "fixtures are missing");
+    assert_eq!(folders.len(), 32, "fixtures are missing");
     folders
 }
 

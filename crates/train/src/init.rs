@@ -16,7 +16,8 @@ use rand_chacha::{
 /// Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3.
 ///
 /// Recurrent mixers begin as in the papers of Mamba: A is -1, -2, ..., so that each number of a state forgets at its own rate;
-/// D is 1; time steps are log-uniform; convolutions and the projection to time steps are uniform.
+/// D is 1; time steps are log-uniform; convolutions and the projection to time steps are uniform. The decays of Griffin are
+/// between 0.9 and 0.999, their squares uniform.
 ///
 /// Every number depends on the seed, the tensor's name and its row alone: neither on the device nor on the order in which
 /// modules load.
@@ -27,12 +28,19 @@ pub struct Initializer {
     time_step: TimeStepConfig,
 }
 
+/// Of a block gate's weights, for each channel that it reads.
+const BLOCK_GATE_VARIANCE: f64 = 0.01;
+
+/// The least and the largest decay of a fresh RG-LRU.
+const FRESH_DECAY: [f64; 2] = [0.9, 0.999];
+
 impl Initializer {
     pub fn new(config: &LlamaConfig, seed: u64) -> Self {
         let std = config.initializer_range;
         let residual_writes: usize = config.layers.iter().map(LayerConfig::num_blocks).sum();
         let time_step = config.layers.iter().find_map(|layer| match &layer.mixer {
             MixerConfig::Mamba(mamba) => Some(mamba.time_step),
+            MixerConfig::Mamba2(mamba) => Some(mamba.time_step),
             _ => None,
         });
         let residual_std = std / (residual_writes as f64).sqrt();
@@ -88,6 +96,20 @@ impl Initializer {
                 };
                 self.uniform(weight, rows, 1.0).into_iter().map(bias).collect()
             }
+            RecurrentWeight::BlockGate => {
+                let width = weight.shape.last().copied().unwrap_or(1);
+                self.normal(weight, rows, (BLOCK_GATE_VARIANCE / width as f64).sqrt())
+            }
+            RecurrentWeight::DecayParameter => {
+                let parameter = |draw: f32| {
+                    let [min, max] = FRESH_DECAY.map(|decay| decay * decay);
+                    let at = (f64::from(draw) + 1.0) / 2.0; // 0 to 1
+                    let decay = (min + at * (max - min)).sqrt();
+                    // softplus of it is -ln(decay).
+                    (decay.recip() - 1.0).ln() as f32
+                };
+                self.uniform(weight, rows, 1.0).into_iter().map(parameter).collect()
+            }
         }
     }
 }
@@ -97,7 +119,7 @@ impl WeightSource for Initializer {
         let part = weight.shape_of(&rows);
         let values = match weight.role {
             WeightRole::Norm => vec![1.0; rows.len()],
-            WeightRole::NormOffset | WeightRole::Bias | WeightRole::Sinks => vec![0.0; rows.len()],
+            WeightRole::NormOffset | WeightRole::Bias | WeightRole::Sinks => vec![0.0; rows.len() * weight.row_len()],
             WeightRole::Activation(weight) => vec![weight.fresh()],
             WeightRole::Recurrent(role) => self.recurrent(weight, role, rows),
             WeightRole::ResidualProjection | WeightRole::MlpOutput => self.normal(weight, rows, self.residual_std),
@@ -167,6 +189,32 @@ mod tests {
         assert_eq!(vector("a.norm.weight", WeightRole::Norm), [1.0; 3]);
         assert_eq!(vector("a.q_proj.bias", WeightRole::Bias), [0.0; 3]);
         assert_eq!(vector("a.sinks", WeightRole::Sinks), [0.0; 3]);
+    }
+
+    #[test]
+    fn recurrent_layers_begin_as_in_the_papers() {
+        let read = |name, role, shape: &[usize]| read(name, WeightRole::Recurrent(role), shape, 0..shape[0]);
+        let close = |found: &[f32], expected: &[f32]| found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6);
+        let decays = read("a.a_log", RecurrentWeight::Decay, &[2, 3]);
+        assert!(close(&decays.iter().map(|x| x.exp()).collect::<Vec<_>>(), &[1.0, 2.0, 3.0, 1.0, 2.0, 3.0]));
+        let of_heads = read("a.a_log", RecurrentWeight::Decay, &[3]);
+        assert!(close(&of_heads.iter().map(|x| x.exp()).collect::<Vec<_>>(), &[1.0, 2.0, 3.0]));
+        let softplus = |x: f32| f64::from(x).exp().ln_1p();
+        let within = |values: Vec<f32>, make: &dyn Fn(f32) -> f64, [least, most]: [f64; 2]| {
+            let made: Vec<f64> = values.into_iter().map(make).collect();
+            let (low, high) = (made.iter().copied().fold(f64::MAX, f64::min), made.iter().copied().fold(0.0, f64::max));
+            assert!(
+                low > least * 0.999 && low < 1.2 * least && high < most * 1.001 && high > 0.9 * most,
+                "{low} to {high}"
+            );
+        };
+        within(read("a.dt_bias", RecurrentWeight::TimeStepBias, &[400]), &softplus, [0.001, 0.1]);
+        let parameter = read("a.recurrent_param", RecurrentWeight::DecayParameter, &[400]);
+        within(parameter, &|x| (-softplus(x)).exp(), FRESH_DECAY);
+        let gate = read("a.input_gate_weight", RecurrentWeight::BlockGate, &[4, 25, 25]);
+        let variance = gate.iter().map(|&x| f64::from(x * x)).sum::<f64>() / gate.len() as f64;
+        assert_eq!(gate.len(), 2500);
+        assert!((variance / (BLOCK_GATE_VARIANCE / 25.0) - 1.0).abs() < 0.15, "{variance}");
     }
 
     #[test]

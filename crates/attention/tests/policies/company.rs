@@ -114,8 +114,11 @@ impl Layer<'_> {
         let ctx = ctx.expect("a pass").with_score_bytes(score_bytes);
         let x = Tensor::<3>::from_data(TensorData::new(row, [1, total, HIDDEN]), self.device.burn());
         let window = self.attention.window();
-        let out =
-            sequences.with_layer(0, || LayerState::of_pass(window), |states| self.attention.forward(x, states, &ctx)); // [1, total, HIDDEN]
+        let out = sequences.with_layer(
+            0,
+            || LayerState::of_pass(window),
+            |states| self.attention.forward(x, None, states, &ctx),
+        ); // [1, total, HIDDEN]
         let out = out.into_data().try_to_vec::<f32>().expect("float32");
         out.chunks(HIDDEN).map(|row| row[..HEADS * HEAD_DIM].iter().map(|&x| f64::from(x)).collect()).collect()
     }

@@ -4,11 +4,26 @@ use burn::tensor::Tensor;
 use glass_kernels_cube::{self as cube, AdapterClass, PlanesTensors, QuantizedTensors, SelectiveScan};
 
 use crate::{
-    AttentionParams, BlockTensor, KeyPositions, KvSegment, KvTensor, PlanarTensor, Scan,
+    Around, AttentionParams, BlockTensor, KeyPositions, KvSegment, KvTensor, PlanarTensor, Scan, Then,
     quantized::{BlockStorage, Planes},
 };
 
-pub fn matmul_t_quantized(class: AdapterClass, x: &Tensor<2>, weights: &[&PlanarTensor]) -> Option<Vec<Tensor<2>>> {
+/// What is computed around products, as kernels take it.
+pub fn around(around: Around<'_>) -> cube::Around<'_> {
+    let then = match around.then {
+        Then::Nothing => cube::Then::Nothing,
+        Then::Add(residual) => cube::Then::Add(residual),
+        Then::Gate(kind) => cube::Then::Gate(kind),
+    };
+    cube::Around { norm: around.norm, then }
+}
+
+pub fn matmul_t_quantized(
+    class: AdapterClass,
+    x: &Tensor<2>,
+    weights: &[&PlanarTensor],
+    around: Around<'_>,
+) -> Option<Vec<Tensor<2>>> {
     let tensors = weights.iter().map(|weight| QuantizedTensors {
         quants: &weight.quants,
         scales: &weight.scales,
@@ -17,10 +32,15 @@ pub fn matmul_t_quantized(class: AdapterClass, x: &Tensor<2>, weights: &[&Planar
         columns: weight.columns,
     });
     let weights: Vec<_> = tensors.collect();
-    cube::matmul_t_quantized(class, x, &weights)
+    cube::matmul_t_quantized(class, x, &weights, self::around(around))
 }
 
-pub fn matmul_t_blocks(class: AdapterClass, x: &Tensor<2>, weights: &[&BlockTensor]) -> Option<Vec<Tensor<2>>> {
+pub fn matmul_t_blocks(
+    class: AdapterClass,
+    x: &Tensor<2>,
+    weights: &[&BlockTensor],
+    around: Around<'_>,
+) -> Option<Vec<Tensor<2>>> {
     let tensors = weights.iter().map(|weight| match &weight.storage {
         BlockStorage::Planes(Planes { low, high, factors, scales }) => Some(PlanesTensors {
             low,
@@ -32,7 +52,7 @@ pub fn matmul_t_blocks(class: AdapterClass, x: &Tensor<2>, weights: &[&BlockTens
         }),
         BlockStorage::Bytes(_) => None,
     });
-    cube::matmul_t_planes(class, x, &tensors.collect::<Option<Vec<_>>>()?)
+    cube::matmul_t_planes(class, x, &tensors.collect::<Option<Vec<_>>>()?, self::around(around))
 }
 
 pub fn attend(

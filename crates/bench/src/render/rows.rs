@@ -60,7 +60,23 @@ const MEMORY: [Field; 8] = [
     field("prefill", "% of it", |row| percent(row.gemm_share)),
 ];
 
-/// Three tables for each model, in the order in which models first appear.
+const PROMPT: [Field; 5] = [
+    field("launches", "", |row| count(row.prefill_launches)),
+    field("submitted", "", |row| count(row.prefill_submissions)),
+    field("uploads", "", |row| count(row.prefill_uploads)),
+    field("read", "kB", |row| scaled(row.prefill_bytes_read.map(|bytes| bytes as f64), 1e3)),
+    field("waits", "", |row| count(row.prefill_waits)),
+];
+
+const TOKEN: [Field; 5] = [
+    field("launches", "", |row| count(row.token_launches)),
+    field("submitted", "", |row| count(row.token_submissions)),
+    field("uploads", "", |row| count(row.token_uploads)),
+    field("read", "kB", |row| scaled(row.token_bytes_read.map(|bytes| bytes as f64), 1e3)),
+    field("waits", "", |row| count(row.token_waits)),
+];
+
+/// Three tables for each model, and two of what graphics adapters are asked for, in the order in which models first appear.
 pub fn grids(records: &[Record]) -> Vec<Grid> {
     let key = |row: &Record| {
         let numbers = (row.parameters, row.new_tokens, row.repeat);
@@ -76,7 +92,7 @@ pub fn grids(records: &[Record]) -> Vec<Grid> {
     groups.iter().flat_map(|rows| tables(rows)).collect()
 }
 
-fn tables(rows: &[&Record]) -> [Grid; 3] {
+fn tables(rows: &[&Record]) -> Vec<Grid> {
     let mut speed = table(&SPEED, rows, mark);
     speed.title = title(rows[0]);
     speed.notes = [adapters(rows), shortened(rows), beyond_memory(rows), correctness(rows)].concat();
@@ -86,7 +102,17 @@ fn tables(rows: &[&Record]) -> [Grid; 3] {
             .into();
     let mut memory = table(&MEMORY, rows, mark_again);
     memory.title = "memory and roofs: peaks, weights read for a token, bandwidth and GEMM as measured here".into();
-    [speed, time, memory]
+    let mut tables = vec![speed, time, memory];
+    let asked: Vec<&Record> = rows.iter().copied().filter(|row| row.token_launches.is_some()).collect();
+    if !asked.is_empty() {
+        for (fields, what) in [(&PROMPT, "the prompt"), (&TOKEN, "a token")] {
+            let mut grid = table(fields, &asked, mark_again);
+            grid.title =
+                format!("asked of graphics adapters for {what}: kernels, lists of commands, writes, reads, waits");
+            tables.push(grid);
+        }
+    }
+    tables
 }
 
 fn title(row: &Record) -> String {
@@ -208,6 +234,10 @@ fn deviation(value: Option<f64>) -> String {
 
 fn ratio(value: Option<f64>) -> String {
     value.map_or("-".into(), |value| format!("{value:.2}x"))
+}
+
+fn count(calls: Option<u64>) -> String {
+    calls.map_or("-".into(), |calls| calls.to_string())
 }
 
 fn megabytes(bytes: Option<u64>) -> String {

@@ -6,3 +6,4 @@ mod ops;
 mod render;
 #[cfg(unix)]
 mod run;
+mod traffic;

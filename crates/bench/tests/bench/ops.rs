@@ -17,6 +17,9 @@ fn op(device: &str, phase: Phase, op: &str, seconds: f64, roofline_share: Option
         bytes: roofline_share.map(|_| 1_500_000),
         flops: roofline_share.map(|_| 2e9),
         roofline_share,
+        launches: None,
+        uploads: None,
+        bytes_read: None,
         unobserved_s: 0.0095,
     }
 }
@@ -68,10 +71,29 @@ fn tables_keep_the_order_of_the_walk_and_add_up() {
 }
 
 #[test]
+fn what_adapters_are_asked_for_stands_behind_the_rest() {
+    let mut rows = ops();
+    for row in &mut rows[..3] {
+        (row.launches, row.uploads, row.bytes_read) = (Some(3), Some(1), Some(500));
+    }
+    let table = render_ops(&rows, Format::Table, false).unwrap();
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(cells(lines[4]), ["mlp", "6.000", "60.0", "1.500", "2.000", "75.0", "3", "1", "0.500"]);
+    assert_eq!(cells(lines[5]), ["host", "sync", "3.000", "30.0", "-", "-", "-", "-", "-", "-"]);
+    assert_eq!(cells(lines[6]), ["total", "10.00", "100.0", "3.000", "4.000", "47.5", "6", "2", "1.000"]);
+    let read: Vec<OpRow> = {
+        let csv = render_ops(&rows, Format::Csv, false).unwrap();
+        csv::Reader::from_reader(csv.as_bytes()).into_deserialize().map(Result::unwrap).collect()
+    };
+    assert_eq!(read, rows);
+}
+
+#[test]
 fn programs_read_the_rows_back_without_totals() {
     let csv = render_ops(&ops(), Format::Csv, false).unwrap();
     assert!(csv.starts_with(
-        "model,device,dtype,kernels,prompt,depth,phase,op,seconds,share,bytes,flops,roofline_share,unobserved_s\n\
+        "model,device,dtype,kernels,prompt,depth,phase,op,seconds,share,bytes,flops,roofline_share,launches,uploads,\
+         bytes_read,unobserved_s\n\
          m,flex,f32,fused,512,4096,decode,embedding,"
     ));
     let read = csv::Reader::from_reader(csv.as_bytes()).into_deserialize();

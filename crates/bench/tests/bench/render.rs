@@ -4,7 +4,9 @@ use glass_bench::{Format, Look, Record, chart, render};
 
 const HEAD: &str = "device,adapter,dtype,kernels,model,parameters,prompt,gen,depth,repeat,rounds,prefill_tps,prefill_tps_mean,\
 prefill_tps_sd,decode_tps,decode_tps_mean,decode_tps_sd,ttft_ms,token_ms_p50,token_ms_p95,cold_s,load_s,peak_host_bytes,\
-peak_device_bytes,bytes_per_token,bandwidth,bandwidth_share,flops,gemm_flops,gemm_share,max_logit_diff,largest_logit,\
+peak_device_bytes,bytes_per_token,bandwidth,bandwidth_share,flops,gemm_flops,gemm_share,prefill_launches,\
+prefill_submissions,prefill_uploads,prefill_bytes_read,prefill_waits,token_launches,token_submissions,token_uploads,\
+token_bytes_read,token_waits,max_logit_diff,largest_logit,\
 greedy_agreement,greedy_tokens,loss_above_f32,base,prefill_ratio,decode_ratio,failed,error";
 
 fn measured(device: &str) -> Record {
@@ -39,6 +41,16 @@ fn measured(device: &str) -> Record {
         flops: Some(9.87e10),
         gemm_flops: Some(1.4e11),
         gemm_share: Some(0.705),
+        prefill_launches: None,
+        prefill_submissions: None,
+        prefill_uploads: None,
+        prefill_bytes_read: None,
+        prefill_waits: None,
+        token_launches: None,
+        token_submissions: None,
+        token_uploads: None,
+        token_bytes_read: None,
+        token_waits: None,
         max_logit_diff: Some(1.25e-5),
         largest_logit: Some(12.5),
         greedy_agreement: Some(1.0),
@@ -295,6 +307,42 @@ fn markdown_is_a_table_whatever_it_says() {
         assert!(table.iter().all(|line| columns(line) == columns(table[0])), "{table:?}");
     }
     assert!(md.contains("a\\|b") && md.contains("x \\| y \\`z\\` &lt;b>"));
+}
+
+#[test]
+fn what_adapters_are_asked_for_has_tables_of_its_own() {
+    let asked = Record {
+        prefill_launches: Some(940),
+        prefill_submissions: Some(5),
+        prefill_uploads: Some(88),
+        prefill_bytes_read: Some(2048),
+        prefill_waits: Some(1),
+        token_launches: Some(95),
+        token_submissions: Some(2),
+        token_uploads: Some(41),
+        token_bytes_read: Some(2048),
+        token_waits: Some(1),
+        ..measured("wgpu")
+    };
+    let records = [measured("flex"), asked];
+    let table = text(&records, Format::Table, false);
+    let (_, tables) = table.split_once("asked of graphics adapters for the prompt").unwrap();
+    let row = |table: &str| {
+        table
+            .lines()
+            .rfind(|line| line.starts_with("wgpu"))
+            .unwrap()
+            .split_whitespace()
+            .skip(5)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let (prompt, token) = tables.split_once("asked of graphics adapters for a token").unwrap();
+    assert_eq!(row(prompt), ["940", "5", "88", "2.048", "1"]);
+    assert_eq!(row(token), ["95", "2", "41", "2.048", "1"]);
+    assert!(!tables.contains("flex"), "{table}");
+    assert_eq!(read_csv(&text(&records, Format::Csv, false)), records);
+    assert_eq!(read_jsonl(&text(&records, Format::Jsonl, false)), records);
 }
 
 #[test]

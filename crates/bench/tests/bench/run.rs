@@ -6,16 +6,18 @@ use glass_bench::{Origin, Plan, Record, Results, Setup, Task, Watch, run};
 use tempfile::TempDir;
 
 /// Answers by the name of the device: `gone` is not there, `full` cannot load, `bomb` kills itself at a prompt of 13,
-/// `wrong` gives other logits, `lossy` loses a quarter of a nat and `silent` has no loss, `slow` says that it took a minute, `same` has plain kernels whatever it is asked for.
+/// `wrong` gives other logits, `lossy` loses a quarter of a nat and `silent` has no loss,
+/// `adapter` counts its calls, `slow` says that it took a minute, `same` has plain kernels whatever it is asked for.
 const ACTOR: &str = r#"
+asked='{"prefill":{"launches":40,"submissions":2,"uploads":30,"bytes_read":256,"waits":1},"token":{"launches":20,"submissions":1,"uploads":10,"bytes_read":12,"waits":1}}'
 while read -r line; do
     case "$line" in
         *Open*gone*) echo '{"Failed":{"reason":"no such adapter","missing":true}}'; continue;;
         *Open*full*) echo 'glass: error: out of memory' >&2; exit 101;;
         *Open*)
-            seconds=0.5; off=0.00001; kernels=fused; loss=1.25
+            seconds=0.5; off=0.00001; kernels=fused; loss=1.25; traffic=null
             case "$line" in *slow*) seconds=60;; *wrong*) off=7;; *same*|*plain*) kernels=plain;; esac
-            case "$line" in *lossy*) loss=1.5;; *silent*) loss=null;; esac
+            case "$line" in *lossy*) loss=1.5;; *silent*) loss=null;; *adapter*) traffic=$asked;; esac
             bomb=; case "$line" in *bomb*) bomb=1;; esac
             echo '{"Opened":{"adapter":"an actor","kernels":"'$kernels'","dtype":"f32","bytes_per_token":1000,"load_s":0.25,"warnings":["it acts"]}}';;
         *Round*'"prompt":13'*)
@@ -25,6 +27,7 @@ while read -r line; do
         *Reference*) echo '{"Reference":[1,2]}';;
         *Loss*) echo '{"Loss":'$loss'}';;
         *Check*) echo '{"Checked":{"max_logit_diff":'$off',"largest_logit":5.0,"equal":2,"compared":2,"gap":null,"tolerance":0.001}}';;
+        *Traffic*) echo '{"Traffic":'$traffic'}';;
         *Peaks*) echo '{"Peaks":{"bandwidth":10000.0,"gemm_flops":1000.0}}';;
     esac
 done
@@ -103,6 +106,17 @@ fn names(records: &[Record]) -> Vec<(&str, usize)> {
 }
 
 #[test]
+fn what_is_asked_of_a_device_stands_in_its_rows() {
+    let (records, _) = acted(&["adapter"]);
+    for row in records {
+        assert_eq!((row.prefill_launches, row.prefill_submissions, row.prefill_uploads), (Some(40), Some(2), Some(30)));
+        assert_eq!((row.prefill_bytes_read, row.prefill_waits), (Some(256), Some(1)));
+        assert_eq!((row.token_launches, row.token_submissions, row.token_uploads), (Some(20), Some(1), Some(10)));
+        assert_eq!((row.token_bytes_read, row.token_waits), (Some(12), Some(1)));
+    }
+}
+
+#[test]
 fn rows_take_turns_and_are_summed_up() {
     let (records, seen) = acted(&["a", "b"]);
     assert_eq!(names(&records), [("a", 13), ("b", 13), ("a", 26), ("b", 26)]);
@@ -124,6 +138,10 @@ fn rows_take_turns_and_are_summed_up() {
             "b f32 fused, round 2",
             "a f32 fused, round 2",
             "b f32 fused, round 2",
+            "a f32 fused, counting",
+            "b f32 fused, counting",
+            "a f32 fused, counting",
+            "b f32 fused, counting",
             "a f32 fused, against the reference",
             "b f32 fused, against the reference",
             "a f32 fused, bandwidth and GEMM",
@@ -141,6 +159,7 @@ fn rows_take_turns_and_are_summed_up() {
     assert_eq!((row.max_logit_diff, row.greedy_agreement), (Some(1e-5), Some(1.0)));
     assert_eq!((row.base.as_str(), row.prefill_ratio), ("a f32 fused", Some(1.0)));
     assert_eq!((row.peak_host_bytes, row.peak_device_bytes), (Some(7), None));
+    assert_eq!((row.prefill_launches, row.token_launches), (None, None));
 }
 
 #[test]

@@ -131,6 +131,20 @@ fn what_files_take_for_granted_is_asked_for() {
 }
 
 #[test]
+fn chunks_of_positions_have_no_key() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let folder = fixtures::root().join("llama-bf16");
+    let text = std::fs::read_to_string(folder.join("config.json")).expect("text");
+    let mut config: Value = serde_json::from_str(&text).expect("JSON");
+    config["dual_chunk_attention_config"] = json!({"chunk_size": 8, "local_size": 2});
+    std::fs::write(scratch.path().join("config.json"), config.to_string()).expect("written");
+    std::fs::copy(folder.join("model.safetensors"), scratch.path().join("model.safetensors")).expect("copied");
+    let line =
+        write(scratch.path(), "f32", &scratch.path().join("x.gguf")).map(|_| ()).expect_err("no key").to_string();
+    assert!(line.contains("no words for layer 0 (its chunks of positions)"), "{line}");
+}
+
+#[test]
 fn numbers_of_16_bits_are_kept() {
     let scratch = tempfile::tempdir().expect("a folder");
     let (folder, file) = (fixtures::root().join("llama-bf16"), scratch.path().join("x.gguf"));

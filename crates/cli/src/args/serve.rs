@@ -63,9 +63,10 @@ pub struct Serve {
     /// Fewer keep the texts that are being written more even, more read long prompts sooner.
     #[arg(help_heading = MANY, hide_short_help = true, long, value_name = "N", default_value = "256", value_parser = from_1)]
     pub step_tokens: NonZeroUsize,
-    /// Memory for the keys and values of texts [default: what --parallel texts of --context tokens take]
+    /// Memory for the keys and values of texts [default: what --parallel texts of --context tokens take, as far as it is free]
     ///
-    /// A number with MB, GB, MiB or GiB. A request waits until its own surely fit.
+    /// A number with MB, GB, MiB or GiB. A request waits until its own surely fit. By default it is four fifths of the memory
+    /// that is free when the model is loaded, if the texts may take more; on a GPU, which does not tell, what they take.
     #[arg(help_heading = MANY, hide_short_help = true, long, value_name = "SIZE", value_parser = bytes)]
     pub memory: Option<u64>,
     /// Memory for beginnings of prompts that may come again; 0: none
@@ -77,9 +78,22 @@ pub struct Serve {
     /// A Jinja template, in place of the one in the model's folder
     #[arg(help_heading = "Chats", hide_short_help = true, long, value_name = "FILE")]
     pub chat_template: Option<PathBuf>,
+    /// Whether what a model thinks is told apart from its answer: auto, or none
+    ///
+    /// auto tells it as reasoning_content (in /v1/messages as blocks of thinking, in /v1/responses as items of reasoning). With
+    /// none it stays in the text, with the marks around it, as <think>.
+    #[arg(help_heading = "Chats", hide_short_help = true, long, value_name = "auto|none", default_value = "auto")]
+    pub reasoning_format: ReasoningFormat,
     /// Variables for the chat template, as a JSON object: {"enable_thinking": false}
     #[arg(help_heading = "Chats", hide_short_help = true, long, value_name = "JSON", value_parser = parse_variables)]
     pub chat_template_kwargs: Option<Variables>,
+}
+
+/// What becomes of a model's thoughts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ReasoningFormat {
+    Auto,
+    None,
 }
 
 /// A size as of shards, or nothing.

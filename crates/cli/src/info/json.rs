@@ -46,6 +46,7 @@ impl Facts {
             "quantized_bits": self.bits,
             "stored_bytes": contents.tensors.iter().map(|tensor| tensor.bytes).sum::<u64>(),
             "kv_cache": caches,
+            "recurrent_state": { "layers": self.states.len(), "bytes": self.states.iter().sum::<u64>() },
             "reach": self.reach,
             "tensors": tensors,
             "keys": keys,

@@ -1,8 +1,8 @@
 //! What differs between a model's layers, and what they have that a Llama's do not.
 
 use glass_config::{
-    AttentionConfig, ExpertsConfig, Gate, LayerConfig, LlamaConfig, MambaConfig, MixerConfig, MlpConfig, NormConfig,
-    NormKind, NormPlacement, NormWeight, QkNormOver, RetentionConfig, RouterWeights,
+    AttentionConfig, ExpertsConfig, Gate, LayerConfig, LlamaConfig, Mamba2Config, MambaConfig, MixerConfig, MlpConfig,
+    NormConfig, NormKind, NormPlacement, NormWeight, QkNormOver, RetentionConfig, RgLruConfig, RouterWeights,
 };
 
 /// The MLP of a layer.
@@ -34,6 +34,18 @@ pub fn mixer(mixer: &MixerConfig) -> String {
             let RetentionConfig { num_heads, key_dim, head_dim, .. } = retention;
             format!("retention by {num_heads} heads, keys of {key_dim}, values of {head_dim}")
         }
+        MixerConfig::Mamba2(mamba) => {
+            let Mamba2Config { num_heads, head_dim, n_groups, state_size, conv_kernel, .. } = mamba;
+            let groups = if *n_groups == 1 { "1 group".to_owned() } else { format!("{n_groups} groups") };
+            format!(
+                "Mamba-2 of {num_heads} heads of {head_dim} channels with {state_size} states each, {groups}, convolution over \
+                 {conv_kernel}"
+            )
+        }
+        MixerConfig::RgLru(lru) => {
+            let RgLruConfig { width, num_blocks, conv_kernel, .. } = lru;
+            format!("RG-LRU of {width} channels, gates in {num_blocks} blocks, convolution over {conv_kernel}")
+        }
     }
 }
 
@@ -42,14 +54,13 @@ pub fn pattern(config: &LlamaConfig) -> Option<String> {
     let sparse = |layer: &LayerConfig| matches!(layer.mlp, Some(MlpConfig::Experts(_)));
     let mixed = config.layers.iter().any(sparse) && !config.layers.iter().all(sparse);
     let kind = |layer: &LayerConfig| {
-        let Some(attention) = layer.attention() else { return mixer(&layer.mixer) };
-        let window = attention.window;
-        let mut kind = window.map_or("full".to_owned(), |window| format!("window {window}"));
-        match attention.rope {
-            None => kind += " without RoPE",
-            Some(rope) if config.ropes.len() > 1 => kind += &format!(" with theta {}", config.ropes[rope].rope_theta),
-            Some(_) => {}
-        }
+        let mut kind = match &layer.mixer {
+            MixerConfig::Attention(attention) => attention_kind(config, attention),
+            MixerConfig::Mamba(_) => "Mamba".to_owned(),
+            MixerConfig::Mamba2(_) => "Mamba-2".to_owned(),
+            MixerConfig::RgLru(_) => "RG-LRU".to_owned(),
+            MixerConfig::Retention(_) => "retention".to_owned(),
+        };
         if mixed {
             kind += if sparse(layer) { " with experts" } else { " with one MLP" };
         }
@@ -66,6 +77,16 @@ pub fn pattern(config: &LlamaConfig) -> Option<String> {
     let runs = kinds[..period].chunk_by(|a, b| a == b).map(|run| format!("{} {}", run.len(), run[0]));
     let runs = runs.collect::<Vec<_>>().join(", ");
     Some(if period < layers { format!("{runs}, and again") } else { runs })
+}
+
+/// The window and the rotation of a layer.
+fn attention_kind(config: &LlamaConfig, attention: &AttentionConfig) -> String {
+    let window = attention.window.map_or("full".to_owned(), |window| format!("window {window}"));
+    match attention.rope {
+        None => window + " without RoPE",
+        Some(rope) if config.ropes.len() > 1 => format!("{window} with theta {}", config.ropes[rope].rope_theta),
+        Some(_) => window,
+    }
 }
 
 /// What the layers and the model have beside a Llama's, each in a few words.

@@ -210,8 +210,10 @@ fn killed_run_is_resumed() {
     ];
     let mut child =
         command(&[&args[..], &more].concat()).stderr(std::process::Stdio::null()).spawn().expect("glass starts");
-    // Killed as soon as something is there.
-    while fs::metadata(prompts.output()).map_or(0, |meta| meta.len()) == 0 {
+    // Killed as soon as something is there; where it has ended before, it is resumed all the same.
+    while child.try_wait().expect("a child").is_none()
+        && fs::metadata(prompts.output()).map_or(0, |meta| meta.len()) == 0
+    {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     child.kill().expect("killed");

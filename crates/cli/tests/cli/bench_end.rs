@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     models::random_tiny,
-    run::{Ran, command},
+    run::{PATIENCE, Ran, command, met_in_its_middle},
 };
 
 /// Rows that go on for much longer than anybody waits.
@@ -50,7 +50,7 @@ fn children(parent: u32) -> Vec<u32> {
 fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is() {
-        assert!(start.elapsed() < Duration::from_secs(30), "{what}");
+        assert!(start.elapsed() < PATIENCE, "{what}");
         thread::sleep(Duration::from_millis(20));
     }
 }
@@ -89,14 +89,18 @@ fn gone(id: u32) -> bool {
 
 #[test]
 fn ctrl_c_shows_what_was_measured_and_leaves_nobody_behind() {
-    let bench = endless();
-    let subjects = both(&bench);
-    thread::sleep(Duration::from_millis(500));
-    kill(bench.id(), libc::SIGINT);
-    let ran = end(bench);
-    assert_eq!(ran.code, Some(130), "{ran:?}");
-    assert_eq!(ran.stdout.lines().count(), 4, "{ran:?}");
-    wait_until("they end", || subjects.iter().all(|&id| gone(id)));
+    met_in_its_middle(|wait| {
+        let bench = endless();
+        let subjects = both(&bench);
+        thread::sleep(wait);
+        kill(bench.id(), libc::SIGINT);
+        let ran = end(bench);
+        assert_eq!(ran.code, Some(130), "{ran:?}");
+        assert_eq!(ran.stdout.lines().count(), 4, "{ran:?}");
+        wait_until("they end", || subjects.iter().all(|&id| gone(id)));
+        let mut rows = ran.stdout.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+        rows.find(|row| row["decode_tps"].is_f64())
+    });
 }
 
 #[test]
@@ -109,7 +113,6 @@ fn a_row_whose_process_is_killed_says_so_and_the_others_go_on() {
         let now = children(bench.id());
         now.len() == 2 && !now.contains(&subjects[0])
     });
-    thread::sleep(Duration::from_millis(300));
     kill(bench.id(), libc::SIGINT);
     let ran = end(bench);
     let killed: Vec<&str> = ran.stdout.lines().filter(|line| line.contains("its process was killed")).collect();

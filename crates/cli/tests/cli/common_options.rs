@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::{
     models::random_tiny,
-    run::{Ran, command, refused, run, succeeds, text},
+    run::{PATIENCE, Ran, command, refused, run, succeeds, text},
 };
 
 const VERSE: &str = "ROMEO:\nBut, soft! what light through yonder window breaks?\n";
@@ -164,7 +164,7 @@ fn at_terminal(columns: u16, args: &[&str]) -> String {
         shell.env_remove(name);
     });
     shell.args(["-c", &format!("stty rows 24 cols {columns}; exec \"$@\""), "sh", &program]).args(args);
-    let options = Options::new().timeout_ms(Some(60_000)).strip_ansi_escape_codes(true);
+    let options = Options::new().timeout_ms(Some(PATIENCE.as_millis() as u64)).strip_ansi_escape_codes(true);
     let mut terminal = spawn_with_options(shell, options).expect("a terminal");
     let shown = terminal.exp_eof().expect("its end");
     shown.replace('\r', "")

@@ -141,7 +141,7 @@ mod stopped {
     };
 
     use super::*;
-    use crate::run::{command, run};
+    use crate::run::{PATIENCE, command, run};
 
     /// A model of 4 GiB, nearly all of it a hole that takes no place on the disk.
     fn large() -> crate::models::Copy {
@@ -168,7 +168,7 @@ mod stopped {
         let start = Instant::now();
         let half = target.join(".glass-saving/model.safetensors");
         while fs::metadata(&half).map_or(0, |meta| meta.len()) < 16 << 20 {
-            assert!(start.elapsed() < Duration::from_secs(20));
+            assert!(start.elapsed() < PATIENCE);
             sleep(Duration::from_millis(2));
         }
         child.expect("glass starts")

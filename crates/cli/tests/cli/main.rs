@@ -35,6 +35,7 @@ mod outputs;
 mod perplexity;
 mod prompt;
 mod quantize;
+mod recurrent;
 mod run;
 mod search;
 #[cfg(unix)]

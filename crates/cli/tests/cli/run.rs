@@ -3,10 +3,27 @@
 use std::{
     path::Path,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use assert_cmd::cargo::cargo_bin;
 use serde_json::Value;
+
+/// How long a test waits for what must come: it is never a measure of speed.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Repeats what must be met in its middle, where nothing tells when that is: each try waits twice as long as the one before,
+/// until one gives something.
+pub fn met_in_its_middle<T>(mut attempt: impl FnMut(Duration) -> Option<T>) -> T {
+    let mut wait = Duration::from_millis(200);
+    loop {
+        if let Some(met) = attempt(wait) {
+            return met;
+        }
+        assert!(wait < PATIENCE, "it was not met");
+        wait *= 2;
+    }
+}
 
 /// What a run left.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    run::{Ran, command},
+    run::{PATIENCE, Ran, command, met_in_its_middle},
     train::{Desk, trains},
 };
 
@@ -33,15 +33,6 @@ fn saved(desk: &Desk) -> usize {
     steps.max().unwrap_or(0)
 }
 
-fn wait_until(child: &mut Child, mut ready: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !ready() {
-        assert!(start.elapsed() < Duration::from_secs(60), "nothing came");
-        assert!(child.try_wait().expect("a child").is_none(), "it ended before it was stopped");
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
 fn send(child: &Child, signal: libc::c_int) {
     let id = libc::pid_t::try_from(child.id()).expect("a process id");
     // SAFETY: the child was not waited for yet, so that the id is its own.
@@ -59,6 +50,19 @@ fn end(child: Child) -> (ExitStatus, Ran) {
     (output.status, ran)
 }
 
+/// Starts a run and sends it a signal once it has saved this step; `None`: it was over before that.
+fn stop(desk: &Desk, args: &[String], step: usize, signal: libc::c_int) -> Option<(ExitStatus, Ran)> {
+    let mut child = start(args);
+    let start = Instant::now();
+    while saved(desk) < step {
+        assert!(start.elapsed() < PATIENCE, "nothing came");
+        child.try_wait().expect("a child").is_none().then(|| thread::sleep(Duration::from_millis(1)))?;
+    }
+    send(&child, signal);
+    let (status, ran) = end(child);
+    (!status.success()).then_some((status, ran))
+}
+
 fn resume(desk: &Desk) -> Vec<String> {
     ["train", "--resume", &desk.model(), "--device", "flex"].map(String::from).into()
 }
@@ -72,18 +76,18 @@ fn killed_runs_resume_to_the_unbroken_result() {
     let unbroken = Desk::new();
     trains(&unbroken.train(RUN));
 
-    let desk = Desk::new();
-    let mut args = desk.train(RUN);
-    for least in [1, 60] {
-        let mut child = start(&args);
-        wait_until(&mut child, || saved(&desk) >= least);
-        send(&child, libc::SIGKILL);
-        let (status, _) = end(child);
-        assert_eq!(status.signal(), Some(libc::SIGKILL));
-        assert!(saved(&desk) < STEPS);
-        args = resume(&desk);
-    }
-    let ran = trains(&args);
+    let desk = met_in_its_middle(|_| {
+        let desk = Desk::new();
+        let mut args = desk.train(RUN);
+        for least in [1, 60] {
+            let (status, _) = stop(&desk, &args, least, libc::SIGKILL)?;
+            assert_eq!(status.signal(), Some(libc::SIGKILL));
+            (saved(&desk) < STEPS).then_some(())?;
+            args = resume(&desk);
+        }
+        Some(desk)
+    });
+    let ran = trains(&resume(&desk));
     ran.says(&["glass: resuming after step ", "trained 240 steps"]);
 
     assert_eq!(desk.metrics(), unbroken.metrics());
@@ -98,11 +102,11 @@ fn ctrl_c_saves_and_prints_how_to_resume() {
     let unbroken = Desk::new();
     trains(&unbroken.train(RUN));
 
-    let desk = Desk::new();
-    let mut child = start(&desk.train(RUN));
-    wait_until(&mut child, || saved(&desk) >= 20);
-    send(&child, libc::SIGINT);
-    let (_, ran) = end(child);
+    let (desk, ran) = met_in_its_middle(|_| {
+        let desk = Desk::new();
+        let (_, ran) = stop(&desk, &desk.train(RUN), 20, libc::SIGINT)?;
+        Some((desk, ran))
+    });
     assert_eq!((ran.code, &*ran.stdout), (Some(130), ""), "{ran:?}");
     let step = saved(&desk);
     ran.says(&[

@@ -22,12 +22,7 @@ pub(super) const FAMILY: Family = Family {
     eos_token_id: &[0],
     tie_word_embeddings: true,
     norm_eps: ("layer_norm_epsilon", 1e-5),
-    fields: &[
-        Own(read, write),
-        OF_CODE,
-        Idle(&["d_inner", "d_model", "n_layer", "ssm_cfg", "rms_norm"], "mamba goes by transformers' names"),
-        Idle(&["fused_add_norm", "pad_vocab_size_multiple"], "it is about the first implementation"),
-    ],
+    fields: &[Own(read, write), OF_CODE, OLD_NAMES],
     ignored: &[],
     names: &[
         Named("model.layers", "backbone.layers"),
@@ -40,12 +35,19 @@ pub(super) const FAMILY: Family = Family {
     ..llama::FAMILY
 };
 
+/// Of the first implementation.
+pub(super) const OLD_NAMES: super::Field = Idle(
+    &["d_inner", "d_model", "n_layer", "ssm_cfg", "rms_norm", "fused_add_norm", "pad_vocab_size_multiple"],
+    "it is of the first implementation, and this family goes by transformers' names",
+);
+
 /// How transformers computes, or fills weights.
 pub(super) const OF_CODE: super::Field = Idle(
     &[
         "use_mambapy",
         "use_associative_scan",
         "use_mamba_kernels",
+        "use_falcon_mambapy",
         "residual_in_fp32",
         "rescale_prenorm_residual",
         "time_step_scale",
@@ -68,13 +70,19 @@ pub(super) const RANK: Rule<Option<usize>> =
     });
 
 fn read(fields: &mut Fields, outline: &mut Outline) -> Checked<()> {
-    let inner = expanded(fields, outline.hidden_size)?;
-    let given = fields.optional("intermediate_size", SIZE, None)?;
-    let rule = format!("must be expand times hidden_size, {inner}, or absent");
-    fields.check(given.is_none_or(|given| given == inner), "intermediate_size", given.unwrap_or(inner), rule)?;
+    let inner = channels(fields, outline.hidden_size)?;
     let mamba = mixer(fields, outline, inner)?;
     outline.recurrent(MixerConfig::Mamba(mamba), |_| true);
     Ok(())
+}
+
+/// `expand` times the width of the model, which the file may also say outright.
+pub(super) fn channels(fields: &mut Fields, hidden_size: usize) -> Checked<usize> {
+    let inner = expanded(fields, hidden_size)?;
+    let given = fields.optional("intermediate_size", SIZE, None)?;
+    let rule = format!("must be expand times hidden_size, {inner}, or absent");
+    fields.check(given.is_none_or(|given| given == inner), "intermediate_size", given.unwrap_or(inner), rule)?;
+    Ok(inner)
 }
 
 /// A mixer of so many channels.
@@ -119,7 +127,7 @@ pub(super) fn time_step(fields: &mut Fields) -> Checked<TimeStepConfig> {
     Ok(step)
 }
 
-fn write(outline: &Outline) -> Value {
+pub(super) fn write(outline: &Outline) -> Value {
     let mut file = write_mixer(outline);
     if let Some(MixerConfig::Mamba(mamba)) = outline.recurrent_mixer() {
         file["intermediate_size"] = json!(mamba.intermediate_size);

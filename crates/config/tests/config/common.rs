@@ -6,7 +6,7 @@ use glass_config::{AttentionConfig, ConfigError, DenseMlpConfig, LlamaConfig, Ml
 use serde_json::{Value, json};
 
 /// Every `model_type`, as errors list them.
-pub const FAMILIES: &str = "llama, mistral, qwen2, qwen3, gemma, gemma2, gemma3_text, smollm3, phi3, exaone, exaone4, hyperclovax, olmo2, olmo3, granite, ministral3, mixtral, qwen2_moe, qwen3_moe, gpt_oss, cohere2, glm, glm4, stablelm, starcoder2, arcee, seed_oss, helium, nemotron, apertus, mamba, samba, retnet";
+pub const FAMILIES: &str = "llama, mistral, qwen2, qwen3, gemma, gemma2, gemma3_text, smollm3, phi3, exaone, exaone4, hyperclovax, olmo2, olmo3, granite, ministral3, mixtral, qwen2_moe, qwen3_moe, gpt_oss, cohere2, glm, glm4, stablelm, starcoder2, arcee, seed_oss, helium, nemotron, apertus, mamba, samba, retnet, falcon_mamba, mamba2, jamba, recurrent_gemma";
 
 /// A file that holds what every file must, and nothing else.
 pub fn minimal(model_type: &str) -> Value {

@@ -14,6 +14,7 @@ mod fixtures;
 mod frequencies;
 mod gguf;
 mod idle_fields;
+mod mixers;
 mod names;
 mod overrides;
 mod quantization;

@@ -1,10 +1,10 @@
 //! Every other family against `transformers`, and against itself, on every backend.
 
-use std::{ops::ControlFlow, path::Path};
+use std::{num::NonZeroUsize, ops::ControlFlow, path::Path};
 
 use glass_backend::{Device, Dtype, KernelMode, quant::QuantFormat};
 use glass_checkpoint::{ConvertOptions, Existing, Precision, ShardSize, convert, quantize};
-use glass_generate::{GenerateOptions, Llama, LoadOptions, generate};
+use glass_generate::{GenerateOptions, Llama, LoadOptions, generate, generate_with_draft};
 use glass_testing::{devices, fixtures};
 
 use crate::{
@@ -134,8 +134,38 @@ fn check_policies(folder: &Path, llama: &Llama) {
     }
 }
 
-/// Fused rows, experts by themselves and in one tensor, learned activations, weights of single heads, renamed norms.
-const SHAPES: [&str; 7] = ["apertus", "gemma2", "glm4", "gpt_oss", "phi3", "qwen2_moe", "stablelm"];
+/// Drafts that are taken back again, from the text so far and from another model, change nothing of a text: a state that is
+/// not what it was before the draft would.
+#[test]
+fn drafts_change_no_text_of_a_recurrent_model() {
+    let device = devices::flex();
+    for name in ["mamba", "mamba2", "jamba", "recurrent_gemma"] {
+        let folder = fixtures::root().join("families").join(name);
+        let llama = fixture::load(&folder, false, &device, Dtype::F32);
+        let once: Vec<u32> = (0..9).map(|i| (i * i * 7 + 3) % llama.config.vocab_size as u32).collect();
+        let prompt = [&once[..], &once].concat();
+        let go_on = &mut |_: glass_generate::Progress<'_>| ControlFlow::Continue(());
+        let options = |draft| GenerateOptions { prompt_lookup: NonZeroUsize::new(draft), ..GenerateOptions::new(40) };
+        let plain = generate(&llama, &prompt, &options(0), go_on).expect("a text");
+        for draft in [1, 3, 20] {
+            let found = generate(&llama, &prompt, &options(draft), go_on).expect("a text");
+            let speculation = found.speculation.expect("it was asked for");
+            assert!(speculation.accepted < speculation.drafted, "{name}: nothing is taken back");
+            assert_eq!(found.ids, plain.ids, "{name} with drafts of {draft}");
+        }
+        // Mamba's fixture guesses for all: another model of the same vocabulary.
+        let other = fixture::load(&fixtures::root().join("families").join("mamba"), false, &device, Dtype::F32);
+        let found = generate_with_draft(&llama, &other, &prompt, &options(0), go_on).expect("a text");
+        assert_eq!(found.ids, plain.ids, "{name} with a draft model");
+    }
+}
+
+/// Fused rows, experts by themselves and in one tensor, learned activations, weights of single heads, renamed norms, and what
+/// recurrent layers have.
+#[rustfmt::skip]
+const SHAPES: [&str; 11] = [
+    "apertus", "gemma2", "glm4", "gpt_oss", "phi3", "qwen2_moe", "stablelm", "mamba", "mamba2", "jamba", "recurrent_gemma",
+];
 
 /// In float32, or with the matrices in few bits.
 fn load(folder: &Path, quantize: Option<QuantFormat>, fake_quantize: bool) -> Llama {

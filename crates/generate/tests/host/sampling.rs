@@ -188,6 +188,32 @@ fn impossible_rows_are_errors() {
     }
 }
 
+/// Rows around the lengths of registers and blocks, with the highest logit twice, and with what is no logit anywhere.
+#[test]
+fn the_best_is_the_first_of_the_highest_wherever_it_lies() {
+    let best = |logits: &[f32]| Sampler::new(SamplingConfig::default()).unwrap().sample(&mut logits.to_vec(), &[]);
+    for len in [1, 15, 16, 17, 1023, 1024, 1025, 2500] {
+        let row: Vec<f32> = (0..len).map(|id| -1.0 - (id * 37 % 101) as f32 / 16.0).collect();
+        for id in [0, len / 3, len / 2, len - 1] {
+            for again in [id, len - 1] {
+                let mut row = row.clone();
+                (row[id], row[again]) = (-0.5, -0.5);
+                assert_eq!(best(&row), Ok(id as u32), "{len}");
+                (row[id], row[again]) = (0.0, -0.0);
+                assert_eq!(best(&row), Ok(id as u32), "{len}");
+            }
+            let mut gone = vec![GONE; len];
+            gone[id] = f32::MIN;
+            assert_eq!(best(&gone), Ok(id as u32), "{len}");
+            for value in [f32::INFINITY, f32::NAN] {
+                let mut row = row.clone();
+                (row[id], row[len - 1]) = (value, value);
+                assert!(matches!(best(&row), Err(SamplingError::NotFinite { id: at, .. }) if at == id), "{len}");
+            }
+        }
+    }
+}
+
 /// A row of 24 logits after rules, as transformers 5.23.0 on torch makes them: `model._get_logits_processor` with a
 /// `GenerationConfig` of the case's fields, applied to the same row and text, then `log_softmax` in float64. Left out are
 /// tokens that were removed.

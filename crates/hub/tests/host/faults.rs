@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use glass_hub::{HubProgress, resolve};
 use tempfile::TempDir;
 
 use super::server::{COMMIT, Fault, NAME, Server};
-use super::{Seen, assert_absent, assert_says, assert_whole, get, get_seen, options, repository, weights};
+use super::{Seen, assert_absent, assert_says, assert_whole, get, get_seen, one_line, options, repository, weights};
 
 /// Each fault gives one line, leaves nothing that looks whole, and is forgotten once the server is well.
 #[test]
@@ -71,9 +73,9 @@ fn without_listed_sizes_the_announced_length_counts() {
 fn a_silent_server_is_given_up() {
     let (server, cache) = (Server::new(&repository()), TempDir::new().unwrap());
     let mut options = options(&server, cache.path());
-    options.patience = Duration::from_secs(1);
+    options.patience = Duration::from_secs(3);
     server.fail(Fault::Stall, "/cdn/");
-    assert_says(&get(&options).unwrap_err(), &["no data of model.safetensors for 1 s", "run again"]);
+    assert_says(&get(&options).unwrap_err(), &["no data of model.safetensors for 3 s", "run again"]);
     assert_absent(cache.path(), "model.safetensors");
     options.patience = Duration::from_secs(30);
     server.heal();
@@ -140,17 +142,20 @@ fn a_second_process_waits() {
     fs::create_dir_all(&repo).unwrap();
     let lock = fs::File::create(repo.join(".lock")).unwrap();
     lock.lock().unwrap();
+    let (warn, warned) = mpsc::channel();
     let second = thread::spawn(move || {
-        let mut seen = Seen::default();
-        (get_seen(None, &options, &mut seen), seen)
+        let folder = resolve(NAME, None, &options, &mut |event| {
+            if let HubProgress::Warning(line) = event {
+                warn.send(line.to_owned()).unwrap();
+            }
+        });
+        folder.map_err(one_line)
     });
-    while server.requests().is_empty() {
-        thread::sleep(Duration::from_millis(10));
-    }
-    thread::sleep(Duration::from_millis(200));
+    assert!(warned.recv().unwrap().contains("another process"));
+    // Time for what must not happen.
+    thread::sleep(Duration::from_millis(100));
     assert_eq!(server.requests().len(), 1, "only the listing was asked for");
     drop(lock);
-    let (folder, seen) = second.join().unwrap();
-    assert_whole(&folder.unwrap());
-    assert!(matches!(&seen.warnings[..], [line] if line.contains("another process")));
+    assert_whole(&second.join().unwrap().unwrap());
+    assert!(warned.recv().is_err(), "it said no more");
 }

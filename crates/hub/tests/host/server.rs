@@ -1,7 +1,7 @@
 //! A hub of one model on this machine, healthy or broken in several ways.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -215,8 +215,9 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, base: &str) -> std::io::R
         Some(Fault::IgnoreRange) if start > 0 => send(&format!("200 OK\r\n{hub_headers}"), None, bytes),
         Some(Fault::Stall) if part.len() > 1 => {
             send(&head, Some(part.len()), half)?;
-            thread::sleep(Duration::from_secs(3));
-            Ok(())
+            // Until the client has gone.
+            stream.set_read_timeout(Some(Duration::from_secs(120)))?;
+            stream.read(&mut [0]).map(drop)
         }
         _ => send(&head, Some(part.len()), part),
     }

@@ -142,6 +142,13 @@ impl Bytes for V3 {
     }
 
     #[inline(always)]
+    fn integers_of_4_bits(self, word: u32) -> [__m256; 2] {
+        let i = self.avx2;
+        let moved = i._mm256_srlv_epi32(cast([word; 8]), cast([0_u32, 4, 8, 12, 16, 20, 24, 28]));
+        [self.avx._mm256_cvtepi32_ps(i._mm256_and_si256(moved, cast([0xf_u32; 8]))), self.zero()]
+    }
+
+    #[inline(always)]
     fn times(self, [a, a2]: [__m256; 2], [b, b2]: [__m256; 2]) -> [__m256; 2] {
         [self.avx._mm256_mul_ps(a, b), self.avx._mm256_mul_ps(a2, b2)]
     }

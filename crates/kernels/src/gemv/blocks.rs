@@ -54,6 +54,11 @@ impl<'a, T: Unpack> Format<'a> for T {
     }
 
     #[inline(always)]
+    fn spans(row: &'a [T]) -> impl Iterator<Item = &'a [T]> {
+        row.chunks_exact(SPAN / T::GROUPS)
+    }
+
+    #[inline(always)]
     fn span(row: &'a [T], span: usize, groups: usize) -> &'a [T] {
         &row[span * SPAN / T::GROUPS..][..groups / T::GROUPS]
     }

@@ -2,7 +2,7 @@
 
 use pulp::Scalar256b;
 
-use crate::isa::Isa;
+use crate::{isa::Isa, quant::blocks::apart};
 
 /// Groups of a span, the columns whose factors are computed together: 256.
 pub const SPAN: usize = 8;
@@ -79,6 +79,12 @@ pub trait Bytes: Copy + Send + Sync {
 
     /// Factors that are integers.
     fn integers(self, values: [i8; 2 * SPAN]) -> Self::Factors;
+
+    /// 8 factors that are integers of 4 bits, the first in the lowest bits.
+    #[inline(always)]
+    fn integers_of_4_bits(self, word: u32) -> Self::Factors {
+        self.integers(pulp::cast([apart::<4>(word).to_le(), 0]))
+    }
 
     fn times(self, a: Self::Factors, b: Self::Factors) -> Self::Factors;
 

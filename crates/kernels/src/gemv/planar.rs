@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     isa::Isa,
-    quant::{E2M1, QuantFormat, QuantizedMatrix, Row, ZERO_POINTS_PER_WORD, blocks::apart, groups},
+    quant::{E2M1, QuantFormat, QuantizedMatrix, Row, ZERO_POINTS_PER_WORD, groups},
 };
 
 impl MatVec<f32> for QuantizedMatrix<'_> {
@@ -73,6 +73,11 @@ impl<'a> Format<'a> for Int8 {
     }
 
     #[inline(always)]
+    fn spans(row: Row<'a>) -> impl Iterator<Item = Row<'a>> {
+        row.spans(QuantFormat::Int8)
+    }
+
+    #[inline(always)]
     fn span(row: Row<'a>, span: usize, groups: usize) -> Row<'a> {
         row.span(span, groups, QuantFormat::Int8)
     }
@@ -108,6 +113,13 @@ impl<'a> Format<'a> for Int4 {
     }
 
     #[inline(always)]
+    fn spans(row: Row<'a>) -> impl Iterator<Item = Row<'a>> {
+        row.spans(QuantFormat::Int4)
+            .zip(row.zero_points.chunks_exact(1))
+            .map(|(span, zero_points)| Row { zero_points, ..span })
+    }
+
+    #[inline(always)]
     fn span(row: Row<'a>, span: usize, groups: usize) -> Row<'a> {
         row.span(span, groups, QuantFormat::Int4)
     }
@@ -115,7 +127,7 @@ impl<'a> Format<'a> for Int4 {
     #[inline(always)]
     fn factors<B: Bytes>(b: B, span: Row<'a>) -> [B::Factors; 2] {
         let scales = b.halves(span.scales());
-        let zeros = b.integers(pulp::cast([apart::<4>(span.zero_points[0] as u32).to_le(), 0]));
+        let zeros = b.integers_of_4_bits(span.zero_points[0] as u32);
         [scales, b.scaled(b.times(scales, zeros), -1.0)]
     }
 
@@ -144,6 +156,11 @@ impl<'a> Format<'a> for Mxfp4 {
     }
 
     #[inline(always)]
+    fn spans(row: Row<'a>) -> impl Iterator<Item = Row<'a>> {
+        row.spans(QuantFormat::Mxfp4)
+    }
+
+    #[inline(always)]
     fn span(row: Row<'a>, span: usize, groups: usize) -> Row<'a> {
         row.span(span, groups, QuantFormat::Mxfp4)
     }
@@ -160,6 +177,14 @@ impl<'a> Format<'a> for Mxfp4 {
 }
 
 impl<'a> Row<'a> {
+    /// The whole spans, without their zero points.
+    #[inline(always)]
+    fn spans(&self, format: QuantFormat) -> impl Iterator<Item = Self> + use<'a> {
+        let quants = self.quants.chunks_exact(SPAN * format.group_bytes());
+        let spans = quants.zip(self.scales.chunks_exact(SPAN));
+        spans.map(|(quants, scales)| Self { quants, scales, zero_points: &[] })
+    }
+
     /// So many groups from a span on.
     #[inline(always)]
     fn span(&self, span: usize, groups: usize, format: QuantFormat) -> Self {

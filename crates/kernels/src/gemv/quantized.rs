@@ -26,6 +26,9 @@ pub trait Format<'a> {
     /// Where a span lies in memory: all of it, or its quants and its scales.
     fn bytes(span: Self::Row) -> [&'a [u8]; 2];
 
+    /// The whole spans, one after the other.
+    fn spans(row: Self::Row) -> impl Iterator<Item = Self::Row>;
+
     /// So many groups from a span on.
     fn span(row: Self::Row, span: usize, groups: usize) -> Self::Row;
 
@@ -104,8 +107,7 @@ fn products<'a, B: Bytes, F: Format<'a>, const N: usize>(
 ) -> [B::Floats; N] {
     let mut sums = [[b.zero(); 2]; N];
     let (whole, rest) = (groups / SPAN, groups % SPAN);
-    for (span, x) in x[..whole].iter().enumerate() {
-        let weights = F::span(row, span, SPAN);
+    for (x, weights) in x[..whole].iter().zip(F::spans(row)) {
         if let Some(ahead) = ahead {
             F::bytes(weights).into_iter().for_each(|bytes| prefetch_lines(bytes, ahead));
         }

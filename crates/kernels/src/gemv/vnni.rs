@@ -125,6 +125,15 @@ impl Bytes for Vnni {
     }
 
     #[inline(always)]
+    fn integers_of_4_bits(self, word: u32) -> __m512 {
+        // A word moved by all its bits is zero.
+        const BY: [u32; 16] = [0, 4, 8, 12, 16, 20, 24, 28, 32, 32, 32, 32, 32, 32, 32, 32];
+        let f = self.simd().avx512f;
+        let moved = f._mm512_srlv_epi32(cast([word; 16]), cast(BY));
+        f._mm512_cvtepi32_ps(f._mm512_and_si512(moved, cast([0xf_u32; 16])))
+    }
+
+    #[inline(always)]
     fn times(self, a: __m512, b: __m512) -> __m512 {
         self.simd().avx512f._mm512_mul_ps(a, b)
     }

@@ -5,7 +5,7 @@ use std::{collections::HashSet, ops::Range};
 use glass_backend::KvTensor;
 
 use crate::{
-    CacheError, KvSegment, KvView, LayerCache, Window,
+    CacheError, InPlace, KvSegment, KvView, LayerCache, Window,
     buffer::Buffer,
     shared::{KEYS_TOGETHER, MIN_SHARED, Shared},
 };
@@ -25,12 +25,10 @@ impl Full {
     pub fn new(window: Window, max: usize) -> Self {
         Self { shared: Shared::default(), own: Buffer::new(max), window, max }
     }
-}
 
-impl LayerCache for Full {
-    fn append(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> KvView {
+    /// What the queries at `positions`, which are the last, may see.
+    fn view(&self, positions: Range<usize>) -> KvView {
         let begin = self.shared.end();
-        self.own.write(positions.start - begin, k, v);
         // What no query of this pass sees is not read.
         let seen = self.window.seen_by(positions);
         let mut segments: Vec<_> = self.shared.segments(seen.clone(), self.window).collect();
@@ -38,6 +36,18 @@ impl LayerCache for Full {
         let [k, v] = self.own.read(own.start - begin, own.len()); // [1, kv_heads, own, head_dim]
         segments.push(KvSegment::run(k, v, own, self.window));
         KvView { segments }
+    }
+}
+
+impl LayerCache for Full {
+    fn append(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> KvView {
+        self.own.write(positions.start - self.shared.end(), k, v);
+        self.view(positions)
+    }
+
+    fn append_in_place(&mut self, new: &mut InPlace<'_>, positions: Range<usize>) -> Option<KvView> {
+        let written = self.own.write_in_place(positions.start - self.shared.end(), new);
+        written.then(|| self.view(positions))
     }
 
     fn reserve(&mut self, tokens: usize) {

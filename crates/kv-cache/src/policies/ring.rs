@@ -5,7 +5,7 @@ use std::{collections::HashSet, num::NonZeroUsize, ops::Range};
 use glass_backend::KvTensor;
 
 use crate::{
-    CacheError, KeyPositions, KvSegment, KvView, LayerCache, Window,
+    CacheError, InPlace, KeyPositions, KvSegment, KvView, LayerCache, Window,
     buffer::Buffer,
     shared::{MIN_SHARED, Shared},
 };
@@ -43,38 +43,57 @@ impl Ring {
         Window::Last(self.window)
     }
 
-    /// The ring's own part of what the queries at `positions` may see, themselves included.
-    fn append_own(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> Vec<KvSegment> {
+    /// These positions, counted from the beginning of the ring.
+    fn tokens(&self, positions: &Range<usize>) -> Range<usize> {
+        let begin = self.shared.end();
+        positions.start - begin..positions.end - begin
+    }
+
+    /// The slots that these tokens go to, from this one on, if they push out nothing that they see: until the ring has gone round
+    /// once, it is a buffer like any other, and one token pushes out the one that it no longer sees.
+    fn slot(&self, tokens: &Range<usize>) -> Option<usize> {
+        let pushes_none = tokens.end <= self.capacity || tokens.len() == 1;
+        pushes_none.then(|| tokens.start % self.capacity)
+    }
+
+    /// What is shared of what the queries at `positions` may see. What none sees any more is forgotten.
+    fn before(&mut self, positions: &Range<usize>) -> Vec<KvSegment> {
+        let seen = self.window().seen_by(positions.clone());
+        let spare = self.capacity - self.window.get();
+        self.shared.forget_before(seen.start.saturating_sub(spare));
+        self.lost = self.lost.max(self.tokens(positions).end.saturating_sub(self.capacity));
+        self.shared.segments(seen.start..self.shared.end(), self.window()).collect()
+    }
+
+    /// The ring's own part of what the queries at `positions` may see, when they are in their [`slot`](Self::slot).
+    fn own(&self, positions: &Range<usize>) -> Vec<KvSegment> {
         let (begin, window, capacity) = (self.shared.end(), self.window(), self.capacity);
-        let tokens = positions.start - begin..positions.end - begin;
-        let seq = tokens.len();
-        self.lost = self.lost.max(tokens.end.saturating_sub(capacity));
-        let own = &mut self.own;
-        // Until the ring has gone round once, it is a buffer like any other.
+        let tokens = self.tokens(positions);
         if tokens.end <= capacity {
-            own.write(tokens.start, k, v);
-            let [k, v] = own.read(0, tokens.end); // [1, kv_heads, tokens, head_dim]
+            let [k, v] = self.own.read(0, tokens.end); // [1, kv_heads, tokens, head_dim]
             return vec![KvSegment::run(k, v, begin..positions.end, window)];
         }
-        // One token pushes out the one that it no longer sees: what is left is what it may see.
-        if seq == 1 {
-            own.write(tokens.start % capacity, k, v);
-            if begin == 0 {
-                let [k, v] = own.read(0, capacity); // [1, kv_heads, capacity, head_dim]
-                let (end, len) = (positions.end, capacity);
-                return vec![KvSegment::new(k, v, KeyPositions::Ring { end, len }, window)];
-            }
-            let held = tokens.end - capacity..tokens.end;
-            let mut from = positions.end - capacity;
-            return slots(held, capacity)
-                .map(|slots| {
-                    let [k, v] = own.read(slots.start, slots.len()); // [1, kv_heads, slots, head_dim]
-                    from += slots.len();
-                    KvSegment::run(k, v, from - slots.len()..from, window)
-                })
-                .collect();
+        if begin == 0 {
+            let [k, v] = self.own.read(0, capacity); // [1, kv_heads, capacity, head_dim]
+            let (end, len) = (positions.end, capacity);
+            return vec![KvSegment::new(k, v, KeyPositions::Ring { end, len }, window)];
         }
-        // More tokens would push out what the first of them still see, so those are read before, in order.
+        let held = tokens.end - capacity..tokens.end;
+        let mut from = positions.end - capacity;
+        let run = |slots: Range<usize>| {
+            let [k, v] = self.own.read(slots.start, slots.len()); // [1, kv_heads, slots, head_dim]
+            from += slots.len();
+            KvSegment::run(k, v, from - slots.len()..from, window)
+        };
+        slots(held, capacity).map(run).collect()
+    }
+
+    /// The same of tokens that push out what the first of them still see: that is read before, in order.
+    fn append_over(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> Vec<KvSegment> {
+        let (begin, window, capacity) = (self.shared.end(), self.window(), self.capacity);
+        let tokens = self.tokens(&positions);
+        let seq = tokens.len();
+        let own = &mut self.own;
         let past = tokens.start - tokens.start.min(self.window.get() - 1)..tokens.start;
         let parts = slots(past.clone(), capacity).map(|slots| own.read(slots.start, slots.len()));
         let parts = parts.chain([[k.clone(), v.clone()]]);
@@ -127,13 +146,25 @@ impl Ring {
 
 impl LayerCache for Ring {
     fn append(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> KvView {
-        let seen = self.window().seen_by(positions.clone());
-        let spare = self.capacity - self.window.get();
-        self.shared.forget_before(seen.start.saturating_sub(spare));
-        let before = seen.start..self.shared.end();
-        let mut segments: Vec<_> = self.shared.segments(before, self.window()).collect();
-        segments.extend(self.append_own(k, v, positions));
+        let mut segments = self.before(&positions);
+        match self.slot(&self.tokens(&positions)) {
+            Some(slot) => {
+                self.own.write(slot, k, v);
+                segments.extend(self.own(&positions));
+            }
+            None => segments.extend(self.append_over(k, v, positions)),
+        }
         KvView { segments }
+    }
+
+    fn append_in_place(&mut self, new: &mut InPlace<'_>, positions: Range<usize>) -> Option<KvView> {
+        let slot = self.slot(&self.tokens(&positions))?;
+        let mut segments = self.before(&positions);
+        if !self.own.write_in_place(slot, new) {
+            return None;
+        }
+        segments.extend(self.own(&positions));
+        Some(KvView { segments })
     }
 
     fn reserve(&mut self, tokens: usize) {

@@ -12,6 +12,7 @@ use glass_generate::{FinishReason, TokenLogprobs};
 use super::{ApiError, Served, random};
 use crate::{
     engine::{Event, Ticket, Timings, Usage},
+    reasoning::Thoughts,
     tools::{Part, Reader},
 };
 
@@ -40,8 +41,23 @@ impl Reason {
 /// What happens.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Update {
-    Part { choice: usize, part: Part, logprobs: Vec<TokenLogprobs> },
-    End { choice: usize, reason: Reason, usage: Usage, timings: Timings },
+    /// More log-probabilities of the prompt of this choice and those behind it.
+    Prompt {
+        choice: usize,
+        logprobs: Vec<TokenLogprobs>,
+    },
+    Part {
+        choice: usize,
+        part: Part,
+        logprobs: Vec<TokenLogprobs>,
+    },
+    End {
+        choice: usize,
+        reason: Reason,
+        usage: Usage,
+        reasoning_tokens: usize,
+        timings: Timings,
+    },
     Failed(ApiError),
 }
 
@@ -61,6 +77,9 @@ pub struct Answers {
 
 #[derive(Default)]
 struct Choice {
+    /// Until the answer begins.
+    thoughts: Option<Thoughts>,
+    reasoning_tokens: usize,
     reader: Option<Reader>,
     calls: usize,
     /// Those of tokens whose text is not final yet.
@@ -73,11 +92,15 @@ struct Choice {
 /// A whole answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
+    /// Of the prompt, at its first answer.
+    pub prompt_logprobs: Vec<TokenLogprobs>,
+    pub reasoning: String,
     pub text: String,
     pub calls: Vec<Call>,
     pub logprobs: Vec<TokenLogprobs>,
     pub reason: Option<Reason>,
     pub usage: Usage,
+    pub reasoning_tokens: usize,
     pub timings: Timings,
 }
 
@@ -107,6 +130,14 @@ impl Answers {
         let choices = (0..n * tickets.len()).map(|_| choice()).collect();
         let tickets = tickets.into_iter().enumerate().map(|(prompt, ticket)| (Some(ticket), prompt * n)).collect();
         Self { tickets, choices, stops, single_call: false, ready: VecDeque::new(), started: false, over: false }
+    }
+
+    /// Takes thoughts apart from each answer.
+    pub fn with_thoughts(mut self, thoughts: Option<Thoughts>) -> Self {
+        for choice in &mut self.choices {
+            choice.thoughts.clone_from(&thoughts);
+        }
+        self
     }
 
     /// Drops what comes behind the first call of an answer.
@@ -168,10 +199,12 @@ impl Answers {
         let mut answers = vec![Answer::default(); self.choices.len()];
         while let Some(update) = self.next(served).await {
             match update {
+                Update::Prompt { choice, logprobs } => answers[choice].prompt_logprobs.extend(logprobs),
                 Update::Part { choice, part, logprobs } => {
                     let answer = &mut answers[choice];
                     answer.logprobs.extend(logprobs);
                     match part {
+                        Part::Reasoning(text) => answer.reasoning.push_str(&text),
                         Part::Text(text) => answer.text.push_str(&text),
                         Part::Call { name } => {
                             answer.calls.push(Call { id: call_id(), name, arguments: String::new() });
@@ -183,9 +216,10 @@ impl Answers {
                         }
                     }
                 }
-                Update::End { choice, reason, usage, timings } => {
+                Update::End { choice, reason, usage, reasoning_tokens, timings } => {
                     let answer = &mut answers[choice];
                     (answer.reason, answer.usage, answer.timings) = (Some(reason), usage, timings);
+                    answer.reasoning_tokens = reasoning_tokens;
                 }
                 Update::Failed(error) => return Err(error),
             }
@@ -196,6 +230,7 @@ impl Answers {
     fn read(&mut self, first: usize, event: Event, served: &Served) {
         match event {
             Event::Started { .. } => self.started = true,
+            Event::Prompt(logprobs) => self.ready.push_back(Update::Prompt { choice: first, logprobs }),
             Event::Token { choice, id, text, logprobs } => {
                 let number = first + choice;
                 let Some(choice) = self.choices.get_mut(number) else {
@@ -206,19 +241,10 @@ impl Answers {
                     choice.ids.push(id);
                 }
                 let mut parts = Vec::new();
-                match &mut choice.reader {
-                    Some(reader) => {
-                        reader.push(&text, &mut parts);
-                        // The text has no special tokens, and some of them begin calls.
-                        let special =
-                            served.llama().tokenizer.as_ref().and_then(|tokenizer| tokenizer.special_text(id));
-                        if let Some(special) = special.filter(|special| reader.reads(special)) {
-                            reader.push(&special, &mut parts);
-                        }
-                    }
-                    None if text.is_empty() => {}
-                    None => parts.push(Part::Text(text)),
-                }
+                // The text has no special tokens, and some of them begin calls or thoughts.
+                let tokenizer = served.llama().tokenizer.as_ref();
+                let special = tokenizer.filter(|_| choice.takes_apart()).and_then(|known| known.special_text(id));
+                choice.think(text, special.as_deref(), &mut parts);
                 self.put(number, parts);
             }
             Event::Finished { choice, reason, usage, timings } => {
@@ -228,6 +254,9 @@ impl Answers {
                 };
                 choice.over = true;
                 let mut parts = Vec::new();
+                let mut found = Vec::new();
+                choice.end_thoughts(&mut found);
+                choice.take_over(found, &mut parts);
                 if let Some(reader) = choice.reader.take() {
                     reader.finish(&mut parts);
                 }
@@ -240,6 +269,7 @@ impl Answers {
                 }
                 self.put(number, parts);
                 let choice = &self.choices[number];
+                let reasoning_tokens = choice.reasoning_tokens;
                 let reason = match reason {
                     // A call that was cut is none.
                     FinishReason::Length => Reason::Length,
@@ -247,7 +277,7 @@ impl Answers {
                     FinishReason::StopString => Reason::Stop(which(&self.stops, &choice.ids, served)),
                     FinishReason::Eos | FinishReason::Complete | FinishReason::Interrupted => Reason::End,
                 };
-                self.ready.push_back(Update::End { choice: number, reason, usage, timings });
+                self.ready.push_back(Update::End { choice: number, reason, usage, reasoning_tokens, timings });
             }
             Event::Failed(reason) => {
                 self.over = true;
@@ -273,6 +303,66 @@ impl Answers {
             }
             let logprobs = std::mem::take(&mut choice.logprobs);
             self.ready.push_back(Update::Part { choice: number, part, logprobs });
+        }
+    }
+}
+
+impl Choice {
+    fn takes_apart(&self) -> bool {
+        self.thoughts.is_some() || self.reader.is_some()
+    }
+
+    /// Reads a token: its text, and its name if it is a special one.
+    fn think(&mut self, text: String, special: Option<&str>, parts: &mut Vec<Part>) {
+        let Some(thoughts) = &mut self.thoughts else {
+            return self.answer(text, special, parts);
+        };
+        let within = thoughts.is_within();
+        let mut found = Vec::new();
+        thoughts.push(&text, &mut found);
+        let mark = special.filter(|special| thoughts.reads(special));
+        if let Some(mark) = mark {
+            thoughts.push(mark, &mut found);
+        }
+        self.reasoning_tokens += usize::from(within);
+        if within || thoughts.hides() {
+            self.logprobs.clear();
+        }
+        let special = special.filter(|_| mark.is_none() && !thoughts.is_within());
+        if thoughts.is_over() || special.is_some() {
+            self.end_thoughts(&mut found);
+        }
+        self.take_over(found, parts);
+        self.answer(String::new(), special, parts);
+    }
+
+    fn end_thoughts(&mut self, found: &mut Vec<Part>) {
+        if let Some(thoughts) = self.thoughts.take() {
+            thoughts.finish(found);
+        }
+    }
+
+    /// What is no thought is the answer's.
+    fn take_over(&mut self, found: Vec<Part>, parts: &mut Vec<Part>) {
+        for part in found {
+            match part {
+                Part::Text(text) => self.answer(text, None, parts),
+                thought => parts.push(thought),
+            }
+        }
+    }
+
+    /// Reads more of the answer itself.
+    fn answer(&mut self, text: String, special: Option<&str>, parts: &mut Vec<Part>) {
+        match &mut self.reader {
+            Some(reader) => {
+                reader.push(&text, parts);
+                if let Some(special) = special.filter(|special| reader.reads(special)) {
+                    reader.push(special, parts);
+                }
+            }
+            None if text.is_empty() => {}
+            None => parts.push(Part::Text(text)),
         }
     }
 }

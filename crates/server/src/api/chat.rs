@@ -38,14 +38,16 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
     read_format(fields.object("response_format")?, &mut options, stops)?;
     let n = answers(&mut fields)?;
     let variables = variables(&mut fields)?;
+    let splits_reasoning = splits_reasoning(&mut fields)?;
     served.note_unknown(fields.unknown());
 
     let names = ("messages", "max_completion_tokens");
-    let conversation = Conversation { messages, tools, choice, variables, options, n, names };
-    let Prepared { request, reader } = conversation.prepare(served)?;
+    let conversation = Conversation { messages, tools, choice, variables, splits_reasoning, options, n, names };
+    let Prepared { request, thoughts, reader } = conversation.prepare(served)?;
     let (n, stops) = (request.n, request.options.stop_strings.clone());
     let ticket = served.service.submit(request).map_err(|refused| served.refused(&refused, names.0, names.1))?;
-    let answers = Answers::new(vec![ticket], n, reader, stops).with_single_call(single_call);
+    let answers = Answers::new(vec![ticket], n, reader, stops);
+    let answers = answers.with_thoughts(thoughts).with_single_call(single_call);
     Ok(Asked { answers, stream: stream.on, protocol: Box::new(Chat::new(n, stream)) })
 }
 
@@ -110,6 +112,17 @@ fn variables(fields: &mut Fields) -> Result<Map<String, Value>, ApiError> {
     Ok(variables)
 }
 
+/// `reasoning_format`, as of llama-server: whether thoughts are told apart from the answer.
+fn splits_reasoning(fields: &mut Fields) -> Result<bool, ApiError> {
+    match fields.text("reasoning_format")?.as_deref() {
+        None | Some("auto" | "deepseek") => Ok(true),
+        Some("none") => Ok(false),
+        Some(other) => {
+            Err(fields.invalid("reasoning_format", format!("{other:?} is none: auto, deepseek and none are")))
+        }
+    }
+}
+
 /// OpenAI's chat, as it is said.
 struct Chat {
     id: String,
@@ -150,9 +163,12 @@ impl Protocol for Chat {
             .into_iter()
             .enumerate()
             .map(|(index, answer)| {
-                self.sum.add(answer.usage, index == 0);
+                self.sum.add(answer.usage, answer.reasoning_tokens, index == 0);
                 let text = if answer.text.is_empty() && !answer.calls.is_empty() { None } else { Some(answer.text) };
                 let mut message = json!({ "role": "assistant", "content": text, "refusal": null });
+                if !answer.reasoning.is_empty() {
+                    message["reasoning_content"] = answer.reasoning.into();
+                }
                 if !answer.calls.is_empty() {
                     let call = |call: &super::Call| {
                         json!({ "id": call.id, "type": "function",
@@ -181,9 +197,12 @@ impl Protocol for Chat {
 
     fn update(&mut self, update: Update, served: &Served) -> Vec<Frame> {
         match update {
+            // Nobody asks for those of a chat.
+            Update::Prompt { .. } => vec![],
             Update::Part { choice, part, logprobs } => {
                 let last = |calls: usize| calls.saturating_sub(1);
                 let delta = match part {
+                    Part::Reasoning(text) => json!({ "reasoning_content": text }),
                     Part::Text(text) => json!({ "content": text }),
                     Part::Call { name } => {
                         self.calls[choice] += 1;
@@ -200,8 +219,8 @@ impl Protocol for Chat {
                 }
                 vec![Frame::data(&chunk)]
             }
-            Update::End { choice, reason, usage, timings: took } => {
-                self.sum.add(usage, choice == 0);
+            Update::End { choice, reason, usage, reasoning_tokens, timings: took } => {
+                self.sum.add(usage, reasoning_tokens, choice == 0);
                 let mut chunk = self.chunk(choice, json!({}), served);
                 chunk["choices"][0]["finish_reason"] = reason.openai().into();
                 chunk["timings"] = timings(usage, took);

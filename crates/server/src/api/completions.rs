@@ -4,13 +4,16 @@ use glass_generate::TokenLogprobs;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Answer, Answers, ApiError, Asked, Fields, Frame, Protocol, Served, Update,
-    chat::{Stream, answers, most, read_stream},
+    Answer, Answers, ApiError, Asked, Fields, Frame, Protocol, Reason, Served, Update,
+    chat::{Stream, answers, read_stream},
     limit, now,
     protocol::{Sum, finite, timings},
     random, read_format, read_options,
 };
-use crate::{engine::Request, tools::Part};
+use crate::{
+    engine::{Request, Usage},
+    tools::Part,
+};
 
 /// New tokens where a request does not say how many: OpenAI's number.
 const TOKENS: usize = 16;
@@ -33,16 +36,19 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
     let echo = fields.flag("echo")? == Some(true);
     let mut options = read_options(&mut fields, &served.defaults, served.llama().config.vocab_size)?;
     let old = fields.count("max_completion_tokens")?;
-    let asked = most(&mut fields, "max_tokens", old)?;
+    let asked = match fields.count("max_tokens")?.or(old) {
+        Some(0) if !echo => {
+            return Err(fields.invalid("max_tokens", "must be at least 1, or 0 to repeat the prompt alone (echo)"));
+        }
+        asked => asked.unwrap_or(TOKENS),
+    };
     options.logprobs = match fields.count("logprobs")? {
         Some(top) if top > MOST_LOGPROBS => {
             return Err(fields.invalid("logprobs", format!("must be from 0 to {MOST_LOGPROBS}")));
         }
-        Some(_) if echo => {
-            return Err(ApiError::unsupported("logprobs", "are of new tokens alone: take echo out"));
-        }
         top => top,
     };
+    let prompt_logprobs = options.logprobs.filter(|_| echo);
     read_format(fields.object("response_format")?, &mut options, stops)?;
     if options.json_schema.is_some() {
         options.stop_strings.clear();
@@ -54,20 +60,23 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
     let stops = options.stop_strings.clone();
     let (mut tickets, mut echoes) = (Vec::new(), Vec::new());
     for Prompt { ids, text } in prompts {
-        let asked = if asked > 0 { asked } else { TOKENS };
         let mut options = options.clone();
-        options.max_new_tokens = limit(asked, ids.len(), "prompt", served)?;
+        options.max_new_tokens = match asked {
+            // The pass that tells of the prompt brings a new token, which nobody hears of.
+            0 => usize::from(prompt_logprobs.is_some()),
+            asked => limit(asked, ids.len(), "prompt", served)?,
+        };
         if echo {
             let text = match text {
                 Some(text) => text,
                 None => served.tokenizer()?.decode(&ids, true).map_err(|error| served.error(&error.into()))?,
             };
-            echoes.push(text);
+            echoes.push(Echo { text, first: prompt_logprobs.map(|_| ids[0]) });
         }
-        let submitted = served.service.submit(Request { ids, options, n });
+        let submitted = served.service.submit(Request { ids, options, prompt_logprobs, n });
         tickets.push(submitted.map_err(|refused| served.refused(&refused, "prompt", "max_tokens"))?);
     }
-    let protocol = Completions::new(n, stream, echoes);
+    let protocol = Completions::new(n, stream, echoes, asked == 0);
     Ok(Asked { answers: Answers::new(tickets, n, None, stops), stream: stream.on, protocol: Box::new(protocol) })
 }
 
@@ -138,16 +147,25 @@ struct Completions {
     n: usize,
     stream: Stream,
     /// The prompts, if they are to be repeated.
-    echoes: Vec<String>,
+    echoes: Vec<Echo>,
+    /// Only they are.
+    echoes_alone: bool,
     sum: Sum,
     /// Characters of each text so far, for the places of its tokens.
-    offsets: Vec<usize>,
+    offsets: Vec<Option<usize>>,
+}
+
+/// A prompt that is repeated.
+struct Echo {
+    text: String,
+    /// Its first token, if log-probabilities of the others are told.
+    first: Option<u32>,
 }
 
 impl Completions {
-    fn new(n: usize, stream: Stream, echoes: Vec<String>) -> Self {
+    fn new(n: usize, stream: Stream, echoes: Vec<Echo>, echoes_alone: bool) -> Self {
         let id = format!("cmpl-{:016x}", random());
-        Self { id, created: now(), n, stream, echoes, sum: Sum::default(), offsets: Vec::new() }
+        Self { id, created: now(), n, stream, echoes, echoes_alone, sum: Sum::default(), offsets: Vec::new() }
     }
 
     fn object(&self, choices: Value, served: &Served) -> Value {
@@ -166,41 +184,66 @@ impl Completions {
         chunk
     }
 
-    /// The older form of log-probabilities: one list each.
+    /// The older form of log-probabilities: one list each. What is told of a prompt begins with its first token, of which there
+    /// is nothing to tell.
     fn logprobs(&mut self, choice: usize, logprobs: &[TokenLogprobs], served: &Served) -> Value {
-        if logprobs.is_empty() {
+        if self.offsets.len() <= choice {
+            self.offsets.resize(choice + 1, None);
+        }
+        let echo = self.echoes.get(choice / self.n).and_then(|echo| echo.first);
+        let first = echo.filter(|_| self.offsets[choice].is_none());
+        if logprobs.is_empty() && first.is_none() {
             return Value::Null;
         }
-        if self.offsets.len() <= choice {
-            self.offsets.resize(choice + 1, 0);
-        }
         let text = |id| String::from_utf8_lossy(&served.token_bytes(id)).into_owned();
+        let ids = first.into_iter().chain(logprobs.iter().map(|told| told.id));
+        let mut offset = self.offsets[choice].unwrap_or(0);
         let mut offsets = Vec::new();
-        for told in logprobs {
-            offsets.push(self.offsets[choice]);
-            self.offsets[choice] += text(told.id).chars().count();
+        for id in ids.clone() {
+            offsets.push(offset);
+            // Special tokens are no part of the text.
+            let tokenizer = served.llama().tokenizer.as_ref();
+            let is_special = tokenizer.is_some_and(|tokenizer| tokenizer.special_text(id).is_some());
+            offset += if is_special { 0 } else { text(id).chars().count() };
         }
-        let top = |told: &TokenLogprobs| -> Map<String, Value> {
-            told.top.iter().map(|&(id, logprob)| (text(id), finite(logprob).into())).collect()
+        self.offsets[choice] = Some(offset);
+        let top = |told: &TokenLogprobs| -> Value {
+            let top = told.top.iter().map(|&(id, logprob)| (text(id), finite(logprob).into()));
+            top.collect::<Map<_, _>>().into()
         };
+        let nothing = || first.map(|_| Value::Null).into_iter();
         json!({
-            "tokens": logprobs.iter().map(|told| text(told.id)).collect::<Vec<_>>(),
-            "token_logprobs": logprobs.iter().map(|told| finite(told.logprob)).collect::<Vec<_>>(),
-            "top_logprobs": logprobs.iter().map(top).collect::<Vec<_>>(),
+            "tokens": ids.map(text).collect::<Vec<_>>(),
+            "token_logprobs": nothing().chain(logprobs.iter().map(|told| finite(told.logprob).into())).collect::<Vec<_>>(),
+            "top_logprobs": nothing().chain(logprobs.iter().map(top)).collect::<Vec<_>>(),
             "text_offset": offsets,
         })
+    }
+
+    /// What there is of an end where the prompts alone are repeated.
+    fn ended(&self, reason: &Reason, usage: Usage) -> (&'static str, Usage) {
+        match self.echoes_alone {
+            true => (Reason::Length.openai(), Usage { completion_tokens: 0, ..usage }),
+            false => (reason.openai(), usage),
+        }
     }
 }
 
 impl Protocol for Completions {
     fn whole(&mut self, answers: Vec<Answer>, served: &Served) -> Value {
         let first = answers.first().map(|answer| timings(answer.usage, answer.timings));
-        let mut choices = Vec::new();
-        for (index, answer) in answers.into_iter().enumerate() {
-            self.sum.add(answer.usage, index % self.n == 0);
-            let echo = self.echoes.get(index / self.n).cloned().unwrap_or_default();
-            let logprobs = self.logprobs(index, &answer.logprobs, served);
-            let reason = answer.reason.map(|reason| reason.openai());
+        let (mut choices, mut prompt) = (Vec::new(), Vec::new());
+        for (index, mut answer) in answers.into_iter().enumerate() {
+            if index % self.n == 0 {
+                prompt = answer.prompt_logprobs;
+            }
+            if self.echoes_alone {
+                (answer.text, answer.logprobs) = Default::default();
+            }
+            let (reason, usage) = self.ended(&answer.reason.unwrap_or(Reason::End), answer.usage);
+            self.sum.add(usage, 0, index % self.n == 0);
+            let echo = self.echoes.get(index / self.n).map(|echo| echo.text.clone()).unwrap_or_default();
+            let logprobs = self.logprobs(index, &[&prompt[..], &answer.logprobs].concat(), served);
             choices.push(
                 json!({ "index": index, "text": echo + &answer.text, "logprobs": logprobs, "finish_reason": reason }),
             );
@@ -212,26 +255,41 @@ impl Protocol for Completions {
     }
 
     fn begin(&mut self, served: &Served) -> Vec<Frame> {
-        let echo = |(index, text): (usize, &String)| {
+        let echo = |(index, echo): (usize, &Echo)| {
             let choices = index * self.n..(index + 1) * self.n;
-            choices.map(|choice| Frame::data(&self.chunk(choice, text, served))).collect::<Vec<_>>()
+            choices.map(|choice| Frame::data(&self.chunk(choice, &echo.text, served))).collect::<Vec<_>>()
         };
         self.echoes.iter().enumerate().flat_map(echo).collect()
     }
 
     fn update(&mut self, update: Update, served: &Served) -> Vec<Frame> {
         match update {
+            Update::Prompt { choice, logprobs } => {
+                let choices = choice..choice + self.n;
+                let told = |choice| {
+                    let mut chunk = self.chunk(choice, "", served);
+                    chunk["choices"][0]["logprobs"] = self.logprobs(choice, &logprobs, served);
+                    Frame::data(&chunk)
+                };
+                choices.map(told).collect()
+            }
+            Update::Part { .. } if self.echoes_alone => vec![],
             Update::Part { choice, part: Part::Text(text), logprobs } => {
                 let mut chunk = self.chunk(choice, &text, served);
                 chunk["choices"][0]["logprobs"] = self.logprobs(choice, &logprobs, served);
                 vec![Frame::data(&chunk)]
             }
-            // Nothing reads calls out of texts.
+            // Nothing reads calls or thoughts out of texts.
             Update::Part { .. } => vec![],
-            Update::End { choice, reason, usage, timings: took } => {
-                self.sum.add(usage, choice % self.n == 0);
+            Update::End { choice, reason, usage, timings: took, .. } => {
+                let (reason, usage) = self.ended(&reason, usage);
+                self.sum.add(usage, 0, choice % self.n == 0);
                 let mut chunk = self.chunk(choice, "", served);
-                chunk["choices"][0]["finish_reason"] = reason.openai().into();
+                if self.echoes_alone {
+                    // A prompt of one token has nothing more to tell.
+                    chunk["choices"][0]["logprobs"] = self.logprobs(choice, &[], served);
+                }
+                chunk["choices"][0]["finish_reason"] = reason.into();
                 chunk["timings"] = timings(usage, took);
                 vec![Frame::data(&chunk)]
             }

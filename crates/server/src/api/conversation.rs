@@ -1,14 +1,15 @@
 //! A conversation that is to go on: messages, functions and rules, in the words that all protocols share; and the request that
 //! the engine gets for it.
 
-use glass_generate::{GenerateOptions, JsonSchema};
+use glass_generate::{GenerateOptions, JsonSchema, MarkedSchema};
 use glass_text::ChatInput;
 use serde_json::{Map, Value, json};
 
 use super::{ApiError, Fields, Served};
 use crate::{
     engine::Request,
-    tools::{Forced, Reader, Tool, ToolChoice},
+    reasoning::Thoughts,
+    tools::{Forced, Reader, Tool, ToolChoice, marked},
 };
 
 /// Most bytes of a JSON schema: a grammar is made of it before anything is computed.
@@ -22,6 +23,8 @@ pub struct Conversation {
     pub choice: ToolChoice,
     /// More variables for the template, as `enable_thinking`.
     pub variables: Map<String, Value>,
+    /// Whether thoughts are told apart from the answer.
+    pub splits_reasoning: bool,
     /// How the answer is written; its limit is that of the request, or 0 for none.
     pub options: GenerateOptions,
     pub n: usize,
@@ -32,16 +35,26 @@ pub struct Conversation {
 /// A conversation that is ready for the engine.
 pub struct Prepared {
     pub request: Request,
+    /// What takes thoughts apart from the answer, if the model has any.
+    pub thoughts: Option<Thoughts>,
     /// What takes the answer apart, if functions may be called.
     pub reader: Option<Reader>,
 }
 
+/// A conversation as the model reads it.
+pub struct Prompt {
+    pub ids: Vec<u32>,
+    /// The call that is forced.
+    forced: Option<Forced>,
+    thoughts: Option<Thoughts>,
+}
+
 impl Conversation {
-    /// The tokens of the prompt, and the call that is forced.
+    /// Renders and encodes it.
     ///
     /// # Errors
     /// As [`prepare`](Self::prepare).
-    pub fn prompt(&self, served: &Served) -> Result<(Vec<u32>, Option<Forced>), ApiError> {
+    pub fn prompt(&self, served: &Served) -> Result<Prompt, ApiError> {
         let Some(template) = &served.identity.template else {
             let why = "this model has no chat template, as it was not trained to chat: use /v1/completions";
             return Err(ApiError::unprocessable(why));
@@ -65,11 +78,31 @@ impl Conversation {
             variables: self.variables.clone(),
         };
         let mut text = template.render(&input).map_err(|error| served.template_error(&error))?;
+        let holds = forced.is_some() || self.options.json_schema.is_some();
+        if let Some(marks) = served.marks.filter(|marks| holds && marks.is_open(&text)) {
+            // What is held to a schema begins with its first token: thoughts that the template has opened end here.
+            text = format!("{}\n\n{}\n\n", text.trim_end(), marks.close);
+        }
+        let splits = self.splits_reasoning && served.identity.splits_reasoning && !holds;
+        let thoughts = served.marks.filter(|_| splits).map(|marks| Thoughts::new(marks, &text));
         if let Some(forced) = &forced {
             text.push_str(&forced.prefix);
         }
         let ids = served.tokenizer()?.encode(&text, false).map_err(|error| served.error(&error.into()))?;
-        Ok((ids, forced))
+        Ok(Prompt { ids, forced, thoughts })
+    }
+
+    /// What holds the calls of strict functions that the model may make. Where its syntax cannot be held, that is told once.
+    fn strict(&self, served: &Served) -> Result<Vec<MarkedSchema>, ApiError> {
+        let marked = served.syntax.as_ref().and_then(|syntax| marked(&self.tools, syntax));
+        let Some(marked) = marked else {
+            let why = "a request has strict functions, and this model writes calls in a way that is not held to a schema unless \
+                       tool_choice forces them";
+            served.note(why.to_owned());
+            return Ok(Vec::new());
+        };
+        let each = marked.into_iter().map(|(mark, found)| Ok(MarkedSchema { mark, schema: schema("tools", &found)? }));
+        each.collect()
     }
 
     /// How many tokens the prompt has.
@@ -77,16 +110,16 @@ impl Conversation {
     /// # Errors
     /// As [`prepare`](Self::prepare).
     pub fn count(&self, served: &Served) -> Result<usize, ApiError> {
-        Ok(self.prompt(served)?.0.len())
+        Ok(self.prompt(served)?.ids.len())
     }
 
-    /// Renders and encodes it.
+    /// The request for the engine.
     ///
     /// # Errors
     /// A template that refuses the messages; functions that the model cannot call; a schema that is not honoured; a prompt
     /// that does not fit.
     pub fn prepare(mut self, served: &Served) -> Result<Prepared, ApiError> {
-        let (ids, forced) = self.prompt(served)?;
+        let Prompt { ids, forced, thoughts } = self.prompt(served)?;
         let (prompt, _) = self.names;
         self.options.max_new_tokens = limit(self.options.max_new_tokens, ids.len(), prompt, served)?;
         let calls = !self.tools.is_empty() && self.choice != ToolChoice::None;
@@ -101,12 +134,16 @@ impl Conversation {
             // Those of the model's files; a request's own are an error before.
             self.options.stop_strings.clear();
         }
+        if calls && forced.is_none() && self.tools.iter().any(|tool| tool.strict) {
+            self.options.marked_schemas = self.strict(served)?;
+        }
         let reader = match (&served.syntax, &forced) {
             (Some(syntax), Some(forced)) => Some(forced.reader(syntax)),
             (Some(syntax), None) if calls => Some(Reader::new(syntax.clone(), self.tools.clone())),
             _ => None,
         };
-        Ok(Prepared { request: Request { ids, options: self.options, n: self.n }, reader })
+        let request = Request { ids, options: self.options, prompt_logprobs: None, n: self.n };
+        Ok(Prepared { request, thoughts, reader })
     }
 }
 

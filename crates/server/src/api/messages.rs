@@ -2,7 +2,7 @@
 
 mod blocks;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     Answer, Answers, ApiError, Asked, Conversation, Fields, Frame, Prepared, Protocol, Reason, Served, Update, call_id,
@@ -18,14 +18,34 @@ use blocks::read_message;
 const TEXT_PARTS: [&str; 1] = ["text"];
 
 /// Fields of Anthropic's that would change an answer, with the values at which they do not.
-fn not_honoured() -> [(&'static str, Vec<Value>); 5] {
-    [
-        ("thinking", vec![json!({ "type": "disabled" })]),
-        ("container", vec![]),
-        ("mcp_servers", vec![json!([])]),
-        ("context_management", vec![]),
-        ("inference_geo", vec![]),
-    ]
+fn not_honoured() -> [(&'static str, Vec<Value>); 4] {
+    [("container", vec![]), ("mcp_servers", vec![json!([])]), ("context_management", vec![]), ("inference_geo", vec![])]
+}
+
+/// `thinking`: the variable by which templates let a model think, or not.
+fn read_thinking(fields: &mut Fields, served: &Served) -> Result<Map<String, Value>, ApiError> {
+    let Some(mut thinking) = fields.object("thinking")? else {
+        return Ok(Map::new());
+    };
+    let kind = thinking.text("type")?;
+    let thinks = match thinking.need("type", kind)?.as_str() {
+        "disabled" => false,
+        "enabled" | "adaptive" if served.marks.is_none() => {
+            let why = "this model was not trained to think before it answers: leave it out";
+            return Err(ApiError::unsupported("thinking", why));
+        }
+        "enabled" | "adaptive" => true,
+        other => {
+            let why = format!("{other:?} is none: enabled, adaptive and disabled are");
+            return Err(thinking.invalid("type", why));
+        }
+    };
+    if thinking.take("budget_tokens").is_some() {
+        let why =
+            "a request has thinking.budget_tokens: thoughts have no limit of their own here, max_tokens holds for all";
+        served.note(why.to_owned());
+    }
+    Ok(Map::from_iter([("enable_thinking".to_owned(), thinks.into())]))
 }
 
 /// Reads what an answer and a count have in common: all but the limit.
@@ -51,6 +71,7 @@ fn read(fields: &mut Fields, served: &Served) -> Result<(Conversation, bool), Ap
         Some(choice) => choice.get("disable_parallel_tool_use") == Some(&json!(true)),
         None => false,
     };
+    let variables = read_thinking(fields, served)?;
     let (tools, choice) = read_tools(fields, Dialect::Messages)?;
     let strings = stops(fields, "stop_sequences")?;
     let mut options = read_options(fields, &served.defaults, served.llama().config.vocab_size)?;
@@ -62,8 +83,9 @@ fn read(fields: &mut Fields, served: &Served) -> Result<(Conversation, bool), Ap
     options.stop_strings.extend(served.identity.chat_stops.iter().cloned());
     options.stop_strings.extend(strings);
     let names = ("messages", "max_tokens");
-    let variables = Default::default();
-    Ok((Conversation { messages: read, tools, choice, variables, options, n: 1, names }, single_call))
+    let conversation =
+        Conversation { messages: read, tools, choice, variables, splits_reasoning: true, options, n: 1, names };
+    Ok((conversation, single_call))
 }
 
 /// Reads a request and gives it to the engine.
@@ -78,12 +100,13 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
     conversation.options.max_new_tokens = fields.need("max_tokens", Some(limit).filter(|limit| *limit > 0))?;
     served.note_unknown(fields.unknown());
     // Only the request's own strings are told; those of the model's files end a turn.
-    let Prepared { request, reader } = conversation.prepare(served)?;
+    let Prepared { request, thoughts, reader } = conversation.prepare(served)?;
     let prompt_tokens = request.ids.len();
     let strings = request.options.stop_strings.clone();
     let submitted = served.service.submit(request);
     let ticket = submitted.map_err(|refused| served.refused(&refused, "messages", "max_tokens"))?;
-    let answers = Answers::new(vec![ticket], 1, reader, strings).with_single_call(single_call);
+    let answers = Answers::new(vec![ticket], 1, reader, strings);
+    let answers = answers.with_thoughts(thoughts).with_single_call(single_call);
     let protocol = Messages { id: format!("msg_{:016x}", random()), prompt_tokens, blocks: 0, open: None, end: None };
     Ok(Asked { answers, stream, protocol: Box::new(protocol) })
 }
@@ -105,10 +128,17 @@ struct Messages {
     id: String,
     prompt_tokens: usize,
     blocks: usize,
-    /// Whether a block is open, and whether it is a call.
-    open: Option<bool>,
+    /// The block that is open.
+    open: Option<Block>,
     /// What the message ends with.
     end: Option<(Value, Value)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Block {
+    Thinking,
+    Text,
+    Call,
 }
 
 fn usage(usage: Usage) -> Value {
@@ -132,16 +162,24 @@ fn stopped(reason: &Reason) -> (&'static str, Option<&str>) {
 
 impl Messages {
     fn close(&mut self, frames: &mut Vec<Frame>) {
-        if self.open.take().is_some() {
+        if let Some(block) = self.open.take() {
+            if block == Block::Thinking {
+                // Clients wait for it; nobody here signs anything.
+                frames.push(self.delta(json!({ "type": "signature_delta", "signature": "" })));
+            }
             frames.push(Frame::named("content_block_stop", json!({ "index": self.blocks - 1 })));
         }
     }
 
-    fn open(&mut self, block: Value, is_call: bool, frames: &mut Vec<Frame>) {
+    /// Goes on in a block of this kind, or opens one.
+    fn open(&mut self, kind: Block, block: Value, frames: &mut Vec<Frame>) {
+        if self.open == Some(kind) && kind != Block::Call {
+            return;
+        }
         self.close(frames);
         frames.push(Frame::named("content_block_start", json!({ "index": self.blocks, "content_block": block })));
         self.blocks += 1;
-        self.open = Some(is_call);
+        self.open = Some(kind);
     }
 
     fn delta(&self, delta: Value) -> Frame {
@@ -160,6 +198,9 @@ impl Protocol for Messages {
     fn whole(&mut self, answers: Vec<Answer>, served: &Served) -> Value {
         let answer = answers.into_iter().next().unwrap_or_default();
         let mut content = Vec::new();
+        if !answer.reasoning.is_empty() {
+            content.push(json!({ "type": "thinking", "thinking": answer.reasoning, "signature": "" }));
+        }
         if !answer.text.is_empty() || answer.calls.is_empty() {
             content.push(json!({ "type": "text", "text": answer.text }));
         }
@@ -181,21 +222,27 @@ impl Protocol for Messages {
     fn update(&mut self, update: Update, _served: &Served) -> Vec<Frame> {
         let mut frames = Vec::new();
         match update {
+            // Nobody asks for those here.
+            Update::Prompt { .. } => {}
+            Update::Part { part: Part::Reasoning(text), .. } => {
+                let block = json!({ "type": "thinking", "thinking": "", "signature": "" });
+                self.open(Block::Thinking, block, &mut frames);
+                frames.push(self.delta(json!({ "type": "thinking_delta", "thinking": text })));
+            }
             Update::Part { part: Part::Text(text), .. } => {
-                if self.open != Some(false) {
-                    self.open(json!({ "type": "text", "text": "" }), false, &mut frames);
-                }
+                self.open(Block::Text, json!({ "type": "text", "text": "" }), &mut frames);
                 frames.push(self.delta(json!({ "type": "text_delta", "text": text })));
             }
             Update::Part { part: Part::Call { name }, .. } => {
-                self.open(json!({ "type": "tool_use", "id": call_id(), "name": name, "input": {} }), true, &mut frames);
+                let block = json!({ "type": "tool_use", "id": call_id(), "name": name, "input": {} });
+                self.open(Block::Call, block, &mut frames);
             }
             Update::Part { part: Part::Arguments(text), .. } => {
                 frames.push(self.delta(json!({ "type": "input_json_delta", "partial_json": text })));
             }
             Update::End { reason, usage: used, .. } => {
                 if self.blocks == 0 {
-                    self.open(json!({ "type": "text", "text": "" }), false, &mut frames);
+                    self.open(Block::Text, json!({ "type": "text", "text": "" }), &mut frames);
                 }
                 self.close(&mut frames);
                 let (reason, sequence) = stopped(&reason);

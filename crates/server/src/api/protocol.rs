@@ -91,20 +91,24 @@ pub fn timings(usage: Usage, timings: Timings) -> Value {
 pub struct Sum {
     prompts: Usage,
     completion_tokens: usize,
+    reasoning_tokens: usize,
 }
 
 impl Sum {
     /// `first`: this is the first answer to its prompt.
-    pub fn add(&mut self, usage: Usage, first: bool) {
+    pub fn add(&mut self, usage: Usage, reasoning_tokens: usize, first: bool) {
         if first {
             self.prompts.prompt_tokens += usage.prompt_tokens;
             self.prompts.cached_tokens += usage.cached_tokens;
         }
         self.completion_tokens += usage.completion_tokens;
+        self.reasoning_tokens += reasoning_tokens;
     }
 
     pub fn usage(&self) -> Value {
-        usage(self.prompts, self.completion_tokens)
+        let mut usage = usage(self.prompts, self.completion_tokens);
+        usage["completion_tokens_details"] = json!({ "reasoning_tokens": self.reasoning_tokens });
+        usage
     }
 }
 

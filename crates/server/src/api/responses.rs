@@ -80,11 +80,13 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
 
     let names = ("input", "max_output_tokens");
     let sampling = options.sampling.clone();
-    let conversation = Conversation { messages, tools, choice, variables, options, n: 1, names };
-    let Prepared { request, reader } = conversation.prepare(served)?;
+    let conversation =
+        Conversation { messages, tools, choice, variables, splits_reasoning: true, options, n: 1, names };
+    let Prepared { request, thoughts, reader } = conversation.prepare(served)?;
     let submitted = served.service.submit(request);
     let ticket = submitted.map_err(|refused| served.refused(&refused, names.0, names.1))?;
-    let answers = Answers::new(vec![ticket], 1, reader, vec![]).with_single_call(single_call);
+    let answers = Answers::new(vec![ticket], 1, reader, vec![]);
+    let answers = answers.with_thoughts(thoughts).with_single_call(single_call);
     let mut repeated = |name: &str, default: Value| said.take(name).unwrap_or(default);
     let body = json!({
         "id": format!("resp_{:016x}", random()), "object": "response", "created_at": now(), "status": "in_progress",
@@ -121,7 +123,7 @@ impl Responses {
         data["output_index"] = self.items.len().saturating_sub(1).into();
         if let Some(item) = self.items.last() {
             data["item_id"] = item.id.clone().into();
-            if let What::Text { .. } = item.what {
+            if !matches!(item.what, What::Call(_)) {
                 data["content_index"] = 0.into();
             }
         }
@@ -147,12 +149,16 @@ impl Responses {
         let (value, part) = (item.value(), item.part());
         let done = match &item.what {
             What::Text { text, logprobs } => json!({ "text": text, "logprobs": logprobs }),
+            What::Reasoning(text) => json!({ "text": text }),
             What::Call(call) => json!({ "arguments": call.arguments, "name": call.name }),
         };
-        if part.is_null() {
-            frames.push(self.item_event("response.function_call_arguments.done", done));
-        } else {
-            frames.push(self.item_event("response.output_text.done", done));
+        let name = match &item.what {
+            What::Text { .. } => "response.output_text.done",
+            What::Reasoning(_) => "response.reasoning_text.done",
+            What::Call(_) => "response.function_call_arguments.done",
+        };
+        frames.push(self.item_event(name, done));
+        if !part.is_null() {
             frames.push(self.item_event("response.content_part.done", json!({ "part": part })));
         }
         let done = json!({ "output_index": self.items.len() - 1, "item": value });
@@ -160,7 +166,7 @@ impl Responses {
     }
 
     /// The response as it is in the end, and the name of its last event.
-    fn finish(&mut self, reason: &Reason, usage: Usage) -> &'static str {
+    fn finish(&mut self, reason: &Reason, usage: Usage, reasoning_tokens: usize) -> &'static str {
         let cut = *reason == Reason::Length;
         let Usage { prompt_tokens, cached_tokens, completion_tokens } = usage;
         self.body["status"] = if cut { "incomplete" } else { "completed" }.into();
@@ -170,7 +176,7 @@ impl Responses {
         self.body["output"] = self.items.iter().map(Item::value).collect();
         self.body["usage"] = json!({
             "input_tokens": prompt_tokens, "input_tokens_details": { "cached_tokens": cached_tokens },
-            "output_tokens": completion_tokens, "output_tokens_details": { "reasoning_tokens": 0 },
+            "output_tokens": completion_tokens, "output_tokens_details": { "reasoning_tokens": reasoning_tokens },
             "total_tokens": prompt_tokens + completion_tokens,
         });
         if cut { "response.incomplete" } else { "response.completed" }
@@ -186,6 +192,9 @@ fn logprobs(told: &[glass_generate::TokenLogprobs], served: &Served) -> Vec<Valu
 impl Protocol for Responses {
     fn whole(&mut self, answers: Vec<Answer>, served: &Served) -> Value {
         let answer = answers.into_iter().next().unwrap_or_default();
+        if !answer.reasoning.is_empty() {
+            self.items.push(Item { what: What::Reasoning(answer.reasoning), ..Item::reasoning() });
+        }
         if !answer.text.is_empty() || answer.calls.is_empty() {
             let mut item = Item::text();
             item.what = What::Text { text: answer.text, logprobs: logprobs(&answer.logprobs, served) };
@@ -193,7 +202,11 @@ impl Protocol for Responses {
         }
         self.items.extend(answer.calls.into_iter().map(Item::call));
         self.items.iter_mut().for_each(|item| item.is_open = false);
-        self.finish(&answer.reason.unwrap_or(Reason::End), answer.usage);
+        let reason = answer.reason.unwrap_or(Reason::End);
+        if let Some(last) = self.items.last_mut() {
+            last.is_cut = reason == Reason::Length;
+        }
+        self.finish(&reason, answer.usage, answer.reasoning_tokens);
         self.body.take()
     }
 
@@ -205,6 +218,18 @@ impl Protocol for Responses {
     fn update(&mut self, update: Update, served: &Served) -> Vec<Frame> {
         let mut frames = Vec::new();
         match update {
+            // Nobody asks for those here.
+            Update::Prompt { .. } => {}
+            Update::Part { part: Part::Reasoning(more), .. } => {
+                let is_thought = |item: &Item| item.is_open && matches!(item.what, What::Reasoning(_));
+                if !self.items.last().is_some_and(is_thought) {
+                    self.open(Item::reasoning(), &mut frames);
+                }
+                if let Some(Item { what: What::Reasoning(text), .. }) = self.items.last_mut() {
+                    text.push_str(&more);
+                }
+                frames.push(self.item_event("response.reasoning_text.delta", json!({ "delta": more })));
+            }
             Update::Part { part: Part::Text(more), logprobs: told, .. } => {
                 let is_text = |item: &Item| item.is_open && matches!(item.what, What::Text { .. });
                 if !self.items.last().is_some_and(is_text) {
@@ -226,12 +251,15 @@ impl Protocol for Responses {
                 }
                 frames.push(self.item_event("response.function_call_arguments.delta", json!({ "delta": more })));
             }
-            Update::End { reason, usage, .. } => {
+            Update::End { reason, usage, reasoning_tokens, .. } => {
                 if self.items.is_empty() {
                     self.open(Item::text(), &mut frames);
                 }
+                if let Some(last) = self.items.last_mut() {
+                    last.is_cut = reason == Reason::Length;
+                }
                 self.close(&mut frames);
-                let name = self.finish(&reason, usage);
+                let name = self.finish(&reason, usage, reasoning_tokens);
                 let response = json!({ "response": self.body });
                 frames.push(self.event(name, response));
             }

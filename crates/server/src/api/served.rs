@@ -15,10 +15,11 @@ use glass_text::{ChatTemplate, ChatTemplateError, Tokenizer, one_line};
 use super::{ApiError, Defaults};
 use crate::{
     engine::{Refused, Service},
+    reasoning::Marks,
     tools::Syntax,
 };
 
-/// Most names of unknown parameters that are remembered, so that nobody fills the memory with them.
+/// Most lines about requests that are told and remembered, so that nobody fills the memory with them.
 const REMEMBERED: usize = 256;
 
 /// What a server is told of its model.
@@ -29,6 +30,8 @@ pub struct Identity {
     pub aliases: Vec<String>,
     /// `None`: the model was not trained to chat.
     pub template: Option<ChatTemplate>,
+    /// Whether what the model thinks is told apart from its answers.
+    pub splits_reasoning: bool,
     /// Texts that end an answer in chats, beside those of the model's files.
     pub chat_stops: Vec<String>,
     /// Prints one line for who runs the server.
@@ -42,9 +45,12 @@ pub struct Served {
     pub defaults: Defaults,
     /// How the model writes calls of functions; `None`: its template has no place for them.
     pub syntax: Option<Syntax>,
+    /// What stands around the thoughts of the model; `None`: it was not trained to think aloud.
+    pub marks: Option<Marks>,
     /// Seconds of Unix time.
     pub created: u64,
-    unknown: Mutex<BTreeSet<String>>,
+    /// Lines for who runs the server.
+    told: Mutex<BTreeSet<String>>,
     /// The bytes of every token, once somebody asks.
     bytes: OnceLock<Vec<Vec<u8>>>,
     leaving: AtomicBool,
@@ -57,14 +63,18 @@ impl Served {
         let special = |text: &str| first_special(llama, text);
         let syntax = identity.template.as_ref().and_then(|template| Syntax::of_template(template, &special));
         // Chat models often keep the generation_config.json of their base model, whose end is that of a text, not of a turn.
+        let is_token =
+            |text: &str| llama.tokenizer.as_ref().is_some_and(|tokenizer| tokenizer.token_id(text).is_some());
+        let marks = identity.template.as_ref().and_then(|template| Marks::of_model(template, is_token));
         let end_of_turn = identity.template.as_ref().and_then(ChatTemplate::eos_token);
         defaults.eos_ids.extend(end_of_turn.and_then(|token| llama.tokenizer.as_ref()?.token_id(token)));
         Self {
             defaults,
             syntax,
+            marks,
             identity,
             created: now(),
-            unknown: Mutex::default(),
+            told: Mutex::default(),
             bytes: OnceLock::new(),
             leaving: AtomicBool::new(false),
             service,
@@ -120,14 +130,20 @@ impl Served {
 
     /// Tells once of each parameter that is not known: it was ignored.
     pub fn note_unknown(&self, names: Vec<String>) {
-        let Ok(mut told) = self.unknown.lock() else {
-            return;
-        };
         for name in names {
             let name: String = one_line(&name).chars().take(80).collect();
-            if told.len() < REMEMBERED && told.insert(name.clone()) {
-                (self.identity.log)(&format!("a request has the parameter {name:?}, which is not known here: ignored"));
-            }
+            self.note(format!("a request has the parameter {name:?}, which is not known here: ignored"));
+        }
+    }
+
+    /// Tells who runs the server this line, once.
+    pub fn note(&self, line: String) {
+        if let Ok(mut told) = self.told.lock()
+            && told.len() < REMEMBERED
+            && !told.contains(&line)
+        {
+            (self.identity.log)(&line);
+            told.insert(line);
         }
     }
 

@@ -24,6 +24,7 @@ pub(super) type Job = Box<dyn FnOnce(&Llama) + Send>;
 pub(super) struct Arrival {
     pub ids: Vec<u32>,
     pub options: GenerateOptions,
+    pub prompt_logprobs: Option<usize>,
     pub n: usize,
     /// Tokens that each text will have at most.
     pub total: usize,

@@ -2,16 +2,23 @@
 //!
 //! One pass for all would read the weights once. But a CPU's kernels for many vectors add up in another order than those for a
 //! few, so that the bits of a text would depend on who else is in the pass. So where kernels are such, texts share passes of so
-//! few tokens that each is multiplied as if it were alone, and a longer piece of a prompt has a pass of its own, which is the
-//! same in any company. Such a piece is bound by arithmetic: reading the weights once more costs it little.
+//! few tokens that each is multiplied as if it were alone, and longer pieces of prompts share others, where each is multiplied
+//! as one of many, which is the same in any company of many.
+//!
+//! Two kinds of products have fewer vectors than their pass. The head multiplies the last vector of a prompt, and of no more
+//! prompts in a pass than it multiplies as if each were alone; of a draft it multiplies all, so that a long one has a pass of its
+//! own. An expert multiplies the tokens that are sent to it: where there are experts, every long piece has a pass of its own.
 
 use glass_backend::{Dtype, WeightKind};
 use glass_checkpoint::Precision;
+use glass_config::MlpConfig;
 use glass_generate::{Llama, SequenceId, Working};
 
 pub(super) struct Passes {
     /// How many vectors every product multiplies as it multiplies one; `None`: nothing is known of that.
     thin: Option<usize>,
+    /// Of more tokens than these, every product of a piece is one of many vectors.
+    thick: usize,
     /// Tokens of prompts in a step.
     step_tokens: usize,
     /// Whose piece was the last.
@@ -20,7 +27,11 @@ pub(super) struct Passes {
 
 impl Passes {
     pub fn new(llama: &Llama, step_tokens: usize) -> Self {
-        Self { thin: thin(llama), step_tokens, last: None }
+        let limits = limits(llama);
+        let has_experts = llama.config.layers.iter().any(|layer| matches!(layer.mlp, Some(MlpConfig::Experts(_))));
+        let most = limits.iter().flatten().copied().max();
+        let thick = most.filter(|_| !has_experts).unwrap_or(usize::MAX);
+        Self { thin: limits.and_then(|limits| limits.into_iter().min()), thick, step_tokens, last: None }
     }
 
     /// The texts of each pass: first those that are being written, then pieces of prompts, of which each has its turn; one of
@@ -43,13 +54,17 @@ impl Passes {
         };
         let (few, many): (Vec<Working>, Vec<Working>) = working.partition(|text| text.tokens <= thin);
         let mut passes = pack(&few, thin);
-        passes.extend(many.iter().map(|text| vec![text.id]));
+        let (long, others): (Vec<Working>, Vec<Working>) =
+            many.into_iter().partition(|text| !text.writes && text.tokens > self.thick);
+        passes.extend(others.iter().map(|text| vec![text.id]));
+        passes.extend(long.chunks(thin).map(|texts| texts.iter().map(|text| text.id).collect()));
         passes
     }
 }
 
-/// As many as the kernels allow for each kind of weights that there are: beside quantized ones some are not.
-fn thin(llama: &Llama) -> Option<usize> {
+/// How many vectors are multiplied as if each were alone, for each kind of weights that there may be: beside quantized ones some
+/// are not.
+fn limits(llama: &Llama) -> Option<Vec<usize>> {
     let Precision { dtype, quantize, fake_quantize, blocks } = llama.precision;
     let whole = match dtype {
         Dtype::F32 => WeightKind::F32,
@@ -59,7 +74,7 @@ fn thin(llama: &Llama) -> Option<usize> {
     let quantized = quantize.filter(|_| !fake_quantize).map(|_| WeightKind::Quantized);
     let kinds = [Some(whole), quantized, blocks.map(|_| WeightKind::Blocks)];
     let kernels = llama.device.kernel_set();
-    kinds.into_iter().flatten().map(|kind| kernels.most_as_alone(kind)).min().flatten()
+    kinds.into_iter().flatten().map(|kind| kernels.most_as_alone(kind)).collect()
 }
 
 /// Passes of about as many tokens each, and of `most` at most.

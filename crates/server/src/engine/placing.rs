@@ -51,6 +51,9 @@ impl Worker<'_> {
         let mut sequences = mem::take(sequences);
         let first = sequences.remove(0);
         let ids = self.engine.add_all(first, sequences, lane)?;
+        if let Some(top) = active.request.prompt_logprobs {
+            self.engine.tell_prompt(ids[0], top);
+        }
         active.begin(cached, &ids);
         self.note(|state| state.stats.cached_tokens += cached as u64);
         Ok(())

@@ -14,6 +14,9 @@ pub struct Request {
     /// How to go on. More new tokens than the context has room for are cut to that many, and the text ends with
     /// [`FinishReason::Length`]. `prefill` does not count: [`ServiceOptions`](super::ServiceOptions) has its place.
     pub options: GenerateOptions,
+    /// Tell how probable each token of the prompt was but the first, and so many of the most probable ones at each place. The
+    /// prompt is then read as a whole, whatever is kept of its beginning. Without a new token nothing is read.
+    pub prompt_logprobs: Option<usize>,
     /// Texts from this prompt, at least one. The text of number `i` has the seed `options.sampling.seed + i`, so that each can
     /// be asked for alone.
     pub n: usize,
@@ -25,6 +28,8 @@ pub struct Request {
 pub enum Event {
     /// The prompt is being read, but for its first `cached_tokens`, whose keys and values were there.
     Started { cached_tokens: usize },
+    /// More of what [`Request::prompt_logprobs`] asked for, in the order of the prompt; all of it comes before the first token.
+    Prompt(Vec<TokenLogprobs>),
     /// A token of the text number `choice`.
     Token {
         choice: usize,

@@ -97,7 +97,7 @@ impl Service {
     /// [`Event::Failed`](super::Event::Failed).
     pub fn submit(&self, request: Request) -> Result<Ticket, Refused> {
         let Limits { parallel, context, memory, prefill, .. } = self.limits;
-        let Request { ids, mut options, n } = request;
+        let Request { ids, mut options, prompt_logprobs, n } = request;
         let tokens = ids.len();
         if n == 0 || n > parallel {
             return Err(Refused::Choices { n, parallel });
@@ -110,7 +110,7 @@ impl Service {
         options.prefill = prefill;
         let config = &self.llama.config;
         self.llama.check_ids(&ids, |index| format!("number {} of the prompt", index + 1))?;
-        let plain = GenerateOptions { json_schema: None, ..options.clone() };
+        let plain = GenerateOptions { json_schema: None, marked_schemas: Vec::new(), ..options.clone() };
         Sequence::new(&ids, &plain, config.vocab_size, self.llama.tokenizer.as_ref())?;
         let total = (tokens + options.max_new_tokens).saturating_sub(1).max(tokens);
         let text_bytes = match self.empty.lock() {
@@ -124,7 +124,7 @@ impl Service {
         self.shared.come_in(n, &self.limits)?;
         let (sender, events) = unbounded_channel();
         let arrived = Instant::now();
-        let arrival = Arrival { ids, options, n, total, text_bytes, events: sender, arrived };
+        let arrival = Arrival { ids, options, prompt_logprobs, n, total, text_bytes, events: sender, arrived };
         self.send(Command::Request(Box::new(arrival)));
         Ok(Ticket { events })
     }
@@ -168,6 +168,17 @@ impl Service {
     fn send(&self, command: Command) {
         let _ = self.commands.send(command);
     }
+}
+
+/// Bytes of the keys and values of a text of so many tokens, under these options.
+///
+/// # Errors
+/// A cache policy that does not fit the model; more tokens than the device can hold.
+pub fn text_bytes(llama: &Llama, options: &ServiceOptions, tokens: usize) -> Result<u64, Error> {
+    let prefill = PrefillOptions { cache: options.cache, prefill_chunk: options.step_tokens };
+    let mut lane = Lane::new(llama, prefill)?;
+    lane.reserve(tokens, 0)?;
+    Ok(lane.bytes_of(tokens))
 }
 
 const fn is_shared<T: Send + Sync>() {}

@@ -143,6 +143,7 @@ impl<'m> Worker<'m> {
             let Some(ready) = self.waiting.pop_front() else { unreachable!("it is in front") };
             let shares = self.limits.options.cache_memory > 0
                 && ready.arrival.options.prompt_lookup.is_none()
+                && ready.arrival.prompt_logprobs.is_none()
                 && !self.llama.depends_on_length(ready.arrival.ids.len());
             self.requests += 1;
             self.note(|state| {
@@ -171,12 +172,24 @@ impl<'m> Worker<'m> {
                     self.keep(index)?;
                 }
             }
-            for (id, event) in self.engine.advance(logits) {
+            let events = self.engine.advance(logits);
+            self.tell_prompts();
+            for (id, event) in events {
                 self.hear(id, event)?;
             }
         }
         self.note(|state| state.stats.steps += 1);
         Ok(())
+    }
+
+    /// Hands on what a pass told of prompts, before anything is heard of their texts.
+    fn tell_prompts(&mut self) {
+        for active in self.active.iter().filter(|active| active.request.prompt_logprobs.is_some()) {
+            let told = active.reading().map(|id| self.engine.take_told(id)).unwrap_or_default();
+            if !told.is_empty() {
+                active.tell(Event::Prompt(told));
+            }
+        }
     }
 
     /// What a pass brought to a text.

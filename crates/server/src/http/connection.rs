@@ -9,15 +9,18 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     select,
-    sync::{Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{sleep, timeout},
 };
 
 use super::{Limits, slow::Impatient};
 use crate::api::ApiError;
+
+/// Connections beyond the limit that hear why, at once.
+const REFUSED: usize = 64;
 
 /// Most headers of a request.
 const HEADERS: usize = 100;
@@ -35,6 +38,7 @@ fn full() -> String {
 /// Takes connections until `stopped`.
 pub async fn accept(listener: TcpListener, router: Router, limits: Limits, mut stopped: watch::Receiver<bool>) {
     let room = Arc::new(Semaphore::new(limits.connections));
+    let refused = Arc::new(Semaphore::new(REFUSED));
     loop {
         let accepted = select! {
             accepted = listener.accept() => accepted,
@@ -58,19 +62,28 @@ pub async fn accept(listener: TcpListener, router: Router, limits: Limits, mut s
                     drop(place);
                 });
             }
-            Err(_) => refuse(stream),
+            // Beyond these, a closed connection has to say it.
+            Err(_) => {
+                if let Ok(place) = refused.clone().try_acquire_owned() {
+                    refuse(stream, place);
+                }
+            }
         }
     }
 }
 
-/// Says that there is no room, without waiting for anything.
-fn refuse(mut stream: TcpStream) {
+/// Says that there is no room, and waits a little until the client is gone: closing a connection with unread bytes would take
+/// back what was said.
+fn refuse(mut stream: TcpStream, place: OwnedSemaphorePermit) {
     tokio::spawn(async move {
         let _ = timeout(Duration::from_secs(1), async {
             stream.write_all(full().as_bytes()).await?;
-            stream.shutdown().await
+            stream.shutdown().await?;
+            while stream.read(&mut [0; 4096]).await? > 0 {}
+            io::Result::Ok(())
         })
         .await;
+        drop(place);
     });
 }
 

@@ -25,7 +25,7 @@ const THREADS: usize = 2;
 const ENCODING_THREADS: usize = 4;
 
 /// How long the last answers may take to go out once the engine has ended.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Why nobody listens. Each message is one line.
 #[derive(Debug, Error)]

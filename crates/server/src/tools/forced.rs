@@ -40,30 +40,7 @@ impl Forced {
             // A choice among several functions, of families that do not write them in JSON.
             _ => (String::new(), ("name".to_owned(), "arguments".to_owned())),
         };
-        let (mut definitions, mut calls) = (Map::new(), Vec::new());
-        for (index, tool) in tools.iter().enumerate() {
-            let place = format!("tool{index}");
-            let mut parameters = tool.parameters.clone();
-            move_references(&mut parameters, &format!("#/$defs/{place}"));
-            definitions.insert(place.clone(), parameters);
-            calls.push(json!({
-                "type": "object",
-                "properties": {
-                    (keys.0.as_str()): { "const": tool.name },
-                    (keys.1.as_str()): { "$ref": format!("#/$defs/{place}") },
-                },
-                "required": [keys.0, keys.1],
-                "additionalProperties": false,
-            }));
-        }
-        let schema = match calls.len() {
-            1 => {
-                let mut schema = calls.remove(0);
-                schema["$defs"] = definitions.into();
-                schema
-            }
-            _ => json!({ "anyOf": calls, "$defs": definitions }),
-        };
+        let schema = call_schema(tools.iter().map(|tool| (&*tool.name, tool.parameters.clone())), (&keys.0, &keys.1));
         Some(Self { prefix, schema, name: None, keys })
     }
 
@@ -73,6 +50,30 @@ impl Forced {
             Some(name) => Reader::of_arguments(syntax.clone(), name),
             None => Reader::of_call(syntax.clone(), &self.keys.0, &self.keys.1),
         }
+    }
+}
+
+/// The schema of a call, an object with these two keys, of any of these functions, each with its parameters.
+pub fn call_schema<'a>(tools: impl Iterator<Item = (&'a str, Value)>, keys: (&str, &str)) -> Value {
+    let (mut definitions, mut calls) = (Map::new(), Vec::new());
+    for (index, (name, mut parameters)) in tools.enumerate() {
+        let place = format!("tool{index}");
+        move_references(&mut parameters, &format!("#/$defs/{place}"));
+        definitions.insert(place.clone(), parameters);
+        calls.push(json!({
+            "type": "object",
+            "properties": { (keys.0): { "const": name }, (keys.1): { "$ref": format!("#/$defs/{place}") } },
+            "required": [keys.0, keys.1],
+            "additionalProperties": false,
+        }));
+    }
+    match calls.len() {
+        1 => {
+            let mut schema = calls.remove(0);
+            schema["$defs"] = definitions.into();
+            schema
+        }
+        _ => json!({ "anyOf": calls, "$defs": definitions }),
     }
 }
 

@@ -170,7 +170,7 @@ mod tests {
                     arguments.push_str(piece);
                     pieces += 1;
                 }
-                Part::Text(text) => panic!("{text}"),
+                Part::Text(text) | Part::Reasoning(text) => panic!("{text}"),
             }
         }
         (name, arguments, pieces)

@@ -263,7 +263,7 @@ fn put_text(parts: &mut Vec<Part>, text: &str) {
 }
 
 /// How many bytes at the end of a text may be the beginning of `mark`.
-fn kept(text: &str, mark: &str) -> usize {
+pub(crate) fn kept(text: &str, mark: &str) -> usize {
     let longest = mark.len().saturating_sub(1).min(text.len());
     let is_begun =
         |&len: &usize| text.is_char_boundary(text.len() - len) && mark.starts_with(&text[text.len() - len..]);

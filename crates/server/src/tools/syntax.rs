@@ -7,6 +7,8 @@
 use glass_text::{ChatInput, ChatTemplate};
 use serde_json::{Value, json};
 
+use crate::reasoning::{behind_thoughts, without_open_mark};
+
 /// A name and two arguments that no template and no text has by chance.
 const NAME: &str = "glass_probe_name";
 const KEYS: [&str; 2] = ["glass_probe_key_1", "glass_probe_key_2"];
@@ -71,7 +73,11 @@ impl Syntax {
             render(vec![user.clone(), turn], Some(tool.clone()), false)
         };
         let shown = calls(Value::Null).or_else(|| calls(json!("")));
-        let written = shown.as_deref().and_then(|shown| Self::of_turn(behind(&question, shown), special));
+        // Some templates begin thoughts for the model, and some show that a turn had none.
+        let written = shown.as_deref().and_then(|shown| {
+            let turn = behind_thoughts(behind(without_open_mark(&question), shown));
+            Self::of_turn(turn, special)
+        });
         written.or_else(|| {
             // The template describes calls, and has no earlier ones.
             let mut syntax = Self::hermes();
@@ -207,6 +213,17 @@ mod tests {
             let found = syntax(&format!("{TURNS}{turn}{END}")).unwrap();
             assert_eq!(found, Syntax { open: open.into(), close: close.into(), body }, "{turn}");
         }
+    }
+
+    /// Thoughts before a call are no part of its syntax, whether the template begins them or shows that there were none.
+    #[test]
+    fn thoughts_are_no_part_of_a_call() {
+        let turn = "{{ m.content or '' }}{% for c in m.tool_calls or [] %}<tool_call>\n{\"name\": \"{{ c.function.name }}\", \
+                    \"arguments\": {{ c.function.arguments | tojson }}}\n</tool_call>{% endfor %}";
+        let opens = END.replace("assistant\n", "assistant\n<think>\n");
+        assert_eq!(syntax(&format!("{TURNS}{turn}{opens}")), Some(Syntax::hermes()));
+        let shows = format!("{{% if m.role == 'assistant' %}}<think>\n\n</think>\n\n{{% endif %}}{turn}");
+        assert_eq!(syntax(&format!("{TURNS}{shows}{END}")), Some(Syntax::hermes()));
     }
 
     #[test]

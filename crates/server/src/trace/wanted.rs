@@ -132,11 +132,12 @@ fn read_text(fields: &mut Fields, served: &Served) -> Result<Vec<u32>, ApiError>
                 tools: vec![],
                 choice: ToolChoice::None,
                 variables: Default::default(),
+                splits_reasoning: false,
                 options,
                 n: 1,
                 names: ("messages", "max_tokens"),
             };
-            Ok(conversation.prompt(served)?.0)
+            Ok(conversation.prompt(served)?.ids)
         }
     }
 }

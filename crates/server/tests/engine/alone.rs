@@ -1,11 +1,11 @@
 //! A text does not depend on who else is there, nor on what was read before: not by a single bit.
 
-use std::{num::NonZeroUsize, sync::mpsc, thread, time::Duration};
+use std::{num::NonZeroUsize, thread, time::Duration};
 
 use glass_server::engine::{Refused, Request, ServiceOptions};
 use glass_testing::Random;
 
-use crate::models::{Kind, PIECE, alone, model, prompt, request, service, texts};
+use crate::models::{Kind, PIECE, alone, hold, model, prompt, request, service, texts};
 
 /// Requests of which many begin alike, some at the borders of pieces, and some ask for several texts.
 fn requests(random: &mut Random, count: usize, longest: usize) -> Vec<Request> {
@@ -43,9 +43,10 @@ fn requests(random: &mut Random, count: usize, longest: usize) -> Vec<Request> {
 
 #[test]
 fn every_text_is_that_of_its_single_run() {
-    let kinds = [Kind::Full, Kind::Windows, Kind::Experts, Kind::ByLength];
+    let kinds = [Kind::Full, Kind::Windows, Kind::Experts, Kind::ByLength, Kind::Jamba, Kind::Griffin];
     let cases = kinds.into_iter().flat_map(|kind| {
-        let precisions: &[&str] = if kind == Kind::ByLength { &["f32"] } else { &["f32", "f16", "bf16", "q8", "q4"] };
+        let precisions: &[&str] =
+            if kind == Kind::ByLength { &["f32"] } else { &["f32", "f16", "bf16", "q8", "q4", "Q8_0"] };
         precisions.iter().map(move |precision| (kind, *precision, ""))
     });
     let policies = ["ring:70", "sinks:4+30", "tova:50", "full"].map(|policy| (Kind::Windows, "f32", policy));
@@ -96,25 +97,42 @@ fn every_text_is_that_of_its_single_run() {
 /// More than a pass of few vectors holds, all at once from the first token on.
 #[test]
 fn forty_texts_written_together_are_their_single_runs() {
-    for precision in ["f32", "bf16", "q8", "q4"] {
-        let options = ServiceOptions {
-            parallel: NonZeroUsize::new(40).expect("not 0"),
-            step_tokens: NonZeroUsize::new(PIECE).expect("not 0"),
-            ..ServiceOptions::default()
-        };
-        let service = service(model(Kind::Full, precision), options);
-        let mut random = Random::new(9);
-        let requests: Vec<Request> = (0..40).map(|seed| request(prompt(&mut random, 5), 60, seed)).collect();
-        let expected: Vec<_> = requests.iter().map(|request| alone(service.llama(), request, &options)).collect();
-        let (go_on, goes_on) = mpsc::channel::<()>();
-        // The thread stands still until all are there.
-        let held = service.run(move |_| goes_on.recv());
-        let tickets = requests.into_iter().map(|request| service.submit(request).expect("there is room"));
-        let mut tickets: Vec<_> = tickets.collect();
-        go_on.send(()).expect("the job waits");
-        held.blocking_recv().expect("the job ends").expect("it was told");
-        for (ticket, expected) in tickets.iter_mut().zip(&expected) {
-            assert_eq!(&texts(ticket, 1).0, expected, "{precision}");
+    for precision in ["f32", "bf16", "q8", "q4", "Q8_0", "Q4_1"] {
+        at_once(Kind::Full, precision, PIECE, |_| 5);
+    }
+}
+
+/// Prompts of more tokens than are multiplied as if each were alone share passes, some of them with shorter ones beside them.
+#[test]
+fn long_prompts_read_together_are_their_single_runs() {
+    for kind in [Kind::Full, Kind::Windows, Kind::Experts] {
+        for precision in ["f32", "f16", "bf16", "q8", "Q8_0"] {
+            at_once(kind, precision, 8 * PIECE, |number| 20 + 3 * number);
         }
+    }
+}
+
+/// Forty requests whose prompts have so many tokens, and which all begin in one step.
+fn at_once(kind: Kind, precision: &str, step_tokens: usize, prompt_tokens: impl Fn(usize) -> usize) {
+    let options = ServiceOptions {
+        parallel: NonZeroUsize::new(40).expect("not 0"),
+        step_tokens: NonZeroUsize::new(step_tokens).expect("not 0"),
+        ..ServiceOptions::default()
+    };
+    let service = service(model(kind, precision), options);
+    let mut random = Random::new(9);
+    let new_tokens = if step_tokens == PIECE { 60 } else { 5 };
+    let requests = (0..40).map(|number| {
+        let ids = prompt(&mut random, prompt_tokens(number));
+        request(ids, new_tokens, number as u64)
+    });
+    let requests: Vec<Request> = requests.collect();
+    let expected: Vec<_> = requests.iter().map(|request| alone(service.llama(), request, &options)).collect();
+    let held = hold(&service);
+    let tickets = requests.into_iter().map(|request| service.submit(request).expect("there is room"));
+    let mut tickets: Vec<_> = tickets.collect();
+    drop(held);
+    for (number, (ticket, expected)) in tickets.iter_mut().zip(&expected).enumerate() {
+        assert_eq!(&texts(ticket, 1).0, expected, "{kind:?} {precision}, text {number}");
     }
 }

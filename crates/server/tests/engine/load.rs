@@ -40,7 +40,8 @@ fn resident() -> Option<usize> {
     Some(pages * 4096)
 }
 
-/// Median and 95th percentile of the time between two tokens of a text, and the size of the process from time to time.
+/// Median and 95th percentile of the time between two tokens of a text, and the size of the process from time to time. On a
+/// slow machine it takes longer, until every client has been served, and one has left.
 fn load(time: Duration) -> ([Duration; 2], Vec<usize>) {
     let options = ServiceOptions {
         parallel: NonZeroUsize::new(32).expect("not 0"),
@@ -61,15 +62,19 @@ fn load(time: Duration) -> ([Duration; 2], Vec<usize>) {
         .collect();
     let expected: Vec<Vec<Text>> = requests.iter().map(|request| alone(service.llama(), request, &options)).collect();
     let start = Instant::now();
+    let goes_on = || {
+        let stats = service.stats();
+        start.elapsed() < time || stats.finished <= CLIENTS as u64 || stats.abandoned == 0
+    };
     let mut sizes: Vec<usize> = Vec::new();
     let gaps: Vec<Histogram> = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|client| {
-                let (service, requests, expected) = (&service, &requests, &expected);
+                let (service, requests, expected, goes_on) = (&service, &requests, &expected, &goes_on);
                 scope.spawn(move || {
                     let mut random = Random::new(client as u64);
                     let mut gaps = vec![0; UNITS];
-                    while start.elapsed() < time {
+                    while goes_on() {
                         let number = random.below(requests.len());
                         let mut ticket = service.submit(requests[number].clone()).expect("the queue is long");
                         if random.below(10) == 0 {
@@ -96,7 +101,7 @@ fn load(time: Duration) -> ([Duration; 2], Vec<usize>) {
                 })
             })
             .collect();
-        while start.elapsed() < time {
+        while goes_on() {
             thread::sleep(time / 20);
             sizes.extend(resident());
         }
@@ -108,7 +113,6 @@ fn load(time: Duration) -> ([Duration; 2], Vec<usize>) {
     eprintln!("{} s: {stats:?}", time.as_secs());
     eprintln!("between tokens: median {median:?}, p95 {p95:?}; resident: {sizes:?}");
     assert_eq!((stats.failed, stats.refused), (0, 0));
-    assert!(stats.finished > CLIENTS as u64 && stats.abandoned > 0, "{stats:?}");
     ([median, p95], sizes)
 }
 

@@ -1,14 +1,16 @@
 //! Small models of every kind, requests, and what comes of one that is alone.
 
-use std::ops::ControlFlow;
+use std::{convert::Infallible, ops::ControlFlow, sync::mpsc};
 
-use glass_backend::Weights;
+use glass_backend::{Dtype, Weights};
 use glass_causal_lm::LlamaForCausalLM;
-use glass_checkpoint::{Precision, QuantRecipe, QuantizeOnLoad};
+use glass_checkpoint::{FileType, Precision, QuantRecipe, QuantizeOnLoad};
 use glass_config::LlamaConfig;
 use glass_generate::{FinishReason, GenerateOptions, Llama, PrefillOptions, TokenLogprobs, generate};
 use glass_server::engine::{Event, Request, Service, ServiceOptions, Ticket, Usage};
 use glass_testing::{Random, RandomWeights, devices::flex, with_windows};
+
+use crate::blocks::InBlocks;
 
 pub const VOCAB: usize = 97;
 
@@ -19,13 +21,20 @@ pub const PIECE: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     Full,
+    /// Texts that end only when somebody ends them: windows forget, and no test has time for the context.
+    Endless,
     /// Layers with windows shorter and longer than a piece.
     Windows,
     Experts,
     /// Angles that depend on the length of texts of more than 128 tokens.
     ByLength,
+    /// Mamba, attention and experts.
+    Jamba,
+    /// Gated linear recurrences, and attention to a window.
+    Griffin,
 }
 
+/// `precision` is one, or the name of a file type, whose blocks the matrices are in.
 pub fn model(kind: Kind, precision: &str) -> Llama {
     let mut fields = serde_json::json!({
         "model_type": "llama", "vocab_size": VOCAB, "hidden_size": 96, "intermediate_size": 128, "num_hidden_layers": 2,
@@ -34,10 +43,24 @@ pub fn model(kind: Kind, precision: &str) -> Llama {
     });
     match kind {
         Kind::Full | Kind::Windows => {}
+        Kind::Endless => fields["max_position_embeddings"] = 1_000_000_000.into(),
         Kind::Experts => {
             fields["model_type"] = "mixtral".into();
             fields["num_local_experts"] = 4.into();
             fields["num_experts_per_tok"] = 2.into();
+        }
+        Kind::Jamba => {
+            fields["model_type"] = "jamba".into();
+            fields["num_hidden_layers"] = 3.into();
+            fields["attn_layer_period"] = 3.into();
+            fields["attn_layer_offset"] = 1.into();
+            fields["num_experts"] = 4.into();
+            fields["mamba_d_state"] = 8.into();
+        }
+        Kind::Griffin => {
+            fields["model_type"] = "recurrent_gemma".into();
+            fields["num_hidden_layers"] = 3.into();
+            fields["attention_window_size"] = 40.into();
         }
         Kind::ByLength => {
             fields["max_position_embeddings"] = 128.into();
@@ -48,8 +71,18 @@ pub fn model(kind: Kind, precision: &str) -> Llama {
     if kind == Kind::Windows {
         config = with_windows(config, &[Some(40), None, Some(150)]);
     }
+    if kind == Kind::Endless {
+        config = with_windows(config, &[Some(40), Some(40)]);
+    }
+    let device = flex();
+    if let Some(file_type) = FileType::from_name(precision) {
+        let precision = Precision { blocks: Some(file_type), ..Dtype::F32.into() };
+        let mut source = InBlocks(RandomWeights(7), file_type.format());
+        let model = LlamaForCausalLM::load(Weights::new(&mut source, &device, precision.dtype), &config);
+        return Llama::new(model.expect("random weights fit"), &config, &device, precision);
+    }
     let precision: Precision = precision.parse().expect("a precision");
-    let (device, mut random) = (flex(), RandomWeights(7));
+    let mut random = RandomWeights(7);
     let model = match precision.quantize {
         None => LlamaForCausalLM::load(Weights::new(&mut random, &device, precision.dtype), &config),
         Some(format) => {
@@ -74,7 +107,7 @@ pub fn request(ids: Vec<u32>, max_new_tokens: usize, seed: u64) -> Request {
     options.sampling.temperature = 1.0;
     options.sampling.seed = seed;
     options.logprobs = Some(2);
-    Request { ids, options, n: 1 }
+    Request { ids, options, prompt_logprobs: None, n: 1 }
 }
 
 /// One text, as a client sees it.
@@ -118,11 +151,26 @@ pub fn texts(ticket: &mut Ticket, n: usize) -> (Vec<Text>, Usage) {
                     first = usage;
                 }
             }
+            Event::Prompt(_) => panic!("nobody asked"),
             Event::Failed(error) => panic!("{error}"),
         }
     }
     assert_eq!(ticket.wait_next(), None, "nothing comes behind the end");
     (texts, first)
+}
+
+/// The thread that computes stands still until what is returned is dropped.
+pub fn hold(service: &Service) -> mpsc::Sender<Infallible> {
+    let (stands, standing) = mpsc::channel();
+    let (go_on, goes_on) = mpsc::channel::<Infallible>();
+    // Without a receiver it would not run.
+    let _held = service.run(move |_| {
+        stands.send(()).expect("the test waits");
+        // It ends when the other end is dropped.
+        goes_on.recv()
+    });
+    standing.recv().expect("the job runs");
+    go_on
 }
 
 /// Waits until the thread that computes has nothing to do.

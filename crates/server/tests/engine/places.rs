@@ -1,12 +1,15 @@
 //! Who gets a place, who waits, who is refused; and how it ends.
 
-use std::{num::NonZeroUsize, sync::mpsc, time::Duration};
+use std::{num::NonZeroUsize, time::Duration};
 
 use glass_generate::FinishReason;
 use glass_server::engine::{Event, Refused, ServiceOptions};
 use glass_testing::Random;
 
-use crate::models::{Kind, PIECE, model, prompt, request, service, texts, until_idle};
+use crate::models::{Kind, PIECE, hold, model, prompt, request, service, texts, until_idle};
+
+/// New tokens of a text that does not end.
+const ENDLESS: usize = 100_000_000;
 
 fn options(parallel: usize, queue: usize) -> ServiceOptions {
     let [parallel, step_tokens] = [parallel, PIECE].map(|n| NonZeroUsize::new(n).expect("not 0"));
@@ -15,23 +18,15 @@ fn options(parallel: usize, queue: usize) -> ServiceOptions {
 
 #[test]
 fn who_leaves_gives_the_place_back_before_the_next_step() {
-    let service = service(model(Kind::Full, "f32"), options(1, 3));
-    let mut long = service.submit(request(vec![1; 30], 900, 1)).expect("it is free");
+    let service = service(model(Kind::Endless, "f32"), options(1, 3));
+    let mut long = service.submit(request(vec![1; 30], ENDLESS, 1)).expect("it is free");
     long.wait_next();
-    let waits_and_leaves = service.submit(request(vec![1; 30], 900, 1)).expect("there is room");
+    let waits_and_leaves = service.submit(request(vec![1; 30], ENDLESS, 1)).expect("there is room");
     let mut next = service.submit(request(vec![2; 30], 1, 1)).expect("there is room");
-    // The thread stands still while they leave.
-    let (stands, standing) = mpsc::channel();
-    let (go_on, goes_on) = mpsc::channel::<()>();
-    let held = service.run(move |_| {
-        stands.send(()).expect("the test waits");
-        goes_on.recv()
-    });
-    standing.recv().expect("the job runs");
+    let held = hold(&service);
     let steps = service.stats().steps;
     drop((long, waits_and_leaves));
-    go_on.send(()).expect("the job waits");
-    held.blocking_recv().expect("the job ends").expect("it was told");
+    drop(held);
     texts(&mut next, 1);
     until_idle(&service);
     let stats = service.stats();
@@ -57,9 +52,11 @@ fn what_does_not_fit_is_refused_with_the_reason() {
     assert!(matches!(service.submit(odd), Err(Refused::Bad(_))));
 
     let ask = || service.submit(request(vec![1; 10], 80, 1));
+    let held = hold(&service);
     let mut taken: Vec<_> = (0..3).map(|_| ask().expect("two places and one to wait")).collect();
     let Err(Refused::QueueFull { retry_after, .. }) = ask() else { panic!("it is full") };
     assert!(retry_after >= Duration::from_secs(1));
+    drop(held);
     // Two would have places, but keys and values of one fit.
     while service.stats().finished < 3 {
         assert!(service.stats().planned_bytes <= 51_200 && service.stats().running <= 1);
@@ -84,17 +81,12 @@ fn the_context_ends_a_text() {
 /// A long prompt keeps the others waiting for a piece at a time.
 #[test]
 fn a_long_prompt_does_not_stall_the_others() {
-    let service = service(model(Kind::Full, "f32"), options(4, 4));
-    let mut writes = service.submit(request(vec![1; 5], 1000, 1)).expect("it is free");
-    let (mut tokens, mut long) = (0, None);
-    while tokens < 600 {
+    let service = service(model(Kind::Endless, "f32"), options(4, 4));
+    let mut writes = service.submit(request(vec![1; 5], ENDLESS, 1)).expect("it is free");
+    for _ in 0..20 {
         let Some(Event::Token { .. } | Event::Started { .. }) = writes.wait_next() else { panic!("it goes on") };
-        tokens += 1;
-        if tokens == 20 {
-            long = service.submit(request(prompt(&mut Random::new(1), 900), 1, 1)).ok();
-        }
     }
-    let mut long = long.expect("there is room");
+    let mut long = service.submit(request(prompt(&mut Random::new(1), 900), 1, 1)).expect("there is room");
     let (_, usage) = texts(&mut long, 1);
     assert_eq!(usage.cached_tokens, 0);
     drop(writes);
@@ -116,9 +108,9 @@ fn at_the_end_those_that_run_finish_or_hear_of_it() {
         assert_eq!(texts[0].ids.len(), 300);
     }
 
-    let service = self::service(model(Kind::Full, "f32"), options(1, 3));
-    let mut runs = service.submit(request(vec![1; 5], 900, 1)).expect("it is free");
-    let waits = service.submit(request(vec![1; 5], 900, 1)).expect("there is room");
+    let service = self::service(model(Kind::Endless, "f32"), options(1, 3));
+    let mut runs = service.submit(request(vec![1; 5], ENDLESS, 1)).expect("it is free");
+    let waits = service.submit(request(vec![1; 5], ENDLESS, 1)).expect("there is room");
     runs.wait_next();
     service.shutdown(Duration::ZERO);
     for mut ticket in [runs, waits] {
@@ -131,8 +123,8 @@ fn at_the_end_those_that_run_finish_or_hear_of_it() {
     assert!(service.run(|_| 1).blocking_recv().is_err());
     assert!(matches!(service.submit(request(vec![1], 1, 1)), Err(Refused::ShuttingDown)));
     // A service that is dropped ends, too.
-    let service = self::service(model(Kind::Full, "f32"), options(1, 3));
-    let mut runs = service.submit(request(vec![1; 5], 900, 1)).expect("it is free");
+    let service = self::service(model(Kind::Endless, "f32"), options(1, 3));
+    let mut runs = service.submit(request(vec![1; 5], ENDLESS, 1)).expect("it is free");
     drop(service);
     while runs.wait_next().is_some() {}
 }

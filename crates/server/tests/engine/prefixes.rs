@@ -21,7 +21,7 @@ fn ask(service: &Service, ids: &[u32]) -> (Text, usize) {
 
 #[test]
 fn the_turns_of_many_chats_each_find_theirs() {
-    for kind in [Kind::Full, Kind::Windows] {
+    for kind in [Kind::Full, Kind::Windows, Kind::Jamba, Kind::Griffin] {
         for reuse in [Reuse::Exact, Reuse::Everything] {
             let mut random = Random::new(1);
             let service = service(model(kind, "f32"), options(reuse));
@@ -57,7 +57,7 @@ fn the_turns_of_many_chats_each_find_theirs() {
 /// One after the other and all at once: the second finds what the first has read, or waits for it.
 #[test]
 fn a_beginning_is_read_once() {
-    for kind in [Kind::Full, Kind::Windows] {
+    for kind in [Kind::Full, Kind::Windows, Kind::Jamba, Kind::Griffin] {
         let mut random = Random::new(2);
         let service = service(model(kind, "f32"), options(Reuse::Exact));
         let system = prompt(&mut random, 5 * PIECE + 10);
@@ -77,7 +77,7 @@ fn a_beginning_is_read_once() {
 #[test]
 fn choices_share_their_prompt() {
     let options = options(Reuse::Exact);
-    for kind in [Kind::Full, Kind::Windows] {
+    for kind in [Kind::Full, Kind::Windows, Kind::Jamba, Kind::Griffin] {
         let service = service(model(kind, "q8"), options);
         let mut request = request(prompt(&mut Random::new(3), 300), 12, 40);
         request.n = 5;

@@ -3,10 +3,23 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
+
+/// How long a test waits for what must come: it is never a measure of speed.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Waits until it is so.
+pub fn until(what: &str, mut is: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is() {
+        assert!(began.elapsed() < PATIENCE, "{what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
 
 /// An answer.
 #[derive(Debug)]
@@ -55,8 +68,38 @@ impl Answer {
 
 pub fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("a connection");
-    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
+    stream.set_read_timeout(Some(PATIENCE)).expect("set");
     stream
+}
+
+/// An answer that is read while it comes.
+pub struct Coming {
+    stream: TcpStream,
+    bytes: Vec<u8>,
+}
+
+impl Coming {
+    pub fn post(address: SocketAddr, path: &str, body: &Value) -> Self {
+        let mut stream = connect(address);
+        stream.write_all(head(address, "POST", path, &[], &body.to_string()).as_bytes()).expect("written");
+        Self { stream, bytes: Vec::new() }
+    }
+
+    /// Waits until these words are there.
+    pub fn says(&mut self, words: &str) {
+        let mut buffer = [0; 4096];
+        while !self.bytes.windows(words.len()).any(|window| window == words.as_bytes()) {
+            let count = self.stream.read(&mut buffer).expect("read");
+            assert!(count > 0, "it ended without {words:?}: {}", String::from_utf8_lossy(&self.bytes));
+            self.bytes.extend_from_slice(&buffer[..count]);
+        }
+    }
+
+    /// All of it, when it has ended.
+    pub fn rest(mut self) -> Answer {
+        self.stream.read_to_end(&mut self.bytes).expect("read");
+        parse(&self.bytes)
+    }
 }
 
 /// Sends bytes as they are, and reads the answer to its end.

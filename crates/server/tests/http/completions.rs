@@ -56,3 +56,55 @@ fn log_probabilities_are_lists() {
     let offsets: Vec<u64> = told["text_offset"].as_array().unwrap().iter().map(|at| at.as_u64().unwrap()).collect();
     assert!(offsets[0] == 0 && offsets.is_sorted());
 }
+
+/// What evaluation harnesses ask, in their own words: how probable the prompt was.
+#[test]
+fn a_prompt_has_log_probabilities_too() {
+    let ids = |text: &str| -> Vec<u64> {
+        let tokens = post(shared(), "/tokenize", &json!({"prompt": text})).ok()["tokens"].clone();
+        tokens.as_array().unwrap().iter().map(|id| id.as_u64().unwrap()).collect()
+    };
+    let texts = ["Once upon a time".to_owned(), "It was a dark night. ".repeat(30)];
+    let prompts = [ids(&texts[0]), ids(&texts[1])];
+    let harness = |more: Value| {
+        let mut body = json!({"model": "tiny", "prompt": prompts, "temperature": 0, "max_tokens": 1, "logprobs": 1,
+                              "seed": 1234, "echo": true});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        post(shared(), "/v1/completions", &body)
+    };
+    let body = harness(json!({})).ok();
+    let list = |told: &Value, name: &str| told[name].as_array().unwrap().clone();
+    for (index, prompt) in prompts.iter().enumerate() {
+        let told = &body["choices"][index]["logprobs"];
+        let [logprobs, top] = ["token_logprobs", "top_logprobs"].map(|name| list(told, name));
+        assert_eq!((logprobs.len(), top.len()), (prompt.len() + 1, prompt.len() + 1));
+        assert!(logprobs[0].is_null() && top[0].is_null(), "nothing is before the first");
+        let offsets = list(told, "text_offset");
+        assert_eq!((&offsets[1], &offsets[prompt.len() - 1]), (&json!(0), &json!(texts[index].len() - 1)));
+        assert_eq!(list(told, "tokens")[1], texts[index][..1]);
+        // The same as if each were a new token, forced by a bias, of which log-probabilities know nothing.
+        for at in [1, 2, prompt.len() / 2, prompt.len() - 1] {
+            let bias = json!({prompt[at].to_string(): 100});
+            let alone = ask(json!({"prompt": prompt[..at], "max_tokens": 1, "logprobs": 1, "logit_bias": bias})).ok();
+            let [found, expected] = [&logprobs[at], &alone["choices"][0]["logprobs"]["token_logprobs"][0]];
+            assert!((found.as_f64().unwrap() - expected.as_f64().unwrap()).abs() < 1e-4, "{at}: {found} {expected}");
+            let best = top[at].as_object().unwrap().values().next().unwrap();
+            assert!(best.as_f64() >= found.as_f64());
+        }
+        // The stream tells the same, and so does a request for the prompt alone.
+        let chunks = harness(json!({"stream": true, "prompt": prompt})).chunks();
+        let told = chunks.iter().filter_map(|chunk| chunk["choices"][0]["logprobs"]["token_logprobs"].as_array());
+        assert_eq!(told.flatten().cloned().collect::<Vec<_>>(), logprobs);
+        let alone = harness(json!({"max_tokens": 0, "prompt": texts[index]})).ok();
+        let choice = &alone["choices"][0];
+        assert_eq!(list(&choice["logprobs"], "token_logprobs"), logprobs[..prompt.len()]);
+        assert_eq!((choice["text"].as_str(), choice["finish_reason"].as_str()), (Some(&*texts[index]), Some("length")));
+        assert_eq!(alone["usage"]["completion_tokens"], 0);
+    }
+    let plain = ask(json!({"echo": true, "max_tokens": 0})).ok();
+    assert_eq!((&plain["choices"][0]["text"], &plain["choices"][0]["logprobs"]), (&json!("Once"), &Value::Null));
+    assert_eq!(ask(json!({"max_tokens": 0})).json()["error"]["param"], "max_tokens");
+    let two = ask(json!({"echo": true, "max_tokens": 0, "logprobs": 0, "n": 2})).ok();
+    assert_eq!(two["choices"][0]["logprobs"], two["choices"][1]["logprobs"]);
+    assert_eq!(two["usage"]["prompt_tokens"], 5);
+}

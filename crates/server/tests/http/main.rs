@@ -8,6 +8,7 @@ mod errors;
 mod faults;
 mod messages;
 mod others;
+mod reasoning;
 mod responses;
 mod server;
 mod shutdown;

@@ -30,6 +30,7 @@ fn a_response_and_its_stream_say_the_same() {
     let text = body["output"][0]["content"][0]["text"].as_str().unwrap();
     let cut = body["usage"]["output_tokens"] == 20;
     assert_eq!(body["status"], if cut { "incomplete" } else { "completed" });
+    assert_eq!(body["output"][0]["status"], body["status"]);
     let streamed = ask(json!({"stream": true}));
     let events = events(&streamed);
     let kinds: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();

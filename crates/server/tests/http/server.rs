@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::LazyLock, time::Duration};
 
-use glass_generate::Llama;
+use glass_generate::{Llama, LoadOptions, SequenceBias};
 use glass_server::{
     Identity, Limits, Served, Server, Trust,
     engine::{Service, ServiceOptions},
@@ -26,12 +26,53 @@ pub fn options() -> ServiceOptions {
 
 /// A model with a template.
 pub fn served(options: ServiceOptions) -> Served {
-    let llama = Llama::open(&folder(), devices::flex()).expect("a model");
-    let template = ChatTemplate::from_text(TEMPLATE, "test", &[("eos_token", "</s>")]).expect("a template");
+    of(open(), TEMPLATE, options)
+}
+
+fn open() -> Llama {
+    Llama::open(&folder(), devices::flex()).expect("a model")
+}
+
+/// A server whose model gives this answer to everything: its prompts end so, and every token is forced behind those before it.
+pub fn says(end: &str, answer: &str) -> Server {
+    let mut llama = open();
+    let tokenizer = llama.tokenizer.as_ref().expect("it has one");
+    let encode = |text: &str| tokenizer.encode(text, false).expect("letters");
+    let mut ids = encode(end);
+    let prompt = ids.len();
+    ids.extend(encode(answer));
+    ids.extend(llama.eos_ids());
+    let force = |at: usize| SequenceBias { ids: ids[at.saturating_sub(prompt.max(20))..=at].to_vec(), bias: 1e4 };
+    llama.generation_config.sequence_bias = (prompt..ids.len()).map(force).collect();
+    let template = TEMPLATE.replace("assistant:{% endif %}", &format!("{end}{{% endif %}}"));
+    // Earlier thoughts are left out, as templates of such models have it.
+    let template = template.replace("{{ m.content or '' }}", "{{ (m.content or '').split('</think>')[-1] }}");
+    let server = listening(Trust::default(), Limits::default());
+    server.serve(of(llama, &template, options()));
+    server
+}
+
+/// The same model, for texts that end only when somebody ends them: its windows forget, and its context is larger than any
+/// test has time for.
+pub fn endless(limits: Limits, options: ServiceOptions) -> Server {
+    let overrides = ["max_position_embeddings=1000000000".parse().expect("an override")];
+    let load =
+        LoadOptions { device: devices::flex(), precision: None, overrides: &overrides, progress: &mut |_, _| {} };
+    let server = listening(Trust::default(), limits);
+    server.serve(of(Llama::load(&folder(), load).expect("a model"), TEMPLATE, options));
+    server
+}
+
+/// Tokens that nobody waits for.
+pub const ENDLESS: usize = 100_000_000;
+
+fn of(llama: Llama, template: &str, options: ServiceOptions) -> Served {
+    let template = ChatTemplate::from_text(template, "test", &[("eos_token", "</s>")]).expect("a template");
     let identity = Identity {
         name: "tiny".to_owned(),
         aliases: vec!["org/tiny".to_owned()],
         template: Some(template),
+        splits_reasoning: true,
         chat_stops: vec![],
         log: |_| {},
     };

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::{Answer, post},
-    server::shared,
+    server::{says, shared},
 };
 
 fn ask(choice: Value, more: Value) -> Answer {
@@ -67,4 +67,24 @@ fn calls_and_their_results_are_a_part_of_the_talk() {
     assert_ne!(auto["choices"][0]["finish_reason"], "tool_calls");
     let refused = ask(json!("auto"), json!({"response_format": {"type": "json_object"}}));
     assert_eq!((refused.status, &refused.json()["error"]["param"]), (400, &json!("response_format")));
+}
+
+/// What a model writes of itself is held to the schema of a strict function, from the mark of the call on.
+#[test]
+fn a_strict_function_holds_calls_that_nobody_forced() {
+    let call = "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Paris\"}}\n</tool_call>";
+    let server = says("assistant:", &format!("Wait. {call}"));
+    let parameters = json!({"type": "object", "properties": {"city": {"enum": ["Rome", "Oslo"]}}, "required": ["city"],
+                            "additionalProperties": false});
+    for (strict, cities) in [(false, &["Paris"][..]), (true, &["Rome", "Oslo"])] {
+        let tool =
+            json!({"type": "function", "function": {"name": "weather", "parameters": parameters, "strict": strict}});
+        let body = json!({"messages": [{"role": "user", "content": "Weather?"}], "tools": [tool], "max_tokens": 120});
+        let choice = post(server.address(), "/v1/chat/completions", &body).ok()["choices"][0].clone();
+        assert!(choice["message"]["content"].as_str().unwrap().starts_with("Wait."), "{choice}");
+        let function = &choice["message"]["tool_calls"][0]["function"];
+        assert_eq!(function["name"], "weather", "{choice}");
+        let arguments: Value = serde_json::from_str(function["arguments"].as_str().unwrap()).unwrap();
+        assert!(cities.contains(&arguments["city"].as_str().unwrap()), "{strict}: {choice}");
+    }
 }

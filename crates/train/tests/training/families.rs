@@ -11,9 +11,12 @@ use glass_train::{AdamW, Initializer, Recipe, Trainer};
 use crate::devices;
 
 /// Norms before, behind, both, parallel; of the width and of heads; rotation in part and of neighbours; sinks, soft caps and
-/// multipliers; plain MLPs and learned activations; experts.
-const SHAPES: [&str; 10] =
-    ["apertus", "cohere2", "gemma2", "glm4", "gpt_oss", "granite", "nemotron", "olmo2", "qwen2_moe", "stablelm"];
+/// multipliers; plain MLPs and learned activations; experts; recurrent layers, alone and beside attention.
+#[rustfmt::skip]
+const SHAPES: [&str; 14] = [
+    "apertus", "cohere2", "gemma2", "glm4", "gpt_oss", "granite", "nemotron", "olmo2", "qwen2_moe", "stablelm",
+    "mamba", "mamba2", "jamba", "recurrent_gemma",
+];
 
 #[test]
 fn families_of_every_shape_learn() {

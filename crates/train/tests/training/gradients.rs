@@ -1,18 +1,21 @@
 //! The gradients that one optimizer step uses, part by part and of the whole.
 
+use std::ops::Range;
+
 use burn::{
     module::Param,
     tensor::{Int, Tensor, TensorData},
 };
 use glass_attention::{ForwardContext, LlamaAttention, Rope, RopeTable, Sequences, Unobserved, rotate};
-use glass_backend::{Device, Dtype, Weights};
+use glass_backend::{Device, Dtype, RecurrentWeight, WeightError, WeightRole, WeightSource, WeightSpec, Weights};
 use glass_causal_lm::LlamaForCausalLM;
 use glass_config::{
-    Activation, DenseMlpConfig, ExpertsConfig, Gate, LlamaConfig, MixerConfig, MlpConfig, NormConfig, RouterConfig,
-    RouterWeights, SharedExpertConfig,
+    Activation, DenseMlpConfig, ExpertsConfig, Gate, LlamaConfig, Mamba2Config, MambaConfig, MixerConfig, MlpConfig,
+    NormConfig, NormWeight, RgLruConfig, RouterConfig, RouterWeights, SharedExpertConfig, TimeStepConfig,
 };
 use glass_decoder::{LlamaExperts, LlamaMlp, Norm};
-use glass_kv_cache::LayerState;
+use glass_kv_cache::{LayerState, RecurrentState};
+use glass_recurrent::RecurrentMixer;
 use glass_testing::{RandomWeights, with_windows};
 use glass_train::cross_entropy;
 use serde_json::{Value, json};
@@ -101,7 +104,74 @@ fn attention() {
             let ctx = ForwardContext::new(&ropes, hidden, [BATCH, SEQ], &mut whole, &device, &mut observer);
             let ctx = ctx.expect("a pass").with_score_bytes(score_bytes);
             let mut state = LayerState::of_pass(attention.window());
-            attention.forward(x.val(), &mut [&mut state], &ctx).flatten(0, 2)
+            attention.forward(x.val(), None, &mut [&mut state], &ctx).flatten(0, 2)
+        });
+    }
+}
+
+/// Random weights by which a state of RG-LRU lasts for some tokens.
+struct Lasting(RandomWeights);
+
+impl WeightSource for Lasting {
+    fn read(&mut self, weight: WeightSpec<'_>, rows: Range<usize>, dtype: Dtype) -> Result<TensorData, WeightError> {
+        let data = self.0.read(weight, rows, dtype)?;
+        if weight.role != WeightRole::Recurrent(RecurrentWeight::DecayParameter) {
+            return Ok(data);
+        }
+        let shape = data.shape().clone();
+        let values: Vec<f32> = data.try_to_vec().expect("float32");
+        Ok(TensorData::new(values.into_iter().map(|x| x - 3.0).collect::<Vec<_>>(), shape))
+    }
+}
+
+/// By the plain operations, through the states that pass from token to token.
+#[test]
+fn recurrent_mixers() {
+    let device = devices::flex().training();
+    let (hidden_act, conv_kernel, time_step) = (Activation::Silu, 3, TimeStepConfig::MAMBA);
+    let mamba = |inner_norm| {
+        MixerConfig::Mamba(MambaConfig {
+            intermediate_size: 6,
+            state_size: 3,
+            conv_kernel,
+            time_step_rank: 2,
+            use_bias: true,
+            use_conv_bias: true,
+            hidden_act,
+            inner_norm,
+            time_step,
+        })
+    };
+    let mamba2 = MixerConfig::Mamba2(Mamba2Config {
+        num_heads: 4,
+        head_dim: 2,
+        n_groups: 2,
+        state_size: 3,
+        conv_kernel,
+        use_bias: false,
+        use_conv_bias: true,
+        hidden_act,
+        norm: NormConfig::rms(1e-5),
+        time_step_limit: [0.0, f64::INFINITY],
+        time_step,
+    });
+    let rg_lru = MixerConfig::RgLru(RgLruConfig { width: 6, num_blocks: 2, conv_kernel, hidden_act });
+    let weightless = NormConfig { weight: NormWeight::None, ..NormConfig::rms(0.1) };
+    for (case, config) in [
+        ("mamba", mamba(None)),
+        ("mamba with norms", mamba(Some(NormConfig::rms(0.1)))),
+        ("mamba with norms without weights", mamba(Some(weightless))),
+        ("mamba2", mamba2),
+        ("rg_lru", rg_lru),
+    ] {
+        let mut random = Lasting(RandomWeights(7));
+        let mixer = RecurrentMixer::load(Weights::new(&mut random, &device, Dtype::F32), &config, 8);
+        let module = (input([BATCH, SEQ, 8], &device), mixer.expect("weights").expect("recurrent"));
+        check(case, &module, |(x, mixer)| {
+            let (mut whole, mut observer) = (Sequences::WHOLE, Unobserved);
+            let ctx = ForwardContext::new(&[], 8, [BATCH, SEQ], &mut whole, &device, &mut observer).expect("a pass");
+            let mut state = LayerState::Recurrent(RecurrentState::default());
+            mixer.forward(x.val(), &mut [&mut state], &ctx).flatten(0, 2)
         });
     }
 }

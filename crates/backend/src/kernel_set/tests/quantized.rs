@@ -90,7 +90,7 @@ fn matmul_t_quantized_is_the_definition() {
                 dtype,
             })
         });
-        let products = kernels.matmul_t_quantized(&x, &weights.each_ref());
+        let products = kernels.matmul_t_quantized(&x, &weights.each_ref(), Around::default());
         let products = products.expect("a kernel");
         let x = x.cast(DType::F32).into_data().try_to_vec::<f32>();
         let x = x.expect("floats");
@@ -129,7 +129,7 @@ fn quants_that_do_not_fit_have_no_kernel() {
         let product = |columns, format, zero_points| {
             let (quants, scales) = (quants.clone(), scales.clone());
             let weight = PlanarTensor { quants, scales, zero_points, format, columns, dtype };
-            kernels.matmul_t_quantized(&x(columns), &[&QuantizedTensor::Planar(weight)])
+            kernels.matmul_t_quantized(&x(columns), &[&QuantizedTensor::Planar(weight)], Around::default())
         };
         let of = |columns| product(columns, QuantFormat::Int8, None);
         prop_assert!(of(64).is_some() && of(33).is_some());
@@ -140,7 +140,7 @@ fn quants_that_do_not_fit_have_no_kernel() {
             let (quants, scales) = (half.clone(), scales.clone());
             let format = QuantFormat::Int4;
             let weight = PlanarTensor { quants, scales, zero_points, format, columns: 64, dtype };
-            kernels.matmul_t_quantized(&x(64), &[&QuantizedTensor::Planar(weight)])
+            kernels.matmul_t_quantized(&x(64), &[&QuantizedTensor::Planar(weight)], Around::default())
         };
         prop_assert!(four(Some(zeros)).is_some());
         prop_assert!(four(None).is_none(), "no zero points");
@@ -173,7 +173,7 @@ fn blocks_are_the_numbers_that_they_stand_for() {
         }
 
         let x = numbers(seed + 1, [columns, n], device, dtype).transpose();
-        let products = kernels.matmul_t_quantized(&x, &[&weight]).expect("a kernel");
+        let products = kernels.matmul_t_quantized(&x, &[&weight], Around::default()).expect("a kernel");
         prop_assert_eq!(products[0].dims(), [n, rows]);
         prop_assert_eq!(products[0].dtype(), dtype);
         let x = floats(x);

@@ -16,6 +16,7 @@ pub fn read_input(input: Value, messages: &mut Vec<Value>) -> Result<(), ApiErro
         Value::Array(items) if !items.is_empty() => items,
         _ => return Err(ApiError::invalid("input", "must be a text or a list of items")),
     };
+    let mut thoughts = Vec::new();
     for (index, item) in items.into_iter().enumerate() {
         let mut item = Fields::of_value(item, &format!("input[{index}]"))?;
         let kind = item.text("type")?;
@@ -31,6 +32,7 @@ pub fn read_input(input: Value, messages: &mut Vec<Value>) -> Result<(), ApiErro
                 let content = item.take("content");
                 let content = read_content(item.need("content", content)?, &item.name("content"), &TEXT_PARTS)?;
                 messages.push(json!({ "role": role, "content": content }));
+                give_thoughts(&mut thoughts, messages);
             }
             "function_call" => {
                 let (id, name) = (item.text("call_id")?, item.text("name")?);
@@ -46,6 +48,7 @@ pub fn read_input(input: Value, messages: &mut Vec<Value>) -> Result<(), ApiErro
                     },
                     None => messages.push(json!({ "role": "assistant", "content": "", "tool_calls": [call] })),
                 }
+                give_thoughts(&mut thoughts, messages);
             }
             "function_call_output" => {
                 let id = item.text("call_id")?;
@@ -54,12 +57,23 @@ pub fn read_input(input: Value, messages: &mut Vec<Value>) -> Result<(), ApiErro
                 let output = read_content(item.need("output", output)?, &item.name("output"), &TEXT_PARTS)?;
                 messages.push(json!({ "role": "tool", "tool_call_id": id, "content": output }));
             }
-            // What the model thought before, which this server never tells.
-            "reasoning" => {}
+            // What the model thought before what it said next.
+            "reasoning" => {
+                let content = item.take("content").unwrap_or_else(|| json!([]));
+                thoughts.push(read_content(content, &item.name("content"), &["reasoning_text"])?);
+            }
             other => return Err(ApiError::unsupported(item.name("type"), format!("{other:?} is not read here"))),
         }
     }
     Ok(())
+}
+
+/// Thoughts belong to the assistant's message behind them, under the name that templates read.
+fn give_thoughts(thoughts: &mut Vec<String>, messages: &mut [Value]) {
+    let thoughts = std::mem::take(thoughts).join("\n");
+    if let Some(last) = messages.last_mut().filter(|last| last["role"] == "assistant" && !thoughts.is_empty()) {
+        last["reasoning_content"] = thoughts.into();
+    }
 }
 
 #[cfg(test)]
@@ -71,7 +85,7 @@ mod tests {
         let mut messages = Vec::new();
         let input = json!([
             {"role": "user", "content": [{"type": "input_text", "text": "weather?"}]},
-            {"type": "reasoning", "summary": []},
+            {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "hm"}]},
             {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{\"x\": 1}"},
             {"type": "function_call", "call_id": "b", "name": "f", "arguments": "{}"},
             {"type": "function_call_output", "call_id": "a", "output": "7"},
@@ -79,6 +93,7 @@ mod tests {
         read_input(input, &mut messages).unwrap();
         assert_eq!(messages.len(), 3);
         assert_eq!(messages[1]["tool_calls"].as_array().unwrap().len(), 2);
+        assert_eq!(messages[1]["reasoning_content"], "hm");
         assert_eq!(messages[1]["tool_calls"][0]["function"]["arguments"], json!({"x": 1}));
         assert_eq!(messages[2], json!({"role": "tool", "tool_call_id": "a", "content": "7"}));
         for (input, param) in [

@@ -28,7 +28,7 @@ fn read(syntax: &Syntax, text: &str, size: usize) -> (String, Vec<(String, Value
     let (mut text, mut calls) = (String::new(), Vec::<(String, String)>::new());
     for part in parts {
         match part {
-            Part::Text(piece) => text.push_str(&piece),
+            Part::Reasoning(piece) | Part::Text(piece) => text.push_str(&piece),
             Part::Call { name } => calls.push((name, String::new())),
             Part::Arguments(piece) => calls.last_mut().unwrap().1.push_str(&piece),
         }

@@ -1,0 +1,75 @@
+//! What projections compute beside their products, where a device's kernels do so in the same launch.
+
+use burn::tensor::Tensor;
+use glass_kernels::{Gate, RmsNorm};
+
+use crate::Norm;
+
+/// What is computed before and behind products.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Around<'a> {
+    /// `x` is read through this norm: its weight `[columns]`.
+    pub norm: Option<(&'a Tensor<1>, RmsNorm)>,
+    pub then: Then<'a>,
+}
+
+/// What is done with products.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Then<'a> {
+    #[default]
+    Nothing,
+    /// That of the only matrix is added to this `[n, rows]`.
+    Add(&'a Tensor<2>),
+    /// `act(gate) * up`: of two matrices of equally many rows one result is left.
+    Gate(Gate),
+}
+
+impl Around<'_> {
+    /// Whether products are all there is.
+    pub fn is_nothing(&self) -> bool {
+        self.norm.is_none() && matches!(self.then, Then::Nothing)
+    }
+}
+
+/// What a block of a layer reads: vectors, through a norm where there is one in front.
+#[derive(Clone, Debug)]
+pub struct Input<'a, const D: usize> {
+    /// `[.., size]`
+    x: Tensor<D>,
+    /// That of projections, which they compute themselves.
+    norm: Option<&'a Norm>,
+}
+
+impl<const D: usize> From<Tensor<D>> for Input<'_, D> {
+    fn from(x: Tensor<D>) -> Self {
+        Self { x, norm: None }
+    }
+}
+
+impl<'a, const D: usize> Input<'a, D> {
+    /// `x` `[.., size]` through `norm`: normed now, or by the projections that read it where these do so themselves.
+    pub fn through(norm: Option<&'a Norm>, x: Tensor<D>) -> Self {
+        let tokens: usize = x.dims()[..D - 1].iter().product();
+        match norm {
+            Some(norm) if !norm.is_read_through(tokens) => norm.forward(x).into(),
+            norm => Self { x, norm },
+        }
+    }
+
+    /// The vectors that are read: `[.., size]`
+    pub fn tensor(self) -> Tensor<D> {
+        match self.norm {
+            Some(norm) => norm.forward(self.x),
+            None => self.x,
+        }
+    }
+
+    pub fn dims(&self) -> [usize; D] {
+        self.x.dims()
+    }
+
+    /// What is normed, and the norm that projections compute.
+    pub(crate) fn parts(&self) -> (Tensor<D>, Option<(Tensor<1>, RmsNorm)>) {
+        (self.x.clone(), self.norm.and_then(Norm::fused))
+    }
+}

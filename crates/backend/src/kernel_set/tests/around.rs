@@ -1,0 +1,208 @@
+//! What products do besides, against kernels that do it alone; matrices that lie together, against each by itself.
+
+use std::sync::LazyLock;
+
+use super::*;
+use crate::{
+    Around, BlockRows, QuantizedRows, QuantizedTensor, Then,
+    quant::{BlockFormat, QuantFormat, quantize, quantize_blocks},
+};
+
+/// The matrices of one product.
+enum Matrices {
+    Floats(Vec<Tensor<2>>),
+    Quantized(Vec<QuantizedTensor>),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Floats,
+    Planar(QuantFormat),
+    Blocks(BlockFormat),
+}
+
+static ADAPTER: LazyLock<Device> = LazyLock::new(|| Device::open("wgpu").expect("an adapter"));
+
+impl Matrices {
+    /// Of so many rows each.
+    fn new(kind: Kind, rows: &[usize], columns: usize, dtype: DType) -> Self {
+        let values = |i: usize, rows| numbers(20 + i as u64, [rows, columns], ADAPTER.burn(), DType::F32);
+        let read = |x: Tensor<2>| x.into_data().try_to_vec::<f32>().expect("floats");
+        let unit = if dtype == DType::F32 { Dtype::F32 } else { Dtype::F16 };
+        let quantized = |(i, &rows): (usize, &usize)| {
+            let values = read(values(i, rows));
+            let rows = match kind {
+                Kind::Blocks(format) => {
+                    let mut bytes = vec![0; rows * format.row_bytes(columns)];
+                    quantize_blocks(&values, columns, format, &mut bytes).expect("finite numbers");
+                    let blocks = TensorData::new(bytes, [rows, format.row_bytes(columns)]);
+                    QuantizedRows::Blocks(BlockRows { format, blocks })
+                }
+                Kind::Planar(format) => quantize(&values, columns, format).expect("finite numbers").into(),
+                Kind::Floats => unreachable!("those are not quantized"),
+            };
+            QuantizedTensor::new(rows, columns, &ADAPTER, unit)
+        };
+        match kind {
+            Kind::Floats => {
+                let floats = rows.iter().enumerate().map(|(i, &rows)| values(i, rows).cast(dtype));
+                Self::Floats(floats.collect())
+            }
+            _ => Self::Quantized(rows.iter().enumerate().map(quantized).collect()),
+        }
+    }
+
+    fn laid_together(&self, kernels: KernelSet) -> Self {
+        match self {
+            Self::Floats(weights) => {
+                Self::Floats(kernels.lay_together(weights, u64::MAX).unwrap_or_else(|| weights.clone()))
+            }
+            Self::Quantized(weights) => {
+                let mut weights = weights.clone();
+                QuantizedTensor::lay_together(kernels, &mut weights.iter_mut().collect::<Vec<_>>(), u64::MAX);
+                Self::Quantized(weights)
+            }
+        }
+    }
+
+    fn multiply(&self, kernels: KernelSet, x: &Tensor<2>, around: Around<'_>) -> Option<Vec<Tensor<2>>> {
+        match self {
+            Self::Floats(weights) => kernels.matmul_t(x, weights, around),
+            Self::Quantized(weights) => kernels.matmul_t_quantized(x, &weights.iter().collect::<Vec<_>>(), around),
+        }
+    }
+
+    /// One after the other.
+    fn multiply_each(&self, kernels: KernelSet, x: &Tensor<2>) -> Vec<Tensor<2>> {
+        let none = Around::default();
+        let products = match self {
+            Self::Floats(weights) => {
+                let each = weights.iter().map(|weight| kernels.matmul_t(x, std::slice::from_ref(weight), none));
+                each.collect::<Option<Vec<_>>>()
+            }
+            Self::Quantized(weights) => weights.iter().map(|w| kernels.matmul_t_quantized(x, &[w], none)).collect(),
+        };
+        products.expect("kernels").concat()
+    }
+}
+
+/// Every type of matrix, and columns that it may have.
+fn matrices() -> impl Strategy<Value = (Kind, usize)> {
+    let groups = (1usize..12).prop_map(|groups| 32 * groups);
+    let planar = select(vec![QuantFormat::Int8, QuantFormat::Int4]);
+    let apart = BlockFormat::ALL.into_iter().filter(|format| format.comes_apart() && format.block_len() == 256);
+    let blocks = (select(apart.collect::<Vec<_>>()), 1usize..4);
+    prop_oneof![
+        (1usize..300).prop_map(|columns| (Kind::Floats, columns)),
+        groups.clone().prop_map(|columns| (Kind::Floats, columns)),
+        (planar, groups).prop_map(|(format, columns)| (Kind::Planar(format), columns)),
+        blocks.prop_map(|(format, blocks)| (Kind::Blocks(format), 256 * blocks)),
+    ]
+}
+
+fn equal(what: &str, ours: Vec<Tensor<2>>, theirs: Vec<Tensor<2>>) -> Result<(), TestCaseError> {
+    prop_assert_eq!(ours.len(), theirs.len(), "{}", what);
+    for (ours, theirs) in ours.into_iter().zip(theirs) {
+        prop_assert_eq!(ours.into_data(), theirs.into_data(), "{}", what);
+    }
+    Ok(())
+}
+
+#[test]
+fn matrices_that_lie_together_are_each_what_it_is_alone() {
+    // Rows that make pieces which may lie together, and others.
+    let rows = prop_oneof![Just(64usize), Just(192), 1usize..100];
+    let strategy = (matrices(), prop::collection::vec(rows, 1..=5), prop_oneof![Just(1), 1usize..=MAX_VECTORS]);
+    on_adapter(40, &strategy, |kernels, device, dtype, ((kind, columns), rows, n)| {
+        let matrices = Matrices::new(kind, &rows, columns, dtype);
+        let x = numbers(1, [n, columns], device, dtype);
+        let together = matrices.laid_together(kernels);
+        let ours = together.multiply(kernels, &x, Around::default()).expect("a kernel");
+        equal("product", ours, matrices.multiply_each(kernels, &x))
+    });
+}
+
+#[test]
+fn products_do_besides_what_kernels_do_alone() {
+    let rows = prop_oneof![Just(64usize), Just(192), 1usize..100];
+    let strategy = (matrices(), rows, prop_oneof![Just(1), 1usize..=MAX_VECTORS], 0u64..9);
+    on_adapter(40, &strategy, |kernels, device, dtype, ((kind, columns), rows, n, seed)| {
+        let matrices = Matrices::new(kind, &[rows, rows], columns, dtype).laid_together(kernels);
+        let one = Matrices::new(kind, &[rows], columns, dtype);
+        let x = numbers(seed, [n, columns], device, dtype);
+        let weight = numbers(seed + 20, [columns], device, dtype);
+        let norm = RmsNorm { eps: 1e-5, plus_one: seed % 2 == 0 };
+        let gate = if seed % 3 == 0 { Gate::GeluTanh } else { Gate::Silu };
+        let normed = kernels.rms_norm(&x, &weight, norm).expect("a kernel");
+        // Sums of squares add up in another order than in their own kernel.
+        let near = |what, ours: Vec<Tensor<2>>, theirs: Vec<Tensor<2>>| {
+            let mut both = ours.into_iter().zip(theirs);
+            both.try_for_each(|(ours, theirs)| close(what, Some(ours), Some(theirs), columns))
+        };
+        let through = Around { norm: Some((&weight, norm)), then: Then::Nothing };
+        let ours = matrices.multiply(kernels, &x, through).expect("a kernel");
+        near("product behind a norm", ours, matrices.multiply_each(kernels, &normed))?;
+
+        let residual = numbers(seed + 30, [n, rows], device, dtype);
+        let onto = Around { norm: None, then: Then::Add(&residual) };
+        let ours = one.multiply(kernels, &x, onto).expect("a kernel");
+        let product = one.multiply_each(kernels, &x).swap_remove(0);
+        equal("sum", ours, vec![residual.clone() + product])?;
+
+        // Where they do not lie together, there is no such kernel.
+        for (input, norm) in [(&x, None), (&normed, Some((&weight, norm)))] {
+            let ours = matrices.multiply(
+                kernels,
+                if norm.is_some() { &x } else { input },
+                Around { norm, then: Then::Gate(gate) },
+            );
+            let Some(ours) = ours else { continue };
+            let [of_gate, up] = matrices.multiply_each(kernels, input).try_into().expect("two products");
+            near("gated", ours, vec![kernels.gate(gate, &of_gate, &up).expect("a kernel")])?;
+        }
+        let of_one = one.multiply(kernels, &x, Around { norm: None, then: Then::Gate(gate) });
+        prop_assert!(of_one.is_none(), "a gate of one matrix");
+        prop_assert!(matrices.multiply(kernels, &x, onto).is_none(), "a sum of two");
+        Ok(())
+    });
+}
+
+#[test]
+fn what_is_kept_in_place_is_what_is_rotated_and_written() {
+    let half = select(vec![1usize, 2, 3, 5, 8, 32, 40]);
+    let pairs = (half, select(vec![0usize, 0, 1, 4, 6]), prop::bool::ANY);
+    let strategy = (1usize..4, 1usize..4, 1usize..10, pairs, 0usize..20, prop::bool::ANY);
+    on_adapter(30, &strategy, |kernels, device, dtype, (kv_heads, groups, seq, pairs, slot, halves)| {
+        let (half, rest, interleaved) = pairs;
+        let head_dim = 2 * half + rest;
+        let kept_in = if halves && device.supports_dtype(DType::F16) { DType::F16 } else { dtype };
+        let heads = |seed, heads| numbers(seed, [1, seq, heads, head_dim], device, dtype).swap_dims(1, 2);
+        let (q, k, v) = (heads(1, kv_heads * groups), heads(2, kv_heads), heads(3, kv_heads));
+        let angles = |seed| numbers(seed, [1, 1, seq, half], device, DType::F32);
+        let (cos, sin) = (angles(4), angles(5));
+        let held = || [6, 7].map(|seed| numbers(seed, [1, kv_heads, slot + seq + 3, head_dim], device, kept_in));
+
+        let rotated = |x: &Tensor<4>| kernels.rotate(x, &cos, &sin, interleaved).expect("a kernel");
+        let slots = [0..1, 0..kv_heads, slot..slot + seq, 0..head_dim];
+        let [keys, values] = held();
+        let keys = keys.slice_assign(slots.clone(), rotated(&k).cast(kept_in));
+        let values = values.slice_assign(slots, v.clone().cast(kept_in));
+
+        let (queries, ours) = kernels.rotate_and_keep([&q, &k, &v], &cos, &sin, interleaved, held(), slot);
+        prop_assert_eq!(queries.expect("a kernel").into_data(), rotated(&q).into_data());
+        for (ours, theirs) in ours.into_iter().zip([keys, values]) {
+            prop_assert_eq!(ours.into_data(), theirs.into_data());
+        }
+
+        // What others hold too is not written to, and neither is what has no such slots.
+        let shared = held();
+        let (queries, back) = kernels.rotate_and_keep([&q, &k, &v], &cos, &sin, interleaved, shared.clone(), slot);
+        prop_assert!(queries.is_none());
+        for (ours, theirs) in back.into_iter().zip(held()) {
+            prop_assert_eq!(ours.into_data(), theirs.into_data());
+        }
+        drop(shared);
+        prop_assert!(kernels.rotate_and_keep([&q, &k, &v], &cos, &sin, interleaved, held(), slot + 4).0.is_none());
+        Ok(())
+    });
+}
