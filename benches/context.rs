@@ -2,30 +2,22 @@
 //!
 //!     cargo bench -p glass-benches --bench context                            flex and wgpu
 //!     cargo bench -p glass-benches --bench context -- flex --longest 16384    one device, shorter texts
+//!     cargo bench -p glass-benches --bench context -- flex --mixers           kinds of model, not cache policies of one
 //!
-//! All policies read the same text with the same weights, in pieces of 512 tokens, and stop at each doubling of the
-//! position to decode some steps. There they take turns (A B C C B A), and with them a ring that has read W tokens and no
-//! more: each ratio is to its speed in the same round, so that a machine that slows down does not bend it.
+//! All read the same text in pieces of 512 tokens, and stop at each doubling of the position to decode some steps. There they
+//! take turns (A B C C B A), and with them the first of them, a window or a ring, that has read W tokens and no more: each
+//! ratio is to its speed in the same round, so that a machine that slows down does not bend it.
 
 use std::{fs, iter, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use glass_backend::{Device, Dtype};
-use glass_bench::{SEED, random_model};
+use glass_backend::Device;
 use glass_benches::{
     Reader, best_and_median,
+    contenders::{Contender, Field, MIXERS, POLICIES},
     reader::{self, Outcome},
 };
-use glass_config::LlamaConfig;
-use glass_generate::Llama;
 use glass_plot::{Axis, PlotError, Scale, Series, curves};
-
-const WINDOW: usize = 256;
-/// The first one stands for the window itself. Every layer attends fully but for what its policy forgets.
-const POLICIES: [&str; 3] = ["ring:256", "sinks:4+252", "full"];
-const SHAPE: &str = r#"{"model_type": "llama", "vocab_size": 512, "hidden_size": 256, "intermediate_size": 704,
-    "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2,
-    "tie_word_embeddings": true, "max_position_embeddings": 262144}"#;
 
 /// Where decoding is measured first. The steps of all rounds fit in before the next doubling.
 const FIRST: usize = 512;
@@ -40,7 +32,10 @@ struct Args {
     /// Last position, in tokens.
     #[arg(long, default_value_t = 131_072)]
     longest: usize,
-    /// A policy stops where reading on to the next position would take it beyond so many seconds in all.
+    /// Measures kinds of model of one size (attention with a window and without, Mamba, Samba, RetNet).
+    #[arg(long)]
+    mixers: bool,
+    /// Whoever is slow stops where reading on to the next position would take it beyond so many seconds in all.
     #[arg(long, default_value_t = 30)]
     budget: u64,
     /// Draws decoding speed against position into this SVG file.
@@ -62,45 +57,43 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Outcome<()> {
-    let config = LlamaConfig::from_json(SHAPE, "the measured shape", &[])?;
-    println!("hidden {}, {} layers, f32, random weights, W = {WINDOW}", config.hidden_size, config.layers.len());
+    let field = if args.mixers { MIXERS } else { POLICIES };
+    println!("{}, f32, random weights, W = {}", field.about, field.window);
     println!(
         "read: median of the last {} pieces of {}; decode: best (median) of {ROUNDS} rounds;",
         reader::LAST_PIECES,
         reader::PIECE
     );
-    println!("ratio: to a ring at {WINDOW} in the same rounds, median; cache: bytes, room to grow included");
+    let (first, window) = (field.names().next().unwrap_or_default(), field.window);
+    println!("ratio: to {first} at {window} in the same rounds, median; cache: bytes, room to grow included");
     let mut series = Vec::new();
     for name in &args.devices {
-        match measure_device(name, &config, args) {
-            Ok(rows) => series.extend(POLICIES.iter().map(|policy| Series {
-                name: format!("{policy}, {name}"),
-                points: of(policy, &rows).map(|row| (row.position as f64, row.decode.1)).collect(),
+        match measure_device(name, field, args) {
+            Ok(rows) => series.extend(field.names().map(|who| Series {
+                name: format!("{who}, {name}"),
+                points: of(who, &rows).map(|row| (row.position as f64, row.decode.1)).collect(),
             })),
             Err(error) => println!("\n{name}: {error}"),
         }
     }
     if let Some(path) = &args.plot {
-        fs::write(path, picture(&series, &config)?).map_err(|error| format!("{}: {error}", path.display()))?;
+        fs::write(path, picture(&series, field)?).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(())
 }
 
 /// Both axes in doublings: what is halved by each doubling falls as a straight line.
-fn picture(series: &[Series], config: &LlamaConfig) -> Result<String, PlotError> {
+fn picture(series: &[Series], field: Field) -> Result<String, PlotError> {
     let log2 = |label| Axis { label, scale: Scale::Log2 };
-    let subtitle = format!(
-        "Random weights: hidden {}, {} layers, window {WINDOW}, float32. Median of {ROUNDS} rounds.",
-        config.hidden_size,
-        config.layers.len()
-    );
+    let Field { about, window, .. } = field;
+    let subtitle = format!("Random weights: {about}, window {window}, float32. Median of {ROUNDS} rounds.");
     let axes = [log2("position, tokens"), log2("decode, tokens/s")];
     curves(series, axes, "Decode against position", &subtitle)
 }
 
-/// What was measured of one policy at one position.
+/// What was measured of one contender at one position.
 struct Row {
-    policy: &'static str,
+    name: &'static str,
     position: usize,
     /// Seconds to read the text up to here.
     prefill: f64,
@@ -112,17 +105,19 @@ struct Row {
     bytes: u64,
 }
 
-fn of<'a>(policy: &str, rows: &'a [Row]) -> impl Iterator<Item = &'a Row> {
-    rows.iter().filter(move |row| row.policy == policy)
+fn of<'a>(name: &str, rows: &'a [Row]) -> impl Iterator<Item = &'a Row> {
+    rows.iter().filter(move |row| row.name == name)
 }
 
-fn measure_device(name: &str, config: &LlamaConfig, args: &Args) -> Outcome<Vec<Row>> {
-    let llama = random_model(config, &Device::open(name)?, Dtype::F32.into(), SEED)?;
+fn measure_device(name: &str, field: Field, args: &Args) -> Outcome<Vec<Row>> {
+    let device = Device::open(name)?;
+    let contenders = field.open(&device)?;
     println!(
-        "\n{name}: {}\nposition  policy       prefill, s  read t/s  decode t/s (median)  ratio       cache",
-        llama.device.description()
+        "\n{name}: {}\nposition  {:<12} prefill, s  read t/s  decode t/s (median)  ratio       cache",
+        device.description(),
+        if args.mixers { "mixer" } else { "policy" }
     );
-    let readers = || POLICIES.into_iter().map(|policy| Reader::new(&llama, policy));
+    let readers = || contenders.iter().map(Contender::reader);
     // KernelMode are compiled and memory is touched before anything counts.
     for reader in readers() {
         let mut reader = reader?;
@@ -140,7 +135,7 @@ fn measure_device(name: &str, config: &LlamaConfig, args: &Args) -> Outcome<Vec<
             if total > args.budget as f64 {
                 println!(
                     "{position:>8}  {:<12} stops: to read so far takes more than {total:.0} s (--budget {})",
-                    reader.policy(),
+                    reader.name(),
                     args.budget
                 );
             } else {
@@ -152,16 +147,16 @@ fn measure_device(name: &str, config: &LlamaConfig, args: &Args) -> Outcome<Vec<
         if readers.is_empty() {
             break;
         }
-        for row in measure(&llama, &mut readers, position)? {
+        for row in measure(&contenders[0], field.window, &mut readers, position)? {
             println!(
                 "{position:>8}  {:<12} {:>10.2} {:>9.0} {:>10.1} ({:>7.1}) {:>6.3} {:>11}",
-                row.policy, row.prefill, row.read, row.decode.0, row.decode.1, row.ratio, row.bytes
+                row.name, row.prefill, row.read, row.decode.0, row.decode.1, row.ratio, row.bytes
             );
             rows.push(row);
         }
     }
-    for policy in POLICIES {
-        if let Some(line) = conclusion(policy, &rows) {
+    for name in field.names() {
+        if let Some(line) = conclusion(name, field, &rows) {
             println!("{line}");
         }
     }
@@ -169,10 +164,10 @@ fn measure_device(name: &str, config: &LlamaConfig, args: &Args) -> Outcome<Vec<
 }
 
 /// Decodes from `position` on, which all readers have reached, in turns.
-fn measure<'a>(llama: &'a Llama, readers: &mut [Reader<'a>], position: usize) -> Outcome<Vec<Row>> {
+fn measure<'a>(first: &'a Contender, window: usize, readers: &mut [Reader<'a>], position: usize) -> Outcome<Vec<Row>> {
     let bytes: Vec<u64> = readers.iter().map(Reader::cache_bytes).collect();
-    let mut at_window = Reader::new(llama, POLICIES[0])?;
-    at_window.read_to(WINDOW)?;
+    let mut at_window = first.reader()?;
+    at_window.read_to(window)?;
     let mut turns: Vec<_> = iter::once(&mut at_window).chain(readers).collect();
     let mut rates = vec![Vec::new(); turns.len()];
     let mut order: Vec<usize> = (0..turns.len()).collect();
@@ -188,7 +183,7 @@ fn measure<'a>(llama: &'a Llama, readers: &mut [Reader<'a>], position: usize) ->
     let rows = measured.map(|((reader, bytes), decode)| {
         let mut ratios: Vec<f64> = decode.iter().zip(&base[0]).map(|(a, b)| a / b).collect();
         Some(Row {
-            policy: reader.policy(),
+            name: reader.name(),
             position,
             prefill: reader.prefill(),
             read: best_and_median(&mut reader.last_pieces())?.1,
@@ -200,22 +195,23 @@ fn measure<'a>(llama: &'a Llama, readers: &mut [Reader<'a>], position: usize) ->
     Ok(rows.flatten().collect())
 }
 
-/// What one policy costs at the last position, beside the window and beside half the text.
-fn conclusion(policy: &str, rows: &[Row]) -> Option<String> {
-    let (first, last) = (of(policy, rows).next()?, of(policy, rows).last()?);
-    let half = of(policy, rows).find(|row| 2 * row.position == last.position);
+/// What one costs at the last position, beside the window and beside half the text.
+fn conclusion(name: &str, field: Field, rows: &[Row]) -> Option<String> {
+    let (first, last) = (of(name, rows).next()?, of(name, rows).last()?);
+    let half = of(name, rows).find(|row| 2 * row.position == last.position);
     let twice = half.map_or(String::new(), |half| {
         let times = last.prefill / half.prefill;
         format!(", and to read twice as much as before took {times:.2} times as long")
     });
-    let memory = if of(policy, rows).all(|row| row.bytes == first.bytes) {
+    let memory = if of(name, rows).all(|row| row.bytes == first.bytes) {
         format!("constant at {} bytes", first.bytes)
     } else {
         let times = last.bytes / first.bytes;
         format!("{times} times as large as at {}", first.position)
     };
+    let (base, window) = (field.names().next()?, field.window);
     Some(format!(
-        "{policy}: at {}, decodes at {:.3} of the speed of a ring at {WINDOW}{twice}; its cache is {memory}",
+        "{name}: at {}, decodes at {:.3} of the speed of {base} at {window}{twice}; its cache is {memory}",
         last.position, last.ratio
     ))
 }

@@ -1,5 +1,6 @@
 //! What the benchmarks have in common.
 
+pub mod contenders;
 pub mod reader;
 
 pub use reader::Reader;

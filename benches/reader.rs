@@ -1,4 +1,4 @@
-//! One text, read and continued under one cache policy, with a stopwatch.
+//! One text, read and continued by one model under one cache policy, with a stopwatch.
 
 use std::{
     error::Error,
@@ -22,7 +22,7 @@ const TURN: Duration = Duration::from_millis(150);
 /// A text as far as it has been read under one policy.
 pub struct Reader<'a> {
     llama: &'a Llama,
-    policy: &'static str,
+    name: &'static str,
     lane: Lane,
     /// The last that was read to.
     position: usize,
@@ -35,9 +35,12 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// # Errors
     /// No policy, or not for this model.
-    pub fn new(llama: &'a Llama, policy: &'static str) -> Outcome<Self> {
-        let options = PrefillOptions { cache: policy.parse()?, ..PrefillOptions::default() };
-        Ok(Self { llama, policy, lane: Lane::new(llama, options)?, position: 0, prefill: 0.0, pieces: vec![] })
+    pub fn new(llama: &'a Llama, name: &'static str, policy: Option<&str>) -> Outcome<Self> {
+        let mut options = PrefillOptions::default();
+        if let Some(policy) = policy {
+            options.cache = policy.parse()?;
+        }
+        Ok(Self { llama, name, lane: Lane::new(llama, options)?, position: 0, prefill: 0.0, pieces: vec![] })
     }
 
     /// Reads on, piece by piece.
@@ -73,8 +76,8 @@ impl<'a> Reader<'a> {
         self.prefill
     }
 
-    pub fn policy(&self) -> &'static str {
-        self.policy
+    pub fn name(&self) -> &'static str {
+        self.name
     }
 
     pub fn cache_bytes(&self) -> u64 {

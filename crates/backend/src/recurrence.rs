@@ -15,8 +15,6 @@ pub struct Scan<'a> {
     /// The step, not negative: `[batch, tokens, heads]` in float32.
     pub dt: &'a Tensor<3>,
     /// The decay, not positive: `[heads, states]`, or `[heads, 1]` if all states of a head decay alike.
-    ///
-    /// Kernels read states by heads: the transpose of a tensor `[states, heads]` is not copied.
     pub a: &'a Tensor<2>,
     /// `[batch, tokens, groups, states]`: head `h` reads group `h / (heads / groups)`.
     pub b: &'a Tensor<4>,

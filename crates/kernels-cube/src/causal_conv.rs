@@ -34,11 +34,12 @@ pub fn causal_conv(
         }
         _ => x.tensor.clone(),
     };
-    let bias_held = match bias {
-        Some(bias) => into_contiguous(primitive(&bias.clone().cast(dtype))?),
-        None => x.tensor.clone(),
-    };
-    let weight = into_contiguous(primitive(&weight.clone().cast(dtype).transpose())?); // [taps, channels]
+    let bias_held = into_contiguous(match bias {
+        Some(bias) => primitive(&bias.clone().cast(weight.dtype()))?,
+        None => primitive(weight)?,
+    });
+    let weight = into_contiguous(primitive(weight)?);
+    let weights = elem(&weight);
     let out = empty(&x.tensor, [batch, tokens, channels]);
     // A row that stays unwritten where nothing is left: no buffer is empty.
     let left = empty(&x.tensor, [batch, before.max(1), channels]);
@@ -66,6 +67,7 @@ pub fn causal_conv(
             bias.is_some(),
             silu,
             elem(&x.tensor),
+            weights,
         );
     }
     let left: Tensor<3> = if before > 0 { tensor(left) } else { Tensor::empty([batch, 0, channels], (&device, dtype)) };
@@ -97,11 +99,11 @@ fn input<F: Float, N: Size>(
 
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
-fn causal_conv_kernel<F: Float, N: Size>(
+fn causal_conv_kernel<F: Float, W: Float, N: Size>(
     x: &[Vector<F, N>],
     tail: &[Vector<F, N>],
-    weight: &[Vector<F, N>],
-    bias: &[Vector<F, N>],
+    weight: &[W],
+    bias: &[Vector<W, N>],
     out: &mut [Vector<F, N>],
     left: &mut [Vector<F, N>],
     by_batch: usize,
@@ -114,8 +116,11 @@ fn causal_conv_kernel<F: Float, N: Size>(
     #[comptime] has_bias: bool,
     #[comptime] silu: bool,
     #[define(F)] _dtype: ElemType,
+    #[define(W)] _weight_dtype: ElemType,
 ) {
     if ABSOLUTE_POS < vectors {
+        let size = N::value();
+        let taps = before + 1;
         let channel = ABSOLUTE_POS % channels;
         let row = ABSOLUTE_POS / channels;
         // A row of the batch has its tokens, and then what it leaves.
@@ -128,10 +133,14 @@ fn causal_conv_kernel<F: Float, N: Size>(
             if has_bias {
                 sum = Vector::<f32, N>::cast_from(bias[channel]);
             }
-            for tap in 0..before + 1 {
+            for tap in 0..taps {
                 let value = input::<F, N>(x, tail, x_at, tail_at, by_token, channels, before, at + tap, has_tail);
-                let weight = Vector::<f32, N>::cast_from(weight[tap * channels + channel]);
-                sum += weight * Vector::<f32, N>::cast_from(value);
+                let mut weights = Vector::<f32, N>::new(0.0f32);
+                #[unroll]
+                for i in 0..size {
+                    weights.insert(i, f32::cast_from(weight[(channel * size + i) * taps + tap]));
+                }
+                sum += weights * Vector::<f32, N>::cast_from(value);
             }
             if silu {
                 let one = Vector::<f32, N>::new(1.0f32);

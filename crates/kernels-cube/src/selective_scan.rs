@@ -53,7 +53,7 @@ pub fn selective_scan(class: AdapterClass, scan: &SelectiveScan<'_>) -> Option<(
     let order = if head_dim == 1 { [0, 3, 1, 2] } else { [0, 1, 3, 2] };
     let back = if head_dim == 1 { [0, 2, 3, 1] } else { [0, 1, 3, 2] };
     let dt = floats(scan.dt.clone())?;
-    let a = floats(scan.a.clone().transpose())?; // [decays, heads]
+    let a = floats(scan.a.clone())?;
     // Any buffer will do where there is nothing: it is not read.
     let d = match scan.d {
         Some(d) => floats(d.clone())?,
@@ -177,7 +177,7 @@ fn selective_scan_kernel<F: Float>(
             let mut sum = skip * x;
             for n in 0..states {
                 if !alike {
-                    decay = f32::exp(step * a[n * heads + head]);
+                    decay = f32::exp(step * a[head * states + n]);
                 }
                 let state = decay * kept[n] + added * f32::cast_from(b[b_at + n]);
                 kept[n] = state;

@@ -20,7 +20,7 @@ pub struct CausalConv<'a> {
     pub x: View<'a, f32>,
     /// The inputs before the first token, `[batch, taps - 1, channels]`; without them, zeros.
     pub tail: Option<&'a [f32]>,
-    /// `[taps, channels]`; the last is of the token itself.
+    /// `[channels, taps]`; the last is of the token itself.
     pub weight: &'a [f32],
     /// `[channels]`
     pub bias: Option<&'a [f32]>,
@@ -105,24 +105,35 @@ impl ColumnKernel for Tile<'_> {
     fn run<S: SimdExt, const W: usize>(self, simd: S) {
         let Self { inputs, batch, channels: Range { start, end }, .. } = self;
         let [_, _, tokens, channels] = inputs.conv.x.shape();
+        // Weights of a tap side by side.
+        let width = W * S::F32_LANES;
+        let mut weights = Scratch::zeroed::<f32>(inputs.taps * width);
+        let numbers = weights.values_mut::<f32>();
+        let rows = inputs.conv.weight[start * inputs.taps..end * inputs.taps].chunks_exact(inputs.taps);
+        for (lane, row) in rows.enumerate() {
+            for (tap, weight) in row.iter().enumerate() {
+                numbers[tap * width + lane] = *weight;
+            }
+        }
+        let (weights, _) = S::as_simd_f32s(weights.values());
+        let (weights, _) = weights.as_chunks::<W>();
+        let weights = &weights[..inputs.taps];
         let bias = match inputs.conv.bias {
             Some(bias) => load::<S, W>(simd, &bias[start..end]),
             None => [simd.splat_f32s(0.0); W],
         };
         for token in self.tokens {
             let mut y = bias;
-            for (tap, weight) in inputs.conv.weight.chunks_exact(channels).enumerate() {
+            for (tap, weight) in weights.iter().enumerate() {
                 let x = load::<S, W>(simd, &inputs.row(batch, token + tap)[start..end]);
-                let weight = load::<S, W>(simd, &weight[start..end]);
                 for i in 0..W {
                     y[i] = simd.multiply_add(weight[i], x[i], y[i]);
                 }
             }
             if inputs.conv.silu {
-                y = y.map(
-                    #[inline(always)]
-                    |y| simd.mul_f32s(y, sigmoid(simd, y)),
-                );
+                for y in &mut y {
+                    *y = simd.mul_f32s(*y, sigmoid(simd, *y));
+                }
             }
             // SAFETY: the channels of a token belong to one tile.
             store(simd, unsafe { self.y.part((batch * tokens + token) * channels + start, end - start) }, y);
@@ -193,11 +204,10 @@ mod tests {
 
         /// The definition, and how far from it the kernel may be.
         fn defined(&self, row: usize, token: usize, channel: usize) -> (f64, f64) {
-            let channels = self.shape[2];
             let mut sum = self.bias.as_ref().map_or(0.0, |bias| f64::from(bias[channel]));
             let mut size = sum.abs();
             for tap in 0..self.taps {
-                let product = f64::from(self.weight[tap * channels + channel]) * self.input(row, token + tap, channel);
+                let product = f64::from(self.weight[channel * self.taps + tap]) * self.input(row, token + tap, channel);
                 sum += product;
                 size += product.abs();
             }

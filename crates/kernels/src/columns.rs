@@ -1,6 +1,6 @@
 //! Columns that do not depend on each other, some vectors of them at a time: what recurrences and convolutions are made of.
 
-use std::{array::from_fn, marker::PhantomData, ops::Range};
+use std::{marker::PhantomData, ops::Range};
 
 use crate::{
     isa::{Isa, Kernel},
@@ -12,7 +12,7 @@ pub const MAX_WIDTH: usize = 4;
 
 /// A computation on a block of columns that `W` vectors hold: 1, 2 or [`MAX_WIDTH`].
 pub trait ColumnKernel {
-    /// As for [`Kernel::run`], everything that this calls must be `#[inline(always)]`.
+    /// As for [`Kernel::run`], everything that this calls must be `#[inline(always)]`, which `map` of an array is not.
     fn run<S: SimdExt, const W: usize>(self, simd: S);
 }
 
@@ -53,18 +53,18 @@ impl<K: ColumnKernel> Kernel for Block<K> {
 /// A row of a block; lanes behind its end are zero.
 #[inline(always)]
 pub fn load<S: SimdExt, const W: usize>(simd: S, row: &[f32]) -> [S::f32s; W] {
+    let mut values = [simd.splat_f32s(0.0); W];
     if row.len() == W * S::F32_LANES {
         let (vectors, _) = S::as_simd_f32s(row);
-        from_fn(
-            #[inline(always)]
-            |i| vectors[i],
-        )
+        for (value, vector) in values.iter_mut().zip(vectors) {
+            *value = *vector;
+        }
     } else {
-        from_fn(
-            #[inline(always)]
-            |i| simd.partial_load_f32s(&row[lanes::<S>(row.len(), i)]),
-        )
+        for (i, value) in values.iter_mut().enumerate() {
+            *value = simd.partial_load_f32s(&row[lanes::<S>(row.len(), i)]);
+        }
     }
+    values
 }
 
 /// Writes a row of a block.
@@ -72,15 +72,25 @@ pub fn load<S: SimdExt, const W: usize>(simd: S, row: &[f32]) -> [S::f32s; W] {
 pub fn store<S: SimdExt, const W: usize>(simd: S, row: &mut [f32], values: [S::f32s; W]) {
     if row.len() == W * S::F32_LANES {
         let (vectors, _) = S::as_mut_simd_f32s(row);
-        for (vector, value) in vectors.iter_mut().zip(values) {
-            *vector = value;
+        for (vector, value) in vectors.iter_mut().zip(&values) {
+            *vector = *value;
         }
     } else {
         let len = row.len();
-        for (i, value) in values.into_iter().enumerate() {
-            simd.partial_store_f32s(&mut row[lanes::<S>(len, i)], value);
+        for (i, value) in values.iter().enumerate() {
+            simd.partial_store_f32s(&mut row[lanes::<S>(len, i)], *value);
         }
     }
+}
+
+/// `a * b`
+#[inline(always)]
+pub fn times<S: SimdExt, const W: usize>(simd: S, a: [S::f32s; W], b: [S::f32s; W]) -> [S::f32s; W] {
+    let mut products = a;
+    for i in 0..W {
+        products[i] = simd.mul_f32s(a[i], b[i]);
+    }
+    products
 }
 
 /// Where the `i`-th vector of a row of `len` numbers lies.

@@ -3,7 +3,7 @@
 //! Each runs at the best instruction set of the machine it is on ([`Isa`]), gives the same result on any number of
 //! threads, and states its error. Reading order: [`matmul_t`] (most of a model's time; `gemv` and `gemm` behind it) ·
 //! [`quant`] (quantized weights) · [`rms_norm()`], [`gate()`], [`rotate()`] (small, but many) · [`attend()`] ·
-//! [`selective_scan()`], [`linear_recurrence()`] and [`causal_conv()`] (what comes in place of attention).
+//! [`selective_scan()`], [`linear_recurrence()`], [`causal_conv()`] and [`softplus()`] (what comes in place of attention).
 
 mod attend;
 mod causal_conv;
@@ -26,6 +26,7 @@ mod scratch;
 mod selective_scan;
 mod share;
 mod simd_ext;
+mod softplus;
 mod team;
 #[cfg(test)]
 mod testing;
@@ -42,4 +43,5 @@ pub use matrix::Matrix;
 pub use rms_norm::{RmsNorm, add_rms_norm, rms_norm};
 pub use rotate::{Angles, rotate};
 pub use selective_scan::{SelectiveScan, selective_scan};
+pub use softplus::softplus;
 pub use view::{View, ViewMut};

@@ -1,7 +1,7 @@
 //! The recurrence of gated linear recurrent units (RG-LRU: De et al. 2024, arXiv:2402.19427): `h[t] = a[t] h[t - 1] + u[t]`,
 //! number by number.
 
-use std::{array::from_fn, ops::Range};
+use std::ops::Range;
 
 use crate::{
     columns::{self, ColumnKernel, Parts, load, store},
@@ -69,10 +69,9 @@ impl ColumnKernel for Block<'_> {
             let at = (self.batch * self.tokens + token) * self.width + self.columns.start;
             let a = load::<S, W>(simd, &self.a[at..][..len]);
             let u = load::<S, W>(simd, &self.u[at..][..len]);
-            kept = from_fn(
-                #[inline(always)]
-                |i| simd.multiply_add(a[i], kept[i], u[i]),
-            );
+            for i in 0..W {
+                kept[i] = simd.multiply_add(a[i], kept[i], u[i]);
+            }
             // SAFETY: the columns belong to one block.
             store(simd, unsafe { self.h.part(at, len) }, kept);
         }

@@ -22,7 +22,7 @@ pub struct SelectiveScan<'a> {
     pub x: View<'a, f32>,
     /// `[batch, tokens, heads]`
     pub dt: &'a [f32],
-    /// `[states, heads]`, or `[1, heads]` if all states decay alike; `dt * a` must not be above 0.
+    /// `[heads, states]`, or `[heads, 1]` if all states of a head decay alike; `dt * a` must not be above 0.
     pub a: &'a [f32],
     /// `[batch, tokens, groups, states]`: head `h` reads group `h / (heads / groups)`.
     pub b: View<'a, f32>,

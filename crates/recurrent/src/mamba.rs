@@ -5,8 +5,8 @@ use burn::{
     tensor::Tensor,
 };
 use glass_attention::{ForwardContext, Step};
-use glass_backend::{KernelSet, Linear, Norm, RecurrentWeight, WeightError, WeightRole, Weights, activate};
-use glass_config::MambaConfig;
+use glass_backend::{GateKernel, KernelSet, Linear, Norm, RecurrentWeight, WeightError, WeightRole, Weights, activate};
+use glass_config::{Activation, MambaConfig};
 use glass_kv_cache::LayerState;
 
 use crate::{CausalConv, Scan, TimeStep, selective_scan};
@@ -28,6 +28,9 @@ pub struct MambaMixer {
     /// `[intermediate_size]`
     d: Param<Tensor<1>>,
     out_proj: Linear,
+    /// `-exp(a_log)`, `[intermediate_size, state_size]`, where it is not trained.
+    #[module(skip)]
+    a: Option<Tensor<2>>,
     #[module(skip)]
     config: MambaConfig,
     #[module(skip)]
@@ -50,7 +53,7 @@ impl MambaMixer {
         let [dt, b, c] = split(self.x_proj.forward(x.clone()), [rank, state_size, state_size]);
         let (b, c) = (norm(&self.b_layernorm, b), norm(&self.c_layernorm, c)); // [batch, seq, state_size]
         let dt = self.dt_proj.forward(norm(&self.dt_layernorm, dt)); // [batch, seq, inner], float32
-        let a = -self.a_log.val().exp(); // [inner, state_size]
+        let a = self.a.clone().unwrap_or_else(|| negative_exp(&self.a_log)); // [inner, state_size]
         let y = ctx.recur(
             states,
             |state| &mut state.matrix,
@@ -70,7 +73,12 @@ impl MambaMixer {
         );
         ctx.done(Step::Scan);
 
-        let out = self.out_proj.forward(y * activate(hidden_act, None, gate)); // [batch, seq, hidden_size]
+        let gated = match hidden_act {
+            Activation::Silu => self.kernels.gate(GateKernel::Silu, &gate, &y),
+            _ => None,
+        }; // [batch, seq, inner]
+        let gated = gated.unwrap_or_else(|| y * activate(hidden_act, None, gate));
+        let out = self.out_proj.forward(gated); // [batch, seq, hidden_size]
         ctx.done(Step::Output);
         out
     }
@@ -94,12 +102,19 @@ impl MambaMixer {
             x_proj: Linear::load(weights.at("x_proj"), [rank + 2 * state_size, inner], false, reads)?,
             dt_proj: TimeStep::load(weights.at("dt_proj"), [inner, rank])?,
             out_proj: Linear::load(weights.at("out_proj"), [hidden_size, inner], use_bias, writes)?,
+            // Where there are kernels nothing is trained.
+            a: (weights.device().kernel_set() != KernelSet::NONE).then(|| negative_exp(&a_log)),
             a_log,
             d,
             config: *config,
             kernels: weights.device().kernel_set(),
         })
     }
+}
+
+/// `-exp(a_log)`
+fn negative_exp(a_log: &Param<Tensor<2>>) -> Tensor<2> {
+    -a_log.val().exp() // [inner, state_size]
 }
 
 /// Parts of these widths of `x` `[batch, seq, _]`.

@@ -4,13 +4,15 @@ use burn::{
     module::{Module, Param},
     tensor::{DType, Tensor},
 };
-use glass_backend::{RecurrentWeight, WeightError, WeightMatrix, WeightRole, Weights};
+use glass_backend::{KernelSet, RecurrentWeight, WeightError, WeightMatrix, WeightRole, Weights};
 
 /// softplus(weight · x + bias), above 0; bias and softplus in float32.
 #[derive(Module, Debug)]
 pub struct TimeStep {
     weight: WeightMatrix,
     bias: Param<Tensor<1>>,
+    #[module(skip)]
+    kernels: KernelSet,
 }
 
 impl TimeStep {
@@ -23,6 +25,7 @@ impl TimeStep {
         Ok(Self {
             weight: WeightMatrix::load(&mut weights, "weight", [channels, rank], role(RecurrentWeight::TimeStep))?,
             bias: weights.in_f32().vector("bias", channels, role(RecurrentWeight::TimeStepBias))?,
+            kernels: weights.device().kernel_set(),
         })
     }
 
@@ -30,8 +33,9 @@ impl TimeStep {
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, seq, rank] = x.dims();
         let mut products = WeightMatrix::matmul_t_all(&[&self.weight], x.reshape([batch * seq, rank]));
-        let dt = products.swap_remove(0).cast(DType::F32).reshape([batch, seq, self.bias.dims()[0]]);
-        softplus(dt + self.bias.val().unsqueeze()) // [batch, seq, channels]
+        let dt = products.swap_remove(0).reshape([batch, seq, self.bias.dims()[0]]); // [batch, seq, channels]
+        let bias = self.bias.val();
+        self.kernels.softplus(&dt, &bias).unwrap_or_else(|| softplus(dt.cast(DType::F32) + bias.unsqueeze()))
     }
 }
 

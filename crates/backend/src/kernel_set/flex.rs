@@ -6,7 +6,7 @@ mod recurrence;
 
 pub use attention::{attend, quantize_vectors};
 pub use quantized::{matmul_t_blocks, matmul_t_quantized, select};
-pub use recurrence::{causal_conv, linear_recurrence, selective_scan};
+pub use recurrence::{causal_conv, linear_recurrence, selective_scan, softplus};
 
 use burn::{
     backend::{Flex, TensorMetadata, flex::FlexTensor},

@@ -13,8 +13,8 @@ impl KernelSet {
     /// A depthwise causal convolution: `y[t] = act(bias + sum over k of weight[k] x[t - K + 1 + k])` for each channel, in
     /// float32, rounded once; `act` is SiLU or nothing.
     ///
-    /// `tail` is the last `K - 1` inputs before these, in the type of `x`; without one it is zeros. Kernels read taps by
-    /// channels: a `weight` or `tail` that is the transpose of such a tensor is not copied, and the new tail is one.
+    /// `tail` is the last `K - 1` inputs before these, in the type of `x`; without one it is zeros. The new one lies as the next
+    /// convolution reads it.
     ///
     /// `x` `[batch, tokens, channels]`, `tail` `[batch, channels, K - 1]`, `weight` `[channels, K]`, `bias` `[channels]`
     /// -> `y` as `x`, the new tail
@@ -46,6 +46,22 @@ impl KernelSet {
             KernelBackend::Flex => flex::selective_scan(scan),
             #[cfg(feature = "wgpu")]
             KernelBackend::Cube(class) => cube::selective_scan(class, scan),
+        }
+    }
+
+    /// `ln(1 + e^(x + bias))`, the time step of a selective state space, in float32.
+    ///
+    /// `x` `[.., width]`, `bias` `[width]` -> the shape of `x`, in float32
+    pub fn softplus<const D: usize>(self, x: &Tensor<D>, bias: &Tensor<1>) -> Option<Tensor<D>> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => flex::softplus(x, bias),
+            // A graphics adapter makes one operation of many by itself.
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(_) => {
+                let _ = (x, bias);
+                None
+            }
         }
     }
 

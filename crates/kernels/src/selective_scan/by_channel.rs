@@ -1,10 +1,10 @@
 //! Heads of one column: channels, each with decays of its own. Channels are lanes, so that nothing is summed across lanes.
 
-use std::{array::from_fn, ops::Range};
+use std::ops::Range;
 
 use super::SelectiveScan;
 use crate::{
-    columns::{self, ColumnKernel, Parts, load, store},
+    columns::{self, ColumnKernel, Parts, load, store, times},
     exp::exp,
     isa::Isa,
     scratch::Scratch,
@@ -46,32 +46,34 @@ impl ColumnKernel for Block<'_> {
         let row = |n: usize| (batch * states + n) * channels + start;
 
         // Rows of columns that lie far from each other, side by side: the first cache holds them.
-        let mut kept = Scratch::zeroed::<f32>((states + scan.decays()) * W * S::F32_LANES);
+        let width = W * S::F32_LANES;
+        let mut kept = Scratch::zeroed::<f32>((states + scan.decays()) * width);
+        let numbers = kept.values_mut::<f32>();
+        let rows = scan.a[start * scan.decays()..].chunks_exact(scan.decays().max(1));
+        for (lane, row) in rows.take(len).enumerate() {
+            for (n, a) in row.iter().enumerate() {
+                numbers[(states + n) * width + lane] = *a;
+            }
+        }
         let (kept, _) = S::as_mut_simd_f32s(kept.values_mut());
         let (kept, _) = kept.as_chunks_mut::<W>();
         let (kept, decays) = kept.split_at_mut(states);
-        for (decays, a) in decays.iter_mut().zip(scan.a.chunks_exact(channels)) {
-            *decays = load(simd, &a[start..end]);
-        }
         let decays = &decays[..scan.decays()];
         if let Some(before) = scan.state {
             for (n, kept) in kept.iter_mut().enumerate() {
                 *kept = load(simd, &before[row(n)..][..len]);
             }
         }
-        let skip = scan.d.map(
-            #[inline(always)]
-            |d| load::<S, W>(simd, &d[start..end]),
-        );
+        let skip = match scan.d {
+            Some(d) => load::<S, W>(simd, &d[start..end]),
+            None => [simd.splat_f32s(0.0); W],
+        };
         for token in 0..tokens {
             let at = (batch * tokens + token) * channels + start;
             let dt = load::<S, W>(simd, &scan.dt[at..][..len]);
             let x = load::<S, W>(simd, &scan.x.rows(batch, token, start)[..len]);
             let inputs = Inputs { dt, added: times(simd, dt, x) };
-            let mut y = match skip {
-                Some(skip) => times(simd, skip, x),
-                None => [simd.splat_f32s(0.0); W],
-            };
+            let mut y = times(simd, skip, x);
             let factors = scan.b.row(batch, token, group).iter().zip(scan.c.row(batch, token, group));
             if let [a] = decays {
                 let decay = inputs.decay(simd, a);
@@ -103,10 +105,11 @@ struct Inputs<V, const W: usize> {
 impl<V: Copy, const W: usize> Inputs<V, W> {
     #[inline(always)]
     fn decay<S: SimdExt<f32s = V>>(&self, simd: S, a: &[V; W]) -> [V; W] {
-        times(simd, self.dt, *a).map(
-            #[inline(always)]
-            |x| exp(simd, x),
-        )
+        let mut decay = times(simd, self.dt, *a);
+        for decay in &mut decay {
+            *decay = exp(simd, *decay);
+        }
+        decay
     }
 
     #[inline(always)]
@@ -117,12 +120,4 @@ impl<V: Copy, const W: usize> Inputs<V, W> {
             y[i] = simd.multiply_add(c, kept[i], y[i]);
         }
     }
-}
-
-#[inline(always)]
-fn times<S: SimdExt, const W: usize>(simd: S, a: [S::f32s; W], b: [S::f32s; W]) -> [S::f32s; W] {
-    from_fn(
-        #[inline(always)]
-        |i| simd.mul_f32s(a[i], b[i]),
-    )
 }

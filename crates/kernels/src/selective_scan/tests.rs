@@ -100,7 +100,7 @@ impl Case {
                 let skipped = self.d.as_ref().map_or(0.0, |d| f64::from(d[head]) * x);
                 let (mut sum, mut size, mut bound) = (skipped, skipped.abs(), 0.0);
                 for (n, (s, off)) in kept.iter_mut().enumerate() {
-                    let exponent = dt * f64::from(self.a[if alike { 0 } else { n } * heads + head]);
+                    let exponent = dt * f64::from(self.a[if alike { head } else { head * states + n }]);
                     let b = f64::from(inputs[inner + group * states + n]);
                     let c = f64::from(inputs[inner + (groups + group) * states + n]);
                     let (before, added) = (exponent.exp() * *s, dt * x * b);

@@ -17,7 +17,7 @@ pub fn causal_conv(
     let x = Floats::where_it_lies(&x.clone().unsqueeze_dim(1))?; // [batch, 1, tokens, channels]
     let by_tap = |tail: &Tensor<3>| Floats::of(&tail.clone().swap_dims(1, 2)); // [batch, taps - 1, channels]
     let tail = some(tail, by_tap)?;
-    let weight = Floats::of(&weight.clone().transpose())?; // [taps, channels]
+    let weight = Floats::of(weight)?;
     let bias = some(bias, Floats::of)?;
     let conv = CausalConv {
         x: x.view(),
@@ -42,7 +42,7 @@ pub fn selective_scan(scan: &Scan<'_>) -> Option<(Tensor<4>, Tensor<4>)> {
         x if head_dim == 1 && heads > 1 && x.view().stride() != 1 => Floats::of(scan.x)?,
         x => x,
     };
-    let (dt, a) = (Floats::of(scan.dt)?, Floats::of(&scan.a.clone().transpose())?);
+    let (dt, a) = (Floats::of(scan.dt)?, Floats::of(scan.a)?);
     let (b, c) = (Floats::where_it_lies(scan.b)?, Floats::where_it_lies(scan.c)?);
     let d = some(scan.d, Floats::of)?;
     let before = some(scan.state, |state| Floats::of(&state.clone().permute(order)))?;
@@ -72,6 +72,13 @@ pub fn linear_recurrence(a: &Tensor<3>, u: &Tensor<3>, state: Option<&Tensor<2>>
     let state = state.as_ref().map(Floats::values);
     cpu::linear_recurrence(Isa::best(), shape, a.values(), u.values(), state, &mut h, &mut last);
     Some((floats(h, shape, DType::F32), floats(last, [batch, width], DType::F32)))
+}
+
+pub fn softplus<const D: usize>(x: &Tensor<D>, bias: &Tensor<1>) -> Option<Tensor<D>> {
+    let (x, bias) = (Floats::of(x)?, Floats::of(bias)?);
+    let mut out = x.values().to_vec();
+    cpu::softplus(Isa::best(), &mut out, bias.values());
+    Some(floats(out, x.shape(), DType::F32))
 }
 
 /// What is made of an option; `None` if it is something that cannot be made.

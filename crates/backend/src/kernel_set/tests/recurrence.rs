@@ -71,7 +71,8 @@ fn causal_conv_is_its_definition() {
         let (has_tail, has_bias, silu) = options;
         let x = narrowed(1, [batch, tokens, channels], device, dtype);
         let tail = (has_tail && taps > 1).then(|| numbers(2, [batch, channels, taps - 1], device, dtype));
-        let weight = numbers(3, [channels, taps], device, dtype);
+        // Of a type of its own, as small weights often are.
+        let weight = numbers(3, [channels, taps], device, if silu { dtype } else { DType::F32 });
         let bias = has_bias.then(|| numbers(4, [channels], device, dtype));
         let conv = |x: &Tensor<3>, tail: Option<&Tensor<3>>| {
             kernels.causal_conv(x, tail, &weight, bias.as_ref(), silu).expect("a kernel")
@@ -171,6 +172,22 @@ fn selective_scan_is_its_definition() {
         }
         Ok(())
     });
+}
+
+#[test]
+fn softplus_is_its_definition() {
+    // Graphics adapters have none.
+    for dtype in [DType::F32, DType::F16, DType::BF16] {
+        let device = BurnDevice::flex();
+        let x = narrowed(1, [2, 7, 33], &device, dtype) * 9.0;
+        let bias = numbers(2, [33], &device, DType::F32);
+        let out = CPU.softplus(&x, &bias).expect("a kernel");
+        assert_eq!((out.dims(), out.dtype()), (x.dims(), DType::F32));
+        let biases = read(&bias);
+        let defined: Vec<f64> =
+            read(&x).iter().enumerate().map(|(at, x)| (x + biases[at % 33]).exp().ln_1p()).collect();
+        near("softplus", &out, &defined, 0).expect("near");
+    }
 }
 
 #[test]
