@@ -120,7 +120,7 @@ mod tests {
     fn a_state_goes_back_as_far_as_it_was_asked_to() {
         let shape = StateShape { conv: Some([2, 3]), matrix: [2, 1, 4] };
         let mut state = RecurrentState::new(shape);
-        assert_eq!(read(&mut state, 0, 9), [0..9]);
+        assert!(read(&mut state, 0, 9).into_iter().eq(std::iter::once(0..9)));
         assert_eq!(state.bytes(), 4 * shape.len() as u64);
         assert!(state.can_truncate(9) && state.can_truncate(0) && !state.can_truncate(8));
 
@@ -131,10 +131,10 @@ mod tests {
         assert!((7..=9).all(|len| state.can_truncate(len)) && !state.can_truncate(6));
         state.truncate(7);
         // From the furthest token that was ever read, wherever it went in between.
-        assert_eq!(read(&mut state, 7, 8), [7..8]);
+        assert!(read(&mut state, 7, 8).into_iter().eq(std::iter::once(7..8)));
         assert!(state.can_truncate(7) && state.can_truncate(8) && !state.can_truncate(9));
         state.truncate(0);
         assert!(state.matrix.now().is_none() && state.conv.now().is_none());
-        assert_eq!(read(&mut state, 0, 1), [0..1]);
+        assert!(read(&mut state, 0, 1).into_iter().eq(std::iter::once(0..1)));
     }
 }
