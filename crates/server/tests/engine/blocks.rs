@@ -9,7 +9,7 @@ use glass_backend::{
 };
 use glass_testing::RandomWeights;
 
-/// All matrices in this format, but for those that choose experts.
+/// All matrices in this format, but for those that choose experts or make time steps.
 pub struct InBlocks(pub RandomWeights, pub BlockFormat);
 
 impl WeightSource for InBlocks {
@@ -18,7 +18,7 @@ impl WeightSource for InBlocks {
     }
 
     fn is_quantized(&mut self, weight: WeightSpec<'_>) -> Result<bool, WeightError> {
-        Ok(weight.role.is_matrix() && weight.role != WeightRole::Router)
+        Ok(weight.role.is_matrix() && !matches!(weight.role, WeightRole::Router | WeightRole::Recurrent(_)))
     }
 
     fn read_quantized(&mut self, weight: WeightSpec<'_>, rows: Range<usize>) -> Result<QuantizedRows, WeightError> {
