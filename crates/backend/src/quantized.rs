@@ -10,8 +10,10 @@ use crate::{Device, Dtype, KernelSet, kernel_set::MatrixKind};
 
 mod blocks;
 
+pub(crate) use blocks::BlockStorage;
+#[cfg(feature = "wgpu")]
+pub(crate) use blocks::Planes;
 pub use blocks::{BlockRows, BlockTensor};
-pub(crate) use blocks::{BlockStorage, Planes};
 
 /// Rows of a quantized matrix on their way to a device.
 #[derive(Clone, Debug)]

@@ -64,6 +64,9 @@ impl<const D: usize> History<D> {
 
     fn truncate(&mut self, len: usize) {
         self.states.retain(|(at, _)| *at <= len);
+        if len == 0 {
+            self.furthest = 0; // a text of its own begins
+        }
     }
 
     fn bytes(&self) -> u64 {
@@ -135,6 +138,7 @@ mod tests {
         assert!(state.can_truncate(7) && state.can_truncate(8) && !state.can_truncate(9));
         state.truncate(0);
         assert!(state.matrix.now().is_none() && state.conv.now().is_none());
-        assert!(read(&mut state, 0, 1).into_iter().eq(std::iter::once(0..1)));
+        assert_eq!(read(&mut state, 0, 4), [0..2, 2..3, 3..4]);
+        assert!((2..=4).all(|len| state.can_truncate(len)));
     }
 }
