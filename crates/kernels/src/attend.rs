@@ -15,18 +15,18 @@ mod row_products;
 mod softmax;
 mod tile;
 
-use std::ops::Range;
-
-use rayon::prelude::*;
+use std::{ops::Range, sync::OnceLock};
 
 use self::{
     kept::{Row, Vectors},
     row_products::save,
-    tile::Tile,
+    softmax::Part,
+    tile::{Run, Tile, cut},
 };
 use crate::{
     exp::tanh,
     isa::Isa,
+    share::share,
     simd_ext::SimdExt,
     view::{View, ViewMut},
 };
@@ -41,8 +41,8 @@ const TILE: usize = 64;
 /// Keys that one thread takes where a few queries see many: a chunk of the cache that fits into L2.
 const CHUNK_KEYS: usize = 1024;
 
-/// Multiply-adds below which a second thread would take longer to wake up than to help.
-const WORTH_WAKING: usize = 1 << 20;
+/// Multiply-adds below which a second thread would take longer to come than to help.
+const WORTH_SHARING: usize = 1 << 16;
 
 /// Keys and values one behind the other in memory, and the queries as rotated for them.
 #[derive(Clone, Copy, Debug)]
@@ -116,7 +116,7 @@ pub fn attend<K: Kept>(
     let out = &*out;
     let tile = |index: usize| {
         let (at, start) = (index / blocks, index % blocks * block);
-        let tile = Tile {
+        Tile {
             segments,
             first_query,
             softmax,
@@ -125,9 +125,9 @@ pub fn attend<K: Kept>(
             groups,
             queries: start..queries.min(start + block),
             head_dim,
-        };
-        // The number of threads does not decide whether keys are cut up, too: results do not depend on it.
-        let part = tile.attend(isa, if blocks == 1 { CHUNK_KEYS } else { usize::MAX });
+        }
+    };
+    let finish = |tile: &Tile<'_, K>, part: &Part| {
         for row in 0..tile.rows() {
             let [batch, head, query] = tile.index(row);
             // SAFETY: each row belongs to one tile.
@@ -141,10 +141,37 @@ pub fn attend<K: Kept>(
         segments.iter().flat_map(of).map(|run| run.len()).sum::<usize>()
     };
     let seen: usize = (first_query..first_query + queries).map(visible).sum();
-    if seen * batch * heads * head_dim < WORTH_WAKING {
-        (0..tiles).for_each(tile);
-    } else {
-        (0..tiles).into_par_iter().with_max_len(1).for_each(tile);
+    let is_short = seen * batch * heads * head_dim < WORTH_SHARING;
+    let threads = if is_short { 1 } else { rayon::current_num_threads() };
+    if blocks > 1 {
+        return share(threads, tiles, |index| {
+            let tile = tile(index);
+            finish(&tile, &tile.part(isa, &tile.runs().collect::<Vec<_>>()));
+        });
+    }
+    // Few queries: their keys are pieces of work, too. The number of threads does not decide how they are cut: results do not
+    // depend on it.
+    let chunks: Vec<Vec<Vec<Run>>> = (0..tiles).map(|index| cut(tile(index).runs(), CHUNK_KEYS)).collect();
+    let pieces: Vec<(usize, &[Run])> = chunks
+        .iter()
+        .enumerate()
+        .flat_map(|(index, chunks)| chunks.iter().map(move |runs| (index, &runs[..])))
+        .collect();
+    let parts: Vec<OnceLock<Part>> = pieces.iter().map(|_| OnceLock::new()).collect();
+    share(threads, pieces.len(), |piece| {
+        let (index, runs) = pieces[piece];
+        parts[piece].get_or_init(|| tile(index).part(isa, runs));
+    });
+    let mut parts = parts.into_iter().filter_map(OnceLock::into_inner);
+    for (index, chunks) in chunks.iter().enumerate() {
+        let tile = tile(index);
+        let mut own = parts.by_ref().take(chunks.len());
+        let mut whole = own.next().unwrap_or_else(|| Part::new(tile.rows(), head_dim));
+        if chunks.len() > 1 {
+            let first = std::mem::replace(&mut whole, Part::new(tile.rows(), head_dim));
+            std::iter::once(first).chain(own).for_each(|part| whole.merge(&part, head_dim));
+        }
+        finish(&tile, &whole);
     }
 }
 

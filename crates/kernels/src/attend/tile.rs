@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::{Kept, Segment, Softmax, by_lane::ByLane, by_row::ByRow, softmax::Part};
 use crate::{
     isa::{Isa, Kernel},
@@ -56,7 +54,7 @@ impl<K: Kept> Tile<'_, K> {
     }
 
     /// What at least one query sees.
-    fn runs(&self) -> impl Iterator<Item = Run> {
+    pub fn runs(&self) -> impl Iterator<Item = Run> {
         let segments = self.segments.iter().enumerate();
         segments.flat_map(|(segment, of)| {
             let runs = of.visible(self.positions()).into_iter();
@@ -69,20 +67,8 @@ impl<K: Kept> Tile<'_, K> {
         self.first_query + self.queries.start..self.first_query + self.queries.end
     }
 
-    pub fn attend(&self, isa: Isa, chunk_keys: usize) -> Part {
-        let mut chunks = cut(self.runs(), chunk_keys);
-        if chunks.len() <= 1 {
-            return self.part(isa, &chunks.pop().unwrap_or_default());
-        }
-        let parts: Vec<Part> = chunks.par_iter().map(|runs| self.part(isa, runs)).collect();
-        let mut merged = Part::new(self.rows(), self.head_dim);
-        for part in &parts {
-            merged.merge(part, self.head_dim);
-        }
-        merged
-    }
-
-    fn part(&self, isa: Isa, runs: &[Run]) -> Part {
+    /// What the queries find in these runs.
+    pub fn part(&self, isa: Isa, runs: &[Run]) -> Part {
         let mut part = Part::new(self.rows(), self.head_dim);
         isa.run(Attend { tile: self, runs, part: &mut part });
         part
@@ -109,7 +95,7 @@ impl<K: Kept> Kernel for Attend<'_, '_, K> {
 }
 
 /// The same runs in chunks of at most `max` keys.
-fn cut(runs: impl Iterator<Item = Run>, max: usize) -> Vec<Vec<Run>> {
+pub(super) fn cut(runs: impl Iterator<Item = Run>, max: usize) -> Vec<Vec<Run>> {
     let mut chunks: Vec<Vec<Run>> = Vec::new();
     let mut room = 0;
     for Run { segment, mut slots } in runs {
