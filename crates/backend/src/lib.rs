@@ -27,6 +27,7 @@ mod quantized;
 mod recurrence;
 mod traffic;
 mod weight_matrix;
+mod weight_role;
 mod weights;
 
 pub use activation::{Xielu, activate, clamped_gate};
@@ -49,4 +50,5 @@ pub use quantized::{BlockRows, BlockTensor, PlanarRows, PlanarTensor, QuantizedR
 pub use recurrence::Scan;
 pub use traffic::{Traffic, TrafficCounter};
 pub use weight_matrix::WeightMatrix;
-pub use weights::{ActivationWeight, RecurrentWeight, WeightRole, WeightRoles, WeightSource, WeightSpec, Weights};
+pub use weight_role::{ActivationWeight, RecurrentWeight, WeightRole};
+pub use weights::{WeightRoles, WeightSource, WeightSpec, Weights};

@@ -5,7 +5,9 @@ use burn::{
     tensor::Tensor,
 };
 use glass_attention::{ForwardContext, Step};
-use glass_backend::{GateKernel, KernelSet, Linear, Norm, RecurrentWeight, WeightError, WeightRole, Weights, activate};
+use glass_backend::{
+    GateKernel, Input, KernelSet, Linear, Norm, RecurrentWeight, WeightError, WeightRole, Weights, activate,
+};
 use glass_config::{Activation, MambaConfig};
 use glass_kv_cache::LayerState;
 
@@ -51,8 +53,9 @@ impl MambaMixer {
         ctx.done(Step::Conv);
 
         let [dt, b, c] = split(self.x_proj.forward(x.clone()), [rank, state_size, state_size]);
-        let (b, c) = (norm(&self.b_layernorm, b), norm(&self.c_layernorm, c)); // [batch, seq, state_size]
-        let dt = self.dt_proj.forward(norm(&self.dt_layernorm, dt)); // [batch, seq, inner], float32
+        let normed = |norm: &Option<Norm>, x| Input::through(norm.as_ref(), x).tensor();
+        let (b, c) = (normed(&self.b_layernorm, b), normed(&self.c_layernorm, c)); // [batch, seq, state_size]
+        let dt = self.dt_proj.forward(normed(&self.dt_layernorm, dt)); // [batch, seq, inner], float32
         let a = self.a.clone().unwrap_or_else(|| negative_exp(&self.a_log)); // [inner, state_size]
         let y = ctx.recur(
             states,
@@ -124,12 +127,4 @@ pub(crate) fn split<const N: usize>(x: Tensor<3>, widths: [usize; N]) -> [Tensor
         start += width;
         x.clone().narrow(2, start - width, width) // [batch, seq, width]
     })
-}
-
-/// The norm of `x`, where the family has one.
-fn norm(norm: &Option<Norm>, x: Tensor<3>) -> Tensor<3> {
-    match norm {
-        Some(norm) => norm.forward(x),
-        None => x,
-    }
 }

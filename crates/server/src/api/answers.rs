@@ -1,5 +1,7 @@
 //! What the engine tells of a request, in the words that all protocols share: parts of answers, and their ends.
 
+mod choice;
+
 use std::{
     collections::VecDeque,
     future::{Future, poll_fn},
@@ -9,6 +11,7 @@ use std::{
 
 use glass_generate::{FinishReason, TokenLogprobs};
 
+use self::choice::Choice;
 use super::{ApiError, Served, random};
 use crate::{
     engine::{Event, Ticket, Timings, Usage},
@@ -72,20 +75,6 @@ pub struct Answers {
     ready: VecDeque<Update>,
     /// Something was taken up; before, an error is the request's.
     started: bool,
-    over: bool,
-}
-
-#[derive(Default)]
-struct Choice {
-    /// Until the answer begins.
-    thoughts: Option<Thoughts>,
-    reasoning_tokens: usize,
-    reader: Option<Reader>,
-    calls: usize,
-    /// Those of tokens whose text is not final yet.
-    logprobs: Vec<TokenLogprobs>,
-    /// All ids, where it matters which stop string ended them.
-    ids: Vec<u32>,
     over: bool,
 }
 
@@ -303,66 +292,6 @@ impl Answers {
             }
             let logprobs = std::mem::take(&mut choice.logprobs);
             self.ready.push_back(Update::Part { choice: number, part, logprobs });
-        }
-    }
-}
-
-impl Choice {
-    fn takes_apart(&self) -> bool {
-        self.thoughts.is_some() || self.reader.is_some()
-    }
-
-    /// Reads a token: its text, and its name if it is a special one.
-    fn think(&mut self, text: String, special: Option<&str>, parts: &mut Vec<Part>) {
-        let Some(thoughts) = &mut self.thoughts else {
-            return self.answer(text, special, parts);
-        };
-        let within = thoughts.is_within();
-        let mut found = Vec::new();
-        thoughts.push(&text, &mut found);
-        let mark = special.filter(|special| thoughts.reads(special));
-        if let Some(mark) = mark {
-            thoughts.push(mark, &mut found);
-        }
-        self.reasoning_tokens += usize::from(within);
-        if within || thoughts.hides() {
-            self.logprobs.clear();
-        }
-        let special = special.filter(|_| mark.is_none() && !thoughts.is_within());
-        if thoughts.is_over() || special.is_some() {
-            self.end_thoughts(&mut found);
-        }
-        self.take_over(found, parts);
-        self.answer(String::new(), special, parts);
-    }
-
-    fn end_thoughts(&mut self, found: &mut Vec<Part>) {
-        if let Some(thoughts) = self.thoughts.take() {
-            thoughts.finish(found);
-        }
-    }
-
-    /// What is no thought is the answer's.
-    fn take_over(&mut self, found: Vec<Part>, parts: &mut Vec<Part>) {
-        for part in found {
-            match part {
-                Part::Text(text) => self.answer(text, None, parts),
-                thought => parts.push(thought),
-            }
-        }
-    }
-
-    /// Reads more of the answer itself.
-    fn answer(&mut self, text: String, special: Option<&str>, parts: &mut Vec<Part>) {
-        match &mut self.reader {
-            Some(reader) => {
-                reader.push(&text, parts);
-                if let Some(special) = special.filter(|special| reader.reads(special)) {
-                    reader.push(special, parts);
-                }
-            }
-            None if text.is_empty() => {}
-            None => parts.push(Part::Text(text)),
         }
     }
 }

@@ -1,0 +1,184 @@
+//! Products with matrices, and what is done around them.
+
+use burn::tensor::{Int, Tensor};
+use glass_kernels::{WeightKind, quant::BlockFormat};
+
+#[cfg(feature = "wgpu")]
+use super::cube;
+#[cfg(feature = "flex")]
+use super::flex;
+use super::{KernelBackend, KernelSet};
+use crate::{Around, BlockTensor, PlanarTensor, QuantizedTensor};
+
+/// Kinds of tensors that a matrix is made of.
+#[cfg(feature = "wgpu")]
+pub(crate) trait MatrixKind: glass_kernels_cube::OnAdapters {}
+#[cfg(feature = "wgpu")]
+impl<K: glass_kernels_cube::OnAdapters> MatrixKind for K {}
+#[cfg(not(feature = "wgpu"))]
+pub(crate) use burn::tensor::kind::Basic as MatrixKind;
+impl KernelSet {
+    /// `x W^T` for each of these matrices, summed in float32, rounded once; and what is to be computed `around` those, where it
+    /// is worth doing in the same launch: each step is rounded as if it stood alone.
+    ///
+    /// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each, or what is made of them
+    pub fn matmul_t(self, x: &Tensor<2>, weights: &[Tensor<2>], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex if around.is_nothing() => flex::matmul_t(x, weights),
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => None,
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(class) => glass_kernels_cube::matmul_t(class, x, weights, cube::around(around)),
+        }
+    }
+
+    /// The most vectors of which each product has the bits that it has alone. `None`: nothing is known of that.
+    pub fn most_as_alone(self, weights: WeightKind) -> Option<usize> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => Some(weights.most_as_alone()),
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(_) => {
+                let _ = weights;
+                None
+            }
+        }
+    }
+
+    /// Whether products of `n` vectors can be told to norm these, at no more cost than a kernel for it.
+    pub(crate) fn norms_in_products(self, n: usize) -> bool {
+        match self.0 {
+            #[cfg(feature = "wgpu")]
+            Some(KernelBackend::Cube(class)) => !class.software && n <= glass_kernels_cube::MAX_VECTORS,
+            _ => {
+                let _ = n;
+                false
+            }
+        }
+    }
+
+    /// Whether products of `n` vectors can be told to add to something.
+    pub fn adds_in_products(self, n: usize) -> bool {
+        match self.0 {
+            #[cfg(feature = "wgpu")]
+            Some(KernelBackend::Cube(class)) => class.software || n <= glass_kernels_cube::MAX_VECTORS,
+            _ => {
+                let _ = n;
+                false
+            }
+        }
+    }
+
+    /// The same matrices one behind the other in memory, where products of the same `x` with such take one launch, and where they
+    /// take no more than `most` bytes.
+    ///
+    /// `[rows, columns]` each, with equally many columns
+    #[cfg(feature = "wgpu")]
+    pub(crate) fn lay_together<K: MatrixKind>(self, matrices: &[Tensor<2, K>], most: u64) -> Option<Vec<Tensor<2, K>>> {
+        if self.launches() { glass_kernels_cube::lay_together(matrices, most) } else { None }
+    }
+
+    #[cfg(not(feature = "wgpu"))]
+    pub(crate) fn lay_together<K: MatrixKind>(self, matrices: &[Tensor<2, K>], most: u64) -> Option<Vec<Tensor<2, K>>> {
+        let _ = (matrices, most);
+        None
+    }
+
+    /// [`matmul_t`](Self::matmul_t) with quantized matrices.
+    ///
+    /// On a CPU `x` is rounded to 8 bits with a scale for each 32 numbers, since products are sums of integers there: an output
+    /// is off by at most `sum over groups of max|x| / 254 * sum|w|` of the group.
+    ///
+    /// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each, or what is made of them
+    pub fn matmul_t_quantized(
+        self,
+        x: &Tensor<2>,
+        weights: &[&QuantizedTensor],
+        around: Around<'_>,
+    ) -> Option<Vec<Tensor<2>>> {
+        let (mut planar, mut blocks) = (Vec::new(), Vec::new());
+        for weight in weights {
+            match weight {
+                QuantizedTensor::Planar(weight) => planar.push(weight),
+                QuantizedTensor::Blocks(weight) => blocks.push(weight),
+            }
+        }
+        let of_planar = match &planar[..] {
+            [] => Vec::new(),
+            planar => self.matmul_t_planar(x, planar, around)?,
+        };
+        let of_blocks = match &blocks[..] {
+            [] => Vec::new(),
+            blocks => self.matmul_t_blocks(x, blocks, around)?,
+        };
+        // Where one is left of two, there is no order.
+        if of_planar.len() + of_blocks.len() < weights.len() {
+            return Some([of_planar, of_blocks].concat());
+        }
+        let (mut of_planar, mut of_blocks) = (of_planar.into_iter(), of_blocks.into_iter());
+        let in_order = weights.iter().map(|weight| match weight {
+            QuantizedTensor::Planar(_) => of_planar.next(),
+            QuantizedTensor::Blocks(_) => of_blocks.next(),
+        });
+        in_order.collect()
+    }
+
+    /// Whether [`matmul_t_quantized`](Self::matmul_t_quantized) multiplies matrices in blocks of this format. Matrices in other
+    /// formats are dequantized for every product, which is correct and many times slower.
+    pub fn multiplies(self, format: BlockFormat) -> bool {
+        match self.0 {
+            #[cfg(feature = "flex")]
+            Some(KernelBackend::Flex) => BlockFormat::ALL.contains(&format),
+            #[cfg(feature = "wgpu")]
+            Some(KernelBackend::Cube(_)) => format.comes_apart(),
+            None => false,
+        }
+    }
+
+    /// Whether matrices in blocks are multiplied as they lie in a file. Elsewhere they are taken apart.
+    pub(crate) fn reads_blocks(self) -> bool {
+        match self.0 {
+            #[cfg(feature = "flex")]
+            Some(KernelBackend::Flex) => true,
+            _ => false,
+        }
+    }
+
+    fn matmul_t_planar(self, x: &Tensor<2>, weights: &[&PlanarTensor], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex if around.is_nothing() => flex::matmul_t_quantized(x, weights),
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => None,
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(class) => cube::matmul_t_quantized(class, x, weights, around),
+        }
+    }
+
+    fn matmul_t_blocks(self, x: &Tensor<2>, weights: &[&BlockTensor], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex if around.is_nothing() => flex::matmul_t_blocks(x, weights),
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => None,
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(class) => cube::matmul_t_blocks(class, x, weights, around),
+        }
+    }
+
+    /// Rows of a quantized matrix, dequantized.
+    ///
+    /// `ids` `[n]`, every id below the number of rows -> `[n, columns]`
+    pub fn select(self, matrix: &QuantizedTensor, ids: &Tensor<1, Int>) -> Option<Tensor<2>> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => flex::select(matrix, ids),
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(_) => {
+                let _ = (matrix, ids);
+                None
+            }
+        }
+    }
+}
