@@ -18,18 +18,18 @@ pub struct Queries {
 }
 
 impl Queries {
-    /// The queries as rotated for this segment alone; `None`: as for most.
-    fn moved_for(&self, segment: &KvSegment) -> Option<Tensor<4>> {
-        let from = segment.attends_from?;
-        self.moved.iter().find(|(of, _)| *of == from).map(|(_, q)| q.clone())
-    }
-
     /// Those at these positions.
     fn at(&self, positions: Range<usize>) -> Self {
         let cut = |q: &Tensor<4>| narrow(q.clone(), positions.start - self.positions.start, positions.len());
         let moved = self.moved.iter().map(|(from, q)| (*from, cut(q))).collect();
         Self { q: cut(&self.q), moved, positions }
     }
+}
+
+/// The queries as rotated for this segment alone, out of those that were moved; `None`: as for most.
+fn moved_for(moved: &[(AttendsFrom, Tensor<4>)], segment: &KvSegment) -> Option<Tensor<4>> {
+    let from = segment.attends_from?;
+    moved.iter().find(|(of, _)| *of == from).map(|(_, q)| q.clone())
 }
 
 /// `softmax(scale q k^T + mask) v` over the keys that each query sees, and the probabilities where they are wanted.
@@ -79,7 +79,7 @@ fn attend_plain(
 ) -> (Tensor<4>, Tensor<4>) {
     let dtype = queries.q.dtype();
     let logits = segments.iter().map(|segment| {
-        let q = queries.moved_for(segment).unwrap_or_else(|| queries.q.clone());
+        let q = moved_for(&queries.moved, segment).unwrap_or_else(|| queries.q.clone());
         let scores = scores(q, segment.k.floats().cast(dtype), params); // [batch, heads, queries, segment's keys]
         match ctx.hidden_mask(segment, &queries.positions) {
             Some(hidden) => mask(scores, hidden),
@@ -148,10 +148,12 @@ pub fn weighted_sum(weights: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
 
 /// The same in the device's kernel: it visits the keys that a query sees, and makes no scores.
 fn attend_fused(queries: &Queries, kv: &KvView, params: &AttentionParams, kernels: KernelSet) -> Option<Tensor<4>> {
-    let segments = kv.segments.iter();
-    let segments = segments.map(|segment| segment.for_kernel(queries.moved_for(segment)));
-    let segments = segments.collect::<Option<Vec<_>>>()?;
-    kernels.attend(&queries.q, &segments, queries.positions.start, params)
+    kernels.attend(&queries.q, &for_kernel(kv, &queries.moved)?, queries.positions.start, params)
+}
+
+/// The segments as kernels take them; `moved` are the queries as rotated for some of them.
+pub(crate) fn for_kernel(kv: &KvView, moved: &[(AttendsFrom, Tensor<4>)]) -> Option<Vec<glass_backend::KvSegment>> {
+    kv.segments.iter().map(|segment| segment.for_kernel(moved_for(moved, segment))).collect()
 }
 
 /// Queries whose scores fit into `score_bytes`. The block of a sliding layer is about as long as its window, so that its

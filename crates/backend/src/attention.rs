@@ -40,6 +40,13 @@ pub struct KvSegment {
     pub q: Option<Tensor<4>>,
 }
 
+/// Next tokens of one text, among those of others, and what they may attend to.
+#[derive(Clone, Debug)]
+pub struct TextKv {
+    pub segments: Vec<KvSegment>,
+    pub positions: Range<usize>,
+}
+
 impl KvSegment {
     /// Every key up to the query's own position, `k` and `v` `[batch, kv_heads, keys, head_dim]`.
     pub fn new(k: impl Into<KvTensor>, v: impl Into<KvTensor>, positions: KeyPositions) -> Self {

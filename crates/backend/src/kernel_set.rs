@@ -10,6 +10,8 @@ mod flex;
 mod products;
 mod recurrence;
 
+use std::ops::Range;
+
 use burn::tensor::{Int, Tensor};
 use glass_kernels::{Gate, RmsNorm};
 
@@ -17,7 +19,7 @@ use glass_kernels::{Gate, RmsNorm};
 pub(crate) use glass_kernels_cube::AdapterClass;
 pub(crate) use products::MatrixKind;
 
-use crate::{AttentionParams, KernelMode, KvSegment};
+use crate::{AttentionParams, KernelMode, KvSegment, TextKv};
 
 /// The kernels that modules on a device use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -152,6 +154,52 @@ impl KernelSet {
             KernelBackend::Flex => flex::attend(q, segments, first_query, params),
             #[cfg(feature = "wgpu")]
             KernelBackend::Cube(class) => cube::attend(class, q, segments, first_query, params),
+        }
+    }
+
+    /// Writes these of the tokens, keys and values, to the slots from `slot` on of `held`, with no tensors between. Whether it
+    /// has, and `held` again.
+    ///
+    /// Keys and values `[1, kv_heads, tokens of all texts, head_dim]`, `held` `[1, kv_heads, capacity, head_dim]` each
+    pub fn keep(
+        self,
+        kv: [&Tensor<4>; 2],
+        tokens: Range<usize>,
+        held: [Tensor<4>; 2],
+        slot: usize,
+    ) -> (bool, [Tensor<4>; 2]) {
+        match self.0 {
+            #[cfg(feature = "flex")]
+            Some(KernelBackend::Flex) => flex::keep(kv, tokens, held, slot),
+            _ => {
+                let _ = (kv, tokens, slot);
+                (false, held)
+            }
+        }
+    }
+
+    /// Whether [`attend_all`](Self::attend_all) is worth asking.
+    pub fn attends_to_all(self) -> bool {
+        match self.0 {
+            #[cfg(feature = "flex")]
+            Some(KernelBackend::Flex) => true,
+            _ => false,
+        }
+    }
+
+    /// [`attend`](Self::attend) of several texts, whose queries stand one behind the other: their heads and keys are pieces of
+    /// one work. Each text gets the bits that it gets alone.
+    ///
+    /// `q` `[1, heads, tokens of all texts, head_dim]` -> as `q`
+    pub fn attend_all(self, q: &Tensor<4>, texts: &[TextKv], params: &AttentionParams) -> Option<Tensor<4>> {
+        match self.0? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => flex::attend_all(q, texts, params),
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(_) => {
+                let _ = (q, texts, params);
+                None
+            }
         }
     }
 

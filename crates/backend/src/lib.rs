@@ -5,8 +5,8 @@
 //!
 //! Reading order: [`Dtype`] and [`Device`] (what there is to compute on) · [`Weights`] (where they come from) ·
 //! [`WeightMatrix`], [`Embedding`], [`Linear`] and [`Norm`] (what every model is made of) · [`KernelMode`] and
-//! [`KernelSet`] (the operations that exist twice), [`Around`] and [`Input`] (what products do besides) · [`AttentionParams`]
-//! and [`KvSegment`] (what attention computes with) over [`KvTensor`] (what caches keep), [`Scan`] (what a recurrence does).
+//! [`KernelSet`] (the operations that exist twice), [`Around`] and [`Input`] (what products do besides) · [`AttentionParams`],
+//! [`KvSegment`] and [`TextKv`] (what attention computes with) over [`KvTensor`] (what caches keep), [`Scan`] (what a recurrence does).
 
 mod activation;
 #[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
@@ -34,7 +34,7 @@ pub use activation::{Xielu, activate, clamped_gate};
 #[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 pub use adapters::{Adapter, AdapterKind, adapters};
 pub use around::{Around, Input, Then};
-pub use attention::{AttentionParams, KvSegment};
+pub use attention::{AttentionParams, KvSegment, TextKv};
 pub use device::Device;
 pub use dtype::Dtype;
 pub use embedding::Embedding;

@@ -2,6 +2,8 @@
 
 use std::{iter, mem, time::Duration};
 
+use rayon::prelude::*;
+
 use crate::{Error, Event, Lane, Llama, Logits, Next, Sequence, StepOutput, TokenLogprobs, step::step_within};
 
 /// Writes texts, each as if it were alone.
@@ -190,10 +192,10 @@ impl<'m> Engine<'m> {
         step_within(self.llama, lanes, self.step_tokens, None)
     }
 
-    /// Lets the texts go on by the logits of the last step: a token for each whose prompt is read, more where a draft was
-    /// right. An error is one text's own, and ends that one.
+    /// Lets the texts go on by the logits of the last step, on all threads: a token for each whose prompt is read, more where a
+    /// draft was right. An error is one text's own, and ends that one.
     pub fn advance(&mut self, mut logits: Logits) -> Vec<(SequenceId, Result<Event, Error>)> {
-        let mut events = Vec::new();
+        let (mut events, mut begun, mut going) = (Vec::new(), Vec::new(), Vec::new());
         let mut rows = logits.rows().peekable();
         while let Some(&(number, _)) = rows.peek() {
             let own = iter::from_fn(|| rows.next_if(|(lane, _)| *lane == number));
@@ -211,15 +213,25 @@ impl<'m> Engine<'m> {
             for text in &mut others {
                 let mut copies = vec![Vec::new(); own.len()];
                 let rows = own.iter().zip(&mut copies).map(|(next, copy)| next.copy_to(copy));
-                let new = text.advance(rows.collect(), self.llama);
-                events.extend(new.into_iter().map(|event| (text.id, event)));
+                events.push((text.id, text.advance(rows.collect(), self.llama)));
             }
-            let new = self.texts[place].advance(own, self.llama);
-            events.extend(new.into_iter().map(|event| (id, event)));
-            self.texts.extend(others);
-            self.texts.sort_unstable_by_key(|text| text.id);
+            begun.extend(others);
+            going.push((id, own));
         }
-        events
+        going.sort_unstable_by_key(|(id, _)| *id);
+        let (llama, mut texts) = (self.llama, self.texts.iter_mut());
+        let going = going.into_iter().filter_map(|(id, rows)| Some((texts.find(|text| text.id == id)?, rows)));
+        let advance = |(text, rows): (&mut Text<'m>, Vec<Next<'_>>)| (text.id, text.advance(rows, llama));
+        let going: Vec<_> = going.collect();
+        if going.len() > 1 {
+            events.par_extend(going.into_par_iter().map(advance));
+        } else {
+            events.extend(going.into_iter().map(advance));
+        }
+        self.texts.extend(begun);
+        self.texts.sort_unstable_by_key(|text| text.id);
+        let of_text = |(id, events): (SequenceId, Vec<_>)| events.into_iter().map(move |event| (id, event));
+        events.into_iter().flat_map(of_text).collect()
     }
 
     /// Lets the next step read `draft` behind the newest token of a text that is being written, and check it. A draft that

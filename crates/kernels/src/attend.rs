@@ -14,14 +14,14 @@ mod mask;
 mod row_products;
 mod softmax;
 mod tile;
+mod work;
 
-use std::{ops::Range, sync::OnceLock};
+use std::ops::Range;
 
 use self::{
     kept::{Row, Vectors},
     row_products::save,
-    softmax::Part,
-    tile::{Run, Tile, cut},
+    work::Work,
 };
 use crate::{
     exp::tanh,
@@ -34,12 +34,6 @@ use crate::{
 pub use int8::quantize_vectors;
 pub use kept::{Int8View, Kept};
 pub use mask::{KeyMask, KeyPositions};
-
-/// Rows of a tile, where there are as many.
-const TILE: usize = 64;
-
-/// Keys that one thread takes where a few queries see many: a chunk of the cache that fits into L2.
-const CHUNK_KEYS: usize = 1024;
 
 /// Multiply-adds below which a second thread would take longer to come than to help.
 const WORTH_SHARING: usize = 1 << 16;
@@ -74,6 +68,16 @@ pub struct Softmax<'a> {
     pub sinks: Option<&'a [f32]>,
 }
 
+/// Queries of one text, what they may attend to, and where the result goes.
+#[derive(Debug)]
+pub struct Attention<'a, K> {
+    pub segments: &'a [Segment<'a, K>],
+    /// The position of the first query; the others follow.
+    pub first_query: usize,
+    /// `[batch, heads, queries, head_dim]`
+    pub out: ViewMut<'a, f32>,
+}
+
 /// One softmax over the keys of all segments -> `out` `[batch, heads, queries, head_dim]`
 ///
 /// Queries are at the positions `first_query ..`. A query that sees no key gets zeros. Keys and values that no query sees
@@ -93,86 +97,26 @@ pub fn attend<K: Kept>(
     softmax: Softmax<'_>,
     out: &mut ViewMut<'_, f32>,
 ) {
-    let [batch, heads, queries, head_dim] = out.shape();
-    let kv_heads = segments.first().map_or(0, |segment| segment.k.shape()[1]);
-    for Segment { q, k, v, mask } in segments {
-        let keys = k.shape()[2];
-        assert_eq!(q.shape(), out.shape(), "as many outputs as queries");
-        assert_eq!(k.shape(), v.shape(), "a value for each key");
-        assert_eq!(k.shape(), [batch, kv_heads, keys, head_dim], "keys for the queries");
-        let fits = !matches!(mask.positions, KeyPositions::Ring { len, .. } if len != keys);
-        assert!(fits, "{mask:?} for {keys} keys");
-    }
-    if out.shape().contains(&0) {
-        return;
-    }
-    assert!(kv_heads > 0 && heads.is_multiple_of(kv_heads), "{heads} heads over {kv_heads}");
-    let sinks = softmax.sinks;
-    assert!(sinks.is_none_or(|sinks| sinks.len() == heads), "a sink for each head");
+    attend_all(isa, &mut [Attention { segments, first_query, out: out.reborrow() }], softmax);
+}
 
-    let groups = heads / kv_heads;
-    let block = if groups * queries <= TILE { queries } else { (TILE / groups).max(1) };
-    let blocks = queries.div_ceil(block);
-    let out = &*out;
-    let tile = |index: usize| {
-        let (at, start) = (index / blocks, index % blocks * block);
-        Tile {
-            segments,
-            first_query,
-            softmax,
-            batch: at / kv_heads,
-            kv_head: at % kv_heads,
-            groups,
-            queries: start..queries.min(start + block),
-            head_dim,
-        }
-    };
-    let finish = |tile: &Tile<'_, K>, part: &Part| {
-        for row in 0..tile.rows() {
-            let [batch, head, query] = tile.index(row);
-            // SAFETY: each row belongs to one tile.
-            let out = unsafe { out.row_mut(batch, head, query) };
-            part.finish(row, sinks.map(|sinks| sinks[head]), out);
-        }
-    };
-    let tiles = batch * kv_heads * blocks;
-    let visible = |query: usize| {
-        let of = |segment: &Segment<'_, K>| segment.visible(query..query + 1);
-        segments.iter().flat_map(of).map(|run| run.len()).sum::<usize>()
-    };
-    let seen: usize = (first_query..first_query + queries).map(visible).sum();
-    let is_short = seen * batch * heads * head_dim < WORTH_SHARING;
-    let threads = if is_short { 1 } else { rayon::current_num_threads() };
-    if blocks > 1 {
-        return share(threads, tiles, |index| {
-            let tile = tile(index);
-            finish(&tile, &tile.part(isa, &tile.runs().collect::<Vec<_>>()));
-        });
-    }
-    // Few queries: their keys are pieces of work, too. The number of threads does not decide how they are cut: results do not
-    // depend on it.
-    let chunks: Vec<Vec<Vec<Run>>> = (0..tiles).map(|index| cut(tile(index).runs(), CHUNK_KEYS)).collect();
-    let pieces: Vec<(usize, &[Run])> = chunks
-        .iter()
-        .enumerate()
-        .flat_map(|(index, chunks)| chunks.iter().map(move |runs| (index, &runs[..])))
-        .collect();
-    let parts: Vec<OnceLock<Part>> = pieces.iter().map(|_| OnceLock::new()).collect();
-    share(threads, pieces.len(), |piece| {
-        let (index, runs) = pieces[piece];
-        parts[piece].get_or_init(|| tile(index).part(isa, runs));
+/// [`attend`] of several texts, which share the threads. Each gets the bits that it gets alone.
+///
+/// # Panics
+/// As [`attend`].
+pub fn attend_all<K: Kept>(isa: Isa, texts: &mut [Attention<'_, K>], softmax: Softmax<'_>) {
+    let texts: Vec<Work<'_, K>> = texts.iter().filter_map(|text| Work::new(text, softmax)).collect();
+    let multiply_adds: usize = texts.iter().map(Work::multiply_adds).sum();
+    let threads = if multiply_adds < WORTH_SHARING { 1 } else { rayon::current_num_threads() };
+    let of_text = |(text, work): (usize, &Work<'_, K>)| (0..work.pieces()).map(move |piece| (text, piece));
+    let mut pieces: Vec<(usize, usize)> = texts.iter().enumerate().flat_map(of_text).collect();
+    // Texts that begin alike share keys: whoever reads those of a head has them in its cache for the others.
+    pieces.sort_by_key(|(text, piece)| texts[*text].tile_of(*piece));
+    share(threads, pieces.len(), |index| {
+        let (text, piece) = pieces[index];
+        texts[text].attend(isa, piece);
     });
-    let mut parts = parts.into_iter().filter_map(OnceLock::into_inner);
-    for (index, chunks) in chunks.iter().enumerate() {
-        let tile = tile(index);
-        let mut own = parts.by_ref().take(chunks.len());
-        let mut whole = own.next().unwrap_or_else(|| Part::new(tile.rows(), head_dim));
-        if chunks.len() > 1 {
-            let first = std::mem::replace(&mut whole, Part::new(tile.rows(), head_dim));
-            std::iter::once(first).chain(own).for_each(|part| whole.merge(&part, head_dim));
-        }
-        finish(&tile, &whole);
-    }
+    texts.into_iter().for_each(Work::join);
 }
 
 /// `cap * tanh(score / cap)`; whole vectors of scores.

@@ -32,7 +32,9 @@ mod team;
 mod testing;
 mod view;
 
-pub use attend::{Int8View, Kept, KeyMask, KeyPositions, Segment, Softmax, attend, quantize_vectors};
+pub use attend::{
+    Attention, Int8View, Kept, KeyMask, KeyPositions, Segment, Softmax, attend, attend_all, quantize_vectors,
+};
 pub use causal_conv::{CausalConv, causal_conv};
 pub use float::Float;
 pub use gate::{Gate, gate};

@@ -1,6 +1,6 @@
 //! Four-dimensional arrays where they lie in memory.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, ops::Range};
 
 /// `[batch, heads, seq, head_dim]` somewhere in a slice: a row of `head_dim` is contiguous, other axes have strides.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,17 @@ impl<'a, T> View<'a, T> {
 
     pub fn shape(&self) -> [usize; 4] {
         self.shape
+    }
+
+    /// Some tokens of every head.
+    ///
+    /// # Panics
+    /// If there are no such tokens.
+    pub fn tokens(self, tokens: Range<usize>) -> Self {
+        let [batch, heads, seq, head_dim] = self.shape;
+        assert!(tokens.start <= tokens.end && tokens.end <= seq, "{tokens:?} of {seq}");
+        let from = (tokens.start * self.strides[2]).min(self.data.len());
+        Self { data: &self.data[from..], shape: [batch, heads, tokens.len(), head_dim], ..self }
     }
 
     /// The vector of one token of one head.
@@ -67,6 +78,11 @@ impl<'a, T> ViewMut<'a, T> {
 
     pub fn shape(&self) -> [usize; 4] {
         self.shape
+    }
+
+    /// The same for a while.
+    pub fn reborrow(&mut self) -> ViewMut<'_, T> {
+        ViewMut { lifetime: PhantomData, ..*self }
     }
 
     /// The vector of one token of one head.
@@ -120,6 +136,9 @@ mod tests {
         let view = View::new(&data, [2, 5, 3, 4], [60, 4, 20]);
         assert_eq!(view.row(1, 2, 1), [88, 89, 90, 91]);
         assert_eq!((view.rows(1, 2, 1).len(), view.stride()), (120 - 88, 20));
+        let last = view.tokens(1..3);
+        assert_eq!((last.shape(), last.row(1, 2, 0)), ([2, 5, 2, 4], view.row(1, 2, 1)));
+        assert_eq!(view.tokens(3..3).shape(), [2, 5, 0, 4]);
     }
 
     #[test]

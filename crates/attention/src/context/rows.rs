@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use burn::tensor::{Bool, Tensor, TensorData};
-use glass_kv_cache::{History, LayerCache, LayerState, RecurrentState, join, narrow};
+use glass_backend::KernelSet;
+use glass_kv_cache::{History, InPlace, KvView, LayerCache, LayerState, RecurrentState, join, narrow};
 
 use super::ForwardContext;
 
@@ -31,6 +32,37 @@ impl ForwardContext<'_> {
             }
         }
         join(out)
+    }
+
+    /// Lets each sequence keep its keys and values, `[1, kv_heads, tokens of all, head_dim]`: what the queries of each may attend
+    /// to. `None`, and nothing was kept: somebody has to see them, or the observer wants to.
+    pub(crate) fn append_all(
+        &self,
+        states: &mut [&mut LayerState],
+        [k, v]: [&Tensor<4>; 2],
+        kernels: KernelSet,
+    ) -> Option<Vec<KvView>> {
+        let may = |state: &mut &mut LayerState, span: &Range<usize>| {
+            let cache = state.kv();
+            !cache.wants_weights() && cache.max_step() >= span.len()
+        };
+        if self.wants_attention() || !states.iter_mut().zip(&self.spans).all(|(state, span)| may(state, span)) {
+            return None;
+        }
+        let ([batch, kv_heads, _, head_dim], device, dtype) = (k.dims(), k.device(), k.dtype());
+        let mut start = 0;
+        let views = states.iter_mut().zip(self.spans.iter().cloned()).map(|(state, span)| {
+            let tokens = start..start + span.len();
+            start = tokens.end;
+            let (cache, shape) = (state.kv(), [batch, kv_heads, span.len(), head_dim]);
+            let mut write = |held, slot| kernels.keep([k, v], tokens.clone(), held, slot);
+            let new = &mut InPlace { shape, device: device.clone(), dtype, write: &mut write };
+            cache.append_in_place(new, span.clone()).unwrap_or_else(|| {
+                let own = |x: &Tensor<4>| narrow(x.clone(), tokens.start, tokens.len()).into(); // [1, kv_heads, span, head_dim]
+                cache.append(own(k), own(v), span)
+            })
+        });
+        Some(views.collect())
     }
 
     /// Lets each sequence alone go on from its own state: `each` gets the state behind the tokens before (`None`: nothing was

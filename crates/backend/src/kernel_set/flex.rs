@@ -4,7 +4,7 @@ mod attention;
 mod quantized;
 mod recurrence;
 
-pub use attention::{attend, quantize_vectors};
+pub use attention::{attend, attend_all, keep, quantize_vectors};
 pub use quantized::{matmul_t_blocks, matmul_t_quantized, select};
 pub use recurrence::{causal_conv, linear_recurrence, selective_scan, softplus};
 

@@ -2,7 +2,7 @@
 
 use glass_text::one_line;
 use llguidance::{JsonCompileOptions, api::TopLevelGrammar, toktrie::ApproximateTokEnv};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::{ConstraintError, parser};
 
@@ -59,6 +59,9 @@ const REMARKS: [&str; 16] = [
 
 /// Integers up to here are the same number to every reader of JSON (RFC 7493, 2.2).
 const LARGEST: i64 = (1 << 53) - 1;
+
+/// Remainders that a grammar can keep apart: it has a state for each, and more would take seconds for a token.
+const MOST_REMAINDERS: f64 = 10_000.0;
 
 /// A schema that texts can be held to.
 ///
@@ -129,6 +132,10 @@ fn prepare(schema: &mut Value, place: &str) -> Result<(), ConstraintError> {
             ("items" | "additionalItems" | "additionalProperties", schema) => {
                 prepare(schema, &place)?;
             }
+            ("multipleOf", Value::Number(step)) if remainders(step) > MOST_REMAINDERS => {
+                let reason = format!("{place}: multiples of {step} are too many remainders, at most {MOST_REMAINDERS}");
+                return Err(ConstraintError::Refused { reason });
+            }
             // The grammar's maker says what is wrong with the others.
             _ => {}
         }
@@ -160,6 +167,15 @@ fn bound_numbers(fields: &mut Map<String, Value>) {
     if upper.is_none() && lower.is_none_or(|lower| lower < largest) {
         fields.insert("maximum".to_owned(), LARGEST.into());
     }
+}
+
+/// How many remainders there are by a number: it, in units of its last decimal place.
+fn remainders(step: &Number) -> f64 {
+    let text = step.to_string();
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let digits = mantissa.strip_suffix(".0").unwrap_or(mantissa).replace('.', "");
+    let [digits, exponent] = [digits.as_str(), exponent].map(|text| text.parse().unwrap_or(f64::INFINITY));
+    digits.abs() * 10_f64.powf(exponent.max(0.0))
 }
 
 fn kind(value: &Value) -> &'static str {

@@ -301,12 +301,19 @@ fn a_schema_is_honoured_as_a_whole_or_refused() {
         (r##"{"$ref": "#/$defs/missing"}"##, "missing"),
         (r#"{"type": "integer", "minimum": 3, "maximum": 2}"#, "minimum"),
         (r#"{"enum": []}"#, "is empty"),
+        (r#"{"type": "integer", "multipleOf": 10001}"#, "#/multipleOf: multiples of 10001"),
+        (r#"{"items": {"type": "number", "multipleOf": 1.00007}}"#, "#/items/multipleOf"),
+        (r#"{"type": "integer", "multipleOf": 1e9}"#, "remainders"),
         ("false", ""),
     ] {
         let error = error(schema);
         assert!(matches!(error, ConstraintError::Refused { .. }), "{error}");
         says(schema, "no text can be held to this schema: ");
         says(schema, words);
+    }
+    for step in ["10000", "10000.0", "0.01", "12.5"] {
+        let schema = format!(r#"{{"type": "number", "multipleOf": {step}}}"#);
+        assert!(JsonSchema::parse(&schema).is_ok(), "{step}");
     }
     // Annotations say nothing about values.
     JsonSchema::parse(r#"{"title": "t", "type": "null", "description": "d", "default": null}"#).unwrap();

@@ -91,6 +91,35 @@ proptest! {
         inputs.sinks = sink.map(|sink| (0..shape.heads()).map(|head| sink + head as f32).collect());
         check(&inputs);
     }
+
+    #[test]
+    fn texts_together_have_the_bits_of_each_alone(
+        of_all in shapes(),
+        texts in prop::collection::vec(
+            (1..60_usize, 0..300_usize)
+                .prop_flat_map(|(queries, first)| {
+                    let segments = prop::collection::vec(segments(first, queries), 1..4);
+                    (Just(queries), Just(first), segments)
+                }),
+            1..9,
+        ),
+        with_sinks in any::<bool>(),
+    ) {
+        let sinks = with_sinks.then(|| random(of_all.heads(), 7));
+        let text = |(queries, first, segments): &(usize, usize, Vec<_>)| {
+            Inputs { sinks: sinks.clone(), ..Inputs::<f32>::new(Shape { queries: *queries, ..of_all }, *first, segments) }
+        };
+        let texts: Vec<Inputs<f32>> = texts.iter().map(text).collect();
+        for isa in Isa::all() {
+            for (text, out) in texts.iter().zip(Inputs::attend_together(&texts, isa)) {
+                prop_assert!(same_bits(&out, &text.attend(isa)), "{isa:?} {:?}", text.shape);
+            }
+        }
+    }
+}
+
+fn same_bits(a: &[f32], b: &[f32]) -> bool {
+    a.iter().map(|x| x.to_bits()).eq(b.iter().map(|x| x.to_bits()))
 }
 
 /// Long enough for chunks of keys and for several threads; keys of each.
@@ -119,6 +148,21 @@ fn threads_do_not_change_the_result() {
         for isa in Isa::all() {
             assert_same_on_any_threads(&format!("{isa:?} {shape:?}"), || inputs.attend(isa));
         }
+    }
+}
+
+/// Keys of one text in several chunks, queries of another in several tiles.
+#[test]
+fn nor_do_other_texts_on_any_threads() {
+    let texts = [(1, 5), (1, 2500), (30, 600), (3, 1500), (1, 1)].map(|(queries, keys)| {
+        let shape = Shape { batch: 1, kv_heads: 2, groups: 3, queries, head_dim: 24 };
+        Inputs::<f32>::new(shape, keys - queries, &[causal(keys - queries, queries, keys, Some(2000))])
+    });
+    for isa in Isa::all() {
+        let alone: Vec<f32> = texts.iter().flat_map(|text| text.attend(isa)).collect();
+        let together = || Inputs::attend_together(&texts, isa).concat();
+        assert!(same_bits(&together(), &alone), "{isa:?}");
+        assert_same_on_any_threads(&format!("{isa:?}, together"), together);
     }
 }
 

@@ -32,6 +32,8 @@ fn every_error_names_its_parameter() {
         (json!({"response_format": {"type": "json_object"}, "stop": "a"}), 400, "stop"),
         (schema(json!({"tpye": "object"})), 422, "response_format"),
         (schema(json!({"enum": ["x".repeat(70_000)]})), 400, "response_format"),
+        // A state for each of a hundred million remainders.
+        (schema(json!({"type": "integer", "multipleOf": 99_999_989})), 422, "response_format"),
         (json!({"chat_template_kwargs": {"messages": []}}), 400, "chat_template_kwargs"),
     ] {
         let answer = chat(more.clone());
@@ -63,12 +65,12 @@ fn paths_methods_and_bodies_that_are_none() {
     assert_eq!(get(address, "/v1/nothing").status, 404);
     assert_eq!(get(address, "/v1/chat/completions").status, 405);
     assert_eq!(request(address, "POST", "/v1/models", &[], "").status, 405);
-    for body in ["", "{", "[]", "null", "\u{0}"] {
+    for body in ["", "{", "[]", "null", "\u{0}", &"[".repeat(100_000)] {
         let answer = request(address, "POST", "/v1/chat/completions", &[], body);
         assert_eq!(
             (answer.status, &answer.json()["error"]["type"]),
             (400, &json!("invalid_request_error")),
-            "{body:?}"
+            "{body:.20}"
         );
     }
     assert_eq!(get(address, "/v1/models/other").json()["error"]["code"], "model_not_found");

@@ -197,6 +197,45 @@ fn who_leaves_frees_the_place() {
 }
 
 #[test]
+fn who_does_not_read_is_not_waited_for() {
+    let server = endless(Limits { write_time: SHORT, ..Limits::default() }, options());
+    let address = server.address();
+    // Much for every token, so that the buffers between the two are full soon.
+    let much = json!({
+        "messages": [{"role": "user", "content": "a"}], "max_tokens": ENDLESS, "ignore_eos": true, "stream": true,
+        "logprobs": true, "top_logprobs": 20,
+    });
+    let mut reader = Coming::post(address, "/v1/chat/completions", &much);
+    reader.says("\"logprobs\":");
+    until("its text is written for nobody", || numbers(address, "glass_abandoned_requests_total") == 1);
+    drop(reader);
+}
+
+/// What a request asks to be built from a few lines may be large beyond any memory: it is built as far as it is needed.
+#[test]
+fn schemas_that_grow_are_answered() {
+    let both = |next: Value| json!({"anyOf": [next.clone(), next]});
+    let mut defs: Vec<(String, Value)> =
+        (0..30).map(|i| (format!("a{i}"), both(json!({"$ref": format!("#/$defs/a{}", i + 1)})))).collect();
+    defs.push(("a30".to_owned(), json!({"type": "integer"})));
+    let defs: Value = defs.into_iter().collect::<serde_json::Map<_, _>>().into();
+    let deep = (0..60).fold(json!({"type": "boolean"}), |items, _| json!({"type": "array", "items": items}));
+    for schema in [
+        json!({"$defs": defs, "$ref": "#/$defs/a0"}),
+        json!({"type": "string", "pattern": "^(((a{1,99}){1,99}){1,99}){1,99}$"}),
+        json!({"type": "string", "pattern": "^(.*a.{300}b.{300})*$"}),
+        json!({"type": "string", "minLength": 1_000_000, "maxLength": 10_000_000}),
+        json!({"type": "array", "items": {"type": "null"}, "minItems": 100_000, "maxItems": 1_000_000}),
+        deep,
+    ] {
+        let format = json!({"type": "json_schema", "json_schema": {"name": "grows", "schema": schema}});
+        let body = json!({"messages": [{"role": "user", "content": "a"}], "max_tokens": 5, "response_format": format});
+        let answer = request(shared(), "POST", "/v1/chat/completions", &[], &body.to_string());
+        assert_eq!(answer.status, 200, "{schema}: {}", answer.text());
+    }
+}
+
+#[test]
 fn a_full_queue_says_when_to_come_again() {
     let server = endless(Limits::default(), one_place(1));
     let address = server.address();

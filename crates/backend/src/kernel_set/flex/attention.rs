@@ -1,18 +1,20 @@
 //! Attention on flex: segments where they lie.
 
+use std::ops::Range;
+
 use burn::{
     backend::{Flex, flex::FlexTensor},
     tensor::{DType, Element as BurnElement, Int, Tensor, TensorData},
 };
 use bytemuck::{Pod, cast_slice, cast_slice_mut};
 use glass_kernels::{
-    self as cpu, Float, Int8View, Isa, Kept, KeyMask, Segment, Softmax, View, ViewMut,
+    self as cpu, Angles, Attention, Float, Int8View, Isa, Kept, KeyMask, Segment, Softmax, View, ViewMut,
     quant::{GROUP_SIZE, groups},
 };
 use half::{bf16, f16};
 
 use super::{Floats, place, primitive, view};
-use crate::{AttentionParams, KvSegment, KvTensor};
+use crate::{AttentionParams, KvSegment, KvTensor, TextKv};
 
 pub fn attend(
     q: &Tensor<4>,
@@ -20,21 +22,41 @@ pub fn attend(
     first_query: usize,
     params: &AttentionParams,
 ) -> Option<Tensor<4>> {
-    let segments: Vec<Held> = segments.iter().map(|segment| Held::of(q, segment)).collect::<Option<_>>()?;
-    match &segments.first()?.k {
-        HeldVectors::Q8 { .. } => attend_by(&segments, HeldVectors::int8s, first_query, params),
+    let positions = first_query..first_query + q.dims()[2];
+    attend_all(q, &[TextKv { segments: segments.to_vec(), positions }], params)
+}
+
+pub fn attend_all(q: &Tensor<4>, texts: &[TextKv], params: &AttentionParams) -> Option<Tensor<4>> {
+    let held: Vec<Text> = texts.iter().map(Text::of).collect::<Option<_>>()?;
+    let q = Floats::where_it_lies(q)?;
+    match &held.first()?.segments.first()?.k {
+        HeldVectors::Q8 { .. } => attend_by(&q, &held, HeldVectors::int8s, params),
         HeldVectors::Float(k) => match k.dtype() {
-            DType::F32 => attend_by(&segments, HeldVectors::floats::<f32>, first_query, params),
-            DType::F16 => attend_by(&segments, HeldVectors::floats::<f16>, first_query, params),
-            DType::BF16 => attend_by(&segments, HeldVectors::floats::<bf16>, first_query, params),
+            DType::F32 => attend_by(&q, &held, HeldVectors::floats::<f32>, params),
+            DType::F16 => attend_by(&q, &held, HeldVectors::floats::<f16>, params),
+            DType::BF16 => attend_by(&q, &held, HeldVectors::floats::<bf16>, params),
             _ => None,
         },
     }
 }
 
+/// The segments of a text where they lie.
+struct Text {
+    segments: Vec<Held>,
+    positions: Range<usize>,
+}
+
+impl Text {
+    fn of(text: &TextKv) -> Option<Self> {
+        let segments = text.segments.iter().map(Held::of);
+        Some(Self { segments: segments.collect::<Option<_>>()?, positions: text.positions.clone() })
+    }
+}
+
 /// A segment where it lies.
 struct Held {
-    q: Floats,
+    /// The queries as rotated for it alone.
+    q: Option<Floats>,
     k: HeldVectors,
     v: HeldVectors,
     mask: KeyMask,
@@ -47,13 +69,12 @@ enum HeldVectors {
 }
 
 impl Held {
-    fn of(q: &Tensor<4>, segment: &KvSegment) -> Option<Self> {
-        Some(Self {
-            q: Floats::where_it_lies(segment.q.as_ref().unwrap_or(q))?,
-            k: HeldVectors::of(&segment.k)?,
-            v: HeldVectors::of(&segment.v)?,
-            mask: segment.mask(),
-        })
+    fn of(segment: &KvSegment) -> Option<Self> {
+        let q = match &segment.q {
+            Some(q) => Some(Floats::where_it_lies(q)?),
+            None => None,
+        };
+        Some(Self { q, k: HeldVectors::of(&segment.k)?, v: HeldVectors::of(&segment.v)?, mask: segment.mask() })
     }
 }
 
@@ -89,17 +110,25 @@ impl HeldVectors {
     }
 }
 
+/// The queries `q` `[batch, heads, tokens of all texts, head_dim]` of texts whose keys are seen by `view`.
 fn attend_by<'a, K: Kept>(
-    segments: &'a [Held],
+    q: &'a Floats,
+    texts: &'a [Text],
     view: impl Fn(&'a HeldVectors) -> Option<K>,
-    first_query: usize,
     params: &AttentionParams,
 ) -> Option<Tensor<4>> {
-    let views = segments.iter().map(|held| {
-        let (q, mask) = (held.q.view(), held.mask);
-        Some(Segment { q, k: view(&held.k)?, v: view(&held.v)?, mask })
+    let mut start = 0;
+    let views = texts.iter().map(|text| {
+        let tokens = start..start + text.positions.len();
+        start = tokens.end;
+        let segments = text.segments.iter().map(|held| {
+            let of_all = || q.view().tokens(tokens.clone());
+            let q = held.q.as_ref().map_or_else(of_all, Floats::view);
+            Some(Segment { q, k: view(&held.k)?, v: view(&held.v)?, mask: held.mask })
+        });
+        segments.collect()
     });
-    let views: Vec<Segment<'_, K>> = views.collect::<Option<_>>()?;
+    let views: Vec<Vec<Segment<'_, K>>> = views.collect::<Option<_>>()?;
     let sinks = match &params.sinks {
         Some(sinks) => Some(Floats::of(sinks)?),
         None => None,
@@ -109,15 +138,59 @@ fn attend_by<'a, K: Kept>(
         soft_cap: params.soft_cap.map(|cap| cap as f32),
         sinks: sinks.as_ref().map(Floats::values),
     };
-    let q = &segments.first()?.q;
     let shape @ [batch, heads, queries, head_dim] = q.shape();
     let mut out = vec![0.0_f32; shape.iter().product()];
     // In memory one token after the other, as the projection that comes next wants them.
-    let strides = [queries * heads * head_dim, head_dim, heads * head_dim];
-    let mut to = ViewMut::new(&mut out, shape, strides);
-    cpu::attend(Isa::best(), &views, first_query, softmax, &mut to);
+    let width = heads * head_dim;
+    let mut rest = &mut out[..];
+    let attentions = texts.iter().zip(&views).map(|(text, segments)| {
+        let tokens = text.positions.len();
+        let (own, others) = std::mem::take(&mut rest).split_at_mut(batch * tokens * width);
+        rest = others;
+        let (shape, strides) = ([batch, heads, tokens, head_dim], [tokens * width, head_dim, width]);
+        Attention { segments, first_query: text.positions.start, out: ViewMut::new(own, shape, strides) }
+    });
+    cpu::attend_all(Isa::best(), &mut attentions.collect::<Vec<_>>(), softmax);
     let by_token: Tensor<4> = q.shaped(out, [batch, queries, heads, head_dim]);
     Some(by_token.swap_dims(1, 2)) // [batch, heads, queries, head_dim]
+}
+
+pub fn keep(kv: [&Tensor<4>; 2], tokens: Range<usize>, held: [Tensor<4>; 2], slot: usize) -> (bool, [Tensor<4>; 2]) {
+    let [_, kv_heads, _, head_dim] = kv[0].dims();
+    let [.., capacity, _] = held[0].dims();
+    let fits = held.each_ref().map(Tensor::dims) == [[1, kv_heads, capacity, head_dim]; 2]
+        && kv[0].dims() == kv[1].dims()
+        && slot + tokens.len() <= capacity;
+    if !fits || kv.iter().any(|x| x.dtype() != DType::F32) {
+        return (false, held);
+    }
+    let [Some(k), Some(v)] = kv.map(Floats::where_it_lies) else {
+        return (false, held);
+    };
+    let onto = |held: Tensor<4>, x: &Floats| {
+        let Ok(mut held) = held.try_into_primitive::<Flex>() else { unreachable!("a cache is where its keys are") };
+        let x = x.view().tokens(tokens.clone());
+        let written = match held.dtype() {
+            DType::F32 => write::<f32>(&mut held, x, slot),
+            DType::F16 => write::<f16>(&mut held, x, slot),
+            DType::BF16 => write::<bf16>(&mut held, x, slot),
+            _ => None,
+        };
+        (written.is_some(), Tensor::from_primitive::<Flex>(held))
+    };
+    let [keys, values] = held;
+    let ((keys_are, keys), (values_are, values)) = (onto(keys, &k), onto(values, &v));
+    (keys_are && values_are, [keys, values])
+}
+
+/// Writes `x` `[1, kv_heads, tokens, head_dim]` to slots of `held`, which nobody else holds: they would see it change.
+fn write<T: Float + BurnElement + Pod>(held: &mut FlexTensor, x: View<'_, f32>, slot: usize) -> Option<()> {
+    let (first, [_, kv_heads, capacity, head_dim], _) = place(held).filter(|_| held.is_contiguous())?;
+    let strides = [kv_heads * capacity * head_dim, capacity * head_dim, head_dim];
+    let slots = held.try_storage_mut::<T>()?.get_mut(first + slot * head_dim..)?;
+    let as_they_are = Angles { cos: &[], sin: &[], pairs: 0, interleaved: false };
+    cpu::rotate(Isa::best(), x, as_they_are, &mut ViewMut::new(slots, x.shape(), strides));
+    Some(())
 }
 
 pub fn quantize_vectors(x: &Tensor<4>) -> Option<(Tensor<4, Int>, Tensor<4>)> {

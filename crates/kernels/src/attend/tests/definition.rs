@@ -121,6 +121,19 @@ impl<T: Float + Default> Inputs<T> {
         self.attend_to(isa, &self.views())
     }
 
+    /// Texts of the same heads in one call.
+    pub fn attend_together(texts: &[Self], isa: Isa) -> Vec<Vec<f32>> {
+        let views: Vec<_> = texts.iter().map(Self::views).collect();
+        let mut outs: Vec<_> = texts.iter().map(|text| vec![f32::NAN; Shape::elements(text.shape.q())]).collect();
+        let attentions = texts.iter().zip(&views).zip(&mut outs).map(|((text, segments), out)| {
+            let (shape, strides) = text.shape.q();
+            Attention { segments, first_query: text.first_query, out: ViewMut::new(out, shape, strides) }
+        });
+        let mut attentions: Vec<_> = attentions.collect();
+        attend_all(isa, &mut attentions, texts[0].softmax());
+        outs
+    }
+
     fn attend_to<K: Kept>(&self, isa: Isa, segments: &[Segment<'_, K>]) -> Vec<f32> {
         let (shape, strides) = self.shape.q();
         let mut out = vec![f32::NAN; Shape::elements((shape, strides))];
