@@ -60,8 +60,8 @@ pub struct Serve {
     pub context: Option<NonZeroUsize>,
     /// Tokens of prompts that a step reads, at most
     ///
-    /// Fewer keep the texts that are being written more even, more read long prompts sooner.
-    #[arg(help_heading = MANY, hide_short_help = true, long, value_name = "N", default_value = "256", value_parser = from_1)]
+    /// Fewer keep the texts that are being written more even, and read more of what prompts begin with alike only once.
+    #[arg(help_heading = MANY, hide_short_help = true, long, value_name = "N", default_value = "128", value_parser = from_1)]
     pub step_tokens: NonZeroUsize,
     /// Memory for the keys and values of texts [default: what --parallel texts of --context tokens take, as far as it is free]
     ///

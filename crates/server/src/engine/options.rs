@@ -30,7 +30,7 @@ impl Default for ServiceOptions {
             parallel: const { NonZeroUsize::new(16).unwrap() },
             queue: 256,
             context: None,
-            step_tokens: const { NonZeroUsize::new(256).unwrap() },
+            step_tokens: const { NonZeroUsize::new(128).unwrap() },
             memory: None,
             cache_memory: 1 << 30,
             reuse: Reuse::Exact,
