@@ -114,9 +114,11 @@ fn bars_stand_where_their_points_do() {
     a.bars = vec![(1.0, [1.0, 2.5]), (4.0, [3.0, 3.0]), (2.0, [f64::NAN, 1.0])];
     let svg = draw(&[a], Scale::Log2, Scale::Linear);
     let curve = &lines(&svg)[0];
-    let thin = tags(&svg, "polyline").into_iter().filter(|line| number(line, "stroke-width") == PX).map(places);
-    let upright: Vec<_> = thin.filter(|bar| bar.len() == 2 && bar[0].0 == bar[1].0).collect();
-    assert!(upright.len() >= 2, "{upright:?}");
+    let colour = strokes(&svg)[0].0;
+    let thin = tags(&svg, "polyline").into_iter().filter(|line| number(line, "stroke-width") == PX);
+    let bars = thin.filter(|line| attribute(line, "stroke") == colour).map(places);
+    let upright: Vec<_> = bars.filter(|bar| bar[0].0 == bar[1].0).collect();
+    assert_eq!(upright.len(), 2, "{upright:?}");
     assert_eq!([upright[0][0].0, upright[1][0].0], [curve[0].0, curve[1].0]);
     let [bar, flat] = [&upright[0], &upright[1]];
     assert!(bar[0].1 > curve[0].1 && bar[1].1 < curve[0].1 && flat[0].1 == curve[1].1, "{upright:?} on {curve:?}");
