@@ -1,7 +1,7 @@
 //! Draws what several kinds of model do, each trained from several seeds: means, and bars from the lowest to the highest. The
 //! figures of docs/beyond-attention.md are made with it.
 //!
-//!     cargo run --release -p glass-plot --example seeds -- needle|position OUT.svg TITLE SUBTITLE KIND=FILE,FILE,.. KIND=..
+//!     cargo run --release -p glass-plot --example seeds -- needle|letters|position OUT.svg TITLE SUBTITLE KIND=FILE,FILE,.. KIND=..
 //!
 //! A file is what `glass eval needle --depth 0 --json` or `glass eval perplexity --by-position --json` printed of one model. The
 //! numbers go to standard output, as a table.
@@ -26,12 +26,17 @@ fn main() -> ExitCode {
 
 fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
     let [what, out, title, subtitle, kinds @ ..] = args else {
-        return Err("give needle or position, a file to write, a title, a subtitle, and KIND=FILE,FILE,..".into());
+        return Err(
+            "give needle, letters or position, a file to write, a title, a subtitle, and KIND=FILE,FILE,..".into()
+        );
     };
     let (read, x, y): (fn(&Value) -> Option<Points>, _, _) = match what.as_str() {
         "needle" => (needle, "letters from the needle to the end of the text", "share of values found"),
+        "letters" => {
+            (letters, "letters from the needle to the end of the text", "share of letters that are the most probable")
+        }
         "position" => (position, "tokens read before, from here to the next point", "nats per token"),
-        other => return Err(format!("{other}: needle or position").into()),
+        other => return Err(format!("{other}: needle, letters or position").into()),
     };
     let mut series = Vec::new();
     for kind in kinds {
@@ -59,11 +64,21 @@ fn run(args: &[String]) -> Result<(), Box<dyn Error>> {
 
 type Points = Vec<(u64, f64)>;
 
-/// Found, by the letters of the text. Of all depths only the beginning says how far away the needle is.
+/// Whole values, by the letters of the text.
 fn needle(json: &Value) -> Option<Points> {
+    cells(json, "found")
+}
+
+/// Letters of values, each behind the right ones before it, by the letters of the text.
+fn letters(json: &Value) -> Option<Points> {
+    cells(json, "tokens_right")
+}
+
+/// Of all depths only the beginning says how far away the needle is.
+fn cells(json: &Value, what: &str) -> Option<Points> {
     let cells = json["runs"][0]["cells"].as_array()?;
     let at_start = cells.iter().filter(|cell| cell["depth"].as_f64() == Some(0.0));
-    at_start.map(|cell| Some((cell["length"].as_u64()?, cell["found"].as_f64()?))).collect()
+    at_start.map(|cell| Some((cell["length"].as_u64()?, cell[what].as_f64()?))).collect()
 }
 
 /// The loss, by the fewest tokens read before.
