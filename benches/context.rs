@@ -72,6 +72,7 @@ fn run(args: &Args) -> Outcome<()> {
             Ok(rows) => series.extend(field.names().map(|who| Series {
                 name: format!("{who}, {name}"),
                 points: of(who, &rows).map(|row| (row.position as f64, row.decode.1)).collect(),
+                bars: vec![],
             })),
             Err(error) => println!("\n{name}: {error}"),
         }

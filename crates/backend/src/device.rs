@@ -27,6 +27,7 @@ pub struct Device {
     dtypes: Vec<Dtype>,
     kernel_mode: KernelMode,
     kernel_backend: Option<KernelBackend>,
+    trains: bool,
 }
 
 impl Device {
@@ -87,20 +88,22 @@ impl Device {
 
     /// Whether kernels compute here, or plain operations.
     pub fn kernel_mode(&self) -> KernelMode {
-        match self.kernel_set() {
-            KernelSet::NONE => KernelMode::Plain,
-            _ => KernelMode::Fused,
-        }
+        if self.kernel_set().is_plain() { KernelMode::Plain } else { KernelMode::Fused }
     }
 
     /// The kernels that modules on this device use.
     pub fn kernel_set(&self) -> KernelSet {
-        KernelSet::new(self.kernel_backend, self.kernel_mode)
+        match self.kernel_mode {
+            KernelMode::Fused if self.trains => KernelSet::TRAINING,
+            KernelMode::Plain => KernelSet::NONE,
+            KernelMode::Fused => KernelSet::new(self.kernel_backend),
+        }
     }
 
-    /// The same device for training: operations are recorded for the gradients. They are plain: kernels have no gradients.
+    /// The same device for training: operations are recorded for the gradients. They are plain: of the
+    /// kernels only that of the scan on a CPU has a gradient.
     pub fn training(&self) -> Self {
-        Self { burn: self.burn.clone().autodiff(), kernel_mode: KernelMode::Plain, ..self.clone() }
+        Self { burn: self.burn.clone().autodiff(), trains: true, ..self.clone() }
     }
 
     /// The most bytes that one tensor may have here; `None` where only memory limits it.

@@ -1,7 +1,8 @@
 //! The kernels of a device: the operations that decide how fast a model is, each in one piece.
 //!
 //! Each has a plain version in tensor operations, in the crate whose idea it is, and answers `None` where that version
-//! computes: on devices without such a kernel, in training, and with [`KernelMode::Plain`].
+//! computes: on devices without such a kernel, in training (save for the scan), and with
+//! [`KernelMode::Plain`](crate::KernelMode::Plain).
 
 #[cfg(feature = "wgpu")]
 mod cube;
@@ -19,11 +20,15 @@ use glass_kernels::{Gate, RmsNorm};
 pub(crate) use glass_kernels_cube::AdapterClass;
 pub(crate) use products::MatrixKind;
 
-use crate::{AttentionParams, KernelMode, KvSegment, TextKv};
+use crate::{AttentionParams, KvSegment, TextKv};
 
 /// The kernels that modules on a device use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct KernelSet(Option<KernelBackend>);
+pub struct KernelSet {
+    backend: Option<KernelBackend>,
+    /// Whether operations are recorded for gradients, or were, where [`backend`](Self::backend) is `None`.
+    trains: bool,
+}
 
 /// What implements the kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,17 +41,25 @@ pub(crate) enum KernelBackend {
 
 impl KernelSet {
     /// No kernels: everything is computed by plain operations.
-    pub const NONE: Self = Self(None);
+    pub const NONE: Self = Self { backend: None, trains: false };
 
-    pub(crate) fn new(backend: Option<KernelBackend>, mode: KernelMode) -> Self {
-        Self(backend.filter(|_| mode == KernelMode::Fused))
+    /// What a model in training computes with: plain operations, but for the scan on a CPU, whose kernel has a gradient.
+    pub(crate) const TRAINING: Self = Self { backend: None, trains: true };
+
+    pub(crate) fn new(backend: Option<KernelBackend>) -> Self {
+        Self { backend, trains: false }
+    }
+
+    /// Whether plain operations compute, and gradients go through them.
+    pub fn is_plain(self) -> bool {
+        self.backend.is_none()
     }
 
     /// `x / sqrt(mean(x^2) + eps) * weight` along the last axis, or `* (1 + weight)`, in float32, rounded once.
     ///
     /// `x` `[.., d]`, `weight` `[d]` -> as `x`
     pub fn rms_norm<const D: usize>(self, x: &Tensor<D>, weight: &Tensor<1>, norm: RmsNorm) -> Option<Tensor<D>> {
-        match self.0? {
+        match self.backend? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::rms_norm(x, weight, norm),
             #[cfg(feature = "wgpu")]
@@ -64,7 +77,7 @@ impl KernelSet {
         weight: &Tensor<1>,
         norm: RmsNorm,
     ) -> Option<(Tensor<D>, Tensor<D>)> {
-        match self.0? {
+        match self.backend? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::add_rms_norm(x, delta, weight, norm),
             #[cfg(feature = "wgpu")]
@@ -76,7 +89,7 @@ impl KernelSet {
     ///
     /// `gate` and `up` of one shape -> the same shape
     pub fn gate<const D: usize>(self, kind: Gate, gate: &Tensor<D>, up: &Tensor<D>) -> Option<Tensor<D>> {
-        match self.0? {
+        match self.backend? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::gate(kind, gate, up),
             #[cfg(feature = "wgpu")]
@@ -89,7 +102,7 @@ impl KernelSet {
     ///
     /// `x` `[batch, heads, seq, head_dim]`, `cos` and `sin` `[batch or 1, 1, seq, pairs]` in float32 -> as `x`
     pub fn rotate(self, x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>, interleaved: bool) -> Option<Tensor<4>> {
-        match self.0? {
+        match self.backend? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::rotate(x, cos, sin, interleaved),
             #[cfg(feature = "wgpu")]
@@ -111,7 +124,7 @@ impl KernelSet {
         held: [Tensor<4>; 2],
         slot: usize,
     ) -> (Option<Tensor<4>>, [Tensor<4>; 2]) {
-        match self.0 {
+        match self.backend {
             #[cfg(feature = "wgpu")]
             Some(KernelBackend::Cube(class)) => {
                 glass_kernels_cube::rotate_and_keep(class, qkv, cos, sin, interleaved, held, slot)
@@ -131,7 +144,7 @@ impl KernelSet {
 
     /// Whether kernels are launched, each at a cost of its own, however little it does.
     fn launches(self) -> bool {
-        match self.0 {
+        match self.backend {
             #[cfg(feature = "wgpu")]
             Some(KernelBackend::Cube(_)) => true,
             _ => false,
@@ -149,7 +162,7 @@ impl KernelSet {
         first_query: usize,
         params: &AttentionParams,
     ) -> Option<Tensor<4>> {
-        match self.0? {
+        match self.backend? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::attend(q, segments, first_query, params),
             #[cfg(feature = "wgpu")]
@@ -207,7 +220,7 @@ impl KernelSet {
     ///
     /// `x` `[batch, kv_heads, tokens, head_dim]`
     pub(crate) fn quantize_vectors(self, x: &Tensor<4>) -> Option<(Tensor<4, Int>, Tensor<4>)> {
-        match self.0? {
+        match self.backend? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::quantize_vectors(x),
             #[cfg(feature = "wgpu")]
@@ -225,7 +238,7 @@ impl KernelSet {
     ///
     /// `logits` `[n, vocab]` in float32 -> `[n, 3]`
     pub fn argmax(self, logits: &Tensor<2>) -> Option<Tensor<2>> {
-        match self.0? {
+        match self.backend? {
             // On the CPU the logits are where the sampler reads them.
             #[cfg(feature = "flex")]
             KernelBackend::Flex => {

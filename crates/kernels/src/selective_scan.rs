@@ -10,8 +10,11 @@
 
 mod by_channel;
 mod by_head;
+mod gradient;
 #[cfg(test)]
 mod tests;
+
+pub use gradient::{ScanGradient, selective_scan_gradient};
 
 use crate::{columns::Parts, isa::Isa, view::View};
 
@@ -45,18 +48,10 @@ pub struct SelectiveScan<'a> {
 /// If shapes do not fit each other.
 pub fn selective_scan(isa: Isa, scan: &SelectiveScan<'_>, y: &mut [f32], state: &mut [f32]) {
     let [batch, tokens, heads, head_dim] = scan.x.shape();
-    let groups = scan.b.shape()[2];
-    let [states, decays] = [scan.states(), scan.decays()];
-    assert_eq!(scan.b.shape(), [batch, tokens, groups, states], "inputs for the tokens");
-    assert_eq!(scan.c.shape(), scan.b.shape(), "as many outputs as inputs");
-    assert!(groups > 0 && heads.is_multiple_of(groups), "{heads} heads in {groups} groups");
-    assert_eq!(scan.dt.len(), batch * tokens * heads, "a step for each head");
-    assert!(decays == 1 || decays == states, "{decays} decays for {states} states");
-    assert_eq!(scan.a.len(), decays * heads, "decays for each head");
-    assert!(scan.d.is_none_or(|d| d.len() == heads), "a skip for each head");
+    let states = scan.states();
+    scan.assert_fits();
     assert_eq!(y.len(), batch * tokens * heads * head_dim, "as many outputs as inputs");
     assert_eq!(state.len(), batch * heads * states * head_dim, "a state for each head");
-    assert!(scan.state.is_none_or(|before| before.len() == state.len()), "a state as it was left");
     if scan.state.is_none() {
         state.fill(0.0);
     }
@@ -75,6 +70,21 @@ pub fn selective_scan(isa: Isa, scan: &SelectiveScan<'_>, y: &mut [f32], state: 
 }
 
 impl SelectiveScan<'_> {
+    fn assert_fits(&self) {
+        let [batch, tokens, heads, head_dim] = self.x.shape();
+        let groups = self.b.shape()[2];
+        let [states, decays] = [self.states(), self.decays()];
+        assert_eq!(self.b.shape(), [batch, tokens, groups, states], "inputs for the tokens");
+        assert_eq!(self.c.shape(), self.b.shape(), "as many outputs as inputs");
+        assert!(groups > 0 && heads.is_multiple_of(groups), "{heads} heads in {groups} groups");
+        assert_eq!(self.dt.len(), batch * tokens * heads, "a step for each head");
+        assert!(decays == 1 || decays == states, "{decays} decays for {states} states");
+        assert_eq!(self.a.len(), decays * heads, "decays for each head");
+        assert!(self.d.is_none_or(|d| d.len() == heads), "a skip for each head");
+        let len = batch * heads * states * head_dim;
+        assert!(self.state.is_none_or(|before| before.len() == len), "a state as it was left");
+    }
+
     fn states(&self) -> usize {
         self.b.shape()[3]
     }

@@ -10,12 +10,14 @@ use crate::{
 pub const MAX_SERIES: usize = PALETTE.len();
 
 /// One curve.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
     /// Stands in the legend.
     pub name: String,
     /// In any order of x. A point that the axes cannot show breaks the curve.
     pub points: Vec<Point>,
+    /// Bars that stand on the curve: x, and from where to where in y. One that the axes cannot show is left out, as points are.
+    pub bars: Vec<(f64, [f64; 2])>,
 }
 
 /// Width of a name.
@@ -41,18 +43,25 @@ pub fn curves(series: &[Series], [x, y]: [Axis; 2], title: &str, subtitle: &str)
             stroke: stroke(PALETTE[number], 2.0),
             marker: Some(number),
             pieces: pieces.filter(|piece| !piece.is_empty()).collect(),
+            bars: series.bars.iter().filter(|bar| ends(bar).iter().all(can_show)).map(ends).collect(),
         }
     };
     let lines: Vec<Line> = series.iter().enumerate().map(line).collect();
-    let points = series.iter().flat_map(|series| &series.points);
+    let points =
+        series.iter().flat_map(|series| series.points.iter().copied().chain(series.bars.iter().flat_map(ends)));
     let note = match points.filter(|point| !can_show(point)).count() {
         0 => String::new(),
         count => format!("Points left out, because these axes cannot show them: {count}."),
     };
-    let points = || lines.iter().flat_map(|line| line.pieces.iter().flatten());
+    let points = || lines.iter().flat_map(|line| line.pieces.iter().flatten().chain(line.bars.iter().flatten()));
     let x_range = x.scale.range(points().map(|point| point.0));
     let y_range = y.scale.range(points().map(|point| point.1));
     let ranges = x_range.zip(y_range);
     let axes = ranges.map(|ranges| [(x, ranges.0), (y, ranges.1)]);
     lines::draw([title, subtitle, &note], &lines, axes)
+}
+
+/// The lower and the upper end.
+fn ends((x, [low, high]): &(f64, [f64; 2])) -> [Point; 2] {
+    [(*x, *low), (*x, *high)]
 }

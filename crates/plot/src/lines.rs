@@ -42,6 +42,8 @@ pub struct Line {
     pub marker: Option<usize>,
     /// Between two pieces is a gap.
     pub pieces: Vec<Vec<Point>>,
+    /// Lower and upper ends of bars.
+    pub bars: Vec<[Point; 2]>,
 }
 
 /// Draws lines and returns the text of an SVG file. `axes` are x and y, each with the range that it spans, or `None` where
@@ -75,6 +77,8 @@ const X_LABELS: usize = 10;
 const Y_LABELS: usize = 8;
 /// Markers of a piece: more would run together.
 const MAX_MARKERS: usize = 60;
+/// Half of the width of a bar's ends.
+const BAR: i32 = 4 * PX;
 /// The line in a legend.
 const STROKE: i32 = 26 * PX;
 
@@ -108,6 +112,13 @@ where
         .axis_style(stroke(PALE_INK, 1.0))
         .draw()?;
     for line in lines {
+        for ends in &line.bars {
+            let [low, high] = ends.map(|end| plane.backend_coord(&end));
+            let across = |(x, y): (i32, i32)| vec![(x - BAR, y), (x + BAR, y)];
+            for path in [vec![low, high], across(low), across(high)] {
+                area.use_screen_coord().draw(&PathElement::new(path, stroke(line.stroke.color, 1.0)))?;
+            }
+        }
         for piece in &line.pieces {
             plane.draw_series(LineSeries::new(piece.iter().copied(), line.stroke))?;
             // A point alone is no line.

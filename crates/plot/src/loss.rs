@@ -66,6 +66,7 @@ fn lines(training: &[Point], validation: &[Point], top: f64) -> Vec<Line> {
         stroke,
         marker,
         pieces: vec![extremes(&cut_off(points))],
+        bars: vec![],
     };
     let mut lines = Vec::new();
     if training.len() >= MIN_TO_SMOOTH {

@@ -102,7 +102,7 @@ impl MambaMixer {
             dt_proj: TimeStep::load(weights.at("dt_proj"), [inner, rank])?,
             out_proj: Linear::load(weights.at("out_proj"), [hidden_size, inner], use_bias, writes)?,
             // Where there are kernels nothing is trained.
-            a: (weights.device().kernel_set() != KernelSet::NONE).then(|| negative_exp(&a_log)),
+            a: (!weights.device().kernel_set().is_plain()).then(|| negative_exp(&a_log)),
             a_log,
             d,
             config: *config,

@@ -81,7 +81,7 @@ impl RetentionMixer {
 
     /// Retention is a scan that moves by one with each token, in the device's kernel.
     fn fused(&self, [q, k, v]: &[Tensor<4>; 3], state: Option<&Tensor<4>>) -> Option<(Tensor<4>, Tensor<4>)> {
-        if self.kernels == KernelSet::NONE {
+        if self.kernels.is_plain() {
             return None;
         }
         let [batch, seq, heads, _] = q.dims();

@@ -178,6 +178,70 @@ fn a_scan_is_its_formula_in_any_pieces() {
     }
 }
 
+/// The kernel for the gradient on flex, and what ndarray records of plain operations.
+#[test]
+fn the_gradient_of_a_scan_is_that_of_plain_operations() {
+    let open = |name| Device::open(name).expect("built in").training();
+    let (kernel, plain) = (open("flex"), open("ndarray"));
+    for (case, [batch, seq, heads, head_dim, groups, states, decays]) in
+        [[2, 53, 6, 1, 2, 3, 3], [1, 1, 1, 1, 1, 1, 1], [2, 21, 4, 3, 2, 2, 1], [1, 5, 40, 2, 1, 2, 2]]
+            .into_iter()
+            .enumerate()
+    {
+        for (has_d, has_state) in [(true, true), (false, false)] {
+            let mut random = Random::new(case as u64);
+            let mut draw =
+                |shape: &[usize], from: f64, scale: f64| Array::draw(&mut random, shape, |x| from + scale * x);
+            let inputs = [
+                draw(&[batch, seq, heads, head_dim], 0.0, 1.0),
+                draw(&[batch, seq, heads], 0.5, 0.5),
+                draw(&[heads, decays], -1.1, 1.0),
+                draw(&[batch, seq, groups, states], 0.0, 1.0),
+                draw(&[batch, seq, groups, states], 0.0, 1.0),
+                draw(&[heads], 0.0, 1.0),
+                draw(&[batch, heads, head_dim, states], 0.0, 1.0),
+            ];
+            let (by_y, by_state) = (inputs[0].clone(), draw(&[batch, heads, head_dim, states], 0.0, 1.0));
+            let gradients = |device: &Device| {
+                let [x, b, c, state] = [0, 3, 4, 6].map(|i: usize| inputs[i].on::<4>(device).require_grad());
+                let (dt, a) = (inputs[1].on::<3>(device).require_grad(), inputs[2].on::<2>(device).require_grad());
+                let d = inputs[5].on::<1>(device).require_grad();
+                let scan = Scan {
+                    x: x.clone(),
+                    dt: dt.clone(),
+                    a: a.clone(),
+                    b: b.clone(),
+                    c: c.clone(),
+                    d: has_d.then(|| d.clone()),
+                };
+                let (y, behind) = selective_scan(&scan, has_state.then_some(&state), device.kernel_set());
+                let sum = (y * by_y.on::<4>(device)).sum() + (behind * by_state.on::<4>(device)).sum();
+                let mut found = sum.backward();
+                let mut of = |x: &Tensor<4>| x.grad_remove(&mut found).map(Tensor::into_data);
+                let mut all = vec![of(&x), of(&b), of(&c), of(&state)];
+                all.extend([dt.grad(&found).map(Tensor::into_data), a.grad(&found).map(Tensor::into_data)]);
+                all.push(d.grad(&found).map(Tensor::into_data));
+                all
+            };
+            for (which, (found, expected)) in gradients(&kernel).into_iter().zip(gradients(&plain)).enumerate() {
+                let what = format!("case {case}, gradient {which}");
+                assert_eq!(found.is_some(), expected.is_some(), "{what}");
+                let (Some(found), Some(expected)) = (found, expected) else { continue };
+                assert_eq!(found.shape(), expected.shape(), "{what}");
+                let expected: Vec<f64> = expected.iter::<f32>().map(f64::from).collect();
+                same(
+                    Tensor::<1>::from_data(
+                        TensorData::new(found.try_to_vec::<f32>().expect("float32"), [expected.len()]),
+                        (devices::flex().burn(), DType::F32),
+                    ),
+                    &expected,
+                    &what,
+                );
+            }
+        }
+    }
+}
+
 /// The parallel form (one chunk), the recurrent one (a chunk for each token) and the chunkwise form between them.
 #[test]
 fn the_three_forms_of_retention_are_one() {

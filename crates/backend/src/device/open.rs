@@ -24,6 +24,7 @@ impl Device {
             dtypes: vec![Dtype::F32, Dtype::F16, Dtype::BF16],
             kernel_mode: KernelMode::default(),
             kernel_backend: Some(crate::kernel_set::KernelBackend::Flex),
+            trains: false,
         })
     }
 
@@ -45,6 +46,7 @@ impl Device {
             dtypes: vec![Dtype::F32],
             kernel_mode: KernelMode::default(),
             kernel_backend: None,
+            trains: false,
         })
     }
 
@@ -120,6 +122,7 @@ impl Device {
             dtypes,
             kernel_mode: KernelMode::default(),
             kernel_backend: Some(KernelBackend::Cube(AdapterClass { software })),
+            trains: false,
         }
     }
 
@@ -140,6 +143,7 @@ impl Device {
             dtypes,
             kernel_mode: KernelMode::default(),
             kernel_backend: None,
+            trains: false,
         })
     }
 
@@ -160,6 +164,7 @@ impl Device {
             dtypes,
             kernel_mode: KernelMode::default(),
             kernel_backend: None,
+            trains: false,
         })
     }
 

@@ -3,10 +3,12 @@
 mod attention;
 mod quantized;
 mod recurrence;
+mod trained_scan;
 
 pub use attention::{attend, attend_all, keep, quantize_vectors};
 pub use quantized::{matmul_t_blocks, matmul_t_quantized, select};
 pub use recurrence::{causal_conv, linear_recurrence, selective_scan, softplus};
+pub use trained_scan::trained_scan;
 
 use burn::{
     backend::{Flex, TensorMetadata, flex::FlexTensor},

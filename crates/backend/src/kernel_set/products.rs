@@ -23,7 +23,7 @@ impl KernelSet {
     ///
     /// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each, or what is made of them
     pub fn matmul_t(self, x: &Tensor<2>, weights: &[Tensor<2>], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
-        match self.0? {
+        match self.backend? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex if around.is_nothing() => flex::matmul_t(x, weights),
             #[cfg(feature = "flex")]
@@ -35,7 +35,7 @@ impl KernelSet {
 
     /// The most vectors of which each product has the bits that it has alone. `None`: nothing is known of that.
     pub fn most_as_alone(self, weights: WeightKind) -> Option<usize> {
-        match self.0? {
+        match self.backend? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => Some(weights.most_as_alone()),
             #[cfg(feature = "wgpu")]
@@ -48,7 +48,7 @@ impl KernelSet {
 
     /// Whether products of `n` vectors can be told to norm these, at no more cost than a kernel for it.
     pub(crate) fn norms_in_products(self, n: usize) -> bool {
-        match self.0 {
+        match self.backend {
             #[cfg(feature = "wgpu")]
             Some(KernelBackend::Cube(class)) => !class.software && n <= glass_kernels_cube::MAX_VECTORS,
             _ => {
@@ -60,7 +60,7 @@ impl KernelSet {
 
     /// Whether products of `n` vectors can be told to add to something.
     pub fn adds_in_products(self, n: usize) -> bool {
-        match self.0 {
+        match self.backend {
             #[cfg(feature = "wgpu")]
             Some(KernelBackend::Cube(class)) => class.software || n <= glass_kernels_cube::MAX_VECTORS,
             _ => {
@@ -127,7 +127,7 @@ impl KernelSet {
     /// Whether [`matmul_t_quantized`](Self::matmul_t_quantized) multiplies matrices in blocks of this format. Matrices in other
     /// formats are dequantized for every product, which is correct and many times slower.
     pub fn multiplies(self, format: BlockFormat) -> bool {
-        match self.0 {
+        match self.backend {
             #[cfg(feature = "flex")]
             Some(KernelBackend::Flex) => BlockFormat::ALL.contains(&format),
             #[cfg(feature = "wgpu")]
@@ -138,7 +138,7 @@ impl KernelSet {
 
     /// Whether matrices in blocks are multiplied as they lie in a file. Elsewhere they are taken apart.
     pub(crate) fn reads_blocks(self) -> bool {
-        match self.0 {
+        match self.backend {
             #[cfg(feature = "flex")]
             Some(KernelBackend::Flex) => true,
             _ => false,
@@ -146,7 +146,7 @@ impl KernelSet {
     }
 
     fn matmul_t_planar(self, x: &Tensor<2>, weights: &[&PlanarTensor], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
-        match self.0? {
+        match self.backend? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex if around.is_nothing() => flex::matmul_t_quantized(x, weights),
             #[cfg(feature = "flex")]
@@ -157,7 +157,7 @@ impl KernelSet {
     }
 
     fn matmul_t_blocks(self, x: &Tensor<2>, weights: &[&BlockTensor], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
-        match self.0? {
+        match self.backend? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex if around.is_nothing() => flex::matmul_t_blocks(x, weights),
             #[cfg(feature = "flex")]
@@ -171,7 +171,7 @@ impl KernelSet {
     ///
     /// `ids` `[n]`, every id below the number of rows -> `[n, columns]`
     pub fn select(self, matrix: &QuantizedTensor, ids: &Tensor<1, Int>) -> Option<Tensor<2>> {
-        match self.0? {
+        match self.backend? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::select(matrix, ids),
             #[cfg(feature = "wgpu")]

@@ -26,7 +26,7 @@ impl KernelSet {
         bias: Option<&Tensor<1>>,
         silu: bool,
     ) -> Option<(Tensor<3>, Tensor<3>)> {
-        match self.0? {
+        match self.backend? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::causal_conv(x, tail, weight, bias, silu),
             #[cfg(feature = "wgpu")]
@@ -37,11 +37,17 @@ impl KernelSet {
     /// The recurrence of [`Scan`], in float32; what the tokens give is rounded to the type of `x`, once. The new state is in
     /// float32, and lies as the next scan reads it.
     ///
-    /// On a CPU a text gives the same bits whole, in chunks and token by token.
+    /// On a CPU a text gives the same bits whole, in chunks and token by token. There it also has a gradient, in training.
     ///
     /// -> `y` as `x`, the new state `[batch, heads, head_dim, states]`
     pub fn selective_scan(self, scan: &Scan<'_>) -> Option<(Tensor<4>, Tensor<4>)> {
-        match self.0? {
+        if self.trains {
+            #[cfg(feature = "flex")]
+            return flex::trained_scan(scan);
+            #[cfg(not(feature = "flex"))]
+            return None;
+        }
+        match self.backend? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::selective_scan(scan),
             #[cfg(feature = "wgpu")]
@@ -53,7 +59,7 @@ impl KernelSet {
     ///
     /// `x` `[.., width]`, `bias` `[width]` -> the shape of `x`, in float32
     pub fn softplus<const D: usize>(self, x: &Tensor<D>, bias: &Tensor<1>) -> Option<Tensor<D>> {
-        match self.0? {
+        match self.backend? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::softplus(x, bias),
             // A graphics adapter makes one operation of many by itself.
@@ -74,7 +80,7 @@ impl KernelSet {
         u: &Tensor<3>,
         state: Option<&Tensor<2>>,
     ) -> Option<(Tensor<3>, Tensor<2>)> {
-        match self.0? {
+        match self.backend? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::linear_recurrence(a, u, state),
             #[cfg(feature = "wgpu")]

@@ -68,7 +68,7 @@ fn on_adapter<S: Strategy>(
         Err(error) => return eprintln!("not tested on wgpu: {error}"),
     };
     for software in [true, false] {
-        let kernels = KernelSet(Some(KernelBackend::Cube(AdapterClass { software })));
+        let kernels = KernelSet { backend: Some(KernelBackend::Cube(AdapterClass { software })), trains: false };
         for dtype in device.dtypes() {
             let mut runner =
                 TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() });
@@ -79,7 +79,7 @@ fn on_adapter<S: Strategy>(
     }
 }
 
-const CPU: KernelSet = KernelSet(Some(KernelBackend::Flex));
+const CPU: KernelSet = KernelSet { backend: Some(KernelBackend::Flex), trains: false };
 
 #[test]
 fn matmul_t_is_that_of_the_cpu() {

@@ -177,6 +177,7 @@ fn plot(runs: &[Scored], model: &Path, text: &Path) -> Result<String, PlotError>
         .map(|run| Series {
             name: run.cache.to_string(),
             points: merged(&run.buckets, POINT).iter().map(|bucket| (bucket.from as f64, bucket.mean_nll)).collect(),
+            bars: vec![],
         })
         .collect();
     let name = |path: &Path| {

@@ -63,10 +63,10 @@ fn only_the_windowed_model_reads_on_beyond_what_it_was_trained_with() {
     assert!(in_one > in_pieces + 0.1, "{in_one} {in_pieces}");
 }
 
-/// Shares of 50 needles found by this model at the beginning of texts of 24 and of 48 letters.
-fn found(name: &str) -> [f64; 2] {
+/// Shares of 50 needles found by this model at the beginning of texts of these two lengths.
+fn found(name: &str, lengths: &str) -> [f64; 2] {
     let model = shipped(name);
-    let mut args = vec!["eval", "needle", &model, "--length", "24,48", "--depth", "0"];
+    let mut args = vec!["eval", "needle", &model, "--length", lengths, "--depth", "0"];
     args.extend(["--trials", "50", "--device", "flex", "--json"]);
     let json = succeeds(&args).json();
     [0, 1].map(|cell| {
@@ -78,8 +78,19 @@ fn found(name: &str) -> [f64; 2] {
 /// The lesson of docs/recall.md.
 #[test]
 fn a_window_alone_loses_the_needle_that_a_full_layer_finds() {
-    let [near, far] = found("recall-window");
+    let [near, far] = found("recall-window", "24,48");
     assert!(near > 0.7 && far == 0.0, "window: {near}, {far}");
-    let [near, far] = found("recall-alternating");
+    let [near, far] = found("recall-alternating", "24,48");
     assert!(near > 0.7 && far > 0.6, "alternating: {near}, {far}");
+}
+
+/// The lesson of docs/beyond-attention.md.
+#[test]
+fn recall_fades_in_a_state_and_ends_with_a_window() {
+    let [near, far] = found("recall-mamba", "16,24");
+    assert!(near > 0.8 && (0.2..0.7).contains(&far), "mamba: {near}, {far}");
+    let [near, far] = found("recall-samba", "22,24");
+    assert!(near > 0.8 && far < 0.1, "samba: {near}, {far}");
+    let [near, far] = found("recall-retnet", "16,24");
+    assert!(near < 0.1 && far < 0.1, "retnet: {near}, {far}");
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 
 fn series(name: &str, points: &[Point]) -> Series {
-    Series { name: name.to_owned(), points: points.to_vec() }
+    Series { name: name.to_owned(), points: points.to_vec(), bars: vec![] }
 }
 
 fn axes(x: Scale, y: Scale) -> [Axis<'static>; 2] {
@@ -106,6 +106,23 @@ fn eight_curves_differ_in_colour_and_more_are_an_error() {
     let error = curves(&all, axes(Scale::Linear, Scale::Linear), "", "").unwrap_err();
     assert!(matches!(error, PlotError::TooManySeries { given: 9 }));
     assert!(error.to_string().starts_with("9 curves cannot"), "{error}");
+}
+
+#[test]
+fn bars_stand_where_their_points_do() {
+    let mut a = series("a", &[(1.0, 2.0), (4.0, 3.0)]);
+    a.bars = vec![(1.0, [1.0, 2.5]), (4.0, [3.0, 3.0]), (2.0, [f64::NAN, 1.0])];
+    let svg = draw(&[a], Scale::Log2, Scale::Linear);
+    let curve = &lines(&svg)[0];
+    let colour = strokes(&svg)[0].0;
+    let thin = tags(&svg, "polyline").into_iter().filter(|line| number(line, "stroke-width") == PX);
+    let bars = thin.filter(|line| attribute(line, "stroke") == colour).map(places);
+    let upright: Vec<_> = bars.filter(|bar| bar[0].0 == bar[1].0).collect();
+    assert_eq!(upright.len(), 2, "{upright:?}");
+    assert_eq!([upright[0][0].0, upright[1][0].0], [curve[0].0, curve[1].0]);
+    let [bar, flat] = [&upright[0], &upright[1]];
+    assert!(bar[0].1 > curve[0].1 && bar[1].1 < curve[0].1 && flat[0].1 == curve[1].1, "{upright:?} on {curve:?}");
+    says(&svg, &["Points left out, because these axes cannot show them: 1."]);
 }
 
 #[test]
