@@ -4,7 +4,7 @@ use burn::{
     module::{Module, Param},
     tensor::{DType, Tensor, activation::silu},
 };
-use glass_attention::{ForwardContext, Step};
+use glass_attention::{ForwardContext, Recurrence, Step};
 use glass_backend::{KernelSet, Linear, Norm, RecurrentWeight, WeightError, WeightRole, Weights};
 use glass_config::Mamba2Config;
 use glass_kv_cache::LayerState;
@@ -29,6 +29,7 @@ pub struct Mamba2Mixer {
     config: Mamba2Config,
     #[module(skip)]
     kernels: KernelSet,
+    layer: usize,
 }
 
 impl Mamba2Mixer {
@@ -51,6 +52,15 @@ impl Mamba2Mixer {
         let dt = if min > 0.0 { dt.clamp_min(min) } else { dt };
         let dt = if max.is_finite() { dt.clamp_max(max) } else { dt };
         let a = -self.a_log.val().exp().unsqueeze_dim::<2>(1); // [heads, 1]
+        let seen = ctx.wants_recurrence().then(|| Recurrence {
+            a: Some(a.clone()),
+            gates: vec![
+                ("decay", (dt.clone() * a.clone().swap_dims(0, 1).unsqueeze()).exp()), // [batch, seq, heads]
+                ("dt", dt.clone()),
+                ("gate", silu(gate.clone().cast(DType::F32))), // [batch, seq, inner]
+            ],
+            inputs: vec![("x", x.clone()), ("b", b.clone()), ("c", c.clone())],
+        });
         let y = ctx.recur(
             states,
             |state| &mut state.matrix,
@@ -69,6 +79,7 @@ impl Mamba2Mixer {
                 (y.reshape([batch, seq, inner]), state) // [batch, seq, inner], [batch, heads, head_dim, state_size]
             },
         );
+        ctx.recurrence(self.layer, states, seen);
         ctx.done(Step::Scan);
 
         let out = self.out_proj.forward(self.gated_norm(y, gate)); // [batch, seq, hidden_size]
@@ -90,7 +101,12 @@ impl Mamba2Mixer {
 
     /// # Errors
     /// A weight that is missing or does not fit the config.
-    pub fn load(mut weights: Weights<'_>, config: &Mamba2Config, hidden_size: usize) -> Result<Self, WeightError> {
+    pub fn load(
+        mut weights: Weights<'_>,
+        config: &Mamba2Config,
+        hidden_size: usize,
+        layer: usize,
+    ) -> Result<Self, WeightError> {
         let (heads, inner, channels) = (config.num_heads, config.inner(), config.conv_channels());
         let mut in_f32 = weights.in_f32();
         let mut vector = |name, role| in_f32.vector(name, heads, WeightRole::Recurrent(role));
@@ -110,6 +126,7 @@ impl Mamba2Mixer {
             out_proj,
             config: *config,
             kernels: weights.device().kernel_set(),
+            layer,
         })
     }
 }
