@@ -47,6 +47,9 @@ impl KernelSet {
         match self.0? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::rms_norm(x, weight, norm),
+            // A shader reads both in one type.
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(_) if x.dtype() != weight.dtype() => None,
             #[cfg(feature = "wgpu")]
             KernelBackend::Cube(class) => glass_kernels_cube::rms_norm(class, x, weight, norm),
         }

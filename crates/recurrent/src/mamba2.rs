@@ -5,7 +5,7 @@ use burn::{
     tensor::{DType, Tensor, activation::silu},
 };
 use glass_attention::{ForwardContext, Recurrence, Step};
-use glass_backend::{KernelSet, Linear, Norm, RecurrentWeight, WeightError, WeightRole, Weights};
+use glass_backend::{GateKernel, KernelSet, Linear, Norm, RecurrentWeight, WeightError, WeightRole, Weights};
 use glass_config::Mamba2Config;
 use glass_kv_cache::LayerState;
 
@@ -48,7 +48,8 @@ impl Mamba2Mixer {
 
         let [x, b, c] = split(xbc, [inner, of_groups, of_groups]);
         let [min, max] = self.config.time_step_limit;
-        let dt = softplus(dt.cast(DType::F32) + self.dt_bias.val().unsqueeze()); // [batch, seq, heads], float32
+        let bias = self.dt_bias.val();
+        let dt = self.kernels.softplus(&dt, &bias).unwrap_or_else(|| softplus(dt.cast(DType::F32) + bias.unsqueeze())); // [batch, seq, heads], float32
         let dt = if min > 0.0 { dt.clamp_min(min) } else { dt };
         let dt = if max.is_finite() { dt.clamp_max(max) } else { dt };
         let a = -self.a_log.val().exp().unsqueeze_dim::<2>(1); // [heads, 1]
@@ -94,7 +95,8 @@ impl Mamba2Mixer {
         let [batch, seq, inner] = y.dims();
         let groups = self.config.n_groups;
         let dtype = y.dtype();
-        let gated = y.cast(DType::F32) * silu(gate.cast(DType::F32)); // [batch, seq, inner]
+        let (y, gate) = (y.cast(DType::F32), gate.cast(DType::F32));
+        let gated = self.kernels.gate(GateKernel::Silu, &gate, &y).unwrap_or_else(|| y * silu(gate)); // [batch, seq, inner]
         let normed = self.norm.forward_groups(gated.reshape([batch, seq, groups, inner / groups]));
         normed.reshape([batch, seq, inner]).cast(dtype)
     }

@@ -5,7 +5,7 @@ use burn::{
     tensor::{DType, Tensor, TensorData, activation::silu},
 };
 use glass_attention::{ForwardContext, Recurrence, Step};
-use glass_backend::{KernelSet, Linear, Norm, WeightError, WeightRole, Weights};
+use glass_backend::{GateKernel, KernelSet, Linear, Norm, WeightError, WeightRole, Weights};
 use glass_config::{NormConfig, NormWeight, RetentionConfig};
 use glass_kv_cache::LayerState;
 
@@ -81,7 +81,8 @@ impl RetentionMixer {
         let y = y.reshape([batch, seq, heads, head_dim]); // [batch, seq, heads, head_dim]
         let dtype = y.dtype();
         let y = self.group_norm.forward((y.cast(DType::F32) * scale).cast(dtype));
-        let y = y.reshape([batch, seq, heads * head_dim]) * silu(g);
+        let y = y.reshape([batch, seq, heads * head_dim]); // [batch, seq, heads * head_dim]
+        let y = self.kernels.gate(GateKernel::Silu, &g, &y).unwrap_or_else(|| y * silu(g));
         let out = self.out_proj.forward(y); // [batch, seq, hidden_size]
         ctx.done(Step::Output);
         out

@@ -88,7 +88,7 @@ impl Layer {
     /// Reads so many tokens of each of some texts in each pass -> the outputs, `[tokens of all][HIDDEN]`
     fn read(&self, passes: &[&[usize]], observer: &mut Watch) -> Vec<f64> {
         let cache = || {
-            let cache = KvCache::new(&self.config, CacheConfig::default(), |_| &self.device, Dtype::F32.into());
+            let cache = KvCache::new(&self.config, CacheConfig::default(), |_| &self.device, Dtype::F32);
             cache.expect("a cache")
         };
         let mut caches: Vec<KvCache> = passes[0].iter().map(|_| cache()).collect();
@@ -137,7 +137,11 @@ fn apply(call: &BTreeMap<String, Shown>, state: &mut [f64], first: bool) {
                 (dt * a[column.min(decays - 1)]).exp() * *state + dt * at("x")[head * rows + row] * b
             } else if call.contains_key("input_gate") {
                 let left = if first && token == 0 { 1.0 } else { (1.0 - decay[head] * decay[head]).sqrt() };
-                assert!([at("input_gate")[head], at("recurrent_gate")[head], decay[head]].iter().all(|x| *x > 0.0 && *x < 1.0));
+                assert!(
+                    [at("input_gate")[head], at("recurrent_gate")[head], decay[head]]
+                        .iter()
+                        .all(|x| *x > 0.0 && *x < 1.0)
+                );
                 decay[head] * *state + left * at("input_gate")[head] * at("x")[head]
             } else {
                 assert_eq!(decay[head], 1.0 - (-5.0 - head as f64).exp2(), "head {head}");

@@ -2,7 +2,8 @@
 
 use glass_config::{
     AttentionConfig, ExpertsConfig, Gate, LayerConfig, LlamaConfig, Mamba2Config, MambaConfig, MixerConfig, MlpConfig,
-    NormConfig, NormKind, NormPlacement, NormWeight, QkNormOver, RetentionConfig, RgLruConfig, RouterWeights, StateShape,
+    NormConfig, NormKind, NormPlacement, NormWeight, QkNormOver, RetentionConfig, RgLruConfig, RouterWeights,
+    StateShape,
 };
 use serde_json::{Value, json};
 

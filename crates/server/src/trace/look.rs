@@ -92,7 +92,8 @@ pub struct Held {
 /// A text that is no text of this model; a device that fails.
 pub fn look(llama: &Llama, wanted: &Wanted, cache: CacheConfig) -> Result<Seen, Error> {
     let mut watch = Watch { llama, wanted, seen: Seen::default(), result: Ok(()) };
-    let observed = [Part::Attention, Part::Recurrence, Part::Norms, Part::Lens, Part::Rope].iter().any(|part| wanted.has(*part));
+    let observed =
+        [Part::Attention, Part::Recurrence, Part::Norms, Part::Lens, Part::Rope].iter().any(|part| wanted.has(*part));
     if observed {
         let ids = llama.ids(&[&wanted.ids])?; // [1, seq]
         llama.model.hidden(ids, Sequences::WHOLE, &mut watch)?;

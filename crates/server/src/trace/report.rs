@@ -74,7 +74,8 @@ pub fn json(wanted: &Wanted, seen: &Seen, served: &Served) -> Value {
     }
     if wanted.has(Part::Recurrence) {
         let layer = |seen: &Recurrent| {
-            let gates = seen.gates.iter().map(|(name, width, values)| ((*name).to_owned(), json!(rows(values, *width))));
+            let gates =
+                seen.gates.iter().map(|(name, width, values)| ((*name).to_owned(), json!(rows(values, *width))));
             let state = json!({ "shape": seen.shape, "norms": seen.norms() });
             json!({ "layer": seen.layer, "state": state, "gates": gates.collect::<Map<_, _>>() })
         };

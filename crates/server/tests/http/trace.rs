@@ -97,7 +97,10 @@ fn recurrent_layers_are_seen() {
     let layers = |part: &str| -> Vec<u64> {
         body[part].as_array().unwrap().iter().map(|seen| seen["layer"].as_u64().unwrap()).collect()
     };
-    assert_eq!((layers("attention"), layers("recurrence"), layers("cache")), (vec![1, 3], vec![0, 2], vec![0, 1, 2, 3]));
+    assert_eq!(
+        (layers("attention"), layers("recurrence"), layers("cache")),
+        (vec![1, 3], vec![0, 2], vec![0, 1, 2, 3])
+    );
     assert_eq!(body["layers"][0]["mixer"], "Mamba");
     assert_eq!((&body["layers"][0]["state"], &body["layers"][0]["heads"]), (&json!([64, 1, 4]), &Value::Null));
     assert_eq!((&body["layers"][1]["mixer"], &body["layers"][1]["window"]), (&json!("attention"), &json!(8)));
