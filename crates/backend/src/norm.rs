@@ -32,11 +32,12 @@ impl Norm {
     /// `weight` or `bias` is missing or is not `[size]`.
     pub fn load(mut weights: Weights<'_>, size: usize, config: &NormConfig) -> Result<Self, WeightError> {
         let role = weight_role(config);
-        let (kernels, on_device) = (weights.device().kernel_set(), (weights.device().burn(), weights.dtype().burn()));
-        let ones = role.is_none() && kernels != KernelSet::NONE;
+        let kernels = weights.device().kernel_set();
+        let ones = (role.is_none() && kernels != KernelSet::NONE)
+            .then(|| Tensor::ones([size], (weights.device().burn(), weights.dtype().burn())));
         Ok(Self {
             weight: role.map(|role| weights.vector("weight", size, role)).transpose()?,
-            ones: ones.then(|| Tensor::ones([size], on_device)),
+            ones,
             bias: config.bias.then(|| weights.vector("bias", size, WeightRole::Bias)).transpose()?,
             config: *config,
             kernels,
