@@ -77,7 +77,7 @@ pub fn samba() -> Server {
     let config = LlamaConfig::from_json(&config, "test", &[]).expect("a config");
     let device = devices::flex();
     let model = LlamaForCausalLM::load(Weights::new(&mut RandomWeights(7), &device, Dtype::F32), &config);
-    let mut llama = Llama::new(model.expect("random weights fit"), &config, &device, Dtype::F32.into());
+    let mut llama = Llama::new(model.expect("random weights fit"), &config, &device, Dtype::F32);
     llama.tokenizer = tiny.tokenizer;
     let server = listening(Trust::default(), Limits::default());
     server.serve(of(llama, TEMPLATE, options()));
