@@ -21,6 +21,14 @@ impl Contender {
     pub fn reader(&self) -> Outcome<Reader<'_>> {
         Reader::new(&self.llama, self.name, self.policy)
     }
+
+    /// One behind a text of so many tokens, whose caches hold drawn numbers in place of what reading it would have left.
+    ///
+    /// # Errors
+    /// As [`reader`](Self::reader).
+    pub fn reader_behind(&self, tokens: usize) -> Outcome<Reader<'_>> {
+        Reader::behind(&self.llama, self.name, self.policy, tokens)
+    }
 }
 
 /// Contenders, and what they have in common.
@@ -67,6 +75,12 @@ pub const MIXERS: Field = Field {
             None,
         ),
         ("mamba", r#"{"model_type": "mamba", "vocab_size": 512, "hidden_size": 640, "num_hidden_layers": 20}"#, None),
+        (
+            "mamba2",
+            r#"{"model_type": "mamba2", "vocab_size": 512, "hidden_size": 640, "num_heads": 20, "head_dim": 64, "n_groups": 1,
+                "state_size": 128, "num_hidden_layers": 19, "tie_word_embeddings": true}"#,
+            None,
+        ),
         (
             "samba",
             r#"{"model_type": "samba", "vocab_size": 512, "hidden_size": 640, "intermediate_size": 1728,

@@ -3,10 +3,15 @@
 //!     cargo bench -p glass-benches --bench context                            flex and wgpu
 //!     cargo bench -p glass-benches --bench context -- flex --longest 16384    one device, shorter texts
 //!     cargo bench -p glass-benches --bench context -- flex --mixers           kinds of model, not cache policies of one
+//!     cargo bench -p glass-benches --bench context -- flex --mixers --filled  the same without reading the text
 //!
 //! All read the same text in pieces of 512 tokens, and stop at each doubling of the position to decode some steps. There they
 //! take turns (A B C C B A), and with them the first of them, a window or a ring, that has read W tokens and no more: each
 //! ratio is to its speed in the same round, so that a machine that slows down does not bend it.
+//!
+//! With `--filled` nobody reads the text: at each position caches are filled with drawn numbers, and pieces and steps are timed
+//! behind them. The time to read all of it is the sum of what a token takes, on a line between two positions: attention
+//! grows so. That takes minutes where reading would take an hour.
 
 use std::{fs, iter, path::PathBuf, process::ExitCode};
 
@@ -15,6 +20,7 @@ use glass_backend::Device;
 use glass_benches::{
     Reader, best_and_median,
     contenders::{Contender, Field, MIXERS, POLICIES},
+    papers::{Row, claims, of, seconds_up_to},
     reader::{self, Outcome},
 };
 use glass_plot::{Axis, PlotError, Scale, Series, curves};
@@ -24,6 +30,9 @@ const FIRST: usize = 512;
 
 const ROUNDS: usize = 11;
 
+/// Behind filled caches, who has read for so long reads no further piece.
+const MOST_SECONDS: f64 = 3.0;
+
 #[derive(Parser)]
 struct Args {
     /// Devices, as for `glass --device`.
@@ -32,9 +41,15 @@ struct Args {
     /// Last position, in tokens.
     #[arg(long, default_value_t = 131_072)]
     longest: usize,
-    /// Measures kinds of model of one size (attention with a window and without, Mamba, Samba, RetNet).
+    /// Measures kinds of model of one size (attention with a window and without, Mamba, Mamba-2, Samba, RetNet).
     #[arg(long)]
     mixers: bool,
+    /// Fills caches with drawn numbers instead of reading the text.
+    #[arg(long)]
+    filled: bool,
+    /// First position, in tokens: as the last one a power of two. With --filled; times to read the whole text begin there.
+    #[arg(long, default_value_t = FIRST, requires = "filled")]
+    shortest: usize,
     /// Whoever is slow stops where reading on to the next position would take it beyond so many seconds in all.
     #[arg(long, default_value_t = 30)]
     budget: u64,
@@ -92,24 +107,6 @@ fn picture(series: &[Series], field: Field) -> Result<String, PlotError> {
     curves(series, axes, "Decode against position", &subtitle)
 }
 
-/// What was measured of one contender at one position.
-struct Row {
-    name: &'static str,
-    position: usize,
-    /// Seconds to read the text up to here.
-    prefill: f64,
-    /// Tokens per second of the last pieces.
-    read: f64,
-    /// Tokens per second, best and median.
-    decode: (f64, f64),
-    ratio: f64,
-    bytes: u64,
-}
-
-fn of<'a>(name: &str, rows: &'a [Row]) -> impl Iterator<Item = &'a Row> {
-    rows.iter().filter(move |row| row.name == name)
-}
-
 fn measure_device(name: &str, field: Field, args: &Args) -> Outcome<Vec<Row>> {
     let device = Device::open(name)?;
     let contenders = field.open(&device)?;
@@ -126,10 +123,29 @@ fn measure_device(name: &str, field: Field, args: &Args) -> Outcome<Vec<Row>> {
         reader.decode()?;
     }
 
-    let mut readers = readers().collect::<Result<Vec<_>, _>>()?;
+    let rows = if args.filled { filled(&contenders, field, args)? } else { reading(&contenders, field, args)? };
+    for name in field.names() {
+        if let Some(line) = conclusion(name, field, &rows) {
+            println!("{line}");
+        }
+    }
+    for claim in if args.mixers { claims(&rows) } else { vec![] } {
+        println!("{claim}");
+    }
+    Ok(rows)
+}
+
+/// All positions that are measured.
+fn positions(args: &Args) -> impl Iterator<Item = usize> {
+    let doublings = (args.shortest.max(FIRST).ilog2()..usize::BITS - 1).map(|exponent| 1 << exponent);
+    doublings.take_while(|&position| position <= args.longest)
+}
+
+/// All read the text.
+fn reading(contenders: &[Contender], field: Field, args: &Args) -> Outcome<Vec<Row>> {
+    let mut readers = contenders.iter().map(Contender::reader).collect::<Result<Vec<_>, _>>()?;
     let mut rows: Vec<Row> = Vec::new();
-    let positions = (FIRST.ilog2()..).map(|exponent| 1 << exponent);
-    for position in positions.take_while(|&position| position <= args.longest) {
+    for position in positions(args) {
         let mut going_on = Vec::new();
         for mut reader in readers {
             let total = reader.prefill() + reader.at_least(position);
@@ -148,28 +164,48 @@ fn measure_device(name: &str, field: Field, args: &Args) -> Outcome<Vec<Row>> {
         if readers.is_empty() {
             break;
         }
-        for row in measure(&contenders[0], field.window, &mut readers, position)? {
-            println!(
-                "{position:>8}  {:<12} {:>10.2} {:>9.0} {:>10.1} ({:>7.1}) {:>6.3} {:>11}",
-                row.name, row.prefill, row.read, row.decode.0, row.decode.1, row.ratio, row.bytes
-            );
+        let mut at_window = contenders[0].reader()?;
+        at_window.read_to(field.window)?;
+        for row in measure(&mut at_window, &mut readers, position)? {
+            print(&row);
             rows.push(row);
-        }
-    }
-    for name in field.names() {
-        if let Some(line) = conclusion(name, field, &rows) {
-            println!("{line}");
         }
     }
     Ok(rows)
 }
 
+/// Nobody reads the text.
+fn filled(contenders: &[Contender], field: Field, args: &Args) -> Outcome<Vec<Row>> {
+    let mut rows: Vec<Row> = Vec::new();
+    for position in positions(args) {
+        let readers = contenders.iter().map(|contender| contender.reader_behind(position));
+        let mut readers = readers.collect::<Result<Vec<_>, _>>()?;
+        for _ in 0..reader::LAST_PIECES {
+            for reader in readers.iter_mut().filter(|reader| reader.read_for() < MOST_SECONDS) {
+                reader.read_piece(reader::PIECE)?;
+            }
+        }
+        for mut row in measure(&mut contenders[0].reader_behind(field.window)?, &mut readers, position)? {
+            let so_far = of(row.name, &rows).chain([&row]);
+            row.prefill = seconds_up_to(so_far, |row| row.read).last().map_or(0.0, |(_, seconds)| seconds);
+            print(&row);
+            rows.push(row);
+        }
+    }
+    Ok(rows)
+}
+
+fn print(row: &Row) {
+    println!(
+        "{:>8}  {:<12} {:>10.2} {:>9.0} {:>10.1} ({:>7.1}) {:>6.3} {:>11}",
+        row.position, row.name, row.prefill, row.read, row.decode.0, row.decode.1, row.ratio, row.bytes
+    );
+}
+
 /// Decodes from `position` on, which all readers have reached, in turns.
-fn measure<'a>(first: &'a Contender, window: usize, readers: &mut [Reader<'a>], position: usize) -> Outcome<Vec<Row>> {
+fn measure<'a>(at_window: &mut Reader<'a>, readers: &mut [Reader<'a>], position: usize) -> Outcome<Vec<Row>> {
     let bytes: Vec<u64> = readers.iter().map(Reader::cache_bytes).collect();
-    let mut at_window = first.reader()?;
-    at_window.read_to(window)?;
-    let mut turns: Vec<_> = iter::once(&mut at_window).chain(readers).collect();
+    let mut turns: Vec<_> = iter::once(at_window).chain(readers).collect();
     let mut rates = vec![Vec::new(); turns.len()];
     let mut order: Vec<usize> = (0..turns.len()).collect();
     for _ in 0..ROUNDS {

@@ -1,6 +1,7 @@
 //! What the benchmarks have in common.
 
 pub mod contenders;
+pub mod papers;
 pub mod reader;
 
 pub use reader::Reader;

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use burn::tensor::{DType, Distribution, Tensor};
 use glass_generate::{Lane, Llama, PrefillOptions, step};
 
 pub type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -13,6 +14,10 @@ pub type Outcome<T> = Result<T, Box<dyn Error>>;
 pub const PIECE: usize = 512;
 /// Pieces whose median is the speed of reading at a position.
 pub const LAST_PIECES: usize = 5;
+
+/// Tokens that are filled in together, and room for those that are timed.
+const FILLED: usize = 8192;
+const ROOM: usize = 8192;
 
 const WARM_UP: usize = 2;
 const STEPS: usize = 16;
@@ -43,6 +48,34 @@ impl<'a> Reader<'a> {
         Ok(Self { llama, name, lane: Lane::new(llama, options)?, position: 0, prefill: 0.0, pieces: vec![] })
     }
 
+    /// The same behind a text of `tokens` tokens that was not read: keys and values are drawn, and what does not grow with the text
+    /// (the states of recurrent layers) is as before it. What a step costs does not depend on the numbers.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); the device cannot hold so many.
+    pub fn behind(llama: &'a Llama, name: &'static str, policy: Option<&str>, tokens: usize) -> Outcome<Self> {
+        let mut options = PrefillOptions::default();
+        if let Some(policy) = policy {
+            options.cache = policy.parse()?;
+        }
+        let mut cache = llama.cache(options.cache)?;
+        // Nothing is to grow while it is timed.
+        cache.check(tokens + ROOM)?;
+        cache.reserve(tokens + ROOM);
+        while cache.len() < tokens {
+            let positions = cache.advance(FILLED.min(tokens - cache.len()));
+            for (number, layer) in llama.config.layers.iter().enumerate() {
+                let Some(attention) = layer.attention() else { continue };
+                let shape = [1, attention.num_key_value_heads, positions.len(), attention.head_dim];
+                let device = (llama.device.burn(), DType::F32);
+                let drawn = || Tensor::<4>::random(shape, Distribution::Uniform(-1.0, 1.0), device);
+                cache.layer(number).kv().append(drawn().into(), drawn().into(), positions.clone());
+            }
+        }
+        let lane = Lane::from_cache(cache, options.prefill_chunk);
+        Ok(Self { llama, name, lane, position: tokens, prefill: 0.0, pieces: vec![] })
+    }
+
     /// Reads on, piece by piece.
     ///
     /// # Errors
@@ -56,19 +89,33 @@ impl<'a> Reader<'a> {
                 0 => PIECE,
                 odd => odd,
             };
-            let ids = self.next_ids(len);
-            let start = Instant::now();
-            self.lane.push(&ids, 0);
-            step(self.llama, [&mut self.lane])?.read()?;
-            self.pieces.push((len, start.elapsed().as_secs_f64()));
+            self.read_piece(len)?;
         }
         let tokens: usize = self.pieces.iter().map(|piece| piece.0).sum();
-        let seconds: f64 = self.pieces.iter().map(|piece| piece.1).sum();
+        let seconds = self.read_for();
         // Since the position before, steps stood in for some of the tokens: those count as if they had been read here.
         let share = (position - self.position) as f64 / tokens.max(1) as f64;
         self.prefill += seconds * share;
         self.position = position;
         Ok(())
+    }
+
+    /// Reads one more piece.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn read_piece(&mut self, len: usize) -> Outcome<()> {
+        let ids = self.next_ids(len);
+        let start = Instant::now();
+        self.lane.push(&ids, 0);
+        step(self.llama, [&mut self.lane])?.read()?;
+        self.pieces.push((len, start.elapsed().as_secs_f64()));
+        Ok(())
+    }
+
+    /// Seconds that the last pieces have taken.
+    pub fn read_for(&self) -> f64 {
+        self.pieces.iter().map(|piece| piece.1).sum()
     }
 
     /// Seconds that reading has taken, all of the text so far.

@@ -289,6 +289,11 @@ impl<'a> ForwardContext<'a> {
         self.observer.borrow_mut().hidden(state, x);
     }
 
+    /// Whether the observer is to be shown what recurrent layers do.
+    pub fn wants_recurrence(&self) -> bool {
+        self.observer.borrow().wants_recurrence()
+    }
+
     pub(crate) fn wants_attention(&self) -> bool {
         self.observer.borrow().wants_attention()
     }

@@ -13,6 +13,7 @@ mod dual_chunk;
 mod observer;
 mod padding;
 mod qk_norm;
+mod recurrence;
 mod rope;
 mod sequences;
 
@@ -23,5 +24,6 @@ pub use dropout::{Dropout, Dropouts};
 pub use observer::{HiddenState, Observer, Step, Unobserved};
 pub use padding::Padding;
 pub use qk_norm::QkNorm;
+pub use recurrence::{OfTokens, Recurrence};
 pub use rope::{Rope, RopeTable, rotate};
 pub use sequences::{NextTokens, Sequences};

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::ForwardContext;
+use crate::{ForwardContext, Recurrence};
 
 /// A place in the residual stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,16 @@ pub trait Observer {
     /// `probabilities` `[batch, heads, seq, keys]` of one sequence, or of all if a pass reads whole sequences; over the keys
     /// that its cache holds
     fn attention(&mut self, _layer: usize, _probabilities: Tensor<4>) {}
+
+    /// Whether [`Observer::recurrence`] is to be called; what a kernel keeps to itself is then computed beside it.
+    fn wants_recurrence(&self) -> bool {
+        false
+    }
+
+    /// What the tokens of one sequence said to a recurrent layer, or of all if a pass reads whole sequences, and its `state` behind
+    /// the last of them: `[batch, heads, head_dim, state_size]`, of retention `[batch, heads, head_dim, key_dim]`, float32. A
+    /// channel of Mamba or RG-LRU is a head of one, and that of RG-LRU has one number.
+    fn recurrence(&mut self, _layer: usize, _state: Tensor<4>, _tokens: Recurrence) {}
 }
 
 /// Observes nothing.

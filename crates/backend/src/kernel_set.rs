@@ -62,6 +62,9 @@ impl KernelSet {
         match self.backend? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::rms_norm(x, weight, norm),
+            // A shader reads both in one type.
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(_) if x.dtype() != weight.dtype() => None,
             #[cfg(feature = "wgpu")]
             KernelBackend::Cube(class) => glass_kernels_cube::rms_norm(class, x, weight, norm),
         }
@@ -181,7 +184,7 @@ impl KernelSet {
         held: [Tensor<4>; 2],
         slot: usize,
     ) -> (bool, [Tensor<4>; 2]) {
-        match self.0 {
+        match self.backend {
             #[cfg(feature = "flex")]
             Some(KernelBackend::Flex) => flex::keep(kv, tokens, held, slot),
             _ => {
@@ -193,7 +196,7 @@ impl KernelSet {
 
     /// Whether [`attend_all`](Self::attend_all) is worth asking.
     pub fn attends_to_all(self) -> bool {
-        match self.0 {
+        match self.backend {
             #[cfg(feature = "flex")]
             Some(KernelBackend::Flex) => true,
             _ => false,
@@ -205,7 +208,7 @@ impl KernelSet {
     ///
     /// `q` `[1, heads, tokens of all texts, head_dim]` -> as `q`
     pub fn attend_all(self, q: &Tensor<4>, texts: &[TextKv], params: &AttentionParams) -> Option<Tensor<4>> {
-        match self.0? {
+        match self.backend? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::attend_all(q, texts, params),
             #[cfg(feature = "wgpu")]

@@ -16,6 +16,9 @@ pub struct Norm {
     weight: Option<Param<Tensor<1>>>,
     /// `[size]`
     bias: Option<Param<Tensor<1>>>,
+    /// In place of a weight, where there is none: the kernels take one.
+    #[module(skip)]
+    ones: Option<Tensor<1>>,
     #[module(skip)]
     config: NormConfig,
     #[module(skip)]
@@ -29,11 +32,15 @@ impl Norm {
     /// `weight` or `bias` is missing or is not `[size]`.
     pub fn load(mut weights: Weights<'_>, size: usize, config: &NormConfig) -> Result<Self, WeightError> {
         let role = weight_role(config);
+        let kernels = weights.device().kernel_set();
+        let ones = (role.is_none() && kernels != KernelSet::NONE)
+            .then(|| Tensor::ones([size], (weights.device().burn(), weights.dtype().burn())));
         Ok(Self {
             weight: role.map(|role| weights.vector("weight", size, role)).transpose()?,
+            ones,
             bias: config.bias.then(|| weights.vector("bias", size, WeightRole::Bias)).transpose()?,
             config: *config,
-            kernels: weights.device().kernel_set(),
+            kernels,
         })
     }
 
@@ -83,8 +90,11 @@ impl Norm {
     /// What the kernels take; they compute RMSNorm with a weight.
     pub(crate) fn fused(&self) -> Option<(Tensor<1>, RmsNorm)> {
         let plus_one = self.config.weight == NormWeight::OnePlus;
-        let weight = self.weight.as_ref().filter(|_| self.config.kind == NormKind::Rms && !self.config.bias)?;
-        Some((weight.val(), RmsNorm { eps: self.config.eps as f32, plus_one }))
+        if self.config.kind != NormKind::Rms || self.config.bias {
+            return None;
+        }
+        let weight = self.weight.as_ref().map(Param::val).or_else(|| self.ones.clone())?;
+        Some((weight, RmsNorm { eps: self.config.eps as f32, plus_one }))
     }
 }
 

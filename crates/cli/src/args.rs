@@ -101,10 +101,10 @@ pub struct Logits {
     pub input: Input,
     #[command(flatten)]
     pub compute: Compute,
-    /// Also write hidden states and attention probabilities
+    /// Also write hidden states, attention probabilities, and states, decays and gates of recurrent layers
     ///
-    /// hidden.embed, hidden.layer.{i} and hidden.norm; attn.{i}.
-    #[arg(help_heading = OUTPUT, long, value_delimiter = ',', value_name = "hidden,attention")]
+    /// hidden.embed, hidden.layer.{i} and hidden.norm; attn.{i}; recurrence.{i}.state, recurrence.{i}.decay and others.
+    #[arg(help_heading = OUTPUT, long, value_delimiter = ',', value_name = "hidden,attention,recurrence")]
     pub capture: Vec<Capture>,
     /// The safetensors file to write; - for standard output
     #[arg(help_heading = OUTPUT, short, long, value_name = "FILE")]
@@ -117,6 +117,7 @@ pub struct Logits {
 pub enum Capture {
     Hidden,
     Attention,
+    Recurrence,
 }
 
 #[derive(Debug, Args)]

@@ -225,6 +225,9 @@ impl Facts {
             let bytes = size(self.states.iter().sum());
             line("recurrent state", format!("{layers} layers: {bytes} for a text of any length, in float32"));
         }
+        for (mixer, words) in layers::states(config) {
+            line(&format!("  {mixer}"), words);
+        }
         line(
             "reach",
             match self.reach {

@@ -1,9 +1,9 @@
-//! `glass logits`: logits, hidden states and attention of a text, in one file.
+//! `glass logits`: logits, hidden states, attention and recurrent states of a text, in one file.
 
 use std::{fs, path::Path};
 
 use burn::tensor::Tensor;
-use glass_attention::{Dropouts, ForwardContext, HiddenState, Observer, Padding, Sequences};
+use glass_attention::{Dropouts, ForwardContext, HiddenState, Observer, Padding, Recurrence, Sequences};
 use glass_backend::Device;
 use glass_generate::StepOutput;
 use serde_json::Value;
@@ -60,6 +60,7 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
     let mut recorder = Recorder {
         hidden: args.capture.contains(&Capture::Hidden),
         attention: args.capture.contains(&Capture::Attention),
+        recurrence: args.capture.contains(&Capture::Recurrence),
         device: llama.device.clone(),
         rope_rows: None,
         tensors: Vec::new(),
@@ -99,6 +100,7 @@ struct Recorder {
     device: Device,
     hidden: bool,
     attention: bool,
+    recurrence: bool,
     /// Rows of the rotary table, if not only those that differ.
     rope_rows: Option<usize>,
     tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
@@ -152,6 +154,21 @@ impl Observer for Recorder {
 
     fn attention(&mut self, layer: usize, probabilities: Tensor<4>) {
         self.keep(format!("attn.{layer}"), probabilities);
+    }
+
+    fn wants_recurrence(&self) -> bool {
+        self.recurrence
+    }
+
+    fn recurrence(&mut self, layer: usize, state: Tensor<4>, tokens: Recurrence) {
+        let name = |what: &str| format!("recurrence.{layer}.{what}");
+        self.keep(name("state"), state);
+        if let Some(a) = tokens.a {
+            self.keep(name("a"), a);
+        }
+        for (what, values) in tokens.gates.into_iter().chain(tokens.inputs) {
+            self.keep(name(what), values);
+        }
     }
 }
 

@@ -190,6 +190,17 @@ impl MixerConfig {
         }
     }
 
+    /// What papers and tables call it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Attention(_) => "attention",
+            Self::Mamba(_) => "Mamba",
+            Self::Retention(_) => "retention",
+            Self::Mamba2(_) => "Mamba-2",
+            Self::RgLru(_) => "RG-LRU",
+        }
+    }
+
     /// What it keeps of a sequence if that is of fixed size. `None`: keys and values.
     pub fn state(&self) -> Option<StateShape> {
         match self {

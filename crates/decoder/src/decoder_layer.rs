@@ -143,7 +143,7 @@ impl LlamaDecoderLayer {
                 }
                 _ => None,
             },
-            mixer: RecurrentMixer::load(weights.at("mixer"), mixer, hidden)?,
+            mixer: RecurrentMixer::load(weights.at("mixer"), mixer, hidden, layer)?,
             mlp: mlp.as_ref().map(|mlp| Mlp::load(weights.at("mlp"), mlp, hidden)).transpose()?,
             norms: *norms,
             residual_multiplier: *residual_multiplier,

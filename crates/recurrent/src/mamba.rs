@@ -4,7 +4,7 @@ use burn::{
     module::{Module, Param},
     tensor::{Tensor, activation::silu},
 };
-use glass_attention::{ForwardContext, Step};
+use glass_attention::{ForwardContext, Recurrence, Step};
 use glass_backend::{GateKernel, Input, KernelSet, Linear, Norm, RecurrentWeight, WeightError, WeightRole, Weights};
 use glass_config::MambaConfig;
 use glass_kv_cache::LayerState;
@@ -35,6 +35,7 @@ pub struct MambaMixer {
     config: MambaConfig,
     #[module(skip)]
     kernels: KernelSet,
+    layer: usize,
 }
 
 impl MambaMixer {
@@ -55,6 +56,11 @@ impl MambaMixer {
         let (b, c) = (normed(&self.b_layernorm, b), normed(&self.c_layernorm, c)); // [batch, seq, state_size]
         let dt = self.dt_proj.forward(normed(&self.dt_layernorm, dt)); // [batch, seq, inner], float32
         let a = self.a.clone().unwrap_or_else(|| negative_exp(&self.a_log)); // [inner, state_size]
+        let seen = ctx.wants_recurrence().then(|| Recurrence {
+            a: Some(a.clone()),
+            gates: vec![("decay", mean_decay(&dt, &a)), ("dt", dt.clone()), ("gate", silu(gate.clone()))],
+            inputs: vec![("x", x.clone()), ("b", b.clone()), ("c", c.clone())],
+        });
         let y = ctx.recur(
             states,
             |state| &mut state.matrix,
@@ -72,6 +78,7 @@ impl MambaMixer {
                 (y.squeeze_dim(3), state) // [batch, seq, inner], [batch, inner, 1, state_size]
             },
         );
+        ctx.recurrence(self.layer, states, seen);
         ctx.done(Step::Scan);
 
         // SiLU whatever `hidden_act` says, which is about the convolution: as transformers 5.23 computes it.
@@ -84,7 +91,12 @@ impl MambaMixer {
 
     /// # Errors
     /// A weight that is missing or does not fit the config.
-    pub fn load(mut weights: Weights<'_>, config: &MambaConfig, hidden_size: usize) -> Result<Self, WeightError> {
+    pub fn load(
+        mut weights: Weights<'_>,
+        config: &MambaConfig,
+        hidden_size: usize,
+        layer: usize,
+    ) -> Result<Self, WeightError> {
         let MambaConfig { intermediate_size: inner, state_size, time_step_rank: rank, use_bias, .. } = *config;
         let (decay, skip) = (RecurrentWeight::Decay, RecurrentWeight::Skip);
         let mut in_f32 = weights.in_f32();
@@ -107,6 +119,7 @@ impl MambaMixer {
             d,
             config: *config,
             kernels: weights.device().kernel_set(),
+            layer,
         })
     }
 }
@@ -114,6 +127,18 @@ impl MambaMixer {
 /// `-exp(a_log)`
 fn negative_exp(a_log: &Param<Tensor<2>>) -> Tensor<2> {
     -a_log.val().exp() // [inner, state_size]
+}
+
+/// exp(Δ A), the mean over the numbers of each channel's state; one by one, because all of them are as many as `seq` states.
+///
+/// `dt` `[batch, seq, inner]`, `a` `[inner, state_size]` -> `[batch, seq, inner]`
+fn mean_decay(dt: &Tensor<3>, a: &Tensor<2>) -> Tensor<3> {
+    let [inner, state_size] = a.dims();
+    let of = |number| {
+        let a = a.clone().narrow(1, number, 1).reshape([1, 1, inner]);
+        (dt.clone() * a).exp() // [batch, seq, inner]
+    };
+    (1..state_size).fold(of(0), |sum, number| sum + of(number)) / state_size as f64
 }
 
 /// Parts of these widths of `x` `[batch, seq, _]`.

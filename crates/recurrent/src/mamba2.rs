@@ -4,8 +4,8 @@ use burn::{
     module::{Module, Param},
     tensor::{DType, Tensor, activation::silu},
 };
-use glass_attention::{ForwardContext, Step};
-use glass_backend::{KernelSet, Linear, Norm, RecurrentWeight, WeightError, WeightRole, Weights};
+use glass_attention::{ForwardContext, Recurrence, Step};
+use glass_backend::{GateKernel, KernelSet, Linear, Norm, RecurrentWeight, WeightError, WeightRole, Weights};
 use glass_config::Mamba2Config;
 use glass_kv_cache::LayerState;
 
@@ -29,6 +29,7 @@ pub struct Mamba2Mixer {
     config: Mamba2Config,
     #[module(skip)]
     kernels: KernelSet,
+    layer: usize,
 }
 
 impl Mamba2Mixer {
@@ -47,10 +48,20 @@ impl Mamba2Mixer {
 
         let [x, b, c] = split(xbc, [inner, of_groups, of_groups]);
         let [min, max] = self.config.time_step_limit;
-        let dt = softplus(dt.cast(DType::F32) + self.dt_bias.val().unsqueeze()); // [batch, seq, heads], float32
+        let bias = self.dt_bias.val();
+        let dt = self.kernels.softplus(&dt, &bias).unwrap_or_else(|| softplus(dt.cast(DType::F32) + bias.unsqueeze())); // [batch, seq, heads], float32
         let dt = if min > 0.0 { dt.clamp_min(min) } else { dt };
         let dt = if max.is_finite() { dt.clamp_max(max) } else { dt };
         let a = -self.a_log.val().exp().unsqueeze_dim::<2>(1); // [heads, 1]
+        let seen = ctx.wants_recurrence().then(|| Recurrence {
+            a: Some(a.clone()),
+            gates: vec![
+                ("decay", (dt.clone() * a.clone().swap_dims(0, 1).unsqueeze()).exp()), // [batch, seq, heads]
+                ("dt", dt.clone()),
+                ("gate", silu(gate.clone().cast(DType::F32))), // [batch, seq, inner]
+            ],
+            inputs: vec![("x", x.clone()), ("b", b.clone()), ("c", c.clone())],
+        });
         let y = ctx.recur(
             states,
             |state| &mut state.matrix,
@@ -69,6 +80,7 @@ impl Mamba2Mixer {
                 (y.reshape([batch, seq, inner]), state) // [batch, seq, inner], [batch, heads, head_dim, state_size]
             },
         );
+        ctx.recurrence(self.layer, states, seen);
         ctx.done(Step::Scan);
 
         let out = self.out_proj.forward(self.gated_norm(y, gate)); // [batch, seq, hidden_size]
@@ -83,14 +95,20 @@ impl Mamba2Mixer {
         let [batch, seq, inner] = y.dims();
         let groups = self.config.n_groups;
         let dtype = y.dtype();
-        let gated = y.cast(DType::F32) * silu(gate.cast(DType::F32)); // [batch, seq, inner]
+        let (y, gate) = (y.cast(DType::F32), gate.cast(DType::F32));
+        let gated = self.kernels.gate(GateKernel::Silu, &gate, &y).unwrap_or_else(|| y * silu(gate)); // [batch, seq, inner]
         let normed = self.norm.forward_groups(gated.reshape([batch, seq, groups, inner / groups]));
         normed.reshape([batch, seq, inner]).cast(dtype)
     }
 
     /// # Errors
     /// A weight that is missing or does not fit the config.
-    pub fn load(mut weights: Weights<'_>, config: &Mamba2Config, hidden_size: usize) -> Result<Self, WeightError> {
+    pub fn load(
+        mut weights: Weights<'_>,
+        config: &Mamba2Config,
+        hidden_size: usize,
+        layer: usize,
+    ) -> Result<Self, WeightError> {
         let (heads, inner, channels) = (config.num_heads, config.inner(), config.conv_channels());
         let mut in_f32 = weights.in_f32();
         let mut vector = |name, role| in_f32.vector(name, heads, WeightRole::Recurrent(role));
@@ -110,6 +128,7 @@ impl Mamba2Mixer {
             out_proj,
             config: *config,
             kernels: weights.device().kernel_set(),
+            layer,
         })
     }
 }

@@ -22,19 +22,24 @@ pub enum RecurrentMixer {
 }
 
 impl RecurrentMixer {
-    /// `None`: the config is of attention.
+    /// The mixer of this layer. `None`: the config is of attention.
     ///
     /// # Errors
     /// A weight that is missing or does not fit the config.
-    pub fn load(weights: Weights<'_>, config: &MixerConfig, hidden_size: usize) -> Result<Option<Self>, WeightError> {
+    pub fn load(
+        weights: Weights<'_>,
+        config: &MixerConfig,
+        hidden_size: usize,
+        layer: usize,
+    ) -> Result<Option<Self>, WeightError> {
         Ok(match config {
             MixerConfig::Attention(_) => None,
-            MixerConfig::Mamba(mamba) => Some(Self::Mamba(MambaMixer::load(weights, mamba, hidden_size)?)),
+            MixerConfig::Mamba(mamba) => Some(Self::Mamba(MambaMixer::load(weights, mamba, hidden_size, layer)?)),
             MixerConfig::Retention(retention) => {
-                Some(Self::Retention(RetentionMixer::load(weights, retention, hidden_size)?))
+                Some(Self::Retention(RetentionMixer::load(weights, retention, hidden_size, layer)?))
             }
-            MixerConfig::Mamba2(mamba) => Some(Self::Mamba2(Mamba2Mixer::load(weights, mamba, hidden_size)?)),
-            MixerConfig::RgLru(lru) => Some(Self::RgLru(RgLruMixer::load(weights, lru, hidden_size)?)),
+            MixerConfig::Mamba2(mamba) => Some(Self::Mamba2(Mamba2Mixer::load(weights, mamba, hidden_size, layer)?)),
+            MixerConfig::RgLru(lru) => Some(Self::RgLru(RgLruMixer::load(weights, lru, hidden_size, layer)?)),
         })
     }
 

@@ -4,8 +4,8 @@ use burn::{
     module::Module,
     tensor::{DType, Tensor, TensorData, activation::silu},
 };
-use glass_attention::{ForwardContext, Step};
-use glass_backend::{KernelSet, Linear, Norm, WeightError, WeightRole, Weights};
+use glass_attention::{ForwardContext, Recurrence, Step};
+use glass_backend::{GateKernel, KernelSet, Linear, Norm, WeightError, WeightRole, Weights};
 use glass_config::{NormConfig, NormWeight, RetentionConfig};
 use glass_kv_cache::LayerState;
 
@@ -26,6 +26,7 @@ pub struct RetentionMixer {
     config: RetentionConfig,
     #[module(skip)]
     kernels: KernelSet,
+    layer: usize,
 }
 
 /// Tokens of a prompt that are multiplied together: their scores are a matrix, and what came before them is a state.
@@ -48,6 +49,12 @@ impl RetentionMixer {
         };
         let (q, k) = (rotated(q), rotated(k) * (key_dim as f64).powf(-0.5)); // [batch, seq, heads * key_dim]
         ctx.done(Step::Rope);
+        let seen = ctx.wants_recurrence().then(|| {
+            let decays = TensorData::new((0..heads).map(gamma).collect::<Vec<_>>(), [1, 1, heads]);
+            let decay = Tensor::<3>::from_data(decays, (&q.device(), DType::F32)).expand([batch, seq, heads]);
+            let inputs = vec![("q", q.clone()), ("k", k.clone()), ("v", v.clone())];
+            Recurrence { a: None, gates: vec![("decay", decay), ("gate", silu(g.clone()))], inputs }
+        });
         let y = ctx.recur(
             states,
             |state| &mut state.matrix,
@@ -60,6 +67,7 @@ impl RetentionMixer {
                 (y.reshape([batch, seq, heads * head_dim]), state) // [batch, seq, heads * head_dim]
             },
         );
+        ctx.recurrence(self.layer, states, seen);
         ctx.done(Step::Scan);
 
         // What is seen grows with the text, and so would its sum: for head h of the token behind t others,
@@ -73,7 +81,8 @@ impl RetentionMixer {
         let y = y.reshape([batch, seq, heads, head_dim]); // [batch, seq, heads, head_dim]
         let dtype = y.dtype();
         let y = self.group_norm.forward((y.cast(DType::F32) * scale).cast(dtype));
-        let y = y.reshape([batch, seq, heads * head_dim]) * silu(g);
+        let y = y.reshape([batch, seq, heads * head_dim]); // [batch, seq, heads * head_dim]
+        let y = self.kernels.gate(GateKernel::Silu, &g, &y).unwrap_or_else(|| y * silu(g));
         let out = self.out_proj.forward(y); // [batch, seq, hidden_size]
         ctx.done(Step::Output);
         out
@@ -95,7 +104,12 @@ impl RetentionMixer {
 
     /// # Errors
     /// A weight that is missing or does not fit the config.
-    pub fn load(mut weights: Weights<'_>, config: &RetentionConfig, hidden_size: usize) -> Result<Self, WeightError> {
+    pub fn load(
+        mut weights: Weights<'_>,
+        config: &RetentionConfig,
+        hidden_size: usize,
+        layer: usize,
+    ) -> Result<Self, WeightError> {
         let (keys, values) = (config.key_size(), config.value_size());
         let norm = NormConfig { weight: NormWeight::None, ..NormConfig::rms(config.norm_eps) };
         let mut linear = |name, shape, role| Linear::load(weights.at(name), shape, false, role);
@@ -108,6 +122,7 @@ impl RetentionMixer {
             group_norm: Norm::load(weights.at("group_norm"), config.head_dim, &norm)?,
             kernels: weights.device().kernel_set(),
             config: *config,
+            layer,
         })
     }
 }

@@ -4,7 +4,7 @@ use burn::{
     module::{Module, Param},
     tensor::{DType, Tensor, activation::sigmoid},
 };
-use glass_attention::{ForwardContext, Step};
+use glass_attention::{ForwardContext, Recurrence, Step};
 use glass_backend::{KernelSet, Linear, RecurrentWeight, WeightError, WeightRole, Weights, activate};
 use glass_config::RgLruConfig;
 use glass_kv_cache::LayerState;
@@ -21,6 +21,7 @@ pub struct RgLruMixer {
     linear_out: Linear,
     #[module(skip)]
     config: RgLruConfig,
+    layer: usize,
 }
 
 impl RgLruMixer {
@@ -32,16 +33,26 @@ impl RgLruMixer {
         ctx.done(Step::Input);
         let x = self.conv1d.forward(ctx.without_padding(x), states, ctx); // [batch, seq, width]
         ctx.done(Step::Conv);
-        let x = self.rg_lru.forward(ctx.without_padding(x), states, ctx); // [batch, seq, width]
+        let (x, mut seen) = self.rg_lru.forward(ctx.without_padding(x), states, ctx); // [batch, seq, width]
+        let gate = activate(self.config.hidden_act, None, y); // [batch, seq, width]
+        if let Some(seen) = &mut seen {
+            seen.gates.push(("gate", gate.clone()));
+        }
+        ctx.recurrence(self.layer, states, seen);
         ctx.done(Step::Scan);
-        let out = self.linear_out.forward(x * activate(self.config.hidden_act, None, y)); // [batch, seq, hidden_size]
+        let out = self.linear_out.forward(x * gate); // [batch, seq, hidden_size]
         ctx.done(Step::Output);
         out
     }
 
     /// # Errors
     /// A weight that is missing or does not fit the config.
-    pub fn load(mut weights: Weights<'_>, config: &RgLruConfig, hidden_size: usize) -> Result<Self, WeightError> {
+    pub fn load(
+        mut weights: Weights<'_>,
+        config: &RgLruConfig,
+        hidden_size: usize,
+        layer: usize,
+    ) -> Result<Self, WeightError> {
         let RgLruConfig { width, conv_kernel, .. } = *config;
         let mut linear = |name, shape, role| Linear::load(weights.at(name), shape, true, role);
         Ok(Self {
@@ -51,6 +62,7 @@ impl RgLruMixer {
             conv1d: CausalConv::load(weights.at("conv1d"), width, conv_kernel, true)?,
             rg_lru: RgLru::load(weights.at("rg_lru"), config)?,
             config: *config,
+            layer,
         })
     }
 }
@@ -74,28 +86,47 @@ const GATE_STRENGTH: f64 = 8.0;
 const LEAST: f64 = 1e-12;
 
 impl RgLru {
-    /// `x` `[batch, seq, width]` -> the same shape; gates and state in float32
+    /// `x` `[batch, seq, width]` -> the same shape, and what an observer wants to see; gates and state in float32
     ///
     /// Each sequence is computed by itself: a product's sums do not depend on who else is there.
-    fn forward(&self, x: Tensor<3>, states: &mut [&mut LayerState], ctx: &ForwardContext<'_>) -> Tensor<3> {
+    fn forward(
+        &self,
+        x: Tensor<3>,
+        states: &mut [&mut LayerState],
+        ctx: &ForwardContext<'_>,
+    ) -> (Tensor<3>, Option<Recurrence>) {
+        let input = ctx.wants_recurrence().then(|| x.clone()); // [batch, seq, width]
+        let mut of_runs: [Vec<Tensor<3>>; 3] = Default::default(); // decays and both gates, if anybody wants to see them
         let rate = softplus(self.recurrent_param.val()).unsqueeze::<3>() * -GATE_STRENGTH; // [1, 1, width]
-        ctx.recur(
+        let h = ctx.recur(
             states,
             |state| &mut state.matrix,
             [x],
             |[x], state| {
                 let ([batch, _, width], dtype) = (x.dims(), x.dtype());
-                let log_a = self.recurrent_gate.forward(x.clone()) * rate.clone(); // [batch, run, width]
+                let r = self.recurrent_gate.forward(x.clone()); // [batch, run, width]
+                let i = self.input_gate.forward(x.clone()); // [batch, run, width]
+                let log_a = r.clone() * rate.clone(); // [batch, run, width]
                 let mut root = ((log_a.clone() * 2.0).exp().neg() + 1.0).clamp_min(LEAST).sqrt(); // [batch, run, width]
                 if state.is_none() {
                     root = ctx.with_first(root, 1.0);
                 }
-                let inflow = x.clone().cast(DType::F32) * self.input_gate.forward(x) * root; // [batch, run, width]
-                let state = state.map(|state| state.clone().reshape([batch, width]));
-                let (h, state) = linear_recurrence(&inflow, &log_a.exp(), state.as_ref(), self.kernels);
+                let (a, state) = (log_a.exp(), state.map(|state| state.clone().reshape([batch, width])));
+                if input.is_some() {
+                    let seen = of_runs.iter_mut().zip([&a, &r, &i]);
+                    seen.for_each(|(runs, run)| runs.push(run.clone()));
+                }
+                let inflow = x.cast(DType::F32) * i * root; // [batch, run, width]
+                let (h, state) = linear_recurrence(&inflow, &a, state.as_ref(), self.kernels);
                 (h.cast(dtype), state.reshape([batch, width, 1, 1])) // [batch, run, width], [batch, width, 1, 1]
             },
-        )
+        );
+        let seen = input.map(|x| {
+            let [decay, r, i] = of_runs.map(|runs| Tensor::cat(runs, 1)); // [batch, seq, width]
+            let gates = vec![("decay", decay), ("recurrent_gate", r), ("input_gate", i)];
+            Recurrence { a: None, gates, inputs: vec![("x", x)] }
+        });
+        (h, seen)
     }
 
     fn load(mut weights: Weights<'_>, config: &RgLruConfig) -> Result<Self, WeightError> {

@@ -7,6 +7,7 @@ use glass_backend::KernelSet;
 use glass_kv_cache::{History, InPlace, KvView, LayerCache, LayerState, RecurrentState, join, narrow};
 
 use super::ForwardContext;
+use crate::Recurrence;
 
 impl ForwardContext<'_> {
     /// Lets each sequence alone keep its keys and values, and attend to what its cache has. A cache that
@@ -92,6 +93,20 @@ impl ForwardContext<'_> {
             }
         }
         if out.len() == 1 { out.swap_remove(0) } else { Tensor::cat(out, 1) }
+    }
+
+    /// Shows the observer what the tokens of each sequence said to the states of a layer, which are now behind them. `tokens` of
+    /// the row: `None` where [`wants_recurrence`](Self::wants_recurrence) says no.
+    pub fn recurrence(&self, layer: usize, states: &mut [&mut LayerState], tokens: Option<Recurrence>) {
+        let Some(tokens) = tokens else { return };
+        let mut start = 0;
+        for (state, span) in states.iter_mut().zip(&self.spans) {
+            if let Some(state) = state.recurrent().matrix.now() {
+                let tokens = tokens.narrow(start, span.len());
+                self.observer.borrow_mut().recurrence(layer, state.clone(), tokens);
+            }
+            start += span.len();
+        }
     }
 
     /// Zeros where the batch has no token, which a recurrent mixer would carry on.

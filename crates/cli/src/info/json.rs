@@ -45,6 +45,7 @@ impl Facts {
             "weight_bytes": self.weight_bytes,
             "quantized_bits": self.bits,
             "stored_bytes": contents.tensors.iter().map(|tensor| tensor.bytes).sum::<u64>(),
+            "layers": super::layers::runs(config),
             "kv_cache": caches,
             "recurrent_state": { "layers": self.states.len(), "bytes": self.states.iter().sum::<u64>() },
             "reach": self.reach,

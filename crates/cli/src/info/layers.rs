@@ -3,7 +3,9 @@
 use glass_config::{
     AttentionConfig, ExpertsConfig, Gate, LayerConfig, LlamaConfig, Mamba2Config, MambaConfig, MixerConfig, MlpConfig,
     NormConfig, NormKind, NormPlacement, NormWeight, QkNormOver, RetentionConfig, RgLruConfig, RouterWeights,
+    StateShape,
 };
+use serde_json::{Value, json};
 
 /// The MLP of a layer.
 pub fn mlp(mlp: &MlpConfig) -> String {
@@ -56,10 +58,7 @@ pub fn pattern(config: &LlamaConfig) -> Option<String> {
     let kind = |layer: &LayerConfig| {
         let mut kind = match &layer.mixer {
             MixerConfig::Attention(attention) => attention_kind(config, attention),
-            MixerConfig::Mamba(_) => "Mamba".to_owned(),
-            MixerConfig::Mamba2(_) => "Mamba-2".to_owned(),
-            MixerConfig::RgLru(_) => "RG-LRU".to_owned(),
-            MixerConfig::Retention(_) => "retention".to_owned(),
+            mixer => mixer.name().to_owned(),
         };
         if mixed {
             kind += if sparse(layer) { " with experts" } else { " with one MLP" };
@@ -77,6 +76,50 @@ pub fn pattern(config: &LlamaConfig) -> Option<String> {
     let runs = kinds[..period].chunk_by(|a, b| a == b).map(|run| format!("{} {}", run.len(), run[0]));
     let runs = runs.collect::<Vec<_>>().join(", ");
     Some(if period < layers { format!("{runs}, and again") } else { runs })
+}
+
+/// What the layers of each recurrent kind keep: the kind, and how many there are with which state.
+pub fn states(config: &LlamaConfig) -> Vec<(&'static str, String)> {
+    let mut kinds: Vec<(&MixerConfig, StateShape, usize)> = Vec::new();
+    for mixer in config.layers.iter().map(|layer| &layer.mixer) {
+        let Some(state) = mixer.state() else { continue };
+        match kinds.iter_mut().find(|(known, of, _)| known.name() == mixer.name() && *of == state) {
+            Some((.., count)) => *count += 1,
+            None => kinds.push((mixer, state, 1)),
+        }
+    }
+    let words = kinds.into_iter().map(|(mixer, state, count)| {
+        let [heads, rows, columns] = state.matrix;
+        let matrix = match (rows, columns) {
+            (1, 1) => format!("{heads} numbers"),
+            (1, _) => format!("{heads} by {columns} numbers"),
+            _ => format!("{heads} heads by {rows} by {columns} numbers"),
+        };
+        let conv = state.conv.map(|[channels, inputs]| format!(", {inputs} inputs of {channels} channels"));
+        let (conv, bytes) = (conv.unwrap_or_default(), super::size(state.bytes()));
+        (mixer.name(), format!("{count} layers: {matrix}{conv}, {bytes} each"))
+    });
+    words.collect()
+}
+
+/// Runs of layers that are alike, as JSON: from which layer on, how many, their mixer, its window, and what each keeps.
+pub fn runs(config: &LlamaConfig) -> Vec<Value> {
+    let alike = |a: &LayerConfig, b: &LayerConfig| a.mixer == b.mixer;
+    let mut first = 0;
+    let runs = config.layers.chunk_by(alike).map(|run| {
+        let mixer = &run[0].mixer;
+        let state = mixer.state();
+        let told = json!({
+            "first": first,
+            "layers": run.len(),
+            "mixer": mixer.name(),
+            "window": run[0].attention().and_then(|attention| attention.window),
+            "state": state.map(|state| json!({ "matrix": state.matrix, "conv": state.conv, "bytes": state.bytes() })),
+        });
+        first += run.len();
+        told
+    });
+    runs.collect()
 }
 
 /// The window and the rotation of a layer.

@@ -91,6 +91,31 @@ fn what_is_not_asked_for_is_not_written() {
     assert_eq!(keys(&["--capture", "hidden", "--capture", "attention"]).len(), 3 + 5 + 3);
 }
 
+/// Layers by their numbers: what recurrent ones keep, and how much of it each token leaves.
+#[test]
+fn recurrent_layers_are_written_as_what_they_are() {
+    let folder = folder();
+    for (family, layer, names, state) in [
+        ("mamba", 1, &["a", "b", "c", "decay", "dt", "gate", "state", "x"][..], [1, 96, 1, 8]),
+        ("mamba2", 2, &["a", "b", "c", "decay", "dt", "gate", "state", "x"], [1, 6, 16, 8]),
+        ("recurrent_gemma", 1, &["decay", "gate", "input_gate", "recurrent_gate", "state", "x"], [1, 48, 1, 1]),
+    ] {
+        let model = fixture(&format!("families/{family}"));
+        let args = [&model, "--ids", "1,2,3,4,5", "--dtype", "f32", "--capture"];
+        let with = |what| logits(&[&args[..], &[what]].concat(), &folder.path().join(family)).1;
+        let found = with("recurrence,attention");
+        let prefix = format!("recurrence.{layer}.");
+        let written = found.keys().filter_map(|name| name.strip_prefix(&prefix)).collect::<Vec<_>>();
+        assert_eq!(written, names, "{family}");
+        assert_eq!(found[&format!("{prefix}state")].shape, state, "{family}");
+        let decay = &found[&format!("{prefix}decay")];
+        assert_eq!(decay.shape, [1, 5, state[1]], "{family}");
+        assert!(decay.f32s().iter().all(|share| *share > 0.0 && *share < 1.0), "{family}");
+        assert!(!found.contains_key("recurrence.2.x") || family != "recurrent_gemma", "layer 2 attends");
+        assert!(with("attention").keys().all(|name| !name.starts_with("recurrence")), "{family}");
+    }
+}
+
 /// A model in which no layer rotates has no angles.
 #[test]
 fn without_rope_there_are_no_angles() {

@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use serde_json::{Value, json};
+
 use crate::{
     models::{copy, fixture, shipped},
     run::{fails, succeeds, text},
@@ -16,12 +18,25 @@ fn info_says_what_a_layer_keeps() {
             assert!(words.contains(line), "{family}: no \"{line}\" in {}", ran.stdout);
         }
     };
+    let layers =
+        |family: &str| succeeds(&["info", "--json", &fixture(&format!("families/{family}"))]).json()["layers"].clone();
+    let mamba_state = json!({ "matrix": [96, 1, 8], "conv": [96, 3], "bytes": 96 * (8 + 3) * 4 });
+    let run = |first: u64, count: u64, mixer: &str, window: Value, state: Value| json!({ "first": first, "layers": count, "mixer": mixer, "window": window, "state": state });
+    assert_eq!(layers("mamba"), json!([run(0, 3, "Mamba", Value::Null, mamba_state)]));
+    let griffin = json!({ "matrix": [48, 1, 1], "conv": [48, 3], "bytes": 48 * 4 * 4 });
+    let runs = [run(0, 2, "RG-LRU", Value::Null, griffin), run(2, 1, "attention", 8.into(), Value::Null)];
+    assert_eq!(layers("recurrent_gemma"), json!(runs));
     // Of a convolution 3 inputs of each channel; the matrix: channels by state.
     let mamba = "Mamba of 96 channels with 8 states each, convolution over 4, time steps of rank";
-    says("mamba", &[mamba, "recurrent state 3 layers: 12.7 kB for a text of any length", "reach the whole context"]);
+    let each = "Mamba 3 layers: 96 by 8 numbers, 3 inputs of 96 channels, 4224 bytes each";
+    says(
+        "mamba",
+        &[mamba, "recurrent state 3 layers: 12.7 kB for a text of any length", each, "reach the whole context"],
+    );
+    let each = "Mamba-2 3 layers: 6 heads by 16 by 8 numbers, 3 inputs of 128 channels, 4608 bytes each";
     says(
         "mamba2",
-        &["Mamba-2 of 6 heads of 16 channels with 8 states each, 2 groups", "recurrent state 3 layers: 13.8 kB"],
+        &["Mamba-2 of 6 heads of 16 channels with 8 states each, 2 groups", "recurrent state 3 layers: 13.8 kB", each],
     );
     says(
         "jamba",
@@ -34,7 +49,13 @@ fn info_says_what_a_layer_keeps() {
     let griffin = "RG-LRU of 48 channels, gates in 4 blocks, convolution over 4";
     says(
         "recurrent_gemma",
-        &[griffin, "2 RG-LRU, 1 window 8", "recurrent state 2 layers: 1536 bytes", "reach the whole context"],
+        &[
+            griffin,
+            "RG-LRU 2 layers: 48 numbers, 3 inputs of 48 channels, 768 bytes each",
+            "2 RG-LRU, 1 window 8",
+            "recurrent state 2 layers: 1536 bytes",
+            "reach the whole context",
+        ],
     );
 }
 

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use burn::tensor::{DType, Tensor};
-use glass_attention::{ForwardContext, HiddenState, NextTokens, Observer, Sequences, Unobserved};
+use glass_attention::{ForwardContext, HiddenState, NextTokens, Observer, Recurrence, Sequences, Unobserved};
 use glass_generate::{Error, Llama, Next, StepOutput, TokenLogprobs};
 use glass_kv_cache::CacheConfig;
 
@@ -15,6 +15,8 @@ use super::wanted::{Part, Wanted};
 pub struct Seen {
     /// Of each wanted layer.
     pub attention: Vec<Attention>,
+    /// Of each wanted layer that is recurrent.
+    pub recurrent: Vec<Recurrent>,
     /// Of the embedding, each wanted layer and the last norm.
     pub states: Vec<State>,
     /// Of each RoPE.
@@ -32,6 +34,27 @@ pub struct Attention {
     pub heads: Vec<usize>,
     /// `[heads, positions, keys]`, row-major
     pub probabilities: Vec<f32>,
+}
+
+/// One recurrent layer.
+#[derive(Debug)]
+pub struct Recurrent {
+    pub layer: usize,
+    /// Heads, and what each has: `[heads, rows, columns]`
+    pub shape: [usize; 3],
+    /// Behind the last token, row-major.
+    pub state: Vec<f32>,
+    /// Decays, time steps and gates by name: `[positions, _]`, row-major, and the width of a position.
+    pub gates: Vec<(&'static str, usize, Vec<f32>)>,
+}
+
+impl Recurrent {
+    /// The length of each head's state.
+    pub fn norms(&self) -> Vec<f32> {
+        let [_, rows, columns] = self.shape;
+        let heads = self.state.chunks((rows * columns).max(1));
+        heads.map(|head| head.iter().map(|x| x * x).sum::<f32>().sqrt()).collect()
+    }
 }
 
 /// A place in the residual stream.
@@ -58,9 +81,10 @@ pub struct Angles {
 #[derive(Debug)]
 pub struct Held {
     pub layer: usize,
-    pub policy: String,
+    /// Of keys and values; `None`: a state of fixed size.
+    pub policy: Option<String>,
     pub window: Option<usize>,
-    pub slots: usize,
+    pub slots: Option<usize>,
     pub bytes: u64,
 }
 
@@ -68,7 +92,8 @@ pub struct Held {
 /// A text that is no text of this model; a device that fails.
 pub fn look(llama: &Llama, wanted: &Wanted, cache: CacheConfig) -> Result<Seen, Error> {
     let mut watch = Watch { llama, wanted, seen: Seen::default(), result: Ok(()) };
-    let observed = [Part::Attention, Part::Norms, Part::Lens, Part::Rope].iter().any(|part| wanted.has(*part));
+    let observed =
+        [Part::Attention, Part::Recurrence, Part::Norms, Part::Lens, Part::Rope].iter().any(|part| wanted.has(*part));
     if observed {
         let ids = llama.ids(&[&wanted.ids])?; // [1, seq]
         llama.model.hidden(ids, Sequences::WHOLE, &mut watch)?;
@@ -97,15 +122,13 @@ fn through_caches(llama: &Llama, wanted: &Wanted, config: CacheConfig, seen: &mu
         start = end;
     }
     for &layer in &wanted.layers {
-        let Some(attention) = llama.config.layers[layer].attention() else {
-            continue;
-        };
+        let attention = llama.config.layers[layer].attention();
         let held = cache.layer(layer);
         seen.caches.push(Held {
             layer,
-            policy: config.policy(attention.window.into()).to_string(),
-            window: attention.window.map(|window| window.get()),
-            slots: held.kv().states(wanted.ids.len()),
+            policy: attention.map(|attention| config.policy(attention.window.into()).to_string()),
+            window: attention.and_then(|attention| attention.window).map(|window| window.get()),
+            slots: attention.map(|_| held.kv().states(wanted.ids.len())),
             bytes: held.bytes(),
         });
     }
@@ -167,6 +190,20 @@ impl Watch<'_> {
         self.seen.attention.push(Attention { layer, heads, probabilities: kept });
         Ok(())
     }
+
+    fn keep_recurrence(&mut self, layer: usize, state: Tensor<4>, tokens: Recurrence) -> Result<(), Error> {
+        let [_, heads, rows, columns] = state.dims();
+        let mut gates = Vec::new();
+        for (name, values) in tokens.gates {
+            let width = values.dims()[2];
+            let all = self.host(values)?; // [1, seq, width]
+            let of = |&position: &usize| all[position * width..(position + 1) * width].iter().copied();
+            gates.push((name, width, self.wanted.positions.iter().flat_map(of).collect()));
+        }
+        let state = self.host(state)?;
+        self.seen.recurrent.push(Recurrent { layer, shape: [heads, rows, columns], state, gates });
+        Ok(())
+    }
 }
 
 impl Observer for Watch<'_> {
@@ -205,6 +242,16 @@ impl Observer for Watch<'_> {
     fn attention(&mut self, layer: usize, probabilities: Tensor<4>) {
         if self.result.is_ok() && self.wanted.layers.contains(&layer) {
             self.result = self.keep_attention(layer, probabilities);
+        }
+    }
+
+    fn wants_recurrence(&self) -> bool {
+        self.wanted.has(Part::Recurrence)
+    }
+
+    fn recurrence(&mut self, layer: usize, state: Tensor<4>, tokens: Recurrence) {
+        if self.result.is_ok() && self.wanted.layers.contains(&layer) {
+            self.result = self.keep_recurrence(layer, state, tokens);
         }
     }
 }

@@ -6,7 +6,7 @@ use safetensors::{Dtype, serialize, tensor::TensorView};
 use serde_json::{Map, Value, json};
 
 use super::{
-    look::{Attention, Seen, State},
+    look::{Attention, Recurrent, Seen, State},
     wanted::{Part, Wanted},
 };
 use crate::api::{ApiError, Served};
@@ -29,11 +29,13 @@ fn described(wanted: &Wanted, seen: &Seen, served: &Served) -> Map<String, Value
         let attention = config.layers[layer].attention();
         json!({
             "layer": layer,
+            "mixer": config.layers[layer].mixer.name(),
             "heads": attention.map(|attention| attention.num_attention_heads),
             "kv_heads": attention.map(|attention| attention.num_key_value_heads),
             "head_dim": attention.map(|attention| attention.head_dim),
             "window": attention.and_then(|attention| attention.window).map(|window| window.get()),
             "rope": attention.and_then(|attention| attention.rope),
+            "state": config.layers[layer].mixer.state().map(|state| state.matrix),
         })
     };
     all.insert("layers".into(), wanted.layers.iter().map(layer).collect());
@@ -69,6 +71,15 @@ pub fn json(wanted: &Wanted, seen: &Seen, served: &Served) -> Value {
             json!({ "layer": layer, "heads": heads.collect::<Vec<_>>() })
         };
         all.insert("attention".into(), seen.attention.iter().map(layer).collect());
+    }
+    if wanted.has(Part::Recurrence) {
+        let layer = |seen: &Recurrent| {
+            let gates =
+                seen.gates.iter().map(|(name, width, values)| ((*name).to_owned(), json!(rows(values, *width))));
+            let state = json!({ "shape": seen.shape, "norms": seen.norms() });
+            json!({ "layer": seen.layer, "state": state, "gates": gates.collect::<Map<_, _>>() })
+        };
+        all.insert("recurrence".into(), seen.recurrent.iter().map(layer).collect());
     }
     if wanted.has(Part::Norms) || wanted.has(Part::Lens) {
         let state = |State { name, norms, top }: &State| {
@@ -127,6 +138,12 @@ pub fn safetensors(wanted: &Wanted, seen: Seen, served: &Served) -> Result<Vec<u
             format!("attention.{layer}.heads"),
             whole(vec![heads.len()], heads.iter().map(|&head| head as i64)),
         ));
+    }
+    for Recurrent { layer, shape, state, gates } in seen.recurrent {
+        tensors.push((format!("recurrence.{layer}.state"), floats(shape.to_vec(), state)));
+        for (name, width, values) in gates {
+            tensors.push((format!("recurrence.{layer}.{name}"), floats(vec![positions, width], values)));
+        }
     }
     for State { name, norms, top } in seen.states {
         if wanted.has(Part::Norms) {

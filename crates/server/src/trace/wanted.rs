@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::body::Bytes;
+use glass_config::LlamaConfig;
 use serde_json::Value;
 
 use super::{look::look, report};
@@ -29,7 +30,7 @@ pub struct Wanted {
     pub layers: Vec<usize>,
     /// Heads whose attention is told.
     pub heads: Vec<usize>,
-    /// Positions whose attention and most probable tokens are told.
+    /// Positions whose attention, gates and most probable tokens are told.
     pub positions: Vec<usize>,
     pub parts: BTreeSet<Part>,
     /// How many of the most probable tokens.
@@ -41,6 +42,8 @@ pub struct Wanted {
 pub enum Part {
     /// Attention probabilities.
     Attention,
+    /// States, decays and gates of recurrent layers.
+    Recurrence,
     /// Lengths of hidden states.
     Norms,
     /// The most probable tokens at each layer.
@@ -53,8 +56,9 @@ pub enum Part {
     Timings,
 }
 
-const PARTS: [(&str, Part); 6] = [
+const PARTS: [(&str, Part); 7] = [
     ("attention", Part::Attention),
+    ("recurrence", Part::Recurrence),
     ("norms", Part::Norms),
     ("lens", Part::Lens),
     ("rope", Part::Rope),
@@ -93,7 +97,10 @@ pub fn read(served: &Served, body: &[u8]) -> Result<Wanted, ApiError> {
         return Err(fields.invalid("top", format!("must be from 1 to {MOST_TOP}")));
     }
     let parts = match fields.list("include")? {
-        None => PARTS.iter().map(|(_, part)| *part).filter(|part| *part != Part::Attention).collect(),
+        None => {
+            let large = [Part::Attention, Part::Recurrence];
+            PARTS.iter().map(|(_, part)| *part).filter(|part| !large.contains(part)).collect()
+        }
         Some(names) => {
             let part = |name: &Value| PARTS.iter().find(|(known, _)| name == known).map(|(_, part)| *part);
             let parts: Option<BTreeSet<Part>> = names.iter().map(part).collect();
@@ -108,7 +115,7 @@ pub fn read(served: &Served, body: &[u8]) -> Result<Wanted, ApiError> {
     };
     served.note_unknown(fields.unknown());
     let wanted = Wanted { ids, prompt_tokens, layers, heads, positions, parts, top, safetensors };
-    let (numbers, most) = (wanted.numbers(), if safetensors { MOST_NUMBERS.1 } else { MOST_NUMBERS.0 });
+    let (numbers, most) = (wanted.numbers(config), if safetensors { MOST_NUMBERS.1 } else { MOST_NUMBERS.0 });
     if numbers > most {
         let why = format!(
             "the answer would have {numbers} numbers, and {most} are the most: ask for fewer layers, heads or positions"
@@ -160,10 +167,18 @@ impl Wanted {
     }
 
     /// Numbers of the answer, about.
-    fn numbers(&self) -> usize {
+    fn numbers(&self, config: &LlamaConfig) -> usize {
         let (layers, seq, positions) = (self.layers.len(), self.ids.len(), self.positions.len());
+        let recurrent = self.layers.iter().filter_map(|&layer| config.layers[layer].mixer.state()).map(|state| {
+            let [heads, rows, _] = state.matrix;
+            // Of a token, three numbers for each head at most, and the gate of each channel.
+            let of_token = heads.saturating_mul(3).saturating_add(heads.saturating_mul(rows));
+            let state = if self.safetensors { state.len() } else { heads };
+            positions.saturating_mul(of_token).saturating_add(state)
+        });
         let each = |part: Part, numbers: usize| if self.has(part) { numbers } else { 0 };
         each(Part::Attention, layers.saturating_mul(self.heads.len()).saturating_mul(positions).saturating_mul(seq))
+            .saturating_add(each(Part::Recurrence, recurrent.fold(0, usize::saturating_add)))
             .saturating_add(each(Part::Norms, (layers + 2) * seq))
             .saturating_add(each(Part::Lens, (layers + 2) * positions * self.top * 2))
             .saturating_add(each(Part::Rope, seq * 256))

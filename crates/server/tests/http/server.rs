@@ -2,12 +2,15 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::LazyLock, time::Duration};
 
+use glass_backend::{Dtype, Weights};
+use glass_causal_lm::LlamaForCausalLM;
+use glass_config::LlamaConfig;
 use glass_generate::{Llama, LoadOptions, SequenceBias};
 use glass_server::{
     Identity, Limits, Served, Server, Trust,
     engine::{Service, ServiceOptions},
 };
-use glass_testing::devices;
+use glass_testing::{RandomWeights, devices};
 use glass_text::ChatTemplate;
 
 /// Calls as Hermes and Qwen write them. Tokens of this model are letters, so that prompts are kept short.
@@ -60,6 +63,24 @@ pub fn endless(limits: Limits, options: ServiceOptions) -> Server {
         LoadOptions { device: devices::flex(), precision: None, overrides: &overrides, progress: &mut |_, _| {} };
     let server = listening(Trust::default(), limits);
     server.serve(of(Llama::load(&folder(), load).expect("a model"), TEMPLATE, options));
+    server
+}
+
+/// A model of Mamba and attention to a window in turn.
+pub fn samba() -> Server {
+    let tiny = open();
+    let vocab = tiny.config.vocab_size;
+    let config = format!(
+        r#"{{"model_type": "samba", "vocab_size": {vocab}, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4,
+            "num_attention_heads": 4, "num_key_value_heads": 2, "state_size": 4, "sliding_window": 8}}"#
+    );
+    let config = LlamaConfig::from_json(&config, "test", &[]).expect("a config");
+    let device = devices::flex();
+    let model = LlamaForCausalLM::load(Weights::new(&mut RandomWeights(7), &device, Dtype::F32), &config);
+    let mut llama = Llama::new(model.expect("random weights fit"), &config, &device, Dtype::F32);
+    llama.tokenizer = tiny.tokenizer;
+    let server = listening(Trust::default(), Limits::default());
+    server.serve(of(llama, TEMPLATE, options()));
     server
 }
 

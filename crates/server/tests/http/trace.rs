@@ -1,20 +1,26 @@
 //! `/v1/glass/trace`.
 
+use std::net::SocketAddr;
+
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
 use crate::{
     client::{Answer, post},
-    server::shared,
+    server::{samba, shared},
 };
 
 fn ask(more: Value) -> Answer {
-    let mut body = json!({"prompt": "Once upon a", "continuation": " time", "top": 3});
-    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    post(shared(), "/v1/glass/trace", &body)
+    ask_at(shared(), more)
 }
 
-const ALL: [&str; 6] = ["attention", "norms", "lens", "rope", "cache", "timings"];
+fn ask_at(server: SocketAddr, more: Value) -> Answer {
+    let mut body = json!({"prompt": "Once upon a", "continuation": " time", "top": 3});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    post(server, "/v1/glass/trace", &body)
+}
+
+const ALL: [&str; 7] = ["attention", "recurrence", "norms", "lens", "rope", "cache", "timings"];
 
 #[test]
 fn everything_is_seen() {
@@ -80,6 +86,54 @@ fn a_part_of_it_and_the_same_as_tensors() {
     }
     assert_eq!(tensors.tensor("lens.layer.1.ids").unwrap().shape(), [2, 3]);
     assert_eq!(tensors.tensor("norms.norm").unwrap().shape(), [seq]);
+}
+
+/// Of a model of Mamba and attention in turn, each layer as what it is.
+#[test]
+fn recurrent_layers_are_seen() {
+    let server = samba();
+    let body = ask_at(server.address(), json!({"include": ALL})).ok();
+    let seq = body["tokens"].as_array().unwrap().len();
+    let layers = |part: &str| -> Vec<u64> {
+        body[part].as_array().unwrap().iter().map(|seen| seen["layer"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(
+        (layers("attention"), layers("recurrence"), layers("cache")),
+        (vec![1, 3], vec![0, 2], vec![0, 1, 2, 3])
+    );
+    assert_eq!(body["layers"][0]["mixer"], "Mamba");
+    assert_eq!((&body["layers"][0]["state"], &body["layers"][0]["heads"]), (&json!([64, 1, 4]), &Value::Null));
+    assert_eq!((&body["layers"][1]["mixer"], &body["layers"][1]["window"]), (&json!("attention"), &json!(8)));
+    assert_eq!((&body["cache"][0]["policy"], &body["cache"][1]["policy"]), (&Value::Null, &json!("ring")));
+    // Four numbers of state and three inputs of the convolution for each channel, in float32.
+    assert_eq!(body["cache"][0]["bytes"], 64 * (4 + 3) * 4);
+    let seen = &body["recurrence"][1];
+    assert_eq!(seen["state"]["norms"].as_array().unwrap().len(), 64);
+    let row = |name: &str, position: usize| -> Vec<f64> {
+        let row = seen["gates"][name][position].as_array().unwrap();
+        row.iter().map(|number| number.as_f64().unwrap()).collect()
+    };
+    for position in 0..seq {
+        let (decay, dt) = (row("decay", position), row("dt", position));
+        assert!(decay.iter().all(|share| *share > 0.0 && *share < 1.0) && dt.iter().all(|step| *step > 0.0));
+        assert_eq!((decay.len(), row("gate", position).len()), (64, 64));
+    }
+    assert_ne!(row("dt", 1), row("dt", 2), "a token says how far it moves the state");
+
+    let some = json!({"include": ["recurrence"], "layers": [1, 2], "positions": [2, 5], "format": "safetensors"});
+    let answer = ask_at(server.address(), some);
+    let tensors = SafeTensors::deserialize(&answer.body).unwrap();
+    let floats = |name: &str| -> Vec<f32> {
+        let four = tensors.tensor(name).unwrap().data().chunks(4);
+        four.map(|four| f32::from_le_bytes(four.try_into().unwrap())).collect()
+    };
+    assert_eq!(tensors.tensor("recurrence.2.state").unwrap().shape(), [64, 1, 4]);
+    assert!(tensors.tensor("recurrence.1.state").is_err(), "layer 1 attends");
+    let state = floats("recurrence.2.state");
+    let norm = state[..4].iter().map(|x| x * x).sum::<f32>().sqrt();
+    assert!((f64::from(norm) - seen["state"]["norms"][0].as_f64().unwrap()).abs() < 1e-6);
+    let dt: Vec<f64> = floats("recurrence.2.dt").into_iter().map(f64::from).collect();
+    assert_eq!(dt, [row("dt", 2), row("dt", 5)].concat());
 }
 
 #[test]

@@ -169,7 +169,7 @@ fn recurrent_mixers() {
         ("rg_lru", rg_lru),
     ] {
         let mut random = Lively(RandomWeights(7));
-        let mixer = RecurrentMixer::load(Weights::new(&mut random, &device, Dtype::F32), &config, 8);
+        let mixer = RecurrentMixer::load(Weights::new(&mut random, &device, Dtype::F32), &config, 8, 0);
         let module = (input([BATCH, SEQ, 8], &device), mixer.expect("weights").expect("recurrent"));
         check(case, &module, |(x, mixer)| {
             let (mut whole, mut observer) = (Sequences::WHOLE, Unobserved);
