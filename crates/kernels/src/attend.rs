@@ -42,7 +42,7 @@ const TILE: usize = 64;
 const CHUNK_KEYS: usize = 1024;
 
 /// Multiply-adds below which a second thread would take longer to come than to help.
-const WORTH_SHARING: usize = 1 << 16;
+const WORTH_SHARING: usize = 1 << 14;
 
 /// Keys and values one behind the other in memory, and the queries as rotated for them.
 #[derive(Clone, Copy, Debug)]
