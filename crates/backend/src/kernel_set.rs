@@ -114,7 +114,7 @@ impl KernelSet {
     }
 
     /// [`rotate`](Self::rotate) of queries and of keys, which go with values to the slots from `slot` on of `held`: all in one
-    /// launch where that is worth something. -> the queries, and `held` again; without queries nothing was written.
+    /// launch, and no tensors between. -> the queries, and `held` again; without queries nothing was written.
     ///
     /// `q` `[1, heads, seq, head_dim]`, `k` and `v` `[1, kv_heads, seq, head_dim]`, `held` `[1, kv_heads, capacity, head_dim]`
     /// each
@@ -127,22 +127,21 @@ impl KernelSet {
         held: [Tensor<4>; 2],
         slot: usize,
     ) -> (Option<Tensor<4>>, [Tensor<4>; 2]) {
+        let _ = (qkv, cos, sin, interleaved, slot);
         match self.backend {
+            #[cfg(feature = "flex")]
+            Some(KernelBackend::Flex) => flex::rotate_and_keep(qkv, cos, sin, interleaved, held, slot),
             #[cfg(feature = "wgpu")]
             Some(KernelBackend::Cube(class)) => {
                 glass_kernels_cube::rotate_and_keep(class, qkv, cos, sin, interleaved, held, slot)
             }
-            // On the CPU a launch is a call.
-            _ => {
-                let _ = (qkv, cos, sin, interleaved, slot);
-                (None, held)
-            }
+            None => (None, held),
         }
     }
 
     /// Whether [`rotate_and_keep`](Self::rotate_and_keep) is worth asking.
     pub fn keeps(self) -> bool {
-        self.launches()
+        self.0.is_some()
     }
 
     /// Whether kernels are launched, each at a cost of its own, however little it does.

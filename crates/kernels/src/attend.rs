@@ -36,7 +36,7 @@ pub use kept::{Int8View, Kept};
 pub use mask::{KeyMask, KeyPositions};
 
 /// Multiply-adds below which a second thread would take longer to come than to help.
-const WORTH_SHARING: usize = 1 << 16;
+const WORTH_SHARING: usize = 1 << 14;
 
 /// Keys and values one behind the other in memory, and the queries as rotated for them.
 #[derive(Clone, Copy, Debug)]

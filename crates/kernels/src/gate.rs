@@ -1,11 +1,10 @@
 //! The gate of an MLP: `act(gate) * up`, where `act(g) = g * sigmoid(s)` with an `s` of the activation's own.
 
-use rayon::prelude::*;
-
 use crate::{
     chunk::chunk_len,
     exp::exp,
     isa::{Isa, Kernel},
+    share::share_each,
     simd_ext::SimdExt,
 };
 
@@ -31,7 +30,7 @@ pub fn gate(isa: Isa, kind: Gate, gate: &mut [f32], up: &[f32]) {
     };
     let gated = |(gate, up): (&mut [f32], &[f32])| isa.run(Gated { kind, gate, up });
     if chunk < gate.len() {
-        gate.par_chunks_mut(chunk).zip(up.par_chunks(chunk)).for_each(gated);
+        share_each(gate.chunks_mut(chunk).zip(up.chunks(chunk)), gated);
     } else {
         gated((gate, up));
     }

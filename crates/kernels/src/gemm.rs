@@ -24,14 +24,13 @@ pub mod transpose;
 use std::{cell::RefCell, ops::Range};
 
 use pulp::Simd;
-use rayon::prelude::*;
 
 use self::{
     packed_b::PackedB,
     tile::{Output, panel},
     transpose::Transpose,
 };
-use crate::prefetch::Prefetcher;
+use crate::{prefetch::Prefetcher, share::share};
 
 /// Registers of rows in a tile.
 const MR: usize = 2;
@@ -149,13 +148,13 @@ fn multiply_chunk<S: MicroKernel>(
             }
         }
     }
-    let tasks = tasks.into_par_iter().with_max_len(1);
-    tasks.for_each(|(weight, y, rows, vectors)| {
+    share(rayon::current_num_threads(), tasks.len(), |task| {
+        let (weight, y, rows, vectors) = &tasks[task];
         PANEL.with_borrow_mut(|buffer| {
             kernel.vectorize(
                 #[inline(always)]
                 // SAFETY: every task has rows and vectors of its own.
-                || unsafe { panel(kernel, x, weight, rows, vectors, y, buffer) },
+                || unsafe { panel(kernel, x, weight, rows.clone(), vectors.clone(), y, buffer) },
             );
         });
     });

@@ -231,12 +231,22 @@ pub fn dequantize(matrix: QuantizedMatrix<'_>, out: &mut [f32]) {
     if out.is_empty() {
         return;
     }
-    out.par_chunks_mut(columns).enumerate().with_min_len(SERIAL / columns).for_each(|(row, out)| {
+    each_row(out, columns, |row, out| {
         pulp::Arch::new().dispatch(
             #[inline(always)]
             || dequantize_row(matrix.row(row), matrix.format, out),
         );
     });
+}
+
+/// Calls `visit` with each row of `columns` numbers, on several threads if there are many.
+fn each_row(out: &mut [f32], columns: usize, visit: impl Fn(usize, &mut [f32]) + Sync) {
+    if out.len() <= SERIAL {
+        out.chunks_mut(columns).enumerate().for_each(|(row, out)| visit(row, out));
+    } else {
+        let rows = out.par_chunks_mut(columns).enumerate().with_min_len(SERIAL / columns);
+        rows.for_each(|(row, out)| visit(row, out));
+    }
 }
 
 #[inline(always)]

@@ -1,10 +1,9 @@
 //! RMSNorm: `x / sqrt(mean(x^2) + eps) * weight`, row by row; or `* (1 + weight)`, as Gemma has it.
 
-use rayon::prelude::*;
-
 use crate::{
     chunk::chunk_len,
     isa::{Isa, Kernel},
+    share::share_each,
     simd_ext::SimdExt,
 };
 
@@ -30,7 +29,7 @@ pub fn rms_norm(isa: Isa, x: &[f32], weight: &[f32], norm: RmsNorm, out: &mut [f
         isa.run(Rows { x, weight, norm, out });
     };
     if chunk < x.len() {
-        x.par_chunks(chunk).zip(out.par_chunks_mut(chunk)).for_each(rows);
+        share_each(x.chunks(chunk).zip(out.chunks_mut(chunk)), rows);
     } else {
         rows((x, out));
     }
@@ -51,10 +50,20 @@ pub fn add_rms_norm(isa: Isa, x: &mut [f32], delta: &[f32], weight: &[f32], norm
         isa.run(Rows { x, weight, norm, out });
     };
     if chunk < x.len() {
-        x.par_chunks_mut(chunk).zip(delta.par_chunks(chunk)).zip(out.par_chunks_mut(chunk)).for_each(rows);
+        share_each(x.chunks_mut(chunk).zip(delta.chunks(chunk)).zip(out.chunks_mut(chunk)), rows);
     } else {
         rows(((x, delta), out));
     }
+}
+
+/// Adds `delta` to `x`, of one length.
+pub fn add(isa: Isa, x: &mut [f32], delta: &[f32]) {
+    assert_eq!(x.len(), delta.len(), "one for each");
+    let Some(chunk) = chunk_len(x.len(), 1) else {
+        return;
+    };
+    let sum = |(x, delta): (&mut [f32], &[f32])| isa.run(Add { x, delta });
+    if chunk < x.len() { share_each(x.chunks_mut(chunk).zip(delta.chunks(chunk)), sum) } else { sum((x, delta)) }
 }
 
 struct Rows<'a> {
@@ -165,6 +174,9 @@ mod tests {
                 add_rms_norm(isa, &mut total, &delta, &weight, norm, &mut out);
                 assert_eq!(total, sum);
                 close(&out, &sum);
+                let mut total = x.clone();
+                add(isa, &mut total, &delta);
+                assert_eq!(total, sum);
             }
         }
     }

@@ -1,12 +1,11 @@
 //! RoPE: the rotation of queries and keys by their positions.
 
-use rayon::prelude::*;
-
 use crate::{
     chunk::chunk_len,
     float::Float,
     isa::{Isa, Kernel},
     scratch::Scratch,
+    share::share,
     simd_ext::SimdExt,
     view::{View, ViewMut},
 };
@@ -49,12 +48,11 @@ fn each_token(shape: [usize; 4], visit: impl Fn(usize, usize) + Sync) {
         return;
     };
     let tokens = chunk / (heads * head_dim);
-    let visit = |token: usize| visit(token / seq, token % seq);
-    if tokens < batch * seq {
-        (0..batch * seq).into_par_iter().with_min_len(tokens).for_each(visit);
-    } else {
-        (0..batch * seq).for_each(visit);
-    }
+    let all = batch * seq;
+    share(rayon::current_num_threads(), all.div_ceil(tokens), |piece| {
+        let tokens = piece * tokens..all.min((piece + 1) * tokens);
+        tokens.for_each(|token| visit(token / seq, token % seq));
+    });
 }
 
 impl<'a> Angles<'a> {

@@ -2,7 +2,10 @@
 
 use std::{
     ops::Range,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use crate::team::with_helpers;
@@ -44,6 +47,16 @@ pub fn share(threads: usize, pieces: usize, work: impl Fn(usize) + Sync) {
     }
 }
 
+/// Calls `work` with each of `tasks`, which have what they write, on all threads.
+pub fn share_each<T: Send>(tasks: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync) {
+    let tasks: Vec<Mutex<Option<T>>> = tasks.into_iter().map(|task| Mutex::new(Some(task))).collect();
+    share(rayon::current_num_threads(), tasks.len(), |piece| {
+        let task = tasks[piece].lock().ok().and_then(|mut task| task.take());
+        let Some(task) = task else { unreachable!("each piece comes once, and nothing panics where it is taken") };
+        work(task);
+    });
+}
+
 /// Calls `run` with each number of a range, each on a thread of its own if one is free.
 fn on_each(numbers: Range<usize>, run: &(impl Fn(usize) + Sync)) {
     if numbers.len() == 1 {
@@ -69,6 +82,9 @@ mod tests {
                     });
                 });
                 assert!(done.iter().all(|done| done.load(Ordering::Relaxed) == 1), "{threads}, {pieces}");
+                let mut written = vec![0; pieces];
+                pool.as_ref().unwrap().install(|| share_each(&mut written, |one: &mut i32| *one += 1));
+                assert_eq!(written, vec![1; pieces]);
             }
         }
     }

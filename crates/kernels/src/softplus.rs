@@ -1,11 +1,10 @@
 //! `softplus(x + bias) = ln(1 + e^(x + bias))`, row by row: the time step of a selective state space.
 
-use rayon::prelude::*;
-
 use crate::{
     chunk::chunk_len,
     exp::exp,
     isa::{Isa, Kernel},
+    share::share_each,
     simd_ext::SimdExt,
 };
 
@@ -17,7 +16,7 @@ pub fn softplus(isa: Isa, x: &mut [f32], bias: &[f32]) {
         return;
     };
     let rows = |x: &mut [f32]| isa.run(Rows { x, bias });
-    if chunk < x.len() { x.par_chunks_mut(chunk).for_each(rows) } else { rows(x) }
+    if chunk < x.len() { share_each(x.chunks_mut(chunk), rows) } else { rows(x) }
 }
 
 struct Rows<'a> {

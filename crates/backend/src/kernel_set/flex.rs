@@ -1,23 +1,27 @@
 //! The CPU kernels on flex's tensors: their layouts and types.
 
 mod attention;
+mod keep;
+mod products;
 mod quantized;
 mod recurrence;
 mod trained_scan;
 
 pub use attention::{attend, attend_all, keep, quantize_vectors};
+pub use keep::rotate_and_keep;
+pub use products::matmul_t;
 pub use quantized::{matmul_t_blocks, matmul_t_quantized, select};
 pub use recurrence::{causal_conv, linear_recurrence, selective_scan, softplus};
 pub use trained_scan::trained_scan;
 
 use burn::{
     backend::{Flex, TensorMetadata, flex::FlexTensor},
-    tensor::{DType, Element as BurnElement, Tensor, TensorData},
+    tensor::{DType, Element as BurnElement, Shape, Tensor, TensorData},
 };
 use bytemuck::Pod;
 use half::{bf16, f16, slice::HalfFloatSliceExt};
 
-use glass_kernels::{self as cpu, Angles, Float, Gate, Isa, Matrix, RmsNorm, View, ViewMut};
+use glass_kernels::{self as cpu, Angles, Float, Gate, Isa, RmsNorm, View, ViewMut};
 
 pub fn rms_norm<const D: usize>(x: &Tensor<D>, weight: &Tensor<1>, norm: RmsNorm) -> Option<Tensor<D>> {
     let (x, weight) = (Floats::of(x)?, Floats::of(weight)?);
@@ -58,45 +62,6 @@ pub fn rotate(x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>, interleaved: bool
     let strides = [heads * seq * head_dim, seq * head_dim, head_dim];
     cpu::rotate(Isa::best(), x.view(), angles, &mut ViewMut::new(&mut out, shape, strides));
     Some(x.like(out))
-}
-
-pub fn matmul_t(x: &Tensor<2>, weights: &[Tensor<2>]) -> Option<Vec<Tensor<2>>> {
-    let weights: Vec<FlexTensor> = weights.iter().map(primitive).collect::<Option<_>>()?;
-    match weights.first()?.dtype() {
-        DType::F32 => matmul_t_by::<f32>(x, &weights),
-        DType::F16 => matmul_t_by::<f16>(x, &weights),
-        DType::BF16 if x.dtype() == DType::BF16 => {
-            // Processors that multiply bfloat16 take it as it is.
-            let values = contiguous(primitive(x)?);
-            let values = values.as_slice::<bf16>()?;
-            multiply::<bf16>(x, &weights, |products| cpu::matmul_t_bf16(values, products))
-        }
-        DType::BF16 => matmul_t_by::<bf16>(x, &weights),
-        _ => None,
-    }
-}
-
-fn matmul_t_by<W: Float + BurnElement + Pod>(x: &Tensor<2>, weights: &[FlexTensor]) -> Option<Vec<Tensor<2>>> {
-    let values = Floats::of(x)?;
-    multiply::<W>(x, weights, |products| cpu::matmul_t(values.values(), products))
-}
-
-/// The products of `x` `[n, columns]` with each weight, which `multiply` computes, in the type of `x`.
-fn multiply<W: BurnElement + Pod>(
-    x: &Tensor<2>,
-    weights: &[FlexTensor],
-    multiply: impl FnOnce(&mut [(Matrix<'_, W>, &mut [f32])]),
-) -> Option<Vec<Tensor<2>>> {
-    let [n, columns] = x.dims();
-    let matrix = |weight| Some(Matrix::new(FlexTensor::as_slice(weight)?, columns));
-    let matrices: Vec<Matrix<'_, W>> = weights.iter().map(matrix).collect::<Option<_>>()?;
-    let outputs = matrices.iter().map(|matrix| vec![0.0; n * matrix.rows()]);
-    let mut outputs: Vec<Vec<f32>> = outputs.collect();
-    let slices = outputs.iter_mut().map(Vec::as_mut_slice);
-    multiply(&mut matrices.iter().copied().zip(slices).collect::<Vec<_>>());
-    let shaped = outputs.into_iter().zip(&matrices);
-    let shaped = shaped.map(|(out, matrix)| floats(out, [n, matrix.rows()], x.dtype()));
-    Some(shaped.collect())
 }
 
 fn contiguous(x: FlexTensor) -> FlexTensor {
@@ -154,6 +119,14 @@ impl Floats {
         }
     }
 
+    /// The same through a norm, rounded as a tensor of their type is.
+    fn normed(self, weight: &Tensor<1>, norm: RmsNorm) -> Option<Self> {
+        let weight = Self::of(weight)?;
+        let mut out = vec![0.0; self.values().len()];
+        cpu::rms_norm(Isa::best(), self.values(), weight.values(), norm, &mut out);
+        Self::converted(held(out, self.tensor.shape(), self.dtype), self.dtype)
+    }
+
     fn converted(x: FlexTensor, dtype: DType) -> Option<Self> {
         let shape = x.layout().shape().clone();
         let tensor = match dtype {
@@ -197,12 +170,15 @@ impl Floats {
 
 /// Results in type `dtype`.
 fn floats<const D: usize>(values: Vec<f32>, shape: [usize; D], dtype: DType) -> Tensor<D> {
-    let data = match dtype {
+    Tensor::from_primitive::<Flex>(held(values, shape, dtype))
+}
+
+fn held(values: Vec<f32>, shape: impl Into<Shape>, dtype: DType) -> FlexTensor {
+    FlexTensor::from_data(match dtype {
         DType::F16 => TensorData::new(narrowed::<f16>(&values), shape),
         DType::BF16 => TensorData::new(narrowed::<bf16>(&values), shape),
         _ => TensorData::new(values, shape),
-    };
-    Tensor::from_primitive::<Flex>(FlexTensor::from_data(data))
+    })
 }
 
 fn narrowed<T: Float + Default + Clone>(values: &[f32]) -> Vec<T> {

@@ -1,6 +1,6 @@
 //! Products with matrices, and what is done around them.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{DType, Int, Tensor};
 use glass_kernels::{WeightKind, quant::BlockFormat};
 
 #[cfg(feature = "wgpu")]
@@ -25,9 +25,7 @@ impl KernelSet {
     pub fn matmul_t(self, x: &Tensor<2>, weights: &[Tensor<2>], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
         match self.backend? {
             #[cfg(feature = "flex")]
-            KernelBackend::Flex if around.is_nothing() => flex::matmul_t(x, weights),
-            #[cfg(feature = "flex")]
-            KernelBackend::Flex => None,
+            KernelBackend::Flex => flex::matmul_t(x, weights, around),
             #[cfg(feature = "wgpu")]
             KernelBackend::Cube(class) => glass_kernels_cube::matmul_t(class, x, weights, cube::around(around)),
         }
@@ -48,25 +46,26 @@ impl KernelSet {
 
     /// Whether products of `n` vectors can be told to norm these, at no more cost than a kernel for it.
     pub(crate) fn norms_in_products(self, n: usize) -> bool {
+        let _ = n;
         match self.backend {
+            #[cfg(feature = "flex")]
+            Some(KernelBackend::Flex) => true,
             #[cfg(feature = "wgpu")]
             Some(KernelBackend::Cube(class)) => !class.software && n <= glass_kernels_cube::MAX_VECTORS,
-            _ => {
-                let _ = n;
-                false
-            }
+            None => false,
         }
     }
 
-    /// Whether products of `n` vectors can be told to add to something.
-    pub fn adds_in_products(self, n: usize) -> bool {
+    /// Whether products of `n` vectors of this type can be told to add to something.
+    pub fn adds_in_products(self, n: usize, dtype: DType) -> bool {
+        let _ = (n, dtype);
         match self.backend {
+            // In 16 bits sum and norm are one kernel: it norms the sum before that is rounded.
+            #[cfg(feature = "flex")]
+            Some(KernelBackend::Flex) => dtype == DType::F32,
             #[cfg(feature = "wgpu")]
             Some(KernelBackend::Cube(class)) => class.software || n <= glass_kernels_cube::MAX_VECTORS,
-            _ => {
-                let _ = n;
-                false
-            }
+            None => false,
         }
     }
 
@@ -148,9 +147,7 @@ impl KernelSet {
     fn matmul_t_planar(self, x: &Tensor<2>, weights: &[&PlanarTensor], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
         match self.backend? {
             #[cfg(feature = "flex")]
-            KernelBackend::Flex if around.is_nothing() => flex::matmul_t_quantized(x, weights),
-            #[cfg(feature = "flex")]
-            KernelBackend::Flex => None,
+            KernelBackend::Flex => flex::matmul_t_quantized(x, weights, around),
             #[cfg(feature = "wgpu")]
             KernelBackend::Cube(class) => cube::matmul_t_quantized(class, x, weights, around),
         }
@@ -159,9 +156,7 @@ impl KernelSet {
     fn matmul_t_blocks(self, x: &Tensor<2>, weights: &[&BlockTensor], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
         match self.backend? {
             #[cfg(feature = "flex")]
-            KernelBackend::Flex if around.is_nothing() => flex::matmul_t_blocks(x, weights),
-            #[cfg(feature = "flex")]
-            KernelBackend::Flex => None,
+            KernelBackend::Flex => flex::matmul_t_blocks(x, weights, around),
             #[cfg(feature = "wgpu")]
             KernelBackend::Cube(class) => cube::matmul_t_blocks(class, x, weights, around),
         }

@@ -5,6 +5,8 @@ mod around;
 mod quantized;
 mod recurrence;
 
+use std::sync::LazyLock;
+
 use burn::tensor::{DType, Device as BurnDevice, Tensor, TensorData};
 use proptest::{
     prelude::*,
@@ -69,13 +71,36 @@ fn on_adapter<S: Strategy>(
     };
     for software in [true, false] {
         let kernels = KernelSet { backend: Some(KernelBackend::Cube(AdapterClass { software })), trains: false };
-        for dtype in device.dtypes() {
-            let mut runner =
-                TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() });
-            let check = |value| check(kernels, device.burn(), dtype.burn(), value);
-            let outcome = runner.run(strategy, check);
-            outcome.unwrap_or_else(|error| panic!("software: {software}, {dtype}: {error}"));
-        }
+        on(kernels, &device, cases, strategy, |dtype, value| check(kernels, device.burn(), dtype, value));
+    }
+}
+
+/// The same on the CPU, and then on the adapter.
+fn on_both<S: Strategy>(
+    cases: u32,
+    strategy: &S,
+    check: impl Fn(KernelSet, &Device, DType, S::Value) -> Result<(), TestCaseError>,
+) {
+    let flex = Device::open("flex").expect("it is built in");
+    on(CPU, &flex, cases, strategy, |dtype, value| check(CPU, &flex, dtype, value));
+    on_adapter(cases, strategy, |kernels, _, dtype, value| check(kernels, &ADAPTER, dtype, value));
+}
+
+static ADAPTER: LazyLock<Device> = LazyLock::new(|| Device::open("wgpu").expect("an adapter"));
+
+/// In each type of a device.
+fn on<S: Strategy>(
+    kernels: KernelSet,
+    device: &Device,
+    cases: u32,
+    strategy: &S,
+    check: impl Fn(DType, S::Value) -> Result<(), TestCaseError>,
+) {
+    for dtype in device.dtypes() {
+        let mut runner =
+            TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() });
+        let outcome = runner.run(strategy, |value| check(dtype.burn(), value));
+        outcome.unwrap_or_else(|error| panic!("{kernels:?}, {dtype}: {error}"));
     }
 }
 

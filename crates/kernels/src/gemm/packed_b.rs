@@ -2,9 +2,8 @@
 
 use std::{marker::PhantomData, ops::Range};
 
-use rayon::prelude::*;
-
 use super::{MicroKernel, aligned, ranges};
+use crate::share::share_each;
 
 /// Units of a row that are multiplied at a time: a panel of as many fits an L2 cache of 512 KiB. More would mean less
 /// reading and writing of unfinished sums.
@@ -37,7 +36,7 @@ impl<'a, S: MicroKernel> PackedB<'a, S> {
                 groups.push((vectors, width, steps.clone(), to));
             }
         }
-        groups.into_par_iter().for_each(|(vectors, width, steps, to)| {
+        share_each(groups, |(vectors, width, steps, to)| {
             kernel.vectorize(
                 #[inline(always)]
                 || {

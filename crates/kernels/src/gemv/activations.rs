@@ -2,11 +2,11 @@
 //! exact.
 
 use bytemuck::{cast_slice, cast_slice_mut};
-use rayon::prelude::*;
 
 use crate::{
     quant::{GROUP_SIZE, ROUND, groups, max_magnitude},
     scratch::Scratch,
+    share::share_each,
 };
 
 /// Vectors are padded with zeros to a multiple of this many groups, so that any instruction set reads whole registers.
@@ -56,13 +56,16 @@ impl Activations {
         let units = groups * UNITS;
         let mut buffer = Scratch::zeroed::<f32>(n * units);
         let to = &mut buffer.values_mut()[..n * units];
-        if n * columns < 2 * SERIAL {
+        let vectors = |(x, to): (&[f32], &mut [f32])| {
             for (x, to) in x.chunks(columns).zip(to.chunks_mut(units)) {
                 quantize(x, order, to);
             }
+        };
+        if n * columns < 2 * SERIAL {
+            vectors((x, to));
         } else {
-            let vectors = x.par_chunks(columns).zip(to.par_chunks_mut(units));
-            vectors.with_min_len(SERIAL / columns).for_each(|(x, to)| quantize(x, order, to));
+            let piece = (SERIAL / columns).max(1);
+            share_each(x.chunks(piece * columns).zip(to.chunks_mut(piece * units)), vectors);
         }
         Self { buffer, n, groups }
     }

@@ -12,7 +12,7 @@ use half::f16;
 use rayon::prelude::*;
 
 use super::{
-    BlockFormat, BlockMatrix, NotQuantizable, SERIAL,
+    BlockFormat, BlockMatrix, NotQuantizable, SERIAL, each_row,
     quantize::{failed, max_magnitude},
 };
 
@@ -85,7 +85,7 @@ pub fn dequantize_blocks(matrix: BlockMatrix<'_>, out: &mut [f32]) {
     if out.is_empty() {
         return;
     }
-    out.par_chunks_mut(columns).enumerate().with_min_len(SERIAL / columns).for_each(|(row, out)| {
+    each_row(out, columns, |row, out| {
         pulp::Arch::new().dispatch(
             #[inline(always)]
             || with_block!(matrix.format, B => dequantize_row::<_, _, B>(matrix.row(row), out)),

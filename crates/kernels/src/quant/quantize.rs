@@ -225,8 +225,16 @@ fn promising(group: &[f32; GROUP_SIZE], low: f32, high: f32) -> (f32, f32) {
                 squares[z] += quant * quant;
             }
         }
+        // Who is not ahead of the best so far is not ahead of a better one, and most are not.
+        let mut ahead = 0_u32;
         for z in 0..ZEROS {
             let (product, square): (f32, f32) = (products[z], squares[z]);
+            ahead |= u32::from(product * product > gain * square) << z;
+        }
+        while ahead > 0 {
+            let z = ahead.trailing_zeros() as usize;
+            ahead &= ahead - 1;
+            let (product, square) = (products[z], squares[z]);
             if product * product > gain * square {
                 gain = product * product / square;
                 scale = product / square;

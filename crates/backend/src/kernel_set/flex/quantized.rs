@@ -9,37 +9,26 @@ use glass_kernels::{
     quant::{self, BlockFormat, BlockMatrix, QuantFormat, QuantizedMatrix},
 };
 
-use super::{Floats, floats, primitive};
-use crate::{BlockTensor, PlanarTensor, QuantizedTensor, quantized::BlockStorage};
+use super::{
+    floats, primitive,
+    products::{Outputs, read},
+};
+use crate::{Around, BlockTensor, PlanarTensor, QuantizedTensor, quantized::BlockStorage};
 
-pub fn matmul_t_quantized(x: &Tensor<2>, weights: &[&PlanarTensor]) -> Option<Vec<Tensor<2>>> {
-    let x = Floats::of(x)?;
-    let [n, _]: [usize; 2] = x.shape();
+pub fn matmul_t_quantized(x: &Tensor<2>, weights: &[&PlanarTensor], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
     let weights: Vec<Held> = weights.iter().map(|weight| Held::of(weight)).collect::<Option<_>>()?;
-    let mut outputs: Vec<Vec<f32>> = weights.iter().map(|w| vec![0.0; n * w.rows]).collect();
-    let mut products = Vec::new();
-    for (weight, out) in weights.iter().zip(&mut outputs) {
-        products.push((weight.matrix()?, out.as_mut_slice()));
-    }
-    cpu::matmul_t_quantized(x.values(), &mut products);
-    let shaped = outputs.into_iter().zip(&weights);
-    let shaped = shaped.map(|(out, weight)| x.shaped(out, [n, weight.rows]));
-    Some(shaped.collect())
+    let mut outputs = Outputs::new(x, weights.iter().map(|weight| weight.rows), around.then)?;
+    let matrices = weights.iter().map(Held::matrix).collect::<Option<_>>()?;
+    cpu::matmul_t_quantized(read(x, around)?.values(), &mut outputs.of(matrices));
+    outputs.finish()
 }
 
-pub fn matmul_t_blocks(x: &Tensor<2>, weights: &[&BlockTensor]) -> Option<Vec<Tensor<2>>> {
-    let x = Floats::of(x)?;
-    let [n, _]: [usize; 2] = x.shape();
+pub fn matmul_t_blocks(x: &Tensor<2>, weights: &[&BlockTensor], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
     let weights: Vec<HeldBlocks> = weights.iter().map(|weight| HeldBlocks::of(weight)).collect::<Option<_>>()?;
-    let mut outputs: Vec<Vec<f32>> = weights.iter().map(|w| vec![0.0; n * w.rows]).collect();
-    let mut products = Vec::new();
-    for (weight, out) in weights.iter().zip(&mut outputs) {
-        products.push((weight.matrix()?, out.as_mut_slice()));
-    }
-    cpu::matmul_t_blocks(x.values(), &mut products);
-    let shaped = outputs.into_iter().zip(&weights);
-    let shaped = shaped.map(|(out, weight)| x.shaped(out, [n, weight.rows]));
-    Some(shaped.collect())
+    let mut outputs = Outputs::new(x, weights.iter().map(|weight| weight.rows), around.then)?;
+    let matrices = weights.iter().map(HeldBlocks::matrix).collect::<Option<_>>()?;
+    cpu::matmul_t_blocks(read(x, around)?.values(), &mut outputs.of(matrices));
+    outputs.finish()
 }
 
 pub fn select(matrix: &QuantizedTensor, ids: &Tensor<1, Int>) -> Option<Tensor<2>> {
