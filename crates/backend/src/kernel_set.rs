@@ -141,7 +141,7 @@ impl KernelSet {
 
     /// Whether [`rotate_and_keep`](Self::rotate_and_keep) is worth asking.
     pub fn keeps(self) -> bool {
-        self.0.is_some()
+        self.backend.is_some()
     }
 
     /// Whether kernels are launched, each at a cost of its own, however little it does.
