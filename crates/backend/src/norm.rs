@@ -33,7 +33,7 @@ impl Norm {
     pub fn load(mut weights: Weights<'_>, size: usize, config: &NormConfig) -> Result<Self, WeightError> {
         let role = weight_role(config);
         let kernels = weights.device().kernel_set();
-        let ones = (role.is_none() && kernels != KernelSet::NONE)
+        let ones = (role.is_none() && !kernels.is_plain())
             .then(|| Tensor::ones([size], (weights.device().burn(), weights.dtype().burn())));
         Ok(Self {
             weight: role.map(|role| weights.vector("weight", size, role)).transpose()?,

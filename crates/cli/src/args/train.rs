@@ -49,7 +49,7 @@ pub struct Train {
 pub struct Shape {
     /// A shape by name [default: small]
     ///
-    /// tiny, tiny-window, small, small-window, stories-15M.
+    /// tiny, tiny-window, tiny-mamba, tiny-samba, tiny-retnet, small, small-window, stories-15M.
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
     /// A config.json with the shape

@@ -61,7 +61,10 @@ fn bad_options_are_refused() {
         ("--held-out 1", &["--held-out"]),
         ("--context 5401", &["5400 tokens to train on, and 5402 are needed"]),
         ("--tokenizer nosuchfile", &["no tokenizer file \"nosuchfile\"", "bpe:512"]),
-        ("--preset huge", &["no preset huge", "tiny, tiny-window, small, small-window"]),
+        (
+            "--preset huge",
+            &["no preset huge", "tiny, tiny-window, tiny-mamba, tiny-samba, tiny-retnet, small, small-window"],
+        ),
         ("--config nosuch.json", &["nosuch.json", "no such file"]),
         ("--set vocab_size=5", &["vocab_size of the config is 5"]),
         ("--set colour=5", &["colour=5", "no such field"]),
