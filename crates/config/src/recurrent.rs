@@ -21,7 +21,7 @@ pub struct MambaConfig {
     /// Whether `in_proj` and `out_proj` add a bias.
     pub use_bias: bool,
     pub use_conv_bias: bool,
-    /// Behind the convolution, and on the gate.
+    /// Behind the convolution; the gate is SiLU's.
     pub hidden_act: Activation,
     /// Of time step, B and C, each with its own weight (Jamba).
     pub inner_norm: Option<NormConfig>,

@@ -2,13 +2,11 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::Tensor,
+    tensor::{Tensor, activation::silu},
 };
 use glass_attention::{ForwardContext, Step};
-use glass_backend::{
-    GateKernel, Input, KernelSet, Linear, Norm, RecurrentWeight, WeightError, WeightRole, Weights, activate,
-};
-use glass_config::{Activation, MambaConfig};
+use glass_backend::{GateKernel, Input, KernelSet, Linear, Norm, RecurrentWeight, WeightError, WeightRole, Weights};
+use glass_config::MambaConfig;
 use glass_kv_cache::LayerState;
 
 use crate::{CausalConv, Scan, TimeStep, selective_scan};
@@ -76,11 +74,9 @@ impl MambaMixer {
         );
         ctx.done(Step::Scan);
 
-        let gated = match hidden_act {
-            Activation::Silu => self.kernels.gate(GateKernel::Silu, &gate, &y),
-            _ => None,
-        }; // [batch, seq, inner]
-        let gated = gated.unwrap_or_else(|| y * activate(hidden_act, None, gate));
+        // SiLU whatever `hidden_act` says, which is about the convolution: as transformers 5.23 computes it.
+        let gated = self.kernels.gate(GateKernel::Silu, &gate, &y); // [batch, seq, inner]
+        let gated = gated.unwrap_or_else(|| y * silu(gate));
         let out = self.out_proj.forward(gated); // [batch, seq, hidden_size]
         ctx.done(Step::Output);
         out
