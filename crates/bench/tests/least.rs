@@ -9,13 +9,13 @@ use glass_config::LlamaConfig;
 const PROMPT: usize = 40;
 const TOKENS: usize = 12;
 
-/// Five layers of a plain Llama; and what others have: windows, soft caps, norms of heads, wide heads.
+/// Two layers of a plain Llama; and what others have: a window, norms of heads, wide heads.
 const PLAIN: &str = r#"{"model_type": "llama", "vocab_size": 512, "hidden_size": 64, "intermediate_size": 192,
-    "num_hidden_layers": 5, "num_attention_heads": 8, "num_key_value_heads": 4, "tie_word_embeddings": true,
+    "num_hidden_layers": 2, "num_attention_heads": 8, "num_key_value_heads": 4, "tie_word_embeddings": true,
     "max_position_embeddings": 512}"#;
 const GEMMA: &str = r#"{"model_type": "gemma3_text", "vocab_size": 300, "hidden_size": 64, "intermediate_size": 128,
-    "num_hidden_layers": 3, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 256, "sliding_window": 16,
-    "layer_types": ["sliding_attention", "full_attention", "sliding_attention"], "max_position_embeddings": 512}"#;
+    "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 256, "sliding_window": 16,
+    "layer_types": ["sliding_attention", "full_attention"], "max_position_embeddings": 512}"#;
 
 /// Of the last token of the prompt, and of each behind it.
 fn logits(config: &str, device: &Device, precision: Precision) -> Vec<f32> {
@@ -38,8 +38,8 @@ fn the_least_of_adapters_computes_what_flex_does() {
     };
     assert_eq!((least.dtypes(), least.max_binding()), (&[Dtype::F32][..], Some(128 << 20)));
     let flex = Device::open("flex").expect("flex").with_kernel_mode(KernelMode::Plain);
-    for config in [PLAIN, GEMMA] {
-        for precision in ["f32", "q8", "q4"] {
+    for (config, precisions) in [(PLAIN, &["f32", "q8", "q4"][..]), (GEMMA, &["f32"])] {
+        for precision in precisions {
             let precision: Precision = precision.parse().expect("a precision");
             let theirs = logits(config, &flex, precision);
             let largest = theirs.iter().fold(0.0f32, |most, x| most.max(x.abs()));

@@ -104,6 +104,10 @@ mod tests {
         Rope::all(&config).remove(0)
     }
 
+    fn spans(of: &[(usize, usize)]) -> Vec<Range<usize>> {
+        of.iter().map(|&(start, end)| start..end).collect()
+    }
+
     /// Those that each sequence has in a pass of its own.
     fn fresh(rope: &Rope, spans: &[Range<usize>], device: &BurnDevice) -> Vec<f32> {
         let mut all = RopeTable::default();
@@ -128,27 +132,30 @@ mod tests {
         ] {
             let rope = rope(parameters);
             // Short and long ones by turns; tables grow between, and over more than one block at a time.
-            for spans in
-                [&[0..5][..], &[5..6], &[1000..1100, 3..4], &[1400..1401], &[1600..1602], &[2999..3000, 2990..2995]]
-            {
+            for of in [
+                &[(0, 5)][..],
+                &[(5, 6)],
+                &[(1000, 1100), (3, 4)],
+                &[(1400, 1401)],
+                &[(1600, 1602)],
+                &[(2999, 3000), (2990, 2995)],
+            ] {
+                let spans = spans(of);
                 let tokens = spans.iter().map(Range::len).sum();
-                let kept = rope.kept(spans, &device, None).expect("angles that stay").of_tokens(tokens);
-                assert_eq!(
-                    kept.try_into_vec_as::<f32>().expect("read back"),
-                    fresh(&rope, spans, &device),
-                    "{spans:?}"
-                );
+                let kept = rope.kept(&spans, &device, None).expect("angles that stay").of_tokens(tokens);
+                let kept = kept.try_into_vec_as::<f32>().expect("read back");
+                assert_eq!(kept, fresh(&rope, &spans, &device), "{spans:?}");
             }
             // Each length has its own, then.
-            assert_eq!(rope.kept(&[3000..3001], &device, None).is_none(), dynamic);
+            assert_eq!(rope.kept(&spans(&[(3000, 3001)]), &device, None).is_none(), dynamic);
             // Where the device binds less, ...
-            assert!(rope.kept(&[0..1], &device, Some(4 * 16 * 1024 - 1)).is_none());
+            assert!(rope.kept(&spans(&[(0, 1)]), &device, Some(4 * 16 * 1024 - 1)).is_none());
             // ... and beyond what is worth keeping.
-            assert!(rope.kept(&[0..1 << 21], &device, None).is_none());
+            assert!(rope.kept(&spans(&[(0, 1 << 21)]), &device, None).is_none());
         }
         // Sequences of two sets of angles.
         let by_length = json!({"rope_type": "longrope", "rope_theta": 1e4, "original_max_position_embeddings": 1500,
             "short_factor": vec![1.5; 8], "long_factor": vec![2.5; 8]});
-        assert!(rope(by_length).kept(&[0..5, 1600..1601], &device, None).is_none());
+        assert!(rope(by_length).kept(&spans(&[(0, 5), (1600, 1601)]), &device, None).is_none());
     }
 }

@@ -293,29 +293,3 @@ fn matmul_t_reads_every_float16() {
         Ok(())
     });
 }
-
-#[test]
-#[ignore]
-fn time_attend() {
-    let device = ADAPTER.burn();
-    for (queries, keys, heads, kv_heads, head_dim) in
-        [(256usize, 256usize, 9usize, 3usize, 64usize), (512, 512, 8, 8, 64), (64, 1024, 8, 2, 128)]
-    {
-        for software in [true, false] {
-            let kernels = KernelSet(Some(KernelBackend::Cube(AdapterClass { software })));
-            let q = numbers(1, [1, queries, heads, head_dim], device, DType::F32).swap_dims(1, 2);
-            let k = numbers(2, [1, kv_heads, keys, head_dim], device, DType::F32);
-            let segment = KvSegment::new(k.clone(), k, KeyPositions::Run { first: 0 });
-            let params = AttentionParams { scale: 0.1, soft_cap: None, sinks: None };
-            let mut best = f64::MAX;
-            for _ in 0..4 {
-                device.sync().unwrap();
-                let clock = std::time::Instant::now();
-                let out = kernels.attend(&q, std::slice::from_ref(&segment), keys - queries, &params).unwrap();
-                let _ = out.narrow(2, 0, 1).into_data();
-                best = best.min(clock.elapsed().as_secs_f64());
-            }
-            println!("{queries} {keys} {heads} {kv_heads} {head_dim} software {software}: {:.1} ms", best * 1e3);
-        }
-    }
-}

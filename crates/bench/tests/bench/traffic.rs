@@ -60,7 +60,9 @@ fn no_token_asks_for_more_than_this() {
         let llama = model(config, device);
         assert_eq!((llama.config.layers.len(), 4 * llama.config.vocab_size as u64), (layers, most.bytes_read));
         let [first, later] = counted(&llama);
-        println!("{first:?}");
+        // Where the adapter has not been yet, rotation and attention bring their numbers: once for all layers that are alike.
+        let new = traffic(&llama, Task { depth: 31, prompt: 20, new_tokens: 0 }).unwrap().unwrap().token;
+        assert!(new.uploads <= most.uploads + 2, "{new:?}");
         let Counts { launches, submissions, uploads, bytes_read, waits } = first.token;
         assert!(launches <= most.launches && submissions <= most.submissions && uploads <= most.uploads, "{first:?}");
         assert_eq!((bytes_read, waits), (most.bytes_read, most.waits), "{first:?}");
