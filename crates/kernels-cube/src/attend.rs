@@ -1,5 +1,4 @@
-//! Attention over the keys and values where they lie; one cube for each query of each head, or some for parts of its keys, or
-//! one for a tile of queries.
+//! Attention over the keys and values where they lie; one cube for each query of each head, or some for parts of its keys.
 
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::kernel::into_contiguous;
@@ -9,10 +8,10 @@ use glass_kernels::{KeyMask, KeyPositions};
 use super::{
     AdapterClass, Strided,
     attend_parts::{self, Parts, normalized, tanh},
-    attend_tiles, elem, empty, empty_of, primitive, reduce, tensor, vector_size,
+    elem, empty, empty_of, primitive, reduce, tensor, vector_size,
 };
 
-/// Up to as many queries, each has cubes of its own; more are taken in tiles. On a software adapter none is.
+/// Beyond as many queries, an adapter with matrix units is faster with those.
 const MAX_QUERIES: usize = 8;
 
 /// Keys whose scores are held at once.
@@ -45,7 +44,8 @@ pub fn attend(
     let [batch, heads, queries, head_dim] = q.dims();
     let [_, kv_heads, keys, _] = k.dims();
     let cubes = batch * heads * queries;
-    if cubes * head_dim * keys == 0 || head_dim > 256 {
+    let max_queries = if class.software { usize::MAX } else { MAX_QUERIES };
+    if cubes * head_dim * keys == 0 || queries > max_queries || head_dim > 256 {
         return None;
     }
     let vector = vector_size(head_dim);
@@ -65,12 +65,6 @@ pub fn attend(
     let sinks_elem = elem(&sinks);
     // In memory one token after the other, as the projection that comes next wants them.
     let out = empty(&q.tensor, [batch, queries, heads, head_dim]);
-    let numbers = mask_launch(mask, keys, first_query, queries);
-    if queries > MAX_QUERIES && !class.software {
-        attend_tiles::attend(vector, &[q, k, v], &sinks, &out, numbers, &softmax);
-        let by_token: Tensor<4> = tensor(out);
-        return Some(by_token.swap_dims(1, 2)); // [batch, heads, queries, head_dim]
-    }
     let parts = Parts::of(class, cubes, mask.window.unwrap_or(keys).min(keys));
     // Of each part: its sum of values, and two vectors with the highest score and the sum of weights.
     let split = parts.0 > 1;
@@ -92,7 +86,7 @@ pub fn attend(
             strides(&q),
             strides(&k),
             strides(&v),
-            numbers,
+            mask_launch(mask, keys, first_query, queries),
             cubes,
             parts.0,
             heads,
@@ -119,17 +113,17 @@ pub fn attend(
 
 /// Which keys the queries see, as numbers.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
-pub(super) struct Mask {
-    pub first_query: usize,
+struct Mask {
+    first_query: usize,
     /// A query sees this many positions up to its own, ...
-    pub window: usize,
+    window: usize,
     /// ... none before this, ...
-    pub first_key: usize,
+    first_key: usize,
     /// ... and none from this on.
-    pub end: usize,
+    end: usize,
     /// Slot `s` holds a position `p` with `(p - origin) % keys == s`.
-    pub origin: usize,
-    pub keys: usize,
+    origin: usize,
+    keys: usize,
 }
 
 fn mask_launch(mask: KeyMask, keys: usize, first_query: usize, queries: usize) -> MaskLaunch {
@@ -163,13 +157,13 @@ impl Shape {
 
 /// Strides of batch, head and token, in vectors.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
-pub(super) struct Strides {
-    pub batch: usize,
-    pub head: usize,
-    pub token: usize,
+struct Strides {
+    batch: usize,
+    head: usize,
+    token: usize,
 }
 
-pub(super) fn strides(x: &Strided) -> StridesLaunch {
+fn strides(x: &Strided) -> StridesLaunch {
     let [batch, head, token] = x.strides;
     StridesLaunch::new(batch, head, token)
 }

@@ -11,7 +11,6 @@ mod argmax;
 mod around;
 mod attend;
 mod attend_parts;
-mod attend_tiles;
 mod causal_conv;
 mod gate;
 mod gemv;
