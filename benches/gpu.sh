@@ -22,16 +22,17 @@ done
 cargo=${CARGO:-cargo}
 # A missing adapter fails the tests instead of skipping them.
 export GLASS_REQUIRE_WGPU=1
-tests=(-p glass-backend -p glass-bench -p glass-eval)
+tests=(-p glass-backend)
+[ -n "$small" ] || tests+=(-p glass-bench -p glass-eval)
 $cargo build --release --bin glass || exit 1
 $cargo test --release "${tests[@]}" --no-run || exit 1
 glass="${CARGO_TARGET_DIR:-target}/release/glass"
 
 if [ -n "$small" ]; then
-    models=("") dtypes=f32,q8 prompts=32 depths=0 rounds=(--gen 4 --repeat 1) filter=kernel_set
+    models=("") dtypes=f32,q8 prompts=32 depths=0 rounds=(--gen 4 --repeat 1) filter=kernel_set::tests::rotate limit=900
 else
     models=("--preset llama-40M" "--preset smollm2-135M") dtypes=f16,bf16,q8,q4 prompts=512 depths=0,2048,7000
-    rounds=(--gen 64 --repeat 3 --row-seconds 4) filter=
+    rounds=(--gen 64 --repeat 3 --row-seconds 4) filter= limit=140
 fi
 
 mkdir -p "$(dirname "$out")"
@@ -56,7 +57,7 @@ failed=0
         echo "    glass $command" | tr -s ' ' | sed 's/^ /    /'
         echo
         # shellcheck disable=SC2086
-        timeout 140 "$glass" $command --format md 2>>"$log" || { failed=1; echo "(It ended with an error, or was stopped after 140 seconds.)"; }
+        timeout $limit "$glass" $command --format md 2>>"$log" || { failed=1; echo "(It ended with an error, or was stopped after $limit seconds.)"; }
     done
 } >"$out"
 tail -3 "$log" >&2

@@ -49,10 +49,7 @@ impl LlamaAttention {
         let [q, k, v] = self.project_heads(x.into()); // [batch, heads or kv_heads, seq, head_dim]
         ctx.done(Step::Qkv);
         let q = ctx.temper(q, &self.config); // [batch, heads, seq, head_dim]
-        let out = match self.attend_in_place([&q, &k, &v], states, ctx) {
-            Some(out) => out,
-            None => self.attend([q, k, v], states, ctx),
-        }; // [batch, heads, seq, head_dim]
+        let out = self.attend([q, k, v], states, ctx); // [batch, heads, seq, head_dim]
 
         let [batch, heads, seq, head_dim] = out.dims();
         let merged = out.swap_dims(1, 2).reshape([batch, seq, heads * head_dim]);
@@ -67,13 +64,20 @@ impl LlamaAttention {
     /// What the queries find: `q`, `k` and `v` `[batch, heads or kv_heads, seq, head_dim]` -> as `q`
     fn attend(&self, [q, k, v]: [Tensor<4>; 3], states: &mut [&mut LayerState], ctx: &ForwardContext<'_>) -> Tensor<4> {
         let (rope, kernels) = (self.config.rope, self.kernels);
+        // Several sequences attend together, where a kernel can.
+        let alone = states.len() == 1 || !kernels.attends_to_all();
+        if let Some(rope) = rope.filter(|_| alone && kernels.keeps() && ctx.padding().is_none()) {
+            return ctx.per_sequence(states, [q, k, v], |cache, qkv, positions, start| {
+                self.attend_in_place(rope, qkv, positions, start, cache, ctx)
+            });
+        }
         let rotated = ctx.rotate(rope, q.clone(), None, kernels); // [batch, heads, seq, head_dim]
         let k = ctx.rotate(rope, k, None, kernels); // [batch, kv_heads, seq, head_dim]
         ctx.done(Step::Rope);
         if let Some(out) = self.attend_together([&q, &rotated, &k, &v], states, ctx) {
             return out;
         }
-        ctx.per_sequence(states, [q, rotated, k, v], |cache, [q, rotated, k, v], positions| {
+        ctx.per_sequence(states, [q, rotated, k, v], |cache, [q, rotated, k, v], positions, _| {
             let kv = cache.append(k.into(), v.into(), positions.clone()); // what these queries may attend to
             ctx.done(Step::Cache);
             self.attend_to(kv, [&q, &rotated], positions, cache, ctx)
@@ -117,30 +121,41 @@ impl LlamaAttention {
         Some(out) // [1, heads, tokens of all, head_dim]
     }
 
-    /// The same for one sequence, where a kernel rotates and writes keys and values to where the cache keeps them.
+    /// The same for one sequence, whose tokens are those of the row from `start` on: a kernel rotates, and writes keys and values
+    /// to where the cache keeps them, if it can.
+    ///
+    /// `q`, `k` and `v` `[1, heads or kv_heads, seq, head_dim]` -> as `q`
     fn attend_in_place(
         &self,
-        qkv: [&Tensor<4>; 3],
-        states: &mut [&mut LayerState],
+        rope: usize,
+        [q, k, v]: [Tensor<4>; 3],
+        positions: Range<usize>,
+        start: usize,
+        cache: &mut dyn LayerCache,
         ctx: &ForwardContext<'_>,
-    ) -> Option<Tensor<4>> {
-        let ([state], [positions]) = (states, ctx.spans()) else { return None };
-        let (rope, cache) = (self.config.rope?, state.kv());
-        if !self.kernels.keeps() || ctx.padding().is_some() || cache.max_step() < positions.len() {
-            return None;
-        }
-        let [q, k, _] = qkv;
+    ) -> Tensor<4> {
         let mut rotated = None;
         let mut write = |held, slot| {
-            let (queries, held) = ctx.rotate_and_keep(rope, qkv, held, slot, self.kernels);
+            let (queries, held) = ctx.rotate_and_keep(rope, start, [&q, &k, &v], held, slot, self.kernels);
             rotated = queries;
             (rotated.is_some(), held)
         };
         let new = &mut InPlace { shape: k.dims(), device: k.device(), dtype: k.dtype(), write: &mut write };
-        let kv = cache.append_in_place(new, positions.clone())?;
-        ctx.done(Step::Rope);
+        let kept = cache.append_in_place(new, positions.clone());
+        let (kv, rotated) = match kept.zip(rotated) {
+            Some((kv, rotated)) => {
+                ctx.done(Step::Rope);
+                (kv, rotated)
+            }
+            None => {
+                let rotate = |x| ctx.rotate_from(rope, start, x, self.kernels);
+                let (rotated, k) = (rotate(q.clone()), rotate(k)); // [1, heads or kv_heads, seq, head_dim]
+                ctx.done(Step::Rope);
+                (cache.append(k.into(), v.into(), positions.clone()), rotated)
+            }
+        };
         ctx.done(Step::Cache);
-        Some(self.attend_to(kv, [q, &rotated?], positions.clone(), cache, ctx))
+        self.attend_to(kv, [&q, &rotated], positions, cache, ctx)
     }
 
     /// `q` `[batch, heads, seq, head_dim]`, as projected and as rotated -> the same shape

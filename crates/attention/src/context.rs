@@ -1,15 +1,17 @@
 //! What all layers of one forward pass share.
 
+mod angles;
 mod rows;
 
 use std::{cell::RefCell, collections::HashMap, ops::Range};
 
 use burn::tensor::{Bool, DType, Device as BurnDevice, Tensor, TensorData};
-use glass_backend::{Device, KernelSet, KeyPositions};
+use glass_backend::{Device, KeyPositions};
 use glass_config::AttentionConfig;
-use glass_kv_cache::{AttendsFrom, CacheError, KvSegment, Window};
+use glass_kv_cache::{CacheError, KvSegment, Window};
 
-use crate::{Dropouts, HiddenState, NextTokens, Observer, Padding, Rope, RopeTable, Sequences, Step, rotate};
+use self::angles::PassRope;
+use crate::{Dropouts, HiddenState, NextTokens, Observer, Padding, Rope, Sequences, Step};
 
 /// One forward pass: the positions that it reads, their rotary tables, and whoever observes it.
 pub struct ForwardContext<'a> {
@@ -19,6 +21,7 @@ pub struct ForwardContext<'a> {
     padding: Option<Padding>,
     dropouts: Dropouts,
     score_bytes: usize,
+    max_binding: Option<u64>,
     masks: RefCell<HashMap<MaskKey, DeviceMasks>>,
     observer: RefCell<&'a mut dyn Observer>,
 }
@@ -28,19 +31,6 @@ type MaskKey = (Range<usize>, KeyPositions, usize, Window, usize);
 
 /// A mask on each device that has asked for it.
 type DeviceMasks = Vec<(BurnDevice, Option<Tensor<4, Bool>>)>;
-
-/// One RoPE of the model, in this pass.
-struct PassRope {
-    rope: Rope,
-    table: RopeTable,
-    tables: DeviceTables,
-}
-
-/// Cosines and sines `[batch or 1, 1, tokens, pairs]` by device and by which queries attend from another place.
-type DeviceTables = RefCell<Vec<(BurnDevice, Option<Moved>, [Tensor<4>; 2])>>;
-
-/// Positions of queries of one sequence, and where they attend from.
-pub type Moved = (Range<usize>, AttendsFrom);
 
 /// Scores of one block, at most: large enough to keep a matrix product busy, small beside any model's weights.
 const SCORE_BYTES: usize = 64 << 20;
@@ -94,19 +84,17 @@ impl<'a> ForwardContext<'a> {
                 (spans.collect(), None, Dropouts::default())
             }
         };
-        let mut ctx = Self {
+        let ctx = Self {
             spans,
-            ropes: Vec::new(),
+            ropes: ropes.iter().cloned().map(PassRope::new).collect(),
             padding,
             dropouts,
             score_bytes: SCORE_BYTES.min(device.max_binding().map_or(usize::MAX, |limit| limit as usize)),
+            max_binding: device.max_binding(),
             masks: RefCell::default(),
             observer: RefCell::new(observer),
         };
-        ctx.ropes = ropes
-            .iter()
-            .map(|rope| PassRope { table: ctx.table(rope), rope: rope.clone(), tables: RefCell::default() })
-            .collect();
+        ctx.prepare(device);
         ctx.observer.borrow_mut().pass(&ctx);
         Ok(ctx)
     }
@@ -127,75 +115,6 @@ impl<'a> ForwardContext<'a> {
         self.spans.iter().map(Range::len).sum()
     }
 
-    /// Brings the angles to a device before it has anything to compute: a graphics adapter is handed what was launched so far
-    /// before it is sent more.
-    pub fn prepare(&self, device: &Device) {
-        for rope in &self.ropes {
-            self.cos_sin(rope, None, device.burn());
-        }
-    }
-
-    /// Rotates queries or keys by their positions; with `moved`, queries of one sequence by where they attend from. `None` for
-    /// `rope`: the layer has no positions.
-    ///
-    /// `x` `[batch, heads, tokens, head_dim]` -> the same shape
-    pub fn rotate(&self, rope: Option<usize>, x: Tensor<4>, moved: Option<Moved>, kernels: KernelSet) -> Tensor<4> {
-        let Some(rope) = rope else { return x };
-        let rope = &self.ropes[rope];
-        let interleaved = rope.rope.parameters().interleaved;
-        let [cos, sin] = self.cos_sin(rope, moved, &x.device());
-        kernels.rotate(&x, &cos, &sin, interleaved).unwrap_or_else(|| rotate(x, cos, sin, interleaved))
-    }
-
-    /// [`KernelSet::rotate_and_keep`] by the positions of the pass, whose only sequence they are.
-    pub(crate) fn rotate_and_keep(
-        &self,
-        rope: usize,
-        qkv: [&Tensor<4>; 3],
-        held: [Tensor<4>; 2],
-        slot: usize,
-        kernels: KernelSet,
-    ) -> (Option<Tensor<4>>, [Tensor<4>; 2]) {
-        let rope = &self.ropes[rope];
-        let [cos, sin] = self.cos_sin(rope, None, &qkv[0].device());
-        kernels.rotate_and_keep(qkv, &cos, &sin, rope.rope.parameters().interleaved, held, slot)
-    }
-
-    /// `[batch or 1, 1, tokens, pairs]` each, float32
-    fn cos_sin(&self, rope: &PassRope, moved: Option<Moved>, device: &BurnDevice) -> [Tensor<4>; 2] {
-        let mut made = rope.tables.borrow_mut();
-        if let Some((.., table)) = made.iter().find(|(on, by, _)| on == device && *by == moved) {
-            return table.clone();
-        }
-        let moved_table = moved.clone().map(|(positions, from)| {
-            let places: Vec<usize> = positions.map(|position| from.at(position)).collect();
-            (rope.rope.table(std::slice::from_ref(&places)), [1, places.len()])
-        });
-        let (table, [rows, tokens]) = match &moved_table {
-            Some((table, shape)) => (table, *shape),
-            None => (&rope.table, [self.rows(), self.seq()]),
-        };
-        let tensor = |values: &[f32]| {
-            let shape = [rows, 1, tokens, values.len() / (rows * tokens)];
-            Tensor::<4>::from_data(TensorData::new(values.to_vec(), shape), (device, DType::F32))
-        };
-        let table = [tensor(&table.cos), tensor(&table.sin)];
-        made.push((device.clone(), moved, table.clone()));
-        table
-    }
-
-    /// The angles of every token: each sequence has its own, because some RoPE types choose them by its length.
-    fn table(&self, rope: &Rope) -> RopeTable {
-        if self.padding.is_some() {
-            return rope.table(&self.positions());
-        }
-        let mut all = RopeTable::default();
-        for span in &self.spans {
-            all.append(rope.table(&[span.clone().map(|position| rope.place(position)).collect()]));
-        }
-        all
-    }
-
     /// The position of every token, row by row.
     fn positions(&self) -> Vec<Vec<usize>> {
         match &self.padding {
@@ -205,11 +124,6 @@ impl<'a> ForwardContext<'a> {
             }
             None => vec![self.spans.iter().cloned().flatten().collect()],
         }
-    }
-
-    /// Rows whose positions differ: the batch if there is padding, else 1.
-    fn rows(&self) -> usize {
-        self.padding.as_ref().map_or(1, Padding::batch)
     }
 
     /// Multiplies each query by what the layer says of its position.
@@ -234,11 +148,6 @@ impl<'a> ForwardContext<'a> {
         let values: Vec<f32> =
             positions.flat_map(|at| (0..width).map(move |i| (at, i))).map(|(at, i)| value(at, i)).collect();
         Tensor::from_data(TensorData::new(values, [self.rows(), self.seq(), width]), (device, DType::F32))
-    }
-
-    /// The host's table of a RoPE, `[rows, seq, pairs]`, and its number of rows; `None`: the model has no such RoPE.
-    pub fn rope_table(&self, rope: usize) -> Option<(&RopeTable, usize)> {
-        Some((&self.ropes.get(rope)?.table, self.rows()))
     }
 
     /// [`KvSegment::hidden_mask`] with the padding's keys; made once for all layers that are alike.

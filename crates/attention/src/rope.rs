@@ -5,8 +5,15 @@
 //! differ to match).
 //! The frequencies, and what the scalings make of them, are in `config/rope`.
 
-use burn::tensor::{DType, Tensor};
+mod kept;
+
+use std::sync::{Arc, Mutex};
+
+use burn::tensor::{DType, Device as BurnDevice, Tensor, TensorData};
+use glass_backend::RopeAngles;
 use glass_config::{DualChunk, LayerConfig, LlamaConfig, MixerConfig, RopeParameters};
+
+use self::kept::KeptAngles;
 
 /// One RoPE of a model.
 ///
@@ -17,6 +24,7 @@ pub struct Rope {
     head_dim: usize,
     /// Tokens after which positions begin anew, where they do ([`DualChunk`]).
     chunk: Option<usize>,
+    kept: Arc<Mutex<KeptAngles>>,
 }
 
 /// Cosine and sine of every angle of some tokens, multiplied by the model's attention scaling.
@@ -34,6 +42,14 @@ impl RopeTable {
         self.cos.extend(next.cos);
         self.sin.extend(next.sin);
     }
+
+    /// Of each of so many tokens of each row the cosines, and then the sines: `[rows, tokens, 2 * pairs]`, float32
+    pub(crate) fn on_device(&self, [rows, tokens]: [usize; 2], device: &BurnDevice) -> Tensor<3> {
+        let pairs = self.cos.len() / (rows * tokens).max(1);
+        let of_token = |(cos, sin): (&[f32], &[f32])| [cos, sin].concat();
+        let values = self.cos.chunks(pairs.max(1)).zip(self.sin.chunks(pairs.max(1))).flat_map(of_token);
+        Tensor::from_data(TensorData::new(values.collect(), [rows, tokens, 2 * pairs]), (device, DType::F32))
+    }
 }
 
 impl Rope {
@@ -49,7 +65,7 @@ impl Rope {
                 _ => None,
             };
             let (head_dim, chunk) = config.layers.iter().find_map(user).unwrap_or_default();
-            Self { parameters: parameters.clone(), head_dim, chunk }
+            Self { parameters: parameters.clone(), head_dim, chunk, kept: Arc::default() }
         };
         ropes.map(rope).collect()
     }
@@ -69,16 +85,26 @@ impl Rope {
         self.chunk.is_some()
     }
 
+    /// Those of a table of some tokens, one behind the other: `[batch or 1, tokens, 2 * pairs]`.
+    pub(crate) fn angles(&self, table: Tensor<3>) -> RopeAngles {
+        RopeAngles { table, first: 0, interleaved: self.parameters.interleaved }
+    }
+
     /// The table for rows of positions, all of one length.
     ///
     /// `dynamic` and `longrope` choose their frequencies by the longest position. Keys that are cached already stay as they
     /// were rotated, as in `transformers`.
     pub fn table(&self, positions: &[Vec<usize>]) -> RopeTable {
-        let positions = positions.iter().flatten();
+        let positions = positions.iter().flatten().copied();
         let length = positions.clone().max().map_or(0, |longest| longest + 1);
+        self.table_within(length, positions)
+    }
+
+    /// The same in a pass that reaches `length` positions.
+    fn table_within(&self, length: usize, positions: impl Iterator<Item = usize>) -> RopeTable {
         let inv_freq = self.parameters.inv_freq(self.head_dim, length);
         let scaling = self.parameters.attention_scaling();
-        let angles = positions.flat_map(|&position| inv_freq.iter().map(move |f| position as f64 * f));
+        let angles = positions.flat_map(|position| inv_freq.iter().map(move |f| position as f64 * f));
         let (cos, sin) = angles.map(|angle| ((angle.cos() * scaling) as f32, (angle.sin() * scaling) as f32)).unzip();
         RopeTable { cos, sin }
     }

@@ -68,6 +68,16 @@ impl<'a, const D: usize> Input<'a, D> {
         self.x.dims()
     }
 
+    /// Some of the vectors, as `choose` takes them.
+    pub fn map<const E: usize>(self, choose: impl FnOnce(Tensor<D>) -> Tensor<E>) -> Input<'a, E> {
+        Input { x: choose(self.x), norm: self.norm }
+    }
+
+    /// The vectors as they are, which may be in front of a norm: to wait for them.
+    pub fn unread(&self) -> &Tensor<D> {
+        &self.x
+    }
+
     /// What is normed, and the norm that projections compute.
     pub(crate) fn parts(&self) -> (Tensor<D>, Option<(Tensor<1>, RmsNorm)>) {
         (self.x.clone(), self.norm.and_then(Norm::fused))

@@ -2,6 +2,8 @@
 
 #[cfg(all(feature = "wgpu", target_family = "wasm"))]
 mod browser;
+#[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
+mod least;
 mod open;
 
 use burn::tensor::Device as BurnDevice;

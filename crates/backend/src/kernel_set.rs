@@ -20,7 +20,7 @@ use glass_kernels::{Gate, RmsNorm};
 pub(crate) use glass_kernels_cube::AdapterClass;
 pub(crate) use products::MatrixKind;
 
-use crate::{AttentionParams, KvSegment, TextKv};
+use crate::{AttentionParams, KvSegment, RopeAngles, TextKv};
 
 /// The kernels that modules on a device use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,16 +100,15 @@ impl KernelSet {
         }
     }
 
-    /// Rotates each pair `(x[i], x[i + pairs])` of every head by its angle, or `(x[2 i], x[2 i + 1])` if they are
-    /// `interleaved`, in float32, rounded once. What is behind the pairs stays.
+    /// Rotates each pair of every head by its angle, in float32, rounded once. What is behind the pairs stays.
     ///
-    /// `x` `[batch, heads, seq, head_dim]`, `cos` and `sin` `[batch or 1, 1, seq, pairs]` in float32 -> as `x`
-    pub fn rotate(self, x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>, interleaved: bool) -> Option<Tensor<4>> {
+    /// `x` `[batch, heads, seq, head_dim]` -> as `x`
+    pub fn rotate(self, x: &Tensor<4>, angles: &RopeAngles) -> Option<Tensor<4>> {
         match self.backend? {
             #[cfg(feature = "flex")]
-            KernelBackend::Flex => flex::rotate(x, cos, sin, interleaved),
+            KernelBackend::Flex => flex::rotate(x, angles),
             #[cfg(feature = "wgpu")]
-            KernelBackend::Cube(class) => glass_kernels_cube::rotate(class, x, cos, sin, interleaved),
+            KernelBackend::Cube(class) => glass_kernels_cube::rotate(class, x, &cube::angles(angles)),
         }
     }
 
@@ -121,22 +120,25 @@ impl KernelSet {
     pub fn rotate_and_keep(
         self,
         qkv: [&Tensor<4>; 3],
-        cos: &Tensor<4>,
-        sin: &Tensor<4>,
-        interleaved: bool,
+        angles: &RopeAngles,
         held: [Tensor<4>; 2],
         slot: usize,
     ) -> (Option<Tensor<4>>, [Tensor<4>; 2]) {
-        let _ = (qkv, cos, sin, interleaved, slot);
+        let _ = (qkv, angles, slot);
         match self.backend {
             #[cfg(feature = "flex")]
-            Some(KernelBackend::Flex) => flex::rotate_and_keep(qkv, cos, sin, interleaved, held, slot),
+            Some(KernelBackend::Flex) => flex::rotate_and_keep(qkv, angles, held, slot),
             #[cfg(feature = "wgpu")]
             Some(KernelBackend::Cube(class)) => {
-                glass_kernels_cube::rotate_and_keep(class, qkv, cos, sin, interleaved, held, slot)
+                glass_kernels_cube::rotate_and_keep(class, qkv, &cube::angles(angles), held, slot)
             }
             None => (None, held),
         }
+    }
+
+    /// Whether angles are worth keeping on the device from pass to pass: the host is not where they are needed.
+    pub fn keeps_angles(self) -> bool {
+        self.launches()
     }
 
     /// Whether [`rotate_and_keep`](Self::rotate_and_keep) is worth asking.

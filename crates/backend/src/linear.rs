@@ -63,14 +63,7 @@ impl Linear {
         let input = x.into();
         let shape = input.dims();
         let weights: Vec<_> = projections.iter().map(|projection| &projection.weight).collect();
-        let through_norm = match input.parts() {
-            (x, Some((weight, norm))) => {
-                let around = Around { norm: Some((&weight, norm)), then: Then::Nothing };
-                WeightMatrix::matmul_t_around(&weights, &flat(x), around)
-            }
-            _ => None,
-        };
-        let products = through_norm.unwrap_or_else(|| WeightMatrix::matmul_t_all(&weights, flat(input.tensor()))); // [n, out] each
+        let products = WeightMatrix::matmul_t_through(&weights, input.map(flat)); // [n, out] each
         let outputs = projections.iter().zip(products).map(|(projection, y)| {
             let y = match &projection.bias {
                 Some(bias) => y + bias.val().unsqueeze(), // [n, out] + [1, out]

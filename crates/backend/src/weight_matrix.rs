@@ -5,7 +5,7 @@ use burn::{
     tensor::{Int, Tensor},
 };
 
-use crate::{Around, Device, KernelSet, QuantizedTensor, WeightError, WeightRole, Weights};
+use crate::{Around, Device, Input, KernelSet, QuantizedTensor, Then, WeightError, WeightRole, Weights};
 
 /// A matrix of weights `[rows, columns]` in the order in which Hugging Face stores it: one row per token of an embedding,
 /// one row per output of a projection.
@@ -121,9 +121,21 @@ impl WeightMatrix {
     /// The product with the transposed matrix, `x W^T`: a projection, or the head.
     ///
     /// `x` `[n, columns]` -> `[n, rows]`
-    pub fn matmul_t(&self, x: Tensor<2>) -> Tensor<2> {
-        let mut outputs = Self::matmul_t_all(&[self], x);
+    pub fn matmul_t<'a>(&self, x: impl Into<Input<'a, 2>>) -> Tensor<2> {
+        let mut outputs = Self::matmul_t_through(&[self], x.into());
         outputs.swap_remove(0)
+    }
+
+    /// The products with several matrices, behind the norm of what they read where there is one.
+    ///
+    /// `x` `[n, columns]` -> `[n, rows]` each
+    pub(crate) fn matmul_t_through(matrices: &[&Self], x: Input<'_, 2>) -> Vec<Tensor<2>> {
+        let (vectors, norm) = x.parts();
+        let through_norm = norm.and_then(|(weight, norm)| {
+            let around = Around { norm: Some((&weight, norm)), then: Then::Nothing };
+            Self::matmul_t_around(matrices, &vectors, around)
+        });
+        through_norm.unwrap_or_else(|| Self::matmul_t_all(matrices, x.tensor())) // [n, rows] each
     }
 
     /// The products with several matrices of equally many columns.

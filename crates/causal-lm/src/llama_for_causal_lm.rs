@@ -3,7 +3,7 @@ use burn::{
     tensor::{DType, Int, Tensor},
 };
 use glass_attention::{Observer, Sequences, Step};
-use glass_backend::{Device, Dtype, Linear, WeightError, WeightRole, WeightRoles, Weights};
+use glass_backend::{Device, Dtype, Input, Linear, WeightError, WeightRole, WeightRoles, Weights};
 use glass_config::LlamaConfig;
 use glass_kv_cache::CacheError;
 use glass_model::LlamaModel;
@@ -21,7 +21,7 @@ pub struct LlamaForCausalLM {
 impl LlamaForCausalLM {
     /// `ids` `[batch, seq]`, every id below `vocab_size` -> `[batch, seq, vocab_size]`, float32
     ///
-    /// Generation needs the logits of few tokens: it takes [`hidden`](Self::hidden), and the [`head`](Self::head) of those.
+    /// Generation needs the logits of few tokens: it takes [`states`](Self::states), and the [`head`](Self::head) of those.
     ///
     /// # Errors
     /// Sequences that do not fit the ids, or that a cache or the device cannot hold.
@@ -31,8 +31,8 @@ impl LlamaForCausalLM {
         sequences: Sequences<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Tensor<3>, CacheError> {
-        let hidden = self.hidden(ids, sequences, observer)?; // [batch, seq, hidden_size]
-        let logits = self.head(hidden); // [batch, seq, vocab_size]
+        let states = self.states(ids, sequences, observer)?; // [batch, seq, hidden_size]
+        let logits = self.head(states); // [batch, seq, vocab_size]
         observer.done(Step::Head);
         Ok(logits)
     }
@@ -50,6 +50,19 @@ impl LlamaForCausalLM {
         self.model.forward(ids, sequences, observer)
     }
 
+    /// The same for the [`head`](Self::head), which may compute the final norm itself.
+    ///
+    /// # Errors
+    /// As for [`LlamaForCausalLM::forward`].
+    pub fn states(
+        &self,
+        ids: Tensor<2, Int>,
+        sequences: Sequences<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<Input<'_, 3>, CacheError> {
+        self.model.states(ids, sequences, observer)
+    }
+
     /// What the head would say of a state between layers (the *logit lens*: nostalgebraist 2020): `x` `[batch, seq,
     /// hidden_size]` -> the same shape, after the final norm, for [`head`](Self::head)
     pub fn normed(&self, x: Tensor<3>) -> Tensor<3> {
@@ -62,7 +75,8 @@ impl LlamaForCausalLM {
     }
 
     /// The head alone: `hidden` `[batch, seq, hidden_size]` -> `[batch, seq, vocab_size]`, float32
-    pub fn head(&self, hidden: Tensor<3>) -> Tensor<3> {
+    pub fn head<'a>(&self, hidden: impl Into<Input<'a, 3>>) -> Tensor<3> {
+        let hidden: Input<'a, 3> = hidden.into();
         let logits = match &self.lm_head {
             Some(lm_head) => lm_head.forward(hidden),           // [batch, seq, vocab_size]
             None => self.model.embed_tokens().matmul_t(hidden), // [batch, seq, vocab_size]

@@ -298,6 +298,14 @@ impl RopeParameters {
         }
     }
 
+    /// Which of the few sets of angles that it has a pass over the first `length` positions rotates by; `None`: one that no other
+    /// length has.
+    pub fn angle_set(&self, length: usize) -> Option<usize> {
+        let depends = self.depends_on_length(length);
+        let has_its_own = depends && matches!(self.scaling, RopeScaling::Dynamic(_));
+        (!has_its_own).then_some(usize::from(depends))
+    }
+
     fn to_json(&self) -> Map<String, Value> {
         let mut object = match serde_json::to_value(&self.scaling) {
             Ok(Value::Object(object)) => object,

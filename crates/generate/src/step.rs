@@ -49,10 +49,10 @@ pub(crate) fn step_within<'a, 'l>(
         Some(observer) => &mut **observer,
         None => &mut Unobserved,
     };
-    let hidden = llama.model.hidden(ids, Sequences::Next(&mut next), observed)?; // [1, total, hidden_size]
+    let states = llama.model.states(ids, Sequences::Next(&mut next), observed)?; // [1, total, hidden_size]
     let (indices, lanes): (Vec<_>, Vec<_>) = [&greedy[..], &others].concat().into_iter().unzip();
-    let hidden = select(hidden, &indices); // [1, rows, hidden_size]
-    Ok(StepOutput::new(llama, hidden, lanes, greedy.len(), observer))
+    let states = states.map(|states| select(states, &indices)); // [1, rows, hidden_size]
+    Ok(StepOutput::new(llama, states, lanes, greedy.len(), observer))
 }
 
 /// How many tokens each lane reads.

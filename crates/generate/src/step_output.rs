@@ -2,6 +2,7 @@
 
 use burn::tensor::{Tensor, read_sync};
 use glass_attention::{Observer, Step};
+use glass_backend::Input;
 
 use crate::{Chosen, Error, Llama, SamplingError, step::narrow};
 
@@ -11,8 +12,8 @@ const MAX_BLOCK: usize = 16 << 20;
 /// What a pass computed. It is still on the device, which may not even have begun with it.
 pub struct StepOutput<'a> {
     llama: &'a Llama,
-    /// The hidden states whose logits are wanted, `[1, rows, hidden_size]`; where none is, one to wait for.
-    hidden: Tensor<3>,
+    /// The hidden states whose logits are wanted, as the head reads them, `[1, rows, hidden_size]`; where none is, one to wait for.
+    states: Input<'a, 3>,
     /// The lane of each row, by its number in the step.
     lanes: Vec<usize>,
     /// Of the first so many rows the most probable token will do.
@@ -59,12 +60,12 @@ pub struct Logits {
 impl<'a> StepOutput<'a> {
     pub(crate) fn new(
         llama: &'a Llama,
-        hidden: Tensor<3>,
+        states: Input<'a, 3>,
         lanes: Vec<usize>,
         greedy: usize,
         observer: Option<&'a mut dyn Observer>,
     ) -> Self {
-        Self { llama, hidden, lanes, greedy, read: 0, observer }
+        Self { llama, states, lanes, greedy, read: 0, observer }
     }
 
     /// Hidden states `[batch, seq, hidden_size]` after the final norm: a row for each, one text after the other.
@@ -73,7 +74,7 @@ impl<'a> StepOutput<'a> {
         let rows = batch * seq;
         let hidden = hidden.reshape([1, rows, hidden_size]); // [1, batch * seq, hidden_size]
         let texts = (0..rows).map(|row| row / seq).collect();
-        Self::new(llama, hidden, texts, 0, None)
+        Self::new(llama, hidden.into(), texts, 0, None)
     }
 
     /// Waits for the pass, and reads all its rows.
@@ -116,14 +117,14 @@ impl<'a> StepOutput<'a> {
         let left = self.lanes.len() - self.read;
         if self.lanes.is_empty() {
             // Without this the device would queue a whole prompt before its reader saw any progress.
-            self.host(self.hidden.clone().narrow(2, 0, 1)).await?;
+            self.host(self.states.unread().clone().narrow(2, 0, 1)).await?;
         }
         if left == 0 {
             return Ok(None);
         }
         let rows = left.min((MAX_BLOCK / vocab_size).max(1));
-        let hidden = narrow(self.hidden.clone(), 1, self.read, rows); // [1, rows, hidden_size]
-        let logits = llama.model.head(hidden).flatten::<2>(0, 1); // [rows, vocab_size]
+        let states = self.states.clone().map(|states| narrow(states, 1, self.read, rows)); // [1, rows, hidden_size]
+        let logits = llama.model.head(states).flatten::<2>(0, 1); // [rows, vocab_size]
         if let Some(observer) = &mut self.observer {
             observer.done(Step::Head);
         }

@@ -34,7 +34,7 @@ pub use gemv_planes::{PlanesTensors, matmul_t_planes};
 pub use gemv_quantized::{QuantizedTensors, matmul_t_quantized};
 pub use linear_recurrence::linear_recurrence;
 pub use rms_norm::{add_rms_norm, rms_norm};
-pub use rotate::{rotate, rotate_and_keep};
+pub use rotate::{Angles, rotate, rotate_and_keep};
 pub use selective_scan::{SelectiveScan, selective_scan};
 pub use together::lay_together;
 

@@ -1,20 +1,24 @@
 //! RoPE; one vector of pairs for each unit.
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 use cubecl::{ir::ElemType, prelude::*};
 
 use super::{AdapterClass, Strided, elem, into_primitive, like, primitive, tensor, vector_size};
 
-/// Of pairs `(x[i], x[i + pairs])`, or `(x[2 i], x[2 i + 1])` if they are `interleaved`; numbers behind the pairs stay.
-pub fn rotate(
-    class: AdapterClass,
-    x: &Tensor<4>,
-    cos: &Tensor<4>,
-    sin: &Tensor<4>,
-    interleaved: bool,
-) -> Option<Tensor<4>> {
-    let angles = Angles::of(cos, sin, x.dims()[3], interleaved)?;
+/// What tokens are rotated by: pairs `(x[i], x[i + pairs])`, or `(x[2 i], x[2 i + 1])` if they are `interleaved`.
+#[derive(Clone, Copy, Debug)]
+pub struct Angles<'a> {
+    /// Of each place the cosines of all pairs, and then their sines: `[batch or 1, places, 2 * pairs]`, float32
+    pub table: &'a Tensor<3>,
+    /// The place of the first token; others are behind it, one after the other.
+    pub first: usize,
+    pub interleaved: bool,
+}
+
+/// Numbers behind the pairs stay.
+pub fn rotate(class: AdapterClass, x: &Tensor<4>, angles: &Angles<'_>) -> Option<Tensor<4>> {
+    let angles = Prepared::of(angles, x.dims()[3])?;
     let x = Heads::of(x, &angles)?;
     let (out, units) = (like(&x.input.tensor), class.units());
     // SAFETY: units beyond the end do nothing.
@@ -25,14 +29,12 @@ pub fn rotate(
             CubeDim::new_1d(units as u32),
             angles.vector,
             x.input.tensor.clone().into_buffer_arg(),
-            angles.cos.clone().into_buffer_arg(),
-            angles.sin.clone().into_buffer_arg(),
+            angles.table.clone().into_buffer_arg(),
             out.clone().into_buffer_arg(),
             x.layout(x.seq, 0),
-            angles.table(),
-            interleaved,
+            angles.numbers(),
+            angles.interleaved,
             elem(&out),
-            elem(&angles.cos),
         );
     }
     Some(tensor(out))
@@ -45,9 +47,7 @@ pub fn rotate(
 pub fn rotate_and_keep(
     class: AdapterClass,
     [q, k, v]: [&Tensor<4>; 3],
-    cos: &Tensor<4>,
-    sin: &Tensor<4>,
-    interleaved: bool,
+    angles: &Angles<'_>,
     held: [Tensor<4>; 2],
     slot: usize,
 ) -> (Option<Tensor<4>>, [Tensor<4>; 2]) {
@@ -57,7 +57,7 @@ pub fn rotate_and_keep(
     let fits = batch == 1 && shapes && slot + seq <= capacity && q.dims()[3] == head_dim && v.dims() == k.dims();
     let of_one_type = q.dtype() == k.dtype() && k.dtype() == v.dtype() && held[0].dtype() == held[1].dtype();
     let inputs = || {
-        let angles = Angles::of(cos, sin, head_dim, interleaved)?;
+        let angles = Prepared::of(angles, head_dim)?;
         let heads = [Heads::of(q, &angles)?, Heads::of(k, &angles)?, Heads::of(v, &angles)?];
         Some((angles, heads))
     };
@@ -85,28 +85,27 @@ pub fn rotate_and_keep(
             q.input.tensor.clone().into_buffer_arg(),
             k.input.tensor.clone().into_buffer_arg(),
             v.input.tensor.clone().into_buffer_arg(),
-            angles.cos.clone().into_buffer_arg(),
-            angles.sin.clone().into_buffer_arg(),
+            angles.table.clone().into_buffer_arg(),
             out.clone().into_buffer_arg(),
             keys.clone().into_buffer_arg(),
             values.clone().into_buffer_arg(),
             q.layout(q.seq, 0),
             k.layout(capacity, slot),
             v.layout(capacity, slot),
-            angles.table(),
-            interleaved,
+            angles.numbers(),
+            angles.interleaved,
             elem(&out),
             elem(&keys),
-            elem(&angles.cos),
         );
     }
     (Some(tensor(out)), [tensor(keys), tensor(values)])
 }
 
-/// `cos` and `sin` `[batch or 1, 1, seq, pairs]`, and how they cut a head.
-struct Angles {
-    cos: CubeTensor,
-    sin: CubeTensor,
+/// [`Angles`] where they lie, and how they cut a head.
+struct Prepared {
+    table: CubeTensor,
+    first: usize,
+    interleaved: bool,
     /// Numbers that are read at once.
     vector: usize,
     /// Pairs of a head, and numbers behind them.
@@ -114,18 +113,20 @@ struct Angles {
     rest: usize,
 }
 
-impl Angles {
-    fn of(cos: &Tensor<4>, sin: &Tensor<4>, head_dim: usize, interleaved: bool) -> Option<Self> {
-        let half = cos.dims()[3];
+impl Prepared {
+    fn of(angles: &Angles<'_>, head_dim: usize) -> Option<Self> {
+        let half = angles.table.dims()[2] / 2;
         let rest = head_dim - 2 * half;
         // Numbers of interleaved pairs are read one by one.
-        let vector = if interleaved { 1 } else { vector_size(half).min(vector_size(half + rest)) };
-        let (cos, sin) = (into_contiguous(primitive(cos)?), into_contiguous(primitive(sin)?));
-        Some(Self { cos, sin, vector, half, rest })
+        let vector = if angles.interleaved { 1 } else { vector_size(half).min(vector_size(half + rest)) };
+        let table = primitive(angles.table).filter(|table| table.dtype == DType::F32)?;
+        let Angles { first, interleaved, .. } = *angles;
+        Some(Self { table: into_contiguous(table), first, interleaved, vector, half, rest })
     }
 
-    fn table(&self) -> TableLaunch {
-        TableLaunch::new(self.half / self.vector, self.rest / self.vector, self.cos.meta.shape()[0])
+    fn numbers(&self) -> TableLaunch {
+        let [rows, places, _]: [usize; 3] = self.table.meta.shape().dims();
+        TableLaunch::new(self.half / self.vector, self.rest / self.vector, rows, places, self.first)
     }
 }
 
@@ -142,7 +143,7 @@ struct Heads {
 
 impl Heads {
     /// `None` if there is nothing to do.
-    fn of(x: &Tensor<4>, angles: &Angles) -> Option<Self> {
+    fn of(x: &Tensor<4>, angles: &Prepared) -> Option<Self> {
         let [batch, heads, seq, head_dim] = x.dims();
         let units = batch * heads * seq * (angles.half + angles.rest) / angles.vector;
         let head = head_dim / angles.vector;
@@ -157,12 +158,15 @@ impl Heads {
     }
 }
 
-/// Vectors of a head, and rows of the table.
+/// Vectors of a head, and what the table has.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 struct Table {
     half: usize,
     rest: usize,
     rows: usize,
+    places: usize,
+    /// The place of the first token.
+    first: usize,
 }
 
 /// Where heads lie, and where the results go; in vectors.
@@ -182,30 +186,27 @@ struct Layout {
 
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
-fn rotate_kernel<F: Float, A: Float, N: Size>(
+fn rotate_kernel<F: Float, N: Size>(
     x: &[Vector<F, N>],
-    cos: &[Vector<A, N>],
-    sin: &[Vector<A, N>],
+    angles: &[Vector<f32, N>],
     out: &mut [Vector<F, N>],
     layout: Layout,
     table: Table,
     #[comptime] interleaved: bool,
     #[define(F)] _dtype: ElemType,
-    #[define(A)] _angles: ElemType,
 ) {
     if ABSOLUTE_POS < layout.units {
-        turn::<F, F, A, N>(x, cos, sin, out, ABSOLUTE_POS, &layout, &table, interleaved);
+        turn::<F, F, N>(x, angles, out, ABSOLUTE_POS, &layout, &table, interleaved);
     }
 }
 
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
-fn rotate_and_keep_kernel<F: Float, K: Float, A: Float, N: Size>(
+fn rotate_and_keep_kernel<F: Float, K: Float, N: Size>(
     q: &[Vector<F, N>],
     k: &[Vector<F, N>],
     v: &[Vector<F, N>],
-    cos: &[Vector<A, N>],
-    sin: &[Vector<A, N>],
+    angles: &[Vector<f32, N>],
     out: &mut [Vector<F, N>],
     keys: &mut [Vector<K, N>],
     values: &mut [Vector<K, N>],
@@ -216,13 +217,12 @@ fn rotate_and_keep_kernel<F: Float, K: Float, A: Float, N: Size>(
     #[comptime] interleaved: bool,
     #[define(F)] _dtype: ElemType,
     #[define(K)] _key_dtype: ElemType,
-    #[define(A)] _angles: ElemType,
 ) {
     let (first, second) = (of_q.units, of_q.units + of_k.units);
     if ABSOLUTE_POS < first {
-        turn::<F, F, A, N>(q, cos, sin, out, ABSOLUTE_POS, &of_q, &table, interleaved);
+        turn::<F, F, N>(q, angles, out, ABSOLUTE_POS, &of_q, &table, interleaved);
     } else if ABSOLUTE_POS < second {
-        turn::<F, K, A, N>(k, cos, sin, keys, ABSOLUTE_POS - first, &of_k, &table, interleaved);
+        turn::<F, K, N>(k, angles, keys, ABSOLUTE_POS - first, &of_k, &table, interleaved);
     } else if ABSOLUTE_POS < second + of_v.units {
         let (from, to, pair) = places(ABSOLUTE_POS - second, &of_v, &table);
         // Of both halves, or of what is behind them.
@@ -249,10 +249,9 @@ fn places(at: usize, layout: &Layout, table: &Table) -> (usize, usize, usize) {
 /// Rotates a vector of pairs, or copies one behind them.
 #[cube]
 #[allow(clippy::too_many_arguments)]
-fn turn<F: Float, O: Float, A: Float, N: Size>(
+fn turn<F: Float, O: Float, N: Size>(
     x: &[Vector<F, N>],
-    cos: &[Vector<A, N>],
-    sin: &[Vector<A, N>],
+    angles: &[Vector<f32, N>],
     out: &mut [Vector<O, N>],
     at: usize,
     layout: &Layout,
@@ -272,9 +271,8 @@ fn turn<F: Float, O: Float, A: Float, N: Size>(
         let second = Vector::<f32, N>::cast_from(x[from + other]);
         let vector = at / (half + table.rest);
         let row = usize::min(vector / layout.seq / layout.heads, table.rows - 1);
-        let angle = (row * layout.seq + vector % layout.seq) * half + pair;
-        let cos = Vector::<f32, N>::cast_from(cos[angle]);
-        let sin = Vector::<f32, N>::cast_from(sin[angle]);
+        let angle = (row * table.places + table.first + vector % layout.seq) * 2 * half + pair;
+        let (cos, sin) = (angles[angle], angles[angle + half]);
         // Kept in another type, it is rounded to its own first.
         let turned = Vector::<F, N>::cast_from(first * cos - second * sin);
         out[to + one] = Vector::cast_from(turned);

@@ -10,11 +10,11 @@ use crate::{
     view::{View, ViewMut},
 };
 
-/// Cosines and sines, `[batch or 1, seq, pairs]` each, and which numbers of a head are a pair.
+/// What tokens are rotated by, and which numbers of a head are a pair.
 #[derive(Clone, Copy)]
 pub struct Angles<'a> {
-    pub cos: &'a [f32],
-    pub sin: &'a [f32],
+    /// Of each token the cosines of all pairs, and then their sines: `[batch or 1, seq, 2 * pairs]`
+    pub table: &'a [f32],
     /// Pairs of a head that are rotated, the first ones: `2 * pairs <= head_dim`.
     pub pairs: usize,
     /// Whether pair i is `(x[2 i], x[2 i + 1])`, and not `(x[i], x[i + pairs])`.
@@ -56,12 +56,12 @@ fn each_token(shape: [usize; 4], visit: impl Fn(usize, usize) + Sync) {
 }
 
 impl<'a> Angles<'a> {
-    /// Those of one token of one row of the batch, `[pairs]` each.
+    /// Those of one token of one row of the batch, `[2 * pairs]`.
     fn of(self, batch: usize, at: usize, seq: usize) -> Self {
         let pairs = self.pairs;
-        let row = if self.cos.len() > seq * pairs { batch } else { 0 };
-        let token = (row * seq + at) * pairs..(row * seq + at + 1) * pairs;
-        Self { cos: &self.cos[token.clone()], sin: &self.sin[token], ..self }
+        let row = if self.table.len() > seq * 2 * pairs { batch } else { 0 };
+        let token = row * seq + at;
+        Self { table: &self.table[token * 2 * pairs..(token + 1) * 2 * pairs], ..self }
     }
 }
 
@@ -73,7 +73,8 @@ struct Rotate<'a> {
 impl Kernel for Rotate<'_> {
     #[inline(always)]
     fn run<S: SimdExt>(self, _: S) {
-        let angles = self.angles.cos.iter().zip(self.angles.sin);
+        let (cos, sin) = self.angles.table.split_at(self.angles.pairs);
+        let angles = cos.iter().zip(sin);
         if self.angles.interleaved {
             for ([x1, x2], (cos, sin)) in self.row.as_chunks_mut().0.iter_mut().zip(angles) {
                 (*x1, *x2) = (*x1 * cos - *x2 * sin, *x2 * cos + *x1 * sin);
@@ -122,9 +123,12 @@ mod tests {
             let [batch, heads, seq, head_dim] = shape;
             let x = random(shape.iter().product(), 1);
             let angles: Vec<f32> = random(rows * seq * half, 2).into_iter().map(|x| x * 9.0).collect();
-            let cos: Vec<f32> = angles.iter().map(|angle| angle.cos()).collect();
-            let sin: Vec<f32> = angles.iter().map(|angle| angle.sin()).collect();
-            let angles = Angles { cos: &cos, sin: &sin, pairs: half, interleaved };
+            let of_token = |token: &[f32]| -> Vec<f32> {
+                let cos = token.iter().map(|angle| angle.cos());
+                cos.chain(token.iter().map(|angle| angle.sin())).collect()
+            };
+            let table: Vec<f32> = angles.chunks(half).flat_map(of_token).collect();
+            let angles = Angles { table: &table, pairs: half, interleaved };
             let view = View::new(&x, by_token(shape).0, by_token(shape).1);
             for isa in Isa::all() {
                 // Slots 2.. of a cache with room for three more.
@@ -140,8 +144,8 @@ mod tests {
                 each(shape, |b, h, s| {
                     let (x, y) = (view.row(b, h, s), cached.row(b, h, s));
                     for i in 0..half {
-                        let at = ((b % rows) * seq + s) * half + i;
-                        let (cos, sin) = (f64::from(cos[at]), f64::from(sin[at]));
+                        let at = ((b % rows) * seq + s) * 2 * half + i;
+                        let (cos, sin) = (f64::from(table[at]), f64::from(table[at + half]));
                         let (first, second) = if interleaved { (2 * i, 2 * i + 1) } else { (i, i + half) };
                         let (x1, x2) = (f64::from(x[first]), f64::from(x[second]));
                         let bound = 3.0 * 2f64.powi(-24) * x1.hypot(x2);
@@ -158,8 +162,8 @@ mod tests {
     fn rotate_to_f16_rounds_the_floats() {
         let shape = [2, 3, 4, 10];
         let x = random(240, 1);
-        let (cos, sin) = (random(20, 2), random(20, 3));
-        let angles = Angles { cos: &cos, sin: &sin, pairs: 5, interleaved: false };
+        let table = random(40, 2);
+        let angles = Angles { table: &table, pairs: 5, interleaved: false };
         let view = View::new(&x, shape, [120, 40, 10]);
         for isa in Isa::all() {
             let mut wide = vec![0.0; 240];

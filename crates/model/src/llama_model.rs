@@ -3,7 +3,7 @@ use burn::{
     tensor::{Int, Tensor},
 };
 use glass_attention::{ForwardContext, HiddenState, Observer, Rope, Sequences, Step};
-use glass_backend::{Device, Embedding, Norm, WeightError, Weights};
+use glass_backend::{Device, Embedding, Input, Norm, WeightError, Weights};
 use glass_config::LlamaConfig;
 use glass_decoder::LlamaDecoderLayer;
 use glass_kv_cache::CacheError;
@@ -35,9 +35,24 @@ impl LlamaModel {
     pub fn forward(
         &self,
         ids: Tensor<2, Int>,
-        mut sequences: Sequences<'_>,
+        sequences: Sequences<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Tensor<3>, CacheError> {
+        let x = self.states(ids, sequences, observer)?.tensor(); // [batch, seq, hidden_size]
+        observer.hidden(HiddenState::Norm, &x);
+        Ok(x)
+    }
+
+    /// [`forward`](Self::forward) for a head, which may compute the last norm itself. Observers are not shown it.
+    ///
+    /// # Errors
+    /// As for [`forward`](Self::forward).
+    pub fn states(
+        &self,
+        ids: Tensor<2, Int>,
+        mut sequences: Sequences<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<Input<'_, 3>, CacheError> {
         let ctx =
             ForwardContext::new(&self.ropes, self.width, ids.dims(), &mut sequences, self.smallest_device(), observer)?;
         ctx.prepare(&self.device);
@@ -51,9 +66,8 @@ impl LlamaModel {
             x = sequences.with_layer(i, || layer.state_of_pass(), |states| layer.forward(x, states, &ctx)); // [batch, seq, hidden_size]
             ctx.hidden(HiddenState::Layer(i), &x);
         }
-        let x = self.norm.forward(on(&self.device, x)); // [batch, seq, hidden_size]
+        let x = Input::through(Some(&self.norm), on(&self.device, x)); // [batch, seq, hidden_size]
         ctx.done(Step::Norm);
-        ctx.hidden(HiddenState::Norm, &x);
         Ok(x)
     }
 

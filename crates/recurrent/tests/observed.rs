@@ -172,8 +172,9 @@ fn what_is_shown_makes_the_state() {
         assert_eq!(watch.calls.len(), 6, "{who}: each text in each pass");
         for text in 0..2 {
             let mut state = vec![0.0; watch.calls[0]["state"].values.len()];
-            for (pass, call) in watch.calls.iter().skip(text).step_by(2).enumerate() {
-                assert_eq!(call["decay"].shape[1], passes[pass][text]);
+            let calls = watch.calls.iter().skip(text).step_by(2);
+            for (pass, (call, tokens)) in calls.zip(passes).enumerate() {
+                assert_eq!(call["decay"].shape[1], tokens[text]);
                 assert_eq!(call["gate"].shape[2], call["state"].shape[1] * call["state"].shape[2]);
                 apply(call, &mut state, pass == 0);
                 same(&call["state"].values, &state, &format!("{who}: text {text}, pass {pass}"));

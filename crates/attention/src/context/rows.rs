@@ -11,14 +11,14 @@ use crate::Recurrence;
 
 impl ForwardContext<'_> {
     /// Lets each sequence alone keep its keys and values, and attend to what its cache has. A cache that
-    /// has to see the queries one by one (TOVA) gets them so.
+    /// has to see the queries one by one (TOVA) gets them so. `each` is also told which tokens of the row they are from.
     ///
     /// `x`: tensors `[batch, heads, seq, head_dim]` -> what `each` returns, `[batch, heads, seq, head_dim]`
     pub(crate) fn per_sequence<const N: usize>(
         &self,
         states: &mut [&mut LayerState],
         x: [Tensor<4>; N],
-        mut each: impl FnMut(&mut dyn LayerCache, [Tensor<4>; N], Range<usize>) -> Tensor<4>,
+        mut each: impl FnMut(&mut dyn LayerCache, [Tensor<4>; N], Range<usize>, usize) -> Tensor<4>,
     ) -> Tensor<4> {
         let mut out = Vec::new();
         let mut start = 0;
@@ -28,7 +28,7 @@ impl ForwardContext<'_> {
             while from < span.end {
                 let len = cache.max_step().min(span.end - from);
                 let part = x.each_ref().map(|x| narrow(x.clone(), start, len));
-                out.push(each(cache, part, from..from + len));
+                out.push(each(cache, part, from..from + len, start));
                 (start, from) = (start + len, from + len);
             }
         }

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use glass_kernels_cube::{self as cube, AdapterClass, PlanesTensors, QuantizedTensors, SelectiveScan};
 
 use crate::{
-    Around, AttentionParams, BlockTensor, KeyPositions, KvSegment, KvTensor, PlanarTensor, Scan, Then,
+    Around, AttentionParams, BlockTensor, KeyPositions, KvSegment, KvTensor, PlanarTensor, RopeAngles, Scan, Then,
     quantized::{BlockStorage, Planes},
 };
 
@@ -16,6 +16,11 @@ pub fn around(around: Around<'_>) -> cube::Around<'_> {
         Then::Gate(kind) => cube::Then::Gate(kind),
     };
     cube::Around { norm: around.norm, then }
+}
+
+/// Angles as kernels take them.
+pub fn angles(angles: &RopeAngles) -> cube::Angles<'_> {
+    cube::Angles { table: &angles.table, first: angles.first, interleaved: angles.interleaved }
 }
 
 pub fn matmul_t_quantized(

@@ -23,6 +23,8 @@ use half::{bf16, f16, slice::HalfFloatSliceExt};
 
 use glass_kernels::{self as cpu, Angles, Float, Gate, Isa, RmsNorm, View, ViewMut};
 
+use crate::RopeAngles;
+
 pub fn rms_norm<const D: usize>(x: &Tensor<D>, weight: &Tensor<1>, norm: RmsNorm) -> Option<Tensor<D>> {
     let (x, weight) = (Floats::of(x)?, Floats::of(weight)?);
     let mut out = vec![0.0; x.values().len()];
@@ -51,10 +53,10 @@ pub fn gate<const D: usize>(kind: Gate, gate: &Tensor<D>, up: &Tensor<D>) -> Opt
     Some(gate.like(out))
 }
 
-pub fn rotate(x: &Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>, interleaved: bool) -> Option<Tensor<4>> {
-    let pairs = cos.dims()[3];
-    let (cos, sin) = (Floats::of(cos)?, Floats::of(sin)?);
-    let angles = Angles { cos: cos.values(), sin: sin.values(), pairs, interleaved };
+pub fn rotate(x: &Tensor<4>, angles: &RopeAngles) -> Option<Tensor<4>> {
+    let table = angles.of_tokens(x.dims()[2]); // [batch or 1, seq, 2 * pairs]
+    let table = Floats::of(&table)?;
+    let angles = Angles { table: table.values(), pairs: angles.pairs(), interleaved: angles.interleaved };
     let x = Floats::where_it_lies(x)?;
     let shape = x.shape();
     let mut out = vec![0.0_f32; shape.iter().product()];

@@ -18,7 +18,7 @@ use glass_kernels::{Gate, RmsNorm};
 use glass_kernels_cube::MAX_VECTORS;
 
 use super::{AdapterClass, KernelBackend, KernelSet};
-use crate::{Around, AttentionParams, Device, Dtype, KeyPositions, KvSegment};
+use crate::{Around, AttentionParams, Device, Dtype, KeyPositions, KvSegment, RopeAngles};
 
 /// Numbers between -1 and 1; which ones depends on the seed alone.
 fn numbers<const D: usize>(seed: u64, shape: [usize; D], device: &BurnDevice, dtype: DType) -> Tensor<D> {
@@ -58,20 +58,40 @@ fn close<const D: usize>(
     Ok(())
 }
 
-/// Both shapes of the kernels on the first adapter, in each of its types, `cases` times.
+static FLEX: LazyLock<Device> = LazyLock::new(|| Device::open("flex").expect("it is built in"));
+
+/// The first adapter, as it is.
+static ADAPTER: LazyLock<Device> = LazyLock::new(|| Device::open("wgpu").expect("an adapter"));
+
+/// The same as the least that there may be.
+static LEAST: LazyLock<Device> = LazyLock::new(|| Device::open_least_wgpu().expect("what WebGPU promises"));
+
+fn device_of(burn: &BurnDevice) -> &'static Device {
+    if burn == FLEX.burn() {
+        &FLEX
+    } else if burn == LEAST.burn() {
+        &LEAST
+    } else {
+        &ADAPTER
+    }
+}
+
+/// Both shapes of the kernels on the first adapter and on the least, in each of its types, `cases` times.
 fn on_adapter<S: Strategy>(
     cases: u32,
     strategy: &S,
     check: impl Fn(KernelSet, &BurnDevice, DType, S::Value) -> Result<(), TestCaseError>,
 ) {
-    let device = match Device::open("wgpu") {
-        Ok(device) => device,
+    match Device::open("wgpu") {
+        Ok(_) => {}
         Err(error) if std::env::var_os("GLASS_REQUIRE_WGPU").is_some() => panic!("{error}"),
         Err(error) => return eprintln!("not tested on wgpu: {error}"),
-    };
-    for software in [true, false] {
-        let kernels = KernelSet { backend: Some(KernelBackend::Cube(AdapterClass { software })), trains: false };
-        on(kernels, &device, cases, strategy, |dtype, value| check(kernels, device.burn(), dtype, value));
+    }
+    for (device, cases) in [(&*ADAPTER, cases), (&*LEAST, cases.div_ceil(3))] {
+        for software in [true, false] {
+            let kernels = KernelSet { backend: Some(KernelBackend::Cube(AdapterClass { software })), trains: false };
+            on(kernels, device, cases, strategy, |dtype, value| check(kernels, device.burn(), dtype, value));
+        }
     }
 }
 
@@ -79,14 +99,11 @@ fn on_adapter<S: Strategy>(
 fn on_both<S: Strategy>(
     cases: u32,
     strategy: &S,
-    check: impl Fn(KernelSet, &Device, DType, S::Value) -> Result<(), TestCaseError>,
+    check: impl Fn(KernelSet, &BurnDevice, DType, S::Value) -> Result<(), TestCaseError>,
 ) {
-    let flex = Device::open("flex").expect("it is built in");
-    on(CPU, &flex, cases, strategy, |dtype, value| check(CPU, &flex, dtype, value));
-    on_adapter(cases, strategy, |kernels, _, dtype, value| check(kernels, &ADAPTER, dtype, value));
+    on(CPU, &FLEX, cases, strategy, |dtype, value| check(CPU, FLEX.burn(), dtype, value));
+    on_adapter(cases, strategy, check);
 }
-
-static ADAPTER: LazyLock<Device> = LazyLock::new(|| Device::open("wgpu").expect("an adapter"));
 
 /// In each type of a device.
 fn on<S: Strategy>(
@@ -154,30 +171,39 @@ fn norms_and_gates_are_those_of_the_cpu() {
 fn rotate_is_that_of_the_cpu() {
     let half = select(vec![1usize, 2, 3, 5, 8, 32, 40]);
     let pairs = (half, select(vec![0usize, 0, 1, 4, 6]), prop::bool::ANY);
-    let strategy = (1usize..4, 1usize..7, 1usize..20, pairs, prop::bool::ANY);
-    on_adapter(30, &strategy, |kernels, device, dtype, (batch, heads, seq, (half, rest, interleaved), alike)| {
+    let strategy = (1usize..4, 1usize..7, 1usize..20, pairs, prop::bool::ANY, prop::option::of(0usize..30));
+    on_adapter(30, &strategy, |kernels, device, dtype, (batch, heads, seq, (half, rest, interleaved), alike, from)| {
         let turned = |kernels: KernelSet, device: &BurnDevice| {
             let x = numbers(1, [batch, seq, heads, 2 * half + rest], device, dtype).swap_dims(1, 2);
             let rows = if alike { 1 } else { batch };
-            let angles = |seed| numbers(seed, [rows, 1, seq, half], device, DType::F32);
-            kernels.rotate(&x, &angles(2), &angles(3), interleaved)
+            kernels.rotate(&x, &angles(from, [rows, seq, half], interleaved, device))
         };
         close("rotated", turned(kernels, device), turned(CPU, &BurnDevice::flex()), 2)
     });
+}
+
+/// Angles of these tokens alone, or from a place on of a longer table.
+fn angles(from: Option<usize>, [rows, seq, half]: [usize; 3], interleaved: bool, device: &BurnDevice) -> RopeAngles {
+    let places = from.map_or(seq, |first| first + seq + 2);
+    let table = numbers(2, [rows, places, 2 * half], device, DType::F32);
+    RopeAngles { table, first: from.unwrap_or(0), interleaved }
 }
 
 #[test]
 fn attend_is_that_of_the_cpu() {
     // So many that GPUs read parts of them at a time, too.
     let keys = prop_oneof![4 => 1usize..400, 1 => 1000usize..2500];
-    let shape = (1usize..4, 1usize..4, 1usize..4, 1usize..=8, keys);
-    let head_dim = select(vec![1usize, 6, 7, 16, 64, 80]);
+    attends_as_the_cpu(40, (1usize..=8, keys, select(vec![1usize, 6, 7, 16, 64, 80])));
+}
+
+/// Queries, keys, and numbers of a head.
+fn attends_as_the_cpu(cases: u32, sizes: impl Strategy<Value = (usize, usize, usize)>) {
     let window = prop_oneof![Just(None), (1usize..300).prop_map(Some)];
     let mask = (prop::bool::ANY, 0usize..500, 0usize..40, 0usize..200, window);
     let softmax = (prop::option::of(0.5..40.0), prop::option::of(-4.0f32..4.0));
-    let strategy = (shape, head_dim, 0usize..40, mask, softmax);
-    on_adapter(40, &strategy, |kernels, device, dtype, (shape, head_dim, from, mask, (soft_cap, sink))| {
-        let (batch, kv_heads, groups, queries, keys) = shape;
+    let strategy = ((1usize..4, 1usize..4, 1usize..4), sizes, 0usize..40, mask, softmax);
+    on_adapter(cases, &strategy, |kernels, device, dtype, (shape, sizes, from, mask, (soft_cap, sink))| {
+        let ((batch, kv_heads, groups), (queries, keys, head_dim)) = (shape, sizes);
         let (ring, first_query, back, first_key, window) = mask;
         let heads = kv_heads * groups;
         let first_query = if keys < 400 { first_query } else { first_query + keys };

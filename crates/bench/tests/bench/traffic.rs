@@ -44,8 +44,8 @@ fn a_cpu_is_asked_for_nothing() {
     assert_eq!(traffic(&llama, Task { depth: 0, prompt: 3, new_tokens: 1 }).unwrap(), None);
 }
 
-/// Whoever adds a launch to a token says so here. GPUs have six in each layer, and beside them the embedding, the last norm and
-/// the head. One test, because what it counts is the process's.
+/// Whoever adds a launch to a token says so here. GPUs have six in each layer, and beside them the embedding and the head, which
+/// norms. One test, because what it counts is the process's.
 #[test]
 fn no_token_asks_for_more_than_this() {
     let Some(device) = adapter() else {
@@ -53,13 +53,16 @@ fn no_token_asks_for_more_than_this() {
     };
     let gpu = device.clone().with_gpu_kernels();
     for (config, device, layers, most) in [
-        (STORIES, &gpu, 5, Counts { launches: 33, submissions: 2, uploads: 3, bytes_read: 4 * 512, waits: 1 }),
-        (STORIES, &device, 5, Counts { launches: 43, submissions: 2, uploads: 3, bytes_read: 4 * 512, waits: 1 }),
-        (BUILT_IN, &device, 4, Counts { launches: 35, submissions: 2, uploads: 3, bytes_read: 4 * 66, waits: 1 }),
+        (STORIES, &gpu, 5, Counts { launches: 32, submissions: 2, uploads: 1, bytes_read: 4 * 512, waits: 1 }),
+        (STORIES, &device, 5, Counts { launches: 43, submissions: 2, uploads: 1, bytes_read: 4 * 512, waits: 1 }),
+        (BUILT_IN, &device, 4, Counts { launches: 35, submissions: 2, uploads: 1, bytes_read: 4 * 66, waits: 1 }),
     ] {
         let llama = model(config, device);
         assert_eq!((llama.config.layers.len(), 4 * llama.config.vocab_size as u64), (layers, most.bytes_read));
         let [first, later] = counted(&llama);
+        // Where the adapter has not been yet, rotation and attention bring their numbers: once for all layers that are alike.
+        let new = traffic(&llama, Task { depth: 31, prompt: 20, new_tokens: 0 }).unwrap().unwrap().token;
+        assert!(new.uploads <= most.uploads + 2, "{new:?}");
         let Counts { launches, submissions, uploads, bytes_read, waits } = first.token;
         assert!(launches <= most.launches && submissions <= most.submissions && uploads <= most.uploads, "{first:?}");
         assert_eq!((bytes_read, waits), (most.bytes_read, most.waits), "{first:?}");

@@ -188,7 +188,7 @@ fn write<T: Float + BurnElement + Pod>(held: &mut FlexTensor, x: View<'_, f32>, 
     let (first, [_, kv_heads, capacity, head_dim], _) = place(held).filter(|_| held.is_contiguous())?;
     let strides = [kv_heads * capacity * head_dim, capacity * head_dim, head_dim];
     let slots = held.try_storage_mut::<T>()?.get_mut(first + slot * head_dim..)?;
-    let as_they_are = Angles { cos: &[], sin: &[], pairs: 0, interleaved: false };
+    let as_they_are = Angles { table: &[], pairs: 0, interleaved: false };
     cpu::rotate(Isa::best(), x, as_they_are, &mut ViewMut::new(slots, x.shape(), strides));
     Some(())
 }

@@ -9,12 +9,11 @@ use glass_kernels::{self as cpu, Angles, Float, Isa, ViewMut};
 use half::{bf16, f16};
 
 use super::{Floats, rotate};
+use crate::RopeAngles;
 
 pub fn rotate_and_keep(
     [q, k, v]: [&Tensor<4>; 3],
-    cos: &Tensor<4>,
-    sin: &Tensor<4>,
-    interleaved: bool,
+    angles: &RopeAngles,
     held: [Tensor<4>; 2],
     slot: usize,
 ) -> (Option<Tensor<4>>, [Tensor<4>; 2]) {
@@ -26,14 +25,13 @@ pub fn rotate_and_keep(
     // Of another type they would be rounded to that first.
     let rounded_once = [k, v].iter().all(|x| [DType::F32, dtype].contains(&x.dtype()));
     let inputs = || {
-        let angles = [Floats::of(cos)?, Floats::of(sin)?];
-        Some((angles, [Floats::where_it_lies(k)?, Floats::where_it_lies(v)?]))
+        let table = Floats::of(&angles.of_tokens(seq))?;
+        Some((table, [Floats::where_it_lies(k)?, Floats::where_it_lies(v)?]))
     };
-    let Some(([cos_values, sin_values], kv)) = (fits && rounded_once).then(inputs).flatten() else {
+    let Some((table, kv)) = (fits && rounded_once).then(inputs).flatten() else {
         return (None, held);
     };
-    let pairs = cos.dims()[3];
-    let angles = Angles { cos: cos_values.values(), sin: sin_values.values(), pairs, interleaved };
+    let by = Angles { table: table.values(), pairs: angles.pairs(), interleaved: angles.interleaved };
     let mut held = held.map(|held| match held.try_into_primitive::<Flex>() {
         Ok(held) => held,
         Err(_) => unreachable!("a cache is where its keys are"),
@@ -41,13 +39,13 @@ pub fn rotate_and_keep(
     // Who else holds them would see them change.
     let written = held.iter().all(|held| held.is_unique() && held.is_contiguous())
         && match dtype {
-            DType::F32 => write::<f32>(&mut held, &kv, angles, slot),
-            DType::F16 => write::<f16>(&mut held, &kv, angles, slot),
-            DType::BF16 => write::<bf16>(&mut held, &kv, angles, slot),
+            DType::F32 => write::<f32>(&mut held, &kv, by, slot),
+            DType::F16 => write::<f16>(&mut held, &kv, by, slot),
+            DType::BF16 => write::<bf16>(&mut held, &kv, by, slot),
             _ => None,
         }
         .is_some();
-    let queries = if written { rotate(q, cos, sin, interleaved) } else { None };
+    let queries = if written { rotate(q, angles) } else { None };
     (queries, held.map(Tensor::from_primitive::<Flex>))
 }
 
@@ -58,7 +56,7 @@ fn write<T: Float + BurnElement + Pod>(
     angles: Angles<'_>,
     slot: usize,
 ) -> Option<()> {
-    let as_they_are = Angles { cos: &[], sin: &[], pairs: 0, ..angles };
+    let as_they_are = Angles { table: &[], pairs: 0, ..angles };
     for ((held, x), angles) in held.iter_mut().zip(kv).zip([angles, as_they_are]) {
         let [_, kv_heads, capacity, head_dim] = held.layout().shape().dims();
         let first = held.layout().start_offset() + slot * head_dim;

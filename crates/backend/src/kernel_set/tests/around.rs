@@ -21,8 +21,8 @@ enum Kind {
 
 impl Matrices {
     /// Of so many rows each.
-    fn new(kind: Kind, rows: &[usize], columns: usize, device: &Device, dtype: DType) -> Self {
-        let values = |i: usize, rows| numbers(20 + i as u64, [rows, columns], device.burn(), DType::F32);
+    fn new(kind: Kind, rows: &[usize], columns: usize, device: &BurnDevice, dtype: DType) -> Self {
+        let values = |i: usize, rows| numbers(20 + i as u64, [rows, columns], device, DType::F32);
         let read = |x: Tensor<2>| x.into_data().try_to_vec::<f32>().expect("floats");
         let unit = if dtype == DType::F32 { Dtype::F32 } else { Dtype::F16 };
         let quantized = |(i, &rows): (usize, &usize)| {
@@ -37,7 +37,7 @@ impl Matrices {
                 Kind::Planar(format) => quantize(&values, columns, format).expect("finite numbers").into(),
                 Kind::Floats => unreachable!("those are not quantized"),
             };
-            QuantizedTensor::new(rows, columns, device, unit)
+            QuantizedTensor::new(rows, columns, device_of(device), unit)
         };
         match kind {
             Kind::Floats => {
@@ -111,7 +111,7 @@ fn matrices_that_lie_together_are_each_what_it_is_alone() {
     let strategy = (matrices(), prop::collection::vec(rows, 1..=5), prop_oneof![Just(1), 1usize..=MAX_VECTORS]);
     on_both(40, &strategy, |kernels, device, dtype, ((kind, columns), rows, n)| {
         let matrices = Matrices::new(kind, &rows, columns, device, dtype);
-        let x = numbers(1, [n, columns], device.burn(), dtype);
+        let x = numbers(1, [n, columns], device, dtype);
         let together = matrices.laid_together(kernels);
         let ours = together.multiply(kernels, &x, Around::default()).expect("a kernel");
         equal("product", ours, matrices.multiply_each(kernels, &x))
@@ -125,8 +125,8 @@ fn products_do_besides_what_kernels_do_alone() {
     on_both(40, &strategy, |kernels, device, dtype, ((kind, columns), rows, n, seed)| {
         let matrices = Matrices::new(kind, &[rows, rows], columns, device, dtype).laid_together(kernels);
         let one = Matrices::new(kind, &[rows], columns, device, dtype);
-        let x = numbers(seed, [n, columns], device.burn(), dtype);
-        let weight = numbers(seed + 20, [columns], device.burn(), dtype);
+        let x = numbers(seed, [n, columns], device, dtype);
+        let weight = numbers(seed + 20, [columns], device, dtype);
         let norm = RmsNorm { eps: 1e-5, plus_one: seed % 2 == 0 };
         let gate = if seed % 3 == 0 { Gate::GeluTanh } else { Gate::Silu };
         let normed = kernels.rms_norm(&x, &weight, norm).expect("a kernel");
@@ -142,7 +142,7 @@ fn products_do_besides_what_kernels_do_alone() {
         let ours = matrices.multiply(kernels, &x, through).expect("a kernel");
         near("product behind a norm", ours, matrices.multiply_each(kernels, &normed))?;
 
-        let residual = numbers(seed + 30, [n, rows], device.burn(), dtype);
+        let residual = numbers(seed + 30, [n, rows], device, dtype);
         let onto = Around { norm: None, then: Then::Add(&residual) };
         let ours = one.multiply(kernels, &x, onto).expect("a kernel");
         let product = one.multiply_each(kernels, &x).swap_remove(0);
@@ -170,24 +170,23 @@ fn products_do_besides_what_kernels_do_alone() {
 fn what_is_kept_in_place_is_what_is_rotated_and_written() {
     let half = select(vec![1usize, 2, 3, 5, 8, 32, 40]);
     let pairs = (half, select(vec![0usize, 0, 1, 4, 6]), prop::bool::ANY);
-    let strategy = (1usize..4, 1usize..4, 1usize..10, pairs, 0usize..20, prop::bool::ANY);
-    on_both(30, &strategy, |kernels, device, dtype, (kv_heads, groups, seq, pairs, slot, halves)| {
+    let strategy = (1usize..4, 1usize..4, 1usize..10, pairs, 0usize..20, prop::bool::ANY, prop::option::of(0usize..30));
+    on_both(30, &strategy, |kernels, device, dtype, (kv_heads, groups, seq, pairs, slot, halves, from)| {
         let (half, rest, interleaved) = pairs;
         let head_dim = 2 * half + rest;
-        let kept_in = if halves && device.burn().supports_dtype(DType::F16) { DType::F16 } else { dtype };
-        let heads = |seed, heads| numbers(seed, [1, seq, heads, head_dim], device.burn(), dtype).swap_dims(1, 2);
+        let kept_in = if halves && device.supports_dtype(DType::F16) { DType::F16 } else { dtype };
+        let heads = |seed, heads| numbers(seed, [1, seq, heads, head_dim], device, dtype).swap_dims(1, 2);
         let (q, k, v) = (heads(1, kv_heads * groups), heads(2, kv_heads), heads(3, kv_heads));
-        let angles = |seed| numbers(seed, [1, 1, seq, half], device.burn(), DType::F32);
-        let (cos, sin) = (angles(4), angles(5));
-        let held = || [6, 7].map(|seed| numbers(seed, [1, kv_heads, slot + seq + 3, head_dim], device.burn(), kept_in));
+        let angles = angles(from, [1, seq, half], interleaved, device);
+        let held = || [6, 7].map(|seed| numbers(seed, [1, kv_heads, slot + seq + 3, head_dim], device, kept_in));
 
-        let rotated = |x: &Tensor<4>| kernels.rotate(x, &cos, &sin, interleaved).expect("a kernel");
+        let rotated = |x: &Tensor<4>| kernels.rotate(x, &angles).expect("a kernel");
         let slots = [0..1, 0..kv_heads, slot..slot + seq, 0..head_dim];
         let [keys, values] = held();
         let keys = keys.slice_assign(slots.clone(), rotated(&k).cast(kept_in));
         let values = values.slice_assign(slots, v.clone().cast(kept_in));
 
-        let (queries, ours) = kernels.rotate_and_keep([&q, &k, &v], &cos, &sin, interleaved, held(), slot);
+        let (queries, ours) = kernels.rotate_and_keep([&q, &k, &v], &angles, held(), slot);
         prop_assert_eq!(queries.expect("a kernel").into_data(), rotated(&q).into_data());
         for (ours, theirs) in ours.into_iter().zip([keys, values]) {
             prop_assert_eq!(ours.into_data(), theirs.into_data());
@@ -195,13 +194,13 @@ fn what_is_kept_in_place_is_what_is_rotated_and_written() {
 
         // What others hold too is not written to, and neither is what has no such slots.
         let shared = held();
-        let (queries, back) = kernels.rotate_and_keep([&q, &k, &v], &cos, &sin, interleaved, shared.clone(), slot);
+        let (queries, back) = kernels.rotate_and_keep([&q, &k, &v], &angles, shared.clone(), slot);
         prop_assert!(queries.is_none());
         for (ours, theirs) in back.into_iter().zip(held()) {
             prop_assert_eq!(ours.into_data(), theirs.into_data());
         }
         drop(shared);
-        prop_assert!(kernels.rotate_and_keep([&q, &k, &v], &cos, &sin, interleaved, held(), slot + 4).0.is_none());
+        prop_assert!(kernels.rotate_and_keep([&q, &k, &v], &angles, held(), slot + 4).0.is_none());
         Ok(())
     });
 }

@@ -1,7 +1,5 @@
 //! Products with quantized matrices, against sums in float64.
 
-use std::sync::LazyLock;
-
 use burn::tensor::Int;
 
 use super::*;
@@ -150,7 +148,6 @@ fn quants_that_do_not_fit_have_no_kernel() {
 
 #[test]
 fn blocks_are_the_numbers_that_they_stand_for() {
-    static ADAPTER: LazyLock<Device> = LazyLock::new(|| Device::open("wgpu").expect("an adapter"));
     let floats = |x: Tensor<2>| x.cast(DType::F32).into_data().try_to_vec::<f32>().expect("floats");
     let formats = BlockFormat::ALL.into_iter().filter(|format| format.comes_apart()).collect::<Vec<_>>();
     let strategy = (select(vec![1usize, 3, 8]), 1usize..8, 1usize..70, select(formats), 0u64..1000);
@@ -163,7 +160,7 @@ fn blocks_are_the_numbers_that_they_stand_for() {
         let held = QuantizedRows::Blocks(BlockRows { format, blocks });
         let exact = held.dequantize(columns);
         let unit = if dtype == DType::F32 { Dtype::F32 } else { Dtype::F16 };
-        let weight = QuantizedTensor::new(held, columns, &ADAPTER, unit);
+        let weight = QuantizedTensor::new(held, columns, device_of(device), unit);
         prop_assert_eq!(weight.shape(), [rows, columns]);
 
         let allowed = |size: f64| unit.unit_roundoff() * size + 1e-6;
