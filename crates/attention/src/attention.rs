@@ -64,8 +64,10 @@ impl LlamaAttention {
     /// What the queries find: `q`, `k` and `v` `[batch, heads or kv_heads, seq, head_dim]` -> as `q`
     fn attend(&self, [q, k, v]: [Tensor<4>; 3], states: &mut [&mut LayerState], ctx: &ForwardContext<'_>) -> Tensor<4> {
         let (rope, kernels) = (self.config.rope, self.kernels);
-        // Several sequences attend together, where a kernel can.
-        let alone = states.len() == 1 || !kernels.attends_to_all();
+        let alone = match &mut states[..] {
+            [state] => state.kv().max_step() >= ctx.seq(),
+            _ => !kernels.attends_to_all(), // where one work can be the attention of all, it is
+        };
         if let Some(rope) = rope.filter(|_| alone && kernels.keeps() && ctx.padding().is_none()) {
             return ctx.per_sequence(states, [q, k, v], |cache, qkv, positions, start| {
                 self.attend_in_place(rope, qkv, positions, start, cache, ctx)
