@@ -67,13 +67,16 @@ static ADAPTER: LazyLock<Device> = LazyLock::new(|| Device::open("wgpu").expect(
 static LEAST: LazyLock<Device> = LazyLock::new(|| Device::open_least_wgpu().expect("what WebGPU promises"));
 
 fn device_of(burn: &BurnDevice) -> &'static Device {
-    if burn == FLEX.burn() {
-        &FLEX
-    } else if burn == LEAST.burn() {
-        &LEAST
-    } else {
-        &ADAPTER
+    match burn {
+        burn if burn == FLEX.burn() => &FLEX,
+        burn if is_least(burn) => &LEAST,
+        _ => &ADAPTER,
     }
+}
+
+/// Whether it is the least adapter, which is not there where there is none.
+fn is_least(burn: &BurnDevice) -> bool {
+    burn != FLEX.burn() && burn == LEAST.burn()
 }
 
 /// Whether it has float16: burn asks the adapter, and not the device.
