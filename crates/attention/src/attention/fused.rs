@@ -32,6 +32,8 @@ impl LlamaAttention {
             Some(TextKv { segments: for_kernel(kv, &moved)?, positions: positions.clone() })
         });
         let texts: Option<Vec<TextKv>> = texts.collect();
+        // TOVA knows only with the new tokens in it whether one has to go.
+        let texts = texts.filter(|_| !states.iter_mut().any(|state| state.kv().wants_weights()));
         let together = texts.and_then(|texts| self.kernels.attend_all(rotated, &texts, &self.params()));
         let out = together.unwrap_or_else(|| {
             let mut start = 0;
