@@ -40,6 +40,18 @@ pub struct KvSegment {
     pub q: Option<Tensor<4>>,
 }
 
+/// What queries see of a cache that holds all they may attend to in its first slots.
+#[derive(Clone, Copy, Debug)]
+pub struct SeenSlots {
+    /// Slots with a key in them.
+    pub keys: usize,
+    pub positions: KeyPositions,
+    /// As that of a [`KvSegment`].
+    pub window: Option<usize>,
+    /// The position of the first query.
+    pub first_query: usize,
+}
+
 /// Next tokens of one text, among those of others, and what they may attend to.
 #[derive(Clone, Debug)]
 pub struct TextKv {
@@ -66,5 +78,11 @@ impl KvSegment {
 
     pub(crate) fn mask(&self) -> KeyMask {
         KeyMask { positions: self.positions, first_key: self.first_key, window: self.window }
+    }
+}
+
+impl SeenSlots {
+    pub(crate) fn mask(&self) -> KeyMask {
+        KeyMask { positions: self.positions, first_key: 0, window: self.window }
     }
 }

@@ -20,7 +20,7 @@ use glass_kernels::{Gate, RmsNorm};
 pub(crate) use glass_kernels_cube::AdapterClass;
 pub(crate) use products::MatrixKind;
 
-use crate::{AttentionParams, KvSegment, RopeAngles, TextKv};
+use crate::{AttentionParams, KvSegment, RopeAngles, SeenSlots, TextKv};
 
 /// The kernels that modules on a device use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -133,6 +133,33 @@ impl KernelSet {
                 glass_kernels_cube::rotate_and_keep(class, qkv, &cube::angles(angles), held, slot)
             }
             None => (None, held),
+        }
+    }
+
+    /// [`rotate_and_keep`](Self::rotate_and_keep), and what these queries find in `held` then: in one call, where that takes as
+    /// long as the arithmetic of few keys. `kept` is called in between. -> as `q`, and `held` again; if there is none, nothing
+    /// is said of the slots.
+    ///
+    /// `q` `[1, heads, seq, head_dim]`, `k` and `v` `[1, kv_heads, seq, head_dim]`, `held` `[1, kv_heads, capacity, head_dim]`
+    /// each
+    #[expect(clippy::too_many_arguments, reason = "those of two kernels")]
+    pub fn keep_and_attend(
+        self,
+        qkv: [&Tensor<4>; 3],
+        angles: &RopeAngles,
+        held: [Tensor<4>; 2],
+        slot: usize,
+        seen: SeenSlots,
+        params: &AttentionParams,
+        kept: impl FnOnce(),
+    ) -> (Option<Tensor<4>>, [Tensor<4>; 2]) {
+        match self.backend {
+            #[cfg(feature = "flex")]
+            Some(KernelBackend::Flex) => flex::keep_and_attend(qkv, angles, held, slot, seen, params, kept),
+            _ => {
+                let _ = (qkv, angles, slot, seen, params, kept);
+                (None, held)
+            }
         }
     }
 

@@ -35,7 +35,7 @@ pub use activation::{Xielu, activate, clamped_gate};
 #[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
 pub use adapters::{Adapter, AdapterKind, adapters};
 pub use around::{Around, Input, Then};
-pub use attention::{AttentionParams, KvSegment, TextKv};
+pub use attention::{AttentionParams, KvSegment, SeenSlots, TextKv};
 pub use device::Device;
 pub use dtype::Dtype;
 pub use embedding::Embedding;

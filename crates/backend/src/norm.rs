@@ -84,15 +84,20 @@ impl Norm {
 
     /// Whether projections of so many vectors norm what they read by this one themselves.
     pub(crate) fn is_read_through(&self, tokens: usize) -> bool {
-        self.kernels.norms_in_products(tokens) && self.fused().is_some()
+        self.kernels.norms_in_products(tokens) && self.is_fused() && (self.weight.is_some() || self.ones.is_some())
+    }
+
+    /// Whether it is of the kind that kernels compute.
+    fn is_fused(&self) -> bool {
+        self.config.kind == NormKind::Rms && !self.config.bias
     }
 
     /// What the kernels take; they compute RMSNorm with a weight.
     pub(crate) fn fused(&self) -> Option<(Tensor<1>, RmsNorm)> {
-        let plus_one = self.config.weight == NormWeight::OnePlus;
-        if self.config.kind != NormKind::Rms || self.config.bias {
+        if !self.is_fused() {
             return None;
         }
+        let plus_one = self.config.weight == NormWeight::OnePlus;
         let weight = self.weight.as_ref().map(Param::val).or_else(|| self.ones.clone())?;
         Some((weight, RmsNorm { eps: self.config.eps as f32, plus_one }))
     }

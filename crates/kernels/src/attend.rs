@@ -35,8 +35,8 @@ pub use int8::quantize_vectors;
 pub use kept::{Int8View, Kept};
 pub use mask::{KeyMask, KeyPositions};
 
-/// Multiply-adds below which a second thread would take longer to come than to help.
-const WORTH_SHARING: usize = 1 << 14;
+/// Multiply-adds of scores below which a second thread would take longer to come than to help.
+const WORTH_SHARING: usize = 1 << 16;
 
 /// Keys and values one behind the other in memory, and the queries as rotated for them.
 #[derive(Clone, Copy, Debug)]
@@ -107,15 +107,20 @@ pub fn attend<K: Kept>(
 pub fn attend_all<K: Kept>(isa: Isa, texts: &mut [Attention<'_, K>], softmax: Softmax<'_>) {
     let texts: Vec<Work<'_, K>> = texts.iter().filter_map(|text| Work::new(text, softmax)).collect();
     let multiply_adds: usize = texts.iter().map(Work::multiply_adds).sum();
-    let threads = if multiply_adds < WORTH_SHARING { 1 } else { rayon::current_num_threads() };
-    let of_text = |(text, work): (usize, &Work<'_, K>)| (0..work.pieces()).map(move |piece| (text, piece));
-    let mut pieces: Vec<(usize, usize)> = texts.iter().enumerate().flat_map(of_text).collect();
-    // Texts that begin alike share keys: whoever reads those of a head has them in its cache for the others.
-    pieces.sort_by_key(|(text, piece)| texts[*text].tile_of(*piece));
-    share(threads, pieces.len(), |index| {
-        let (text, piece) = pieces[index];
-        texts[text].attend(isa, piece);
-    });
+    if multiply_adds < WORTH_SHARING {
+        for text in &texts {
+            (0..text.pieces()).for_each(|piece| text.attend(isa, piece));
+        }
+    } else {
+        let of_text = |(text, work): (usize, &Work<'_, K>)| (0..work.pieces()).map(move |piece| (text, piece));
+        let mut pieces: Vec<(usize, usize)> = texts.iter().enumerate().flat_map(of_text).collect();
+        // Texts that begin alike share keys: whoever reads those of a head has them in its cache for the others.
+        pieces.sort_by_key(|(text, piece)| texts[*text].tile_of(*piece));
+        share(rayon::current_num_threads(), pieces.len(), |index| {
+            let (text, piece) = pieces[index];
+            texts[text].attend(isa, piece);
+        });
+    }
     texts.into_iter().for_each(Work::join);
 }
 

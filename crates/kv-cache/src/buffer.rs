@@ -1,9 +1,9 @@
 use std::ops::Range;
 
 use burn::tensor::{Bool, Tensor};
-use glass_backend::KvTensor;
+use glass_backend::{KvTensor, SeenSlots};
 
-use crate::InPlace;
+use crate::{InPlace, Written};
 
 /// Keys and values of some tokens in memory that is allocated ahead and written in place: no step copies the past.
 #[derive(Debug, Default)]
@@ -45,16 +45,16 @@ impl Buffer {
         self.held = Some([keys.assign(start, k), values.assign(start, v)]);
     }
 
-    /// Lets `new` write its tokens to the slots from `start` on. Whether it has.
-    pub fn write_in_place(&mut self, start: usize, new: &mut InPlace<'_>) -> bool {
+    /// Lets `new` write its tokens to the slots from `start` on, and attend to what is `seen` then.
+    pub fn write_in_place(&mut self, start: usize, new: &mut InPlace<'_>, seen: Option<SeenSlots>) -> Written {
         let [.., n, _] = new.shape;
         self.grow(start + n, |keys| new.room(keys));
         let (written, held) = match self.held.take() {
             Some([KvTensor::Float(keys), KvTensor::Float(values)]) => {
-                let (written, held) = (new.write)([keys, values], start);
+                let (written, held) = (new.write)([keys, values], start, seen);
                 (written, Some(held.map(KvTensor::Float)))
             }
-            held => (false, held),
+            held => (Written::Not, held),
         };
         self.held = held;
         written

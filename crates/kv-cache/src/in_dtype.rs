@@ -5,7 +5,7 @@ use std::{collections::HashSet, ops::Range};
 use burn::tensor::Tensor;
 use glass_backend::{KernelSet, KvDtype, KvTensor};
 
-use crate::{CacheError, InPlace, KvView, LayerCache};
+use crate::{Appended, CacheError, InPlace, KvView, LayerCache};
 
 /// A policy that is given keys and values rounded to `dtype`, and so keeps them in as many bytes. Attention computes from them
 /// as they are kept.
@@ -27,9 +27,9 @@ impl LayerCache for InDtype {
         self.policy.append(rounded(k), rounded(v), positions)
     }
 
-    fn append_in_place(&mut self, new: &mut InPlace<'_>, positions: Range<usize>) -> Option<KvView> {
+    fn append_in_place(&mut self, new: &mut InPlace<'_>, positions: Range<usize>) -> Appended {
         // No kernel rounds to 8 bits on its way.
-        let KvDtype::Float(dtype) = self.dtype else { return None };
+        let KvDtype::Float(dtype) = self.dtype else { return Appended::Not };
         let new = &mut InPlace { dtype: dtype.burn(), device: new.device.clone(), write: &mut *new.write, ..*new };
         self.policy.append_in_place(new, positions)
     }

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, ops::Range};
 
 use burn::tensor::{DType, Device as BurnDevice, Tensor};
-use glass_backend::KvTensor;
+use glass_backend::{KvTensor, SeenSlots};
 
 use crate::{CacheError, KvSegment, KvView, Window};
 
@@ -15,8 +15,41 @@ pub struct InPlace<'a> {
     /// The type that they are kept in.
     pub dtype: DType,
     /// Writes them to the slots of `held`, `[1, kv_heads, capacity, head_dim]` each, from the given one on, and gives `held` back.
-    /// Says whether it has; it has not where others hold `held` too.
-    pub write: &'a mut dyn FnMut([Tensor<4>; 2], usize) -> (bool, [Tensor<4>; 2]),
+    /// It does not where others hold `held` too. Where all that the tokens' queries may attend to is in `held` then, it is told
+    /// what they see, and may let them attend at once.
+    pub write: &'a mut Write<'a>,
+}
+
+type Write<'a> = dyn FnMut([Tensor<4>; 2], usize, Option<SeenSlots>) -> (Written, [Tensor<4>; 2]) + 'a;
+
+/// What became of keys and values on their way into a cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    Not,
+    Kept,
+    /// They were kept, and their queries have attended.
+    Attended,
+}
+
+/// What [`LayerCache::append_in_place`] has done.
+pub enum Appended {
+    /// Nothing, but perhaps for the room that there is.
+    Not,
+    /// The tokens are kept; what their queries may attend to.
+    Kept(KvView),
+    /// And they have attended to it.
+    Attended,
+}
+
+impl Appended {
+    /// What was done; `view` is what there is to attend to.
+    pub(crate) fn new(written: Written, view: impl FnOnce() -> KvView) -> Self {
+        match written {
+            Written::Not => Self::Not,
+            Written::Kept => Self::Kept(view()),
+            Written::Attended => Self::Attended,
+        }
+    }
 }
 
 impl InPlace<'_> {
@@ -37,10 +70,9 @@ pub trait LayerCache: Send {
     /// `k`, rotated once and for all, and `v`: `[1, kv_heads, tokens, head_dim]`, in the type that they are kept in
     fn append(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> KvView;
 
-    /// [`append`](Self::append) of what `new` writes, where it is kept in one run of slots. Else `None`, and nothing has changed
-    /// but perhaps the room that there is.
-    fn append_in_place(&mut self, _new: &mut InPlace<'_>, _positions: Range<usize>) -> Option<KvView> {
-        None
+    /// [`append`](Self::append) of what `new` writes, where it is kept in one run of slots.
+    fn append_in_place(&mut self, _new: &mut InPlace<'_>, _positions: Range<usize>) -> Appended {
+        Appended::Not
     }
 
     /// The most tokens that may be appended together now.

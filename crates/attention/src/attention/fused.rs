@@ -1,10 +1,10 @@
-//! The same attention, where a kernel takes more into one call: all sequences, or rotation and cache.
+//! The same attention, where a kernel takes more into one call: all sequences, or rotation and cache, or these and attention.
 
 use std::ops::Range;
 
 use burn::tensor::Tensor;
 use glass_backend::TextKv;
-use glass_kv_cache::{InPlace, LayerCache, LayerState, join, narrow};
+use glass_kv_cache::{Appended, InPlace, LayerCache, LayerState, SeenSlots, Written, join, narrow};
 
 use super::LlamaAttention;
 use crate::{ForwardContext, Step, attend::for_kernel};
@@ -50,7 +50,7 @@ impl LlamaAttention {
     }
 
     /// The same for one sequence, whose tokens are those of the row from `start` on: a kernel rotates, and writes keys and values
-    /// to where the cache keeps them, if it can.
+    /// to where the cache keeps them, and lets the queries attend, as far as it can.
     ///
     /// `q`, `k` and `v` `[1, heads or kv_heads, seq, head_dim]` -> as `q`
     pub(super) fn attend_in_place(
@@ -62,20 +62,37 @@ impl LlamaAttention {
         cache: &mut dyn LayerCache,
         ctx: &ForwardContext<'_>,
     ) -> Tensor<4> {
-        let mut rotated = None;
-        let mut write = |held, slot| {
-            let (queries, held) = ctx.rotate_and_keep(rope, start, [&q, &k, &v], held, slot, self.kernels);
-            rotated = queries;
-            (rotated.is_some(), held)
+        let params = self.params();
+        // Dual chunks see parts of a cache, and somebody may want to see the weights.
+        let plainly = self.config.dual_chunk.is_none()
+            && ctx.dropouts().attention.p == 0.0
+            && !ctx.wants_attention()
+            && !cache.wants_weights();
+        let (mut attended, mut rotated) = (None, None);
+        let mut write = |held, slot, seen: Option<SeenSlots>| {
+            let mut held = held;
+            if let Some(seen) = seen.filter(|_| plainly) {
+                (attended, held) =
+                    ctx.keep_and_attend((rope, start), [&q, &k, &v], held, slot, seen, &params, self.kernels);
+                if attended.is_some() {
+                    return (Written::Attended, held);
+                }
+            }
+            (rotated, held) = ctx.rotate_and_keep(rope, start, [&q, &k, &v], held, slot, self.kernels);
+            (if rotated.is_some() { Written::Kept } else { Written::Not }, held)
         };
         let new = &mut InPlace { shape: k.dims(), device: k.device(), dtype: k.dtype(), write: &mut write };
-        let kept = cache.append_in_place(new, positions.clone());
-        let (kv, rotated) = match kept.zip(rotated) {
-            Some((kv, rotated)) => {
+        let appended = cache.append_in_place(new, positions.clone());
+        if let Some(attended) = attended {
+            ctx.done(Step::Attention);
+            return attended; // [1, heads, seq, head_dim]
+        }
+        let (kv, rotated) = match (appended, rotated) {
+            (Appended::Kept(kv), Some(rotated)) => {
                 ctx.done(Step::Rope);
                 (kv, rotated)
             }
-            None => {
+            _ => {
                 let rotate = |x| ctx.rotate_from(rope, start, x, self.kernels);
                 let (rotated, k) = (rotate(q.clone()), rotate(k)); // [1, heads or kv_heads, seq, head_dim]
                 ctx.done(Step::Rope);

@@ -6,11 +6,11 @@ use std::{
 };
 
 use burn::tensor::{Device as BurnDevice, Tensor};
-use glass_backend::{Device, KernelSet, RopeAngles};
+use glass_backend::{AttentionParams, Device, KernelSet, RopeAngles, SeenSlots};
 use glass_kv_cache::AttendsFrom;
 
 use super::ForwardContext;
-use crate::{Padding, Rope, RopeTable, rotate};
+use crate::{Padding, Rope, RopeTable, Step, rotate};
 
 /// One RoPE of the model, in this pass.
 pub(super) struct PassRope {
@@ -66,6 +66,25 @@ impl ForwardContext<'_> {
     ) -> (Option<Tensor<4>>, [Tensor<4>; 2]) {
         let angles = self.angles_from(rope, start, &qkv[0].device(), kernels);
         kernels.rotate_and_keep(qkv, &angles, held, slot)
+    }
+
+    /// [`KernelSet::keep_and_attend`] by the positions of the tokens of the row from `start` on.
+    #[expect(clippy::too_many_arguments, reason = "those of the kernel")]
+    pub(crate) fn keep_and_attend(
+        &self,
+        (rope, start): (usize, usize),
+        qkv: [&Tensor<4>; 3],
+        held: [Tensor<4>; 2],
+        slot: usize,
+        seen: SeenSlots,
+        params: &AttentionParams,
+        kernels: KernelSet,
+    ) -> (Option<Tensor<4>>, [Tensor<4>; 2]) {
+        let angles = self.angles_from(rope, start, &qkv[0].device(), kernels);
+        kernels.keep_and_attend(qkv, &angles, held, slot, seen, params, || {
+            self.done(Step::Rope);
+            self.done(Step::Cache);
+        })
     }
 
     fn angles_from(&self, rope: usize, start: usize, device: &BurnDevice, kernels: KernelSet) -> RopeAngles {

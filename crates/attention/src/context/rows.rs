@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use burn::tensor::{Bool, Tensor, TensorData};
 use glass_backend::KernelSet;
-use glass_kv_cache::{History, InPlace, KvView, LayerCache, LayerState, RecurrentState, join, narrow};
+use glass_kv_cache::{
+    Appended, History, InPlace, KvView, LayerCache, LayerState, RecurrentState, Written, join, narrow,
+};
 
 use super::ForwardContext;
 use crate::Recurrence;
@@ -56,12 +58,19 @@ impl ForwardContext<'_> {
             let tokens = start..start + span.len();
             start = tokens.end;
             let (cache, shape) = (state.kv(), [batch, kv_heads, span.len(), head_dim]);
-            let mut write = |held, slot| kernels.keep([k, v], tokens.clone(), held, slot);
+            let mut write = |held, slot, _| {
+                let (written, held) = kernels.keep([k, v], tokens.clone(), held, slot);
+                (if written { Written::Kept } else { Written::Not }, held)
+            };
             let new = &mut InPlace { shape, device: device.clone(), dtype, write: &mut write };
-            cache.append_in_place(new, span.clone()).unwrap_or_else(|| {
-                let own = |x: &Tensor<4>| narrow(x.clone(), tokens.start, tokens.len()).into(); // [1, kv_heads, span, head_dim]
-                cache.append(own(k), own(v), span)
-            })
+            match cache.append_in_place(new, span.clone()) {
+                Appended::Kept(kv) => kv,
+                Appended::Attended => unreachable!("`write` lets nobody attend"),
+                Appended::Not => {
+                    let own = |x: &Tensor<4>| narrow(x.clone(), tokens.start, tokens.len()).into(); // [1, kv_heads, span, head_dim]
+                    cache.append(own(k), own(v), span)
+                }
+            }
         });
         Some(views.collect())
     }

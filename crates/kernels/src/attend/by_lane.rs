@@ -69,10 +69,11 @@ impl<K: Kept> ByLane<'_, '_, K> {
                 unsafe { multiply(simd, dims_by_keys, scores, factor, &mut values, width) };
             }
         }
+        let sums = part.sums();
         for row in 0..tile.rows() {
-            part.max[row] = state.max[row];
-            part.sum[row] = state.sum[row];
-            let of_row = &mut part.values[row * head_dim..][..head_dim];
+            sums.max[row] = state.max[row];
+            sums.sum[row] = state.sum[row];
+            let of_row = &mut sums.values[row * head_dim..][..head_dim];
             for (at, value) in of_row.iter_mut().enumerate() {
                 *value = values[at * width + row];
             }

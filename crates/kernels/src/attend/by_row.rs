@@ -9,11 +9,12 @@ use super::{
     mask::hidden,
     row_products::{BLOCK, scores, weighted_sum},
     soft_cap,
-    softmax::Part,
+    softmax::{Part, Sums},
     tile::{Run, Tile},
 };
 use crate::{
     exp::exp,
+    scratch::Scratch,
     simd_ext::{MAX_LANES, SimdExt},
 };
 
@@ -29,16 +30,19 @@ impl<K: Kept> ByRow<'_, '_, K> {
         let Self { tile, runs, part } = self;
         let head_dim = tile.head_dim;
         let head = [tile.batch, tile.kv_head];
-        let mut queries = Vec::with_capacity(tile.rows() * head_dim); // [rows, head_dim]
+        let mut queries = Scratch::zeroed::<f32>(tile.rows() * head_dim); // [rows, head_dim]
+        let queries: &mut [f32] = queries.values_mut();
+        let mut sums = part.sums();
         // A query for each of the rows, which are half of the lanes at most.
         let mut visible = [const { [0..0, 0..0] }; MAX_LANES / 2];
         let mut of = None;
         for Run { segment, slots } in runs {
             let (k, v) = (tile.segments[*segment].k, tile.segments[*segment].v);
             if of.replace(*segment) != Some(*segment) {
-                queries.clear();
-                for query in tile.queries(*segment) {
-                    queries.extend(query.iter().map(|q| q * tile.softmax.scale));
+                for (scaled, query) in queries.chunks_exact_mut(head_dim).zip(tile.queries(*segment)) {
+                    for (scaled, q) in scaled.iter_mut().zip(query) {
+                        *scaled = q * tile.softmax.scale;
+                    }
                 }
                 for (to, of_query) in visible.iter_mut().zip(tile.visible(*segment)) {
                     *to = of_query;
@@ -61,12 +65,12 @@ impl<K: Kept> ByRow<'_, '_, K> {
                 let mut row = 0;
                 while row < tile.rows() {
                     row += match tile.rows() - row {
-                        1 => block.rows::<S, 1, 4, 4>(simd, row, &queries, part),
-                        2 => block.rows::<S, 2, 4, 4>(simd, row, &queries, part),
-                        3 if many => block.rows::<S, 3, 4, 4>(simd, row, &queries, part),
-                        3 => block.rows::<S, 3, 2, 2>(simd, row, &queries, part),
-                        _ if many => block.rows::<S, 4, 4, 4>(simd, row, &queries, part),
-                        _ => block.rows::<S, 4, 2, 2>(simd, row, &queries, part),
+                        1 => block.rows::<S, 1, 4, 4>(simd, row, queries, &mut sums),
+                        2 => block.rows::<S, 2, 4, 4>(simd, row, queries, &mut sums),
+                        3 if many => block.rows::<S, 3, 4, 4>(simd, row, queries, &mut sums),
+                        3 => block.rows::<S, 3, 2, 2>(simd, row, queries, &mut sums),
+                        _ if many => block.rows::<S, 4, 4, 4>(simd, row, queries, &mut sums),
+                        _ => block.rows::<S, 4, 2, 2>(simd, row, queries, &mut sums),
                     };
                 }
             }
@@ -94,7 +98,7 @@ impl<V: Vectors> Block<'_, V> {
         simd: S,
         row: usize,
         queries: &[f32],
-        part: &mut Part,
+        sums: &mut Sums<'_>,
     ) -> usize {
         let (len, start) = (self.keys.len(), self.keys.start);
         let columns = row * self.head_dim..(row + R) * self.head_dim;
@@ -113,11 +117,11 @@ impl<V: Vectors> Block<'_, V> {
                 scores[gap.start - start..gap.end - start].fill(f32::NEG_INFINITY);
             });
             scores[len..].fill(f32::NEG_INFINITY);
-            let (max, sum) = (&mut part.max[row + at], &mut part.sum[row + at]);
+            let (max, sum) = (&mut sums.max[row + at], &mut sums.sum[row + at]);
             factors[at] = weigh(simd, scores, max, sum);
         }
         // SAFETY: as above.
-        unsafe { weighted_sum::<S, V, R, C>(simd, &weights, factors, self.v, len, &mut part.values[columns]) };
+        unsafe { weighted_sum::<S, V, R, C>(simd, &weights, factors, self.v, len, &mut sums.values[columns]) };
         R
     }
 }

@@ -130,7 +130,7 @@ impl<'a, K: Kept> Work<'a, K> {
         for (index, parts) in parts.chunks(chunks.max(1)).enumerate() {
             let tile = self.tile(index);
             let mut whole = Part::new(tile.rows(), tile.head_dim);
-            parts.iter().for_each(|part| whole.merge(part, tile.head_dim));
+            parts.iter().for_each(|part| whole.merge(part));
             self.finish(&tile, &whole);
         }
     }

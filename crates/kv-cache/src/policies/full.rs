@@ -2,10 +2,10 @@
 
 use std::{collections::HashSet, ops::Range};
 
-use glass_backend::KvTensor;
+use glass_backend::{KeyPositions, KvTensor};
 
 use crate::{
-    CacheError, InPlace, KvSegment, KvView, LayerCache, Window,
+    Appended, CacheError, InPlace, KvSegment, KvView, LayerCache, SeenSlots, Window,
     buffer::Buffer,
     shared::{KEYS_TOGETHER, MIN_SHARED, Shared},
 };
@@ -45,9 +45,16 @@ impl LayerCache for Full {
         self.view(positions)
     }
 
-    fn append_in_place(&mut self, new: &mut InPlace<'_>, positions: Range<usize>) -> Option<KvView> {
-        let written = self.own.write_in_place(positions.start - self.shared.end(), new);
-        written.then(|| self.view(positions))
+    fn append_in_place(&mut self, new: &mut InPlace<'_>, positions: Range<usize>) -> Appended {
+        let begin = self.shared.end();
+        let seen = (begin == 0).then(|| SeenSlots {
+            keys: positions.end,
+            positions: KeyPositions::Run { first: 0 },
+            window: self.window.span(),
+            first_query: positions.start,
+        });
+        let written = self.own.write_in_place(positions.start - begin, new, seen);
+        Appended::new(written, || self.view(positions))
     }
 
     fn reserve(&mut self, tokens: usize) {

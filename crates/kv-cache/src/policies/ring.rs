@@ -2,10 +2,10 @@
 
 use std::{collections::HashSet, num::NonZeroUsize, ops::Range};
 
-use glass_backend::KvTensor;
+use glass_backend::{KeyPositions as KernelPositions, KvTensor};
 
 use crate::{
-    CacheError, InPlace, KeyPositions, KvSegment, KvView, LayerCache, Window,
+    Appended, CacheError, InPlace, KeyPositions, KvSegment, KvView, LayerCache, SeenSlots, Window,
     buffer::Buffer,
     shared::{MIN_SHARED, Shared},
 };
@@ -88,6 +88,19 @@ impl Ring {
         slots(held, capacity).map(run).collect()
     }
 
+    /// The same where nothing is shared.
+    fn seen(&self, positions: &Range<usize>) -> Option<SeenSlots> {
+        let (end, len) = (positions.end, self.capacity);
+        let (keys, held) = if end <= len {
+            (end, KernelPositions::Run { first: 0 })
+        } else {
+            (len, KernelPositions::Ring { end, len })
+        };
+        let window = self.window().span();
+        let seen = SeenSlots { keys, positions: held, window, first_query: positions.start };
+        (self.shared.end() == 0).then_some(seen)
+    }
+
     /// The same of tokens that push out what the first of them still see: that is read before, in order.
     fn append_over(&mut self, k: KvTensor, v: KvTensor, positions: Range<usize>) -> Vec<KvSegment> {
         let (begin, window, capacity) = (self.shared.end(), self.window(), self.capacity);
@@ -157,14 +170,14 @@ impl LayerCache for Ring {
         KvView { segments }
     }
 
-    fn append_in_place(&mut self, new: &mut InPlace<'_>, positions: Range<usize>) -> Option<KvView> {
-        let slot = self.slot(&self.tokens(&positions))?;
+    fn append_in_place(&mut self, new: &mut InPlace<'_>, positions: Range<usize>) -> Appended {
+        let Some(slot) = self.slot(&self.tokens(&positions)) else { return Appended::Not };
         let mut segments = self.before(&positions);
-        if !self.own.write_in_place(slot, new) {
-            return None;
-        }
-        segments.extend(self.own(&positions));
-        Some(KvView { segments })
+        let written = self.own.write_in_place(slot, new, self.seen(&positions));
+        Appended::new(written, || {
+            segments.extend(self.own(&positions));
+            KvView { segments }
+        })
     }
 
     fn reserve(&mut self, tokens: usize) {

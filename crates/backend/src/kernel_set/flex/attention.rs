@@ -8,13 +8,13 @@ use burn::{
 };
 use bytemuck::{Pod, cast_slice, cast_slice_mut};
 use glass_kernels::{
-    self as cpu, Attention, Float, Int8View, Isa, Kept, KeyMask, Segment, Softmax, View, ViewMut,
+    self as cpu, Angles, Attention, Float, Int8View, Isa, Kept, KeyMask, Segment, Softmax, View, ViewMut,
     quant::{GROUP_SIZE, groups},
 };
 use half::{bf16, f16};
 
 use super::{Floats, place, primitive, view};
-use crate::{AttentionParams, KvSegment, KvTensor, TextKv};
+use crate::{AttentionParams, KvSegment, KvTensor, SeenSlots, TextKv};
 
 pub fn attend(
     q: &Tensor<4>,
@@ -133,11 +133,7 @@ fn attend_by<'a, K: Kept>(
         Some(sinks) => Some(Floats::of(sinks)?),
         None => None,
     };
-    let softmax = Softmax {
-        scale: params.scale as f32,
-        soft_cap: params.soft_cap.map(|cap| cap as f32),
-        sinks: sinks.as_ref().map(Floats::values),
-    };
+    let softmax = softmax(params, sinks.as_ref());
     let shape @ [batch, heads, queries, head_dim] = q.shape();
     let mut out = vec![0.0_f32; shape.iter().product()];
     // In memory one token after the other, as the projection that comes next wants them.
@@ -153,6 +149,41 @@ fn attend_by<'a, K: Kept>(
     cpu::attend_all(Isa::best(), &mut attentions.collect::<Vec<_>>(), softmax);
     let by_token: Tensor<4> = q.shaped(out, [batch, queries, heads, head_dim]);
     Some(by_token.swap_dims(1, 2)) // [batch, heads, queries, head_dim]
+}
+
+/// What queries `[1, heads, queries, head_dim]`, rotated by these angles, find in the slots of a cache.
+pub(super) fn attend_to_slots<T: Float + BurnElement + Pod>(
+    q: &Floats,
+    angles: Angles<'_>,
+    held: &[FlexTensor; 2],
+    seen: SeenSlots,
+    params: &AttentionParams,
+) -> Option<Tensor<4>> {
+    let keys = 0..seen.keys;
+    let [k, v] = [view::<T>(&held[0])?.tokens(keys.clone()), view::<T>(&held[1])?.tokens(keys)];
+    let sinks = match &params.sinks {
+        Some(sinks) => Some(Floats::of(sinks)?),
+        None => None,
+    };
+    let shape @ [batch, heads, queries, head_dim] = q.shape();
+    let (width, numbers) = (heads * head_dim, shape.iter().product());
+    let by_token = [queries * width, head_dim, width];
+    let mut rotated = vec![0.0_f32; numbers];
+    cpu::rotate(Isa::best(), q.view(), angles, &mut ViewMut::new(&mut rotated, shape, by_token));
+    let segment = Segment { q: View::new(&rotated, shape, by_token), k, v, mask: seen.mask() };
+    let mut out = vec![0.0_f32; numbers];
+    let softmax = softmax(params, sinks.as_ref());
+    cpu::attend(Isa::best(), &[segment], seen.first_query, softmax, &mut ViewMut::new(&mut out, shape, by_token));
+    let by_token: Tensor<4> = q.shaped(out, [batch, queries, heads, head_dim]);
+    Some(by_token.swap_dims(1, 2)) // [batch, heads, queries, head_dim]
+}
+
+fn softmax<'a>(params: &AttentionParams, sinks: Option<&'a Floats>) -> Softmax<'a> {
+    Softmax {
+        scale: params.scale as f32,
+        soft_cap: params.soft_cap.map(|cap| cap as f32),
+        sinks: sinks.map(Floats::values),
+    }
 }
 
 pub fn quantize_vectors(x: &Tensor<4>) -> Option<(Tensor<4, Int>, Tensor<4>)> {

@@ -10,8 +10,8 @@ use bytemuck::Pod;
 use glass_kernels::{self as cpu, Angles, Float, Isa, ViewMut};
 use half::{bf16, f16};
 
-use super::{Floats, rotate};
-use crate::RopeAngles;
+use super::{Floats, attention::attend_to_slots, rotate};
+use crate::{AttentionParams, RopeAngles, SeenSlots};
 
 pub fn rotate_and_keep(
     [q, k, v]: [&Tensor<4>; 3],
@@ -23,11 +23,43 @@ pub fn rotate_and_keep(
     let Some(table) = Floats::of(&angles.of_tokens(tokens.len())) else { return (None, held) };
     let by = Angles { table: table.values(), pairs: angles.pairs(), interleaved: angles.interleaved };
     let (written, held) = write([k, v], tokens, by, held, slot);
+    let held = held.map(Tensor::from_primitive::<Flex>);
     (if written { rotate(q, angles) } else { None }, held)
 }
 
+pub fn keep_and_attend(
+    [q, k, v]: [&Tensor<4>; 3],
+    angles: &RopeAngles,
+    held: [Tensor<4>; 2],
+    slot: usize,
+    seen: SeenSlots,
+    params: &AttentionParams,
+    kept: impl FnOnce(),
+) -> (Option<Tensor<4>>, [Tensor<4>; 2]) {
+    let tokens = 0..k.dims()[2];
+    // In other types queries are rounded when they have been rotated.
+    let q = if q.dtype() == DType::F32 { Floats::where_it_lies(q) } else { None };
+    let table = Floats::of(&angles.of_tokens(tokens.len()));
+    let Some((q, table)) = q.zip(table) else { return (None, held) };
+    let by = Angles { table: table.values(), pairs: angles.pairs(), interleaved: angles.interleaved };
+    let (written, held) = write([k, v], tokens, by, held, slot);
+    let out = if written {
+        kept();
+        match held[0].dtype() {
+            DType::F32 => attend_to_slots::<f32>(&q, by, &held, seen, params),
+            DType::F16 => attend_to_slots::<f16>(&q, by, &held, seen, params),
+            DType::BF16 => attend_to_slots::<bf16>(&q, by, &held, seen, params),
+            _ => None,
+        }
+    } else {
+        None
+    };
+    (out, held.map(Tensor::from_primitive::<Flex>))
+}
+
 pub fn keep(kv: [&Tensor<4>; 2], tokens: Range<usize>, held: [Tensor<4>; 2], slot: usize) -> (bool, [Tensor<4>; 2]) {
-    write(kv, tokens, AS_THEY_ARE, held, slot)
+    let (written, held) = write(kv, tokens, AS_THEY_ARE, held, slot);
+    (written, held.map(Tensor::from_primitive::<Flex>))
 }
 
 /// No pair is rotated.
@@ -41,19 +73,19 @@ fn write(
     angles: Angles<'_>,
     held: [Tensor<4>; 2],
     slot: usize,
-) -> (bool, [Tensor<4>; 2]) {
+) -> (bool, [FlexTensor; 2]) {
     let [batch, kv_heads, _, head_dim] = k.dims();
     let ([.., capacity, _], dtype) = (held[0].dims(), held[0].dtype());
     let slots = held.each_ref().map(Tensor::dims) == [[1, kv_heads, capacity, head_dim]; 2] && held[1].dtype() == dtype;
+    let mut held = held.map(|held| match held.try_into_primitive::<Flex>() {
+        Ok(held) => held,
+        Err(_) => unreachable!("a cache is where its keys are"),
+    });
     let fits = batch == 1 && slots && v.dims() == k.dims() && slot + tokens.len() <= capacity;
     // Of another type they would be rounded to that first.
     let rounded_once = [k, v].iter().all(|x| [DType::F32, dtype].contains(&x.dtype()));
     let inputs = || Some([Floats::where_it_lies(k)?, Floats::where_it_lies(v)?]);
     let Some(kv) = (fits && rounded_once).then(inputs).flatten() else { return (false, held) };
-    let mut held = held.map(|held| match held.try_into_primitive::<Flex>() {
-        Ok(held) => held,
-        Err(_) => unreachable!("a cache is where its keys are"),
-    });
     // Who else holds them would see them change.
     let written = held.iter().all(|held| held.is_unique() && held.is_contiguous())
         && match dtype {
@@ -63,7 +95,7 @@ fn write(
             _ => None,
         }
         .is_some();
-    (written, held.map(Tensor::from_primitive::<Flex>))
+    (written, held)
 }
 
 fn write_in<T: Float + BurnElement + Pod>(

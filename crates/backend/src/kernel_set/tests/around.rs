@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    Around, BlockRows, QuantizedRows, QuantizedTensor, Then,
+    Around, BlockRows, QuantizedRows, QuantizedTensor, SeenSlots, Then,
     quant::{BlockFormat, QuantFormat, quantize, quantize_blocks},
 };
 
@@ -189,8 +189,22 @@ fn what_is_kept_in_place_is_what_is_rotated_and_written() {
 
         let (queries, ours) = kernels.rotate_and_keep([&q, &k, &v], &angles, held(), slot);
         prop_assert_eq!(queries.expect("a kernel").into_data(), rotated(&q).into_data());
-        for (ours, theirs) in ours.into_iter().zip([keys, values]) {
-            prop_assert_eq!(ours.into_data(), theirs.into_data());
+        for (ours, theirs) in ours.into_iter().zip([&keys, &values]) {
+            prop_assert_eq!(ours.into_data(), theirs.clone().into_data());
+        }
+
+        // And what the queries find there then, where that is in the same call.
+        let (positions, window) = (KeyPositions::Run { first: 0 }, (half % 2 == 0).then_some(5));
+        let seen = SeenSlots { keys: slot + seq, positions, window, first_query: slot };
+        let params = AttentionParams { scale: 0.3, soft_cap: interleaved.then_some(7.0), sinks: None };
+        let mut kept = false;
+        let (found, ours) = kernels.keep_and_attend([&q, &k, &v], &angles, held(), slot, seen, &params, || kept = true);
+        prop_assert_eq!((found.is_some(), kept), ((kernels == CPU && dtype == DType::F32), found.is_some()));
+        if let Some(found) = found {
+            let [keys, values] = [&keys, &values].map(|x| x.clone().narrow(2, 0, slot + seq));
+            let segment = KvSegment { window, ..KvSegment::new(keys, values, positions) };
+            let defined = kernels.attend(&rotated(&q), &[segment], slot, &params).expect("a kernel");
+            prop_assert_eq!(found.into_data(), defined.into_data());
         }
 
         // What others hold too is not written to, and neither is what has no such slots.
