@@ -12,7 +12,7 @@ use glass_server::{Limits, Trust, engine::ServiceOptions};
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Coming, connect, get, head, raw, read, request, until},
+    client::{Coming, connect, get, head, post, raw, read, request, until},
     server::{ENDLESS, endless, options, shared, start},
 };
 
@@ -56,6 +56,25 @@ fn is_served(address: SocketAddr) -> bool {
     let _ = stream.write_all(head(address, "GET", "/health", &[], "").as_bytes());
     let _ = stream.read_to_end(&mut answer);
     answer.starts_with(b"HTTP/1.1 200 ")
+}
+
+#[test]
+fn what_takes_too_long_to_understand_is_not_waited_for() {
+    let limits = Limits { work_time: Duration::ZERO, ..Limits::default() };
+    let server = start(Trust::default(), limits, options());
+    // More than can be encoded while the thread that waits is held up.
+    let text = "once upon a time ".repeat(1 << 16);
+    for (path, body) in [
+        ("/tokenize", json!({"content": text})),
+        ("/v1/completions", json!({"prompt": text, "max_tokens": 1})),
+        ("/v1/chat/completions", json!({"messages": [{"role": "user", "content": text}], "stream": true})),
+    ] {
+        let answer = post(server.address(), path, &body);
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")), "{path}: {}", answer.text());
+        assert!(answer.text().contains("too long to read the request"), "{path}: {}", answer.text());
+    }
+    // What is asked without a body still is.
+    assert!(is_served(server.address()));
 }
 
 #[test]
