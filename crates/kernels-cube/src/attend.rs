@@ -1,4 +1,5 @@
-//! Attention over the keys and values where they lie; one cube for each query of each head, or some for parts of its keys.
+//! Attention over the keys and values where they lie; one cube for each query of each head, or some for parts of its keys, or
+//! one for a tile of queries.
 
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::kernel::into_contiguous;
@@ -8,10 +9,10 @@ use glass_kernels::{KeyMask, KeyPositions};
 use super::{
     AdapterClass, Strided,
     attend_parts::{self, Parts, normalized, tanh},
-    elem, empty, empty_of, primitive, reduce, tensor, vector_size,
+    attend_tiles, elem, empty, empty_of, primitive, reduce, tensor, vector_size,
 };
 
-/// Beyond as many queries, an adapter with matrix units is faster with those.
+/// Up to as many queries, each has cubes of its own; more are taken in tiles. On a software adapter none is.
 const MAX_QUERIES: usize = 8;
 
 /// Keys whose scores are held at once.
@@ -44,8 +45,7 @@ pub fn attend(
     let [batch, heads, queries, head_dim] = q.dims();
     let [_, kv_heads, keys, _] = k.dims();
     let cubes = batch * heads * queries;
-    let max_queries = if class.software { usize::MAX } else { MAX_QUERIES };
-    if cubes * head_dim * keys == 0 || queries > max_queries || head_dim > 256 {
+    if cubes * head_dim * keys == 0 || head_dim > 256 {
         return None;
     }
     let vector = vector_size(head_dim);
@@ -65,6 +65,12 @@ pub fn attend(
     let sinks_elem = elem(&sinks);
     // In memory one token after the other, as the projection that comes next wants them.
     let out = empty(&q.tensor, [batch, queries, heads, head_dim]);
+    let numbers = mask_launch(mask, keys, first_query, queries);
+    if queries > MAX_QUERIES && !class.software {
+        attend_tiles::attend(vector, &[q, k, v], &sinks, &out, numbers, &softmax);
+        let by_token: Tensor<4> = tensor(out);
+        return Some(by_token.swap_dims(1, 2)); // [batch, heads, queries, head_dim]
+    }
     let parts = Parts::of(class, cubes, mask.window.unwrap_or(keys).min(keys));
     // Of each part: its sum of values, and two vectors with the highest score and the sum of weights.
     let split = parts.0 > 1;
@@ -86,7 +92,7 @@ pub fn attend(
             strides(&q),
             strides(&k),
             strides(&v),
-            mask_launch(mask, keys, first_query, queries),
+            numbers,
             cubes,
             parts.0,
             heads,
@@ -113,17 +119,17 @@ pub fn attend(
 
 /// Which keys the queries see, as numbers.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
-struct Mask {
-    first_query: usize,
+pub(super) struct Mask {
+    pub first_query: usize,
     /// A query sees this many positions up to its own, ...
-    window: usize,
+    pub window: usize,
     /// ... none before this, ...
-    first_key: usize,
+    pub first_key: usize,
     /// ... and none from this on.
-    end: usize,
+    pub end: usize,
     /// Slot `s` holds a position `p` with `(p - origin) % keys == s`.
-    origin: usize,
-    keys: usize,
+    pub origin: usize,
+    pub keys: usize,
 }
 
 fn mask_launch(mask: KeyMask, keys: usize, first_query: usize, queries: usize) -> MaskLaunch {
@@ -157,13 +163,13 @@ impl Shape {
 
 /// Strides of batch, head and token, in vectors.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
-struct Strides {
-    batch: usize,
-    head: usize,
-    token: usize,
+pub(super) struct Strides {
+    pub batch: usize,
+    pub head: usize,
+    pub token: usize,
 }
 
-fn strides(x: &Strided) -> StridesLaunch {
+pub(super) fn strides(x: &Strided) -> StridesLaunch {
     let [batch, head, token] = x.strides;
     StridesLaunch::new(batch, head, token)
 }

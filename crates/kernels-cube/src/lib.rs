@@ -11,6 +11,7 @@ mod argmax;
 mod around;
 mod attend;
 mod attend_parts;
+mod attend_tiles;
 mod causal_conv;
 mod gate;
 mod gemv;

@@ -196,6 +196,12 @@ fn attend_is_that_of_the_cpu() {
     attends_as_the_cpu(40, (1usize..=8, keys, select(vec![1usize, 6, 7, 16, 64, 80])));
 }
 
+/// Tiles that are not full, and heads that are not.
+#[test]
+fn attend_in_tiles_is_that_of_the_cpu() {
+    attends_as_the_cpu(12, (9usize..80, 1usize..200, select(vec![6usize, 64, 256])));
+}
+
 /// Queries, keys, and numbers of a head.
 fn attends_as_the_cpu(cases: u32, sizes: impl Strategy<Value = (usize, usize, usize)>) {
     let window = prop_oneof![Just(None), (1usize..300).prop_map(Some)];
