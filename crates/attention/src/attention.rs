@@ -1,20 +1,18 @@
 //! The attention block of one layer.
 
+mod fused;
+
 use std::ops::Range;
 
 use burn::{
     module::{Module, Param},
     tensor::Tensor,
 };
-use glass_backend::{AttentionParams, Input, KernelSet, Linear, TextKv, WeightError, WeightRole, Weights};
+use glass_backend::{AttentionParams, Input, KernelSet, Linear, WeightError, WeightRole, Weights};
 use glass_config::AttentionConfig;
-use glass_kv_cache::{InPlace, KvView, LayerCache, LayerState, Window, join, narrow};
+use glass_kv_cache::{KvView, LayerCache, LayerState, Window, join, narrow};
 
-use crate::{
-    ForwardContext, QkNorm, Queries, Step,
-    attend::{attend, for_kernel},
-    dual_chunk::parts,
-};
+use crate::{ForwardContext, QkNorm, Queries, Step, attend::attend, dual_chunk::parts};
 
 /// `o_proj(attention(q_proj(x), k_proj(x), v_proj(x)))`, as `LlamaAttention` of `transformers`.
 #[derive(Module, Debug)]
@@ -64,8 +62,10 @@ impl LlamaAttention {
     /// What the queries find: `q`, `k` and `v` `[batch, heads or kv_heads, seq, head_dim]` -> as `q`
     fn attend(&self, [q, k, v]: [Tensor<4>; 3], states: &mut [&mut LayerState], ctx: &ForwardContext<'_>) -> Tensor<4> {
         let (rope, kernels) = (self.config.rope, self.kernels);
-        // Several sequences attend together, where a kernel can.
-        let alone = states.len() == 1 || !kernels.attends_to_all();
+        let alone = match &mut states[..] {
+            [state] => state.kv().max_step() >= ctx.seq(),
+            _ => !kernels.attends_to_all(), // where one work can be the attention of all, it is
+        };
         if let Some(rope) = rope.filter(|_| alone && kernels.keeps() && ctx.padding().is_none()) {
             return ctx.per_sequence(states, [q, k, v], |cache, qkv, positions, start| {
                 self.attend_in_place(rope, qkv, positions, start, cache, ctx)
@@ -82,80 +82,6 @@ impl LlamaAttention {
             ctx.done(Step::Cache);
             self.attend_to(kv, [&q, &rotated], positions, cache, ctx)
         })
-    }
-
-    /// The same, where one work of a kernel is the attention of several sequences.
-    fn attend_together(
-        &self,
-        [q, rotated, k, v]: [&Tensor<4>; 4],
-        states: &mut [&mut LayerState],
-        ctx: &ForwardContext<'_>,
-    ) -> Option<Tensor<4>> {
-        if states.len() < 2 || !self.kernels.attends_to_all() || self.config.dual_chunk.is_some() {
-            return None;
-        }
-        let views = ctx.append_all(states, [k, v], self.kernels)?;
-        ctx.done(Step::Cache);
-        let mut start = 0;
-        let texts = views.iter().zip(ctx.spans()).map(|(kv, positions)| {
-            let own = |x: &Tensor<4>| narrow(x.clone(), start, positions.len());
-            let moved =
-                |from| (from, ctx.rotate(self.config.rope, own(q), Some((positions.clone(), from)), self.kernels));
-            let moved: Vec<_> = kv.attends_from().into_iter().map(moved).collect();
-            start += positions.len();
-            Some(TextKv { segments: for_kernel(kv, &moved)?, positions: positions.clone() })
-        });
-        let texts: Option<Vec<TextKv>> = texts.collect();
-        let together = texts.and_then(|texts| self.kernels.attend_all(rotated, &texts, &self.params()));
-        let out = together.unwrap_or_else(|| {
-            let mut start = 0;
-            let alone = views.into_iter().zip(states).zip(ctx.spans()).map(|((kv, state), positions)| {
-                let own = |x: &Tensor<4>| narrow(x.clone(), start, positions.len());
-                let (q, rotated) = (own(q), own(rotated));
-                start += positions.len();
-                self.attend_to(kv, [&q, &rotated], positions.clone(), state.kv(), ctx)
-            });
-            join(alone.collect())
-        });
-        ctx.done(Step::Attention);
-        Some(out) // [1, heads, tokens of all, head_dim]
-    }
-
-    /// The same for one sequence, whose tokens are those of the row from `start` on: a kernel rotates, and writes keys and values
-    /// to where the cache keeps them, if it can.
-    ///
-    /// `q`, `k` and `v` `[1, heads or kv_heads, seq, head_dim]` -> as `q`
-    fn attend_in_place(
-        &self,
-        rope: usize,
-        [q, k, v]: [Tensor<4>; 3],
-        positions: Range<usize>,
-        start: usize,
-        cache: &mut dyn LayerCache,
-        ctx: &ForwardContext<'_>,
-    ) -> Tensor<4> {
-        let mut rotated = None;
-        let mut write = |held, slot| {
-            let (queries, held) = ctx.rotate_and_keep(rope, start, [&q, &k, &v], held, slot, self.kernels);
-            rotated = queries;
-            (rotated.is_some(), held)
-        };
-        let new = &mut InPlace { shape: k.dims(), device: k.device(), dtype: k.dtype(), write: &mut write };
-        let kept = cache.append_in_place(new, positions.clone());
-        let (kv, rotated) = match kept.zip(rotated) {
-            Some((kv, rotated)) => {
-                ctx.done(Step::Rope);
-                (kv, rotated)
-            }
-            None => {
-                let rotate = |x| ctx.rotate_from(rope, start, x, self.kernels);
-                let (rotated, k) = (rotate(q.clone()), rotate(k)); // [1, heads or kv_heads, seq, head_dim]
-                ctx.done(Step::Rope);
-                (cache.append(k.into(), v.into(), positions.clone()), rotated)
-            }
-        };
-        ctx.done(Step::Cache);
-        self.attend_to(kv, [&q, &rotated], positions, cache, ctx)
     }
 
     /// `q` `[batch, heads, seq, head_dim]`, as projected and as rotated -> the same shape

@@ -58,9 +58,9 @@ impl Stored {
 fn matmul_t_quantized_is_the_definition() {
     let shape = (1usize..=MAX_VECTORS, 1usize..300, 1usize..150, 1usize..40);
     let strategy = (shape, select(vec![8usize, 4]), prop::bool::ANY, 0u64..1000);
-    on_adapter(30, &strategy, |kernels, device, dtype, ((n, columns, rows, more), bits, halves, seed)| {
+    on_adapter(30, &strategy, |kernels, device, dtype, ((n, columns, rows, more), bits, in_halves, seed)| {
         // Scales in float16 beside vectors in float32, too, where there is float16.
-        let scale_dtype = if halves && device.supports_dtype(DType::F16) { DType::F16 } else { DType::F32 };
+        let scale_dtype = if in_halves && halves(device) { DType::F16 } else { DType::F32 };
         let x = numbers(seed, [columns, n], device, dtype).transpose();
         let matrices = [rows, more].map(|rows| Stored::random(seed + 1, [rows, columns], bits));
         let groups = columns.div_ceil(32);

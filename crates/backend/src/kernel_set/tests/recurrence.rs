@@ -120,6 +120,9 @@ fn selective_scan_is_its_definition() {
     let options = (prop::bool::ANY, prop::bool::ANY, prop::bool::ANY);
     let strategy = ((1usize..3, 1usize..12), heads, 1usize..40, options, 0usize..20);
     on_each(30, &strategy, |kernels, device, dtype, ((batch, tokens), heads, states, options, cut)| {
+        if is_least(device) {
+            return Ok(()); // the kernel binds more: plain operations compute there
+        }
         let (groups, per_group, head_dim) = heads;
         let (alike, has_d, has_state) = options;
         let heads = groups * per_group * if head_dim == 1 { 9 } else { 1 };
