@@ -31,8 +31,8 @@ impl LlamaForCausalLM {
         sequences: Sequences<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Tensor<3>, CacheError> {
-        let states = self.states(ids, sequences, observer)?; // [batch, seq, hidden_size]
-        let logits = self.head(states); // [batch, seq, vocab_size]
+        let hidden = self.hidden(ids, sequences, observer)?; // [batch, seq, hidden_size]
+        let logits = self.head(hidden); // [batch, seq, vocab_size]
         observer.done(Step::Head);
         Ok(logits)
     }

@@ -32,19 +32,21 @@ impl LlamaAttention {
             Some(TextKv { segments: for_kernel(kv, &moved)?, positions: positions.clone() })
         });
         let texts: Option<Vec<TextKv>> = texts.collect();
+        // TOVA knows only with the new tokens in it whether one has to go.
+        let texts = texts.filter(|_| !states.iter_mut().any(|state| state.kv().wants_weights()));
         let together = texts.and_then(|texts| self.kernels.attend_all(rotated, &texts, &self.params()));
-        let out = together.unwrap_or_else(|| {
-            let mut start = 0;
-            let alone = views.into_iter().zip(states).zip(ctx.spans()).map(|((kv, state), positions)| {
-                let own = |x: &Tensor<4>| narrow(x.clone(), start, positions.len());
-                let (q, rotated) = (own(q), own(rotated));
-                start += positions.len();
-                self.attend_to(kv, [&q, &rotated], positions.clone(), state.kv(), ctx)
-            });
-            join(alone.collect())
+        if together.is_some() {
+            ctx.done(Step::Attention);
+            return together; // [1, heads, tokens of all, head_dim]
+        }
+        let mut start = 0;
+        let alone = views.into_iter().zip(states).zip(ctx.spans()).map(|((kv, state), positions)| {
+            let own = |x: &Tensor<4>| narrow(x.clone(), start, positions.len());
+            let (q, rotated) = (own(q), own(rotated));
+            start += positions.len();
+            self.attend_to(kv, [&q, &rotated], positions.clone(), state.kv(), ctx)
         });
-        ctx.done(Step::Attention);
-        Some(out) // [1, heads, tokens of all, head_dim]
+        Some(join(alone.collect())) // [1, heads, tokens of all, head_dim]
     }
 
     /// The same for one sequence, whose tokens are those of the row from `start` on: a kernel rotates, and writes keys and values

@@ -7,8 +7,8 @@ mod quantized;
 mod recurrence;
 mod trained_scan;
 
-pub use attention::{attend, attend_all, keep, quantize_vectors};
-pub use keep::rotate_and_keep;
+pub use attention::{attend, attend_all, quantize_vectors};
+pub use keep::{keep, rotate_and_keep};
 pub use products::matmul_t;
 pub use quantized::{matmul_t_blocks, matmul_t_quantized, select};
 pub use recurrence::{causal_conv, linear_recurrence, selective_scan, softplus};

@@ -8,7 +8,7 @@ use burn::{
 };
 use bytemuck::{Pod, cast_slice, cast_slice_mut};
 use glass_kernels::{
-    self as cpu, Angles, Attention, Float, Int8View, Isa, Kept, KeyMask, Segment, Softmax, View, ViewMut,
+    self as cpu, Attention, Float, Int8View, Isa, Kept, KeyMask, Segment, Softmax, View, ViewMut,
     quant::{GROUP_SIZE, groups},
 };
 use half::{bf16, f16};
@@ -153,44 +153,6 @@ fn attend_by<'a, K: Kept>(
     cpu::attend_all(Isa::best(), &mut attentions.collect::<Vec<_>>(), softmax);
     let by_token: Tensor<4> = q.shaped(out, [batch, queries, heads, head_dim]);
     Some(by_token.swap_dims(1, 2)) // [batch, heads, queries, head_dim]
-}
-
-pub fn keep(kv: [&Tensor<4>; 2], tokens: Range<usize>, held: [Tensor<4>; 2], slot: usize) -> (bool, [Tensor<4>; 2]) {
-    let [_, kv_heads, _, head_dim] = kv[0].dims();
-    let [.., capacity, _] = held[0].dims();
-    let fits = held.each_ref().map(Tensor::dims) == [[1, kv_heads, capacity, head_dim]; 2]
-        && kv[0].dims() == kv[1].dims()
-        && slot + tokens.len() <= capacity;
-    if !fits || kv.iter().any(|x| x.dtype() != DType::F32) {
-        return (false, held);
-    }
-    let [Some(k), Some(v)] = kv.map(Floats::where_it_lies) else {
-        return (false, held);
-    };
-    let onto = |held: Tensor<4>, x: &Floats| {
-        let Ok(mut held) = held.try_into_primitive::<Flex>() else { unreachable!("a cache is where its keys are") };
-        let x = x.view().tokens(tokens.clone());
-        let written = match held.dtype() {
-            DType::F32 => write::<f32>(&mut held, x, slot),
-            DType::F16 => write::<f16>(&mut held, x, slot),
-            DType::BF16 => write::<bf16>(&mut held, x, slot),
-            _ => None,
-        };
-        (written.is_some(), Tensor::from_primitive::<Flex>(held))
-    };
-    let [keys, values] = held;
-    let ((keys_are, keys), (values_are, values)) = (onto(keys, &k), onto(values, &v));
-    (keys_are && values_are, [keys, values])
-}
-
-/// Writes `x` `[1, kv_heads, tokens, head_dim]` to slots of `held`, which nobody else holds: they would see it change.
-fn write<T: Float + BurnElement + Pod>(held: &mut FlexTensor, x: View<'_, f32>, slot: usize) -> Option<()> {
-    let (first, [_, kv_heads, capacity, head_dim], _) = place(held).filter(|_| held.is_contiguous())?;
-    let strides = [kv_heads * capacity * head_dim, capacity * head_dim, head_dim];
-    let slots = held.try_storage_mut::<T>()?.get_mut(first + slot * head_dim..)?;
-    let as_they_are = Angles { table: &[], pairs: 0, interleaved: false };
-    cpu::rotate(Isa::best(), x, as_they_are, &mut ViewMut::new(slots, x.shape(), strides));
-    Some(())
 }
 
 pub fn quantize_vectors(x: &Tensor<4>) -> Option<(Tensor<4, Int>, Tensor<4>)> {
