@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`Dtype`] and [`Device`] (what there is to compute on) · [`Weights`] (where they come from) ·
 //! [`WeightMatrix`], [`Embedding`], [`Linear`] and [`Norm`] (what every model is made of) · [`KernelMode`] and
-//! [`KernelSet`] (the operations that exist twice), [`Around`] and [`Input`] (what products do besides) · [`AttentionParams`],
+//! [`KernelSet`] (the operations that exist twice), [`Draw`] (how it chooses tokens), [`Around`] and [`Input`] (what products do besides) · [`AttentionParams`],
 //! [`KvSegment`] and [`TextKv`] (what attention computes with) over [`KvTensor`] (what caches keep), [`Scan`] (what a recurrence does).
 
 mod activation;
@@ -14,6 +14,7 @@ mod adapters;
 mod around;
 mod attention;
 mod device;
+mod draws;
 mod dtype;
 mod embedding;
 mod error;
@@ -37,6 +38,7 @@ pub use adapters::{Adapter, AdapterKind, adapters};
 pub use around::{Around, Input, Then};
 pub use attention::{AttentionParams, KvSegment, TextKv};
 pub use device::Device;
+pub use draws::{Draw, Draws};
 pub use dtype::Dtype;
 pub use embedding::Embedding;
 pub use error::{DeviceError, WeightError};

@@ -1,16 +1,18 @@
 //! Attention of many queries: a cube for each tile of them, which passes over the keys tile by tile.
 //!
 //! FlashAttention-2 (Dao 2023, arXiv:2307.08691) within what WebGPU promises: 128 units of 256, 14.25 kB of shared memory of 16,
-//! five buffers of eight.
+//! seven buffers of eight.
 
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::{ir::ElemType, prelude::*};
 
 use super::{
     Strided,
-    attend::{LOWEST, Mask, MaskLaunch, Softmax, Strides, strides},
+    attend::{LOWEST, Softmax, Strides, strides},
     attend_parts::{normalized, tanh},
     elem,
+    mask::{Mask, Numbers, NumbersLaunch, mask_of},
+    place::Place,
 };
 
 /// Queries of a tile: those of all heads that read the same keys.
@@ -36,7 +38,8 @@ pub(super) fn attend(
     [q, k, v]: &[Strided; 3],
     sinks: &CubeTensor,
     out: &CubeTensor,
-    mask: MaskLaunch,
+    place: &Place,
+    numbers: NumbersLaunch,
     softmax: &Softmax<'_>,
 ) {
     let [batch, queries, heads, head_dim]: [usize; 4] = out.meta.shape().dims();
@@ -56,10 +59,12 @@ pub(super) fn attend(
             v.tensor.clone().into_buffer_arg(),
             sinks.clone().into_buffer_arg(),
             out.clone().into_buffer_arg(),
+            place.high.clone().into_buffer_arg(),
+            place.low.clone().into_buffer_arg(),
             strides(q),
             strides(k),
             strides(v),
-            mask,
+            numbers,
             cubes,
             tiles,
             heads,
@@ -85,10 +90,12 @@ fn tiles_kernel<F: Float, K: Float, S: Float, N: Size>(
     v: &[Vector<K, N>],
     sinks: &[S],
     out: &mut [Vector<F, N>],
+    high: &[u32],
+    low: &[u32],
     of_q: Strides,
     of_k: Strides,
     of_v: Strides,
-    mask: Mask,
+    numbers: Numbers,
     cubes: usize,
     tiles: usize,
     heads: usize,
@@ -104,6 +111,7 @@ fn tiles_kernel<F: Float, K: Float, S: Float, N: Size>(
     #[define(S)] _sink_dtype: ElemType,
 ) {
     if CUBE_POS < cubes {
+        let mask = mask_of(&numbers, high, low);
         let slices = comptime!(vectors.div_ceil(SLICE));
         let unit = UNIT_POS_X as usize;
         let (lane, band) = (unit % OF_ROW, unit / OF_ROW);
