@@ -20,7 +20,7 @@ use glass_kernels::{Gate, RmsNorm};
 pub(crate) use glass_kernels_cube::AdapterClass;
 pub(crate) use products::MatrixKind;
 
-use crate::{AttentionParams, KvSegment, RopeAngles, SeenSlots, TextKv};
+use crate::{AttentionParams, Draws, KvSegment, RopeAngles, SeenSlots, TextKv};
 
 /// The kernels that modules on a device use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -278,6 +278,40 @@ impl KernelSet {
             }
             #[cfg(feature = "wgpu")]
             KernelBackend::Cube(class) => glass_kernels_cube::argmax(class, logits),
+        }
+    }
+
+    /// Whether [`draw`](Self::draw) is worth asking: where software acts as a graphics adapter it is not.
+    pub fn draws(self) -> bool {
+        match self.backend {
+            #[cfg(feature = "wgpu")]
+            Some(KernelBackend::Cube(class)) => !class.software,
+            _ => false,
+        }
+    }
+
+    /// A token drawn from each row by its [`Draw`](crate::Draw), as the host's sampler draws it from such a row: its id, its
+    /// logit, and the natural logarithm of its probability under the model's own distribution.
+    ///
+    /// Sums are in float32. So the token is another than the host's where the number that is drawn, or the edge of a nucleus,
+    /// lies within 2^-16 of all probability of a border between two tokens, and where min-p or the rounding of a division by
+    /// the temperature decide otherwise about one whose logit is that near to the last that stays.
+    ///
+    /// A row that has no token, or a number that is no logit, is answered as by [`argmax`](Self::argmax).
+    ///
+    /// `logits` `[n, vocab]` in float32 -> `[n, 3]`
+    pub fn draw(self, logits: &Tensor<2>, draws: &Draws) -> Option<Tensor<2>> {
+        match self.backend? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => {
+                let _ = (logits, draws);
+                None
+            }
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(class) => {
+                let Draws { numbers, top_k, top_p } = draws;
+                glass_kernels_cube::draw(class, logits, numbers, *top_k, *top_p)
+            }
         }
     }
 }

@@ -5,8 +5,9 @@
 //!
 //! Reading order: [`Dtype`] and [`Device`] (what there is to compute on) · [`Weights`] (where they come from) ·
 //! [`WeightMatrix`], [`Embedding`], [`Linear`] and [`Norm`] (what every model is made of) · [`KernelMode`] and
-//! [`KernelSet`] (the operations that exist twice), [`Around`] and [`Input`] (what products do besides) · [`AttentionParams`],
-//! [`KvSegment`] and [`TextKv`] (what attention computes with) over [`KvTensor`] (what caches keep), [`Scan`] (what a recurrence does).
+//! [`KernelSet`] (the operations that exist twice), [`Draw`] (how it chooses tokens), [`Around`] and [`Input`] (what
+//! products do besides) · [`AttentionParams`], [`KvSegment`], [`TextKv`] and [`SeenSlots`] (what attention computes with)
+//! over [`KvTensor`] (what caches keep), [`Scan`] (what a recurrence does).
 
 mod activation;
 #[cfg(all(feature = "wgpu", not(target_family = "wasm")))]
@@ -14,6 +15,7 @@ mod adapters;
 mod around;
 mod attention;
 mod device;
+mod draws;
 mod dtype;
 mod embedding;
 mod error;
@@ -37,6 +39,7 @@ pub use adapters::{Adapter, AdapterKind, adapters};
 pub use around::{Around, Input, Then};
 pub use attention::{AttentionParams, KvSegment, SeenSlots, TextKv};
 pub use device::Device;
+pub use draws::{Draw, Draws};
 pub use dtype::Dtype;
 pub use embedding::Embedding;
 pub use error::{DeviceError, WeightError};

@@ -5,7 +5,7 @@ use glass_bench::{SEED, Text, random_model};
 use glass_checkpoint::Precision;
 use glass_config::LlamaConfig;
 
-/// Long enough for matrix products of many vectors.
+/// Long enough for attention in tiles, and for matrix products of many vectors.
 const PROMPT: usize = 40;
 const TOKENS: usize = 12;
 

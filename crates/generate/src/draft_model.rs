@@ -8,7 +8,7 @@
 
 use glass_text::Tokenizer;
 
-use crate::{Error, Lane, Llama, Next, PrefillOptions, log_softmax_at, pace::MAX_DRAFT, step};
+use crate::{Choice, Error, Lane, Llama, Next, PrefillOptions, log_softmax_at, pace::MAX_DRAFT, step};
 
 /// A guess that the small model itself thinks less probable than this ends the draft.
 const LEAST_PROBABLE: f64 = 0.3;
@@ -136,7 +136,7 @@ impl<'m> DraftModel<'m> {
 fn lane(draft: &Llama) -> Result<Lane, Error> {
     let mut lane = Lane::new(draft, PrefillOptions::default())?;
     lane.reserve_rollback(MAX_DRAFT)?;
-    lane.set_greedy(true);
+    lane.set_choice(Choice::Best);
     Ok(lane)
 }
 

@@ -4,7 +4,7 @@ use std::{iter, mem, time::Duration};
 
 use rayon::prelude::*;
 
-use crate::{Error, Event, Lane, Llama, Logits, Next, Sequence, StepOutput, TokenLogprobs, step::step_within};
+use crate::{Choice, Error, Event, Lane, Llama, Logits, Next, Sequence, StepOutput, TokenLogprobs, step::step_within};
 
 /// Writes texts, each as if it were alone.
 ///
@@ -87,7 +87,10 @@ impl<'m> Engine<'m> {
         // A text without a single new token is read all the same.
         let logits = usize::from(sequence.finish_reason().is_none());
         lane.push(unread, logits);
-        lane.set_greedy(sequence.is_greedy());
+        let choice = sequence.choice(logits);
+        // Others would draw by other numbers.
+        let is_shared = !others.is_empty() && matches!(choice, Choice::Draws(_));
+        lane.set_choice(if is_shared { Choice::Host } else { choice });
         let ids: Vec<_> = (self.next_id..=self.next_id + others.len()).map(SequenceId).collect();
         self.next_id += ids.len();
         let others = ids[1..].iter().copied().zip(others).collect();
@@ -103,7 +106,7 @@ impl<'m> Engine<'m> {
             let Text { lane, told, .. } = &mut self.texts[place];
             lane.want_all();
             // Of the most probable token alone the device would tell.
-            lane.set_greedy(false);
+            lane.set_choice(Choice::Host);
             *told = Some((top, Vec::new()));
         }
     }
@@ -248,6 +251,7 @@ impl<'m> Engine<'m> {
         if is_waiting && draft.len() <= sequence.room_for_draft() && !self.llama.depends_on_length(total) {
             sequence.set_draft(draft);
             lane.push(draft, draft.len() + 1);
+            lane.set_choice(sequence.choice(draft.len() + 1));
         }
         Ok(())
     }
@@ -285,9 +289,6 @@ impl<'m> Text<'m> {
                 (_, next) => rest.push(next),
             }
         }
-        if !rest.is_empty() {
-            self.lane.set_greedy(self.sequence.is_greedy());
-        }
         rest
     }
 
@@ -303,6 +304,7 @@ impl<'m> Text<'m> {
                 let fits = |tokens| !llama.depends_on_length(tokens);
                 let next = self.sequence.next_ids(fits);
                 self.lane.push(&next, next.len());
+                self.lane.set_choice(self.sequence.choice(next.len()));
             }
         }
         events

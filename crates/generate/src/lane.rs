@@ -4,7 +4,7 @@ use std::{collections::HashSet, num::NonZeroUsize, ops::Range};
 
 use glass_kv_cache::{CacheConfig, CacheError, KvCache};
 
-use crate::{Error, Llama};
+use crate::{Choice, Error, Llama};
 
 /// What the layers keep of a text, and in what chunks it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +50,8 @@ pub struct Lane {
     /// Those before it are a prompt.
     written_from: usize,
     prefill_chunk: NonZeroUsize,
-    /// Whether the most probable token will do for logits.
-    greedy: bool,
+    /// What will do for logits.
+    choice: Choice,
 }
 
 impl Lane {
@@ -66,7 +66,7 @@ impl Lane {
 
     /// What `cache` holds was read; the policies may be one's own ([`KvCache::from_layers`]).
     pub fn from_cache(cache: KvCache, prefill_chunk: NonZeroUsize) -> Self {
-        Self { cache, unread: Vec::new(), logits_from: 0, written_from: 0, prefill_chunk, greedy: false }
+        Self { cache, unread: Vec::new(), logits_from: 0, written_from: 0, prefill_chunk, choice: Choice::Host }
     }
 
     /// Queues tokens, and asks for the logits behind the last `logits` of them: for how each of those goes on.
@@ -81,13 +81,9 @@ impl Lane {
         self.logits_from = self.len();
     }
 
-    /// Lets the device choose the most probable token where it can, so that three numbers are read back instead of logits.
-    pub fn set_greedy(&mut self, greedy: bool) {
-        self.greedy = greedy;
-    }
-
-    pub(crate) fn is_greedy(&self) -> bool {
-        self.greedy
+    /// Lets the device choose tokens where it can, so that three numbers are read back instead of logits.
+    pub fn set_choice(&mut self, choice: Choice) {
+        self.choice = choice;
     }
 
     /// Tokens read.
@@ -161,13 +157,13 @@ impl Lane {
 
     /// Another lane with the same past, which both share; what is queued is copied.
     pub fn fork(&mut self) -> Self {
-        Self { cache: self.cache.fork(), unread: self.unread.clone(), ..*self }
+        Self { cache: self.cache.fork(), unread: self.unread.clone(), choice: self.choice.clone(), ..*self }
     }
 
     /// Another lane with the same past and nothing queued, from which others begin by snapshots of it; see
     /// [`KvCache::snapshot`].
     pub fn snapshot(&mut self) -> Self {
-        Self { cache: self.cache.snapshot(), unread: Vec::new(), ..*self }
+        Self { cache: self.cache.snapshot(), unread: Vec::new(), choice: self.choice.clone(), ..*self }
     }
 
     /// A [`snapshot`](Self::snapshot) that this lane goes on from too, so that what is long is there once.
@@ -194,11 +190,11 @@ impl Lane {
     }
 
     /// Moves the next `tokens` from the queue to the end of `ids`, the row of a pass: the indices there of those that get
-    /// logits, and the cache.
-    pub(crate) fn take(&mut self, tokens: usize, ids: &mut Vec<u32>) -> (Range<usize>, &mut KvCache) {
+    /// logits, what will do for these, and the cache.
+    pub(crate) fn take(&mut self, tokens: usize, ids: &mut Vec<u32>) -> (Range<usize>, &Choice, &mut KvCache) {
         let start = ids.len();
         ids.extend(self.unread.drain(..tokens));
         let skipped = self.logits_from.saturating_sub(self.cache.len()).min(tokens);
-        (start + skipped..ids.len(), &mut self.cache)
+        (start + skipped..ids.len(), &self.choice, &mut self.cache)
     }
 }

@@ -8,6 +8,7 @@
 //! [`exhaustive_search`] (the most probable texts) · [`Conversation`] (turn after turn, with one cache).
 
 mod beam;
+mod chosen;
 mod constraint;
 mod conversation;
 mod draft_model;
@@ -15,7 +16,6 @@ mod engine;
 mod error;
 mod exhaustive;
 mod generate;
-mod greedy;
 mod hypothesis;
 mod lane;
 mod llama;
@@ -34,6 +34,7 @@ pub mod sampling;
 pub mod stop;
 
 pub use beam::{BeamError, BeamOptions, EarlyStopping, beam_search};
+pub use chosen::{Choice, Chosen};
 pub use constraint::{Constraint, ConstraintError, JsonSchema, MarkedSchema};
 pub use conversation::{Conversation, Fitted, Reply, Restart};
 pub use draft_model::DraftModel;
@@ -45,7 +46,6 @@ pub use generate::{
     generate_with_draft,
 };
 pub use generation_config::{GenerationConfig, GenerationConfigError};
-pub use greedy::Chosen;
 pub use hypothesis::{BeamOutput, Hypothesis, score};
 pub use lane::{Lane, PrefillOptions};
 pub use llama::{Llama, LoadOptions, ModelBytes};

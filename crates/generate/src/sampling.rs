@@ -10,9 +10,12 @@ mod config;
 mod penalties;
 mod warpers;
 
+use glass_backend::Draw;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use thiserror::Error;
+
+use crate::Choice;
 
 pub use config::SamplingConfig;
 pub use penalties::{SequenceBias, no_repeat_ngram, presence_and_frequency_penalty, repetition_penalty, sequence_bias};
@@ -97,6 +100,31 @@ impl Sampler {
         }
     }
 
+    /// What a device may choose the next `tokens` by, from the model's rows alone.
+    pub(crate) fn choice(&self, tokens: usize) -> Choice {
+        let SamplingConfig { temperature, top_k, top_p, min_p, typical_p, .. } = self.config;
+        if self.config.looks_back() {
+            return Choice::Host;
+        }
+        if self.config.is_greedy() {
+            return Choice::Best;
+        }
+        // What is divided by less may be beyond all numbers, which shaders do not promise to compute with.
+        if typical_p < 1.0 || temperature < 1e-3 {
+            return Choice::Host;
+        }
+        let mut rng = self.rng.clone();
+        let draws = (0..tokens).map(|_| Draw { temperature, top_k, top_p, min_p, uniform: uniform(&mut rng) });
+        Choice::Draws(draws.collect())
+    }
+
+    /// Notes that a device has chosen the next token.
+    pub(crate) fn skip(&mut self) {
+        if !self.config.is_greedy() {
+            self.rng.next_u64();
+        }
+    }
+
     /// Applies all rules to the row and returns the most probable token before the temperature. A greedy row is left at
     /// that: the rules behind it would not change which token is the best.
     ///
@@ -156,9 +184,7 @@ impl Sampler {
             total += f64::from(logit - highest).exp();
             total
         }));
-        // The upper 53 bits: every float64 of the form n / 2^53 in [0, 1).
-        let uniform = (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
-        let target = uniform * total;
+        let target = uniform(&mut self.rng) * total;
         let chosen = self.cumulative.partition_point(|&sum| sum <= target);
         // Rounding can lift the target to the total, past every token: then it is the last possible one.
         match chosen < logits.len() {
@@ -166,6 +192,11 @@ impl Sampler {
             false => self.cumulative.partition_point(|&sum| sum < total) as u32,
         }
     }
+}
+
+/// The upper 53 bits: every float64 of the form n / 2^53 in [0, 1).
+fn uniform(rng: &mut ChaCha12Rng) -> f64 {
+    (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
 /// The id of the highest logit; of equal ones the lowest id, as torch's argmax.

@@ -5,8 +5,8 @@ use std::{mem, time::Duration};
 use glass_text::{StreamingDetokenizer, Tokenizer};
 
 use crate::{
-    Chosen, Constraint, ConstraintError, Error, FinishReason, GenerateOptions, Generated, Next, Sampler, Speculation,
-    StopRule, TokenLogprobs, constraint::Marked, log_softmax_at, prompt_lookup,
+    Choice, Chosen, Constraint, ConstraintError, Error, FinishReason, GenerateOptions, Generated, Next, Sampler,
+    Speculation, StopRule, TokenLogprobs, constraint::Marked, log_softmax_at, prompt_lookup,
 };
 
 /// A text that is being written: its ids so far, and all that decides how it goes on and when it ends.
@@ -138,12 +138,13 @@ impl<'t> Sequence<'t> {
         Some(logprobs)
     }
 
-    /// Whether the most probable token is always taken, and nothing else is told of the logits: then the device can choose
-    /// it ([`Next::Chosen`]).
-    pub fn is_greedy(&self) -> bool {
-        let sampling = self.sampler.config();
-        let by_logits_alone = sampling.is_greedy() && !sampling.looks_back();
-        by_logits_alone && self.constraint.is_none() && self.marked.is_none() && self.logprobs.is_none()
+    /// What the device may choose the next `tokens` by ([`Next::Chosen`]), if they need nothing but the logits, and nothing else
+    /// is told of these.
+    pub fn choice(&self, tokens: usize) -> Choice {
+        match self.constraint.is_none() && self.marked.is_none() && self.logprobs.is_none() {
+            true => self.sampler.choice(tokens),
+            false => Choice::Host,
+        }
     }
 
     /// Chooses the next token from the model's row of logits `[vocab_size]`, which is changed in place.
@@ -179,6 +180,7 @@ impl<'t> Sequence<'t> {
     /// As [`advance`](Self::advance).
     pub fn advance_chosen(&mut self, chosen: Chosen) -> Result<Event, Error> {
         self.add_score(chosen.log_prob);
+        self.sampler.skip();
         self.push(chosen.id)
     }
 

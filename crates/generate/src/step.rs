@@ -2,8 +2,9 @@
 
 use burn::tensor::{Int, Tensor};
 use glass_attention::{NextTokens, Observer, Sequences, Unobserved};
+use glass_backend::Draws;
 
-use crate::{Error, Lane, Llama, StepOutput};
+use crate::{Choice, Error, Lane, Llama, StepOutput};
 
 /// Reads the next tokens of every lane that has unread ones: all of them, or the next chunk of a prompt.
 ///
@@ -35,24 +36,34 @@ pub(crate) fn step_within<'a, 'l>(
     let lanes: Vec<&mut Lane> = lanes.into_iter().collect();
     let tokens = plan(llama, &lanes, step_tokens.max(1));
     let (mut ids, mut next) = (Vec::new(), Vec::new());
-    let (mut greedy, mut others) = (Vec::new(), Vec::new());
+    let kernels = llama.device.kernel_set();
+    let (mut best, mut drawn, mut others, mut draws) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (number, (lane, tokens)) in lanes.into_iter().zip(tokens).enumerate() {
         if tokens > 0 {
-            let rows = if lane.is_greedy() { &mut greedy } else { &mut others };
-            let (wanted, cache) = lane.take(tokens, &mut ids);
+            let (wanted, choice, cache) = lane.take(tokens, &mut ids);
+            let rows = match choice {
+                Choice::Best => &mut best,
+                Choice::Draws(own) if kernels.draws() && own.len() >= wanted.len() => {
+                    draws.extend_from_slice(&own[..wanted.len()]);
+                    &mut drawn
+                }
+                _ => &mut others,
+            };
             rows.extend(wanted.map(|index| (index, number)));
             next.push(NextTokens { cache, tokens });
         }
     }
     let ids = llama.ids(&[&ids])?; // [1, total]
+    // Sent before the pass: an adapter is handed what was launched before it is sent more.
+    let draws = (!draws.is_empty()).then(|| Draws::new(&draws, llama.device.burn()));
     let observed: &mut dyn Observer = match &mut observer {
         Some(observer) => &mut **observer,
         None => &mut Unobserved,
     };
     let states = llama.model.states(ids, Sequences::Next(&mut next), observed)?; // [1, total, hidden_size]
-    let (indices, lanes): (Vec<_>, Vec<_>) = [&greedy[..], &others].concat().into_iter().unzip();
+    let (indices, lanes): (Vec<_>, Vec<_>) = [&best[..], &drawn, &others].concat().into_iter().unzip();
     let states = states.map(|states| select(states, &indices)); // [1, rows, hidden_size]
-    Ok(StepOutput::new(llama, states, lanes, greedy.len(), observer))
+    Ok(StepOutput::new(llama, states, lanes, (best.len(), draws), observer))
 }
 
 /// How many tokens each lane reads.

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, read_sync};
 use glass_attention::{Observer, Step};
-use glass_backend::Input;
+use glass_backend::{Draws, Input};
 
 use crate::{Chosen, Error, Llama, SamplingError, step::narrow};
 
@@ -16,8 +16,8 @@ pub struct StepOutput<'a> {
     states: Input<'a, 3>,
     /// The lane of each row, by its number in the step.
     lanes: Vec<usize>,
-    /// Of the first so many rows the most probable token will do.
-    greedy: usize,
+    /// Of the first so many rows the most probable token will do, and for those behind them a draw.
+    chosen: (usize, Option<Draws>),
     /// Rows that were read.
     read: usize,
     observer: Option<&'a mut dyn Observer>,
@@ -28,7 +28,7 @@ pub struct StepOutput<'a> {
 pub enum Next<'a> {
     /// The model's row, `[vocab_size]`.
     Logits(&'a mut [f32]),
-    /// The most probable token, chosen on the device; or why there is none.
+    /// The token, chosen on the device; or why there is none.
     Chosen(Result<Chosen, SamplingError>),
 }
 
@@ -51,7 +51,7 @@ pub struct Logits {
     vocab_size: usize,
     /// The lane of each row, by its number in the step: first the rows in `chosen`, then those in `values`.
     lanes: Vec<usize>,
-    /// Id, logit and log-probability of the most probable token of each row that was left to the device.
+    /// Id, logit and log-probability of the token of each row that was left to the device.
     chosen: Vec<f32>,
     /// `[rows, vocab_size]`, row-major
     values: Vec<f32>,
@@ -62,10 +62,10 @@ impl<'a> StepOutput<'a> {
         llama: &'a Llama,
         states: Input<'a, 3>,
         lanes: Vec<usize>,
-        greedy: usize,
+        chosen: (usize, Option<Draws>),
         observer: Option<&'a mut dyn Observer>,
     ) -> Self {
-        Self { llama, states, lanes, greedy, read: 0, observer }
+        Self { llama, states, lanes, chosen, read: 0, observer }
     }
 
     /// Hidden states `[batch, seq, hidden_size]` after the final norm: a row for each, one text after the other.
@@ -74,7 +74,7 @@ impl<'a> StepOutput<'a> {
         let rows = batch * seq;
         let hidden = hidden.reshape([1, rows, hidden_size]); // [1, batch * seq, hidden_size]
         let texts = (0..rows).map(|row| row / seq).collect();
-        Self::new(llama, hidden.into(), texts, 0, None)
+        Self::new(llama, hidden.into(), texts, (0, None), None)
     }
 
     /// Waits for the pass, and reads all its rows.
@@ -129,21 +129,42 @@ impl<'a> StepOutput<'a> {
             observer.done(Step::Head);
         }
         let mut block = Logits { vocab_size, lanes: self.lanes[self.read..][..rows].to_vec(), ..Logits::default() };
-        let greedy = self.greedy.saturating_sub(self.read).min(rows);
+        let chosen = self.choose(&logits);
         self.read += rows;
-        let mut rest = 0..rows;
-        if greedy > 0 {
-            let left_to_device = narrow(logits.clone(), 0, 0, greedy); // [greedy, vocab_size]
-            if let Some(best) = llama.device.kernel_set().argmax(&left_to_device) {
-                block.chosen = self.host(best).await?; // [greedy, 3]
-                rest = greedy..rows;
-            }
+        let mut from = 0;
+        if let Some(chosen) = chosen {
+            from = chosen.dims()[0];
+            block.chosen = self.host(chosen).await?; // [chosen, 3]
         }
-        if !rest.is_empty() {
-            let rest = narrow(logits, 0, rest.start, rest.len()); // [rest, vocab_size]
+        if from < rows {
+            let rest = narrow(logits, 0, from, rows - from); // [rest, vocab_size]
             block.values = self.host(rest).await?;
         }
         Ok(Some(block))
+    }
+
+    /// Chooses the tokens of the first of the next rows, as many as the device can.
+    ///
+    /// `logits` `[rows, vocab_size]` -> id, logit and log-probability, `[chosen, 3]`
+    fn choose(&self, logits: &Tensor<2>) -> Option<Tensor<2>> {
+        let (kernels, rows, (best, draws)) = (self.llama.device.kernel_set(), logits.dims()[0], &self.chosen);
+        // Of the rows from here to there, counted from the first of all, those of this block.
+        let part = |from: usize, to: usize| {
+            let (from, to) = (from.max(self.read), to.min(self.read + rows));
+            (from < to).then(|| (from, narrow(logits.clone(), 0, from - self.read, to - from)))
+        };
+        let best = part(0, *best).map(|(_, logits)| kernels.argmax(&logits)); // [best, 3]
+        let drawn = draws.as_ref().and_then(|draws| {
+            let (from, logits) = part(self.chosen.0, self.chosen.0 + draws.rows())?;
+            let draws = draws.narrow(from - self.chosen.0, logits.dims()[0]);
+            Some(kernels.draw(&logits, &draws)) // [drawn, 3]
+        });
+        match (best, drawn) {
+            (Some(None), _) | (None, None) => None,
+            (Some(best), None | Some(None)) => best,
+            (None, Some(drawn)) => drawn,
+            (Some(Some(best)), Some(Some(drawn))) => Some(Tensor::cat(vec![best, drawn], 0)),
+        }
     }
 
     /// A tensor on the host, in float32.

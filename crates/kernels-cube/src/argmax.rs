@@ -10,10 +10,10 @@ use super::{AdapterClass, empty, primitive, reduce, tensor};
 const CHUNK: usize = 4096;
 
 /// Up to here float32 has every integer, and so every id.
-const MAX_VOCAB: usize = 1 << 24;
+pub(super) const MAX_VOCAB: usize = 1 << 24;
 
 /// Numbers of a result for some logits: the id of the best, its logit, and the sum of `exp(logit - best)`.
-const RESULT: usize = 3;
+pub(super) const RESULT: usize = 3;
 
 pub fn argmax(class: AdapterClass, logits: &Tensor<2>) -> Option<Tensor<2>> {
     let [n, vocab] = logits.dims();
@@ -124,7 +124,7 @@ fn logit(from: &[f32], at: usize, #[comptime] joins: bool) -> f32 {
 /// Orders logits as integers: shaders may assume that no float is infinite or NaN. NaN and +inf, which are no logits, are
 /// above all, and the two zeros are equal.
 #[cube]
-fn rank(logit: f32) -> u32 {
+pub(super) fn rank(logit: f32) -> u32 {
     let bits = u32::reinterpret(logit);
     let size = bits & 0x7fff_ffff;
     let ordered = select(bits == size, size + 0x8000_0000, 0x8000_0000 - size);

@@ -1,17 +1,21 @@
-//! Attention over the keys and values where they lie; one cube for each query of each head, or some for parts of its keys.
+//! Attention over the keys and values where they lie; one cube for each query of each head, or some for parts of its keys, or
+//! one for a tile of queries.
 
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::kernel::into_contiguous;
 use cubecl::{ir::ElemType, prelude::*};
-use glass_kernels::{KeyMask, KeyPositions};
+use glass_kernels::KeyMask;
 
 use super::{
     AdapterClass, Strided,
-    attend_parts::{self, Parts, normalized, tanh},
-    elem, empty, empty_of, primitive, reduce, tensor, vector_size,
+    attend_parts::{self, PART, Parts, normalized, tanh},
+    attend_tiles, elem, empty, empty_of,
+    mask::{Numbers, mask_of, numbers},
+    place::Place,
+    primitive, reduce, tensor, vector_size,
 };
 
-/// Beyond as many queries, an adapter with matrix units is faster with those.
+/// Up to as many queries, each has cubes of its own; more are taken in tiles.
 const MAX_QUERIES: usize = 8;
 
 /// Keys whose scores are held at once.
@@ -44,8 +48,7 @@ pub fn attend(
     let [batch, heads, queries, head_dim] = q.dims();
     let [_, kv_heads, keys, _] = k.dims();
     let cubes = batch * heads * queries;
-    let max_queries = if class.software { usize::MAX } else { MAX_QUERIES };
-    if cubes * head_dim * keys == 0 || queries > max_queries || head_dim > 256 {
+    if cubes * head_dim * keys == 0 || head_dim > 256 {
         return None;
     }
     let vector = vector_size(head_dim);
@@ -65,6 +68,15 @@ pub fn attend(
     let sinks_elem = elem(&sinks);
     // In memory one token after the other, as the projection that comes next wants them.
     let out = empty(&q.tensor, [batch, queries, heads, head_dim]);
+    // A view has all of its buffer, which is as long for each token.
+    let [k, v] = [k, v].map(Strided::unbounded);
+    let place = Place::of(first_query, &q.tensor)?;
+    let numbers = numbers(mask, keys, first_query);
+    if queries > MAX_QUERIES {
+        attend_tiles::attend(vector, &[q, k, v], &sinks, &out, &place, numbers, &softmax);
+        let by_token: Tensor<4> = tensor(out);
+        return Some(by_token.swap_dims(1, 2)); // [batch, heads, queries, head_dim]
+    }
     let parts = Parts::of(class, cubes, mask.window.unwrap_or(keys).min(keys));
     // Of each part: its sum of values, and two vectors with the highest score and the sum of weights.
     let split = parts.0 > 1;
@@ -83,10 +95,12 @@ pub fn attend(
             v.tensor.clone().into_buffer_arg(),
             sinks.clone().into_buffer_arg(),
             to.clone().into_buffer_arg(),
+            place.high.into_buffer_arg(),
+            place.low.into_buffer_arg(),
             strides(&q),
             strides(&k),
             strides(&v),
-            mask_launch(mask, keys, first_query, queries),
+            numbers,
             cubes,
             parts.0,
             heads,
@@ -111,30 +125,6 @@ pub fn attend(
     Some(by_token.swap_dims(1, 2)) // [batch, heads, queries, head_dim]
 }
 
-/// Which keys the queries see, as numbers.
-#[derive(CubeType, CubeLaunch, Clone, Copy)]
-struct Mask {
-    first_query: usize,
-    /// A query sees this many positions up to its own, ...
-    window: usize,
-    /// ... none before this, ...
-    first_key: usize,
-    /// ... and none from this on.
-    end: usize,
-    /// Slot `s` holds a position `p` with `(p - origin) % keys == s`.
-    origin: usize,
-    keys: usize,
-}
-
-fn mask_launch(mask: KeyMask, keys: usize, first_query: usize, queries: usize) -> MaskLaunch {
-    let KeyMask { positions, first_key, window } = mask;
-    let (oldest, end, origin) = match positions {
-        KeyPositions::Run { first } => (first, first + keys, first),
-        KeyPositions::Ring { end, len } => (end.saturating_sub(len), end, 0),
-    };
-    MaskLaunch::new(first_query, window.unwrap_or(first_query + queries), first_key.max(oldest), end, origin, keys)
-}
-
 /// How the units of a cube share the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Shape {
@@ -157,13 +147,13 @@ impl Shape {
 
 /// Strides of batch, head and token, in vectors.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
-struct Strides {
-    batch: usize,
-    head: usize,
-    token: usize,
+pub(super) struct Strides {
+    pub batch: usize,
+    pub head: usize,
+    pub token: usize,
 }
 
-fn strides(x: &Strided) -> StridesLaunch {
+pub(super) fn strides(x: &Strided) -> StridesLaunch {
     let [batch, head, token] = x.strides;
     StridesLaunch::new(batch, head, token)
 }
@@ -178,10 +168,12 @@ fn attend_kernel<F: Float, K: Float, S: Float, O: Float, N: Size>(
     v: &[Vector<K, N>],
     sinks: &[S],
     out: &mut [Vector<O, N>],
+    high: &[u32],
+    low: &[u32],
     of_q: Strides,
     of_k: Strides,
     of_v: Strides,
-    mask: Mask,
+    numbers: Numbers,
     cubes: usize,
     parts: usize,
     heads: usize,
@@ -199,6 +191,7 @@ fn attend_kernel<F: Float, K: Float, S: Float, O: Float, N: Size>(
     #[define(O)] _out_dtype: ElemType,
 ) {
     if CUBE_POS < cubes * parts {
+        let mask = mask_of(&numbers, high, low);
         let units = comptime!(shape.units());
         let vectors = shape.vectors;
         let unit = UNIT_POS_X as usize;
@@ -223,9 +216,10 @@ fn attend_kernel<F: Float, K: Float, S: Float, O: Float, N: Size>(
         let until = usize::min(after, mask.end);
         let first = usize::max(after - usize::min(mask.window, after), mask.first_key);
         let all = until - usize::min(first, until);
-        // Of these, the part of this cube: whole chunks, but at the end.
+        // Of these, the part of this cube: whole chunks, but at the end, and as many as are worth a cube.
+        let least_chunks = comptime!(if split { PART / CHUNK } else { 1 });
         let chunks = (all + CHUNK - 1) / CHUNK;
-        let len = (chunks + parts - 1) / parts * CHUNK;
+        let len = usize::max((chunks + parts - 1) / parts, least_chunks) * CHUNK;
         let before = usize::min(CUBE_POS % parts * len, all);
         let seen = usize::min(len, all - before);
         let since = first + before;

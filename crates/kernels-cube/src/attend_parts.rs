@@ -9,9 +9,10 @@ use super::{AdapterClass, attend::LOWEST, elem};
 const CUBES: usize = 256;
 
 /// Keys that are worth a cube of their own.
-const KEYS: usize = 512;
+pub(super) const PART: usize = 512;
 
-/// Parts of the keys of each query of each head.
+/// Parts of the keys of each query of each head; the last of them may be empty. As many for all texts that are worth it, so that
+/// a token is launched with the numbers of the one before.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parts(pub usize);
 
@@ -19,7 +20,7 @@ impl Parts {
     /// For so many queries of heads, each of which sees so many keys at most.
     pub fn of(class: AdapterClass, cubes: usize, keys: usize) -> Self {
         // Software has few threads.
-        let worth = if class.software { 1 } else { (CUBES / cubes).min(keys / KEYS) };
+        let worth = if class.software || keys < 2 * PART { 1 } else { CUBES / cubes };
         Self(worth.max(1))
     }
 }

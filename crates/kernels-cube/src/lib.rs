@@ -1,23 +1,29 @@
 //! The kernels of graphics adapters, in CubeCL, on Burn's tensors.
 //!
 //! Each answers `None` where it does not compute: the caller then takes the plain tensor operations. Sizes that change from
-//! step to step are arguments, never constants of a kernel: a software adapter takes a good part of a second to compile.
+//! step to step are arguments, never constants of a kernel: a software adapter takes a good part of a second to compile. What
+//! differs from token to token is not even that (`place`).
 //!
 //! Reading order: [`matmul_t`], [`matmul_t_quantized`] and [`matmul_t_planes`] (most of a model's time) · [`Around`] and
 //! [`lay_together`] (fewer launches of these) · [`rms_norm()`], [`gate()`], [`rotate()`] (small, but many) · [`attend()`] ·
-//! [`selective_scan()`], [`linear_recurrence()`] and [`causal_conv()`] (what comes in place of attention) · [`argmax()`].
+//! [`selective_scan()`], [`linear_recurrence()`] and [`causal_conv()`] (what comes in place of attention) ·
+//! [`argmax()`] and [`draw()`] (the next token).
 
 mod argmax;
 mod around;
 mod attend;
 mod attend_parts;
+mod attend_tiles;
 mod causal_conv;
+mod draw;
 mod gate;
 mod gemv;
 mod gemv_planes;
 mod gemv_quantized;
 mod gemv_words;
 mod linear_recurrence;
+mod mask;
+mod place;
 mod reduce;
 mod rms_norm;
 mod rotate;
@@ -28,6 +34,7 @@ pub use argmax::argmax;
 pub use around::{Around, Then};
 pub use attend::{Softmax, attend};
 pub use causal_conv::causal_conv;
+pub use draw::{DRAW, draw};
 pub use gate::gate;
 pub use gemv::{MAX_VECTORS, matmul_t};
 pub use gemv_planes::{PlanesTensors, matmul_t_planes};
@@ -132,5 +139,11 @@ impl Strided {
         let tensor = if whole && fits { x } else { into_contiguous(x) };
         let strides = [0, 1, 2].map(|axis| tensor.meta.strides()[axis] / vector);
         Self { tensor, strides }
+    }
+
+    /// With what lies behind it in its buffer.
+    fn unbounded(mut self) -> Self {
+        self.tensor.handle.offset_end = None;
+        self
     }
 }

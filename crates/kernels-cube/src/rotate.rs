@@ -4,7 +4,11 @@ use burn::tensor::{DType, Tensor};
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 use cubecl::{ir::ElemType, prelude::*};
 
-use super::{AdapterClass, Strided, elem, into_primitive, like, primitive, tensor, vector_size};
+use super::{
+    AdapterClass, Strided, elem, into_primitive, like,
+    place::{self, Place},
+    primitive, tensor, vector_size,
+};
 
 /// What tokens are rotated by: pairs `(x[i], x[i + pairs])`, or `(x[2 i], x[2 i + 1])` if they are `interleaved`.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +35,9 @@ pub fn rotate(class: AdapterClass, x: &Tensor<4>, angles: &Angles<'_>) -> Option
             x.input.tensor.clone().into_buffer_arg(),
             angles.table.clone().into_buffer_arg(),
             out.clone().into_buffer_arg(),
-            x.layout(x.seq, 0),
+            x.layout(x.seq),
             angles.numbers(),
+            angles.first,
             angles.interleaved,
             elem(&out),
         );
@@ -59,9 +64,9 @@ pub fn rotate_and_keep(
     let inputs = || {
         let angles = Prepared::of(angles, head_dim)?;
         let heads = [Heads::of(q, &angles)?, Heads::of(k, &angles)?, Heads::of(v, &angles)?];
-        Some((angles, heads))
+        Some((Place::of(angles.first, &angles.table)?, angles, heads))
     };
-    let Some((angles, [q, k, v])) = (fits && of_one_type).then(inputs).flatten() else {
+    let Some((place, angles, [q, k, v])) = (fits && of_one_type).then(inputs).flatten() else {
         return (None, held);
     };
     if held.iter().any(|held| primitive(held).is_none()) {
@@ -75,6 +80,8 @@ pub fn rotate_and_keep(
     }
     let (out, units) = (like(&q.input.tensor), class.units());
     let all = q.units + k.units + v.units;
+    // From the place of a token to its slot, which is another only behind a text before or in a ring.
+    let to_slot = (slot + capacity - angles.first % capacity) % capacity;
     // SAFETY: units beyond the end do nothing, and the slots are there.
     unsafe {
         rotate_and_keep_kernel::launch_unchecked(
@@ -89,10 +96,14 @@ pub fn rotate_and_keep(
             out.clone().into_buffer_arg(),
             keys.clone().into_buffer_arg(),
             values.clone().into_buffer_arg(),
-            q.layout(q.seq, 0),
-            k.layout(capacity, slot),
-            v.layout(capacity, slot),
+            place.high.into_buffer_arg(),
+            place.low.into_buffer_arg(),
+            q.layout(q.seq),
+            k.layout(capacity),
+            v.layout(capacity),
             angles.numbers(),
+            capacity,
+            to_slot,
             angles.interleaved,
             elem(&out),
             elem(&keys),
@@ -126,7 +137,7 @@ impl Prepared {
 
     fn numbers(&self) -> TableLaunch {
         let [rows, places, _]: [usize; 3] = self.table.meta.shape().dims();
-        TableLaunch::new(self.half / self.vector, self.rest / self.vector, rows, places, self.first)
+        TableLaunch::new(self.half / self.vector, self.rest / self.vector, rows, places)
     }
 }
 
@@ -150,11 +161,10 @@ impl Heads {
         (units > 0).then_some(Self { input: Strided::of(primitive(x)?, angles.vector), heads, seq, head, units })
     }
 
-    /// With the results in heads of so many slots, from `slot` on.
-    fn layout(&self, capacity: usize, slot: usize) -> LayoutLaunch {
+    /// With the results in heads of so many slots.
+    fn layout(&self, capacity: usize) -> LayoutLaunch {
         let [by_batch, by_head, by_token] = self.input.strides;
-        let (to_head, to) = (capacity * self.head, slot * self.head);
-        LayoutLaunch::new(self.units, self.seq, self.heads, by_batch, by_head, by_token, to_head, to)
+        LayoutLaunch::new(self.units, self.seq, self.heads, by_batch, by_head, by_token, capacity * self.head)
     }
 }
 
@@ -165,8 +175,6 @@ struct Table {
     rest: usize,
     rows: usize,
     places: usize,
-    /// The place of the first token.
-    first: usize,
 }
 
 /// Where heads lie, and where the results go; in vectors.
@@ -180,8 +188,6 @@ struct Layout {
     by_token: usize,
     /// From a head's results to those of the next.
     to_head: usize,
-    /// The first.
-    to: usize,
 }
 
 #[cube(launch_unchecked)]
@@ -192,11 +198,12 @@ fn rotate_kernel<F: Float, N: Size>(
     out: &mut [Vector<F, N>],
     layout: Layout,
     table: Table,
+    first: usize,
     #[comptime] interleaved: bool,
     #[define(F)] _dtype: ElemType,
 ) {
     if ABSOLUTE_POS < layout.units {
-        turn::<F, F, N>(x, angles, out, ABSOLUTE_POS, &layout, &table, interleaved);
+        turn::<F, F, N>(x, angles, out, ABSOLUTE_POS, &layout, &table, first, 0usize, interleaved);
     }
 }
 
@@ -210,21 +217,27 @@ fn rotate_and_keep_kernel<F: Float, K: Float, N: Size>(
     out: &mut [Vector<F, N>],
     keys: &mut [Vector<K, N>],
     values: &mut [Vector<K, N>],
+    high: &[u32],
+    low: &[u32],
     of_q: Layout,
     of_k: Layout,
     of_v: Layout,
     table: Table,
+    capacity: usize,
+    to_slot: usize,
     #[comptime] interleaved: bool,
     #[define(F)] _dtype: ElemType,
     #[define(K)] _key_dtype: ElemType,
 ) {
-    let (first, second) = (of_q.units, of_q.units + of_k.units);
-    if ABSOLUTE_POS < first {
-        turn::<F, F, N>(q, angles, out, ABSOLUTE_POS, &of_q, &table, interleaved);
-    } else if ABSOLUTE_POS < second {
-        turn::<F, K, N>(k, angles, keys, ABSOLUTE_POS - first, &of_k, &table, interleaved);
-    } else if ABSOLUTE_POS < second + of_v.units {
-        let (from, to, pair) = places(ABSOLUTE_POS - second, &of_v, &table);
+    let first = place::position(high, low) as usize;
+    let slot = (first + to_slot) % capacity;
+    let (of_keys, of_values) = (of_q.units, of_q.units + of_k.units);
+    if ABSOLUTE_POS < of_keys {
+        turn::<F, F, N>(q, angles, out, ABSOLUTE_POS, &of_q, &table, first, 0usize, interleaved);
+    } else if ABSOLUTE_POS < of_values {
+        turn::<F, K, N>(k, angles, keys, ABSOLUTE_POS - of_keys, &of_k, &table, first, slot, interleaved);
+    } else if ABSOLUTE_POS < of_values + of_v.units {
+        let (from, to, pair) = places(ABSOLUTE_POS - of_values, &of_v, &table, slot);
         // Of both halves, or of what is behind them.
         if pair < table.half {
             values[to + pair] = Vector::cast_from(v[from + pair]);
@@ -233,20 +246,20 @@ fn rotate_and_keep_kernel<F: Float, K: Float, N: Size>(
     }
 }
 
-/// Where a unit's head begins and where its results do, and which of the head's vectors it has.
+/// Where a unit's head begins and where its results do, and which of the head's vectors it has; the first token's go to `slot`.
 #[cube]
-fn places(at: usize, layout: &Layout, table: &Table) -> (usize, usize, usize) {
+fn places(at: usize, layout: &Layout, table: &Table, slot: usize) -> (usize, usize, usize) {
     // A head has `half` vectors of pairs, and `rest` others.
     let parts = table.half + table.rest;
     let vector = at / parts;
     let token = vector % layout.seq;
     let head = vector / layout.seq;
     let from = head / layout.heads * layout.by_batch + head % layout.heads * layout.by_head + token * layout.by_token;
-    let to = layout.to + head * layout.to_head + token * (table.half + parts);
+    let to = head * layout.to_head + (slot + token) * (table.half + parts);
     (from, to, at % parts)
 }
 
-/// Rotates a vector of pairs, or copies one behind them.
+/// Rotates a vector of pairs, or copies one behind them; the first token's place in the table is `first`.
 #[cube]
 #[allow(clippy::too_many_arguments)]
 fn turn<F: Float, O: Float, N: Size>(
@@ -256,10 +269,12 @@ fn turn<F: Float, O: Float, N: Size>(
     at: usize,
     layout: &Layout,
     table: &Table,
+    first: usize,
+    slot: usize,
     #[comptime] interleaved: bool,
 ) {
     let half = table.half;
-    let (from, to, pair) = places(at, layout, table);
+    let (from, to, pair) = places(at, layout, table, slot);
     if pair < half {
         let mut one = pair;
         let mut other = pair + half;
@@ -267,16 +282,16 @@ fn turn<F: Float, O: Float, N: Size>(
             one = 2 * pair;
             other = 2 * pair + 1;
         }
-        let first = Vector::<f32, N>::cast_from(x[from + one]);
-        let second = Vector::<f32, N>::cast_from(x[from + other]);
+        let x_one = Vector::<f32, N>::cast_from(x[from + one]);
+        let x_other = Vector::<f32, N>::cast_from(x[from + other]);
         let vector = at / (half + table.rest);
         let row = usize::min(vector / layout.seq / layout.heads, table.rows - 1);
-        let angle = (row * table.places + table.first + vector % layout.seq) * 2 * half + pair;
+        let angle = (row * table.places + first + vector % layout.seq) * 2 * half + pair;
         let (cos, sin) = (angles[angle], angles[angle + half]);
         // Kept in another type, it is rounded to its own first.
-        let turned = Vector::<F, N>::cast_from(first * cos - second * sin);
+        let turned = Vector::<F, N>::cast_from(x_one * cos - x_other * sin);
         out[to + one] = Vector::cast_from(turned);
-        let turned = Vector::<F, N>::cast_from(second * cos + first * sin);
+        let turned = Vector::<F, N>::cast_from(x_other * cos + x_one * sin);
         out[to + other] = Vector::cast_from(turned);
     } else {
         out[to + half + pair] = Vector::cast_from(x[from + half + pair]);

@@ -7,8 +7,8 @@ use glass_backend::RopeAngles;
 
 use super::Rope;
 
-/// Positions whose angles are made at a time.
-const BLOCK: usize = 1024;
+/// Positions whose angles are made with the first; then as many again as there are, so that hardly a token brings any along.
+const FIRST: usize = 8192;
 
 /// What the table of a RoPE may take: 131,072 positions of heads of 128.
 const MAX_BYTES: u64 = 64 << 20;
@@ -38,8 +38,7 @@ impl Rope {
         }
         let (first, length) = (*places.first()?, places.iter().max()? + 1);
         let set = *sets.first()?;
-        let bytes =
-            (length.next_multiple_of(BLOCK) * self.parameters.rotary_dim(self.head_dim) * size_of::<f32>()) as u64;
+        let bytes = (positions(length) * self.parameters.rotary_dim(self.head_dim) * size_of::<f32>()) as u64;
         if sets.iter().any(|other| *other != set) || bytes == 0 || bytes > MAX_BYTES.min(most.unwrap_or(u64::MAX)) {
             return None;
         }
@@ -60,7 +59,7 @@ impl Rope {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let known = kept.0.iter().position(|table| table.device == *device && table.set == set);
         let from = known.map_or(0, |at| kept.0[at].angles.dims()[1]);
-        let more = from..length.next_multiple_of(BLOCK);
+        let more = from..positions(length);
         let angles = || {
             let tokens = [1, more.len()];
             self.table_within(length, more.clone()).on_device(tokens, device) // [1, more, 2 * pairs]
@@ -80,6 +79,11 @@ impl Rope {
             }
         }
     }
+}
+
+/// How many positions a table has for the first `length`.
+fn positions(length: usize) -> usize {
+    length.next_power_of_two().max(FIRST)
 }
 
 impl fmt::Debug for KeptAngles {
@@ -131,15 +135,11 @@ mod tests {
             (scaled, false),
         ] {
             let rope = rope(parameters);
-            // Short and long ones by turns; tables grow between, and over more than one block at a time.
-            for of in [
-                &[(0, 5)][..],
-                &[(5, 6)],
-                &[(1000, 1100), (3, 4)],
-                &[(1400, 1401)],
-                &[(1600, 1602)],
-                &[(2999, 3000), (2990, 2995)],
-            ] {
+            // Short and long ones by turns; tables grow between.
+            let within =
+                [&[(0, 5)][..], &[(5, 6)], &[(1000, 1100), (3, 4)], &[(1600, 1602)], &[(2999, 3000), (2990, 2995)]];
+            let beyond = [&[(8190, 8200)][..], &[(40_000, 40_001)], &[(9000, 9002), (20_000, 20_003)]];
+            for of in within.into_iter().chain(beyond.into_iter().filter(|_| !dynamic)) {
                 let spans = spans(of);
                 let tokens = spans.iter().map(Range::len).sum();
                 let kept = rope.kept(&spans, &device, None).expect("angles that stay").of_tokens(tokens);
@@ -149,7 +149,7 @@ mod tests {
             // Each length has its own, then.
             assert_eq!(rope.kept(&spans(&[(3000, 3001)]), &device, None).is_none(), dynamic);
             // Where the device binds less, ...
-            assert!(rope.kept(&spans(&[(0, 1)]), &device, Some(4 * 16 * 1024 - 1)).is_none());
+            assert!(rope.kept(&spans(&[(0, 1)]), &device, Some(4 * 16 * 8192 - 1)).is_none());
             // ... and beyond what is worth keeping.
             assert!(rope.kept(&spans(&[(0, 1 << 21)]), &device, None).is_none());
         }

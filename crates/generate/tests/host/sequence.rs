@@ -2,7 +2,8 @@
 
 use std::num::NonZeroUsize;
 
-use glass_generate::{Chosen, Error, FinishReason, GenerateOptions, SamplingConfig, Sequence, log_softmax_at};
+use glass_backend::Draw;
+use glass_generate::{Choice, Chosen, Error, FinishReason, GenerateOptions, SamplingConfig, Sequence, log_softmax_at};
 use glass_testing::tokenizers;
 use glass_text::Tokenizer;
 
@@ -103,23 +104,44 @@ fn logits_are_told_as_they_were() {
 }
 
 #[test]
-fn chance_and_the_text_so_far_need_the_logits() {
+fn rules_that_need_more_than_a_row_need_the_logits() {
     let greedy = GenerateOptions::new(5);
     let with = |sampling| GenerateOptions { sampling, ..greedy.clone() };
     let default = SamplingConfig::default();
-    assert!(sequence(&greedy, None).is_greedy());
+    assert_eq!(sequence(&greedy, None).choice(1), Choice::Best);
     for options in [
-        with(SamplingConfig { temperature: 0.5, ..default.clone() }),
+        with(SamplingConfig { temperature: 0.5, typical_p: 0.9, ..default.clone() }),
         with(SamplingConfig { repetition_penalty: 1.1, ..default.clone() }),
         with(SamplingConfig { no_repeat_ngram_size: 2, ..default }),
         GenerateOptions { logprobs: Some(0), ..greedy.clone() },
     ] {
-        assert!(!sequence(&options, None).is_greedy());
+        assert_eq!(sequence(&options, None).choice(1), Choice::Host);
     }
     // A score comes with the choice, and drafts are chosen one by one.
     let scored = GenerateOptions { score: true, prompt_lookup: NonZeroUsize::new(3), ..greedy };
     let mut scored = sequence(&scored, None);
-    assert!(scored.is_greedy());
+    assert_eq!(scored.choice(4), Choice::Best);
     let chosen = Chosen { id: 7, log_prob: -0.5 };
     assert_eq!(scored.advance_chosen(chosen).unwrap().id, 7);
+}
+
+/// What a device draws by are the numbers that the sampler would draw next, one for each token that it takes.
+#[test]
+fn a_device_draws_by_the_numbers_of_the_sampler() {
+    let sampling =
+        SamplingConfig { temperature: 0.7, top_k: 40, top_p: 0.9, min_p: 0.01, seed: 5, ..SamplingConfig::default() };
+    let options = GenerateOptions { sampling, ..GenerateOptions::new(9) };
+    let (mut device, mut host) = (sequence(&options, None), sequence(&options, None));
+    for turn in 0..3 {
+        let Choice::Draws(draws) = device.choice(3) else { panic!("{:?}", device.choice(3)) };
+        let Draw { temperature, top_k, top_p, min_p, .. } = draws[0];
+        assert_eq!((temperature, top_k, top_p, min_p), (0.7, 40, 0.9, 0.01));
+        assert!(draws.iter().all(|draw| (0.0..1.0).contains(&draw.uniform)), "{draws:?}");
+        assert!(draws[0] != draws[1] && draws[1] != draws[2], "{draws:?}");
+        assert_eq!(host.choice(3), Choice::Draws(draws.clone()));
+        // One text takes what a device chose, the other chooses.
+        device.advance_chosen(Chosen { id: 7, log_prob: -0.5 }).unwrap();
+        host.advance(&mut row(7)).unwrap();
+        assert_eq!(device.choice(1), Choice::Draws(vec![draws[1]]), "turn {turn}");
+    }
 }

@@ -1,8 +1,22 @@
-//! The greedy choice where the logits are, so that three numbers are read back instead of the vocabulary.
+//! The choice of a token where the logits are, so that three numbers are read back instead of the vocabulary.
+
+use glass_backend::Draw;
 
 use crate::SamplingError;
 
-/// A token that the device chose: the most probable one, as a greedy [`Sampler`](crate::Sampler) chooses it.
+/// What the device may choose tokens by.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Choice {
+    /// By nothing that it knows: the host needs the logits.
+    #[default]
+    Host,
+    /// The most probable one.
+    Best,
+    /// Draws of the tokens behind those that are read next, one after the other.
+    Draws(Vec<Draw>),
+}
+
+/// A token that the device chose, as a [`Sampler`](crate::Sampler) chooses it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Chosen {
     pub id: u32,
@@ -11,7 +25,8 @@ pub struct Chosen {
 }
 
 impl Chosen {
-    /// From id, logit and log-probability, as [`KernelSet::argmax`](glass_backend::KernelSet::argmax) gives them.
+    /// From id, logit and log-probability, as [`KernelSet::argmax`](glass_backend::KernelSet::argmax) and
+    /// [`KernelSet::draw`](glass_backend::KernelSet::draw) give them.
     ///
     /// # Errors
     /// When the logits contain NaN or +∞, or only −∞.
@@ -31,6 +46,7 @@ impl Chosen {
 #[cfg(test)]
 mod tests {
     use burn::tensor::{Tensor, TensorData};
+    use glass_backend::Draws;
 
     use super::*;
     use crate::{Sampler, SamplingConfig, log_softmax_at};
@@ -77,5 +93,39 @@ mod tests {
         let plain = device.with_kernel_mode(glass_backend::KernelMode::Plain);
         let row = Tensor::zeros([1, 5], plain.burn());
         assert!(plain.kernel_set().argmax(&row).is_none());
+    }
+
+    /// Rows like those of a model: a few tokens are probable, many are not.
+    #[test]
+    fn the_device_draws_as_the_sampler_does() {
+        let Some(device) = glass_testing::devices::wgpu() else {
+            return;
+        };
+        assert!(!device.kernel_set().draws(), "software has its memory where the sampler reads it");
+        let device = device.with_gpu_kernels();
+        let vocab = 5000;
+        let rows: Vec<Vec<f32>> = (0..40)
+            .map(|row| (0..vocab).map(|id| -(((id * 7919 + row * 131) % 4999) as f32 / 9.0 + 1.0).ln() * 3.0).collect())
+            .collect();
+        for (temperature, top_k, top_p, min_p) in
+            [(1.0, 0, 1.0, 0.0), (0.8, 40, 0.95, 0.0), (1.3, 0, 0.9, 0.0), (0.7, 50, 1.0, 0.05)]
+        {
+            let config = SamplingConfig { temperature, top_k, top_p, min_p, seed: 11, ..SamplingConfig::default() };
+            let mut sampler = Sampler::new(config).expect("a sampler");
+            let Choice::Draws(draws) = sampler.choice(rows.len()) else { panic!("{:?}", sampler.config()) };
+            let data = TensorData::new(rows.concat(), [rows.len(), vocab]);
+            let drawn = device
+                .kernel_set()
+                .draw(&Tensor::from_data(data, device.burn()), &Draws::new(&draws, device.burn()))
+                .expect("a kernel")
+                .try_into_vec_as::<f32>()
+                .expect("read back");
+            let drawn = drawn.as_chunks().0.iter().map(|drawn| Chosen::read(*drawn).expect("a token"));
+            for (row, drawn) in rows.iter().zip(drawn) {
+                let id = sampler.sample(&mut row.clone(), &[]).expect("a token");
+                assert_eq!(drawn.id, id, "{:?}", sampler.config());
+                assert!((drawn.log_prob - log_softmax_at(row, id)).abs() < 1e-4);
+            }
+        }
     }
 }
