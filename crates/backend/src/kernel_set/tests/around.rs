@@ -201,6 +201,9 @@ fn what_is_kept_in_place_is_what_is_rotated_and_written() {
         let (found, ours) = kernels.keep_and_attend([&q, &k, &v], &angles, held(), slot, seen, &params, || kept = true);
         prop_assert_eq!((found.is_some(), kept), ((kernels == CPU && dtype == DType::F32), found.is_some()));
         if let Some(found) = found {
+            for (ours, theirs) in ours.into_iter().zip([&keys, &values]) {
+                prop_assert_eq!(ours.into_data(), theirs.clone().into_data());
+            }
             let [keys, values] = [&keys, &values].map(|x| x.clone().narrow(2, 0, slot + seq));
             let segment = KvSegment { window, ..KvSegment::new(keys, values, positions) };
             let defined = kernels.attend(&rotated(&q), &[segment], slot, &params).expect("a kernel");
