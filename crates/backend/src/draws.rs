@@ -51,7 +51,7 @@ impl Draws {
     /// Those of the rows from `start` on.
     #[must_use]
     pub fn narrow(&self, start: usize, rows: usize) -> Self {
-        let all = self.numbers.dims()[0] == rows;
+        let all = self.rows() == rows;
         let numbers = self.numbers.clone();
         Self { numbers: if all { numbers } else { numbers.narrow(0, start, rows) }, ..self.clone() }
     }

@@ -67,24 +67,7 @@ fn argmax_kernel(
         let start = CUBE_POS % chunks * CHUNK;
         let end = usize::min(start + CHUNK, len);
 
-        let mut ranks = Shared::<[u32]>::new_slice(units);
-        let mut ids = Shared::<[u32]>::new_slice(units);
-        let mut highest = 0u32;
-        let mut id = end as u32;
-        let mut at = start + unit;
-        while at < end {
-            let other = rank(logit(from, row + at, joins));
-            // Nothing has rank 0, and of equal ones the first stays.
-            if other > highest {
-                highest = other;
-                id = at as u32;
-            }
-            at += units;
-        }
-        ranks[unit] = highest;
-        ids[unit] = id;
-        reduce::first_highest(&mut ranks, &mut ids, units);
-        let id = ids[0] as usize;
+        let id = first_best(from, row, start, end, units, joins);
         let best = logit(from, row + id, joins);
 
         let mut sum = 0.0f32;
@@ -119,6 +102,37 @@ fn argmax_kernel(
 #[cube]
 fn logit(from: &[f32], at: usize, #[comptime] joins: bool) -> f32 {
     if joins { from[at * RESULT + 1] } else { from[at] }
+}
+
+/// Of the numbers from `start` to `end` of a row the first of the highest: all units have it.
+#[cube]
+pub(super) fn first_best(
+    from: &[f32],
+    row: usize,
+    start: usize,
+    end: usize,
+    #[comptime] units: usize,
+    #[comptime] joins: bool,
+) -> usize {
+    let unit = UNIT_POS_X as usize;
+    let mut ranks = Shared::<[u32]>::new_slice(units);
+    let mut ids = Shared::<[u32]>::new_slice(units);
+    let mut highest = 0u32;
+    let mut id = end as u32;
+    let mut at = start + unit;
+    while at < end {
+        let other = rank(logit(from, row + at, joins));
+        // Nothing has rank 0, and of equal ones the first stays.
+        if other > highest {
+            highest = other;
+            id = at as u32;
+        }
+        at += units;
+    }
+    ranks[unit] = highest;
+    ids[unit] = id;
+    reduce::first_highest(&mut ranks, &mut ids, units);
+    ids[0] as usize
 }
 
 /// Orders logits as integers: shaders may assume that no float is infinite or NaN. NaN and +inf, which are no logits, are

@@ -9,13 +9,13 @@ use cubecl::prelude::*;
 
 use super::{
     AdapterClass,
-    argmax::{MAX_VOCAB, RESULT, rank},
+    argmax::{MAX_VOCAB, RESULT, first_best, rank},
     empty, primitive, reduce, tensor,
 };
 
 /// Numbers that say how a row is drawn from: temperature, k, p of top-p, p of min-p, and which part of all probability is to
 /// lie at the chosen token and behind it, in (0, 1]: 1 less the uniform number.
-pub const DRAW: usize = 5;
+const DRAW: usize = 5;
 
 const UNITS: usize = 256;
 
@@ -104,24 +104,8 @@ fn draw_kernel(
     if CUBE_POS < n {
         let unit = UNIT_POS_X as usize;
         let start = CUBE_POS * vocab;
-        let mut ranks = Shared::<[u32]>::new_slice(UNITS);
-        let mut ids = Shared::<[u32]>::new_slice(UNITS);
-        let mut highest = 0u32;
-        let mut id = 0u32;
-        let mut at = unit;
-        while at < vocab {
-            let other = rank(logits[start + at]);
-            // Nothing has rank 0, and of equal ones the first stays.
-            if other > highest {
-                highest = other;
-                id = at as u32;
-            }
-            at += UNITS;
-        }
-        ranks[unit] = highest;
-        ids[unit] = id;
-        reduce::first_highest(&mut ranks, &mut ids, UNITS);
-        let best = logits[start + ids[0] as usize];
+        let highest = first_best(logits, start, 0usize, vocab, UNITS, false);
+        let best = logits[start + highest];
 
         let mut shared = Shared::<[f32]>::new_slice(comptime!(TRIES * UNITS));
         let draw = CUBE_POS * DRAW;
@@ -160,7 +144,7 @@ fn draw_kernel(
         if unit == 0 {
             // A row that has a number which is no logit, or not a single token, says so.
             let is_drawn = rank(best) > IMPOSSIBLE && rank(best) < HIGHEST;
-            let id = select(is_drawn, drawn, ids[0]);
+            let id = select(is_drawn, drawn, highest as u32);
             let logit = logits[start + id as usize];
             to[CUBE_POS * RESULT] = f32::cast_from(id);
             to[CUBE_POS * RESULT + 1] = logit;

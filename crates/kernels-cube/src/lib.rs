@@ -34,7 +34,7 @@ pub use argmax::argmax;
 pub use around::{Around, Then};
 pub use attend::{Softmax, attend};
 pub use causal_conv::causal_conv;
-pub use draw::{DRAW, draw};
+pub use draw::draw;
 pub use gate::gate;
 pub use gemv::{MAX_VECTORS, matmul_t};
 pub use gemv_planes::{PlanesTensors, matmul_t_planes};

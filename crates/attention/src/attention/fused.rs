@@ -69,8 +69,7 @@ impl LlamaAttention {
             && !ctx.wants_attention()
             && !cache.wants_weights();
         let (mut attended, mut rotated) = (None, None);
-        let mut write = |held, slot, seen: Option<SeenSlots>| {
-            let mut held = held;
+        let mut write = |mut held, slot, seen: Option<SeenSlots>| {
             if let Some(seen) = seen.filter(|_| plainly) {
                 (attended, held) =
                     ctx.keep_and_attend((rope, start), [&q, &k, &v], held, slot, seen, &params, self.kernels);
