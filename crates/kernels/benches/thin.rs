@@ -12,8 +12,8 @@ use std::{env, hint::black_box, time::Instant};
 
 use bytemuck::cast_slice;
 use glass_kernels::{
-    Matrix, matmul_t, matmul_t_bf16, matmul_t_blocks, matmul_t_quantized,
-    quant::{BlockFormat, BlockMatrix, QuantFormat, QuantizedMatrix, groups, words, zero_words},
+    Matrix, matmul_t, matmul_t_bf16, matmul_t_blocks, matmul_t_panels, matmul_t_quantized,
+    quant::{BlockFormat, BlockMatrix, Panels, QuantFormat, QuantizedMatrix, groups, words, zero_words},
 };
 use half::{bf16, f16, slice::HalfBitsSliceExt};
 use rayon::prelude::*;
@@ -38,6 +38,8 @@ enum Format {
     Bf16ByBf16,
     Planar(QuantFormat),
     Blocks(BlockFormat),
+    /// Rows side by side, where a kernel reads such.
+    Strips(QuantFormat),
 }
 
 impl Format {
@@ -45,6 +47,7 @@ impl Format {
         let mut all = vec![Self::F32, Self::F16, Self::Bf16, Self::Bf16ByBf16];
         all.extend([QuantFormat::Int8, QuantFormat::Int4, QuantFormat::Mxfp4].map(Self::Planar));
         all.extend(BlockFormat::ALL.map(Self::Blocks));
+        all.extend([QuantFormat::Int8, QuantFormat::Int4].map(Self::Strips));
         all
     }
 
@@ -56,6 +59,7 @@ impl Format {
             Self::Bf16ByBf16 => "bf16*bf16".into(),
             Self::Planar(format) => format!("{format:?}"),
             Self::Blocks(format) => format.to_string(),
+            Self::Strips(format) => format!("{format:?}/16"),
         }
     }
 
@@ -64,7 +68,7 @@ impl Format {
         Some(match self {
             Self::F32 => 4 * rows * columns,
             Self::F16 | Self::Bf16 | Self::Bf16ByBf16 => 2 * rows * columns,
-            Self::Planar(format) => {
+            Self::Planar(format) | Self::Strips(format) => {
                 rows * (4 * words(columns, format) + 2 * groups(columns) + 4 * zero_words(columns, format))
             }
             Self::Blocks(format) => {
@@ -72,6 +76,14 @@ impl Format {
                 whole.then(|| rows * format.row_bytes(columns))?
             }
         })
+    }
+
+    fn planar(self, bytes: &[u8], [rows, columns]: [usize; 2]) -> Option<QuantizedMatrix<'_>> {
+        let (Self::Planar(format) | Self::Strips(format)) = self else { return None };
+        let (quants, rest) = bytes.split_at(4 * rows * words(columns, format));
+        let (zero_points, scales) = rest.split_at(4 * rows * zero_words(columns, format));
+        let scales: &[f16] = cast_slice::<u8, u16>(scales).reinterpret_cast();
+        Some(QuantizedMatrix::new(format, cast_slice(quants), scales, cast_slice(zero_points), columns))
     }
 
     fn multiply(self, bytes: &[u8], [rows, columns]: [usize; 2], x: &[f32], halves: &[bf16], y: &mut [f32]) {
@@ -89,11 +101,8 @@ impl Format {
                 let values: &[bf16] = cast_slice::<u8, u16>(bytes).reinterpret_cast();
                 matmul_t_bf16(halves, &mut [(Matrix::new(values, columns), y)]);
             }
-            Self::Planar(format) => {
-                let (quants, rest) = bytes.split_at(4 * rows * words(columns, format));
-                let (zero_points, scales) = rest.split_at(4 * rows * zero_words(columns, format));
-                let scales: &[f16] = cast_slice::<u8, u16>(scales).reinterpret_cast();
-                let matrix = QuantizedMatrix::new(format, cast_slice(quants), scales, cast_slice(zero_points), columns);
+            Self::Planar(_) | Self::Strips(_) => {
+                let Some(matrix) = self.planar(bytes, [rows, columns]) else { return };
                 matmul_t_quantized(x, &mut [(matrix, y)]);
             }
             Self::Blocks(format) => {
@@ -139,12 +148,22 @@ fn main() {
                 for stack in STACKS {
                     let mut best = [0.0_f64; 2];
                     let matrices = (stack / bytes.next_multiple_of(64)).max(1);
+                    let matrix = |at: usize| &cast_slice(&memory)[at * bytes.next_multiple_of(64)..][..bytes];
+                    let strips: Vec<Panels> = match format {
+                        Format::Strips(_) => {
+                            let planar = (0..matrices).map_while(|at| format.planar(matrix(at), shape));
+                            planar.map_while(Panels::of).collect()
+                        }
+                        _ => Vec::new(),
+                    };
                     for _ in 0..PASSES {
                         let product = pool.install(|| {
                             rate(matrices * bytes, || {
                                 for at in 0..matrices {
-                                    let matrix = &cast_slice(&memory)[at * bytes.next_multiple_of(64)..][..bytes];
-                                    format.multiply(matrix, shape, &x, &halves, &mut y);
+                                    match strips.get(at) {
+                                        Some(panels) => matmul_t_panels(&x, &mut [(panels, &mut y)]),
+                                        None => format.multiply(matrix(at), shape, &x, &halves, &mut y),
+                                    }
                                 }
                                 black_box(&y);
                             })

@@ -4,7 +4,8 @@
 //! themselves, and which others are told of ([`isa::ahead`](crate::isa::ahead)).
 //!
 //! Floats are multiplied in float32 or bfloat16 ([`dense`]), quantized weights as integers ([`quantized`]): what instruction
-//! sets have for it is in [`bytes`], what formats are made of in [`planar`] and [`blocks`], and how vectors lie in [`tiles`].
+//! sets have for it is in [`bytes`], what formats are made of in [`planar`] and [`blocks`], how vectors lie in [`tiles`], and [`panels`] has those whose rows lie
+//! side by side.
 //!
 //! Every output is a fixed number of chains of multiply-adds over the columns and one sum over all their lanes. Nothing
 //! changes that order: a row has the same bits alone or in a batch, and on any number of threads.
@@ -25,6 +26,8 @@ mod dense;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod output;
+#[cfg(target_arch = "x86_64")]
+mod panels;
 mod planar;
 mod portable;
 mod quantized;
@@ -59,6 +62,11 @@ pub trait MatVec<X>: Sync {
 
     /// Bytes that a row takes in memory.
     fn row_bytes(&self) -> usize;
+
+    /// Rows that are multiplied at a time with so many vectors; a thread takes a multiple.
+    fn tile_rows(_vectors: usize) -> usize {
+        TILE_ROWS
+    }
 
     /// The order in which it reads vectors.
     fn order(&self) -> Order {
@@ -128,7 +136,8 @@ fn together<X: Copy, M: MatVec<X>>(isa: Isa, x: &[X], products: &mut [(M, &mut [
         assert_eq!(matrix.columns(), columns, "every matrix is [rows, columns]");
         let rows = matrix.rows();
         assert_eq!(y.len(), n * rows, "y is [n, rows]");
-        let piece = (piece_bytes / matrix.row_bytes()).next_multiple_of(TILE_ROWS).max(TILE_ROWS);
+        let tile = M::tile_rows(n);
+        let piece = (piece_bytes / matrix.row_bytes()).next_multiple_of(tile).max(tile);
         let pieces = if n == 0 { 0 } else { rows.div_ceil(piece) };
         // SAFETY: a row is in one piece, and a piece is taken by one thread.
         let y = unsafe { Output::new(y, rows) };
@@ -150,7 +159,7 @@ fn together<X: Copy, M: MatVec<X>>(isa: Isa, x: &[X], products: &mut [(M, &mut [
     });
 }
 
-/// Rows that are multiplied at a time; a piece is a multiple.
+/// Rows that are multiplied at a time, unless said otherwise.
 const TILE_ROWS: usize = 4;
 
 /// How many threads so many bytes are worth.

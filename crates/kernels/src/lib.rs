@@ -40,7 +40,7 @@ pub use float::Float;
 pub use gate::{Gate, gate};
 pub use isa::Isa;
 pub use linear_recurrence::linear_recurrence;
-pub use matmul::{WeightKind, matmul_t, matmul_t_bf16, matmul_t_blocks, matmul_t_quantized};
+pub use matmul::{WeightKind, matmul_t, matmul_t_bf16, matmul_t_blocks, matmul_t_panels, matmul_t_quantized};
 pub use matrix::Matrix;
 pub use rms_norm::{RmsNorm, add, add_rms_norm, rms_norm};
 pub use rotate::{Angles, rotate};

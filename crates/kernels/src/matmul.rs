@@ -13,7 +13,7 @@ use crate::{
     gemv::gemv,
     isa::Isa,
     matrix::Matrix,
-    quant::{BlockMatrix, QuantizedMatrix},
+    quant::{BlockMatrix, Panels, QuantizedMatrix},
 };
 #[cfg(target_arch = "x86_64")]
 use crate::{
@@ -229,6 +229,15 @@ fn multiply_blocks<'a: 'b, 'b, const HALVES: usize, const MINIMA: bool>(
     if !of_these.is_empty() {
         gemm::multiply(&kernel, &mut of_these);
     }
+}
+
+/// [`matmul_t`] with matrices in strips, of several formats or of one. `x` is rounded to 8 bits, as for quantized ones. A row
+/// of the result does not depend on `n` either.
+///
+/// # Panics
+/// As [`matmul_t`].
+pub fn matmul_t_panels(x: &[f32], products: &mut [(&Panels, &mut [f32])]) {
+    gemv(Isa::best(), x, products);
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use thiserror::Error;
 mod block;
 pub(crate) mod blocks;
 mod matrix;
+pub(crate) mod panels;
 mod planes;
 mod quantize;
 
@@ -31,6 +32,7 @@ pub use block::{BlockFormat, BlockMatrix};
 pub use blocks::{dequantize_blocks, quantize_blocks};
 pub(crate) use matrix::Row;
 pub use matrix::{Quantized, QuantizedMatrix};
+pub use panels::Panels;
 pub use planes::{Apart, BlockPlanes};
 pub(crate) use quantize::{ROUND, max_magnitude};
 

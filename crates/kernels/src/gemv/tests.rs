@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     float::Float,
     matrix::Matrix,
-    quant::{QuantFormat, Quantized, QuantizedMatrix, groups, words, zero_words},
+    quant::{Panels, QuantFormat, Quantized, QuantizedMatrix, dequantize, groups, words, zero_words},
     testing::{assert_products, assert_quantized_products, assert_rows_alone, assert_same_on_any_threads, random},
 };
 
@@ -92,6 +92,49 @@ fn quantized_is_the_definition() {
                     assert_rows_alone(&x, &y, columns, &what, multiply);
                 }
             }
+        }
+    }
+}
+
+/// Matrices in strips, each with its numbers; none where no kernel reads them.
+#[cfg(target_arch = "x86_64")]
+fn strips([rows, columns]: [usize; 2]) -> Vec<(Panels, Quantized)> {
+    let strips = [QuantFormat::Int4, QuantFormat::Int8].map(|format| {
+        let matrix = Quantized::random([rows, columns], format, 1);
+        Some((Panels::of(matrix.view())?, matrix))
+    });
+    let strips: Vec<_> = strips.into_iter().flatten().collect();
+    assert_eq!(strips.len(), if Isa::best().vnni().is_some() { 2 } else { 0 });
+    strips
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn strips_are_the_definition() {
+    for shape @ [rows, columns] in SHAPES {
+        for (panels, matrix) in strips(shape) {
+            for n in counts() {
+                let x = random(n * columns, n as u64);
+                let multiply = |x: &[f32]| product(Isa::best(), x, &panels);
+                let y = multiply(&x);
+                let what = format!("{:?} in strips, n {n}, {rows} x {columns}", matrix.format);
+                assert_quantized_products(&x, &matrix, &y, false, &what);
+                assert_rows_alone(&x, &y, columns, &what, multiply);
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn strips_are_the_numbers_that_were_laid() {
+    for shape @ [rows, columns] in SHAPES {
+        for (panels, matrix) in strips(shape) {
+            let mut expected = vec![f32::NAN; rows * columns];
+            dequantize(matrix.view(), &mut expected);
+            let mut numbers = vec![f32::NAN; rows * columns];
+            panels.dequantize(0..rows, &mut numbers);
+            assert_eq!(numbers, expected);
         }
     }
 }
@@ -219,6 +262,10 @@ fn threads_do_not_change_the_result() {
     for (format, columns) in [(QuantFormat::Int4, 300), (QuantFormat::Int8, 300), (QuantFormat::Int4, 2100)] {
         let matrix = Quantized::random([1001, columns], format, 2);
         check_threads(matrix.view(), &format!("{format} bits"));
+        #[cfg(target_arch = "x86_64")]
+        if let Some(panels) = Panels::of(matrix.view()) {
+            check_threads(&panels, &format!("{format} bits in strips"));
+        }
     }
 }
 

@@ -17,9 +17,10 @@ pub struct Span {
     pub scales: [f32; SPAN],
     pub sums: [f32; SPAN],
     pub half_sums: [f32; 2 * SPAN],
+    pub offsets: [i32; SPAN],
 }
 
-/// Vectors in tiles of 1, 2, 4 or 8.
+/// Vectors in tiles of 1, 2, 4 or as many as the widest has.
 pub struct Tiles {
     /// Of each tile `[spans, width]`, zeros where there is no vector.
     buffer: Scratch,
@@ -49,12 +50,14 @@ impl Tiles {
         for (first, width) in widths(n, most) {
             let to = &mut buffer.values_mut::<Span>()[first * spans..][..width * spans];
             for vector in first..n.min(first + width) {
-                let Groups { quants, scales, sums, half_sums } = x.vector(vector);
+                let Groups { quants, scales, sums, half_sums, offsets } = x.vector(vector);
                 let factors = scales.as_chunks().0.iter().zip(sums.as_chunks().0).zip(half_sums.as_chunks().0);
+                let factors = factors.zip(offsets.as_chunks().0);
                 let from = quants.as_chunks().0.iter().zip(factors);
                 let to = to[vector - first..].iter_mut().step_by(width);
-                for (to, (quants, ((scales, sums), half_sums))) in to.zip(from) {
-                    *to = Span { quants: *quants, scales: *scales, sums: *sums, half_sums: *half_sums };
+                for (to, (quants, (((scales, sums), half_sums), offsets))) in to.zip(from) {
+                    let (half_sums, offsets) = (*half_sums, *offsets);
+                    *to = Span { quants: *quants, scales: *scales, sums: *sums, half_sums, offsets };
                 }
             }
         }
@@ -99,13 +102,13 @@ mod tests {
     #[test]
     fn every_vector_is_in_one_tile_and_the_rest_is_zero() {
         let columns = 700;
-        for most in [1, 4, 8] {
+        for most in [1, 4, 6, 8] {
             for n in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 23] {
                 let x = Activations::new(&random(n * columns, 1), columns, Order::Plain);
                 let tiles = Tiles::new(&x, most);
                 let mut next = 0;
                 for Tile { first, width, spans } in tiles.iter() {
-                    assert!(first == next && [1, 2, 4, 8].contains(&width) && width <= most);
+                    assert!(first == next && [1, 2, 4, most].contains(&width) && width <= most);
                     next = n.min(first + width);
                     assert_eq!(spans.len(), width * x.groups() / SPAN);
                     for (i, span) in spans.iter().enumerate() {
@@ -119,6 +122,7 @@ mod tests {
                         assert_eq!(span.scales[..], groups.scales[span_number * 8..][..8]);
                         assert_eq!(span.sums[..], groups.sums[span_number * 8..][..8]);
                         assert_eq!(span.half_sums[..], groups.half_sums[span_number * 16..][..16]);
+                        assert_eq!(span.offsets[..], groups.offsets[span_number * 8..][..8]);
                     }
                 }
                 assert_eq!(next, n);
