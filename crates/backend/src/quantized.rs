@@ -9,11 +9,13 @@ use half::f16;
 use crate::{Device, Dtype, KernelSet, kernel_set::MatrixKind};
 
 mod blocks;
+mod panels;
 
 pub(crate) use blocks::BlockStorage;
 #[cfg(feature = "wgpu")]
 pub(crate) use blocks::Planes;
 pub use blocks::{BlockRows, BlockTensor};
+pub use panels::PanelTensor;
 
 /// Rows of a quantized matrix on their way to a device.
 #[derive(Clone, Debug)]
@@ -69,13 +71,17 @@ impl QuantizedRows {
 }
 
 impl PlanarRows {
-    fn dequantize(&self, columns: usize) -> Vec<f32> {
+    fn matrix(&self, columns: usize) -> QuantizedMatrix<'_> {
         let (quants, scales) = (self.quants.as_slice::<i32>(), self.scales.as_slice::<f16>());
         let zero_points = self.zero_points.as_ref().map_or(Ok(&[][..]), |words| words.as_slice::<i32>());
         let (Ok(quants), Ok(scales), Ok(zero_points)) = (quants, scales, zero_points) else {
             panic!("quants and zero points are i32, and scales are f16")
         };
-        let matrix = QuantizedMatrix::new(self.format, quants, scales, zero_points, columns);
+        QuantizedMatrix::new(self.format, quants, scales, zero_points, columns)
+    }
+
+    fn dequantize(&self, columns: usize) -> Vec<f32> {
+        let matrix = self.matrix(columns);
         let mut values = vec![0.0; matrix.rows() * columns];
         quant::dequantize(matrix, &mut values);
         values
@@ -88,10 +94,14 @@ impl PlanarRows {
 pub enum QuantizedTensor {
     Planar(PlanarTensor),
     Blocks(BlockTensor),
+    Panels(PanelTensor),
 }
 
 impl QuantizedTensor {
     pub(crate) fn new(rows: QuantizedRows, columns: usize, device: &Device, dtype: Dtype) -> Self {
+        if let Some(panels) = Self::in_panels(&rows, columns, device, dtype) {
+            return panels;
+        }
         match rows {
             QuantizedRows::Planar(rows) => Self::Planar(PlanarTensor::new(rows, columns, device, dtype)),
             QuantizedRows::Blocks(rows) => Self::of_blocks(rows, columns, device, dtype),
@@ -103,16 +113,18 @@ impl QuantizedTensor {
         match self {
             Self::Planar(matrix) => matrix.shape(),
             Self::Blocks(matrix) => matrix.shape(),
+            Self::Panels(matrix) => matrix.shape(),
         }
     }
 
-    /// The rows with these numbers, still quantized.
+    /// The rows with these numbers, dequantized.
     ///
-    /// `ids` `[n]`
-    pub(crate) fn select(&self, ids: Tensor<1, Int>) -> Self {
+    /// `ids` `[n]` -> `[n, columns]`
+    pub(crate) fn select(&self, ids: Tensor<1, Int>) -> Tensor<2> {
         match self {
-            Self::Planar(matrix) => Self::Planar(matrix.select(ids)),
-            Self::Blocks(matrix) => Self::Blocks(matrix.select(ids)),
+            Self::Planar(matrix) => matrix.select(ids).dequantize(),
+            Self::Blocks(matrix) => matrix.select(ids).dequantize(),
+            Self::Panels(matrix) => matrix.select(&ids),
         }
     }
 
@@ -123,6 +135,7 @@ impl QuantizedTensor {
         match self {
             Self::Planar(matrix) => matrix.dequantize(),
             Self::Blocks(matrix) => matrix.dequantize(),
+            Self::Panels(matrix) => matrix.dequantize(),
         }
     }
 }
@@ -138,10 +151,10 @@ impl QuantizedTensor {
         for run in matrices.chunk_by_mut(alike).filter(|run| run.len() > 1) {
             let planar = run.iter().map(|matrix| match &**matrix {
                 Self::Planar(matrix) => Some(matrix),
-                Self::Blocks(_) => None,
+                Self::Blocks(_) | Self::Panels(_) => None,
             });
             let blocks = run.iter().map(|matrix| match &**matrix {
-                Self::Planar(_) => None,
+                Self::Planar(_) | Self::Panels(_) => None,
                 Self::Blocks(matrix) => Some(matrix),
             });
             let laid: Option<Vec<Self>> = match planar.collect::<Option<Vec<_>>>() {
@@ -223,7 +236,7 @@ impl PlanarTensor {
     /// The rows with these numbers, still quantized.
     ///
     /// `ids` `[n]`
-    fn select(&self, ids: Tensor<1, Int>) -> Self {
+    pub(crate) fn select(&self, ids: Tensor<1, Int>) -> Self {
         Self {
             quants: self.quants.clone().select(0, ids.clone()),
             scales: self.scales.clone().select(0, ids.clone()),

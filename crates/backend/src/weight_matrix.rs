@@ -112,7 +112,7 @@ impl WeightMatrix {
         match self.quantized.get(part) {
             Some(quantized) => {
                 let selected = self.kernels.select(quantized, &ids);
-                selected.unwrap_or_else(|| quantized.select(ids).dequantize())
+                selected.unwrap_or_else(|| quantized.select(ids))
             }
             None => self.parts[part].val().select(0, ids),
         }

@@ -10,7 +10,7 @@ mod trained_scan;
 pub use attention::{attend, attend_all, quantize_vectors};
 pub use keep::{keep, keep_and_attend, rotate_and_keep};
 pub use products::matmul_t;
-pub use quantized::{matmul_t_blocks, matmul_t_quantized, select};
+pub use quantized::{matmul_t_blocks, matmul_t_panels, matmul_t_quantized, select};
 pub use recurrence::{causal_conv, linear_recurrence, selective_scan, softplus};
 pub use trained_scan::trained_scan;
 

@@ -8,7 +8,7 @@ use super::cube;
 #[cfg(feature = "flex")]
 use super::flex;
 use super::{KernelBackend, KernelSet};
-use crate::{Around, BlockTensor, PlanarTensor, QuantizedTensor};
+use crate::{Around, BlockTensor, PanelTensor, PlanarTensor, QuantizedTensor};
 
 /// Kinds of tensors that a matrix is made of.
 #[cfg(feature = "wgpu")]
@@ -96,11 +96,12 @@ impl KernelSet {
         weights: &[&QuantizedTensor],
         around: Around<'_>,
     ) -> Option<Vec<Tensor<2>>> {
-        let (mut planar, mut blocks) = (Vec::new(), Vec::new());
+        let (mut planar, mut blocks, mut panels) = (Vec::new(), Vec::new(), Vec::new());
         for weight in weights {
             match weight {
                 QuantizedTensor::Planar(weight) => planar.push(weight),
                 QuantizedTensor::Blocks(weight) => blocks.push(weight),
+                QuantizedTensor::Panels(weight) => panels.push(weight),
             }
         }
         let of_planar = match &planar[..] {
@@ -111,14 +112,19 @@ impl KernelSet {
             [] => Vec::new(),
             blocks => self.matmul_t_blocks(x, blocks, around)?,
         };
+        let of_panels = match &panels[..] {
+            [] => Vec::new(),
+            panels => self.matmul_t_panels(x, panels, around)?,
+        };
         // Where one is left of two, there is no order.
-        if of_planar.len() + of_blocks.len() < weights.len() {
-            return Some([of_planar, of_blocks].concat());
+        if of_planar.len() + of_blocks.len() + of_panels.len() < weights.len() {
+            return Some([of_planar, of_blocks, of_panels].concat());
         }
-        let (mut of_planar, mut of_blocks) = (of_planar.into_iter(), of_blocks.into_iter());
+        let mut products = [of_planar, of_blocks, of_panels].map(Vec::into_iter);
         let in_order = weights.iter().map(|weight| match weight {
-            QuantizedTensor::Planar(_) => of_planar.next(),
-            QuantizedTensor::Blocks(_) => of_blocks.next(),
+            QuantizedTensor::Planar(_) => products[0].next(),
+            QuantizedTensor::Blocks(_) => products[1].next(),
+            QuantizedTensor::Panels(_) => products[2].next(),
         });
         in_order.collect()
     }
@@ -159,6 +165,18 @@ impl KernelSet {
             KernelBackend::Flex => flex::matmul_t_blocks(x, weights, around),
             #[cfg(feature = "wgpu")]
             KernelBackend::Cube(class) => cube::matmul_t_blocks(class, x, weights, around),
+        }
+    }
+
+    fn matmul_t_panels(self, x: &Tensor<2>, weights: &[&PanelTensor], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
+        match self.backend? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => flex::matmul_t_panels(x, weights, around),
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(_) => {
+                let _ = (x, weights, around);
+                None
+            }
         }
     }
 

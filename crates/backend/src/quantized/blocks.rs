@@ -18,7 +18,7 @@ pub struct BlockRows {
 }
 
 impl BlockRows {
-    fn matrix(&self, columns: usize) -> BlockMatrix<'_> {
+    pub(super) fn matrix(&self, columns: usize) -> BlockMatrix<'_> {
         let Ok(blocks) = self.blocks.as_slice::<u8>() else { panic!("blocks are bytes") };
         BlockMatrix::new(self.format, blocks, columns)
     }
@@ -163,7 +163,7 @@ impl BlockTensor {
         [rows, self.columns]
     }
 
-    pub(super) fn select(&self, ids: Tensor<1, Int>) -> Self {
+    pub(crate) fn select(&self, ids: Tensor<1, Int>) -> Self {
         let storage = match &self.storage {
             BlockStorage::Bytes(blocks) => BlockStorage::Bytes(blocks.clone().select(0, ids)),
             BlockStorage::Planes(planes) => BlockStorage::Planes(planes.select(&ids)),

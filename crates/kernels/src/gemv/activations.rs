@@ -35,7 +35,7 @@ pub enum Order {
 /// All formats of weights are multiplied with these, also those that share factors among 256 columns: a scale for so many
 /// activations would be some times as large where one of them is.
 pub struct Activations {
-    /// Of each vector the quants, the scales, the sums, the sums of half groups and the offsets.
+    /// Of each vector the quants, the scales, the sums, the sums of half groups and those of their quants.
     buffer: Scratch,
     n: usize,
     /// Groups of a vector.
@@ -45,11 +45,9 @@ pub struct Activations {
 /// A scale whose reciprocal may not be a float32 number.
 const NEGLIGIBLE: f32 = 1e-37;
 
-/// A group's numbers in units of float32: 32 bytes of quants, a scale, a sum, two sums of half groups and an offset.
-const UNITS: usize = GROUP_SIZE / 4 + 5;
-
-/// What is added to signed weights so that they are unsigned bytes.
-pub const OFFSET: i32 = 128;
+/// A group's numbers in units of float32: 32 bytes of quants, a scale, a sum, two sums of half groups and two of
+/// their quants.
+const UNITS: usize = GROUP_SIZE / 4 + 6;
 
 impl Activations {
     /// `columns` is at least one.
@@ -90,8 +88,8 @@ impl Activations {
         let (quants, all) = all.split_at(self.groups * GROUP_SIZE / 4);
         let (scales, all) = all.split_at(self.groups);
         let (sums, all) = all.split_at(self.groups);
-        let (half_sums, offsets) = all.split_at(2 * self.groups);
-        Groups { quants: cast_slice(quants), scales, sums, half_sums, offsets: cast_slice(offsets) }
+        let (half_sums, quant_sums) = all.split_at(2 * self.groups);
+        Groups { quants: cast_slice(quants), scales, sums, half_sums, quant_sums: cast_slice(quant_sums) }
     }
 }
 
@@ -105,8 +103,8 @@ pub struct Groups<'a> {
     pub sums: &'a [f32],
     /// ... and of the first and of the last 16 of its columns.
     pub half_sums: &'a [f32],
-    /// What makes a product with weights that are too large by [`OFFSET`] one with the weights.
-    pub offsets: &'a [i32],
+    /// The same sums of the quants themselves.
+    pub quant_sums: &'a [i32],
 }
 
 fn quantize(x: &[f32], order: Order, to: &mut [f32]) {
@@ -114,8 +112,8 @@ fn quantize(x: &[f32], order: Order, to: &mut [f32]) {
     let (quants, to) = to.split_at_mut(groups * GROUP_SIZE / 4);
     let (scales, to) = to.split_at_mut(groups);
     let (sums, to) = to.split_at_mut(groups);
-    let (half_sums, offsets) = to.split_at_mut(2 * groups);
-    let offsets: &mut [i32] = cast_slice_mut(offsets);
+    let (half_sums, quant_sums) = to.split_at_mut(2 * groups);
+    let quant_sums: &mut [i32] = cast_slice_mut(quant_sums);
     let quants: &mut [i8] = cast_slice_mut(quants);
     pulp::Arch::new().dispatch(
         #[inline(always)]
@@ -129,9 +127,10 @@ fn quantize(x: &[f32], order: Order, to: &mut [f32]) {
             for (scale, x) in scales.iter_mut().zip(groups()) {
                 *scale = f32::from_bits(max_magnitude(x));
             }
-            let sums = sums.iter_mut().zip(half_sums.as_chunks_mut::<2>().0).zip(offsets);
+            let halves = half_sums.as_chunks_mut::<2>().0.iter_mut().zip(quant_sums.as_chunks_mut::<2>().0);
+            let sums = sums.iter_mut().zip(halves);
             let places = quants.as_chunks_mut::<GROUP_SIZE>().0.iter_mut().zip(sums);
-            for ((x, scale), (quants, ((sum, half_sums), offset))) in groups().zip(&mut *scales).zip(places) {
+            for ((x, scale), (quants, (sum, (half_sums, quant_sums)))) in groups().zip(&mut *scales).zip(places) {
                 let largest = *scale;
                 *scale = largest / 127.0;
                 let inverse = if *scale < NEGLIGIBLE { 0.0 } else { 127.0 / largest };
@@ -150,7 +149,7 @@ fn quantize(x: &[f32], order: Order, to: &mut [f32]) {
                 let [first, second] = [half(0), half(1)];
                 *half_sums = [*scale * first as f32, *scale * second as f32];
                 *sum = *scale * (first + second) as f32;
-                *offset = -OFFSET * (first + second);
+                *quant_sums = [first, second];
                 if order == Order::EvenOdd {
                     let mut sorted = [0; GROUP_SIZE];
                     let (even, odd) = sorted.split_at_mut(GROUP_SIZE / 2);
@@ -187,10 +186,10 @@ mod tests {
                     assert_eq!(*scale, largest / 127.0);
                     let codes_sum: i32 = quants.iter().map(|quant| i32::from(*quant)).sum();
                     assert_eq!(*sum, *scale * codes_sum as f32);
-                    assert_eq!(vector.offsets[group], -128 * codes_sum);
                     for (half, quants) in quants.chunks(16).enumerate() {
                         let codes_sum: i32 = quants.iter().map(|quant| i32::from(*quant)).sum();
                         assert_eq!(vector.half_sums[2 * group + half], *scale * codes_sum as f32);
+                        assert_eq!(vector.quant_sums[2 * group + half], codes_sum);
                     }
                     for (i, quant) in quants.iter().enumerate() {
                         let x = f64::from(*x.get(i).unwrap_or(&0.0));

@@ -1,8 +1,12 @@
 //! Products with quantized weights in strips of sixteen rows ([`Panels`]), by AVX-512 with VNNI: for one vector and for
 //! thousands, in the same order, so that a vector's products have the bits that they have alone.
 //!
-//! The product of a group of columns is an exact integer in the lane of its row, and a row's product is one chain of
-//! multiply-adds over its groups. Nothing is summed across lanes.
+//! The product of the columns that share factors is an exact integer in the lane of its row, and a row's product one chain of
+//! multiply-adds over them. Nothing is summed across lanes.
+//!
+//! A few vectors are multiplied with a strip while it comes from memory, one stream for each thread ([`thin`]). With more,
+//! arithmetic takes the time: strips are unpacked once for all, two at a time, so that what is read of a vector has two
+//! products, and the next two strips are read meanwhile ([`thick`]).
 
 use std::{arch::x86_64::__m512i, ops::Range};
 
@@ -11,27 +15,28 @@ use pulp::{Simd, cast, f32x16};
 use super::{
     MatVec,
     activations::{Activations, Order},
-    bytes::SPAN,
     output::Output,
-    tiles::{Span, Tile, Tiles},
+    tiles::{self, Tiles},
 };
 use crate::{
-    isa::{self, Isa, Vnni},
-    prefetch::{Prefetcher, prefetch_lines},
+    isa::{Isa, Vnni},
     quant::{
-        GROUP_SIZE, groups,
-        panels::{LANES, Line, PanelFormat, Panels, Strip},
+        GROUP_SIZE,
+        panels::{Factors, LANES, Layout, PanelFormat, Panels, Span, Zero},
     },
 };
 
-/// Lines of a group once its quants have 8 bits: four columns in each.
+mod thick;
+mod thin;
+
+/// Vectors of a tile: of 32 registers 12 hold the sums of two strips, and 12 those of a group.
+const TILE: usize = 6;
+
+/// Units of a group: four columns each.
 const UNITS: usize = GROUP_SIZE / 4;
 
-/// The zero point of quants in 8 bits.
+/// The zero point of quants that are unpacked.
 const ZERO: u8 = 128;
-
-/// Vectors that are multiplied with two strips at a time: of 32 registers 12 hold sums, and 12 those of a group.
-const TILE: usize = 6;
 
 impl MatVec<f32> for &Panels {
     type Input<'x> = Tiles;
@@ -62,66 +67,9 @@ impl MatVec<f32> for &Panels {
             #[inline(always)]
             || {
                 let rows = Rows { isa, matrix: self, rows, x, y };
-                match self.format {
-                    PanelFormat::Eight => rows.multiply::<Eight>(),
-                    PanelFormat::Four => rows.multiply::<Four>(),
-                }
+                if x.len() <= TILE { rows.by_few() } else { rows.by_many() }
             },
         );
-    }
-}
-
-/// How the quants of a strip become bytes with a zero point of [`ZERO`].
-trait Format {
-    const FORMAT: PanelFormat;
-
-    /// What is added to each byte of a group.
-    fn shift(isa: Vnni, span: &Strip<'_>, group: usize) -> __m512i;
-
-    /// Four columns of every row.
-    fn unit(isa: Vnni, lines: &[Line], unit: usize, shift: __m512i) -> __m512i;
-}
-
-struct Eight;
-
-impl Format for Eight {
-    const FORMAT: PanelFormat = PanelFormat::Eight;
-
-    #[inline(always)]
-    fn shift(_: Vnni, _: &Strip<'_>, _: usize) -> __m512i {
-        cast([0_u8; 64])
-    }
-
-    #[inline(always)]
-    fn unit(_: Vnni, lines: &[Line], unit: usize, _: __m512i) -> __m512i {
-        cast(lines[unit])
-    }
-}
-
-struct Four;
-
-impl Format for Four {
-    const FORMAT: PanelFormat = PanelFormat::Four;
-
-    #[inline(always)]
-    fn shift(isa: Vnni, span: &Strip<'_>, group: usize) -> __m512i {
-        let f = isa.simd().avx512f;
-        let bytes: u64 = cast(span.zero_points(group));
-        // The first eight rows have the lower halves.
-        let both = [bytes & 0x0f0f_0f0f_0f0f_0f0f, bytes >> 4 & 0x0f0f_0f0f_0f0f_0f0f];
-        let zeros = f._mm512_cvtepu8_epi32(cast(both));
-        // No byte carries: zero points are at most 15.
-        let repeated = f._mm512_mullo_epi32(zeros, cast([0x0101_0101_u32; 16]));
-        f._mm512_sub_epi32(cast([ZERO; 64]), repeated)
-    }
-
-    #[inline(always)]
-    fn unit(isa: Vnni, lines: &[Line], unit: usize, shift: __m512i) -> __m512i {
-        let f = isa.simd().avx512f;
-        let bytes: __m512i = cast(lines[unit / 2]);
-        let bytes = if unit.is_multiple_of(2) { bytes } else { f._mm512_srli_epi32::<4>(bytes) };
-        // No byte carries here either.
-        f._mm512_add_epi32(f._mm512_and_si512(bytes, cast([0xf_u8; 64])), shift)
     }
 }
 
@@ -135,59 +83,16 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// A strip at a time is one stream of memory. With more vectors than a tile has, arithmetic is what takes the time: two
-    /// strips have each number of a vector for two products, and the next two are read meanwhile.
-    #[inline(always)]
-    fn multiply<F: Format>(&self) {
-        let strips = self.rows.start / LANES..self.rows.end.div_ceil(LANES);
-        let many = self.x.len() > TILE;
-        let mut at = strips.start;
-        while at < strips.end {
-            let strip = |strip| self.matrix.strip(F::FORMAT, strip);
-            if many && at + 1 < strips.end {
-                self.tiles::<F, 2>(at, [strip(at), strip(at + 1)]);
-                at += 2;
-            } else {
-                self.tiles::<F, 1>(at, [strip(at)]);
-                at += 1;
-            }
-        }
+    fn strips(&self) -> Range<usize> {
+        self.rows.start / LANES..self.rows.end.div_ceil(LANES)
     }
 
-    /// Some strips, of which this is the first, times all vectors.
+    /// Writes the products of strips from `first` on with vectors from `vector` on, of those that there are.
     #[inline(always)]
-    fn tiles<F: Format, const STRIPS: usize>(&self, first: usize, strips: [Strip<'_>; STRIPS]) {
-        // One tile reads weights that the processor is told of some way ahead; of many, each asks for a part of the next strips.
-        let ahead = if self.x.len() > TILE { None } else { isa::ahead() };
-        let next = first + STRIPS..(first + 2 * STRIPS).min(self.rows.end.div_ceil(LANES));
-        let next = if self.x.len() > TILE { self.matrix.stored(next) } else { &[] };
-        let (parts, steps) = (self.x.len().div_ceil(TILE), UNITS * groups(self.matrix.columns));
-        for (i, tile) in self.x.iter().enumerate() {
-            let next = Prefetcher::new(next, i, parts, steps);
-            match tile.width {
-                1 => self.tile::<F, STRIPS, 1>(first, &strips, &tile, ahead, next),
-                2 => self.tile::<F, STRIPS, 2>(first, &strips, &tile, ahead, next),
-                4 => self.tile::<F, STRIPS, 4>(first, &strips, &tile, ahead, next),
-                TILE => self.tile::<F, STRIPS, TILE>(first, &strips, &tile, ahead, next),
-                _ => unreachable!("no tile has another width"),
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn tile<F: Format, const STRIPS: usize, const N: usize>(
-        &self,
-        first: usize,
-        strips: &[Strip<'_>; STRIPS],
-        tile: &Tile<'_>,
-        ahead: Option<usize>,
-        next: Prefetcher<'_>,
-    ) {
-        let (groups, spans) = (groups(self.matrix.columns), tile.spans.as_chunks().0);
-        let sums = products::<F, STRIPS, N>(self.isa, strips, groups, spans, ahead, next);
-        for (vector, sums) in (tile.first..self.x.len()).zip(sums) {
-            for (strip, sum) in sums.into_iter().enumerate() {
-                let row = (first + strip) * LANES;
+    fn write<const STRIPS: usize, const N: usize>(&self, first: usize, vector: usize, sums: [[f32x16; STRIPS]; N]) {
+        for (vector, sums) in (vector..self.x.len()).zip(sums) {
+            for (strip, sum) in (first..self.strips().end).zip(sums) {
+                let row = strip * LANES;
                 let products: [f32; LANES] = cast(sum);
                 self.y.write(vector, row, &products[..(self.rows.end - row).min(LANES)]);
             }
@@ -195,63 +100,195 @@ impl Rows<'_> {
     }
 }
 
-/// The products of some strips with the vectors of a tile.
+/// A group of columns of some strips.
+trait Group<const STRIPS: usize> {
+    /// Four columns of every row, as unsigned bytes.
+    fn unit(&self, isa: Vnni, strip: usize, unit: usize) -> __m512i;
+
+    /// What integers are multiplied with, of all columns or of either half.
+    fn scales(&self, isa: Vnni, strip: usize, part: usize) -> f32x16;
+
+    /// What is added to a column then.
+    fn constants(&self, isa: Vnni, strip: usize, part: usize) -> f32x16;
+}
+
+/// Adds the products of group `at` of a span with some vectors. It has `PARTS` parts with factors of their own, and constants
+/// with `MINIMA`; else its bytes are too large by `zero`.
 #[inline(always)]
-fn products<F: Format, const STRIPS: usize, const N: usize>(
+fn add_group<G: Group<STRIPS>, const PARTS: usize, const MINIMA: bool, const STRIPS: usize, const N: usize>(
     isa: Vnni,
-    strips: &[Strip<'_>; STRIPS],
-    groups: usize,
-    x: &[[Span; N]],
-    ahead: Option<usize>,
-    mut next: Prefetcher<'_>,
-) -> [[f32x16; STRIPS]; N] {
+    group: &G,
+    at: usize,
+    zero: i32,
+    x: &[tiles::Span; N],
+    sums: &mut [[f32x16; STRIPS]; N],
+) {
     let simd = isa.simd();
-    let mut sums = [[simd.splat_f32s(0.0); STRIPS]; N];
-    for (at, x) in x.iter().enumerate().take(groups.div_ceil(SPAN)) {
-        let mut spans = *strips;
-        for span in &mut spans {
-            *span = span.span(at);
-            if let Some(ahead) = ahead {
-                prefetch_lines(span.bytes(), ahead);
+    for part in 0..PARTS {
+        let mut dots: [[__m512i; STRIPS]; N] = [[cast([0_u8; 64]); STRIPS]; N];
+        if !MINIMA {
+            for (dots, x) in dots.iter_mut().zip(x) {
+                let [first, second] = x.quant_sums.as_chunks::<2>().0[at];
+                let sum = if PARTS == 1 { first + second } else { [first, second][part] };
+                *dots = [cast(simd.splat_i32s(-zero * sum)); STRIPS];
             }
         }
-        for group in 0..SPAN.min(groups - at * SPAN) {
-            let mut lines: [&[Line]; STRIPS] = [&[]; STRIPS];
-            let mut shifts = [cast([0_u8; 64]); STRIPS];
-            let mut scales = [simd.splat_f32s(0.0); STRIPS];
-            for (i, span) in spans.iter().enumerate() {
-                lines[i] = span.quants(group);
-                shifts[i] = F::shift(isa, span, group);
-                scales[i] = cast(simd.avx512f._mm512_cvtph_ps(cast(*span.scales(group))));
+        for unit in part * UNITS / PARTS..(part + 1) * UNITS / PARTS {
+            let mut quants: [__m512i; STRIPS] = [cast([0_u8; 64]); STRIPS];
+            for (strip, quants) in quants.iter_mut().enumerate() {
+                *quants = group.unit(isa, strip, unit);
             }
-            let mut dots: [[__m512i; STRIPS]; N] = [[cast([0_u8; 64]); STRIPS]; N];
             for (dots, x) in dots.iter_mut().zip(x) {
-                *dots = [cast(simd.splat_i32s(x.offsets[group])); STRIPS];
-            }
-            for unit in 0..UNITS {
-                if STRIPS > 1 {
-                    next.step();
-                }
-                let mut quants: [__m512i; STRIPS] = [cast([0_u8; 64]); STRIPS];
-                for (i, quants) in quants.iter_mut().enumerate() {
-                    *quants = F::unit(isa, lines[i], unit, shifts[i]);
-                }
-                for (dots, x) in dots.iter_mut().zip(x) {
-                    let four: i32 = cast(x.quants.as_chunks::<4>().0[UNITS * group + unit]);
-                    let four = cast(simd.splat_i32s(four));
-                    for (dot, quants) in dots.iter_mut().zip(quants) {
-                        *dot = isa.dot(*dot, quants, four);
-                    }
+                let four: i32 = cast(x.quants.as_chunks::<4>().0[UNITS * at + unit]);
+                let four = cast(simd.splat_i32s(four));
+                for (dot, quants) in dots.iter_mut().zip(quants) {
+                    *dot = isa.dot(*dot, quants, four);
                 }
             }
-            for ((sums, dots), x) in sums.iter_mut().zip(dots).zip(x) {
-                let x = simd.splat_f32s(x.scales[group]);
-                for ((sum, dot), scale) in sums.iter_mut().zip(dots).zip(scales) {
-                    let dot = cast(simd.avx512f._mm512_cvtepi32_ps(dot));
-                    *sum = simd.mul_add_e_f32s(dot, simd.mul_f32s(scale, x), *sum);
+        }
+        let (mut scales, mut constants) = ([simd.splat_f32s(0.0); STRIPS], [simd.splat_f32s(0.0); STRIPS]);
+        for (strip, (scales, constants)) in scales.iter_mut().zip(&mut constants).enumerate() {
+            *scales = group.scales(isa, strip, part);
+            if MINIMA {
+                *constants = group.constants(isa, strip, part);
+            }
+        }
+        for ((sums, dots), x) in sums.iter_mut().zip(dots).zip(x) {
+            let scale = simd.splat_f32s(x.scales[at]);
+            let sum_of_x = simd.splat_f32s(if PARTS == 1 { x.sums[at] } else { x.half_sums[PARTS * at + part] });
+            for ((sum, dot), (scales, constants)) in sums.iter_mut().zip(dots).zip(scales.into_iter().zip(constants)) {
+                let dot = cast(simd.avx512f._mm512_cvtepi32_ps(dot));
+                *sum = simd.mul_add_e_f32s(dot, simd.mul_f32s(scales, scale), *sum);
+                if MINIMA {
+                    *sum = simd.mul_add_e_f32s(constants, sum_of_x, *sum);
                 }
             }
         }
     }
-    sums
 }
+
+/// By how much the bytes of a format without minima are too large.
+const fn zero(layout: Layout) -> i32 {
+    match layout.zero {
+        Zero::All(zero) => zero as i32,
+        Zero::OfGroup | Zero::Table(_) => ZERO as i32,
+    }
+}
+
+/// A group as it lies in memory, in the format of this number.
+#[derive(Clone, Copy)]
+struct Packed<'a, const FORMAT: u8> {
+    span: Span<'a>,
+    group: usize,
+    /// What is added to each byte.
+    shift: __m512i,
+}
+
+impl<'a, const FORMAT: u8> Packed<'a, FORMAT> {
+    const LAYOUT: Layout = PanelFormat::ALL[FORMAT as usize].layout();
+    const PARTS: usize = GROUP_SIZE / Self::LAYOUT.size();
+
+    #[inline(always)]
+    fn new(isa: Vnni, span: Span<'a>, group: usize) -> Self {
+        let f = isa.simd().avx512f;
+        let mut shift = cast([0_u8; 64]);
+        if let Zero::OfGroup = Self::LAYOUT.zero {
+            let all: &[u64] = span.factors(Self::LAYOUT, Self::LAYOUT.zero_points_at(span.groups));
+            // The first eight rows have the lower halves.
+            let both = [all[group] & 0x0f0f_0f0f_0f0f_0f0f, all[group] >> 4 & 0x0f0f_0f0f_0f0f_0f0f];
+            // No byte carries: zero points are at most 15.
+            let zeros = f._mm512_mullo_epi32(f._mm512_cvtepu8_epi32(cast(both)), cast([0x0101_0101_u32; 16]));
+            shift = f._mm512_sub_epi32(cast([ZERO; 64]), zeros);
+        }
+        Self { span, group, shift }
+    }
+
+    #[inline(always)]
+    fn halves(&self, isa: Vnni, first_line: usize, at: usize) -> f32x16 {
+        let all: &[u16] = self.span.factors(Self::LAYOUT, first_line);
+        cast(isa.simd().avx512f._mm512_cvtph_ps(cast(all.as_chunks::<LANES>().0[at])))
+    }
+
+    #[inline(always)]
+    fn bytes(&self, first_line: usize, at: usize) -> [u8; LANES] {
+        let all: &[u8] = self.span.factors(Self::LAYOUT, first_line);
+        all.as_chunks().0[at]
+    }
+}
+
+impl<const FORMAT: u8> Group<1> for Packed<'_, FORMAT> {
+    #[inline(always)]
+    fn unit(&self, isa: Vnni, _: usize, unit: usize) -> __m512i {
+        let (f, lines) = (isa.simd().avx512f, self.span.quants(Self::LAYOUT, self.group));
+        let (mut quants, mut at, mut place) = (cast([0_u8; 64]), 0, 0);
+        for bits in Self::LAYOUT.plane_bits() {
+            let (line, shift) = Layout::place(bits, unit);
+            let stored: __m512i = cast(lines[at + line]);
+            // A byte's bits stay in it.
+            let right = (32 + shift - place) % 32;
+            let moved = if right == 0 { stored } else { f._mm512_rorv_epi32(stored, cast([right as u32; 16])) };
+            let mask = (0xff_u8 >> (8 - bits)) << place;
+            let moved = if mask == 0xff { moved } else { f._mm512_and_si512(moved, cast([mask; 64])) };
+            quants = if at == 0 { moved } else { f._mm512_or_si512(quants, moved) };
+            (at, place) = (at + bits, place + bits);
+        }
+        match Self::LAYOUT.zero {
+            Zero::All(_) => quants,
+            // Nor does it carry here.
+            Zero::OfGroup => f._mm512_add_epi32(quants, self.shift),
+            Zero::Table(table) => {
+                let table: __m512i = cast([table.map(|number| number as u8 ^ ZERO); 4]);
+                isa.simd().avx512bw._mm512_shuffle_epi8(table, quants)
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn scales(&self, isa: Vnni, _: usize, part: usize) -> f32x16 {
+        let (simd, f) = (isa.simd(), isa.simd().avx512f);
+        let at = Self::PARTS * self.group + part;
+        match Self::LAYOUT.factors {
+            Factors::Halves { .. } => self.halves(isa, 0, at),
+            Factors::Powers => {
+                // The two least are no normal numbers.
+                let exponents = f._mm512_cvtepu8_epi32(cast(self.bytes(0, at)));
+                let normal = f._mm512_slli_epi32::<23>(f._mm512_sub_epi32(exponents, cast([1_u32; 16])));
+                let least = f._mm512_sllv_epi32(cast([1_u32 << 21; 16]), exponents);
+                let is_least = f._mm512_cmplt_epi32_mask(exponents, cast([2_u32; 16]));
+                cast(f._mm512_mask_mov_epi32(normal, is_least, least))
+            }
+            Factors::OfBlock { .. } => {
+                let factors = f._mm512_cvtepi32_ps(f._mm512_cvtepi8_epi32(cast(self.bytes(1, at))));
+                simd.mul_f32s(cast(factors), self.halves(isa, 0, 0))
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn constants(&self, isa: Vnni, _: usize, part: usize) -> f32x16 {
+        let (simd, f) = (isa.simd(), isa.simd().avx512f);
+        let at = Self::PARTS * self.group + part;
+        match Self::LAYOUT.factors {
+            Factors::OfBlock { .. } => {
+                let factors =
+                    f._mm512_cvtepi32_ps(f._mm512_cvtepu8_epi32(cast(self.bytes(Self::LAYOUT.minima_at(), at))));
+                simd.mul_f32s(cast(factors), simd.neg_f32s(self.halves(isa, 0, 1)))
+            }
+            _ => self.halves(isa, self.span.groups.div_ceil(2), at),
+        }
+    }
+}
+
+/// Calls a function of [`Rows`] for the number of a format.
+macro_rules! with_format {
+    ($format:expr, $rows:ident.$function:ident) => {
+        with_format!(@ $format, $rows.$function;
+            Int8 Int4 HalfMxfp4 Mxfp4 Q4_0 Q4_1 Q5_0 Q5_1 Q2K Q3K Q4K Q5K Q6K Iq4Nl Iq4Xs)
+    };
+    (@ $format:expr, $rows:ident.$function:ident; $($name:ident)*) => {
+        match $format {
+            $(PanelFormat::$name => $rows.$function::<{ PanelFormat::$name as u8 }>(),)*
+        }
+    };
+}
+use with_format;

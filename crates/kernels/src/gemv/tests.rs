@@ -96,45 +96,37 @@ fn quantized_is_the_definition() {
     }
 }
 
-/// Matrices in strips, each with its numbers; none where no kernel reads them.
+/// A matrix in strips has the numbers that it was laid from, and so have its products.
 #[cfg(target_arch = "x86_64")]
-fn strips([rows, columns]: [usize; 2]) -> Vec<(Panels, Quantized)> {
-    let strips = [QuantFormat::Int4, QuantFormat::Int8].map(|format| {
-        let matrix = Quantized::random([rows, columns], format, 1);
-        Some((Panels::of(matrix.view())?, matrix))
-    });
-    let strips: Vec<_> = strips.into_iter().flatten().collect();
-    assert_eq!(strips.len(), if Isa::best().vnni().is_some() { 2 } else { 0 });
-    strips
-}
-
-#[cfg(target_arch = "x86_64")]
-#[test]
-fn strips_are_the_definition() {
-    for shape @ [rows, columns] in SHAPES {
-        for (panels, matrix) in strips(shape) {
-            for n in counts() {
-                let x = random(n * columns, n as u64);
-                let multiply = |x: &[f32]| product(Isa::best(), x, &panels);
-                let y = multiply(&x);
-                let what = format!("{:?} in strips, n {n}, {rows} x {columns}", matrix.format);
-                assert_quantized_products(&x, &matrix, &y, false, &what);
-                assert_rows_alone(&x, &y, columns, &what, multiply);
-            }
-        }
+fn check_strips(panels: Option<Panels>, numbers: &[f32], check: impl Fn(&[f32], &[f32], &str), what: &str) {
+    let Some(panels) = panels else {
+        assert!(Isa::best().vnni().is_none(), "{what}: where VNNI is, matrices are laid in strips");
+        return;
+    };
+    let columns = panels.columns();
+    let mut again = vec![f32::NAN; numbers.len()];
+    panels.dequantize(0..panels.rows(), &mut again);
+    assert_eq!(again, numbers, "{what}");
+    for n in counts() {
+        let x = random(n * columns, n as u64);
+        let multiply = |x: &[f32]| product(Isa::best(), x, &panels);
+        let y = multiply(&x);
+        let what = format!("{what} in strips, n {n}");
+        check(&x, &y, &what);
+        assert_rows_alone(&x, &y, columns, &what, multiply);
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[test]
-fn strips_are_the_numbers_that_were_laid() {
-    for shape @ [rows, columns] in SHAPES {
-        for (panels, matrix) in strips(shape) {
-            let mut expected = vec![f32::NAN; rows * columns];
-            dequantize(matrix.view(), &mut expected);
+fn strips_are_the_definition() {
+    for format in [QuantFormat::Int4, QuantFormat::Int8, QuantFormat::Mxfp4] {
+        for [rows, columns] in SHAPES {
+            let matrix = Quantized::random([rows, columns], format, 1);
             let mut numbers = vec![f32::NAN; rows * columns];
-            panels.dequantize(0..rows, &mut numbers);
-            assert_eq!(numbers, expected);
+            dequantize(matrix.view(), &mut numbers);
+            let check = |x: &[f32], y: &[f32], what: &str| assert_quantized_products(x, &matrix, y, false, what);
+            check_strips(Panels::of(matrix.view()), &numbers, check, &format!("{format:?}, {rows} x {columns}"));
         }
     }
 }

@@ -17,7 +17,7 @@ pub struct Span {
     pub scales: [f32; SPAN],
     pub sums: [f32; SPAN],
     pub half_sums: [f32; 2 * SPAN],
-    pub offsets: [i32; SPAN],
+    pub quant_sums: [i32; 2 * SPAN],
 }
 
 /// Vectors in tiles of 1, 2, 4 or as many as the widest has.
@@ -50,14 +50,14 @@ impl Tiles {
         for (first, width) in widths(n, most) {
             let to = &mut buffer.values_mut::<Span>()[first * spans..][..width * spans];
             for vector in first..n.min(first + width) {
-                let Groups { quants, scales, sums, half_sums, offsets } = x.vector(vector);
+                let Groups { quants, scales, sums, half_sums, quant_sums } = x.vector(vector);
                 let factors = scales.as_chunks().0.iter().zip(sums.as_chunks().0).zip(half_sums.as_chunks().0);
-                let factors = factors.zip(offsets.as_chunks().0);
+                let factors = factors.zip(quant_sums.as_chunks().0);
                 let from = quants.as_chunks().0.iter().zip(factors);
                 let to = to[vector - first..].iter_mut().step_by(width);
-                for (to, (quants, (((scales, sums), half_sums), offsets))) in to.zip(from) {
-                    let (half_sums, offsets) = (*half_sums, *offsets);
-                    *to = Span { quants: *quants, scales: *scales, sums: *sums, half_sums, offsets };
+                for (to, (quants, (((scales, sums), half_sums), quant_sums))) in to.zip(from) {
+                    let (half_sums, quant_sums) = (*half_sums, *quant_sums);
+                    *to = Span { quants: *quants, scales: *scales, sums: *sums, half_sums, quant_sums };
                 }
             }
         }
@@ -85,7 +85,7 @@ fn widths(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
             0 => return None,
             1 => 1,
             2 => most.min(2),
-            3..=6 => most.min(4),
+            3..=6 if most != 6 || n - first <= 4 => most.min(4),
             _ => most,
         };
         let tile = (first, width);
@@ -122,7 +122,7 @@ mod tests {
                         assert_eq!(span.scales[..], groups.scales[span_number * 8..][..8]);
                         assert_eq!(span.sums[..], groups.sums[span_number * 8..][..8]);
                         assert_eq!(span.half_sums[..], groups.half_sums[span_number * 16..][..16]);
-                        assert_eq!(span.offsets[..], groups.offsets[span_number * 8..][..8]);
+                        assert_eq!(span.quant_sums[..], groups.quant_sums[span_number * 16..][..16]);
                     }
                 }
                 assert_eq!(next, n);

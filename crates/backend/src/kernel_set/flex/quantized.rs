@@ -13,7 +13,7 @@ use super::{
     floats, primitive,
     products::{Outputs, read},
 };
-use crate::{Around, BlockTensor, PlanarTensor, QuantizedTensor, quantized::BlockStorage};
+use crate::{Around, BlockTensor, PanelTensor, PlanarTensor, QuantizedTensor, quantized::BlockStorage};
 
 pub fn matmul_t_quantized(x: &Tensor<2>, weights: &[&PlanarTensor], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
     let weights: Vec<Held> = weights.iter().map(|weight| Held::of(weight)).collect::<Option<_>>()?;
@@ -31,19 +31,29 @@ pub fn matmul_t_blocks(x: &Tensor<2>, weights: &[&BlockTensor], around: Around<'
     outputs.finish()
 }
 
+pub fn matmul_t_panels(x: &Tensor<2>, weights: &[&PanelTensor], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
+    let mut outputs = Outputs::new(x, weights.iter().map(|weight| weight.panels.rows()), around.then)?;
+    let matrices = weights.iter().map(|weight| &*weight.panels).collect();
+    cpu::matmul_t_panels(read(x, around)?.values(), &mut outputs.of(matrices));
+    outputs.finish()
+}
+
 pub fn select(matrix: &QuantizedTensor, ids: &Tensor<1, Int>) -> Option<Tensor<2>> {
     let [_, columns] = matrix.shape();
     let mut values = vec![0.0; ids.dims()[0] * columns];
     let shape = [ids.dims()[0], columns];
-    let dtype = match matrix.select(ids.clone()) {
-        QuantizedTensor::Planar(rows) => {
+    let dtype = match matrix {
+        QuantizedTensor::Planar(matrix) => {
+            let rows = matrix.select(ids.clone());
             quant::dequantize(Held::of(&rows)?.matrix()?, &mut values);
             rows.dtype
         }
-        QuantizedTensor::Blocks(rows) => {
+        QuantizedTensor::Blocks(matrix) => {
+            let rows = matrix.select(ids.clone());
             quant::dequantize_blocks(HeldBlocks::of(&rows)?.matrix()?, &mut values);
             rows.dtype
         }
+        QuantizedTensor::Panels(matrix) => return Some(matrix.select(ids)),
     };
     Some(floats(values, shape, dtype))
 }

@@ -70,6 +70,22 @@ fn assert_block_products(x: &[f32], matrix: BlockMatrix<'_>, y: &[f32], what: &s
     }
 }
 
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn blocks_in_strips_are_the_definition() {
+    for format in BlockFormat::ALL {
+        for shape @ [rows, blocks] in SHAPES {
+            let columns = blocks * format.block_len();
+            let bytes = random_blocks(format, shape, 1);
+            let matrix = BlockMatrix::new(format, &bytes, columns);
+            let mut numbers = vec![f32::NAN; rows * columns];
+            dequantize_blocks(matrix, &mut numbers);
+            let check = |x: &[f32], y: &[f32], what: &str| assert_block_products(x, matrix, y, what);
+            check_strips(Panels::of_blocks(matrix), &numbers, check, &format!("{format}, {shape:?} blocks"));
+        }
+    }
+}
+
 #[test]
 fn blocks_are_the_definition() {
     for format in BlockFormat::ALL {

@@ -1,0 +1,148 @@
+//! More vectors than a tile has: strips are unpacked once, and two of them multiplied at a time.
+
+use std::{arch::x86_64::__m512i, cell::RefCell};
+
+use bytemuck::{Zeroable, cast_slice};
+use pulp::{Simd, cast, f32x16};
+
+use super::{Group, Packed, Rows, TILE, UNITS, add_group, with_format, zero};
+use crate::{
+    gemv::tiles::Tile,
+    isa::Vnni,
+    prefetch::Prefetcher,
+    quant::{
+        GROUP_SIZE, groups,
+        panels::{Line, PanelFormat, SPAN},
+    },
+};
+
+/// Strips that are multiplied at a time.
+const STRIPS: usize = 2;
+
+thread_local! {
+    // Reused: fresh memory is slow.
+    static UNPACKED: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lines of a group of both strips: its units, the scales of its parts and, with minima, the constants.
+const fn group_lines(parts: usize, minima: bool) -> usize {
+    STRIPS * (UNITS + parts * (1 + minima as usize))
+}
+
+/// A group that is unpacked.
+struct Unpacked<'a, const PARTS: usize>(&'a [Line]);
+
+impl<const PARTS: usize> Group<STRIPS> for Unpacked<'_, PARTS> {
+    #[inline(always)]
+    fn unit(&self, _: Vnni, strip: usize, unit: usize) -> __m512i {
+        cast(self.0[STRIPS * unit + strip])
+    }
+
+    #[inline(always)]
+    fn scales(&self, _: Vnni, strip: usize, part: usize) -> f32x16 {
+        cast(self.0[STRIPS * (UNITS + part) + strip])
+    }
+
+    #[inline(always)]
+    fn constants(&self, _: Vnni, strip: usize, part: usize) -> f32x16 {
+        cast(self.0[STRIPS * (UNITS + PARTS + part) + strip])
+    }
+}
+
+impl Rows<'_> {
+    #[inline(always)]
+    pub(super) fn by_many(&self) {
+        let layout = self.matrix.format.layout();
+        let (parts, minima) = (GROUP_SIZE / layout.size(), layout.has_minima());
+        UNPACKED.with_borrow_mut(|buffer| {
+            let lines = groups(self.matrix.columns()) * group_lines(parts, minima);
+            if buffer.len() < lines {
+                buffer.resize(lines, Line::zeroed());
+            }
+            let unpacked = &mut buffer[..lines];
+            for first in self.strips().step_by(STRIPS) {
+                // Where one is left it is multiplied twice, and its products are written once.
+                let two = [first, (first + 1).min(self.strips().end - 1)];
+                let mut unpack = Unpack { rows: self, two, to: unpacked };
+                with_format!(self.matrix.format, unpack.run);
+                match (parts, minima) {
+                    (1, false) => self.many::<1, false>(first, unpacked),
+                    (1, true) => self.many::<1, true>(first, unpacked),
+                    (2, false) => self.many::<2, false>(first, unpacked),
+                    (2, true) => self.many::<2, true>(first, unpacked),
+                    _ => unreachable!("columns share factors by 32 or 16"),
+                }
+            }
+        });
+    }
+
+    /// Two strips times all vectors.
+    #[inline(always)]
+    fn many<const PARTS: usize, const MINIMA: bool>(&self, first: usize, unpacked: &[Line]) {
+        let next = cast_slice(self.matrix.stored(first + STRIPS..first + 2 * STRIPS));
+        let (parts, steps) = (self.x.len().div_ceil(TILE), UNITS * groups(self.matrix.columns()));
+        for (i, tile) in self.x.iter().enumerate() {
+            let next = Prefetcher::new(next, i, parts, steps);
+            match tile.width {
+                1 => self.tile::<PARTS, MINIMA, 1>(first, unpacked, &tile, next),
+                2 => self.tile::<PARTS, MINIMA, 2>(first, unpacked, &tile, next),
+                4 => self.tile::<PARTS, MINIMA, 4>(first, unpacked, &tile, next),
+                TILE => self.tile::<PARTS, MINIMA, TILE>(first, unpacked, &tile, next),
+                _ => unreachable!("no tile has another width"),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn tile<const PARTS: usize, const MINIMA: bool, const N: usize>(
+        &self,
+        first: usize,
+        unpacked: &[Line],
+        tile: &Tile<'_>,
+        mut next: Prefetcher<'_>,
+    ) {
+        let (isa, zero) = (self.isa, zero(self.matrix.format.layout()));
+        let mut sums = [[isa.simd().splat_f32s(0.0); STRIPS]; N];
+        let spans = unpacked.chunks(SPAN * const { group_lines(PARTS, MINIMA) });
+        for (groups, x) in spans.zip(tile.spans.as_chunks::<N>().0) {
+            for (at, lines) in groups.chunks_exact(const { group_lines(PARTS, MINIMA) }).enumerate() {
+                for _ in 0..UNITS {
+                    next.step();
+                }
+                add_group::<_, PARTS, MINIMA, STRIPS, N>(isa, &Unpacked::<PARTS>(lines), at, zero, x, &mut sums);
+            }
+        }
+        self.write(first, tile.first, sums);
+    }
+}
+
+/// Two strips on their way to where they are multiplied.
+struct Unpack<'a, 'b> {
+    rows: &'a Rows<'b>,
+    two: [usize; STRIPS],
+    to: &'a mut [Line],
+}
+
+impl Unpack<'_, '_> {
+    #[inline(always)]
+    fn run<const FORMAT: u8>(&mut self) {
+        let (isa, layout, parts) = (self.rows.isa, Packed::<FORMAT>::LAYOUT, Packed::<FORMAT>::PARTS);
+        for (i, strip) in self.two.into_iter().enumerate() {
+            let mut groups = self.to.chunks_exact_mut(group_lines(parts, layout.has_minima()));
+            for span in self.rows.matrix.spans(layout, strip) {
+                for (at, to) in (0..span.groups).zip(&mut groups) {
+                    let group = Packed::<FORMAT>::new(isa, span, at);
+                    for unit in 0..UNITS {
+                        to[STRIPS * unit + i] = cast(group.unit(isa, 0, unit));
+                    }
+                    for part in 0..parts {
+                        to[STRIPS * (UNITS + part) + i] = cast(group.scales(isa, 0, part));
+                        if layout.has_minima() {
+                            to[STRIPS * (UNITS + parts + part) + i] = cast(group.constants(isa, 0, part));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! A few vectors: a strip at a time, unpacked as it comes.
+
+use pulp::{Simd, f32x16};
+
+use super::{Packed, Rows, TILE, add_group, with_format, zero};
+use crate::{gemv::tiles::Tile, isa, prefetch::prefetch_lines, quant::panels::PanelFormat};
+
+impl Rows<'_> {
+    #[inline(always)]
+    pub(super) fn by_few(&self) {
+        with_format!(self.matrix.format, self.by_few_in);
+    }
+
+    #[inline(always)]
+    fn by_few_in<const FORMAT: u8>(&self) {
+        for strip in self.strips() {
+            for tile in self.x.iter() {
+                match (Packed::<FORMAT>::PARTS, Packed::<FORMAT>::LAYOUT.has_minima()) {
+                    (1, false) => self.few::<FORMAT, 1, false>(strip, &tile),
+                    (1, true) => self.few::<FORMAT, 1, true>(strip, &tile),
+                    (2, false) => self.few::<FORMAT, 2, false>(strip, &tile),
+                    (2, true) => self.few::<FORMAT, 2, true>(strip, &tile),
+                    _ => unreachable!("columns share factors by 32 or 16"),
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn few<const FORMAT: u8, const PARTS: usize, const MINIMA: bool>(&self, strip: usize, tile: &Tile<'_>) {
+        match tile.width {
+            1 => self.strip::<FORMAT, PARTS, MINIMA, 1>(strip, tile),
+            2 => self.strip::<FORMAT, PARTS, MINIMA, 2>(strip, tile),
+            4 => self.strip::<FORMAT, PARTS, MINIMA, 4>(strip, tile),
+            TILE => self.strip::<FORMAT, PARTS, MINIMA, TILE>(strip, tile),
+            _ => unreachable!("no tile has another width"),
+        }
+    }
+
+    #[inline(always)]
+    fn strip<const FORMAT: u8, const PARTS: usize, const MINIMA: bool, const N: usize>(
+        &self,
+        strip: usize,
+        tile: &Tile<'_>,
+    ) {
+        let (isa, layout, ahead) = (self.isa, Packed::<FORMAT>::LAYOUT, isa::ahead());
+        let mut sums: [[f32x16; 1]; N] = [[isa.simd().splat_f32s(0.0)]; N];
+        for (span, x) in self.matrix.spans(layout, strip).zip(tile.spans.as_chunks::<N>().0) {
+            if let Some(ahead) = ahead {
+                prefetch_lines(bytemuck::cast_slice(span.lines), ahead);
+            }
+            for at in 0..span.groups {
+                let group = Packed::<FORMAT>::new(isa, span, at);
+                add_group::<_, PARTS, MINIMA, 1, N>(isa, &group, at, zero(layout), x, &mut sums);
+            }
+        }
+        self.write(strip, tile.first, sums);
+    }
+}

@@ -1,0 +1,181 @@
+//! A span of one row on its way into a strip.
+
+use bytemuck::Zeroable;
+use half::f16;
+
+use super::{Factors, LANES, Layout, Line, SPAN, Zero, put};
+use crate::quant::{
+    BlockFormat, BlockMatrix, E2M1, GROUP_SIZE, QuantFormat, QuantizedMatrix,
+    blocks::{Block, IQ4, Iq4Xs, Mxfp4, Q2K, Q3K, Q4K, Q5K, Q6K, SixBits, with_block},
+    zero_point,
+};
+
+/// Up to eight groups. What a format does not have stays as it is.
+#[derive(Clone, Copy, Zeroable)]
+pub(super) struct Piece {
+    /// As they are stored: no less than 0, or names.
+    quants: [u8; SPAN * GROUP_SIZE],
+    /// Binary16 bits of each group's scale, and of what is added.
+    scales: [u16; SPAN],
+    constants: [u16; SPAN],
+    /// Zero points, or exponents.
+    bytes: [u8; SPAN],
+    /// Binary16 bits of the block's two numbers, and what they are multiplied with.
+    of_block: [u16; 2],
+    factors: [u8; 2 * SPAN],
+    minima: [u8; 2 * SPAN],
+}
+
+impl Piece {
+    /// Span `span` of a row.
+    pub fn fill(&mut self, matrix: QuantizedMatrix<'_>, row: usize, span: usize) {
+        let (row, bytes) = (matrix.row(row), matrix.format.group_bytes());
+        let scales = row.scales[span * SPAN..].iter().take(SPAN);
+        for (group, scale) in scales.enumerate() {
+            let at = span * SPAN + group;
+            let stored = &row.quants[at * bytes..][..bytes];
+            let quants = &mut self.quants[group * GROUP_SIZE..][..GROUP_SIZE];
+            self.scales[group] = scale.to_bits();
+            match matrix.format {
+                QuantFormat::Int8 => quants.copy_from_slice(stored),
+                QuantFormat::Int4 | QuantFormat::Mxfp4 => {
+                    for (pair, byte) in quants.as_chunks_mut().0.iter_mut().zip(stored) {
+                        *pair = [byte & 0xf, byte >> 4];
+                    }
+                }
+            }
+            if matrix.format == QuantFormat::Int4 {
+                self.bytes[group] = zero_point(row.zero_points, at) as u8;
+            }
+        }
+    }
+
+    /// The same of a row in blocks.
+    pub fn fill_blocks(&mut self, matrix: BlockMatrix<'_>, row: usize, span: usize) {
+        let row = matrix.row(row);
+        let of_span = SPAN * GROUP_SIZE / matrix.format.block_len() * matrix.format.block_bytes();
+        let bytes = &row[span * of_span..row.len().min((span + 1) * of_span)];
+        // What makes a quant no less than 0, or its name.
+        let (offset, table) = match matrix.format {
+            BlockFormat::Q8_0 => (128, None),
+            BlockFormat::Q4_0 => (8, None),
+            BlockFormat::Q5_0 => (16, None),
+            BlockFormat::Q3K => (4, None),
+            BlockFormat::Q6K => (32, None),
+            BlockFormat::Iq4Nl | BlockFormat::Iq4Xs => (0, Some(&IQ4)),
+            BlockFormat::Mxfp4 => (0, Some(&E2M1)),
+            BlockFormat::Q4_1 | BlockFormat::Q5_1 | BlockFormat::Q2K | BlockFormat::Q4K | BlockFormat::Q5K => (0, None),
+        };
+        with_block!(matrix.format, B => self.fill_quants::<_, _, B>(bytemuck::cast_slice(bytes), offset));
+        if let Some(table) = table {
+            let mut names = [0; 256];
+            for (name, number) in (0_u8..).zip(table) {
+                names[usize::from(*number as u8)] = name;
+            }
+            for quant in &mut self.quants {
+                *quant = names[usize::from(*quant)];
+            }
+        }
+        match matrix.format {
+            BlockFormat::Q4K => self.six_bits(&bytemuck::from_bytes::<Q4K>(bytes).factors),
+            BlockFormat::Q5K => self.six_bits(&bytemuck::from_bytes::<Q5K>(bytes).factors),
+            BlockFormat::Q2K => {
+                let block: &Q2K = bytemuck::from_bytes(bytes);
+                self.of_block = [block.d, block.dmin].map(u16::from_le_bytes);
+                self.factors = block.scales.map(|both| both & 0xf);
+                self.minima = block.scales.map(|both| both >> 4);
+            }
+            BlockFormat::Q3K => {
+                let block: &Q3K = bytemuck::from_bytes(bytes);
+                self.of_block[0] = u16::from_le_bytes(block.d);
+                self.factors = block.factors().map(|factor| factor as u8);
+            }
+            BlockFormat::Q6K => {
+                let block: &Q6K = bytemuck::from_bytes(bytes);
+                self.of_block[0] = u16::from_le_bytes(block.d);
+                self.factors = block.scales.map(|factor| factor as u8);
+            }
+            BlockFormat::Iq4Xs => {
+                let block: &Iq4Xs = bytemuck::from_bytes(bytes);
+                self.of_block[0] = u16::from_le_bytes(block.d);
+                self.factors[..SPAN].copy_from_slice(&block.factors().map(|factor| factor as u8));
+            }
+            BlockFormat::Mxfp4 => {
+                let blocks: &[Mxfp4] = bytemuck::cast_slice(bytes);
+                for (byte, block) in self.bytes.iter_mut().zip(blocks) {
+                    *byte = block.e;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The quants, and in blocks of 32 the factors.
+    fn fill_quants<const LEN: usize, const GROUPS: usize, B: Block<LEN, GROUPS>>(&mut self, blocks: &[B], offset: u8) {
+        for (i, block) in blocks.iter().enumerate() {
+            let quants = block.quants().map(|quant| (quant as u8).wrapping_add(offset));
+            self.quants[i * LEN..][..LEN].copy_from_slice(&quants);
+            if GROUPS == 1 {
+                self.scales[i] = f16::from_f32(block.scales()[0]).to_bits();
+                self.constants[i] = f16::from_f32(-block.mins()[0]).to_bits();
+            }
+        }
+    }
+
+    fn six_bits(&mut self, factors: &SixBits) {
+        self.of_block = [factors.d, factors.dmin].map(u16::from_le_bytes);
+        self.factors[..SPAN].copy_from_slice(&factors.scale_bits());
+        self.minima[..SPAN].copy_from_slice(&factors.min_bits());
+    }
+
+    /// Lays so many groups into row `lane` of the lines of a span, which have zeros there.
+    pub fn lay(&self, layout: Layout, lane: usize, groups: usize, lines: &mut [Line]) {
+        let (quants, factors) = lines.split_at_mut(groups * layout.quant_lines());
+        let units = self.quants.as_chunks::<4>().0.chunks_exact(GROUP_SIZE / 4);
+        for (lines, units) in quants.chunks_exact_mut(layout.quant_lines()).zip(units) {
+            let (mut lines, mut place) = (lines, 0);
+            for bits in layout.plane_bits() {
+                let (plane, others) = lines.split_at_mut(bits);
+                let plane: &mut [u32] = bytemuck::cast_slice_mut(plane);
+                for (unit, four) in units.iter().enumerate() {
+                    let (line, shift) = Layout::place(bits, unit);
+                    let four = u32::from_le_bytes(*four) >> place & u32::from_le_bytes([0xff >> (8 - bits); 4]);
+                    plane[line * LANES + lane] |= (four << shift).to_le();
+                }
+                (lines, place) = (others, place + bits);
+            }
+        }
+        match layout.factors {
+            Factors::Halves { minima } => {
+                for group in 0..groups {
+                    put(factors, group * LANES + lane, self.scales[group]);
+                    if minima {
+                        put(&mut factors[groups.div_ceil(2)..], group * LANES + lane, self.constants[group]);
+                    }
+                }
+            }
+            Factors::Powers => {
+                for group in 0..groups {
+                    put(factors, group * LANES + lane, self.bytes[group]);
+                }
+            }
+            Factors::OfBlock { size, minima } => {
+                for (i, number) in self.of_block.into_iter().enumerate() {
+                    put(factors, i * LANES + lane, number);
+                }
+                for i in 0..SPAN * GROUP_SIZE / size {
+                    put(&mut factors[1..], i * LANES + lane, self.factors[i]);
+                    if minima {
+                        put(&mut factors[layout.minima_at()..], i * LANES + lane, self.minima[i]);
+                    }
+                }
+            }
+        }
+        if let Zero::OfGroup = layout.zero {
+            let zeros = &mut factors[layout.zero_points_at(groups)].0;
+            for (group, zero) in self.bytes[..groups].iter().enumerate() {
+                zeros[8 * group + lane % 8] |= zero << (lane / 8 * 4);
+            }
+        }
+    }
+}
