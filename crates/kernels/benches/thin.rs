@@ -24,7 +24,7 @@ const SHAPES: [[usize; 2]; 5] = [[512, 512], [1536, 576], [2048, 2048], [2048, 5
 /// Bytes of a stack.
 const STACKS: [usize; 2] = [20 << 20, 400 << 20];
 
-const PASSES: usize = 7;
+const PASSES: usize = 5;
 
 /// Words that a reader takes at a time: 256 KiB.
 const PIECE: usize = 1 << 15;
@@ -40,6 +40,7 @@ enum Format {
     Blocks(BlockFormat),
     /// Rows side by side, where a kernel reads such.
     Strips(QuantFormat),
+    StripsOfBlocks(BlockFormat),
 }
 
 impl Format {
@@ -48,6 +49,7 @@ impl Format {
         all.extend([QuantFormat::Int8, QuantFormat::Int4, QuantFormat::Mxfp4].map(Self::Planar));
         all.extend(BlockFormat::ALL.map(Self::Blocks));
         all.extend([QuantFormat::Int8, QuantFormat::Int4].map(Self::Strips));
+        all.extend(BlockFormat::ALL.map(Self::StripsOfBlocks));
         all
     }
 
@@ -60,6 +62,7 @@ impl Format {
             Self::Planar(format) => format!("{format:?}"),
             Self::Blocks(format) => format.to_string(),
             Self::Strips(format) => format!("{format:?}/16"),
+            Self::StripsOfBlocks(format) => format!("{format}/16"),
         }
     }
 
@@ -71,7 +74,7 @@ impl Format {
             Self::Planar(format) | Self::Strips(format) => {
                 rows * (4 * words(columns, format) + 2 * groups(columns) + 4 * zero_words(columns, format))
             }
-            Self::Blocks(format) => {
+            Self::Blocks(format) | Self::StripsOfBlocks(format) => {
                 let whole = columns.is_multiple_of(format.block_len());
                 whole.then(|| rows * format.row_bytes(columns))?
             }
@@ -105,7 +108,7 @@ impl Format {
                 let Some(matrix) = self.planar(bytes, [rows, columns]) else { return };
                 matmul_t_quantized(x, &mut [(matrix, y)]);
             }
-            Self::Blocks(format) => {
+            Self::Blocks(format) | Self::StripsOfBlocks(format) => {
                 matmul_t_blocks(x, &mut [(BlockMatrix::new(format, bytes, columns), y)]);
             }
         }
@@ -153,6 +156,10 @@ fn main() {
                         Format::Strips(_) => {
                             let planar = (0..matrices).map_while(|at| format.planar(matrix(at), shape));
                             planar.map_while(Panels::of).collect()
+                        }
+                        Format::StripsOfBlocks(format) => {
+                            let blocks = (0..matrices).map(|at| BlockMatrix::new(format, matrix(at), columns));
+                            blocks.map_while(Panels::of_blocks).collect()
                         }
                         _ => Vec::new(),
                     };

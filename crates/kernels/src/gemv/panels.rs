@@ -103,7 +103,7 @@ impl Rows<'_> {
 /// A group of columns of some strips.
 trait Group<const STRIPS: usize> {
     /// Four columns of every row, as unsigned bytes.
-    fn unit(&self, isa: Vnni, strip: usize, unit: usize) -> __m512i;
+    fn unit<const U: usize>(&self, isa: Vnni, strip: usize) -> __m512i;
 
     /// What integers are multiplied with, of all columns or of either half.
     fn scales(&self, isa: Vnni, strip: usize, part: usize) -> f32x16;
@@ -133,18 +133,17 @@ fn add_group<G: Group<STRIPS>, const PARTS: usize, const MINIMA: bool, const STR
                 *dots = [cast(simd.splat_i32s(-zero * sum)); STRIPS];
             }
         }
-        for unit in part * UNITS / PARTS..(part + 1) * UNITS / PARTS {
-            let mut quants: [__m512i; STRIPS] = [cast([0_u8; 64]); STRIPS];
-            for (strip, quants) in quants.iter_mut().enumerate() {
-                *quants = group.unit(isa, strip, unit);
-            }
-            for (dots, x) in dots.iter_mut().zip(x) {
-                let four: i32 = cast(x.quants.as_chunks::<4>().0[UNITS * at + unit]);
-                let four = cast(simd.splat_i32s(four));
-                for (dot, quants) in dots.iter_mut().zip(quants) {
-                    *dot = isa.dot(*dot, quants, four);
-                }
-            }
+        if part == 0 {
+            add_unit::<G, 0, STRIPS, N>(isa, group, at, x, &mut dots);
+            add_unit::<G, 1, STRIPS, N>(isa, group, at, x, &mut dots);
+            add_unit::<G, 2, STRIPS, N>(isa, group, at, x, &mut dots);
+            add_unit::<G, 3, STRIPS, N>(isa, group, at, x, &mut dots);
+        }
+        if part == PARTS - 1 {
+            add_unit::<G, 4, STRIPS, N>(isa, group, at, x, &mut dots);
+            add_unit::<G, 5, STRIPS, N>(isa, group, at, x, &mut dots);
+            add_unit::<G, 6, STRIPS, N>(isa, group, at, x, &mut dots);
+            add_unit::<G, 7, STRIPS, N>(isa, group, at, x, &mut dots);
         }
         let (mut scales, mut constants) = ([simd.splat_f32s(0.0); STRIPS], [simd.splat_f32s(0.0); STRIPS]);
         for (strip, (scales, constants)) in scales.iter_mut().zip(&mut constants).enumerate() {
@@ -163,6 +162,28 @@ fn add_group<G: Group<STRIPS>, const PARTS: usize, const MINIMA: bool, const STR
                     *sum = simd.mul_add_e_f32s(constants, sum_of_x, *sum);
                 }
             }
+        }
+    }
+}
+
+/// Adds the products of unit `U`, each of which is compiled with its own shifts.
+#[inline(always)]
+fn add_unit<G: Group<STRIPS>, const U: usize, const STRIPS: usize, const N: usize>(
+    isa: Vnni,
+    group: &G,
+    at: usize,
+    x: &[tiles::Span; N],
+    dots: &mut [[__m512i; STRIPS]; N],
+) {
+    let mut quants: [__m512i; STRIPS] = [cast([0_u8; 64]); STRIPS];
+    for (strip, quants) in quants.iter_mut().enumerate() {
+        *quants = group.unit::<U>(isa, strip);
+    }
+    for (dots, x) in dots.iter_mut().zip(x) {
+        let four: i32 = cast(x.quants.as_chunks::<4>().0[UNITS * at + U]);
+        let four = cast(isa.simd().splat_i32s(four));
+        for (dot, quants) in dots.iter_mut().zip(quants) {
+            *dot = isa.dot(*dot, quants, four);
         }
     }
 }
@@ -203,6 +224,23 @@ impl<'a, const FORMAT: u8> Packed<'a, FORMAT> {
         Self { span, group, shift }
     }
 
+    /// Four columns' bits of a plane, so many from bit `place` of a byte on; the lines of the planes below are as many.
+    #[inline(always)]
+    fn plane<const U: usize>(&self, isa: Vnni, bits: usize, place: usize) -> __m512i {
+        let f = isa.simd().avx512f;
+        let (line, shift) = Layout::place(bits, U);
+        let stored: __m512i = cast(self.span.quants(Self::LAYOUT, self.group)[place + line]);
+        if bits == 8 {
+            return stored;
+        }
+        // A byte's bits stay in it.
+        let moved = match (32 + shift - place) % 32 {
+            0 => stored,
+            right => f._mm512_rorv_epi32(stored, cast([right as u32; 16])),
+        };
+        f._mm512_and_si512(moved, cast([(0xff_u8 >> (8 - bits)) << place; 64]))
+    }
+
     #[inline(always)]
     fn halves(&self, isa: Vnni, first_line: usize, at: usize) -> f32x16 {
         let all: &[u16] = self.span.factors(Self::LAYOUT, first_line);
@@ -218,26 +256,20 @@ impl<'a, const FORMAT: u8> Packed<'a, FORMAT> {
 
 impl<const FORMAT: u8> Group<1> for Packed<'_, FORMAT> {
     #[inline(always)]
-    fn unit(&self, isa: Vnni, _: usize, unit: usize) -> __m512i {
-        let (f, lines) = (isa.simd().avx512f, self.span.quants(Self::LAYOUT, self.group));
-        let (mut quants, mut at, mut place) = (cast([0_u8; 64]), 0, 0);
-        for bits in Self::LAYOUT.plane_bits() {
-            let (line, shift) = Layout::place(bits, unit);
-            let stored: __m512i = cast(lines[at + line]);
-            // A byte's bits stay in it.
-            let right = (32 + shift - place) % 32;
-            let moved = if right == 0 { stored } else { f._mm512_rorv_epi32(stored, cast([right as u32; 16])) };
-            let mask = (0xff_u8 >> (8 - bits)) << place;
-            let moved = if mask == 0xff { moved } else { f._mm512_and_si512(moved, cast([mask; 64])) };
-            quants = if at == 0 { moved } else { f._mm512_or_si512(quants, moved) };
-            (at, place) = (at + bits, place + bits);
+    fn unit<const U: usize>(&self, isa: Vnni, _: usize) -> __m512i {
+        let f = isa.simd().avx512f;
+        let [low, high] = Self::LAYOUT.planes;
+        let mut quants = self.plane::<U>(isa, low, 0);
+        if high > 0 {
+            quants = f._mm512_or_si512(quants, self.plane::<U>(isa, high, low));
         }
         match Self::LAYOUT.zero {
             Zero::All(_) => quants,
             // Nor does it carry here.
             Zero::OfGroup => f._mm512_add_epi32(quants, self.shift),
             Zero::Table(table) => {
-                let table: __m512i = cast([table.map(|number| number as u8 ^ ZERO); 4]);
+                let table: __m512i = cast([*table; 4]);
+                let table = f._mm512_xor_si512(table, cast([ZERO; 64]));
                 isa.simd().avx512bw._mm512_shuffle_epi8(table, quants)
             }
         }

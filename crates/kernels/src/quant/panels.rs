@@ -125,14 +125,11 @@ impl Panels {
         &self.lines[start..end]
     }
 
-    /// The spans of a strip. `layout` is that of its format, as the compiler may know it.
+    /// The lines of a strip. `layout` is that of its format, as the compiler may know it.
     #[inline(always)]
-    pub(crate) fn spans(&self, layout: Layout, strip: usize) -> impl Iterator<Item = Span<'_>> {
-        let groups = groups(self.columns);
-        let of_strip = layout.strip_lines(groups);
-        let lines = &self.lines[strip * of_strip..][..of_strip];
-        let spans = lines.chunks(layout.span_lines(SPAN)).zip((0..groups).step_by(SPAN));
-        spans.map(move |(lines, first)| Span { lines, groups: SPAN.min(groups - first) })
+    pub(crate) fn strip(&self, layout: Layout, strip: usize) -> &[Line] {
+        let lines = layout.strip_lines(groups(self.columns));
+        &self.lines[strip * lines..][..lines]
     }
 
     /// Rows `rows` -> `out` `[rows, columns]`
@@ -143,7 +140,9 @@ impl Panels {
         assert_eq!(out.len(), rows.len() * self.columns, "out is [rows, columns]");
         let layout = self.format.layout();
         for (row, out) in rows.zip(out.chunks_exact_mut(self.columns)) {
-            for (span, out) in self.spans(layout, row / LANES).zip(out.chunks_mut(SPAN * GROUP_SIZE)) {
+            let spans = self.strip(layout, row / LANES).chunks(layout.span_lines(SPAN));
+            for ((at, lines), out) in spans.enumerate().zip(out.chunks_mut(SPAN * GROUP_SIZE)) {
+                let span = Span::new(lines, at, groups(self.columns));
                 for (group, out) in out.chunks_mut(GROUP_SIZE).enumerate() {
                     span.dequantize(layout, row % LANES, group, out);
                 }
@@ -153,6 +152,12 @@ impl Panels {
 }
 
 impl<'a> Span<'a> {
+    /// Span `at` of rows of so many groups.
+    #[inline(always)]
+    pub fn new(lines: &'a [Line], at: usize, groups: usize) -> Self {
+        Self { lines, groups: SPAN.min(groups - at * SPAN) }
+    }
+
     /// A group's quants.
     #[inline(always)]
     pub fn quants(&self, layout: Layout, group: usize) -> &'a [Line] {

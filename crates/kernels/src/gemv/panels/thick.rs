@@ -11,8 +11,8 @@ use crate::{
     isa::Vnni,
     prefetch::Prefetcher,
     quant::{
-        GROUP_SIZE, groups,
-        panels::{Line, PanelFormat, SPAN},
+        self, GROUP_SIZE, groups,
+        panels::{Line, PanelFormat, SPAN, Span},
     },
 };
 
@@ -34,8 +34,8 @@ struct Unpacked<'a, const PARTS: usize>(&'a [Line]);
 
 impl<const PARTS: usize> Group<STRIPS> for Unpacked<'_, PARTS> {
     #[inline(always)]
-    fn unit(&self, _: Vnni, strip: usize, unit: usize) -> __m512i {
-        cast(self.0[STRIPS * unit + strip])
+    fn unit<const U: usize>(&self, _: Vnni, strip: usize) -> __m512i {
+        cast(self.0[STRIPS * U + strip])
     }
 
     #[inline(always)]
@@ -129,12 +129,19 @@ impl Unpack<'_, '_> {
         let (isa, layout, parts) = (self.rows.isa, Packed::<FORMAT>::LAYOUT, Packed::<FORMAT>::PARTS);
         for (i, strip) in self.two.into_iter().enumerate() {
             let mut groups = self.to.chunks_exact_mut(group_lines(parts, layout.has_minima()));
-            for span in self.rows.matrix.spans(layout, strip) {
+            let of_row = quant::groups(self.rows.matrix.columns());
+            for (at, lines) in self.rows.matrix.strip(layout, strip).chunks(layout.span_lines(SPAN)).enumerate() {
+                let span = Span::new(lines, at, of_row);
                 for (at, to) in (0..span.groups).zip(&mut groups) {
                     let group = Packed::<FORMAT>::new(isa, span, at);
-                    for unit in 0..UNITS {
-                        to[STRIPS * unit + i] = cast(group.unit(isa, 0, unit));
-                    }
+                    to[i] = cast(group.unit::<0>(isa, 0));
+                    to[STRIPS + i] = cast(group.unit::<1>(isa, 0));
+                    to[STRIPS * 2 + i] = cast(group.unit::<2>(isa, 0));
+                    to[STRIPS * 3 + i] = cast(group.unit::<3>(isa, 0));
+                    to[STRIPS * 4 + i] = cast(group.unit::<4>(isa, 0));
+                    to[STRIPS * 5 + i] = cast(group.unit::<5>(isa, 0));
+                    to[STRIPS * 6 + i] = cast(group.unit::<6>(isa, 0));
+                    to[STRIPS * 7 + i] = cast(group.unit::<7>(isa, 0));
                     for part in 0..parts {
                         to[STRIPS * (UNITS + part) + i] = cast(group.scales(isa, 0, part));
                         if layout.has_minima() {

@@ -3,7 +3,15 @@
 use pulp::{Simd, f32x16};
 
 use super::{Packed, Rows, TILE, add_group, with_format, zero};
-use crate::{gemv::tiles::Tile, isa, prefetch::prefetch_lines, quant::panels::PanelFormat};
+use crate::{
+    gemv::tiles::Tile,
+    isa,
+    prefetch::prefetch_lines,
+    quant::{
+        groups,
+        panels::{PanelFormat, SPAN, Span},
+    },
+};
 
 impl Rows<'_> {
     #[inline(always)]
@@ -45,7 +53,10 @@ impl Rows<'_> {
     ) {
         let (isa, layout, ahead) = (self.isa, Packed::<FORMAT>::LAYOUT, isa::ahead());
         let mut sums: [[f32x16; 1]; N] = [[isa.simd().splat_f32s(0.0)]; N];
-        for (span, x) in self.matrix.spans(layout, strip).zip(tile.spans.as_chunks::<N>().0) {
+        let groups = groups(self.matrix.columns());
+        let spans = self.matrix.strip(layout, strip).chunks(layout.span_lines(SPAN)).enumerate();
+        for ((at, lines), x) in spans.zip(tile.spans.as_chunks::<N>().0) {
+            let span = Span::new(lines, at, groups);
             if let Some(ahead) = ahead {
                 prefetch_lines(bytemuck::cast_slice(span.lines), ahead);
             }

@@ -31,7 +31,7 @@ pub enum PanelFormat {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
     /// Bits of a quant that lie together, from the lowest: 8, 4, 2, 1 or none.
-    planes: [usize; 2],
+    pub planes: [usize; 2],
     pub zero: Zero,
     pub factors: Factors,
 }
