@@ -54,6 +54,6 @@ pub use quantized::{BlockRows, BlockTensor, PanelTensor, PlanarRows, PlanarTenso
 pub use recurrence::Scan;
 pub use rope_angles::RopeAngles;
 pub use traffic::{Traffic, TrafficCounter};
-pub use weight_matrix::WeightMatrix;
+pub use weight_matrix::{WeightMatrix, has_float_matrices};
 pub use weight_role::{ActivationWeight, RecurrentWeight, WeightRole};
 pub use weights::{WeightRoles, WeightSource, WeightSpec, Weights};

@@ -1,7 +1,7 @@
 //! A matrix of weights, in as many tensors as the device's binding limit asks for.
 
 use burn::{
-    module::{Module, Param},
+    module::{Module, ModuleVisitor, Param},
     tensor::{Int, Tensor},
 };
 
@@ -209,4 +209,16 @@ fn rows_per_part(rows: usize, row_bytes: usize, device: &Device) -> Result<usize
             fitting => Ok(fitting.min(rows.max(1))),
         },
     }
+}
+/// Whether a module has a matrix of floats: what is quantized is none.
+pub fn has_float_matrices(module: &impl Module) -> bool {
+    struct Matrices(bool);
+    impl ModuleVisitor for Matrices {
+        fn visit_float<const D: usize>(&mut self, _: &Param<Tensor<D>>) {
+            self.0 |= D > 1;
+        }
+    }
+    let mut matrices = Matrices(false);
+    module.visit(&mut matrices);
+    matrices.0
 }

@@ -5,19 +5,15 @@
 //! of each of a few vectors in turn. A panel is as many rows as a tile has. The thread that multiplies a panel repacks it,
 //! and it stays in that core's L2 cache while the vectors, repacked once for all panels ([`packed_b`]), pass by.
 //!
-//! Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS 34 (2008), has the reasons. What a
-//! unit is and how it is multiplied is up to a [`MicroKernel`]: floats ([`dense`]) or quantized numbers ([`quantized`]).
+//! Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS 34 (2008), has the reasons.  What a
+//! unit is and how it is multiplied is up to a [`MicroKernel`] ([`dense`]).
 //!
 //! Every output is one chain of additions over the columns, whatever the tile: a row of the result has the same bits
 //! alone or in a batch, and on any number of threads.
 
-#[cfg(target_arch = "x86_64")]
-pub mod blocks;
 pub mod dense;
 pub mod pack;
 mod packed_b;
-#[cfg(target_arch = "x86_64")]
-pub mod quantized;
 mod tile;
 pub mod transpose;
 
@@ -53,8 +49,6 @@ pub trait MicroKernel: Sync {
     const ROW_UNITS: usize;
     /// ... and of each vector.
     const VECTOR_UNITS: usize;
-    /// Steps that are packed together: a range of them begins at a multiple.
-    const STEPS: usize = 1;
 
     fn simd(&self) -> Self::Simd;
 

@@ -32,8 +32,6 @@ mod planar;
 mod portable;
 mod quantized;
 mod tiles;
-#[cfg(target_arch = "x86_64")]
-mod vnni;
 
 /// Vectors that are multiplied with the weights while these are in registers.
 const TILE_VECTORS: usize = 4;

@@ -17,14 +17,8 @@ use crate::{
 };
 #[cfg(target_arch = "x86_64")]
 use crate::{
-    gemm::{
-        blocks::{Blocks, Grouping},
-        dense::Pairs,
-        pack::Bits,
-        quantized::Quantized,
-    },
-    gemv::activations::{Activations, Order},
-    isa::{Bf16, Vnni},
+    gemm::{dense::Pairs, pack::Bits},
+    isa::Bf16,
 };
 
 /// What products of many vectors differ by.
@@ -35,14 +29,12 @@ pub enum WeightKind {
     Halves,
     /// bfloat16 by bfloat16.
     Pairs,
-    /// 8 or 4 bits, in [`QuantizedMatrix`].
+    /// In any format.
     Quantized,
-    /// In [`BlockMatrix`].
-    Blocks,
 }
 
 impl WeightKind {
-    pub const ALL: [Self; 5] = [Self::F32, Self::Halves, Self::Pairs, Self::Quantized, Self::Blocks];
+    pub const ALL: [Self; 4] = [Self::F32, Self::Halves, Self::Pairs, Self::Quantized];
 
     /// The most vectors of which each has the bits that it has alone: `gemm`, which more of them go to, adds up in another
     /// order than `gemv`. `usize::MAX` where all go to `gemv`.
@@ -53,9 +45,9 @@ impl WeightKind {
     /// Vectors from which `gemm` is ahead; `None`: it has no kernel for these weights here.
     fn gemm_from(self) -> Option<usize> {
         #[cfg(target_arch = "x86_64")]
-        let (pairs, bytes) = (Isa::best().bf16().is_some(), Isa::best().vnni().is_some());
+        let pairs = Isa::best().bf16().is_some();
         #[cfg(not(target_arch = "x86_64"))]
-        let (pairs, bytes) = (false, false);
+        let pairs = false;
         match self {
             Self::F32 => Some(32),
             // Half as much is read where it lies, and multiplied no faster.
@@ -67,9 +59,7 @@ impl WeightKind {
                     Self::Halves.gemm_from()
                 }
             }
-            Self::Quantized => bytes.then_some(16),
-            // Their unpacking costs more.
-            Self::Blocks => bytes.then_some(32),
+            Self::Quantized => None,
         }
     }
 
@@ -155,84 +145,24 @@ fn gemm_bf16(isa: Bf16, x: &[bf16], products: &mut [(Matrix<'_, bf16>, &mut [f32
     gemm::multiply(&kernel, &mut products);
 }
 
-/// [`matmul_t`] with quantized weights. `x` is rounded to 8 bits, as for `gemv`, and the arithmetic is the same: float32
-/// sums of exact products of a group.
+/// [`matmul_t`] with quantized weights where they lie, row by row; [`matmul_t_panels`] is faster where there is such. `x` is
+/// rounded to 8 bits, and sums are those in float32 of exact products of a group. A row of the result does not depend on `n`.
 ///
 /// # Panics
 /// As [`matmul_t`].
 pub fn matmul_t_quantized(x: &[f32], products: &mut [(QuantizedMatrix<'_>, &mut [f32])]) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        let columns = columns(products, |matrix| matrix.columns);
-        if WeightKind::Quantized.is_for_gemm(x.len(), columns)
-            && let Some(vnni) = Isa::best().vnni()
-        {
-            return gemm_quantized(vnni, x, products, columns);
-        }
-    }
     gemv(Isa::best(), x, products);
 }
 
-#[cfg(target_arch = "x86_64")]
-fn gemm_quantized(isa: Vnni, x: &[f32], products: &mut [(QuantizedMatrix<'_>, &mut [f32])], columns: usize) {
-    assert_eq!(x.len() % columns, 0, "x is [n, columns]");
-    let n = x.len() / columns;
-    let x = Activations::new(x, columns, Order::Plain);
-    let products = products.iter_mut();
-    let mut products: Vec<_> = products
-        .map(|(matrix, y)| {
-            assert_eq!(matrix.columns, columns, "every matrix is [rows, columns]");
-            (*matrix, &mut **y)
-        })
-        .collect();
-    gemm::multiply(&Quantized::new(isa, &x, n, columns), &mut products);
-}
-
-/// [`matmul_t`] with weights in blocks, of several formats or of one. `x` is rounded to 8 bits, as for quantized ones.
+/// The same with weights in blocks, of several formats or of one.
 ///
 /// # Panics
 /// As [`matmul_t`].
 pub fn matmul_t_blocks(x: &[f32], products: &mut [(BlockMatrix<'_>, &mut [f32])]) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        let columns = columns(products, |matrix| matrix.columns);
-        if WeightKind::Blocks.is_for_gemm(x.len(), columns)
-            && let Some(vnni) = Isa::best().vnni()
-        {
-            return gemm_blocks(vnni, x, products, columns);
-        }
-    }
     gemv(Isa::best(), x, products);
 }
 
-#[cfg(target_arch = "x86_64")]
-fn gemm_blocks(isa: Vnni, x: &[f32], products: &mut [(BlockMatrix<'_>, &mut [f32])], columns: usize) {
-    assert_eq!(x.len() % columns, 0, "x is [n, columns]");
-    assert!(products.iter().all(|(matrix, _)| matrix.columns == columns), "every matrix is [rows, columns]");
-    let n = x.len() / columns;
-    let x = Activations::new(x, columns, Order::Plain);
-    multiply_blocks(Blocks::<1, false>::new(isa, &x, n, columns), products);
-    multiply_blocks(Blocks::<1, true>::new(isa, &x, n, columns), products);
-    multiply_blocks(Blocks::<2, false>::new(isa, &x, n, columns), products);
-    multiply_blocks(Blocks::<2, true>::new(isa, &x, n, columns), products);
-}
-
-/// Those of this grouping.
-#[cfg(target_arch = "x86_64")]
-fn multiply_blocks<'a: 'b, 'b, const HALVES: usize, const MINIMA: bool>(
-    kernel: Blocks<'b, HALVES, MINIMA>,
-    products: &mut [(BlockMatrix<'a>, &mut [f32])],
-) {
-    let grouping = Grouping { halves: HALVES, minima: MINIMA };
-    let of_these = products.iter_mut().filter(|(matrix, _)| Grouping::of_format(matrix.format) == grouping);
-    let mut of_these: Vec<(BlockMatrix<'b>, &mut [f32])> = of_these.map(|(matrix, y)| (*matrix, &mut **y)).collect();
-    if !of_these.is_empty() {
-        gemm::multiply(&kernel, &mut of_these);
-    }
-}
-
-/// [`matmul_t`] with matrices in strips, of several formats or of one. `x` is rounded to 8 bits, as for quantized ones. A row
-/// of the result does not depend on `n` either.
+/// The same with matrices in strips, of several formats or of one.
 ///
 /// # Panics
 /// As [`matmul_t`].

@@ -139,35 +139,6 @@ pub fn random_blocks(rows: usize, format: BlockFormat, columns: usize, seed: u64
     blocks
 }
 
-/// Asserts of products with a matrix in blocks what [`assert_quantized_products`] does; `numbers` are those of the matrix.
-pub fn assert_block_products(x: &[f32], matrix: BlockMatrix<'_>, numbers: &[f32], y: &[f32], what: &str) {
-    let columns = matrix.columns;
-    let activations = Activations::new(x, columns, Order::Plain);
-    for (i, (x, y)) in x.chunks(columns).zip(y.chunks(matrix.rows())).enumerate() {
-        let quantized = activations.vector(i);
-        for (row, (numbers, y)) in numbers.chunks(columns).zip(y).enumerate() {
-            let (mut same, mut exact, mut size, mut bound) = (0.0, 0.0, 0.0, 0.0);
-            let groups = numbers.chunks(GROUP_SIZE).zip(x.chunks(GROUP_SIZE)).zip(quantized.quants.chunks(GROUP_SIZE));
-            for (((numbers, x), quants), step) in groups.zip(quantized.scales) {
-                let step = f64::from(*step);
-                // A minimum, or an offset, and what is added to it are at most a few times the range of a group.
-                let most = numbers.iter().fold(0.0, |most: f64, number| most.max(f64::from(number.abs())));
-                for ((w, x), a) in numbers.iter().zip(x).zip(quants) {
-                    let (w, a) = (f64::from(*w), f64::from(*a) * step);
-                    same += w * a;
-                    exact += w * f64::from(*x);
-                    size += 8.0 * most * a.abs();
-                    bound += step / 2.0 * (1.0 + 2f64.powi(-15)) * w.abs();
-                }
-            }
-            let rounding = 2.0 * (columns / 16 + 8) as f64 * ROUNDOFF * size;
-            let y = f64::from(*y);
-            assert!((y - same).abs() <= rounding, "{what}, row {row}: {y} is not {same}");
-            assert!((y - exact).abs() <= bound + rounding, "{what}, row {row}: {y} is far from {exact}");
-        }
-    }
-}
-
 /// Asserts that each vector alone gives the bits that it gives among others.
 pub fn assert_rows_alone(x: &[f32], y: &[f32], columns: usize, what: &str, multiply: impl Fn(&[f32]) -> Vec<f32>) {
     if x.is_empty() {

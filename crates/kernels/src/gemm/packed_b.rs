@@ -22,7 +22,7 @@ impl<'a, S: MicroKernel> PackedB<'a, S> {
     pub(super) fn pack(kernel: &S, vectors: Range<usize>, buffer: &'a mut Vec<f32>) -> Self {
         let steps = kernel.steps();
         let blocks = steps.div_ceil(UNITS / S::ROW_UNITS);
-        let block = steps.div_ceil(blocks).next_multiple_of(S::STEPS);
+        let block = steps.div_ceil(blocks);
         let padded = vectors.len().next_multiple_of(S::NR / 3);
         let values = aligned(buffer, padded * steps * S::VECTOR_UNITS);
 

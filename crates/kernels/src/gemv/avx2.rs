@@ -19,7 +19,6 @@ impl Bytes for V3 {
 
     const GROUPS: usize = 1;
     const TILE: usize = 4;
-    const OFFSET: f32 = 0.0;
 
     #[inline(always)]
     fn vectorize<F: FnOnce()>(self, f: F) {

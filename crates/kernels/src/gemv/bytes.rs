@@ -24,11 +24,8 @@ pub trait Bytes: Copy + Send + Sync {
 
     const GROUPS: usize;
 
-    /// Vectors that are multiplied with a register of quants: 1, 4 or 8.
+    /// Vectors that are multiplied with a register of quants: 1 or 4.
     const TILE: usize;
-
-    /// What is added to signed bytes to hold them: their products are too large by as many sums of activations.
-    const OFFSET: f32;
 
     /// Runs `f` compiled for these instructions, if all it calls is `#[inline(always)]`.
     fn vectorize<F: FnOnce()>(self, f: F);
@@ -123,10 +120,7 @@ pub fn run(isa: Isa, on: impl OnBytes) {
     }
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512(avx512) => match avx512.vnni {
-            Some(vnni) => vectorized(vnni, on),
-            None => vectorized(*avx512.simd, on),
-        },
+        Isa::Avx512(avx512) => vectorized(*avx512.simd, on),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(avx2) => vectorized(avx2, on),
         #[cfg(target_arch = "aarch64")]

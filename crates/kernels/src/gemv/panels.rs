@@ -63,13 +63,20 @@ impl MatVec<f32> for &Panels {
 
     fn multiply(&self, isa: Isa, rows: Range<usize>, x: &Tiles, y: &Output<'_>) {
         let Some(isa) = isa.vnni() else { unreachable!("matrices are laid in strips where VNNI is") };
-        isa.vectorize(
-            #[inline(always)]
-            || {
-                let rows = Rows { isa, matrix: self, rows, x, y };
-                if x.len() <= TILE { rows.by_few() } else { rows.by_many() }
-            },
-        );
+        let rows = Rows { isa, matrix: self, rows, x, y };
+        if x.len() <= TILE {
+            isa.vectorize(
+                #[inline(always)]
+                || rows.by_few(),
+            );
+        } else {
+            thick::with_buffer(rows.unpacked_lines(), |unpacked| {
+                isa.vectorize(
+                    #[inline(always)]
+                    || rows.by_many(unpacked),
+                );
+            });
+        }
     }
 }
 

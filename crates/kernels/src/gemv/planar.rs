@@ -85,7 +85,7 @@ impl<'a> Format<'a> for Int8 {
     #[inline(always)]
     fn factors<B: Bytes>(b: B, span: Row<'a>) -> [B::Factors; 2] {
         let scales = b.halves(span.scales());
-        [scales, b.scaled(scales, -B::OFFSET)]
+        [scales, scales]
     }
 
     #[inline(always)]

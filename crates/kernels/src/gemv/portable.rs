@@ -13,7 +13,6 @@ impl Bytes for Scalar256b {
 
     const GROUPS: usize = 1;
     const TILE: usize = 1;
-    const OFFSET: f32 = 0.0;
 
     #[inline(always)]
     fn vectorize<F: FnOnce()>(self, f: F) {

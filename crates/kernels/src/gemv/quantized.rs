@@ -136,12 +136,12 @@ fn add_span<'a, B: Bytes, F: Format<'a>, const N: usize>(
     for ((factors, sums), x) in factors.iter_mut().zip(&mut *sums).zip(x) {
         if F::SIZE == 16 {
             *factors = b.times(scales, b.twice(&x.scales));
-            if !F::SIGNED || B::OFFSET != 0.0 {
+            if !F::SIGNED {
                 sums[0] = b.add_factors::<16>(constants, b.floats16(&x.half_sums), sums[0]);
             }
         } else {
             *factors = b.times(scales, b.floats(&x.scales));
-            if !F::SIGNED || B::OFFSET != 0.0 {
+            if !F::SIGNED {
                 sums[0] = b.add_factors::<32>(constants, b.floats(&x.sums), sums[0]);
             }
         }

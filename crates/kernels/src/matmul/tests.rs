@@ -6,10 +6,10 @@ use half::f16;
 
 use super::*;
 use crate::{
-    quant::{BlockFormat, QuantFormat, Quantized, dequantize_blocks},
+    quant::{BlockFormat, QuantFormat, Quantized},
     testing::{
-        assert_block_products, assert_products, assert_quantized_products, assert_rows_alone,
-        assert_same_on_any_threads, random, random_blocks,
+        assert_products, assert_quantized_products, assert_rows_alone, assert_same_on_any_threads, random,
+        random_blocks,
     },
 };
 
@@ -120,53 +120,6 @@ fn quantized_is_the_definition() {
                 matmul_t_quantized(&x, &mut [(matrix.view(), &mut y)]);
                 let what = format!("{format:?}, n {n}, {rows} x {columns}");
                 assert_quantized_products(&x, &matrix, &y, true, &what);
-
-                #[cfg(target_arch = "x86_64")]
-                if let Some(vnni) = Isa::best().vnni() {
-                    let multiply = |x: &[f32]| {
-                        let mut y = vec![f32::NAN; x.len() / columns * rows];
-                        gemm_quantized(vnni, x, &mut [(matrix.view(), &mut y)], columns);
-                        y
-                    };
-                    let y = multiply(&x);
-                    assert_quantized_products(&x, &matrix, &y, false, &what);
-                    assert_rows_alone(&x, &y, columns, &what, multiply);
-                }
-            }
-        }
-    }
-}
-
-#[test]
-#[cfg(target_arch = "x86_64")]
-fn blocks_are_the_definition() {
-    let Some(vnni) = Isa::best().vnni() else { return };
-    for format in BlockFormat::ALL {
-        // Around the sizes of panels and of pieces, and more columns than are multiplied at a time.
-        let shapes: &[[usize; 2]] = match format.block_len() {
-            256 => &[[1, 256], [33, 512], [70, 1280], [5, 9728]],
-            _ => &[[1, 32], [31, 96], [33, 256], [65, 544], [5, 9600]],
-        };
-        for [rows, columns] in shapes.iter().copied() {
-            let blocks = random_blocks(rows, format, columns, 3);
-            let matrix = BlockMatrix::new(format, &blocks, columns);
-            let mut numbers = vec![f32::NAN; rows * columns];
-            dequantize_blocks(matrix, &mut numbers);
-            for n in [1, 5, 7, 12, 16, 31, 70] {
-                let x = random(n * columns, 4);
-                let mut y = vec![f32::NAN; n * rows];
-                matmul_t_blocks(&x, &mut [(matrix, &mut y)]);
-                assert_block_products(&x, matrix, &numbers, &y, &format!("{format}, n {n}, {rows} x {columns}"));
-
-                let multiply = |x: &[f32]| {
-                    let mut y = vec![f32::NAN; x.len() / columns * rows];
-                    gemm_blocks(vnni, x, &mut [(matrix, &mut y)], columns);
-                    y
-                };
-                let y = multiply(&x);
-                let what = format!("{format}, n {n}, {rows} x {columns}");
-                assert_block_products(&x, matrix, &numbers, &y, &what);
-                assert_rows_alone(&x, &y, columns, &what, multiply);
             }
         }
     }

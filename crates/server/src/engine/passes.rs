@@ -9,8 +9,7 @@
 //! prompts in a pass than it multiplies as if each were alone; of a draft it multiplies all, so that a long one has a pass of its
 //! own. An expert multiplies the tokens that are sent to it: where there are experts, every long piece has a pass of its own.
 
-use glass_backend::{Dtype, WeightKind};
-use glass_checkpoint::Precision;
+use glass_backend::{Dtype, WeightKind, has_float_matrices};
 use glass_config::MlpConfig;
 use glass_generate::{Llama, SequenceId, Working};
 
@@ -62,17 +61,15 @@ impl Passes {
     }
 }
 
-/// How many vectors are multiplied as if each were alone, for each kind of weights that there may be: beside quantized ones some
-/// are not.
+/// How many vectors are multiplied as if each were alone, for each kind of weights that there is: beside quantized ones some may
+/// not be.
 fn limits(llama: &Llama) -> Option<Vec<usize>> {
-    let Precision { dtype, quantize, fake_quantize, blocks } = llama.precision;
-    let whole = match dtype {
+    let floats = match llama.precision.dtype {
         Dtype::F32 => WeightKind::F32,
         Dtype::F16 => WeightKind::Halves,
         Dtype::BF16 => WeightKind::Pairs,
     };
-    let quantized = quantize.filter(|_| !fake_quantize).map(|_| WeightKind::Quantized);
-    let kinds = [Some(whole), quantized, blocks.map(|_| WeightKind::Blocks)];
+    let kinds = [Some(WeightKind::Quantized), has_float_matrices(&llama.model).then_some(floats)];
     let kernels = llama.device.kernel_set();
     kinds.into_iter().flatten().map(|kind| kernels.most_as_alone(kind)).collect()
 }

@@ -136,7 +136,7 @@ impl Unpack for Iq4Xs {
     fn factors<B: Bytes>(b: B, blocks: &[Self]) -> [B::Factors; 2] {
         let scales = b.integers(pulp::cast([blocks[0].factors(), [0; SPAN]]));
         let scales = b.times(scales, half(b, blocks[0].d));
-        [scales, b.scaled(scales, -B::OFFSET)]
+        [scales, scales]
     }
 
     /// A group in 16 bytes.

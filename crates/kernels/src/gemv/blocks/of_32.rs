@@ -92,7 +92,7 @@ impl Unpack for Q8_0 {
     #[inline(always)]
     fn factors<B: Bytes>(b: B, blocks: &[Self]) -> [B::Factors; 2] {
         let scales = b.halves(each(blocks, |block| u16::from_le_bytes(block.d)));
-        [scales, b.scaled(scales, -B::OFFSET)]
+        [scales, scales]
     }
 
     #[inline(always)]
@@ -108,7 +108,7 @@ impl Unpack for Iq4Nl {
     #[inline(always)]
     fn factors<B: Bytes>(b: B, blocks: &[Self]) -> [B::Factors; 2] {
         let scales = b.halves(each(blocks, |block| u16::from_le_bytes(block.d)));
-        [scales, b.scaled(scales, -B::OFFSET)]
+        [scales, scales]
     }
 
     #[inline(always)]
@@ -124,7 +124,7 @@ impl Unpack for Mxfp4 {
     #[inline(always)]
     fn factors<B: Bytes>(b: B, blocks: &[Self]) -> [B::Factors; 2] {
         let scales = b.half_powers(each(blocks, |block| block.e));
-        [scales, b.scaled(scales, -B::OFFSET)]
+        [scales, scales]
     }
 
     #[inline(always)]

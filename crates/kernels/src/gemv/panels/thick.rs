@@ -49,31 +49,39 @@ impl<const PARTS: usize> Group<STRIPS> for Unpacked<'_, PARTS> {
     }
 }
 
+/// Calls `run`, which is not compiled for any instructions itself, with so many lines of any value.
+pub fn with_buffer(lines: usize, run: impl FnOnce(&mut [Line])) {
+    UNPACKED.with_borrow_mut(|buffer| {
+        if buffer.len() < lines {
+            buffer.resize(lines, Line::zeroed());
+        }
+        run(&mut buffer[..lines]);
+    });
+}
+
 impl Rows<'_> {
-    #[inline(always)]
-    pub(super) fn by_many(&self) {
+    /// Lines that two strips take when they are unpacked.
+    pub(super) fn unpacked_lines(&self) -> usize {
         let layout = self.matrix.format.layout();
-        let (parts, minima) = (GROUP_SIZE / layout.size(), layout.has_minima());
-        UNPACKED.with_borrow_mut(|buffer| {
-            let lines = groups(self.matrix.columns()) * group_lines(parts, minima);
-            if buffer.len() < lines {
-                buffer.resize(lines, Line::zeroed());
+        groups(self.matrix.columns()) * group_lines(GROUP_SIZE / layout.size(), layout.has_minima())
+    }
+
+    #[inline(always)]
+    pub(super) fn by_many(&self, unpacked: &mut [Line]) {
+        let layout = self.matrix.format.layout();
+        for first in self.strips().step_by(STRIPS) {
+            // Where one is left it is multiplied twice, and its products are written once.
+            let two = [first, (first + 1).min(self.strips().end - 1)];
+            let mut unpack = Unpack { rows: self, two, to: unpacked };
+            with_format!(self.matrix.format, unpack.run);
+            match (GROUP_SIZE / layout.size(), layout.has_minima()) {
+                (1, false) => self.many::<1, false>(first, unpacked),
+                (1, true) => self.many::<1, true>(first, unpacked),
+                (2, false) => self.many::<2, false>(first, unpacked),
+                (2, true) => self.many::<2, true>(first, unpacked),
+                _ => unreachable!("columns share factors by 32 or 16"),
             }
-            let unpacked = &mut buffer[..lines];
-            for first in self.strips().step_by(STRIPS) {
-                // Where one is left it is multiplied twice, and its products are written once.
-                let two = [first, (first + 1).min(self.strips().end - 1)];
-                let mut unpack = Unpack { rows: self, two, to: unpacked };
-                with_format!(self.matrix.format, unpack.run);
-                match (parts, minima) {
-                    (1, false) => self.many::<1, false>(first, unpacked),
-                    (1, true) => self.many::<1, true>(first, unpacked),
-                    (2, false) => self.many::<2, false>(first, unpacked),
-                    (2, true) => self.many::<2, true>(first, unpacked),
-                    _ => unreachable!("columns share factors by 32 or 16"),
-                }
-            }
-        });
+        }
     }
 
     /// Two strips times all vectors.

@@ -12,6 +12,9 @@ fn as_many_as_the_kind_says_have_the_bits_of_each_alone() {
     let planar = [QuantFormat::Int8, QuantFormat::Int4, QuantFormat::Mxfp4];
     let planar = planar.map(|format| Quantized::random([rows, columns], format, 3));
     let blocks = BlockFormat::ALL.map(|format| (format, random_blocks(rows, format, columns, 3)));
+    let in_blocks = blocks.iter().map(|(format, blocks)| BlockMatrix::new(*format, blocks, columns));
+    let panels = planar.iter().map(|matrix| Panels::of(matrix.view())).chain(in_blocks.map(Panels::of_blocks));
+    let panels: Vec<Panels> = panels.flatten().collect();
     for kind in WeightKind::ALL {
         let most = kind.most_as_alone().min(70);
         assert!(most >= 8, "{kind:?}: tiles of vectors are shared");
@@ -37,10 +40,11 @@ fn as_many_as_the_kind_says_have_the_bits_of_each_alone() {
                     }
                     WeightKind::Quantized => {
                         planar.iter().for_each(|matrix| add(&|y| matmul_t_quantized(x, &mut [(matrix.view(), y)])));
+                        for (format, blocks) in &blocks {
+                            add(&|y| matmul_t_blocks(x, &mut [(BlockMatrix::new(*format, blocks, columns), y)]));
+                        }
+                        panels.iter().for_each(|panels| add(&|y| matmul_t_panels(x, &mut [(panels, y)])));
                     }
-                    WeightKind::Blocks => blocks.iter().for_each(|(format, blocks)| {
-                        add(&|y| matmul_t_blocks(x, &mut [(BlockMatrix::new(*format, blocks, columns), y)]));
-                    }),
                 }
                 let vectors = 0..x.len() / columns;
                 let rows_of = |vector: usize| all.iter().flat_map(move |y| y[vector * rows..][..rows].iter().copied());
