@@ -35,14 +35,24 @@ pub(crate) struct Line(pub [u8; 64]);
 // SAFETY: 64 bytes, without padding.
 unsafe impl Pod for Line {}
 
+/// Words of a line.
+const WORDS: usize = size_of::<Line>() / size_of::<u64>();
+
+/// The first word that begins a line.
+#[inline(always)]
+fn start(words: &[u64]) -> usize {
+    words.as_ptr().align_offset(align_of::<Line>())
+}
+
 /// A matrix `[rows, columns]` in strips.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Panels {
     pub(crate) format: PanelFormat,
     rows: usize,
     columns: usize,
-    /// Strip after strip, of each span after span.
-    lines: Vec<Line>,
+    /// Strip after strip, of each span after span, from the start of a cache line on: zeros of whole words come from the
+    /// system, and are touched first by the threads that write there.
+    words: Vec<u64>,
 }
 
 /// Eight groups of sixteen rows, or what is left of a row.
@@ -57,13 +67,25 @@ impl Panels {
     /// `None` if no kernel of this machine reads strips.
     pub fn of(matrix: QuantizedMatrix<'_>) -> Option<Self> {
         let format = PanelFormat::of(matrix.format);
-        Self::laid(format, matrix.rows(), matrix.columns, |row, span, piece| piece.fill(matrix, row, span))
+        Self::laid(
+            format,
+            matrix.rows(),
+            matrix.columns,
+            #[inline(always)]
+            |row, span, piece| piece.fill(matrix, row, span),
+        )
     }
 
     /// The same of a matrix in blocks.
     pub fn of_blocks(matrix: BlockMatrix<'_>) -> Option<Self> {
         let format = PanelFormat::of_blocks(matrix.format);
-        Self::laid(format, matrix.rows(), matrix.columns, |row, span, piece| piece.fill_blocks(matrix, row, span))
+        Self::laid(
+            format,
+            matrix.rows(),
+            matrix.columns,
+            #[inline(always)]
+            |row, span, piece| piece.fill_blocks(matrix, row, span),
+        )
     }
 
     /// `fill` fills in a piece with a span of a row.
@@ -82,20 +104,35 @@ impl Panels {
         }
         let (layout, groups) = (format.layout(), groups(columns));
         let of_strip = layout.strip_lines(groups);
-        let mut lines = vec![Line::zeroed(); rows.div_ceil(LANES) * of_strip];
+        let lines = rows.div_ceil(LANES) * of_strip;
+        let mut words = vec![0; (lines + 1) * WORDS];
+        let start = start(&words);
+        let lines: &mut [Line] = cast_slice_mut(&mut words[start..][..lines * WORDS]);
         share_each(lines.chunks_mut(SERIAL * of_strip).enumerate(), |(at, lines)| {
-            let mut piece = Piece::zeroed();
-            for (strip, lines) in lines.chunks_exact_mut(of_strip).enumerate() {
-                let first = (SERIAL * at + strip) * LANES;
-                for (span, lines) in lines.chunks_mut(layout.span_lines(SPAN)).enumerate() {
-                    for lane in 0..LANES.min(rows - first) {
-                        fill(first + lane, span, &mut piece);
-                        piece.lay(layout, lane, SPAN.min(groups - span * SPAN), lines);
+            pulp::Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    let mut piece = Piece::zeroed();
+                    for (strip, lines) in lines.chunks_exact_mut(of_strip).enumerate() {
+                        let first = (SERIAL * at + strip) * LANES;
+                        for (span, lines) in lines.chunks_mut(layout.span_lines(SPAN)).enumerate() {
+                            for lane in 0..LANES.min(rows - first) {
+                                fill(first + lane, span, &mut piece);
+                                piece.lay(layout, lane, SPAN.min(groups - span * SPAN), lines);
+                            }
+                        }
                     }
-                }
-            }
+                },
+            );
         });
-        Some(Self { format, rows, columns, lines })
+        Some(Self { format, rows, columns, words })
+    }
+
+    /// All strips.
+    #[inline(always)]
+    fn lines(&self) -> &[Line] {
+        let lines = self.words.len() / WORDS - 1;
+        cast_slice(&self.words[start(&self.words)..][..lines * WORDS])
     }
 
     pub fn rows(&self) -> usize {
@@ -108,7 +145,7 @@ impl Panels {
 
     /// Bytes in memory.
     pub fn bytes(&self) -> usize {
-        size_of_val(&*self.lines)
+        size_of_val(&*self.words)
     }
 
     fn strip_lines(&self) -> usize {
@@ -121,15 +158,15 @@ impl Panels {
 
     /// Strips as they lie in memory; those that there are not are empty.
     pub(crate) fn stored(&self, strips: Range<usize>) -> &[Line] {
-        let [start, end] = [strips.start, strips.end].map(|strip| (strip * self.strip_lines()).min(self.lines.len()));
-        &self.lines[start..end]
+        let [start, end] = [strips.start, strips.end].map(|strip| (strip * self.strip_lines()).min(self.lines().len()));
+        &self.lines()[start..end]
     }
 
     /// The lines of a strip. `layout` is that of its format, as the compiler may know it.
     #[inline(always)]
     pub(crate) fn strip(&self, layout: Layout, strip: usize) -> &[Line] {
         let lines = layout.strip_lines(groups(self.columns));
-        &self.lines[strip * lines..][..lines]
+        &self.lines()[strip * lines..][..lines]
     }
 
     /// Rows `rows` -> `out` `[rows, columns]`

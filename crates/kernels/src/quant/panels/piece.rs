@@ -28,6 +28,7 @@ pub(super) struct Piece {
 
 impl Piece {
     /// Span `span` of a row.
+    #[inline(always)]
     pub fn fill(&mut self, matrix: QuantizedMatrix<'_>, row: usize, span: usize) {
         let (row, bytes) = (matrix.row(row), matrix.format.group_bytes());
         let scales = row.scales[span * SPAN..].iter().take(SPAN);
@@ -51,6 +52,7 @@ impl Piece {
     }
 
     /// The same of a row in blocks.
+    #[inline(always)]
     pub fn fill_blocks(&mut self, matrix: BlockMatrix<'_>, row: usize, span: usize) {
         let row = matrix.row(row);
         let of_span = SPAN * GROUP_SIZE / matrix.format.block_len() * matrix.format.block_bytes();
@@ -111,6 +113,7 @@ impl Piece {
     }
 
     /// The quants, and in blocks of 32 the factors.
+    #[inline(always)]
     fn fill_quants<const LEN: usize, const GROUPS: usize, B: Block<LEN, GROUPS>>(&mut self, blocks: &[B], offset: u8) {
         for (i, block) in blocks.iter().enumerate() {
             let quants = block.quants().map(|quant| (quant as u8).wrapping_add(offset));
@@ -122,6 +125,7 @@ impl Piece {
         }
     }
 
+    #[inline(always)]
     fn six_bits(&mut self, factors: &SixBits) {
         self.of_block = [factors.d, factors.dmin].map(u16::from_le_bytes);
         self.factors[..SPAN].copy_from_slice(&factors.scale_bits());
@@ -129,6 +133,7 @@ impl Piece {
     }
 
     /// Lays so many groups into row `lane` of the lines of a span, which have zeros there.
+    #[inline(always)]
     pub fn lay(&self, layout: Layout, lane: usize, groups: usize, lines: &mut [Line]) {
         let (quants, factors) = lines.split_at_mut(groups * layout.quant_lines());
         let units = self.quants.as_chunks::<4>().0.chunks_exact(GROUP_SIZE / 4);
