@@ -4,7 +4,7 @@ use half::f16;
 
 use crate::{
     gemv::activations::{Activations, Order},
-    quant::{BlockFormat, BlockMatrix, GROUP_SIZE, QuantFormat, Quantized, groups, words, zero_words},
+    quant::{BlockFormat, GROUP_SIZE, QuantFormat, Quantized, groups, words, zero_words},
 };
 
 /// Unit roundoff of float32.

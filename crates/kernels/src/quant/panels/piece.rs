@@ -1,7 +1,6 @@
 //! A span of one row on its way into a strip.
 
 use bytemuck::Zeroable;
-use half::f16;
 
 use super::{Factors, LANES, Layout, Line, SPAN, Zero, put};
 use crate::quant::{
@@ -118,9 +117,10 @@ impl Piece {
         for (i, block) in blocks.iter().enumerate() {
             let quants = block.quants().map(|quant| (quant as u8).wrapping_add(offset));
             self.quants[i * LEN..][..LEN].copy_from_slice(&quants);
-            if GROUPS == 1 {
-                self.scales[i] = f16::from_f32(block.scales()[0]).to_bits();
-                self.constants[i] = f16::from_f32(-block.mins()[0]).to_bits();
+            // Where a block is a group, its scale stands first, and what is added next.
+            if let ([scale, constant, ..], 1) = (bytemuck::bytes_of(block).as_chunks::<2>().0, GROUPS) {
+                self.scales[i] = u16::from_le_bytes(*scale);
+                self.constants[i] = u16::from_le_bytes(*constant);
             }
         }
     }
