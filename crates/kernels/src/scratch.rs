@@ -7,8 +7,8 @@ use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
 /// Buffers that a thread keeps.
 const KEPT: usize = 4;
 
-/// Lines of the largest buffer that is kept: 4 MiB.
-const KEPT_LINES: usize = 1 << 16;
+/// Lines of the largest buffer that is kept: 8 MiB.
+const KEPT_LINES: usize = 1 << 17;
 
 /// A cache line.
 #[derive(Clone, Copy, Zeroable)]
@@ -31,6 +31,13 @@ impl Scratch {
         let spare = SPARE.with(|spare| spare.borrow_mut().pop());
         let mut lines = spare.unwrap_or_default();
         lines.clear();
+        lines.resize((len * size_of::<T>()).div_ceil(size_of::<Line>()), Line::zeroed());
+        Self(lines)
+    }
+
+    /// At least `len` numbers of any value.
+    pub fn of_any_values<T: Pod>(len: usize) -> Self {
+        let mut lines = SPARE.with(|spare| spare.borrow_mut().pop()).unwrap_or_default();
         lines.resize((len * size_of::<T>()).div_ceil(size_of::<Line>()), Line::zeroed());
         Self(lines)
     }

@@ -6,14 +6,10 @@ use bytemuck::{cast_slice, cast_slice_mut};
 use crate::{
     quant::{GROUP_SIZE, ROUND, groups, max_magnitude},
     scratch::Scratch,
-    share::share_each,
 };
 
-/// Vectors are padded with zeros to a multiple of this many groups, so that any instruction set reads whole registers.
-const PADDED: usize = 16;
-
-/// Numbers that one thread quantizes before another wakes up.
-const SERIAL: usize = 1 << 15;
+/// Vectors are padded with zeros to a multiple of this many groups, a span.
+const PADDED: usize = 8;
 
 /// The order of a vector's quants in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,16 +53,8 @@ impl Activations {
         let units = groups * UNITS;
         let mut buffer = Scratch::zeroed::<f32>(n * units);
         let to = &mut buffer.values_mut()[..n * units];
-        let vectors = |(x, to): (&[f32], &mut [f32])| {
-            for (x, to) in x.chunks(columns).zip(to.chunks_mut(units)) {
-                quantize(x, order, to);
-            }
-        };
-        if n * columns < 2 * SERIAL {
-            vectors((x, to));
-        } else {
-            let piece = (SERIAL / columns).max(1);
-            share_each(x.chunks(piece * columns).zip(to.chunks_mut(piece * units)), vectors);
+        for (x, to) in x.chunks(columns).zip(to.chunks_mut(units)) {
+            quantize(x, order, to);
         }
         Self { buffer, n, groups }
     }
@@ -74,11 +62,6 @@ impl Activations {
     /// Vectors.
     pub fn len(&self) -> usize {
         self.n
-    }
-
-    /// Groups of a vector, those past its end included.
-    pub fn groups(&self) -> usize {
-        self.groups
     }
 
     #[inline(always)]

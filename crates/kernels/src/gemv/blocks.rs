@@ -6,7 +6,7 @@ use bytemuck::{Pod, cast_slice};
 
 use super::{
     MatVec,
-    activations::{Activations, Order},
+    activations::Order,
     bytes::{self, Bytes, SPAN},
     output::Output,
     quantized::{Format, Rows},
@@ -94,7 +94,7 @@ impl MatVec<f32> for BlockMatrix<'_> {
     }
 
     fn input(isa: Isa, x: &[f32], columns: usize, order: Order) -> Tiles {
-        Tiles::new(&Activations::new(x, columns, order), bytes::tile(isa))
+        Tiles::new(x, columns, order, bytes::tile(isa))
     }
 
     fn multiply(&self, isa: Isa, rows: Range<usize>, x: &Tiles, y: &Output<'_>) {

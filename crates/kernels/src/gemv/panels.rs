@@ -14,7 +14,7 @@ use pulp::{Simd, cast, f32x16};
 
 use super::{
     MatVec,
-    activations::{Activations, Order},
+    activations::Order,
     output::Output,
     tiles::{self, Tiles},
 };
@@ -58,7 +58,7 @@ impl MatVec<f32> for &Panels {
     }
 
     fn input(_: Isa, x: &[f32], columns: usize, order: Order) -> Tiles {
-        Tiles::new(&Activations::new(x, columns, order), TILE)
+        Tiles::new(x, columns, order, TILE)
     }
 
     fn multiply(&self, isa: Isa, rows: Range<usize>, x: &Tiles, y: &Output<'_>) {

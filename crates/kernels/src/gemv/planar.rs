@@ -7,7 +7,7 @@ use half::slice::HalfFloatSliceExt;
 
 use super::{
     MatVec,
-    activations::{Activations, Order},
+    activations::Order,
     bytes::{self, Bytes, SPAN},
     output::Output,
     quantized::{Format, Rows},
@@ -41,7 +41,7 @@ impl MatVec<f32> for QuantizedMatrix<'_> {
     }
 
     fn input(isa: Isa, x: &[f32], columns: usize, order: Order) -> Tiles {
-        Tiles::new(&Activations::new(x, columns, order), bytes::tile(isa))
+        Tiles::new(x, columns, order, bytes::tile(isa))
     }
 
     fn multiply(&self, isa: Isa, rows: Range<usize>, x: &Tiles, y: &Output<'_>) {

@@ -1,13 +1,22 @@
 //! Vectors in 8 bits in the order in which weights are multiplied with them: those of a tile side by side, span by span, so
 //! that one register points to all that a span of weights needs.
 
+use std::mem::take;
+
 use bytemuck::{Pod, Zeroable};
 
 use super::{
-    activations::{Activations, Groups},
+    activations::{Activations, Groups, Order},
     bytes::SPAN,
 };
-use crate::{quant::GROUP_SIZE, scratch::Scratch};
+use crate::{
+    quant::{GROUP_SIZE, groups},
+    scratch::Scratch,
+    share::share_each,
+};
+
+/// Numbers that one thread rounds before another wakes up.
+const SERIAL: usize = 1 << 14;
 
 /// Eight groups of a vector, with the names of [`Groups`].
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -42,24 +51,40 @@ pub struct Tile<'a> {
 }
 
 impl Tiles {
-    /// `x` as they are, in tiles of `most` and what is left of them.
-    pub fn new(x: &Activations, most: usize) -> Self {
-        let (n, spans) = (x.len(), x.groups() / SPAN);
+    /// `x` `[n, columns]`, rounded to 8 bits, in tiles of `most` and what is left of them.
+    pub fn new(x: &[f32], columns: usize, order: Order, most: usize) -> Self {
+        let (n, spans) = (x.len() / columns, groups(columns).div_ceil(SPAN));
         let padded = widths(n, most).map(|(_, width)| width).sum::<usize>();
-        let mut buffer = Scratch::zeroed::<Span>(padded * spans);
-        for (first, width) in widths(n, most) {
-            let to = &mut buffer.values_mut::<Span>()[first * spans..][..width * spans];
-            for vector in first..n.min(first + width) {
+        let mut buffer = Scratch::of_any_values::<Span>(padded * spans);
+        let mut rest = &mut buffer.values_mut::<Span>()[..padded * spans];
+        let tiles = widths(n, most).map(|(first, width)| {
+            let (to, others) = take(&mut rest).split_at_mut(width * spans);
+            rest = others;
+            (&x[first * columns..n.min(first + width) * columns], to)
+        });
+        let fill = |(x, to): (&[f32], &mut [Span])| {
+            let width = to.len() / spans;
+            let x = Activations::new(x, columns, order);
+            for vector in 0..width {
+                let to = to[vector..].iter_mut().step_by(width);
+                if vector >= x.len() {
+                    to.for_each(|to| *to = Span::zeroed());
+                    continue;
+                }
                 let Groups { quants, scales, sums, half_sums, quant_sums } = x.vector(vector);
                 let factors = scales.as_chunks().0.iter().zip(sums.as_chunks().0).zip(half_sums.as_chunks().0);
                 let factors = factors.zip(quant_sums.as_chunks().0);
                 let from = quants.as_chunks().0.iter().zip(factors);
-                let to = to[vector - first..].iter_mut().step_by(width);
                 for (to, (quants, (((scales, sums), half_sums), quant_sums))) in to.zip(from) {
                     let (half_sums, quant_sums) = (*half_sums, *quant_sums);
                     *to = Span { quants: *quants, scales: *scales, sums: *sums, half_sums, quant_sums };
                 }
             }
+        };
+        if x.len() < SERIAL {
+            tiles.for_each(fill)
+        } else {
+            share_each(tiles, fill)
         }
         Self { buffer, n, spans, most }
     }
@@ -97,20 +122,21 @@ fn widths(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{gemv::activations::Order, testing::random};
+    use crate::testing::random;
 
     #[test]
     fn every_vector_is_in_one_tile_and_the_rest_is_zero() {
         let columns = 700;
         for most in [1, 4, 6, 8] {
             for n in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 23] {
-                let x = Activations::new(&random(n * columns, 1), columns, Order::Plain);
-                let tiles = Tiles::new(&x, most);
+                let values = random(n * columns, 1);
+                let x = Activations::new(&values, columns, Order::Plain);
+                let tiles = Tiles::new(&values, columns, Order::Plain, most);
                 let mut next = 0;
                 for Tile { first, width, spans } in tiles.iter() {
                     assert!(first == next && [1, 2, 4, most].contains(&width) && width <= most);
                     next = n.min(first + width);
-                    assert_eq!(spans.len(), width * x.groups() / SPAN);
+                    assert_eq!(spans.len(), width * groups(columns).div_ceil(SPAN));
                     for (i, span) in spans.iter().enumerate() {
                         let (span_number, vector) = (i / width, first + i % width);
                         if vector >= n {
