@@ -73,24 +73,24 @@ pub fn matmul_t_planes(
 }
 
 /// The same where they lie.
-struct Primitives {
-    low: CubeTensor,
-    high: Option<CubeTensor>,
-    factors: CubeTensor,
-    scales: CubeTensor,
-    planes: Planes,
+pub(super) struct Primitives {
+    pub low: CubeTensor,
+    pub high: Option<CubeTensor>,
+    pub factors: CubeTensor,
+    pub scales: CubeTensor,
+    pub planes: Planes,
 }
 
 /// What of a format is compiled into a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Planes {
-    high_bits: usize,
+pub(super) struct Planes {
+    pub high_bits: usize,
     /// Groups have minima; without them they are of 16 columns, and quants and factors have signs.
-    minima: bool,
+    pub minima: bool,
 }
 
 impl Primitives {
-    fn of(weight: &PlanesTensors<'_>, columns: usize) -> Option<Self> {
+    pub fn of(weight: &PlanesTensors<'_>, columns: usize) -> Option<Self> {
         let high_bits = BlockPlanes::high_bits(weight.format)?;
         let [rows, _] = weight.scales.dims();
         let words = |words: &Tensor<2, Int>, of_row: usize| {
@@ -244,7 +244,7 @@ fn gemv_planes_kernel<F: Float, S: Float, N: Size, M: Size>(
 
 /// Number `at` of the four in a word.
 #[cube]
-fn byte(word: u32, at: usize) -> f32 {
+pub(super) fn byte(word: u32, at: usize) -> f32 {
     f32::cast_from((word >> (u32::cast_from(at) * 8)) & 0xff)
 }
 

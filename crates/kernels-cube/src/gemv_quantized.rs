@@ -5,8 +5,9 @@ use burn::{
     tensor::{DType, Int, Tensor},
 };
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
+use cubecl::prelude::*;
 
-use glass_kernels::quant::{GROUP_SIZE, QuantFormat, groups, words, zero_words};
+use glass_kernels::quant::{GROUP_SIZE, QuantFormat, ZERO_POINTS_PER_WORD, groups, words, zero_words};
 
 use super::{
     AdapterClass, Around, gemv,
@@ -59,15 +60,15 @@ pub fn matmul_t_quantized(
 }
 
 /// The same where they lie.
-struct Primitives {
-    quants: CubeTensor,
-    scales: CubeTensor,
-    zero_points: Option<CubeTensor>,
-    bits: usize,
+pub(super) struct Primitives {
+    pub quants: CubeTensor,
+    pub scales: CubeTensor,
+    pub zero_points: Option<CubeTensor>,
+    pub bits: usize,
 }
 
 impl Primitives {
-    fn of(weight: &QuantizedTensors<'_>, columns: usize) -> Option<Self> {
+    pub fn of(weight: &QuantizedTensors<'_>, columns: usize) -> Option<Self> {
         let bits = weight.format.bits();
         let quants = weight.quants.clone().try_into_primitive::<Wgpu>().ok()?;
         let scales = primitive(weight.scales)?;
@@ -91,4 +92,13 @@ impl Primitives {
             && weight.scales.dims() == [rows, groups(columns)];
         (fits && quants.is_contiguous() && scales.is_contiguous()).then_some(Self { quants, scales, zero_points, bits })
     }
+}
+
+/// The zero point of a group, as it is stored: of a row's `groups` each has 4 bits.
+#[cube]
+pub(super) fn zero_point(zero_points: &[u32], row: usize, group: usize, groups: usize) -> u32 {
+    let per_word = comptime!(ZERO_POINTS_PER_WORD);
+    let words_of_row = (groups + comptime!(ZERO_POINTS_PER_WORD - 1)) / per_word;
+    let word = zero_points[row * words_of_row + group / per_word];
+    (word >> (u32::cast_from(group % per_word) * 4)) & 0xf
 }

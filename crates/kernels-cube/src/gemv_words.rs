@@ -8,13 +8,14 @@ use cubecl::{
     prelude::*,
 };
 
-use glass_kernels::quant::{GROUP_SIZE, QuantFormat, ZERO_POINTS_PER_WORD};
+use glass_kernels::quant::{GROUP_SIZE, QuantFormat};
 
 use super::{
     AdapterClass,
     around::{self, Outputs, Prepared, Sizes},
     elem,
     gemv::{self, Shape},
+    gemv_quantized::zero_point,
     together::Run,
 };
 
@@ -245,11 +246,7 @@ fn gemv_words_kernel<F: Float, S: Float, W: Int, N: Size, M: Size>(
                 let group = at / comptime!(usize::max(GROUP_SIZE / reading.columns(), 1));
                 let scale = f32::cast_from(scales[row_at * groups + group]);
                 if with_zeros {
-                    let per_word = comptime!(ZERO_POINTS_PER_WORD);
-                    let words_of_row = (groups + comptime!(ZERO_POINTS_PER_WORD - 1)) / per_word;
-                    let word = zero_points[row_at * words_of_row + group / per_word];
-                    let shift = u32::cast_from(group % per_word) * 4;
-                    let stored = (word >> shift) & 0xf;
+                    let stored = zero_point(zero_points, row_at, group, groups);
                     // `signed` has taken the middle of the quants away already.
                     let zero = f32::cast_from(stored) - comptime!(QuantFormat::Int4.offset() as f32);
                     #[unroll]

@@ -88,6 +88,19 @@ fn matmul_t_quantized_is_the_definition() {
                 dtype,
             })
         });
+        for (weight, matrix) in weights.iter().zip(&matrices) {
+            // The last row first, and the first twice.
+            let ids = Tensor::<1, Int>::from_ints([matrix.scales.len() as i32 / groups as i32 - 1, 0, 0], device);
+            let selected = kernels.select(weight, &ids).expect("a kernel");
+            prop_assert_eq!((selected.dims(), selected.dtype()), ([3, columns], dtype));
+            let numbers = &matrix.numbers;
+            let theirs = [&numbers[numbers.len() - columns..], &numbers[..columns], &numbers[..columns]].concat();
+            let ours = selected.cast(DType::F32).into_data().try_to_vec::<f32>().expect("floats");
+            for (ours, number) in ours.into_iter().zip(theirs) {
+                let rounded = if dtype == DType::F32 { number as f32 } else { half::f16::from_f64(number).to_f32() };
+                prop_assert_eq!(ours, rounded);
+            }
+        }
         let products = kernels.matmul_t_quantized(&x, &weights.each_ref(), Around::default());
         let products = products.expect("a kernel");
         let x = x.cast(DType::F32).into_data().try_to_vec::<f32>();
@@ -167,6 +180,18 @@ fn blocks_are_the_numbers_that_they_stand_for() {
         for (number, exact) in floats(weight.dequantize()).into_iter().zip(&exact) {
             let off = (f64::from(number) - f64::from(*exact)).abs();
             prop_assert!(off <= allowed(f64::from(exact.abs())), "{format}: {number} is not {exact}");
+        }
+
+        let chosen: Vec<usize> = (0..n).map(|i| (5 * i + 1) % rows).collect();
+        let ids = TensorData::from(&chosen.iter().map(|&row| row as i32).collect::<Vec<_>>()[..]);
+        let ids = Tensor::<1, Int>::from_data(ids, (device, DType::I32));
+        let selected = kernels.select(&weight, &ids).expect("a kernel");
+        prop_assert_eq!(selected.dims(), [n, columns]);
+        prop_assert_eq!(selected.dtype(), dtype);
+        for (at, number) in floats(selected).into_iter().enumerate() {
+            let exact = f64::from(exact[chosen[at / columns] * columns + at % columns]);
+            let off = (f64::from(number) - exact).abs();
+            prop_assert!(off <= allowed(exact.abs()), "{format}: {number} is not {exact} at {at}");
         }
 
         let x = numbers(seed + 1, [columns, n], device, dtype).transpose();
