@@ -135,18 +135,17 @@ mod tests {
     const VOCAB: usize = 300;
     const TOKENS: usize = 20;
 
-    /// Texts of these rules, written together, each behind a prompt of one token: more vectors in a pass would take another
-    /// product. With drafts each reads two tokens more of what it is expected to be, the second of them wrong.
-    fn written(llama: &Llama, rules: &[SamplingConfig], on_host: bool, expected: &[Vec<u32>]) -> Vec<Vec<u32>> {
+    /// Texts of these rules, written together, each behind a prompt of this one token: more vectors in a pass would take another
+    /// product. Where it is known what a text is expected to be, it reads drafts of two tokens, the second of them wrong.
+    fn written(llama: &Llama, rules: &[(u32, SamplingConfig)], on_host: bool, expected: &[Vec<u32>]) -> Vec<Vec<u32>> {
         let mut engine = Engine::new(llama);
         let texts: Vec<_> = rules
             .iter()
-            .zip(0..)
-            .map(|(sampling, first)| {
+            .map(|(first, sampling)| {
                 // Who wants log-probabilities gets all logits.
                 let logprobs = on_host.then_some(0);
                 let options = GenerateOptions { sampling: sampling.clone(), logprobs, ..GenerateOptions::new(TOKENS) };
-                let sequence = Sequence::new(&[first], &options, VOCAB, None).expect("a text");
+                let sequence = Sequence::new(&[*first], &options, VOCAB, None).expect("a text");
                 engine.add(sequence, Lane::new(llama, options.prefill).expect("a cache")).expect("a prompt")
             })
             .collect();
@@ -190,14 +189,14 @@ mod tests {
             (0.6, 0, 1.0, 0.05),
             (0.7, 40, 0.9, 0.02),
         ];
-        let rules = rules.map(|(temperature, top_k, top_p, min_p)| SamplingConfig {
-            temperature,
-            top_k,
-            top_p,
-            min_p,
-            seed: 3,
-            ..SamplingConfig::default()
-        });
+        let rules: Vec<_> = rules
+            .into_iter()
+            .zip(0..)
+            .map(|((temperature, top_k, top_p, min_p), first)| {
+                let seed = 3;
+                (first, SamplingConfig { temperature, top_k, top_p, min_p, seed, ..SamplingConfig::default() })
+            })
+            .collect();
         let theirs = written(&llama, &rules, true, &[]);
         for (i, text) in theirs.iter().enumerate() {
             assert!(text.len() == TOKENS && !theirs[..i].contains(text), "rules that decide nothing: {theirs:?}");
