@@ -46,7 +46,8 @@ pub struct PlanesTensors<'a> {
     pub columns: usize,
 }
 
-/// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each, or what `around` makes of those
+/// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each, or what `around` makes of those. Matrices of one format
+/// that lie together are multiplied in one launch.
 pub fn matmul_t_planes(
     class: AdapterClass,
     x: &Tensor<2>,
@@ -59,17 +60,13 @@ pub fn matmul_t_planes(
     }
     let matrices: Vec<Primitives> =
         weights.iter().map(|weight| Primitives::of(weight, columns)).collect::<Option<_>>()?;
-    let planes = matrices.first()?.planes;
-    if matrices.iter().any(|matrix| matrix.planes != planes) {
-        return None;
-    }
     let x = into_contiguous(primitive(x)?);
     let tensors = |matrix: Primitives| {
         // Where a kernel does not read them, anything is bound.
         let high = matrix.high.unwrap_or_else(|| matrix.low.clone());
-        vec![matrix.low, high, matrix.factors, matrix.scales]
+        (matrix.planes, vec![matrix.low, high, matrix.factors, matrix.scales])
     };
-    gemv::products(&x, matrices, around, tensors, |run, prepared| product(class, &x, run, planes, prepared))
+    gemv::products(&x, matrices, around, tensors, |run, prepared| product(class, &x, run, prepared))
 }
 
 /// The same where they lie.
@@ -118,7 +115,7 @@ impl Primitives {
     }
 }
 
-fn product(class: AdapterClass, x: &CubeTensor, run: &Run, planes: Planes, prepared: &Prepared) -> Vec<CubeTensor> {
+fn product(class: AdapterClass, x: &CubeTensor, run: &Run<Planes>, prepared: &Prepared) -> Vec<CubeTensor> {
     let [n, columns]: [usize; 2] = x.meta.shape().dims();
     let frame = prepared.frame;
     let outputs = Outputs::new(x, &run.rows, frame.end);
@@ -151,7 +148,7 @@ fn product(class: AdapterClass, x: &CubeTensor, run: &Run, planes: Planes, prepa
                 columns / GROUP_SIZE,
                 outputs.sizes(prepared),
                 shape,
-                planes,
+                run.kind,
                 elem(x),
                 scale,
             );

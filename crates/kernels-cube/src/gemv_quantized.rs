@@ -11,7 +11,7 @@ use glass_kernels::quant::{GROUP_SIZE, QuantFormat, ZERO_POINTS_PER_WORD, groups
 
 use super::{
     AdapterClass, Around, gemv,
-    gemv_words::{self, Format, Reading},
+    gemv_words::{self, Format, Reading, VECTOR},
     primitive,
 };
 
@@ -42,20 +42,25 @@ pub fn matmul_t_quantized(
     }
     let matrices = weights.iter().map(|weight| Primitives::of(weight, columns));
     let matrices: Vec<Primitives> = matrices.collect::<Option<_>>()?;
-    let bits = matrices.first()?.bits;
-    let padded = columns.next_multiple_of(GROUP_SIZE);
-    if matrices.iter().any(|matrix| matrix.bits != bits) || around.norm.is_some() && padded != columns {
+    // Where `x` ends within a group, kernels read zeros behind it; within a vector they do not end.
+    let missing = columns.next_multiple_of(VECTOR) - columns;
+    if around.norm.is_some() && missing > 0 {
         return None;
     }
-    let x = match padded - columns {
+    let x = match missing {
         0 => primitive(x)?,
         missing => primitive(&x.clone().pad((0, missing, 0, 0), 0.0))?,
     };
     let x = into_contiguous(x);
-    let reading = Reading::of(class, &x, Format::Quants(bits), padded)?;
-    let tensors = |matrix: Primitives| [matrix.quants, matrix.scales].into_iter().chain(matrix.zero_points).collect();
+    let padded = columns.next_multiple_of(GROUP_SIZE);
+    let reading = |bits| Reading::of(class, &x, Format::Quants(bits), padded);
+    let matrices = matrices.into_iter().map(|matrix| Some((reading(matrix.bits)?, matrix)));
+    let matrices: Vec<_> = matrices.collect::<Option<_>>()?;
+    let tensors = |(reading, matrix): (Reading, Primitives)| {
+        (reading, [matrix.quants, matrix.scales].into_iter().chain(matrix.zero_points).collect())
+    };
     gemv::products(&x, matrices, around, tensors, |run, prepared| {
-        gemv_words::product(class, &x, run, reading, prepared)
+        gemv_words::product(class, &x, padded, run, run.kind, prepared)
     })
 }
 
