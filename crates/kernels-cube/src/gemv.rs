@@ -47,26 +47,26 @@ pub fn matmul_t(
         &x,
         weights,
         around,
-        |weight| vec![weight],
+        |weight| ((), vec![weight]),
         |run, prepared| match reading {
-            Some(reading) => gemv_words::product(class, &x, run, reading, prepared),
+            Some(reading) => gemv_words::product(class, &x, columns, run, reading, prepared),
             None => product(class, &x, run, prepared),
         },
     )
 }
 
-/// The products of runs of matrices, each of which is tensors that `tensors` lists; `product` launches a run's kernel.
-pub(super) fn products<M>(
+/// The products of runs of matrices of one kind, each of which is tensors; `tensors` says both. `product` launches a run's kernel.
+pub(super) fn products<M, K: Copy + PartialEq>(
     x: &CubeTensor,
     matrices: Vec<M>,
     around: Around<'_>,
-    tensors: impl Fn(M) -> Vec<CubeTensor>,
-    product: impl Fn(&Run, &Prepared) -> Vec<CubeTensor>,
+    tensors: impl Fn(M) -> (K, Vec<CubeTensor>),
+    product: impl Fn(&Run<K>, &Prepared) -> Vec<CubeTensor>,
 ) -> Option<Vec<Tensor<2>>> {
     if matches!(around.then, Then::Add(_)) && matrices.len() != 1 {
         return None;
     }
-    let matrices: Vec<Vec<CubeTensor>> = matrices.into_iter().map(tensors).collect();
+    let matrices: Vec<(K, Vec<CubeTensor>)> = matrices.into_iter().map(tensors).collect();
     let runs = runs(&matrices);
     let prepared = runs.iter().map(|run| Prepared::of(around, x, &run.rows));
     // All of them, before the first is launched.
@@ -75,7 +75,7 @@ pub(super) fn products<M>(
     Some(products.map(tensor).collect())
 }
 
-fn product(class: AdapterClass, x: &CubeTensor, run: &Run, prepared: &Prepared) -> Vec<CubeTensor> {
+fn product(class: AdapterClass, x: &CubeTensor, run: &Run<()>, prepared: &Prepared) -> Vec<CubeTensor> {
     let [n, columns]: [usize; 2] = x.meta.shape().dims();
     let frame = prepared.frame;
     let outputs = Outputs::new(x, &run.rows, frame.end);

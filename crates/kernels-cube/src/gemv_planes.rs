@@ -46,7 +46,8 @@ pub struct PlanesTensors<'a> {
     pub columns: usize,
 }
 
-/// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each, or what `around` makes of those
+/// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each, or what `around` makes of those. Matrices of one format
+/// that lie together are multiplied in one launch.
 pub fn matmul_t_planes(
     class: AdapterClass,
     x: &Tensor<2>,
@@ -59,38 +60,34 @@ pub fn matmul_t_planes(
     }
     let matrices: Vec<Primitives> =
         weights.iter().map(|weight| Primitives::of(weight, columns)).collect::<Option<_>>()?;
-    let planes = matrices.first()?.planes;
-    if matrices.iter().any(|matrix| matrix.planes != planes) {
-        return None;
-    }
     let x = into_contiguous(primitive(x)?);
     let tensors = |matrix: Primitives| {
         // Where a kernel does not read them, anything is bound.
         let high = matrix.high.unwrap_or_else(|| matrix.low.clone());
-        vec![matrix.low, high, matrix.factors, matrix.scales]
+        (matrix.planes, vec![matrix.low, high, matrix.factors, matrix.scales])
     };
-    gemv::products(&x, matrices, around, tensors, |run, prepared| product(class, &x, run, planes, prepared))
+    gemv::products(&x, matrices, around, tensors, |run, prepared| product(class, &x, run, prepared))
 }
 
 /// The same where they lie.
-struct Primitives {
-    low: CubeTensor,
-    high: Option<CubeTensor>,
-    factors: CubeTensor,
-    scales: CubeTensor,
-    planes: Planes,
+pub(super) struct Primitives {
+    pub low: CubeTensor,
+    pub high: Option<CubeTensor>,
+    pub factors: CubeTensor,
+    pub scales: CubeTensor,
+    pub planes: Planes,
 }
 
 /// What of a format is compiled into a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Planes {
-    high_bits: usize,
+pub(super) struct Planes {
+    pub high_bits: usize,
     /// Groups have minima; without them they are of 16 columns, and quants and factors have signs.
-    minima: bool,
+    pub minima: bool,
 }
 
 impl Primitives {
-    fn of(weight: &PlanesTensors<'_>, columns: usize) -> Option<Self> {
+    pub fn of(weight: &PlanesTensors<'_>, columns: usize) -> Option<Self> {
         let high_bits = BlockPlanes::high_bits(weight.format)?;
         let [rows, _] = weight.scales.dims();
         let words = |words: &Tensor<2, Int>, of_row: usize| {
@@ -118,7 +115,7 @@ impl Primitives {
     }
 }
 
-fn product(class: AdapterClass, x: &CubeTensor, run: &Run, planes: Planes, prepared: &Prepared) -> Vec<CubeTensor> {
+fn product(class: AdapterClass, x: &CubeTensor, run: &Run<Planes>, prepared: &Prepared) -> Vec<CubeTensor> {
     let [n, columns]: [usize; 2] = x.meta.shape().dims();
     let frame = prepared.frame;
     let outputs = Outputs::new(x, &run.rows, frame.end);
@@ -151,7 +148,7 @@ fn product(class: AdapterClass, x: &CubeTensor, run: &Run, planes: Planes, prepa
                 columns / GROUP_SIZE,
                 outputs.sizes(prepared),
                 shape,
-                planes,
+                run.kind,
                 elem(x),
                 scale,
             );
@@ -244,7 +241,7 @@ fn gemv_planes_kernel<F: Float, S: Float, N: Size, M: Size>(
 
 /// Number `at` of the four in a word.
 #[cube]
-fn byte(word: u32, at: usize) -> f32 {
+pub(super) fn byte(word: u32, at: usize) -> f32 {
     f32::cast_from((word >> (u32::cast_from(at) * 8)) & 0xff)
 }
 

@@ -5,12 +5,13 @@ use burn::{
     tensor::{DType, Int, Tensor},
 };
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
+use cubecl::prelude::*;
 
-use glass_kernels::quant::{GROUP_SIZE, QuantFormat, groups, words, zero_words};
+use glass_kernels::quant::{GROUP_SIZE, QuantFormat, ZERO_POINTS_PER_WORD, groups, words, zero_words};
 
 use super::{
     AdapterClass, Around, gemv,
-    gemv_words::{self, Format, Reading},
+    gemv_words::{self, Format, Reading, VECTOR},
     primitive,
 };
 
@@ -41,33 +42,38 @@ pub fn matmul_t_quantized(
     }
     let matrices = weights.iter().map(|weight| Primitives::of(weight, columns));
     let matrices: Vec<Primitives> = matrices.collect::<Option<_>>()?;
-    let bits = matrices.first()?.bits;
-    let padded = columns.next_multiple_of(GROUP_SIZE);
-    if matrices.iter().any(|matrix| matrix.bits != bits) || around.norm.is_some() && padded != columns {
+    // Where `x` ends within a group, kernels read zeros behind it; within a vector they do not end.
+    let missing = columns.next_multiple_of(VECTOR) - columns;
+    if around.norm.is_some() && missing > 0 {
         return None;
     }
-    let x = match padded - columns {
+    let x = match missing {
         0 => primitive(x)?,
         missing => primitive(&x.clone().pad((0, missing, 0, 0), 0.0))?,
     };
     let x = into_contiguous(x);
-    let reading = Reading::of(class, &x, Format::Quants(bits), padded)?;
-    let tensors = |matrix: Primitives| [matrix.quants, matrix.scales].into_iter().chain(matrix.zero_points).collect();
+    let padded = columns.next_multiple_of(GROUP_SIZE);
+    let reading = |bits| Reading::of(class, &x, Format::Quants(bits), padded);
+    let matrices = matrices.into_iter().map(|matrix| Some((reading(matrix.bits)?, matrix)));
+    let matrices: Vec<_> = matrices.collect::<Option<_>>()?;
+    let tensors = |(reading, matrix): (Reading, Primitives)| {
+        (reading, [matrix.quants, matrix.scales].into_iter().chain(matrix.zero_points).collect())
+    };
     gemv::products(&x, matrices, around, tensors, |run, prepared| {
-        gemv_words::product(class, &x, run, reading, prepared)
+        gemv_words::product(class, &x, padded, run, run.kind, prepared)
     })
 }
 
 /// The same where they lie.
-struct Primitives {
-    quants: CubeTensor,
-    scales: CubeTensor,
-    zero_points: Option<CubeTensor>,
-    bits: usize,
+pub(super) struct Primitives {
+    pub quants: CubeTensor,
+    pub scales: CubeTensor,
+    pub zero_points: Option<CubeTensor>,
+    pub bits: usize,
 }
 
 impl Primitives {
-    fn of(weight: &QuantizedTensors<'_>, columns: usize) -> Option<Self> {
+    pub fn of(weight: &QuantizedTensors<'_>, columns: usize) -> Option<Self> {
         let bits = weight.format.bits();
         let quants = weight.quants.clone().try_into_primitive::<Wgpu>().ok()?;
         let scales = primitive(weight.scales)?;
@@ -91,4 +97,13 @@ impl Primitives {
             && weight.scales.dims() == [rows, groups(columns)];
         (fits && quants.is_contiguous() && scales.is_contiguous()).then_some(Self { quants, scales, zero_points, bits })
     }
+}
+
+/// The zero point of a group, as it is stored: of a row's `groups` each has 4 bits.
+#[cube]
+pub(super) fn zero_point(zero_points: &[u32], row: usize, group: usize, groups: usize) -> u32 {
+    let per_word = comptime!(ZERO_POINTS_PER_WORD);
+    let words_of_row = (groups + comptime!(ZERO_POINTS_PER_WORD - 1)) / per_word;
+    let word = zero_points[row * words_of_row + group / per_word];
+    (word >> (u32::cast_from(group % per_word) * 4)) & 0xf
 }

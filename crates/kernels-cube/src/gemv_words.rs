@@ -8,13 +8,14 @@ use cubecl::{
     prelude::*,
 };
 
-use glass_kernels::quant::{GROUP_SIZE, QuantFormat, ZERO_POINTS_PER_WORD};
+use glass_kernels::quant::{GROUP_SIZE, QuantFormat};
 
 use super::{
     AdapterClass,
     around::{self, Outputs, Prepared, Sizes},
     elem,
     gemv::{self, Shape},
+    gemv_quantized::zero_point,
     together::Run,
 };
 
@@ -98,12 +99,13 @@ impl Reading {
     }
 }
 
-/// `x` `[n, columns]`, a run of `words` `[rows, ..]` and, of quants in so many bits, their scales `[rows, groups]` and zero
+/// `x` `[n, ..]`, which has zeros behind it up to `columns`, a run of `words` `[rows, ..]` and, of quants in so many bits, their scales `[rows, groups]` and zero
 /// points `[rows, zero_words]` (none in 8 bits) -> `[n, rows]` of each matrix, or what is made of those
-pub(super) fn product(
+pub(super) fn product<K>(
     class: AdapterClass,
     x: &CubeTensor,
-    run: &Run,
+    columns: usize,
+    run: &Run<K>,
     reading: Reading,
     prepared: &Prepared,
 ) -> Vec<CubeTensor> {
@@ -111,7 +113,8 @@ pub(super) fn product(
     let words = &run.tensors[0];
     let scales = run.tensors.get(1).unwrap_or(x);
     let zero_points = run.tensors.get(2).unwrap_or(words);
-    let [n, columns]: [usize; 2] = x.meta.shape().dims();
+    let [n, of_x]: [usize; 2] = x.meta.shape().dims();
+    let ends_early = of_x < columns;
     let frame = prepared.frame;
     let outputs = Outputs::new(x, &run.rows, frame.end);
     let rows = outputs.rows(frame.end);
@@ -141,10 +144,12 @@ pub(super) fn product(
                 outputs.whole.clone().into_buffer_arg(),
                 columns / reading.columns(),
                 columns / GROUP_SIZE,
+                of_x / VECTOR,
                 outputs.sizes(prepared),
                 shape,
                 reading,
-                class.software.then(|| reading.of_input(x)),
+                (class.software && !ends_early).then(|| reading.of_input(x)),
+                ends_early,
                 elem(x),
                 elem(scales),
                 reading.elem(),
@@ -167,17 +172,19 @@ fn gemv_words_kernel<F: Float, S: Float, W: Int, N: Size, M: Size>(
     out: &mut [F],
     steps: usize,
     groups: usize,
+    vectors_of_x: usize,
     sizes: Sizes,
     #[comptime] shape: Shape,
     #[comptime] reading: Reading,
     #[comptime] input: Option<Reading>,
+    #[comptime] ends_early: bool,
     #[define(F)] _dtype: ElemType,
     #[define(S)] _scale: ElemType,
     #[define(W)] _word: ElemType,
 ) {
     let (lane, first_row, first_token) = gemv::position(shape);
     let vectors = comptime!(reading.columns() / VECTOR);
-    let roots = around::roots::<F, N>(x, steps * vectors, &sizes, first_token, shape);
+    let roots = around::roots::<F, N>(x, vectors_of_x, &sizes, first_token, shape);
     let quantized = comptime!(matches!(reading.format, Format::Quants(_)));
     // In 4 bits a step is a group.
     let with_zeros = comptime!(matches!(reading.format, Format::Quants(4)));
@@ -192,10 +199,10 @@ fn gemv_words_kernel<F: Float, S: Float, W: Int, N: Size, M: Size>(
         let mut inputs = Array::<Vector<f32, N>>::new(comptime!(shape.tokens * vectors));
         #[unroll]
         for token in 0..shape.tokens {
-            let step = usize::min(first_token + token, sizes.tokens - 1) * steps + at;
+            let token_at = usize::min(first_token + token, sizes.tokens - 1);
             if comptime!(input.is_some()) {
                 let input = comptime!(input.unwrap());
-                let four = numbers::<W, N, M>(x_words, step * input.loads, input);
+                let four = numbers::<W, N, M>(x_words, (token_at * steps + at) * input.loads, input);
                 #[unroll]
                 for i in 0..vectors {
                     let in_row = at * vectors + i;
@@ -205,10 +212,14 @@ fn gemv_words_kernel<F: Float, S: Float, W: Int, N: Size, M: Size>(
             } else {
                 #[unroll]
                 for i in 0..vectors {
-                    let four = Vector::cast_from(x[step * vectors + i]);
                     let in_row = at * vectors + i;
-                    inputs[token * vectors + i] =
-                        around::through_norm::<F, N>(four, roots[token], norm_weight, in_row, shape.frame);
+                    if comptime!(!ends_early) || in_row < vectors_of_x {
+                        let four = Vector::cast_from(x[token_at * vectors_of_x + in_row]);
+                        inputs[token * vectors + i] =
+                            around::through_norm::<F, N>(four, roots[token], norm_weight, in_row, shape.frame);
+                    } else {
+                        inputs[token * vectors + i] = Vector::new(0.0f32);
+                    }
                 }
             }
         }
@@ -245,11 +256,7 @@ fn gemv_words_kernel<F: Float, S: Float, W: Int, N: Size, M: Size>(
                 let group = at / comptime!(usize::max(GROUP_SIZE / reading.columns(), 1));
                 let scale = f32::cast_from(scales[row_at * groups + group]);
                 if with_zeros {
-                    let per_word = comptime!(ZERO_POINTS_PER_WORD);
-                    let words_of_row = (groups + comptime!(ZERO_POINTS_PER_WORD - 1)) / per_word;
-                    let word = zero_points[row_at * words_of_row + group / per_word];
-                    let shift = u32::cast_from(group % per_word) * 4;
-                    let stored = (word >> shift) & 0xf;
+                    let stored = zero_point(zero_points, row_at, group, groups);
                     // `signed` has taken the middle of the quants away already.
                     let zero = f32::cast_from(stored) - comptime!(QuantFormat::Int4.offset() as f32);
                     #[unroll]

@@ -5,7 +5,7 @@
 //! differs from token to token is not even that (`place`).
 //!
 //! Reading order: [`matmul_t`], [`matmul_t_quantized`] and [`matmul_t_planes`] (most of a model's time) · [`Around`] and
-//! [`lay_together`] (fewer launches of these) · [`rms_norm()`], [`gate()`], [`rotate()`] (small, but many) · [`attend()`] ·
+//! [`lay_together`] (fewer launches of these) · [`select_quantized()`] and [`select_planes()`] (embeddings) · [`rms_norm()`], [`gate()`], [`rotate()`] (small, but many) · [`attend()`] ·
 //! [`selective_scan()`], [`linear_recurrence()`] and [`causal_conv()`] (what comes in place of attention) ·
 //! [`argmax()`] and [`draw()`] (the next token).
 
@@ -27,6 +27,7 @@ mod place;
 mod reduce;
 mod rms_norm;
 mod rotate;
+mod select;
 mod selective_scan;
 mod together;
 
@@ -42,6 +43,7 @@ pub use gemv_quantized::{QuantizedTensors, matmul_t_quantized};
 pub use linear_recurrence::linear_recurrence;
 pub use rms_norm::{add_rms_norm, rms_norm};
 pub use rotate::{Angles, rotate, rotate_and_keep};
+pub use select::{select_planes, select_quantized};
 pub use selective_scan::{SelectiveScan, selective_scan};
 pub use together::lay_together;
 

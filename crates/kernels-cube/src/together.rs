@@ -10,20 +10,22 @@ use super::{OnAdapters, adapter_tensor};
 const MOST: usize = 3;
 
 /// Some matrices as one.
-pub(super) struct Run {
+pub(super) struct Run<K> {
+    pub kind: K,
     /// What they consist of; quants, scales and zero points are tensors of their own.
     pub tensors: Vec<CubeTensor>,
     /// Of each matrix.
     pub rows: Vec<usize>,
 }
 
-/// Cuts a list of matrices, each in as many tensors as the others, where they do not lie together.
-pub(super) fn runs(matrices: &[Vec<CubeTensor>]) -> Vec<Run> {
+/// Cuts a list of matrices, each in as many tensors as others of its kind, where they do not lie together.
+pub(super) fn runs<K: Copy + PartialEq>(matrices: &[(K, Vec<CubeTensor>)]) -> Vec<Run<K>> {
     let rows_of = |matrix: &[CubeTensor]| matrix[0].meta.shape()[0];
-    let mut runs: Vec<Run> = Vec::new();
-    for matrix in matrices {
+    let mut runs: Vec<Run<K>> = Vec::new();
+    for (kind, matrix) in matrices {
         let rows = rows_of(matrix);
         if let Some(run) = runs.last_mut()
+            && run.kind == *kind
             && run.rows.len() < MOST
             && rows * run.rows[0] > 0
             && run.tensors.iter().zip(matrix).all(|(run, next)| follows(run, next))
@@ -31,7 +33,7 @@ pub(super) fn runs(matrices: &[Vec<CubeTensor>]) -> Vec<Run> {
             run.tensors = run.tensors.iter().zip(matrix).map(|(run, next)| extended(run, next)).collect();
             run.rows.push(rows);
         } else {
-            runs.push(Run { tensors: matrix.clone(), rows: vec![rows] });
+            runs.push(Run { kind: *kind, tensors: matrix.clone(), rows: vec![rows] });
         }
     }
     runs

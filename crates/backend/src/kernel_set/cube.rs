@@ -1,10 +1,11 @@
 //! The kernels of a graphics adapter on what modules hold.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 use glass_kernels_cube::{self as cube, AdapterClass, PlanesTensors, QuantizedTensors, SelectiveScan};
 
 use crate::{
-    Around, AttentionParams, BlockTensor, KeyPositions, KvSegment, KvTensor, PlanarTensor, RopeAngles, Scan, Then,
+    Around, AttentionParams, BlockTensor, KeyPositions, KvSegment, KvTensor, PlanarTensor, QuantizedTensor, RopeAngles,
+    Scan, Then,
     quantized::{BlockStorage, Planes},
 };
 
@@ -29,14 +30,7 @@ pub fn matmul_t_quantized(
     weights: &[&PlanarTensor],
     around: Around<'_>,
 ) -> Option<Vec<Tensor<2>>> {
-    let tensors = weights.iter().map(|weight| QuantizedTensors {
-        quants: &weight.quants,
-        scales: &weight.scales,
-        zero_points: weight.zero_points.as_ref(),
-        format: weight.format,
-        columns: weight.columns,
-    });
-    let weights: Vec<_> = tensors.collect();
+    let weights: Vec<_> = weights.iter().map(|weight| planar(weight)).collect();
     cube::matmul_t_quantized(class, x, &weights, self::around(around))
 }
 
@@ -46,18 +40,32 @@ pub fn matmul_t_blocks(
     weights: &[&BlockTensor],
     around: Around<'_>,
 ) -> Option<Vec<Tensor<2>>> {
-    let tensors = weights.iter().map(|weight| match &weight.storage {
-        BlockStorage::Planes(Planes { low, high, factors, scales }) => Some(PlanesTensors {
-            low,
-            high: high.as_ref(),
-            factors,
-            scales,
-            format: weight.format,
-            columns: weight.columns,
-        }),
-        BlockStorage::Bytes(_) => None,
-    });
-    cube::matmul_t_planes(class, x, &tensors.collect::<Option<Vec<_>>>()?, self::around(around))
+    let weights = weights.iter().map(|weight| planes(weight)).collect::<Option<Vec<_>>>()?;
+    cube::matmul_t_planes(class, x, &weights, self::around(around))
+}
+
+pub fn select(class: AdapterClass, matrix: &QuantizedTensor, ids: &Tensor<1, Int>) -> Option<Tensor<2>> {
+    match matrix {
+        QuantizedTensor::Planar(matrix) => cube::select_quantized(class, &planar(matrix), ids, matrix.dtype),
+        QuantizedTensor::Blocks(matrix) => cube::select_planes(class, &planes(matrix)?, ids, matrix.dtype),
+    }
+}
+
+fn planar(matrix: &PlanarTensor) -> QuantizedTensors<'_> {
+    QuantizedTensors {
+        quants: &matrix.quants,
+        scales: &matrix.scales,
+        zero_points: matrix.zero_points.as_ref(),
+        format: matrix.format,
+        columns: matrix.columns,
+    }
+}
+
+/// `None` if its blocks are held as they lie in a file.
+fn planes(matrix: &BlockTensor) -> Option<PlanesTensors<'_>> {
+    let BlockStorage::Planes(Planes { low, high, factors, scales }) = &matrix.storage else { return None };
+    let high = high.as_ref();
+    Some(PlanesTensors { low, high, factors, scales, format: matrix.format, columns: matrix.columns })
 }
 
 pub fn attend(

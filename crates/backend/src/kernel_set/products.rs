@@ -188,10 +188,7 @@ impl KernelSet {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::select(matrix, ids),
             #[cfg(feature = "wgpu")]
-            KernelBackend::Cube(_) => {
-                let _ = (matrix, ids);
-                None
-            }
+            KernelBackend::Cube(class) => cube::select(class, matrix, ids),
         }
     }
 }

@@ -57,16 +57,17 @@ impl Stored {
 #[test]
 fn matmul_t_quantized_is_the_definition() {
     let shape = (1usize..=MAX_VECTORS, 1usize..300, 1usize..150, 1usize..40);
-    let strategy = (shape, select(vec![8usize, 4]), prop::bool::ANY, 0u64..1000);
+    // Both of one format, or one of each.
+    let strategy = (shape, [select(vec![8usize, 4]), select(vec![8usize, 4])], prop::bool::ANY, 0u64..1000);
     on_adapter(30, &strategy, |kernels, device, dtype, ((n, columns, rows, more), bits, in_halves, seed)| {
         // Scales in float16 beside vectors in float32, too, where there is float16.
         let scale_dtype = if in_halves && halves(device) { DType::F16 } else { DType::F32 };
         let x = numbers(seed, [columns, n], device, dtype).transpose();
-        let matrices = [rows, more].map(|rows| Stored::random(seed + 1, [rows, columns], bits));
+        let matrices = [0, 1].map(|i| Stored::random(seed + 1, [[rows, more][i], columns], bits[i]));
         let groups = columns.div_ceil(32);
         let held = matrices.each_ref().map(|matrix| {
             let rows = matrix.scales.len() / groups;
-            let quants = TensorData::new(matrix.words.clone(), [rows, groups * bits]);
+            let quants = TensorData::new(matrix.words.clone(), [rows, matrix.words.len() / rows]);
             let scales = TensorData::new(matrix.scales.clone(), [rows, groups]);
             let zero_points = matrix.zero_points.clone().map(|words| {
                 let words = TensorData::new(words, [rows, groups.div_ceil(8)]);
@@ -79,15 +80,22 @@ fn matmul_t_quantized_is_the_definition() {
             )
         });
         let weights = held.map(|(quants, scales, zero_points)| {
-            QuantizedTensor::Planar(PlanarTensor {
-                quants,
-                scales,
-                zero_points,
-                format: QuantFormat::try_from(bits).expect("8 or 4"),
-                columns,
-                dtype,
-            })
+            let format = if zero_points.is_some() { QuantFormat::Int4 } else { QuantFormat::Int8 };
+            QuantizedTensor::Planar(PlanarTensor { quants, scales, zero_points, format, columns, dtype })
         });
+        for (weight, matrix) in weights.iter().zip(&matrices) {
+            // The last row first, and the first twice.
+            let ids = Tensor::<1, Int>::from_ints([matrix.scales.len() as i32 / groups as i32 - 1, 0, 0], device);
+            let selected = kernels.select(weight, &ids).expect("a kernel");
+            prop_assert_eq!((selected.dims(), selected.dtype()), ([3, columns], dtype));
+            let numbers = &matrix.numbers;
+            let theirs = [&numbers[numbers.len() - columns..], &numbers[..columns], &numbers[..columns]].concat();
+            let ours = selected.cast(DType::F32).into_data().try_to_vec::<f32>().expect("floats");
+            for (ours, number) in ours.into_iter().zip(theirs) {
+                let rounded = if dtype == DType::F32 { number as f32 } else { half::f16::from_f64(number).to_f32() };
+                prop_assert_eq!(ours, rounded);
+            }
+        }
         let products = kernels.matmul_t_quantized(&x, &weights.each_ref(), Around::default());
         let products = products.expect("a kernel");
         let x = x.cast(DType::F32).into_data().try_to_vec::<f32>();
@@ -105,7 +113,8 @@ fn matmul_t_quantized_is_the_definition() {
                 let most = matrix.scales[at % rows * groups..][..groups].iter().fold(0f32, |max, x| max.max(*x));
                 let shifted: f64 = x.iter().map(|x| f64::from(x.abs() * most * 16.0)).sum();
                 let sum = terms().sum::<f64>();
-                let size = terms().map(f64::abs).sum::<f64>() + if bits == 4 { shifted } else { 0.0 };
+                let size =
+                    terms().map(f64::abs).sum::<f64>() + if matrix.zero_points.is_some() { shifted } else { 0.0 };
                 let unit = if dtype == DType::F32 { Dtype::F32 } else { Dtype::F16 };
                 let roundings = (columns + 8) as f64 * 2f64.powi(-24) * size;
                 let allowed = roundings + unit.unit_roundoff() * sum.abs() + 1e-6;
@@ -151,16 +160,19 @@ fn blocks_are_the_numbers_that_they_stand_for() {
     let floats = |x: Tensor<2>| x.cast(DType::F32).into_data().try_to_vec::<f32>().expect("floats");
     let formats = BlockFormat::ALL.into_iter().filter(|format| format.comes_apart()).collect::<Vec<_>>();
     let strategy = (select(vec![1usize, 3, 8]), 1usize..8, 1usize..70, select(formats), 0u64..1000);
-    on_adapter(40, &strategy, |kernels, device, dtype, (n, blocks, rows, format, seed)| {
+    on_adapter(24, &strategy, |kernels, device, dtype, (n, blocks, rows, format, seed)| {
         let columns = blocks * format.block_len();
         let values = floats(numbers(seed, [rows, columns], device, DType::F32));
-        let mut bytes = vec![0; rows * format.row_bytes(columns)];
-        quantize_blocks(&values, columns, format, &mut bytes).expect("finite numbers");
-        let blocks = TensorData::new(bytes, [rows, format.row_bytes(columns)]);
-        let held = QuantizedRows::Blocks(BlockRows { format, blocks });
-        let exact = held.dequantize(columns);
         let unit = if dtype == DType::F32 { Dtype::F32 } else { Dtype::F16 };
-        let weight = QuantizedTensor::new(held, columns, device_of(device), unit);
+        let quantized = |format: BlockFormat| {
+            let mut bytes = vec![0; rows * format.row_bytes(columns)];
+            quantize_blocks(&values, columns, format, &mut bytes).expect("finite numbers");
+            let blocks = TensorData::new(bytes, [rows, format.row_bytes(columns)]);
+            let held = QuantizedRows::Blocks(BlockRows { format, blocks });
+            let exact = held.dequantize(columns);
+            (QuantizedTensor::new(held, columns, device_of(device), unit), exact)
+        };
+        let (weight, exact) = quantized(format);
         prop_assert_eq!(weight.shape(), [rows, columns]);
 
         let allowed = |size: f64| unit.unit_roundoff() * size + 1e-6;
@@ -169,19 +181,40 @@ fn blocks_are_the_numbers_that_they_stand_for() {
             prop_assert!(off <= allowed(f64::from(exact.abs())), "{format}: {number} is not {exact}");
         }
 
+        let chosen: Vec<usize> = (0..n).map(|i| (5 * i + 1) % rows).collect();
+        let ids = TensorData::from(&chosen.iter().map(|&row| row as i32).collect::<Vec<_>>()[..]);
+        let ids = Tensor::<1, Int>::from_data(ids, (device, DType::I32));
+        let selected = kernels.select(&weight, &ids).expect("a kernel");
+        prop_assert_eq!(selected.dims(), [n, columns]);
+        prop_assert_eq!(selected.dtype(), dtype);
+        for (at, number) in floats(selected).into_iter().enumerate() {
+            let exact = f64::from(exact[chosen[at / columns] * columns + at % columns]);
+            let off = (f64::from(number) - exact).abs();
+            prop_assert!(off <= allowed(exact.abs()), "{format}: {number} is not {exact} at {at}");
+        }
+
         let x = numbers(seed + 1, [columns, n], device, dtype).transpose();
-        let products = kernels.matmul_t_quantized(&x, &[&weight], Around::default()).expect("a kernel");
-        prop_assert_eq!(products[0].dims(), [n, rows]);
-        prop_assert_eq!(products[0].dtype(), dtype);
+        // Beside a matrix in another format, as files have them.
+        let (other, of_other) = quantized(match (format.block_len(), format) {
+            (256, BlockFormat::Q6K) => BlockFormat::Q4K,
+            (256, _) => BlockFormat::Q6K,
+            (_, BlockFormat::Q4_0) => BlockFormat::Q8_0,
+            _ => BlockFormat::Q4_0,
+        });
+        let products = kernels.matmul_t_quantized(&x, &[&weight, &other], Around::default()).expect("a kernel");
+        prop_assert_eq!(products.len(), 2);
         let x = floats(x);
-        for (at, ours) in floats(products[0].clone()).into_iter().enumerate() {
-            let (x, row) = (&x[at / rows * columns..][..columns], &exact[at % rows * columns..][..columns]);
-            let sum: f64 = x.iter().zip(row).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
-            // Minima and zero points are taken from sums: numbers there are some times as large.
-            let size: f64 = x.iter().map(|x| 4.0 * f64::from(x.abs())).sum();
-            let roundings = (columns + 8) as f64 * 2f64.powi(-24) * size;
-            let off = (f64::from(ours) - sum).abs();
-            prop_assert!(off <= roundings + allowed(sum.abs()), "{format}: {ours} is not {sum} at {at}");
+        for (product, exact) in products.into_iter().zip([exact, of_other]) {
+            prop_assert_eq!((product.dims(), product.dtype()), ([n, rows], dtype));
+            for (at, ours) in floats(product).into_iter().enumerate() {
+                let (x, row) = (&x[at / rows * columns..][..columns], &exact[at % rows * columns..][..columns]);
+                let sum: f64 = x.iter().zip(row).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
+                // Minima and zero points are taken from sums: numbers there are some times as large.
+                let size: f64 = x.iter().map(|x| 4.0 * f64::from(x.abs())).sum();
+                let roundings = (columns + 8) as f64 * 2f64.powi(-24) * size;
+                let off = (f64::from(ours) - sum).abs();
+                prop_assert!(off <= roundings + allowed(sum.abs()), "{format}: {ours} is not {sum} at {at}");
+            }
         }
         Ok(())
     });
