@@ -48,6 +48,7 @@ pub fn select(class: AdapterClass, matrix: &QuantizedTensor, ids: &Tensor<1, Int
     match matrix {
         QuantizedTensor::Planar(matrix) => cube::select_quantized(class, &planar(matrix), ids, matrix.dtype),
         QuantizedTensor::Blocks(matrix) => cube::select_planes(class, &planes(matrix)?, ids, matrix.dtype),
+        QuantizedTensor::Panels(_) => None,
     }
 }
 
