@@ -135,9 +135,9 @@ fn add_group<G: Group<STRIPS>, const PARTS: usize, const MINIMA: bool, const STR
         let mut dots: [[__m512i; STRIPS]; N] = [[cast([0_u8; 64]); STRIPS]; N];
         if !MINIMA {
             for (dots, x) in dots.iter_mut().zip(x) {
-                let [first, second] = x.quant_sums.as_chunks::<2>().0[at];
-                let sum = if PARTS == 1 { first + second } else { [first, second][part] };
-                *dots = [cast(simd.splat_i32s(-zero * sum)); STRIPS];
+                let offset = if PARTS == 1 { x.offsets[at] } else { x.half_offsets[PARTS * at + part] };
+                let offset = if zero == 128 { offset } else { (offset >> 7) * zero };
+                *dots = [cast(simd.splat_i32s(offset)); STRIPS];
             }
         }
         if part == 0 {

@@ -26,7 +26,11 @@ pub struct Span {
     pub scales: [f32; SPAN],
     pub sums: [f32; SPAN],
     pub half_sums: [f32; 2 * SPAN],
-    pub quant_sums: [i32; 2 * SPAN],
+    /// What takes a zero point of 128 off products: of each group, and of either half.
+    pub offsets: [i32; SPAN],
+    pub half_offsets: [i32; 2 * SPAN],
+    /// Whole cache lines.
+    pub padding: [i32; SPAN],
 }
 
 /// Vectors in tiles of 1, 2, 4 or as many as the widest has.
@@ -76,8 +80,21 @@ impl Tiles {
                 let factors = factors.zip(quant_sums.as_chunks().0);
                 let from = quants.as_chunks().0.iter().zip(factors);
                 for (to, (quants, (((scales, sums), half_sums), quant_sums))) in to.zip(from) {
-                    let (half_sums, quant_sums) = (*half_sums, *quant_sums);
-                    *to = Span { quants: *quants, scales: *scales, sums: *sums, half_sums, quant_sums };
+                    let half_offsets = quant_sums.map(|sum| -128 * sum);
+                    let mut offsets = [0; SPAN];
+                    for (offset, [first, second]) in offsets.iter_mut().zip(half_offsets.as_chunks().0) {
+                        *offset = first + second;
+                    }
+                    let (quants, half_sums) = (*quants, *half_sums);
+                    *to = Span {
+                        quants,
+                        scales: *scales,
+                        sums: *sums,
+                        half_sums,
+                        offsets,
+                        half_offsets,
+                        padding: [0; SPAN],
+                    };
                 }
             }
         };
@@ -148,7 +165,13 @@ mod tests {
                         assert_eq!(span.scales[..], groups.scales[span_number * 8..][..8]);
                         assert_eq!(span.sums[..], groups.sums[span_number * 8..][..8]);
                         assert_eq!(span.half_sums[..], groups.half_sums[span_number * 16..][..16]);
-                        assert_eq!(span.quant_sums[..], groups.quant_sums[span_number * 16..][..16]);
+                        for (at, offset) in span.half_offsets.iter().enumerate() {
+                            assert_eq!(*offset, -128 * groups.quant_sums[span_number * 16 + at]);
+                            assert_eq!(
+                                span.offsets[at / 2],
+                                span.half_offsets[at / 2 * 2] + span.half_offsets[at / 2 * 2 + 1]
+                            );
+                        }
                     }
                 }
                 assert_eq!(next, n);

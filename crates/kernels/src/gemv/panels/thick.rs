@@ -5,7 +5,7 @@ use std::{arch::x86_64::__m512i, cell::RefCell};
 use bytemuck::{Zeroable, cast_slice};
 use pulp::{Simd, cast, f32x16};
 
-use super::{Group, Packed, Rows, TILE, UNITS, add_group, with_format, zero};
+use super::{Group, Packed, Rows, TILE, UNITS, ZERO, add_group, with_format, zero};
 use crate::{
     gemv::tiles::Tile,
     isa::Vnni,
@@ -109,7 +109,7 @@ impl Rows<'_> {
         tile: &Tile<'_>,
         mut next: Prefetcher<'_>,
     ) {
-        let (isa, zero) = (self.isa, zero(self.matrix.format.layout()));
+        let isa = self.isa;
         let mut sums = [[isa.simd().splat_f32s(0.0); STRIPS]; N];
         let spans = unpacked.chunks(SPAN * const { group_lines(PARTS, MINIMA) });
         for (groups, x) in spans.zip(tile.spans.as_chunks::<N>().0) {
@@ -117,7 +117,14 @@ impl Rows<'_> {
                 for _ in 0..UNITS {
                     next.step();
                 }
-                add_group::<_, PARTS, MINIMA, STRIPS, N>(isa, &Unpacked::<PARTS>(lines), at, zero, x, &mut sums);
+                add_group::<_, PARTS, MINIMA, STRIPS, N>(
+                    isa,
+                    &Unpacked::<PARTS>(lines),
+                    at,
+                    i32::from(ZERO),
+                    x,
+                    &mut sums,
+                );
             }
         }
         self.write(first, tile.first, sums);
@@ -142,14 +149,14 @@ impl Unpack<'_, '_> {
                 let span = Span::new(lines, at, of_row);
                 for (at, to) in (0..span.groups).zip(&mut groups) {
                     let group = Packed::<FORMAT>::new(isa, span, at);
-                    to[i] = cast(group.unit::<0>(isa, 0));
-                    to[STRIPS + i] = cast(group.unit::<1>(isa, 0));
-                    to[STRIPS * 2 + i] = cast(group.unit::<2>(isa, 0));
-                    to[STRIPS * 3 + i] = cast(group.unit::<3>(isa, 0));
-                    to[STRIPS * 4 + i] = cast(group.unit::<4>(isa, 0));
-                    to[STRIPS * 5 + i] = cast(group.unit::<5>(isa, 0));
-                    to[STRIPS * 6 + i] = cast(group.unit::<6>(isa, 0));
-                    to[STRIPS * 7 + i] = cast(group.unit::<7>(isa, 0));
+                    to[i] = cast(unpacked::<FORMAT, 0>(isa, &group));
+                    to[STRIPS + i] = cast(unpacked::<FORMAT, 1>(isa, &group));
+                    to[STRIPS * 2 + i] = cast(unpacked::<FORMAT, 2>(isa, &group));
+                    to[STRIPS * 3 + i] = cast(unpacked::<FORMAT, 3>(isa, &group));
+                    to[STRIPS * 4 + i] = cast(unpacked::<FORMAT, 4>(isa, &group));
+                    to[STRIPS * 5 + i] = cast(unpacked::<FORMAT, 5>(isa, &group));
+                    to[STRIPS * 6 + i] = cast(unpacked::<FORMAT, 6>(isa, &group));
+                    to[STRIPS * 7 + i] = cast(unpacked::<FORMAT, 7>(isa, &group));
                     for part in 0..parts {
                         to[STRIPS * (UNITS + part) + i] = cast(group.scales(isa, 0, part));
                         if layout.has_minima() {
@@ -159,5 +166,16 @@ impl Unpack<'_, '_> {
                 }
             }
         }
+    }
+}
+
+/// A unit whose zero point is [`ZERO`], or one of a format with minima as it is.
+#[inline(always)]
+fn unpacked<const FORMAT: u8, const U: usize>(isa: Vnni, group: &Packed<'_, FORMAT>) -> __m512i {
+    let unit = group.unit::<U>(isa, 0);
+    match zero(Packed::<FORMAT>::LAYOUT) {
+        // No byte carries: quants are less than twice their zero point.
+        zero if zero > 0 && zero < 128 => isa.simd().avx512f._mm512_add_epi32(unit, cast([ZERO - zero as u8; 64])),
+        _ => unit,
     }
 }
