@@ -66,6 +66,11 @@ pub trait MatVec<X>: Sync {
         TILE_ROWS
     }
 
+    /// Pieces of a matrix for each thread, where not the weights but so many vectors are most of what is read.
+    fn pieces(_vectors: usize) -> Option<usize> {
+        None
+    }
+
     /// The order in which it reads vectors.
     fn order(&self) -> Order {
         Order::Plain
@@ -135,7 +140,11 @@ fn together<X: Copy, M: MatVec<X>>(isa: Isa, x: &[X], products: &mut [(M, &mut [
         let rows = matrix.rows();
         assert_eq!(y.len(), n * rows, "y is [n, rows]");
         let tile = M::tile_rows(n);
-        let piece = (piece_bytes / matrix.row_bytes()).next_multiple_of(tile).max(tile);
+        let piece = match M::pieces(n) {
+            Some(pieces) => rows.div_ceil(tile).div_ceil(threads * pieces) * tile,
+            None => piece_bytes / matrix.row_bytes() / tile * tile,
+        };
+        let piece = piece.max(tile);
         let pieces = if n == 0 { 0 } else { rows.div_ceil(piece) };
         // SAFETY: a row is in one piece, and a piece is taken by one thread.
         let y = unsafe { Output::new(y, rows) };

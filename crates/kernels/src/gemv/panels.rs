@@ -57,6 +57,10 @@ impl MatVec<f32> for &Panels {
         if n <= TILE { LANES } else { 2 * LANES }
     }
 
+    fn pieces(n: usize) -> Option<usize> {
+        (n > TILE).then_some(3)
+    }
+
     fn input(_: Isa, x: &[f32], columns: usize, order: Order) -> Tiles {
         Tiles::new(x, columns, order, TILE)
     }

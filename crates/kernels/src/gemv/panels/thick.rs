@@ -1,13 +1,13 @@
 //! More vectors than a tile has: strips are unpacked once, and two of them multiplied at a time.
 
-use std::{arch::x86_64::__m512i, cell::RefCell};
+use std::{arch::x86_64::__m512i, cell::RefCell, ops::Range};
 
 use bytemuck::{Zeroable, cast_slice};
 use pulp::{Simd, cast, f32x16};
 
 use super::{Group, Packed, Rows, TILE, UNITS, ZERO, add_group, with_format, zero};
 use crate::{
-    gemv::tiles::Tile,
+    gemv::tiles::{self, Tile},
     isa::Vnni,
     prefetch::Prefetcher,
     quant::{
@@ -18,6 +18,12 @@ use crate::{
 
 /// Strips that are multiplied at a time.
 const STRIPS: usize = 2;
+
+/// Bytes of vectors that pass by some strips: they stay in an L2 cache ...
+const VECTOR_BYTES: usize = 384 << 10;
+
+/// ... unless so few tiles were not worth unpacking strips for.
+const LEAST_TILES: usize = 16;
 
 thread_local! {
     // Reused: fresh memory is slow.
@@ -69,27 +75,33 @@ impl Rows<'_> {
     #[inline(always)]
     pub(super) fn by_many(&self, unpacked: &mut [Line]) {
         let layout = self.matrix.format.layout();
-        for first in self.strips().step_by(STRIPS) {
-            // Where one is left it is multiplied twice, and its products are written once.
-            let two = [first, (first + 1).min(self.strips().end - 1)];
-            let mut unpack = Unpack { rows: self, two, to: unpacked };
-            with_format!(self.matrix.format, unpack.run);
-            match (GROUP_SIZE / layout.size(), layout.has_minima()) {
-                (1, false) => self.many::<1, false>(first, unpacked),
-                (1, true) => self.many::<1, true>(first, unpacked),
-                (2, false) => self.many::<2, false>(first, unpacked),
-                (2, true) => self.many::<2, true>(first, unpacked),
-                _ => unreachable!("columns share factors by 32 or 16"),
+        let tile_bytes = TILE * groups(self.matrix.columns()).div_ceil(SPAN) * size_of::<tiles::Span>();
+        let together = (VECTOR_BYTES / tile_bytes).max(LEAST_TILES);
+        let all = self.x.len().div_ceil(TILE);
+        for first_tile in (0..all).step_by(together) {
+            let some = first_tile..all.min(first_tile + together);
+            for first in self.strips().step_by(STRIPS) {
+                // Where one is left it is multiplied twice, and its products are written once.
+                let two = [first, (first + 1).min(self.strips().end - 1)];
+                let mut unpack = Unpack { rows: self, two, to: unpacked };
+                with_format!(self.matrix.format, unpack.run);
+                match (GROUP_SIZE / layout.size(), layout.has_minima()) {
+                    (1, false) => self.many::<1, false>(first, unpacked, some.clone()),
+                    (1, true) => self.many::<1, true>(first, unpacked, some.clone()),
+                    (2, false) => self.many::<2, false>(first, unpacked, some.clone()),
+                    (2, true) => self.many::<2, true>(first, unpacked, some.clone()),
+                    _ => unreachable!("columns share factors by 32 or 16"),
+                }
             }
         }
     }
 
-    /// Two strips times all vectors.
+    /// Two strips times the vectors of some tiles.
     #[inline(always)]
-    fn many<const PARTS: usize, const MINIMA: bool>(&self, first: usize, unpacked: &[Line]) {
+    fn many<const PARTS: usize, const MINIMA: bool>(&self, first: usize, unpacked: &[Line], some: Range<usize>) {
         let next = cast_slice(self.matrix.stored(first + STRIPS..first + 2 * STRIPS));
-        let (parts, steps) = (self.x.len().div_ceil(TILE), UNITS * groups(self.matrix.columns()));
-        for (i, tile) in self.x.iter().enumerate() {
+        let (parts, steps) = (some.len(), UNITS * groups(self.matrix.columns()));
+        for (i, tile) in self.x.iter().skip(some.start).take(parts).enumerate() {
             let next = Prefetcher::new(next, i, parts, steps);
             match tile.width {
                 1 => self.tile::<PARTS, MINIMA, 1>(first, unpacked, &tile, next),
