@@ -24,6 +24,7 @@ use thiserror::Error;
 mod block;
 pub(crate) mod blocks;
 mod matrix;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only kernels of x86-64 read strips"))]
 pub(crate) mod panels;
 mod planes;
 mod quantize;
