@@ -142,10 +142,23 @@ impl Piece {
             for bits in layout.plane_bits() {
                 let (plane, others) = lines.split_at_mut(bits);
                 let plane: &mut [u32] = bytemuck::cast_slice_mut(plane);
-                for (unit, four) in units.iter().enumerate() {
-                    let (line, shift) = Layout::place(bits, unit);
-                    let four = u32::from_le_bytes(*four) >> place & u32::from_le_bytes([0xff >> (8 - bits); 4]);
-                    plane[line * LANES + lane] |= (four << shift).to_le();
+                let own = plane.chunks_exact_mut(LANES).map(|line| &mut line[lane]);
+                // Most matrices have these planes, and their loops no shifts that depend on the unit.
+                match bits {
+                    8 => own.zip(units).for_each(|(to, four)| *to = u32::from_ne_bytes(*four)),
+                    4 => own.zip(units.as_chunks::<2>().0).for_each(|(to, [first, second])| {
+                        let [first, second] =
+                            [first, second].map(|four| u32::from_le_bytes(*four) >> place & 0x0f0f_0f0f);
+                        *to = (first | second << 4).to_le();
+                    }),
+                    _ => {
+                        for (unit, four) in units.iter().enumerate() {
+                            let (line, shift) = Layout::place(bits, unit);
+                            let mask = u32::from_le_bytes([0xff >> (8 - bits); 4]);
+                            plane[line * LANES + lane] |=
+                                ((u32::from_le_bytes(*four) >> place & mask) << shift).to_le();
+                        }
+                    }
                 }
                 (lines, place) = (others, place + bits);
             }
