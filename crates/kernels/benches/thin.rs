@@ -24,7 +24,7 @@ const SHAPES: [[usize; 2]; 5] = [[512, 512], [1536, 576], [2048, 2048], [2048, 5
 /// Bytes of a stack.
 const STACKS: [usize; 2] = [20 << 20, 400 << 20];
 
-const PASSES: usize = 5;
+const PASSES: usize = 7;
 
 /// Words that a reader takes at a time: 256 KiB.
 const PIECE: usize = 1 << 15;

@@ -5,7 +5,7 @@
 //! of each of a few vectors in turn. A panel is as many rows as a tile has. The thread that multiplies a panel repacks it,
 //! and it stays in that core's L2 cache while the vectors, repacked once for all panels ([`packed_b`]), pass by.
 //!
-//! Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS 34 (2008), has the reasons.  What a
+//! Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS 34 (2008), has the reasons. What a
 //! unit is and how it is multiplied is up to a [`MicroKernel`] ([`dense`]).
 //!
 //! Every output is one chain of additions over the columns, whatever the tile: a row of the result has the same bits

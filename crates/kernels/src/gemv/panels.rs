@@ -322,7 +322,7 @@ impl<const FORMAT: u8> Group<1> for Packed<'_, FORMAT> {
     }
 }
 
-/// Calls a function of [`Rows`] for the number of a format.
+/// Calls a function that is compiled for each format, by its number.
 macro_rules! with_format {
     ($format:expr, $rows:ident.$function:ident) => {
         with_format!(@ $format, $rows.$function;

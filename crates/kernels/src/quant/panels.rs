@@ -28,7 +28,7 @@ pub(crate) const LANES: usize = 16;
 const SERIAL: usize = 4;
 
 /// A cache line.
-#[derive(Clone, Copy, Debug, PartialEq, Zeroable)]
+#[derive(Clone, Copy, Debug, Zeroable)]
 #[repr(C, align(64))]
 pub(crate) struct Line(pub [u8; 64]);
 
@@ -143,11 +143,6 @@ impl Panels {
         self.columns
     }
 
-    /// Bytes in memory.
-    pub fn bytes(&self) -> usize {
-        size_of_val(&*self.words)
-    }
-
     fn strip_lines(&self) -> usize {
         self.format.layout().strip_lines(groups(self.columns))
     }
@@ -248,7 +243,7 @@ impl<'a> Span<'a> {
     }
 }
 
-/// Adds `value` to number `at` of some lines.
+/// Number `at` of some lines becomes `value`.
 fn put<T: Pod>(lines: &mut [Line], at: usize, value: T) {
     cast_slice_mut::<Line, T>(lines)[at] = value;
 }
