@@ -18,6 +18,25 @@ pub trait Kernel {
     fn run<S: SimdExt>(self, simd: S);
 }
 
+/// Calls `run`, compiled for the fastest instructions of this machine: loops that compilers make vectors of. It must be
+/// `#[inline(always)]`, and what it calls too.
+#[inline]
+pub fn vectorized<R>(run: impl FnMut() -> R) -> R {
+    struct Run<F>(F);
+
+    // For a closure that can be called again, calling it once is another function, which is compiled for no instructions.
+    impl<R, F: FnMut() -> R> pulp::NullaryFnOnce for Run<F> {
+        type Output = R;
+
+        #[inline(always)]
+        fn call(mut self) -> R {
+            (self.0)()
+        }
+    }
+
+    pulp::Arch::new().dispatch(Run(run))
+}
+
 /// An instruction set. A value is the proof that this machine has it: kernels take one and ask no more.
 #[derive(Clone, Copy, Debug)]
 pub enum Isa {

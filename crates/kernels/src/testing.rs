@@ -3,7 +3,7 @@
 use half::f16;
 
 use crate::{
-    gemv::activations::{Activations, Order},
+    gemv::{activations::Order, tiles::Tiles},
     quant::{BlockFormat, GROUP_SIZE, QuantFormat, Quantized, groups, words, zero_words},
 };
 
@@ -83,18 +83,18 @@ pub fn assert_products(x: &[f32], weight: &[f32], y: &[f32], columns: usize, wha
 ///
 /// Where the kernel adds the offset to the quants and subtracts it from the sum in float32, `offset_in_sum` allows for that.
 pub fn assert_quantized_products(x: &[f32], matrix: &Quantized, y: &[f32], offset_in_sum: bool, what: &str) {
-    let activations = Activations::new(x, matrix.columns, Order::Plain);
+    let activations = Tiles::new(x, matrix.columns, Order::Plain, 1);
     let offset = f64::from(matrix.format.offset());
     let vectors = x.chunks(matrix.columns).zip(y.chunks(matrix.rows()));
     for (i, (x, y)) in vectors.enumerate() {
-        let quantized = activations.vector(i);
+        let quantized = activations.tile(i).spans;
         for (row, y) in y.iter().enumerate() {
             let (quants, scales) = matrix.row(row);
             let (mut same, mut exact, mut size, mut bound) = (0.0, 0.0, 0.0, 0.0);
             for (group, scale) in scales.iter().enumerate() {
-                let (scale, step) = (scale.to_f64(), f64::from(quantized.scales[group]));
+                let (scale, step) = (scale.to_f64(), f64::from(quantized[group / 8].scales[group % 8]));
                 let (mut product, mut magnitudes) = (0.0, 0.0);
-                let pairs = quants.iter().zip(quantized.quants).enumerate();
+                let pairs = quants.iter().zip(quantized.iter().flat_map(|span| &span.quants)).enumerate();
                 for (at, (w, a)) in pairs.skip(group * GROUP_SIZE).take(GROUP_SIZE) {
                     let a = f64::from(*a);
                     product += w * scale * a * step;

@@ -1,6 +1,7 @@
 //! Keys and values rounded to 8 bits.
 
 use crate::{
+    isa::vectorized,
     quant::{GROUP_SIZE, ROUND, groups, max_magnitude},
     view::View,
 };
@@ -26,10 +27,10 @@ pub fn quantize_vectors(x: View<'_, f32>, quants: &mut [i8], scales: &mut [f32])
     if quants.is_empty() {
         return;
     }
-    let stored = quants.as_chunks_mut::<GROUP_SIZE>().0.chunks_mut(groups).zip(scales.chunks_mut(groups));
-    pulp::Arch::new().dispatch(
+    vectorized(
         #[inline(always)]
         || {
+            let stored = quants.as_chunks_mut::<GROUP_SIZE>().0.chunks_mut(groups).zip(scales.chunks_mut(groups));
             for (at, (quants, scales)) in stored.enumerate() {
                 let (head, token) = (at / tokens, at % tokens);
                 let vector = x.row(head / heads, head % heads, token).chunks(GROUP_SIZE);

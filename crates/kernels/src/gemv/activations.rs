@@ -1,15 +1,10 @@
 //! Activations: vectors in 8 bits, so that their product with a group of quantized weights is an integer dot product, and
 //! exact.
 
-use bytemuck::{cast_slice, cast_slice_mut};
+use bytemuck::{Pod, Zeroable};
 
-use crate::{
-    quant::{GROUP_SIZE, ROUND, groups, max_magnitude},
-    scratch::Scratch,
-};
-
-/// Vectors are padded with zeros to a multiple of this many groups, a span.
-const PADDED: usize = 8;
+use super::bytes::SPAN;
+use crate::quant::{GROUP_SIZE, ROUND, max_magnitude};
 
 /// The order of a vector's quants in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +16,8 @@ pub enum Order {
     EvenOdd,
 }
 
-/// `x` `[n, columns]` as integers of -127 to 127 and, for each group of 32 along the columns, a scale: the group's largest
-/// magnitude / 127. The format of [`crate::quant`] with float32 scales.
+/// Eight groups of a vector as integers of -127 to 127 and, for each group of 32 along the columns, a scale: the group's
+/// largest magnitude / 127. The format of [`crate::quant`] with float32 scales.
 ///
 /// A number is off by at most half a scale (times 1 + 2^-15, as the quotient is rounded too). Where a group's scale is below
 /// [`NEGLIGIBLE`] its quants are zero. A group with an infinity or NaN has the scale NaN, and so has every product with its
@@ -30,126 +25,95 @@ pub enum Order {
 ///
 /// All formats of weights are multiplied with these, also those that share factors among 256 columns: a scale for so many
 /// activations would be some times as large where one of them is.
-pub struct Activations {
-    /// Of each vector the quants, the scales, the sums, the sums of half groups and those of their quants.
-    buffer: Scratch,
-    n: usize,
-    /// Groups of a vector.
-    groups: usize,
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub struct Span {
+    pub quants: [i8; SPAN * GROUP_SIZE],
+    pub scales: [f32; SPAN],
+    /// The sum of each group's numbers, as they are quantized, ...
+    pub sums: [f32; SPAN],
+    /// ... and of the first and of the last 16 of its columns.
+    pub half_sums: [f32; 2 * SPAN],
+    /// What takes a zero point of 128 off products: of each group, and of either half.
+    pub offsets: [i32; SPAN],
+    pub half_offsets: [i32; 2 * SPAN],
+    /// Whole cache lines.
+    pub padding: [i32; SPAN],
 }
 
 /// A scale whose reciprocal may not be a float32 number.
 const NEGLIGIBLE: f32 = 1e-37;
 
-/// A group's numbers in units of float32: 32 bytes of quants, a scale, a sum, two sums of half groups and two of
-/// their quants.
-const UNITS: usize = GROUP_SIZE / 4 + 6;
-
-impl Activations {
-    /// `columns` is at least one.
-    pub fn new(x: &[f32], columns: usize, order: Order) -> Self {
-        let n = x.len() / columns;
-        let groups = groups(columns).next_multiple_of(PADDED);
-        let units = groups * UNITS;
-        let mut buffer = Scratch::zeroed::<f32>(n * units);
-        let to = &mut buffer.values_mut()[..n * units];
-        for (x, to) in x.chunks(columns).zip(to.chunks_mut(units)) {
-            quantize(x, order, to);
-        }
-        Self { buffer, n, groups }
-    }
-
-    /// Vectors.
-    pub fn len(&self) -> usize {
-        self.n
-    }
-
+impl Span {
+    /// Rounds `x`, which may be fewer numbers than a span has: the rest are zeros.
     #[inline(always)]
-    pub fn vector(&self, vector: usize) -> Groups<'_> {
-        let units = self.groups * UNITS;
-        let all: &[f32] = &self.buffer.values()[vector * units..][..units];
-        let (quants, all) = all.split_at(self.groups * GROUP_SIZE / 4);
-        let (scales, all) = all.split_at(self.groups);
-        let (sums, all) = all.split_at(self.groups);
-        let (half_sums, quant_sums) = all.split_at(2 * self.groups);
-        Groups { quants: cast_slice(quants), scales, sums, half_sums, quant_sums: cast_slice(quant_sums) }
+    pub fn fill(&mut self, x: &[f32], order: Order) {
+        let mut padded = [0.0; SPAN * GROUP_SIZE];
+        let x = <&[f32; SPAN * GROUP_SIZE]>::try_from(x).unwrap_or_else(|_| {
+            padded[..x.len()].copy_from_slice(x);
+            &padded
+        });
+        let x = x.as_chunks::<GROUP_SIZE>().0;
+        let (mut largest, mut inverses) = ([0.0; SPAN], [0.0; SPAN]);
+        for (largest, x) in largest.iter_mut().zip(x) {
+            *largest = f32::from_bits(max_magnitude(x));
+        }
+        for ((scale, inverse), largest) in self.scales.iter_mut().zip(&mut inverses).zip(largest) {
+            *scale = largest / 127.0;
+            *inverse = if *scale < NEGLIGIBLE { 0.0 } else { 127.0 / largest };
+            *scale = if largest.is_finite() { *scale } else { f32::NAN };
+        }
+        let quants = self.quants.as_chunks_mut::<GROUP_SIZE>().0;
+        for ((quants, half_offsets), (x, inverse)) in
+            quants.iter_mut().zip(self.half_offsets.as_chunks_mut::<2>().0).zip(x.iter().zip(inverses))
+        {
+            let mut rounded = [0; GROUP_SIZE];
+            for (rounded, x) in rounded.iter_mut().zip(x) {
+                *rounded = (x * inverse + ROUND).to_bits();
+            }
+            for (quant, rounded) in quants.iter_mut().zip(rounded) {
+                *quant = rounded as i8;
+            }
+            for (offset, half) in half_offsets.iter_mut().zip(rounded.as_chunks::<{ GROUP_SIZE / 2 }>().0) {
+                *offset = -128 * sum(half.map(|rounded| i32::from(rounded as i8)));
+            }
+            if order == Order::EvenOdd {
+                let mut sorted = [0; GROUP_SIZE];
+                let (even, odd) = sorted.split_at_mut(GROUP_SIZE / 2);
+                for ((even, odd), pair) in even.iter_mut().zip(odd).zip(quants.as_chunks().0) {
+                    [*even, *odd] = *pair;
+                }
+                *quants = sorted;
+            }
+        }
+        for at in 0..SPAN {
+            let [first, second] = [self.half_offsets[2 * at], self.half_offsets[2 * at + 1]];
+            self.offsets[at] = first + second;
+            self.sums[at] = self.scales[at] * ((first + second) / -128) as f32;
+            self.half_sums[2 * at] = self.scales[at] * (first / -128) as f32;
+            self.half_sums[2 * at + 1] = self.scales[at] * (second / -128) as f32;
+        }
+        self.padding = [0; SPAN];
     }
 }
 
-/// The groups of one vector.
-#[derive(Clone, Copy)]
-pub struct Groups<'a> {
-    /// [`GROUP_SIZE`] of each group.
-    pub quants: &'a [i8],
-    pub scales: &'a [f32],
-    /// The sum of each group's numbers, as they are quantized, ...
-    pub sums: &'a [f32],
-    /// ... and of the first and of the last 16 of its columns.
-    pub half_sums: &'a [f32],
-    /// The same sums of the quants themselves.
-    pub quant_sums: &'a [i32],
-}
-
-fn quantize(x: &[f32], order: Order, to: &mut [f32]) {
-    let groups = to.len() / UNITS;
-    let (quants, to) = to.split_at_mut(groups * GROUP_SIZE / 4);
-    let (scales, to) = to.split_at_mut(groups);
-    let (sums, to) = to.split_at_mut(groups);
-    let (half_sums, quant_sums) = to.split_at_mut(2 * groups);
-    let quant_sums: &mut [i32] = cast_slice_mut(quant_sums);
-    let quants: &mut [i8] = cast_slice_mut(quants);
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let (whole, rest) = x.as_chunks::<GROUP_SIZE>();
-            let mut last = [0.0; GROUP_SIZE];
-            last[..rest.len()].copy_from_slice(rest);
-            let last = if rest.is_empty() { None } else { Some(&last) };
-
-            let groups = || whole.iter().chain(last);
-            for (scale, x) in scales.iter_mut().zip(groups()) {
-                *scale = f32::from_bits(max_magnitude(x));
-            }
-            let halves = half_sums.as_chunks_mut::<2>().0.iter_mut().zip(quant_sums.as_chunks_mut::<2>().0);
-            let sums = sums.iter_mut().zip(halves);
-            let places = quants.as_chunks_mut::<GROUP_SIZE>().0.iter_mut().zip(sums);
-            for ((x, scale), (quants, (sum, (half_sums, quant_sums)))) in groups().zip(&mut *scales).zip(places) {
-                let largest = *scale;
-                *scale = largest / 127.0;
-                let inverse = if *scale < NEGLIGIBLE { 0.0 } else { 127.0 / largest };
-                let mut rounded = [0; GROUP_SIZE];
-                for (rounded, x) in rounded.iter_mut().zip(x) {
-                    *rounded = (x * inverse + ROUND).to_bits();
-                }
-                for (quant, rounded) in quants.iter_mut().zip(rounded) {
-                    *quant = rounded as i8;
-                }
-                if !largest.is_finite() {
-                    *scale = f32::NAN;
-                }
-                let halves = quants.as_chunks::<16>().0;
-                let half = |i: usize| -> i32 { halves[i].iter().map(|quant| i32::from(*quant)).sum() };
-                let [first, second] = [half(0), half(1)];
-                *half_sums = [*scale * first as f32, *scale * second as f32];
-                *sum = *scale * (first + second) as f32;
-                *quant_sums = [first, second];
-                if order == Order::EvenOdd {
-                    let mut sorted = [0; GROUP_SIZE];
-                    let (even, odd) = sorted.split_at_mut(GROUP_SIZE / 2);
-                    for ((even, odd), pair) in even.iter_mut().zip(odd).zip(quants.as_chunks().0) {
-                        [*even, *odd] = *pair;
-                    }
-                    *quants = sorted;
-                }
-            }
-        },
-    );
+/// By halves, as vectors do.
+#[inline(always)]
+fn sum(mut numbers: [i32; GROUP_SIZE / 2]) -> i32 {
+    let mut half = numbers.len() / 2;
+    while half > 0 {
+        for i in 0..half {
+            numbers[i] += numbers[half + i];
+        }
+        half /= 2;
+    }
+    numbers[0]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::random;
+    use crate::{gemv::tiles::Tiles, testing::random};
 
     #[test]
     fn activations_are_within_half_a_scale() {
@@ -158,48 +122,59 @@ mod tests {
             for (i, x) in x.iter_mut().enumerate() {
                 *x *= 2f32.powi((i / 40 % 60) as i32 - 30);
             }
-            let plain = Activations::new(&x, columns, Order::Plain);
-            for (i, x) in x.chunks(columns).enumerate() {
-                let vector = plain.vector(i);
-                assert_eq!(vector.scales.len() % PADDED, 0);
-                let groups = vector.quants.chunks(GROUP_SIZE).zip(vector.scales.iter().zip(vector.sums));
-                for (group, (quants, (scale, sum))) in groups.enumerate() {
-                    let x = &x[columns.min(group * GROUP_SIZE)..columns.min((group + 1) * GROUP_SIZE)];
-                    let largest = x.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
-                    assert_eq!(*scale, largest / 127.0);
-                    let codes_sum: i32 = quants.iter().map(|quant| i32::from(*quant)).sum();
-                    assert_eq!(*sum, *scale * codes_sum as f32);
-                    for (half, quants) in quants.chunks(16).enumerate() {
-                        let codes_sum: i32 = quants.iter().map(|quant| i32::from(*quant)).sum();
-                        assert_eq!(vector.half_sums[2 * group + half], *scale * codes_sum as f32);
-                        assert_eq!(vector.quant_sums[2 * group + half], codes_sum);
+            let plain = Tiles::new(&x, columns, Order::Plain, 1);
+            let sorted = Tiles::new(&x, columns, Order::EvenOdd, 1);
+            for (x, (plain, sorted)) in x.chunks(columns).zip(plain.iter().zip(sorted.iter())) {
+                assert_eq!(plain.spans.len(), columns.div_ceil(SPAN * GROUP_SIZE));
+                for (i, (plain, sorted)) in plain.spans.iter().zip(sorted.spans).enumerate() {
+                    for group in 0..SPAN {
+                        let columns = [0, 1].map(|end| columns.min((SPAN * i + group + end) * GROUP_SIZE));
+                        assert_group(&x[columns[0]..columns[1]], plain, sorted, group);
                     }
-                    for (i, quant) in quants.iter().enumerate() {
-                        let x = f64::from(*x.get(i).unwrap_or(&0.0));
-                        let scale = f64::from(*scale);
-                        let bound = scale / 2.0 * (1.0 + 2f64.powi(-15));
-                        assert!((x - f64::from(*quant) * scale).abs() <= bound);
-                        assert!(*quant != -128);
-                    }
-                }
-                let sorted = Activations::new(x, columns, Order::EvenOdd);
-                let sorted = sorted.vector(0);
-                assert_eq!((sorted.scales, sorted.sums), (vector.scales, vector.sums));
-                for (sorted, plain) in sorted.quants.chunks(GROUP_SIZE).zip(vector.quants.chunks(GROUP_SIZE)) {
-                    let places = (0..GROUP_SIZE).map(|i| i / 2 + i % 2 * (GROUP_SIZE / 2));
-                    assert!(places.map(|place| sorted[place]).eq(plain.iter().copied()));
                 }
             }
         }
     }
 
+    fn assert_group(x: &[f32], plain: &Span, sorted: &Span, group: usize) {
+        let (quants, scale) = (&plain.quants[group * GROUP_SIZE..][..GROUP_SIZE], plain.scales[group]);
+        let largest = x.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
+        assert_eq!(scale, largest / 127.0);
+        let sum = |quants: &[i8]| -> i32 { quants.iter().map(|quant| i32::from(*quant)).sum() };
+        assert_eq!(plain.sums[group], scale * sum(quants) as f32);
+        assert_eq!(plain.offsets[group], -128 * sum(quants));
+        for (half, quants) in quants.chunks(GROUP_SIZE / 2).enumerate() {
+            assert_eq!(plain.half_sums[2 * group + half], scale * sum(quants) as f32);
+            assert_eq!(plain.half_offsets[2 * group + half], -128 * sum(quants));
+        }
+        for (i, quant) in quants.iter().enumerate() {
+            let x = f64::from(*x.get(i).unwrap_or(&0.0));
+            let scale = f64::from(scale);
+            let bound = scale / 2.0 * (1.0 + 2f64.powi(-15));
+            assert!((x - f64::from(*quant) * scale).abs() <= bound);
+            assert!(*quant != -128);
+        }
+        assert_eq!((sorted.scales, sorted.sums), (plain.scales, plain.sums));
+        let places = (0..GROUP_SIZE).map(|i| i / 2 + i % 2 * (GROUP_SIZE / 2));
+        let sorted = &sorted.quants[group * GROUP_SIZE..];
+        assert!(places.map(|place| sorted[place]).eq(quants.iter().copied()));
+    }
+
     #[test]
     fn negligible_activations_are_zeros_and_larger_ones_are_not() {
+        let first = |x: f32| Tiles::new(&[x, -x], 2, Order::Plain, 1).tile(0).spans[0].quants;
         for tiny in [f32::from_bits(1), 1e-39, 1.2e-35] {
-            let activations = Activations::new(&[tiny, -tiny], 2, Order::Plain);
-            assert_eq!(activations.vector(0).quants[..2], [0, 0]);
+            assert_eq!(first(tiny)[..2], [0, 0]);
         }
-        let activations = Activations::new(&[2e-35, -2e-35], 2, Order::Plain);
-        assert_eq!(activations.vector(0).quants[..2], [127, -127]);
+        assert_eq!(first(2e-35)[..2], [127, -127]);
+    }
+
+    #[test]
+    fn what_is_not_finite_has_no_scale() {
+        for x in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+            let tiles = Tiles::new(&[1.0, x, 0.5], 3, Order::Plain, 1);
+            let span = tiles.tile(0).spans[0];
+            assert!(span.scales[0].is_nan() && span.sums[0].is_nan() && span.scales[1] == 0.0);
+        }
     }
 }

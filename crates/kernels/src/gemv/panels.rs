@@ -14,9 +14,9 @@ use pulp::{Simd, cast, f32x16};
 
 use super::{
     MatVec,
-    activations::Order,
+    activations::{self, Order},
     output::Output,
-    tiles::{self, Tiles},
+    tiles::Tiles,
 };
 use crate::{
     isa::{Isa, Vnni},
@@ -131,7 +131,7 @@ fn add_group<G: Group<STRIPS>, const PARTS: usize, const MINIMA: bool, const STR
     group: &G,
     at: usize,
     zero: i32,
-    x: &[tiles::Span; N],
+    x: &[activations::Span; N],
     sums: &mut [[f32x16; STRIPS]; N],
 ) {
     let simd = isa.simd();
@@ -183,7 +183,7 @@ fn add_unit<G: Group<STRIPS>, const U: usize, const STRIPS: usize, const N: usiz
     isa: Vnni,
     group: &G,
     at: usize,
-    x: &[tiles::Span; N],
+    x: &[activations::Span; N],
     dots: &mut [[__m512i; STRIPS]; N],
 ) {
     let mut quants: [__m512i; STRIPS] = [cast([0_u8; 64]); STRIPS];

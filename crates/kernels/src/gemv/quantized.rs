@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use super::{
     TILE_ROWS,
+    activations::Span,
     bytes::{Bytes, OnBytes, SPAN},
     output::Output,
-    tiles::{Span, Tile, Tiles},
+    tiles::{Tile, Tiles},
 };
 use crate::{isa, prefetch::prefetch_lines};
 

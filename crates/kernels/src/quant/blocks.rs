@@ -15,6 +15,7 @@ use super::{
     BlockFormat, BlockMatrix, NotQuantizable, SERIAL, each_row,
     quantize::{failed, max_magnitude},
 };
+use crate::isa::vectorized;
 
 mod iq4;
 mod mxfp4;
@@ -86,7 +87,7 @@ pub fn dequantize_blocks(matrix: BlockMatrix<'_>, out: &mut [f32]) {
         return;
     }
     each_row(out, columns, |row, out| {
-        pulp::Arch::new().dispatch(
+        vectorized(
             #[inline(always)]
             || with_block!(matrix.format, B => dequantize_row::<_, _, B>(matrix.row(row), out)),
         );
@@ -141,7 +142,7 @@ pub fn quantize_blocks(
     }
     let rows = values.par_chunks(columns).zip(out.par_chunks_mut(row_bytes)).enumerate();
     let failed = rows.with_min_len(SERIAL / columns).find_map_first(|(row, (values, out))| {
-        let failed = pulp::Arch::new().dispatch(
+        let failed = vectorized(
             #[inline(always)]
             || with_block!(format, B => quantize_row::<_, _, B>(values, out)),
         )?;

@@ -10,7 +10,7 @@ use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
 use half::f16;
 
 use super::{BlockMatrix, GROUP_SIZE, QuantizedMatrix, groups};
-use crate::share::share_each;
+use crate::{isa::vectorized, share::share_each};
 
 mod format;
 mod piece;
@@ -109,7 +109,7 @@ impl Panels {
         let start = start(&words);
         let lines: &mut [Line] = cast_slice_mut(&mut words[start..][..lines * WORDS]);
         share_each(lines.chunks_mut(SERIAL * of_strip).enumerate(), |(at, lines)| {
-            pulp::Arch::new().dispatch(
+            vectorized(
                 #[inline(always)]
                 || {
                     let mut piece = Piece::zeroed();

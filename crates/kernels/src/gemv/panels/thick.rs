@@ -7,7 +7,7 @@ use pulp::{Simd, cast, f32x16};
 
 use super::{Group, Packed, Rows, TILE, UNITS, ZERO, add_group, with_format, zero};
 use crate::{
-    gemv::tiles::{self, Tile},
+    gemv::{activations, tiles::Tile},
     isa::Vnni,
     prefetch::Prefetcher,
     quant::{
@@ -20,7 +20,7 @@ use crate::{
 const STRIPS: usize = 2;
 
 /// Bytes of vectors that pass by some strips: they stay in an L2 cache ...
-const VECTOR_BYTES: usize = 384 << 10;
+const VECTOR_BYTES: usize = 640 << 10;
 
 /// ... unless so few tiles were not worth unpacking strips for.
 const LEAST_TILES: usize = 16;
@@ -75,7 +75,7 @@ impl Rows<'_> {
     #[inline(always)]
     pub(super) fn by_many(&self, unpacked: &mut [Line]) {
         let layout = self.matrix.format.layout();
-        let tile_bytes = TILE * groups(self.matrix.columns()).div_ceil(SPAN) * size_of::<tiles::Span>();
+        let tile_bytes = TILE * groups(self.matrix.columns()).div_ceil(SPAN) * size_of::<activations::Span>();
         let together = (VECTOR_BYTES / tile_bytes).max(LEAST_TILES);
         let all = self.x.len().div_ceil(TILE);
         for first_tile in (0..all).step_by(together) {
@@ -101,7 +101,7 @@ impl Rows<'_> {
     fn many<const PARTS: usize, const MINIMA: bool>(&self, first: usize, unpacked: &[Line], some: Range<usize>) {
         let next = cast_slice(self.matrix.stored(first + STRIPS..first + 2 * STRIPS));
         let (parts, steps) = (some.len(), UNITS * groups(self.matrix.columns()));
-        for (i, tile) in self.x.iter().skip(some.start).take(parts).enumerate() {
+        for (i, tile) in some.map(|tile| self.x.tile(tile)).enumerate() {
             let next = Prefetcher::new(next, i, parts, steps);
             match tile.width {
                 1 => self.tile::<PARTS, MINIMA, 1>(first, unpacked, &tile, next),

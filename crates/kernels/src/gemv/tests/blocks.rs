@@ -5,7 +5,7 @@ use std::iter::once;
 
 use super::*;
 use crate::{
-    gemv::activations::{Activations, Order},
+    gemv::{activations::Order, tiles::Tiles},
     quant::{BlockFormat, BlockMatrix, GROUP_SIZE, dequantize_blocks},
     testing::ROUNDOFF,
 };
@@ -43,19 +43,19 @@ fn assert_block_products(x: &[f32], matrix: BlockMatrix<'_>, y: &[f32], what: &s
     let (rows, columns) = (matrix.rows(), matrix.columns);
     let mut weights = vec![0.0; rows * columns];
     dequantize_blocks(matrix, &mut weights);
-    let activations = Activations::new(x, columns, Order::Plain);
+    let activations = Tiles::new(x, columns, Order::Plain, 1);
     for (i, (x, y)) in x.chunks(columns).zip(y.chunks(rows)).enumerate() {
-        let rounded = activations.vector(i);
+        let rounded = activations.tile(i).spans;
         for (row, (w, y)) in weights.chunks(columns).zip(y).enumerate() {
             let (mut same, mut exact, mut size, mut bound) = (0.0, 0.0, 0.0, 0.0);
             for (group, w) in w.chunks(GROUP_SIZE).enumerate() {
-                let step = f64::from(rounded.scales[group]);
+                let step = f64::from(rounded[group / 8].scales[group % 8]);
                 // Quants with their offset are at most twice the span of the group's numbers.
                 let [min, max] =
                     w.iter().fold([0.0_f64; 2], |[min, max], w| [min.min(f64::from(*w)), max.max(f64::from(*w))]);
                 for (at, w) in w.iter().enumerate() {
                     let (at, w) = (group * GROUP_SIZE + at, f64::from(*w));
-                    let a = f64::from(rounded.quants[at]) * step;
+                    let a = f64::from(rounded[at / 256].quants[at % 256]) * step;
                     same += w * a;
                     exact += w * f64::from(x[at]);
                     size += (max - min) * 32.0 * a.abs();
