@@ -31,7 +31,7 @@ mod panels;
 mod planar;
 mod portable;
 mod quantized;
-mod tiles;
+pub mod tiles;
 
 /// Vectors that are multiplied with the weights while these are in registers.
 const TILE_VECTORS: usize = 4;
@@ -90,7 +90,7 @@ pub trait MatVec<X>: Sync {
 /// [`crate::matmul`] for prompts. The result does not depend on the number of threads, nor a row of it on the other rows.
 ///
 /// Error: for floats `2 columns u` of the sum of magnitudes, with unit roundoff `u` of float32. For quantized weights `x` is
-/// rounded to 8 bits ([`activations::Activations`]): an `x` that is off by half of its group's scale `d` makes the product
+/// rounded to 8 bits ([`activations::Span`]): an `x` that is off by half of its group's scale `d` makes the product
 /// with a row `w` off by the sum of `d / 2 * |w|`. The sum of a group is exact, and the sum over groups is one in float32.
 ///
 /// # Panics

@@ -21,6 +21,8 @@ use half::f16;
 use rayon::prelude::*;
 use thiserror::Error;
 
+use crate::isa::vectorized;
+
 mod block;
 pub(crate) mod blocks;
 mod matrix;
@@ -192,7 +194,7 @@ impl NotQuantizable {
 /// In 8 bits a group's scale is its largest magnitude / 127, rounded up to binary16, so that nothing is clipped: every number
 /// comes back within half a scale. In 4 bits the scale that clips nothing is the group's range, zero included, / 15, and the
 /// zero point is where zero then lies: every number comes back within half a scale. From there both are moved to where the
-/// sum of the group's squared errors is least among those that are tried: all zero points, each with some scales. That sum is
+/// sum of the group's squared errors is least among those that are tried: some zero points, with some scales each. That sum is
 /// never more than with the first scale. In MXFP4 the scale is the power of two by which the largest magnitude is a quant
 /// from 8 on; larger ones than 12 become 12. A number always has the quant that is nearest by its scale, and zero stays zero.
 ///
@@ -235,7 +237,7 @@ pub fn dequantize(matrix: QuantizedMatrix<'_>, out: &mut [f32]) {
         return;
     }
     each_row(out, columns, |row, out| {
-        pulp::Arch::new().dispatch(
+        vectorized(
             #[inline(always)]
             || dequantize_row(matrix.row(row), matrix.format, out),
         );

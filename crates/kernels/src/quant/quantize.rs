@@ -7,10 +7,16 @@ use super::{
     GROUP_SIZE, QuantFormat, ZERO_POINTS_PER_WORD,
     blocks::{Codes, E2m1, pack},
 };
+use crate::isa::vectorized;
 
-/// Scales that are tried with a zero point, as parts of the least one that clips nothing: from a little more of it, since
-/// other scales may suit the other numbers better, to where clipping costs more than it gains.
-const CLIPS: [f32; 6] = [1.04, 0.98, 0.925, 0.87, 0.815, 0.76];
+/// Zero points that are tried, around where zero lies in the group's range, ...
+const ZEROS: usize = 4;
+
+/// ... with as many scales each: by these parts of the least one that clips nothing. The first is a little more than one,
+/// since other scales may suit the other numbers better, and the last clips more than it gains.
+const CLIPS: [f32; 8] = [1.04, 0.99, 0.945, 0.9, 0.86, 0.82, 0.78, 0.74];
+
+const TRIES: usize = ZEROS * CLIPS.len();
 
 /// A group's scale, its zero point, and its quants without the zero point.
 type Group = (f16, f32, [f32; GROUP_SIZE]);
@@ -24,10 +30,10 @@ pub(super) fn quantize_row(
     zero_points: &mut [i32],
 ) -> Option<usize> {
     let quants: &mut [u8] = cast_slice_mut(quants);
-    pulp::Arch::new().dispatch(
+    vectorized(
         #[inline(always)]
         || {
-            let stored = quants.chunks_exact_mut(format.group_bytes()).zip(scales);
+            let stored = quants.chunks_exact_mut(format.group_bytes()).zip(&mut *scales);
             let groups = values.chunks(GROUP_SIZE).enumerate();
             for ((i, values), (quants, scale)) in groups.zip(stored) {
                 let mut group = [0.0; GROUP_SIZE];
@@ -165,84 +171,95 @@ fn int4(group: &[f32; GROUP_SIZE]) -> Option<Group> {
     if !f32::from_bits(max_magnitude(group)).is_finite() {
         return None;
     }
-    let (mut low, mut high) = (0.0_f32, 0.0_f32);
-    for number in group {
-        low = if *number < low { *number } else { low };
-        high = if *number > high { *number } else { high };
-    }
+    let (low, high) = range(group);
     let plain = min_scale(high - low, LAST)?;
     if high == low {
         return Some((plain, QuantFormat::Int4.offset() as f32, [0.0; GROUP_SIZE]));
     }
     let zero = round(clamped(-low / plain.to_f32(), 0.0, LAST));
-    let mut best = (plain, zero, nearest(group, plain.to_f32(), -zero, LAST - zero));
-    let mut best_error = squared_error(group, plain.to_f32(), &best.2);
+    let quants = nearest(group, plain.to_f32(), -zero, LAST - zero);
+    let error = squared_error(group, plain.to_f32(), &quants);
 
-    let (mut scale, zero) = promising(group, low, high);
-    // Quants that are nearest by the better scale may allow a still better one.
-    for _ in 0..2 {
-        let rounded = f16::from_f32(scale);
-        if !rounded.is_finite() || rounded.to_f32() == 0.0 {
-            break;
-        }
-        let quants = nearest(group, rounded.to_f32(), -zero, LAST - zero);
-        let error = squared_error(group, rounded.to_f32(), &quants);
-        scale = dot(group, &quants) / dot(&quants, &quants);
-        if error < best_error {
-            best_error = error;
-            best = (rounded, zero, quants);
+    let (scale, better_zero) = promising(group, low, high);
+    let scale = f16::from_f32(scale);
+    if scale.is_finite() && scale != f16::ZERO {
+        let better = nearest(group, scale.to_f32(), -better_zero, LAST - better_zero);
+        if squared_error(group, scale.to_f32(), &better) < error {
+            return Some((scale, better_zero, better));
         }
     }
-    Some(best)
+    Some((plain, zero, quants))
 }
 
 /// The last of the 16 quants.
 const LAST: f32 = 15.0;
 
-/// The scale and the zero point that leave the least squared error, of all zero points with some scales each.
+/// The least and the largest number, zero among them. By halves, as vectors do.
+#[inline(always)]
+fn range(group: &[f32; GROUP_SIZE]) -> (f32, f32) {
+    let (mut low, mut high) = (*group, *group);
+    let mut half = GROUP_SIZE / 2;
+    while half > 0 {
+        for i in 0..half {
+            low[i] = if low[i + half] < low[i] { low[i + half] } else { low[i] };
+            high[i] = if high[i + half] > high[i] { high[i + half] } else { high[i] };
+        }
+        half /= 2;
+    }
+    (clamped(low[0], f32::MIN, 0.0), clamped(high[0], 0.0, f32::MAX))
+}
+
+/// The scale and the zero point that leave the least squared error, of those that are tried.
 ///
 /// With the quants `q` of numbers `w` held, the best scale is <w, q> / <q, q>, which leaves an error of
 /// <w, w> - <w, q>^2 / <q, q>.
 #[inline(always)]
 fn promising(group: &[f32; GROUP_SIZE], low: f32, high: f32) -> (f32, f32) {
-    const ZEROS: usize = 16;
-    let mut zeros = [0.0; ZEROS];
-    let mut least = [0.0; ZEROS];
-    for (z, (zero, least)) in zeros.iter_mut().zip(&mut least).enumerate() {
-        *zero = z as f32;
+    let first = (LAST * -low / (high - low)).floor() - 1.0;
+    let (below, above) = (1.0 / low.abs(), 1.0 / high.abs());
+    let (mut zeros, mut inverses, mut rounds) = ([0.0; TRIES], [0.0; TRIES], [0.0; TRIES]);
+    for t in 0..TRIES {
+        zeros[t] = clamped(first + (t % ZEROS) as f32, 0.0, LAST);
         // Numbers up to half a quant beyond the last one are rounded to it; a part of that is a good start.
-        let (below, above) = (-low / (*zero + 0.3), high / (LAST - *zero + 0.3));
-        *least = if below > above { below } else { above };
+        let (below, above) = ((zeros[t] + 0.3) * below, (LAST - zeros[t] + 0.3) * above);
+        inverses[t] = if below < above { below } else { above } * const { inverse_clips() }[t];
+        rounds[t] = ROUND + zeros[t];
     }
-    let (mut gain, mut scale, mut best) = (0.0, 0.0, 0.0);
-    for clip in CLIPS {
-        let inverse = least.map(|least| 1.0 / (least * clip));
-        let (mut products, mut squares) = ([0.0; ZEROS], [0.0; ZEROS]);
-        for number in group {
-            for z in 0..ZEROS {
-                let quant = round(clamped(number * inverse[z] + zeros[z], 0.0, LAST)) - zeros[z];
-                products[z] += number * quant;
-                squares[z] += quant * quant;
-            }
-        }
-        // Who is not ahead of the best so far is not ahead of a better one, and most are not.
-        let mut ahead = 0_u32;
-        for z in 0..ZEROS {
-            let (product, square): (f32, f32) = (products[z], squares[z]);
-            ahead |= u32::from(product * product > gain * square) << z;
-        }
-        while ahead > 0 {
-            let z = ahead.trailing_zeros() as usize;
-            ahead &= ahead - 1;
-            let (product, square) = (products[z], squares[z]);
-            if product * product > gain * square {
-                gain = product * product / square;
-                scale = product / square;
-                best = zeros[z];
-            }
+    let (mut products, mut squares) = ([0.0; TRIES], [0.0; TRIES]);
+    for number in group {
+        for t in 0..TRIES {
+            let quant = clamped(number * inverses[t] + zeros[t], 0.0, LAST) + ROUND - rounds[t];
+            products[t] += number * quant;
+            squares[t] += quant * quant;
         }
     }
-    (scale, best)
+    let (mut gains, mut scales) = ([0.0; TRIES], [0.0; TRIES]);
+    for t in 0..TRIES {
+        let (product, square): (f32, f32) = (products[t], squares[t]);
+        scales[t] = if square > 0.0 { product / square } else { 0.0 };
+        gains[t] = product * scales[t];
+    }
+    let mut half = TRIES / 2;
+    while half > 0 {
+        for t in 0..half {
+            let is_better = gains[t + half] > gains[t];
+            gains[t] = if is_better { gains[t + half] } else { gains[t] };
+            scales[t] = if is_better { scales[t + half] } else { scales[t] };
+            zeros[t] = if is_better { zeros[t + half] } else { zeros[t] };
+        }
+        half /= 2;
+    }
+    (scales[0], zeros[0])
+}
+
+const fn inverse_clips() -> [f32; TRIES] {
+    let mut inverses = [0.0; TRIES];
+    let mut t = 0;
+    while t < TRIES {
+        inverses[t] = 1.0 / CLIPS[t / ZEROS];
+        t += 1;
+    }
+    inverses
 }
 
 #[inline(always)]
