@@ -74,10 +74,10 @@ impl MatVec<f32> for &Panels {
                 || rows.by_few(),
             );
         } else {
-            thick::with_buffer(rows.unpacked_lines(), |unpacked| {
+            thick::with_buffer(rows.buffer_lines(), |buffer| {
                 isa.vectorize(
                     #[inline(always)]
-                    || rows.by_many(unpacked),
+                    || rows.by_many(buffer),
                 );
             });
         }

@@ -164,6 +164,13 @@ impl Panels {
         &self.lines()[strip * lines..][..lines]
     }
 
+    /// Span `at` of a strip.
+    #[inline(always)]
+    pub(crate) fn span(&self, layout: Layout, strip: usize, at: usize) -> Span<'_> {
+        let (lines, of_span) = (self.strip(layout, strip), layout.span_lines(SPAN));
+        Span::new(&lines[at * of_span..lines.len().min((at + 1) * of_span)], at, groups(self.columns))
+    }
+
     /// Rows `rows` -> `out` `[rows, columns]`
     ///
     /// # Panics
