@@ -121,7 +121,7 @@ fn matrices_that_lie_together_are_each_what_it_is_alone() {
     // Rows that make pieces which lie together without gaps, and others.
     let rows = prop_oneof![Just(64usize), Just(192), 1usize..100];
     let strategy = (matrices(), prop::collection::vec(rows, 1..=5), prop_oneof![Just(1), 1usize..=MAX_VECTORS]);
-    on_both(40, &strategy, |kernels, device, dtype, ((kind, columns), rows, n)| {
+    on_both(30, &strategy, |kernels, device, dtype, ((kind, columns), rows, n)| {
         if !has_kernel(kernels, kind) {
             return Ok(());
         }
@@ -137,7 +137,7 @@ fn matrices_that_lie_together_are_each_what_it_is_alone() {
 fn products_do_besides_what_kernels_do_alone() {
     let rows = prop_oneof![Just(64usize), Just(192), 1usize..100];
     let strategy = (matrices(), rows, prop_oneof![Just(1), 1usize..=MAX_VECTORS], 0u64..9);
-    on_both(40, &strategy, |kernels, device, dtype, ((kind, columns), rows, n, seed)| {
+    on_both(24, &strategy, |kernels, device, dtype, ((kind, columns), rows, n, seed)| {
         if !has_kernel(kernels, kind) {
             return Ok(());
         }
