@@ -31,18 +31,11 @@ glass="${CARGO_TARGET_DIR:-target}/release/glass"
 if [ -n "$small" ]; then
     models=("") dtypes=f32,q8 prompts=32 depths=0 rounds=(--gen 4 --repeat 1) filter=kernel_set::tests::rotate limit=900
 else
-    models=("--preset llama-40M" "--preset smollm2-135M") prompts=512 depths=0,2048,7000
+    models=("--preset llama-40M" "--preset smollm2-135M") dtypes=f32,f16,bf16,q8,q4 prompts=512 depths=0,2048,7000
     rounds=(--gen 64 --repeat 3 --row-seconds 4) filter= limit=140
 fi
 
 adapter="$("$glass" devices | grep -m1 "^$device")"
-if [ -z "$small" ]; then
-    # A type that the adapter does not compute in would be an error of its row.
-    case "$adapter" in
-        *"f16 yes"*) dtypes=f32,f16,q8,q4 ;;
-        *) dtypes=f32,q8,q4 ;;
-    esac
-fi
 
 mkdir -p "$(dirname "$out")"
 log="$(mktemp)"

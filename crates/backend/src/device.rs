@@ -136,7 +136,16 @@ impl Device {
         &self.dtypes
     }
 
-    /// Checks, before anything is loaded, that models can run in `dtype` here.
+    /// The type that a model in `dtype` computes in here: float32 where matrices are kept in `dtype` and the device does not compute
+    /// in it. Every number of the one is one of the other.
+    pub fn computes(&self, dtype: Dtype) -> Dtype {
+        match self.dtypes.contains(&dtype) || !self.kernel_set().multiplies_packed(dtype) {
+            true => dtype,
+            false => Dtype::F32,
+        }
+    }
+
+    /// Checks that there is arithmetic in `dtype` here. Models are checked, before anything is loaded, by what they compute in.
     ///
     /// # Errors
     /// [`DeviceError::UnsupportedDtype`], with the types that would work.

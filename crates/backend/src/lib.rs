@@ -50,7 +50,9 @@ pub use kv_tensor::{KvDtype, KvTensor, Q8Tensor, UnknownKvDtype};
 pub use linear::Linear;
 pub use norm::{HeadNorm, Norm};
 pub use peak_memory::peak_host_bytes;
-pub use quantized::{BlockRows, BlockTensor, PanelTensor, PlanarRows, PlanarTensor, QuantizedRows, QuantizedTensor};
+pub use quantized::{
+    BlockRows, BlockTensor, HalfTensor, PanelTensor, PlanarRows, PlanarTensor, QuantizedRows, QuantizedTensor,
+};
 pub use recurrence::Scan;
 pub use rope_angles::RopeAngles;
 pub use traffic::{Traffic, TrafficCounter};

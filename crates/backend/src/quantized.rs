@@ -1,21 +1,22 @@
-//! Quantized matrices on a device.
+//! Quantized matrices on a device, and others whose numbers a device unpacks.
 
-use burn::tensor::{DType, Int, Tensor, TensorData};
-use glass_kernels::quant::{
-    self, E2M1, GROUP_SIZE, QuantFormat, Quantized, QuantizedMatrix, groups, words, zero_words,
-};
-use half::f16;
+use burn::tensor::{DType, Int, Tensor};
+use glass_kernels::quant::Quantized;
 
 use crate::{Device, Dtype, KernelSet, kernel_set::MatrixKind};
 
 mod blocks;
+mod halves;
 mod panels;
+mod planar;
 
 pub(crate) use blocks::BlockStorage;
 #[cfg(feature = "wgpu")]
 pub(crate) use blocks::Planes;
 pub use blocks::{BlockRows, BlockTensor};
+pub use halves::HalfTensor;
 pub use panels::PanelTensor;
+pub use planar::{PlanarRows, PlanarTensor};
 
 /// Rows of a quantized matrix on their way to a device.
 #[derive(Clone, Debug)]
@@ -25,35 +26,9 @@ pub enum QuantizedRows {
     Blocks(BlockRows),
 }
 
-/// Rows whose quants, scales and zero points are matrices of their own, in the formats of [`QuantFormat`].
-#[derive(Clone, Debug)]
-pub struct PlanarRows {
-    pub format: QuantFormat,
-    /// `[rows, words]`, 32-bit integers
-    pub quants: TensorData,
-    /// `[rows, groups]`, binary16
-    pub scales: TensorData,
-    /// `[rows, zero_words]`, 32-bit integers; `None` in other formats than 4-bit integers
-    pub zero_points: Option<TensorData>,
-}
-
 impl From<Quantized> for QuantizedRows {
     fn from(matrix: Quantized) -> Self {
         Self::Planar(matrix.into())
-    }
-}
-
-impl From<Quantized> for PlanarRows {
-    fn from(matrix: Quantized) -> Self {
-        let Quantized { format, quants, scales, zero_points, columns } = matrix;
-        let rows = scales.len().checked_div(groups(columns)).unwrap_or_default();
-        let zeros = zero_words(columns, format);
-        Self {
-            format,
-            quants: TensorData::new(quants, [rows, words(columns, format)]),
-            scales: TensorData::new(scales, [rows, groups(columns)]),
-            zero_points: (zeros > 0).then(|| TensorData::new(zero_points, [rows, zeros])),
-        }
     }
 }
 
@@ -70,31 +45,14 @@ impl QuantizedRows {
     }
 }
 
-impl PlanarRows {
-    fn matrix(&self, columns: usize) -> QuantizedMatrix<'_> {
-        let (quants, scales) = (self.quants.as_slice::<i32>(), self.scales.as_slice::<f16>());
-        let zero_points = self.zero_points.as_ref().map_or(Ok(&[][..]), |words| words.as_slice::<i32>());
-        let (Ok(quants), Ok(scales), Ok(zero_points)) = (quants, scales, zero_points) else {
-            panic!("quants and zero points are i32, and scales are f16")
-        };
-        QuantizedMatrix::new(self.format, quants, scales, zero_points, columns)
-    }
-
-    fn dequantize(&self, columns: usize) -> Vec<f32> {
-        let matrix = self.matrix(columns);
-        let mut values = vec![0.0; matrix.rows() * columns];
-        quant::dequantize(matrix, &mut values);
-        values
-    }
-}
-
-/// A quantized matrix `[rows, columns]` on a device.
+/// A matrix `[rows, columns]` on a device, of which no tensor has the numbers.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "one of each matrix, and none is copied in a loop")]
 pub enum QuantizedTensor {
     Planar(PlanarTensor),
     Blocks(BlockTensor),
     Panels(PanelTensor),
+    Halves(HalfTensor),
 }
 
 impl QuantizedTensor {
@@ -114,6 +72,7 @@ impl QuantizedTensor {
             Self::Planar(matrix) => matrix.shape(),
             Self::Blocks(matrix) => matrix.shape(),
             Self::Panels(matrix) => matrix.shape(),
+            Self::Halves(matrix) => matrix.shape(),
         }
     }
 
@@ -125,6 +84,7 @@ impl QuantizedTensor {
             Self::Planar(matrix) => matrix.select(ids).dequantize(),
             Self::Blocks(matrix) => matrix.select(ids).dequantize(),
             Self::Panels(matrix) => matrix.select(&ids),
+            Self::Halves(matrix) => matrix.select(ids).dequantize(),
         }
     }
 
@@ -136,138 +96,67 @@ impl QuantizedTensor {
             Self::Planar(matrix) => matrix.dequantize(),
             Self::Blocks(matrix) => matrix.dequantize(),
             Self::Panels(matrix) => matrix.dequantize(),
+            Self::Halves(matrix) => matrix.dequantize(),
         }
     }
-}
 
-impl QuantizedTensor {
-    /// Lays neighbours of one format together in memory: all that each consists of, or nothing.
+    /// Lays neighbours of one format together in memory.
     pub(crate) fn lay_together(kernels: KernelSet, matrices: &mut [&mut Self], most: u64) {
-        let alike = |a: &&mut Self, b: &&mut Self| match (&**a, &**b) {
+        for run in matrices.chunk_by_mut(|a, b| a.is_like(b)).filter(|run| run.len() > 1) {
+            let mut parts: Vec<PartsMut<'_>> = run.iter_mut().map(|matrix| matrix.parts_mut()).collect();
+            let row_bytes = parts[0].row_bytes();
+            for part in 0..parts[0].words.len() {
+                let part = parts.iter_mut().map(|parts| &mut *parts.words[part]);
+                part_together(kernels, part.collect(), &row_bytes, most);
+            }
+            for part in 0..parts[0].scales.len() {
+                let part = parts.iter_mut().map(|parts| &mut *parts.scales[part]);
+                part_together(kernels, part.collect(), &row_bytes, most);
+            }
+        }
+    }
+
+    /// Whether both are in one format.
+    fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
             (Self::Planar(a), Self::Planar(b)) => a.format == b.format,
             (Self::Blocks(a), Self::Blocks(b)) => a.format == b.format,
+            (Self::Halves(a), Self::Halves(b)) => a.dtype == b.dtype,
             _ => false,
-        };
-        for run in matrices.chunk_by_mut(alike).filter(|run| run.len() > 1) {
-            let planar = run.iter().map(|matrix| match &**matrix {
-                Self::Planar(matrix) => Some(matrix),
-                Self::Blocks(_) | Self::Panels(_) => None,
-            });
-            let blocks = run.iter().map(|matrix| match &**matrix {
-                Self::Planar(_) | Self::Panels(_) => None,
-                Self::Blocks(matrix) => Some(matrix),
-            });
-            let laid: Option<Vec<Self>> = match planar.collect::<Option<Vec<_>>>() {
-                Some(planar) => {
-                    let laid = PlanarTensor::laid_together(kernels, &planar, most);
-                    laid.map(|laid| laid.into_iter().map(Self::Planar).collect())
-                }
-                None => {
-                    let laid = blocks.collect::<Option<Vec<_>>>();
-                    let laid = laid.and_then(|blocks| BlockTensor::laid_together(kernels, &blocks, most));
-                    laid.map(|laid| laid.into_iter().map(Self::Blocks).collect())
-                }
-            };
-            for (matrix, laid) in run.iter_mut().zip(laid.into_iter().flatten()) {
-                **matrix = laid;
-            }
+        }
+    }
+
+    fn parts_mut(&mut self) -> PartsMut<'_> {
+        match self {
+            Self::Planar(matrix) => matrix.parts_mut(),
+            Self::Blocks(matrix) => matrix.parts_mut(),
+            Self::Halves(matrix) => PartsMut { words: vec![&mut matrix.words], scales: vec![] },
+            Self::Panels(_) => PartsMut::default(),
         }
     }
 }
 
-/// A part of several matrices, laid together. A part that none of them has is laid already.
-fn part_together<M, K: MatrixKind>(
-    kernels: KernelSet,
-    matrices: &[&M],
-    most: u64,
-    part: impl Fn(&M) -> Option<&Tensor<2, K>>,
-) -> Option<Vec<Option<Tensor<2, K>>>> {
-    let tensors: Vec<_> = matrices.iter().filter_map(|matrix| part(matrix).cloned()).collect();
-    if tensors.is_empty() {
-        return Some(vec![None; matrices.len()]);
-    }
-    let laid = kernels.lay_together(&tensors, most)?;
-    (laid.len() == matrices.len()).then(|| laid.into_iter().map(Some).collect())
+/// The tensors that a matrix consists of, `[rows, ..]` each.
+#[derive(Default)]
+struct PartsMut<'a> {
+    words: Vec<&'a mut Tensor<2, Int>>,
+    scales: Vec<&'a mut Tensor<2>>,
 }
 
-/// A matrix whose quants, scales and zero points are tensors of their own.
-#[derive(Clone, Debug)]
-pub struct PlanarTensor {
-    /// `[rows, words]`
-    pub(crate) quants: Tensor<2, Int>,
-    /// `[rows, groups]`
-    pub(crate) scales: Tensor<2>,
-    /// `[rows, zero_words]`; `None` in other formats than 4-bit integers
-    pub(crate) zero_points: Option<Tensor<2, Int>>,
-    pub(crate) format: QuantFormat,
-    pub(crate) columns: usize,
-    /// The type of the dequantized numbers.
-    pub(crate) dtype: DType,
+impl PartsMut<'_> {
+    /// Of a row in each of them.
+    fn row_bytes(&self) -> Vec<usize> {
+        let words = self.words.iter().map(|words| words.dims()[1] * words.dtype().size());
+        words.chain(self.scales.iter().map(|scales| scales.dims()[1] * scales.dtype().size())).collect()
+    }
 }
 
-impl PlanarTensor {
-    fn new(rows: PlanarRows, columns: usize, device: &Device, dtype: Dtype) -> Self {
-        Self {
-            quants: Tensor::from_data(rows.quants, (device.burn(), DType::I32)),
-            zero_points: rows.zero_points.map(|words| Tensor::from_data(words, (device.burn(), DType::I32))),
-            scales: Tensor::from_data(rows.scales, (device.burn(), scale_dtype(device))),
-            format: rows.format,
-            columns,
-            dtype: dtype.burn(),
-        }
-    }
-
-    fn laid_together(kernels: KernelSet, matrices: &[&Self], most: u64) -> Option<Vec<Self>> {
-        let quants = part_together(kernels, matrices, most, |matrix| Some(&matrix.quants))?;
-        let scales = part_together(kernels, matrices, most, |matrix| Some(&matrix.scales))?;
-        let zero_points = part_together(kernels, matrices, most, |matrix| matrix.zero_points.as_ref())?;
-        let parts = quants.into_iter().zip(scales).zip(zero_points).zip(matrices);
-        let laid = parts.map(|(((quants, scales), zero_points), matrix)| {
-            Some(Self { quants: quants?, scales: scales?, zero_points, ..(*matrix).clone() })
-        });
-        laid.collect()
-    }
-
-    /// `[rows, columns]`.
-    fn shape(&self) -> [usize; 2] {
-        [self.quants.dims()[0], self.columns]
-    }
-
-    /// The rows with these numbers, still quantized.
-    ///
-    /// `ids` `[n]`
-    pub(crate) fn select(&self, ids: Tensor<1, Int>) -> Self {
-        Self {
-            quants: self.quants.clone().select(0, ids.clone()),
-            scales: self.scales.clone().select(0, ids.clone()),
-            zero_points: self.zero_points.clone().map(|words| words.select(0, ids)),
-            ..self.clone()
-        }
-    }
-
-    /// The matrix itself: every quant less the zero point of its group, times its scale.
-    ///
-    /// -> `[rows, columns]`
-    fn dequantize(&self) -> Tensor<2> {
-        let [rows, groups] = self.scales.dims();
-        let quants = unpacked(&self.quants, self.format.bits()); // [rows, groups * 32]
-        let quants = quants.reshape([rows, groups, GROUP_SIZE]); // [rows, groups, 32]
-        let numbers = |integers: Tensor<3, Int>| integers.float().cast(DType::F32);
-        let values = match (self.format, &self.zero_points) {
-            (QuantFormat::Mxfp4, _) => {
-                let table = TensorData::from(E2M1.map(f32::from));
-                let table = Tensor::<1>::from_data(table, (&self.quants.device(), DType::F32)); // [16]
-                table.select(0, quants.flatten(0, 2)).reshape([rows, groups, GROUP_SIZE])
-            }
-            (_, Some(words)) => {
-                let zeros = unpacked(words, 4).narrow(1, 0, groups); // [rows, groups]
-                numbers(quants) - numbers(zeros.unsqueeze_dim(2)) // less [rows, groups, 1]
-            }
-            (format, None) => numbers(quants) - format.offset() as f32,
-        }; // [rows, groups, 32]
-        let scales = self.scales.clone().cast(DType::F32).unsqueeze_dim(2); // [rows, groups, 1]
-        let values = (values * scales).reshape([rows, groups * GROUP_SIZE]); // [rows, groups * 32]
-        values.narrow(1, 0, self.columns).cast(self.dtype) // [rows, columns]
+/// Lays a part of several matrices together.
+fn part_together<K: MatrixKind>(kernels: KernelSet, mut part: Vec<&mut Tensor<2, K>>, row_bytes: &[usize], most: u64) {
+    let tensors: Vec<_> = part.iter().map(|tensor| (**tensor).clone()).collect();
+    let laid = kernels.lay_together(&tensors, row_bytes, most);
+    for (tensor, laid) in part.iter_mut().zip(laid.into_iter().flatten()) {
+        **tensor = laid;
     }
 }
 

@@ -15,9 +15,9 @@ use crate::{Around, Device, Input, KernelSet, QuantizedTensor, Then, WeightError
 /// quantized.
 #[derive(Module, Debug)]
 pub struct WeightMatrix {
-    /// `[rows of this part, columns]` each, in order; empty if the matrix is quantized.
+    /// `[rows of this part, columns]` each, in order; empty if the matrix is quantized or packed.
     parts: Vec<Param<Tensor<2>>>,
-    /// The same of a quantized matrix.
+    /// The same of such a matrix.
     #[module(skip)]
     quantized: Vec<QuantizedTensor>,
     #[module(skip)]
@@ -36,6 +36,7 @@ impl WeightMatrix {
         role: WeightRole,
     ) -> Result<Self, WeightError> {
         let is_quantized = weights.is_quantized(name, [rows, columns], role)?;
+        let packed = weights.packed();
         // Where there is no kernel for it, a quantized matrix is dequantized, in 32-bit integers first.
         let row_bytes = columns * if is_quantized { 4 } else { weights.dtype().bytes() };
         let per_part = rows_per_part(rows, row_bytes, weights.device()).map_err(|limit| WeightError::RowTooLarge {
@@ -51,6 +52,8 @@ impl WeightMatrix {
         for cut in cuts {
             if is_quantized {
                 quantized.push(weights.quantized_rows(name, [rows, columns], role, cut)?);
+            } else if let Some(dtype) = packed {
+                quantized.push(weights.packed_rows(name, [rows, columns], role, cut, dtype)?);
             } else {
                 parts.push(weights.rows(name, [rows, columns], role, cut)?);
             }
@@ -150,7 +153,8 @@ impl WeightMatrix {
         let products = products.unwrap_or_else(|| weights.into_iter().map(plain).collect());
         let of_quantized = kernels.matmul_t_quantized(&x, &quantized, Around::default());
         let of_quantized = of_quantized.unwrap_or_else(|| {
-            let weights = quantized.iter().map(|weight| weight.dequantize());
+            let weights =
+                quantized.iter().map(|weight| kernels.dequantize(weight).unwrap_or_else(|| weight.dequantize()));
             weights.map(plain).collect()
         });
         let (mut products, mut of_quantized) = (products.into_iter(), of_quantized.into_iter());
@@ -190,7 +194,8 @@ impl WeightMatrix {
         for run in matrices.chunk_by_mut(alike).filter(|run| run.len() > 1) {
             let kernels = run[0].kernels;
             let weights: Vec<_> = run.iter().flat_map(|matrix| matrix.parts.iter().map(Param::val)).collect();
-            let laid = if weights.is_empty() { None } else { kernels.lay_together(&weights, most) };
+            let row_bytes = weights.first().map(|weight| weight.dims()[1] * weight.dtype().size());
+            let laid = row_bytes.and_then(|bytes| kernels.lay_together(&weights, &[bytes], most));
             for (matrix, laid) in run.iter_mut().zip(laid.into_iter().flatten()) {
                 matrix.parts = matrix.parts.drain(..).map(|part| part.map(|_| laid.clone())).collect();
             }

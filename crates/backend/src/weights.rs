@@ -7,7 +7,7 @@ use burn::{
     tensor::{Tensor, TensorData},
 };
 
-use crate::{Device, Dtype, QuantizedRows, QuantizedTensor, WeightError, WeightRole};
+use crate::{Device, Dtype, HalfTensor, QuantizedRows, QuantizedTensor, WeightError, WeightRole};
 
 /// A weight as a module asks for it.
 #[derive(Clone, Copy, Debug)]
@@ -133,12 +133,17 @@ pub struct Weights<'a> {
     /// The layer that the module at hand is a part of.
     layer: Option<usize>,
     dtype: Dtype,
+    /// The type of matrices, where the device does not compute in it.
+    packed: Option<Dtype>,
 }
 
 impl<'a> Weights<'a> {
-    /// A source seen from the whole model.
+    /// A source seen from the whole model. Where the device keeps `dtype` and computes in another ([`Device::computes`]), matrices
+    /// are in the one, and everything else is in the other.
     pub fn new(source: &'a mut dyn WeightSource, device: &'a Device, dtype: Dtype) -> Self {
-        Self { source, path: String::new(), device, layers: &[], layer: None, dtype }
+        let computed = device.computes(dtype);
+        let packed = (computed != dtype).then_some(dtype);
+        Self { source, path: String::new(), device, layers: &[], layer: None, dtype: computed, packed }
     }
 
     /// Layer `n` on `devices[n]`: its weights, what it computes and what it keeps. Layers beyond, and all that is no layer,
@@ -162,13 +167,14 @@ impl<'a> Weights<'a> {
             layers: self.layers,
             layer: self.layer,
             dtype: self.dtype,
+            packed: self.packed,
         }
     }
 
     /// The same, for tensors that are held in float32, whatever the type of the others.
     pub fn in_f32(&mut self) -> Weights<'_> {
         let path = self.path.clone();
-        Weights { path, source: self.source, dtype: Dtype::F32, ..*self }
+        Weights { path, source: self.source, dtype: Dtype::F32, packed: None, ..*self }
     }
 
     /// The name in the checkpoint of what is called `name` here.
@@ -255,6 +261,25 @@ impl<'a> Weights<'a> {
         let rows = self.source.read_quantized(weight, rows)?;
         let (device, dtype) = (self.device, self.dtype);
         Ok(QuantizedTensor::new(rows, columns, device, dtype))
+    }
+
+    /// The type of matrices that are packed, where they are.
+    pub(crate) fn packed(&self) -> Option<Dtype> {
+        self.packed.filter(|dtype| self.device.kernel_set().multiplies_packed(*dtype))
+    }
+
+    /// As [`rows`](Self::rows), packed in words.
+    pub(crate) fn packed_rows(
+        &mut self,
+        name: &str,
+        shape: [usize; 2],
+        role: WeightRole,
+        rows: Range<usize>,
+        dtype: Dtype,
+    ) -> Result<QuantizedTensor, WeightError> {
+        let name = &self.full_name(name);
+        let numbers = self.source.read(WeightSpec { name, shape: &shape, role, layer: self.layer }, rows, dtype)?;
+        Ok(QuantizedTensor::Halves(HalfTensor::new(numbers, shape[1], dtype, self.device)))
     }
 
     fn read<const D: usize>(

@@ -177,7 +177,7 @@ fn open(setup: &Setup) -> Result<(Llama, Precision, Opened), Failure> {
     let device = Device::open(&setup.device)?.with_kernel_mode(setup.kernels.parse()?);
     let precision: Precision = setup.dtype.parse().map_err(Failure::new)?;
     let (precision, next_best) = if setup.any_dtype { precision.on(&device) } else { (precision, None) };
-    device.check_dtype(precision.dtype)?;
+    device.check_dtype(device.computes(precision.dtype))?;
     let overrides: Vec<Override> =
         setup.overrides.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(Failure::new)?;
     let (config, _) = setup.origin.config(&overrides)?;

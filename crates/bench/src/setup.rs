@@ -76,7 +76,7 @@ impl Origin {
                 Ok(Llama::load(folder, LoadOptions { device, precision, overrides, progress: &mut |_, _| {} })?)
             }
             Origin::Shape(_) => {
-                device.check_dtype(precision.dtype)?;
+                device.check_dtype(device.computes(precision.dtype))?;
                 let (config, _) = self.config(overrides)?;
                 let llama = random_model(&config, &device, precision, SEED)?;
                 device.sync()?;

@@ -87,7 +87,7 @@ impl Precision {
             );
             return (Dtype::F32.into(), Some(line));
         }
-        if device.dtypes().contains(&self.dtype) && device.caveat(self.dtype).is_none() {
+        if device.dtypes().contains(&device.computes(self.dtype)) && device.caveat(self.dtype).is_none() {
             return (self, None);
         }
         // Every value of the others is one of float32.
@@ -213,6 +213,8 @@ impl FromStr for Precision {
 
 #[cfg(test)]
 mod tests {
+    use glass_backend::KernelMode;
+
     use super::*;
 
     #[test]
@@ -260,7 +262,7 @@ mod tests {
     #[test]
     fn what_a_device_does_not_compute_is_held_in_f32() {
         let [flex, ndarray] = ["flex", "ndarray"].map(|name| Device::open(name).unwrap());
-        let plain = flex.clone().with_kernel_mode(glass_backend::KernelMode::Plain);
+        let plain = flex.clone().with_kernel_mode(KernelMode::Plain);
         for (name, device, held) in [
             ("bf16", &flex, "bf16"),
             ("f16", &flex, "f16"),
@@ -275,6 +277,15 @@ mod tests {
             let (precision, line) = name.parse::<Precision>().unwrap().on(device);
             assert_eq!(precision.to_string(), held, "{name} on {}", device.name());
             assert_eq!(line.is_some(), name != held);
+        }
+        // An adapter packs what it does not compute in; plain operations do not.
+        let Some(wgpu) = glass_testing::devices::wgpu() else { return };
+        let plain = wgpu.clone().with_kernel_mode(KernelMode::Plain);
+        for (device, held) in
+            [(&wgpu, "bf16"), (&plain, if wgpu.dtypes().contains(&Dtype::BF16) { "bf16" } else { "f32" })]
+        {
+            let (precision, line) = Precision::from(Dtype::BF16).on(device);
+            assert_eq!((precision.to_string().as_str(), line.is_some()), (held, held == "f32"));
         }
     }
 

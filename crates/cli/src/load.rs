@@ -60,7 +60,7 @@ pub fn device(compute: &args::Compute) -> Result<Device, CliError> {
     let open = || -> Result<Device, CliError> {
         let device = Device::open(&compute.device)?.with_kernel_mode(compute.kernels);
         if let Some(precision) = compute.dtype {
-            device.check_dtype(precision.dtype)?;
+            device.check_dtype(device.computes(precision.dtype))?;
         }
         Ok(device)
     };

@@ -25,9 +25,10 @@ pub struct Llama {
     /// `None` if the model has no tokenizer: then the model takes and gives ids.
     pub tokenizer: Option<Tokenizer>,
     pub device: Device,
-    /// Float type of what is computed with beside quantized matrices.
+    /// Float type of what is computed with beside quantized or packed matrices.
     pub dtype: Dtype,
-    /// What the weights are held in: [`dtype`](Self::dtype), or quantized matrices beside it.
+    /// What the weights are held in: [`dtype`](Self::dtype), or quantized matrices beside it, or those of a type of 16 bits that
+    /// the device keeps and does not compute in.
     pub precision: Precision,
     /// What keys and values are kept in where a [`CacheConfig`] does not say; `None`: what fits the weights.
     pub kv_dtype: Option<KvDtype>,
@@ -152,7 +153,7 @@ impl Llama {
         };
         device.sync()?;
         let load::Loaded { model, precision, mut warnings } = loaded;
-        let dtype = precision.dtype;
+        let dtype = device.computes(precision.dtype);
         warnings.extend(device.caveat(dtype).map(str::to_owned));
         let is_plain = device.kernel_mode() == KernelMode::Plain;
         if precision.quantize.is_some() && !precision.fake_quantize && is_plain {
@@ -196,7 +197,7 @@ impl Llama {
             generation_config: GenerationConfig::default(),
             tokenizer: None,
             device: device.clone(),
-            dtype: precision.dtype,
+            dtype: device.computes(precision.dtype),
             precision,
             kv_dtype: None,
             folder: PathBuf::new(),
@@ -217,7 +218,11 @@ impl Llama {
     /// What keys and values are kept in unless something else is asked for.
     pub fn cache_dtype(&self) -> Dtype {
         let has_kernel = self.device.kernel_mode() == KernelMode::Fused && self.device.dtypes().contains(&Dtype::F16);
-        if has_kernel { self.precision.cache_dtype() } else { self.dtype }
+        match self.precision.cache_dtype() {
+            _ if !has_kernel => self.dtype,
+            wanted if self.device.dtypes().contains(&wanted) => wanted,
+            _ => Dtype::F16,
+        }
     }
 
     /// An empty cache for one sequence with policies of one's own: `layer` gives one to each layer of the model.
@@ -308,5 +313,6 @@ impl Llama {
 
 /// A type that was asked for is refused before anything is read.
 fn check_dtype(options: &LoadOptions<'_>) -> Result<(), DeviceError> {
-    options.precision.map_or(Ok(()), |precision| options.device.check_dtype(precision.dtype))
+    let device = &options.device;
+    options.precision.map_or(Ok(()), |precision| device.check_dtype(device.computes(precision.dtype)))
 }

@@ -5,7 +5,7 @@ use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 use cubecl::prelude::*;
 use glass_kernels::{Gate, RmsNorm};
 
-use super::{empty, gemv::Shape, primitive, reduce};
+use super::{empty, gemv::Shape, primitive, reduce, together::RunRows};
 
 /// What is computed before and behind products, in the same launch.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,7 +72,7 @@ impl Frame {
 
 impl Prepared {
     /// `None` if it is not what matrices of so many rows and vectors like `x` can be framed by.
-    pub fn of(around: Around<'_>, x: &CubeTensor, rows: &[usize]) -> Option<Self> {
+    pub fn of(around: Around<'_>, x: &CubeTensor, rows: &[RunRows]) -> Option<Self> {
         let [n, columns]: [usize; 2] = x.meta.shape().dims();
         let norm_weight = match around.norm {
             Some((weight, _)) => Some(into_contiguous(primitive(weight)?)),
@@ -87,14 +87,14 @@ impl Prepared {
         };
         if let Some(residual) = &residual {
             let shape: [usize; 2] = residual.meta.shape().dims();
-            if rows.len() != 1 || shape != [n, rows[0]] || residual.dtype != x.dtype {
+            if rows.len() != 1 || shape != [n, rows[0].len] || residual.dtype != x.dtype {
                 return None;
             }
         }
         let end = match around.then {
             Then::Nothing => End::Store,
             Then::Add(_) => End::Add,
-            Then::Gate(_) if rows.len() != 2 || rows[0] != rows[1] => return None,
+            Then::Gate(_) if rows.len() != 2 || rows[0].len != rows[1].len => return None,
             Then::Gate(kind) => End::Gate { gelu: kind == Gate::GeluTanh },
         };
         let norm = around.norm.map(|(_, norm)| Norm { plus_one: norm.plus_one });
@@ -116,23 +116,30 @@ pub(super) struct Outputs {
     ends: [usize; 3],
     /// Where the outputs of the second and of the third begin.
     starts: [usize; 2],
+    /// Rows of the run between matrices, before the second and before the third.
+    gaps: [usize; 2],
     n: usize,
 }
 
 impl Outputs {
     /// For `x` `[n, ..]` and one to three matrices of so many rows.
-    pub fn new(x: &CubeTensor, rows: &[usize], end: End) -> Self {
+    pub fn new(x: &CubeTensor, rows: &[RunRows], end: End) -> Self {
         let n = x.meta.shape()[0];
-        let mut ends = [0; 3];
+        let (mut ends, mut gaps) = ([0; 3], [0; 2]);
         let mut all = 0;
         for (i, end) in ends.iter_mut().enumerate() {
-            all += rows.get(i).copied().unwrap_or_default();
+            if let Some(rows) = rows.get(i) {
+                // The first begins at 0.
+                gaps[i.saturating_sub(1)] = rows.start - all;
+                all += rows.len;
+            }
             *end = all;
         }
-        let rows = if end.rows_of_output() == 2 { &rows[..1] } else { rows };
+        let rows: Vec<usize> = rows.iter().map(|rows| rows.len).collect();
+        let rows = if end.rows_of_output() == 2 { &rows[..1] } else { &rows };
         if let [rows] = *rows {
             let whole = empty(x, [n, rows]);
-            return Self { parts: vec![whole.clone()], whole, ends, starts: [0; 2], n };
+            return Self { parts: vec![whole.clone()], whole, ends, starts: [0; 2], gaps, n };
         }
         // Each begins where a binding may begin.
         let size = x.dtype.size();
@@ -152,12 +159,13 @@ impl Outputs {
         };
         let parts = starts.iter().zip(rows).map(part).collect();
         let start = |i: usize| starts.get(i).copied().unwrap_or_default();
-        Self { parts, starts: [start(1), start(2)], whole, ends, n }
+        Self { parts, starts: [start(1), start(2)], whole, ends, gaps, n }
     }
 
     pub fn sizes(&self, prepared: &Prepared) -> SizesLaunch {
         let ([first, second, rows], [second_at, third_at]) = (self.ends, self.starts);
-        SizesLaunch::new(first, second, rows, second_at, third_at, self.n, prepared.eps)
+        let [second_gap, third_gap] = self.gaps;
+        SizesLaunch::new(first, second, rows, second_gap, third_gap, second_at, third_at, self.n, prepared.eps)
     }
 
     /// Rows that units compute, or pairs of those.
@@ -173,12 +181,21 @@ pub(super) struct Sizes {
     pub first: usize,
     pub second: usize,
     pub rows: usize,
+    /// Rows in memory that are nobody's: before those of the second matrix, and before those of the third.
+    pub second_gap: usize,
+    pub third_gap: usize,
     /// Where the outputs of the second and of the third matrix begin.
     pub second_at: usize,
     pub third_at: usize,
     /// Vectors of `x`.
     pub tokens: usize,
     pub eps: f32,
+}
+
+/// Where in memory a row of the matrices is.
+#[cube]
+pub(super) fn memory_row(sizes: &Sizes, row: usize) -> usize {
+    row + select(row < sizes.first, 0usize, select(row < sizes.second, sizes.second_gap, sizes.third_gap))
 }
 
 /// Where the output of a row and a vector is.

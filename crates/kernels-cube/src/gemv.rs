@@ -7,11 +7,10 @@ use cubecl::{ir::ElemType, prelude::*};
 use super::{
     AdapterClass, Around, Then,
     around::{self, Frame, Outputs, Prepared, Sizes},
-    elem,
-    gemv_words::{self, Format, Reading},
-    primitive, reduce, tensor,
+    elem, gemv_words, primitive, reduce, tensor,
     together::{Run, runs},
     vector_size,
+    words::{Format, Reading},
 };
 
 /// Beyond as many vectors, an adapter with matrix units is faster with those.
@@ -205,16 +204,16 @@ pub(super) fn position(#[comptime] shape: Shape) -> (usize, usize, usize) {
     (lane, group * comptime!(shape.outputs()), first_token)
 }
 
-/// The matrices' row that is row `row` of this unit: where they are two that are gated, the first half are rows of the gate,
+/// Where in memory the row is that is row `row` of this unit: where they are two that are gated, the first half are rows of the gate,
 /// and the second the same rows of the other.
 #[cube]
 pub(super) fn row_at(sizes: &Sizes, first_row: usize, #[comptime] row: usize, #[comptime] shape: Shape) -> usize {
     let outputs = comptime!(shape.outputs());
     if comptime!(outputs == shape.rows) {
-        usize::min(first_row + row, sizes.rows - 1)
+        around::memory_row(sizes, usize::min(first_row + row, sizes.rows - 1))
     } else {
         let in_matrix = usize::min(first_row + comptime!(row % outputs), sizes.first - 1);
-        in_matrix + comptime!(row / outputs) * sizes.first
+        in_matrix + comptime!(row / outputs) * (sizes.first + sizes.second_gap)
     }
 }
 

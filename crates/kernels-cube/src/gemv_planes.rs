@@ -14,9 +14,9 @@ use super::{
     around::{self, Outputs, Prepared, Sizes},
     elem,
     gemv::{self, Shape},
-    gemv_words::VECTOR,
     primitive,
     together::Run,
+    words::VECTOR,
 };
 
 /// Groups of a block.

@@ -4,16 +4,12 @@ use burn::{
     backend::Wgpu,
     tensor::{DType, Int, Tensor},
 };
-use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
+use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use glass_kernels::quant::{GROUP_SIZE, QuantFormat, ZERO_POINTS_PER_WORD, groups, words, zero_words};
+use glass_kernels::quant::{QuantFormat, ZERO_POINTS_PER_WORD, groups, words, zero_words};
 
-use super::{
-    AdapterClass, Around, gemv,
-    gemv_words::{self, Format, Reading, VECTOR},
-    primitive,
-};
+use super::{AdapterClass, Around, gemv_words, primitive, words::Format};
 
 /// The tensors of a quantized matrix `[rows, columns]`.
 #[derive(Clone, Copy, Debug)]
@@ -36,32 +32,12 @@ pub fn matmul_t_quantized(
     weights: &[QuantizedTensors<'_>],
     around: Around<'_>,
 ) -> Option<Vec<Tensor<2>>> {
-    let [n, columns] = x.dims();
-    if n == 0 || n > gemv::max_vectors(class) || columns == 0 {
-        return None;
-    }
-    let matrices = weights.iter().map(|weight| Primitives::of(weight, columns));
-    let matrices: Vec<Primitives> = matrices.collect::<Option<_>>()?;
-    // Where `x` ends within a group, kernels read zeros behind it; within a vector they do not end.
-    let missing = columns.next_multiple_of(VECTOR) - columns;
-    if around.norm.is_some() && missing > 0 {
-        return None;
-    }
-    let x = match missing {
-        0 => primitive(x)?,
-        missing => primitive(&x.clone().pad((0, missing, 0, 0), 0.0))?,
-    };
-    let x = into_contiguous(x);
-    let padded = columns.next_multiple_of(GROUP_SIZE);
-    let reading = |bits| Reading::of(class, &x, Format::Quants(bits), padded);
-    let matrices = matrices.into_iter().map(|matrix| Some((reading(matrix.bits)?, matrix)));
-    let matrices: Vec<_> = matrices.collect::<Option<_>>()?;
-    let tensors = |(reading, matrix): (Reading, Primitives)| {
-        (reading, [matrix.quants, matrix.scales].into_iter().chain(matrix.zero_points).collect())
-    };
-    gemv::products(&x, matrices, around, tensors, |run, prepared| {
-        gemv_words::product(class, &x, padded, run, run.kind, prepared)
-    })
+    let matrices = weights.iter().map(|weight| {
+        let matrix = Primitives::of(weight, x.dims()[1])?;
+        let tensors = [matrix.quants, matrix.scales].into_iter().chain(matrix.zero_points).collect();
+        Some((Format::Quants(matrix.bits), tensors))
+    });
+    gemv_words::products(class, x, matrices.collect::<Option<_>>()?, around)
 }
 
 /// The same where they lie.

@@ -1,106 +1,102 @@
-//! Products of a few vectors with a matrix that is read word by word: quants of 8 or 4 bits, and floats where a load costs the
-//! same however many bits it brings.
+//! Products of a few vectors with a matrix that is read word by word: quants of 8 or 4 bits, floats of 16 bits that nothing
+//! computes in, and those where a load costs the same however many bits it brings.
 
-use burn::tensor::DType;
-use burn_cubecl::tensor::CubeTensor;
-use cubecl::{
-    ir::{ElemType, UIntKind},
-    prelude::*,
-};
+use burn::tensor::{DType, Int as Integers, Tensor};
+use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
+use cubecl::{ir::ElemType, prelude::*};
 
 use glass_kernels::quant::{GROUP_SIZE, QuantFormat};
 
 use super::{
-    AdapterClass,
+    AdapterClass, Around, adapter_tensor,
     around::{self, Outputs, Prepared, Sizes},
     elem,
     gemv::{self, Shape},
     gemv_quantized::zero_point,
+    primitive,
     together::Run,
+    words::{Format, Reading, VECTOR, numbers},
 };
 
-/// Numbers of `x` that are read at once.
-pub(super) const VECTOR: usize = 4;
-
-/// The type of a matrix's numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Format {
-    F32,
-    F16,
-    /// Quants of so many bits; a scale for each [`GROUP_SIZE`], and a zero point in 4 bits.
-    Quants(usize),
+/// A matrix `[rows, columns]` of floats of 16 bits in words of 32, for adapters that do not compute in their type.
+#[derive(Clone, Copy, Debug)]
+pub struct HalfTensors<'a> {
+    /// `[rows, words]`: the number with the lower column in the lower half of a word, and zeros up to a whole group of 32
+    pub words: &'a Tensor<2, Integers>,
+    /// float16 or bfloat16
+    pub dtype: DType,
+    pub columns: usize,
 }
 
-impl Format {
-    /// That of a tensor of floats.
-    pub fn of(x: &CubeTensor) -> Self {
-        match x.dtype {
-            DType::F32 => Self::F32,
-            _ => Self::F16,
-        }
+impl HalfTensors<'_> {
+    /// Words of a row of so many columns.
+    pub fn words_of_row(columns: usize) -> usize {
+        columns.next_multiple_of(GROUP_SIZE) / 2
     }
 
-    fn bits(self) -> usize {
-        match self {
-            Self::F32 => 32,
-            Self::F16 => 16,
-            Self::Quants(bits) => bits,
-        }
-    }
-}
-
-/// How a row is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Reading {
-    format: Format,
-    /// Bits of a word.
-    width: usize,
-    /// Words of one load.
-    load: usize,
-    /// Loads of a unit in one step.
-    loads: usize,
-}
-
-impl Reading {
-    /// `None` if these rows are not whole steps.
-    pub fn of(class: AdapterClass, x: &CubeTensor, format: Format, columns: usize) -> Option<Self> {
-        let wide = ElemType::UInt(UIntKind::U64);
-        let wide = class.software && x.client.properties().supports_type(wide);
-        let width = if wide { 64 } else { 32 };
-        // A unit that has a row to itself takes as many columns at once as share a scale. Units side by side read side by side,
-        // and load as much at once as can be.
-        let (load, loads) = match (class.software, format) {
-            (true, Format::Quants(bits)) => (1, bits * GROUP_SIZE / width),
-            (true, _) => (1, 8 * 32 / width),
-            (false, _) => (4, 1),
-        };
-        let reading = Self { format, width, load, loads };
-        let whole = columns.is_multiple_of(reading.columns());
-        whole.then_some(reading)
-    }
-
-    /// How the same columns of `x` are read.
-    fn of_input(self, x: &CubeTensor) -> Self {
-        let format = Format::of(x);
-        let load = self.load * self.width;
-        Self { format, loads: self.columns() * format.bits() / load, ..self }
-    }
-
-    /// Columns of a step.
-    fn columns(self) -> usize {
-        self.loads * self.load * self.width / self.format.bits()
-    }
-
-    fn elem(self) -> ElemType {
-        ElemType::UInt(match self.width {
-            64 => UIntKind::U64,
-            _ => UIntKind::U32,
-        })
+    /// What it is made of, where it lies; `None` if it has other columns, shapes or types.
+    pub(super) fn primitive(&self, columns: usize) -> Option<(Format, CubeTensor)> {
+        let words = adapter_tensor(self.words)?;
+        let format = Format::of(self.dtype).filter(|format| *format != Format::F32)?;
+        let fits = matches!(words.dtype, DType::I32 | DType::U32)
+            && self.columns == columns
+            && self.words.dims()[1] == Self::words_of_row(columns)
+            && words.is_contiguous();
+        fits.then_some((format, words))
     }
 }
 
-/// `x` `[n, ..]`, which has zeros behind it up to `columns`, a run of `words` `[rows, ..]` and, of quants in so many bits, their scales `[rows, groups]` and zero
-/// points `[rows, zero_words]` (none in 8 bits) -> `[n, rows]` of each matrix, or what is made of those
+/// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each, or what `around` makes of those. Matrices of one type
+/// that lie together are multiplied in one launch.
+pub fn matmul_t_halves(
+    class: AdapterClass,
+    x: &Tensor<2>,
+    weights: &[HalfTensors<'_>],
+    around: Around<'_>,
+) -> Option<Vec<Tensor<2>>> {
+    let matrices = weights.iter().map(|weight| {
+        let (format, words) = weight.primitive(x.dims()[1])?;
+        Some((format, vec![words]))
+    });
+    products(class, x, matrices.collect::<Option<_>>()?, around)
+}
+
+/// The products with matrices of words, each with what else its format has. Rows are whole groups, with zeros behind `columns`.
+pub(super) fn products(
+    class: AdapterClass,
+    x: &Tensor<2>,
+    matrices: Vec<(Format, Vec<CubeTensor>)>,
+    around: Around<'_>,
+) -> Option<Vec<Tensor<2>>> {
+    let [n, columns] = x.dims();
+    if n == 0 || n > gemv::max_vectors(class) || columns == 0 {
+        return None;
+    }
+    // Where `x` ends within a group, kernels read zeros behind it; within a vector they do not end.
+    let missing = columns.next_multiple_of(VECTOR) - columns;
+    if around.norm.is_some() && missing > 0 {
+        return None;
+    }
+    let x = match missing {
+        0 => primitive(x)?,
+        missing => primitive(&x.clone().pad((0, missing, 0, 0), 0.0))?,
+    };
+    let x = into_contiguous(x);
+    let padded = columns.next_multiple_of(GROUP_SIZE);
+    let matrices =
+        matrices.into_iter().map(|(format, tensors)| Some((Reading::of(class, &x, format, padded)?, tensors)));
+    let matrices: Vec<_> = matrices.collect::<Option<_>>()?;
+    gemv::products(
+        &x,
+        matrices,
+        around,
+        |matrix| matrix,
+        |run, prepared| product(class, &x, padded, run, run.kind, prepared),
+    )
+}
+
+/// `x` `[n, ..]`, which has zeros behind it up to `columns`, a run of `words` `[rows, ..]` and, of quants, their scales
+/// `[rows, groups]` and zero points `[rows, zero_words]` (none in 8 bits) -> `[n, rows]` of each matrix, or what is made of those
 pub(super) fn product<K>(
     class: AdapterClass,
     x: &CubeTensor,
@@ -148,7 +144,7 @@ pub(super) fn product<K>(
                 outputs.sizes(prepared),
                 shape,
                 reading,
-                (class.software && !ends_early).then(|| reading.of_input(x)),
+                if class.software && !ends_early { reading.of_input(x) } else { None },
                 ends_early,
                 elem(x),
                 elem(scales),
@@ -278,81 +274,4 @@ fn gemv_words_kernel<F: Float, S: Float, W: Int, N: Size, M: Size>(
         at += shape.units_per_row;
     }
     gemv::write::<F, N>(&sums, residual, out, &sizes, shape);
-}
-
-/// The numbers of one step, whose first load is at `at`.
-#[cube]
-fn numbers<W: Int, N: Size, M: Size>(
-    words: &[Vector<W, M>],
-    at: usize,
-    #[comptime] reading: Reading,
-) -> Array<Vector<f32, N>> {
-    let vectors = comptime!(reading.columns() / VECTOR);
-    let parts = comptime!(reading.width / 32);
-    // In words of 32 bits, in the order of their columns.
-    let mut bits = Array::<u32>::new(comptime!(reading.loads * reading.load * parts));
-    #[unroll]
-    for i in 0..reading.loads {
-        let loaded = words[at + i];
-        #[unroll]
-        for j in 0..reading.load {
-            let word = loaded.extract(j);
-            let first = comptime!((i * reading.load + j) * parts);
-            bits[first] = signed(u32::cast_from(word), reading.format);
-            if comptime!(parts == 2) {
-                let upper = u32::cast_from(word >> W::from_int(32));
-                bits[comptime!(first + 1)] = signed(upper, reading.format);
-            }
-        }
-    }
-    let mut numbers = Array::<Vector<f32, N>>::new(vectors);
-    #[unroll]
-    for i in 0..vectors {
-        let mut four = Vector::<f32, N>::empty();
-        #[unroll]
-        for j in 0..VECTOR {
-            let bit = comptime!((i * VECTOR + j) * reading.format.bits());
-            let part = bits[comptime!(bit / 32)];
-            four.insert(j, number(part, comptime!((bit % 32) as u32), reading.format));
-        }
-        numbers[i] = four;
-    }
-    numbers
-}
-
-/// Quants in two's complement: without their offset, they differ in the highest bit.
-#[cube]
-fn signed(bits: u32, #[comptime] format: Format) -> u32 {
-    match comptime!(format) {
-        Format::Quants(8) => bits ^ 0x8080_8080u32,
-        Format::Quants(_) => bits ^ 0x8888_8888u32,
-        _ => bits,
-    }
-}
-
-/// The number from bit `first` on.
-#[cube]
-fn number(bits: u32, #[comptime] first: u32, #[comptime] format: Format) -> f32 {
-    match comptime!(format) {
-        Format::F32 => f32::reinterpret(bits),
-        Format::F16 => widened(bits >> first),
-        Format::Quants(width) => {
-            let width = comptime!(width as u32);
-            // Shifted up and back with its sign, it is alone.
-            let shifted = i32::reinterpret(bits << comptime!(32 - width - first));
-            f32::cast_from(shifted >> comptime!(32 - width as i32))
-        }
-    }
-}
-
-/// The float16 in the lower half, by integers: shaders may flush subnormal numbers to 0.
-#[cube]
-fn widened(bits: u32) -> f32 {
-    let size = bits & 0x7fff;
-    let sign = (bits & 0x8000) << 16;
-    // Exponents are 15 from 0 in float16 and 127 in float32; the last one means infinity or NaN in both.
-    let exponent = select(size < 0x7c00, 112u32 << 23, 224u32 << 23);
-    let normal = (size << 13) + exponent;
-    let small = u32::reinterpret(f32::cast_from(size) * 5.960_464_5e-8f32); // 2^-24
-    f32::reinterpret(select(size < 0x0400, small, normal) | sign)
 }

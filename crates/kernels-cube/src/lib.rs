@@ -4,8 +4,9 @@
 //! step to step are arguments, never constants of a kernel: a software adapter takes a good part of a second to compile. What
 //! differs from token to token is not even that (`place`).
 //!
-//! Reading order: [`matmul_t`], [`matmul_t_quantized`] and [`matmul_t_planes`] (most of a model's time) · [`Around`] and
-//! [`lay_together`] (fewer launches of these) · [`select_quantized()`] and [`select_planes()`] (embeddings) · [`rms_norm()`], [`gate()`], [`rotate()`] (small, but many) · [`attend()`] ·
+//! Reading order: [`matmul_t`], [`matmul_t_halves`], [`matmul_t_quantized`] and [`matmul_t_planes`] (most of a model's time) ·
+//! [`Around`] and [`lay_together`] (fewer launches of these) · [`select_halves()`], [`select_quantized()`] and
+//! [`select_planes()`] (embeddings) · [`rms_norm()`], [`gate()`], [`rotate()`] (small, but many) · [`attend()`] ·
 //! [`selective_scan()`], [`linear_recurrence()`] and [`causal_conv()`] (what comes in place of attention) ·
 //! [`argmax()`] and [`draw()`] (the next token).
 
@@ -30,6 +31,7 @@ mod rotate;
 mod select;
 mod selective_scan;
 mod together;
+mod words;
 
 pub use argmax::argmax;
 pub use around::{Around, Then};
@@ -40,10 +42,11 @@ pub use gate::gate;
 pub use gemv::{MAX_VECTORS, matmul_t};
 pub use gemv_planes::{PlanesTensors, matmul_t_planes};
 pub use gemv_quantized::{QuantizedTensors, matmul_t_quantized};
+pub use gemv_words::{HalfTensors, matmul_t_halves};
 pub use linear_recurrence::linear_recurrence;
 pub use rms_norm::{add_rms_norm, rms_norm};
 pub use rotate::{Angles, rotate, rotate_and_keep};
-pub use select::{select_planes, select_quantized};
+pub use select::{select_halves, select_planes, select_quantized};
 pub use selective_scan::{SelectiveScan, selective_scan};
 pub use together::lay_together;
 

@@ -1,4 +1,4 @@
-//! Rows of a quantized matrix as numbers: an embedding, in one launch.
+//! Rows of a matrix that adapters do not compute in, as numbers: an embedding, or the whole of it, in one launch.
 
 use burn::tensor::{DType, Int, Tensor};
 use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
@@ -7,10 +7,11 @@ use cubecl::{ir::ElemType, prelude::*};
 use glass_kernels::quant::{BlockPlanes, QuantFormat};
 
 use super::{
-    AdapterClass, PlanesTensors, QuantizedTensors, adapter_tensor, elem, empty_of,
+    AdapterClass, HalfTensors, PlanesTensors, QuantizedTensors, adapter_tensor, elem, empty_of,
     gemv_planes::{self, Planes, byte},
     gemv_quantized::{self, zero_point},
     tensor,
+    words::{Format, number},
 };
 
 /// Quants of 4 bits in a word.
@@ -19,13 +20,13 @@ const FOURS: usize = 8;
 /// Words with the lower bits of a block's quants.
 const LOW_OF_BLOCK: usize = 32;
 
-/// The rows of `weight` with these numbers, each rounded to `dtype` once.
+/// The rows of `weight` with these numbers, or all of them, each rounded to `dtype` once.
 ///
 /// `ids` `[n]`, every id below the number of rows -> `[n, columns]`
 pub fn select_quantized(
     class: AdapterClass,
     weight: &QuantizedTensors<'_>,
-    ids: &Tensor<1, Int>,
+    ids: Option<&Tensor<1, Int>>,
     dtype: DType,
 ) -> Option<Tensor<2>> {
     let columns = weight.columns;
@@ -49,6 +50,7 @@ pub fn select_quantized(
             wanted.n * words_of_row,
             words_of_row,
             columns,
+            wanted.all,
             matrix.bits,
             elem(&wanted.out),
             scale,
@@ -63,7 +65,7 @@ pub fn select_quantized(
 pub fn select_planes(
     class: AdapterClass,
     weight: &PlanesTensors<'_>,
-    ids: &Tensor<1, Int>,
+    ids: Option<&Tensor<1, Int>>,
     dtype: DType,
 ) -> Option<Tensor<2>> {
     let columns = weight.columns;
@@ -86,6 +88,7 @@ pub fn select_planes(
             wanted.out.clone().into_buffer_arg(),
             wanted.n * words_of_row,
             words_of_row,
+            wanted.all,
             matrix.planes,
             elem(&wanted.out),
             scale,
@@ -94,10 +97,44 @@ pub fn select_planes(
     Some(tensor(wanted.out))
 }
 
+/// The same of a matrix of floats of 16 bits.
+///
+/// `ids` `[n]`, every id below the number of rows -> `[n, columns]`
+pub fn select_halves(
+    class: AdapterClass,
+    weight: &HalfTensors<'_>,
+    ids: Option<&Tensor<1, Int>>,
+    dtype: DType,
+) -> Option<Tensor<2>> {
+    let columns = weight.columns;
+    let (format, words) = weight.primitive(columns)?;
+    let wanted = Wanted::of(ids, columns, &words, dtype)?;
+    let words_of_row = words.meta.shape()[1];
+    // SAFETY: units beyond the last word do nothing, and ids are those of rows.
+    unsafe {
+        select_halves_kernel::launch_unchecked(
+            &wanted.out.client.clone(),
+            super::count((wanted.n * words_of_row).div_ceil(class.units())),
+            CubeDim::new_1d(class.units() as u32),
+            wanted.ids.into_buffer_arg(),
+            words.into_buffer_arg(),
+            wanted.out.clone().into_buffer_arg(),
+            wanted.n * words_of_row,
+            words_of_row,
+            columns,
+            wanted.all,
+            format,
+            elem(&wanted.out),
+        );
+    }
+    Some(tensor(wanted.out))
+}
+
 /// Which rows, and where they go.
 struct Wanted {
-    /// `[n]`
+    /// `[n]`; where all are wanted, anything.
     ids: CubeTensor,
+    all: bool,
     /// `[n, columns]`
     out: CubeTensor,
     n: usize,
@@ -105,13 +142,49 @@ struct Wanted {
 
 impl Wanted {
     /// `None` for no numbers, and for types that kernels do not write.
-    fn of(ids: &Tensor<1, Int>, columns: usize, words: &CubeTensor, dtype: DType) -> Option<Self> {
-        let [n] = ids.dims();
-        let ids = adapter_tensor(ids).filter(|ids| matches!(ids.dtype, DType::I32 | DType::U32))?;
+    fn of(ids: Option<&Tensor<1, Int>>, columns: usize, words: &CubeTensor, dtype: DType) -> Option<Self> {
+        let n = ids.map_or(words.meta.shape()[0], |ids| ids.dims()[0]);
+        let all = ids.is_none();
+        let ids = ids.map_or_else(|| Some(words.clone()), adapter_tensor);
+        let ids = ids.filter(|ids| matches!(ids.dtype, DType::I32 | DType::U32))?;
         if n * columns == 0 || !matches!(dtype, DType::F32 | DType::F16) {
             return None;
         }
-        Some(Self { ids: into_contiguous(ids), out: empty_of(words, [n, columns], dtype), n })
+        Some(Self { ids: into_contiguous(ids), all, out: empty_of(words, [n, columns], dtype), n })
+    }
+}
+
+/// The row that is wanted at place `at`.
+#[cube]
+fn row_at(ids: &[u32], at: usize, #[comptime] all: bool) -> usize {
+    if comptime!(all) { at } else { usize::cast_from(ids[at]) }
+}
+
+/// A unit has a word of two numbers.
+#[cube(launch_unchecked)]
+#[allow(clippy::too_many_arguments)]
+fn select_halves_kernel<F: Float>(
+    ids: &[u32],
+    halves: &[u32],
+    out: &mut [F],
+    words: usize,
+    words_of_row: usize,
+    columns: usize,
+    #[comptime] all: bool,
+    #[comptime] format: Format,
+    #[define(F)] _dtype: ElemType,
+) {
+    if ABSOLUTE_POS < words {
+        let (token, at) = (ABSOLUTE_POS / words_of_row, ABSOLUTE_POS % words_of_row);
+        let word = halves[row_at(ids, token, all) * words_of_row + at];
+        #[unroll]
+        for i in 0..2usize {
+            let column = 2 * at + i;
+            // The last words of a row may be padding.
+            if column < columns {
+                out[token * columns + column] = F::cast_from(number(word, comptime!(16 * i as u32), format));
+            }
+        }
     }
 }
 
@@ -127,13 +200,14 @@ fn select_quantized_kernel<F: Float, S: Float>(
     words: usize,
     words_of_row: usize,
     columns: usize,
+    #[comptime] all: bool,
     #[comptime] bits: usize,
     #[define(F)] _dtype: ElemType,
     #[define(S)] _scale: ElemType,
 ) {
     if ABSOLUTE_POS < words {
         let (token, at) = (ABSOLUTE_POS / words_of_row, ABSOLUTE_POS % words_of_row);
-        let row = usize::cast_from(ids[token]);
+        let row = row_at(ids, token, all);
         let word = quants[row * words_of_row + at];
         // A group of 32 has as many words as a quant has bits.
         let (group, groups) = (at / bits, words_of_row / bits);
@@ -167,12 +241,13 @@ fn select_planes_kernel<F: Float, S: Float>(
     out: &mut [F],
     words: usize,
     words_of_row: usize,
+    #[comptime] all: bool,
     #[comptime] planes: Planes,
     #[define(F)] _dtype: ElemType,
     #[define(S)] _scale: ElemType,
 ) {
     if ABSOLUTE_POS < words {
-        let row = usize::cast_from(ids[ABSOLUTE_POS / words_of_row]);
+        let row = row_at(ids, ABSOLUTE_POS / words_of_row, all);
         let word_at = row * words_of_row + ABSOLUTE_POS % words_of_row;
         let (block, in_block) = (word_at / LOW_OF_BLOCK, word_at % LOW_OF_BLOCK);
         let lower = low[word_at];

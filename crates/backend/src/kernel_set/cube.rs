@@ -1,11 +1,11 @@
 //! The kernels of a graphics adapter on what modules hold.
 
-use burn::tensor::{Int, Tensor};
-use glass_kernels_cube::{self as cube, AdapterClass, PlanesTensors, QuantizedTensors, SelectiveScan};
+use burn::tensor::{DType, Int, Tensor};
+use glass_kernels_cube::{self as cube, AdapterClass, HalfTensors, PlanesTensors, QuantizedTensors, SelectiveScan};
 
 use crate::{
-    Around, AttentionParams, BlockTensor, KeyPositions, KvSegment, KvTensor, PlanarTensor, QuantizedTensor, RopeAngles,
-    Scan, Then,
+    Around, AttentionParams, BlockTensor, HalfTensor, KeyPositions, KvSegment, KvTensor, PlanarTensor, QuantizedTensor,
+    RopeAngles, Scan, Then,
     quantized::{BlockStorage, Planes},
 };
 
@@ -44,12 +44,28 @@ pub fn matmul_t_blocks(
     cube::matmul_t_planes(class, x, &weights, self::around(around))
 }
 
-pub fn select(class: AdapterClass, matrix: &QuantizedTensor, ids: &Tensor<1, Int>) -> Option<Tensor<2>> {
+pub fn matmul_t_halves(
+    class: AdapterClass,
+    x: &Tensor<2>,
+    weights: &[&HalfTensor],
+    around: Around<'_>,
+) -> Option<Vec<Tensor<2>>> {
+    let weights: Vec<_> = weights.iter().map(|weight| halves(weight)).collect();
+    cube::matmul_t_halves(class, x, &weights, self::around(around))
+}
+
+/// Rows of a matrix, or all of them.
+pub fn select(class: AdapterClass, matrix: &QuantizedTensor, ids: Option<&Tensor<1, Int>>) -> Option<Tensor<2>> {
     match matrix {
         QuantizedTensor::Planar(matrix) => cube::select_quantized(class, &planar(matrix), ids, matrix.dtype),
         QuantizedTensor::Blocks(matrix) => cube::select_planes(class, &planes(matrix)?, ids, matrix.dtype),
+        QuantizedTensor::Halves(matrix) => cube::select_halves(class, &halves(matrix), ids, DType::F32),
         QuantizedTensor::Panels(_) => None,
     }
+}
+
+fn halves(matrix: &HalfTensor) -> HalfTensors<'_> {
+    HalfTensors { words: &matrix.words, dtype: matrix.dtype.burn(), columns: matrix.columns }
 }
 
 fn planar(matrix: &PlanarTensor) -> QuantizedTensors<'_> {

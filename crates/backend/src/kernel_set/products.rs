@@ -8,7 +8,7 @@ use super::cube;
 #[cfg(feature = "flex")]
 use super::flex;
 use super::{KernelBackend, KernelSet};
-use crate::{Around, BlockTensor, PanelTensor, PlanarTensor, QuantizedTensor};
+use crate::{Around, BlockTensor, Dtype, HalfTensor, PanelTensor, PlanarTensor, QuantizedTensor};
 
 /// Kinds of tensors that a matrix is made of.
 #[cfg(feature = "wgpu")]
@@ -69,19 +69,38 @@ impl KernelSet {
         }
     }
 
-    /// The same matrices one behind the other in memory, where products of the same `x` with such take one launch, and where they
-    /// take no more than `most` bytes.
+    /// The same matrices (or the same parts of some) one behind the other in memory, where products of the same `x` with such take
+    /// one launch, and where they take no more than `most` bytes. `row_bytes` are those of a row in each of a matrix's parts.
     ///
     /// `[rows, columns]` each, with equally many columns
-    #[cfg(feature = "wgpu")]
-    pub(crate) fn lay_together<K: MatrixKind>(self, matrices: &[Tensor<2, K>], most: u64) -> Option<Vec<Tensor<2, K>>> {
-        if self.launches() { glass_kernels_cube::lay_together(matrices, most) } else { None }
+    pub(crate) fn lay_together<K: MatrixKind>(
+        self,
+        matrices: &[Tensor<2, K>],
+        row_bytes: &[usize],
+        most: u64,
+    ) -> Option<Vec<Tensor<2, K>>> {
+        match self.backend? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => {
+                let _ = (matrices, row_bytes, most);
+                None
+            }
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(_) => glass_kernels_cube::lay_together(matrices, row_bytes, most),
+        }
     }
 
-    #[cfg(not(feature = "wgpu"))]
-    pub(crate) fn lay_together<K: MatrixKind>(self, matrices: &[Tensor<2, K>], most: u64) -> Option<Vec<Tensor<2, K>>> {
-        let _ = (matrices, most);
-        None
+    /// Whether matrices of this type are held and multiplied where the device does not compute in it: packed in words, and beside
+    /// float32.
+    pub(crate) fn multiplies_packed(self, dtype: Dtype) -> bool {
+        match self.backend {
+            #[cfg(feature = "wgpu")]
+            Some(KernelBackend::Cube(_)) => dtype != Dtype::F32,
+            _ => {
+                let _ = dtype;
+                false
+            }
+        }
     }
 
     /// [`matmul_t`](Self::matmul_t) with quantized matrices.
@@ -96,35 +115,32 @@ impl KernelSet {
         weights: &[&QuantizedTensor],
         around: Around<'_>,
     ) -> Option<Vec<Tensor<2>>> {
-        let (mut planar, mut blocks, mut panels) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut planar, mut blocks, mut panels, mut halves) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for weight in weights {
             match weight {
                 QuantizedTensor::Planar(weight) => planar.push(weight),
                 QuantizedTensor::Blocks(weight) => blocks.push(weight),
                 QuantizedTensor::Panels(weight) => panels.push(weight),
+                QuantizedTensor::Halves(weight) => halves.push(weight),
             }
         }
-        let of_planar = match &planar[..] {
-            [] => Vec::new(),
-            planar => self.matmul_t_planar(x, planar, around)?,
-        };
-        let of_blocks = match &blocks[..] {
-            [] => Vec::new(),
-            blocks => self.matmul_t_blocks(x, blocks, around)?,
-        };
-        let of_panels = match &panels[..] {
-            [] => Vec::new(),
-            panels => self.matmul_t_panels(x, panels, around)?,
-        };
+        // Of a kind that is not there, there are no products.
+        let of_kinds = [
+            if planar.is_empty() { vec![] } else { self.matmul_t_planar(x, &planar, around)? },
+            if blocks.is_empty() { vec![] } else { self.matmul_t_blocks(x, &blocks, around)? },
+            if panels.is_empty() { vec![] } else { self.matmul_t_panels(x, &panels, around)? },
+            if halves.is_empty() { vec![] } else { self.matmul_t_halves(x, &halves, around)? },
+        ];
         // Where one is left of two, there is no order.
-        if of_planar.len() + of_blocks.len() + of_panels.len() < weights.len() {
-            return Some([of_planar, of_blocks, of_panels].concat());
+        if of_kinds.iter().map(Vec::len).sum::<usize>() < weights.len() {
+            return Some(of_kinds.concat());
         }
-        let mut products = [of_planar, of_blocks, of_panels].map(Vec::into_iter);
+        let mut products = of_kinds.map(Vec::into_iter);
         let in_order = weights.iter().map(|weight| match weight {
             QuantizedTensor::Planar(_) => products[0].next(),
             QuantizedTensor::Blocks(_) => products[1].next(),
             QuantizedTensor::Panels(_) => products[2].next(),
+            QuantizedTensor::Halves(_) => products[3].next(),
         });
         in_order.collect()
     }
@@ -180,6 +196,18 @@ impl KernelSet {
         }
     }
 
+    fn matmul_t_halves(self, x: &Tensor<2>, weights: &[&HalfTensor], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
+        match self.backend? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => {
+                let _ = (x, weights, around);
+                None
+            }
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(class) => cube::matmul_t_halves(class, x, weights, around),
+        }
+    }
+
     /// Rows of a quantized matrix, dequantized.
     ///
     /// `ids` `[n]`, every id below the number of rows -> `[n, columns]`
@@ -188,7 +216,22 @@ impl KernelSet {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::select(matrix, ids),
             #[cfg(feature = "wgpu")]
-            KernelBackend::Cube(class) => cube::select(class, matrix, ids),
+            KernelBackend::Cube(class) => cube::select(class, matrix, Some(ids)),
+        }
+    }
+
+    /// All numbers of a quantized matrix, in one launch.
+    ///
+    /// -> `[rows, columns]`
+    pub(crate) fn dequantize(self, matrix: &QuantizedTensor) -> Option<Tensor<2>> {
+        match self.backend? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => {
+                let _ = matrix;
+                None
+            }
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(class) => cube::select(class, matrix, None),
         }
     }
 }

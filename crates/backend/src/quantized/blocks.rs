@@ -3,8 +3,8 @@
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use glass_kernels::quant::{self, Apart, BlockFormat, BlockMatrix, BlockPlanes, GROUP_SIZE};
 
-use super::{PlanarRows, PlanarTensor, QuantizedTensor, part_together, scale_dtype, unpacked};
-use crate::{Device, Dtype, KernelSet};
+use super::{PartsMut, PlanarRows, PlanarTensor, QuantizedTensor, scale_dtype, unpacked};
+use crate::{Device, Dtype};
 
 /// Columns of a block that is held in planes.
 const BLOCK: usize = 256;
@@ -136,23 +136,15 @@ impl Planes {
 }
 
 impl BlockTensor {
-    /// `None` if their bytes are held as they are.
-    pub(super) fn laid_together(kernels: KernelSet, matrices: &[&Self], most: u64) -> Option<Vec<Self>> {
-        let planes = matrices.iter().map(|matrix| match &matrix.storage {
-            BlockStorage::Planes(planes) => Some(planes),
-            BlockStorage::Bytes(_) => None,
-        });
-        let planes: Vec<&Planes> = planes.collect::<Option<_>>()?;
-        let low = part_together(kernels, &planes, most, |planes| Some(&planes.low))?;
-        let high = part_together(kernels, &planes, most, |planes| planes.high.as_ref())?;
-        let factors = part_together(kernels, &planes, most, |planes| Some(&planes.factors))?;
-        let scales = part_together(kernels, &planes, most, |planes| Some(&planes.scales))?;
-        let parts = low.into_iter().zip(high).zip(factors).zip(scales).zip(matrices);
-        let laid = parts.map(|((((low, high), factors), scales), matrix)| {
-            let planes = Planes { low: low?, high, factors: factors?, scales: scales? };
-            Some(Self { storage: BlockStorage::Planes(planes), ..**matrix })
-        });
-        laid.collect()
+    /// What it consists of; nothing where its bytes are held as they are.
+    pub(super) fn parts_mut(&mut self) -> PartsMut<'_> {
+        match &mut self.storage {
+            BlockStorage::Bytes(_) => PartsMut::default(),
+            BlockStorage::Planes(Planes { low, high, factors, scales }) => {
+                let words = [low, factors].into_iter().chain(high);
+                PartsMut { words: words.collect(), scales: vec![scales] }
+            }
+        }
     }
 
     pub(super) fn shape(&self) -> [usize; 2] {

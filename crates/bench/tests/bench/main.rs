@@ -2,6 +2,7 @@
 
 mod correct;
 mod costs;
+mod formats;
 mod ops;
 mod render;
 #[cfg(unix)]

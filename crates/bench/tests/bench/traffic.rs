@@ -1,12 +1,13 @@
 //! What models ask of a graphics adapter, where there is one.
 
+use crate::formats;
 use glass_backend::{Device, Dtype, TrafficCounter};
 use glass_bench::{Counts, SEED, Task, TaskTraffic, random_model, traffic};
 use glass_config::LlamaConfig;
 use glass_generate::{Engine, GenerateOptions, Lane, Llama, SamplingConfig, Sequence};
 
 /// The shape of stories260K: five layers of a plain Llama.
-const STORIES: &str = r#"{"model_type": "llama", "vocab_size": 512, "hidden_size": 64, "intermediate_size": 172,
+pub const STORIES: &str = r#"{"model_type": "llama", "vocab_size": 512, "hidden_size": 64, "intermediate_size": 172,
     "num_hidden_layers": 5, "num_attention_heads": 8, "num_key_value_heads": 4, "tie_word_embeddings": true,
     "max_position_embeddings": 512}"#;
 /// That of the built-in model: four layers with a window.
@@ -70,6 +71,7 @@ fn no_token_asks_for_more_than_this() {
         assert!(first.prefill.bytes_read == most.bytes_read && first.prefill.waits == 1, "{first:?}");
         chosen_tokens_ask_for_little(&llama);
     }
+    formats::no_format_asks_for_more(&gpu);
 }
 
 /// Every token of texts that go through all positions from 20 to 320, behind none that anybody was at: its id goes up, 4 bytes,

@@ -1,7 +1,8 @@
 //! Half precision, held to what the format can do.
 
 use glass_backend::Dtype;
-use glass_testing::devices;
+use glass_generate::{Llama, LoadOptions};
+use glass_testing::{devices, fixtures};
 
 use crate::fixture;
 
@@ -40,5 +41,31 @@ fn half_precision_is_off_by_its_own_rounding_and_no_more() {
                 assert!(f64::from(off) > allowed / 1e4, "{name} in {dtype}: {off} is too good");
             }
         }
+    }
+}
+
+/// Matrices of a type that a device keeps and does not compute in are the numbers of that type, and nothing is rounded to it.
+#[test]
+fn packed_matrices_are_float32_of_the_same_numbers() {
+    let Some(device) = devices::wgpu().filter(|device| device.computes(Dtype::BF16) == Dtype::F32) else {
+        return;
+    };
+    // All of them are stored in it.
+    for name in ["llama-bf16", "families/gemma2", "families/mixtral", "families/mamba"] {
+        let folder = fixtures::root().join(name);
+        let load = |device, precision| {
+            let options = LoadOptions { device, precision, overrides: &[], progress: &mut |_, _| {} };
+            Llama::load(&folder, options).unwrap_or_else(|error| panic!("{name}: {error}"))
+        };
+        let ours = load(device.clone(), None);
+        assert_eq!((ours.precision, ours.dtype), (Dtype::BF16.into(), Dtype::F32), "{name}");
+        assert!(ours.warnings.iter().all(|warning| !warning.contains("f32")), "{name}: {:?}", ours.warnings);
+        let theirs = load(devices::flex(), Some(Dtype::F32.into()));
+        let rows: Vec<Vec<u32>> = vec![(1..30).map(|i| 7 * i % ours.config.vocab_size as u32).collect()];
+        let [ours, theirs] =
+            [&ours, &theirs].map(|llama| fixture::forward(llama, &rows, None)["logits"].values.clone());
+        let largest = theirs.iter().fold(0.0f32, |max, x| max.max(x.abs()));
+        let off = ours.iter().zip(&theirs).fold(0.0f32, |max, (a, b)| max.max((a - b).abs()));
+        assert!(ours.len() == theirs.len() && off < 1e-4 * largest, "{name}: {off} of {largest}");
     }
 }

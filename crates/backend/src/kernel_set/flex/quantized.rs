@@ -54,6 +54,7 @@ pub fn select(matrix: &QuantizedTensor, ids: &Tensor<1, Int>) -> Option<Tensor<2
             rows.dtype
         }
         QuantizedTensor::Panels(matrix) => return Some(matrix.select(ids)),
+        QuantizedTensor::Halves(_) => return None,
     };
     Some(floats(values, shape, dtype))
 }

@@ -4,7 +4,7 @@ use burn::tensor::Int;
 
 use super::*;
 use crate::{
-    BlockRows, PlanarTensor, QuantizedRows, QuantizedTensor,
+    BlockRows, HalfTensor, PlanarTensor, QuantizedRows, QuantizedTensor,
     quant::{BlockFormat, QuantFormat, quantize_blocks},
 };
 
@@ -88,6 +88,8 @@ fn matmul_t_quantized_is_the_definition() {
             let ids = Tensor::<1, Int>::from_ints([matrix.scales.len() as i32 / groups as i32 - 1, 0, 0], device);
             let selected = kernels.select(weight, &ids).expect("a kernel");
             prop_assert_eq!((selected.dims(), selected.dtype()), ([3, columns], dtype));
+            let all = kernels.dequantize(weight).expect("a kernel");
+            prop_assert_eq!(all.into_data(), weight.dequantize().into_data());
             let numbers = &matrix.numbers;
             let theirs = [&numbers[numbers.len() - columns..], &numbers[..columns], &numbers[..columns]].concat();
             let ours = selected.cast(DType::F32).into_data().try_to_vec::<f32>().expect("floats");
@@ -121,6 +123,49 @@ fn matmul_t_quantized_is_the_definition() {
                 let off = (f64::from(ours) - sum).abs();
                 prop_assert!(off <= allowed, "{ours} is not {sum} at {at}");
             }
+        }
+        Ok(())
+    });
+}
+
+/// All numbers of 16 bits but NaNs, and sums that are those of float32 of the same numbers.
+#[test]
+fn packed_halves_are_the_numbers_that_they_stand_for() {
+    let floats = |x: Tensor<2>| x.into_data().try_to_vec::<f32>().expect("floats");
+    let strategy = (1usize..=MAX_VECTORS, 1usize..300, 1usize..150, select(vec![Dtype::BF16, Dtype::F16]), 0u64..1000);
+    on_adapter(16, &strategy, |kernels, device, dtype, (n, columns, rows, half, seed)| {
+        if dtype != DType::F32 {
+            return Ok(());
+        }
+        let weight = |values: &Tensor<2>| {
+            let held = HalfTensor::new(values.to_data(), columns, half, device_of(device));
+            QuantizedTensor::Halves(held)
+        };
+        // Of all sizes that are no subnormal numbers of float32, which adapters may flush.
+        let bits = |i: u64| (seed + i).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
+        let any = (0..(rows * columns) as u64).map(|i| match half {
+            Dtype::F16 => half::f16::from_bits(bits(i) as u16).to_f32(),
+            _ => half::bf16::from_bits(bits(i) as u16).to_f32(),
+        });
+        let any: Vec<f32> = any.map(|x| if x.is_normal() || x == 0.0 { x } else { 1.0 }).collect();
+        let all = weight(&Tensor::from_data(TensorData::new(any.clone(), [rows, columns]), FLEX.burn()));
+        prop_assert_eq!(floats(kernels.dequantize(&all).expect("a kernel")), &any[..]);
+        prop_assert_eq!(floats(all.dequantize()), &any[..]);
+        let ids = Tensor::<1, Int>::from_ints([rows as i32 - 1, 0, 0], device);
+        let chosen = [&any[(rows - 1) * columns..], &any[..columns], &any[..columns]].concat();
+        prop_assert_eq!(floats(kernels.select(&all, &ids).expect("a kernel")), &chosen[..]);
+        prop_assert_eq!(floats(all.select(ids)), &chosen[..]);
+
+        let numbers = |device: &BurnDevice| {
+            let x = super::numbers(seed, [columns, n], device, dtype).transpose();
+            (x, super::numbers(seed + 1, [rows, columns], FLEX.burn(), half.burn()).cast(DType::F32))
+        };
+        let (x, values) = numbers(device);
+        let ours = kernels.matmul_t_quantized(&x, &[&weight(&values)], Around::default()).expect("a kernel");
+        let (x, values) = numbers(FLEX.burn());
+        let theirs = CPU.matmul_t(&x, &[values], Around::default()).expect("a kernel");
+        for (ours, theirs) in ours.into_iter().zip(theirs) {
+            close("product", Some(ours), Some(theirs), columns)?;
         }
         Ok(())
     });
@@ -176,9 +221,11 @@ fn blocks_are_the_numbers_that_they_stand_for() {
         prop_assert_eq!(weight.shape(), [rows, columns]);
 
         let allowed = |size: f64| unit.unit_roundoff() * size + 1e-6;
-        for (number, exact) in floats(weight.dequantize()).into_iter().zip(&exact) {
-            let off = (f64::from(number) - f64::from(*exact)).abs();
-            prop_assert!(off <= allowed(f64::from(exact.abs())), "{format}: {number} is not {exact}");
+        for all in [weight.dequantize(), kernels.dequantize(&weight).expect("a kernel")] {
+            for (number, exact) in floats(all).into_iter().zip(&exact) {
+                let off = (f64::from(number) - f64::from(*exact)).abs();
+                prop_assert!(off <= allowed(f64::from(exact.abs())), "{format}: {number} is not {exact}");
+            }
         }
 
         let chosen: Vec<usize> = (0..n).map(|i| (5 * i + 1) % rows).collect();
