@@ -38,7 +38,7 @@ fn moved_for(moved: &[(AttendsFrom, Tensor<4>)], segment: &KvSegment) -> Option<
 /// reads key/value head `h / groups`. The device's kernel computes it where there is one. The plain version computes blocks
 /// of queries, so that the scores of a block fit into the budget of the pass.
 ///
-/// -> `[batch, heads, queries, head_dim]`, and `[batch, heads, queries, keys]`
+/// -> `[batch, queries, heads * head_dim]`, and `[batch, heads, queries, keys]`
 pub fn attend(
     queries: &Queries,
     kv: &KvView,
@@ -46,10 +46,10 @@ pub fn attend(
     kernels: KernelSet,
     weights_wanted: bool,
     ctx: &ForwardContext<'_>,
-) -> (Tensor<4>, Option<Tensor<4>>) {
+) -> (Tensor<3>, Option<Tensor<4>>) {
     let plain = weights_wanted || ctx.padding().is_some() || ctx.dropouts().attention.p > 0.0;
     if !plain && let Some(out) = attend_fused(queries, kv, params, kernels) {
-        return (out, None); // [batch, heads, queries, head_dim]
+        return (out, None); // [batch, queries, heads * head_dim]
     }
     let Range { start, end } = queries.positions.clone();
     let block = if weights_wanted { end - start } else { block_len(queries, kv, ctx.score_bytes()) };
@@ -64,7 +64,9 @@ pub fn attend(
         })
         .unzip();
     let probabilities = weights_wanted.then(|| probabilities.swap_remove(0));
-    (join(out), probabilities)
+    let out = join(out); // [batch, heads, queries, head_dim]
+    let [batch, heads, queries, head_dim] = out.dims();
+    (out.swap_dims(1, 2).reshape([batch, queries, heads * head_dim]), probabilities)
 }
 
 /// The definition, for one block of queries.
@@ -147,7 +149,7 @@ pub fn weighted_sum(weights: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
 }
 
 /// The same in the device's kernel: it visits the keys that a query sees, and makes no scores.
-fn attend_fused(queries: &Queries, kv: &KvView, params: &AttentionParams, kernels: KernelSet) -> Option<Tensor<4>> {
+fn attend_fused(queries: &Queries, kv: &KvView, params: &AttentionParams, kernels: KernelSet) -> Option<Tensor<3>> {
     kernels.attend(&queries.q, &for_kernel(kv, &queries.moved)?, queries.positions.start, params)
 }
 
@@ -175,6 +177,11 @@ fn block_len(queries: &Queries, kv: &KvView, score_bytes: usize) -> usize {
     block.clamp(1, len.max(1))
 }
 
-fn concat(mut parts: Vec<Tensor<4>>, dim: usize) -> Tensor<4> {
+/// Tokens of several texts, or of parts of one, `[batch, seq of each, width]` -> `[batch, seq of all, width]`
+pub(crate) fn one_behind_the_other(parts: Vec<Tensor<3>>) -> Tensor<3> {
+    concat(parts, 1)
+}
+
+fn concat<const D: usize>(mut parts: Vec<Tensor<D>>, dim: usize) -> Tensor<D> {
     if parts.len() == 1 { parts.swap_remove(0) } else { Tensor::cat(parts, dim) }
 }

@@ -12,7 +12,11 @@ use glass_backend::{AttentionParams, Input, KernelSet, Linear, WeightError, Weig
 use glass_config::AttentionConfig;
 use glass_kv_cache::{KvView, LayerCache, LayerState, Window, join, narrow};
 
-use crate::{ForwardContext, QkNorm, Queries, Step, attend::attend, dual_chunk::parts};
+use crate::{
+    ForwardContext, QkNorm, Queries, Step,
+    attend::{attend, one_behind_the_other},
+    dual_chunk::parts,
+};
 
 /// `o_proj(attention(q_proj(x), k_proj(x), v_proj(x)))`, as `LlamaAttention` of `transformers`.
 #[derive(Module, Debug)]
@@ -40,27 +44,24 @@ impl LlamaAttention {
     pub fn forward<'x>(
         &self,
         x: impl Into<Input<'x, 3>>,
-        onto: Option<Tensor<3>>,
+        onto: Option<&Tensor<3>>,
         states: &mut [&mut LayerState],
         ctx: &ForwardContext<'_>,
     ) -> Tensor<3> {
         let [q, k, v] = self.project_heads(x.into()); // [batch, heads or kv_heads, seq, head_dim]
         ctx.done(Step::Qkv);
         let q = ctx.temper(q, &self.config); // [batch, heads, seq, head_dim]
-        let out = self.attend([q, k, v], states, ctx); // [batch, heads, seq, head_dim]
-
-        let [batch, heads, seq, head_dim] = out.dims();
-        let merged = out.swap_dims(1, 2).reshape([batch, seq, heads * head_dim]);
+        let mixed = self.attend([q, k, v], states, ctx); // [batch, seq, heads * head_dim]
         let out = match onto {
-            Some(residual) => self.o_proj.forward_onto(merged, residual),
-            None => self.o_proj.forward(merged),
+            Some(residual) => self.o_proj.forward_onto(mixed, residual),
+            None => self.o_proj.forward(mixed),
         }; // [batch, seq, hidden_size]
         ctx.done(Step::Output);
         out
     }
 
-    /// What the queries find: `q`, `k` and `v` `[batch, heads or kv_heads, seq, head_dim]` -> as `q`
-    fn attend(&self, [q, k, v]: [Tensor<4>; 3], states: &mut [&mut LayerState], ctx: &ForwardContext<'_>) -> Tensor<4> {
+    /// What the queries find: `q`, `k` and `v` `[batch, heads or kv_heads, seq, head_dim]` -> `[batch, seq, heads * head_dim]`
+    fn attend(&self, [q, k, v]: [Tensor<4>; 3], states: &mut [&mut LayerState], ctx: &ForwardContext<'_>) -> Tensor<3> {
         let (rope, kernels) = (self.config.rope, self.kernels);
         let alone = match &mut states[..] {
             [state] => state.kv().max_step() >= ctx.seq(),
@@ -84,7 +85,7 @@ impl LlamaAttention {
         })
     }
 
-    /// `q` `[batch, heads, seq, head_dim]`, as projected and as rotated -> the same shape
+    /// `q` `[batch, heads, seq, head_dim]`, as projected and as rotated -> `[batch, seq, heads * head_dim]`
     fn attend_to(
         &self,
         kv: KvView,
@@ -92,7 +93,7 @@ impl LlamaAttention {
         positions: Range<usize>,
         cache: &mut dyn LayerCache,
         ctx: &ForwardContext<'_>,
-    ) -> Tensor<4> {
+    ) -> Tensor<3> {
         let (rope, kernels) = (self.config.rope, self.kernels);
         let weights_wanted = cache.wants_weights() || ctx.wants_attention();
         let parts = parts(self.config.dual_chunk, positions.clone(), kv).into_iter().map(|(part, kv)| {
@@ -108,22 +109,18 @@ impl LlamaAttention {
             cache.observe(weights);
         }
         ctx.done(Step::Attention);
-        join(out) // [batch, heads, seq, head_dim]
+        one_behind_the_other(out) // [batch, seq, heads * head_dim]
     }
 
     /// Queries, keys and values, head by head: `[batch, heads or kv_heads, seq, head_dim]`
     fn project_heads(&self, x: Input<'_, 3>) -> [Tensor<4>; 3] {
-        let [batch, seq, _] = x.dims();
-        let AttentionConfig { num_attention_heads: heads, num_key_value_heads: kv_heads, head_dim, .. } = self.config;
-        let split = |y: Tensor<3>, heads| y.reshape([batch, seq, heads, head_dim]);
         let normed = |norm: &Option<QkNorm>, x: Tensor<4>| match norm {
-            Some(norm) => norm.forward(x),
+            Some(norm) => norm.forward(x.swap_dims(1, 2)).swap_dims(1, 2), // as [batch, seq, heads, head_dim]
             None => x,
         };
-        let [q, k, v] = Linear::forward_all([&self.q_proj, &self.k_proj, &self.v_proj], x); // [batch, seq, heads or kv_heads * head_dim]
-        let q = normed(&self.q_norm, split(q, heads)); // [batch, seq, heads, head_dim]
-        let k = normed(&self.k_norm, split(k, kv_heads)); // [batch, seq, kv_heads, head_dim]
-        [q, k, split(v, kv_heads)].map(|x| x.swap_dims(1, 2)) // [batch, heads or kv_heads, seq, head_dim]
+        let projections = [&self.q_proj, &self.k_proj, &self.v_proj];
+        let [q, k, v] = Linear::forward_by_head(projections, x, self.config.head_dim); // [batch, heads or kv_heads, seq, head_dim]
+        [normed(&self.q_norm, q), normed(&self.k_norm, k), v]
     }
 
     /// How far back its queries see.

@@ -46,9 +46,12 @@ impl RopeTable {
     /// Of each of so many tokens of each row the cosines, and then the sines: `[rows, tokens, 2 * pairs]`, float32
     pub(crate) fn on_device(&self, [rows, tokens]: [usize; 2], device: &BurnDevice) -> Tensor<3> {
         let pairs = self.cos.len() / (rows * tokens).max(1);
-        let of_token = |(cos, sin): (&[f32], &[f32])| [cos, sin].concat();
-        let values = self.cos.chunks(pairs.max(1)).zip(self.sin.chunks(pairs.max(1))).flat_map(of_token);
-        Tensor::from_data(TensorData::new(values.collect(), [rows, tokens, 2 * pairs]), (device, DType::F32))
+        let mut values = Vec::with_capacity(2 * self.cos.len());
+        for (cos, sin) in self.cos.chunks(pairs.max(1)).zip(self.sin.chunks(pairs.max(1))) {
+            values.extend_from_slice(cos);
+            values.extend_from_slice(sin);
+        }
+        Tensor::from_data(TensorData::new(values, [rows, tokens, 2 * pairs]), (device, DType::F32))
     }
 }
 
@@ -87,7 +90,7 @@ impl Rope {
 
     /// Those of a table of some tokens, one behind the other: `[batch or 1, tokens, 2 * pairs]`.
     pub(crate) fn angles(&self, table: Tensor<3>) -> RopeAngles {
-        RopeAngles { table, first: 0, interleaved: self.parameters.interleaved }
+        RopeAngles { table: Arc::new(table), first: 0, interleaved: self.parameters.interleaved }
     }
 
     /// The table for rows of positions, all of one length.
@@ -104,9 +107,13 @@ impl Rope {
     fn table_within(&self, length: usize, positions: impl Iterator<Item = usize>) -> RopeTable {
         let inv_freq = self.parameters.inv_freq(self.head_dim, length);
         let scaling = self.parameters.attention_scaling();
-        let angles = positions.flat_map(|position| inv_freq.iter().map(move |f| position as f64 * f));
-        let (cos, sin) = angles.map(|angle| ((angle.cos() * scaling) as f32, (angle.sin() * scaling) as f32)).unzip();
-        RopeTable { cos, sin }
+        let mut table = RopeTable::default();
+        for position in positions {
+            let angles = inv_freq.iter().map(|f| position as f64 * f);
+            table.cos.extend(angles.clone().map(|angle| (angle.cos() * scaling) as f32));
+            table.sin.extend(angles.map(|angle| (angle.sin() * scaling) as f32));
+        }
+        table
     }
 }
 

@@ -36,6 +36,7 @@ impl Sequences<'_> {
     ) -> T {
         match self {
             Self::Whole { .. } => layer(&mut [&mut of_pass()]),
+            Self::Next([one]) => layer(&mut [one.cache.layer(i)]),
             Self::Next(next) => {
                 let mut states: Vec<_> = next.iter_mut().map(|next| next.cache.layer(i)).collect();
                 layer(&mut states)

@@ -32,11 +32,6 @@ impl Embedding {
 
     /// The product with the transposed table, as a tied head computes it: `x` `[batch, seq, columns]` -> `[batch, seq, vocab]`
     pub fn matmul_t<'a>(&self, x: impl Into<Input<'a, 3>>) -> Tensor<3> {
-        let x: Input<'a, 3> = x.into();
-        let [batch, seq, columns] = x.dims();
-        let x: Input<'a, 2> = x.map(|x| x.reshape([batch * seq, columns])); // [batch * seq, columns]
-        let scores = self.weight.matmul_t(x); // [batch * seq, vocab]
-        let vocab = scores.dims()[1];
-        scores.reshape([batch, seq, vocab])
+        self.weight.matmul_t(x)
     }
 }

@@ -137,8 +137,8 @@ impl KernelSet {
     }
 
     /// [`rotate_and_keep`](Self::rotate_and_keep), and what these queries find in `held` then: in one call, where that takes as
-    /// long as the arithmetic of few keys. `kept` is called in between. -> as `q`, and `held` again; if there is none, nothing
-    /// is said of the slots.
+    /// long as the arithmetic of few keys. `kept` is called in between. -> `[1, seq, heads * head_dim]`, and `held` again; if
+    /// there is none, nothing is said of the slots.
     ///
     /// `q` `[1, heads, seq, head_dim]`, `k` and `v` `[1, kv_heads, seq, head_dim]`, `held` `[1, kv_heads, capacity, head_dim]`
     /// each
@@ -152,7 +152,7 @@ impl KernelSet {
         seen: SeenSlots,
         params: &AttentionParams,
         kept: impl FnOnce(),
-    ) -> (Option<Tensor<4>>, [Tensor<4>; 2]) {
+    ) -> (Option<Tensor<3>>, [Tensor<4>; 2]) {
         match self.backend {
             #[cfg(feature = "flex")]
             Some(KernelBackend::Flex) => flex::keep_and_attend(qkv, angles, held, slot, seen, params, kept),
@@ -185,14 +185,14 @@ impl KernelSet {
     /// One softmax over the keys of all segments that each query sees, query head `h` reading key/value head `h / groups`, in
     /// float32, rounded once. Queries are at the positions `first_query ..`; one that sees no key gets zeros.
     ///
-    /// `q` `[batch, heads, queries, head_dim]` -> as `q`
+    /// `q` `[batch, heads, queries, head_dim]` -> `[batch, queries, heads * head_dim]`
     pub fn attend(
         self,
         q: &Tensor<4>,
         segments: &[KvSegment],
         first_query: usize,
         params: &AttentionParams,
-    ) -> Option<Tensor<4>> {
+    ) -> Option<Tensor<3>> {
         match self.backend? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::attend(q, segments, first_query, params),
@@ -234,8 +234,8 @@ impl KernelSet {
     /// [`attend`](Self::attend) of several texts, whose queries stand one behind the other: their heads and keys are pieces of
     /// one work. Each text gets the bits that it gets alone.
     ///
-    /// `q` `[1, heads, tokens of all texts, head_dim]` -> as `q`
-    pub fn attend_all(self, q: &Tensor<4>, texts: &[TextKv], params: &AttentionParams) -> Option<Tensor<4>> {
+    /// `q` `[1, heads, tokens of all texts, head_dim]` -> `[1, tokens of all texts, heads * head_dim]`
+    pub fn attend_all(self, q: &Tensor<4>, texts: &[TextKv], params: &AttentionParams) -> Option<Tensor<3>> {
         match self.backend? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::attend_all(q, texts, params),

@@ -23,6 +23,7 @@ mod kernel_mode;
 mod kernel_set;
 mod kv_tensor;
 mod linear;
+mod matrices;
 mod norm;
 mod peak_memory;
 mod quantized;
@@ -48,6 +49,8 @@ pub use kernel_mode::KernelMode;
 pub use kernel_set::KernelSet;
 pub use kv_tensor::{KvDtype, KvTensor, Q8Tensor, UnknownKvDtype};
 pub use linear::Linear;
+pub use matrices::Few;
+pub(crate) use matrices::Matrices;
 pub use norm::{HeadNorm, Norm};
 pub use peak_memory::peak_host_bytes;
 pub use quantized::{

@@ -5,7 +5,7 @@ use burn::{
     tensor::Tensor,
 };
 
-use crate::{Around, Device, GateKernel, Input, Then, WeightError, WeightMatrix, WeightRole, Weights};
+use crate::{Around, Device, Few, GateKernel, Input, Then, WeightError, WeightMatrix, WeightRole, Weights};
 
 /// A projection with weights `[out, in]`, as Hugging Face stores them: one row for each output.
 #[derive(Module, Debug)]
@@ -50,44 +50,56 @@ impl Linear {
         projections: [&Self; N],
         x: impl Into<Input<'a, D>>,
     ) -> [Tensor<D>; N] {
-        match Self::forward_each(&projections, x).try_into() {
-            Ok(outputs) => outputs,
-            Err(_) => unreachable!("an output of each"),
-        }
+        each_of(Self::forward_each(&projections, x))
     }
 
     /// The same of any number of projections.
     ///
     /// `x` `[.., in]` -> `[.., out]` each
-    pub fn forward_each<'a, const D: usize>(projections: &[&Self], x: impl Into<Input<'a, D>>) -> Vec<Tensor<D>> {
-        let input = x.into();
-        let shape = input.dims();
-        let weights: Vec<_> = projections.iter().map(|projection| &projection.weight).collect();
-        let products = WeightMatrix::matmul_t_through(&weights, input.map(flat)); // [n, out] each
-        let outputs = projections.iter().zip(products).map(|(projection, y)| {
-            let y = match &projection.bias {
-                Some(bias) => y + bias.val().unsqueeze(), // [n, out] + [1, out]
-                None => y,
-            };
-            let mut shape = shape;
-            shape[D - 1] = projection.weight.shape()[0];
-            y.reshape(shape)
+    pub fn forward_each<'a, const D: usize>(projections: &[&Self], x: impl Into<Input<'a, D>>) -> Few<Tensor<D>> {
+        let weights: Few<_> = projections.iter().map(|projection| &projection.weight).collect();
+        let products = WeightMatrix::matmul_t_through(&weights, x.into()); // [.., out] each
+        let outputs = projections.iter().zip(products).map(|(projection, y)| match &projection.bias {
+            Some(bias) => y + bias.val().unsqueeze(), // [.., out] + [1, .., out]
+            None => y,
         });
         outputs.collect()
+    }
+
+    /// Queries, keys or values, head by head.
+    ///
+    /// `x` `[batch, seq, in]` -> `[batch, heads, seq, head_dim]` each
+    pub fn forward_by_head<'a, const N: usize>(
+        projections: [&Self; N],
+        x: impl Into<Input<'a, 3>>,
+        head_dim: usize,
+    ) -> [Tensor<4>; N] {
+        let x = x.into();
+        if projections.iter().all(|projection| projection.bias.is_none()) {
+            let weights = projections.map(|projection| &projection.weight);
+            if let Some(products) = WeightMatrix::matmul_t_by_head(&weights, &x, head_dim) {
+                return each_of(products);
+            }
+        }
+        Self::forward_all(projections, x).map(|y| {
+            let [batch, seq, width] = y.dims();
+            y.reshape([batch, seq, width / head_dim, head_dim]).swap_dims(1, 2) // [batch, heads, seq, head_dim]
+        })
     }
 
     /// The projection of `x` added to `residual`.
     ///
     /// `x` `[.., in]`, `residual` `[.., out]` -> as `residual`
-    pub fn forward_onto<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>) -> Tensor<D> {
+    pub fn forward_onto<const D: usize>(&self, x: Tensor<D>, residual: &Tensor<D>) -> Tensor<D> {
         if self.bias.is_none() {
-            let onto = flat(residual.clone()); // [n, out]
-            let around = Around { norm: None, then: Then::Add(&onto) };
-            if let Some(sum) = WeightMatrix::matmul_t_around(&[&self.weight], &flat(x.clone()), around) {
-                return shaped(sum, residual.dims());
+            let around = Around { norm: None, then: Then::Add(residual) };
+            if let Some(sum) = WeightMatrix::matmul_t_around(&[&self.weight], &x, around) {
+                self.weight.kernels().recycle(x);
+                let [sum] = each_of(sum);
+                return sum;
             }
         }
-        residual + self.forward(x)
+        residual.clone() + self.forward(x)
     }
 
     /// `act(gate(x)) * up(x)` in one, where a kernel computes it so.
@@ -101,24 +113,17 @@ impl Linear {
         if gate.bias.is_some() || up.bias.is_some() {
             return None;
         }
-        let (flat, norm) = (flat(x.parts().0), x.parts().1);
-        let norm = norm.as_ref().map(|(weight, norm)| (weight, *norm));
-        let around = Around { norm, then: Then::Gate(activation) };
-        let gated = WeightMatrix::matmul_t_around(&[&gate.weight, &up.weight], &flat, around)?;
-        let mut shape = x.dims();
-        shape[D - 1] = up.weight.shape()[0];
-        Some(shaped(gated, shape))
+        let around = Around { norm: x.norm(), then: Then::Gate(activation) };
+        let [gated] = each_of(WeightMatrix::matmul_t_around(&[&gate.weight, &up.weight], x.unread(), around)?);
+        Some(gated)
     }
 }
 
-/// `[.., size]` -> `[n, size]`
-fn flat<const D: usize>(x: Tensor<D>) -> Tensor<2> {
-    let shape = x.dims();
-    let n: usize = shape[..D - 1].iter().product();
-    x.reshape([n, shape[D - 1]])
-}
-
-/// The only one of some results.
-fn shaped<const D: usize>(mut results: Vec<Tensor<2>>, shape: [usize; D]) -> Tensor<D> {
-    results.swap_remove(0).reshape(shape)
+/// As many outputs as there are.
+fn each_of<T, const N: usize>(outputs: Few<T>) -> [T; N] {
+    let mut outputs = outputs.into_iter();
+    std::array::from_fn(|_| match outputs.next() {
+        Some(output) => output,
+        None => unreachable!("an output of each"),
+    })
 }

@@ -49,7 +49,7 @@ impl Norm {
     /// `x` `[.., size]` -> the same shape
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         if let Some((weight, rms)) = self.fused()
-            && let Some(normed) = self.kernels.rms_norm(&x, &weight, rms)
+            && let Some(normed) = self.kernels.rms_norm(&x, weight, rms)
         {
             return normed;
         }
@@ -74,7 +74,7 @@ impl Norm {
     /// `x` and `delta` `[.., size]` -> the same shape each
     pub fn forward_sum<const D: usize>(&self, x: Tensor<D>, delta: Tensor<D>) -> (Tensor<D>, Tensor<D>) {
         if let Some((weight, rms)) = self.fused()
-            && let Some(summed) = self.kernels.add_rms_norm(&x, &delta, &weight, rms)
+            && let Some(summed) = self.kernels.add_rms_norm(&x, &delta, weight, rms)
         {
             return summed;
         }
@@ -93,12 +93,12 @@ impl Norm {
     }
 
     /// What the kernels take; they compute RMSNorm with a weight.
-    pub(crate) fn fused(&self) -> Option<(Tensor<1>, RmsNorm)> {
+    pub(crate) fn fused(&self) -> Option<(&Tensor<1>, RmsNorm)> {
         if !self.is_fused() {
             return None;
         }
         let plus_one = self.config.weight == NormWeight::OnePlus;
-        let weight = self.weight.as_ref().map(Param::val).or_else(|| self.ones.clone())?;
+        let weight = self.weight.as_deref().or(self.ones.as_ref())?;
         Some((weight, RmsNorm { eps: self.config.eps as f32, plus_one }))
     }
 }

@@ -1,12 +1,14 @@
 //! What tokens are rotated by, on a device.
 
+use std::sync::Arc;
+
 use burn::tensor::Tensor;
 
 /// Cosines and sines, and which of them the tokens are rotated by.
 #[derive(Clone, Debug)]
 pub struct RopeAngles {
     /// Of each place the cosines of all pairs of a head, and then their sines: `[batch or 1, places, 2 * pairs]`, float32
-    pub table: Tensor<3>,
+    pub table: Arc<Tensor<3>>,
     /// The place of the first token; others are behind it, one after the other.
     pub first: usize,
     /// Whether pair i is `(x[2 i], x[2 i + 1])`, and not `(x[i], x[i + pairs])`.
@@ -21,7 +23,7 @@ impl RopeAngles {
 
     /// `[batch or 1, tokens, 2 * pairs]`
     pub fn of_tokens(&self, tokens: usize) -> Tensor<3> {
-        let table = self.table.clone();
+        let table = Tensor::clone(&self.table);
         if table.dims()[1] == tokens { table } else { table.narrow(1, self.first, tokens) }
     }
 

@@ -1,11 +1,13 @@
 //! A matrix of weights, in as many tensors as the device's binding limit asks for.
 
+use std::ops::Deref;
+
 use burn::{
     module::{Module, ModuleVisitor, Param},
     tensor::{Int, Tensor},
 };
 
-use crate::{Around, Device, Input, KernelSet, QuantizedTensor, Then, WeightError, WeightRole, Weights};
+use crate::{Around, Device, Few, Input, KernelSet, Matrices, QuantizedTensor, Then, WeightError, WeightRole, Weights};
 
 /// A matrix of weights `[rows, columns]` in the order in which Hugging Face stores it: one row per token of an embedding,
 /// one row per output of a projection.
@@ -123,22 +125,29 @@ impl WeightMatrix {
 
     /// The product with the transposed matrix, `x W^T`: a projection, or the head.
     ///
-    /// `x` `[n, columns]` -> `[n, rows]`
-    pub fn matmul_t<'a>(&self, x: impl Into<Input<'a, 2>>) -> Tensor<2> {
+    /// `x` `[.., columns]` -> `[.., rows]`
+    pub fn matmul_t<'a, const D: usize>(&self, x: impl Into<Input<'a, D>>) -> Tensor<D> {
         let mut outputs = Self::matmul_t_through(&[self], x.into());
         outputs.swap_remove(0)
     }
 
     /// The products with several matrices, behind the norm of what they read where there is one.
     ///
-    /// `x` `[n, columns]` -> `[n, rows]` each
-    pub(crate) fn matmul_t_through(matrices: &[&Self], x: Input<'_, 2>) -> Vec<Tensor<2>> {
-        let (vectors, norm) = x.parts();
-        let through_norm = norm.and_then(|(weight, norm)| {
-            let around = Around { norm: Some((&weight, norm)), then: Then::Nothing };
-            Self::matmul_t_around(matrices, &vectors, around)
+    /// `x` `[.., columns]` -> `[.., rows]` each
+    pub(crate) fn matmul_t_through<const D: usize>(matrices: &[&Self], x: Input<'_, D>) -> Few<Tensor<D>> {
+        let around = Around { norm: x.norm(), then: Then::Nothing };
+        if let Some(products) = Self::matmul_t_around(matrices, x.unread(), around) {
+            return products;
+        }
+        let shape = x.dims();
+        let (n, columns) = (shape[..D - 1].iter().product(), shape[D - 1]);
+        let products = Self::matmul_t_all(matrices, x.tensor().reshape([n, columns])); // [n, rows] each
+        let shaped = products.into_iter().map(|y| {
+            let mut shape = shape;
+            shape[D - 1] = y.dims()[1];
+            y.reshape(shape) // [.., rows]
         });
-        through_norm.unwrap_or_else(|| Self::matmul_t_all(matrices, x.tensor())) // [n, rows] each
+        shaped.collect()
     }
 
     /// The products with several matrices of equally many columns.
@@ -149,7 +158,7 @@ impl WeightMatrix {
         let plain = |weight: Tensor<2>| x.clone().matmul(weight.transpose()); // [n, rows of this part]
         let weights: Vec<_> = matrices.iter().flat_map(|matrix| matrix.parts.iter().map(Param::val)).collect();
         let quantized: Vec<_> = matrices.iter().flat_map(|matrix| &matrix.quantized).collect();
-        let products = kernels.matmul_t(&x, &weights, Around::default());
+        let products = kernels.matmul_t(&x, &weights.iter().collect::<Few<_>>(), Around::default());
         let products = products.unwrap_or_else(|| weights.into_iter().map(plain).collect());
         let of_quantized = kernels.matmul_t_quantized(&x, &quantized, Around::default());
         let of_quantized = of_quantized.unwrap_or_else(|| {
@@ -171,19 +180,41 @@ impl WeightMatrix {
 
     /// The same with more computed in the same launches. `None` where no kernel does so, and for matrices in several tensors.
     ///
-    /// `x` `[n, columns]` -> `[n, rows]` each, or what is made of them
-    pub(crate) fn matmul_t_around(matrices: &[&Self], x: &Tensor<2>, around: Around<'_>) -> Option<Vec<Tensor<2>>> {
-        let kernels = matrices.first()?.kernels;
+    /// `x` `[.., columns]` -> `[.., rows]` each, or what is made of them
+    pub(crate) fn matmul_t_around<const D: usize>(
+        matrices: &[&Self],
+        x: &Tensor<D>,
+        around: Around<'_, D>,
+    ) -> Option<Few<Tensor<D>>> {
+        matrices.first()?.kernels.multiply(x, &Self::held(matrices)?, around)
+    }
+
+    /// Queries, keys or values, head by head, where a kernel writes them so.
+    ///
+    /// `x` `[batch, seq, columns]` -> `[batch, heads, seq, head_dim]` each
+    pub(crate) fn matmul_t_by_head(matrices: &[&Self], x: &Input<'_, 3>, head_dim: usize) -> Option<Few<Tensor<4>>> {
+        let held = Self::held(matrices)?;
+        matrices.first()?.kernels.multiply_by_head(x.unread(), &held, x.norm(), head_dim)
+    }
+
+    /// What kernels multiply; `None` of matrices in several tensors, and where some are quantized and others are not.
+    fn held<'a>(matrices: &[&'a Self]) -> Option<Matrices<'a>> {
         if matrices.iter().any(|matrix| matrix.parts() != 1) {
             return None;
         }
-        let weights: Vec<_> = matrices.iter().flat_map(|matrix| matrix.parts.iter().map(Param::val)).collect();
-        let quantized: Vec<_> = matrices.iter().flat_map(|matrix| &matrix.quantized).collect();
-        match (&weights[..], &quantized[..]) {
-            (weights, []) => kernels.matmul_t(x, weights, around),
-            ([], quantized) => kernels.matmul_t_quantized(x, quantized, around),
+        let floats: Few<&Tensor<2>> =
+            matrices.iter().flat_map(|matrix| matrix.parts.iter().map(Deref::deref)).collect();
+        let quantized: Few<_> = matrices.iter().flat_map(|matrix| &matrix.quantized).collect();
+        match (floats.len(), quantized.len()) {
+            (_, 0) => Some(Matrices::Floats(floats)),
+            (0, _) => Some(Matrices::Quantized(quantized)),
             _ => None,
         }
+    }
+
+    /// What multiplies it.
+    pub(crate) fn kernels(&self) -> KernelSet {
+        self.kernels
     }
 
     /// Lays neighbours that are of one kind and in one tensor each together in memory, where the device's kernels multiply such

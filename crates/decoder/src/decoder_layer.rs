@@ -75,12 +75,15 @@ impl LlamaDecoderLayer {
         states: &mut [&mut LayerState],
         ctx: &ForwardContext<'_>,
     ) -> Tensor<3> {
-        let normed = Input::through(self.input_layernorm.as_ref(), x.clone()); // [batch, seq, hidden_size]
+        let kernels = self.device.kernel_set();
+        let normed = Input::lent(self.input_layernorm.as_ref(), &x); // [batch, seq, hidden_size]
         ctx.done(Step::Norm);
-        let x = attention.forward(normed, Some(x), states, ctx); // [batch, seq, hidden_size]
-        let normed = Input::through(self.post_attention_layernorm.as_ref(), x.clone()); // [batch, seq, hidden_size]
+        let mixed = attention.forward(normed, Some(&x), states, ctx); // [batch, seq, hidden_size]
+        kernels.recycle(x);
+        let normed = Input::lent(self.post_attention_layernorm.as_ref(), &mixed); // [batch, seq, hidden_size]
         ctx.done(Step::Norm);
-        let x = mlp.forward_onto(normed, x); // [batch, seq, hidden_size]
+        let x = mlp.forward_onto(normed, &mixed); // [batch, seq, hidden_size]
+        kernels.recycle(mixed);
         ctx.done(Step::Mlp);
         ctx.done(Step::Residual);
         x
@@ -88,7 +91,7 @@ impl LlamaDecoderLayer {
 
     fn adds_in_place(&self, x: &Tensor<3>, ctx: &ForwardContext<'_>) -> bool {
         let [batch, seq, _] = x.dims();
-        self.device.kernel_set().adds_in_products(batch * seq, x.dtype())
+        self.device.kernel_set().adds_in_products(batch * seq)
             && self.norms == NormPlacement::Pre
             && self.residual_multiplier == 1.0
             && ctx.dropouts().residual.p == 0.0

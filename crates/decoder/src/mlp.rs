@@ -2,7 +2,7 @@
 
 use burn::{module::Module, tensor::Tensor};
 use glass_backend::{
-    GateKernel, Input, KernelSet, Linear, WeightError, WeightRole, Weights, Xielu, activate, clamped_gate,
+    Few, GateKernel, Input, KernelSet, Linear, WeightError, WeightRole, Weights, Xielu, activate, clamped_gate,
 };
 use glass_config::{Activation, DenseMlpConfig, Gate, MlpConfig};
 
@@ -38,10 +38,10 @@ impl Mlp {
     }
 
     /// Added to `residual`: `x` and `residual` `[batch, seq, hidden_size]` -> the same shape
-    pub fn forward_onto(&self, x: Input<'_, 3>, residual: Tensor<3>) -> Tensor<3> {
+    pub fn forward_onto(&self, x: Input<'_, 3>, residual: &Tensor<3>) -> Tensor<3> {
         match self {
             Self::Dense(mlp) => mlp.forward_onto(x, residual),
-            Self::Experts(experts) => residual + experts.forward(x.tensor()),
+            Self::Experts(experts) => residual.clone() + experts.forward(x.tensor()),
         }
     }
 }
@@ -91,7 +91,7 @@ impl LlamaMlp {
     }
 
     /// Added to `residual`: `x` and `residual` `[.., hidden_size]` -> the same shape
-    pub fn forward_onto<const D: usize>(&self, x: Input<'_, D>, residual: Tensor<D>) -> Tensor<D> {
+    pub fn forward_onto<const D: usize>(&self, x: Input<'_, D>, residual: &Tensor<D>) -> Tensor<D> {
         let mut inner = Self::inner_all(&[self], x); // [.., intermediate_size]
         self.down_proj.forward_onto(inner.swap_remove(0), residual)
     }
@@ -107,7 +107,7 @@ impl LlamaMlp {
     /// What is projected down.
     ///
     /// `x` `[.., hidden_size]` -> `[.., intermediate_size]` each
-    fn inner_all<const D: usize>(mlps: &[&Self], x: Input<'_, D>) -> Vec<Tensor<D>> {
+    fn inner_all<const D: usize>(mlps: &[&Self], x: Input<'_, D>) -> Few<Tensor<D>> {
         let gated = mlps.iter().map(|mlp| {
             let (gate, kernel) = (mlp.gate_proj.as_ref()?, mlp.gate_kernel()?);
             Linear::forward_gated([gate, &mlp.up_proj], &x, kernel)
@@ -115,7 +115,7 @@ impl LlamaMlp {
         if let Some(gated) = gated.collect::<Option<_>>() {
             return gated;
         }
-        let readers: Vec<&Linear> = mlps.iter().flat_map(|mlp| mlp.gate_proj.iter().chain([&mlp.up_proj])).collect();
+        let readers: Few<&Linear> = mlps.iter().flat_map(|mlp| mlp.gate_proj.iter().chain([&mlp.up_proj])).collect();
         let mut read = Linear::forward_each(&readers, x).into_iter(); // [.., intermediate_size] each
         let outputs = mlps.iter().map(|mlp| {
             let gate = mlp.gate_proj.as_ref().and_then(|_| read.next());

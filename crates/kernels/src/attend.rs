@@ -105,23 +105,35 @@ pub fn attend<K: Kept>(
 /// # Panics
 /// As [`attend`].
 pub fn attend_all<K: Kept>(isa: Isa, texts: &mut [Attention<'_, K>], softmax: Softmax<'_>) {
-    let texts: Vec<Work<'_, K>> = texts.iter().filter_map(|text| Work::new(text, softmax)).collect();
-    let multiply_adds: usize = texts.iter().map(Work::multiply_adds).sum();
-    if multiply_adds < WORTH_SHARING {
-        for text in &texts {
-            (0..text.pieces()).for_each(|piece| text.attend(isa, piece));
-        }
+    if let [text] = texts {
+        Work::new(text, softmax).into_iter().for_each(|work| all(isa, std::slice::from_ref(&work)));
     } else {
-        let of_text = |(text, work): (usize, &Work<'_, K>)| (0..work.pieces()).map(move |piece| (text, piece));
-        let mut pieces: Vec<(usize, usize)> = texts.iter().enumerate().flat_map(of_text).collect();
-        // Texts that begin alike share keys: whoever reads those of a head has them in its cache for the others.
-        pieces.sort_by_key(|(text, piece)| texts[*text].tile_of(*piece));
-        share(rayon::current_num_threads(), pieces.len(), |index| {
-            let (text, piece) = pieces[index];
-            texts[text].attend(isa, piece);
-        });
+        all(isa, &texts.iter().filter_map(|text| Work::new(text, softmax)).collect::<Vec<_>>());
     }
-    texts.into_iter().for_each(Work::join);
+}
+
+fn all<K: Kept>(isa: Isa, texts: &[Work<'_, K>]) {
+    let threads = rayon::current_num_threads();
+    let multiply_adds: usize = texts.iter().map(Work::multiply_adds).sum();
+    match texts {
+        _ if multiply_adds < WORTH_SHARING => {
+            for text in texts {
+                (0..text.pieces()).for_each(|piece| text.attend(isa, piece));
+            }
+        }
+        [text] => share(threads, text.pieces(), |piece| text.attend(isa, piece)),
+        _ => {
+            let of_text = |(text, work): (usize, &Work<'_, K>)| (0..work.pieces()).map(move |piece| (text, piece));
+            let mut pieces: Vec<(usize, usize)> = texts.iter().enumerate().flat_map(of_text).collect();
+            // Texts that begin alike share keys: whoever reads those of a head has them in its cache for the others.
+            pieces.sort_by_key(|(text, piece)| texts[*text].tile_of(*piece));
+            share(threads, pieces.len(), |index| {
+                let (text, piece) = pieces[index];
+                texts[text].attend(isa, piece);
+            });
+        }
+    }
+    texts.iter().for_each(Work::join);
 }
 
 /// `cap * tanh(score / cap)`; whole vectors of scores.

@@ -44,6 +44,7 @@ pub use matmul::{WeightKind, matmul_t, matmul_t_bf16, matmul_t_blocks, matmul_t_
 pub use matrix::Matrix;
 pub use rms_norm::{RmsNorm, add, add_rms_norm, rms_norm};
 pub use rotate::{Angles, rotate};
+pub use scratch::Scratch;
 pub use selective_scan::{ScanGradient, SelectiveScan, selective_scan, selective_scan_gradient};
 pub use softplus::softplus;
 pub use view::{View, ViewMut};

@@ -5,7 +5,7 @@ use std::{cell::RefCell, mem::take};
 use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
 
 /// Buffers that a thread keeps.
-const KEPT: usize = 4;
+const KEPT: usize = 8;
 
 /// Lines of the largest buffer that is kept: 8 MiB.
 const KEPT_LINES: usize = 1 << 17;

@@ -4,10 +4,13 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 use glass_backend::TextKv;
-use glass_kv_cache::{Appended, InPlace, LayerCache, LayerState, SeenSlots, Written, join, narrow};
+use glass_kv_cache::{Appended, InPlace, LayerCache, LayerState, SeenSlots, Written, narrow};
 
 use super::LlamaAttention;
-use crate::{ForwardContext, Step, attend::for_kernel};
+use crate::{
+    ForwardContext, Step,
+    attend::{for_kernel, one_behind_the_other},
+};
 
 impl LlamaAttention {
     /// The same, where one work of a kernel is the attention of several sequences.
@@ -16,7 +19,7 @@ impl LlamaAttention {
         [q, rotated, k, v]: [&Tensor<4>; 4],
         states: &mut [&mut LayerState],
         ctx: &ForwardContext<'_>,
-    ) -> Option<Tensor<4>> {
+    ) -> Option<Tensor<3>> {
         if states.len() < 2 || !self.kernels.attends_to_all() || self.config.dual_chunk.is_some() {
             return None;
         }
@@ -37,7 +40,7 @@ impl LlamaAttention {
         let together = texts.and_then(|texts| self.kernels.attend_all(rotated, &texts, &self.params()));
         if together.is_some() {
             ctx.done(Step::Attention);
-            return together; // [1, heads, tokens of all, head_dim]
+            return together; // [1, tokens of all, heads * head_dim]
         }
         let mut start = 0;
         let alone = views.into_iter().zip(states).zip(ctx.spans()).map(|((kv, state), positions)| {
@@ -46,13 +49,13 @@ impl LlamaAttention {
             start += positions.len();
             self.attend_to(kv, [&q, &rotated], positions.clone(), state.kv(), ctx)
         });
-        Some(join(alone.collect())) // [1, heads, tokens of all, head_dim]
+        Some(one_behind_the_other(alone.collect())) // [1, tokens of all, heads * head_dim]
     }
 
     /// The same for one sequence, whose tokens are those of the row from `start` on: a kernel rotates, and writes keys and values
     /// to where the cache keeps them, and lets the queries attend, as far as it can.
     ///
-    /// `q`, `k` and `v` `[1, heads or kv_heads, seq, head_dim]` -> as `q`
+    /// `q`, `k` and `v` `[1, heads or kv_heads, seq, head_dim]` -> `[1, seq, heads * head_dim]`
     pub(super) fn attend_in_place(
         &self,
         rope: usize,
@@ -61,7 +64,7 @@ impl LlamaAttention {
         start: usize,
         cache: &mut dyn LayerCache,
         ctx: &ForwardContext<'_>,
-    ) -> Tensor<4> {
+    ) -> Tensor<3> {
         let params = self.params();
         // Dual chunks see parts of a cache, and somebody may want to see the weights.
         let plainly = self.config.dual_chunk.is_none()
@@ -84,7 +87,8 @@ impl LlamaAttention {
         let appended = cache.append_in_place(new, positions.clone());
         if let Some(attended) = attended {
             ctx.done(Step::Attention);
-            return attended; // [1, heads, seq, head_dim]
+            [q, k, v].into_iter().for_each(|x| self.kernels.recycle(x));
+            return attended; // [1, seq, heads * head_dim]
         }
         let (kv, rotated) = match (appended, rotated) {
             (Appended::Kept(kv), Some(rotated)) => {

@@ -79,7 +79,7 @@ impl ForwardContext<'_> {
         seen: SeenSlots,
         params: &AttentionParams,
         kernels: KernelSet,
-    ) -> (Option<Tensor<4>>, [Tensor<4>; 2]) {
+    ) -> (Option<Tensor<3>>, [Tensor<4>; 2]) {
         let angles = self.angles_from(rope, start, &qkv[0].device(), kernels);
         kernels.keep_and_attend(qkv, &angles, held, slot, seen, params, || {
             self.done(Step::Rope);

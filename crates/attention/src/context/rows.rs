@@ -4,24 +4,27 @@ use std::ops::Range;
 
 use burn::tensor::{Bool, Tensor, TensorData};
 use glass_backend::KernelSet;
-use glass_kv_cache::{
-    Appended, History, InPlace, KvView, LayerCache, LayerState, RecurrentState, Written, join, narrow,
-};
+use glass_kv_cache::{Appended, History, InPlace, KvView, LayerCache, LayerState, RecurrentState, Written, narrow};
 
 use super::ForwardContext;
-use crate::Recurrence;
+use crate::{Recurrence, attend::one_behind_the_other};
 
 impl ForwardContext<'_> {
     /// Lets each sequence alone keep its keys and values, and attend to what its cache has. A cache that
     /// has to see the queries one by one (TOVA) gets them so. `each` is also told which tokens of the row they are from.
     ///
-    /// `x`: tensors `[batch, heads, seq, head_dim]` -> what `each` returns, `[batch, heads, seq, head_dim]`
+    /// `x`: tensors `[batch, heads, seq, head_dim]` -> what `each` returns, `[batch, seq, heads * head_dim]`
     pub(crate) fn per_sequence<const N: usize>(
         &self,
         states: &mut [&mut LayerState],
         x: [Tensor<4>; N],
-        mut each: impl FnMut(&mut dyn LayerCache, [Tensor<4>; N], Range<usize>, usize) -> Tensor<4>,
-    ) -> Tensor<4> {
+        mut each: impl FnMut(&mut dyn LayerCache, [Tensor<4>; N], Range<usize>, usize) -> Tensor<3>,
+    ) -> Tensor<3> {
+        if let ([state], [span]) = (&mut *states, &self.spans[..])
+            && state.kv().max_step() >= span.len()
+        {
+            return each(state.kv(), x, span.clone(), 0);
+        }
         let mut out = Vec::new();
         let mut start = 0;
         for (state, span) in states.iter_mut().zip(&self.spans) {
@@ -34,7 +37,7 @@ impl ForwardContext<'_> {
                 (start, from) = (start + len, from + len);
             }
         }
-        join(out)
+        one_behind_the_other(out)
     }
 
     /// Lets each sequence keep its keys and values, `[1, kv_heads, tokens of all, head_dim]`: what the queries of each may attend

@@ -1,6 +1,10 @@
 //! Angles that stay on a device from pass to pass, so that a token brings none along.
 
-use std::{fmt, ops::Range, sync::PoisonError};
+use std::{
+    fmt,
+    ops::Range,
+    sync::{Arc, PoisonError},
+};
 
 use burn::tensor::{Device as BurnDevice, Int, Tensor};
 use glass_backend::RopeAngles;
@@ -51,7 +55,7 @@ impl Rope {
                 (table.select(1, Tensor::<1, Int>::from_data(&places[..], device)), 0) // [1, tokens, 2 * pairs]
             }
         };
-        Some(RopeAngles { table, first, interleaved: self.parameters.interleaved })
+        Some(RopeAngles { table: Arc::new(table), first, interleaved: self.parameters.interleaved })
     }
 
     /// `[1, length or more, 2 * pairs]`

@@ -91,7 +91,7 @@ pub fn attend(
     segments: &[KvSegment],
     first_query: usize,
     params: &AttentionParams,
-) -> Option<Tensor<4>> {
+) -> Option<Tensor<3>> {
     let joined;
     let segment = match segments {
         [segment] => segment,
@@ -100,7 +100,7 @@ pub fn attend(
             &joined
         }
     };
-    cube::attend(
+    let out = cube::attend(
         class,
         segment.q.as_ref().unwrap_or(q),
         &segment.k.floats(),
@@ -112,7 +112,9 @@ pub fn attend(
             soft_cap: params.soft_cap.map(|cap| cap as f32),
             sinks: params.sinks.as_ref(),
         },
-    )
+    )?;
+    let [batch, heads, queries, head_dim] = out.dims();
+    Some(out.swap_dims(1, 2).reshape([batch, queries, heads * head_dim]))
 }
 
 pub fn selective_scan(class: AdapterClass, scan: &Scan<'_>) -> Option<(Tensor<4>, Tensor<4>)> {

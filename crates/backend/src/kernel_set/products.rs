@@ -1,14 +1,14 @@
 //! Products with matrices, and what is done around them.
 
-use burn::tensor::{DType, Int, Tensor};
-use glass_kernels::{WeightKind, quant::BlockFormat};
+use burn::tensor::{Int, Tensor};
+use glass_kernels::{RmsNorm, WeightKind, quant::BlockFormat};
 
-#[cfg(feature = "wgpu")]
-use super::cube;
 #[cfg(feature = "flex")]
 use super::flex;
+#[cfg(feature = "wgpu")]
+use super::{AdapterClass, cube};
 use super::{KernelBackend, KernelSet};
-use crate::{Around, BlockTensor, Dtype, HalfTensor, PanelTensor, PlanarTensor, QuantizedTensor};
+use crate::{Around, Dtype, Few, Matrices, QuantizedTensor, Then};
 
 /// Kinds of tensors that a matrix is made of.
 #[cfg(feature = "wgpu")]
@@ -17,18 +17,76 @@ pub(crate) trait MatrixKind: glass_kernels_cube::OnAdapters {}
 impl<K: glass_kernels_cube::OnAdapters> MatrixKind for K {}
 #[cfg(not(feature = "wgpu"))]
 pub(crate) use burn::tensor::kind::Basic as MatrixKind;
+
 impl KernelSet {
     /// `x W^T` for each of these matrices, summed in float32, rounded once; and what is to be computed `around` those, where it
     /// is worth doing in the same launch: each step is rounded as if it stood alone.
     ///
-    /// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each, or what is made of them
-    pub fn matmul_t(self, x: &Tensor<2>, weights: &[Tensor<2>], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
+    /// `x` `[.., columns]`, matrices `[rows, columns]` -> `[.., rows]` each, or what is made of them
+    pub(crate) fn multiply<const D: usize>(
+        self,
+        x: &Tensor<D>,
+        matrices: &Matrices<'_>,
+        around: Around<'_, D>,
+    ) -> Option<Few<Tensor<D>>> {
         match self.backend? {
             #[cfg(feature = "flex")]
-            KernelBackend::Flex => flex::matmul_t(x, weights, around),
+            KernelBackend::Flex => flex::multiply(x, matrices, around, flex::AsRead(x.dims())),
             #[cfg(feature = "wgpu")]
-            KernelBackend::Cube(class) => glass_kernels_cube::matmul_t(class, x, weights, cube::around(around)),
+            KernelBackend::Cube(class) => flat(x, around, |x, around| match matrices {
+                Matrices::Floats(weights) => {
+                    let weights: Vec<Tensor<2>> = weights.iter().copied().cloned().collect();
+                    glass_kernels_cube::matmul_t(class, x, &weights, cube::around(around))
+                }
+                Matrices::Quantized(weights) => matmul_t_apart(class, x, weights, around),
+            }),
         }
+    }
+
+    /// The same of queries, keys or values, head by head, where that costs nothing more.
+    ///
+    /// `x` `[batch, seq, columns]`, matrices `[heads * head_dim, columns]` -> `[batch, heads, seq, head_dim]` each
+    pub(crate) fn multiply_by_head(
+        self,
+        x: &Tensor<3>,
+        matrices: &Matrices<'_>,
+        norm: Option<(&Tensor<1>, RmsNorm)>,
+        head_dim: usize,
+    ) -> Option<Few<Tensor<4>>> {
+        match self.backend? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => {
+                let [batch, seq, _] = x.dims();
+                let around = Around { norm, then: Then::Nothing };
+                flex::multiply(x, matrices, around, flex::ByHead { batch, seq, head_dim })
+            }
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(_) => {
+                let _ = (x, matrices, norm, head_dim);
+                None
+            }
+        }
+    }
+
+    /// What an operation no longer needs, for the results of others: on a CPU, where nobody else holds it.
+    pub fn recycle<const D: usize>(self, x: Tensor<D>) {
+        match self.backend {
+            #[cfg(feature = "flex")]
+            Some(KernelBackend::Flex) => flex::give(x),
+            _ => drop(x),
+        }
+    }
+
+    /// [`multiply`](Self::multiply) with matrices of floats.
+    ///
+    /// `x` `[.., columns]`, matrices `[rows, columns]` -> `[.., rows]` each, or what is made of them
+    pub fn matmul_t<const D: usize>(
+        self,
+        x: &Tensor<D>,
+        weights: &[&Tensor<2>],
+        around: Around<'_, D>,
+    ) -> Option<Few<Tensor<D>>> {
+        self.multiply(x, &Matrices::Floats(Few::from_slice(weights)), around)
     }
 
     /// The most vectors of which each product has the bits that it has alone. `None`: nothing is known of that.
@@ -56,13 +114,12 @@ impl KernelSet {
         }
     }
 
-    /// Whether products of `n` vectors of this type can be told to add to something.
-    pub fn adds_in_products(self, n: usize, dtype: DType) -> bool {
-        let _ = (n, dtype);
+    /// Whether products of `n` vectors can be told to add to something.
+    pub fn adds_in_products(self, n: usize) -> bool {
+        let _ = n;
         match self.backend {
-            // In 16 bits sum and norm are one kernel: it norms the sum before that is rounded.
             #[cfg(feature = "flex")]
-            Some(KernelBackend::Flex) => dtype == DType::F32,
+            Some(KernelBackend::Flex) => true,
             #[cfg(feature = "wgpu")]
             Some(KernelBackend::Cube(class)) => class.software || n <= glass_kernels_cube::MAX_VECTORS,
             None => false,
@@ -108,41 +165,14 @@ impl KernelSet {
     /// On a CPU `x` is rounded to 8 bits with a scale for each 32 numbers, since products are sums of integers there: an output
     /// is off by at most `sum over groups of max|x| / 254 * sum|w|` of the group.
     ///
-    /// `x` `[n, columns]`, matrices `[rows, columns]` -> `[n, rows]` each, or what is made of them
-    pub fn matmul_t_quantized(
+    /// `x` `[.., columns]`, matrices `[rows, columns]` -> `[.., rows]` each, or what is made of them
+    pub fn matmul_t_quantized<const D: usize>(
         self,
-        x: &Tensor<2>,
+        x: &Tensor<D>,
         weights: &[&QuantizedTensor],
-        around: Around<'_>,
-    ) -> Option<Vec<Tensor<2>>> {
-        let (mut planar, mut blocks, mut panels, mut halves) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for weight in weights {
-            match weight {
-                QuantizedTensor::Planar(weight) => planar.push(weight),
-                QuantizedTensor::Blocks(weight) => blocks.push(weight),
-                QuantizedTensor::Panels(weight) => panels.push(weight),
-                QuantizedTensor::Halves(weight) => halves.push(weight),
-            }
-        }
-        // Of a kind that is not there, there are no products.
-        let of_kinds = [
-            if planar.is_empty() { vec![] } else { self.matmul_t_planar(x, &planar, around)? },
-            if blocks.is_empty() { vec![] } else { self.matmul_t_blocks(x, &blocks, around)? },
-            if panels.is_empty() { vec![] } else { self.matmul_t_panels(x, &panels, around)? },
-            if halves.is_empty() { vec![] } else { self.matmul_t_halves(x, &halves, around)? },
-        ];
-        // Where one is left of two, there is no order.
-        if of_kinds.iter().map(Vec::len).sum::<usize>() < weights.len() {
-            return Some(of_kinds.concat());
-        }
-        let mut products = of_kinds.map(Vec::into_iter);
-        let in_order = weights.iter().map(|weight| match weight {
-            QuantizedTensor::Planar(_) => products[0].next(),
-            QuantizedTensor::Blocks(_) => products[1].next(),
-            QuantizedTensor::Panels(_) => products[2].next(),
-            QuantizedTensor::Halves(_) => products[3].next(),
-        });
-        in_order.collect()
+        around: Around<'_, D>,
+    ) -> Option<Few<Tensor<D>>> {
+        self.multiply(x, &Matrices::Quantized(Few::from_slice(weights)), around)
     }
 
     /// Whether [`matmul_t_quantized`](Self::matmul_t_quantized) multiplies matrices in blocks of this format. Matrices in other
@@ -163,48 +193,6 @@ impl KernelSet {
             #[cfg(feature = "flex")]
             Some(KernelBackend::Flex) => true,
             _ => false,
-        }
-    }
-
-    fn matmul_t_planar(self, x: &Tensor<2>, weights: &[&PlanarTensor], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
-        match self.backend? {
-            #[cfg(feature = "flex")]
-            KernelBackend::Flex => flex::matmul_t_quantized(x, weights, around),
-            #[cfg(feature = "wgpu")]
-            KernelBackend::Cube(class) => cube::matmul_t_quantized(class, x, weights, around),
-        }
-    }
-
-    fn matmul_t_blocks(self, x: &Tensor<2>, weights: &[&BlockTensor], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
-        match self.backend? {
-            #[cfg(feature = "flex")]
-            KernelBackend::Flex => flex::matmul_t_blocks(x, weights, around),
-            #[cfg(feature = "wgpu")]
-            KernelBackend::Cube(class) => cube::matmul_t_blocks(class, x, weights, around),
-        }
-    }
-
-    fn matmul_t_panels(self, x: &Tensor<2>, weights: &[&PanelTensor], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
-        match self.backend? {
-            #[cfg(feature = "flex")]
-            KernelBackend::Flex => flex::matmul_t_panels(x, weights, around),
-            #[cfg(feature = "wgpu")]
-            KernelBackend::Cube(_) => {
-                let _ = (x, weights, around);
-                None
-            }
-        }
-    }
-
-    fn matmul_t_halves(self, x: &Tensor<2>, weights: &[&HalfTensor], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
-        match self.backend? {
-            #[cfg(feature = "flex")]
-            KernelBackend::Flex => {
-                let _ = (x, weights, around);
-                None
-            }
-            #[cfg(feature = "wgpu")]
-            KernelBackend::Cube(class) => cube::matmul_t_halves(class, x, weights, around),
         }
     }
 
@@ -234,4 +222,71 @@ impl KernelSet {
             KernelBackend::Cube(class) => cube::select(class, matrix, None),
         }
     }
+}
+
+/// What a kernel makes of vectors `[n, columns]` is made of `x` `[.., columns]`.
+#[cfg(feature = "wgpu")]
+fn flat<const D: usize>(
+    x: &Tensor<D>,
+    around: Around<'_, D>,
+    multiply: impl FnOnce(&Tensor<2>, Around<'_>) -> Option<Vec<Tensor<2>>>,
+) -> Option<Few<Tensor<D>>> {
+    let flat = |x: &Tensor<D>| {
+        let shape = x.dims();
+        let n: usize = shape[..D - 1].iter().product();
+        x.clone().reshape([n, shape[D - 1]]) // [n, columns]
+    };
+    let residual;
+    let then = match around.then {
+        Then::Nothing => Then::Nothing,
+        Then::Gate(kind) => Then::Gate(kind),
+        Then::Add(onto) => {
+            residual = flat(onto); // [n, rows]
+            Then::Add(&residual)
+        }
+    };
+    let products = multiply(&flat(x), Around { norm: around.norm, then })?; // [n, rows] each
+    let shaped = products.into_iter().map(|y| {
+        let mut shape = x.dims();
+        shape[D - 1] = y.dims()[1];
+        y.reshape(shape) // [.., rows]
+    });
+    Some(shaped.collect())
+}
+
+/// Each kind of matrices by itself.
+#[cfg(feature = "wgpu")]
+fn matmul_t_apart(
+    class: AdapterClass,
+    x: &Tensor<2>,
+    weights: &[&QuantizedTensor],
+    around: Around<'_>,
+) -> Option<Vec<Tensor<2>>> {
+    let (mut planar, mut blocks, mut halves) = (Vec::new(), Vec::new(), Vec::new());
+    for weight in weights {
+        match weight {
+            QuantizedTensor::Planar(weight) => planar.push(weight),
+            QuantizedTensor::Blocks(weight) => blocks.push(weight),
+            QuantizedTensor::Halves(weight) => halves.push(weight),
+            QuantizedTensor::Panels(_) => return None,
+        }
+    }
+    // Of a kind that is not there, there are no products.
+    let of_kinds = [
+        if planar.is_empty() { vec![] } else { cube::matmul_t_quantized(class, x, &planar, around)? },
+        if blocks.is_empty() { vec![] } else { cube::matmul_t_blocks(class, x, &blocks, around)? },
+        if halves.is_empty() { vec![] } else { cube::matmul_t_halves(class, x, &halves, around)? },
+    ];
+    // Where one is left of two, there is no order.
+    if of_kinds.iter().map(Vec::len).sum::<usize>() < weights.len() {
+        return Some(of_kinds.concat());
+    }
+    let mut products = of_kinds.map(Vec::into_iter);
+    let in_order = weights.iter().map(|weight| match weight {
+        QuantizedTensor::Planar(_) => products[0].next(),
+        QuantizedTensor::Blocks(_) => products[1].next(),
+        QuantizedTensor::Halves(_) => products[2].next(),
+        QuantizedTensor::Panels(_) => None,
+    });
+    in_order.collect()
 }

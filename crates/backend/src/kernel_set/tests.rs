@@ -142,7 +142,7 @@ fn matmul_t_is_that_of_the_cpu() {
         let products = |kernels: KernelSet, device: &BurnDevice| {
             let x = numbers(1, [columns, n], device, dtype).transpose();
             let weights = [rows, more].map(|rows| numbers(2, [rows, columns], device, dtype));
-            kernels.matmul_t(&x, &weights, Around::default()).expect("a kernel")
+            kernels.matmul_t(&x, &weights.each_ref(), Around::default()).expect("a kernel")
         };
         let (ours, theirs) = (products(kernels, device), products(CPU, &BurnDevice::flex()));
         for (ours, theirs) in ours.into_iter().zip(theirs) {
@@ -195,7 +195,7 @@ fn rotate_is_that_of_the_cpu() {
 fn angles(from: Option<usize>, [rows, seq, half]: [usize; 3], interleaved: bool, device: &BurnDevice) -> RopeAngles {
     let places = from.map_or(seq, |first| first + seq + 2);
     let table = numbers(2, [rows, places, 2 * half], device, DType::F32);
-    RopeAngles { table, first: from.unwrap_or(0), interleaved }
+    RopeAngles { table: table.into(), first: from.unwrap_or(0), interleaved }
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn matmul_t_reads_every_float16() {
             let one: Vec<f32> = (0..columns).map(|i| f32::from(i == column)).collect();
             let one = TensorData::new(one, [1, columns]);
             let one = Tensor::<2>::from_data(one, (device, DType::F16));
-            let products = kernels.matmul_t(&one, std::slice::from_ref(&matrix), Around::default());
+            let products = kernels.matmul_t(&one, &[&matrix], Around::default());
             let ours = products.expect("a kernel").swap_remove(0).into_data();
             let ours = ours.try_to_vec::<half::f16>().expect("halves");
             let theirs = all.iter().skip(column).step_by(columns);
@@ -323,7 +323,7 @@ fn matmul_t_reads_every_float16() {
         for odd in [half::f16::INFINITY, half::f16::NAN] {
             let row = TensorData::new(vec![odd; columns], [1, columns]);
             let row = Tensor::<2>::from_data(row, (device, DType::F16));
-            let products = kernels.matmul_t(&row.ones_like(), &[row], Around::default());
+            let products = kernels.matmul_t(&row.ones_like(), &[&row], Around::default());
             let ours = products.expect("a kernel").swap_remove(0).into_data();
             let ours = ours.try_to_vec::<half::f16>().expect("halves");
             prop_assert!(ours[0] == odd || ours[0].is_nan() && odd.is_nan());

@@ -1,5 +1,6 @@
 //! Benchmarks: what is counted, what is right, what is measured in which order, and how it is shown.
 
+mod allocations;
 mod correct;
 mod costs;
 mod formats;

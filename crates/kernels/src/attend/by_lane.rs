@@ -19,13 +19,13 @@ use crate::{exp::exp, simd_ext::SimdExt};
 /// Keys at a time.
 const BLOCK: usize = 64;
 
-pub(super) struct ByLane<'a, 'b, K> {
+pub(super) struct ByLane<'a, 'b, K, R> {
     pub tile: &'a Tile<'b, K>,
-    pub runs: &'a [Run],
+    pub runs: R,
     pub part: &'a mut Part,
 }
 
-impl<K: Kept> ByLane<'_, '_, K> {
+impl<K: Kept, R: Iterator<Item = Run>> ByLane<'_, '_, K, R> {
     #[inline(always)]
     pub(super) fn run<S: SimdExt>(self, simd: S) {
         let Self { tile, runs, part } = self;
@@ -40,15 +40,15 @@ impl<K: Kept> ByLane<'_, '_, K> {
         let mut state = State::new(width);
         let (mut wide_k, mut wide_v) = (Vec::new(), Vec::new());
         for Run { segment, slots } in runs {
-            let (k, v) = (tile.segments[*segment].k, tile.segments[*segment].v);
-            if of.replace(*segment) != Some(*segment) {
-                for (row, query) in tile.queries(*segment).enumerate() {
+            let (k, v) = (tile.segments[segment].k, tile.segments[segment].v);
+            if of.replace(segment) != Some(segment) {
+                for (row, query) in tile.queries(segment).enumerate() {
                     for (at, q) in query.iter().enumerate() {
                         queries[at * width + row] = q * tile.softmax.scale;
                     }
                 }
                 visible.clear();
-                visible.extend(tile.visible(*segment));
+                visible.extend(tile.visible(segment));
             }
             for start in slots.clone().step_by(BLOCK) {
                 let keys = start..slots.end.min(start + BLOCK);

@@ -18,13 +18,13 @@ use crate::{
     simd_ext::{MAX_LANES, SimdExt},
 };
 
-pub(super) struct ByRow<'a, 'b, K> {
+pub(super) struct ByRow<'a, 'b, K, R> {
     pub tile: &'a Tile<'b, K>,
-    pub runs: &'a [Run],
+    pub runs: R,
     pub part: &'a mut Part,
 }
 
-impl<K: Kept> ByRow<'_, '_, K> {
+impl<K: Kept, R: Iterator<Item = Run>> ByRow<'_, '_, K, R> {
     #[inline(always)]
     pub(super) fn run<S: SimdExt>(self, simd: S) {
         let Self { tile, runs, part } = self;
@@ -37,14 +37,14 @@ impl<K: Kept> ByRow<'_, '_, K> {
         let mut visible = [const { [0..0, 0..0] }; MAX_LANES / 2];
         let mut of = None;
         for Run { segment, slots } in runs {
-            let (k, v) = (tile.segments[*segment].k, tile.segments[*segment].v);
-            if of.replace(*segment) != Some(*segment) {
-                for (scaled, query) in queries.chunks_exact_mut(head_dim).zip(tile.queries(*segment)) {
+            let (k, v) = (tile.segments[segment].k, tile.segments[segment].v);
+            if of.replace(segment) != Some(segment) {
+                for (scaled, query) in queries.chunks_exact_mut(head_dim).zip(tile.queries(segment)) {
                     for (scaled, q) in scaled.iter_mut().zip(query) {
                         *scaled = q * tile.softmax.scale;
                     }
                 }
-                for (to, of_query) in visible.iter_mut().zip(tile.visible(*segment)) {
+                for (to, of_query) in visible.iter_mut().zip(tile.visible(segment)) {
                     *to = of_query;
                 }
             }

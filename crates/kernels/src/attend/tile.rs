@@ -68,20 +68,20 @@ impl<K: Kept> Tile<'_, K> {
     }
 
     /// What the queries find in these runs.
-    pub fn part(&self, isa: Isa, runs: &[Run]) -> Part {
+    pub fn part(&self, isa: Isa, runs: impl Iterator<Item = Run>) -> Part {
         let mut part = Part::new(self.rows(), self.head_dim);
         isa.run(Attend { tile: self, runs, part: &mut part });
         part
     }
 }
 
-struct Attend<'a, 'b, K> {
+struct Attend<'a, 'b, K, R> {
     tile: &'a Tile<'b, K>,
-    runs: &'a [Run],
+    runs: R,
     part: &'a mut Part,
 }
 
-impl<K: Kept> Kernel for Attend<'_, '_, K> {
+impl<K: Kept, R: Iterator<Item = Run>> Kernel for Attend<'_, '_, K, R> {
     #[inline(always)]
     fn run<S: SimdExt>(self, simd: S) {
         let Self { tile, runs, part } = self;
@@ -94,24 +94,15 @@ impl<K: Kept> Kernel for Attend<'_, '_, K> {
     }
 }
 
-/// The same runs in chunks of at most `max` keys.
-pub(super) fn cut(runs: impl Iterator<Item = Run>, max: usize) -> Vec<Vec<Run>> {
-    let mut chunks: Vec<Vec<Run>> = Vec::new();
-    let mut room = 0;
-    for Run { segment, mut slots } in runs {
-        while !slots.is_empty() {
-            if room == 0 {
-                chunks.push(Vec::new());
-                room = max;
-            }
-            let part = slots.start..slots.end.min(slots.start.saturating_add(room));
-            room -= part.len();
-            slots.start = part.end;
-            if let Some(chunk) = chunks.last_mut() {
-                let slots = part;
-                chunk.push(Run { segment, slots });
-            }
-        }
-    }
-    chunks
+/// Of all keys in these runs, one behind the other, those in `keys`.
+pub(super) fn cut(runs: impl Iterator<Item = Run>, keys: Range<usize>) -> impl Iterator<Item = Run> {
+    let mut before = 0;
+    let within = runs.map(move |Run { segment, slots }| {
+        let first = slots.start;
+        let part = |at: usize| first + at.saturating_sub(before).min(slots.len());
+        let part = part(keys.start)..part(keys.end);
+        before += slots.len();
+        Run { segment, slots: part }
+    });
+    within.filter(|run| !run.slots.is_empty())
 }

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::{
     Attention, Kept, KeyPositions, Segment, Softmax,
     softmax::Part,
-    tile::{Run, Tile, cut},
+    tile::{Tile, cut},
 };
 use crate::isa::Isa;
 
@@ -25,8 +25,9 @@ pub(super) struct Work<'a, K> {
     block: usize,
     /// Tiles of a key/value head.
     blocks: usize,
-    /// What the keys of a tile are cut into, where all queries are in one and so few that their keys are pieces of work, too.
-    chunks: Vec<Vec<Run>>,
+    /// How many pieces the keys of a tile are cut into, where all queries are in one and so few that their keys are work for
+    /// several threads.
+    chunks: usize,
     /// What each of several chunks gives, tile by tile.
     parts: Vec<OnceLock<Part>>,
 }
@@ -53,12 +54,13 @@ impl<'a, K: Kept> Work<'a, K> {
         let groups = heads / kv_heads;
         let block = if groups * queries <= TILE { queries } else { (TILE / groups).max(1) };
         let blocks = queries.div_ceil(block);
-        let mut work = Self { text, softmax, kv_heads, block, blocks, chunks: Vec::new(), parts: Vec::new() };
+        let mut work = Self { text, softmax, kv_heads, block, blocks, chunks: 1, parts: Vec::new() };
         if blocks == 1 {
             // All tiles have the same queries.
-            work.chunks = cut(work.tile(0).runs(), CHUNK_KEYS);
+            let keys: usize = work.tile(0).runs().map(|run| run.slots.len()).sum();
+            work.chunks = keys.div_ceil(CHUNK_KEYS).max(1);
         }
-        if work.chunks.len() > 1 {
+        if work.chunks > 1 {
             work.parts = (0..work.pieces()).map(|_| OnceLock::new()).collect();
         }
         Some(work)
@@ -77,12 +79,12 @@ impl<'a, K: Kept> Work<'a, K> {
     }
 
     pub fn pieces(&self) -> usize {
-        self.tiles() * self.chunks.len().max(1)
+        self.tiles() * self.chunks
     }
 
     /// The number of the tile that a piece belongs to.
     pub fn tile_of(&self, piece: usize) -> usize {
-        piece / self.chunks.len().max(1)
+        piece / self.chunks
     }
 
     fn tiles(&self) -> usize {
@@ -107,30 +109,20 @@ impl<'a, K: Kept> Work<'a, K> {
 
     /// Computes a piece, each of which is one thread's.
     pub fn attend(&self, isa: Isa, piece: usize) {
-        match &self.chunks[..] {
-            [] => {
-                let tile = self.tile(piece);
-                self.finish(&tile, &tile.part(isa, &tile.runs().collect::<Vec<_>>()));
-            }
-            [runs] => {
-                let tile = self.tile(piece);
-                self.finish(&tile, &tile.part(isa, runs));
-            }
-            chunks => {
-                let tile = self.tile(self.tile_of(piece));
-                self.parts[piece].get_or_init(|| tile.part(isa, &chunks[piece % chunks.len()]));
-            }
+        let tile = self.tile(self.tile_of(piece));
+        if self.chunks == 1 {
+            return self.finish(&tile, &tile.part(isa, tile.runs()));
         }
+        let first = piece % self.chunks * CHUNK_KEYS;
+        self.parts[piece].get_or_init(|| tile.part(isa, cut(tile.runs(), first..first + CHUNK_KEYS)));
     }
 
     /// Joins what the chunks of each tile gave, when all have been computed.
-    pub fn join(mut self) {
-        let chunks = self.chunks.len();
-        let parts: Vec<Part> = std::mem::take(&mut self.parts).into_iter().filter_map(OnceLock::into_inner).collect();
-        for (index, parts) in parts.chunks(chunks.max(1)).enumerate() {
+    pub fn join(&self) {
+        for (index, parts) in self.parts.chunks(self.chunks).enumerate() {
             let tile = self.tile(index);
             let mut whole = Part::new(tile.rows(), tile.head_dim);
-            parts.iter().for_each(|part| whole.merge(part));
+            parts.iter().filter_map(OnceLock::get).for_each(|part| whole.merge(part));
             self.finish(&tile, &whole);
         }
     }

@@ -8,68 +8,78 @@ use burn::{
 };
 use bytemuck::{Pod, cast_slice, cast_slice_mut};
 use glass_kernels::{
-    self as cpu, Angles, Attention, Float, Int8View, Isa, Kept, KeyMask, Segment, Softmax, View, ViewMut,
+    self as cpu, Angles, Attention, Float, Int8View, Isa, Kept, KeyMask, Scratch, Segment, Softmax, View, ViewMut,
     quant::{GROUP_SIZE, groups},
 };
 use half::{bf16, f16};
 
-use super::{Floats, place, primitive, view};
-use crate::{AttentionParams, KvSegment, KvTensor, SeenSlots, TextKv};
+use super::{
+    Floats,
+    lent::Lent,
+    output::{Output, round},
+    place, view,
+};
+use crate::{AttentionParams, Few, KvSegment, KvTensor, SeenSlots, TextKv};
 
+/// -> `[batch, queries, heads * head_dim]`
 pub fn attend(
     q: &Tensor<4>,
     segments: &[KvSegment],
     first_query: usize,
     params: &AttentionParams,
-) -> Option<Tensor<4>> {
+) -> Option<Tensor<3>> {
     let positions = first_query..first_query + q.dims()[2];
-    attend_all(q, &[TextKv { segments: segments.to_vec(), positions }], params)
+    attend_to(q, &[Text::of(segments, positions)?], params)
 }
 
-pub fn attend_all(q: &Tensor<4>, texts: &[TextKv], params: &AttentionParams) -> Option<Tensor<4>> {
-    let held: Vec<Text> = texts.iter().map(Text::of).collect::<Option<_>>()?;
+/// -> `[1, tokens of all texts, heads * head_dim]`
+pub fn attend_all(q: &Tensor<4>, texts: &[TextKv], params: &AttentionParams) -> Option<Tensor<3>> {
+    let texts = texts.iter().map(|text| Text::of(&text.segments, text.positions.clone()));
+    attend_to(q, &texts.collect::<Option<Vec<_>>>()?, params)
+}
+
+fn attend_to(q: &Tensor<4>, texts: &[Text<'_>], params: &AttentionParams) -> Option<Tensor<3>> {
     let q = Floats::where_it_lies(q)?;
-    match &held.first()?.segments.first()?.k {
-        HeldVectors::Q8 { .. } => attend_by(&q, &held, HeldVectors::int8s, params),
+    match &texts.first()?.segments.first()?.k {
+        HeldVectors::Q8 { .. } => attend_by(&q, texts, HeldVectors::int8s, params),
         HeldVectors::Float(k) => match k.dtype() {
-            DType::F32 => attend_by(&q, &held, HeldVectors::floats::<f32>, params),
-            DType::F16 => attend_by(&q, &held, HeldVectors::floats::<f16>, params),
-            DType::BF16 => attend_by(&q, &held, HeldVectors::floats::<bf16>, params),
+            DType::F32 => attend_by(&q, texts, HeldVectors::floats::<f32>, params),
+            DType::F16 => attend_by(&q, texts, HeldVectors::floats::<f16>, params),
+            DType::BF16 => attend_by(&q, texts, HeldVectors::floats::<bf16>, params),
             _ => None,
         },
     }
 }
 
 /// The segments of a text where they lie.
-struct Text {
-    segments: Vec<Held>,
+struct Text<'a> {
+    segments: Few<Held<'a>>,
     positions: Range<usize>,
 }
 
-impl Text {
-    fn of(text: &TextKv) -> Option<Self> {
-        let segments = text.segments.iter().map(Held::of);
-        Some(Self { segments: segments.collect::<Option<_>>()?, positions: text.positions.clone() })
+impl<'a> Text<'a> {
+    fn of(segments: &'a [KvSegment], positions: Range<usize>) -> Option<Self> {
+        Some(Self { segments: segments.iter().map(Held::of).collect::<Option<_>>()?, positions })
     }
 }
 
 /// A segment where it lies.
-struct Held {
+struct Held<'a> {
     /// The queries as rotated for it alone.
-    q: Option<Floats>,
-    k: HeldVectors,
-    v: HeldVectors,
+    q: Option<Floats<'a>>,
+    k: HeldVectors<'a>,
+    v: HeldVectors<'a>,
     mask: KeyMask,
 }
 
 /// Keys or values where they lie.
-enum HeldVectors {
-    Float(FlexTensor),
-    Q8 { words: FlexTensor, scales: FlexTensor, head_dim: usize },
+enum HeldVectors<'a> {
+    Float(Lent<'a>),
+    Q8 { words: Lent<'a>, scales: Lent<'a>, head_dim: usize },
 }
 
-impl Held {
-    fn of(segment: &KvSegment) -> Option<Self> {
+impl<'a> Held<'a> {
+    fn of(segment: &'a KvSegment) -> Option<Self> {
         let q = match &segment.q {
             Some(q) => Some(Floats::where_it_lies(q)?),
             None => None,
@@ -78,15 +88,13 @@ impl Held {
     }
 }
 
-impl HeldVectors {
-    fn of(x: &KvTensor) -> Option<Self> {
+impl<'a> HeldVectors<'a> {
+    fn of(x: &'a KvTensor) -> Option<Self> {
         Some(match x {
-            KvTensor::Float(x) => Self::Float(primitive(x)?),
-            KvTensor::Q8(x) => Self::Q8 {
-                words: x.words.clone().try_into_primitive::<Flex>().ok()?,
-                scales: primitive(&x.scales)?,
-                head_dim: x.head_dim,
-            },
+            KvTensor::Float(x) => Self::Float(Lent::of(x)?),
+            KvTensor::Q8(x) => {
+                Self::Q8 { words: Lent::of(&x.words)?, scales: Lent::of(&x.scales)?, head_dim: x.head_dim }
+            }
         })
     }
 
@@ -111,12 +119,12 @@ impl HeldVectors {
 }
 
 /// The queries `q` `[batch, heads, tokens of all texts, head_dim]` of texts whose keys are seen by `view`.
-fn attend_by<'a, K: Kept>(
-    q: &'a Floats,
-    texts: &'a [Text],
-    view: impl Fn(&'a HeldVectors) -> Option<K>,
+fn attend_by<'t, 'h, K: Kept>(
+    q: &Floats<'_>,
+    texts: &'t [Text<'h>],
+    view: impl Fn(&'t HeldVectors<'h>) -> Option<K>,
     params: &AttentionParams,
-) -> Option<Tensor<4>> {
+) -> Option<Tensor<3>> {
     let mut start = 0;
     let views = texts.iter().map(|text| {
         let tokens = start..start + text.positions.len();
@@ -128,17 +136,16 @@ fn attend_by<'a, K: Kept>(
         });
         segments.collect()
     });
-    let views: Vec<Vec<Segment<'_, K>>> = views.collect::<Option<_>>()?;
+    let views: Few<Few<Segment<'_, K>>> = views.collect::<Option<_>>()?;
     let sinks = match &params.sinks {
         Some(sinks) => Some(Floats::of(sinks)?),
         None => None,
     };
-    let softmax = softmax(params, sinks.as_ref());
-    let shape @ [batch, heads, queries, head_dim] = q.shape();
-    let mut out = vec![0.0_f32; shape.iter().product()];
+    let [batch, heads, queries, head_dim] = q.shape();
     // In memory one token after the other, as the projection that comes next wants them.
     let width = heads * head_dim;
-    let mut rest = &mut out[..];
+    let mut out = Output::new(q.dtype, [batch, queries, width]);
+    let mut rest = out.values();
     let attentions = texts.iter().zip(&views).map(|(text, segments)| {
         let tokens = text.positions.len();
         let (own, others) = std::mem::take(&mut rest).split_at_mut(batch * tokens * width);
@@ -146,19 +153,20 @@ fn attend_by<'a, K: Kept>(
         let (shape, strides) = ([batch, heads, tokens, head_dim], [tokens * width, head_dim, width]);
         Attention { segments, first_query: text.positions.start, out: ViewMut::new(own, shape, strides) }
     });
-    cpu::attend_all(Isa::best(), &mut attentions.collect::<Vec<_>>(), softmax);
-    let by_token: Tensor<4> = q.shaped(out, [batch, queries, heads, head_dim]);
-    Some(by_token.swap_dims(1, 2)) // [batch, heads, queries, head_dim]
+    cpu::attend_all(Isa::best(), &mut attentions.collect::<Few<_>>(), softmax(params, sinks.as_ref()));
+    Some(out.tensor()) // [batch, queries, heads * head_dim]
 }
 
-/// What queries `[1, heads, queries, head_dim]`, rotated by these angles, find in the slots of a cache.
+/// What queries `[1, heads, queries, head_dim]`, rotated by these angles and rounded then, find in the slots of a cache.
+///
+/// -> `[1, queries, heads * head_dim]`
 pub(super) fn attend_to_slots<T: Float + BurnElement + Pod>(
-    q: &Floats,
+    q: &Floats<'_>,
     angles: Angles<'_>,
     held: &[FlexTensor; 2],
     seen: SeenSlots,
     params: &AttentionParams,
-) -> Option<Tensor<4>> {
+) -> Option<Tensor<3>> {
     let keys = 0..seen.keys;
     let [k, v] = [view::<T>(&held[0])?.tokens(keys.clone()), view::<T>(&held[1])?.tokens(keys)];
     let sinks = match &params.sinks {
@@ -166,19 +174,20 @@ pub(super) fn attend_to_slots<T: Float + BurnElement + Pod>(
         None => None,
     };
     let shape @ [batch, heads, queries, head_dim] = q.shape();
-    let (width, numbers) = (heads * head_dim, shape.iter().product());
+    let width = heads * head_dim;
     let by_token = [queries * width, head_dim, width];
-    let mut rotated = vec![0.0_f32; numbers];
-    cpu::rotate(Isa::best(), q.view(), angles, &mut ViewMut::new(&mut rotated, shape, by_token));
-    let segment = Segment { q: View::new(&rotated, shape, by_token), k, v, mask: seen.mask() };
-    let mut out = vec![0.0_f32; numbers];
-    let softmax = softmax(params, sinks.as_ref());
-    cpu::attend(Isa::best(), &[segment], seen.first_query, softmax, &mut ViewMut::new(&mut out, shape, by_token));
-    let by_token: Tensor<4> = q.shaped(out, [batch, queries, heads, head_dim]);
-    Some(by_token.swap_dims(1, 2)) // [batch, heads, queries, head_dim]
+    let mut rotated = Scratch::of_any_values::<f32>(batch * queries * width);
+    let rotated = &mut rotated.values_mut()[..batch * queries * width];
+    cpu::rotate(Isa::best(), q.view(), angles, &mut ViewMut::new(rotated, shape, by_token));
+    round(rotated, q.dtype);
+    let segment = Segment { q: View::new(rotated, shape, by_token), k, v, mask: seen.mask() };
+    let mut out = Output::new(q.dtype, [batch, queries, width]);
+    let (softmax, mut to) = (softmax(params, sinks.as_ref()), ViewMut::new(out.values(), shape, by_token));
+    cpu::attend(Isa::best(), &[segment], seen.first_query, softmax, &mut to);
+    Some(out.tensor())
 }
 
-fn softmax<'a>(params: &AttentionParams, sinks: Option<&'a Floats>) -> Softmax<'a> {
+fn softmax<'a>(params: &AttentionParams, sinks: Option<&'a Floats<'_>>) -> Softmax<'a> {
     Softmax {
         scale: params.scale as f32,
         soft_cap: params.soft_cap.map(|cap| cap as f32),

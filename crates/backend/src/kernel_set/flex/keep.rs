@@ -10,7 +10,7 @@ use bytemuck::Pod;
 use glass_kernels::{self as cpu, Angles, Float, Isa, ViewMut};
 use half::{bf16, f16};
 
-use super::{Floats, attention::attend_to_slots, rotate};
+use super::{Floats, OfTokens, attention::attend_to_slots, rotate};
 use crate::{AttentionParams, RopeAngles, SeenSlots};
 
 pub fn rotate_and_keep(
@@ -20,9 +20,8 @@ pub fn rotate_and_keep(
     slot: usize,
 ) -> (Option<Tensor<4>>, [Tensor<4>; 2]) {
     let tokens = 0..k.dims()[2];
-    let Some(table) = Floats::of(&angles.of_tokens(tokens.len())) else { return (None, held) };
-    let by = Angles { table: table.values(), pairs: angles.pairs(), interleaved: angles.interleaved };
-    let (written, held) = write([k, v], tokens, by, held, slot);
+    let Some(by) = OfTokens::new(angles, tokens.len()) else { return (None, held) };
+    let (written, held) = write([k, v], tokens, by.angles(), held, slot);
     let held = held.map(Tensor::from_primitive::<Flex>);
     (if written { rotate(q, angles) } else { None }, held)
 }
@@ -35,13 +34,12 @@ pub fn keep_and_attend(
     seen: SeenSlots,
     params: &AttentionParams,
     kept: impl FnOnce(),
-) -> (Option<Tensor<4>>, [Tensor<4>; 2]) {
+) -> (Option<Tensor<3>>, [Tensor<4>; 2]) {
     let tokens = 0..k.dims()[2];
-    // In other types queries are rounded when they have been rotated.
-    let q = if q.dtype() == DType::F32 { Floats::where_it_lies(q) } else { None };
-    let table = Floats::of(&angles.of_tokens(tokens.len()));
-    let Some((q, table)) = q.zip(table) else { return (None, held) };
-    let by = Angles { table: table.values(), pairs: angles.pairs(), interleaved: angles.interleaved };
+    let Some((q, by)) = Floats::where_it_lies(q).zip(OfTokens::new(angles, tokens.len())) else {
+        return (None, held);
+    };
+    let by = by.angles();
     let (written, held) = write([k, v], tokens, by, held, slot);
     let out = if written {
         kept();
@@ -100,7 +98,7 @@ fn write(
 
 fn write_in<T: Float + BurnElement + Pod>(
     held: &mut [FlexTensor; 2],
-    kv: &[Floats; 2],
+    kv: &[Floats<'_>; 2],
     tokens: Range<usize>,
     angles: Angles<'_>,
     slot: usize,

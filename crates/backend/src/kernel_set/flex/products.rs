@@ -1,59 +1,63 @@
 //! Products on flex, and what is computed around them.
 
-use burn::{
-    backend::flex::FlexTensor,
-    tensor::{DType, Element as BurnElement, Tensor},
-};
+use burn::tensor::{DType, Element as BurnElement, Tensor};
 use bytemuck::Pod;
-use glass_kernels::{self as cpu, Float, Isa, Matrix};
+use glass_kernels::{self as cpu, Float, Isa, Matrix, Scratch};
 use half::{bf16, f16};
 
-use super::{Floats, contiguous, floats, gate, primitive, rms_norm};
-use crate::{Around, Then};
+use super::{
+    floats::Floats,
+    form::Form,
+    lent::Lent,
+    output::{Output, round},
+    quantized,
+};
+use crate::{Around, Few, Matrices, Then};
 
-pub fn matmul_t(x: &Tensor<2>, weights: &[Tensor<2>], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
-    let weights: Vec<FlexTensor> = weights.iter().map(primitive).collect::<Option<_>>()?;
-    match weights.first()?.dtype() {
-        DType::F32 => matmul_t_by::<f32>(x, &weights, around),
-        DType::F16 => matmul_t_by::<f16>(x, &weights, around),
-        DType::BF16 if x.dtype() == DType::BF16 => {
-            // Processors that multiply bfloat16 take it as it is.
-            let x = match around.norm {
-                Some((weight, norm)) => rms_norm(x, weight, norm)?,
-                None => x.clone(),
-            };
-            let values = contiguous(primitive(&x)?);
-            let values = values.as_slice::<bf16>()?;
-            let mut outputs = Outputs::new(&x, weights.iter().map(rows), around.then)?;
-            cpu::matmul_t_bf16(values, &mut outputs.of(matrices(&weights, x.dims()[1])?));
-            outputs.finish()
+/// `x` `[.., columns]` times each matrix `[rows, columns]` -> `[.., rows]` each in this form, or what is made of them
+pub fn multiply<const D: usize, const E: usize>(
+    x: &Tensor<D>,
+    matrices: &Matrices<'_>,
+    around: Around<'_, D>,
+    form: impl Form<E>,
+) -> Option<Few<Tensor<E>>> {
+    let (dtype, then) = (x.dtype(), around.then);
+    match matrices {
+        Matrices::Floats(weights) => {
+            let weights: Few<Lent<'_>> = weights.iter().map(|weight| Lent::of(*weight)).collect::<Option<_>>()?;
+            let rows = weights.iter().map(|weight| weight.layout().shape()[0]);
+            let mut outputs = Outputs::new(dtype, rows, then, form)?;
+            match weights.first()?.dtype() {
+                DType::F32 => cpu::matmul_t(read(x, around)?.values(), &mut outputs.of::<f32>(&weights)?),
+                DType::F16 => cpu::matmul_t(read(x, around)?.values(), &mut outputs.of::<f16>(&weights)?),
+                // Processors that multiply bfloat16 take it as it is.
+                DType::BF16 if dtype == DType::BF16 && around.norm.is_none() => {
+                    let x = Lent::of(x)?;
+                    let whole = (!x.is_contiguous()).then(|| x.to_contiguous());
+                    cpu::matmul_t_bf16(whole.as_ref().unwrap_or(&x).as_slice()?, &mut outputs.of(&weights)?);
+                }
+                DType::BF16 if dtype == DType::BF16 => {
+                    let x = read(x, around)?;
+                    let mut narrow = Scratch::of_any_values::<bf16>(x.values().len());
+                    let narrow = &mut narrow.values_mut()[..x.values().len()];
+                    bf16::narrow(x.values(), narrow);
+                    cpu::matmul_t_bf16(narrow, &mut outputs.of(&weights)?);
+                }
+                DType::BF16 => cpu::matmul_t(read(x, around)?.values(), &mut outputs.of::<bf16>(&weights)?),
+                _ => return None,
+            }
+            outputs.finish(then)
         }
-        DType::BF16 => matmul_t_by::<bf16>(x, &weights, around),
-        _ => None,
+        Matrices::Quantized(weights) => {
+            let mut outputs = Outputs::new(dtype, weights.iter().map(|weight| weight.shape()[0]), then, form)?;
+            quantized::multiply(read(x, around)?.values(), weights, outputs.values())?;
+            outputs.finish(then)
+        }
     }
 }
 
-fn matmul_t_by<W: Float + BurnElement + Pod>(
-    x: &Tensor<2>,
-    weights: &[FlexTensor],
-    around: Around<'_>,
-) -> Option<Vec<Tensor<2>>> {
-    let mut outputs = Outputs::new(x, weights.iter().map(rows), around.then)?;
-    let values = read(x, around)?;
-    cpu::matmul_t(values.values(), &mut outputs.of(matrices::<W>(weights, x.dims()[1])?));
-    outputs.finish()
-}
-
-fn rows(weight: &FlexTensor) -> usize {
-    weight.layout().shape()[0]
-}
-
-fn matrices<W: BurnElement + Pod>(weights: &[FlexTensor], columns: usize) -> Option<Vec<Matrix<'_, W>>> {
-    weights.iter().map(|weight| Some(Matrix::new(weight.as_slice()?, columns))).collect()
-}
-
-/// What is multiplied: `x` `[n, columns]`, through a norm if there is one around.
-pub(super) fn read(x: &Tensor<2>, around: Around<'_>) -> Option<Floats> {
+/// What is multiplied: `x` `[.., columns]`, through a norm if there is one around.
+fn read<'a, const D: usize>(x: &'a Tensor<D>, around: Around<'_, D>) -> Option<Floats<'a>> {
     let x = Floats::of(x)?;
     match around.norm {
         Some((weight, norm)) => x.normed(weight, norm),
@@ -62,63 +66,62 @@ pub(super) fn read(x: &Tensor<2>, around: Around<'_>) -> Option<Floats> {
 }
 
 /// The products with some matrices, before anything is done with them.
-pub(super) struct Outputs<'a> {
-    /// `[n, rows]` each
-    products: Vec<Vec<f32>>,
-    rows: Vec<usize>,
-    n: usize,
+struct Outputs {
+    each: Few<Output>,
     dtype: DType,
-    then: Then<'a>,
 }
 
-impl<'a> Outputs<'a> {
-    /// For products of `x` `[n, columns]` with matrices of so many rows each, in the type of `x`. `None` if these are not the
-    /// matrices for what is done then.
-    pub fn new(x: &Tensor<2>, rows: impl Iterator<Item = usize>, then: Then<'a>) -> Option<Self> {
-        let (n, dtype) = (x.dims()[0], x.dtype());
-        let rows: Vec<usize> = rows.collect();
+impl Outputs {
+    /// For products with matrices of so many rows each. `None` if these are not the matrices for what is done then.
+    fn new<const D: usize, const E: usize>(
+        dtype: DType,
+        rows: impl Iterator<Item = usize>,
+        then: Then<'_, D>,
+        form: impl Form<E>,
+    ) -> Option<Self> {
+        let rows: Few<usize> = rows.collect();
         let fits = match (then, &rows[..]) {
             (Then::Nothing, _) | (Then::Add(_), [_]) => true,
             (Then::Gate(_), [gate, up]) => gate == up,
             _ => false,
         };
-        if !fits {
-            return None;
-        }
-        let products = rows.iter().map(|rows| vec![0.0; n * rows]).collect();
-        Some(Self { products, rows, n, dtype, then })
+        let output = |rows| {
+            let (shape, strides) = form.of(rows);
+            Output::with_strides(dtype, shape, strides)
+        };
+        fits.then(|| Self { each: rows.into_iter().map(output).collect(), dtype })
+    }
+
+    fn values(&mut self) -> Few<&mut [f32]> {
+        self.each.iter_mut().map(Output::values).collect()
     }
 
     /// Each with its matrix.
-    pub fn of<M>(&mut self, matrices: Vec<M>) -> Vec<(M, &mut [f32])> {
-        matrices.into_iter().zip(self.products.iter_mut().map(Vec::as_mut_slice)).collect()
+    fn of<'a, T: BurnElement + Pod>(
+        &'a mut self,
+        weights: &'a [Lent<'_>],
+    ) -> Option<Few<(Matrix<'a, T>, &'a mut [f32])>> {
+        let matrices = weights.iter().map(|weight| Some(Matrix::new(weight.as_slice()?, weight.layout().shape()[1])));
+        matrices.zip(self.values()).map(|(matrix, y)| Some((matrix?, y))).collect()
     }
 
-    /// `[n, rows]` each, or what is made of them.
-    pub fn finish(self) -> Option<Vec<Tensor<2>>> {
-        let Self { mut products, rows, n, dtype, then } = self;
-        let in_place = dtype == DType::F32;
-        match then {
-            Then::Add(residual) if in_place => {
-                cpu::add(Isa::best(), products.first_mut()?, Floats::of(residual)?.values());
-            }
-            Then::Gate(kind) if in_place => {
-                let up = products.pop()?;
-                cpu::gate(Isa::best(), kind, products.first_mut()?, &up);
-            }
-            _ => {}
+    /// In 16 bits each step is rounded.
+    fn finish<const D: usize, const E: usize>(mut self, then: Then<'_, D>) -> Option<Few<Tensor<E>>> {
+        if !matches!(then, Then::Nothing) {
+            let dtype = self.dtype;
+            self.values().into_iter().for_each(|values| round(values, dtype));
         }
-        let tensors = products.into_iter().zip(rows).map(|(product, rows)| floats(product, [n, rows], dtype));
-        let mut tensors: Vec<Tensor<2>> = tensors.collect();
-        // In 16 bits each step is rounded.
         match then {
-            Then::Add(residual) if !in_place => tensors = vec![residual.clone() + tensors.pop()?],
-            Then::Gate(kind) if !in_place => {
-                let up = tensors.pop()?;
-                tensors = vec![gate(kind, &tensors.pop()?, &up)?];
+            Then::Nothing => {}
+            Then::Add(residual) => {
+                cpu::add(Isa::best(), self.each.first_mut()?.values(), Floats::of(residual)?.values());
             }
-            _ => {}
+            Then::Gate(kind) => {
+                let mut up = self.each.pop()?;
+                cpu::gate(Isa::best(), kind, self.each.first_mut()?.values(), up.values());
+                up.discard();
+            }
         }
-        Some(tensors)
+        Some(self.each.into_iter().map(Output::tensor).collect())
     }
 }

@@ -1,78 +1,80 @@
 //! Quantized matrices on flex.
 
-use burn::{
-    backend::{Flex, flex::FlexTensor},
-    tensor::{Int, Tensor},
-};
+use burn::tensor::{Int, Tensor};
 use glass_kernels::{
     self as cpu,
-    quant::{self, BlockFormat, BlockMatrix, QuantFormat, QuantizedMatrix},
+    quant::{self, BlockFormat, BlockMatrix, Panels, QuantFormat, QuantizedMatrix},
 };
 
-use super::{
-    floats, primitive,
-    products::{Outputs, read},
-};
-use crate::{Around, BlockTensor, PanelTensor, PlanarTensor, QuantizedTensor, quantized::BlockStorage};
+use super::{lent::Lent, output::Output};
+use crate::{BlockTensor, Few, PlanarTensor, QuantizedTensor, quantized::BlockStorage};
 
-pub fn matmul_t_quantized(x: &Tensor<2>, weights: &[&PlanarTensor], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
-    let weights: Vec<Held> = weights.iter().map(|weight| Held::of(weight)).collect::<Option<_>>()?;
-    let mut outputs = Outputs::new(x, weights.iter().map(|weight| weight.rows), around.then)?;
-    let matrices = weights.iter().map(Held::matrix).collect::<Option<_>>()?;
-    cpu::matmul_t_quantized(read(x, around)?.values(), &mut outputs.of(matrices));
-    outputs.finish()
-}
-
-pub fn matmul_t_blocks(x: &Tensor<2>, weights: &[&BlockTensor], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
-    let weights: Vec<HeldBlocks> = weights.iter().map(|weight| HeldBlocks::of(weight)).collect::<Option<_>>()?;
-    let mut outputs = Outputs::new(x, weights.iter().map(|weight| weight.rows), around.then)?;
-    let matrices = weights.iter().map(HeldBlocks::matrix).collect::<Option<_>>()?;
-    cpu::matmul_t_blocks(read(x, around)?.values(), &mut outputs.of(matrices));
-    outputs.finish()
-}
-
-pub fn matmul_t_panels(x: &Tensor<2>, weights: &[&PanelTensor], around: Around<'_>) -> Option<Vec<Tensor<2>>> {
-    let mut outputs = Outputs::new(x, weights.iter().map(|weight| weight.panels.rows()), around.then)?;
-    let matrices = weights.iter().map(|weight| &*weight.panels).collect();
-    cpu::matmul_t_panels(read(x, around)?.values(), &mut outputs.of(matrices));
-    outputs.finish()
+/// `x` `[n, columns]` times each matrix `[rows, columns]` -> its output `[n, rows]`
+pub fn multiply(x: &[f32], weights: &[&QuantizedTensor], outputs: Few<&mut [f32]>) -> Option<()> {
+    // Those of one kind take one call.
+    let mut panels: Few<(&Panels, &mut [f32])> = Few::new();
+    let (mut planar, mut of_planar): (Few<Held<'_>>, Few<&mut [f32]>) = (Few::new(), Few::new());
+    let (mut blocks, mut of_blocks): (Few<HeldBlocks<'_>>, Few<&mut [f32]>) = (Few::new(), Few::new());
+    for (weight, output) in weights.iter().zip(outputs) {
+        match weight {
+            QuantizedTensor::Panels(weight) => panels.push((&weight.panels, output)),
+            QuantizedTensor::Planar(weight) => {
+                planar.push(Held::of(weight)?);
+                of_planar.push(output);
+            }
+            QuantizedTensor::Blocks(weight) => {
+                blocks.push(HeldBlocks::of(weight)?);
+                of_blocks.push(output);
+            }
+            QuantizedTensor::Halves(_) => return None,
+        }
+    }
+    if !panels.is_empty() {
+        cpu::matmul_t_panels(x, &mut panels);
+    }
+    if !planar.is_empty() {
+        let products = planar.iter().map(Held::matrix).zip(of_planar).map(|(matrix, y)| Some((matrix?, y)));
+        cpu::matmul_t_quantized(x, &mut products.collect::<Option<Few<_>>>()?);
+    }
+    if !blocks.is_empty() {
+        let products = blocks.iter().map(HeldBlocks::matrix).zip(of_blocks).map(|(matrix, y)| Some((matrix?, y)));
+        cpu::matmul_t_blocks(x, &mut products.collect::<Option<Few<_>>>()?);
+    }
+    Some(())
 }
 
 pub fn select(matrix: &QuantizedTensor, ids: &Tensor<1, Int>) -> Option<Tensor<2>> {
-    let [_, columns] = matrix.shape();
-    let mut values = vec![0.0; ids.dims()[0] * columns];
-    let shape = [ids.dims()[0], columns];
-    let dtype = match matrix {
+    let shape = [ids.dims()[0], matrix.shape()[1]];
+    let out = match matrix {
         QuantizedTensor::Planar(matrix) => {
             let rows = matrix.select(ids.clone());
-            quant::dequantize(Held::of(&rows)?.matrix()?, &mut values);
-            rows.dtype
+            let mut out = Output::new(rows.dtype, shape);
+            quant::dequantize(Held::of(&rows)?.matrix()?, out.values());
+            out
         }
         QuantizedTensor::Blocks(matrix) => {
             let rows = matrix.select(ids.clone());
-            quant::dequantize_blocks(HeldBlocks::of(&rows)?.matrix()?, &mut values);
-            rows.dtype
+            let mut out = Output::new(rows.dtype, shape);
+            quant::dequantize_blocks(HeldBlocks::of(&rows)?.matrix()?, out.values());
+            out
         }
         QuantizedTensor::Panels(matrix) => return Some(matrix.select(ids)),
         QuantizedTensor::Halves(_) => return None,
     };
-    Some(floats(values, shape, dtype))
+    Some(out.tensor())
 }
 
 /// A matrix in blocks where it lies.
-struct HeldBlocks {
-    blocks: FlexTensor,
+struct HeldBlocks<'a> {
+    blocks: Lent<'a>,
     format: BlockFormat,
-    rows: usize,
     columns: usize,
 }
 
-impl HeldBlocks {
-    fn of(matrix: &BlockTensor) -> Option<Self> {
+impl<'a> HeldBlocks<'a> {
+    fn of(matrix: &'a BlockTensor) -> Option<Self> {
         let BlockStorage::Bytes(blocks) = &matrix.storage else { return None };
-        let [rows, _] = blocks.dims();
-        let blocks = blocks.clone().try_into_primitive::<Flex>().ok()?;
-        Some(Self { blocks, format: matrix.format, rows, columns: matrix.columns })
+        Some(Self { blocks: Lent::of(blocks)?, format: matrix.format, columns: matrix.columns })
     }
 
     fn matrix(&self) -> Option<BlockMatrix<'_>> {
@@ -81,28 +83,25 @@ impl HeldBlocks {
 }
 
 /// A quantized matrix where it lies.
-struct Held {
-    quants: FlexTensor,
-    scales: FlexTensor,
-    zero_points: Option<FlexTensor>,
+struct Held<'a> {
+    quants: Lent<'a>,
+    scales: Lent<'a>,
+    zero_points: Option<Lent<'a>>,
     format: QuantFormat,
-    rows: usize,
     columns: usize,
 }
 
-impl Held {
-    fn of(matrix: &PlanarTensor) -> Option<Self> {
-        let (rows, columns) = (matrix.quants.dims()[0], matrix.columns);
+impl<'a> Held<'a> {
+    fn of(matrix: &'a PlanarTensor) -> Option<Self> {
         Some(Self {
-            quants: matrix.quants.clone().try_into_primitive::<Flex>().ok()?,
+            quants: Lent::of(&matrix.quants)?,
+            scales: Lent::of(&matrix.scales)?,
             zero_points: match &matrix.zero_points {
-                Some(words) => Some(words.clone().try_into_primitive::<Flex>().ok()?),
+                Some(words) => Some(Lent::of(words)?),
                 None => None,
             },
-            scales: primitive(&matrix.scales)?,
             format: matrix.format,
-            rows,
-            columns,
+            columns: matrix.columns,
         })
     }
 

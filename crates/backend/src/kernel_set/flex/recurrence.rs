@@ -14,8 +14,9 @@ pub fn causal_conv(
     silu: bool,
 ) -> Option<(Tensor<3>, Tensor<3>)> {
     let ([batch, tokens, channels], [_, taps]) = (x.dims(), weight.dims());
-    let x = Floats::where_it_lies(&x.clone().unsqueeze_dim(1))?; // [batch, 1, tokens, channels]
-    let by_tap = |tail: &Tensor<3>| Floats::of(&tail.clone().swap_dims(1, 2)); // [batch, taps - 1, channels]
+    let x = x.clone().unsqueeze_dim(1); // [batch, 1, tokens, channels]
+    let x = Floats::where_it_lies(&x)?;
+    let by_tap = |tail: &Tensor<3>| Floats::own(tail.clone().swap_dims(1, 2)); // [batch, taps - 1, channels]
     let tail = some(tail, by_tap)?;
     let weight = Floats::of(weight)?;
     let bias = some(bias, Floats::of)?;
@@ -45,7 +46,7 @@ pub fn selective_scan(scan: &Scan<'_>) -> Option<(Tensor<4>, Tensor<4>)> {
     let (dt, a) = (Floats::of(scan.dt)?, Floats::of(scan.a)?);
     let (b, c) = (Floats::where_it_lies(scan.b)?, Floats::where_it_lies(scan.c)?);
     let d = some(scan.d, Floats::of)?;
-    let before = some(scan.state, |state| Floats::of(&state.clone().permute(order)))?;
+    let before = some(scan.state, |state| Floats::own(state.clone().permute(order)))?;
     let kernel = SelectiveScan {
         x: x.view(),
         dt: dt.values(),
@@ -82,7 +83,7 @@ pub fn softplus<const D: usize>(x: &Tensor<D>, bias: &Tensor<1>) -> Option<Tenso
 }
 
 /// What is made of an option; `None` if it is something that cannot be made.
-fn some<T, U>(option: Option<&T>, make: impl FnOnce(&T) -> Option<U>) -> Option<Option<U>> {
+fn some<'a, T, U>(option: Option<&'a T>, make: impl FnOnce(&'a T) -> Option<U>) -> Option<Option<U>> {
     match option {
         Some(value) => make(value).map(Some),
         None => Some(None),

@@ -1,0 +1,66 @@
+//! What a tensor holds, without another handle of it: each takes memory, and a token's operations look at hundreds.
+
+use std::{marker::PhantomData, mem::ManuallyDrop, ops::Deref, ptr};
+
+use burn::{
+    backend::{BackendTensor, DispatchTensor, DispatchTensorKind, flex::FlexTensor},
+    tensor::{Tensor, kind::Basic},
+};
+
+/// A tensor on flex, lent by who holds it.
+pub struct Lent<'a> {
+    handle: ManuallyDrop<DispatchTensor>,
+    of: PhantomData<&'a DispatchTensor>,
+}
+
+impl<'a> Lent<'a> {
+    /// `None` if the tensor is elsewhere, or records for gradients.
+    pub fn of<const D: usize, K: Basic>(x: &'a Tensor<D, K>) -> Option<Self> {
+        // SAFETY: the copy lives as long as `x` is borrowed, is only looked at, and is never dropped.
+        let handle = ManuallyDrop::new(unsafe { ptr::read(x) }.into_dispatch());
+        let lent = Self { handle, of: PhantomData };
+        lent.tensor().is_some().then_some(lent)
+    }
+
+    fn tensor(&self) -> Option<&FlexTensor> {
+        match &self.handle.kind {
+            DispatchTensorKind::Flex(BackendTensor::Float(x) | BackendTensor::Int(x)) => Some(x),
+            _ => None,
+        }
+    }
+}
+
+impl Deref for Lent<'_> {
+    type Target = FlexTensor;
+
+    fn deref(&self) -> &FlexTensor {
+        match self.tensor() {
+            Some(x) => x,
+            None => unreachable!("looked at when it was lent"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Int};
+
+    use super::*;
+
+    #[test]
+    fn what_is_lent_stays_with_who_holds_it() {
+        let device = Device::flex();
+        let x = Tensor::<2>::from_data([[1.0_f32, 2.0], [3.0, 4.0]], &device);
+        for _ in 0..3 {
+            let lent = Lent::of(&x).expect("it is here");
+            assert!(lent.is_unique(), "no handle was made");
+            assert_eq!(lent.as_slice::<f32>(), Some(&[1.0, 2.0, 3.0, 4.0][..]));
+        }
+        let ids = Tensor::<1, Int>::from_data([7_i32], &device);
+        assert!(Lent::of(&ids).is_some());
+        assert!(Lent::of(&x.clone().autodiff()).is_none(), "it records");
+        let elsewhere = crate::Device::open("ndarray").expect("it is built in");
+        assert!(Lent::of(&Tensor::<1>::zeros([1], elsewhere.burn())).is_none(), "it is elsewhere");
+        assert_eq!(x.into_data().iter::<f32>().sum::<f32>(), 10.0);
+    }
+}
