@@ -76,6 +76,7 @@ impl LlamaAttention {
         let k = ctx.rotate(rope, k, None, kernels); // [batch, kv_heads, seq, head_dim]
         ctx.done(Step::Rope);
         if let Some(out) = self.attend_together([&q, &rotated, &k, &v], states, ctx) {
+            [q, rotated, k, v].into_iter().for_each(|x| kernels.recycle(x));
             return out;
         }
         ctx.per_sequence(states, [q, rotated, k, v], |cache, [q, rotated, k, v], positions, _| {

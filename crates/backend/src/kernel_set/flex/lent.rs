@@ -3,30 +3,27 @@
 use std::{marker::PhantomData, mem::ManuallyDrop, ops::Deref, ptr};
 
 use burn::{
-    backend::{BackendTensor, DispatchTensor, DispatchTensorKind, flex::FlexTensor},
+    backend::{BackendTensor, DispatchTensorKind, flex::FlexTensor},
     tensor::{Tensor, kind::Basic},
 };
 
 /// A tensor on flex, lent by who holds it.
 pub struct Lent<'a> {
-    handle: ManuallyDrop<DispatchTensor>,
-    of: PhantomData<&'a DispatchTensor>,
+    tensor: ManuallyDrop<FlexTensor>,
+    of: PhantomData<&'a FlexTensor>,
 }
 
 impl<'a> Lent<'a> {
     /// `None` if the tensor is elsewhere, or records for gradients.
     pub fn of<const D: usize, K: Basic>(x: &'a Tensor<D, K>) -> Option<Self> {
-        // SAFETY: the copy lives as long as `x` is borrowed, is only looked at, and is never dropped.
+        // SAFETY: the copy is only looked at, while `x` is borrowed, and is never dropped.
         let handle = ManuallyDrop::new(unsafe { ptr::read(x) }.into_dispatch());
-        let lent = Self { handle, of: PhantomData };
-        lent.tensor().is_some().then_some(lent)
-    }
-
-    fn tensor(&self) -> Option<&FlexTensor> {
-        match &self.handle.kind {
-            DispatchTensorKind::Flex(BackendTensor::Float(x) | BackendTensor::Int(x)) => Some(x),
-            _ => None,
-        }
+        let DispatchTensorKind::Flex(BackendTensor::Float(x) | BackendTensor::Int(x)) = &handle.kind else {
+            return None;
+        };
+        // SAFETY: the same of this part of it.
+        let tensor = ManuallyDrop::new(unsafe { ptr::read(x) });
+        Some(Self { tensor, of: PhantomData })
     }
 }
 
@@ -34,10 +31,7 @@ impl Deref for Lent<'_> {
     type Target = FlexTensor;
 
     fn deref(&self) -> &FlexTensor {
-        match self.tensor() {
-            Some(x) => x,
-            None => unreachable!("looked at when it was lent"),
-        }
+        &self.tensor
     }
 }
 
