@@ -163,7 +163,7 @@ fn packed_halves_are_the_numbers_that_they_stand_for() {
         let (x, values) = numbers(device);
         let ours = kernels.matmul_t_quantized(&x, &[&weight(&values)], Around::default()).expect("a kernel");
         let (x, values) = numbers(FLEX.burn());
-        let theirs = CPU.matmul_t(&x, &[values], Around::default()).expect("a kernel");
+        let theirs = CPU.matmul_t(&x, &[&values], Around::default()).expect("a kernel");
         for (ours, theirs) in ours.into_iter().zip(theirs) {
             close("product", Some(ours), Some(theirs), columns)?;
         }
