@@ -110,11 +110,14 @@ impl<'a, K: Kept> Work<'a, K> {
     /// Computes a piece, each of which is one thread's.
     pub fn attend(&self, isa: Isa, piece: usize) {
         let tile = self.tile(self.tile_of(piece));
-        if self.chunks == 1 {
-            return self.finish(&tile, &tile.part(isa, tile.runs()));
-        }
         let first = piece % self.chunks * CHUNK_KEYS;
-        self.parts[piece].get_or_init(|| tile.part(isa, cut(tile.runs(), first..first + CHUNK_KEYS)));
+        // One kind of iterator, for which kernels are compiled once.
+        let keys = if self.chunks == 1 { 0..usize::MAX } else { first..first + CHUNK_KEYS };
+        let part = || tile.part(isa, cut(tile.runs(), keys));
+        match self.parts.get(piece) {
+            Some(of_chunk) => drop(of_chunk.set(part())),
+            None => self.finish(&tile, &part()),
+        }
     }
 
     /// Joins what the chunks of each tile gave, when all have been computed.
