@@ -49,7 +49,10 @@ pub enum Isa {
     Portable,
 }
 
-/// AVX-512 (F, BW, CD, DQ, VL), and which of its extensions this machine has.
+/// AVX-512 (F, BW, CD, DQ, VL), and which of its extensions this machine has and multiplies faster with.
+///
+/// Intel's processors (Sapphire Rapids was measured) multiply pairs of bfloat16 no faster than float32, at half the rate of AMD's:
+/// with widened weights prompts are read 1.46 times as fast.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug)]
 pub struct Avx512 {
@@ -92,8 +95,8 @@ impl Isa {
         #[cfg(target_arch = "x86_64")]
         {
             if let Some(simd) = V4::try_new() {
-                let (vnni, bf16) = (Vnni::try_new(simd), Bf16::try_new(simd));
-                return Isa::Avx512(Avx512 { simd, vnni, bf16 });
+                let bf16 = Bf16::try_new(simd).filter(|_| !is_made_by(b"GenuineIntel"));
+                return Isa::Avx512(Avx512 { simd, vnni: Vnni::try_new(simd), bf16 });
             }
             if let Some(simd) = V3::try_new() {
                 return Isa::Avx2(simd);
@@ -112,6 +115,9 @@ impl Isa {
         let mut all = vec![Isa::fastest()];
         #[cfg(target_arch = "x86_64")]
         if let Isa::Avx512(avx512) = all[0] {
+            if let (None, Some(bf16)) = (avx512.bf16, Bf16::try_new(avx512.simd)) {
+                all.push(Isa::Avx512(Avx512 { bf16: Some(bf16), ..avx512 }));
+            }
             all.push(Isa::Avx512(Avx512 { vnni: None, bf16: None, ..avx512 }));
             all.extend(V3::try_new().map(Isa::Avx2));
         }
@@ -189,6 +195,14 @@ impl Isa {
     }
 }
 
+/// Whether the processor names this vendor.
+#[cfg(target_arch = "x86_64")]
+fn is_made_by(vendor: &[u8; 12]) -> bool {
+    let leaf = __cpuid(0);
+    let name: [u8; 12] = bytemuck::cast([leaf.ebx, leaf.edx, leaf.ecx]);
+    name == *vendor
+}
+
 /// How many bytes ahead of their use weights are best asked for; `None` where processors follow a stream of memory by
 /// themselves.
 ///
@@ -198,13 +212,12 @@ pub fn ahead() -> Option<usize> {
     #[cfg(target_arch = "x86_64")]
     {
         const AHEAD: usize = 8192;
-        const AMD: u32 = u32::from_le_bytes(*b"Auth");
         const ZEN_5: u32 = 0x1a;
         static IS_FOLLOWED: OnceLock<bool> = OnceLock::new();
         let is_followed = *IS_FOLLOWED.get_or_init(|| {
             let signature = __cpuid(1).eax;
             let family = (signature >> 8 & 0xf) + (signature >> 20 & 0xff);
-            __cpuid(0).ebx != AMD || family < ZEN_5
+            !is_made_by(b"AuthenticAMD") || family < ZEN_5
         });
         if !is_followed {
             return Some(AHEAD);

@@ -6,26 +6,24 @@
 
 use std::ops::Range;
 
-use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
+use bytemuck::{Pod, Zeroable, cast_slice};
 use half::f16;
 
 use super::{BlockMatrix, GROUP_SIZE, QuantizedMatrix, groups};
-use crate::{isa::vectorized, share::share_each};
 
 mod format;
+#[cfg(target_arch = "x86_64")]
+mod lay;
+#[cfg(target_arch = "x86_64")]
 mod piece;
 
 pub(crate) use format::{Factors, Layout, PanelFormat, Zero};
-use piece::Piece;
 
 /// Groups of a span.
 pub(crate) const SPAN: usize = 8;
 
 /// Rows of a strip.
 pub(crate) const LANES: usize = 16;
-
-/// Strips that one thread lays before another wakes up.
-const SERIAL: usize = 4;
 
 /// A cache line.
 #[derive(Clone, Copy, Debug, Zeroable)]
@@ -64,68 +62,16 @@ pub(crate) struct Span<'a> {
 }
 
 impl Panels {
-    /// `None` if no kernel of this machine reads strips.
-    pub fn of(matrix: QuantizedMatrix<'_>) -> Option<Self> {
-        let format = PanelFormat::of(matrix.format);
-        Self::laid(
-            format,
-            matrix.rows(),
-            matrix.columns,
-            #[inline(always)]
-            |row, span, piece| piece.fill(matrix, row, span),
-        )
+    /// `None`: no kernel reads strips here.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn of(_: QuantizedMatrix<'_>) -> Option<Self> {
+        None
     }
 
-    /// The same of a matrix in blocks.
-    pub fn of_blocks(matrix: BlockMatrix<'_>) -> Option<Self> {
-        let format = PanelFormat::of_blocks(matrix.format);
-        Self::laid(
-            format,
-            matrix.rows(),
-            matrix.columns,
-            #[inline(always)]
-            |row, span, piece| piece.fill_blocks(matrix, row, span),
-        )
-    }
-
-    /// `fill` fills in a piece with a span of a row.
-    fn laid(
-        format: PanelFormat,
-        rows: usize,
-        columns: usize,
-        fill: impl Fn(usize, usize, &mut Piece) + Sync,
-    ) -> Option<Self> {
-        #[cfg(target_arch = "x86_64")]
-        let is_read = crate::Isa::best().vnni().is_some();
-        #[cfg(not(target_arch = "x86_64"))]
-        let is_read = false;
-        if !is_read || columns == 0 {
-            return None;
-        }
-        let (layout, groups) = (format.layout(), groups(columns));
-        let of_strip = layout.strip_lines(groups);
-        let lines = rows.div_ceil(LANES) * of_strip;
-        let mut words = vec![0; (lines + 1) * WORDS];
-        let start = start(&words);
-        let lines: &mut [Line] = cast_slice_mut(&mut words[start..][..lines * WORDS]);
-        share_each(lines.chunks_mut(SERIAL * of_strip).enumerate(), |(at, lines)| {
-            vectorized(
-                #[inline(always)]
-                || {
-                    let mut piece = Piece::zeroed();
-                    for (strip, lines) in lines.chunks_exact_mut(of_strip).enumerate() {
-                        let first = (SERIAL * at + strip) * LANES;
-                        for (span, lines) in lines.chunks_mut(layout.span_lines(SPAN)).enumerate() {
-                            for lane in 0..LANES.min(rows - first) {
-                                fill(first + lane, span, &mut piece);
-                                piece.lay(layout, lane, SPAN.min(groups - span * SPAN), lines);
-                            }
-                        }
-                    }
-                },
-            );
-        });
-        Some(Self { format, rows, columns, words })
+    /// `None`: no kernel reads strips here.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn of_blocks(_: BlockMatrix<'_>) -> Option<Self> {
+        None
     }
 
     /// All strips.
@@ -248,9 +194,4 @@ impl<'a> Span<'a> {
             *number = if layout.has_minima() { product + constant } else { product };
         }
     }
-}
-
-/// Number `at` of some lines becomes `value`.
-fn put<T: Pod>(lines: &mut [Line], at: usize, value: T) {
-    cast_slice_mut::<Line, T>(lines)[at] = value;
 }

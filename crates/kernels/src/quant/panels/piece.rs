@@ -1,12 +1,16 @@
 //! A span of one row on its way into a strip.
 
-use bytemuck::Zeroable;
+use bytemuck::{Pod, Zeroable};
+use pulp::x86::V4;
 
-use super::{Factors, LANES, Layout, Line, SPAN, Zero, put};
-use crate::quant::{
-    BlockFormat, BlockMatrix, E2M1, GROUP_SIZE, QuantFormat, QuantizedMatrix,
-    blocks::{Block, IQ4, Iq4Xs, Mxfp4, Q2K, Q3K, Q4K, Q5K, Q6K, SixBits, with_block},
-    zero_point,
+use super::{Factors, LANES, Layout, Line, SPAN, Zero};
+use crate::{
+    gemm::transpose::Transpose,
+    quant::{
+        BlockFormat, BlockMatrix, E2M1, GROUP_SIZE, QuantFormat, QuantizedMatrix,
+        blocks::{Block, IQ4, Iq4Xs, Mxfp4, Q2K, Q3K, Q4K, Q5K, Q6K, SixBits, with_block},
+        zero_point,
+    },
 };
 
 /// Up to eight groups. What a format does not have stays as it is.
@@ -132,68 +136,78 @@ impl Piece {
         self.minima[..SPAN].copy_from_slice(&factors.min_bits());
     }
 
-    /// Lays so many groups into row `lane` of the lines of a span, which have zeros there.
+    /// Lays so many groups of sixteen rows into the lines of a span.
     #[inline(always)]
-    pub fn lay(&self, layout: Layout, lane: usize, groups: usize, lines: &mut [Line]) {
+    pub fn lay(simd: V4, rows: &[Self; LANES], layout: Layout, groups: usize, lines: &mut [Line]) {
         let (quants, factors) = lines.split_at_mut(groups * layout.quant_lines());
-        let units = self.quants.as_chunks::<4>().0.chunks_exact(GROUP_SIZE / 4);
-        for (lines, units) in quants.chunks_exact_mut(layout.quant_lines()).zip(units) {
-            let (mut lines, mut place) = (lines, 0);
-            for bits in layout.plane_bits() {
-                let (plane, others) = lines.split_at_mut(bits);
-                let plane: &mut [u32] = bytemuck::cast_slice_mut(plane);
-                let own = plane.chunks_exact_mut(LANES).map(|line| &mut line[lane]);
-                // Most matrices have these planes, and their loops no shifts that depend on the unit.
-                match bits {
-                    8 => own.zip(units).for_each(|(to, four)| *to = u32::from_ne_bytes(*four)),
-                    4 => own.zip(units.as_chunks::<2>().0).for_each(|(to, [first, second])| {
-                        let [first, second] =
-                            [first, second].map(|four| u32::from_le_bytes(*four) >> place & 0x0f0f_0f0f);
-                        *to = (first | second << 4).to_le();
-                    }),
-                    _ => {
-                        for (unit, four) in units.iter().enumerate() {
-                            let (line, shift) = Layout::place(bits, unit);
-                            let mask = u32::from_le_bytes([0xff >> (8 - bits); 4]);
-                            plane[line * LANES + lane] |=
-                                ((u32::from_le_bytes(*four) >> place & mask) << shift).to_le();
-                        }
+        // The units of four columns of two groups and sixteen rows are a square.
+        for (pair, lines) in quants.chunks_mut(2 * layout.quant_lines()).enumerate() {
+            let mut square = [[[0; 2 * GROUP_SIZE]; LANES]];
+            for (to, row) in square[0].iter_mut().zip(rows) {
+                to.copy_from_slice(&row.quants[2 * pair * GROUP_SIZE..][..2 * GROUP_SIZE]);
+            }
+            let units: [[[u32; LANES]; GROUP_SIZE / 4]; 2] = pulp::cast(simd.transposed(pulp::cast(square)));
+            for (mut lines, units) in lines.chunks_exact_mut(layout.quant_lines()).zip(&units) {
+                let mut place = 0;
+                for bits in layout.plane_bits() {
+                    let (plane, others) = lines.split_at_mut(bits);
+                    match bits {
+                        8 => lay_plane::<8>(units, place, plane),
+                        4 => lay_plane::<4>(units, place, plane),
+                        2 => lay_plane::<2>(units, place, plane),
+                        _ => lay_plane::<1>(units, place, plane),
                     }
+                    (lines, place) = (others, place + bits);
                 }
-                (lines, place) = (others, place + bits);
             }
         }
         match layout.factors {
             Factors::Halves { minima } => {
-                for group in 0..groups {
-                    put(factors, group * LANES + lane, self.scales[group]);
-                    if minima {
-                        put(&mut factors[groups.div_ceil(2)..], group * LANES + lane, self.constants[group]);
-                    }
+                let (scales, constants) = factors.split_at_mut(groups.div_ceil(2));
+                lay_factors(rows, groups, scales, |row, group| row.scales[group]);
+                if minima {
+                    lay_factors(rows, groups, constants, |row, group| row.constants[group]);
                 }
             }
-            Factors::Powers => {
-                for group in 0..groups {
-                    put(factors, group * LANES + lane, self.bytes[group]);
-                }
-            }
+            Factors::Powers => lay_factors(rows, groups, factors, |row, group| row.bytes[group]),
             Factors::OfBlock { size, minima } => {
-                for (i, number) in self.of_block.into_iter().enumerate() {
-                    put(factors, i * LANES + lane, number);
-                }
-                for i in 0..SPAN * GROUP_SIZE / size {
-                    put(&mut factors[1..], i * LANES + lane, self.factors[i]);
-                    if minima {
-                        put(&mut factors[layout.minima_at()..], i * LANES + lane, self.minima[i]);
-                    }
+                let parts = SPAN * GROUP_SIZE / size;
+                lay_factors(rows, 2, factors, |row, i| row.of_block[i]);
+                lay_factors(rows, parts, &mut factors[1..], |row, part| row.factors[part]);
+                if minima {
+                    lay_factors(rows, parts, &mut factors[layout.minima_at()..], |row, part| row.minima[part]);
                 }
             }
         }
         if let Zero::OfGroup = layout.zero {
-            let zeros = &mut factors[layout.zero_points_at(groups)].0;
-            for (group, zero) in self.bytes[..groups].iter().enumerate() {
-                zeros[8 * group + lane % 8] |= zero << (lane / 8 * 4);
+            let zeros = factors[layout.zero_points_at(groups)].0.as_chunks_mut::<8>().0;
+            for (group, zeros) in zeros.iter_mut().enumerate().take(groups) {
+                *zeros = std::array::from_fn(|lane| rows[lane].bytes[group] | rows[8 + lane].bytes[group] << 4);
             }
         }
+    }
+}
+
+/// `BITS` bits of each quant of a group, from bit `place` on, become a plane of as many lines.
+#[inline(always)]
+fn lay_plane<const BITS: usize>(units: &[[u32; LANES]; GROUP_SIZE / 4], place: usize, plane: &mut [Line]) {
+    let mask = u32::from_ne_bytes([0xff >> (8 - BITS); 4]);
+    for (line, units) in plane.iter_mut().zip(units.chunks_exact(8 / BITS)) {
+        let mut words = [0; LANES];
+        for (i, unit) in units.iter().enumerate() {
+            for (word, four) in words.iter_mut().zip(unit) {
+                *word |= (four >> place & mask) << (i * BITS);
+            }
+        }
+        *line = pulp::cast(words);
+    }
+}
+
+/// `of` returns number `at` of a row, of `count`.
+#[inline(always)]
+fn lay_factors<T: Pod>(rows: &[Piece; LANES], count: usize, lines: &mut [Line], of: impl Fn(&Piece, usize) -> T) {
+    let (numbers, _) = bytemuck::cast_slice_mut(lines).as_chunks_mut::<LANES>();
+    for (at, numbers) in numbers.iter_mut().enumerate().take(count) {
+        *numbers = std::array::from_fn(|lane| of(&rows[lane], at));
     }
 }
