@@ -44,21 +44,13 @@ impl WeightKind {
 
     /// Vectors from which `gemm` is ahead; `None`: it has no kernel for these weights here.
     fn gemm_from(self) -> Option<usize> {
-        #[cfg(target_arch = "x86_64")]
-        let pairs = Isa::best().bf16().is_some();
-        #[cfg(not(target_arch = "x86_64"))]
-        let pairs = false;
         match self {
             Self::F32 => Some(32),
             // Half as much is read where it lies, and multiplied no faster.
             Self::Halves => Some(64),
-            Self::Pairs => {
-                if pairs {
-                    Some(16)
-                } else {
-                    Self::Halves.gemm_from()
-                }
-            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Pairs if Isa::best().bf16().is_some() => Some(if Bf16::is_ahead_of_float32() { 16 } else { 24 }),
+            Self::Pairs => Self::Halves.gemm_from(),
             Self::Quantized => None,
         }
     }
@@ -112,8 +104,8 @@ fn gemm_with<S: Transpose, T: Float>(simd: S, x: &[f32], products: &mut [(Matrix
     gemm::multiply(&kernel, &mut products);
 }
 
-/// [`matmul_t`] of bfloat16 vectors and weights. Where the processor multiplies bfloat16 itself, only the sums are float32:
-/// products are exact, sums rounded to nearest, numbers below 2^-126 taken as zero.
+/// [`matmul_t`] of bfloat16 vectors and weights. Where the processor multiplies bfloat16 itself, and of many vectors no slower than
+/// float32, only the sums are float32: products are exact, sums rounded to nearest, numbers below 2^-126 taken as zero.
 ///
 /// # Panics
 /// As [`matmul_t`].
@@ -122,10 +114,12 @@ pub fn matmul_t_bf16(x: &[bf16], products: &mut [(Matrix<'_, bf16>, &mut [f32])]
     {
         let (isa, columns) = (Isa::best(), columns(products, Matrix::columns));
         if let Some(bf16) = isa.bf16() {
-            return if WeightKind::Pairs.is_for_gemm(x.len(), columns) {
+            return if !WeightKind::Pairs.is_for_gemm(x.len(), columns) {
+                gemv(isa, x, products);
+            } else if Bf16::is_ahead_of_float32() {
                 gemm_bf16(bf16, x, products, columns);
             } else {
-                gemv(isa, x, products);
+                gemm(isa, &x.to_f32_vec(), products, columns);
             };
         }
     }

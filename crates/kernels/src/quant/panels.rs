@@ -9,7 +9,9 @@ use std::ops::Range;
 use bytemuck::{Pod, Zeroable, cast_slice};
 use half::f16;
 
-use super::{BlockMatrix, GROUP_SIZE, QuantizedMatrix, groups};
+#[cfg(not(target_arch = "x86_64"))]
+use super::{BlockMatrix, QuantizedMatrix};
+use super::{GROUP_SIZE, groups};
 
 mod format;
 #[cfg(target_arch = "x86_64")]
