@@ -118,8 +118,8 @@ fn equal(what: &str, ours: Vec<Tensor<2>>, theirs: Vec<Tensor<2>>) -> Result<(),
 fn matrices_that_lie_together_are_each_what_it_is_alone() {
     // Rows that make pieces which lie together without gaps, and others.
     let rows = prop_oneof![Just(64usize), Just(192), 1usize..100];
-    let strategy = (matrices(), prop::collection::vec(rows, 1..=5), prop_oneof![Just(1), 1usize..=MAX_VECTORS]);
-    on_both(30, &strategy, |kernels, device, dtype, ((kind, columns), rows, n)| {
+    let strategy = (matrices(), prop::collection::vec(rows, 1..=5), vectors());
+    on_both(20, &strategy, |kernels, device, dtype, ((kind, columns), rows, n)| {
         if !has_kernel(kernels, kind) {
             return Ok(());
         }
@@ -134,8 +134,8 @@ fn matrices_that_lie_together_are_each_what_it_is_alone() {
 #[test]
 fn products_do_besides_what_kernels_do_alone() {
     let rows = prop_oneof![Just(64usize), Just(192), 1usize..100];
-    let strategy = (matrices(), rows, prop_oneof![Just(1), 1usize..=MAX_VECTORS], 0u64..9);
-    on_both(24, &strategy, |kernels, device, dtype, ((kind, columns), rows, n, seed)| {
+    let strategy = (matrices(), rows, vectors(), 0u64..9);
+    on_both(16, &strategy, |kernels, device, dtype, ((kind, columns), rows, n, seed)| {
         if !has_kernel(kernels, kind) {
             return Ok(());
         }
@@ -186,7 +186,7 @@ fn what_is_kept_in_place_is_what_is_rotated_and_written() {
     let half = select(vec![1usize, 2, 3, 5, 8, 32, 40]);
     let pairs = (half, select(vec![0usize, 0, 1, 4, 6]), prop::bool::ANY);
     let strategy = (1usize..4, 1usize..4, 1usize..10, pairs, 0usize..20, prop::bool::ANY, prop::option::of(0usize..30));
-    on_both(30, &strategy, |kernels, device, dtype, (kv_heads, groups, seq, pairs, slot, in_halves, from)| {
+    on_both(20, &strategy, |kernels, device, dtype, (kv_heads, groups, seq, pairs, slot, in_halves, from)| {
         let (half, rest, interleaved) = pairs;
         let head_dim = 2 * half + rest;
         // The CPU keeps bfloat16 as it is: another type would round it twice.

@@ -56,7 +56,7 @@ impl Stored {
 
 #[test]
 fn matmul_t_quantized_is_the_definition() {
-    let shape = (1usize..=MAX_VECTORS, 1usize..300, 1usize..150, 1usize..40);
+    let shape = (vectors(), 1usize..300, 1usize..150, 1usize..40);
     // Both of one format, or one of each.
     let strategy = (shape, [select(vec![8usize, 4]), select(vec![8usize, 4])], prop::bool::ANY, 0u64..1000);
     on_adapter(30, &strategy, |kernels, device, dtype, ((n, columns, rows, more), bits, in_halves, seed)| {
@@ -132,7 +132,7 @@ fn matmul_t_quantized_is_the_definition() {
 #[test]
 fn packed_halves_are_the_numbers_that_they_stand_for() {
     let floats = |x: Tensor<2>| x.into_data().try_to_vec::<f32>().expect("floats");
-    let strategy = (1usize..=MAX_VECTORS, 1usize..300, 1usize..150, select(vec![Dtype::BF16, Dtype::F16]), 0u64..1000);
+    let strategy = (vectors(), 1usize..300, 1usize..150, select(vec![Dtype::BF16, Dtype::F16]), 0u64..1000);
     on_adapter(16, &strategy, |kernels, device, dtype, (n, columns, rows, half, seed)| {
         if dtype != DType::F32 {
             return Ok(());
@@ -204,7 +204,7 @@ fn quants_that_do_not_fit_have_no_kernel() {
 fn blocks_are_the_numbers_that_they_stand_for() {
     let floats = |x: Tensor<2>| x.cast(DType::F32).into_data().try_to_vec::<f32>().expect("floats");
     let formats = BlockFormat::ALL.into_iter().filter(|format| format.comes_apart()).collect::<Vec<_>>();
-    let strategy = (select(vec![1usize, 3, 8]), 1usize..8, 1usize..70, select(formats), 0u64..1000);
+    let strategy = (vectors(), 1usize..8, 1usize..70, select(formats), 0u64..1000);
     on_adapter(24, &strategy, |kernels, device, dtype, (n, blocks, rows, format, seed)| {
         let columns = blocks * format.block_len();
         let values = floats(numbers(seed, [rows, columns], device, DType::F32));
