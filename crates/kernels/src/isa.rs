@@ -200,20 +200,21 @@ fn is_made_by(vendor: &[u8; 12]) -> bool {
 /// How many bytes ahead of their use weights are best asked for; `None` where processors follow a stream of memory by
 /// themselves.
 ///
-/// Measured with pages of 4 kB: Zen 5 reads 1.3 times as fast so where memory is far, and half as fast again where the
-/// last-level cache holds a part; 2 or 4 kB ahead are less. Zen 4 reads at 0.6 to 0.8 of its speed then.
+/// Measured with pages of 4 kB. Zen 5 reads 1.3 times as fast so where memory is far, and half as fast again where the last-level
+/// cache holds a part; Sapphire Rapids reads float32 1.12 and bfloat16 1.3 times as fast; 2 kB ahead are less. Zen 4 reads at 0.6
+/// to 0.8 of its speed then.
 pub fn ahead() -> Option<usize> {
     #[cfg(target_arch = "x86_64")]
     {
         const AHEAD: usize = 8192;
         const ZEN_5: u32 = 0x1a;
-        static IS_FOLLOWED: OnceLock<bool> = OnceLock::new();
-        let is_followed = *IS_FOLLOWED.get_or_init(|| {
+        static IS_ASKED_FOR: OnceLock<bool> = OnceLock::new();
+        let is_asked_for = *IS_ASKED_FOR.get_or_init(|| {
             let signature = __cpuid(1).eax;
             let family = (signature >> 8 & 0xf) + (signature >> 20 & 0xff);
-            !is_made_by(b"AuthenticAMD") || family < ZEN_5
+            is_made_by(b"GenuineIntel") || is_made_by(b"AuthenticAMD") && family >= ZEN_5
         });
-        if !is_followed {
+        if is_asked_for {
             return Some(AHEAD);
         }
     }
