@@ -1,5 +1,6 @@
 //! A few vectors: a strip at a time, unpacked as it comes.
 
+use bytemuck::cast_slice;
 use pulp::{Simd, f32x16};
 
 use super::{Packed, Rows, TILE, add_group, with_format, zero};
@@ -57,10 +58,15 @@ impl Rows<'_> {
         let spans = self.matrix.strip(layout, strip).chunks(layout.span_lines(SPAN)).enumerate();
         for ((at, lines), x) in spans.zip(tile.spans.as_chunks::<N>().0) {
             let span = Span::new(lines, at, groups);
+            let (_, factors) = lines.split_at(span.groups * layout.quant_lines());
             if let Some(ahead) = ahead {
-                prefetch_lines(bytemuck::cast_slice(span.lines), ahead);
+                prefetch_lines(cast_slice(factors), ahead);
             }
             for at in 0..span.groups {
+                // A group at a time: a core has few lines on their way at once.
+                if let Some(ahead) = ahead {
+                    prefetch_lines(cast_slice(span.quants(layout, at)), ahead);
+                }
                 let group = Packed::<FORMAT>::new(isa, span, at);
                 add_group::<_, PARTS, MINIMA, 1, N>(isa, &group, at, zero(layout), x, &mut sums);
             }
