@@ -119,7 +119,7 @@ fn matrices_that_lie_together_are_each_what_it_is_alone() {
     // Rows that make pieces which lie together without gaps, and others.
     let rows = prop_oneof![Just(64usize), Just(192), 1usize..100];
     let strategy = (matrices(), prop::collection::vec(rows, 1..=5), vectors());
-    on_both(20, &strategy, |kernels, device, dtype, ((kind, columns), rows, n)| {
+    on_both(12, &strategy, |kernels, device, dtype, ((kind, columns), rows, n)| {
         if !has_kernel(kernels, kind) {
             return Ok(());
         }
@@ -135,7 +135,7 @@ fn matrices_that_lie_together_are_each_what_it_is_alone() {
 fn products_do_besides_what_kernels_do_alone() {
     let rows = prop_oneof![Just(64usize), Just(192), 1usize..100];
     let strategy = (matrices(), rows, vectors(), 0u64..9);
-    on_both(16, &strategy, |kernels, device, dtype, ((kind, columns), rows, n, seed)| {
+    on_both(9, &strategy, |kernels, device, dtype, ((kind, columns), rows, n, seed)| {
         if !has_kernel(kernels, kind) {
             return Ok(());
         }
@@ -186,7 +186,7 @@ fn what_is_kept_in_place_is_what_is_rotated_and_written() {
     let half = select(vec![1usize, 2, 3, 5, 8, 32, 40]);
     let pairs = (half, select(vec![0usize, 0, 1, 4, 6]), prop::bool::ANY);
     let strategy = (1usize..4, 1usize..4, 1usize..10, pairs, 0usize..20, prop::bool::ANY, prop::option::of(0usize..30));
-    on_both(20, &strategy, |kernels, device, dtype, (kv_heads, groups, seq, pairs, slot, in_halves, from)| {
+    on_both(12, &strategy, |kernels, device, dtype, (kv_heads, groups, seq, pairs, slot, in_halves, from)| {
         let (half, rest, interleaved) = pairs;
         let head_dim = 2 * half + rest;
         // The CPU keeps bfloat16 as it is: another type would round it twice.

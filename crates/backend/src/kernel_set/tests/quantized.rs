@@ -59,7 +59,7 @@ fn matmul_t_quantized_is_the_definition() {
     let shape = (vectors(), 1usize..300, 1usize..150, 1usize..40);
     // Both of one format, or one of each.
     let strategy = (shape, [select(vec![8usize, 4]), select(vec![8usize, 4])], prop::bool::ANY, 0u64..1000);
-    on_adapter(30, &strategy, |kernels, device, dtype, ((n, columns, rows, more), bits, in_halves, seed)| {
+    on_adapter(18, &strategy, |kernels, device, dtype, ((n, columns, rows, more), bits, in_halves, seed)| {
         // Scales in float16 beside vectors in float32, too, where there is float16.
         let scale_dtype = if in_halves && halves(device) { DType::F16 } else { DType::F32 };
         let x = numbers(seed, [columns, n], device, dtype).transpose();
@@ -205,7 +205,7 @@ fn blocks_are_the_numbers_that_they_stand_for() {
     let floats = |x: Tensor<2>| x.cast(DType::F32).into_data().try_to_vec::<f32>().expect("floats");
     let formats = BlockFormat::ALL.into_iter().filter(|format| format.comes_apart()).collect::<Vec<_>>();
     let strategy = (vectors(), 1usize..8, 1usize..70, select(formats), 0u64..1000);
-    on_adapter(24, &strategy, |kernels, device, dtype, (n, blocks, rows, format, seed)| {
+    on_adapter(15, &strategy, |kernels, device, dtype, (n, blocks, rows, format, seed)| {
         let columns = blocks * format.block_len();
         let values = floats(numbers(seed, [rows, columns], device, DType::F32));
         let unit = if dtype == DType::F32 { Dtype::F32 } else { Dtype::F16 };
