@@ -58,9 +58,8 @@ impl Rows<'_> {
         let spans = self.matrix.strip(layout, strip).chunks(layout.span_lines(SPAN)).enumerate();
         for ((at, lines), x) in spans.zip(tile.spans.as_chunks::<N>().0) {
             let span = Span::new(lines, at, groups);
-            let (_, factors) = lines.split_at(span.groups * layout.quant_lines());
             if let Some(ahead) = ahead {
-                prefetch_lines(cast_slice(factors), ahead);
+                prefetch_lines(cast_slice(&lines[span.groups * layout.quant_lines()..]), ahead);
             }
             for at in 0..span.groups {
                 // A group at a time: a core has few lines on their way at once.
