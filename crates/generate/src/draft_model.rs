@@ -8,7 +8,9 @@
 
 use glass_text::Tokenizer;
 
-use crate::{Choice, Error, Lane, Llama, Next, PrefillOptions, log_softmax_at, pace::MAX_DRAFT, step};
+use crate::{
+    Choice, Error, Lane, Llama, Next, PrefillOptions, log_softmax_at, pace::MAX_DRAFT, sampling::argmax, step,
+};
 
 /// A guess that the small model itself thinks less probable than this ends the draft.
 const LEAST_PROBABLE: f64 = 0.3;
@@ -123,8 +125,7 @@ impl<'m> DraftModel<'m> {
             return match next {
                 Next::Chosen(chosen) => chosen.map(|chosen| (chosen.id, chosen.log_prob)).map_err(Error::from),
                 Next::Logits(row) => {
-                    let best = row.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
-                    let id = best.map_or(0, |(id, _)| id as u32);
+                    let id = argmax(row)?;
                     Ok((id, log_softmax_at(row, id)))
                 }
             };

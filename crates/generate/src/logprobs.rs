@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::sampling::log_sum_exp;
+use crate::sampling::{higher_first, log_sum_exp};
 
 /// Natural log-probabilities at one place of the text, under the model's own distribution: before bias, penalties,
 /// temperature and cuts, so that they can be compared between runs.
@@ -30,7 +30,7 @@ impl TokenLogprobs {
 
 /// The `count` highest logits with their ids, from the highest on.
 fn highest(logits: &[f32], count: usize) -> Vec<(u32, f32)> {
-    let order = |a: &(u32, f32), b: &(u32, f32)| -> Ordering { b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)) };
+    let order = |a: &(u32, f32), b: &(u32, f32)| -> Ordering { higher_first(a.1, b.1).then(a.0.cmp(&b.0)) };
     if count == 0 {
         return Vec::new();
     }
@@ -71,5 +71,6 @@ mod tests {
             assert!(ordered.eq((50 - top.len()..50).rev()), "{count}");
         }
         assert_eq!(TokenLogprobs::new(&logits, 50, 0).logprob, f64::NEG_INFINITY);
+        assert_eq!(TokenLogprobs::new(&[-0.0, 0.0], 0, 1).top[0].0, 0);
     }
 }

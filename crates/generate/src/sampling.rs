@@ -19,6 +19,7 @@ use crate::Choice;
 
 pub use config::SamplingConfig;
 pub use penalties::{SequenceBias, no_repeat_ngram, presence_and_frequency_penalty, repetition_penalty, sequence_bias};
+pub(crate) use warpers::higher_first;
 pub use warpers::{log_softmax_at, log_sum_exp, min_p, temperature, top_k, top_p, typical_p};
 
 /// Why no token can be drawn. Each message is one line.

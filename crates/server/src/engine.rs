@@ -15,9 +15,11 @@ mod request;
 mod service;
 mod shared;
 mod stats;
+mod text_bytes;
 mod worker;
 
 pub use options::{Reuse, ServiceOptions};
 pub use request::{Event, Refused, Request, Ticket, Timings, Usage};
-pub use service::{Service, text_bytes};
+pub use service::Service;
 pub use stats::Stats;
+pub use text_bytes::{longest_text, text_bytes};

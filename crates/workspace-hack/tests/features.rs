@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
     process::Command,
 };
 
@@ -60,4 +62,32 @@ fn features_are_the_same_whatever_is_selected() {
         "crates/workspace-hack/Cargo.toml must ask for these features:\n{}",
         differences.join("\n")
     );
+}
+
+/// Cargo says nothing of tests in a target that has `test = false`: it never compiles them.
+#[test]
+fn no_crate_without_unit_tests_has_some() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("crates/");
+    let mut looked_at = 0;
+    for member in fs::read_dir(crates).expect("crates").map(|entry| entry.expect("an entry").path()) {
+        let manifest = fs::read_to_string(member.join("Cargo.toml")).expect("a manifest");
+        if manifest.lines().any(|line| line == "test = false") {
+            looked_at += 1;
+            no_tests_in(&member.join("src"));
+        }
+    }
+    assert!(looked_at > 0);
+}
+
+fn no_tests_in(folder: &Path) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            no_tests_in(&path);
+        } else {
+            let source = fs::read_to_string(&path).unwrap_or_default();
+            let test = source.lines().find(|line| matches!(line.trim(), "#[cfg(test)]" | "#[test]"));
+            assert_eq!(test, None, "{}: it would never run", path.display());
+        }
+    }
 }

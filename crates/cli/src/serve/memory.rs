@@ -4,16 +4,13 @@ use std::num::NonZeroUsize;
 
 use glass_bench::free_memory;
 use glass_generate::Llama;
-use glass_server::engine::{ServiceOptions, text_bytes};
+use glass_server::engine::{ServiceOptions, longest_text, text_bytes};
 
 use crate::{
     error::CliError,
     info::size,
     say::{status, warn},
 };
-
-/// Contexts that are shortened are so many tokens, or a multiple of them.
-const STEP: usize = 256;
 
 /// Options of which every text that is taken has its memory: what `--memory` says, or what the texts take, as far as four
 /// fifths of the memory that is free go. Says what that is.
@@ -32,7 +29,7 @@ pub fn plan(llama: &Llama, mut options: ServiceOptions) -> Result<ServiceOptions
     let mut context = asked.unwrap_or(own).min(own);
     let one = bytes(context)?;
     if let Some(room) = room.filter(|room| one > *room) {
-        let fits = longest(context, |tokens| Ok(bytes(tokens)? <= room))?;
+        let fits = longest_text(llama, &options, context, room)?;
         let why =
             format!("keys and values of {context} tokens take {}, and there is room for {}", size(one), size(room));
         if asked.is_some() || options.memory.is_some() || fits == 0 {
@@ -54,35 +51,4 @@ pub fn plan(llama: &Llama, mut options: ServiceOptions) -> Result<ServiceOptions
     status!("glass: keys and values may take {}: texts of up to {context} tokens, {at_once}", size(memory));
     (options.context, options.memory) = (NonZeroUsize::new(context), Some(memory));
     Ok(options)
-}
-
-/// The most tokens up to `all` that fit, in whole steps; 0: not even one.
-fn longest(
-    all: usize,
-    fits: impl Fn(usize) -> Result<bool, glass_generate::Error>,
-) -> Result<usize, glass_generate::Error> {
-    let (mut least, mut most) = (0, all / STEP);
-    while least < most {
-        let middle = (least + most).div_ceil(2);
-        if fits(middle * STEP)? {
-            least = middle;
-        } else {
-            most = middle - 1;
-        }
-    }
-    Ok(least * STEP)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_longest_that_fits_is_found() {
-        for room in [0, 255, 256, 257, 1000, 100_000, 131_072, 200_000] {
-            let found = longest(131_072, |tokens| Ok(tokens <= room)).unwrap();
-            assert_eq!(found, room.min(131_072) / STEP * STEP, "{room}");
-        }
-        assert_eq!(longest(100, |_| Ok(true)).unwrap(), 0);
-    }
 }

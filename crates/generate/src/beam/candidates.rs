@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::sampling::{Sampler, SamplingError, argmax, log_sum_exp};
+use crate::sampling::{Sampler, SamplingError, argmax, higher_first, log_sum_exp};
 
 /// One more token on one beam.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,7 +53,7 @@ fn best_of(number: usize, beam: &Beam<'_>, rules: &Sampler, count: usize) -> Res
         }
     }
     let mut order: Vec<(f32, u32)> = row.into_iter().zip(0..).filter(|(value, _)| *value > f32::NEG_INFINITY).collect();
-    let better = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+    let better = |a: &(f32, u32), b: &(f32, u32)| higher_first(a.0, b.0).then(a.1.cmp(&b.1));
     if count < order.len() {
         order.select_nth_unstable_by(count, better);
         order.truncate(count);

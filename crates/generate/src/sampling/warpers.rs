@@ -142,6 +142,11 @@ fn possible(logits: &[f32], order: &mut Vec<(f32, u32)>) {
     order.extend((0..).zip(logits).filter(|&(_, &logit)| logit > f32::NEG_INFINITY).map(|(id, &logit)| (logit, id)));
 }
 
+/// The order of two logits from the higher to the lower: −0 is 0, as in torch, which `total_cmp` alone tells apart.
+pub(crate) fn higher_first(a: f32, b: f32) -> Ordering {
+    (b + 0.0).total_cmp(&(a + 0.0))
+}
+
 fn more_probable_first(a: &(f32, u32), b: &(f32, u32)) -> Ordering {
-    b.0.total_cmp(&a.0).then(b.1.cmp(&a.1))
+    higher_first(a.0, b.0).then(b.1.cmp(&a.1))
 }

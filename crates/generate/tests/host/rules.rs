@@ -45,6 +45,11 @@ fn top_p_keeps_the_token_that_crosses_and_at_least_one() {
     let mut logits = [0.0; 4];
     top_p(&mut logits, 0.5, &mut Vec::new());
     assert_eq!(kept(&logits), [2, 3]);
+    // -0 and 0 are equal: the higher id is first, whichever of them it has.
+    for mut logits in [[-1.0, 0.0, -1.0, -0.0], [-1.0, -0.0, -1.0, 0.0]] {
+        top_p(&mut logits, 0.3, &mut Vec::new());
+        assert_eq!(kept(&logits), [3]);
+    }
 }
 
 #[test]

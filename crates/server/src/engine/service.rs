@@ -170,16 +170,5 @@ impl Service {
     }
 }
 
-/// Bytes of the keys and values of a text of so many tokens, under these options.
-///
-/// # Errors
-/// A cache policy that does not fit the model; more tokens than the device can hold.
-pub fn text_bytes(llama: &Llama, options: &ServiceOptions, tokens: usize) -> Result<u64, Error> {
-    let prefill = PrefillOptions { cache: options.cache, prefill_chunk: options.step_tokens };
-    let mut lane = Lane::new(llama, prefill)?;
-    lane.reserve(tokens, 0)?;
-    Ok(lane.bytes_of(tokens))
-}
-
 const fn is_shared<T: Send + Sync>() {}
 const _: () = is_shared::<Service>();

@@ -40,6 +40,23 @@ fn draws_are_those_of_the_rules() {
 }
 
 #[test]
+fn negative_zero_is_zero() {
+    on_adapter(1, &Just(()), |kernels, device, _, ()| {
+        if !kernels.draws() {
+            return Ok(());
+        }
+        let rows = [[-1.0, 0.0, -0.5, -0.0], [-0.0, -1.0, 0.0, -0.5]];
+        for temperature in [1.0, 0.7] {
+            for (top_k, top_p) in [(0, 0.01), (1, 1.0), (1, 0.01)] {
+                let draw = Draw { temperature, top_k, top_p, min_p: 0.0, uniform: 0.0 };
+                check(kernels, device, &rows.concat(), [2, 4], &[draw; 2])?;
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn rows_without_a_token_say_so() {
     on_adapter(1, &Just(()), |kernels, device, _, ()| {
         let vocab = 700;
@@ -95,9 +112,9 @@ fn allowed(row: &[f32], draw: &Draw) -> Vec<usize> {
     let highest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let scaled = |logit: f32| if temperature == 1.0 { logit } else { (logit - highest) / temperature };
     let weight = |logit: f32| f64::from((logit - highest) / temperature).exp();
-    // The most probable first, and of equal ones those with the higher id.
+    // The most probable first, and of equal ones those with the higher id; -0 is 0.
     let mut order: Vec<usize> = (0..row.len()).filter(|&id| row[id] > f32::NEG_INFINITY).collect();
-    order.sort_by(|&a, &b| scaled(row[b]).total_cmp(&scaled(row[a])).then(b.cmp(&a)));
+    order.sort_by(|&a, &b| scaled(row[b]).partial_cmp(&scaled(row[a])).expect("numbers").then(b.cmp(&a)));
     if top_k > 0 && top_k < order.len() {
         let last = scaled(row[order[top_k - 1]]);
         order.retain(|&id| scaled(row[id]) >= last);
