@@ -111,6 +111,9 @@ pub(super) fn product<K>(
     let zero_points = run.tensors.get(2).unwrap_or(words);
     let [n, of_x]: [usize; 2] = x.meta.shape().dims();
     let ends_early = of_x < columns;
+    let input = if class.software && !ends_early { reading.of_input(x) } else { None };
+    // A few numbers of 16 bits are less than a load.
+    let x_words = if input.is_some() { x } else { words };
     let frame = prepared.frame;
     let outputs = Outputs::new(x, &run.rows, frame.end);
     let rows = outputs.rows(frame.end);
@@ -131,7 +134,7 @@ pub(super) fn product<K>(
                 VECTOR,
                 reading.load,
                 x.clone().into_buffer_arg(),
-                x.clone().into_buffer_arg(),
+                x_words.clone().into_buffer_arg(),
                 words.clone().into_buffer_arg(),
                 scales.clone().into_buffer_arg(),
                 zero_points.clone().into_buffer_arg(),
@@ -144,7 +147,7 @@ pub(super) fn product<K>(
                 outputs.sizes(prepared),
                 shape,
                 reading,
-                if class.software && !ends_early { reading.of_input(x) } else { None },
+                input,
                 ends_early,
                 elem(x),
                 elem(scales),
