@@ -10,7 +10,7 @@ mod config;
 mod penalties;
 mod warpers;
 
-use glass_backend::Draw;
+use glass_backend::{Draw, highest};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use thiserror::Error;
@@ -210,39 +210,22 @@ pub fn argmax(logits: &[f32]) -> Result<u32, SamplingError> {
     if logits.is_empty() {
         return Err(SamplingError::NoLogits);
     }
-    let (mut first, mut highest) = (0, f32::NEG_INFINITY);
+    let (mut first, mut best) = (0, f32::NEG_INFINITY);
     for (block, values) in logits.chunks(BLOCK).enumerate() {
-        let (of_block, is_finite) = highest_of(values);
+        let (of_block, is_finite) = highest(values);
         if !is_finite {
             let mut ids = logits.iter().enumerate();
             if let Some((id, &value)) = ids.find(|(_, value)| value.is_nan() || **value == f32::INFINITY) {
                 return Err(SamplingError::NotFinite { id, value });
             }
         }
-        if of_block > highest {
-            (first, highest) = (block * BLOCK, of_block);
+        if of_block > best {
+            (first, best) = (block * BLOCK, of_block);
         }
     }
-    if highest == f32::NEG_INFINITY {
+    if best == f32::NEG_INFINITY {
         return Err(SamplingError::NothingPossible);
     }
-    let within = logits[first..].iter().position(|value| *value == highest);
+    let within = logits[first..].iter().position(|value| *value == best);
     Ok((first + within.unwrap_or_default()) as u32)
-}
-
-/// The highest of some logits, and whether none is NaN or +∞: lane by lane, as processors compare several at a time.
-fn highest_of(logits: &[f32]) -> (f32, bool) {
-    const LANES: usize = 16;
-    let mut highest = [f32::NEG_INFINITY; LANES];
-    let mut outside = [0_u32; LANES];
-    let (whole, rest) = logits.as_chunks::<LANES>();
-    let mut last = [f32::NEG_INFINITY; LANES];
-    last[..rest.len()].copy_from_slice(rest);
-    for values in whole.iter().chain([&last]) {
-        for ((highest, outside), &value) in highest.iter_mut().zip(&mut outside).zip(values) {
-            *highest = if value > *highest { value } else { *highest };
-            *outside |= u32::from(value.is_nan() | (value == f32::INFINITY));
-        }
-    }
-    (highest.into_iter().fold(f32::NEG_INFINITY, f32::max), outside == [0; LANES])
 }

@@ -159,10 +159,13 @@ fn floats<S: SimdExt, K: Kept>(
     if let Some(floats) = vectors.as_f32() {
         return floats;
     }
+    /// Vectors between the one in use and the one that is asked for.
+    const AHEAD: usize = 32;
+
     let head_dim = kept.shape()[3];
     scratch.resize(slots.len() * head_dim, 0.0);
     for (slot, wide) in scratch.chunks_exact_mut(head_dim).enumerate() {
-        vectors.prefetch(slot, 0, head_dim);
+        vectors.prefetch(slot + AHEAD, 0, head_dim);
         for (part, wide) in wide.chunks_mut(S::F32_LANES).enumerate() {
             // SAFETY: there are as many vectors as slots, of `head_dim` numbers.
             unsafe {

@@ -1,5 +1,5 @@
 //! Attention of a few rows, as in decoding: vectors run along `head_dim`. Each key and each value is read from memory once, and
-//! that takes the time.
+//! that takes the time: values are asked for while their keys are multiplied, and meanwhile the next keys.
 
 use std::ops::Range;
 
@@ -56,6 +56,7 @@ impl<K: Kept, R: Iterator<Item = Run>> ByRow<'_, '_, K, R> {
                     visible: &visible,
                     k: k.vectors(head, &keys),
                     v: v.vectors(head, &keys),
+                    next: next(k, head, &slots, keys.end),
                     keys,
                     head_dim,
                 };
@@ -78,6 +79,21 @@ impl<K: Kept, R: Iterator<Item = Run>> ByRow<'_, '_, K, R> {
     }
 }
 
+/// The keys behind slot `end` of these slots, or else the first of the next head, as many as a block has. What else comes next
+/// is found without being asked for.
+#[inline(always)]
+fn next<K: Kept>(k: K, [batch, head]: [usize; 2], slots: &Range<usize>, end: usize) -> (K::Vectors, usize) {
+    let (head, start) = if end < slots.end {
+        (head, end)
+    } else if head + 1 < k.shape()[1] {
+        (head + 1, slots.start)
+    } else {
+        return (k.vectors([batch, head], slots), 0);
+    };
+    let keys = start..slots.end.min(start + BLOCK);
+    (k.vectors([batch, head], &keys), keys.len())
+}
+
 /// A block of keys and their values.
 struct Block<'a, V> {
     groups: usize,
@@ -87,6 +103,8 @@ struct Block<'a, V> {
     keys: Range<usize>,
     k: V,
     v: V,
+    /// The keys that come next, and how many.
+    next: (V, usize),
     head_dim: usize,
 }
 
@@ -104,7 +122,7 @@ impl<V: Vectors> Block<'_, V> {
         let columns = row * self.head_dim..(row + R) * self.head_dim;
         let mut weights = [[0.0; BLOCK]; R];
         // SAFETY: there is a vector for each of the keys.
-        unsafe { scores::<S, V, R, K>(simd, &queries[columns.clone()], self.k, len, &mut weights) };
+        unsafe { scores::<S, V, R, K>(simd, &queries[columns.clone()], self.k, len, self.v, &mut weights) };
         let padded = len.next_multiple_of(S::F32_LANES);
         let mut factors = [0.0; R];
         for (at, scores) in weights.iter_mut().enumerate() {
@@ -121,7 +139,9 @@ impl<V: Vectors> Block<'_, V> {
             factors[at] = weigh(simd, scores, max, sum);
         }
         // SAFETY: as above.
-        unsafe { weighted_sum::<S, V, R, C>(simd, &weights, factors, self.v, len, &mut sums.values[columns]) };
+        unsafe {
+            weighted_sum::<S, V, R, C>(simd, &weights, factors, self.v, len, self.next, &mut sums.values[columns])
+        };
         R
     }
 }

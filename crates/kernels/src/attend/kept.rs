@@ -32,7 +32,7 @@ pub trait Vectors: Copy {
     /// There is such a vector.
     unsafe fn row(self, vector: usize) -> Self::Row;
 
-    /// Asks for as many numbers of the vector that is needed some time after this one.
+    /// Asks memory for `len` numbers of a vector, which need not be there.
     fn prefetch(self, vector: usize, at: usize, len: usize);
 
     /// The first vector's first number, and how far apart vectors are, if they are float32.
@@ -48,10 +48,6 @@ pub trait Row: Copy {
     unsafe fn load<S: SimdExt>(self, simd: S, at: usize, len: usize) -> S::f32s;
 }
 
-/// How far ahead of the vectors in use memory is asked for. Vectors come one after the other, a few lines at a time: a whole
-/// block at once would wait for the few lines that a core can have on their way.
-const AHEAD_BYTES: usize = 8 << 10;
-
 impl<'a, T: Float> Kept for View<'a, T> {
     type Vectors = Floats<T>;
 
@@ -61,8 +57,7 @@ impl<'a, T: Float> Kept for View<'a, T> {
 
     #[inline(always)]
     fn vectors(self, [batch, head]: [usize; 2], slots: &Range<usize>) -> Floats<T> {
-        let (from, head_dim, stride) = (first(self, [batch, head], slots), self.shape()[3], self.stride());
-        Floats { from, stride, ahead: AHEAD_BYTES.div_ceil((head_dim * size_of::<T>()).max(1)) * stride }
+        Floats { from: first(self, [batch, head], slots), stride: self.stride() }
     }
 }
 
@@ -79,7 +74,6 @@ fn first<T>(view: View<'_, T>, [batch, head]: [usize; 2], slots: &Range<usize>) 
 pub struct Floats<T> {
     from: *const T,
     stride: usize,
-    ahead: usize,
 }
 
 impl<T: Float> Row for *const T {
@@ -108,7 +102,7 @@ impl<T: Float> Vectors for Floats<T> {
 
     #[inline(always)]
     fn prefetch(self, vector: usize, at: usize, len: usize) {
-        prefetch_vector(self.from.wrapping_add(vector * self.stride + self.ahead + at), len);
+        prefetch_vector(self.from.wrapping_add(vector * self.stride + at), len);
     }
 
     #[inline(always)]
@@ -163,7 +157,6 @@ impl Kept for Int8View<'_> {
             scales: first(self.scales, at, slots),
             quants_stride: self.quants.stride(),
             scales_stride: self.scales.stride(),
-            ahead: AHEAD_BYTES.div_ceil(self.quants.shape()[3].max(1)),
         }
     }
 }
@@ -175,8 +168,6 @@ pub struct Int8s {
     scales: *const f32,
     quants_stride: usize,
     scales_stride: usize,
-    /// In vectors.
-    ahead: usize,
 }
 
 /// A vector of integers and its scales.
@@ -213,7 +204,6 @@ impl Vectors for Int8s {
 
     #[inline(always)]
     fn prefetch(self, vector: usize, at: usize, len: usize) {
-        let vector = vector + self.ahead;
         prefetch_vector(self.quants.wrapping_add(vector * self.quants_stride + at), len);
         prefetch(self.scales.wrapping_add(vector * self.scales_stride));
     }

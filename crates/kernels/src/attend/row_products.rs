@@ -8,7 +8,7 @@ use crate::simd_ext::{MAX_LANES, SimdExt};
 /// Keys at a time: their values stay in the L1 cache until all their scores are known.
 pub(super) const BLOCK: usize = 64;
 
-/// The scores of R queries with `len` keys.
+/// The scores of R queries with `len` keys, while their values `v` are asked for.
 ///
 /// # Safety
 /// `k` holds `len` vectors, and `q` R of as many numbers each.
@@ -18,6 +18,7 @@ pub(super) unsafe fn scores<S: SimdExt, V: Vectors, const R: usize, const K: usi
     q: &[f32],
     k: V,
     len: usize,
+    v: V,
     scores: &mut [[f32; BLOCK]; R],
 ) {
     let (head_dim, lanes) = (q.len() / R, S::F32_LANES);
@@ -25,6 +26,7 @@ pub(super) unsafe fn scores<S: SimdExt, V: Vectors, const R: usize, const K: usi
     let mut sums = [[simd.splat_f32s(0.0); MAX_LANES]; R];
     for first in (0..len).step_by(lanes) {
         let keys = lanes.min(len - first);
+        (first..first + keys).for_each(|key| v.prefetch(key, 0, head_dim));
         let mut key = 0;
         while key + K <= keys {
             // SAFETY: the caller's.
@@ -63,9 +65,6 @@ unsafe fn dot<S: SimdExt, V: Vectors, const R: usize, const K: usize>(
     key: usize,
     head_dim: usize,
 ) -> [[S::f32s; K]; R] {
-    for next in key..key + K {
-        k.prefetch(next, 0, head_dim);
-    }
     // SAFETY: the caller's.
     let mut rows = unsafe { [k.row(key); K] };
     for (i, row) in rows.iter_mut().enumerate() {
@@ -115,7 +114,7 @@ unsafe fn multiply<S: SimdExt, V: Vectors, const R: usize, const K: usize>(
     }
 }
 
-/// Shrinks the rows by their factors, and adds `len` values by their weights.
+/// Shrinks the rows by their factors, and adds `len` values by their weights, while the `next` keys are asked for.
 ///
 /// # Safety
 /// `v` holds `len` vectors of as many numbers as a row of `sums`.
@@ -126,6 +125,7 @@ pub(super) unsafe fn weighted_sum<S: SimdExt, V: Vectors, const R: usize, const 
     factors: [f32; R],
     v: V,
     len: usize,
+    next: (V, usize),
     sums: &mut [f32],
 ) {
     let head_dim = sums.len() / R;
@@ -135,14 +135,14 @@ pub(super) unsafe fn weighted_sum<S: SimdExt, V: Vectors, const R: usize, const 
     // SAFETY: the caller's, as all columns are below `head_dim`.
     unsafe {
         for at in (0..blocks).step_by(C * lanes) {
-            columns::<S, V, R, C>(simd, weights, factors, v, at, len, sums.add(at), head_dim, lanes);
+            columns::<S, V, R, C>(simd, weights, factors, v, at, len, next, sums.add(at), head_dim, lanes);
         }
         for at in (blocks..whole).step_by(lanes) {
-            columns::<S, V, R, 1>(simd, weights, factors, v, at, len, sums.add(at), head_dim, lanes);
+            columns::<S, V, R, 1>(simd, weights, factors, v, at, len, next, sums.add(at), head_dim, lanes);
         }
         if whole < head_dim {
             let rest = head_dim - whole;
-            columns::<S, V, R, 1>(simd, weights, factors, v, whole, len, sums.add(whole), head_dim, rest);
+            columns::<S, V, R, 1>(simd, weights, factors, v, whole, len, next, sums.add(whole), head_dim, rest);
         }
     }
 }
@@ -160,6 +160,7 @@ unsafe fn columns<S: SimdExt, V: Vectors, const R: usize, const C: usize>(
     v: V,
     at: usize,
     len: usize,
+    (next, next_len): (V, usize),
     to: *mut f32,
     head_dim: usize,
     width: usize,
@@ -175,7 +176,9 @@ unsafe fn columns<S: SimdExt, V: Vectors, const R: usize, const C: usize>(
         }
     }
     for key in 0..len {
-        v.prefetch(key, at, C * lanes);
+        if key < next_len {
+            next.prefetch(key, at, C * lanes);
+        }
         // SAFETY: the caller's.
         let of_key = unsafe { v.row(key) };
         let mut values = [simd.splat_f32s(0.0); C];

@@ -160,26 +160,18 @@ impl<'a> Span<'a> {
     /// The columns of a group that `out` has, in one row.
     fn dequantize(&self, layout: Layout, lane: usize, group: usize, out: &mut [f32]) {
         let lines = self.quants(layout, group);
-        for (column, number) in out.iter_mut().enumerate() {
-            let (unit, byte) = (column / 4, 4 * lane + column % 4);
-            let (mut quant, mut at, mut place) = (0, 0, 0);
-            for bits in layout.plane_bits() {
-                let (line, shift) = Layout::place(bits, unit);
-                quant |= (lines[at + line].0[byte] >> shift & (0xff >> (8 - bits))) << place;
-                (at, place) = (at + bits, place + bits);
+        let of_group = |first: usize, at: usize| usize::from(self.factors::<u8>(layout, first)[at * LANES + lane]);
+        let half = |first: usize, at: usize| f16::from_bits(self.factors::<u16>(layout, first)[at * LANES + lane]);
+        let integer = |quant: u8| match layout.zero {
+            Zero::All(zero) => i32::from(quant) - i32::from(zero),
+            Zero::OfGroup => {
+                let both = self.factors::<u8>(layout, layout.zero_points_at(self.groups))[8 * group + lane % 8];
+                i32::from(quant) - i32::from(both >> (lane / 8 * 4) & 0xf)
             }
-            let of_group = |first: usize, at: usize| usize::from(self.factors::<u8>(layout, first)[at * LANES + lane]);
-            let half = |first: usize, at: usize| f16::from_bits(self.factors::<u16>(layout, first)[at * LANES + lane]);
-            let integer = match layout.zero {
-                Zero::All(zero) => i32::from(quant) - i32::from(zero),
-                Zero::OfGroup => {
-                    let first = layout.zero_points_at(self.groups);
-                    let both = self.factors::<u8>(layout, first)[8 * group + lane % 8];
-                    i32::from(quant) - i32::from(both >> (lane / 8 * 4) & 0xf)
-                }
-                Zero::Table(table) => i32::from(table[usize::from(quant)]),
-            };
-            let part = group * GROUP_SIZE / layout.size() + column / layout.size();
+            Zero::Table(table) => i32::from(table[usize::from(quant)]),
+        };
+        for (at, out) in out.chunks_mut(layout.size()).enumerate() {
+            let part = group * GROUP_SIZE / layout.size() + at;
             let (scale, constant) = match layout.factors {
                 Factors::Halves { minima } => {
                     let constant = if minima { half(self.groups.div_ceil(2), part).to_f32() } else { 0.0 };
@@ -192,8 +184,17 @@ impl<'a> Span<'a> {
                     (scale, if minima { -least() } else { 0.0 })
                 }
             };
-            let product = integer as f32 * scale;
-            *number = if layout.has_minima() { product + constant } else { product };
+            for (column, number) in (at * layout.size()..).zip(out) {
+                let (unit, byte) = (column / 4, 4 * lane + column % 4);
+                let (mut quant, mut at, mut place) = (0, 0, 0);
+                for bits in layout.plane_bits() {
+                    let (line, shift) = Layout::place(bits, unit);
+                    quant |= (lines[at + line].0[byte] >> shift & (0xff >> (8 - bits))) << place;
+                    (at, place) = (at + bits, place + bits);
+                }
+                let product = integer(quant) as f32 * scale;
+                *number = if layout.has_minima() { product + constant } else { product };
+            }
         }
     }
 }
