@@ -145,6 +145,12 @@ impl<'a> QuantizedMatrix<'a> {
         (self.format.bits(), self.zero_points.is_some())
     }
 
+    /// Whether some of its scales are not exact in the type in which scales are held.
+    pub fn rounds_scales(&self) -> bool {
+        let scales = self.scales.bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        self.scales.dtype == safetensors::Dtype::F32 && scales.into_iter().any(|x| f16::from_f32(x).to_f32() != x)
+    }
+
     /// Some rows, in groups of [`GROUP_SIZE`]; and the bytes of the file that they take.
     pub fn rows(&self, rows: Range<usize>) -> Result<(QuantizedRows, u64), WeightError> {
         let quants = &self.quants.bytes[rows.start * self.words * 4..rows.end * self.words * 4];

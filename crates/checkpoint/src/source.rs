@@ -32,6 +32,8 @@ pub struct CheckpointSource<'a> {
     overflowed: Vec<(String, usize)>,
     /// How many tensors were rounded from float64, and to what.
     rounded: Option<(usize, Dtype)>,
+    /// How many quantized matrices have scales that were rounded.
+    rounded_scales: usize,
     /// Whether matrices in so many bits have zero points, and the first that has them or has not.
     zero_points: BTreeMap<(usize, bool), String>,
     progress: &'a mut dyn FnMut(u64),
@@ -51,6 +53,7 @@ impl<'a> CheckpointSource<'a> {
             used: BTreeSet::new(),
             overflowed: Vec::new(),
             rounded: None,
+            rounded_scales: 0,
             zero_points: BTreeMap::new(),
             progress,
         }
@@ -90,6 +93,11 @@ impl<'a> CheckpointSource<'a> {
         if let Some((count, dtype)) = self.rounded {
             let tensors = if count == 1 { "tensor is" } else { "tensors are" };
             warnings.push(format!("{count} {tensors} stored as F64, and rounded to {dtype}"));
+        }
+        if self.rounded_scales > 0 {
+            let matrices = if self.rounded_scales == 1 { "matrix are" } else { "matrices are" };
+            let count = self.rounded_scales;
+            warnings.push(format!("scales of {count} {matrices} stored as F32, and rounded to F16"));
         }
         for (name, count) in &self.overflowed {
             warnings.push(overflow(name, *count));
@@ -214,6 +222,7 @@ impl WeightSource for CheckpointSource<'_> {
                 return Err(self.other(&piece.name, "is missing".to_owned()));
             };
             self.zero_points.entry(matrix.zero_points()).or_insert_with(|| piece.name.clone());
+            self.rounded_scales += usize::from(rows.start == 0 && matrix.rounds_scales());
             let first = piece.start / columns;
             let (read, bytes) = matrix.rows(first + rows.start..first + rows.end)?;
             (read, bytes, matrix.names().to_vec())

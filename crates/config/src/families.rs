@@ -144,6 +144,8 @@ pub(crate) struct Family {
     /// The field of what is added under the roots of norms, and what is absent.
     pub norm_eps: (Name, f64),
     pub rope: RopeRule,
+    /// Whether a text that grows to where its RoPE takes other angles is read again from its beginning.
+    pub rereads: bool,
     /// What is fixed in the family, or holds where the fields say nothing.
     pub differs: fn(&mut Outline),
     /// The fields that it has beside those of every family.

@@ -76,6 +76,13 @@ impl LlamaConfig {
         ropes.find(|rope| rope.depends_on_length(length))
     }
 
+    /// Whether a text of which `read` tokens are in a cache is read again from its beginning as it grows to `length`, because the
+    /// angles change between: Phi-3's keys are all of one set, and other families' keep theirs.
+    pub fn rereads(&self, read: usize, length: usize) -> bool {
+        let changes = |rope: &RopeParameters| rope.depends_on_length(length) && !rope.depends_on_length(read);
+        read > 0 && self.model_type.family().rereads && self.ropes.iter().any(changes)
+    }
+
     /// Values per token in the widest activation of a pass, the logits aside.
     pub fn max_width(&self) -> usize {
         let widths = self.layers.iter().map(|layer| {

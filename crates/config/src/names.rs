@@ -58,9 +58,12 @@ impl LlamaConfig {
         let file_name = renamed(names, layer, name);
         let own = self.in_family(names, layer, &file_name, shape);
         let mut ways = vec![own.unwrap_or_else(|| vec![StoredRows::whole(file_name.clone(), shape)])];
-        let in_one = experts_in_one(layer, name, shape, names).map(|rows| vec![rows]);
+        // Some families call the module otherwise, and others only what is in it.
+        let in_one = [name, &file_name].map(|name| experts_in_one(layer, name, shape, names));
+        let mut in_one: Vec<_> = in_one.into_iter().flatten().map(|rows| vec![rows]).collect();
+        in_one.dedup();
         let first = names.iter().any(|rule| matches!(rule, TensorName::Interleaved));
-        ways.splice(if first && in_one.is_some() { 0..1 } else { 1..1 }, in_one);
+        ways.splice(if first && !in_one.is_empty() { 0..1 } else { 1..1 }, in_one);
         let plain = vec![StoredRows::whole(name.to_owned(), shape)];
         if ways[0] != plain {
             ways.push(plain);
@@ -159,7 +162,8 @@ fn experts_in_one(
     let (tensor, second) = match projection {
         "gate_proj" => (GATE_UP, 0),
         "up_proj" => (GATE_UP, 1),
-        projection => (projection, 0),
+        "down_proj" => (projection, 0),
+        _ => return None,
     };
     let suffix = if kind == "bias" { "_bias" } else { "" };
     let several = if tensor == GATE_UP { 2 } else { 1 };

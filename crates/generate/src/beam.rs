@@ -130,8 +130,8 @@ pub fn beam_search(
         flow = progress(Progress::Searched(search.searched()));
         if !search.is_over() {
             beams = follow(beams, &parents);
-            for (beam, id) in beams.iter_mut().zip(search.newest()) {
-                beam.push(&[id], 1);
+            for (beam, ids) in beams.iter_mut().zip(search.texts()) {
+                beam.push_newest(&ids, llama)?;
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{iter, mem, time::Duration};
 
+use glass_kv_cache::CacheError;
 use rayon::prelude::*;
 
 use crate::{Choice, Error, Event, Lane, Llama, Logits, Next, Sequence, StepOutput, TokenLogprobs, step::step_within};
@@ -298,15 +299,22 @@ impl<'m> Text<'m> {
         if events.iter().all(Result::is_ok) {
             // The newest token was not read; what the pass read of a draft beyond it was wrong.
             let read = self.sequence.ids().len() - 1;
-            if let Err(error) = self.lane.truncate(read) {
-                events.push(Err(error.into()));
-            } else if self.sequence.finish_reason().is_none() {
-                let fits = |tokens| !llama.depends_on_length(tokens);
-                let next = self.sequence.next_ids(fits);
-                self.lane.push(&next, next.len());
-                self.lane.set_choice(self.sequence.choice(next.len()));
-            }
+            let queued = self.lane.truncate(read).and_then(|()| match self.sequence.finish_reason() {
+                None => self.queue_next(llama),
+                Some(_) => Ok(()),
+            });
+            events.extend(queued.err().map(|error| Err(error.into())));
         }
         events
+    }
+
+    fn queue_next(&mut self, llama: &Llama) -> Result<(), CacheError> {
+        let next = self.sequence.next_ids(|tokens| !llama.depends_on_length(tokens));
+        match &next[..] {
+            [_] => self.lane.push_newest(self.sequence.ids(), llama)?,
+            drafted => self.lane.push(drafted, drafted.len()),
+        }
+        self.lane.set_choice(self.sequence.choice(next.len()));
+        Ok(())
     }
 }

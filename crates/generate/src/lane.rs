@@ -76,6 +76,19 @@ impl Lane {
         self.logits_from = self.written_from;
     }
 
+    /// Queues the newest of a text's `ids`, the others of which were read, and asks for the logits behind it. Where the model
+    /// reads a text of this length again, so do all of them go in the queue.
+    ///
+    /// # Errors
+    /// As [`truncate`](Self::truncate).
+    pub(crate) fn push_newest(&mut self, ids: &[u32], llama: &Llama) -> Result<(), CacheError> {
+        if llama.config.rereads(self.len(), ids.len()) {
+            self.truncate(0)?;
+        }
+        self.push(&ids[self.len()..], 1);
+        Ok(())
+    }
+
     /// Asks for the logits behind all that is queued.
     pub(crate) fn want_all(&mut self) {
         self.logits_from = self.len();

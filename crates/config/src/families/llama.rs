@@ -22,6 +22,7 @@ pub(super) const FAMILY: Family = Family {
     activation: ("hidden_act", Activation::Silu),
     norm_eps: ("rms_norm_eps", 1e-6),
     rope: RopeRule::LLAMA,
+    rereads: false,
     differs: |_| {},
     fields: &[ATTENTION_BIAS, MLP_BIAS, windows::NEVER],
     ignored: &[(

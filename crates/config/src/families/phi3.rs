@@ -16,6 +16,7 @@ pub(super) const FAMILY: Family = Family {
         original_max_position_embeddings: Some(4096),
         ..RopeRule::LLAMA
     },
+    rereads: true,
     fields: &[windows::EVERYWHERE, Idle(&["resid_pdrop", "embd_pdrop"], "it has no part in running a model")],
     ignored: &[],
     names: &[

@@ -108,6 +108,10 @@ fn experts_in_one_tensor() {
         strides: [48, 1],
     };
     assert_eq!(ways[1], [fused]);
+    // Where the family's files call the module otherwise, so is this tensor's.
+    let ways = config("jamba").stored("model.layers.1.mlp.experts.2.up_proj.weight", &[96, 48]);
+    let names: Vec<&str> = ways.iter().map(|way| way[0].name.as_str()).collect();
+    assert!(names.contains(&"model.layers.1.feed_forward.experts.gate_up_proj"), "{names:?}");
     let gpt_oss = config("gpt_oss");
     let way = |name: &str, shape: &[usize]| {
         gpt_oss.stored(&format!("model.layers.0.mlp.experts.3.{name}"), shape).swap_remove(0).swap_remove(0)

@@ -17,6 +17,7 @@ mod properties;
 mod quantized;
 mod random_model;
 mod reference;
+mod reread;
 mod rules;
 mod search;
 mod several_devices;

@@ -315,6 +315,18 @@ fn what_contradicts_itself_is_refused() {
     });
     assert!(error.contains("is there twice"), "{error}");
 
+    // Scales are held in float16: what that rounds is told.
+    for (scale, told) in [(0.0123f32, true), (0.125, false)] {
+        let mut tensors = all(&Files::open(&target).expect("a checkpoint"));
+        let at = find(&mut tensors, &part("scale"));
+        tensors[at].dtype = Stored::F32;
+        tensors[at].bytes = scale.to_le_bytes().repeat(tensors[at].shape.iter().product());
+        let folder = folder(&config(&target), &tensors);
+        let warnings = load(folder.path(), &devices::flex(), None).expect("loads").warnings;
+        let warned = warnings.iter().any(|warning| warning.contains("scales of 1 matrix are stored as F32"));
+        assert_eq!(warned, told, "{scale}: {warnings:?}");
+    }
+
     // Zero points: none in 8 bits; of the scales' shape; within 4 bits; as the config says.
     let zero_points = |dtype, shape: [usize; 2], byte| {
         let bytes = vec![byte; shape.iter().product::<usize>() * if dtype == Stored::I8 { 1 } else { 4 }];

@@ -125,9 +125,9 @@ impl<'a> Search<'a> {
         score(best.log_prob, length, options.length_penalty) <= worst.score
     }
 
-    /// The newest token of each running sequence.
-    pub fn newest(&self) -> impl Iterator<Item = u32> {
-        self.running.iter().filter_map(|running| running.ids.last().copied())
+    /// The prompt and what each running sequence has behind it.
+    pub fn texts(&self) -> impl Iterator<Item = Vec<u32>> {
+        self.running.iter().map(|running| [self.prompt, &running.ids].concat())
     }
 
     /// Tokens that were chosen between, in all beams.
