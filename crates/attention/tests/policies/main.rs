@@ -2,17 +2,18 @@
 //! tokens.
 
 mod bits;
+mod chunks;
 mod company;
 mod definition;
+mod forks;
 mod limits;
 mod observed;
 mod own;
+mod rounded;
 
-use std::collections::HashSet;
-
-use company::{Company, HEAD_DIM, HEADS, KV_HEADS, Member, Outcome};
+use company::{Company, HEAD_DIM, HEADS, KV_HEADS, Member};
 use definition::Scores;
-use glass_backend::{Device, Dtype, KvDtype};
+use glass_backend::Device;
 use glass_config::DualChunk;
 use glass_kv_cache::CachePolicy;
 use glass_testing::devices;
@@ -145,169 +146,6 @@ fn every_sequence_is_its_definition_in_any_company() {
     }
 }
 
-/// A past that is long enough is shared and not copied, and whoever goes on, goes back or forks again gets what it would get
-/// alone.
-#[test]
-fn forks_share_a_long_past() {
-    for device in devices::all() {
-        let windows: &[Option<usize>] = if devices::is_wgpu(&device) { &[None] } else { &[None, Some(270)] };
-        for name in ["full", "ring:280", "ring:9", "sinks:3+265", "tova:6"] {
-            for &window in windows {
-                let mut company = Company::new(window, Scores::default(), &device);
-                company.join(policy(name), (name != "tova:6").then_some(5));
-                let who = format!("{name}, window {window:?} on {}", device.name());
-                let check = |company: &mut Company, counts: &[usize], seed| {
-                    let Outcome { off, margin } = company.check(counts, seed);
-                    assert!(margin > 1e-6, "{who}: the test's numbers are too near");
-                    assert!(off <= SAME, "{who}, {counts:?}: off by {off}");
-                };
-                check(&mut company, &[300], 5);
-                company.fork(0);
-                let alone = company.members[0].cache.bytes();
-                company.fork(1);
-                assert_eq!(company.members[2].cache.bytes(), alone, "{who}: as much in each");
-                check(&mut company, &[1, 2, 3], 6);
-                company.fork(2);
-                check(&mut company, &[1, 0, 2, 7], 7);
-                if name != "tova:6" {
-                    // Behind the fork, and before it.
-                    let len = company.members[3].tokens.len();
-                    company.truncate(3, len - 4).expect("it can go back");
-                    company.truncate(1, 299).expect("it can go back");
-                    check(&mut company, &[2, 4, 1, 1], 8);
-                }
-                company.members.remove(0);
-                check(&mut company, &[290, 1, 1], 9);
-                company.fork(0);
-                check(&mut company, &[1, 1, 1, 3], 10);
-            }
-        }
-    }
-}
-
-/// A snapshot copies what is long, and its own snapshots share that; all go on and go back as if alone. What a text was said to
-/// need is what it takes.
-#[test]
-fn snapshots_share_a_long_past() {
-    let device = devices::flex();
-    for (name, window, shared) in [
-        ("full", None, 256),
-        ("full", Some(270), 0),
-        ("ring:280", None, 0),
-        ("sinks:3+265", None, 0),
-        ("tova:6", None, 0),
-    ] {
-        let mut company = Company::new(window, Scores::default(), &device);
-        company.join(policy(name), None);
-        let said = company.members[0].cache.bytes_of(300);
-        company.members[0].cache.limit(300);
-        let who = format!("{name}, window {window:?}");
-        let check = |company: &mut Company, counts: &[usize], seed| {
-            let Outcome { off, margin } = company.check(counts, seed);
-            assert!(margin > 1e-6 && off <= SAME, "{who}, {counts:?}: off by {off}, margin {margin}");
-        };
-        check(&mut company, &[290], 5);
-        check(&mut company, &[10], 6);
-        assert_eq!(company.members[0].cache.bytes(), said, "{who}");
-        company.snapshot(0);
-        company.snapshot(1);
-        let mut counted = HashSet::new();
-        let bytes: Vec<u64> = company.members.iter().map(|member| member.cache.bytes_beside(&mut counted)).collect();
-        let token = 2 * (KV_HEADS * HEAD_DIM * size_of::<f32>()) as u64;
-        assert!(bytes[1] - bytes[2] == shared * token && bytes[1] <= bytes[0] + 64 * token, "{who}: {bytes:?}");
-        check(&mut company, &[1, 2, 3], 7);
-        if name == "full" {
-            company.truncate(2, 192).expect("it can go back");
-            company.truncate(1, 250).expect("it can go back");
-            check(&mut company, &[2, 4, 70], 8);
-            company.snapshot(2);
-            check(&mut company, &[2, 4, 1, 3], 9);
-        }
-    }
-}
-
-/// Reserved rollback holds after a fork too: a ring's room for going back is its capacity, and not its window.
-#[test]
-fn forks_keep_the_room_for_going_back() {
-    let device = devices::flex();
-    for name in ["ring:6", "sinks:2+4"] {
-        let mut company = Company::new(None, Scores::default(), &device);
-        company.join(policy(name), Some(5));
-        company.check(&[20], 1);
-        company.fork(0);
-        for round in 0..12 {
-            let len = company.members[1].tokens.len();
-            let outcome = company.check(&[1, 5], 2 + round);
-            assert!(outcome.off <= SAME, "{name}: {outcome:?}");
-            company.truncate(1, len).expect("it was promised");
-            let outcome = company.check(&[0, 1], 50 + round);
-            assert!(outcome.off <= SAME, "{name}: {outcome:?}");
-        }
-    }
-}
-
-/// Keys and values in 16 bits are off by their rounding, and take half the bytes.
-#[test]
-fn keys_and_values_in_16_bits_are_off_by_their_rounding() {
-    for device in devices::all() {
-        for dtype in [Dtype::F16, Dtype::BF16] {
-            if !device.dtypes().contains(&dtype) {
-                continue;
-            }
-            // Keys, values and probabilities are of the order of 1; the plain version rounds no others.
-            let allowed = 8.0 * dtype.unit_roundoff();
-            for name in ["full", "ring:9", "sinks:3+6", "tova:40"] {
-                let bytes = [Dtype::F32, dtype].map(|dtype| {
-                    let mut company = Company::new(None, Scores::default(), &device).with_cache_dtype(dtype.into());
-                    company.join(policy(name), None);
-                    for (seed, tokens) in [20, 1, 1, 7].into_iter().enumerate() {
-                        let Outcome { off, .. } = company.check(&[tokens], seed as u64);
-                        let rounded = dtype != Dtype::F32;
-                        assert!(off <= if rounded { allowed } else { SAME }, "{name} in {dtype}: off by {off}");
-                        assert!(!rounded || off > SAME / 10.0, "{name} in {dtype} is not rounded: {off}");
-                    }
-                    company.members[0].cache.bytes()
-                });
-                assert_eq!(bytes[0], 2 * bytes[1], "{name} in {dtype} on {}", device.name());
-            }
-        }
-    }
-}
-
-/// Keys and values in 8 bits, by any policy, after any forks and truncations: off by their rounding, and the same bit for bit
-/// in any company. 9 bits a number are what they take, where heads are whole groups of 32.
-#[test]
-fn keys_and_values_in_8_bits_are_off_by_their_rounding() {
-    // Keys and values are below 3 in magnitude, so that they are off by 3 / 254 at most, and scores by about as much each.
-    const ALLOWED: f64 = 0.15;
-    for device in devices::all() {
-        for name in ["full", "ring:9", "sinks:3+6", "tova:40"] {
-            let mut company = Company::new(None, Scores::default(), &device).with_cache_dtype(KvDtype::Q8);
-            company.join(policy(name), None);
-            let check = |company: &mut Company, counts: &[usize], seed| {
-                let off = company.check(counts, seed).off;
-                assert!((SAME..ALLOWED).contains(&off), "{name} on {}, {counts:?}: off by {off}", device.name());
-            };
-            for (seed, tokens) in [20, 1, 1, 7].into_iter().enumerate() {
-                check(&mut company, &[tokens], seed as u64);
-            }
-            company.fork(0);
-            company.snapshot(1);
-            check(&mut company, &[1, 3, 1], 10);
-            check(&mut company, &[2, 1, 4], 11);
-            if name == "full" {
-                company.truncate(1, 25).expect("it can go back");
-                check(&mut company, &[1, 3, 1], 12);
-            }
-            let member = &company.members[0];
-            let (tokens, bytes) = (member.tokens.len(), member.cache.bytes());
-            let state = (2 * KV_HEADS * KvDtype::Q8.vector_bytes(HEAD_DIM)) as u64;
-            assert!(bytes >= member.cache.bytes_of(tokens) && bytes.is_multiple_of(state), "{name}: {bytes}");
-        }
-    }
-    assert_eq!(KvDtype::Q8.vector_bytes(64), 64 * 9 / 8);
-}
-
 /// The bytes of a policy that is full do not depend on how much was read, nor in what chunks.
 #[test]
 fn bytes_are_those_of_the_policy() {
@@ -330,42 +168,5 @@ fn bytes_are_those_of_the_policy() {
                 assert_eq!(bytes, states * state, "{name} {chunks:?} {seq}");
             }
         }
-    }
-}
-
-/// Chunks are cut behind a shared past and within it, and nothing of what was shared is rotated again.
-#[test]
-fn dual_chunk_attention_shares_a_long_past() {
-    for device in devices::all() {
-        let dual = DualChunk { chunk_size: 120, local_size: 20, original_max_position_embeddings: Some(200) };
-        let mut company = Company::new(None, Scores { dual_chunk: Some(dual), ..Scores::default() }, &device);
-        company.join(policy("full"), None);
-        let check = |company: &mut Company, counts: &[usize], seed| {
-            let off = company.check(counts, seed).off;
-            assert!(off <= SAME, "{}, {counts:?}: off by {off}", device.name());
-        };
-        check(&mut company, &[330], 5);
-        company.fork(0);
-        company.snapshot(1);
-        check(&mut company, &[1, 150, 3], 6);
-        company.truncate(1, 290).expect("it can go back");
-        check(&mut company, &[80, 40, 1], 7);
-    }
-}
-
-/// A text of one chunk is read as without chunks, to the last bit; one more token is not.
-#[test]
-fn a_text_of_one_chunk_is_read_as_without_chunks() {
-    for device in devices::all() {
-        let dual = DualChunk { chunk_size: 48, local_size: 8, original_max_position_embeddings: Some(40) };
-        let read = |dual_chunk| {
-            let mut company = Company::new(None, Scores { dual_chunk, ..Scores::default() }, &device);
-            company.join(policy("full"), None);
-            let counts = [33, 1, 6, 30];
-            counts.map(|count| company.feed(&[count], count as u64))
-        };
-        let ([in_chunks @ .., beyond], [plain @ .., plain_beyond]) = (read(Some(dual)), read(None));
-        assert_eq!(in_chunks, plain, "{}", device.name());
-        assert_ne!(beyond, plain_beyond, "{}", device.name());
     }
 }

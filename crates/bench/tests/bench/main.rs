@@ -5,6 +5,8 @@ mod correct;
 mod costs;
 mod formats;
 mod ops;
+mod read_back;
+mod records;
 mod render;
 #[cfg(unix)]
 mod run;

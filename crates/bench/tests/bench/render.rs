@@ -1,120 +1,11 @@
-//! Results in every format: what they say, and what a program reads back.
+//! Results in every format: what they say.
 
 use glass_bench::{Format, Look, Record, chart, render};
 
-const HEAD: &str = "device,adapter,dtype,kernels,model,parameters,prompt,gen,depth,repeat,rounds,prefill_tps,prefill_tps_mean,\
-prefill_tps_sd,decode_tps,decode_tps_mean,decode_tps_sd,ttft_ms,token_ms_p50,token_ms_p95,cold_s,load_s,peak_host_bytes,\
-peak_device_bytes,bytes_per_token,bandwidth,bandwidth_share,flops,gemm_flops,gemm_share,prefill_launches,\
-prefill_submissions,prefill_uploads,prefill_bytes_read,prefill_waits,token_launches,token_submissions,token_uploads,\
-token_bytes_read,token_waits,max_logit_diff,largest_logit,\
-greedy_agreement,greedy_tokens,loss_above_f32,base,prefill_ratio,decode_ratio,failed,error";
-
-fn measured(device: &str) -> Record {
-    Record {
-        device: device.into(),
-        adapter: "a machine, of two cores".into(),
-        dtype: "f32".into(),
-        kernels: "fused".into(),
-        model: "llama-40M".into(),
-        parameters: Some(39_979_520),
-        prompt: 512,
-        new_tokens: 64,
-        depth: 4096,
-        repeat: 5,
-        rounds: 5,
-        prefill_tps: Some(1234.5678),
-        prefill_tps_mean: Some(1230.1),
-        prefill_tps_sd: Some(12.25),
-        decode_tps: Some(98.7654),
-        decode_tps_mean: Some(97.5),
-        decode_tps_sd: Some(0.3125),
-        ttft_ms: Some(414.7),
-        token_ms_p50: Some(10.125),
-        token_ms_p95: Some(11.0625),
-        cold_s: Some(1.5),
-        load_s: Some(0.8),
-        peak_host_bytes: Some(512_000_000),
-        peak_device_bytes: Some(256_000_000),
-        bytes_per_token: Some(159_918_080),
-        bandwidth: Some(2.05e10),
-        bandwidth_share: Some(0.7705),
-        flops: Some(9.87e10),
-        gemm_flops: Some(1.4e11),
-        gemm_share: Some(0.705),
-        prefill_launches: None,
-        prefill_submissions: None,
-        prefill_uploads: None,
-        prefill_bytes_read: None,
-        prefill_waits: None,
-        token_launches: None,
-        token_submissions: None,
-        token_uploads: None,
-        token_bytes_read: None,
-        token_waits: None,
-        max_logit_diff: Some(1.25e-5),
-        largest_logit: Some(12.5),
-        greedy_agreement: Some(1.0),
-        greedy_tokens: Some(128),
-        loss_above_f32: Some(0.0),
-        base: "ndarray f32 plain".into(),
-        prefill_ratio: Some(1.0),
-        decode_ratio: Some(12.345),
-        failed: false,
-        error: None,
-    }
-}
-
-fn failed() -> Record {
-    Record {
-        failed: true,
-        max_logit_diff: Some(f64::NAN),
-        greedy_agreement: Some(0.25),
-        error: Some("its logits are no numbers".into()),
-        ..measured("ndarray")
-    }
-}
-
-/// Nothing but what is known before it is tried.
-fn lost() -> Record {
-    Record {
-        device: "wgpu:0".into(),
-        dtype: "f16".into(),
-        kernels: "plain".into(),
-        model: "llama-40M".into(),
-        parameters: Some(39_979_520),
-        prompt: 512,
-        new_tokens: 64,
-        depth: 0,
-        repeat: 5,
-        error: Some("wgpu:0 ran out of memory".into()),
-        ..Record::default()
-    }
-}
-
-fn all() -> [Record; 3] {
-    [measured("flex"), failed(), lost()]
-}
-
-fn text(records: &[Record], format: Format, colour: bool) -> String {
-    render(records, format, colour).unwrap()
-}
-
-/// NaN is not equal to itself, and JSON has none.
-fn without_nan(mut records: Vec<Record>) -> Vec<Record> {
-    for record in &mut records {
-        record.max_logit_diff = record.max_logit_diff.filter(|diff| !diff.is_nan());
-    }
-    records
-}
-
-fn read_csv(text: &str) -> Vec<Record> {
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
-    reader.deserialize().map(Result::unwrap).collect()
-}
-
-fn read_jsonl(text: &str) -> Vec<Record> {
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
+use crate::{
+    read_back::{read_csv, read_jsonl},
+    records::{all, failed, lost, measured, text},
+};
 
 #[test]
 fn formats_are_named() {
@@ -141,39 +32,6 @@ fn a_narrow_terminal_gets_a_number_per_line() {
     }
     let look = Look { colour: false, columns: Some(120) };
     assert_eq!(render(&all(), Format::Table, look).unwrap(), piped);
-}
-
-#[test]
-fn csv_is_read_back() {
-    let text = text(&all(), Format::Csv, true);
-    assert_eq!(text.lines().next().unwrap(), HEAD);
-    assert!(text.contains(",\"a machine, of two cores\","), "{text}");
-    let lost = text.lines().nth(3).unwrap();
-    assert!(lost.contains(",,,,,") && !lost.contains("null") && !lost.contains(",-,"));
-    assert_eq!(read_csv(&text), without_nan(all().to_vec()));
-}
-
-#[test]
-fn jsonl_is_read_back_and_has_every_field_in_order() {
-    let text = text(&all(), Format::Jsonl, true);
-    assert_eq!(text.lines().count(), 3);
-    for line in text.lines() {
-        let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
-        assert_eq!(fields.keys().cloned().collect::<Vec<_>>().join(","), HEAD);
-    }
-    assert!(text.lines().nth(2).unwrap().contains("\"prefill_tps\":null"));
-    assert!(text.lines().nth(1).unwrap().contains("\"max_logit_diff\":null"));
-    assert_eq!(read_jsonl(&text), without_nan(all().to_vec()));
-}
-
-#[test]
-fn what_must_be_quoted_is_read_back() {
-    let odd = "a \"quoted\", text\nof two lines\r\n; = ü";
-    let record = Record { device: odd.into(), adapter: odd.into(), error: Some(odd.into()), ..Record::default() };
-    let records = [record];
-    assert_eq!(read_csv(&text(&records, Format::Csv, false)), records);
-    assert_eq!(read_jsonl(&text(&records, Format::Jsonl, false)), records);
-    assert_eq!(text(&records, Format::Jsonl, false).lines().count(), 1);
 }
 
 #[test]

@@ -8,14 +8,14 @@ use crate::{
 };
 
 /// The built-in model on flex.
-fn tiny(args: &[&str]) -> Ran {
+pub fn tiny(args: &[&str]) -> Ran {
     let model = random_tiny();
     let head = ["generate", &model, "--device", "flex"];
     succeeds(&[&head[..], args].concat())
 }
 
 /// The ids and the text of the one sequence of a `--json` run.
-fn sequence(args: &[&str]) -> (Vec<u64>, String, String) {
+pub fn sequence(args: &[&str]) -> (Vec<u64>, String, String) {
     let json = tiny(&[args, &["--json"]].concat()).json();
     let sequence = &json["sequences"][0];
     let ids = sequence["ids"].as_array().expect("a list");
@@ -164,31 +164,6 @@ fn eos_ends_the_text_unless_it_is_ignored() {
 }
 
 #[test]
-fn sampling_options_have_their_range() {
-    let model = fixture("llama-gqa");
-    for (option, name) in [
-        ("--temperature=-1", "temperature = -1"),
-        ("--temperature=nan", "temperature = NaN"),
-        ("--top-p=0", "top_p = 0"),
-        ("--top-p=1.5", "top_p = 1.5"),
-        ("--min-p=2", "min_p = 2"),
-        ("--repetition-penalty=0", "repetition_penalty = 0"),
-        ("--typical-p=0", "typical_p = 0"),
-        ("--presence-penalty=inf", "presence_penalty = inf"),
-        ("--frequency-penalty=nan", "frequency_penalty = NaN"),
-    ] {
-        fails(&["generate", &model, "--ids", "1", "--device", "flex", option], &[name, "must be"]);
-    }
-}
-
-#[test]
-fn sampling_options_are_judged_before_loading() {
-    let broken = copy(&random_tiny());
-    broken.truncate("model.safetensors", 100);
-    fails(&["generate", &broken.path(), "-p", "hi", "--device", "flex", "--top-p", "2"], &["top_p = 2"]);
-}
-
-#[test]
 fn max_new_tokens_defaults_to_generation_config() {
     let copy = copy(&fixture("llama-gqa"));
     let generated = |fields: &[(&str, u32)], rest: &[&str]| {
@@ -211,73 +186,6 @@ fn max_new_tokens_defaults_to_generation_config() {
     // The context holds 128 and the last token is never read.
     assert_eq!(generated(&[("max_new_tokens", 5000)], &[]), 126);
     assert_eq!(generated(&[], &[]), 126);
-}
-
-#[test]
-fn biases_force_and_forbid_tokens() {
-    let greedy = ["-p", "to be", "-n", "4", "--temperature", "0", "--ignore-eos"];
-    let ids = |biases: &[&str]| sequence(&[&greedy, biases].concat()).0;
-    let plain = ids(&[]);
-    assert_eq!(ids(&["--logit-bias", "7=1000"]), [7; 4]);
-    assert_eq!(ids(&["--logit-bias", "7=-1000"]), ids(&["--logit-bias", "7=-inf"]));
-    let first = format!("{}=-inf", plain[0]);
-    assert!(!ids(&["--logit-bias", &first]).contains(&plain[0]));
-}
-
-#[test]
-fn log_probabilities_are_reported_per_token() {
-    let model = fixture("llama-gqa");
-    let args = ["generate", &model, "--ids", "1,2,3", "-n", "5", "--ignore-eos", "--device", "flex", "--json"];
-    let without = succeeds(&args).json();
-    assert_eq!(without["sequences"][0]["logprobs"], Value::Null);
-    for (top, warm) in [(0, false), (3, false), (3, true), (1000, false)] {
-        let top_arg = top.to_string();
-        let mut args = args.to_vec();
-        args.extend(["--logprobs", &top_arg]);
-        if warm {
-            // The model's own distribution, whatever is drawn from.
-            args.extend(["--temperature", "5", "--logit-bias", "7=-inf", "--seed", "2"]);
-        }
-        let json = succeeds(&args).json();
-        let sequence = &json["sequences"][0];
-        let logprobs = sequence["logprobs"].as_array().expect("a list");
-        let ids = sequence["ids"].as_array().expect("a list");
-        assert_eq!(logprobs.len(), 5);
-        let mut score = 0.0;
-        for (at, id) in logprobs.iter().zip(ids) {
-            assert_eq!((&at["id"], &at["token"]), (id, &Value::Null));
-            score += at["logprob"].as_f64().expect("a number");
-            let best = at["top"].as_array().expect("a list");
-            assert_eq!(best.len(), top.min(128));
-            if !warm && top > 0 {
-                assert_eq!((&best[0]["id"], &best[0]["logprob"]), (id, &at["logprob"]));
-            }
-            let p = |at: &Value| at["logprob"].as_f64().expect("a number");
-            assert!(best.is_sorted_by(|a, b| p(a) >= p(b)));
-            if best.len() == 128 {
-                let all: f64 = best.iter().map(|at| p(at).exp()).sum();
-                assert!((all - 1.0).abs() < 1e-6, "{all}");
-            }
-        }
-        let told = sequence["score"].as_f64().expect("a number");
-        assert!((score - told).abs() < 1e-9, "{score} {told}");
-    }
-}
-
-#[test]
-fn log_probabilities_are_a_table_below_the_text() {
-    let plain = tiny(&["-p", "ROMEO:", "-n", "4", "--seed", "1"]);
-    let ran = tiny(&["-p", "ROMEO:", "-n", "4", "--seed", "1", "--logprobs", "2"]);
-    assert_eq!(ran.stdout, plain.stdout);
-    let lines: Vec<&str> = ran.stderr.lines().collect();
-    assert_eq!(lines.len(), 6, "{ran:?}");
-    let header: Vec<&str> = lines[0].split_whitespace().collect();
-    assert_eq!(header, ["token", "logprob", "most", "probable"]);
-    for (number, line) in lines[1..5].iter().enumerate() {
-        assert!(line.trim_start().starts_with(&(number + 1).to_string()), "{ran:?}");
-    }
-    let ran = tiny(&["-p", "ROMEO:", "-n", "2", "--logprobs", "0"]);
-    assert!(!ran.stderr.contains("most probable"), "{ran:?}");
 }
 
 #[test]
@@ -308,61 +216,4 @@ fn prompt_lookup_gives_the_same_text_and_reports_its_drafts() {
     let args =
         ["generate", &dynamic, "--ids", "5,6,7,5,6,7,5,6", "-n", "90", "--device", "flex", "--prompt-lookup", "4"];
     succeeds(&args).says(&["--prompt-lookup is without effect beyond the trained context", "rope type dynamic"]);
-}
-
-#[test]
-fn sampling_options_without_effect_are_warned_of() {
-    let args = ["-p", "hi", "-n", "3", "--temperature", "0", "--typical-p", "0.5", "--seed", "3"];
-    tiny(&args).says(&["--typical-p, --seed without effect"]);
-    // Alone it asks for chance, as --top-p does.
-    let drawn = |seed: &str| sequence(&["-p", "hi", "-n", "40", "--typical-p", "0.9", "--seed", seed]).0;
-    assert_ne!(drawn("1"), drawn("2"));
-}
-
-#[test]
-fn rules_that_look_back_hold_without_chance() {
-    let model = fixture("llama-gqa");
-    let ids = |more: &[&str]| {
-        let args = [
-            "generate",
-            &model,
-            "--ids",
-            "1,2,3",
-            "-n",
-            "40",
-            "--ignore-eos",
-            "--json",
-            "--device",
-            "flex",
-            "--temperature",
-            "0",
-        ];
-        let ran = succeeds(&[&args[..], more].concat());
-        assert!(!ran.stderr.contains("without effect"), "{ran:?}");
-        let ids = ran.json()["sequences"][0]["ids"].clone();
-        serde_json::from_value::<Vec<u32>>(ids).expect("ids")
-    };
-    let plain = ids(&[]);
-    let first = plain[0];
-    assert!(!ids(&["--logit-bias", &format!("{first}=-inf")]).contains(&first));
-    let one = ids(&["--logit-bias", "9=1e6"]);
-    assert_eq!(one, [9; 40]);
-    let once = ids(&["--no-repeat-ngram-size", "1"]);
-    let different: std::collections::HashSet<u32> = once.iter().copied().collect();
-    assert!(different.len() == 40 && !once.iter().any(|id| [1, 2, 3].contains(id)));
-    // What the prompt says does not count: 1, 2 and 3 may come once.
-    let once = ids(&["--presence-penalty", "1e6", "--logit-bias", "2=1e4"]);
-    let different: std::collections::HashSet<u32> = once.iter().copied().collect();
-    assert!(different.len() == 40 && once[0] == 2, "{once:?}");
-    let in_turn = ids(&["--frequency-penalty", "1e6"]);
-    assert_ne!(in_turn, plain);
-}
-
-#[test]
-fn bias_beyond_the_vocabulary_is_refused() {
-    let model = fixture("llama-gqa");
-    fails(
-        &["generate", &model, "--ids", "1", "--device", "flex", "--logit-bias", "128=1"],
-        &["a bias for token 128", "the vocabulary has 128 tokens"],
-    );
 }

@@ -27,6 +27,7 @@ mod json_schema;
 mod keep;
 mod logits;
 mod logits_input;
+mod logprobs;
 mod memory;
 mod models;
 mod needle;
@@ -37,6 +38,7 @@ mod prompt;
 mod quantize;
 mod recurrent;
 mod run;
+mod sampling;
 mod search;
 #[cfg(unix)]
 mod serve;
@@ -45,6 +47,8 @@ mod stop;
 #[allow(dead_code, reason = "the tests of the pictures need more of it")]
 #[path = "../../../plot/tests/pictures/svg.rs"]
 mod svg;
+#[cfg(unix)]
+mod terminal;
 mod tokenize;
 mod train;
 mod train_input;

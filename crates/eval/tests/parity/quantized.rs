@@ -10,7 +10,7 @@ use glass_backend::{
     quant::{self, GROUP_SIZE, QuantFormat, groups, words},
 };
 use glass_causal_lm::LlamaForCausalLM;
-use glass_checkpoint::{CheckpointError, ConvertError, Existing, Files, Precision, QuantRecipe, ShardSize, quantize};
+use glass_checkpoint::{Existing, Files, Precision, QuantRecipe, ShardSize, quantize};
 use glass_config::LlamaConfig;
 use glass_generate::{Error, Llama, LoadOptions};
 use glass_testing::devices;
@@ -22,7 +22,7 @@ use crate::fixture;
 const FIXTURES: [&str; 5] = ["llama-tied", "llama-gqa", "qwen2-bias", "mistral-swa", "llama-sharded"];
 
 /// As stored, or quantized.
-fn load(folder: &Path, device: &Device, quantize: Option<QuantFormat>) -> Result<Llama, Box<Error>> {
+pub fn load(folder: &Path, device: &Device, quantize: Option<QuantFormat>) -> Result<Llama, Box<Error>> {
     load_in(folder, device, quantize.map(|format| Precision { quantize: Some(format), ..Dtype::F32.into() }))
 }
 
@@ -33,15 +33,15 @@ fn load_in(folder: &Path, device: &Device, precision: Option<Precision>) -> Resu
 }
 
 /// A tensor to be written.
-struct Written {
-    name: String,
-    dtype: Stored,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
+pub struct Written {
+    pub name: String,
+    pub dtype: Stored,
+    pub shape: Vec<usize>,
+    pub bytes: Vec<u8>,
 }
 
 /// A folder with these tensors beside another's config.
-fn folder(config: &Value, tensors: &[Written]) -> tempfile::TempDir {
+pub fn folder(config: &Value, tensors: &[Written]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::write(folder.path().join("config.json"), config.to_string()).expect("written");
     let views = tensors.iter().map(|tensor| {
@@ -53,11 +53,11 @@ fn folder(config: &Value, tensors: &[Written]) -> tempfile::TempDir {
     folder
 }
 
-fn config(of: &Path) -> Value {
+pub fn config(of: &Path) -> Value {
     serde_json::from_slice(&fs::read(of.join("config.json")).expect("readable")).expect("JSON")
 }
 
-fn floats(files: &Files, name: &str) -> Vec<f32> {
+pub fn floats(files: &Files, name: &str) -> Vec<f32> {
     let tensor = files.get(name).expect("it is there");
     let mut values = vec![0f32; tensor.shape.iter().product()];
     let from = glass_checkpoint::float(tensor.dtype).expect("a float");
@@ -90,7 +90,7 @@ fn rounded(source: &Path, bits: QuantFormat) -> tempfile::TempDir {
     folder(&config, &tensors)
 }
 
-fn quantized(source: &Path, bits: QuantFormat) -> (tempfile::TempDir, PathBuf) {
+pub fn quantized(source: &Path, bits: QuantFormat) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let target = folder.path().join("quantized");
     let progress = &mut |_, _| std::ops::ControlFlow::Continue(());
@@ -154,216 +154,6 @@ fn parts_of_a_quantized_matrix() {
         let off = fixture::difference(&whole["logits"], &parts["logits"], 1, None);
         assert!(off <= 2e-5, "{}: {off} off", device.name());
     }
-}
-
-/// Other writers share a scale among 64 or all numbers of a row, store scales as bfloat16, and end a row with its last code.
-/// Zero points lie in words down the columns, or in bytes; without any, zero is in the middle.
-#[test]
-fn layouts_of_other_writers() {
-    let source = fixture::root().join("llama-gqa"); // rows of 48 and 96
-    let files = Files::open(&source).expect("a checkpoint");
-    let (four, eight) = (QuantFormat::Int4, QuantFormat::Int8);
-    let layouts = [
-        (four, 64, None),
-        (eight, 32, None),
-        (eight, usize::MAX, None),
-        (four, 32, Some(Stored::I32)),
-        (four, 64, Some(Stored::I32)),
-        (four, usize::MAX, Some(Stored::I8)),
-    ];
-    for (bits, group, zero_type) in layouts {
-        let (mut coded, mut plain) = (Vec::new(), Vec::new());
-        for name in files.names() {
-            let shape = files.get(name).expect("it is there").shape.to_vec();
-            let values = floats(&files, name);
-            let float = |values: &[f32], to: &mut Vec<Written>| {
-                to.push(Written {
-                    name: name.to_owned(),
-                    dtype: Stored::F32,
-                    shape: shape.clone(),
-                    bytes: bytemuck::cast_slice(values).to_vec(),
-                });
-            };
-            if !name.ends_with("_proj.weight") {
-                float(&values, &mut coded);
-                float(&values, &mut plain);
-                continue;
-            }
-            let group = group.min(shape[1]);
-            let largest = (bits.offset() - 1) as f32;
-            let (mut words, mut scales, mut meant) = (Vec::<u32>::new(), Vec::new(), Vec::new());
-            let mut zeros = Vec::<i8>::new();
-            for row in values.chunks(shape[1]) {
-                let mut codes = Vec::new();
-                for group in row.chunks(group) {
-                    let scale = group.iter().fold(0f32, |max, x| max.max(x.abs())) / largest;
-                    let scale = half::bf16::from_f32(scale * 2.02);
-                    let zero = if zero_type.is_some() { scales.len() as i32 % 16 - 8 } else { 0 };
-                    scales.push(scale);
-                    zeros.push(zero as i8);
-                    for value in group {
-                        let code = (value / scale.to_f32()).round() as i32 + zero;
-                        let code = code.clamp(-bits.offset(), bits.offset() - 1);
-                        meant.push((code - zero) as f32 * scale.to_f32());
-                        codes.push((code + bits.offset()) as u32);
-                    }
-                }
-                words.extend(codes.chunks(bits.per_word()).map(|codes| {
-                    let codes = codes.iter().enumerate();
-                    codes.fold(0, |word, (i, code)| word | code << (i * bits.bits()))
-                }));
-            }
-            float(&meant, &mut plain);
-            let module = name.strip_suffix("weight").expect("a weight");
-            let groups = shape[1].div_ceil(group);
-            coded.push(Written {
-                name: format!("{module}weight_packed"),
-                dtype: Stored::I32,
-                shape: vec![shape[0], words.len() / shape[0]],
-                bytes: bytemuck::cast_slice(&words).to_vec(),
-            });
-            coded.push(Written {
-                name: format!("{module}weight_scale"),
-                dtype: Stored::BF16,
-                shape: vec![shape[0], groups],
-                bytes: scales.iter().flat_map(|scale| scale.to_le_bytes()).collect(),
-            });
-            let rows_of_words = shape[0].div_ceil(8);
-            let zero_points = match zero_type {
-                None => continue,
-                Some(Stored::I8) => (vec![shape[0], groups], bytemuck::cast_slice(&zeros).to_vec()),
-                Some(_) => {
-                    let mut words = vec![0u32; rows_of_words * groups];
-                    for (at, zero) in zeros.iter().enumerate() {
-                        let (row, group) = (at / groups, at % groups);
-                        words[row / 8 * groups + group] |= ((i32::from(*zero) + 8) as u32) << (row % 8 * 4);
-                    }
-                    (vec![rows_of_words, groups], bytemuck::cast_slice(&words).to_vec())
-                }
-            };
-            let name = format!("{module}weight_zero_point");
-            let dtype = zero_type.expect("there are some");
-            coded.push(Written { name, dtype, shape: zero_points.0, bytes: zero_points.1 });
-        }
-        let config = config(&source);
-        let (coded, plain) = (folder(&config, &coded), folder(&config, &plain));
-        let device = devices::flex().with_kernel_mode(KernelMode::Plain);
-        let rows = [vec![3, 1, 4, 1, 5, 92, 65]];
-        let coded = fixture::forward(&load(coded.path(), &device, None).expect("loads"), &rows, None);
-        let plain = fixture::forward(&load(plain.path(), &device, None).expect("loads"), &rows, None);
-        let off = fixture::difference(&coded["logits"], &plain["logits"], 1, None);
-        assert!(off <= 1e-4, "{bits} bits, groups of {group}, zero points {zero_type:?}: {off} off");
-    }
-}
-
-#[test]
-fn what_contradicts_itself_is_refused() {
-    let (_four, four) = quantized(&fixture::root().join("llama-gqa"), QuantFormat::Int4);
-    let (_kept, target) = quantized(&fixture::root().join("llama-gqa"), QuantFormat::Int8);
-    let name = "model.layers.0.mlp.down_proj.weight";
-    let all = |files: &Files| -> Vec<Written> {
-        files
-            .names()
-            .map(|name| {
-                let tensor = files.get(name).expect("it is there");
-                Written {
-                    name: name.to_owned(),
-                    dtype: tensor.dtype,
-                    shape: tensor.shape.to_vec(),
-                    bytes: tensor.bytes.to_vec(),
-                }
-            })
-            .collect()
-    };
-    let refused_of = |target: &Path, config: &Value, change: &dyn Fn(&mut Vec<Written>)| {
-        let mut tensors = all(&Files::open(target).expect("a checkpoint"));
-        change(&mut tensors);
-        let folder = folder(config, &tensors);
-        let error = load(folder.path(), &devices::flex(), None).err().expect("it is broken").to_string();
-        assert!(!error.contains('\n'), "{error}");
-        error
-    };
-    let refused = |change: &dyn Fn(&mut Vec<Written>)| refused_of(&target, &config(&target), change);
-    let part = |part: &str| format!("{name}_{part}");
-    let find = |tensors: &mut Vec<Written>, wanted: &str| {
-        tensors.iter().position(|tensor| tensor.name == wanted).expect("it is there")
-    };
-
-    let error = refused(&|tensors| {
-        let at = find(tensors, &part("scale"));
-        tensors.remove(at);
-    });
-    assert!(error.contains("weight_scale is missing"), "{error}");
-    let error = refused(&|tensors| {
-        let at = find(tensors, &part("shape"));
-        tensors[at].bytes[0] ^= 1;
-    });
-    assert!(error.contains("weight_shape does not say [48, 96]"), "{error}");
-    let error = refused(&|tensors| {
-        let at = find(tensors, &part("packed"));
-        tensors[at].shape[1] /= 3;
-        tensors[at].shape[0] *= 3;
-    });
-    assert!(error.contains("does not make [48, 96]"), "{error}");
-    let error = refused(&|tensors| {
-        tensors.push(Written {
-            name: name.to_owned(),
-            dtype: Stored::F32,
-            shape: vec![48, 96],
-            bytes: vec![0; 48 * 96 * 4],
-        });
-    });
-    assert!(error.contains("is there twice"), "{error}");
-
-    // Scales are held in float16: what that rounds is told.
-    for (scale, told) in [(0.0123f32, true), (0.125, false)] {
-        let mut tensors = all(&Files::open(&target).expect("a checkpoint"));
-        let at = find(&mut tensors, &part("scale"));
-        tensors[at].dtype = Stored::F32;
-        tensors[at].bytes = scale.to_le_bytes().repeat(tensors[at].shape.iter().product());
-        let folder = folder(&config(&target), &tensors);
-        let warnings = load(folder.path(), &devices::flex(), None).expect("loads").warnings;
-        let warned = warnings.iter().any(|warning| warning.contains("scales of 1 matrix are stored as F32"));
-        assert_eq!(warned, told, "{scale}: {warnings:?}");
-    }
-
-    // Zero points: none in 8 bits; of the scales' shape; within 4 bits; as the config says.
-    let zero_points = |dtype, shape: [usize; 2], byte| {
-        let bytes = vec![byte; shape.iter().product::<usize>() * if dtype == Stored::I8 { 1 } else { 4 }];
-        Written { name: part("zero_point"), dtype, shape: shape.to_vec(), bytes }
-    };
-    let error = refused(&|tensors| tensors.push(zero_points(Stored::I32, [6, 3], 0x88)));
-    assert!(error.contains("zero points are read in 4 bits only"), "{error}");
-    let of_four = |dtype, shape, byte| {
-        refused_of(&four, &config(&four), &|tensors| {
-            let at = find(tensors, &part("zero_point"));
-            tensors[at] = zero_points(dtype, shape, byte);
-        })
-    };
-    let error = of_four(Stored::I32, [48, 3], 0x88);
-    assert!(error.contains("weight_zero_point has the shape [48, 3], where [6, 3] belongs"), "{error}");
-    let error = of_four(Stored::F32, [6, 3], 0);
-    assert!(error.contains("is stored as F32, where I32 or I8 is read"), "{error}");
-    let error = of_four(Stored::I8, [48, 3], 8);
-    assert!(error.contains("holds 8, where 4 bits are -8 to 7"), "{error}");
-    let error = refused_of(&four, &config(&four), &|tensors| {
-        let at = find(tensors, &part("zero_point"));
-        tensors.remove(at);
-    });
-    assert!(error.contains("has no zero points, but the config says symmetric = false of 4 bits"), "{error}");
-    let mut symmetric = config(&four);
-    symmetric["quantization_config"]["config_groups"]["group_0"]["weights"]["symmetric"] = json!(true);
-    let error = refused_of(&four, &symmetric, &|_| {});
-    assert!(error.contains("has zero points, but the config says symmetric = true of 4 bits"), "{error}");
-
-    let error = load(&target, &devices::flex(), Some(QuantFormat::Int4)).err();
-    assert!(matches!(error.as_deref(), Some(Error::Checkpoint(CheckpointError::Quantized(_)))));
-    let progress = &mut |_, _| std::ops::ControlFlow::Continue(());
-    let again = tempfile::tempdir().expect("a temporary folder");
-    let size = "5GB".parse::<ShardSize>().expect("a size");
-    let error = quantize(&target, &again.path().join("x"), QuantFormat::Int4, size, Existing::Refuse, progress)
-        .expect_err("it is quantized");
-    assert!(matches!(error, ConvertError::Checkpoint(CheckpointError::Quantized(_))), "{error}");
 }
 
 #[test]

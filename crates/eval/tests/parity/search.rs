@@ -1,148 +1,30 @@
-//! Beam search against `transformers`, token for token and score for score; and against everything there is.
+//! Beam search with every cache: what it finds, what its scores are, and what it refuses.
 
-use std::{collections::HashMap, fs, num::NonZeroUsize, ops::ControlFlow};
+use std::{num::NonZeroUsize, ops::ControlFlow};
 
-use glass_backend::{Device, Dtype};
+use glass_backend::Device;
 use glass_generate::{
-    BeamError, BeamOptions, BeamOutput, EarlyStopping, Error, ExhaustiveError, ExhaustiveOptions, FinishReason,
-    GenerateOptions, Llama, PrefillOptions, Progress, SamplingConfig, SequenceBias, beam_search, exhaustive_search,
-    generate, score,
+    BeamError, BeamOptions, BeamOutput, EarlyStopping, Error, ExhaustiveError, ExhaustiveOptions, FinishReason, Llama,
+    PrefillOptions, Progress, SamplingConfig, beam_search, exhaustive_search,
 };
 use glass_testing::devices;
-use serde_json::Value;
 
 use crate::{fixture, random_model};
 
 /// Of a sum of log-probabilities, where those are of the order of 1 each; software Vulkan rounds more.
-fn tolerance(device: &Device) -> f64 {
+pub fn tolerance(device: &Device) -> f64 {
     match devices::is_wgpu(device) {
         true => 1e-3,
         false => 1e-4,
     }
 }
 
-fn count(number: usize) -> NonZeroUsize {
+pub fn count(number: usize) -> NonZeroUsize {
     NonZeroUsize::new(number).expect("not zero")
 }
 
-fn search(llama: &Llama, prompt: &[u32], options: &BeamOptions) -> BeamOutput {
+pub fn search(llama: &Llama, prompt: &[u32], options: &BeamOptions) -> BeamOutput {
     beam_search(llama, prompt, options, &mut |_| ControlFlow::Continue(())).expect("found")
-}
-
-#[test]
-fn beams_are_those_of_the_fixtures() {
-    // Length penalty, early stopping, and the id that ends sequences in either model.
-    let variants = [
-        ("beam", 1.0, "false", false),
-        ("beam_eos.lp1", 1.0, "false", true),
-        ("beam_eos.lp0", 0.0, "false", true),
-        ("beam_eos.lp2", 2.0, "false", true),
-        ("beam_eos.lp1_early", 1.0, "true", true),
-        ("beam_eos.lp2_never", 2.0, "never", true),
-    ];
-    for device in devices::all() {
-        for name in ["llama-gqa", "mistral-swa"] {
-            let folder = fixture::root().join(name);
-            let meta = fs::read(folder.join("meta.json")).expect("readable");
-            let meta: Value = serde_json::from_slice(&meta).expect("JSON");
-            let llama = fixture::load(&folder, false, &device, Dtype::F32);
-            let expected = fixture::expected(&folder);
-            for (variant, length_penalty, early_stopping, ends) in variants {
-                let prompt = fixture::rows(&expected[&format!("{variant}.prompt_ids")]);
-                let outputs = fixture::rows(&expected[&format!("{variant}.output_ids")]);
-                let scores = &expected[&format!("{variant}.scores")].values;
-                let eos = variant_eos(&meta, variant);
-                assert_eq!(eos.is_some(), ends, "{name} {variant}");
-                let options = BeamOptions {
-                    length_penalty,
-                    early_stopping: early_stopping.parse().expect("a rule"),
-                    num_return_sequences: count(4),
-                    eos_ids: eos.into_iter().collect(),
-                    ..BeamOptions::new(count(4), 16)
-                };
-                let found = search(&llama, &prompt[0], &options);
-                let who = format!("{name} {variant} on {}", device.name());
-                assert_eq!(found.sequences.len(), outputs.len(), "{who}");
-                for ((sequence, output), &score) in found.sequences.iter().zip(&outputs).zip(scores) {
-                    // Behind its end a sequence is filled up.
-                    let new = &output[prompt[0].len()..];
-                    let end = new.iter().position(|&id| Some(id) == eos);
-                    let new = &new[..end.map_or(new.len(), |end| end + 1)];
-                    assert_eq!(sequence.ids, new, "{who}");
-                    let reason = match end {
-                        Some(_) => FinishReason::Eos,
-                        None => FinishReason::Length,
-                    };
-                    assert_eq!(sequence.finish_reason, reason, "{who}");
-                    let off = (sequence.score - f64::from(score)).abs();
-                    assert!(off <= tolerance(&device), "{who}: a score is {off} off");
-                }
-            }
-        }
-    }
-}
-
-fn variant_eos(meta: &Value, variant: &str) -> Option<u32> {
-    let eos = match variant.strip_prefix("beam_eos.") {
-        Some(name) => &meta["beam_eos"]["variants"][name]["eos_token_id"],
-        None => &meta["beam"]["eos_token_id"],
-    };
-    eos.as_u64().map(|id| u32::try_from(id).expect("an id"))
-}
-
-/// Drawn prompts and options, with sequences that end early.
-#[test]
-fn beams_are_those_of_the_reference() {
-    let cases = fs::read_to_string(fixture::root().join("beams.jsonl")).expect("readable");
-    let cases: Vec<Value> = cases.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert!(cases.len() >= 80, "cases are missing");
-    for device in devices::all() {
-        let mut models: HashMap<String, Llama> = HashMap::new();
-        let step = if devices::is_wgpu(&device) { 9 } else { 1 };
-        for (number, case) in cases.iter().enumerate().step_by(step) {
-            let name = case["model"].as_str().expect("a name");
-            let llama = models
-                .entry(name.to_owned())
-                .or_insert_with(|| fixture::load(&fixture::root().join(name), false, &device, Dtype::F32));
-            let size = |field: &str| count(case[field].as_u64().expect("a number") as usize);
-            let options = BeamOptions {
-                length_penalty: case["length_penalty"].as_f64().expect("a number"),
-                early_stopping: case["early_stopping"].as_str().and_then(|text| text.parse().ok()).expect("a rule"),
-                num_return_sequences: size("num_return_sequences"),
-                rules: rules(case),
-                eos_ids: ids(&case["eos"]),
-                ..BeamOptions::new(size("num_beams"), size("max_new_tokens").get())
-            };
-            let found = search(llama, &ids(&case["prompt"]), &options);
-            let who = format!("case {number}, {name} on {}", device.name());
-            let sequences = case["sequences"].as_array().expect("a list");
-            let scores = case["scores"].as_array().expect("a list");
-            assert_eq!(found.sequences.len(), sequences.len(), "{who}");
-            for ((sequence, ids_there), score) in found.sequences.iter().zip(sequences).zip(scores) {
-                assert_eq!(sequence.ids, ids(ids_there), "{who}: {case}");
-                let score = score.as_f64().expect("a number");
-                let off = (sequence.score - score).abs() / score.abs().max(1.0);
-                assert!(off <= tolerance(&device), "{who}: a score is {off} off");
-            }
-        }
-    }
-}
-
-fn rules(case: &Value) -> SamplingConfig {
-    let biases = case["sequence_bias"].as_array().expect("a list");
-    let bias = |pair: &Value| SequenceBias { ids: ids(&pair[0]), bias: pair[1].as_f64().expect("a number") as f32 };
-    SamplingConfig {
-        repetition_penalty: case["repetition_penalty"].as_f64().expect("a number") as f32,
-        no_repeat_ngram_size: case["no_repeat_ngram_size"].as_u64().expect("a number") as usize,
-        sequence_bias: biases.iter().map(bias).collect(),
-        ..SamplingConfig::default()
-    }
-}
-
-fn ids(values: &Value) -> Vec<u32> {
-    let values = values.as_array().expect("a list");
-    let id = |value: &Value| u32::try_from(value.as_u64().expect("a number")).expect("an id");
-    values.iter().map(id).collect()
 }
 
 /// Pieces of the prompt and what layers remember change nothing; what forgets finds something else, and stays finite.
@@ -208,7 +90,7 @@ fn scores_are_those_of_the_sequences() {
 }
 
 /// The definition.
-fn log_prob(llama: &Llama, prompt: &[u32], ids: &[u32]) -> f64 {
+pub fn log_prob(llama: &Llama, prompt: &[u32], ids: &[u32]) -> f64 {
     let row = [prompt, ids].concat();
     let logits = &fixture::forward(llama, &[row], None)["logits"];
     let rows = logits.values.chunks(logits.shape[2]);
@@ -222,113 +104,10 @@ fn log_prob(llama: &Llama, prompt: &[u32], ids: &[u32]) -> f64 {
 }
 
 /// A vocabulary of so few tokens that everything can be looked through.
-fn tiny(vocab_size: usize, seed: u64, device: &Device) -> Llama {
+pub fn tiny(vocab_size: usize, seed: u64, device: &Device) -> Llama {
     let mut config = random_model::config(&[None, Some(3)]);
     config.vocab_size = vocab_size;
     random_model::llama(&config, seed, device)
-}
-
-fn exhaustive(llama: &Llama, prompt: &[u32], options: &ExhaustiveOptions) -> BeamOutput {
-    exhaustive_search(llama, prompt, options, &mut |_| ControlFlow::Continue(())).expect("found")
-}
-
-/// Every sequence there is, by counting.
-fn all_sequences(vocab_size: u32, length: usize, eos: &[u32]) -> Vec<Vec<u32>> {
-    let mut done = vec![];
-    let mut open: Vec<Vec<u32>> = vec![vec![]];
-    for depth in 1..=length {
-        let longer = open.iter().flat_map(|ids| (0..vocab_size).map(|id| [&ids[..], &[id]].concat()));
-        let (ended, going): (Vec<_>, Vec<_>) = longer.partition(|ids| depth == length || eos.contains(&ids[depth - 1]));
-        done.extend(ended);
-        open = going;
-    }
-    done
-}
-
-#[test]
-fn an_exhaustive_search_looks_through_everything() {
-    let device = devices::flex();
-    for (vocab_size, length, eos, penalty) in
-        [(2, 6, vec![], 1.0), (3, 4, vec![1], 0.0), (4, 3, vec![0, 2], -1.0), (5, 3, vec![4], 2.0), (7, 1, vec![], 1.0)]
-    {
-        let llama = tiny(vocab_size, 5, &device);
-        let prompt = [1, 0, 1];
-        let mut expected: Vec<(f64, Vec<u32>)> = all_sequences(vocab_size as u32, length, &eos)
-            .into_iter()
-            .map(|ids| {
-                let log_prob = log_prob(&llama, &prompt, &ids);
-                (score(log_prob, ids.len(), penalty), ids)
-            })
-            .collect();
-        expected.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let options = ExhaustiveOptions {
-            length_penalty: penalty,
-            num_return_sequences: count(6),
-            max_new_tokens: length,
-            eos_ids: eos.clone(),
-        };
-        let found = exhaustive(&llama, &prompt, &options);
-        assert_eq!(found.sequences.len(), 6.min(expected.len()));
-        for (found, (score, ids)) in found.sequences.iter().zip(&expected) {
-            assert_eq!(&found.ids, ids, "{vocab_size} {length}");
-            assert!((found.score - score).abs() < 1e-5);
-            let ended = ids.last().is_some_and(|id| eos.contains(id));
-            assert_eq!(found.finish_reason == FinishReason::Eos, ended);
-        }
-    }
-}
-
-/// As many beams as there are sequences lose none; fewer lose some, and never find a better one than the best.
-#[test]
-fn wide_beams_find_what_there_is_and_narrow_ones_miss_some() {
-    let (vocab_size, length) = (4, 4);
-    for device in devices::all() {
-        let (mut greedy_missed, mut beams_missed) = (0, 0);
-        let seeds = if devices::is_wgpu(&device) { 2 } else { 24 };
-        for seed in 0..seeds {
-            let llama = tiny(vocab_size, seed, &device);
-            let prompt = [2, 3];
-            for penalty in [-1.0, 0.0, 1.0, 2.0] {
-                let options = BeamOptions {
-                    length_penalty: penalty,
-                    early_stopping: EarlyStopping::Never,
-                    eos_ids: vec![1],
-                    num_return_sequences: count(3),
-                    ..BeamOptions::new(count(256), length)
-                };
-                let all = ExhaustiveOptions {
-                    length_penalty: penalty,
-                    num_return_sequences: count(3),
-                    max_new_tokens: length,
-                    eos_ids: vec![1],
-                };
-                let best = exhaustive(&llama, &prompt, &all).sequences;
-                let wide = search(&llama, &prompt, &options).sequences;
-                for (wide, best) in wide.iter().zip(&best) {
-                    assert_eq!(wide.ids, best.ids, "seed {seed} penalty {penalty}");
-                    assert!((wide.score - best.score).abs() < tolerance(&device));
-                }
-                let narrow = BeamOptions { num_beams: count(2), num_return_sequences: count(1), ..options };
-                let narrow = &search(&llama, &prompt, &narrow).sequences[0];
-                assert!(narrow.score < best[0].score + tolerance(&device));
-                beams_missed += usize::from(narrow.ids != best[0].ids);
-                let greedy = greedy(&llama, &prompt, length, vec![1]);
-                let greedy_score = score(log_prob(&llama, &prompt, &greedy), greedy.len(), penalty);
-                assert!(greedy_score < best[0].score + tolerance(&device));
-                greedy_missed += usize::from(greedy != best[0].ids);
-            }
-        }
-        if !devices::is_wgpu(&device) {
-            assert!(beams_missed > 0, "two beams are never enough");
-            assert!(greedy_missed > beams_missed, "{greedy_missed} {beams_missed}");
-        }
-    }
-}
-
-fn greedy(llama: &Llama, prompt: &[u32], max_new_tokens: usize, eos_ids: Vec<u32>) -> Vec<u32> {
-    let options = GenerateOptions { eos_ids, ..GenerateOptions::new(max_new_tokens) };
-    let found = generate(llama, prompt, &options, &mut |_| ControlFlow::Continue(()));
-    found.expect("generated").ids
 }
 
 #[test]

@@ -2,7 +2,11 @@
 
 mod constraint;
 mod generation_config;
+mod json_schema;
+mod marked_schemas;
 mod rules;
+mod rules_together;
 mod sampling;
+mod sampling_options;
 mod sequence;
 mod stop;

@@ -9,6 +9,7 @@ pub(crate) mod spec;
 pub(crate) mod split;
 mod str_format;
 pub(crate) mod strings;
+mod translate;
 pub(crate) mod unicode;
 
 use crate::{

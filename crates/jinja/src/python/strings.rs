@@ -1,11 +1,11 @@
 //! The methods of `str`.
 
-use super::{int_of, search, split, str_format, text_of, unicode::*, width_of};
+use super::{int_of, search, split, str_format, text_of, translate, unicode::*, width_of};
 use crate::{
-    error::{Result, type_error, value_error},
+    error::{Result, type_error},
     library::escape,
     render::Args,
-    values::{Dict, Value, iterate},
+    values::{Value, iterate},
 };
 
 /// Calls a method of a text. What a marked text gives is marked too, and what comes to it is escaped.
@@ -106,11 +106,7 @@ fn plain(text: &str, name: &str, args: Args) -> Result<Value> {
             let mapping = mapping.unwrap_or(Value::None);
             str_format::format(text, &[], &str_format::Named::Mapping(&mapping)).map(Value::str)
         }
-        "maketrans" => maketrans(args),
-        "translate" => {
-            let [table] = args.positional(name, 1)?;
-            translate(text, &table.unwrap_or(Value::None)).map(Value::str)
-        }
+        "maketrans" | "translate" => translate::call(text, name, args),
         _ => super::no_method(&Value::str(text), name),
     }
 }
@@ -299,69 +295,6 @@ pub(crate) fn join(separator: &str, items: &Value) -> Result<String> {
             out.push_str(separator);
         }
         out.push_str(text);
-    }
-    Ok(out)
-}
-
-fn maketrans(args: Args) -> Result<Value> {
-    let [from, to, drop] = args.positional("maketrans", 1)?;
-    let from = from.unwrap_or(Value::None);
-    let mut table = Dict::new();
-    let code = |letter: char| Value::Int(letter as i128);
-    let Some(to) = to else {
-        let Value::Dict(pairs) = &from else {
-            return type_error("if you give only one argument to maketrans it must be a dict");
-        };
-        for (key, value) in pairs.iter() {
-            let mut letters = key.as_str().into_iter().flat_map(str::chars);
-            let key = match (key.as_int(), letters.next(), letters.next()) {
-                (Some(key), ..) => Value::Int(key),
-                (_, Some(letter), None) => code(letter),
-                (_, Some(_), _) => return value_error("string keys in translate table must be of length 1"),
-                _ => return type_error("keys in translate table must be strings or integers"),
-            };
-            table.insert(key, value.clone())?;
-        }
-        return Ok(Value::dict(table));
-    };
-    let (from, to) = (text_of(&from, "maketrans")?, text_of(&to, "maketrans")?);
-    if from.chars().count() != to.chars().count() {
-        return value_error("the first two maketrans arguments must have equal length");
-    }
-    for (from, to) in from.chars().zip(to.chars()) {
-        table.insert(code(from), code(to))?;
-    }
-    if let Some(drop) = drop {
-        for letter in text_of(&drop, "maketrans")?.chars() {
-            table.insert(code(letter), Value::None)?;
-        }
-    }
-    Ok(Value::dict(table))
-}
-
-fn translate(text: &str, table: &Value) -> Result<String> {
-    let mut out = String::new();
-    for letter in text.chars() {
-        let code = letter as i128;
-        let found = match table {
-            Value::Dict(table) => table.get(&Value::Int(code)).cloned(),
-            _ if table.as_str().is_some() || table.as_items().is_some() => {
-                iterate(table)?.into_iter().nth(code as usize)
-            }
-            _ => return type_error(format!("'{}' object is not subscriptable", table.type_name())),
-        };
-        match found {
-            None => out.push(letter),
-            Some(Value::None) => {}
-            Some(value) => match (value.as_str(), value.as_int()) {
-                (Some(text), _) => out.push_str(text),
-                (_, Some(code)) => match u32::try_from(code).ok().and_then(char::from_u32) {
-                    Some(letter) => out.push(letter),
-                    None => return value_error("character mapping must be in range(0x110000)"),
-                },
-                _ => return type_error("character mapping must return integer, None or str"),
-            },
-        }
     }
     Ok(out)
 }

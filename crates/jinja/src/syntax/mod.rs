@@ -5,6 +5,7 @@ mod expressions;
 mod lexer;
 mod literals;
 mod parser;
+mod primaries;
 mod statements;
 mod symbols;
 
