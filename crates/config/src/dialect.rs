@@ -10,24 +10,36 @@
 //! | a family's own name of a field | Llama's |
 //! | a model of text and images: the text's in `text_config` | that alone |
 //!
+//! What a family's class does not read of all this is left out first (`unread.rs`).
+//!
 //! A file may hold both spellings (converters write both). transformers then silently prefers one;
 //! here they must agree, but for the dtype, which decides nothing.
+
+mod unread;
 
 use serde_json::{Map, Value};
 
 use crate::error::{Checked, FieldError, shown};
 use crate::families::ModelType;
+use crate::fields::{IgnoredField, empty};
+use crate::rope::SLIDING_THETA;
 
 pub(crate) const ROPE: &str = "rope_parameters";
 pub(crate) const OLD_ROPE: &str = "rope_scaling";
+/// Phi-3 has it beside them.
+const ORIGINAL: &str = "original_max_position_embeddings";
+/// Of a model of text and images, the outer one counts.
+const TIE: &str = "tie_word_embeddings";
 
 /// A config in version 5's dialect.
 pub(crate) struct Normalised {
     /// Everything but `rope_parameters`.
     pub top: Map<String, Value>,
     pub rope: Map<String, Value>,
-    /// Whether the file says nothing of `rope_parameters`. Null says: none, in version 4's word for it.
+    /// Whether the file says nothing of `rope_parameters`, so that the family's own hold.
     pub rope_absent: bool,
+    /// What the family's class does not read of the file, under the file's names.
+    pub unread: Vec<IgnoredField>,
     /// Whether all this is the file's `text_config`.
     wrapped: bool,
     /// The family's own names.
@@ -40,10 +52,15 @@ impl Normalised {
     /// # Errors
     /// Two spellings that contradict each other, or a rope field that is no object.
     pub fn new(top: Map<String, Value>) -> Checked<Self> {
-        let (top, wrapped) = unwrap(top);
+        let (mut top, wrapped, outer) = unwrap(top);
         let family = top.get("model_type").and_then(ModelType::RULE.1);
         let renamed = family.map_or(&[][..], |family| family.family().renamed);
-        Ok(Self { wrapped, ..Self::of(top, renamed)? })
+        let mut unread = family.map_or(Vec::new(), |family| unread::take(&mut top, family));
+        unread.extend(outer);
+        for field in unread.iter_mut().filter(|_| wrapped) {
+            field.name.insert_str(0, INNER);
+        }
+        Ok(Self { wrapped, unread, ..Self::of(top, renamed)? })
     }
 
     /// The same of fields that go into a file whose family calls some fields otherwise.
@@ -70,7 +87,7 @@ impl Normalised {
             old_names.push(("dtype".to_owned(), "torch_dtype"));
         }
 
-        let rope_absent = top.get(ROPE).is_none_or(Value::is_null) && !top.contains_key(OLD_ROPE);
+        let rope_absent = says_nothing(&top);
         let (new, old) = (rope_object(&mut top, ROPE)?, rope_object(&mut top, OLD_ROPE)?);
         // θ is in the one and beside the other.
         let differ = |a: &Map<_, _>, b: &Map<_, _>| {
@@ -87,8 +104,7 @@ impl Normalised {
         let nested = if new.is_empty() && !old.is_empty() { OLD_ROPE } else { ROPE };
         let mut rope = old;
         rope.extend(new);
-        for name in ["rope_theta", "original_max_position_embeddings", "partial_rotary_factor", "rope_local_base_freq"]
-        {
+        for name in ["rope_theta", ORIGINAL, "partial_rotary_factor", SLIDING_THETA] {
             let beside = top.shift_remove(name);
             let nested = format!("{nested}.{name}");
             if merge(&mut rope, (name, &nested), (name, beside))? {
@@ -96,7 +112,7 @@ impl Normalised {
             }
         }
         old_names.push((ROPE.to_owned(), nested));
-        Ok(Self { top, rope, rope_absent, wrapped: false, renamed, old_names })
+        Ok(Self { top, rope, rope_absent, unread: Vec::new(), wrapped: false, renamed, old_names })
     }
 
     /// The file's name for a field of the version-5 dialect.
@@ -107,8 +123,14 @@ impl Normalised {
             (rest.is_empty() || rest.starts_with(['.', '['])).then(|| format!("{old}{rest}"))
         });
         let name = renamed.unwrap_or_else(|| field.to_owned());
-        if self.wrapped { format!("text_config.{name}") } else { name }
+        if self.wrapped { format!("{INNER}{name}") } else { name }
     }
+}
+
+/// Whether a file has no object of RoPE, in neither dialect. transformers takes `rope_scaling` for absent where it is null
+/// or empty.
+fn says_nothing(top: &Map<String, Value>) -> bool {
+    top.get(ROPE).is_none_or(Value::is_null) && top.get(OLD_ROPE).is_none_or(|old| old.is_null() || empty(old, &()))
 }
 
 /// Names of a family's files, and Llama's.
@@ -117,8 +139,12 @@ type Renamed = &'static [(&'static str, &'static str)];
 /// The models that hold one of text beside one of images, and what the text's is if it does not say.
 const WRAPPERS: [(&str, &str); 2] = [("gemma3", "gemma3_text"), ("mistral3", "mistral")];
 
-/// The text's part of a model of text and images, with what is said outside for all of it; and whether it was one.
-fn unwrap(mut top: Map<String, Value>) -> (Map<String, Value>, bool) {
+/// Stands before the names of what the file has in `text_config`.
+const INNER: &str = "text_config.";
+
+/// The text's part of a model of text and images, with what is said outside for all of it; whether it was one; and what
+/// of the part is not read.
+fn unwrap(mut top: Map<String, Value>) -> (Map<String, Value>, bool, Option<IgnoredField>) {
     let wrapper = WRAPPERS.iter().find(|(name, _)| top.get("model_type").is_some_and(|model_type| model_type == name));
     match (wrapper, top.shift_remove("text_config")) {
         (Some((_, text)), Some(Value::Object(mut inner))) => {
@@ -128,20 +154,25 @@ fn unwrap(mut top: Map<String, Value>) -> (Map<String, Value>, bool) {
                     inner.insert((*name).to_owned(), value);
                 }
             }
-            (inner, true)
+            // The head is the outer model's, and so is whether it is the embedding.
+            let tied = top.shift_remove(TIE).unwrap_or(true.into());
+            let why = "whether the head is tied is said outside of text_config, and it is where nothing is said";
+            let unread = inner.insert(TIE.to_owned(), tied.clone()).filter(|own| *own != tied);
+            let value = unread.map(|own| glass_json::shown(&own));
+            (inner, true, value.map(|value| IgnoredField { name: TIE.to_owned(), value, why: why.to_owned() }))
         }
         (_, Some(inner)) => {
             top.insert("text_config".to_owned(), inner);
-            (top, false)
+            (top, false, None)
         }
-        (_, None) => (top, false),
+        (_, None) => (top, false, None),
     }
 }
 
 /// What such a file may say for both of its models.
 #[rustfmt::skip]
 const OUTSIDE: &[&str] = &[
-    "tie_word_embeddings", "dtype", "torch_dtype", "bos_token_id", "eos_token_id", "pad_token_id", "quantization_config",
+    "dtype", "torch_dtype", "bos_token_id", "eos_token_id", "pad_token_id", "quantization_config",
     "initializer_range", "architectures", "transformers_version",
 ];
 

@@ -124,12 +124,12 @@ impl Fields {
         nested.collect()
     }
 
-    /// Says why these fields decide nothing: an override of one is refused, and if `warned`, the user is told.
+    /// Says why these fields decide nothing: an override of one is refused, and if `warned`, the user is told of a value.
     pub fn idle(&mut self, names: &[Name], warned: bool, why: &str) {
         for &name in names {
             self.read.push(name);
             if let Some(value) = self.object.get(name) {
-                self.unused.push(self.note(name, value, why, warned));
+                self.unused.push(self.note(name, value, why, warned && !value.is_null()));
             }
         }
     }

@@ -16,7 +16,7 @@
 //! Reading order: what comes out, and then the way of a file.
 //! 1. [`LlamaConfig`] (`llama_config.rs`), its [`LayerConfig`]s (`layer.rs`) and [`NormConfig`] (`norm.rs`)
 //! 2. `file.rs`: a path becomes a JSON object
-//! 3. `dialect.rs`: the version-4 dialect becomes version 5's
+//! 3. `dialect.rs`: the version-4 dialect becomes version 5's, without what the family's class does not read
 //! 4. [`Override`] (`overrides.rs`): the user's `key=value` pairs are laid over it
 //! 5. `read.rs`: the object becomes a config, one typed and checked field at a time (`fields.rs`, `values.rs`)
 //! 6. `families.rs`: a family's rule turns fields into layers

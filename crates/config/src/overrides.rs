@@ -50,8 +50,10 @@ impl Override {
             }
         };
         let patch = Normalised::of(patch, file.renamed).map_err(|error| self.error(error))?;
-        file.rope_absent &= !matches!(self.key.as_str(), ROPE | OLD_ROPE);
         // A whole object replaces the old one, but θ is no part of version 4's.
+        if [ROPE, OLD_ROPE].contains(&self.key.as_str()) {
+            file.rope_absent = patch.rope_absent;
+        }
         if self.key == ROPE {
             file.rope.clear();
         } else if self.key == OLD_ROPE {

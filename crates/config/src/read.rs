@@ -74,6 +74,7 @@ impl LlamaConfig {
             error.field = file.name_in_file(&error.field);
             ConfigError::new(origin, error)
         })?;
+        config.ignored.append(&mut file.unread);
         let mut harmless = Vec::new();
         for unused in unused {
             let mut field = unused.field;

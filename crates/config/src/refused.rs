@@ -28,6 +28,11 @@ fn scale(value: &Value, plain: &Outline) -> bool {
     value.as_f64().is_some_and(same)
 }
 
+/// Where the family has the norm, it has it whatever such a field says.
+fn qk_norm(value: &Value, plain: &Outline) -> bool {
+    value == false || plain.attention.qk_norm.is_some()
+}
+
 /// A list with a neutral entry for each layer.
 fn all(value: &Value, is_neutral: fn(&Value) -> bool) -> bool {
     value.as_array().is_some_and(|layers| layers.iter().all(is_neutral))
@@ -60,7 +65,7 @@ pub(crate) const REFUSED: &[Row<Outline>] = &[
     (&["attn_temperature_tuning"], zero, "scores are not scaled by position here"),
     (&["use_logn_attn"], off, "scores are not scaled by length here"),
     (&["use_dynamic_ntk"], off, "say it with rope_type dynamic"),
-    (&["use_qk_norm", "qk_norm", "qk_layernorm"], off, "queries and keys are not normalised in this family"),
+    (&["use_qk_norm", "qk_norm", "qk_layernorm"], qk_norm, "queries and keys are not normalised in this family"),
     (&["clip_qkv"], none, "queries, keys and values are not clipped here"),
     (&["multi_query"], off, "say it with num_key_value_heads"),
     (&["num_key_value_heads_per_layer"], none, "all layers have the same heads here"),

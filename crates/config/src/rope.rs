@@ -45,6 +45,8 @@ pub(crate) struct RopeRule {
     pub theta: f64,
     /// θ of sliding layers, in families with a RoPE for each kind of layer: first that of full ones.
     pub sliding_theta: Option<f64>,
+    /// Whether version 4's files say that one too, as `rope_local_base_freq`.
+    pub sliding_theta_in_file: bool,
     /// `rope_parameters` of a file that has none.
     pub absent: fn() -> Value,
     /// The types that the family's class lets pass; none where nothing rotates.
@@ -62,6 +64,7 @@ impl RopeRule {
     pub const LLAMA: Self = Self {
         theta: 10_000.0,
         sliding_theta: None,
+        sliding_theta_in_file: false,
         absent: || json!({}),
         types: &NAMES,
         partial: None,
@@ -80,10 +83,10 @@ pub(crate) struct Ropes {
 }
 
 /// The kinds of layers that have a RoPE each, in the order of [`Ropes::ropes`].
-const KINDS: [&str; 2] = ["full_attention", "sliding_attention"];
+pub(crate) const KINDS: [&str; 2] = ["full_attention", "sliding_attention"];
 const EACH_KIND: &str = "each kind of layer has its own";
 /// θ of sliding layers in version 4.
-const SLIDING_THETA: &str = "rope_local_base_freq";
+pub(crate) const SLIDING_THETA: &str = "rope_local_base_freq";
 const BETA: &str = "llama_4_scaling_beta";
 
 /// The reference computes angles in float32.

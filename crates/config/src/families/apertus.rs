@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::field::Field::Idle;
 use super::field::{ATTENTION_BIAS, qk_norm};
 use super::{Family, llama, windows};
 use crate::layer::Gate;
@@ -19,7 +20,7 @@ pub(super) const FAMILY: Family = Family {
         theta: 12e6,
         absent: || {
             json!({
-                "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                "rope_type": "llama3", "rope_theta": 12e6, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
                 "original_max_position_embeddings": 8192,
             })
         },
@@ -29,7 +30,11 @@ pub(super) const FAMILY: Family = Family {
         outline.mlp.gate = Gate::None;
         qk_norm(outline, QkNormOver::Head);
     },
-    fields: &[ATTENTION_BIAS, windows::NEVER],
+    fields: &[
+        ATTENTION_BIAS,
+        Idle(&["post_norm", "mlp_bias"], "apertus has norms before its blocks and no biases in its MLP"),
+        windows::NEVER,
+    ],
     ignored: &[],
     names: &[
         Named("input_layernorm", "attention_layernorm"),

@@ -76,12 +76,10 @@ fn read(fields: &mut Fields, outline: &mut Outline) -> Checked<()> {
     Ok(())
 }
 
-/// `expand` times the width of the model, which the file may also say outright.
+/// `intermediate_size`, and where the file does not have it, `expand` times the width of the model.
 pub(super) fn channels(fields: &mut Fields, hidden_size: usize) -> Checked<usize> {
-    let inner = expanded(fields, hidden_size)?;
-    let given = fields.optional("intermediate_size", SIZE, None)?;
-    let rule = format!("must be expand times hidden_size, {inner}, or absent");
-    fields.check(given.is_none_or(|given| given == inner), "intermediate_size", given.unwrap_or(inner), rule)?;
+    let Some(inner) = fields.optional("intermediate_size", SIZE, None)? else { return expanded(fields, hidden_size) };
+    fields.idle(&["expand"], false, "intermediate_size says the number of channels");
     Ok(inner)
 }
 

@@ -3,14 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::field::Field::{Idle, Own};
-use super::mamba::{KERNEL, OF_CODE, channels, expand, time_step};
+use super::mamba::{KERNEL, OF_CODE, expand, expanded, time_step};
 use super::{Family, mamba};
 use crate::error::{Checked, FieldError};
 use crate::fields::Fields;
 use crate::layer::MixerConfig;
 use crate::outline::Outline;
 use crate::recurrent::Mamba2Config;
-use crate::values::{Rule, SIZE, SWITCH};
+use crate::values::{ANY, Rule, SIZE, SWITCH};
 
 pub(super) const FAMILY: Family = Family {
     architecture: "Mamba2ForCausalLM",
@@ -32,7 +32,9 @@ const BOUND: Rule<f64> =
     Rule("must be a number that is not negative, or Infinity", |value| glass_json::as_f64(value).filter(|&x| x >= 0.0));
 
 fn read(fields: &mut Fields, outline: &mut Outline) -> Checked<()> {
-    let inner = channels(fields, outline.hidden_size)?;
+    let inner = expanded(fields, outline.hidden_size)?;
+    let differs = fields.optional("intermediate_size", ANY, None)?.is_some_and(|given| given != inner);
+    fields.idle(&["intermediate_size"], differs, "mamba2 has expand times hidden_size channels");
     let num_heads = fields.get("num_heads", SIZE, 128)?;
     let head_dim = fields.get("head_dim", SIZE, 64)?;
     let rule = format!("times head_dim ({head_dim}) must be expand times hidden_size, {inner}");

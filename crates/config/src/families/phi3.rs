@@ -1,9 +1,11 @@
 //! Phi-3 and Phi-4: the rows of q, k, v lie together in the files, and those of gate and up; part of a head is rotated.
 
-use super::field::Field::Idle;
+use serde_json::json;
+
+use super::field::Field::{Idle, Own};
 use super::{Family, llama, windows};
 use crate::names::TensorName::Rows;
-use crate::rope::RopeRule;
+use crate::rope::{RopeRule, RopeScaling};
 
 pub(super) const FAMILY: Family = Family {
     architecture: "Phi3ForCausalLM",
@@ -17,7 +19,20 @@ pub(super) const FAMILY: Family = Family {
         ..RopeRule::LLAMA
     },
     rereads: true,
-    fields: &[windows::EVERYWHERE, Idle(&["resid_pdrop", "embd_pdrop"], "it has no part in running a model")],
+    fields: &[
+        windows::EVERYWHERE,
+        // It is read with the RoPE; its place in the file is the family's own.
+        Own(
+            |_, _| Ok(()),
+            |outline| match outline.ropes.first().map(|rope| &rope.scaling) {
+                Some(RopeScaling::Longrope(longrope)) => {
+                    json!({ "original_max_position_embeddings": longrope.original_max_position_embeddings })
+                }
+                _ => json!({}),
+            },
+        ),
+        Idle(&["resid_pdrop", "embd_pdrop"], "it has no part in running a model"),
+    ],
     ignored: &[],
     names: &[
         Rows("self_attn.qkv_proj", &["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),

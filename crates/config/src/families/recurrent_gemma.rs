@@ -40,6 +40,7 @@ pub(super) const FAMILY: Family = Family {
         QKV_BIAS,
         Own(read, write),
         Cap("logits_soft_cap", |outline| outline.logits_soft_cap, |outline, cap| outline.logits_soft_cap = cap),
+        Idle(&["rotary_emb_base"], "recurrent_gemma goes by rope_theta"),
         Idle(&["hidden_act"], "recurrent_gemma goes by hidden_activation"),
         Idle(
             &["w_init_variance_scale", "final_w_init_variance_scale", "embeddings_scale_by_sqrt_dim"],

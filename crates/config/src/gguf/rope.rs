@@ -10,6 +10,8 @@ use super::write::float;
 use crate::error::ConfigError;
 use crate::rope::{Llama3Scaling, RopeParameters, RopeScaling, unscaled};
 
+const ORIGINAL: &str = "original_max_position_embeddings";
+
 /// What the frequencies of `llama3` are divided by.
 const FREQS: &str = "rope_freqs.weight";
 /// The same of `longrope`, for long texts and for short ones.
@@ -38,7 +40,13 @@ pub(super) fn parameters(draft: &mut Draft) -> Result<Value, ConfigError> {
     let local = match draft.fields.get("model_type").and_then(Value::as_str) {
         Some("gemma3_text") => local.unwrap_or(10_000.0),
         Some("olmo3") => local.unwrap_or(theta),
-        _ if local.is_none_or(|local| local == theta) => return Ok(rope.into()),
+        _ if local.is_none_or(|local| local == theta) => {
+            // Phi-3's class reads it outside.
+            if let Some(original) = rope.get(ORIGINAL) {
+                draft.set(ORIGINAL, original.clone());
+            }
+            return Ok(rope.into());
+        }
         _ => {
             return Err(draft.keys.refused("rope.freq_base_swa", "all layers share one rotation in this architecture"));
         }

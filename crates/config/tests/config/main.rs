@@ -21,4 +21,5 @@ mod quantization;
 mod recurrent;
 mod rope;
 mod round_trip;
+mod unread;
 mod whole_files;

@@ -36,7 +36,6 @@ fn sizes_that_do_not_fit() {
                 json!({"time_step_rank": "all"}),
                 "time_step_rank = \"all\": must be \"auto\" or a whole number of at least 1",
             ),
-            (json!({"expand": 3}), "intermediate_size = 96: must be expand times hidden_size, 144, or absent"),
             (json!({"time_step_max": 1e-4}), "time_step_max = 0.0001: must be at least time_step_min (0.001)"),
         ],
     );
