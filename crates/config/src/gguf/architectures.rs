@@ -144,11 +144,12 @@ fn granite(draft: &mut Draft) -> Done {
         ("attention.scale", "attention_multiplier", unscaled),
         ("embedding_scale", "embedding_multiplier", 1.0),
         ("residual_scale", "residual_multiplier", 1.0),
-        ("logit_scale", "logits_scaling", 1.0),
     ] {
         let value = draft.keys.float(key)?.filter(|&value| value != 0.0);
         draft.set(field, value.unwrap_or(none));
     }
+    let scale = draft.keys.needed_float("logit_scale")?;
+    draft.set("logits_scaling", if scale == 0.0 { 1.0 } else { scale });
     Ok(())
 }
 

@@ -72,8 +72,13 @@ impl<'a> Draft<'a> {
         self.set("tie_word_embeddings", tied);
         let kv_heads = self.keys.size_of_layers("attention.head_count_kv")?;
         self.set("num_key_value_heads", kv_heads.unwrap_or(heads));
-        if let Some(eps) = self.keys.float("attention.layer_norm_rms_epsilon")? {
-            self.set("rms_norm_eps", eps);
+        let eps = self.keys.needed_float("attention.layer_norm_rms_epsilon")?;
+        self.set("rms_norm_eps", eps);
+        // A size that no tensor has would take memory before any is looked at.
+        let rows = self.gguf.get("blk.0.attn_q.weight").and_then(|q| q.shape.first().copied());
+        if let Some(rows) = rows.filter(|rows| heads.checked_mul(head_dim) != Some(*rows)) {
+            let why = format!("with {head_dim} numbers in a head, it is not the {rows} rows of blk.0.attn_q.weight");
+            return Err(self.keys.refused("attention.head_count", &why));
         }
         // Files of experts alone may leave it out.
         let width = self.keys.size_of_layers("feed_forward_length")?;

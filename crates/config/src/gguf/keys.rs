@@ -64,6 +64,12 @@ impl<'a> Keys<'a> {
         Ok(wide.map(|wide| (wide as f32).to_string().parse().unwrap_or(wide)))
     }
 
+    /// A float that must be there.
+    pub fn needed_float(&mut self, key: &str) -> Read<f64> {
+        let read = self.float(key)?;
+        read.ok_or_else(|| self.missing(key))
+    }
+
     pub fn bool(&mut self, key: &str) -> Read<Option<bool>> {
         let name = self.name(key);
         self.metadata.bool(&name).map_err(|error| self.error(&error))

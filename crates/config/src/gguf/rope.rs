@@ -69,12 +69,13 @@ fn scaling(draft: &mut Draft, rope: &mut Map<String, Value>, dim: usize, theta: 
     }
     let (long, short) = (divisors(draft, LONG, dim)?, divisors(draft, SHORT, dim)?);
     if let (Some(long), Some(short)) = (&long, &short) {
+        if factor.is_some() {
+            return Err(draft.keys.refused("rope.scaling.factor", &format!("{LONG} scales positions already")));
+        }
         set("rope_type", json!("longrope"));
         set("long_factor", json!(long));
         set("short_factor", json!(short));
-        if let Some(attention) = attention {
-            set("attention_factor", json!(attention));
-        }
+        set("attention_factor", json!(attention.unwrap_or(1.0)));
         return Ok(());
     }
     if long.is_some() || short.is_some() {
@@ -83,6 +84,10 @@ fn scaling(draft: &mut Draft, rope: &mut Map<String, Value>, dim: usize, theta: 
             .problem(format!("of {LONG} and {SHORT} one is missing; convert or fetch the file again")));
     }
     let freqs = divisors(draft, FREQS, dim)?;
+    let is_yarn = kind == Some("yarn") && factor.is_some();
+    if !is_yarn && attention.is_some_and(|attention| attention != 1.0) {
+        return Err(draft.keys.refused("rope.scaling.attn_factor", "only yarn and longrope scale scores here"));
+    }
     match (kind.unwrap_or("linear"), factor) {
         ("yarn", Some(factor)) => {
             set("rope_type", json!("yarn"));
@@ -174,6 +179,7 @@ pub(super) fn write(
             return Ok(vec![(FREQS, divisors.collect())]);
         }
         RopeScaling::Longrope(scaling) => {
+            set("rope.scaling.type", "longrope".into());
             set("rope.scaling.original_context_length", context(scaling.original_max_position_embeddings));
             set("rope.scaling.attn_factor", float(rope.attention_scaling()));
             return Ok(vec![(LONG, narrow(&scaling.long_factor)), (SHORT, narrow(&scaling.short_factor))]);

@@ -27,6 +27,10 @@ impl LlamaConfig {
         })?;
         let first = self.layers.first().and_then(|layer| Some((layer, layer.attention()?)));
         let (layer, attention) = first.ok_or_else(|| problem("GGUF has no models without layers".to_owned()))?;
+        let is_sparse = |layer: &LayerConfig| matches!(layer.mlp, Some(MlpConfig::Experts(_)));
+        if self.layers.iter().any(|other| is_sparse(other) != is_sparse(layer)) {
+            return Err(problem("GGUF has no words for layers without experts beside others".to_owned()));
+        }
         let name = architecture.name();
         metadata.insert("general.architecture", name);
         let mut set = |key: &str, value: Value| {
@@ -55,7 +59,10 @@ impl LlamaConfig {
             set("attention.sliding_window", size(window.get()));
             let attention = self.layers.iter().filter_map(LayerConfig::attention);
             let slides: Vec<bool> = attention.map(|attention| attention.window.is_some()).collect();
-            set("attention.sliding_window_pattern", slides.into());
+            // Phi-3's layers are all alike.
+            if name != "phi3" {
+                set("attention.sliding_window_pattern", slides.into());
+            }
         }
         for (key, cap) in
             [("attn_logit_softcapping", attention.soft_cap), ("final_logit_softcapping", self.logits_soft_cap)]

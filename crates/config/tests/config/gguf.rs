@@ -27,6 +27,9 @@ impl Draft {
             draft.set(key, value);
         }
         draft.set("attention.layer_norm_rms_epsilon", 1e-5f32);
+        if architecture == "granite" {
+            draft.set("logit_scale", 4f32);
+        }
         draft.tensor("token_embd.weight", &[32, 48])
     }
 
@@ -232,6 +235,8 @@ fn positions_are_what_the_keys_say() {
     let long = long.values("rope_factors_long.weight", &[6], longs).values("rope_factors_short.weight", &[6], shorts);
     let rope = &long.config(&[]).ropes[0];
     assert_eq!((rope.scaling.name(), rope.attention_scaling()), ("longrope", 1.25));
+    // As in llama.cpp, an absent factor is 1.
+    assert_eq!(long.without("phi3.rope.scaling.attn_factor").config(&[]).ropes[0].attention_scaling(), 1.0);
 }
 
 #[test]
@@ -290,6 +295,30 @@ fn wrong_files_get_one_line() {
         (
             Draft::of("llama").with("rope.scaling.type", "ntk").with("rope.scaling.factor", 2f32),
             "llama.rope.scaling.type = string \"ntk\" is not supported: it is none, linear, yarn or longrope".into(),
+        ),
+        (
+            Draft::of("llama").with("rope.scaling.attn_factor", 1.5f32),
+            "llama.rope.scaling.attn_factor = f32 1.5 is not supported: only yarn and longrope scale scores here".into(),
+        ),
+        (
+            Draft::of("llama")
+                .with("rope.scaling.factor", 2f32)
+                .values("rope_factors_long.weight", &[6], vec![2.0; 6])
+                .values("rope_factors_short.weight", &[6], vec![1.5; 6]),
+            "llama.rope.scaling.factor = f32 2 is not supported: rope_factors_long.weight scales positions already".into(),
+        ),
+        (
+            Draft::of("llama").with("attention.head_count", 1u32 << 31).tensor("blk.0.attn_q.weight", &[48, 48])
+                .with("attention.key_length", 12u32),
+            "llama.attention.head_count = u32 2147483648 is not supported: with 12 numbers in a head, it is not the 48 rows of blk.0.attn_q.weight".into(),
+        ),
+        (
+            Draft::of("llama").without("llama.attention.layer_norm_rms_epsilon"),
+            format!("there is no key \"llama.attention.layer_norm_rms_epsilon\"; {missing}"),
+        ),
+        (
+            Draft::of("granite").without("granite.logit_scale"),
+            format!("there is no key \"granite.logit_scale\"; {missing}"),
         ),
         (
             Draft::of("llama").tensor("rope_freqs.weight", &[5]),

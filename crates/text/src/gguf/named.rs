@@ -83,10 +83,11 @@ impl Named {
 
     /// The tokens that are matched whole in text: special ones, and those of users. `but`: tokens that are not.
     pub fn added(&self, tokens: &Tokens<'_>, but: impl Fn(&str) -> bool) -> Vec<(u32, AddedToken)> {
-        let named = |id: u32| self.ids.iter().any(|&(_, named)| named == id);
+        // A key may name a token that text has anyway, such as "!", where a config has an id of nothing in particular.
+        let named = |id: u32, text| self.ids.iter().any(|&(_, named)| named == id) && !tokens.is_made(text);
         let added = (0..tokens.len() as u32).filter_map(|id| {
             let (text, kind) = tokens.get(id)?;
-            let special = matches!(kind, Kind::Control | Kind::Unknown) || named(id);
+            let special = matches!(kind, Kind::Control | Kind::Unknown) || named(id, text);
             let is_added = !text.is_empty() && !but(text) && (special || kind == Kind::UserDefined);
             is_added.then(|| (id, AddedToken::from(text, special).normalized(false)))
         });

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use glass_gguf::{Array, GgufError, Metadata, Strings, Value};
 use tokenizers::models::bpe::Vocab;
 
+use super::merges::MERGES;
 use crate::{TokenizerError, one_line};
 
 pub(super) const MODEL: &str = "tokenizer.ggml.model";
@@ -100,6 +101,13 @@ impl<'m> Tokens<'m> {
 
     pub fn get(&self, id: u32) -> Option<(&'m str, Kind)> {
         Some((self.texts.get(id as usize)?, self.kinds[id as usize]))
+    }
+
+    /// Whether text makes this token without its being matched whole: a character, or two tokens that a merge joins.
+    pub fn is_made(&self, text: &str) -> bool {
+        let merges = self.keys.strings(MERGES).ok().flatten();
+        let joined = |merge: &str| merge.split_once(' ').is_some_and(|(a, b)| text.strip_prefix(a) == Some(b));
+        text.chars().nth(1).is_none() || merges.is_some_and(|merges| merges.iter().any(joined))
     }
 
     /// One score per token; `None` where the file has none.

@@ -130,3 +130,16 @@ fn the_tokens_of_phi_3_drop_the_whitespace_behind_them() {
     assert_eq!(tokenizer.encode("<think>\n a", false), tokenizer.encode("<think>a", false));
     assert_ne!(tokenizer.encode("<s>\n a", false), tokenizer.encode("<s>a", false));
 }
+
+/// The id of a padding token, say, may be that of "!", where a config meant no token in particular.
+#[test]
+fn a_named_token_that_text_makes_is_text() {
+    let tokenizer = load(&metadata(&json!({
+        "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "gpt-2",
+        "tokenizer.ggml.tokens": ["!", "a", "b", "ab", "<|end|>"], "tokenizer.ggml.token_type": [1, 1, 1, 1, 1],
+        "tokenizer.ggml.merges": ["a b"], "tokenizer.ggml.padding_token_id": 0, "tokenizer.ggml.cls_token_id": 3,
+        "tokenizer.ggml.eos_token_id": 4,
+    })));
+    assert_eq!(tokenizer.encode("ab!ab<|end|>!", false).expect("ids"), [3, 0, 3, 4, 0]);
+    assert_eq!(tokenizer.decode(&[0, 3, 4, 0], true).expect("a text"), "!ab!");
+}
