@@ -27,7 +27,7 @@ use crate::rope::SLIDING_THETA;
 pub(crate) const ROPE: &str = "rope_parameters";
 pub(crate) const OLD_ROPE: &str = "rope_scaling";
 /// Phi-3 has it beside them.
-const ORIGINAL: &str = "original_max_position_embeddings";
+pub(crate) const ORIGINAL: &str = "original_max_position_embeddings";
 /// Of a model of text and images, the outer one counts.
 const TIE: &str = "tie_word_embeddings";
 

@@ -7,10 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::draft::Draft;
 use super::write::float;
+use crate::dialect::ORIGINAL;
 use crate::error::ConfigError;
 use crate::rope::{Llama3Scaling, RopeParameters, RopeScaling, unscaled};
-
-const ORIGINAL: &str = "original_max_position_embeddings";
 
 /// What the frequencies of `llama3` are divided by.
 const FREQS: &str = "rope_freqs.weight";
@@ -63,9 +62,12 @@ fn scaling(draft: &mut Draft, rope: &mut Map<String, Value>, dim: usize, theta: 
     let original = draft.keys.usize("rope.scaling.original_context_length")?;
     let attention = draft.keys.float("rope.scaling.attn_factor")?;
     let kind = draft.keys.string("rope.scaling.type")?;
+    if !matches!(kind, None | Some("none" | "linear" | "yarn" | "longrope")) {
+        return Err(draft.keys.refused("rope.scaling.type", "it is none, linear, yarn or longrope"));
+    }
     let mut set = |field: &str, value: Value| rope.insert(field.to_owned(), value);
     if let Some(original) = original {
-        set("original_max_position_embeddings", json!(original));
+        set(ORIGINAL, json!(original));
     }
     let (long, short) = (divisors(draft, LONG, dim)?, divisors(draft, SHORT, dim)?);
     if let (Some(long), Some(short)) = (&long, &short) {
@@ -117,8 +119,7 @@ fn scaling(draft: &mut Draft, rope: &mut Map<String, Value>, dim: usize, theta: 
         ("longrope", _) => {
             return Err(draft.keys.problem(format!("there is no tensor {LONG}, which longrope goes by")));
         }
-        ("none" | "linear" | "yarn", _) => {}
-        _ => return Err(draft.keys.refused("rope.scaling.type", "it is none, linear, yarn or longrope")),
+        _ => {}
     }
     if let Some(freqs) = freqs {
         if rope.contains_key("rope_type") {

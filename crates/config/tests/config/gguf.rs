@@ -321,6 +321,13 @@ fn wrong_files_get_one_line() {
             format!("there is no key \"granite.logit_scale\"; {missing}"),
         ),
         (
+            Draft::of("llama")
+                .with("rope.scaling.type", "ntk")
+                .values("rope_factors_long.weight", &[6], vec![2.0; 6])
+                .values("rope_factors_short.weight", &[6], vec![1.5; 6]),
+            "llama.rope.scaling.type = string \"ntk\" is not supported: it is none, linear, yarn or longrope".into(),
+        ),
+        (
             Draft::of("llama").tensor("rope_freqs.weight", &[5]),
             "tensor rope_freqs.weight is F32 [5], where F32 [6] belongs".into(),
         ),

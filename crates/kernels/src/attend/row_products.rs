@@ -26,7 +26,9 @@ pub(super) unsafe fn scores<S: SimdExt, V: Vectors, const R: usize, const K: usi
     let mut sums = [[simd.splat_f32s(0.0); MAX_LANES]; R];
     for first in (0..len).step_by(lanes) {
         let keys = lanes.min(len - first);
-        (first..first + keys).for_each(|key| v.prefetch(key, 0, head_dim));
+        for key in first..first + keys {
+            v.prefetch(key, 0, head_dim);
+        }
         let mut key = 0;
         while key + K <= keys {
             // SAFETY: the caller's.
