@@ -113,7 +113,7 @@ impl KernelSet {
     }
 
     /// [`rotate`](Self::rotate) of queries and of keys, which go with values to the slots from `slot` on of `held`: all in one
-    /// launch, and no tensors between. -> the queries, and `held` again; without queries nothing was written.
+    /// launch, and no tensors between. -> the queries; without, nothing was written.
     ///
     /// `q` `[1, heads, seq, head_dim]`, `k` and `v` `[1, kv_heads, seq, head_dim]`, `held` `[1, kv_heads, capacity, head_dim]`
     /// each
@@ -121,24 +121,22 @@ impl KernelSet {
         self,
         qkv: [&Tensor<4>; 3],
         angles: &RopeAngles,
-        held: [Tensor<4>; 2],
+        held: [&mut Tensor<4>; 2],
         slot: usize,
-    ) -> (Option<Tensor<4>>, [Tensor<4>; 2]) {
-        let _ = (qkv, angles, slot);
-        match self.backend {
+    ) -> Option<Tensor<4>> {
+        match self.backend? {
             #[cfg(feature = "flex")]
-            Some(KernelBackend::Flex) => flex::rotate_and_keep(qkv, angles, held, slot),
+            KernelBackend::Flex => flex::rotate_and_keep(qkv, angles, held, slot),
             #[cfg(feature = "wgpu")]
-            Some(KernelBackend::Cube(class)) => {
+            KernelBackend::Cube(class) => {
                 glass_kernels_cube::rotate_and_keep(class, qkv, &cube::angles(angles), held, slot)
             }
-            None => (None, held),
         }
     }
 
     /// [`rotate_and_keep`](Self::rotate_and_keep), and what these queries find in `held` then: in one call, where that takes as
-    /// long as the arithmetic of few keys. `kept` is called in between. -> `[1, seq, heads * head_dim]`, and `held` again; if
-    /// there is none, nothing is said of the slots.
+    /// long as the arithmetic of few keys. `kept` is called in between. -> `[1, seq, heads * head_dim]`; if there is none,
+    /// nothing is said of the slots.
     ///
     /// `q` `[1, heads, seq, head_dim]`, `k` and `v` `[1, kv_heads, seq, head_dim]`, `held` `[1, kv_heads, capacity, head_dim]`
     /// each
@@ -147,18 +145,19 @@ impl KernelSet {
         self,
         qkv: [&Tensor<4>; 3],
         angles: &RopeAngles,
-        held: [Tensor<4>; 2],
+        held: [&mut Tensor<4>; 2],
         slot: usize,
         seen: SeenSlots,
         params: &AttentionParams,
         kept: impl FnOnce(),
-    ) -> (Option<Tensor<3>>, [Tensor<4>; 2]) {
-        match self.backend {
+    ) -> Option<Tensor<3>> {
+        match self.backend? {
             #[cfg(feature = "flex")]
-            Some(KernelBackend::Flex) => flex::keep_and_attend(qkv, angles, held, slot, seen, params, kept),
-            _ => {
-                let _ = (qkv, angles, slot, seen, params, kept);
-                (None, held)
+            KernelBackend::Flex => flex::keep_and_attend(qkv, angles, held, slot, seen, params, kept),
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(_) => {
+                let _ = (qkv, angles, held, slot, seen, params, kept);
+                None
             }
         }
     }
@@ -201,23 +200,18 @@ impl KernelSet {
         }
     }
 
-    /// Writes these of the tokens, keys and values, to the slots from `slot` on of `held`, with no tensors between. Whether it
-    /// has, and `held` again.
+    /// Writes these of the tokens, keys and values, to the slots from `slot` on of `held`, with no tensors between. `None`: it has
+    /// not.
     ///
     /// Keys and values `[1, kv_heads, tokens of all texts, head_dim]`, `held` `[1, kv_heads, capacity, head_dim]` each
-    pub fn keep(
-        self,
-        kv: [&Tensor<4>; 2],
-        tokens: Range<usize>,
-        held: [Tensor<4>; 2],
-        slot: usize,
-    ) -> (bool, [Tensor<4>; 2]) {
-        match self.backend {
+    pub fn keep(self, kv: [&Tensor<4>; 2], tokens: Range<usize>, held: [&mut Tensor<4>; 2], slot: usize) -> Option<()> {
+        match self.backend? {
             #[cfg(feature = "flex")]
-            Some(KernelBackend::Flex) => flex::keep(kv, tokens, held, slot),
-            _ => {
-                let _ = (kv, tokens, slot);
-                (false, held)
+            KernelBackend::Flex => flex::keep(kv, tokens, held, slot),
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(_) => {
+                let _ = (kv, tokens, held, slot);
+                None
             }
         }
     }

@@ -44,7 +44,7 @@ pub use draws::{Draw, Draws};
 pub use dtype::Dtype;
 pub use embedding::Embedding;
 pub use error::{DeviceError, WeightError};
-pub use glass_kernels::{Gate as GateKernel, KeyPositions, WeightKind, highest, quant};
+pub use glass_kernels::{Gate as GateKernel, KeyPositions, WeightKind, first_highest, quant};
 pub use kernel_mode::KernelMode;
 pub use kernel_set::KernelSet;
 pub use kv_tensor::{KvDtype, KvTensor, Q8Tensor, UnknownKvDtype};

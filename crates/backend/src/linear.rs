@@ -50,7 +50,8 @@ impl Linear {
         projections: [&Self; N],
         x: impl Into<Input<'a, D>>,
     ) -> [Tensor<D>; N] {
-        each_of(Self::forward_each(&projections, x))
+        let Each(outputs) = Self::forward_each(&projections, x).into_iter().collect();
+        outputs
     }
 
     /// The same of any number of projections.
@@ -77,8 +78,8 @@ impl Linear {
         let x = x.into();
         if projections.iter().all(|projection| projection.bias.is_none()) {
             let weights = projections.map(|projection| &projection.weight);
-            if let Some(products) = WeightMatrix::matmul_t_by_head(&weights, &x, head_dim) {
-                return each_of(products);
+            if let Some(Each(products)) = WeightMatrix::matmul_t_by_head(&weights, &x, head_dim) {
+                return products;
             }
         }
         Self::forward_all(projections, x).map(|y| {
@@ -93,9 +94,8 @@ impl Linear {
     pub fn forward_onto<const D: usize>(&self, x: Tensor<D>, residual: &Tensor<D>) -> Tensor<D> {
         if self.bias.is_none() {
             let around = Around { norm: None, then: Then::Add(residual) };
-            if let Some(sum) = WeightMatrix::matmul_t_around(&[&self.weight], &x, around) {
+            if let Some(Each([sum])) = WeightMatrix::matmul_t_around(&[&self.weight], &x, around) {
                 self.weight.kernels().recycle(x);
-                let [sum] = each_of(sum);
                 return sum;
             }
         }
@@ -114,16 +114,20 @@ impl Linear {
             return None;
         }
         let around = Around { norm: x.norm(), then: Then::Gate(activation) };
-        let [gated] = each_of(WeightMatrix::matmul_t_around(&[&gate.weight, &up.weight], x.unread(), around)?);
-        Some(gated)
+        let products = WeightMatrix::matmul_t_around(&[&gate.weight, &up.weight], x.unread(), around);
+        products.map(|Each([gated])| gated)
     }
 }
 
-/// As many outputs as there are.
-fn each_of<T, const N: usize>(outputs: Few<T>) -> [T; N] {
-    let mut outputs = outputs.into_iter();
-    std::array::from_fn(|_| match outputs.next() {
-        Some(output) => output,
-        None => unreachable!("an output of each"),
-    })
+/// As many outputs as there are. A tensor is some hundreds of bytes, and what holds four is moved at a cost.
+struct Each<T, const N: usize>([T; N]);
+
+impl<T, const N: usize> FromIterator<T> for Each<T, N> {
+    fn from_iter<I: IntoIterator<Item = T>>(outputs: I) -> Self {
+        let mut outputs = outputs.into_iter();
+        Self(std::array::from_fn(|_| match outputs.next() {
+            Some(output) => output,
+            None => unreachable!("an output of each"),
+        }))
+    }
 }

@@ -181,18 +181,22 @@ impl WeightMatrix {
     /// The same with more computed in the same launches. `None` where no kernel does so, and for matrices in several tensors.
     ///
     /// `x` `[.., columns]` -> `[.., rows]` each, or what is made of them
-    pub(crate) fn matmul_t_around<const D: usize>(
+    pub(crate) fn matmul_t_around<const D: usize, C: FromIterator<Tensor<D>>>(
         matrices: &[&Self],
         x: &Tensor<D>,
         around: Around<'_, D>,
-    ) -> Option<Few<Tensor<D>>> {
+    ) -> Option<C> {
         matrices.first()?.kernels.multiply(x, &Self::held(matrices)?, around)
     }
 
     /// Queries, keys or values, head by head, where a kernel writes them so.
     ///
     /// `x` `[batch, seq, columns]` -> `[batch, heads, seq, head_dim]` each
-    pub(crate) fn matmul_t_by_head(matrices: &[&Self], x: &Input<'_, 3>, head_dim: usize) -> Option<Few<Tensor<4>>> {
+    pub(crate) fn matmul_t_by_head<C: FromIterator<Tensor<4>>>(
+        matrices: &[&Self],
+        x: &Input<'_, 3>,
+        head_dim: usize,
+    ) -> Option<C> {
         let held = Self::held(matrices)?;
         matrices.first()?.kernels.multiply_by_head(x.unread(), &held, x.norm(), head_dim)
     }

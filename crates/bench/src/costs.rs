@@ -3,7 +3,10 @@
 use std::{num::NonZeroUsize, ops::Range};
 
 use glass_attention::Step;
-use glass_backend::WeightRole::{Keys, MlpOutput, Projection, ResidualProjection, Values};
+use glass_backend::{
+    KvDtype,
+    WeightRole::{Keys, MlpOutput, Projection, ResidualProjection, Values},
+};
 use glass_config::{AttentionConfig, LayerConfig, LlamaConfig, MlpConfig};
 
 use crate::Precision;
@@ -129,8 +132,15 @@ pub struct Cost {
     pub flops: f64,
 }
 
-/// Of a pass that fills these slots, with `logits` rows of the head at its end.
-pub fn step(config: &LlamaConfig, precision: Precision, step: Step, slots: Range<usize>, logits: usize) -> Cost {
+/// Of a pass that fills these slots of a cache in type `kept`, with `logits` rows of the head at its end.
+pub fn step(
+    config: &LlamaConfig,
+    precision: Precision,
+    kept: KvDtype,
+    step: Step,
+    slots: Range<usize>,
+    logits: usize,
+) -> Cost {
     let hidden = config.hidden_size;
     let residuals = config.layers.len() * hidden; // The residual stream, once in each layer.
     let (q, kv) = widths(config);
@@ -141,7 +151,9 @@ pub fn step(config: &LlamaConfig, precision: Precision, step: Step, slots: Range
     let of = |role| precision.projection_bytes(config, role);
     let in_head = precision.head_bytes();
     let in_embedding = if config.tie_word_embeddings { in_head } else { precision.dtype.bytes() as f64 };
-    // Bytes of weights, values of activations, and operations.
+    // Of a token's keys and values in one layer.
+    let kv_bytes = |layer: &AttentionConfig| 2 * layer.num_key_value_heads * kept.vector_bytes(layer.head_dim);
+    // Bytes of weights and of what is kept, values of activations, and operations.
     let (weights, values, flops) = match step {
         Step::Embedding => ((hidden * tokens) as f64 * in_embedding, hidden * tokens, 0.0),
         Step::Norm => {
@@ -156,15 +168,15 @@ pub fn step(config: &LlamaConfig, precision: Precision, step: Step, slots: Range
             (bytes * hidden as f64, moved(residuals + q + 2 * kv), matrices(weights))
         }
         Step::Rope => (0.0, moved(2 * (q + kv)), 0.0),
-        Step::Cache => (0.0, moved(2 * 2 * kv), 0.0),
+        Step::Cache => ((tokens * attentions(config).map(kv_bytes).sum::<usize>()) as f64, moved(2 * kv), 0.0),
         Step::Attention => {
             let kept = attentions(config).map(|layer| {
                 let seen = |window: NonZeroUsize| slots.end.min(window.get() + tokens - 1);
-                layer.kv_size() * layer.window.map_or(slots.end, seen)
+                kv_bytes(layer) * layer.window.map_or(slots.end, seen)
             });
             let kept: usize = kept.sum();
             let flops = attention_flops(config, slots.start, tokens);
-            (0.0, 2 * kept + moved(2 * q), flops)
+            (kept as f64, moved(2 * q), flops)
         }
         Step::Output => ((q * hidden) as f64 * of(ResidualProjection), moved(q + residuals), matrices(q * hidden)),
         // Of a recurrent mixer all weights are counted where it begins.

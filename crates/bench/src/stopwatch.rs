@@ -198,9 +198,10 @@ impl<'a> Watched<'a> {
         if let Some(error) = watch.failed {
             return Err(error.into());
         }
+        let kept = llama.kv_dtype.unwrap_or(llama.cache_dtype().into());
         for (place, (op, _)) in OPS.iter().enumerate() {
             let cost = match op {
-                Op::Step(step) => costs::step(&llama.config, self.precision, *step, read.clone(), last.into()),
+                Op::Step(step) => costs::step(&llama.config, self.precision, kept, *step, read.clone(), last.into()),
                 Op::Host if last => Cost { bytes: (llama.config.vocab_size * size_of::<f32>()) as u64, flops: 0.0 },
                 _ => Cost::default(),
             };

@@ -92,8 +92,8 @@ impl LlamaMlp {
 
     /// Added to `residual`: `x` and `residual` `[.., hidden_size]` -> the same shape
     pub fn forward_onto<const D: usize>(&self, x: Input<'_, D>, residual: &Tensor<D>) -> Tensor<D> {
-        let mut inner = Self::inner_all(&[self], x); // [.., intermediate_size]
-        self.down_proj.forward_onto(inner.swap_remove(0), residual)
+        let inner = self.gated(&x).unwrap_or_else(|| Self::inner_all(&[self], x).swap_remove(0)); // [.., intermediate_size]
+        self.down_proj.forward_onto(inner, residual)
     }
 
     /// Several MLPs of the same `x`: all that reads it is multiplied together.
@@ -108,11 +108,7 @@ impl LlamaMlp {
     ///
     /// `x` `[.., hidden_size]` -> `[.., intermediate_size]` each
     fn inner_all<const D: usize>(mlps: &[&Self], x: Input<'_, D>) -> Few<Tensor<D>> {
-        let gated = mlps.iter().map(|mlp| {
-            let (gate, kernel) = (mlp.gate_proj.as_ref()?, mlp.gate_kernel()?);
-            Linear::forward_gated([gate, &mlp.up_proj], &x, kernel)
-        });
-        if let Some(gated) = gated.collect::<Option<_>>() {
+        if let Some(gated) = mlps.iter().map(|mlp| mlp.gated(&x)).collect::<Option<_>>() {
             return gated;
         }
         let readers: Few<&Linear> = mlps.iter().flat_map(|mlp| mlp.gate_proj.iter().chain([&mlp.up_proj])).collect();
@@ -123,6 +119,14 @@ impl LlamaMlp {
             mlp.inner(gate, up)
         });
         outputs.collect()
+    }
+
+    /// What is projected down, where a kernel computes it in one.
+    ///
+    /// `x` `[.., hidden_size]` -> `[.., intermediate_size]`
+    fn gated<const D: usize>(&self, x: &Input<'_, D>) -> Option<Tensor<D>> {
+        let (gate, kernel) = (self.gate_proj.as_ref()?, self.gate_kernel()?);
+        Linear::forward_gated([gate, &self.up_proj], x, kernel)
     }
 
     /// The gate as kernels compute it.

@@ -10,7 +10,7 @@ mod config;
 mod penalties;
 mod warpers;
 
-use glass_backend::{Draw, highest};
+use glass_backend::{Draw, first_highest};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use thiserror::Error;
@@ -204,28 +204,18 @@ fn uniform(rng: &mut ChaCha12Rng) -> f64 {
 /// # Errors
 /// A row without logits, of −∞ only, or with one that is NaN or +∞.
 pub fn argmax(logits: &[f32]) -> Result<u32, SamplingError> {
-    /// Logits whose highest is found before it is asked where it is.
-    const BLOCK: usize = 1024;
-
     if logits.is_empty() {
         return Err(SamplingError::NoLogits);
     }
-    let (mut first, mut best) = (0, f32::NEG_INFINITY);
-    for (block, values) in logits.chunks(BLOCK).enumerate() {
-        let (of_block, is_finite) = highest(values);
-        if !is_finite {
-            let mut ids = logits.iter().enumerate();
-            if let Some((id, &value)) = ids.find(|(_, value)| value.is_nan() || **value == f32::INFINITY) {
-                return Err(SamplingError::NotFinite { id, value });
-            }
-        }
-        if of_block > best {
-            (first, best) = (block * BLOCK, of_block);
+    let (id, best, is_finite) = first_highest(logits);
+    if !is_finite {
+        let mut ids = logits.iter().enumerate();
+        if let Some((id, &value)) = ids.find(|(_, value)| value.is_nan() || **value == f32::INFINITY) {
+            return Err(SamplingError::NotFinite { id, value });
         }
     }
     if best == f32::NEG_INFINITY {
         return Err(SamplingError::NothingPossible);
     }
-    let within = logits[first..].iter().position(|value| *value == best);
-    Ok((first + within.unwrap_or_default()) as u32)
+    Ok(id as u32)
 }

@@ -22,6 +22,7 @@ mod gemv;
 mod gemv_planes;
 mod gemv_quantized;
 mod gemv_words;
+mod lent;
 mod linear_recurrence;
 mod mask;
 mod place;
@@ -74,7 +75,11 @@ impl AdapterClass {
 
 /// A tensor on an adapter; `None` if it is elsewhere, or of a type that kernels do not read.
 fn primitive<const D: usize>(x: &Tensor<D>) -> Option<CubeTensor> {
-    adapter_tensor(x).filter(|x| matches!(x.dtype, DType::F32 | DType::F16))
+    adapter_tensor(x).filter(is_float)
+}
+
+fn is_float(x: &CubeTensor) -> bool {
+    matches!(x.dtype, DType::F32 | DType::F16)
 }
 
 /// Kinds of tensors that lie on adapters as buffers.
@@ -85,11 +90,6 @@ impl<K: Basic + BackendPrimitive<Wgpu, Primitive = CubeTensor>> OnAdapters for K
 /// A tensor of any type on an adapter.
 fn adapter_tensor<const D: usize, K: OnAdapters>(x: &Tensor<D, K>) -> Option<CubeTensor> {
     x.clone().try_into_primitive::<Wgpu>().ok()
-}
-
-/// A tensor that has a [`primitive`], given away, so that its memory may be written to.
-fn into_primitive<const D: usize>(x: Tensor<D>) -> CubeTensor {
-    x.try_into_primitive::<Wgpu>().unwrap_or_else(|_| unreachable!("it has been looked at: it is on an adapter"))
 }
 
 fn tensor<const D: usize>(x: CubeTensor) -> Tensor<D> {

@@ -5,7 +5,9 @@ use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 use cubecl::{ir::ElemType, prelude::*};
 
 use super::{
-    AdapterClass, Strided, elem, into_primitive, like,
+    AdapterClass, Strided, elem, is_float,
+    lent::Lent,
+    like,
     place::{self, Place},
     primitive, tensor, vector_size,
 };
@@ -45,20 +47,20 @@ pub fn rotate(class: AdapterClass, x: &Tensor<4>, angles: &Angles<'_>) -> Option
     Some(tensor(out))
 }
 
-/// Queries, and keys and values that go to the slots from `slot` on of `held`, keys rotated: the rotated queries. `held` comes
-/// back; if others hold it too, or there is no kernel, nothing was written and there are no queries.
+/// Queries, and keys and values that go to the slots from `slot` on of `held`, keys rotated: the rotated queries. If others hold
+/// `held` too, or there is no kernel, nothing was written and there are no queries.
 ///
 /// `q` `[1, heads, seq, head_dim]`, `k` and `v` `[1, kv_heads, seq, head_dim]`, `held` `[1, kv_heads, capacity, head_dim]` each
 pub fn rotate_and_keep(
     class: AdapterClass,
     [q, k, v]: [&Tensor<4>; 3],
     angles: &Angles<'_>,
-    held: [Tensor<4>; 2],
+    held: [&mut Tensor<4>; 2],
     slot: usize,
-) -> (Option<Tensor<4>>, [Tensor<4>; 2]) {
+) -> Option<Tensor<4>> {
     let [batch, kv_heads, seq, head_dim] = k.dims();
     let [.., capacity, _] = held[0].dims();
-    let shapes = held.each_ref().map(Tensor::dims) == [[1, kv_heads, capacity, head_dim]; 2];
+    let shapes = held.each_ref().map(|held| held.dims()) == [[1, kv_heads, capacity, head_dim]; 2];
     let fits = batch == 1 && shapes && slot + seq <= capacity && q.dims()[3] == head_dim && v.dims() == k.dims();
     let of_one_type = q.dtype() == k.dtype() && k.dtype() == v.dtype() && held[0].dtype() == held[1].dtype();
     let inputs = || {
@@ -66,17 +68,13 @@ pub fn rotate_and_keep(
         let heads = [Heads::of(q, &angles)?, Heads::of(k, &angles)?, Heads::of(v, &angles)?];
         Some((Place::of(angles.first, &angles.table)?, angles, heads))
     };
-    let Some((place, angles, [q, k, v])) = (fits && of_one_type).then(inputs).flatten() else {
-        return (None, held);
-    };
-    if held.iter().any(|held| primitive(held).is_none()) {
-        return (None, held);
-    }
+    let (place, angles, [q, k, v]) = (fits && of_one_type).then(inputs).flatten()?;
+    let [keys, values] = held.map(|held| Lent::of(held));
+    let (keys, values) = (keys?, values?);
     // Who else holds them would see them change.
-    let [keys, values] = held.map(into_primitive);
-    let whole = |held: &CubeTensor| held.handle.can_mut() && held.is_contiguous();
+    let whole = |held: &CubeTensor| is_float(held) && held.handle.can_mut() && held.is_contiguous();
     if !whole(&keys) || !whole(&values) {
-        return (None, [tensor(keys), tensor(values)]);
+        return None;
     }
     let (out, units) = (like(&q.input.tensor), class.units());
     let all = q.units + k.units + v.units;
@@ -109,7 +107,7 @@ pub fn rotate_and_keep(
             elem(&keys),
         );
     }
-    (Some(tensor(out)), [tensor(keys), tensor(values)])
+    Some(tensor(out))
 }
 
 /// [`Angles`] where they lie, and how they cut a head.

@@ -39,7 +39,7 @@ pub use attend::{
 pub use causal_conv::{CausalConv, causal_conv};
 pub use float::Float;
 pub use gate::{Gate, gate};
-pub use highest::highest;
+pub use highest::first_highest;
 pub use isa::Isa;
 pub use linear_recurrence::linear_recurrence;
 pub use matmul::{WeightKind, matmul_t, matmul_t_bf16, matmul_t_blocks, matmul_t_panels, matmul_t_quantized};

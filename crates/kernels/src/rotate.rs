@@ -29,15 +29,14 @@ pub fn rotate<T: Float>(isa: Isa, x: View<'_, f32>, angles: Angles<'_>, out: &mu
     assert_eq!(x.shape(), out.shape(), "as many outputs as inputs");
     each_token(x.shape(), |batch, at| {
         let [_, heads, seq, head_dim] = x.shape();
-        let angles = angles.of(batch, at, seq);
-        let mut rotated = Scratch::zeroed::<f32>(head_dim);
-        let rotated = &mut rotated.values_mut()[..head_dim];
-        for head in 0..heads {
-            rotated.copy_from_slice(x.row(batch, head, at));
-            isa.run(Rotate { row: rotated, angles });
-            // SAFETY: each token of each row of the batch is visited once, by one thread.
-            T::narrow(rotated, unsafe { out.row_mut(batch, head, at) });
+        // SAFETY: each token of each row of the batch is visited once, by one thread.
+        let heads = (0..heads).map(|head| (x.row(batch, head, at), unsafe { out.row_mut(batch, head, at) }));
+        if angles.pairs == 0 {
+            return heads.for_each(|(x, out)| T::narrow(x, out));
         }
+        let mut rotated = Scratch::of_any_values::<f32>(head_dim);
+        let rotated = &mut rotated.values_mut()[..head_dim];
+        isa.run(Rotate { heads, rotated, angles: angles.of(batch, at, seq) });
     });
 }
 
@@ -63,27 +62,42 @@ impl<'a> Angles<'a> {
         let token = row * seq + at;
         Self { table: &self.table[token * 2 * pairs..(token + 1) * 2 * pairs], ..self }
     }
-}
 
-struct Rotate<'a> {
-    row: &'a mut [f32],
-    angles: Angles<'a>,
-}
-
-impl Kernel for Rotate<'_> {
+    /// Rotates a head of that token.
     #[inline(always)]
-    fn run<S: SimdExt>(self, _: S) {
-        let (cos, sin) = self.angles.table.split_at(self.angles.pairs);
+    fn turn(self, head: &mut [f32]) {
+        let (cos, sin) = self.table.split_at(self.pairs);
         let angles = cos.iter().zip(sin);
-        if self.angles.interleaved {
-            for ([x1, x2], (cos, sin)) in self.row.as_chunks_mut().0.iter_mut().zip(angles) {
+        if self.interleaved {
+            for ([x1, x2], (cos, sin)) in head.as_chunks_mut().0.iter_mut().zip(angles) {
                 (*x1, *x2) = (*x1 * cos - *x2 * sin, *x2 * cos + *x1 * sin);
             }
         } else {
-            let (first, second) = self.row.split_at_mut(self.angles.pairs);
+            let (first, second) = head.split_at_mut(self.pairs);
             for ((x1, x2), (cos, sin)) in first.iter_mut().zip(second).zip(angles) {
                 (*x1, *x2) = (*x1 * cos - *x2 * sin, *x2 * cos + *x1 * sin);
             }
+        }
+    }
+}
+
+/// The heads of one token.
+struct Rotate<'a, H> {
+    /// Each as it is, and where it goes.
+    heads: H,
+    /// Room for one.
+    rotated: &'a mut [f32],
+    angles: Angles<'a>,
+}
+
+impl<'x, T: Float, H: Iterator<Item = (&'x [f32], &'x mut [T])>> Kernel for Rotate<'_, H> {
+    #[inline(always)]
+    fn run<S: SimdExt>(self, _: S) {
+        let Self { heads, rotated, angles } = self;
+        for (x, out) in heads {
+            rotated.copy_from_slice(x);
+            angles.turn(rotated);
+            T::narrow(rotated, out);
         }
     }
 }

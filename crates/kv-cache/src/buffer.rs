@@ -49,15 +49,10 @@ impl Buffer {
     pub fn write_in_place(&mut self, start: usize, new: &mut InPlace<'_>, seen: Option<SeenSlots>) -> Written {
         let [.., n, _] = new.shape;
         self.grow(start + n, |keys| new.room(keys));
-        let (written, held) = match self.held.take() {
-            Some([KvTensor::Float(keys), KvTensor::Float(values)]) => {
-                let (written, held) = (new.write)([keys, values], start, seen);
-                (written, Some(held.map(KvTensor::Float)))
-            }
-            held => (Written::Not, held),
-        };
-        self.held = held;
-        written
+        match &mut self.held {
+            Some([KvTensor::Float(keys), KvTensor::Float(values)]) => (new.write)([keys, values], start, seen),
+            _ => Written::Not,
+        }
     }
 
     /// Writes one token, `k` and `v` `[1, kv_heads, 1, head_dim]`, to the slot that `slot` `[1, 1, capacity, 1]` marks.

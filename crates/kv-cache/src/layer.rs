@@ -14,13 +14,13 @@ pub struct InPlace<'a> {
     pub device: BurnDevice,
     /// The type that they are kept in.
     pub dtype: DType,
-    /// Writes them to the slots of `held`, `[1, kv_heads, capacity, head_dim]` each, from the given one on, and gives `held` back.
-    /// It does not where others hold `held` too. Where all that the tokens' queries may attend to is in `held` then, it is told
-    /// what they see, and may let them attend at once.
+    /// Writes them to the slots of `held`, `[1, kv_heads, capacity, head_dim]` each, from the given one on. It does not where others
+    /// hold `held` too. Where all that the tokens' queries may attend to is in `held` then, it is told what they see, and may let
+    /// them attend at once.
     pub write: &'a mut Write<'a>,
 }
 
-type Write<'a> = dyn FnMut([Tensor<4>; 2], usize, Option<SeenSlots>) -> (Written, [Tensor<4>; 2]) + 'a;
+type Write<'a> = dyn FnMut([&mut Tensor<4>; 2], usize, Option<SeenSlots>) -> Written + 'a;
 
 /// What became of keys and values on their way into a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -72,16 +72,16 @@ impl LlamaAttention {
             && !ctx.wants_attention()
             && !cache.wants_weights();
         let (mut attended, mut rotated) = (None, None);
-        let mut write = |mut held, slot, seen: Option<SeenSlots>| {
+        let mut write = |[keys, values]: [&mut Tensor<4>; 2], slot, seen: Option<SeenSlots>| {
             if let Some(seen) = seen.filter(|_| plainly) {
-                (attended, held) =
-                    ctx.keep_and_attend((rope, start), [&q, &k, &v], held, slot, seen, &params, self.kernels);
+                let held = [&mut *keys, &mut *values];
+                attended = ctx.keep_and_attend((rope, start), [&q, &k, &v], held, slot, seen, &params, self.kernels);
                 if attended.is_some() {
-                    return (Written::Attended, held);
+                    return Written::Attended;
                 }
             }
-            (rotated, held) = ctx.rotate_and_keep(rope, start, [&q, &k, &v], held, slot, self.kernels);
-            (if rotated.is_some() { Written::Kept } else { Written::Not }, held)
+            rotated = ctx.rotate_and_keep(rope, start, [&q, &k, &v], [keys, values], slot, self.kernels);
+            if rotated.is_some() { Written::Kept } else { Written::Not }
         };
         let new = &mut InPlace { shape: k.dims(), device: k.device(), dtype: k.dtype(), write: &mut write };
         let appended = cache.append_in_place(new, positions.clone());

@@ -3,6 +3,7 @@
 use std::{
     cell::{OnceCell, RefCell},
     ops::Range,
+    rc::Rc,
 };
 
 use burn::tensor::{Device as BurnDevice, Tensor};
@@ -17,7 +18,7 @@ pub(super) struct PassRope {
     rope: Rope,
     /// On the host, once somebody asks for it.
     table: OnceCell<RopeTable>,
-    made: RefCell<Vec<(BurnDevice, Option<Moved>, RopeAngles)>>,
+    made: RefCell<Vec<(BurnDevice, Option<Moved>, Rc<RopeAngles>)>>,
 }
 
 /// Positions of queries of one sequence, and where they attend from.
@@ -60,10 +61,10 @@ impl ForwardContext<'_> {
         rope: usize,
         start: usize,
         qkv: [&Tensor<4>; 3],
-        held: [Tensor<4>; 2],
+        held: [&mut Tensor<4>; 2],
         slot: usize,
         kernels: KernelSet,
-    ) -> (Option<Tensor<4>>, [Tensor<4>; 2]) {
+    ) -> Option<Tensor<4>> {
         let angles = self.angles_from(rope, start, &qkv[0].device(), kernels);
         kernels.rotate_and_keep(qkv, &angles, held, slot)
     }
@@ -74,12 +75,12 @@ impl ForwardContext<'_> {
         &self,
         (rope, start): (usize, usize),
         qkv: [&Tensor<4>; 3],
-        held: [Tensor<4>; 2],
+        held: [&mut Tensor<4>; 2],
         slot: usize,
         seen: SeenSlots,
         params: &AttentionParams,
         kernels: KernelSet,
-    ) -> (Option<Tensor<3>>, [Tensor<4>; 2]) {
+    ) -> Option<Tensor<3>> {
         let angles = self.angles_from(rope, start, &qkv[0].device(), kernels);
         kernels.keep_and_attend(qkv, &angles, held, slot, seen, params, || {
             self.done(Step::Rope);
@@ -87,13 +88,13 @@ impl ForwardContext<'_> {
         })
     }
 
-    fn angles_from(&self, rope: usize, start: usize, device: &BurnDevice, kernels: KernelSet) -> RopeAngles {
+    fn angles_from(&self, rope: usize, start: usize, device: &BurnDevice, kernels: KernelSet) -> Rc<RopeAngles> {
         let angles = self.angles(&self.ropes[rope], None, device, kernels);
-        RopeAngles { first: angles.first + start, ..angles }
+        if start == 0 { angles } else { Rc::new(RopeAngles { first: angles.first + start, ..(*angles).clone() }) }
     }
 
     /// From what the device keeps, where that is worth it, or of these tokens alone.
-    fn angles(&self, rope: &PassRope, moved: Option<Moved>, device: &BurnDevice, kernels: KernelSet) -> RopeAngles {
+    fn angles(&self, rope: &PassRope, moved: Option<Moved>, device: &BurnDevice, kernels: KernelSet) -> Rc<RopeAngles> {
         let mut made = rope.made.borrow_mut();
         if let Some((.., angles)) = made.iter().find(|(on, by, _)| on == device && *by == moved) {
             return angles.clone();
@@ -111,6 +112,7 @@ impl ForwardContext<'_> {
             }; // [batch or 1, tokens, 2 * pairs]
             rope.rope.angles(table)
         });
+        let angles = Rc::new(angles);
         made.push((device.clone(), moved, angles.clone()));
         angles
     }

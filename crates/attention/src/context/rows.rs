@@ -61,9 +61,8 @@ impl ForwardContext<'_> {
             let tokens = start..start + span.len();
             start = tokens.end;
             let (cache, shape) = (state.kv(), [batch, kv_heads, span.len(), head_dim]);
-            let mut write = |held, slot, _| {
-                let (written, held) = kernels.keep([k, v], tokens.clone(), held, slot);
-                (if written { Written::Kept } else { Written::Not }, held)
+            let mut write = |held: [&mut Tensor<4>; 2], slot, _| {
+                kernels.keep([k, v], tokens.clone(), held, slot).map_or(Written::Not, |()| Written::Kept)
             };
             let new = &mut InPlace { shape, device: device.clone(), dtype, write: &mut write };
             match cache.append_in_place(new, span.clone()) {

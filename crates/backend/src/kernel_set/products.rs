@@ -23,12 +23,12 @@ impl KernelSet {
     /// is worth doing in the same launch: each step is rounded as if it stood alone.
     ///
     /// `x` `[.., columns]`, matrices `[rows, columns]` -> `[.., rows]` each, or what is made of them
-    pub(crate) fn multiply<const D: usize>(
+    pub(crate) fn multiply<const D: usize, C: FromIterator<Tensor<D>>>(
         self,
         x: &Tensor<D>,
         matrices: &Matrices<'_>,
         around: Around<'_, D>,
-    ) -> Option<Few<Tensor<D>>> {
+    ) -> Option<C> {
         match self.backend? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => flex::multiply(x, matrices, around, flex::AsRead(x.dims())),
@@ -46,13 +46,13 @@ impl KernelSet {
     /// The same of queries, keys or values, head by head, where that costs nothing more.
     ///
     /// `x` `[batch, seq, columns]`, matrices `[heads * head_dim, columns]` -> `[batch, heads, seq, head_dim]` each
-    pub(crate) fn multiply_by_head(
+    pub(crate) fn multiply_by_head<C: FromIterator<Tensor<4>>>(
         self,
         x: &Tensor<3>,
         matrices: &Matrices<'_>,
         norm: Option<(&Tensor<1>, RmsNorm)>,
         head_dim: usize,
-    ) -> Option<Few<Tensor<4>>> {
+    ) -> Option<C> {
         match self.backend? {
             #[cfg(feature = "flex")]
             KernelBackend::Flex => {
@@ -227,11 +227,11 @@ impl KernelSet {
 
 /// What a kernel makes of vectors `[n, columns]` is made of `x` `[.., columns]`.
 #[cfg(feature = "wgpu")]
-fn flat<const D: usize>(
+fn flat<const D: usize, C: FromIterator<Tensor<D>>>(
     x: &Tensor<D>,
     around: Around<'_, D>,
     multiply: impl FnOnce(&Tensor<2>, Around<'_>) -> Option<Vec<Tensor<2>>>,
-) -> Option<Few<Tensor<D>>> {
+) -> Option<C> {
     let flat = |x: &Tensor<D>| {
         let shape = x.dims();
         let n: usize = shape[..D - 1].iter().product();

@@ -1,7 +1,7 @@
 //! What a pass costs, against what the models hold and against counting.
 
 use glass_attention::Step;
-use glass_backend::{Device, Dtype};
+use glass_backend::{Device, Dtype, KvDtype};
 use glass_bench::{
     SEED, SHAPES,
     costs::{attention_flops, bytes_per_token, flops, step, weight_bytes, weights_read},
@@ -123,7 +123,7 @@ fn steps_add_up_to_the_pass() {
     for shape in SHAPES {
         let config = LlamaConfig::from_json(shape.config, shape.name, &[]).unwrap();
         for slots in [0..1, 0..300, 700..701, 5000..5300] {
-            let costs = STEPS.map(|kind| step(&config, Dtype::F16.into(), kind, slots.clone(), 1));
+            let costs = STEPS.map(|kind| step(&config, Dtype::F16.into(), Dtype::F16.into(), kind, slots.clone(), 1));
             let sum: f64 = costs.iter().map(|cost| cost.flops).sum();
             let whole = flops(&config, slots.start, slots.len());
             assert!((sum / whole - 1.0).abs() < 1e-12, "{} {slots:?}", shape.name);
@@ -132,8 +132,13 @@ fn steps_add_up_to_the_pass() {
             assert!(bytes > bytes_per_token(&config, Dtype::F16.into()), "{}", shape.name);
             assert!(costs.iter().all(|cost| cost.bytes > 0));
         }
-        let far = |kind| step(&config, Dtype::F32.into(), kind, 9000..9001, 1).bytes;
-        let near = |kind| step(&config, Dtype::F32.into(), kind, 5000..5001, 1).bytes;
+        let at = |kept, kind, slots| step(&config, Dtype::F32.into(), kept, kind, slots, 1).bytes;
+        let far = |kind| at(KvDtype::Q8, kind, 9000..9001);
+        let near = |kind| at(KvDtype::Q8, kind, 5000..5001);
+        for kind in STEPS {
+            let fewer = matches!(kind, Step::Cache | Step::Attention);
+            assert_eq!(far(kind) < at(Dtype::F16.into(), kind, 9000..9001), fewer, "{} {kind:?}", shape.name);
+        }
         for kind in STEPS {
             let grows = kind == Step::Attention && !slides(&config);
             assert_eq!(far(kind) > near(kind), grows, "{} {kind:?}", shape.name);

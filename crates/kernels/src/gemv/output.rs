@@ -22,6 +22,14 @@ impl<'a> Output<'a> {
         Self { first: y.as_mut_ptr(), n, rows, lifetime: PhantomData }
     }
 
+    /// The products of a vector with N rows from `row` on: whole vectors are written without a call.
+    #[inline(always)]
+    pub fn write_all<const N: usize>(&self, vector: usize, row: usize, products: [f32; N]) {
+        assert!(vector < self.n && row + N <= self.rows);
+        // SAFETY: it lies within `y`, and nobody else writes it.
+        unsafe { self.first.add(vector * self.rows + row).cast::<[f32; N]>().write(products) };
+    }
+
     /// The products of a vector with some rows from `row` on.
     #[inline(always)]
     pub fn write(&self, vector: usize, row: usize, products: &[f32]) {

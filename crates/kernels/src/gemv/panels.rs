@@ -105,7 +105,10 @@ impl Rows<'_> {
             for (strip, sum) in (first..self.strips().end).zip(sums) {
                 let row = strip * LANES;
                 let products: [f32; LANES] = cast(sum);
-                self.y.write(vector, row, &products[..(self.rows.end - row).min(LANES)]);
+                match self.rows.end - row {
+                    LANES.. => self.y.write_all(vector, row, products),
+                    rest => self.y.write(vector, row, &products[..rest]),
+                }
             }
         }
     }

@@ -4,7 +4,7 @@
 //! What lies row by row in a file is laid so once, when it is loaded, in about as many bytes. One product then reads memory
 //! from end to end, and many need not move the weights to where they are multiplied.
 
-use std::ops::Range;
+use std::{ops::Range, ptr};
 
 use bytemuck::{Pod, Zeroable, cast_slice};
 use half::f16;
@@ -12,6 +12,7 @@ use half::f16;
 #[cfg(not(target_arch = "x86_64"))]
 use super::{BlockMatrix, QuantizedMatrix};
 use super::{GROUP_SIZE, groups};
+use crate::prefetch::prefetch;
 
 mod format;
 #[cfg(target_arch = "x86_64")]
@@ -26,6 +27,9 @@ pub(crate) const SPAN: usize = 8;
 
 /// Rows of a strip.
 pub(crate) const LANES: usize = 16;
+
+/// Lines of a strip that are asked for before they are read: half of what an L1 cache holds.
+const MOST_ASKED: usize = 256;
 
 /// A cache line.
 #[derive(Clone, Copy, Debug, Zeroable)]
@@ -127,7 +131,10 @@ impl Panels {
         assert_eq!(out.len(), rows.len() * self.columns, "out is [rows, columns]");
         let layout = self.format.layout();
         for (row, out) in rows.zip(out.chunks_exact_mut(self.columns)) {
-            let spans = self.strip(layout, row / LANES).chunks(layout.span_lines(SPAN));
+            let strip = self.strip(layout, row / LANES);
+            // Each line has some columns of a row, and one alone is read from wherever it lies, as an embedding is.
+            strip.iter().take(MOST_ASKED).for_each(|line| prefetch(ptr::from_ref(line)));
+            let spans = strip.chunks(layout.span_lines(SPAN));
             for ((at, lines), out) in spans.enumerate().zip(out.chunks_mut(SPAN * GROUP_SIZE)) {
                 let span = Span::new(lines, at, groups(self.columns));
                 for (group, out) in out.chunks_mut(GROUP_SIZE).enumerate() {
@@ -184,16 +191,21 @@ impl<'a> Span<'a> {
                     (scale, if minima { -least() } else { 0.0 })
                 }
             };
-            for (column, number) in (at * layout.size()..).zip(out) {
-                let (unit, byte) = (column / 4, 4 * lane + column % 4);
-                let (mut quant, mut at, mut place) = (0, 0, 0);
+            // A unit is four columns of each row.
+            for (unit, out) in (at * layout.size() / 4..).zip(out.chunks_mut(4)) {
+                let mut quants = [0; 4];
+                let (mut at, mut place) = (0, 0);
                 for bits in layout.plane_bits() {
                     let (line, shift) = Layout::place(bits, unit);
-                    quant |= (lines[at + line].0[byte] >> shift & (0xff >> (8 - bits))) << place;
+                    for (quant, byte) in quants.iter_mut().zip(&lines[at + line].0[4 * lane..]) {
+                        *quant |= (byte >> shift & (0xff >> (8 - bits))) << place;
+                    }
                     (at, place) = (at + bits, place + bits);
                 }
-                let product = integer(quant) as f32 * scale;
-                *number = if layout.has_minima() { product + constant } else { product };
+                for (number, quant) in out.iter_mut().zip(quants) {
+                    let product = integer(quant) as f32 * scale;
+                    *number = if layout.has_minima() { product + constant } else { product };
+                }
             }
         }
     }

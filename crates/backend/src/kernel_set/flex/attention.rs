@@ -15,7 +15,7 @@ use half::{bf16, f16};
 
 use super::{
     Floats,
-    lent::Lent,
+    lent::{Lent, LentMut},
     output::{Output, round},
     place, view,
 };
@@ -163,7 +163,7 @@ fn attend_by<'t, 'h, K: Kept>(
 pub(super) fn attend_to_slots<T: Float + BurnElement + Pod>(
     q: &Floats<'_>,
     angles: Angles<'_>,
-    held: &[FlexTensor; 2],
+    held: &[LentMut<'_>; 2],
     seen: SeenSlots,
     params: &AttentionParams,
 ) -> Option<Tensor<3>> {

@@ -4,8 +4,9 @@ use std::{marker::PhantomData, mem::ManuallyDrop, ops::Deref, ptr};
 
 use burn::{
     backend::{BackendTensor, DispatchTensorKind, flex::FlexTensor},
-    tensor::{Tensor, kind::Basic},
+    tensor::{Element, Tensor, kind::Basic},
 };
+use bytemuck::Pod;
 
 /// A tensor on flex, lent by who holds it.
 pub struct Lent<'a> {
@@ -35,6 +36,32 @@ impl Deref for Lent<'_> {
     }
 }
 
+/// The same, to be written to.
+pub struct LentMut<'a> {
+    lent: Lent<'a>,
+    of: PhantomData<&'a mut FlexTensor>,
+}
+
+impl<'a> LentMut<'a> {
+    /// `None` as of [`Lent::of`].
+    pub fn of<const D: usize, K: Basic>(x: &'a mut Tensor<D, K>) -> Option<Self> {
+        Some(Self { lent: Lent::of(x)?, of: PhantomData })
+    }
+
+    /// All of its memory; `None` if others hold that too, who would see it change.
+    pub fn storage_mut<T: Element + Pod>(&mut self) -> Option<&mut [T]> {
+        self.lent.tensor.try_storage_mut()
+    }
+}
+
+impl Deref for LentMut<'_> {
+    type Target = FlexTensor;
+
+    fn deref(&self) -> &FlexTensor {
+        &self.lent
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use burn::tensor::{Device, Int};
@@ -50,6 +77,14 @@ mod tests {
             assert!(lent.is_unique(), "no handle was made");
             assert_eq!(lent.as_slice::<f32>(), Some(&[1.0, 2.0, 3.0, 4.0][..]));
         }
+        let (mut own, held) = (x.clone() + 1.0, x.clone());
+        let write = |x: &mut Tensor<2>| {
+            LentMut::of(x).expect("it is here").storage_mut::<f32>().map(|storage| storage[0] = 9.0).is_some()
+        };
+        assert!(write(&mut own), "nobody else holds it");
+        assert_eq!(own.into_data().to_vec::<f32>().expect("floats"), [9.0, 3.0, 4.0, 5.0]);
+        assert!(!write(&mut held.clone()), "others do");
+        drop(held);
         let ids = Tensor::<1, Int>::from_data([7_i32], &device);
         assert!(Lent::of(&ids).is_some());
         assert!(Lent::of(&x.clone().autodiff()).is_none(), "it records");

@@ -15,12 +15,12 @@ use super::{
 use crate::{Around, Few, Matrices, Then};
 
 /// `x` `[.., columns]` times each matrix `[rows, columns]` -> `[.., rows]` each in this form, or what is made of them
-pub fn multiply<const D: usize, const E: usize>(
+pub fn multiply<const D: usize, const E: usize, C: FromIterator<Tensor<E>>>(
     x: &Tensor<D>,
     matrices: &Matrices<'_>,
     around: Around<'_, D>,
     form: impl Form<E>,
-) -> Option<Few<Tensor<E>>> {
+) -> Option<C> {
     let (dtype, then) = (x.dtype(), around.then);
     match matrices {
         Matrices::Floats(weights) => {
@@ -106,7 +106,7 @@ impl Outputs {
     }
 
     /// In 16 bits each step is rounded.
-    fn finish<const D: usize, const E: usize>(mut self, then: Then<'_, D>) -> Option<Few<Tensor<E>>> {
+    fn finish<const D: usize, const E: usize, C: FromIterator<Tensor<E>>>(mut self, then: Then<'_, D>) -> Option<C> {
         if !matches!(then, Then::Nothing) {
             let dtype = self.dtype;
             self.values().into_iter().for_each(|values| round(values, dtype));

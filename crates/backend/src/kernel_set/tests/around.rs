@@ -202,7 +202,8 @@ fn what_is_kept_in_place_is_what_is_rotated_and_written() {
         let keys = keys.slice_assign(slots.clone(), rotated(&k).cast(kept_in));
         let values = values.slice_assign(slots, v.clone().cast(kept_in));
 
-        let (queries, ours) = kernels.rotate_and_keep([&q, &k, &v], &angles, held(), slot);
+        let mut ours = held();
+        let queries = kernels.rotate_and_keep([&q, &k, &v], &angles, ours.each_mut(), slot);
         prop_assert_eq!(queries.expect("a kernel").into_data(), rotated(&q).into_data());
         for (ours, theirs) in ours.into_iter().zip([&keys, &values]) {
             prop_assert_eq!(ours.into_data(), theirs.clone().into_data());
@@ -213,7 +214,9 @@ fn what_is_kept_in_place_is_what_is_rotated_and_written() {
         let seen = SeenSlots { keys: slot + seq, positions, window, first_query: slot };
         let params = AttentionParams { scale: 0.3, soft_cap: interleaved.then_some(7.0), sinks: None };
         let mut kept = false;
-        let (found, ours) = kernels.keep_and_attend([&q, &k, &v], &angles, held(), slot, seen, &params, || kept = true);
+        let mut ours = held();
+        let (qkv, to) = ([&q, &k, &v], ours.each_mut());
+        let found = kernels.keep_and_attend(qkv, &angles, to, slot, seen, &params, || kept = true);
         prop_assert_eq!((found.is_some(), kept), (kernels == CPU, found.is_some()));
         if let Some(found) = found {
             for (ours, theirs) in ours.into_iter().zip([&keys, &values]) {
@@ -227,13 +230,13 @@ fn what_is_kept_in_place_is_what_is_rotated_and_written() {
 
         // What others hold too is not written to, and neither is what has no such slots.
         let shared = held();
-        let (queries, back) = kernels.rotate_and_keep([&q, &k, &v], &angles, shared.clone(), slot);
-        prop_assert!(queries.is_none());
+        let mut back = shared.clone();
+        prop_assert!(kernels.rotate_and_keep([&q, &k, &v], &angles, back.each_mut(), slot).is_none());
         for (ours, theirs) in back.into_iter().zip(held()) {
             prop_assert_eq!(ours.into_data(), theirs.into_data());
         }
         drop(shared);
-        prop_assert!(kernels.rotate_and_keep([&q, &k, &v], &angles, held(), slot + 4).0.is_none());
+        prop_assert!(kernels.rotate_and_keep([&q, &k, &v], &angles, held().each_mut(), slot + 4).is_none());
         Ok(())
     });
 }
