@@ -18,7 +18,8 @@ pub(super) fn filter(name: &str, value: Value, args: Args) -> Result<Value> {
             args.positional::<0>(name, 0)?;
             let none = || Value::undefined("No first item, sequence was empty.");
             if let Value::Iter(iter) = &value {
-                return Ok(iter.next()?.unwrap_or_else(none));
+                let first = iter.rest.borrow_mut().pop_front();
+                return first.unwrap_or_else(|| Ok(none()));
             }
             Ok(iterate(&value)?.into_iter().next().unwrap_or_else(none))
         }

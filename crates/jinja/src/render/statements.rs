@@ -36,10 +36,7 @@ impl Renderer<'_> {
                 out.push_str(&to_str(&value));
             }
             Kind::Set(target, value) => {
-                let value = match target {
-                    Target::Name(_) => self.eval_whole(value, scope)?,
-                    _ => self.eval(value, scope)?,
-                };
+                let value = self.eval(value, scope)?;
                 self.assign(target, value, scope)?;
             }
             Kind::SetBlock(target, filter, body) => {
@@ -60,7 +57,7 @@ impl Renderer<'_> {
             }
             Kind::For(node) => {
                 let items = self.eval(&node.iter, scope)?;
-                return self.for_loop(node, items, 0, scope, out);
+                self.for_loop(node, items, 0, scope, out)?;
             }
             Kind::With(assignments, body) => {
                 let inner = scope.inner();
@@ -74,9 +71,8 @@ impl Renderer<'_> {
                 let text = self.text(body, &scope.inner())?;
                 out.push_str(&text);
             }
-            Kind::Block { body, scoped } => {
-                let around = if *scoped { scope.clone() } else { scope.outermost() };
-                let text = self.text(body, &around.inner())?;
+            Kind::Block(body) => {
+                let text = self.text(body, &scope.outermost().inner())?;
                 out.push_str(&text);
             }
             Kind::Macro(node) => {

@@ -87,15 +87,11 @@ impl Parser {
             }
             "block" => {
                 let name = self.name()?;
-                if self.blocks.contains(&name) {
-                    return self.fail(format!("block {name:?} defined twice"));
-                }
-                self.blocks.push(name.clone());
-                let scoped = self.skip_name("scoped");
+                self.skip_name("scoped");
                 self.skip_name("required");
                 let body = self.frame("endblock")?;
                 self.skip_name(&name);
-                Ok(Kind::Block { body, scoped })
+                Ok(Kind::Block(body))
             }
             "macro" => {
                 let name = self.name()?;
