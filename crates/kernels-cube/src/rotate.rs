@@ -69,7 +69,7 @@ pub fn rotate_and_keep(
         Some((Place::of(angles.first, &angles.table)?, angles, heads))
     };
     let (place, angles, [q, k, v]) = (fits && of_one_type).then(inputs).flatten()?;
-    let [keys, values] = held.map(|held| Lent::of(held));
+    let [keys, values] = held.map(Lent::of);
     let (keys, values) = (keys?, values?);
     // Who else holds them would see them change.
     let whole = |held: &CubeTensor| is_float(held) && held.handle.can_mut() && held.is_contiguous();

@@ -18,8 +18,11 @@ pub(super) struct PassRope {
     rope: Rope,
     /// On the host, once somebody asks for it.
     table: OnceCell<RopeTable>,
-    made: RefCell<Vec<(BurnDevice, Option<Moved>, Rc<RopeAngles>)>>,
+    made: RefCell<Vec<Made>>,
 }
+
+/// Angles on a device, of queries that were moved or not.
+type Made = (BurnDevice, Option<Moved>, Rc<RopeAngles>);
 
 /// Positions of queries of one sequence, and where they attend from.
 pub type Moved = (Range<usize>, AttendsFrom);

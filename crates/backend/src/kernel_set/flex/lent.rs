@@ -82,7 +82,7 @@ mod tests {
             LentMut::of(x).expect("it is here").storage_mut::<f32>().map(|storage| storage[0] = 9.0).is_some()
         };
         assert!(write(&mut own), "nobody else holds it");
-        assert_eq!(own.into_data().to_vec::<f32>().expect("floats"), [9.0, 3.0, 4.0, 5.0]);
+        assert_eq!(own.into_data().try_to_vec::<f32>().expect("floats"), [9.0, 3.0, 4.0, 5.0]);
         assert!(!write(&mut held.clone()), "others do");
         drop(held);
         let ids = Tensor::<1, Int>::from_data([7_i32], &device);
