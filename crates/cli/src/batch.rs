@@ -21,13 +21,19 @@ use crate::{
     error::CliError,
     interrupt,
     load::{self, Loaded},
-    logprobs, options, prompt,
+    logprobs, options,
+    output::{check_input, check_model},
+    prompt,
     say::{one_line, say, status, warn},
 };
 
 pub fn run(args: args::Batch) -> Result<(), CliError> {
     args.decoding.sampling.validate()?; // before the model is loaded
     let lines = input::read(&args.prompts)?;
+    if let Some(output) = &args.output {
+        check_input(output, Some(&args.prompts), "the prompts are")?;
+        check_model(output, Some(&args.model.source.model))?;
+    }
     let all = lines.len();
     let output = Output::open(args.output.as_deref(), args.overwrite.existing())?;
     let mut refused = Refused { path: args.prompts.clone(), count: 0 };

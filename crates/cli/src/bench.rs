@@ -17,7 +17,14 @@ use glass_bench::{
     run as measure, run_ops,
 };
 
-use crate::{args, embedded, error::CliError, interrupt, load, output::OutputFile, say::status, terminal::Stream};
+use crate::{
+    args, embedded,
+    error::CliError,
+    interrupt, load,
+    output::{OutputFile, check_model},
+    say::status,
+    terminal::Stream,
+};
 use progress::Progress;
 
 /// A model to measure.
@@ -27,6 +34,9 @@ struct Model {
 }
 
 pub fn run(args: args::Bench) -> Result<(), CliError> {
+    if let Some(plot) = &args.plot {
+        check_model(plot, args.model.as_deref())?;
+    }
     let picture = OutputFile::wanted(args.plot.as_deref(), &args.overwrite)?;
     // Ended at once, the process would leave the unpacked model behind.
     interrupt::listen();

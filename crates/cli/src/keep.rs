@@ -27,7 +27,7 @@ pub fn copy(
         return Ok(without_effect("it is for --dtype q8 and q4"));
     };
     if files.path().is_file() {
-        return Ok(without_effect("a GGUF file is not quantized while it is read"));
+        return Ok(without_effect("copies are kept of folders alone, and this is a GGUF file"));
     }
     if !overrides.is_empty() {
         return Ok(without_effect("with --set the model is another than in the folder"));

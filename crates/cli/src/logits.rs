@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 use burn::tensor::Tensor;
 use glass_attention::{Dropouts, ForwardContext, HiddenState, Observer, Padding, Recurrence, Sequences};
 use glass_backend::Device;
+use glass_config::LayerConfig;
 use glass_generate::StepOutput;
 use serde_json::Value;
 
@@ -12,7 +13,7 @@ use crate::{
     args::{self, Capture},
     error::CliError,
     load,
-    output::{self, Output},
+    output::{self, Output, check_input, check_model},
     prompt::{self, Prompt},
     say::{status, warn},
 };
@@ -30,15 +31,15 @@ struct Batch {
 }
 
 pub fn run(args: args::Logits) -> Result<(), CliError> {
+    check_input(&args.output, args.input.ids_file.as_deref(), "the ids are")?;
+    check_model(&args.output, Some(&args.model.source.model))?;
     let input = match args.input {
         args::Input { ids_file: Some(path), .. } => Input::Batch(read_batch(&path)?),
         args::Input { ids: Some(args::Ids(ids)), .. } => Input::Prompt(Prompt::Ids(ids)),
         args::Input { text, .. } => Input::Prompt(Prompt::Text(text.unwrap_or_default())),
     };
     let mut output = Output::create(&args.output, args.overwrite.existing())?;
-    if !args.overwrite.force && output::is_own(&args.output) {
-        status!("glass: {} is of an earlier glass logits, and is replaced", args.output.display());
-    }
+    let replaces_own = !args.overwrite.force && output::is_own(&args.output);
     let loaded = load::load(&args.model, &args.compute)?;
     let llama = &loaded.llama;
     let batch = match input {
@@ -55,6 +56,18 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
     let context = llama.config.context();
     if seq > context {
         warn([format!("{seq} positions are {} more than the model's context of {context}", seq - context)]);
+    }
+
+    let has = |kind: fn(&LayerConfig) -> bool| llama.config.layers.iter().any(kind);
+    let attention: fn(&LayerConfig) -> bool = |layer| layer.attention().is_some();
+    let recurrence: fn(&LayerConfig) -> bool = |layer| layer.mixer.state().is_some();
+    for (capture, name, kind, layers) in [
+        (Capture::Attention, "attention", attention, "attention"),
+        (Capture::Recurrence, "recurrence", recurrence, "recurrent"),
+    ] {
+        if args.capture.contains(&capture) && !has(kind) {
+            warn([format!("--capture {name} without effect: the model has no {layers} layers")]);
+        }
     }
 
     let mut recorder = Recorder {
@@ -81,6 +94,9 @@ pub fn run(args: args::Logits) -> Result<(), CliError> {
     let logits = StepOutput::from_hidden(llama, hidden).read()?;
     output.add("logits".into(), vec![rows, seq, llama.config.vocab_size], logits.into_values());
     output.write()?;
+    if replaces_own {
+        status!("glass: {} was of an earlier glass logits, and is replaced", args.output.display());
+    }
     status!(
         "glass: wrote {} ({rows} x {seq} positions, device {}, {})",
         args.output.display(),

@@ -91,10 +91,21 @@ fn stop_strings(args: &[String], llama: &Llama) -> Result<Vec<String>, CliError>
 /// The policy does not fit the model.
 pub fn prefill(args: &args::Cache, llama: &Llama, tokens: usize) -> Result<PrefillOptions, CliError> {
     let mut cache = args.policy.unwrap_or_default();
+    if let (Some(option), Some(policy)) = (args.cache_dtype, cache.dtype)
+        && option != policy
+    {
+        return Err(CliError::Usage(format!(
+            "--cache-dtype {option} and --cache dtype={policy} are two answers to one question: leave one out"
+        )));
+    }
     cache.dtype = args.cache_dtype.or(cache.dtype);
     cache.check(&llama.config)?;
     if let Some(KvDtype::Float(dtype)) = cache.dtype {
-        llama.device.check_dtype(dtype)?;
+        llama.device.check_dtype(dtype).map_err(|_| {
+            let name = llama.device.name();
+            let types: Vec<String> = llama.device.dtypes().iter().map(ToString::to_string).collect();
+            CliError::Usage(format!("--cache-dtype {dtype}: device {name} keeps {} or q8", types.join(", ")))
+        })?;
     }
     if !cache.is_exact(&llama.config) {
         warn([format!(

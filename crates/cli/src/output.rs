@@ -1,5 +1,7 @@
 //! Where results go. A file is written whole or not at all, and never over another one unless that was asked for.
 
+mod inputs;
+
 use std::{
     collections::HashMap,
     fs::{self, File, OpenOptions},
@@ -13,6 +15,7 @@ use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use crate::{args, error::CliError, interrupt};
+pub use inputs::{check_input, check_model};
 
 /// The path that stands for standard output.
 const STDOUT: &str = "-";

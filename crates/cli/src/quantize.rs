@@ -53,6 +53,6 @@ pub fn run(args: args::Quantize) -> Result<(), CliError> {
         [] => warn(["no matrix was quantized: the model has none that is known to be one"]),
         counts => status!("glass: matrices: {}", counts.join(", ")),
     }
-    cost::report(&folder, &args.output);
+    cost::report(&folder, &args.output, &[]);
     Ok(())
 }

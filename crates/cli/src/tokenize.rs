@@ -23,7 +23,14 @@ pub fn run(args: args::Tokenize) -> Result<(), CliError> {
     let (tokenizer, files) = open(args.model.as_deref(), args.revision.as_deref())?;
     warn(tokenizer.warnings());
     let (text, pieces) = match prompt {
-        Prompt::Ids(ids) => (None, tokenizer.pieces_of_ids(&ids)?),
+        Prompt::Ids(ids) => {
+            let pieces = tokenizer.pieces_of_ids(&ids)?;
+            if let Some(unknown) = pieces.iter().find(|piece| piece.token.is_none()) {
+                let words = format!("--ids: the tokenizer has no token {}: leave it out", unknown.id);
+                return Err(CliError::Usage(words));
+            }
+            (None, pieces)
+        }
         Prompt::Text(text) if args.chat => {
             let template = match (&files, &args.model) {
                 (Some(files), _) => files.chat_template()?,

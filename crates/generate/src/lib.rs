@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`ModelFiles`] (a folder or a GGUF file) · [`Llama`] (what was loaded) · [`Sequence`] (one text: logits in, tokens out; no device) · [`Lane`] (a text as
 //! the model sees it) · [`step()`] (one pass) · [`StepOutput`] (what is read back of it) · [`Engine`] (sequences that join and
-//! leave between steps) · [`generate()`] and [`generate_batch`] (loops over it) · [`sampling`] (how the next token is chosen) ·
+//! leave between steps) · [`Passes`] (which of them share a pass) · [`generate()`] and [`generate_batch`] (loops over it) · [`sampling`] (how the next token is chosen) ·
 //! [`stop`] (when it is over) · [`generation_config`] (what the model's makers want) · [`logprobs`] (how probable it was) ·
 //! [`prompt_lookup`] and [`DraftModel`] (several tokens from one pass) · [`Constraint`] (a text that keeps to a schema) · [`beam_search`] and
 //! [`exhaustive_search`] (the most probable texts) · [`Conversation`] (turn after turn, with one cache).
@@ -21,6 +21,7 @@ mod lane;
 mod llama;
 mod model_files;
 mod pace;
+mod passes;
 mod run;
 mod sequence;
 mod step;
@@ -51,6 +52,7 @@ pub use lane::{Lane, PrefillOptions};
 pub use llama::{Llama, LoadOptions, ModelBytes};
 pub use logprobs::TokenLogprobs;
 pub use model_files::{ModelFiles, StoredWeights};
+pub use passes::Passes;
 pub use prompt_lookup::Speculation;
 pub use sampling::{Sampler, SamplingConfig, SamplingError, SequenceBias, log_softmax_at};
 pub use sequence::{Event, Sequence};

@@ -5,8 +5,8 @@ use std::{collections::VecDeque, ops::ControlFlow, time::Duration};
 use web_time::Instant;
 
 use crate::{
-    BatchRow, DraftModel, Engine, Error, Event, FinishReason, Generated, Lane, Llama, Progress, Sequence, SequenceId,
-    Speculation, pace::Pace,
+    BatchRow, DraftModel, Engine, Error, Event, FinishReason, Generated, Lane, Llama, Passes, Progress, Sequence,
+    SequenceId, Speculation, Working, pace::Pace,
 };
 
 /// New tokens that a cache makes room for at once; most texts end before.
@@ -16,6 +16,7 @@ pub const RESERVED: usize = 1024;
 pub struct Run<'m> {
     llama: &'m Llama,
     engine: Engine<'m>,
+    passes: Passes,
     texts: Vec<Timed>,
     /// What ended and was not asked for yet.
     ended: VecDeque<(usize, Ended)>,
@@ -47,6 +48,7 @@ impl<'m> Run<'m> {
         Self {
             llama,
             engine: Engine::new(llama),
+            passes: Passes::new(llama, usize::MAX),
             texts: Vec::new(),
             ended: VecDeque::new(),
             left: 0,
@@ -119,11 +121,33 @@ impl<'m> Run<'m> {
         Ok(self.ended.pop_front())
     }
 
+    /// One token of every text, and pieces of prompts.
     fn step(&mut self, progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>) -> Result<ControlFlow<()>, Error> {
-        let (before, total) = self.engine.prompt_tokens();
         let start = Instant::now();
         let guesses = self.draft()?;
-        let logits = self.engine.step()?.read()?;
+        let working: Vec<Working> = self.engine.working().collect();
+        for pass in self.passes.plan(&working) {
+            if self.pass(&pass, progress)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        if let (Some((id, before)), Some((_, pace))) = (guesses, &mut self.draft_model)
+            && let Some(after) = self.engine.sequence(id).and_then(Sequence::speculation)
+        {
+            pace.note(after.drafted - before.drafted, after.accepted - before.accepted, start.elapsed());
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// What some of the texts read of it.
+    fn pass(
+        &mut self,
+        texts: &[SequenceId],
+        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Error> {
+        let (before, total) = self.engine.prompt_tokens();
+        let start = Instant::now();
+        let logits = self.engine.step_of(|id| texts.contains(&id))?.read()?;
         let now = Instant::now();
         let passed = if before < total {
             let (done, total) = self.engine.prompt_tokens();
@@ -151,11 +175,6 @@ impl<'m> Run<'m> {
             }
         }
         self.engine.took(now - start);
-        if let (Some((id, before)), Some((_, pace))) = (guesses, &mut self.draft_model)
-            && let Some(after) = self.engine.sequence(id).and_then(Sequence::speculation)
-        {
-            pace.note(after.drafted - before.drafted, after.accepted - before.accepted, now - start);
-        }
         Ok(flow)
     }
 

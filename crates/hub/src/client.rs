@@ -18,6 +18,9 @@ impl Client {
     pub fn new(options: &HubOptions) -> Result<Self, HubError> {
         let is_http = |hub: &Uri| matches!(hub.scheme_str(), Some("http" | "https"));
         let hub = options.endpoint.parse().ok().filter(is_http);
+        if options.token.as_ref().is_some_and(|token| !token.chars().all(|letter| letter.is_ascii_graphic())) {
+            return Err(HubError::BadToken);
+        }
         let config = Agent::config_builder()
             // Redirects are followed below, where each request decides anew whether it may carry the token.
             .max_redirects(0)
@@ -29,7 +32,11 @@ impl Client {
             .timeout_per_read(Some(options.patience));
         Ok(Self {
             agent: config.build().into(),
-            hub: hub.ok_or_else(|| HubError::BadEndpoint(options.endpoint.clone()))?,
+            hub: hub.ok_or_else(|| {
+                // What stands before an @ may be a password, wherever a broken address has it.
+                let host = options.endpoint.rsplit_once('@').map(|(_, host)| format!("***@{host}"));
+                HubError::BadEndpoint(host.unwrap_or_else(|| options.endpoint.clone()))
+            })?,
             token: options.token.clone(),
         })
     }

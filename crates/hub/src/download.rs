@@ -15,6 +15,7 @@ use crate::Fault::{self, *};
 use crate::cache::{CONFIG, OPTIONAL, at, is_commit, link, open};
 use crate::choice::{self, with_splits};
 use crate::client::{Client, header};
+use crate::error::shown;
 use crate::name::{Name, Part, is_safe};
 use crate::{HubError, HubOptions, HubProgress};
 
@@ -144,7 +145,7 @@ impl Download<'_> {
         let (hub, model) = (&self.options.endpoint, self.name.repository);
         let revision = self.revision.replace('/', "%2F");
         let url = format!("{hub}/api/models/{model}/revision/{revision}?blobs=true");
-        let unreachable = |error: ureq::Error| self.fault(Unreachable(hub.clone(), error.to_string()));
+        let unreachable = |error: ureq::Error| self.fault(Unreachable(shown(hub), error.to_string()));
         let mut answer = self.client.get(&url, 0, |_| ()).map_err(unreachable)?;
         if answer.status() != StatusCode::OK {
             let reason = header(answer.headers(), "x-error-message");
@@ -156,7 +157,7 @@ impl Download<'_> {
             Ok(listing) => format!("commit {:?}", listing.sha),
             Err(error) => error.to_string(),
         };
-        Err(self.fault(NotAHub(reason, url)))
+        Err(self.fault(NotAHub(reason, shown(&url))))
     }
 
     /// Brings one file to its place in the cache, whole.
@@ -201,7 +202,7 @@ impl Download<'_> {
         if !status.is_success() && !is_past_end {
             return Err(self.refused(status, None, url));
         }
-        let etag = etag.ok_or_else(|| self.fault(NotAHub("no header ETag".to_owned(), url)))?;
+        let etag = etag.ok_or_else(|| self.fault(NotAHub("no header ETag".to_owned(), shown(&url))))?;
         let blob = blobs.join(etag);
         if self.check(&blob, name, size).is_ok() {
             // Another revision has the same content.
@@ -252,7 +253,8 @@ impl Download<'_> {
 
     /// The error that an HTTP status other than success stands for.
     fn refused(&self, status: StatusCode, reason: Option<&str>, url: String) -> HubError {
-        let page = format!("{}/{}", self.options.endpoint, self.name.repository);
+        let url = shown(&url);
+        let page = format!("{}/{}", shown(&self.options.endpoint), self.name.repository);
         let reason = reason.map_or(String::new(), |reason| format!(": {reason:.200}"));
         let answer = format!("{}{reason}", status.as_u16());
         self.fault(match status.as_u16() {

@@ -24,6 +24,8 @@ pub enum HubError {
     NoCacheFolder,
     #[error("endpoint {0:?} is not a http:// or https:// address; correct or unset HF_ENDPOINT")]
     BadEndpoint(String),
+    #[error("the token of HF_TOKEN, or of its file, has characters that no token has; copy it again, or unset it")]
+    BadToken,
     #[error("cannot use the model cache at {0}: {1}")]
     Cache(PathBuf, #[source] io::Error),
     #[error(transparent)]
@@ -78,6 +80,16 @@ pub enum Fault {
     NotJson(String, String),
     #[error("no data of {} for {} s; check the connection and run again to go on with it", .0, .1.as_secs_f32())]
     Stalled(String, Duration),
+}
+
+/// An address without its user and password.
+pub(crate) fn shown(address: &str) -> String {
+    let start = address.find("://").map_or(0, |at| at + "://".len());
+    let end = address[start..].find('/').map_or(address.len(), |at| start + at);
+    match address[start..end].rfind('@') {
+        Some(at) => format!("{}***{}", &address[..start], &address[start + at..]),
+        None => address.to_owned(),
+    }
 }
 
 impl HubError {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, ops::Range};
 
-use glass_backend::{Device, KvDtype};
+use glass_backend::{Device, Dtype, KvDtype};
 use glass_config::{AttentionConfig, LayerConfig, LlamaConfig, RopeParameters};
 
 use crate::{
@@ -39,6 +39,8 @@ impl Binding {
         device_of: impl Fn(usize) -> &'d Device,
         dtype: KvDtype,
     ) -> Vec<Option<Self>> {
+        // An adapter attends to 8 bits as the float32 numbers that they stand for.
+        let dtype = if dtype == KvDtype::Q8 { KvDtype::Float(Dtype::F32) } else { dtype };
         let layers = config.layers.iter().enumerate();
         let binding = |(number, layer)| {
             let device = device_of(number);

@@ -109,6 +109,9 @@ impl CacheConfig {
         if let (Some(policy), None) = (self.full.or(self.sliding), windows(config).next()) {
             return Err(CachePolicyError::NoSuchLayers { policy, kind: "attention" });
         }
+        if let (Some(dtype), None) = (self.dtype, windows(config).next()) {
+            return Err(CachePolicyError::NoKeys { dtype });
+        }
         // One for all layers is one for those that there are.
         if self.full != self.sliding {
             for (policy, kind, full) in [(self.full, "full-attention", true), (self.sliding, "sliding-window", false)] {

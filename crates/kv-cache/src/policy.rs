@@ -2,6 +2,7 @@
 
 use std::{fmt, num::NonZeroUsize, str::FromStr};
 
+use glass_backend::KvDtype;
 use thiserror::Error;
 
 use crate::Window;
@@ -35,6 +36,8 @@ pub enum CachePolicyError {
     Unknown { text: String },
     #[error("keys and values are not kept in {text:?}: use dtype=f32, dtype=f16, dtype=bf16 or dtype=q8")]
     UnknownDtype { text: String },
+    #[error("cache dtype {dtype}: the model has no attention layers, and so no keys and values")]
+    NoKeys { dtype: KvDtype },
     #[error("cache policy {policy}: the model has no {kind} layers")]
     NoSuchLayers { policy: CachePolicy, kind: &'static str },
     #[error("cache policy {policy}: the layers' own window is {own}, less than {window}: give at most {own}")]

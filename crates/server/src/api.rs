@@ -8,9 +8,11 @@ mod answers;
 mod conversation;
 mod error;
 mod fields;
+mod prefill;
 mod protocol;
 mod served;
 mod settings;
+mod token_text;
 
 pub mod chat;
 pub mod completions;
@@ -21,7 +23,7 @@ pub mod tokens;
 
 pub use answers::{Answer, Answers, Call, Reason, Update, call_id};
 pub use completions::read_prompt;
-pub use conversation::{Conversation, Prepared, limit, read_arguments, read_content, read_format, schema};
+pub use conversation::{Conversation, Prepared, cuts, limit, read_arguments, read_content, read_format, schema};
 pub use error::ApiError;
 pub use fields::Fields;
 pub use protocol::{Asked, Frame, Protocol};

@@ -1,14 +1,12 @@
 //! Texts of many people from one model. One thread computes; nobody else touches the device.
 //!
 //! Reading order: [`Request`] and [`Event`] (what goes in and what comes out) · [`Service`] (the door: who may come in) ·
-//! `arrival` (what is made ready beside the thread) · `worker` (what happens between two steps) · `passes` (what a step reads,
-//! so that no text's bits depend on the others) · `prefixes` (beginnings that were read before) · `placing` (who begins from
-//! them, and who waits for them).
+//! `arrival` (what is made ready beside the thread) · `worker` (what happens between two steps) · `prefixes` (beginnings that
+//! were read before) · `placing` (who begins from them, and who waits for them).
 
 mod active;
 mod arrival;
 mod options;
-mod passes;
 mod placing;
 mod prefixes;
 mod request;

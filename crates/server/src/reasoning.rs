@@ -1,8 +1,11 @@
 //! What a model thinks before it answers, taken apart from its answer as both grow.
 
+mod harmony;
+
 use glass_text::{ChatInput, ChatTemplate};
 use serde_json::json;
 
+use self::harmony::Harmony;
 use crate::tools::{Part, kept};
 
 /// What stands around thoughts.
@@ -12,12 +15,17 @@ pub struct Marks {
     pub close: &'static str,
 }
 
-/// Those of the families that think: nearly all, Mistral's, Seed's.
-const MARKS: [Marks; 3] = [
+/// Those of the families that think: nearly all, Mistral's, Seed's, Apertus', Command's.
+const MARKS: [Marks; 5] = [
     Marks { open: "<think>", close: "</think>" },
     Marks { open: "[THINK]", close: "[/THINK]" },
     Marks { open: "<seed:think>", close: "</seed:think>" },
+    Marks { open: "<|inner_prefix|>", close: "<|inner_suffix|>" },
+    Marks { open: "<|START_THINKING|>", close: "<|END_THINKING|>" },
 ];
+
+/// Those of gpt-oss, whose thoughts are messages among others.
+const HARMONY: Marks = Marks { open: "<|channel|>analysis<|message|>", close: "<|end|>" };
 
 /// What no template and no text has by chance.
 const THOUGHT: &str = "glass_probe_thought";
@@ -27,14 +35,19 @@ impl Marks {
     /// Those that are tokens, or that the model's template knows: it leaves out what an earlier turn has between them, or begins
     /// an answer with one. `None`: the model was not trained to think aloud.
     pub fn of_model(template: &ChatTemplate, is_token: impl Fn(&str) -> bool) -> Option<Self> {
+        let turn = |role: &str, content: &str| json!({ "role": role, "content": content });
+        let shown = |earlier: &str| {
+            let messages = vec![turn("user", "?"), turn("assistant", earlier), turn("user", "?")];
+            template.render(&ChatInput { messages, add_generation_prompt: true, ..ChatInput::default() })
+        };
+        if shown(ANSWER).is_ok_and(|text| harmony::is_written(&text, ANSWER)) {
+            return Some(HARMONY);
+        }
         let has = |marks: &&Marks| {
             let Marks { open, close } = **marks;
-            let turn = |role: &str, content: &str| json!({ "role": role, "content": content });
-            let earlier = turn("assistant", &format!("{open}\n{THOUGHT}\n{close}\n\n{ANSWER}"));
-            let messages = vec![turn("user", "?"), earlier, turn("user", "?")];
-            let input = ChatInput { messages, add_generation_prompt: true, ..ChatInput::default() };
+            let earlier = format!("{open}\n{THOUGHT}\n{close}\n\n{ANSWER}");
             let is_known = |text: String| (text.contains(ANSWER) && !text.contains(THOUGHT)) || marks.is_open(&text);
-            (is_token(open) && is_token(close)) || template.render(&input).is_ok_and(is_known)
+            (is_token(open) && is_token(close)) || shown(&earlier).is_ok_and(is_known)
         };
         MARKS.iter().find(has).copied()
     }
@@ -64,6 +77,8 @@ pub struct Thoughts {
     state: State,
     /// What was read and not yet understood.
     held: String,
+    /// Where thoughts are messages, what reads them: all of the answer.
+    harmony: Option<Harmony>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +97,8 @@ impl Thoughts {
     /// Of an answer that follows this prompt.
     pub fn new(marks: Marks, prompt: &str) -> Self {
         let state = if marks.is_open(prompt) { State::Within { first: true } } else { State::Before };
-        Self { marks, state, held: String::new() }
+        let harmony = (marks == HARMONY).then(Harmony::default);
+        Self { marks, state, held: String::new(), harmony }
     }
 
     /// Whether the answer has begun.
@@ -92,7 +108,10 @@ impl Thoughts {
 
     /// Whether what comes next is a thought.
     pub fn is_within(&self) -> bool {
-        matches!(self.state, State::Within { .. })
+        match &self.harmony {
+            Some(harmony) => harmony.hides(),
+            None => matches!(self.state, State::Within { .. }),
+        }
     }
 
     /// Whether what was read last is no part of the answer.
@@ -102,17 +121,26 @@ impl Thoughts {
 
     /// Whether this special token, which no text has, means something here.
     pub fn reads(&self, special: &str) -> bool {
-        !self.is_over() && (special == self.marks.open || special == self.marks.close)
+        match &self.harmony {
+            Some(_) => Harmony::reads(special),
+            None => !self.is_over() && (special == self.marks.open || special == self.marks.close),
+        }
     }
 
     /// Reads more of the answer.
     pub fn push(&mut self, text: &str, parts: &mut Vec<Part>) {
+        if let Some(harmony) = &mut self.harmony {
+            return harmony.push(text, parts);
+        }
         self.held.push_str(text);
         while self.step(parts) {}
     }
 
     /// The answer has ended: what was held back is what it seemed to be.
     pub fn finish(self, parts: &mut Vec<Part>) {
+        if let Some(harmony) = self.harmony {
+            return harmony.finish(parts);
+        }
         let part = match self.state {
             State::Before | State::Over => Part::Text(self.held),
             State::Within { .. } => Part::Reasoning(self.held.trim_end().to_owned()),
@@ -234,6 +262,18 @@ mod tests {
     }
 
     #[test]
+    fn thoughts_on_a_channel_are_told_apart() {
+        let mut thoughts = Thoughts::new(HARMONY, "<|start|>assistant");
+        let mut parts = Vec::new();
+        thoughts.push("<|channel|>analysis<|message|>Hm", &mut parts);
+        assert!(thoughts.is_within() && thoughts.hides() && thoughts.reads("<|end|>") && !thoughts.reads("<|return|>"));
+        thoughts.push("<|end|><|start|>assistant<|channel|>final<|message|>Yes", &mut parts);
+        assert!(!thoughts.is_within() && !thoughts.hides() && !thoughts.is_over());
+        thoughts.finish(&mut parts);
+        assert_eq!(parts, [Part::Reasoning("Hm".into()), Part::Text("Yes".into())]);
+    }
+
+    #[test]
     fn thoughts_come_as_they_grow() {
         let mut thoughts = Thoughts::new(THINK, "<think>");
         let mut parts = Vec::new();
@@ -254,6 +294,10 @@ mod tests {
         assert_eq!(Marks::of_model(&turns("{{ m.content }}"), none), None);
         let mistral = Marks::of_model(&turns("{{ m.content }}"), |token| token.ends_with("THINK]"));
         assert_eq!(mistral, Some(MARKS[1]));
+        let apertus = Marks::of_model(&turns("{{ m.content }}"), |token| token.starts_with("<|inner_"));
+        assert_eq!(apertus, Some(MARKS[3]));
+        let channels = turns("<|start|>{{ m.role }}<|channel|>final<|message|>{{ m.content }}<|end|>");
+        assert_eq!(Marks::of_model(&channels, none), Some(HARMONY));
         assert_eq!(without_open_mark("A:<think>\n"), "A:");
         assert_eq!(without_open_mark("A:\n"), "A:\n");
         assert_eq!(behind_thoughts("<think>\n\n</think>\n\nYes"), "\n\nYes");

@@ -11,6 +11,7 @@ mod json_call;
 mod reader;
 mod strict;
 mod syntax;
+mod values;
 
 pub use definition::{Dialect, Tool, ToolChoice, read_tools};
 pub use forced::Forced;

@@ -4,6 +4,7 @@
 //! decide: where the file is, when BOS is added, and what an error says.
 
 mod class;
+mod clean_up;
 mod encoded;
 mod folder;
 mod ordinary;
@@ -20,6 +21,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 pub(crate) use class::{QWEN, QWEN_3_5};
+use clean_up::clean_up;
 pub use encoded::Encoded;
 pub(crate) use folder::read_named_tokens;
 pub use pieces::Piece;
@@ -72,6 +74,8 @@ pub struct Tokenizer {
     pub(crate) inner: tokenizers::Tokenizer,
     /// The decoder reads the tokens `<0x00>`..`<0xFF>` as bytes of UTF-8 (SentencePiece's byte fallback).
     byte_fallback: bool,
+    /// Decoded text loses blanks before punctuation.
+    cleans_up: bool,
     warnings: Vec<String>,
 }
 
@@ -99,7 +103,7 @@ impl Tokenizer {
         inner.with_padding(None);
         // A post-processor with undefined tokens fails only when it is used.
         catch_panic(|| inner.encode("", true)).map_err(|reason| broken(&reason))?;
-        let mut tokenizer = Self { inner, byte_fallback: false, warnings: Vec::new() };
+        let mut tokenizer = Self { inner, byte_fallback: false, cleans_up: false, warnings: Vec::new() };
         tokenizer.byte_fallback = tokenizer.decoder().is_some_and(|decoder| has_decoder(&decoder, "ByteFallback"));
         Ok(tokenizer)
     }
@@ -170,6 +174,12 @@ impl Tokenizer {
     /// # Errors
     /// The tokenizer's decoder fails.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, TokenizerError> {
+        let text = self.decode_as_is(ids, skip_special)?;
+        Ok(if self.cleans_up { clean_up(&text) } else { text })
+    }
+
+    /// As [`Self::decode`], with the blanks that the folder wants removed.
+    fn decode_as_is(&self, ids: &[u32], skip_special: bool) -> Result<String, TokenizerError> {
         catch_panic(|| self.inner.decode(ids, skip_special)).map_err(|reason| TokenizerError::Decode { reason })
     }
 

@@ -47,6 +47,8 @@ pub enum TrainError {
         "{}: its matrices are quantized, and cannot be moved a little: give the model that it was made from", path.display()
     )]
     Quantized { path: PathBuf },
+    #[error("{}: the run would write over it: give another --output", .0.display())]
+    IsInput(PathBuf),
     #[error("{}: cannot be written ({source})", path.display())]
     Write { path: PathBuf, source: io::Error },
     #[error("{}: the disk is full ({source}): free some space", path.display())]

@@ -9,7 +9,7 @@ use std::{
 
 use glass_backend::Dtype;
 use glass_causal_lm::LlamaForCausalLM;
-use glass_checkpoint::{Existing, FamilyTensors, Parameters, Saving, ShardSize, remove_model};
+use glass_checkpoint::{COMPANIONS, Existing, FamilyTensors, Parameters, Saving, ShardSize, remove_model};
 use glass_config::LlamaConfig;
 
 use crate::{
@@ -24,6 +24,14 @@ const STARTING: &str = ".glass-starting";
 
 /// The small files of a model that is trained from random weights.
 pub const SMALL_FILES: [&str; 4] = ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"];
+
+/// Whether a run in `folder` would write over this file, or remove it.
+pub(crate) fn overwrites(folder: &Path, file: &Path) -> bool {
+    let (Ok(folder), Ok(file)) = (folder.canonicalize(), file.canonicalize()) else { return false };
+    let Ok(inside) = file.strip_prefix(&folder) else { return false };
+    let is_own = |name: &str| [METRICS, PLOT, "config.json"].contains(&name) || COMPANIONS.contains(&name);
+    inside.starts_with(CHECKPOINTS) || inside.starts_with(STARTING) || inside.to_str().is_some_and(is_own)
+}
 
 /// The folder of a run, and the small files of its model, which never change.
 ///

@@ -17,7 +17,7 @@ use crate::{
     corpus::Text,
     divergence::DivergenceDetector,
     metrics::{METRICS, MetricsLog},
-    output::{OutputFolder, SMALL_FILES},
+    output::{OutputFolder, SMALL_FILES, overwrites},
     preset,
     pretrained::{self, stored, stored_dtype},
     tokenizer::{TokenizerChoice, TrainedTokenizer, train_tokenizer},
@@ -56,12 +56,26 @@ pub enum Shape {
     },
 }
 
+impl NewRun {
+    /// Refuses a folder in which the run would write over a file that it reads.
+    fn check_inputs(&self) -> Result<(), TrainError> {
+        let config = if let Shape::Config(path) = &self.shape { Some(path) } else { None };
+        let tokenizer = if let TokenizerChoice::File(path) = &self.tokenizer { Some(path) } else { None };
+        let mut inputs = [Some(&self.text), config, tokenizer].into_iter().flatten();
+        match inputs.find(|input| overwrites(&self.output, input)) {
+            Some(input) => Err(TrainError::IsInput(input.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Run {
     /// Checks all inputs, then creates the folder and the model. After an error, nothing is written.
     ///
     /// # Errors
     /// The recipe, text, shape, tokenizer or folder cannot be used; one line that says what to change.
     pub fn start(new: NewRun) -> Result<Self, TrainError> {
+        new.check_inputs()?;
         let NewRun { recipe, device, .. } = new;
         recipe.check()?;
         device.check_dtype(Dtype::F32)?;

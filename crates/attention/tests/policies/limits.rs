@@ -2,7 +2,7 @@
 
 use burn::tensor::{Int, Tensor};
 use glass_attention::{ForwardContext, NextTokens, Padding, Rope, Sequences, Unobserved};
-use glass_backend::{Device, Dtype};
+use glass_backend::{Device, Dtype, KvDtype};
 use glass_config::LlamaConfig;
 use glass_kv_cache::{CacheConfig, CacheError, KvCache};
 use glass_testing::devices;
@@ -128,6 +128,16 @@ fn a_pass_that_does_not_fit_changes_nothing() {
     assert_eq!(both([2, 2], [2, 2]), (Err(CacheError::Tokens { given: 4, row: 4 }), 20, 20));
     assert_eq!(both([1, 2], [2, 0]), (Err(CacheError::Empty), 20, 20));
     assert_eq!(both([1, 20], [10, 10]), (Ok(()), 30, 30));
+}
+
+/// An adapter attends to 8 bits as float32, which has to fit its bindings too.
+#[test]
+fn eight_bits_are_bound_as_what_they_stand_for() {
+    let small = devices::flex().with_max_binding((KV_HEADS * HEAD_DIM * 4 * 30) as u64);
+    for (dtype, most) in [(KvDtype::Q8, 30), (Dtype::F32.into(), 30), (Dtype::F16.into(), 60)] {
+        let cache = KvCache::new(&config(None), CacheConfig::default(), |_| &small, dtype).expect("it fits");
+        assert_eq!((cache.check(most), cache.check(most + 1).is_err()), (Ok(()), true), "{dtype}");
+    }
 }
 
 #[test]

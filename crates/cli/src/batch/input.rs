@@ -37,6 +37,8 @@ impl Line {
 /// The file cannot be read, or has no prompt at all.
 pub fn read(path: &Path) -> Result<Vec<Result<Line, BadLine>>, CliError> {
     let bytes = fs::read(path).map_err(CliError::reading(path))?;
+    // Some editors begin a file with a byte order mark.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let mut numbers_by_id: HashMap<String, usize> = HashMap::new();
     let mut lines = Vec::new();
     for (number, bytes) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, TryLockError},
     io::{self, Read, Write},
     mem,
     path::{Path, PathBuf},
@@ -59,6 +59,11 @@ impl Output {
         };
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed)?;
         let is_file = file.metadata().map_err(failed)?.is_file();
+        // Held as long as the file is open. Some network drives know no locks: that is no reason not to write there.
+        if is_file && matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            let busy = "another process is writing to it: wait for it, or give another --output";
+            return Err(CliError::input(path, busy));
+        }
         let start_anew = is_file && existing == Existing::Replace;
         let mut bytes = Vec::new();
         if is_file && !start_anew {

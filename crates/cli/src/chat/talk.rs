@@ -18,7 +18,7 @@ use super::{
 use crate::{
     error::CliError,
     interrupt,
-    output::OutputFile,
+    output::{OutputFile, check_model},
     prompt,
     say::{note, one_line, print_line, say, say_styled, tell, warn},
     stream::{self, TextStream},
@@ -251,6 +251,7 @@ impl<'m> Talk<'m> {
     }
 
     fn save(&self, path: &Path, force: bool) -> Result<String, CliError> {
+        check_model(path, self.llama.folder.to_str())?;
         let mut json = serde_json::to_vec_pretty(self.conversation.messages())
             .map_err(|error| CliError::Usage(error.to_string()))?;
         json.push(b'\n');

@@ -21,7 +21,7 @@ use crate::{
     error::CliError,
     interrupt,
     load::{self, Loaded},
-    output::OutputFile,
+    output::{OutputFile, check_input, check_model},
     say::{print_line, status, warn},
 };
 
@@ -67,6 +67,11 @@ pub fn run(args: args::Needle) -> Result<(), CliError> {
         }
     }
     let text = args.haystack.as_deref().map(read_text).transpose()?;
+    if let Some(plot) = &args.plot {
+        check_input(plot, args.haystack.as_deref(), "the haystack is")?;
+        check_input(plot, args.chat_template.as_deref(), "the chat template is")?;
+        check_model(plot, Some(&args.model.source.model))?;
+    }
     let picture = OutputFile::wanted(args.plot.as_deref(), &args.overwrite)?;
     let device = load::device(&args.compute)?;
     let files = load::files(&args.model.source)?;

@@ -15,7 +15,7 @@ use crate::{
     error::CliError,
     interrupt,
     load::{self, Loaded},
-    output::OutputFile,
+    output::{OutputFile, check_input, check_model},
     prompt,
     say::{print_line, status, warn},
     table,
@@ -43,6 +43,10 @@ pub fn run(args: args::Perplexity) -> Result<(), CliError> {
         return Err(PlotError::TooManySeries { given }.into());
     }
     let text = read_text(&args.text)?;
+    if let Some(plot) = &args.plot {
+        check_input(plot, Some(&args.text), "the text is")?;
+        check_model(plot, Some(&args.model.source.model))?;
+    }
     let picture = OutputFile::wanted(args.plot.as_deref(), &args.overwrite)?;
     let loaded = load::load(&args.model, &args.compute)?;
     let llama = &loaded.llama;

@@ -4,6 +4,7 @@ use std::{fmt, num::NonZeroUsize, path::Path};
 
 use glass_backend::{Device, Dtype};
 use glass_checkpoint::Precision;
+use glass_config::Override;
 use glass_eval::{Windows, token_nlls};
 use glass_generate::{Llama, LoadOptions, ModelFiles, PrefillOptions};
 
@@ -35,9 +36,9 @@ impl fmt::Display for Cost {
     }
 }
 
-/// Prints the cost. The new model is there, whatever becomes of the measurement.
-pub fn report(before: &Path, after: &Path) {
-    match measure(before, after) {
+/// Prints the cost of a model that is loaded with these overrides. It is there, whatever becomes of the measurement.
+pub fn report(before: &Path, after: &Path, overrides: &[Override]) {
+    match measure(before, after, overrides) {
         Ok(Some(cost)) => status!("{cost}"),
         Ok(None) => {}
         Err(error) => warn([format!("the cost in nats could not be measured: {error}")]),
@@ -45,16 +46,16 @@ pub fn report(before: &Path, after: &Path) {
 }
 
 /// Loads one model after the other. `None` if there is no tokenizer, or if Ctrl-C broke it off.
-fn measure(before: &Path, after: &Path) -> Result<Option<Cost>, CliError> {
+fn measure(before: &Path, after: &Path, overrides: &[Override]) -> Result<Option<Cost>, CliError> {
     // As it is stored, so that the larger model is not copied into memory.
-    let Some(before) = Measured::of(before, None)? else {
+    let Some(before) = Measured::of(before, None, &[])? else {
         return Ok(None);
     };
     let files = ModelFiles::open(after)?;
-    let (stored, _) = files.stored(&mut files.config(&[])?)?;
+    let (stored, _) = files.stored(&mut files.config(overrides)?)?;
     // Beside blocks all is in float32.
     let dtype = if stored.blocks.is_some() { stored.dtype } else { before.dtype };
-    let measured = Measured::of(after, Some(Precision { dtype, ..stored }))?;
+    let measured = Measured::of(after, Some(Precision { dtype, ..stored }), overrides)?;
     Ok(measured.map(|after| Cost { before: before.mean_nll, after: after.mean_nll, tokens: after.tokens }))
 }
 
@@ -67,9 +68,9 @@ struct Measured {
 }
 
 impl Measured {
-    fn of(folder: &Path, precision: Option<Precision>) -> Result<Option<Self>, CliError> {
+    fn of(folder: &Path, precision: Option<Precision>, overrides: &[Override]) -> Result<Option<Self>, CliError> {
         let device = Device::open("flex")?;
-        let options = LoadOptions { device, precision, overrides: &[], progress: &mut |_, _| {} };
+        let options = LoadOptions { device, precision, overrides, progress: &mut |_, _| {} };
         let llama = Llama::load(folder, options)?;
         let Some(tokenizer) = &llama.tokenizer else {
             return Ok(None);

@@ -15,7 +15,7 @@ use crate::{
     args, bars,
     error::CliError,
     info, interrupt, load,
-    output::OutputFile,
+    output::{OutputFile, check_model},
     say::{status, warn},
 };
 
@@ -25,6 +25,7 @@ pub fn is_file(path: &Path) -> bool {
 }
 
 pub fn run(args: &args::Quantize, format: GgufFormat) -> Result<(), CliError> {
+    check_model(&args.output, Some(&args.source.model))?;
     let output = OutputFile::create(&args.output, args.overwrite.existing())?;
     let folder = load::folder(&args.source)?;
     let model = GgufModel::open(&folder)?;
@@ -54,15 +55,15 @@ pub fn run(args: &args::Quantize, format: GgufFormat) -> Result<(), CliError> {
     bar.finish_and_clear();
     written?;
     warn(warnings);
-    if let Some(window) = model.config().gguf_window() {
-        warn([format!(
-            "GGUF has no key for this model's window: load {} with --set sliding_window={window}",
-            args.output.display()
-        )]);
+    let window = model.config().gguf_window().map(|window| format!("sliding_window={window}"));
+    if let Some(window) = &window {
+        warn([format!("GGUF has no key for this model's window: load {} with --set {window}", args.output.display())]);
     }
     let types: Vec<String> = types.iter().map(|(ty, count)| format!("{count} in {ty}")).collect();
     status!("glass: wrote {} ({}, tensors: {})", args.output.display(), info::size(bytes), types.join(", "));
-    cost::report(&folder, &args.output);
+    // As the warning says.
+    let overrides = window.map(|window| window.parse()).transpose()?;
+    cost::report(&folder, &args.output, overrides.as_slice());
     Ok(())
 }
 

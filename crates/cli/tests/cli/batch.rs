@@ -282,3 +282,14 @@ fn generate_warns_of_a_jsonl_file_read_as_one_text() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     ran.says(&["read as one text", "`glass batch`"]);
 }
+
+#[test]
+fn an_output_has_one_writer() {
+    let prompts = Prompts::new("\u{feff}{\"prompt\": \"a\"}\n");
+    let other = fs::File::create(prompts.output()).expect("made");
+    other.lock().expect("locked");
+    prompts.run(&random_tiny(), &["-n", "2"]).failed(&["another process is writing to it"]);
+    drop(other);
+    let ran = prompts.run(&random_tiny(), &["-n", "2"]);
+    assert_eq!((ran.code, prompts.rows().len()), (Some(0), 1), "{ran:?}");
+}

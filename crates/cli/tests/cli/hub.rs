@@ -47,3 +47,14 @@ fn names_and_revisions() {
     let file = format!("{model}/config.json");
     fails(&["info", &file], &[&file, "is a file", "folder"]);
 }
+
+#[test]
+fn secrets_are_not_printed() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let mut info = crate::run::command(&["info", "org/name"]);
+    info.env("HF_HOME", home.path()).env("HF_ENDPOINT", "http://user:secret@127.0.0.1:1");
+    let ran = crate::run::run(&mut info);
+    ran.failed(&["http://***@127.0.0.1:1 cannot be reached"]);
+    assert!(!ran.stderr.contains("secret"), "{ran:?}");
+    crate::run::run(info.env("HF_TOKEN", "t\u{f6}ken")).failed(&["the token of HF_TOKEN"]);
+}

@@ -116,6 +116,21 @@ fn recurrent_layers_are_written_as_what_they_are() {
     }
 }
 
+#[test]
+fn what_no_layer_has_is_told_when_it_is_asked_for() {
+    let folder = folder();
+    let out = text(&folder.path().join("out"));
+    for (model, what, others) in
+        [("families/mamba", "attention", "recurrence"), ("llama-gqa", "recurrence", "attention")]
+    {
+        let model = fixture(model);
+        let args = ["logits", &model, "--ids", "1,2", "-o", &out, "--force", "--capture"];
+        succeeds(&[&args[..], &[what]].concat()).says(&[&format!("--capture {what} without effect")]);
+        let told = succeeds(&[&args[..], &[others]].concat()).stderr;
+        assert!(!told.contains("without effect"), "{told}");
+    }
+}
+
 /// A model in which no layer rotates has no angles.
 #[test]
 fn without_rope_there_are_no_angles() {

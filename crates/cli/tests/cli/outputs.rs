@@ -204,3 +204,30 @@ fn places_that_cannot_be_are_refused_before_the_model_is_read() {
         fails(&args, &[words]);
     }
 }
+
+/// Whatever may be overwritten.
+#[test]
+fn what_is_read_is_not_written_over() {
+    let desk = Desk::new();
+    let long = "ROMEO:\nBut, soft! what light through yonder window breaks?\n".repeat(40);
+    desk.write("ids.json", "{\"input_ids\": [[1, 2, 3]]}");
+    desk.write("model/metrics.jsonl", &long);
+    for (line, input, words) in [
+        ("batch MODEL --prompts @prompts.jsonl -n 4 -o @prompts.jsonl", "prompts.jsonl", "the prompts are read from"),
+        ("logits MODEL --ids-file @ids.json -o @ids.json", "ids.json", "the ids are read from"),
+        ("eval perplexity MODEL --text @text.txt --by-position --plot @text.txt", "text.txt", "the text is read from"),
+        (
+            "eval needle MODEL --haystack @text.txt --length 32 --plot @text.txt",
+            "text.txt",
+            "the haystack is read from",
+        ),
+        ("train --text @model/metrics.jsonl --preset tiny --steps 2 -o @model", "model/metrics.jsonl", "write over it"),
+    ] {
+        let before = fs::read_to_string(desk.path(input)).expect("readable");
+        fails(&[desk.args(line), vec!["--device".into(), "flex".into(), "--force".into()]].concat(), &[words]);
+        assert!(desk.holds(input, &before), "{line}");
+    }
+    let model = copy(&random_tiny());
+    let weights = format!("{}/{WEIGHTS}", model.path());
+    fails(&["logits", &model.path(), "--ids", "1", "--force", "-o", &weights], &["the model is read from"]);
+}

@@ -47,6 +47,17 @@ fn a_trained_model_in_eight_and_four_bits() {
     }
 }
 
+/// A file that has no key for a window is measured with the window that it is to be loaded with.
+#[test]
+fn the_cost_of_a_file_is_that_of_its_format() {
+    let folder = folder();
+    let file = text(&folder.path().join("w.gguf"));
+    let ran = succeeds(&["quantize", &shipped("shakespeare-window"), "--format", "q8_0", "-o", &file]);
+    ran.says(&["--set sliding_window=64", "glass: cost: "]);
+    let cost = ran.stderr.split("cost: ").nth(1).and_then(|cost| cost.split(' ').next()).expect("a cost");
+    assert!(cost.parse::<f64>().expect("a number").abs() < 0.01, "{cost}");
+}
+
 #[test]
 fn every_command_takes_a_quantized_model() {
     let folder = folder();

@@ -71,6 +71,9 @@ fn policies_are_for_keys_and_drafts_for_all() {
     for (cache, policy) in [("full", "full"), ("tova:8", "tova:8"), ("sliding=ring", "ring")] {
         fails(&[&args[..], &["--cache", cache]].concat(), &[policy, "no attention layers"]);
     }
+    for dtype in [["--cache-dtype", "q8"], ["--cache", "dtype=q8"]] {
+        fails(&[&args[..], &dtype].concat(), &["cache dtype q8", "no attention layers"]);
+    }
     let ids = |more: &[&str]| {
         succeeds(&[&args[..], &["--ignore-eos", "--json"], more].concat()).json()["sequences"][0]["ids"].clone()
     };

@@ -73,3 +73,11 @@ fn chat_shows_the_template() {
     let file = format!("{model}/tokenizer.json");
     fails(&["tokenize", &file, "--chat", "-p", "hi"], &["--chat needs a model with a chat template"]);
 }
+
+#[test]
+fn ids_that_the_tokenizer_does_not_have_are_named() {
+    for ids in ["66", "1,4294967295"] {
+        let id = ids.rsplit(',').next().expect("an id");
+        crate::run::fails(&["tokenize", "--ids", ids], &["no token", id]);
+    }
+}

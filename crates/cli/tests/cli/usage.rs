@@ -2,7 +2,7 @@
 
 use crate::{
     models::random_tiny,
-    run::{command, refused, run, succeeds},
+    run::{command, fails, refused, run, succeeds},
 };
 
 #[test]
@@ -72,6 +72,12 @@ fn bad_arguments_are_refused() {
         &["convert", model, "-o", "x", "--max-shard-size", "5 apples"],
         &["\"5 apples\" is not a size", "5GB, 1.5GiB or 500MB"],
     );
+    for name in ["messages", "tools", "documents", "add_generation_prompt"] {
+        let variables = format!("{{\"{name}\": false}}");
+        refused(&["chat", model, "--chat-template-kwargs", &variables], &[name, "leave it out"]);
+    }
+    let two = ["--cache-dtype", "q8", "--cache", "dtype=f16"];
+    fails(&[&["generate", model, "--ids", "1"], &two[..]].concat(), &["--cache-dtype q8", "--cache dtype=f16"]);
     refused(&["logits", model, "--ids", "1", "-o", "x", "--capture", "thoughts"], &["thoughts", "hidden, attention"]);
 }
 

@@ -123,6 +123,24 @@ fn every_text_of_a_batch_is_its_single_run() {
     }
 }
 
+/// A CPU's kernels for many vectors add up in another order than those for a few: a text has the bits that it has alone all the
+/// same, in every type.
+#[test]
+fn prompts_that_are_read_together_have_the_bits_that_they_have_alone() {
+    let device = Device::open("flex").expect("it is built in");
+    for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
+        let llama = fixture::load(&fixture::root().join("llama-gqa"), false, &device, dtype);
+        let prompts = (0..20).map(|number| random_model::tokens(3 + 11 * number % 80, number as u64));
+        let rows: Vec<_> = prompts.map(|prompt| (prompt, options(6, vec![], Some(3)))).collect();
+        let batched: Vec<BatchRow<'_>> = rows.iter().map(|(prompt, options)| BatchRow { prompt, options }).collect();
+        let (found, _) = batch(&llama, &batched, 16, &mut |_| ControlFlow::Continue(()));
+        for ((prompt, options), found) in rows.iter().zip(found) {
+            let (expected, found) = (alone(&llama, prompt, options), found.expect("it ended").expect("a text"));
+            assert_eq!((found.ids, found.score), (expected.ids, expected.score), "{dtype}, {} tokens", prompt.len());
+        }
+    }
+}
+
 /// Whatever their layers keep, and in whatever chunks their prompts are read: any mix goes together.
 #[test]
 fn texts_with_any_policies_go_together() {

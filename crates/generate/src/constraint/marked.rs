@@ -80,12 +80,12 @@ impl Marked {
     /// Takes a token, and what it adds to the text, the name of a special token included.
     ///
     /// # Errors
-    /// A token that [`mask`](Self::mask) did not leave; a mark whose last token already goes on otherwise.
+    /// A token that [`mask`](Self::mask) did not leave.
     pub fn push(&mut self, id: u32, text: &str) -> Result<(), ConstraintError> {
         self.state = match mem::replace(&mut self.state, State::Free) {
             State::Free => {
                 self.tail.push_str(text);
-                return self.look();
+                self.look()
             }
             State::Begins(constraint, left) if left > 0 && self.spaces.contains(&id) => {
                 State::Begins(constraint, left - 1)
@@ -96,25 +96,30 @@ impl Marked {
     }
 
     /// Begins where the tail has a mark.
-    fn look(&mut self) -> Result<(), ConstraintError> {
+    fn look(&mut self) -> State {
         let found =
             self.marks.iter().filter_map(|(mark, constraint)| Some((self.tail.find(mark)? + mark.len(), constraint)));
         if let Some((end, constraint)) = found.min_by_key(|(end, _)| *end) {
             let constraint = Box::new(constraint.fresh());
-            let rest = self.tail[end..].trim_start();
-            self.state = match rest.is_empty() {
-                true => State::Begins(constraint, SPACES),
-                // The mark's last token has more of the text.
-                false => read(constraint, &self.vocabulary.tok_trie().greedy_tokenize(rest.as_bytes()))?,
-            };
+            let rest = self.tail.split_off(end);
             self.tail.clear();
-            return Ok(());
+            let json = rest.trim_start();
+            if json.is_empty() {
+                return State::Begins(constraint, SPACES);
+            }
+            // The mark's last token has more of the text. Where that is no JSON, the mark was one of a text.
+            return read(constraint, &self.vocabulary.tok_trie().greedy_tokenize(json.as_bytes())).unwrap_or_else(
+                |_| {
+                    self.tail = rest;
+                    State::Free
+                },
+            );
         }
         let longest = self.marks.iter().map(|(mark, _)| mark.len()).max().unwrap_or(0);
         let surplus = self.tail.len().saturating_sub(longest);
         let cut = (0..=surplus).rev().find(|&at| self.tail.is_char_boundary(at)).unwrap_or(0);
         self.tail.drain(..cut);
-        Ok(())
+        State::Free
     }
 }
 

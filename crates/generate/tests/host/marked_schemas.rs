@@ -45,3 +45,23 @@ fn what_follows_a_mark_satisfies_its_schema() {
         }
     }
 }
+
+/// What such a token says behind the mark cannot be taken back.
+#[test]
+fn a_mark_in_a_token_that_goes_on_otherwise_is_text() {
+    let tokenizer = tiny(&tokenizers::byte_level());
+    let vocab_size = tokenizer.vocab_size();
+    let he = tokenizer.token_id("he").expect("a merge");
+    let mut options = GenerateOptions::new(100);
+    let schema = JsonSchema::parse("{\"const\": \"x\"}").expect("a schema");
+    options.marked_schemas = vec![MarkedSchema { mark: "h".to_owned(), schema }];
+    let mut sequence = Sequence::new(&[1], &options, vocab_size, Some(&tokenizer)).expect("options that fit");
+    let mut text = String::new();
+    for wanted in [he, u32::from(b'z'), u32::from(b'h'), u32::from(b'z'), u32::from(b'z')] {
+        let mut row = vec![0.0; vocab_size];
+        row[wanted as usize] = 9.0;
+        text += &sequence.advance(&mut row).expect("a token").text;
+    }
+    assert!(text.starts_with("hezh"), "{text:?}");
+    assert!(!text[4..].contains('z'), "{text:?}");
+}

@@ -18,8 +18,7 @@ pub(super) fn filter(name: &str, value: Value, args: Args) -> Result<Value> {
             args.positional::<0>(name, 0)?;
             let none = || Value::undefined("No first item, sequence was empty.");
             if let Value::Iter(iter) = &value {
-                let first = iter.rest.borrow_mut().pop_front();
-                return first.unwrap_or_else(|| Ok(none()));
+                return Ok(iter.next()?.unwrap_or_else(none));
             }
             Ok(iterate(&value)?.into_iter().next().unwrap_or_else(none))
         }

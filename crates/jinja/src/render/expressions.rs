@@ -15,6 +15,14 @@ impl Renderer<'_> {
         self.eval_over(expr, scope, Value::None)
     }
 
+    /// As [`Self::eval`], of a value that is not looked into: a loop goes on as it would have.
+    pub(super) fn eval_whole(&mut self, expr: &Expr, scope: &Rc<Scope>) -> Result<Value> {
+        match expr {
+            Expr::Name(name) => Ok(scope.get(name)),
+            _ => self.eval(expr, scope),
+        }
+    }
+
     /// As [`Self::eval`], with the text that a filter block filters.
     pub(super) fn eval_over(&mut self, expr: &Expr, scope: &Rc<Scope>, body: Value) -> Result<Value> {
         Ok(match expr {
@@ -24,7 +32,7 @@ impl Renderer<'_> {
             Expr::Int(value) => Value::Int(*value),
             Expr::Float(value) => Value::Float(*value),
             Expr::Str(text) => Value::str(text),
-            Expr::Name(name) => scope.get(name),
+            Expr::Name(name) => self.looked_into(scope.get(name), None)?,
             Expr::List(items) => Value::list(self.all(items, scope)?),
             Expr::Tuple(items) => Value::tuple(self.all(items, scope)?),
             Expr::Dict(items) => {
@@ -36,13 +44,13 @@ impl Renderer<'_> {
                 Value::dict(dict)
             }
             Expr::Attr(value, name) => {
-                let value = self.eval(value, scope)?;
-                values::attribute(&value, name)?
+                let value = self.eval_whole(value, scope)?;
+                values::attribute(&self.looked_into(value, Some(name))?, name)?
             }
             Expr::Item(value, key) => {
-                let value = self.eval(value, scope)?;
+                let value = self.eval_whole(value, scope)?;
                 let key = self.eval(key, scope)?;
-                values::item(&value, &key)?
+                values::item(&self.looked_into(value, key.as_str())?, &key)?
             }
             Expr::Slice(value, bounds) => {
                 let value = self.eval(value, scope)?;
@@ -55,7 +63,7 @@ impl Renderer<'_> {
                 values::slice(&value, [&at[0], &at[1], &at[2]])?
             }
             Expr::Call(function, args) => {
-                let function = self.eval(function, scope)?;
+                let function = self.eval_whole(function, scope)?;
                 let args = self.args(args, scope)?;
                 self.call(&function, args)?
             }

@@ -36,7 +36,10 @@ impl Renderer<'_> {
                 out.push_str(&to_str(&value));
             }
             Kind::Set(target, value) => {
-                let value = self.eval(value, scope)?;
+                let value = match target {
+                    Target::Name(_) => self.eval_whole(value, scope)?,
+                    _ => self.eval(value, scope)?,
+                };
                 self.assign(target, value, scope)?;
             }
             Kind::SetBlock(target, filter, body) => {
@@ -57,7 +60,7 @@ impl Renderer<'_> {
             }
             Kind::For(node) => {
                 let items = self.eval(&node.iter, scope)?;
-                self.for_loop(node, items, 0, scope, out)?;
+                return self.for_loop(node, items, 0, scope, out);
             }
             Kind::With(assignments, body) => {
                 let inner = scope.inner();
@@ -71,8 +74,9 @@ impl Renderer<'_> {
                 let text = self.text(body, &scope.inner())?;
                 out.push_str(&text);
             }
-            Kind::Block(body) => {
-                let text = self.text(body, &scope.outermost().inner())?;
+            Kind::Block { body, scoped } => {
+                let around = if *scoped { scope.clone() } else { scope.outermost() };
+                let text = self.text(body, &around.inner())?;
                 out.push_str(&text);
             }
             Kind::Macro(node) => {

@@ -98,7 +98,11 @@ pub(crate) enum Kind {
     For(Arc<For>),
     With(Vec<(Target, Expr)>, Body),
     /// A part of a template that others could replace: here a body with a scope of its own.
-    Block(Body),
+    Block {
+        body: Body,
+        /// It sees the variables of the frames around it.
+        scoped: bool,
+    },
     Macro(Arc<Macro>),
     Call(Expr, Arc<Macro>),
     Filter(Expr, Body),

@@ -20,6 +20,7 @@ pub(crate) fn parse(source: &str) -> Result<Body> {
         soft: false,
         loops: 0,
         loops_around: 0,
+        blocks: Vec::new(),
         loaded: Vec::new(),
         unknown: Vec::new(),
     };
@@ -38,6 +39,8 @@ pub(super) struct Parser {
     pub loops: usize,
     /// How many loops are around, macros between them or not.
     pub loops_around: usize,
+    /// The names of the blocks so far.
+    pub blocks: Vec<Name>,
     /// Every name that an expression read so far.
     pub loaded: Vec<Name>,
     /// Filters and tests that there are not, where that matters.

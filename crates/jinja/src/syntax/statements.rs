@@ -87,11 +87,15 @@ impl Parser {
             }
             "block" => {
                 let name = self.name()?;
-                self.skip_name("scoped");
+                if self.blocks.contains(&name) {
+                    return self.fail(format!("block {name:?} defined twice"));
+                }
+                self.blocks.push(name.clone());
+                let scoped = self.skip_name("scoped");
                 self.skip_name("required");
                 let body = self.frame("endblock")?;
                 self.skip_name(&name);
-                Ok(Kind::Block(body))
+                Ok(Kind::Block { body, scoped })
             }
             "macro" => {
                 let name = self.name()?;

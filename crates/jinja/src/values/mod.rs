@@ -99,6 +99,26 @@ pub struct Joiner {
     pub(crate) used: Cell<bool>,
 }
 
+impl Iter {
+    /// What Python's `iter` makes of a value: of an iterator itself.
+    ///
+    /// # Errors
+    /// A value that is not iterable.
+    pub(crate) fn over(value: Value) -> Result<Rc<Self>> {
+        if let Value::Iter(iter) = value {
+            return Ok(iter);
+        }
+        let rest = iterate(&value)?.into_iter().map(Ok).collect();
+        Ok(Rc::new(Self { kind: "iterator", rest: RefCell::new(rest) }))
+    }
+
+    /// # Errors
+    /// The one at which the iterator ends.
+    pub(crate) fn next(&self) -> Result<Option<Value>> {
+        self.rest.borrow_mut().pop_front().transpose()
+    }
+}
+
 impl Range {
     pub(crate) fn len(self) -> usize {
         let span = if self.step > 0 { self.stop - self.start } else { self.start - self.stop };

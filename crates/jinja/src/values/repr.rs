@@ -76,7 +76,7 @@ fn write_repr(out: &mut String, value: &Value) {
             }
             out.push('>');
         }
-        Value::Loop(state) => _ = write!(out, "<LoopContext {}/{}>", state.index0() + 1, state.length()),
+        Value::Loop(state) => _ = write!(out, "<LoopContext {}/{}>", state.index(), state.length()),
         Value::Macro(node) => match node.name() {
             Some(name) => _ = write!(out, "<Macro {}>", repr_str(name)),
             None => out.push_str("<Macro anonymous>"),

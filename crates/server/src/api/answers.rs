@@ -225,6 +225,11 @@ impl Answers {
                 let Some(choice) = self.choices.get_mut(number) else {
                     return;
                 };
+                // Without a tokenizer the ids are the text.
+                let text = match served.llama().tokenizer {
+                    Some(_) => text,
+                    None => String::from_utf8_lossy(&served.token_bytes(id)).into_owned(),
+                };
                 choice.logprobs.extend(logprobs);
                 if self.stops.len() > 1 {
                     choice.ids.push(id);
@@ -268,11 +273,11 @@ impl Answers {
                 };
                 self.ready.push_back(Update::End { choice: number, reason, usage, reasoning_tokens, timings });
             }
-            Event::Failed(reason) => {
+            Event::Failed { reason, of_request } => {
                 self.over = true;
                 let line = served.without_path(&reason);
                 let error = match served.service.is_running() && !served.is_leaving() {
-                    true if self.started => ApiError::internal(line),
+                    true if self.started && !of_request => ApiError::internal(line),
                     true => ApiError::unprocessable(line),
                     false => ApiError::unavailable(line, 5),
                 };

@@ -5,7 +5,8 @@ mod messages;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Answer, Answers, ApiError, Asked, Conversation, Fields, Frame, Prepared, Protocol, Served, Update, call_id, now,
+    Answer, Answers, ApiError, Asked, Conversation, Fields, Frame, Prepared, Protocol, Served, Update, call_id, cuts,
+    now,
     protocol::{Sum, chat_logprobs, timings},
     random, read_format, read_options,
 };
@@ -29,20 +30,21 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
     let (tools, choice) = read_tools(&mut fields, Dialect::Chat)?;
     let single_call = fields.flag("parallel_tool_calls")? == Some(false);
     let stream = read_stream(&mut fields)?;
-    let stops = fields.clone().take("stop").is_some();
+    let cuts = cuts(&fields, &["stop", "ignore_eos"]);
+    let continues = continues(&mut fields, &messages)?;
     let mut options = read_options(&mut fields, &served.defaults, served.llama().config.vocab_size)?;
     options.stop_strings.extend(served.identity.chat_stops.iter().cloned());
-    let old = fields.count("max_tokens")?;
-    options.max_new_tokens = most(&mut fields, "max_completion_tokens", old)?;
+    options.max_new_tokens = most(&mut fields, ["max_completion_tokens", "max_tokens"])?;
     options.logprobs = read_logprobs(&mut fields)?;
-    read_format(fields.object("response_format")?, &mut options, stops)?;
+    read_format(fields.object("response_format")?, &mut options, cuts, served)?;
     let n = answers(&mut fields)?;
     let variables = variables(&mut fields)?;
     let splits_reasoning = splits_reasoning(&mut fields)?;
     served.note_unknown(fields.unknown());
 
     let names = ("messages", "max_completion_tokens");
-    let conversation = Conversation { messages, tools, choice, variables, splits_reasoning, options, n, names };
+    let conversation =
+        Conversation { messages, tools, choice, variables, splits_reasoning, options, n, names, continues, cuts };
     let Prepared { request, thoughts, reader } = conversation.prepare(served)?;
     let (n, stops) = (request.n, request.options.stop_strings.clone());
     let ticket = served.service.submit(request).map_err(|refused| served.refused(&refused, names.0, names.1))?;
@@ -70,11 +72,24 @@ pub fn read_stream(fields: &mut Fields) -> Result<Stream, ApiError> {
 }
 
 /// The most tokens of an answer, under one of two names.
-pub fn most(fields: &mut Fields, name: &str, other: Option<usize>) -> Result<usize, ApiError> {
-    match fields.count(name)?.or(other) {
-        Some(0) => Err(fields.invalid(name, "must be at least 1")),
+pub fn most(fields: &mut Fields, names: [&str; 2]) -> Result<usize, ApiError> {
+    match fields.either(names, Fields::count)? {
+        Some(0) => Err(fields.invalid(names[0], "must be at least 1")),
         most => Ok(most.unwrap_or(0)),
     }
+}
+
+/// Whether a last message of the assistant is gone on with: unless `continue_final_message`, as of vLLM, says otherwise.
+fn continues(fields: &mut Fields, messages: &[Value]) -> Result<bool, ApiError> {
+    let asked = fields.flag("continue_final_message")?;
+    if asked == Some(true) {
+        if messages.last().is_none_or(|last| last["role"] != "assistant") {
+            return Err(fields.invalid("continue_final_message", "the last message is not the assistant's"));
+        }
+        // vLLM wants it to be false there.
+        fields.pass_over(&["add_generation_prompt"]);
+    }
+    Ok(asked != Some(false))
 }
 
 /// `n`.

@@ -6,9 +6,10 @@ use serde_json::{Map, Value, json};
 use super::{
     Answer, Answers, ApiError, Asked, Fields, Frame, Protocol, Reason, Served, Update,
     chat::{Stream, answers, read_stream},
-    limit, now,
+    cuts, limit, now,
     protocol::{Sum, finite, timings},
     random, read_format, read_options,
+    token_text::{place, token_text},
 };
 use crate::{
     engine::{Request, Usage},
@@ -32,11 +33,14 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
     let prompt = fields.take("prompt");
     let prompts = read_prompts(fields.need("prompt", prompt)?, "prompt", served)?;
     let stream = read_stream(&mut fields)?;
-    let stops = fields.clone().take("stop").is_some();
+    let cuts = cuts(&fields, &["stop", "ignore_eos"]);
+    if cuts == Some("stop") && served.llama().tokenizer.is_none() {
+        let why = "watches the text, and this model has no tokenizer that would make ids text: leave it out";
+        return Err(ApiError::unsupported("stop", why));
+    }
     let echo = fields.flag("echo")? == Some(true);
     let mut options = read_options(&mut fields, &served.defaults, served.llama().config.vocab_size)?;
-    let old = fields.count("max_completion_tokens")?;
-    let asked = match fields.count("max_tokens")?.or(old) {
+    let asked = match fields.either(["max_tokens", "max_completion_tokens"], Fields::count)? {
         Some(0) if !echo => {
             return Err(fields.invalid("max_tokens", "must be at least 1, or 0 to repeat the prompt alone (echo)"));
         }
@@ -49,7 +53,7 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
         top => top,
     };
     let prompt_logprobs = options.logprobs.filter(|_| echo);
-    read_format(fields.object("response_format")?, &mut options, stops)?;
+    read_format(fields.object("response_format")?, &mut options, cuts, served)?;
     if options.json_schema.is_some() {
         options.stop_strings.clear();
     }
@@ -67,17 +71,35 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
             asked => limit(asked, ids.len(), "prompt", served)?,
         };
         if echo {
-            let text = match text {
-                Some(text) => text,
-                None => served.tokenizer()?.decode(&ids, true).map_err(|error| served.error(&error.into()))?,
+            let text = match (text, &served.llama().tokenizer) {
+                (Some(text), _) => text,
+                (None, Some(known)) => known.decode(&ids, true).map_err(|error| served.error(&error.into()))?,
+                (None, None) => String::from_utf8_lossy(&bytes(&ids, served)).into_owned(),
             };
-            echoes.push(Echo { text, first: prompt_logprobs.map(|_| ids[0]) });
+            let blanks = match prompt_logprobs {
+                Some(_) => leading_blanks(&bytes(&ids, served)).saturating_sub(leading_blanks(text.as_bytes())),
+                None => 0,
+            };
+            echoes.push(Echo { text, first: prompt_logprobs.map(|_| ids[0]), blanks });
         }
         let submitted = served.service.submit(Request { ids, options, prompt_logprobs, n });
         tickets.push(submitted.map_err(|refused| served.refused(&refused, "prompt", "max_tokens"))?);
     }
     let protocol = Completions::new(n, stream, echoes, asked == 0);
     Ok(Asked { answers: Answers::new(tickets, n, None, stops), stream: stream.on, protocol: Box::new(protocol) })
+}
+
+/// What tokens add to a text; special tokens are no part of it.
+fn bytes(ids: &[u32], served: &Served) -> Vec<u8> {
+    ids.iter().filter(|id| !is_special(**id, served)).flat_map(|&id| served.token_bytes(id)).collect()
+}
+
+fn is_special(id: u32, served: &Served) -> bool {
+    served.llama().tokenizer.as_ref().is_some_and(|tokenizer| tokenizer.special_text(id).is_some())
+}
+
+fn leading_blanks(text: &[u8]) -> usize {
+    text.iter().take_while(|byte| **byte == b' ').count()
 }
 
 /// A prompt, and its text if it was one.
@@ -160,6 +182,8 @@ struct Echo {
     text: String,
     /// Its first token, if log-probabilities of the others are told.
     first: Option<u32>,
+    /// Blanks that the tokenizer put in front: they are no part of the text.
+    blanks: usize,
 }
 
 impl Completions {
@@ -190,26 +214,29 @@ impl Completions {
         if self.offsets.len() <= choice {
             self.offsets.resize(choice + 1, None);
         }
-        let echo = self.echoes.get(choice / self.n).and_then(|echo| echo.first);
-        let first = echo.filter(|_| self.offsets[choice].is_none());
+        let echo = self.echoes.get(choice / self.n).filter(|_| self.offsets[choice].is_none());
+        let first = echo.and_then(|echo| echo.first);
+        let mut blanks = echo.map_or(0, |echo| echo.blanks);
         if logprobs.is_empty() && first.is_none() {
             return Value::Null;
         }
-        let text = |id| String::from_utf8_lossy(&served.token_bytes(id)).into_owned();
+        let text = |id| token_text(served.token_bytes(id));
         let ids = first.into_iter().chain(logprobs.iter().map(|told| told.id));
         let mut offset = self.offsets[choice].unwrap_or(0);
         let mut offsets = Vec::new();
         for id in ids.clone() {
-            offsets.push(offset);
-            // Special tokens are no part of the text.
-            let tokenizer = served.llama().tokenizer.as_ref();
-            let is_special = tokenizer.is_some_and(|tokenizer| tokenizer.special_text(id).is_some());
-            offset += if is_special { 0 } else { text(id).chars().count() };
+            let bytes = bytes(&[id], served);
+            let dropped = blanks.min(leading_blanks(&bytes));
+            blanks -= dropped;
+            let (at, behind) = place(offset, &bytes[dropped..]);
+            offsets.push(at);
+            offset = behind;
         }
         self.offsets[choice] = Some(offset);
         let top = |told: &TokenLogprobs| -> Value {
             let top = told.top.iter().map(|&(id, logprob)| (text(id), finite(logprob).into()));
-            top.collect::<Map<_, _>>().into()
+            // Of two tokens with one text the more probable, which comes first.
+            top.rev().collect::<Map<_, _>>().into()
         };
         let nothing = || first.map(|_| Value::Null).into_iter();
         json!({

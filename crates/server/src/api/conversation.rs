@@ -5,7 +5,10 @@ use glass_generate::{GenerateOptions, JsonSchema, MarkedSchema};
 use glass_text::ChatInput;
 use serde_json::{Map, Value, json};
 
-use super::{ApiError, Fields, Served};
+use super::{
+    ApiError, Fields, Served,
+    prefill::{cut_last, open_last},
+};
 use crate::{
     engine::Request,
     reasoning::Thoughts,
@@ -30,6 +33,10 @@ pub struct Conversation {
     pub n: usize,
     /// The parameters that hold the messages and the limit.
     pub names: (&'static str, &'static str),
+    /// Whether a last message of the assistant is gone on with.
+    pub continues: bool,
+    /// A parameter by which JSON would not end where it is whole.
+    pub cuts: Option<&'static str>,
 }
 
 /// A conversation that is ready for the engine.
@@ -69,15 +76,30 @@ impl Conversation {
                 return Err(ApiError::unsupported("tools", why));
             }
         };
+        let (messages, _) = self.names;
+        if served.syntax.is_none() && self.messages.iter().any(|message| message.get("tool_calls").is_some()) {
+            let why = "has calls, and the chat template of this model has no place for them: leave them out";
+            return Err(ApiError::unsupported(messages, why));
+        }
         let tools = self.tools.iter().map(Tool::for_template).collect();
-        let input = ChatInput {
+        let mut input = ChatInput {
             messages: self.messages.clone(),
             tools: Some(tools).filter(|_| calls),
             documents: None,
             add_generation_prompt: true,
             variables: self.variables.clone(),
         };
+        let continues = self.continues && open_last(&mut input.messages);
+        if continues && self.options.json_schema.is_some() {
+            let why =
+                "the last message is the assistant's and would go on, and JSON of a schema begins anew: leave one out";
+            return Err(ApiError::unsupported(messages, why));
+        }
+        input.add_generation_prompt = !continues;
         let mut text = template.render(&input).map_err(|error| served.template_error(&error))?;
+        if continues {
+            cut_last(&mut text, messages)?;
+        }
         let holds = forced.is_some() || self.options.json_schema.is_some();
         if let Some(marks) = served.marks.filter(|marks| holds && marks.is_open(&text)) {
             // What is held to a schema begins with its first token: thoughts that the template has opened end here.
@@ -128,6 +150,7 @@ impl Conversation {
             return Err(ApiError::unsupported("response_format", why));
         }
         if let Some(forced) = &forced {
+            end_with_json(self.cuts, "a forced call")?;
             self.options.json_schema = Some(schema("tools", &forced.schema)?);
         }
         if self.options.json_schema.is_some() {
@@ -154,7 +177,7 @@ impl Conversation {
 pub fn limit(asked: usize, prompt: usize, name: &str, served: &Served) -> Result<usize, ApiError> {
     let context = served.service.context();
     if prompt >= context {
-        return Err(ApiError::too_long(name, prompt, context));
+        return Err(ApiError::too_long(name, prompt, context, true));
     }
     let most = if asked > 0 { Some(asked) } else { served.defaults.max_new_tokens };
     Ok(most.unwrap_or(usize::MAX).min(context - prompt))
@@ -176,35 +199,68 @@ pub fn schema(param: &str, schema: &Value) -> Result<JsonSchema, ApiError> {
 /// Takes `response_format`, or `text.format` of the Responses API, whose schema stands one level higher.
 ///
 /// # Errors
-/// A format that nobody knows; a schema that is not honoured; stop strings beside it, which would cut JSON in two.
-pub fn read_format(format: Option<Fields>, options: &mut GenerateOptions, stops: bool) -> Result<(), ApiError> {
+/// A format that nobody knows; a schema that is not honoured; a parameter beside it that `cuts` JSON.
+pub fn read_format(
+    format: Option<Fields>,
+    options: &mut GenerateOptions,
+    cuts: Option<&str>,
+    served: &Served,
+) -> Result<(), ApiError> {
     let Some(mut format) = format else {
         return Ok(());
     };
+    // Words for the model, which the schema itself brings or the template has no place for.
+    const WORDS: [&str; 3] = ["name", "description", "strict"];
     let kind = format.text("type")?;
     let kind = format.need("type", kind)?;
     let param = format.name("type");
     let found = match kind.as_str() {
         "text" => return Ok(()),
-        "json_object" => json!({ "type": "object" }),
+        // With a schema it is the form of llama-server.
+        "json_object" => format.take("schema").unwrap_or_else(|| json!({ "type": "object" })),
         "json_schema" => {
-            let mut holder = match format.object("json_schema")? {
-                Some(holder) => holder,
-                None => format,
-            };
-            let found = holder.take("schema");
-            holder.need("schema", found)?
+            if let Some(mut holder) = format.object("json_schema")? {
+                let found = holder.take("schema");
+                let found = holder.need("schema", found)?;
+                holder.pass_over(&WORDS);
+                served.note_unknown(holder.unknown());
+                found
+            } else {
+                let found = format.take("schema");
+                format.need("schema", found)?
+            }
         }
         other => {
             let why = format!("{other:?} is no format: text, json_object and json_schema are");
             return Err(ApiError::invalid(param, why));
         }
     };
-    if stops {
-        return Err(ApiError::unsupported("stop", "a stop string would cut the JSON of response_format in two"));
-    }
+    format.pass_over(&WORDS);
+    served.note_unknown(format.unknown());
+    end_with_json(cuts, "response_format")?;
     options.json_schema = Some(schema("response_format", &found)?);
     Ok(())
+}
+
+/// JSON ends where it is whole, and nowhere else.
+fn end_with_json(cuts: Option<&str>, json: &str) -> Result<(), ApiError> {
+    match cuts {
+        None => Ok(()),
+        Some(param) => {
+            let why = format!("cannot be kept beside {json}, whose JSON ends where it is whole: leave it out");
+            Err(ApiError::unsupported(param, why))
+        }
+    }
+}
+
+/// Which of these parameters, if any, would have a text end elsewhere than JSON does.
+pub fn cuts(fields: &Fields, names: &[&'static str]) -> Option<&'static str> {
+    let asks = |name: &&&'static str| match fields.peek(name) {
+        None | Some(Value::Bool(false)) => false,
+        Some(Value::Array(items)) => !items.is_empty(),
+        Some(_) => true,
+    };
+    names.iter().find(asks).copied()
 }
 
 /// Texts of a content: a text, or parts of text. `kinds` are the types of parts that are text.

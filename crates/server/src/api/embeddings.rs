@@ -36,7 +36,7 @@ pub fn read(served: &Served, body: &[u8]) -> Result<Wanted, ApiError> {
     let prompts = read_prompts(fields.need("input", input)?, "input", served)?;
     let context = served.service.context();
     if let Some(prompt) = prompts.iter().find(|prompt| prompt.ids.len() > context) {
-        return Err(ApiError::too_long("input", prompt.ids.len(), context));
+        return Err(ApiError::too_long("input", prompt.ids.len(), context, false));
     }
     let base64 = match fields.text("encoding_format")?.as_deref() {
         None | Some("float") => false,
@@ -59,7 +59,7 @@ impl Wanted {
     /// Computes the vectors, one text after the other, between the steps of other texts.
     ///
     /// # Errors
-    /// The device fails; the server is shutting down.
+    /// The device fails; numbers that are none; the server is shutting down.
     pub async fn compute(self, served: &Served) -> Result<Value, ApiError> {
         let (mut data, mut tokens) = (Vec::new(), 0);
         for (index, Prompt { ids, .. }) in self.prompts.into_iter().enumerate() {
@@ -68,6 +68,12 @@ impl Wanted {
             let vector = served.service.run(move |llama| embed(llama, &ids, pooling)).await;
             let vector = vector.map_err(|_| ApiError::unavailable("the server is shutting down", 5))?;
             let vector = vector.map_err(|error| served.error(&error))?;
+            if vector.iter().any(|value| !value.is_finite()) {
+                return Err(ApiError::internal(
+                    "the vector has numbers that are NaN: the weights are damaged, or numbers left the range of a dtype smaller \
+                     than f32",
+                ));
+            }
             let embedding = match self.base64 {
                 true => {
                     let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();

@@ -40,18 +40,14 @@ impl ApiError {
         Self { code: Some("unsupported_parameter"), ..Self::invalid(param, message) }
     }
 
-    /// A text that no context of the server holds with a token more. The words are OpenAI's: clients look for them.
-    pub fn too_long(param: &str, tokens: usize, context: usize) -> Self {
-        let message = format!(
-            "{param}: this model's maximum context length is {context} tokens, and the prompt has {tokens}: shorten it by {}, so \
-             that one more fits",
-            (tokens + 1).saturating_sub(context)
+    /// A text that no context of the server holds. `goes_on`: with a token more. The words are OpenAI's: clients look for them.
+    pub fn too_long(param: &str, tokens: usize, context: usize, goes_on: bool) -> Self {
+        let over = (tokens + usize::from(goes_on)).saturating_sub(context);
+        let room = if goes_on { ", so that one more fits" } else { "" };
+        let why = format!(
+            "this model's maximum context length is {context} tokens, and the prompt has {tokens}: shorten it by {over}{room}"
         );
-        Self {
-            param: Some(param.to_owned()),
-            code: Some("context_length_exceeded"),
-            ..Self::new(400, INVALID, message)
-        }
+        Self { code: Some("context_length_exceeded"), ..Self::invalid(param, why) }
     }
 
     pub fn unauthorized(message: &str) -> Self {
@@ -133,12 +129,14 @@ mod tests {
 
     #[test]
     fn both_bodies_say_the_same() {
-        let error = ApiError::too_long("messages", 300, 256);
+        let error = ApiError::too_long("messages", 300, 256, true);
         let (openai, anthropic) = (error.openai(), error.anthropic());
         assert_eq!(openai["error"]["code"], "context_length_exceeded");
         assert_eq!(openai["error"]["message"], anthropic["error"]["message"]);
         let message = openai["error"]["message"].as_str().unwrap();
         assert!(message.contains("300") && message.contains("256") && message.contains("by 45"), "{message}");
+        let alone = ApiError::too_long("input", 9, 8, false);
+        assert!(alone.message.ends_with("shorten it by 1"), "{}", alone.message);
         assert_eq!(ApiError::busy("full", 1).anthropic()["error"]["type"], "rate_limit_error");
         assert_eq!(ApiError::invalid("top_p", "no").openai()["error"]["param"], "top_p");
     }

@@ -50,6 +50,28 @@ impl Fields {
         self.left.shift_remove(field).filter(|value| !value.is_null())
     }
 
+    /// A field as it is, which stays.
+    pub fn peek(&self, field: &str) -> Option<&Value> {
+        self.left.get(field).filter(|value| !value.is_null())
+    }
+
+    /// A field that has two names.
+    ///
+    /// # Errors
+    /// Both are there and say different things; as `read`.
+    pub fn either<T: PartialEq>(
+        &mut self,
+        [name, other]: [&str; 2],
+        read: fn(&mut Self, &str) -> Result<Option<T>, ApiError>,
+    ) -> Result<Option<T>, ApiError> {
+        match (read(self, name)?, read(self, other)?) {
+            (Some(one), Some(two)) if one != two => {
+                Err(self.invalid(other, format!("{name} means the same and has another value: give one of them")))
+            }
+            (one, two) => Ok(one.or(two)),
+        }
+    }
+
     /// A field that must be there.
     ///
     /// # Errors
@@ -135,9 +157,10 @@ impl Fields {
         }
     }
 
-    /// The names of what nobody took.
+    /// The names of what nobody took; null is as good as nothing.
     pub fn unknown(self) -> Vec<String> {
-        self.left.iter().map(|(name, _)| format!("{}{name}", self.place)).collect()
+        let left = self.left.iter().filter(|(_, value)| !value.is_null());
+        left.map(|(name, _)| format!("{}{name}", self.place)).collect()
     }
 }
 
@@ -168,6 +191,17 @@ mod tests {
             assert!(fields(json!({ "n": value })).count("n").unwrap_err().message.contains(rule));
         }
         assert!(fields(json!({"x": 1e300})).number("x").is_err());
+    }
+
+    #[test]
+    fn two_names_of_one_field_say_the_same() {
+        let read = |value: Value| fields(value).either(["most", "limit"], Fields::count);
+        for value in [json!({"most": 3}), json!({"limit": 3}), json!({"most": 3, "limit": 3, "other": null})] {
+            assert_eq!(read(value.clone()).unwrap(), Some(3), "{value}");
+        }
+        assert_eq!(read(json!({"most": null})).unwrap(), None);
+        let error = read(json!({"most": 3, "limit": 4})).unwrap_err();
+        assert_eq!((error.status, error.param.as_deref()), (400, Some("limit")));
     }
 
     #[test]

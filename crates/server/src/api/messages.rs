@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Answer, Answers, ApiError, Asked, Conversation, Fields, Frame, Prepared, Protocol, Reason, Served, Update, call_id,
-    chat::most, random, read_content, read_format, read_options, stops,
+    chat::most, cuts, random, read_content, read_format, read_options, stops,
 };
 use crate::{
     engine::Usage,
@@ -71,20 +71,40 @@ fn read(fields: &mut Fields, served: &Served) -> Result<(Conversation, bool), Ap
         Some(choice) => choice.get("disable_parallel_tool_use") == Some(&json!(true)),
         None => false,
     };
-    let variables = read_thinking(fields, served)?;
+    let mut variables = read_thinking(fields, served)?;
     let (tools, choice) = read_tools(fields, Dialect::Messages)?;
+    let cuts = cuts(fields, &["stop_sequences", "stop", "ignore_eos"]);
     let strings = stops(fields, "stop_sequences")?;
     let mut options = read_options(fields, &served.defaults, served.llama().config.vocab_size)?;
-    let format = match fields.object("output_config")? {
-        Some(mut config) => config.object("format")?,
-        None => fields.object("output_format")?,
-    };
-    read_format(format, &mut options, !strings.is_empty())?;
+    // The older name of the same.
+    let mut format = fields.object("output_format")?;
+    if let Some(mut config) = fields.object("output_config")? {
+        let own = config.object("format")?;
+        if own.is_some() && format.is_some() {
+            return Err(fields.invalid("output_format", "stands beside output_config.format: give one of them"));
+        }
+        format = own.or(format);
+        if let Some(effort) = config.text("effort")? {
+            variables.insert("reasoning_effort".to_owned(), effort.into());
+        }
+        served.note_unknown(config.unknown());
+    }
+    read_format(format, &mut options, cuts, served)?;
     options.stop_strings.extend(served.identity.chat_stops.iter().cloned());
     options.stop_strings.extend(strings);
     let names = ("messages", "max_tokens");
-    let conversation =
-        Conversation { messages: read, tools, choice, variables, splits_reasoning: true, options, n: 1, names };
+    let conversation = Conversation {
+        messages: read,
+        tools,
+        choice,
+        variables,
+        splits_reasoning: true,
+        options,
+        n: 1,
+        names,
+        continues: true,
+        cuts,
+    };
     Ok((conversation, single_call))
 }
 
@@ -96,7 +116,7 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
     let mut fields = Fields::of_body(body)?;
     let stream = fields.flag("stream")? == Some(true);
     let (mut conversation, single_call) = read(&mut fields, served)?;
-    let limit = most(&mut fields, "max_tokens", None)?;
+    let limit = most(&mut fields, ["max_tokens"; 2])?;
     conversation.options.max_new_tokens = fields.need("max_tokens", Some(limit).filter(|limit| *limit > 0))?;
     served.note_unknown(fields.unknown());
     // Only the request's own strings are told; those of the model's files end a turn.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Answer, Answers, ApiError, Asked, Call, Conversation, Fields, Frame, Prepared, Protocol, Reason, Served, Update,
-    call_id, chat::most, now, random, read_format, read_options,
+    call_id, chat::most, cuts, now, random, read_format, read_options,
 };
 use crate::{
     engine::Usage,
@@ -54,9 +54,10 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
     let (tools, choice) = read_tools(&mut fields, Dialect::Responses)?;
     let single_call = fields.flag("parallel_tool_calls")? == Some(false);
     let stream = fields.flag("stream")? == Some(true);
+    let cuts = cuts(&fields, &["stop", "ignore_eos"]);
     let mut options = read_options(&mut fields, &served.defaults, served.llama().config.vocab_size)?;
     options.stop_strings.extend(served.identity.chat_stops.iter().cloned());
-    options.max_new_tokens = most(&mut fields, "max_output_tokens", None)?;
+    options.max_new_tokens = most(&mut fields, ["max_output_tokens"; 2])?;
     let wants_logprobs = |include: Vec<Value>| include.contains(&json!("message.output_text.logprobs"));
     let top = fields.count("top_logprobs")?.filter(|top| *top > 0);
     if top.is_some_and(|top| top > 20) {
@@ -66,8 +67,9 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
         options.logprobs = Some(top.unwrap_or(0));
     }
     if let Some(mut text) = fields.object("text")? {
-        read_format(text.object("format")?, &mut options, false)?;
+        read_format(text.object("format")?, &mut options, cuts, served)?;
         text.refuse("verbosity", &[json!("medium")], "is not supported by this server: leave it out")?;
+        served.note_unknown(text.unknown());
     }
     let mut variables = Map::new();
     if let Some(effort) =
@@ -80,8 +82,18 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
 
     let names = ("input", "max_output_tokens");
     let sampling = options.sampling.clone();
-    let conversation =
-        Conversation { messages, tools, choice, variables, splits_reasoning: true, options, n: 1, names };
+    let conversation = Conversation {
+        messages,
+        tools,
+        choice,
+        variables,
+        splits_reasoning: true,
+        options,
+        n: 1,
+        names,
+        continues: true,
+        cuts,
+    };
     let Prepared { request, thoughts, reader } = conversation.prepare(served)?;
     let submitted = served.service.submit(request);
     let ticket = submitted.map_err(|refused| served.refused(&refused, names.0, names.1))?;

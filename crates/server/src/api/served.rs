@@ -101,11 +101,11 @@ impl Served {
         self.llama().tokenizer.as_ref().ok_or_else(none)
     }
 
-    /// The bytes that a token adds to a text; of a special token, those of its name.
+    /// The bytes that a token adds to a text; of a special token, those of its name. Without a tokenizer the ids are the text.
     pub fn token_bytes(&self, id: u32) -> Vec<u8> {
         let llama = self.llama();
         let Some(tokenizer) = &llama.tokenizer else {
-            return vec![];
+            return format!("{id} ").into_bytes();
         };
         let all = self.bytes.get_or_init(|| tokenizer.token_bytes(llama.config.vocab_size).unwrap_or_default());
         match all.get(id as usize) {
@@ -181,7 +181,7 @@ impl Served {
                 let seconds = u32::try_from(retry_after.as_secs().max(1)).unwrap_or(u32::MAX);
                 ApiError::busy(refused.to_string(), seconds)
             }
-            Refused::TooLong { tokens, context } => ApiError::too_long(prompt, *tokens, *context),
+            Refused::TooLong { tokens, context } => ApiError::too_long(prompt, *tokens, *context, false),
             Refused::TooLarge { .. } => ApiError::invalid(most, refused.to_string()),
             Refused::Choices { .. } => ApiError::invalid("n", refused.to_string()),
             Refused::ShuttingDown => ApiError::unavailable(refused.to_string(), 5),

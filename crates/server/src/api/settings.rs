@@ -112,8 +112,7 @@ pub fn read_options(fields: &mut Fields, defaults: &Defaults, vocab_size: usize)
     }
     fields.pass_over(&WITHOUT_EFFECT);
     let base = &defaults.sampling;
-    let repetition = fields.number("repetition_penalty")?;
-    let repeat = fields.number("repeat_penalty")?;
+    let repetition = fields.either(["repetition_penalty", "repeat_penalty"], Fields::number)?;
     let top_k = top_k(fields)?;
     let mut sequence_bias = base.sequence_bias.clone();
     sequence_bias.extend(logit_bias(fields)?);
@@ -123,7 +122,7 @@ pub fn read_options(fields: &mut Fields, defaults: &Defaults, vocab_size: usize)
         top_p: fields.number("top_p")?.unwrap_or(base.top_p),
         min_p: fields.number("min_p")?.unwrap_or(base.min_p),
         typical_p: fields.number("typical_p")?.unwrap_or(base.typical_p),
-        repetition_penalty: repetition.or(repeat).unwrap_or(base.repetition_penalty),
+        repetition_penalty: repetition.unwrap_or(base.repetition_penalty),
         presence_penalty: fields.number("presence_penalty")?.unwrap_or(base.presence_penalty),
         frequency_penalty: fields.number("frequency_penalty")?.unwrap_or(base.frequency_penalty),
         no_repeat_ngram_size: fields.count("no_repeat_ngram_size")?.unwrap_or(base.no_repeat_ngram_size),

@@ -49,7 +49,7 @@ fn piece(served: &Served, id: u32) -> Value {
 /// Tokens and their text, special tokens included.
 ///
 /// # Errors
-/// No list of tokens; a model without a tokenizer.
+/// No list of tokens; one that the model does not have; a model without a tokenizer.
 pub fn detokenize(served: &Served, body: &[u8]) -> Result<Value, ApiError> {
     let mut fields = Fields::of_body(body)?;
     served.check_name(fields.text("model")?.as_deref())?;
@@ -59,6 +59,8 @@ pub fn detokenize(served: &Served, body: &[u8]) -> Result<Value, ApiError> {
     let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
     let ids: Option<Vec<u32>> = tokens.iter().map(id).collect();
     let ids = ids.ok_or_else(|| ApiError::invalid("tokens", "must be token ids"))?;
+    let known = served.llama().check_ids(&ids, |index| format!("number {} of them", index + 1));
+    known.map_err(|error| ApiError::invalid("tokens", error.to_string()))?;
     let text = served.tokenizer()?.decode(&ids, false).map_err(|error| served.error(&error.into()))?;
     // One word for each of the two servers.
     Ok(json!({ "content": text, "prompt": text }))

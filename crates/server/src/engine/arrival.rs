@@ -60,7 +60,7 @@ pub(super) fn prepare<'m>(llama: &'m Llama, arrivals: Receiver<Command>, work: S
                     state.texts -= arrival.n;
                     state.stats.waiting -= 1;
                     state.stats.failed += 1;
-                    let _ = arrival.events.send(Event::Failed(error.to_string()));
+                    let _ = arrival.events.send(Event::failed(&error));
                     continue;
                 }
             },

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use glass_generate::{Error, FinishReason, GenerateOptions, TokenLogprobs};
+use glass_generate::{Error, FinishReason, GenerateOptions, SamplingError, TokenLogprobs};
 use thiserror::Error;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -42,7 +42,21 @@ pub enum Event {
     /// The text number `choice` is over.
     Finished { choice: usize, reason: FinishReason, usage: Usage, timings: Timings },
     /// No more comes, and this is why, in one line.
-    Failed(String),
+    Failed {
+        reason: String,
+        /// What it asks for leads nowhere: asked again, it would fail again.
+        of_request: bool,
+    },
+}
+
+impl Event {
+    pub(super) fn failed(error: &Error) -> Self {
+        let of_request = matches!(
+            error,
+            Error::Constraint(_) | Error::Sampling(SamplingError::NothingLeft | SamplingError::Overflow { .. })
+        );
+        Self::Failed { reason: error.to_string(), of_request }
+    }
 }
 
 /// Tokens of one text.

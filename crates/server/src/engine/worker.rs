@@ -6,13 +6,12 @@ use std::{
     time::Instant,
 };
 
-use glass_generate::{Engine, Error, Event as TextEvent, Llama, SequenceId, Working};
+use glass_generate::{Engine, Error, Event as TextEvent, Llama, Passes, SequenceId, Working};
 
 use super::{
     Event, Reuse,
     active::{Active, Phase},
     arrival::{Ready, Work},
-    passes::Passes,
     prefixes::Prefixes,
     service::Limits,
     shared::{Shared, State},
@@ -79,7 +78,8 @@ impl<'m> Worker<'m> {
         }
         let requests = self.active.iter().map(|active| &active.request);
         for request in requests.chain(self.waiting.iter().map(|ready| &ready.arrival)) {
-            let _ = request.events.send(Event::Failed("the server is shutting down".to_owned()));
+            let reason = "the server is shutting down".to_owned();
+            let _ = request.events.send(Event::Failed { reason, of_request: false });
         }
     }
 
@@ -248,7 +248,7 @@ impl<'m> Worker<'m> {
     /// Ends a request with an error; its place is dropped by [`drop_ended`](Self::drop_ended).
     fn fail(&mut self, index: usize, error: &Error) {
         let active = &mut self.active[index];
-        active.tell(Event::Failed(error.to_string()));
+        active.tell(Event::failed(error));
         let texts = active.texts();
         for choice in active.choices.drain(..) {
             self.engine.remove(choice.id);

@@ -1,6 +1,6 @@
 //! What there is: paths, and what each of them does.
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 
 use axum::{
     Router,
@@ -127,6 +127,11 @@ async fn wrong_method(uri: Uri) -> Response {
     Dialect::of_path(uri.path()).error(&error)
 }
 
+/// Whether what failed is the connection or its framing.
+fn is_of_connection(error: &(dyn Error + 'static)) -> bool {
+    error.is::<hyper::Error>() || error.source().is_some_and(is_of_connection)
+}
+
 /// The whole body of a request.
 async fn read(app: &App, body: Body) -> Result<Vec<u8>, ApiError> {
     let limit = app.limits.body;
@@ -136,7 +141,11 @@ async fn read(app: &App, body: Body) -> Result<Vec<u8>, ApiError> {
     }
     match timeout(app.limits.body_time, to_bytes(body, limit)).await {
         Ok(Ok(bytes)) => Ok(bytes.into()),
-        // The connection broke, or there is more of it: whoever sent less has nobody to hear this.
+        // Who has closed only its own side still hears this.
+        Ok(Err(error)) if is_of_connection(&error) => {
+            Err(ApiError::bad_request("the body broke off, or is not in chunks as its header says: send all of it"))
+        }
+        // There is more of it.
         Ok(Err(_)) => Err(too_large()),
         Err(_) => Err(ApiError::too_slow("the body did not come in time")),
     }

@@ -73,7 +73,9 @@ impl Trust {
 
     /// Whether scripts of this origin may ask. `host` is the request's own.
     pub fn allows_origin(&self, origin: &str, host: &str) -> bool {
-        if self.origins.iter().any(|allowed| allowed == origin || allowed == "*") {
+        // A browser's has small letters, and no slash at its end.
+        let is = |allowed: &String| allowed == "*" || allowed.trim_end_matches('/').eq_ignore_ascii_case(origin);
+        if self.origins.iter().any(is) {
             return true;
         }
         let Some(authority) = origin.split_once("://").map(|(_, authority)| authority) else {
@@ -145,9 +147,11 @@ mod tests {
 
     #[test]
     fn pages_of_other_hosts_may_not_ask() {
-        let trust = Trust { origins: vec!["https://chat.example".into()], ..Trust::default() };
+        let origins = vec!["https://chat.example".into(), "https://Slash.example/".into()];
+        let trust = Trust { origins, ..Trust::default() };
         for origin in [
             "https://chat.example",
+            "https://slash.example",
             "http://localhost:3000",
             "http://127.0.0.1:5173",
             "http://[::1]:1",

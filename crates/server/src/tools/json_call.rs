@@ -2,6 +2,9 @@
 
 use super::Part;
 
+/// What the arguments are called, whatever the template says: models mix the two up.
+const ARGUMENTS: [&str; 2] = ["arguments", "parameters"];
+
 /// Reads `{"name": ..., "arguments": {...}}`, character by character, and hands on the arguments as they come.
 #[derive(Clone, Debug)]
 pub struct JsonCall {
@@ -21,6 +24,8 @@ pub struct JsonCall {
     early: Option<String>,
     /// How much of the value was handed on.
     sent: usize,
+    /// The arguments are known: what looks like others is none.
+    has_all: bool,
     complete: bool,
 }
 
@@ -38,6 +43,7 @@ impl JsonCall {
             name: None,
             early: None,
             sent: 0,
+            has_all: false,
             complete: false,
         }
     }
@@ -89,6 +95,9 @@ impl JsonCall {
                 '}' | ']' if self.depth <= 1 => {
                     self.end_value(parts);
                     self.complete = true;
+                    if self.is_named() && !self.has_all {
+                        parts.push(Part::Arguments("{}".to_owned()));
+                    }
                     return;
                 }
                 '}' | ']' => {
@@ -112,7 +121,11 @@ impl JsonCall {
 
     /// The arguments are an object; some models write it into a string, which is taken out of it at the end.
     fn is_object_of_arguments(&self) -> bool {
-        self.key.as_ref() == Some(&self.arguments_key) && self.value.trim_start().starts_with('{')
+        self.key.as_ref().is_some_and(|key| self.is_arguments(key)) && self.value.trim_start().starts_with('{')
+    }
+
+    fn is_arguments(&self, key: &str) -> bool {
+        !self.has_all && (key == self.arguments_key || ARGUMENTS.contains(&key))
     }
 
     fn send(&mut self, end: usize, parts: &mut Vec<Part>) {
@@ -133,12 +146,16 @@ impl JsonCall {
                     parts.extend(self.early.take().map(Part::Arguments));
                 }
             }
-            Some(key) if key == self.arguments_key && self.sent == 0 => {
+            Some(key) if self.is_arguments(&key) => {
                 let text = serde_json::from_str::<String>(value).unwrap_or_else(|_| value.to_owned());
+                // What is nothing is no arguments.
+                let text = if matches!(text.trim(), "" | "null") { "{}".to_owned() } else { text };
                 match self.name {
+                    _ if self.sent > 0 => {}
                     Some(_) => parts.push(Part::Arguments(text)),
                     None => self.early = Some(text),
                 }
+                self.has_all = true;
             }
             _ => {}
         }
@@ -195,7 +212,11 @@ mod tests {
             (r#"{"arguments": {"a": 1}, "name": "f"}"#, r#"{"a": 1}"#),
             (r#"{"name": "f", "id": "123456789", "arguments": {}}"#, "{}"),
             (r#"{"id": {"name": "g"}, "name": "f", "arguments": "{\"a\": 1}"}"#, r#"{"a": 1}"#),
-            (r#"{"name":"f"}"#, ""),
+            (r#"{"name":"f"}"#, "{}"),
+            (r#"{"name": "f", "arguments": null}"#, "{}"),
+            (r#"{"name": "f", "parameters": {"a": 1}}"#, r#"{"a": 1}"#),
+            (r#"{"parameters": {"a": 1}, "name": "f", "arguments": {"b": 1}}"#, r#"{"a": 1}"#),
+            (r#"{"name": "f", "arguments": {"b": 1}, "parameters": {"a": 1}}"#, r#"{"b": 1}"#),
         ] {
             let (parts, call) = read(text);
             assert!(call.is_complete(), "{text}");

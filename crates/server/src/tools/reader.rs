@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Body, JsonCall, Part, Syntax, Tool};
+use super::{Body, JsonCall, Part, Syntax, Tool, syntax::CALL_ID, values::typed};
 
 /// Takes an answer apart.
 #[derive(Clone, Debug)]
@@ -12,6 +12,10 @@ pub struct Reader {
     state: State,
     /// What was read and not yet understood.
     held: String,
+    /// Space that nobody wanted to say, unless text follows.
+    space: String,
+    /// What opened a call that is none yet.
+    opened: String,
 }
 
 #[derive(Clone, Debug)]
@@ -38,17 +42,21 @@ enum State {
 
 impl Reader {
     pub fn new(syntax: Syntax, tools: Vec<Tool>) -> Self {
-        Self { syntax, tools, state: State::Text, held: String::new() }
+        Self::at(syntax, tools, State::Text)
     }
 
     /// Of an answer that is an object with name and arguments from its first character on.
     pub fn of_call(syntax: Syntax, name: &str, arguments: &str) -> Self {
-        Self { syntax, tools: vec![], state: State::Json(JsonCall::new(name, arguments)), held: String::new() }
+        Self::at(syntax, vec![], State::Json(JsonCall::new(name, arguments)))
     }
 
     /// Of an answer that is the arguments of a call.
     pub fn of_arguments(syntax: Syntax, name: &str) -> Self {
-        Self { syntax, tools: vec![], state: State::Raw(Some(name.to_owned())), held: String::new() }
+        Self::at(syntax, vec![], State::Raw(Some(name.to_owned())))
+    }
+
+    fn at(syntax: Syntax, tools: Vec<Tool>, state: State) -> Self {
+        Self { syntax, tools, state, held: String::new(), space: String::new(), opened: String::new() }
     }
 
     /// Whether this special token, which no text has, means something here.
@@ -66,23 +74,21 @@ impl Reader {
 
     /// The answer has ended: what was held back is text.
     pub fn finish(mut self, parts: &mut Vec<Part>) {
-        match self.state {
-            State::Behind => {}
-            State::Json(call) if !call.is_named() => put_text(parts, &(call.into_raw() + &self.held)),
-            State::Open | State::Name | State::Pairs => {
-                self.held.insert_str(0, &self.syntax.open);
-                put_text(parts, &self.held);
-            }
-            State::Json(_) | State::Arguments(_) => {}
-            State::Text | State::Plain | State::Raw(_) => put_text(parts, &self.held),
-        }
+        let raw = match std::mem::replace(&mut self.state, State::Plain) {
+            State::Json(call) if !call.is_named() => call.into_raw(),
+            State::Json(_) | State::Arguments(_) | State::Behind => return,
+            _ => String::new(),
+        };
+        let text = std::mem::take(&mut self.opened) + &raw + &std::mem::take(&mut self.held);
+        self.say(&text, parts);
     }
 
     /// Understands some of what is held; false: it takes more text to go on.
     fn step(&mut self, parts: &mut Vec<Part>) -> bool {
         match &mut self.state {
             State::Plain => {
-                put_text(parts, &std::mem::take(&mut self.held));
+                let text = std::mem::take(&mut self.held);
+                self.say(&text, parts);
                 false
             }
             State::Raw(name) => {
@@ -105,19 +111,21 @@ impl Reader {
             State::Text => {
                 let open = self.syntax.open.clone();
                 if let Some(at) = self.held.find(&open) {
-                    // Space before a call is not what anybody wanted to say.
-                    put_text(parts, self.held[..at].trim_end());
-                    self.held.drain(..at + open.len());
+                    let text: String = self.held.drain(..at).collect();
+                    let (said, space) = text.split_at(text.trim_end().len());
+                    self.say(said, parts);
+                    self.space.push_str(space);
+                    self.opened = self.held.drain(..open.len()).collect();
                     self.state = State::Open;
                     return true;
                 }
                 let end = self.held.len() - kept(&self.held, &open);
                 let end = self.held[..end].trim_end().len();
                 let text: String = self.held.drain(..end).collect();
-                put_text(parts, &text);
+                self.say(&text, parts);
                 false
             }
-            State::Open => self.begin(),
+            State::Open => self.begin(parts),
             State::Json(call) => {
                 let complete = read_into(call, &mut self.held, parts, JsonCall::is_complete);
                 if complete {
@@ -138,20 +146,33 @@ impl Reader {
         }
     }
 
+    /// Text, behind the space that was held back.
+    fn say(&mut self, text: &str, parts: &mut Vec<Part>) {
+        if !text.is_empty() {
+            parts.push(Part::Text(std::mem::take(&mut self.space) + text));
+        }
+    }
+
+    /// What was opened is no call: its mark was text, and a call may still follow where calls have marks.
+    fn give_up(&mut self, raw: &str, parts: &mut Vec<Part>) {
+        let opened = std::mem::take(&mut self.opened);
+        self.say(&opened, parts);
+        self.held.insert_str(0, raw);
+        self.state = if self.syntax.open.is_empty() { State::Plain } else { State::Text };
+    }
+
     /// A call begins with what is held.
-    fn begin(&mut self) -> bool {
+    fn begin(&mut self, parts: &mut Vec<Part>) -> bool {
         self.state = match &self.syntax.body {
             Body::Json { name, arguments, .. } => {
                 // Space, and the bracket of a list.
                 match self.held.find(|letter: char| !letter.is_whitespace() && letter != '[') {
                     None => return false,
                     Some(at) if self.held[at..].starts_with('{') => {
-                        self.held.drain(..at);
+                        self.opened.extend(self.held.drain(..at));
                     }
-                    // No call after all.
                     Some(_) => {
-                        self.held.insert_str(0, &self.syntax.open);
-                        self.state = State::Plain;
+                        self.give_up("", parts);
                         return true;
                     }
                 }
@@ -165,11 +186,9 @@ impl Reader {
 
     /// An object is closed; without the name of a function it was text.
     fn end_call(&mut self, parts: &mut Vec<Part>) {
-        if let State::Json(call) = std::mem::replace(&mut self.state, State::Behind)
-            && !call.is_named()
-        {
-            put_text(parts, &call.into_raw());
-            self.state = State::Plain;
+        match std::mem::replace(&mut self.state, State::Behind) {
+            State::Json(call) if !call.is_named() => self.give_up(&call.into_raw(), parts),
+            _ => self.opened.clear(),
         }
     }
 
@@ -177,11 +196,16 @@ impl Reader {
         let Body::Named { between } = &self.syntax.body else {
             return false;
         };
-        let mark = if between.trim().is_empty() { "{" } else { between.trim() };
+        // A name of the call itself may follow that of the function.
+        let (id, mark) = between.split_once(CALL_ID).unwrap_or((between, between));
+        let mark = if mark.trim().is_empty() { "{" } else { mark.trim() };
         let Some(at) = self.held.find(mark) else {
             return false;
         };
-        parts.push(Part::Call { name: self.held[..at].trim().to_owned() });
+        let name = &self.held[..at];
+        let end = Some(id.trim()).filter(|id| !id.is_empty()).and_then(|id| name.find(id));
+        parts.push(Part::Call { name: name[..end.unwrap_or(at)].trim().to_owned() });
+        self.opened.clear();
         let behind = if mark == "{" { at } else { at + mark.len() };
         self.held.drain(..behind);
         // A field around the arguments makes them those of a call.
@@ -207,11 +231,16 @@ impl Reader {
         let mut arguments = Map::new();
         while let Some((key, behind)) = rest.split_once(before_value.trim()) {
             let (value, behind) = behind.split_once(after_value.trim()).unwrap_or((behind, ""));
-            arguments.insert(key.trim().to_owned(), typed(value.trim_matches('\n'), tool, key.trim()));
+            // Space of the syntax is no part of a value, and all other space is.
+            let value = value.strip_prefix(&before_value[before_value.trim_end().len()..]).unwrap_or(value);
+            let own = after_value.len() - after_value.trim_start().len();
+            let value = value.strip_suffix(&after_value[..own]).unwrap_or(value);
+            arguments.insert(key.trim().to_owned(), typed(value, tool, key.trim()));
             rest = behind.trim_start().strip_prefix(another.trim()).unwrap_or("");
         }
         parts.push(Part::Call { name: name.to_owned() });
         parts.push(Part::Arguments(Value::Object(arguments).to_string()));
+        self.opened.clear();
         self.state = State::Behind;
         true
     }
@@ -221,6 +250,10 @@ impl Reader {
         let separators = [' ', '\n', '\t', '\r', ',', ';', ']', '}'];
         let rest = self.held.trim_start_matches(separators);
         let (open, close) = (self.syntax.open.trim(), self.syntax.close.trim());
+        if rest.is_empty() {
+            self.held.clear();
+            return false;
+        }
         if !close.is_empty() && rest.starts_with(close) {
             self.held = rest[close.len()..].to_owned();
             return true;
@@ -229,9 +262,25 @@ impl Reader {
             self.held = rest.to_owned();
             return false;
         }
-        let more = rest.starts_with('{') && matches!(self.syntax.body, Body::Json { .. });
+        // Another of a list begins as the first does behind the bracket.
+        let another = match self.syntax.body {
+            Body::Json { .. } => "{",
+            _ => in_list(open),
+        };
+        if !another.is_empty() && another.starts_with(rest) && another != rest {
+            self.held = rest.to_owned();
+            return false;
+        }
+        let more = !another.is_empty() && rest.starts_with(another);
         self.held = rest.to_owned();
-        self.state = if more { State::Open } else { State::Text };
+        self.state = match self.syntax.body {
+            _ if !more => State::Text,
+            Body::Json { .. } => State::Open,
+            _ => {
+                self.opened = self.held.drain(..another.len()).collect();
+                State::Name
+            }
+        };
         true
     }
 }
@@ -249,17 +298,10 @@ fn read_into(call: &mut JsonCall, held: &mut String, parts: &mut Vec<Part>, over
     over(call)
 }
 
-/// A value as the function's schema has it: what is no text is JSON.
-fn typed(value: &str, tool: Option<&Tool>, key: &str) -> Value {
-    let kind = tool.and_then(|tool| tool.parameters.get("properties")?.get(key)?.get("type")?.as_str());
-    let text = || Value::from(value);
-    if kind == Some("string") { text() } else { serde_json::from_str(value).unwrap_or_else(|_| text()) }
-}
-
-fn put_text(parts: &mut Vec<Part>, text: &str) {
-    if !text.is_empty() {
-        parts.push(Part::Text(text.to_owned()));
-    }
+/// What stands before a call in a list, of what opens one with the list; empty where there is none.
+fn in_list(open: &str) -> &str {
+    let list = open.trim_end_matches(['{', '"', ' ']);
+    if list.ends_with('[') { &open[list.len()..] } else { "" }
 }
 
 /// How many bytes at the end of a text may be the beginning of `mark`.

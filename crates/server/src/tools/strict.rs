@@ -2,15 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::{Body, Syntax, Tool, forced::call_schema};
+use super::{Body, Syntax, Tool, forced::call_schema, syntax::CALL_ID};
 
 /// The marks behind which this syntax has a call, each with the schema of what follows: strict functions get what they ask for,
-/// others any object. `None` where a call does not begin with a mark, or is no JSON: it cannot be held.
+/// others any object. `None` where a call does not begin with a mark, has a name of its own, or is no JSON: it cannot be held.
 pub fn marked(tools: &[Tool], syntax: &Syntax) -> Option<Vec<(String, Value)>> {
     let Syntax { open, body, .. } = syntax;
     match body {
         _ if open.is_empty() => None,
         Body::Pairs { .. } => None,
+        Body::Named { between } if between.contains(CALL_ID) => None,
         Body::Json { name, arguments, list } => {
             let parameters =
                 |tool: &Tool| if tool.strict { tool.parameters.clone() } else { json!({ "type": "object" }) };
@@ -61,5 +62,7 @@ mod tests {
             JsonSchema::parse(&marked[0].1.to_string()).unwrap();
         }
         assert_eq!(marked(&tools, &json("", false)), None);
+        let named = Body::Named { between: format!("[CALL_ID]{CALL_ID}[ARGS]") };
+        assert_eq!(marked(&tools, &Syntax { body: named, ..json("[CALLS]", false) }), None);
     }
 }

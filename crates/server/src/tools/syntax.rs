@@ -14,6 +14,9 @@ const NAME: &str = "glass_probe_name";
 const KEYS: [&str; 2] = ["glass_probe_key_1", "glass_probe_key_2"];
 const VALUES: [&str; 2] = ["glass_probe_value_1", "glass_probe_value_2"];
 
+/// What a call is named that the template is given: nine letters, as the one family wants it that looks at them.
+pub const CALL_ID: &str = "glassprob";
+
 /// How a model writes a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Syntax {
@@ -29,7 +32,7 @@ pub struct Syntax {
 pub enum Body {
     /// An object with the name and the arguments, perhaps in a list.
     Json { name: String, arguments: String, list: bool },
-    /// The name, this text, and the arguments as an object.
+    /// The name, this text, and the arguments as an object. [`CALL_ID`] in it stands for any name of a call.
     Named { between: String },
     /// The name, and pairs of keys and values, with what stands before the first key, before values and behind them.
     Pairs {
@@ -65,8 +68,7 @@ impl Syntax {
         if Some(&question) == render(vec![user.clone()], None, true).as_ref() {
             return None;
         }
-        // Names of calls are nine letters long in the one family that looks at them.
-        let call = json!({ "id": "glassprob", "type": "function", "function": { "name": NAME, "arguments": {
+        let call = json!({ "id": CALL_ID, "type": "function", "function": { "name": NAME, "arguments": {
             KEYS[0]: VALUES[0], KEYS[1]: VALUES[1] } } });
         let calls = |content: Value| {
             let turn = json!({ "role": "assistant", "content": content, "tool_calls": [call.clone()] });
@@ -191,6 +193,12 @@ mod tests {
                 "{% for c in m.tool_calls or [] %}[TOOL_CALLS]{{ c.function.name }}[ARGS]{{ c.function.arguments | tojson }}\
                  {% endfor %}</s>",
                 ("[TOOL_CALLS]", "", Body::Named { between: "[ARGS]".into() }),
+            ),
+            // Mistral Small 3.2
+            (
+                "{% for c in m.tool_calls or [] %}[TOOL_CALLS]{{ c.function.name }}[CALL_ID]{{ c.id }}[ARGS]\
+                 {{ c.function.arguments | tojson }}{% endfor %}</s>",
+                ("[TOOL_CALLS]", "", Body::Named { between: format!("[CALL_ID]{CALL_ID}[ARGS]") }),
             ),
             // Qwen3-Coder
             (

@@ -84,7 +84,11 @@ pub fn read(served: &Served, body: &[u8]) -> Result<Wanted, ApiError> {
     }
     let most = MOST_TOKENS.min(served.service.context());
     if ids.len() > most {
-        return Err(ApiError::too_long("prompt", ids.len(), most));
+        let (tokens, over) = (ids.len(), ids.len() - most);
+        let why = format!(
+            "with its continuation it has {tokens} tokens, and {most} are looked at here: shorten it by {over}"
+        );
+        return Err(ApiError { code: Some("context_length_exceeded"), ..ApiError::invalid("prompt", why) });
     }
     let config = &served.llama().config;
     let heads =
@@ -143,6 +147,8 @@ fn read_text(fields: &mut Fields, served: &Served) -> Result<Vec<u32>, ApiError>
                 options,
                 n: 1,
                 names: ("messages", "max_tokens"),
+                continues: true,
+                cuts: None,
             };
             Ok(conversation.prompt(served)?.ids)
         }

@@ -152,7 +152,7 @@ pub fn texts(ticket: &mut Ticket, n: usize) -> (Vec<Text>, Usage) {
                 }
             }
             Event::Prompt(_) => panic!("nobody asked"),
-            Event::Failed(error) => panic!("{error}"),
+            Event::Failed { reason, .. } => panic!("{reason}"),
         }
     }
     assert_eq!(ticket.wait_next(), None, "nothing comes behind the end");

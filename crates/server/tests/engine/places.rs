@@ -118,7 +118,7 @@ fn at_the_end_those_that_run_finish_or_hear_of_it() {
         while let Some(event) = ticket.wait_next() {
             last = Some(event);
         }
-        assert!(matches!(last, Some(Event::Failed(_))), "{last:?}");
+        assert!(matches!(last, Some(Event::Failed { .. })), "{last:?}");
     }
     assert!(service.run(|_| 1).blocking_recv().is_err());
     assert!(matches!(service.submit(request(vec![1], 1, 1)), Err(Refused::ShuttingDown)));

@@ -20,7 +20,7 @@ fn told(ticket: &mut Ticket) -> (Vec<TokenLogprobs>, Vec<u32>) {
             Event::Token { id, .. } => ids.push(id),
             Event::Started { cached_tokens } => assert_eq!(cached_tokens, 0),
             Event::Finished { .. } => {}
-            Event::Failed(error) => panic!("{error}"),
+            Event::Failed { reason, .. } => panic!("{reason}"),
         }
     }
     (told, ids)

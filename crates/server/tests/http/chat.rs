@@ -122,8 +122,33 @@ fn json_is_held_to_its_schema() {
     let text = body["choices"][0]["message"]["content"].as_str().unwrap();
     let value: Value = serde_json::from_str(text).unwrap();
     assert!(value["a"].as_u64().unwrap() <= 9 && ["x", "y"].contains(&value["b"].as_str().unwrap()));
+    let null = ask(json!({"response_format": {"type": "json_object", "schema": {"type": "null"}}})).ok();
+    assert_eq!(null["choices"][0]["message"]["content"], "null", "llama-server's form of a schema");
     let object = ask(json!({"response_format": {"type": "json_object"}, "max_tokens": 12, "temperature": 0})).ok();
     assert!(object["choices"][0]["message"]["content"].as_str().unwrap().starts_with('{'));
+}
+
+/// What a last message of the assistant begins, the model goes on with: as if it had written that itself.
+#[test]
+fn a_last_message_of_the_assistant_goes_on() {
+    let user = json!({"role": "user", "content": "Say something."});
+    let text = ask(json!({"temperature": 0})).ok()["choices"][0]["message"]["content"].as_str().unwrap().to_owned();
+    let at = text.char_indices().nth(4).unwrap().0;
+    let begun = json!([user, {"role": "assistant", "content": text[..at], "prefix": true}]);
+    let on = |more: Value| {
+        let mut asked = json!({"temperature": 0, "messages": begun, "max_tokens": 6});
+        asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        ask(asked)
+    };
+    let content = |answer: Answer| answer.ok()["choices"][0]["message"]["content"].as_str().unwrap().to_owned();
+    let goes_on = content(on(json!({})));
+    assert!(!goes_on.is_empty() && text[at..].starts_with(&goes_on), "{text:?} {goes_on:?}");
+    assert_eq!(content(on(json!({"continue_final_message": true, "add_generation_prompt": false}))), goes_on);
+    let turns = |more: Value| on(more).ok()["usage"]["prompt_tokens"].as_u64().unwrap();
+    let new_turn = turns(json!({"continue_final_message": false})) - turns(json!({}));
+    assert_eq!(new_turn, "\nassistant:".len() as u64, "a new turn, where that is asked for");
+    let held = on(json!({"response_format": {"type": "json_object"}}));
+    assert_eq!((held.status, &held.json()["error"]["param"]), (400, &json!("messages")));
 }
 
 #[test]

@@ -30,6 +30,14 @@ fn every_error_names_its_parameter() {
         (json!({"stream": "yes"}), 400, "stream"),
         (json!({"response_format": {"type": "yaml"}}), 400, "response_format.type"),
         (json!({"response_format": {"type": "json_object"}, "stop": "a"}), 400, "stop"),
+        (json!({"response_format": {"type": "json_object"}, "ignore_eos": true}), 400, "ignore_eos"),
+        (json!({"max_tokens": 8, "max_completion_tokens": 2}), 400, "max_tokens"),
+        (json!({"continue_final_message": true}), 400, "continue_final_message"),
+        (
+            json!({"messages": [{"role": "assistant", "content": "", "function_call": {"name": "f"}}]}),
+            400,
+            "messages[0].function_call",
+        ),
         (schema(json!({"tpye": "object"})), 422, "response_format"),
         (schema(json!({"enum": ["x".repeat(70_000)]})), 400, "response_format"),
         // A state for each of a hundred million remainders.
@@ -57,6 +65,14 @@ fn a_prompt_that_is_too_long_hears_both_numbers() {
         json!({"messages": [{"role": "user", "content": "x".repeat(1000)}], "max_tokens": 500, "ignore_eos": true}),
     );
     assert_eq!(body.ok()["choices"][0]["finish_reason"], "length");
+}
+
+/// A client would ask again what is the server's fault.
+#[test]
+fn a_request_that_leaves_no_token_is_at_fault() {
+    // The model has fewer tokens than it is asked for.
+    let answer = chat(json!({"max_tokens": 500, "no_repeat_ngram_size": 1, "ignore_eos": true}));
+    assert_eq!(answer.status, 422, "{}", answer.text());
 }
 
 #[test]

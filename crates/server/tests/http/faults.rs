@@ -103,7 +103,13 @@ fn half_a_request_is_not_waited_for() {
     let mut gone = connect(address);
     gone.write_all(b"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{").unwrap();
     gone.shutdown(Shutdown::Write).unwrap();
-    until_closed(gone);
+    let answer = String::from_utf8(until_closed(gone)).unwrap();
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    let chunks = b"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n{}";
+    let mut broken = connect(address);
+    broken.write_all(chunks).unwrap();
+    let answer = String::from_utf8(until_closed(broken)).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("broke off"), "{answer}");
     assert_eq!(get(address, "/health").status, 200);
 }
 

@@ -82,6 +82,19 @@ fn a_forced_call_is_a_block_of_its_own() {
 }
 
 #[test]
+fn a_schema_is_honoured_beside_another_config() {
+    let held = json!({"type": "json_schema", "schema": {"type": "null"}});
+    for more in [
+        json!({"output_config": {"effort": "low", "format": held}}),
+        json!({"output_config": {"effort": "low"}, "output_format": held}),
+    ] {
+        assert_eq!(ask(more.clone()).ok()["content"][0]["text"], "null", "{more}");
+    }
+    let both = ask(json!({"output_format": held, "output_config": {"format": held}}));
+    assert_eq!(both.status, 400, "{}", both.text());
+}
+
+#[test]
 fn errors_have_anthropics_body() {
     for (more, status, kind) in [
         (json!({"max_tokens": null}), 400, "invalid_request_error"),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::{get, post},
-    server::{listening, options, served, shared},
+    server::{broken, listening, options, served, shared, wordless},
 };
 
 #[test]
@@ -57,6 +57,9 @@ fn text_to_tokens_and_back() {
     assert_eq!(special["count"].as_u64().unwrap(), plain["count"].as_u64().unwrap() + 1, "a prompt begins with <s>");
     let back = post(shared(), "/detokenize", &json!({"tokens": plain["tokens"]})).ok();
     assert_eq!(back["content"], text);
+    let beyond = post(shared(), "/detokenize", &json!({"tokens": [5, 99_999_999]}));
+    assert_eq!((beyond.status, &beyond.json()["error"]["param"]), (400, &json!("tokens")));
+    assert!(beyond.text().contains("99999999"), "{}", beyond.text());
 }
 
 fn numbers(value: &Value) -> Vec<f64> {
@@ -81,6 +84,33 @@ fn embeddings_are_unit_vectors_in_both_formats() {
     assert_ne!(numbers(&last["data"][0]["embedding"]), vectors[0]);
     let refused = post(shared(), "/v1/embeddings", &json!({"input": "Once", "dimensions": 8}));
     assert_eq!((refused.status, &refused.json()["error"]["param"]), (400, &json!("dimensions")));
+    let long = post(shared(), "/v1/embeddings", &json!({"input": vec![5; 1025]}));
+    assert!(long.status == 400 && long.text().contains("shorten it by 1\""), "{}", long.text());
+}
+
+#[test]
+fn numbers_that_are_none_are_no_vector() {
+    let answer = post(broken().address(), "/v1/embeddings", &json!({"input": [1, 2]}));
+    assert!(answer.status == 500 && answer.text().contains("NaN"), "{}", answer.text());
+}
+
+/// The ids are the text, as `glass generate` prints them.
+#[test]
+fn a_model_without_a_tokenizer_says_ids() {
+    let server = wordless();
+    let ask = |more: Value| {
+        let mut body = json!({"prompt": [1, 2], "max_tokens": 2, "seed": 1, "ignore_eos": true});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        post(server.address(), "/v1/completions", &body)
+    };
+    let choice = ask(json!({"logprobs": 2, "echo": true})).ok()["choices"][0].clone();
+    let text = choice["text"].as_str().unwrap();
+    assert!(text.starts_with("1 2 ") && text.split_whitespace().count() == 4, "{text:?}");
+    let tokens = choice["logprobs"]["tokens"].as_array().unwrap();
+    assert_eq!(tokens.iter().map(|token| token.as_str().unwrap()).collect::<String>(), text);
+    assert_eq!(choice["logprobs"]["top_logprobs"][1].as_object().unwrap().len(), 2);
+    let refused = ask(json!({"stop": ["a"]}));
+    assert_eq!((refused.status, &refused.json()["error"]["param"]), (400, &json!("stop")));
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Servers to ask.
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::LazyLock, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, ops::Range, path::PathBuf, sync::LazyLock, time::Duration};
 
-use glass_backend::{Dtype, Weights};
+use burn::tensor::TensorData;
+use glass_backend::{Dtype, WeightError, WeightSource, WeightSpec, Weights};
 use glass_causal_lm::LlamaForCausalLM;
 use glass_config::LlamaConfig;
 use glass_generate::{Llama, LoadOptions, SequenceBias};
@@ -79,6 +80,40 @@ pub fn samba() -> Server {
     let model = LlamaForCausalLM::load(Weights::new(&mut RandomWeights(7), &device, Dtype::F32), &config);
     let mut llama = Llama::new(model.expect("random weights fit"), &config, &device, Dtype::F32);
     llama.tokenizer = tiny.tokenizer;
+    let server = listening(Trust::default(), Limits::default());
+    server.serve(of(llama, TEMPLATE, options()));
+    server
+}
+
+/// A model without a tokenizer.
+pub fn wordless() -> Server {
+    let server = listening(Trust::default(), Limits::default());
+    let llama = Llama { tokenizer: None, ..open() };
+    server.serve(of(llama, TEMPLATE, options()));
+    server
+}
+
+/// A model whose last norm has numbers that are none.
+pub fn broken() -> Server {
+    struct Broken;
+    impl WeightSource for Broken {
+        fn read(
+            &mut self,
+            weight: WeightSpec<'_>,
+            rows: Range<usize>,
+            dtype: Dtype,
+        ) -> Result<TensorData, WeightError> {
+            let is_last = weight.name == "model.norm.weight";
+            let part = weight.shape_of(&rows);
+            let data = RandomWeights(7).read(weight, rows, dtype)?;
+            let count = part.iter().product();
+            Ok(if is_last { TensorData::new(vec![f32::NAN; count], part) } else { data })
+        }
+    }
+    let llama = open();
+    let device = devices::flex();
+    let model = LlamaForCausalLM::load(Weights::new(&mut Broken, &device, Dtype::F32), &llama.config);
+    let llama = Llama::new(model.expect("weights fit"), &llama.config, &device, Dtype::F32);
     let server = listening(Trust::default(), Limits::default());
     server.serve(of(llama, TEMPLATE, options()));
     server

@@ -37,6 +37,15 @@ fn a_forced_call_satisfies_the_functions_schema() {
 }
 
 #[test]
+fn nothing_ends_a_forced_call_but_its_json() {
+    for (param, value) in [("stop", json!(["Rome", "Oslo"])), ("ignore_eos", json!(true))] {
+        let refused = ask(json!("required"), json!({param: value}));
+        assert_eq!((refused.status, &refused.json()["error"]["param"]), (400, &json!(param)));
+        assert_eq!(ask(json!("auto"), json!({param: value, "max_tokens": 2})).status, 200, "{param}");
+    }
+}
+
+#[test]
 fn a_streamed_call_comes_in_pieces() {
     let choice = json!({"type": "function", "function": {"name": "time"}});
     let chunks = ask(choice, json!({"stream": true})).chunks();

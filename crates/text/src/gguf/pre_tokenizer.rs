@@ -34,7 +34,7 @@ const DIGIT: &str = r"\p{N}";
 const DEFAULTS: PreTokenizer =
     PreTokenizer { names: &[], regexes: &[], gpt2: false, ignore_merges: false, nfc: false, bos: false };
 
-pub(super) const ALL: [PreTokenizer; 14] = [
+pub(super) const ALL: [PreTokenizer; 15] = [
     PreTokenizer {
         names: &[
             "llama-bpe",
@@ -52,7 +52,8 @@ pub(super) const ALL: [PreTokenizer; 14] = [
         bos: true,
         ..DEFAULTS
     },
-    PreTokenizer { names: &["dbrx", "smaug-bpe", "chatglm-bpe", "glm4"], regexes: &[LLAMA_3], ..DEFAULTS },
+    PreTokenizer { names: &["glm4"], regexes: &[LLAMA_3], ignore_merges: true, ..DEFAULTS },
+    PreTokenizer { names: &["dbrx", "smaug-bpe", "chatglm-bpe"], regexes: &[LLAMA_3], ..DEFAULTS },
     PreTokenizer {
         names: &["qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "megrez"],
         regexes: &[QWEN],

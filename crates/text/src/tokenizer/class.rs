@@ -1,6 +1,6 @@
 //! Tokenizer classes that `transformers` 5.23 builds anew: it takes vocabulary, merges and post-processor of
-//! `tokenizer.json`, and how text is cut from the class and its options. Where a folder names no class, or one that takes
-//! the file as it is, the file decides here.
+//! `tokenizer.json`, and how text is cut from the class and its options. Where a folder names no class, that of its family
+//! counts; where this takes the file as it is, the file decides here.
 
 use serde_json::{Map, Value, json};
 
@@ -26,9 +26,9 @@ pub(crate) enum PostProcessor {
     },
 }
 
-/// Families whose hub folders name a wrong class, and the class that is right (`TOKENIZER_MAPPING_NAMES`,
-/// `MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS`). `File`: `tokenizer.json` as it is.
-const FAMILIES: [(&str, &str, bool); 22] = [
+/// The classes of families (`TOKENIZER_MAPPING_NAMES`), and whether their hub folders name a wrong one
+/// (`MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS`). `File`: `tokenizer.json` as it is.
+const FAMILIES: [(&str, &str, bool); 27] = [
     ("mistral", "File", false),
     ("qwen2", "Qwen2Tokenizer", true),
     ("qwen3", "Qwen2Tokenizer", false),
@@ -51,6 +51,11 @@ const FAMILIES: [(&str, &str, bool); 22] = [
     ("glm4", "File", false),
     ("stablelm", "File", false),
     ("starcoder2", "GPT2Tokenizer", false),
+    ("mamba", "GPTNeoXTokenizer", false),
+    ("mamba2", "GPTNeoXTokenizer", false),
+    ("falcon_mamba", "GPTNeoXTokenizer", false),
+    ("jamba", "File", true),
+    ("recurrent_gemma", "GemmaTokenizer", false),
 ];
 
 /// Classes that are built anew there, and not here.
@@ -82,12 +87,12 @@ impl Class {
         config: &Map<String, Value>,
         byte_level: bool,
     ) -> Result<Option<Self>, String> {
-        let declared = [tokenizer_config, config].iter().find_map(|file| file.get("tokenizer_class")?.as_str());
-        let Some(declared) = declared.map(|name| name.strip_suffix("Fast").unwrap_or(name)) else {
-            return Ok(None);
-        };
         let family = config.get("model_type").and_then(Value::as_str);
         let family = FAMILIES.iter().find(|(name, ..)| Some(*name) == family);
+        let declared = [tokenizer_config, config].iter().find_map(|file| file.get("tokenizer_class")?.as_str());
+        let Some(declared) = declared.map(|name| name.strip_suffix("Fast").unwrap_or(name)) else {
+            return Ok(family.and_then(|(_, class, _)| Self::new(class, tokenizer_config)));
+        };
         // Llama 3 and others name the class of Llama 2, and have bytes where that has SentencePiece's pieces.
         if declared == "LlamaTokenizer" && byte_level && family.is_none_or(|(.., wrong)| !wrong) {
             return Ok(None);
@@ -275,6 +280,6 @@ impl Class {
 
     /// The named tokens lose their flags.
     pub fn resets_named(&self) -> bool {
-        matches!(self.name, "Qwen2Tokenizer" | "CohereTokenizer")
+        self.name == "Qwen2Tokenizer"
     }
 }

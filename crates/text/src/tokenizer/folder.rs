@@ -4,12 +4,12 @@ use std::path::Path;
 
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Map, Value};
-use tokenizers::{AddedToken, processors::PostProcessorWrapper};
+use tokenizers::{AddedToken, models::ModelWrapper, processors::PostProcessorWrapper};
 
 use super::{
     Tokenizer, TokenizerError, catch_panic,
     class::{Class, PostProcessor},
-    one_line,
+    clean_up, one_line,
     post_processor::template,
     special::{SpecialTokens, TokenFiles},
 };
@@ -91,6 +91,8 @@ impl Tokenizer {
         if files.tokenizer_config.get("split_special_tokens") == Some(&Value::Bool(true)) {
             tokenizer.inner.set_encode_special_tokens(true);
         }
+        let is_bpe = matches!(tokenizer.inner.get_model(), ModelWrapper::BPE(_));
+        tokenizer.cleans_up = clean_up::is_asked(&files.tokenizer_config, is_bpe);
         warnings.extend(tokenizer.compare_with(&files.tokenizer_config, &folder.join(CONFIG_FILE)));
         tokenizer.warnings = warnings;
         Ok(Some(tokenizer))

@@ -4,9 +4,12 @@
 //! differently (SentencePiece drops its leading space). So the last few tokens are decoded together, and the new text is
 //! what this has more than the last time. A window of recent tokens keeps the cost per token constant.
 
-use std::str::from_utf8;
+use std::{mem::replace, str::from_utf8};
 
-use super::{Tokenizer, TokenizerError};
+use super::{
+    Tokenizer, TokenizerError,
+    clean_up::{clean_up, settled},
+};
 
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
@@ -39,6 +42,8 @@ pub struct StreamingDetokenizer<'t> {
     run: Vec<u8>,
     /// The window ends in a run that cannot become UTF-8.
     invalid_run: bool,
+    /// Text that is to be cleaned up together with what follows.
+    unsettled: String,
 }
 
 impl<'t> StreamingDetokenizer<'t> {
@@ -54,9 +59,10 @@ impl<'t> StreamingDetokenizer<'t> {
             printed: String::new(),
             run: Vec::new(),
             invalid_run: false,
+            unsettled: String::new(),
         };
         for &id in &prompt[prompt.len().saturating_sub(PROMPT_TAIL)..] {
-            this.push(id)?;
+            this.push_as_is(id)?;
         }
         // No text of the prompt is returned, not even what a stream would still hold.
         this.printed = this.decode(&this.window)?;
@@ -71,6 +77,16 @@ impl<'t> StreamingDetokenizer<'t> {
     /// # Errors
     /// The tokenizer's decoder fails.
     pub fn push(&mut self, id: u32) -> Result<String, TokenizerError> {
+        let fresh = self.push_as_is(id)?;
+        if !self.tokenizer.cleans_up {
+            return Ok(fresh);
+        }
+        self.unsettled.push_str(&fresh);
+        let rest = self.unsettled.split_off(settled(&self.unsettled));
+        Ok(clean_up(&replace(&mut self.unsettled, rest)))
+    }
+
+    fn push_as_is(&mut self, id: u32) -> Result<String, TokenizerError> {
         let Some(token) = self.tokenizer.visible_token(id, self.skip_special) else {
             return Ok(String::new());
         };
@@ -87,7 +103,8 @@ impl<'t> StreamingDetokenizer<'t> {
     /// # Errors
     /// The tokenizer's decoder fails.
     pub fn finish(mut self) -> Result<String, TokenizerError> {
-        self.print(false)
+        let fresh = self.print(false)?;
+        Ok(if self.tokenizer.cleans_up { clean_up(&(self.unsettled + &fresh)) } else { fresh })
     }
 
     fn push_text(&mut self, id: u32) -> Result<String, TokenizerError> {
@@ -175,6 +192,6 @@ impl<'t> StreamingDetokenizer<'t> {
     }
 
     fn decode(&self, ids: &[u32]) -> Result<String, TokenizerError> {
-        self.tokenizer.decode(ids, self.skip_special)
+        self.tokenizer.decode_as_is(ids, self.skip_special)
     }
 }

@@ -34,7 +34,7 @@ impl Tokenizer {
     /// The first id that has text at the beginning, where some decoders drop a space; and this text.
     fn first_text(&self, ids: &[u32]) -> Result<Option<(u32, String)>, TokenizerError> {
         for &id in ids {
-            let text = self.decode(&[id], true)?;
+            let text = self.decode_as_is(&[id], true)?;
             if !text.is_empty() {
                 return Ok(Some((id, text)));
             }
@@ -47,7 +47,7 @@ impl Tokenizer {
         let Some((first, text)) = first else {
             return Ok(Vec::new());
         };
-        let both = self.decode(&[*first, id], true)?;
+        let both = self.decode_as_is(&[*first, id], true)?;
         let added = both.strip_prefix(text.as_str()).unwrap_or_default();
         Ok(added.as_bytes().to_vec())
     }

@@ -30,6 +30,7 @@ fn read_message(message: Value, place: &str) -> Result<Value, ApiError> {
         "tool" => "tool",
         other => return Err(fields.invalid("role", format!("{other:?} is none: system, user, assistant and tool are"))),
     };
+    fields.refuse("function_call", &[], "is the older form of tool_calls, which is read here: give that")?;
     let mut read = json!({ "role": role });
     let calls = fields.list("tool_calls")?.unwrap_or_default();
     let content = match fields.take("content") {

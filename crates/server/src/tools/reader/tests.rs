@@ -93,7 +93,42 @@ fn calls_of_every_syntax_in_any_pieces() {
         ),
         (syntax("", "", json_body("parameters", false)), "Rome {\"name\"}", "Rome {\"name\"}", 0),
         (hermes(), "<tool_call>nothing</tool_call>", "<tool_call>nothing</tool_call>", 0),
-        (hermes(), "<tool_call>{\"na", "{\"na", 0),
+        (hermes(), "<tool_call>{\"na", "<tool_call>{\"na", 0),
+        (
+            syntax("[TOOL_CALLS]", "", Body::Named { between: format!("[CALL_ID]{CALL_ID}[ARGS]") }),
+            "[TOOL_CALLS]f[CALL_ID]abcdefgh0[ARGS]{\"s\": \"1\"}[TOOL_CALLS]f[ARGS]{\"s\": \"1\"}",
+            "",
+            2,
+        ),
+        // Apertus
+        (
+            syntax("<tools>[{\"", "}]", Body::Named { between: "\": ".into() }),
+            "<tools>[{\"f\": {\"s\": \"1\"}}, {\"f\": {\"s\": \"1\"}}] Yes",
+            "Yes",
+            2,
+        ),
+        // Llama 3 separates calls, and some go on in words.
+        (
+            syntax("", "", json_body("parameters", false)),
+            "{\"name\": \"f\", \"parameters\": {\"s\": \"1\"}}; {\"name\": \"f\", \"parameters\": {\"s\": \"1\"}}",
+            "",
+            2,
+        ),
+        (
+            syntax("", "", json_body("parameters", false)),
+            "{\"name\": \"f\", \"arguments\": {\"s\": \"1\"}} and text",
+            "and text",
+            1,
+        ),
+        // A mark in a text is text, and so is the space around it.
+        (hermes(), "The mark <tool_call> is special.", "The mark <tool_call> is special.", 0),
+        (hermes(), "<tool_call>\n{\"foo\": 1}\n</tool_call> tail", "<tool_call>\n{\"foo\": 1}\n</tool_call> tail", 0),
+        (
+            hermes(),
+            "Write <tool_call> like\n\n<tool_call>{\"name\": \"f\", \"arguments\": {\"s\": \"1\"}}</tool_call>\nso",
+            "Write <tool_call> like\n\nso",
+            1,
+        ),
     ];
     for (syntax, answer, text, calls) in cases {
         for size in [1, 2, 3, 7, 1000] {
@@ -101,6 +136,23 @@ fn calls_of_every_syntax_in_any_pieces() {
             let expected = vec![("f".to_owned(), json!({"s": "1"})); calls];
             assert_eq!(found, (text.to_owned(), expected), "{answer} in pieces of {size}");
         }
+    }
+}
+
+#[test]
+fn space_of_values_is_kept() {
+    let pairs = |before_value: &str, after_value: &str| Body::Pairs {
+        before_key: ">\n<parameter=".into(),
+        before_value: before_value.into(),
+        after_value: after_value.into(),
+        another: "parameter=".into(),
+    };
+    let coder = syntax("<function=", "/function>", pairs(">\n", "\n</parameter>\n<"));
+    let seed = syntax("<function=", "/function>", pairs(">", "</parameter>\n<"));
+    for (syntax, written) in [(coder, "\n\n  line 1\nline 2\n\n"), (seed, "\n  line 1\nline 2\n")] {
+        let answer = format!("<function=f>\n<parameter=s>{written}</parameter>\n</function>");
+        let (_, calls) = read(&syntax, &answer, 5);
+        assert_eq!(calls, [("f".to_owned(), json!({"s": "\n  line 1\nline 2\n"}))], "{answer:?}");
     }
 }
 

@@ -143,3 +143,18 @@ fn a_named_token_that_text_makes_is_text() {
     assert_eq!(tokenizer.encode("ab!ab<|end|>!", false).expect("ids"), [3, 0, 3, 4, 0]);
     assert_eq!(tokenizer.decode(&[0, 3, 4, 0], true).expect("a text"), "!ab!");
 }
+
+/// Words that are tokens are these tokens where the name says so, as GLM-4's does and that of the model before it does not.
+#[test]
+fn some_names_leave_words_that_are_tokens_whole() {
+    let ids = |pre: &str| {
+        let tokenizer = load(&metadata(&json!({
+            "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": pre, "tokenizer.ggml.merges": ["a b"],
+            "tokenizer.ggml.tokens": ["a", "b", "c", "ab", "abc"], "tokenizer.ggml.token_type": [1, 1, 1, 1, 1],
+        })));
+        tokenizer.encode("abc", false).expect("ids")
+    };
+    for (pre, expected) in [("glm4", vec![4]), ("llama-bpe", vec![4]), ("chatglm-bpe", vec![3, 2])] {
+        assert_eq!(ids(pre), expected, "{pre}");
+    }
+}

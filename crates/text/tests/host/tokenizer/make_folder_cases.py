@@ -119,6 +119,15 @@ def folders():
     for legacy in [True, False]:
         yield "pieces", {"tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer", "legacy": legacy, "added_tokens_decoder": {"0": flags("<unk>"), "1": flags("<s>"), "2": flags("</s>"), "300": flags("<|tool|>")}}}, "llama"
         yield "pieces", {"config.json": {"model_type": "llama", "tokenizer_class": "LlamaTokenizer"}, "tokenizer_config.json": {"legacy": legacy}}, None
+    # Folders that name no class: that of the family counts.
+    for family in ["llama", "mistral", "qwen3", "gemma2", "phi3", "cohere2", "starcoder2", "mamba", "recurrent_gemma", "jamba"]:
+        for base in ["pieces", "bytes"]:
+            yield base, {"tokenizer_config.json": {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}}, family
+    yield "pieces", {"tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer", "legacy": False}}, "jamba"
+    # A named token with flags.
+    for name in ["CohereTokenizer", "Qwen2Tokenizer", "GPT2Tokenizer"]:
+        for more in [{}, {"added_tokens_decoder": {"259": {"content": "<s>", "special": True}}}]:
+            yield "bytes", {"tokenizer_config.json": {"tokenizer_class": name, "pad_token": {"__type": "AddedToken", "content": "<|tool|>", "lstrip": True, "rstrip": True}, **more}}, None
 
 
 def main():

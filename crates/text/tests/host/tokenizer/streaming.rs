@@ -1,7 +1,8 @@
-use std::sync::LazyLock;
+use std::{fs, sync::LazyLock};
 
 use glass_text::{StreamingDetokenizer, Tokenizer};
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::tiny;
 
@@ -87,6 +88,34 @@ fn long_runs_are_printed_in_parts_and_in_linear_time() {
         let printed = parts.iter().filter(|part| part.chars().count() == 1);
         assert_eq!(printed.count(), 20_000);
         assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+    }
+}
+
+/// As transformers does for tokenizers that are not of byte-pair encoding, where the folder asks for it.
+#[test]
+fn blanks_before_punctuation_are_cleaned_up() {
+    let words = ["[UNK]", "hello", ",", "i", "'", "m", "do", "n't", ".", "!"];
+    let vocabulary: serde_json::Map<_, _> =
+        words.iter().zip(0..).map(|(word, id)| ((*word).into(), json!(id))).collect();
+    let file = json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": null,
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": false},
+        "model": {
+            "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
+            "vocab": vocabulary,
+        },
+    });
+    let text = "hello , i ' m i do n't . hello !";
+    for (asked, expected) in [(true, "hello, i'm i don't. hello!"), (false, text)] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("tokenizer.json"), file.to_string()).unwrap();
+        let config = json!({"clean_up_tokenization_spaces": asked});
+        fs::write(folder.path().join("tokenizer_config.json"), config.to_string()).unwrap();
+        let tokenizer = Tokenizer::from_folder(folder.path()).unwrap().unwrap();
+        let ids = tokenizer.encode(text, false).unwrap();
+        assert_eq!(tokenizer.decode(&ids, true).unwrap(), expected);
+        assert_eq!(streamed(&tokenizer, &[], &ids, true).concat(), expected);
     }
 }
 

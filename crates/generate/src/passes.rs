@@ -11,9 +11,11 @@
 
 use glass_backend::{Dtype, WeightKind, has_float_matrices};
 use glass_config::MlpConfig;
-use glass_generate::{Llama, SequenceId, Working};
 
-pub(super) struct Passes {
+use crate::{Llama, SequenceId, Working};
+
+/// Cuts steps of an [`Engine`](crate::Engine) into passes in which each text has the bits that it has alone.
+pub struct Passes {
     /// How many vectors every product multiplies as it multiplies one; `None`: nothing is known of that.
     thin: Option<usize>,
     /// Of more tokens than these, every product of a piece is one of many vectors.
@@ -25,6 +27,7 @@ pub(super) struct Passes {
 }
 
 impl Passes {
+    /// Of a step at most so many tokens are of prompts, if one piece is not longer.
     pub fn new(llama: &Llama, step_tokens: usize) -> Self {
         let limits = limits(llama);
         let has_experts = llama.config.layers.iter().any(|layer| matches!(layer.mlp, Some(MlpConfig::Experts(_))));

@@ -1,0 +1,212 @@
+//! Messages on channels, as gpt-oss writes an answer: what each is, its header says.
+//!
+//! `<|channel|>analysis<|message|>…<|end|><|start|>assistant<|channel|>final<|message|>…`
+//!
+//! Analysis is thought; what is sent to a function is a call; all else is said.
+
+use crate::tools::{Part, kept};
+
+const START: &str = "<|start|>";
+const CHANNEL: &str = "<|channel|>";
+const CONSTRAIN: &str = "<|constrain|>";
+const MESSAGE: &str = "<|message|>";
+const END: &str = "<|end|>";
+
+/// Whom a message is for.
+const TO: &str = "to=";
+/// Whose the functions of a request are.
+const FUNCTIONS: &str = "to=functions.";
+
+/// Whether a template writes an earlier answer so.
+pub fn is_written(turn: &str, answer: &str) -> bool {
+    turn.contains(&format!("{CHANNEL}final{MESSAGE}{answer}"))
+}
+
+/// Takes the messages of an answer apart.
+#[derive(Clone, Debug, Default)]
+pub struct Harmony {
+    state: State,
+    /// What was read and not yet understood.
+    held: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// Nothing came yet but what a header may begin with.
+    #[default]
+    Before,
+    Header,
+    Thought,
+    Said,
+    /// The arguments of a call, of which some came.
+    Call {
+        begun: bool,
+    },
+}
+
+impl Harmony {
+    /// Whether what comes next is no part of the answer.
+    pub fn hides(&self) -> bool {
+        matches!(self.state, State::Header | State::Thought)
+    }
+
+    /// Whether this special token, which no text has, means something here.
+    pub fn reads(special: &str) -> bool {
+        [START, CHANNEL, CONSTRAIN, MESSAGE, END].contains(&special)
+    }
+
+    /// Reads more of the answer.
+    pub fn push(&mut self, text: &str, parts: &mut Vec<Part>) {
+        self.held.push_str(text);
+        while self.step(parts) {}
+    }
+
+    /// The answer has ended: a header without a message says nothing.
+    pub fn finish(mut self, parts: &mut Vec<Part>) {
+        let rest = std::mem::take(&mut self.held);
+        match self.state {
+            State::Before => self.state = State::Said,
+            State::Call { begun: false } if rest.trim().is_empty() => parts.push(Part::Arguments("{}".to_owned())),
+            _ => {}
+        }
+        self.tell(rest, parts);
+    }
+
+    /// Understands some of what is held; false: it takes more text to go on.
+    fn step(&mut self, parts: &mut Vec<Part>) -> bool {
+        match self.state {
+            State::Before => {
+                let text = self.held.trim_start();
+                let begins = |mark: &str| text.starts_with(mark) || mark.starts_with(text);
+                if [START, CHANNEL, TO].iter().all(|mark| !begins(mark)) {
+                    self.state = State::Said;
+                } else if [START, CHANNEL, TO].iter().any(|mark| text.starts_with(mark)) {
+                    self.state = State::Header;
+                } else {
+                    return false;
+                }
+                true
+            }
+            State::Header => {
+                let Some(at) = self.held.find(MESSAGE) else {
+                    return false;
+                };
+                self.state = begin(&self.held[..at], parts);
+                self.held.drain(..at + MESSAGE.len());
+                true
+            }
+            State::Thought | State::Said | State::Call { .. } => {
+                let end = self.held.find(END);
+                let until = end.unwrap_or(self.held.len() - kept(&self.held, END));
+                let text: String = self.held.drain(..until).collect();
+                self.tell(text, parts);
+                if end.is_none() {
+                    return false;
+                }
+                if self.state == (State::Call { begun: false }) {
+                    parts.push(Part::Arguments("{}".to_owned()));
+                }
+                self.held.drain(..END.len());
+                self.state = State::Header;
+                true
+            }
+        }
+    }
+
+    /// More of the message.
+    fn tell(&mut self, text: String, parts: &mut Vec<Part>) {
+        if text.is_empty() {
+            return;
+        }
+        parts.extend(match &mut self.state {
+            State::Thought => Some(Part::Reasoning(text)),
+            State::Said => Some(Part::Text(text)),
+            State::Call { begun } if *begun || !text.trim().is_empty() => {
+                *begun = true;
+                Some(Part::Arguments(text))
+            }
+            _ => None,
+        });
+    }
+}
+
+/// What begins behind this header.
+fn begin(header: &str, parts: &mut Vec<Part>) -> State {
+    let word = |mark: &str| {
+        let text = header.split_once(mark)?.1;
+        text.split(|letter: char| letter.is_whitespace() || letter == '<').next()
+    };
+    if let Some(name) = word(FUNCTIONS) {
+        parts.push(Part::Call { name: name.to_owned() });
+        return State::Call { begun: false };
+    }
+    // What is sent to the model's own tools is not said to anybody.
+    match word(CHANNEL) {
+        Some("analysis") => State::Thought,
+        _ if header.contains(TO) => State::Thought,
+        _ => State::Said,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Thoughts, answer and calls of a text that comes in pieces of so many characters.
+    fn read(text: &str, size: usize) -> (String, String, Vec<(String, String)>) {
+        let mut harmony = Harmony::default();
+        let (mut parts, letters) = (Vec::new(), text.chars().collect::<Vec<_>>());
+        for piece in letters.chunks(size) {
+            harmony.push(&piece.iter().collect::<String>(), &mut parts);
+        }
+        harmony.finish(&mut parts);
+        let (mut thoughts, mut said, mut calls) = (String::new(), String::new(), Vec::<(String, String)>::new());
+        for part in parts {
+            match part {
+                Part::Reasoning(text) => thoughts += &text,
+                Part::Text(text) => said += &text,
+                Part::Call { name } => calls.push((name, String::new())),
+                Part::Arguments(text) => calls.last_mut().unwrap().1 += &text,
+            }
+        }
+        (thoughts, said, calls)
+    }
+
+    #[test]
+    fn every_channel_is_what_it_says() {
+        let next = "<|end|><|start|>assistant";
+        for (text, thoughts, said, calls) in [
+            ("<|channel|>final<|message|>Is 4 < 5.".to_owned(), "", "Is 4 < 5.", vec![]),
+            (format!("<|channel|>analysis<|message|>2+2{next}<|channel|>final<|message|>4"), "2+2", "4", vec![]),
+            ("<|channel|>analysis<|message|>cut <|en".to_owned(), "cut <|en", "", vec![]),
+            (
+                format!(
+                    "<|channel|>analysis<|message|>Hm{next}<|channel|>commentary<|message|>I look.{next}<|channel|>commentary \
+                     to=functions.f <|constrain|>json<|message|>{{\"a\": 1}}"
+                ),
+                "Hm",
+                "I look.",
+                vec![("f", "{\"a\": 1}")],
+            ),
+            (
+                format!(
+                    " to=functions.f<|channel|>commentary json<|message|>{{}}{next}<|channel|>commentary \
+                     to=functions.g.v2<|message|>"
+                ),
+                "",
+                "",
+                vec![("f", "{}"), ("g.v2", "{}")],
+            ),
+            ("<|channel|>commentary to=browser.search<|message|>{}".to_owned(), "{}", "", vec![]),
+            ("<|channel|>final".to_owned(), "", "", vec![]),
+            ("to be or not".to_owned(), "", "to be or not", vec![]),
+            ("to".to_owned(), "", "to", vec![]),
+        ] {
+            for size in 1..=text.len() {
+                let found = read(&text, size);
+                let calls = calls.iter().map(|(name, json)| (name.to_string(), json.to_string())).collect::<Vec<_>>();
+                assert_eq!((&*found.0, &*found.1, found.2), (thoughts, said, calls), "{text:?} by {size}");
+            }
+        }
+    }
+}
