@@ -63,8 +63,10 @@ fn info_says_what_a_layer_keeps() {
 fn policies_are_for_keys_and_drafts_for_all() {
     let model = copy(&fixture("families/mamba"));
     // Characters, fewer than the model has rows.
-    let tokenizer = Path::new(&shipped("shakespeare-full")).join("tokenizer.json");
-    fs::copy(tokenizer, Path::new(&model.path()).join("tokenizer.json")).expect("copied");
+    for file in ["tokenizer.json", "tokenizer_config.json"] {
+        let tokenizer = Path::new(&shipped("shakespeare-full")).join(file);
+        fs::copy(tokenizer, Path::new(&model.path()).join(file)).expect("copied");
+    }
     let model = model.path();
     let args =
         ["generate", &model, "-p", "To be, or not to be, or not", "-n", "30", "--device", "flex", "--dtype", "f32"];

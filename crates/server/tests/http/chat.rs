@@ -146,7 +146,7 @@ fn a_last_message_of_the_assistant_goes_on() {
     assert_eq!(content(on(json!({"continue_final_message": true, "add_generation_prompt": false}))), goes_on);
     let turns = |more: Value| on(more).ok()["usage"]["prompt_tokens"].as_u64().unwrap();
     let new_turn = turns(json!({"continue_final_message": false})) - turns(json!({}));
-    assert_eq!(new_turn, "\nassistant:".len() as u64, "a new turn, where that is asked for");
+    assert_eq!(new_turn, "assistant:".len() as u64, "a new turn, where that is asked for");
     let held = on(json!({"response_format": {"type": "json_object"}}));
     assert_eq!((held.status, &held.json()["error"]["param"]), (400, &json!("messages")));
 }
