@@ -293,3 +293,18 @@ fn an_output_has_one_writer() {
     let ran = prompts.run(&random_tiny(), &["-n", "2"]);
     assert_eq!((ran.code, prompts.rows().len()), (Some(0), 1), "{ran:?}");
 }
+
+#[test]
+fn a_text_without_a_next_token_is_written_and_costs_no_other() {
+    // The model has 99 tokens, and none may come twice.
+    let up_to = |end: u32| json!({"prompt_ids": (0..end).collect::<Vec<_>>()}).to_string();
+    let prompts = Prompts::new(&[up_to(96), up_to(99), up_to(3)].join("\n"));
+    let args = ["-n", "5", "--no-repeat-ngram-size", "1", "--ignore-eos"];
+    let ran = prompts.run(&random_tiny(), &args);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    ran.says(&["line 1: no token is left", "line 2: no token is left", "glass: error: 2 of 3 prompts"]);
+    let rows = prompts.rows();
+    let ends: Vec<_> = rows.iter().map(|row| (&row["id"], &row["finish_reason"], row["ids"].as_array())).collect();
+    let ends: Vec<_> = ends.into_iter().map(|(id, reason, ids)| json!([id, reason, ids.map(Vec::len)])).collect();
+    assert_eq!(ends, [json!([1, "no_token", 3]), json!([3, "length", 5])]);
+}

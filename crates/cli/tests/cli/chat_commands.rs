@@ -1,7 +1,7 @@
 //! What one tells `glass chat` with a slash.
 
 use crate::{
-    chat::{answers, chat, model, said, saved, says},
+    chat::{answers, chat, long_chat, model, said, saved, says},
     run::{command, text},
 };
 
@@ -119,4 +119,20 @@ fn a_file_is_not_overwritten_unasked() {
     assert_eq!(answers(&ran).len(), 2);
     ran.says(&["cannot read", "config.json: ", "glass: 4 messages from", "6 messages, 0 of them"]);
     assert_eq!(said(&model.file("here.json2")), ["One", "Two", "More"]);
+}
+
+#[test]
+fn an_answer_without_a_next_token_is_kept() {
+    let model = model();
+    let file = model.file("saved.json");
+    let ran = says(
+        long_chat(&model.path(), "200", &[]),
+        format!("/set no-repeat-ngram-size 1\nhi there\n/save {}\n", text(&file)),
+    );
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    ran.says(&["glass: error: no token is left", "1 of 1 messages were not answered, or not to the end"]);
+    let saved = saved(&file);
+    assert_eq!(saved[1]["role"], "assistant");
+    let answer = saved[1]["content"].as_str().expect("a text");
+    assert!(answer.len() > 20 && ran.stdout.trim() == answer.trim(), "{ran:?}");
 }

@@ -5,8 +5,8 @@ mod messages;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Answer, Answers, ApiError, Asked, Conversation, Fields, Frame, Prepared, Protocol, Served, Update, call_id, cuts,
-    now,
+    Answer, Answers, ApiError, Asked, Conversation, Fields, Frame, Prepared, Protocol, Reason, Served, Update, call_id,
+    cuts, now,
     protocol::{Sum, chat_logprobs, timings},
     random, read_format, read_options,
 };
@@ -195,8 +195,12 @@ impl Protocol for Chat {
                     true => Value::Null,
                     false => chat_logprobs(&answer.logprobs, served),
                 };
-                let reason = answer.reason.map(|reason| reason.openai());
-                json!({ "index": index, "message": message, "logprobs": logprobs, "finish_reason": reason })
+                let reason = answer.reason.unwrap_or(Reason::End);
+                let mut choice = json!({
+                    "index": index, "message": message, "logprobs": logprobs, "finish_reason": reason.openai(),
+                });
+                reason.note(&mut choice);
+                choice
             })
             .collect();
         let mut body = self.object("chat.completion", choices.into(), served);
@@ -238,6 +242,7 @@ impl Protocol for Chat {
                 self.sum.add(usage, reasoning_tokens, choice == 0);
                 let mut chunk = self.chunk(choice, json!({}), served);
                 chunk["choices"][0]["finish_reason"] = reason.openai().into();
+                reason.note(&mut chunk["choices"][0]);
                 chunk["timings"] = timings(usage, took);
                 vec![Frame::data(&chunk)]
             }

@@ -179,10 +179,11 @@ impl Responses {
 
     /// The response as it is in the end, and the name of its last event.
     fn finish(&mut self, reason: &Reason, usage: Usage, reasoning_tokens: usize) -> &'static str {
-        let cut = *reason == Reason::Length;
+        let cut = reason.cuts();
         let Usage { prompt_tokens, cached_tokens, completion_tokens } = usage;
         self.body["status"] = if cut { "incomplete" } else { "completed" }.into();
-        if cut {
+        reason.note(&mut self.body);
+        if *reason == Reason::Length {
             self.body["incomplete_details"] = json!({ "reason": "max_output_tokens" });
         }
         self.body["output"] = self.items.iter().map(Item::value).collect();
@@ -216,7 +217,7 @@ impl Protocol for Responses {
         self.items.iter_mut().for_each(|item| item.is_open = false);
         let reason = answer.reason.unwrap_or(Reason::End);
         if let Some(last) = self.items.last_mut() {
-            last.is_cut = reason == Reason::Length;
+            last.is_cut = reason.cuts();
         }
         self.finish(&reason, answer.usage, answer.reasoning_tokens);
         self.body.take()
@@ -268,7 +269,7 @@ impl Protocol for Responses {
                     self.open(Item::text(), &mut frames);
                 }
                 if let Some(last) = self.items.last_mut() {
-                    last.is_cut = reason == Reason::Length;
+                    last.is_cut = reason.cuts();
                 }
                 self.close(&mut frames);
                 let name = self.finish(&reason, usage, reasoning_tokens);

@@ -67,12 +67,51 @@ fn a_prompt_that_is_too_long_hears_both_numbers() {
     assert_eq!(body.ok()["choices"][0]["finish_reason"], "length");
 }
 
+/// A prompt of the first tokens of the model, which has 99, none of which may come twice.
+fn once_each(tokens: u32, more: Value) -> Answer {
+    let prompt: Vec<u32> = (0..tokens).collect();
+    let mut body = json!({"prompt": prompt, "max_tokens": 5, "no_repeat_ngram_size": 1, "ignore_eos": true, "seed": 1});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    post(shared(), "/v1/completions", &body)
+}
+
 /// A client would ask again what is the server's fault.
 #[test]
 fn a_request_that_leaves_no_token_is_at_fault() {
-    // The model has fewer tokens than it is asked for.
-    let answer = chat(json!({"max_tokens": 500, "no_repeat_ngram_size": 1, "ignore_eos": true}));
+    let answer = once_each(99, json!({}));
     assert_eq!(answer.status, 422, "{}", answer.text());
+}
+
+#[test]
+fn a_text_without_a_next_token_is_given_and_costs_no_other() {
+    let first: Vec<u32> = (0..96).collect();
+    let body = once_each(0, json!({"prompt": [first, [1, 2]], "n": 2})).ok();
+    for (choice, end) in [(0, json!("no_token")), (1, json!("no_token")), (2, Value::Null), (3, Value::Null)] {
+        let reason = if end.is_null() { "length" } else { "stop" };
+        let choice = &body["choices"][choice];
+        assert_eq!((&choice["finish_reason"], &choice["glass_finish_reason"]), (&json!(reason), &end), "{body}");
+    }
+    assert_eq!(body["usage"]["completion_tokens"], 3 + 3 + 5 + 5);
+    let chunks = once_each(96, json!({"stream": true})).chunks();
+    let text: String = chunks.iter().filter_map(|chunk| chunk["choices"][0]["text"].as_str()).collect();
+    assert_eq!(text, body["choices"][0]["text"].as_str().unwrap());
+    assert_eq!(chunks.last().unwrap()["choices"][0]["glass_finish_reason"], "no_token");
+
+    // Each protocol says so in its own place.
+    for (path, asked, place) in [
+        (
+            "/v1/chat/completions",
+            json!({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 500}),
+            "/choices/0",
+        ),
+        ("/v1/messages", json!({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 500}), ""),
+        ("/v1/responses", json!({"input": "Hi", "max_output_tokens": 500}), ""),
+    ] {
+        let mut body = json!({"no_repeat_ngram_size": 1, "ignore_eos": true});
+        body.as_object_mut().unwrap().extend(asked.as_object().unwrap().clone());
+        let answer = post(shared(), path, &body).ok();
+        assert_eq!(answer.pointer(place).unwrap()["glass_finish_reason"], "no_token", "{path}: {answer}");
+    }
 }
 
 #[test]
