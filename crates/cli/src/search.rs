@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use glass_generate::{
-    BeamOptions, BeamOutput, ExhaustiveOptions, GenerationConfig, Hypothesis, Llama, Progress, SamplingConfig,
-    beam_search, exhaustive_search,
+    BeamOptions, BeamOutput, ExhaustiveOptions, FinishReason, GenerationConfig, Hypothesis, Llama, Progress,
+    SamplingConfig, SamplingError, beam_search, exhaustive_search,
 };
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -41,6 +41,13 @@ pub fn run(args: args::Search) -> Result<(), CliError> {
     } else {
         print_texts(&found)?;
         status!("{}", summary(&loaded, &found));
+    }
+    let (wanted, count) = (args.num_return_sequences.get(), found.sequences.len());
+    if count < wanted && !found.interrupted {
+        warn([format!("--num-return-sequences {wanted}: the search found {count}, and there are no more")]);
+    }
+    if found.sequences.iter().any(|sequence| sequence.finish_reason == FinishReason::NoToken) {
+        return Err(SamplingError::NothingLeft.into());
     }
     interrupt::outcome(found.interrupted)
 }
@@ -103,6 +110,7 @@ impl Search {
             Self::Exhaustive(options)
         } else {
             beams.rules.check_vocabulary(vocab_size)?;
+            beams.validate().map_err(glass_generate::Error::from)?;
             Self::Beams(beams)
         };
         warn(warning);
