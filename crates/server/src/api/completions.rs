@@ -40,11 +40,11 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
     }
     let echo = fields.flag("echo")? == Some(true);
     let mut options = read_options(&mut fields, &served.defaults, served.llama().config.vocab_size)?;
-    let asked = match fields.either(["max_tokens", "max_completion_tokens"], Fields::count)? {
-        Some(0) if !echo => {
-            return Err(fields.invalid("max_tokens", "must be at least 1, or 0 to repeat the prompt alone (echo)"));
+    let asked = match fields.either(&["max_tokens", "max_completion_tokens", "n_predict"], Fields::count)? {
+        Some((name, 0)) if !echo => {
+            return Err(fields.invalid(name, "must be at least 1, or 0 to repeat the prompt alone (echo)"));
         }
-        asked => asked.unwrap_or(TOKENS),
+        asked => asked.map_or(TOKENS, |(_, most)| most),
     };
     options.logprobs = match fields.count("logprobs")? {
         Some(top) if top > MOST_LOGPROBS => {
@@ -58,6 +58,8 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
         options.stop_strings.clear();
     }
     let n = answers(&mut fields)?;
+    fields.refuse("top_logprobs", &[json!(0)], "is of chats: here logprobs is their number")?;
+    fields.refuse("add_special_tokens", &[json!(true)], "is not supported: give ids for a prompt without them")?;
     fields.refuse("best_of", &[json!(1), json!(n)], "is not supported: n answers come as they are")?;
     served.note_unknown(fields.unknown());
 

@@ -116,15 +116,15 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
     let mut fields = Fields::of_body(body)?;
     let stream = fields.flag("stream")? == Some(true);
     let (mut conversation, single_call) = read(&mut fields, served)?;
-    let limit = most(&mut fields, ["max_tokens"; 2])?;
-    conversation.options.max_new_tokens = fields.need("max_tokens", Some(limit).filter(|limit| *limit > 0))?;
+    let (limit, name) = most(&mut fields, &["max_tokens", "n_predict"])?;
+    conversation.options.max_new_tokens = fields.need(name, Some(limit).filter(|limit| *limit > 0))?;
     served.note_unknown(fields.unknown());
     // Only the request's own strings are told; those of the model's files end a turn.
     let Prepared { request, thoughts, reader } = conversation.prepare(served)?;
     let prompt_tokens = request.ids.len();
     let strings = request.options.stop_strings.clone();
     let submitted = served.service.submit(request);
-    let ticket = submitted.map_err(|refused| served.refused(&refused, "messages", "max_tokens"))?;
+    let ticket = submitted.map_err(|refused| served.refused(&refused, "messages", name))?;
     let answers = Answers::new(vec![ticket], 1, reader, strings);
     let answers = answers.with_thoughts(thoughts).with_single_call(single_call);
     let protocol = Messages { id: format!("msg_{:016x}", random()), prompt_tokens, blocks: 0, open: None, end: None };

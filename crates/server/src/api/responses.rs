@@ -57,7 +57,8 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
     let cuts = cuts(&fields, &["stop", "ignore_eos"]);
     let mut options = read_options(&mut fields, &served.defaults, served.llama().config.vocab_size)?;
     options.stop_strings.extend(served.identity.chat_stops.iter().cloned());
-    options.max_new_tokens = most(&mut fields, ["max_output_tokens"; 2])?;
+    let (limit, name) = most(&mut fields, &["max_output_tokens", "n_predict"])?;
+    options.max_new_tokens = limit;
     let wants_logprobs = |include: Vec<Value>| include.contains(&json!("message.output_text.logprobs"));
     let top = fields.count("top_logprobs")?.filter(|top| *top > 0);
     if top.is_some_and(|top| top > 20) {
@@ -80,7 +81,7 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
     fields.pass_over(&["stream_options", "client_metadata"]);
     served.note_unknown(fields.unknown());
 
-    let names = ("input", "max_output_tokens");
+    let names = ("input", name);
     let sampling = options.sampling.clone();
     let conversation = Conversation {
         messages,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::{Answer, get, post, request},
-    server::{folder, shared},
+    server::{folder, refuses, shared},
 };
 
 fn chat(more: Value) -> Answer {
@@ -21,7 +21,12 @@ fn every_error_names_its_parameter() {
         (json!({"messages": []}), 400, "messages"),
         (json!({"messages": null}), 400, "messages"),
         (json!({"temperature": -0.5}), 400, "temperature"),
-        (json!({"max_tokens": 0}), 400, "max_completion_tokens"),
+        (json!({"max_tokens": 0}), 400, "max_tokens"),
+        (json!({"max_tokens": null, "n_predict": 0}), 400, "n_predict"),
+        (json!({"n_predict": 3}), 400, "n_predict"),
+        (json!({"max_tokens": 1e20}), 400, "max_tokens"),
+        (json!({"think": true}), 400, "think"),
+        (json!({"add_special_tokens": true}), 400, "add_special_tokens"),
         (json!({"n": 0}), 400, "n"),
         (json!({"n": 9}), 400, "n"),
         (json!({"top_logprobs": 21, "logprobs": true}), 400, "top_logprobs"),
@@ -51,6 +56,18 @@ fn every_error_names_its_parameter() {
     }
     let unknown = chat(json!({"surprise": 1, "user": "me"}));
     assert_eq!(unknown.status, 200, "what nobody knows is ignored");
+}
+
+#[test]
+fn a_template_that_fails_names_what_was_said() {
+    let server = refuses();
+    for (path, param, said) in [
+        ("/v1/responses", "input", json!("Hi")),
+        ("/v1/chat/completions", "messages", json!([{"role": "user", "content": "Hi"}])),
+    ] {
+        let answer = post(server.address(), path, &json!({param: said}));
+        assert_eq!((answer.status, &answer.json()["error"]["param"]), (400, &json!(param)), "{}", answer.text());
+    }
 }
 
 #[test]
