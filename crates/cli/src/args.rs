@@ -29,10 +29,10 @@ pub use chat::{Chat, Variables};
 pub use eval::{Caches, Eval, Measure, Mode, Needle, Perplexity};
 pub use examples::examples_of;
 pub use generate::Generate;
-pub use groups::{AnyModel, Cache, Compute, Decoding, Ids, Length, Model, Overwrite, Prompt, Source};
+pub use groups::{AnyModel, Cache, Compute, Decoding, Ids, Length, Model, Overwrite, Prompt, Source, no_token_id};
 use groups::{
     COMPUTING, MODEL, OUTPUT, Renamed, TEXT, from_0, from_1, number, parse_bits, parse_float, parse_gguf_format,
-    parse_ids, parse_quantized,
+    parse_id, parse_ids, parse_quantized,
 };
 pub use parse::{BENCH_SUBJECT, unset_empty_variables};
 pub use sampling::{Rules, Sampling};

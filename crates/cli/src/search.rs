@@ -54,6 +54,7 @@ pub fn run(args: args::Search) -> Result<(), CliError> {
 
 fn check(args: &args::Search) -> Result<(), CliError> {
     let beams = beams(args, &GenerationConfig::default());
+    args.rules.check_biases()?;
     beams.rules.validate()?;
     if !args.exhaustive {
         beams.validate().map_err(glass_generate::Error::from)?;

@@ -134,7 +134,7 @@ fn bad_line_is_named_and_stops_no_other() {
         "line 11: has both prompt and prompt_ids",
         "line 12: its prompt_ids are not a list",
         "line 13: -2 is not a token id",
-        "line 14: 4294967296 is not a token id",
+        "line 14: 4294967296 is not a token id (a whole number from 0 to 4294967295)",
         "line 15: its id 1.5 is neither",
         "line 16: its id [1] is neither",
         "glass: 2 prompts, 6 new tokens",

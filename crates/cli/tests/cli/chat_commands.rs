@@ -80,7 +80,7 @@ fn settings_change_while_it_runs() {
     let model = model();
     let path = &model.path();
     let lines = "/set\n/set max_new_tokens 3\nOne\n/set max-new-tokens -\nTwo\n/set top-k\n/set top_k 5\n/set temperature=1\n\
-                 /set temprature 1\n/set temperature -1\n/set seed x\n/set max-new-tokens 0\n/set\n";
+                 /set temprature 1\n/set temperature -1\n/set seed x\n/set seed 18446744073709551616\n/set max-new-tokens 0\n/set\n";
     let ran = says(chat(path, &[]), lines);
     let lengths: Vec<usize> = answers(&ran).iter().map(|answer| answer.chars().count()).collect();
     assert!(lengths.len() == 2 && lengths[0] <= 3 && lengths[1] > 3, "{lengths:?}");
@@ -93,7 +93,8 @@ fn settings_change_while_it_runs() {
         "there is no setting temprature; did you mean temperature? /set lists them",
         "temperature = -1: must be",
         "/set seed: \"x\" is not a whole number",
-        "/set max-new-tokens: \"0\" is not a whole number from 1 on",
+        "/set seed: \"18446744073709551616\" is not a whole number from 0 to 18446744073709551615",
+        "/set max-new-tokens: \"0\" is not a whole number from 1 to 18446744073709551615",
         "temperature           1       /set",
     ]);
 }

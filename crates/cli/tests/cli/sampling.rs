@@ -61,6 +61,16 @@ fn bias_beyond_the_vocabulary_is_refused() {
 }
 
 #[test]
+fn two_biases_of_one_token_are_refused() {
+    let model = fixture("llama-gqa");
+    let biases = ["--logit-bias", "3=1", "--logit-bias", "4=1", "--logit-bias", "3=5"];
+    for command in ["generate", "search"] {
+        let args = [&[command, &model, "--ids", "1", "--device", "flex"][..], &biases].concat();
+        fails(&args, &["two biases for token 3: give one"]);
+    }
+}
+
+#[test]
 fn rules_that_look_back_hold_without_chance() {
     let model = fixture("llama-gqa");
     let ids = |more: &[&str]| {

@@ -232,7 +232,9 @@ fn logit_bias(fields: &mut Fields) -> Result<Vec<SequenceBias>, ApiError> {
         Some(SequenceBias { ids: vec![id?], bias })
     };
     let read: Option<Vec<SequenceBias>> = pairs.into_iter().map(bias).collect();
-    read.ok_or_else(|| fields.invalid("logit_bias", rule))
+    let biases = read.ok_or_else(|| fields.invalid("logit_bias", rule))?;
+    SequenceBias::check_distinct(&biases).map_err(|error| fields.invalid("logit_bias", error.to_string()))?;
+    Ok(biases)
 }
 
 #[cfg(test)]
@@ -282,6 +284,7 @@ mod tests {
             (json!({"logit_bias": {"7": 101}}), "logit_bias"),
             (json!({"logit_bias": {"100": 1}}), "logit_bias"),
             (json!({"logit_bias": {"a": 1}}), "logit_bias"),
+            (json!({"logit_bias": [[7, 1], [7, 5]]}), "logit_bias"),
             (json!({"suffix": "end"}), "suffix"),
             (json!({"modalities": ["text", "audio"]}), "modalities"),
             (json!({"guided_regex": "a+"}), "guided_regex"),
