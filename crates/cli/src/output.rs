@@ -107,7 +107,8 @@ impl OutputFile {
         interrupt::listen();
         let failed = CliError::writing(&path);
         let mut file = temporary(&folder).map_err(failed)?;
-        write(&mut file)?;
+        // The bare file: errors of the other one name a temporary path.
+        write(file.as_file_mut())?;
         check(file.path())?;
         file.as_file().sync_all().map_err(failed)?;
         file.persist(&path).map_err(|error| failed(error.error))?;

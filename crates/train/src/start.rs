@@ -201,6 +201,13 @@ impl Run {
                 ),
             });
         }
+        for name in ["config.json", "tokenizer.json"] {
+            let path = folder.join(name);
+            if !path.is_file() {
+                let reason = "is missing, and the run does not go on without it: put back the one of this run".into();
+                return Err(TrainError::Resume { path, reason });
+            }
+        }
         let config = LlamaConfig::from_file_to_train(&folder.join("config.json"))?;
         let tokenizer = TokenizerChoice::File(folder.join("tokenizer.json"));
         let tokenizer = train_tokenizer(&tokenizer, text.train())?.in_chunks(checkpoint.tokenizer_is_learned);
