@@ -41,7 +41,7 @@ pub use serve::{ReasoningFormat, Serve};
 pub use tokenize::Tokenize;
 pub use train::Train;
 
-/// A Llama you can see through: runs Llama, Mistral and Qwen2 checkpoints in the Hugging Face layout.
+/// A Llama you can see through: runs some forty families of models, in the Hugging Face layout or as GGUF files.
 ///
 /// Without a command it runs the small model that is built in.
 #[derive(Debug, Parser)]
@@ -175,6 +175,7 @@ pub struct Convert {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("model", |model| model.help("A folder with config.json and safetensors, or a hub name (org/name)")))]
 pub struct Quantize {
     #[command(flatten)]
     pub source: Source,

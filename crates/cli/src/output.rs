@@ -142,6 +142,17 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
+/// Refuses standard output where a folder is written.
+///
+/// # Errors
+/// One line that says how to go on.
+pub fn check_folder(path: &Path) -> Result<(), CliError> {
+    match is_stdout(path) {
+        true => Err(CliError::input(path, "is standard output, and this writes a folder: give its name")),
+        false => Ok(()),
+    }
+}
+
 /// Refuses a file that holds something, unless it may be replaced. What an earlier `glass logits` wrote may be: results are
 /// compared again and again.
 ///
