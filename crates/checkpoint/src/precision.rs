@@ -87,12 +87,14 @@ impl Precision {
             );
             return (Dtype::F32.into(), Some(line));
         }
-        if device.dtypes().contains(&device.computes(self.dtype)) && device.caveat(self.dtype).is_none() {
-            return (self, None);
-        }
+        let (well, insists) = match device.dtypes().contains(&device.computes(self.dtype)) {
+            true if device.caveat(self.dtype).is_none() => return (self, None),
+            true => (" well", format!(" (--dtype {self} insists)")),
+            false => ("", String::new()),
+        };
         // Every value of the others is one of float32.
         let line = format!(
-            "the weights are stored in {self}, in which {} does not compute, or not well: they are held in f32 (--dtype {self} insists)",
+            "the weights are stored in {self}, in which {} does not compute{well}: they are held in f32{insists}",
             device.name()
         );
         (Self { dtype: Dtype::F32, ..self }, Some(line))

@@ -29,10 +29,10 @@ pub use chat::{Chat, Variables};
 pub use eval::{Caches, Eval, Measure, Mode, Needle, Perplexity};
 pub use examples::examples_of;
 pub use generate::Generate;
-pub use groups::{AnyModel, Cache, Compute, Decoding, Ids, Length, Model, Overwrite, Prompt, Source};
+pub use groups::{AnyModel, Cache, Compute, Decoding, Ids, Length, Model, Overwrite, Prompt, Source, no_token_id};
 use groups::{
     COMPUTING, MODEL, OUTPUT, Renamed, TEXT, from_0, from_1, number, parse_bits, parse_float, parse_gguf_format,
-    parse_ids, parse_quantized,
+    parse_id, parse_ids, parse_quantized,
 };
 pub use parse::{BENCH_SUBJECT, unset_empty_variables};
 pub use sampling::{Rules, Sampling};
@@ -41,7 +41,7 @@ pub use serve::{ReasoningFormat, Serve};
 pub use tokenize::Tokenize;
 pub use train::Train;
 
-/// A Llama you can see through: runs Llama, Mistral and Qwen2 checkpoints in the Hugging Face layout.
+/// A Llama you can see through: runs some forty families of models, in the Hugging Face layout or as GGUF files.
 ///
 /// Without a command it runs the small model that is built in.
 #[derive(Debug, Parser)]
@@ -175,6 +175,7 @@ pub struct Convert {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("model", |model| model.help("A folder with config.json and safetensors, or a hub name (org/name)")))]
 pub struct Quantize {
     #[command(flatten)]
     pub source: Source,

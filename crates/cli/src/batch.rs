@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use glass_generate::{BatchRow, FinishReason, GenerateOptions, Generated, Progress, generate_batch};
+use glass_generate::{BatchRow, FinishReason, GenerateOptions, Generated, Progress, SamplingError, generate_batch};
 use glass_text::Tokenizer;
 use indicatif::ProgressBar;
 use input::{BadLine, Line};
@@ -83,7 +83,7 @@ fn todo(lines: Vec<Result<Line, BadLine>>, output: &Output, refused: &mut Refuse
     todo
 }
 
-/// Lines that are not continued: each is reported, and stops no other.
+/// Lines that are not continued, or not to the end: each is reported, and stops no other.
 struct Refused {
     path: PathBuf,
     count: usize,
@@ -171,6 +171,9 @@ impl Run<'_> {
                 self.output.write(&row(line, &out, self.loaded.llama.tokenizer.as_ref()))?;
                 self.done += 1;
                 self.new_tokens += out.ids.len();
+                if out.finish_reason == FinishReason::NoToken {
+                    self.refuse(line, &SamplingError::NothingLeft.to_string());
+                }
             }
             Err(error) => self.refuse(line, &error.to_string()),
         }

@@ -22,7 +22,7 @@ use crate::{
     error::CliError,
     interrupt, load,
     output::{OutputFile, check_model},
-    say::status,
+    say::{status, warn},
     terminal::Stream,
 };
 use progress::Progress;
@@ -115,9 +115,19 @@ fn plan(args: &args::Bench, model: Model, scratch: &Path) -> Result<Plan, CliErr
     let tasks = args.depth.iter().flat_map(|&depth| {
         args.prompt.iter().map(move |prompt| Task { depth, prompt: prompt.get(), new_tokens: args.generate.get() })
     });
+    let tasks: Vec<Task> = tasks.collect();
+    let longest = tasks.iter().map(|task| task.depth.saturating_add(task.prompt).saturating_add(task.new_tokens)).max();
+    if let Some(tokens) = longest.filter(|tokens| *tokens > config.context()) {
+        warn([format!(
+            "{}: --depth, --prompt and --gen come to {tokens} tokens, more than the {} of the model's context: it is measured \
+             where it has learned nothing",
+            model.name,
+            config.context()
+        )]);
+    }
     Ok(Plan {
         setups,
-        tasks: tasks.collect(),
+        tasks,
         model: model.name,
         parameters: config.num_parameters() as u64,
         repeat: args.repeat.get(),

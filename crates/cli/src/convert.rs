@@ -9,6 +9,7 @@ use crate::{
     args, bars,
     error::CliError,
     info, interrupt, load,
+    output::check_folder,
     say::{status, warn},
 };
 
@@ -16,6 +17,7 @@ use crate::{
 const MAX_NAMES: usize = 5;
 
 pub fn run(args: args::Convert) -> Result<(), CliError> {
+    check_folder(&args.output)?;
     let existing = args.overwrite.existing();
     glass_checkpoint::check_target(Path::new(&args.source.model), &args.output, existing)?;
     let files = load::files(&args.source)?;

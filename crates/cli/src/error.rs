@@ -51,9 +51,9 @@ pub enum CliError {
     Render(#[from] glass_bench::RenderError),
     #[error("{bad} of {all} rows were not measured, or are not right: they say why")]
     Rows { bad: usize, all: usize },
-    #[error("{bad} of {all} prompts were not continued: see above")]
+    #[error("{bad} of {all} prompts were not continued, or not to the end: see above")]
     Prompts { bad: usize, all: usize },
-    #[error("{bad} of {all} messages were not answered: what was wrong is said above")]
+    #[error("{bad} of {all} messages were not answered, or not to the end: what was wrong is said above")]
     Unanswered { bad: usize, all: usize },
     #[error("interrupted")]
     Interrupted,

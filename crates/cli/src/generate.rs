@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use glass_backend::peak_host_bytes;
-use glass_generate::{FinishReason, GenerateOptions, Generated, JsonSchema, Llama, Speculation};
+use glass_generate::{FinishReason, GenerateOptions, Generated, JsonSchema, Llama, SamplingError, Speculation};
 use glass_kv_cache::CacheConfig;
 use serde_json::{Value, json};
 
@@ -131,9 +131,12 @@ fn show_costs(loaded: &Loaded, draft: Option<&Loaded>, generated: &Generated) {
 }
 
 /// # Errors
-/// Ctrl-C ended the text.
+/// Ctrl-C ended the text, or no token was left.
 pub fn ended(generated: &Generated) -> Result<(), CliError> {
-    interrupt::outcome(generated.finish_reason == FinishReason::Interrupted)
+    match generated.finish_reason {
+        FinishReason::NoToken => Err(SamplingError::NothingLeft.into()),
+        reason => interrupt::outcome(reason == FinishReason::Interrupted),
+    }
 }
 
 pub fn summary(loaded: &Loaded, out: &Generated) -> String {

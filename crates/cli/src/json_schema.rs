@@ -22,7 +22,7 @@ pub fn warn_if_not_json(out: &Generated, llama: &Llama) {
             out.ids.len(),
             stream::cut_off(out, llama)
         )]);
-    } else if out.finish_reason != FinishReason::Interrupted
+    } else if !matches!(out.finish_reason, FinishReason::Interrupted | FinishReason::NoToken)
         && let Some(text) = &out.text
         && let Err(error) = serde_json::from_str::<Value>(text)
     {

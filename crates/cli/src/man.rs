@@ -12,7 +12,7 @@ use clap_mangen::Man;
 use crate::{
     args::{self, Glass, examples_of},
     error::CliError,
-    output::OutputFile,
+    output::{OutputFile, check_folder},
     say::status,
 };
 
@@ -48,6 +48,7 @@ fn commands(command: &Command) -> impl Iterator<Item = &Command> {
 
 /// A page for each command. Pages of other programs may lie beside them.
 fn write_all(glass: &Command, folder: &Path, overwrite: &args::Overwrite) -> Result<(), CliError> {
+    check_folder(folder)?;
     if folder.is_file() {
         return Err(CliError::input(folder, "is a file: give the name of a folder"));
     }

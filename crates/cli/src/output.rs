@@ -107,7 +107,8 @@ impl OutputFile {
         interrupt::listen();
         let failed = CliError::writing(&path);
         let mut file = temporary(&folder).map_err(failed)?;
-        write(&mut file)?;
+        // The bare file: errors of the other one name a temporary path.
+        write(file.as_file_mut())?;
         check(file.path())?;
         file.as_file().sync_all().map_err(failed)?;
         file.persist(&path).map_err(|error| failed(error.error))?;
@@ -138,6 +139,17 @@ fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
+    }
+}
+
+/// Refuses standard output where a folder is written.
+///
+/// # Errors
+/// One line that says how to go on.
+pub fn check_folder(path: &Path) -> Result<(), CliError> {
+    match is_stdout(path) {
+        true => Err(CliError::input(path, "is standard output, and this writes a folder: give its name")),
+        false => Ok(()),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     args, bars, convert,
     error::CliError,
     interrupt, load,
+    output::check_folder,
     say::{status, warn},
 };
 
@@ -31,6 +32,7 @@ pub fn run(args: args::Quantize) -> Result<(), CliError> {
         (None, Some(dtype)) => dtype,
         (None, None) => unreachable!("clap asks for one of them"),
     };
+    check_folder(&args.output)?;
     let existing = args.overwrite.existing();
     glass_checkpoint::check_target(Path::new(&args.source.model), &args.output, existing)?;
     let folder = load::folder(&args.source)?;

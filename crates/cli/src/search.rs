@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use glass_generate::{
-    BeamOptions, BeamOutput, ExhaustiveOptions, GenerationConfig, Hypothesis, Llama, Progress, SamplingConfig,
-    beam_search, exhaustive_search,
+    BeamOptions, BeamOutput, ExhaustiveOptions, FinishReason, GenerationConfig, Hypothesis, Llama, Progress,
+    SamplingConfig, SamplingError, beam_search, exhaustive_search,
 };
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -42,11 +42,19 @@ pub fn run(args: args::Search) -> Result<(), CliError> {
         print_texts(&found)?;
         status!("{}", summary(&loaded, &found));
     }
+    let (wanted, count) = (args.num_return_sequences.get(), found.sequences.len());
+    if count < wanted && !found.interrupted {
+        warn([format!("--num-return-sequences {wanted}: the search found {count}, and there are no more")]);
+    }
+    if found.sequences.iter().any(|sequence| sequence.finish_reason == FinishReason::NoToken) {
+        return Err(SamplingError::NothingLeft.into());
+    }
     interrupt::outcome(found.interrupted)
 }
 
 fn check(args: &args::Search) -> Result<(), CliError> {
     let beams = beams(args, &GenerationConfig::default());
+    args.rules.check_biases()?;
     beams.rules.validate()?;
     if !args.exhaustive {
         beams.validate().map_err(glass_generate::Error::from)?;
@@ -103,6 +111,7 @@ impl Search {
             Self::Exhaustive(options)
         } else {
             beams.rules.check_vocabulary(vocab_size)?;
+            beams.validate().map_err(glass_generate::Error::from)?;
             Self::Beams(beams)
         };
         warn(warning);

@@ -29,11 +29,15 @@ pub fn generate(
     let mut text = TextStream::new(llama.tokenizer.is_some(), out);
     let progress = &mut |now: Progress<'_>| text.show(now);
     let generated = match draft {
-        Some(draft) => glass_generate::generate_with_draft(llama, draft, ids, options, progress)?,
-        None => glass_generate::generate(llama, ids, options, progress)?,
+        Some(draft) => glass_generate::generate_with_draft(llama, draft, ids, options, progress),
+        None => glass_generate::generate(llama, ids, options, progress),
     };
+    let mid_line = text.is_mid_line();
     text.end()?;
-    Ok(generated)
+    if generated.is_err() && mid_line {
+        writeln!(out).map_err(CliError::stdout)?; // the error has a line of its own
+    }
+    Ok(generated?)
 }
 
 /// Why a text ended at its limit, as advice.

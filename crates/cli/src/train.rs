@@ -11,6 +11,7 @@ use crate::{
     args, bars,
     error::CliError,
     interrupt, load,
+    output::check_folder,
     say::{status, warn},
     shell::{quoted, quoted_path},
 };
@@ -61,6 +62,7 @@ fn resume_command(folder: &Path, device: &str) -> String {
 
 fn new_run(args: args::Train, device: Device) -> Result<NewRun, CliError> {
     let missing = |what: &str| CliError::Usage(format!("{what} is missing (see glass train --help)"));
+    args.output.as_deref().map_or(Ok(()), check_folder)?;
     let (shape, usual) = shape(args.shape)?;
     let recipe = args.numbers.recipe(args.steps, &usual);
     Ok(NewRun {

@@ -21,6 +21,7 @@ use crate::error::ConfigError;
 use crate::fields::IgnoredField;
 use crate::llama_config::LlamaConfig;
 use crate::overrides::Override;
+use crate::read::Purpose;
 pub use architectures::GgufArchitecture;
 use draft::Draft;
 pub use rope::TENSORS as POSITIONS;
@@ -55,7 +56,7 @@ impl LlamaConfig {
             draft.set("model_type", "mistral");
         }
         let origin = file.metadata().origin().display().to_string();
-        let (mut config, mut harmless) = Self::of_object(draft.fields, &origin, overrides)?;
+        let (mut config, mut harmless) = Self::of_object(draft.fields, &origin, overrides, Purpose::Run)?;
         let (unknown, idle) = draft.keys.rest();
         config.ignored.extend(unknown);
         harmless.extend(idle);

@@ -26,11 +26,6 @@ impl Override {
         &self.key
     }
 
-    /// What the field is set to.
-    pub fn value(&self) -> &Value {
-        &self.value
-    }
-
     /// Why this override is refused.
     pub(crate) fn error(&self, problem: impl ToString) -> ConfigError {
         refused(&self.text, problem)

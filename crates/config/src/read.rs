@@ -19,6 +19,13 @@ use crate::quantization::QuantizationConfig;
 use crate::refused::{IGNORED, NO_EFFECT, REFUSED};
 use crate::values::{ANY, Activation, Dtype, LAYERS, NOT_NEGATIVE, POSITIVE, PROBABILITY, SIZE, SWITCH, TOKEN_ID};
 
+/// What a config is read for: some fields have a say in training alone.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Purpose {
+    Run,
+    Train,
+}
+
 impl LlamaConfig {
     /// Reads a `config.json` in either dialect and lays `overrides` over it, in order.
     ///
@@ -38,6 +45,24 @@ impl LlamaConfig {
         Ok(config)
     }
 
+    /// As [`from_file`](Self::from_file), for a model that is to be trained: what has a say in that alone must be right, and may
+    /// be set.
+    ///
+    /// # Errors
+    /// As for [`from_file`](Self::from_file).
+    pub fn from_file_to_train(path: &Path) -> Result<Self, ConfigError> {
+        Self::from_json_to_train(&read_text(path)?, &path.display().to_string(), &[])
+    }
+
+    /// As [`from_json`](Self::from_json), for a model that is to be trained.
+    ///
+    /// # Errors
+    /// As for [`from_file`](Self::from_file).
+    pub fn from_json_to_train(text: &str, origin: &str, overrides: &[Override]) -> Result<Self, ConfigError> {
+        let (config, _) = Self::of_object(parse_object(text, origin)?, origin, overrides, Purpose::Train)?;
+        Ok(config)
+    }
+
     /// The fields of a `config.json` that are known to change nothing: nobody is warned of them.
     ///
     /// # Errors
@@ -52,7 +77,7 @@ impl LlamaConfig {
         origin: &str,
         overrides: &[Override],
     ) -> Result<(Self, Vec<IgnoredField>), ConfigError> {
-        Self::of_object(parse_object(text, origin)?, origin, overrides)
+        Self::of_object(parse_object(text, origin)?, origin, overrides, Purpose::Run)
     }
 
     /// The config of these fields, and those of them that are known to change nothing.
@@ -60,6 +85,7 @@ impl LlamaConfig {
         object: Map<String, Value>,
         origin: &str,
         overrides: &[Override],
+        purpose: Purpose,
     ) -> Result<(Self, Vec<IgnoredField>), ConfigError> {
         let mut file = Normalised::new(object).map_err(|error| ConfigError::new(origin, error))?;
         // An error names the overrides too: the value may not be the file's.
@@ -70,7 +96,7 @@ impl LlamaConfig {
             set.extend(fields.into_iter().map(|field| (field, source)));
             origin += &format!("{} {source}", if i == 0 { " with" } else { "" });
         }
-        let (mut config, unused) = read(&file).map_err(|mut error| {
+        let (mut config, unused) = read(&file, purpose).map_err(|mut error| {
             error.field = file.name_in_file(&error.field);
             ConfigError::new(origin, error)
         })?;
@@ -98,16 +124,10 @@ impl LlamaConfig {
     /// The first field that breaks its rule.
     pub fn validate(&self) -> Result<(), FieldError> {
         let file = self.to_json().as_object().cloned().unwrap_or_default();
-        let (read, _) = read(&Normalised::new(file)?)?;
+        let (read, _) = read(&Normalised::new(file)?, Purpose::Train)?;
         let mut layers = self.layers.iter().zip(&read.layers).enumerate();
         if let Some((i, (own, read))) = layers.find(|(_, (own, read))| own != read) {
             return Err(self.not_of_family(&format!("layers[{i}]"), own, read));
-        }
-        // What has no say in running a model is read leniently, and has one in training it.
-        let own = [self.initializer_range, self.attention_dropout];
-        if own != [read.initializer_range, read.attention_dropout] {
-            let rule = "initializer_range must not be negative, and attention_dropout must be from 0 to below 1";
-            return Err(FieldError::invalid("initializer_range and attention_dropout", format!("{own:?}"), rule));
         }
         let differs = |field: &str, own: &dyn Debug, read: &dyn Debug, same: bool| match same {
             true => Ok(()),
@@ -119,6 +139,7 @@ impl LlamaConfig {
             };
         }
         same!(ropes, norm, embedding_scale, embedding_multiplier, logits_multiplier, logits_soft_cap);
+        same!(initializer_range, attention_dropout);
         Ok(())
     }
 
@@ -136,7 +157,7 @@ const NOT_RUNNING: &str = "it has no part in running a model";
 const TYPES: &str = "the tensors in the files have their own types, and what they are computed in is chosen at load";
 
 /// The config that a file describes, and those of its fields that decide nothing.
-fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
+fn read(file: &Normalised, purpose: Purpose) -> Checked<(LlamaConfig, Vec<Unused>)> {
     let mut top = Fields::new(String::new(), file.top.clone());
     let fix = if top.has("n_layers") {
         // Meta's own downloads describe the model in another file, with other names.
@@ -182,6 +203,13 @@ fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
 
     let state = outline.recurrent_mixer().and_then(MixerConfig::state).map_or(0, |state| state.len());
     top.check(state <= MAX_NUMBERS, "the state of a layer", "overflow", TOO_LARGE)?;
+    let mut of_training = |name, rule, has_say, absent| match (purpose, has_say) {
+        (Purpose::Train, true) => top.get(name, rule, absent),
+        (Purpose::Train, false) => Ok(top.without_say(name, rule, "nothing attends in this family").unwrap_or(absent)),
+        (Purpose::Run, _) => Ok(top.without_say(name, rule, NOT_RUNNING).unwrap_or(absent)),
+    };
+    let initializer_range = of_training("initializer_range", NOT_NEGATIVE, true, 0.02)?;
+    let attention_dropout = of_training("attention_dropout", PROBABILITY, family.attention, 0.0)?;
     let config = LlamaConfig {
         model_type,
         vocab_size,
@@ -200,8 +228,8 @@ fn read(file: &Normalised) -> Checked<(LlamaConfig, Vec<Unused>)> {
         pad_token_id: top.without_say("pad_token_id", TOKEN_ID, NOT_RUNNING).flatten(),
         dtype: top.without_say("dtype", Dtype::RULE, TYPES),
         quantization_config: QuantizationConfig::read(&mut top, family.has_mxfp4())?,
-        initializer_range: top.without_say("initializer_range", NOT_NEGATIVE, NOT_RUNNING).unwrap_or(0.02),
-        attention_dropout: top.without_say("attention_dropout", PROBABILITY, NOT_RUNNING).unwrap_or(0.0),
+        initializer_range,
+        attention_dropout,
         ignored: Vec::new(),
     };
     let field = "the number of parameters";

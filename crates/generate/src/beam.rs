@@ -20,8 +20,10 @@ pub use early_stopping::EarlyStopping;
 use search::Search;
 
 use crate::{
-    BeamOutput, Error, FinishReason, Lane, Llama, PrefillOptions, Progress, Sampler, SamplingConfig,
-    hypothesis::detokenize, run::RESERVED, step,
+    BeamOutput, Error, FinishReason, Lane, Llama, PrefillOptions, Progress, Sampler, SamplingConfig, SamplingError,
+    hypothesis::{detokenize, is_in_range},
+    run::RESERVED,
+    step,
 };
 
 /// How to search. The defaults are those of transformers.
@@ -64,7 +66,7 @@ impl BeamOptions {
         if wanted > beams {
             return Err(BeamError::TooManyWanted { wanted, beams });
         }
-        if !self.length_penalty.is_finite() {
+        if !is_in_range(self.length_penalty, self.max_new_tokens) {
             return Err(BeamError::LengthPenalty { value: self.length_penalty });
         }
         if !self.rules.is_greedy() {
@@ -79,7 +81,10 @@ impl BeamOptions {
 pub enum BeamError {
     #[error("num_return_sequences = {wanted}: there are only {beams} beams: give at most {beams}, or more num_beams")]
     TooManyWanted { wanted: NonZeroUsize, beams: NonZeroUsize },
-    #[error("length_penalty = {value}: must be a finite number (above 0 favours long sequences, below 0 short ones)")]
+    #[error(
+        "length_penalty = {value:?}: must be a finite number at which scores stay in the range of numbers: give one nearer to 0 \
+         (above 0 favours long sequences, below 0 short ones)"
+    )]
     LengthPenalty { value: f64 },
     #[error("temperature = {temperature}: a search draws nothing: give 0, or leave it out")]
     Chance { temperature: f32 },
@@ -126,7 +131,13 @@ pub fn beam_search(
         if flow.is_break() || done < total || limit == 0 {
             continue;
         }
-        let parents = search.step(logits.values())?;
+        let parents = match search.step(logits.values()) {
+            Err(SamplingError::NothingLeft) if search.searched() > 0 => {
+                search.end(FinishReason::NoToken);
+                break;
+            }
+            parents => parents?,
+        };
         flow = progress(Progress::Searched(search.searched()));
         if !search.is_over() {
             beams = follow(beams, &parents);

@@ -43,9 +43,10 @@ impl Reply {
         self.generated.text.as_deref().unwrap_or_default()
     }
 
-    /// Whether it belongs to the conversation: not if it was broken off before it began.
+    /// Whether it belongs to the conversation: not if it was broken off, or could not go on, before it began.
     pub fn counts(&self) -> bool {
-        self.generated.finish_reason != FinishReason::Interrupted || !self.text().is_empty()
+        let is_broken = matches!(self.generated.finish_reason, FinishReason::Interrupted | FinishReason::NoToken);
+        !is_broken || !self.text().is_empty()
     }
 }
 

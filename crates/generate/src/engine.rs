@@ -297,8 +297,9 @@ impl<'m> Text<'m> {
     fn advance(&mut self, rows: Vec<Next<'_>>, llama: &Llama) -> Vec<Result<Event, Error>> {
         let mut events = self.sequence.advance_over(rows);
         if events.iter().all(Result::is_ok) {
-            // The newest token was not read; what the pass read of a draft beyond it was wrong.
-            let read = self.sequence.ids().len() - 1;
+            // A new token was not read yet; what the pass read of a draft beyond it was wrong.
+            let is_new = matches!(events.last(), Some(Ok(Event { id: Some(_), .. })));
+            let read = self.sequence.ids().len() - usize::from(is_new);
             let queued = self.lane.truncate(read).and_then(|()| match self.sequence.finish_reason() {
                 None => self.queue_next(llama),
                 Some(_) => Ok(()),

@@ -6,8 +6,12 @@ use thiserror::Error;
 use web_time::Instant;
 
 use crate::{
-    BeamOutput, Error, FinishReason, Hypothesis, Llama, Progress, beam::log_softmax, hypothesis::detokenize,
-    read_whole, sampling::argmax, score,
+    BeamOutput, Error, FinishReason, Hypothesis, Llama, Progress,
+    beam::log_softmax,
+    hypothesis::{detokenize, is_in_range},
+    read_whole,
+    sampling::argmax,
+    score,
 };
 
 /// The most sequences that are looked through: with a vocabulary of 100 those of three tokens.
@@ -37,7 +41,7 @@ impl ExhaustiveOptions {
             return Err(ExhaustiveError::TooMany { vocab_size, length, most });
         }
         match self.length_penalty {
-            value if value.is_finite() => Ok(()),
+            value if is_in_range(value, length) => Ok(()),
             value => Err(ExhaustiveError::LengthPenalty { value }),
         }
     }
@@ -51,7 +55,9 @@ pub enum ExhaustiveError {
          {most} new tokens of such a vocabulary (--max-new-tokens), or use beam search (--num-beams)"
     )]
     TooMany { vocab_size: usize, length: usize, most: usize },
-    #[error("length_penalty = {value}: must be a finite number")]
+    #[error(
+        "length_penalty = {value:?}: must be a finite number at which scores stay in the range of numbers: give one nearer to 0"
+    )]
     LengthPenalty { value: f64 },
 }
 

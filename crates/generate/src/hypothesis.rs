@@ -46,6 +46,12 @@ pub fn score(log_prob: f64, length: usize, length_penalty: f64) -> f64 {
     }
 }
 
+/// Whether a penalty leaves the scores of up to so many tokens where numbers are: beyond it they are infinite or all 0.
+pub(crate) fn is_in_range(length_penalty: f64, longest: usize) -> bool {
+    // The logarithms that are divided have room too.
+    length_penalty.is_finite() && (length_penalty * (longest.max(1) as f64).log10()).abs() <= 200.0
+}
+
 /// Gives the sequences that follow `prompt` their texts, if there is a tokenizer.
 pub(crate) fn detokenize(llama: &Llama, prompt: &[u32], sequences: &mut [Hypothesis]) -> Result<(), Error> {
     let Some(tokenizer) = &llama.tokenizer else {

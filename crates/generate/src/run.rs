@@ -167,7 +167,7 @@ impl<'m> Run<'m> {
             text.prefill.get_or_insert(now);
             match event {
                 Ok(Event { id, text: new, finish }) => {
-                    let told = progress(Progress::Text { index: text.index, id: Some(id), text: &new });
+                    let told = progress(Progress::Text { index: text.index, id, text: &new });
                     flow = if told.is_break() { told } else { flow };
                     text.end = finish.map(|_| Instant::now());
                 }

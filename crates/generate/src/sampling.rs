@@ -37,6 +37,8 @@ pub enum SamplingError {
     NothingPossible,
     #[error("a bias for no token: it needs an id at least")]
     EmptyBias,
+    #[error("two biases for token {id}: give one")]
+    BiasTwice { id: u32 },
     #[error("a bias for token {id}: the vocabulary has {vocab_size} tokens")]
     BiasOutOfRange { id: u32, vocab_size: usize },
     #[error("no token is left: every one is forbidden by a bias of -inf or by no_repeat_ngram_size")]

@@ -6,7 +6,7 @@ use glass_text::{StreamingDetokenizer, Tokenizer};
 
 use crate::{
     Choice, Chosen, Constraint, ConstraintError, Error, FinishReason, GenerateOptions, Generated, Next, Sampler,
-    Speculation, StopRule, TokenLogprobs, constraint::Marked, log_softmax_at, prompt_lookup,
+    SamplingError, Speculation, StopRule, TokenLogprobs, constraint::Marked, log_softmax_at, prompt_lookup,
 };
 
 /// A text that is being written: its ids so far, and all that decides how it goes on and when it ends.
@@ -36,14 +36,14 @@ pub struct Sequence<'t> {
     row: Vec<f32>,
 }
 
-/// What one token brought.
+/// What one token brought, or that there is none ([`FinishReason::NoToken`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    pub id: u32,
+    pub id: Option<u32>,
     /// Text that is final now: never half a character, never part of a stop string, perhaps nothing. At the end all the
     /// rest.
     pub text: String,
-    /// Set on the last token.
+    /// Set on the last.
     pub finish: Option<FinishReason>,
 }
 
@@ -150,17 +150,18 @@ impl<'t> Sequence<'t> {
     /// Chooses the next token from the model's row of logits `[vocab_size]`, which is changed in place.
     ///
     /// # Errors
-    /// Logits that are no numbers, or leave no token.
+    /// Logits that are no numbers, or leave no first token.
     pub fn advance(&mut self, logits: &mut [f32]) -> Result<Event, Error> {
         if self.score.is_none() && self.logprobs.is_none() {
-            let id = self.choose(logits)?;
-            return self.push(id);
+            let chosen = self.choose(logits)?;
+            return self.push(chosen);
         }
         let mut row = mem::take(&mut self.row);
         row.clear();
         row.extend_from_slice(logits);
-        let id = self.choose(&mut row)?;
+        let chosen = self.choose(&mut row)?;
         self.row = row;
+        let Some(id) = chosen else { return self.push(None) };
         let log_prob = match &mut self.logprobs {
             Some((top, logprobs)) => {
                 let told = TokenLogprobs::new(logits, id, *top);
@@ -171,7 +172,7 @@ impl<'t> Sequence<'t> {
             None => log_softmax_at(logits, id),
         };
         self.add_score(log_prob);
-        self.push(id)
+        self.push(chosen)
     }
 
     /// Takes the token that the device chose.
@@ -181,7 +182,7 @@ impl<'t> Sequence<'t> {
     pub fn advance_chosen(&mut self, chosen: Chosen) -> Result<Event, Error> {
         self.add_score(chosen.log_prob);
         self.sampler.skip();
-        self.push(chosen.id)
+        self.push(Some(chosen.id))
     }
 
     fn add_score(&mut self, log_prob: f64) {
@@ -190,17 +191,25 @@ impl<'t> Sequence<'t> {
         }
     }
 
-    fn choose(&mut self, row: &mut [f32]) -> Result<u32, Error> {
+    /// `None`: no token is left behind those that there are.
+    fn choose(&mut self, row: &mut [f32]) -> Result<Option<u32>, Error> {
         if let Some(constraint) = &mut self.constraint {
             constraint.mask(row)?;
         }
         if let Some(marked) = &mut self.marked {
             marked.mask(row)?;
         }
-        Ok(self.sampler.sample(row, &self.ids)?)
+        match self.sampler.sample(row, &self.ids) {
+            Err(SamplingError::NothingLeft) if !self.generated().is_empty() => Ok(None),
+            chosen => Ok(Some(chosen?)),
+        }
     }
 
-    fn push(&mut self, id: u32) -> Result<Event, Error> {
+    fn push(&mut self, chosen: Option<u32>) -> Result<Event, Error> {
+        let Some(id) = chosen else {
+            let reason = FinishReason::NoToken;
+            return Ok(Event { id: None, text: self.end(reason)?, finish: Some(reason) });
+        };
         self.ids.push(id);
         let complete = match &mut self.constraint {
             Some(constraint) => constraint.push(id)?,
@@ -228,7 +237,7 @@ impl<'t> Sequence<'t> {
         if let Some(reason) = finish {
             text.push_str(&self.end(reason)?);
         }
-        Ok(Event { id, text, finish })
+        Ok(Event { id: Some(id), text, finish })
     }
 
     /// Ends the text here, and returns what was held back of it.
@@ -295,7 +304,7 @@ impl<'t> Sequence<'t> {
                 Next::Chosen(Err(error)) => Err(error.into()),
             };
             let goes_on =
-                event.as_ref().is_ok_and(|event| event.finish.is_none() && draft.get(index) == Some(&event.id));
+                event.as_ref().is_ok_and(|event| event.finish.is_none() && draft.get(index) == event.id.as_ref());
             events.push(event);
             if !goes_on {
                 break;

@@ -21,6 +21,8 @@ pub enum FinishReason {
     Complete,
     /// As many tokens as were allowed.
     Length,
+    /// The rules that look at the text forbid every token behind it.
+    NoToken,
     /// Someone asked generation to end.
     Interrupted,
 }
@@ -32,6 +34,7 @@ impl fmt::Display for FinishReason {
             Self::StopString => "stop",
             Self::Complete => "complete",
             Self::Length => "length",
+            Self::NoToken => "no_token",
             Self::Interrupted => "interrupted",
         })
     }

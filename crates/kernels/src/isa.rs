@@ -71,7 +71,9 @@ impl Isa {
             };
             Self::named(&choice).unwrap_or_else(|| {
                 let choice = choice.display();
-                eprintln!("warning: {CHOICE}={choice} is no instruction set of this machine: the fastest is used");
+                eprintln!(
+                    "glass: warning: {CHOICE}={choice} is no instruction set of this machine: the fastest is used"
+                );
                 Self::fastest()
             })
         })

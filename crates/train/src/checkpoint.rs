@@ -155,8 +155,10 @@ impl Checkpoint {
         };
         let path = folder.join(STATE);
         let text = fs::read(&path).map_err(|error| failed(&path, error.to_string()))?;
-        let state: Self = serde_json::from_slice(&text)
-            .map_err(|error| failed(&path, format!("is not a state that this version wrote ({error})")))?;
+        let state: Self = serde_json::from_slice(&text).map_err(|error| {
+            let reason = format!("is not a state that this version wrote ({error})");
+            or_from_before(&folder, failed(&path, reason))
+        })?;
         match state.format {
             FORMAT => Ok((state, folder)),
             other => Err(failed(&path, format!("is of format {other}, and this version reads {FORMAT}"))),
@@ -168,7 +170,7 @@ impl Checkpoint {
     /// # Errors
     /// The files are damaged or do not fit the config.
     pub fn restore(&self, folder: &Path, config: &LlamaConfig, device: &Device) -> Result<Trainer, TrainError> {
-        let files = Files::open(folder)?;
+        let files = Files::open(folder).map_err(|error| or_from_before(folder, error.into()))?;
         let mut ignore = |_| {};
         let mut source = CheckpointSource::new(&files, config, &mut ignore);
         let training = device.training();
@@ -185,6 +187,15 @@ impl Checkpoint {
         }
         source.finish()?;
         Ok(Trainer::new(model, optimizer, config, device, &self.recipe, self.step))
+    }
+}
+
+/// An error of a damaged checkpoint, with the way out where there is an earlier one.
+fn or_from_before(damaged: &Path, error: TrainError) -> TrainError {
+    let all = damaged.parent().and_then(|all| list(all).ok()).unwrap_or_default();
+    match all.into_iter().map(|(_, folder)| folder).rfind(|folder| folder != damaged) {
+        Some(before) => TrainError::Damaged { error: Box::new(error), damaged: damaged.to_owned(), before },
+        None => error,
     }
 }
 

@@ -43,6 +43,8 @@ pub enum TrainError {
     Diverged { step: usize, now: f64, best: f64 },
     #[error("{}: {reason}", path.display())]
     Resume { path: PathBuf, reason: String },
+    #[error("{error} (or remove {}: the run then goes on from {})", damaged.display(), before.display())]
+    Damaged { error: Box<TrainError>, damaged: PathBuf, before: PathBuf },
     #[error(
         "{}: its matrices are quantized, and cannot be moved a little: give the model that it was made from", path.display()
     )]

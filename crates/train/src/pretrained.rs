@@ -33,7 +33,7 @@ impl Folder {
     /// # Errors
     /// Its weights are quantized: they cannot be moved a little.
     pub fn config(&self) -> Result<(LlamaConfig, Option<String>), TrainError> {
-        let mut config = LlamaConfig::from_file(&self.path.join("config.json"), &[])?;
+        let mut config = LlamaConfig::from_file_to_train(&self.path.join("config.json"))?;
         // A head of its own is trained as one.
         let warning = own_head(&self.files, &mut config);
         match config.quantization_config {

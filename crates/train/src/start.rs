@@ -23,9 +23,6 @@ use crate::{
     tokenizer::{TokenizerChoice, TrainedTokenizer, train_tokenizer},
 };
 
-/// Fields of a config that decide nothing but how the model is trained.
-const TRAINING_FIELDS: [&str; 2] = ["attention_dropout", "initializer_range"];
-
 /// What a new run needs.
 pub struct NewRun {
     pub text: PathBuf,
@@ -98,7 +95,7 @@ impl Run {
         let mut own_head = None;
         let mut config = match (&new.shape, &base) {
             (Shape::Preset(name), _) => preset(name, tokenizer.vocab_size(), recipe.context)?,
-            (Shape::Config(path), _) => LlamaConfig::from_file(path, &[])?,
+            (Shape::Config(path), _) => LlamaConfig::from_file_to_train(path)?,
             (Shape::Model { .. }, Some(base)) => {
                 let (config, warning) = base.config()?;
                 own_head = warning;
@@ -116,14 +113,8 @@ impl Run {
         let dtype = new.dtype.or(own).unwrap_or(Dtype::F32);
         config.dtype = Some(stored(dtype));
         if !new.overrides.is_empty() {
-            // A model that only runs is refused an override of these: there they decide nothing.
-            let (of_training, of_model): (Vec<_>, Vec<_>) =
-                new.overrides.iter().cloned().partition(|set| TRAINING_FIELDS.contains(&set.key()));
-            let mut fields = config.to_json();
-            for set in of_training {
-                fields[set.key()] = set.value().clone();
-            }
-            config = LlamaConfig::from_json(&fields.to_string(), "the config with --set", &of_model)?;
+            let text = config.to_json().to_string();
+            config = LlamaConfig::from_json_to_train(&text, "the config", &new.overrides)?;
         }
         let mut inputs = Inputs::new(&text, &tokenizer, config, &recipe, base.is_some())?;
         let config = &inputs.config;
@@ -210,7 +201,14 @@ impl Run {
                 ),
             });
         }
-        let config = LlamaConfig::from_file(&folder.join("config.json"), &[])?;
+        for name in ["config.json", "tokenizer.json"] {
+            let path = folder.join(name);
+            if !path.is_file() {
+                let reason = "is missing, and the run does not go on without it: put back the one of this run".into();
+                return Err(TrainError::Resume { path, reason });
+            }
+        }
+        let config = LlamaConfig::from_file_to_train(&folder.join("config.json"))?;
         let tokenizer = TokenizerChoice::File(folder.join("tokenizer.json"));
         let tokenizer = train_tokenizer(&tokenizer, text.train())?.in_chunks(checkpoint.tokenizer_is_learned);
         let inputs = Inputs::new(&text, &tokenizer, config, recipe, checkpoint.from.is_some())?;

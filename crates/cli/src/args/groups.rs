@@ -1,6 +1,11 @@
 //! Groups of options that several commands share.
 
-use std::{num::NonZeroUsize, path::PathBuf, str::FromStr};
+use std::{
+    fmt::Display,
+    num::{IntErrorKind, NonZeroUsize, ParseIntError},
+    path::PathBuf,
+    str::FromStr,
+};
 
 use clap::{Args, ValueHint};
 use glass_backend::{Dtype, KernelMode, quant::QuantFormat};
@@ -183,13 +188,16 @@ pub struct Decoding {
 pub struct Ids(pub Vec<u32>);
 
 pub fn parse_ids(text: &str) -> Result<Ids, String> {
-    text.split(',')
-        .map(|id| {
-            let id = id.trim();
-            id.parse().map_err(|_| format!("{id:?} is not a token id (a whole number from 0 on)"))
-        })
-        .collect::<Result<_, _>>()
-        .map(Ids)
+    text.split(',').map(|id| parse_id(id.trim())).collect::<Result<_, _>>().map(Ids)
+}
+
+pub fn parse_id(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| no_token_id(format_args!("{text:?}")))
+}
+
+/// What is wrong with something that is to be a token id.
+pub fn no_token_id(found: impl Display) -> String {
+    format!("{found} is not a token id (a whole number from 0 to {})", u32::MAX)
 }
 
 /// `q8` or `q4`.
@@ -228,12 +236,22 @@ pub fn parse_bits(text: &str) -> Result<Renamed, String> {
     })
 }
 
-pub fn from_0<N: FromStr>(text: &str) -> Result<N, String> {
-    text.trim().parse().map_err(|_| "give a whole number from 0 on".to_owned())
+pub fn from_0<N: FromStr<Err = ParseIntError>>(text: &str) -> Result<N, String> {
+    whole(text, 0)
 }
 
 pub fn from_1(text: &str) -> Result<NonZeroUsize, String> {
-    text.trim().parse().map_err(|_| "give a whole number from 1 on".to_owned())
+    whole(text, 1)
+}
+
+/// The end is said where a number is beyond it.
+fn whole<N: FromStr<Err = ParseIntError>>(text: &str, from: u8) -> Result<N, String> {
+    text.trim().parse().map_err(|error: ParseIntError| match error.kind() {
+        IntErrorKind::PosOverflow => {
+            format!("give a whole number from {from} to {}", u64::MAX >> (64 - 8 * size_of::<N>()))
+        }
+        _ => format!("give a whole number from {from} on"),
+    })
 }
 
 pub fn number<N: FromStr>(text: &str) -> Result<N, String> {

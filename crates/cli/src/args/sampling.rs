@@ -3,7 +3,7 @@
 use clap::Args;
 use glass_generate::{SamplingConfig, SamplingError, SequenceBias};
 
-use super::{from_0, number};
+use super::{from_0, number, parse_id};
 
 const SAMPLING: &str = "Sampling (by default as the model's generation_config.json says)";
 
@@ -85,6 +85,7 @@ impl Sampling {
     /// # Errors
     /// An option out of its range.
     pub fn validate(&self) -> Result<(), SamplingError> {
+        self.rules.check_biases()?;
         self.over(SamplingConfig::default()).validate()
     }
 }
@@ -101,11 +102,17 @@ impl Rules {
             ..config
         }
     }
+
+    /// # Errors
+    /// Two biases for one token.
+    pub fn check_biases(&self) -> Result<(), SamplingError> {
+        SequenceBias::check_distinct(&self.logit_bias)
+    }
 }
 
 fn parse_bias(text: &str) -> Result<SequenceBias, String> {
     let (id, bias) = text.split_once('=').ok_or("not of the form ID=BIAS, for instance 42=-1.5")?;
-    let id = id.parse().map_err(|_| format!("{id:?} is not a token id (a whole number from 0 on)"))?;
+    let id = parse_id(id)?;
     let bias = match bias.parse::<f32>() {
         Ok(bias) if bias.is_finite() || bias == f32::NEG_INFINITY => bias,
         _ => {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fs, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::{error::CliError, prompt::Prompt};
+use crate::{args::no_token_id, error::CliError, prompt::Prompt};
 
 /// A line with a prompt.
 pub struct Line {
@@ -96,5 +96,5 @@ fn parse(number: usize, bytes: &[u8]) -> Result<Line, String> {
 
 fn token_id(value: &Value) -> Result<u32, String> {
     let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
-    id.ok_or_else(|| format!("{value} is not a token id (a whole number from 0 on)"))
+    id.ok_or_else(|| no_token_id(value))
 }

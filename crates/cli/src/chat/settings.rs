@@ -41,7 +41,7 @@ pub struct Setting {
 }
 
 const NUMBER: &str = "a number";
-const COUNT: &str = "a whole number from 0 on";
+const COUNT: &str = "a whole number from 0 to 18446744073709551615";
 
 macro_rules! setting {
     ($name:literal, $kind:expr, $off:expr, $about:literal, $($field:ident).+, $option:expr, $model:expr) => {
@@ -151,7 +151,7 @@ pub static SETTINGS: [Setting; 11] = [
     ),
     setting!(
         "max-new-tokens",
-        "a whole number from 1 on",
+        "a whole number from 1 to 18446744073709551615",
         None,
         "how long an answer may become",
         max_new_tokens,

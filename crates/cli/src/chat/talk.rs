@@ -7,7 +7,7 @@ use std::{
 };
 
 use glass_checkpoint::Existing;
-use glass_generate::{Conversation, FinishReason, Llama, Progress, Reply};
+use glass_generate::{Conversation, FinishReason, Llama, Progress, Reply, SamplingError};
 use glass_text::{ChatTemplate, Message, read_messages};
 
 use super::{
@@ -213,14 +213,15 @@ impl<'m> Talk<'m> {
         if mid_line || !self.terminal {
             print_line("")?;
         }
-        self.answered += 1;
+        let reason = reply.generated.finish_reason;
+        let ended = if reason == FinishReason::NoToken { &mut self.unanswered } else { &mut self.answered };
+        *ended += 1;
         self.comment(&reply, nothing);
         if self.terminal && Stream::Err.is_terminal() {
             say!(); // the prompt stands apart
         }
-        let interrupted = reply.generated.finish_reason == FinishReason::Interrupted;
         self.stats.count(reply);
-        interrupt::outcome(interrupted && !self.terminal)
+        interrupt::outcome(reason == FinishReason::Interrupted && !self.terminal)
     }
 
     /// The next Ctrl-C is the first again. At a pipe it ends the process while the next message is read.
@@ -243,6 +244,10 @@ impl<'m> Talk<'m> {
             )),
             FinishReason::Interrupted if !reply.counts() => note(nothing),
             FinishReason::Interrupted => note("glass: stopped"),
+            FinishReason::NoToken => {
+                let lost = if reply.counts() { "" } else { ": your message was not said" };
+                say_styled(Style::Error, "glass: error:", &format!("{}{lost}", SamplingError::NothingLeft));
+            }
             _ if self.terminal && reply.text().trim().is_empty() => {
                 note("glass: the answer is empty: /retry asks again");
             }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use glass_checkpoint::{GgufFormat, GgufModel, GgufWriteError};
-use glass_gguf::{Gguf, Metadata};
+use glass_gguf::{Gguf, GgufError, Metadata};
 use glass_text::gguf::{write_chat_templates, write_tokenizer};
 
 use super::cost;
@@ -44,9 +44,13 @@ pub fn run(args: &args::Quantize, format: GgufFormat) -> Result<(), CliError> {
     let written = output.write_with(
         |out| {
             let mut out = BufWriter::with_capacity(1 << 20, out);
-            warnings = plan.write(&mut out, &mut |written| {
+            let written = plan.write(&mut out, &mut |written| {
                 bar.set_position(written);
                 interrupt::flow()
+            });
+            warnings = written.map_err(|error| match error {
+                GgufWriteError::Gguf(GgufError::Write(error)) => CliError::writing(&args.output)(error),
+                error => error.into(),
             })?;
             out.flush().map_err(CliError::writing(&args.output))
         },

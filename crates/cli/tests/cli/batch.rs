@@ -134,7 +134,7 @@ fn bad_line_is_named_and_stops_no_other() {
         "line 11: has both prompt and prompt_ids",
         "line 12: its prompt_ids are not a list",
         "line 13: -2 is not a token id",
-        "line 14: 4294967296 is not a token id",
+        "line 14: 4294967296 is not a token id (a whole number from 0 to 4294967295)",
         "line 15: its id 1.5 is neither",
         "line 16: its id [1] is neither",
         "glass: 2 prompts, 6 new tokens",
@@ -292,4 +292,19 @@ fn an_output_has_one_writer() {
     drop(other);
     let ran = prompts.run(&random_tiny(), &["-n", "2"]);
     assert_eq!((ran.code, prompts.rows().len()), (Some(0), 1), "{ran:?}");
+}
+
+#[test]
+fn a_text_without_a_next_token_is_written_and_costs_no_other() {
+    // The model has 99 tokens, and none may come twice.
+    let up_to = |end: u32| json!({"prompt_ids": (0..end).collect::<Vec<_>>()}).to_string();
+    let prompts = Prompts::new(&[up_to(96), up_to(99), up_to(3)].join("\n"));
+    let args = ["-n", "5", "--no-repeat-ngram-size", "1", "--ignore-eos"];
+    let ran = prompts.run(&random_tiny(), &args);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    ran.says(&["line 1: no token is left", "line 2: no token is left", "glass: error: 2 of 3 prompts"]);
+    let rows = prompts.rows();
+    let ends: Vec<_> = rows.iter().map(|row| (&row["id"], &row["finish_reason"], row["ids"].as_array())).collect();
+    let ends: Vec<_> = ends.into_iter().map(|(id, reason, ids)| json!([id, reason, ids.map(Vec::len)])).collect();
+    assert_eq!(ends, [json!([1, "no_token", 3]), json!([3, "length", 5])]);
 }

@@ -90,6 +90,16 @@ fn a_dtype_tells_what_it_costs() {
 }
 
 #[test]
+fn what_is_beyond_the_context_is_said() {
+    let model = random_tiny();
+    let args = [&*model, "--device", "flex", "--no-check", "--prompt"];
+    let ran = bench(&[&args[..], &["1021"]].concat());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    ran.says(&["come to 1025 tokens, more than the 1024 of the model's context"]);
+    assert!(!bench(&[&args[..], &["1020"]].concat()).stderr.contains("context"));
+}
+
+#[test]
 fn a_check_can_be_left_out() {
     let ran = bench(&[&random_tiny(), "--device", "flex", "--no-check", "--format", "jsonl"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");

@@ -1,7 +1,7 @@
 //! What one tells `glass chat` with a slash.
 
 use crate::{
-    chat::{answers, chat, model, said, saved, says},
+    chat::{answers, chat, long_chat, model, said, saved, says},
     run::{command, text},
 };
 
@@ -80,7 +80,7 @@ fn settings_change_while_it_runs() {
     let model = model();
     let path = &model.path();
     let lines = "/set\n/set max_new_tokens 3\nOne\n/set max-new-tokens -\nTwo\n/set top-k\n/set top_k 5\n/set temperature=1\n\
-                 /set temprature 1\n/set temperature -1\n/set seed x\n/set max-new-tokens 0\n/set\n";
+                 /set temprature 1\n/set temperature -1\n/set seed x\n/set seed 18446744073709551616\n/set max-new-tokens 0\n/set\n";
     let ran = says(chat(path, &[]), lines);
     let lengths: Vec<usize> = answers(&ran).iter().map(|answer| answer.chars().count()).collect();
     assert!(lengths.len() == 2 && lengths[0] <= 3 && lengths[1] > 3, "{lengths:?}");
@@ -93,7 +93,8 @@ fn settings_change_while_it_runs() {
         "there is no setting temprature; did you mean temperature? /set lists them",
         "temperature = -1: must be",
         "/set seed: \"x\" is not a whole number",
-        "/set max-new-tokens: \"0\" is not a whole number from 1 on",
+        "/set seed: \"18446744073709551616\" is not a whole number from 0 to 18446744073709551615",
+        "/set max-new-tokens: \"0\" is not a whole number from 1 to 18446744073709551615",
         "temperature           1       /set",
     ]);
 }
@@ -119,4 +120,20 @@ fn a_file_is_not_overwritten_unasked() {
     assert_eq!(answers(&ran).len(), 2);
     ran.says(&["cannot read", "config.json: ", "glass: 4 messages from", "6 messages, 0 of them"]);
     assert_eq!(said(&model.file("here.json2")), ["One", "Two", "More"]);
+}
+
+#[test]
+fn an_answer_without_a_next_token_is_kept() {
+    let model = model();
+    let file = model.file("saved.json");
+    let ran = says(
+        long_chat(&model.path(), "200", &[]),
+        format!("/set no-repeat-ngram-size 1\nhi there\n/save {}\n", text(&file)),
+    );
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    ran.says(&["glass: error: no token is left", "1 of 1 messages were not answered, or not to the end"]);
+    let saved = saved(&file);
+    assert_eq!(saved[1]["role"], "assistant");
+    let answer = saved[1]["content"].as_str().expect("a text");
+    assert!(answer.len() > 20 && ran.stdout.trim() == answer.trim(), "{ran:?}");
 }

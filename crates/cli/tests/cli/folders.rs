@@ -313,7 +313,7 @@ fn the_stored_type_is_the_default() {
         fallen.says(&["device ndarray, f32"]);
         assert_eq!(warnings(&fallen).len(), usize::from(dtype != "f32"), "{fallen:?}");
         if dtype != "f32" {
-            fallen.says(&[&format!("stored in {dtype}, in which ndarray does not compute")]);
+            fallen.says(&[&format!("stored in {dtype}, in which ndarray does not compute: they are held in f32\n")]);
             fails(&[&args[..], &["ndarray", "--dtype", dtype]].concat(), &["does not compute", "--dtype f32"]);
         }
         let own = logits(&written, &[]).0;

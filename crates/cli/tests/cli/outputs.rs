@@ -173,6 +173,32 @@ fn a_full_device_is_one_line_and_costs_no_table() {
     }
 }
 
+/// What cannot be written is called as it was given.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_gguf_file_that_cannot_be_written_is_named() {
+    let desk = Desk::new();
+    std::os::unix::fs::symlink("/dev/full", desk.path("full.gguf")).expect("a link");
+    let ran = run(&mut command(&desk.args("quantize MODEL --format q8_0 -o @full.gguf")));
+    assert_eq!((ran.code, &*ran.stdout), (Some(1), ""), "{ran:?}");
+    let last = ran.stderr.lines().last().unwrap_or_default();
+    assert!(last.starts_with("glass: error: cannot write ") && last.contains("full.gguf: No space left"), "{ran:?}");
+}
+
+#[test]
+fn folders_are_not_written_to_standard_output() {
+    let desk = Desk::new();
+    for line in [
+        "convert MODEL -o -",
+        "quantize MODEL --dtype q4 -o /dev/stdout",
+        "train --text @text.txt --device flex -o -",
+        "man -o -",
+    ] {
+        fails(&desk.args(line), &["is standard output, and this writes a folder: give its name"]);
+        assert!(!Path::new("-").exists(), "{line}");
+    }
+}
+
 /// A link stays a link, and the file that it names is written.
 #[cfg(unix)]
 #[test]

@@ -3,7 +3,7 @@
 use crate::{
     generate::{sequence, tiny},
     models::{copy, fixture, random_tiny},
-    run::{fails, succeeds},
+    run::{command, fails, run, succeeds},
 };
 
 #[test]
@@ -61,6 +61,16 @@ fn bias_beyond_the_vocabulary_is_refused() {
 }
 
 #[test]
+fn two_biases_of_one_token_are_refused() {
+    let model = fixture("llama-gqa");
+    let biases = ["--logit-bias", "3=1", "--logit-bias", "4=1", "--logit-bias", "3=5"];
+    for command in ["generate", "search"] {
+        let args = [&[command, &model, "--ids", "1", "--device", "flex"][..], &biases].concat();
+        fails(&args, &["two biases for token 3: give one"]);
+    }
+}
+
+#[test]
 fn rules_that_look_back_hold_without_chance() {
     let model = fixture("llama-gqa");
     let ids = |more: &[&str]| {
@@ -97,4 +107,22 @@ fn rules_that_look_back_hold_without_chance() {
     assert!(different.len() == 40 && once[0] == 2, "{once:?}");
     let in_turn = ids(&["--frequency-penalty", "1e6"]);
     assert_ne!(in_turn, plain);
+}
+
+/// What was written is given, and why it is no more.
+#[test]
+fn a_text_without_a_next_token_is_given() {
+    let model = random_tiny();
+    // The model has fewer tokens than it is asked for.
+    let args = ["generate", &model, "--device", "flex", "-p", "x", "-n", "500", "--no-repeat-ngram-size", "1"];
+    let args = [&args[..], &["--ignore-eos", "--temperature", "0", "-q"]].concat();
+    let ran = run(&mut command(&args));
+    assert_eq!((ran.code, ran.stderr.lines().count()), (Some(1), 1), "{ran:?}");
+    assert!(ran.stderr.starts_with("glass: error: no token is left"), "{ran:?}");
+    let json = run(&mut command(&[&args[..], &["--json"]].concat()));
+    assert_eq!((json.code, &json.stderr), (Some(1), &ran.stderr));
+    let sequence = &json.json()["sequences"][0];
+    assert_eq!(sequence["finish_reason"], "no_token");
+    assert!(sequence["ids"].as_array().is_some_and(|ids| ids.len() > 50), "{sequence}");
+    assert_eq!(Some(&*ran.stdout), sequence["text"].as_str().map(|text| format!("{text}\n")).as_deref());
 }

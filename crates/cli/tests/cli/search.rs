@@ -140,6 +140,9 @@ fn values_out_of_range_are_refused() {
         (&["--num-beams", "2", "--num-return-sequences", "3"][..], "num_return_sequences = 3: there are only 2 beams"),
         (&["--length-penalty", "inf"], "length_penalty = inf"),
         (&["--exhaustive", "-n", "1", "--length-penalty", "inf"], "length_penalty = inf"),
+        (&["-n", "3", "--length-penalty", "-1e30"], "length_penalty = -1e30"),
+        (&["-n", "3", "--length-penalty", "1e30"], "length_penalty = 1e30"),
+        (&["--exhaustive", "-n", "2", "--length-penalty", "1e30"], "length_penalty = 1e30"),
         (&["--repetition-penalty", "0"], "repetition_penalty = 0"),
         (&["--logit-bias", "99=1"], "a bias for token 99"),
     ] {
@@ -151,6 +154,19 @@ fn values_out_of_range_are_refused() {
         (["--early-stopping", "yes"], "true, false or never"),
     ] {
         refused(&[&args[..], &options].concat(), &[words]);
+    }
+}
+
+#[test]
+fn fewer_texts_than_asked_for_are_told_of() {
+    let model = random_tiny();
+    let args = ["search", &model, "-p", "hi", "-n", "1", "--device", "flex", "--json", "--ignore-eos"];
+    for more in [&["--num-beams", "100"][..], &["--exhaustive"]] {
+        let ran = succeeds(&[&args[..], more, &["--num-return-sequences", "100"]].concat());
+        assert_eq!(ran.json()["sequences"].as_array().map(Vec::len), Some(99));
+        ran.says(&["glass: warning: --num-return-sequences 100: the search found 99, and there are no more"]);
+        let ran = succeeds(&[&args[..], more, &["--num-return-sequences", "99"]].concat());
+        assert!(!ran.stderr.contains("no more"), "{ran:?}");
     }
 }
 

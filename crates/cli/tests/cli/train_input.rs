@@ -68,6 +68,10 @@ fn bad_options_are_refused() {
         ("--config nosuch.json", &["nosuch.json", "no such file"]),
         ("--set vocab_size=5", &["vocab_size of the config is 5"]),
         ("--set colour=5", &["colour=5", "no such field"]),
+        ("--set attention_dropout=2", &["attention_dropout = 2: must be a probability"]),
+        ("--set attention_dropout=x", &["attention_dropout = \"x\": must be a probability"]),
+        ("--set initializer_range=-1", &["initializer_range = -1: must be a number that is not negative"]),
+        ("--preset tiny-mamba --set attention_dropout=0.1", &["nothing attends in this family"]),
         ("--set max_position_embeddings=200", &["--context is 256, more than the 200 positions"]),
     ] {
         let args = desk.train(&format!("{options} --device flex"));

@@ -41,6 +41,12 @@ fn bad_arguments_are_refused() {
     for ids in ["", "1,,2", "1,-2", "1,2.5", "1,4294967296"] {
         refused(&["generate", model, "--ids", ids], &["is not a token id"]);
     }
+    refused(&["generate", model, "--ids", "4294967297"], &["is not a token id (a whole number from 0 to 4294967295)"]);
+    refused(&["serve", model, "--port", "99999"], &["give a whole number from 0 to 65535"]);
+    refused(&["serve", model, "--port", "x"], &["give a whole number from 0 on"]);
+    let beyond = "18446744073709551616";
+    refused(&["generate", model, "-p", "hi", "--seed", beyond], &["from 0 to 18446744073709551615"]);
+    refused(&["search", model, "-p", "hi", "--num-beams", beyond], &["from 1 to 18446744073709551615"]);
     refused(&["generate", model, "-p", "hi", "-n", "many"], &["--max-new-tokens", "many"]);
     refused(&["generate", model, "-p", "hi", "--seed", "-1"], &["-1"]);
     refused(&["generate", model, "-p", "hi", "--dtype", "f64"], &["\"f64\"", "f32, f16, bf16, q8 or q4"]);

@@ -125,9 +125,14 @@ fn numbers() {
         );
     }
     // No say in running a model, and one in training it.
-    for (initializer_range, attention_dropout) in [(-1.0, 0.0), (f64::NAN, 0.0), (0.02, 1.0), (0.02, -0.1)] {
+    for (initializer_range, attention_dropout, rule) in [
+        (-1.0, 0.0, "initializer_range = -1.0: must be a number that is not negative"),
+        (f64::NAN, 0.0, "initializer_range = null: must be a number that is not negative"),
+        (0.02, 1.0, "attention_dropout = 1.0: must be a probability from 0 to below 1"),
+        (0.02, -0.1, "attention_dropout = -0.1: must be a probability from 0 to below 1"),
+    ] {
         let config = LlamaConfig { initializer_range, attention_dropout, ..valid.clone() };
         let error = config.validate().unwrap_err().to_string();
-        assert!(error.contains("attention_dropout must be from 0 to below 1"), "{error}");
+        assert!(error.starts_with(rule), "{error}");
     }
 }

@@ -220,3 +220,25 @@ fn display_is_what_was_typed() {
     }
     assert_eq!("a=two\nlines".parse::<Override>().unwrap().to_string(), r"a=two\nlines");
 }
+
+/// What has a say in training alone is judged where a model is trained.
+#[test]
+fn training_has_fields_of_its_own() {
+    let train = |file: &Value, set: &str| {
+        LlamaConfig::from_json_to_train(&file.to_string(), "config.json", &[set.parse::<Override>().unwrap()])
+    };
+    let file = minimal("llama");
+    assert_eq!(train(&file, "attention_dropout=0.5").unwrap().attention_dropout, 0.5);
+    assert_eq!(train(&file, "initializer_range=0").unwrap().initializer_range, 0.0);
+    for (set, rule) in [
+        ("attention_dropout=2", "attention_dropout = 2: must be a probability from 0 to below 1"),
+        ("attention_dropout=x", "attention_dropout = \"x\": must be a probability"),
+        ("initializer_range=-1", "initializer_range = -1: must be a number that is not negative"),
+    ] {
+        let error = train(&file, set).unwrap_err().to_string();
+        assert!(error.contains(rule), "{error}");
+        assert!(refused(&file, &[set]).contains("it has no part in running a model"));
+    }
+    let error = train(&minimal("mamba"), "attention_dropout=0.5").unwrap_err().to_string();
+    assert!(error.contains("nothing attends in this family"), "{error}");
+}

@@ -87,7 +87,7 @@ fn check_visits(llama: &Llama, budget: usize, device: &Device) {
         for (id, event) in engine.advance(logits) {
             let number = there.iter().position(|there| *there == Some(id));
             let number = number.expect("it joined");
-            found[number].push(event.expect("a token").id);
+            found[number].extend(event.expect("a token").id);
             if found[number].len() >= visits[number].leaves {
                 engine.remove(id);
             }

@@ -124,7 +124,7 @@ fn what_cannot_be_searched_is_one_line() {
     };
     let error = refused(BeamOptions { num_return_sequences: count(3), ..usual.clone() });
     assert!(matches!(error, Error::Beam(BeamError::TooManyWanted { .. })));
-    for value in [f64::NAN, f64::INFINITY] {
+    for value in [f64::NAN, f64::INFINITY, 1e30, -1e30] {
         let length_penalty = value;
         let error = refused(BeamOptions { length_penalty, ..usual.clone() });
         assert!(matches!(error, Error::Beam(BeamError::LengthPenalty { .. })));
@@ -166,6 +166,12 @@ fn short_texts_and_broken_off_searches() {
     assert_eq!((found.sequences.len(), found.interrupted), (1, false));
     assert!(found.sequences[0].ids.is_empty());
     assert_eq!(found.sequences[0].finish_reason, FinishReason::Length);
+
+    // None of the three may come twice, and the prompt has one of them.
+    let rules = SamplingConfig { no_repeat_ngram_size: 1, ..SamplingConfig::default() };
+    let found = search(&llama, &[1], &BeamOptions { max_new_tokens: 5, rules, ..options.clone() });
+    let ends = found.sequences.iter().map(|found| (found.ids.len(), found.finish_reason));
+    assert_eq!(ends.collect::<Vec<_>>(), [(2, FinishReason::NoToken); 2]);
 
     let long = BeamOptions { max_new_tokens: 20, ..options };
     let mut steps = 0;

@@ -1,11 +1,30 @@
 //! The rules that look at the text so far, one function each. Ids beyond the row are ignored.
 
+use std::collections::HashSet;
+
+use super::SamplingError;
+
 /// A sequence that becomes more probable, or less: the last of `ids`, wherever the ones before it end the text so far, gets
 /// `bias` added to its logit. A sequence of one id is the *logit bias* of the OpenAI API; -inf forbids.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SequenceBias {
     pub ids: Vec<u32>,
     pub bias: f32,
+}
+
+impl SequenceBias {
+    /// Whether each sequence has one bias alone: which of two was meant, nobody can tell.
+    ///
+    /// # Errors
+    /// [`SamplingError::BiasTwice`].
+    pub fn check_distinct(biases: &[Self]) -> Result<(), SamplingError> {
+        let mut seen = HashSet::new();
+        let twice = biases.iter().find(|bias| !seen.insert(&bias.ids));
+        match twice.and_then(|bias| bias.ids.last()) {
+            Some(&id) => Err(SamplingError::BiasTwice { id }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Adds each bias that applies after `previous` (transformers' `sequence_bias`).

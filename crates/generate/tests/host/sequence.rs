@@ -3,7 +3,10 @@
 use std::num::NonZeroUsize;
 
 use glass_backend::Draw;
-use glass_generate::{Choice, Chosen, Error, FinishReason, GenerateOptions, SamplingConfig, Sequence, log_softmax_at};
+use glass_generate::{
+    Choice, Chosen, Error, Event, FinishReason, GenerateOptions, SamplingConfig, SamplingError, Sequence, SequenceBias,
+    log_softmax_at,
+};
 use glass_testing::tokenizers;
 use glass_text::Tokenizer;
 
@@ -31,7 +34,7 @@ fn write(sequence: &mut Sequence<'_>, text: &str) -> (Vec<String>, Option<Finish
     let mut pieces = vec![];
     for byte in text.bytes() {
         let event = sequence.advance(&mut row(byte.into())).unwrap();
-        assert_eq!(event.id, u32::from(byte));
+        assert_eq!(event.id, Some(u32::from(byte)));
         pieces.push(event.text);
         if event.finish.is_some() {
             return (pieces, event.finish);
@@ -76,6 +79,30 @@ fn nothing_is_allowed_or_nothing_was_given() {
     assert!(broken.generated().is_empty() && broken.finish_reason().is_none());
 }
 
+/// Nothing that was written is lost where the rules leave no token; the first token is the request's fault.
+#[test]
+fn a_text_without_a_next_token_stays() {
+    let tokenizer = tokenizer();
+    let forbid = |id: u32| SequenceBias { ids: vec![u32::from(b'b'), id], bias: f32::NEG_INFINITY };
+    let sampling =
+        SamplingConfig { sequence_bias: (0..VOCAB as u32).map(forbid).collect(), ..SamplingConfig::default() };
+    for (score, logprobs) in [(false, None), (true, Some(1))] {
+        let stop_strings = vec!["b!".into()];
+        let options =
+            GenerateOptions { sampling: sampling.clone(), score, logprobs, stop_strings, ..GenerateOptions::new(9) };
+        let mut text = sequence(&options, Some(&tokenizer));
+        assert_eq!(write(&mut text, "ab").0.concat(), "a", "a stop string may begin with b");
+        let told = (text.score(), text.logprobs().map(<[_]>::len));
+        let last = text.advance(&mut row(b'!'.into())).unwrap();
+        assert_eq!(last, Event { id: None, text: "b".into(), finish: Some(FinishReason::NoToken) });
+        assert_eq!((text.generated(), text.finish_reason()), (&b"ab".map(u32::from)[..], last.finish));
+        assert_eq!((text.score(), text.logprobs().map(<[_]>::len)), told);
+        let mut none = Sequence::new(&[b'b'.into()], &options, VOCAB, Some(&tokenizer)).unwrap();
+        let error = none.advance(&mut row(b'!'.into())).unwrap_err();
+        assert!(matches!(error, Error::Sampling(SamplingError::NothingLeft)) && none.finish_reason().is_none());
+    }
+}
+
 /// Scores and log-probabilities are the model's own, whatever penalties have made of the row.
 #[test]
 fn logits_are_told_as_they_were() {
@@ -89,7 +116,7 @@ fn logits_are_told_as_they_were() {
         let options = GenerateOptions { score, logprobs, ..silent.clone() };
         let mut told = sequence(&options, None);
         let mut logits = before.clone();
-        let id = told.advance(&mut logits).unwrap().id;
+        let id = told.advance(&mut logits).unwrap().id.unwrap();
         assert_ne!(id, u32::from(b'a'));
         assert_eq!(logits, before);
         assert_eq!(told.score(), score.then(|| expected(id)));
@@ -122,7 +149,7 @@ fn rules_that_need_more_than_a_row_need_the_logits() {
     let mut scored = sequence(&scored, None);
     assert_eq!(scored.choice(4), Choice::Best);
     let chosen = Chosen { id: 7, log_prob: -0.5 };
-    assert_eq!(scored.advance_chosen(chosen).unwrap().id, 7);
+    assert_eq!(scored.advance_chosen(chosen).unwrap().id, Some(7));
 }
 
 /// What a device draws by are the numbers that the sampler would draw next, one for each token that it takes.

@@ -10,6 +10,7 @@ use std::{
 };
 
 use glass_generate::{FinishReason, TokenLogprobs};
+use serde_json::Value;
 
 use self::choice::Choice;
 use super::{ApiError, Served, random};
@@ -27,6 +28,8 @@ pub enum Reason {
     /// A stop string; which one, if that is known.
     Stop(Option<String>),
     Length,
+    /// Rules forbid every token.
+    NoToken,
     Calls,
 }
 
@@ -34,9 +37,21 @@ impl Reason {
     /// OpenAI's word.
     pub fn openai(&self) -> &'static str {
         match self {
-            Self::End | Self::Stop(_) => "stop",
+            Self::End | Self::Stop(_) | Self::NoToken => "stop",
             Self::Length => "length",
             Self::Calls => "tool_calls",
+        }
+    }
+
+    /// Whether something broke the answer off.
+    pub fn cuts(&self) -> bool {
+        matches!(self, Self::Length | Self::NoToken)
+    }
+
+    /// Says in an answer what no other server has a word for.
+    pub fn note(&self, answer: &mut Value) {
+        if *self == Self::NoToken {
+            answer["glass_finish_reason"] = FinishReason::NoToken.to_string().into();
         }
     }
 }
@@ -226,18 +241,18 @@ impl Answers {
                     return;
                 };
                 // Without a tokenizer the ids are the text.
-                let text = match served.llama().tokenizer {
-                    Some(_) => text,
-                    None => String::from_utf8_lossy(&served.token_bytes(id)).into_owned(),
+                let text = match (&served.llama().tokenizer, id) {
+                    (None, Some(id)) => String::from_utf8_lossy(&served.token_bytes(id)).into_owned(),
+                    _ => text,
                 };
                 choice.logprobs.extend(logprobs);
                 if self.stops.len() > 1 {
-                    choice.ids.push(id);
+                    choice.ids.extend(id);
                 }
                 let mut parts = Vec::new();
                 // The text has no special tokens, and some of them begin calls or thoughts.
                 let tokenizer = served.llama().tokenizer.as_ref();
-                let special = tokenizer.filter(|_| choice.takes_apart()).and_then(|known| known.special_text(id));
+                let special = tokenizer.filter(|_| choice.takes_apart()).and_then(|known| known.special_text(id?));
                 choice.think(text, special.as_deref(), &mut parts);
                 self.put(number, parts);
             }
@@ -267,6 +282,7 @@ impl Answers {
                 let reason = match reason {
                     // A call that was cut is none.
                     FinishReason::Length => Reason::Length,
+                    FinishReason::NoToken => Reason::NoToken,
                     _ if choice.calls > 0 => Reason::Calls,
                     FinishReason::StopString => Reason::Stop(which(&self.stops, &choice.ids, served)),
                     FinishReason::Eos | FinishReason::Complete | FinishReason::Interrupted => Reason::End,

@@ -5,8 +5,8 @@ mod messages;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Answer, Answers, ApiError, Asked, Conversation, Fields, Frame, Prepared, Protocol, Served, Update, call_id, cuts,
-    now,
+    Answer, Answers, ApiError, Asked, Conversation, Fields, Frame, Prepared, Protocol, Reason, Served, Update, call_id,
+    cuts, now,
     protocol::{Sum, chat_logprobs, timings},
     random, read_format, read_options,
 };
@@ -34,15 +34,17 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
     let continues = continues(&mut fields, &messages)?;
     let mut options = read_options(&mut fields, &served.defaults, served.llama().config.vocab_size)?;
     options.stop_strings.extend(served.identity.chat_stops.iter().cloned());
-    options.max_new_tokens = most(&mut fields, ["max_completion_tokens", "max_tokens"])?;
+    let (limit, name) = most(&mut fields, &["max_completion_tokens", "max_tokens", "n_predict"])?;
+    options.max_new_tokens = limit;
     options.logprobs = read_logprobs(&mut fields)?;
     read_format(fields.object("response_format")?, &mut options, cuts, served)?;
     let n = answers(&mut fields)?;
     let variables = variables(&mut fields)?;
     let splits_reasoning = splits_reasoning(&mut fields)?;
+    fields.refuse("add_special_tokens", &[json!(false)], "is the chat template's to say: leave it out")?;
     served.note_unknown(fields.unknown());
 
-    let names = ("messages", "max_completion_tokens");
+    let names = ("messages", name);
     let conversation =
         Conversation { messages, tools, choice, variables, splits_reasoning, options, n, names, continues, cuts };
     let Prepared { request, thoughts, reader } = conversation.prepare(served)?;
@@ -71,11 +73,12 @@ pub fn read_stream(fields: &mut Fields) -> Result<Stream, ApiError> {
     Ok(Stream { on, include_usage })
 }
 
-/// The most tokens of an answer, under one of two names.
-pub fn most(fields: &mut Fields, names: [&str; 2]) -> Result<usize, ApiError> {
+/// The most tokens of an answer, or 0 if nothing says so, and which of its names does.
+pub fn most(fields: &mut Fields, names: &[&'static str]) -> Result<(usize, &'static str), ApiError> {
     match fields.either(names, Fields::count)? {
-        Some(0) => Err(fields.invalid(names[0], "must be at least 1")),
-        most => Ok(most.unwrap_or(0)),
+        Some((name, 0)) => Err(fields.invalid(name, "must be at least 1")),
+        Some((name, most)) => Ok((most, name)),
+        None => Ok((0, names[0])),
     }
 }
 
@@ -195,8 +198,12 @@ impl Protocol for Chat {
                     true => Value::Null,
                     false => chat_logprobs(&answer.logprobs, served),
                 };
-                let reason = answer.reason.map(|reason| reason.openai());
-                json!({ "index": index, "message": message, "logprobs": logprobs, "finish_reason": reason })
+                let reason = answer.reason.unwrap_or(Reason::End);
+                let mut choice = json!({
+                    "index": index, "message": message, "logprobs": logprobs, "finish_reason": reason.openai(),
+                });
+                reason.note(&mut choice);
+                choice
             })
             .collect();
         let mut body = self.object("chat.completion", choices.into(), served);
@@ -238,6 +245,7 @@ impl Protocol for Chat {
                 self.sum.add(usage, reasoning_tokens, choice == 0);
                 let mut chunk = self.chunk(choice, json!({}), served);
                 chunk["choices"][0]["finish_reason"] = reason.openai().into();
+                reason.note(&mut chunk["choices"][0]);
                 chunk["timings"] = timings(usage, took);
                 vec![Frame::data(&chunk)]
             }

@@ -40,11 +40,11 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
     }
     let echo = fields.flag("echo")? == Some(true);
     let mut options = read_options(&mut fields, &served.defaults, served.llama().config.vocab_size)?;
-    let asked = match fields.either(["max_tokens", "max_completion_tokens"], Fields::count)? {
-        Some(0) if !echo => {
-            return Err(fields.invalid("max_tokens", "must be at least 1, or 0 to repeat the prompt alone (echo)"));
+    let asked = match fields.either(&["max_tokens", "max_completion_tokens", "n_predict"], Fields::count)? {
+        Some((name, 0)) if !echo => {
+            return Err(fields.invalid(name, "must be at least 1, or 0 to repeat the prompt alone (echo)"));
         }
-        asked => asked.unwrap_or(TOKENS),
+        asked => asked.map_or(TOKENS, |(_, most)| most),
     };
     options.logprobs = match fields.count("logprobs")? {
         Some(top) if top > MOST_LOGPROBS => {
@@ -58,6 +58,8 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
         options.stop_strings.clear();
     }
     let n = answers(&mut fields)?;
+    fields.refuse("top_logprobs", &[json!(0)], "is of chats: here logprobs is their number")?;
+    fields.refuse("add_special_tokens", &[json!(true)], "is not supported: give ids for a prompt without them")?;
     fields.refuse("best_of", &[json!(1), json!(n)], "is not supported: n answers come as they are")?;
     served.note_unknown(fields.unknown());
 
@@ -248,10 +250,10 @@ impl Completions {
     }
 
     /// What there is of an end where the prompts alone are repeated.
-    fn ended(&self, reason: &Reason, usage: Usage) -> (&'static str, Usage) {
+    fn ended(&self, reason: Reason, usage: Usage) -> (Reason, Usage) {
         match self.echoes_alone {
-            true => (Reason::Length.openai(), Usage { completion_tokens: 0, ..usage }),
-            false => (reason.openai(), usage),
+            true => (Reason::Length, Usage { completion_tokens: 0, ..usage }),
+            false => (reason, usage),
         }
     }
 }
@@ -267,13 +269,15 @@ impl Protocol for Completions {
             if self.echoes_alone {
                 (answer.text, answer.logprobs) = Default::default();
             }
-            let (reason, usage) = self.ended(&answer.reason.unwrap_or(Reason::End), answer.usage);
+            let (reason, usage) = self.ended(answer.reason.unwrap_or(Reason::End), answer.usage);
             self.sum.add(usage, 0, index % self.n == 0);
             let echo = self.echoes.get(index / self.n).map(|echo| echo.text.clone()).unwrap_or_default();
             let logprobs = self.logprobs(index, &[&prompt[..], &answer.logprobs].concat(), served);
-            choices.push(
-                json!({ "index": index, "text": echo + &answer.text, "logprobs": logprobs, "finish_reason": reason }),
-            );
+            let mut choice = json!({
+                "index": index, "text": echo + &answer.text, "logprobs": logprobs, "finish_reason": reason.openai(),
+            });
+            reason.note(&mut choice);
+            choices.push(choice);
         }
         let mut body = self.object(choices.into(), served);
         body["usage"] = self.sum.usage();
@@ -309,14 +313,15 @@ impl Protocol for Completions {
             // Nothing reads calls or thoughts out of texts.
             Update::Part { .. } => vec![],
             Update::End { choice, reason, usage, timings: took, .. } => {
-                let (reason, usage) = self.ended(&reason, usage);
+                let (reason, usage) = self.ended(reason, usage);
                 self.sum.add(usage, 0, choice % self.n == 0);
                 let mut chunk = self.chunk(choice, "", served);
                 if self.echoes_alone {
                     // A prompt of one token has nothing more to tell.
                     chunk["choices"][0]["logprobs"] = self.logprobs(choice, &[], served);
                 }
-                chunk["choices"][0]["finish_reason"] = reason.into();
+                chunk["choices"][0]["finish_reason"] = reason.openai().into();
+                reason.note(&mut chunk["choices"][0]);
                 chunk["timings"] = timings(usage, took);
                 vec![Frame::data(&chunk)]
             }

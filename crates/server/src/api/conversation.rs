@@ -96,7 +96,7 @@ impl Conversation {
             return Err(ApiError::unsupported(messages, why));
         }
         input.add_generation_prompt = !continues;
-        let mut text = template.render(&input).map_err(|error| served.template_error(&error))?;
+        let mut text = template.render(&input).map_err(|error| served.template_error(&error, messages))?;
         if continues {
             cut_last(&mut text, messages)?;
         }

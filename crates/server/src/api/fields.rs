@@ -4,6 +4,9 @@ use serde_json::{Map, Value};
 
 use super::ApiError;
 
+/// What a count must be. The end is said too: JSON has whole numbers beyond it, such as 1e20.
+pub const COUNT: &str = "must be a whole number from 0 to 18446744073709551615";
+
 /// An object of a request, of which each field is taken once.
 #[derive(Clone, Debug)]
 pub struct Fields {
@@ -55,21 +58,27 @@ impl Fields {
         self.left.get(field).filter(|value| !value.is_null())
     }
 
-    /// A field that has two names.
+    /// A field that has several names, with the one that it was given by.
     ///
     /// # Errors
-    /// Both are there and say different things; as `read`.
+    /// Two are there and say different things; as `read`.
     pub fn either<T: PartialEq>(
         &mut self,
-        [name, other]: [&str; 2],
+        names: &[&'static str],
         read: fn(&mut Self, &str) -> Result<Option<T>, ApiError>,
-    ) -> Result<Option<T>, ApiError> {
-        match (read(self, name)?, read(self, other)?) {
-            (Some(one), Some(two)) if one != two => {
-                Err(self.invalid(other, format!("{name} means the same and has another value: give one of them")))
+    ) -> Result<Option<(&'static str, T)>, ApiError> {
+        let mut found: Option<(&str, T)> = None;
+        for &name in names {
+            match (&found, read(self, name)?) {
+                (Some((first, one)), Some(two)) if *one != two => {
+                    let why = format!("{first} means the same and has another value: give one of them");
+                    return Err(self.invalid(name, why));
+                }
+                (None, Some(one)) => found = Some((name, one)),
+                _ => {}
             }
-            (one, two) => Ok(one.or(two)),
         }
+        Ok(found)
     }
 
     /// A field that must be there.
@@ -104,11 +113,9 @@ impl Fields {
     }
 
     /// # Errors
-    /// Something else than a whole number from 0 on.
+    /// Something else than a [`COUNT`].
     pub fn count(&mut self, field: &str) -> Result<Option<usize>, ApiError> {
-        self.read(field, "must be a whole number from 0 on", |value| {
-            value.as_u64().and_then(|number| usize::try_from(number).ok())
-        })
+        self.read(field, COUNT, |value| value.as_u64().and_then(|number| usize::try_from(number).ok()))
     }
 
     /// # Errors
@@ -187,7 +194,12 @@ mod tests {
         let error = inner.text("g").unwrap_err();
         assert_eq!((error.status, error.param.as_deref()), (400, Some("f.g")));
         assert_eq!(request.unknown(), ["h"]);
-        for (value, rule) in [(json!(1.5), "whole"), (json!(-1), "whole"), (json!("1"), "whole")] {
+        for (value, rule) in [
+            (json!(1.5), "whole"),
+            (json!(-1), "whole"),
+            (json!("1"), "whole"),
+            (json!(1e20), "to 18446744073709551615"),
+        ] {
             assert!(fields(json!({ "n": value })).count("n").unwrap_err().message.contains(rule));
         }
         assert!(fields(json!({"x": 1e300})).number("x").is_err());
@@ -195,9 +207,14 @@ mod tests {
 
     #[test]
     fn two_names_of_one_field_say_the_same() {
-        let read = |value: Value| fields(value).either(["most", "limit"], Fields::count);
-        for value in [json!({"most": 3}), json!({"limit": 3}), json!({"most": 3, "limit": 3, "other": null})] {
-            assert_eq!(read(value.clone()).unwrap(), Some(3), "{value}");
+        let read = |value: Value| fields(value).either(&["most", "limit", "end"], Fields::count);
+        for (value, name) in [
+            (json!({"most": 3}), "most"),
+            (json!({"limit": 3}), "limit"),
+            (json!({"end": 3, "most": null}), "end"),
+            (json!({"most": 3, "limit": 3, "other": null}), "most"),
+        ] {
+            assert_eq!(read(value.clone()).unwrap(), Some((name, 3)), "{value}");
         }
         assert_eq!(read(json!({"most": null})).unwrap(), None);
         let error = read(json!({"most": 3, "limit": 4})).unwrap_err();

@@ -116,15 +116,15 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
     let mut fields = Fields::of_body(body)?;
     let stream = fields.flag("stream")? == Some(true);
     let (mut conversation, single_call) = read(&mut fields, served)?;
-    let limit = most(&mut fields, ["max_tokens"; 2])?;
-    conversation.options.max_new_tokens = fields.need("max_tokens", Some(limit).filter(|limit| *limit > 0))?;
+    let (limit, name) = most(&mut fields, &["max_tokens", "n_predict"])?;
+    conversation.options.max_new_tokens = fields.need(name, Some(limit).filter(|limit| *limit > 0))?;
     served.note_unknown(fields.unknown());
     // Only the request's own strings are told; those of the model's files end a turn.
     let Prepared { request, thoughts, reader } = conversation.prepare(served)?;
     let prompt_tokens = request.ids.len();
     let strings = request.options.stop_strings.clone();
     let submitted = served.service.submit(request);
-    let ticket = submitted.map_err(|refused| served.refused(&refused, "messages", "max_tokens"))?;
+    let ticket = submitted.map_err(|refused| served.refused(&refused, "messages", name))?;
     let answers = Answers::new(vec![ticket], 1, reader, strings);
     let answers = answers.with_thoughts(thoughts).with_single_call(single_call);
     let protocol = Messages { id: format!("msg_{:016x}", random()), prompt_tokens, blocks: 0, open: None, end: None };
@@ -173,7 +173,7 @@ fn usage(usage: Usage) -> Value {
 /// `stop_reason` and `stop_sequence`.
 fn stopped(reason: &Reason) -> (&'static str, Option<&str>) {
     match reason {
-        Reason::End => ("end_turn", None),
+        Reason::End | Reason::NoToken => ("end_turn", None),
         Reason::Stop(string) => ("stop_sequence", string.as_deref()),
         Reason::Length => ("max_tokens", None),
         Reason::Calls => ("tool_use", None),
@@ -229,8 +229,11 @@ impl Protocol for Messages {
             let input: Value = serde_json::from_str(&call.arguments).unwrap_or_else(|_| json!({}));
             content.push(json!({ "type": "tool_use", "id": call.id, "name": call.name, "input": input }));
         }
-        let (reason, sequence) = answer.reason.as_ref().map_or(("end_turn", None), stopped);
-        self.message(content.into(), reason.into(), sequence.into(), usage(answer.usage), served)
+        let reason = answer.reason.unwrap_or(Reason::End);
+        let (word, sequence) = stopped(&reason);
+        let mut message = self.message(content.into(), word.into(), sequence.into(), usage(answer.usage), served);
+        reason.note(&mut message);
+        message
     }
 
     fn begin(&mut self, served: &Served) -> Vec<Frame> {
@@ -265,8 +268,10 @@ impl Protocol for Messages {
                     self.open(Block::Text, json!({ "type": "text", "text": "" }), &mut frames);
                 }
                 self.close(&mut frames);
-                let (reason, sequence) = stopped(&reason);
-                self.end = Some((json!({ "stop_reason": reason, "stop_sequence": sequence }), usage(used)));
+                let (word, sequence) = stopped(&reason);
+                let mut delta = json!({ "stop_reason": word, "stop_sequence": sequence });
+                reason.note(&mut delta);
+                self.end = Some((delta, usage(used)));
             }
             Update::Failed(error) => frames.extend(self.failed(&error)),
         }

@@ -57,7 +57,8 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
     let cuts = cuts(&fields, &["stop", "ignore_eos"]);
     let mut options = read_options(&mut fields, &served.defaults, served.llama().config.vocab_size)?;
     options.stop_strings.extend(served.identity.chat_stops.iter().cloned());
-    options.max_new_tokens = most(&mut fields, ["max_output_tokens"; 2])?;
+    let (limit, name) = most(&mut fields, &["max_output_tokens", "n_predict"])?;
+    options.max_new_tokens = limit;
     let wants_logprobs = |include: Vec<Value>| include.contains(&json!("message.output_text.logprobs"));
     let top = fields.count("top_logprobs")?.filter(|top| *top > 0);
     if top.is_some_and(|top| top > 20) {
@@ -80,7 +81,7 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
     fields.pass_over(&["stream_options", "client_metadata"]);
     served.note_unknown(fields.unknown());
 
-    let names = ("input", "max_output_tokens");
+    let names = ("input", name);
     let sampling = options.sampling.clone();
     let conversation = Conversation {
         messages,
@@ -179,10 +180,11 @@ impl Responses {
 
     /// The response as it is in the end, and the name of its last event.
     fn finish(&mut self, reason: &Reason, usage: Usage, reasoning_tokens: usize) -> &'static str {
-        let cut = *reason == Reason::Length;
+        let cut = reason.cuts();
         let Usage { prompt_tokens, cached_tokens, completion_tokens } = usage;
         self.body["status"] = if cut { "incomplete" } else { "completed" }.into();
-        if cut {
+        reason.note(&mut self.body);
+        if *reason == Reason::Length {
             self.body["incomplete_details"] = json!({ "reason": "max_output_tokens" });
         }
         self.body["output"] = self.items.iter().map(Item::value).collect();
@@ -216,7 +218,7 @@ impl Protocol for Responses {
         self.items.iter_mut().for_each(|item| item.is_open = false);
         let reason = answer.reason.unwrap_or(Reason::End);
         if let Some(last) = self.items.last_mut() {
-            last.is_cut = reason == Reason::Length;
+            last.is_cut = reason.cuts();
         }
         self.finish(&reason, answer.usage, answer.reasoning_tokens);
         self.body.take()
@@ -268,7 +270,7 @@ impl Protocol for Responses {
                     self.open(Item::text(), &mut frames);
                 }
                 if let Some(last) = self.items.last_mut() {
-                    last.is_cut = reason == Reason::Length;
+                    last.is_cut = reason.cuts();
                 }
                 self.close(&mut frames);
                 let name = self.finish(&reason, usage, reasoning_tokens);

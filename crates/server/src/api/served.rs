@@ -158,17 +158,17 @@ impl Served {
                 ApiError::bad_request(error.to_string())
             }
             Error::Tokenizer(_) => ApiError::unprocessable(self.without_path(&error.to_string())),
-            Error::ChatTemplate(error) => self.template_error(error),
+            Error::ChatTemplate(error) => self.template_error(error, "messages"),
             error => ApiError::internal(self.without_path(&error.to_string())),
         }
     }
 
-    /// Why a template does not render these messages.
-    pub fn template_error(&self, error: &ChatTemplateError) -> ApiError {
+    /// Why a template does not render what was said, which stands in the parameter `messages`.
+    pub fn template_error(&self, error: &ChatTemplateError, messages: &str) -> ApiError {
         match error {
-            ChatTemplateError::Refused(_) => ApiError::invalid("messages", error.to_string()),
+            ChatTemplateError::Refused(_) => ApiError::invalid(messages, error.to_string()),
             ChatTemplateError::Render { reason, .. } => {
-                ApiError::invalid("messages", format!("the model's chat template fails for these: {reason}"))
+                ApiError::invalid(messages, format!("the model's chat template fails for these: {reason}"))
             }
             error => ApiError::internal(self.without_path(&error.to_string())),
         }

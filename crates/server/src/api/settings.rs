@@ -3,7 +3,7 @@
 use glass_generate::{GenerateOptions, Llama, PrefillOptions, SamplingConfig, SamplingError, SequenceBias};
 use serde_json::{Value, json};
 
-use super::{ApiError, Fields};
+use super::{ApiError, Fields, fields::COUNT};
 
 /// Most stop strings of a request, and the bytes of one.
 const STOPS: (usize, usize) = (32, 1024);
@@ -12,7 +12,7 @@ const STOPS: (usize, usize) = (32, 1024);
 const BIASES: usize = 4096;
 
 /// Parameters that other servers know and that would change a text, with the values at which they do not.
-fn not_honoured() -> [(&'static str, Vec<Value>); 36] {
+fn not_honoured() -> [(&'static str, Vec<Value>); 42] {
     [
         ("audio", vec![]),
         ("prediction", vec![]),
@@ -48,6 +48,13 @@ fn not_honoured() -> [(&'static str, Vec<Value>); 36] {
         ("dynatemp_range", vec![json!(0), json!(0.0)]),
         ("top_n_sigma", vec![json!(-1), json!(-1.0)]),
         ("lora", vec![json!([])]),
+        ("samplers", vec![json!([])]),
+        // Penalties look at the whole text.
+        ("repeat_last_n", vec![json!(-1)]),
+        ("include_stop_str_in_output", vec![json!(false)]),
+        ("think", vec![]),
+        ("format", vec![json!("")]),
+        ("options", vec![json!({})]),
         ("continue_final_message", vec![json!(false)]),
         ("add_generation_prompt", vec![json!(true)]),
     ]
@@ -112,7 +119,8 @@ pub fn read_options(fields: &mut Fields, defaults: &Defaults, vocab_size: usize)
     }
     fields.pass_over(&WITHOUT_EFFECT);
     let base = &defaults.sampling;
-    let repetition = fields.either(["repetition_penalty", "repeat_penalty"], Fields::number)?;
+    let repetition =
+        fields.either(&["repetition_penalty", "repeat_penalty"], Fields::number)?.map(|(_, penalty)| penalty);
     let top_k = top_k(fields)?;
     let mut sequence_bias = base.sequence_bias.clone();
     sequence_bias.extend(logit_bias(fields)?);
@@ -155,7 +163,7 @@ fn top_k(fields: &mut Fields) -> Result<Option<usize>, ApiError> {
         Some(value) if value.as_i64() == Some(-1) => Ok(Some(0)),
         Some(value) => match value.as_u64() {
             Some(count) => Ok(Some(usize::try_from(count).unwrap_or(usize::MAX))),
-            None => Err(fields.invalid("top_k", "must be a whole number from 0 on")),
+            None => Err(fields.invalid("top_k", COUNT)),
         },
     }
 }
@@ -224,7 +232,9 @@ fn logit_bias(fields: &mut Fields) -> Result<Vec<SequenceBias>, ApiError> {
         Some(SequenceBias { ids: vec![id?], bias })
     };
     let read: Option<Vec<SequenceBias>> = pairs.into_iter().map(bias).collect();
-    read.ok_or_else(|| fields.invalid("logit_bias", rule))
+    let biases = read.ok_or_else(|| fields.invalid("logit_bias", rule))?;
+    SequenceBias::check_distinct(&biases).map_err(|error| fields.invalid("logit_bias", error.to_string()))?;
+    Ok(biases)
 }
 
 #[cfg(test)]
@@ -274,13 +284,20 @@ mod tests {
             (json!({"logit_bias": {"7": 101}}), "logit_bias"),
             (json!({"logit_bias": {"100": 1}}), "logit_bias"),
             (json!({"logit_bias": {"a": 1}}), "logit_bias"),
+            (json!({"logit_bias": [[7, 1], [7, 5]]}), "logit_bias"),
             (json!({"suffix": "end"}), "suffix"),
             (json!({"modalities": ["text", "audio"]}), "modalities"),
             (json!({"guided_regex": "a+"}), "guided_regex"),
+            (json!({"samplers": ["top_k"]}), "samplers"),
+            (json!({"repeat_last_n": 64}), "repeat_last_n"),
+            (json!({"include_stop_str_in_output": true}), "include_stop_str_in_output"),
+            (json!({"think": false}), "think"),
+            (json!({"format": "json"}), "format"),
+            (json!({"options": {"num_ctx": 1}}), "options"),
         ] {
             let error = read(value.clone()).unwrap_err();
             assert_eq!((error.status, error.param.as_deref()), (400, Some(param)), "{value}");
         }
-        read(json!({"suffix": null, "modalities": ["text"], "logit_bias": [[7, false]]})).unwrap();
+        read(json!({"suffix": null, "modalities": ["text"], "repeat_last_n": -1, "options": {}, "logit_bias": [[7, false]]})).unwrap();
     }
 }

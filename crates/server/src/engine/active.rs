@@ -99,9 +99,9 @@ impl<'m> Active<'m> {
     }
 
     /// A token of the choice at this place; true if it is the request's first.
-    pub fn token(&mut self, place: usize, id: u32, text: String, logprobs: Option<TokenLogprobs>) -> bool {
+    pub fn token(&mut self, place: usize, id: Option<u32>, text: String, logprobs: Option<TokenLogprobs>) -> bool {
         let choice = &mut self.choices[place];
-        choice.tokens += 1;
+        choice.tokens += usize::from(id.is_some());
         let choice = choice.number;
         self.tell(Event::Token { choice, id, text, logprobs });
         self.phase = Phase::Writing;

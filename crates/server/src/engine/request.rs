@@ -33,7 +33,8 @@ pub enum Event {
     /// A token of the text number `choice`.
     Token {
         choice: usize,
-        id: u32,
+        /// `None` at an end without a token ([`FinishReason::NoToken`]).
+        id: Option<u32>,
         /// Text that is final now: never half a character, never part of a stop string, perhaps nothing.
         text: String,
         /// If [`GenerateOptions::logprobs`] asked for them.

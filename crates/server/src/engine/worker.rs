@@ -224,7 +224,7 @@ impl<'m> Worker<'m> {
             self.leave(index, id)?;
         }
         self.note(|state| {
-            state.stats.generated_tokens += 1;
+            state.stats.generated_tokens += u64::from(token.is_some());
             state.texts -= usize::from(finish.is_some());
         });
         Ok(())

@@ -71,6 +71,12 @@ const PARTS: [(&str, Part); 7] = [
 pub fn read(served: &Served, body: &[u8]) -> Result<Wanted, ApiError> {
     let mut fields = Fields::of_body(body)?;
     served.check_name(fields.text("model")?.as_deref())?;
+    // Before the options of a chat, which have no format.
+    let safetensors = match fields.text("format")?.as_deref() {
+        None | Some("json") => false,
+        Some("safetensors") => true,
+        Some(_) => return Err(fields.invalid("format", "must be json or safetensors")),
+    };
     let mut ids = read_text(&mut fields, served)?;
     let prompt_tokens = ids.len();
     if let Some(value) = fields.take("continuation") {
@@ -111,11 +117,6 @@ pub fn read(served: &Served, body: &[u8]) -> Result<Wanted, ApiError> {
             let known = PARTS.map(|(name, _)| name).join(", ");
             parts.ok_or_else(|| fields.invalid("include", format!("must be a list of {known}")))?
         }
-    };
-    let safetensors = match fields.text("format")?.as_deref() {
-        None | Some("json") => false,
-        Some("safetensors") => true,
-        Some(_) => return Err(fields.invalid("format", "must be json or safetensors")),
     };
     served.note_unknown(fields.unknown());
     let wanted = Wanted { ids, prompt_tokens, layers, heads, positions, parts, top, safetensors };

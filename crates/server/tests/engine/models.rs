@@ -139,7 +139,7 @@ pub fn texts(ticket: &mut Ticket, n: usize) -> (Vec<Text>, Usage) {
         match ticket.wait_next().expect("an event") {
             Event::Started { cached_tokens } => assert_eq!(started.replace(cached_tokens), None),
             Event::Token { choice, id, logprobs, .. } => {
-                texts[choice].ids.push(id);
+                texts[choice].ids.extend(id);
                 texts[choice].logprobs.extend(logprobs);
             }
             Event::Finished { choice, reason, usage, .. } => {

@@ -17,7 +17,7 @@ fn told(ticket: &mut Ticket) -> (Vec<TokenLogprobs>, Vec<u32>) {
                 assert!(ids.is_empty(), "tokens come behind it");
                 told.extend(more);
             }
-            Event::Token { id, .. } => ids.push(id),
+            Event::Token { id, .. } => ids.extend(id),
             Event::Started { cached_tokens } => assert_eq!(cached_tokens, 0),
             Event::Finished { .. } => {}
             Event::Failed { reason, .. } => panic!("{reason}"),

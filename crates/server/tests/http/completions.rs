@@ -26,6 +26,10 @@ fn a_text_goes_on() {
     assert_eq!(echoed["choices"][0]["text"], format!("Once{text}"));
     let echoes = ask(json!({"echo": true, "stream": true})).chunks();
     assert_eq!(echoes[0]["choices"][0]["text"], "Once");
+    // llama-server's name of the same.
+    let four = ask(json!({"n_predict": 4, "ignore_eos": true})).ok();
+    assert_eq!(four["usage"]["completion_tokens"], 4);
+    assert_eq!(ask(json!({"top_logprobs": 2})).json()["error"]["param"], "top_logprobs");
     // The ids of a prompt are the prompt.
     let ids = post(shared(), "/tokenize", &json!({"prompt": "Once"})).ok()["tokens"].clone();
     assert_eq!(ask(json!({"prompt": ids})).ok()["choices"][0]["text"], text);

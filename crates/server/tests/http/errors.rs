@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::{Answer, get, post, request},
-    server::{folder, shared},
+    server::{folder, refuses, shared},
 };
 
 fn chat(more: Value) -> Answer {
@@ -21,7 +21,12 @@ fn every_error_names_its_parameter() {
         (json!({"messages": []}), 400, "messages"),
         (json!({"messages": null}), 400, "messages"),
         (json!({"temperature": -0.5}), 400, "temperature"),
-        (json!({"max_tokens": 0}), 400, "max_completion_tokens"),
+        (json!({"max_tokens": 0}), 400, "max_tokens"),
+        (json!({"max_tokens": null, "n_predict": 0}), 400, "n_predict"),
+        (json!({"n_predict": 3}), 400, "n_predict"),
+        (json!({"max_tokens": 1e20}), 400, "max_tokens"),
+        (json!({"think": true}), 400, "think"),
+        (json!({"add_special_tokens": true}), 400, "add_special_tokens"),
         (json!({"n": 0}), 400, "n"),
         (json!({"n": 9}), 400, "n"),
         (json!({"top_logprobs": 21, "logprobs": true}), 400, "top_logprobs"),
@@ -54,6 +59,18 @@ fn every_error_names_its_parameter() {
 }
 
 #[test]
+fn a_template_that_fails_names_what_was_said() {
+    let server = refuses();
+    for (path, param, said) in [
+        ("/v1/responses", "input", json!("Hi")),
+        ("/v1/chat/completions", "messages", json!([{"role": "user", "content": "Hi"}])),
+    ] {
+        let answer = post(server.address(), path, &json!({param: said}));
+        assert_eq!((answer.status, &answer.json()["error"]["param"]), (400, &json!(param)), "{}", answer.text());
+    }
+}
+
+#[test]
 fn a_prompt_that_is_too_long_hears_both_numbers() {
     let answer = chat(json!({"messages": [{"role": "user", "content": "x".repeat(2000)}]}));
     let error = &answer.json()["error"];
@@ -67,12 +84,51 @@ fn a_prompt_that_is_too_long_hears_both_numbers() {
     assert_eq!(body.ok()["choices"][0]["finish_reason"], "length");
 }
 
+/// A prompt of the first tokens of the model, which has 99, none of which may come twice.
+fn once_each(tokens: u32, more: Value) -> Answer {
+    let prompt: Vec<u32> = (0..tokens).collect();
+    let mut body = json!({"prompt": prompt, "max_tokens": 5, "no_repeat_ngram_size": 1, "ignore_eos": true, "seed": 1});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    post(shared(), "/v1/completions", &body)
+}
+
 /// A client would ask again what is the server's fault.
 #[test]
 fn a_request_that_leaves_no_token_is_at_fault() {
-    // The model has fewer tokens than it is asked for.
-    let answer = chat(json!({"max_tokens": 500, "no_repeat_ngram_size": 1, "ignore_eos": true}));
+    let answer = once_each(99, json!({}));
     assert_eq!(answer.status, 422, "{}", answer.text());
+}
+
+#[test]
+fn a_text_without_a_next_token_is_given_and_costs_no_other() {
+    let first: Vec<u32> = (0..96).collect();
+    let body = once_each(0, json!({"prompt": [first, [1, 2]], "n": 2})).ok();
+    for (choice, end) in [(0, json!("no_token")), (1, json!("no_token")), (2, Value::Null), (3, Value::Null)] {
+        let reason = if end.is_null() { "length" } else { "stop" };
+        let choice = &body["choices"][choice];
+        assert_eq!((&choice["finish_reason"], &choice["glass_finish_reason"]), (&json!(reason), &end), "{body}");
+    }
+    assert_eq!(body["usage"]["completion_tokens"], 3 + 3 + 5 + 5);
+    let chunks = once_each(96, json!({"stream": true})).chunks();
+    let text: String = chunks.iter().filter_map(|chunk| chunk["choices"][0]["text"].as_str()).collect();
+    assert_eq!(text, body["choices"][0]["text"].as_str().unwrap());
+    assert_eq!(chunks.last().unwrap()["choices"][0]["glass_finish_reason"], "no_token");
+
+    // Each protocol says so in its own place.
+    for (path, asked, place) in [
+        (
+            "/v1/chat/completions",
+            json!({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 500}),
+            "/choices/0",
+        ),
+        ("/v1/messages", json!({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 500}), ""),
+        ("/v1/responses", json!({"input": "Hi", "max_output_tokens": 500}), ""),
+    ] {
+        let mut body = json!({"no_repeat_ngram_size": 1, "ignore_eos": true});
+        body.as_object_mut().unwrap().extend(asked.as_object().unwrap().clone());
+        let answer = post(shared(), path, &body).ok();
+        assert_eq!(answer.pointer(place).unwrap()["glass_finish_reason"], "no_token", "{path}: {answer}");
+    }
 }
 
 #[test]

@@ -56,6 +56,13 @@ pub fn says(end: &str, answer: &str) -> Server {
     server
 }
 
+/// A model whose template renders nothing.
+pub fn refuses() -> Server {
+    let server = listening(Trust::default(), Limits::default());
+    server.serve(of(open(), "{{ raise_exception('not me') }}", options()));
+    server
+}
+
 /// The same model, for texts that end only when somebody ends them: its windows forget, and its context is larger than any
 /// test has time for.
 pub fn endless(limits: Limits, options: ServiceOptions) -> Server {

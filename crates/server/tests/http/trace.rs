@@ -153,7 +153,10 @@ fn what_is_too_much_is_refused() {
     }
     let long = ask(json!({"continuation": vec![5; 1020]}));
     assert!(long.text().contains("1024 are looked at"), "{}", long.text());
-    let chat =
-        post(shared(), "/v1/glass/trace", &json!({"messages": [{"role": "user", "content": "Hi"}], "include": []}));
+    let chat = post(
+        shared(),
+        "/v1/glass/trace",
+        &json!({"messages": [{"role": "user", "content": "Hi"}], "include": [], "format": "json"}),
+    );
     assert!(chat.ok()["tokens"].as_array().unwrap().len() > 5);
 }

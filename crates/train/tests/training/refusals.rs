@@ -59,6 +59,7 @@ fn bad_shapes_are_refused() {
     };
     refuse(&["vocab_size", "20"], shape(json!({"vocab_size": 20})));
     refuse(&["context", "16", "8 positions"], shape(json!({"max_position_embeddings": 8})));
+    refuse(&["attention_dropout = 2", "probability"], shape(json!({"attention_dropout": 2})));
     refuse(&["num_key_value_heads"], shape(json!({"num_key_value_heads": 3})));
     refuse(&["no-such-dir"], |_, start| start.tokenizer = "no-such-dir/tokenizer.json".parse().unwrap());
 }

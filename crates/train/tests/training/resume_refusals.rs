@@ -72,9 +72,18 @@ fn damaged_files_are_refused() {
         for damage in [&cut as &dyn Fn(&Path), &empty, &missing] {
             refuse(file, damage, &["step-4"]);
         }
+        // The way out is said, and it is one.
+        for damage in [&cut as &dyn Fn(&Path), &empty] {
+            refuse(file, damage, &["(or remove ", "training/step-4: the run then goes on from", "training/step-0)"]);
+        }
+        fs::remove_dir_all(damaged.join("training/step-4")).unwrap();
+        assert_eq!(resume(&damaged).expect("it goes on").steps(), 0);
     }
     for file in ["config.json", "tokenizer.json", "generation_config.json", "tokenizer_config.json"] {
         refuse(file, &missing, &[file.split('.').next().unwrap()]);
+    }
+    for file in ["config.json", "tokenizer.json"] {
+        refuse(file, &missing, &[file, "is missing", "put back the one of this run"]);
     }
     refuse("config.json", &cut, &["config.json"]);
     refuse("tokenizer.json", &cut, &["tokenizer.json"]);
