@@ -51,7 +51,8 @@ impl LlamaAttention {
         let [q, k, v] = self.project_heads(x.into()); // [batch, heads or kv_heads, seq, head_dim]
         ctx.done(Step::Qkv);
         let q = ctx.temper(q, &self.config); // [batch, heads, seq, head_dim]
-        let mixed = self.attend([q, k, v], states, ctx); // [batch, seq, heads * head_dim]
+        let mixed = self.attend([&q, &k, &v], states, ctx); // [batch, seq, heads * head_dim]
+        [q, k, v].into_iter().for_each(|x| self.kernels.recycle(x));
         let out = match onto {
             Some(residual) => self.o_proj.forward_onto(mixed, residual),
             None => self.o_proj.forward(mixed),
@@ -61,7 +62,12 @@ impl LlamaAttention {
     }
 
     /// What the queries find: `q`, `k` and `v` `[batch, heads or kv_heads, seq, head_dim]` -> `[batch, seq, heads * head_dim]`
-    fn attend(&self, [q, k, v]: [Tensor<4>; 3], states: &mut [&mut LayerState], ctx: &ForwardContext<'_>) -> Tensor<3> {
+    fn attend(
+        &self,
+        [q, k, v]: [&Tensor<4>; 3],
+        states: &mut [&mut LayerState],
+        ctx: &ForwardContext<'_>,
+    ) -> Tensor<3> {
         let (rope, kernels) = (self.config.rope, self.kernels);
         let alone = match &mut states[..] {
             [state] => state.kv().max_step() >= ctx.seq(),
@@ -73,16 +79,16 @@ impl LlamaAttention {
             });
         }
         let rotated = ctx.rotate(rope, q.clone(), None, kernels); // [batch, heads, seq, head_dim]
-        let k = ctx.rotate(rope, k, None, kernels); // [batch, kv_heads, seq, head_dim]
+        let k = ctx.rotate(rope, k.clone(), None, kernels); // [batch, kv_heads, seq, head_dim]
         ctx.done(Step::Rope);
-        if let Some(out) = self.attend_together([&q, &rotated, &k, &v], states, ctx) {
-            [q, rotated, k, v].into_iter().for_each(|x| kernels.recycle(x));
+        if let Some(out) = self.attend_together([q, &rotated, &k, v], states, ctx) {
+            [rotated, k].into_iter().for_each(|x| kernels.recycle(x));
             return out;
         }
-        ctx.per_sequence(states, [q, rotated, k, v], |cache, [q, rotated, k, v], positions, _| {
-            let kv = cache.append(k.into(), v.into(), positions.clone()); // what these queries may attend to
+        ctx.per_sequence(states, [q, &rotated, &k, v], |cache, [q, rotated, k, v], positions, _| {
+            let kv = cache.append(k.clone().into(), v.clone().into(), positions.clone()); // what these queries may attend to
             ctx.done(Step::Cache);
-            self.attend_to(kv, [&q, &rotated], positions, cache, ctx)
+            self.attend_to(kv, [q, rotated], positions, cache, ctx)
         })
     }
 

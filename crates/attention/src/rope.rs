@@ -22,6 +22,8 @@ use self::kept::KeptAngles;
 pub struct Rope {
     parameters: RopeParameters,
     head_dim: usize,
+    /// Of passes of a length that they do not depend on.
+    inv_freq: Vec<f64>,
     /// Tokens after which positions begin anew, where they do ([`DualChunk`]).
     chunk: Option<usize>,
     kept: Arc<Mutex<KeptAngles>>,
@@ -68,7 +70,8 @@ impl Rope {
                 _ => None,
             };
             let (head_dim, chunk) = config.layers.iter().find_map(user).unwrap_or_default();
-            Self { parameters: parameters.clone(), head_dim, chunk, kept: Arc::default() }
+            let inv_freq = parameters.inv_freq(head_dim, 0);
+            Self { parameters: parameters.clone(), head_dim, inv_freq, chunk, kept: Arc::default() }
         };
         ropes.map(rope).collect()
     }
@@ -105,7 +108,9 @@ impl Rope {
 
     /// The same in a pass that reaches `length` positions.
     fn table_within(&self, length: usize, positions: impl Iterator<Item = usize>) -> RopeTable {
-        let inv_freq = self.parameters.inv_freq(self.head_dim, length);
+        let of_length = || self.parameters.inv_freq(self.head_dim, length);
+        let own = self.parameters.depends_on_length(length).then(of_length);
+        let inv_freq = own.as_ref().unwrap_or(&self.inv_freq);
         let scaling = self.parameters.attention_scaling();
         let mut table = RopeTable::default();
         for position in positions {

@@ -3,7 +3,10 @@
 use bytemuck::{Pod, Zeroable};
 use half::{bf16, f16, slice::HalfFloatSliceExt};
 
-use crate::simd_ext::SimdExt;
+use crate::{
+    isa::{Isa, Kernel},
+    simd_ext::SimdExt,
+};
 
 /// A stored number: `f32`, `f16` or `bf16`.
 pub trait Float: Copy + Send + Sync + 'static {
@@ -20,7 +23,7 @@ pub trait Float: Copy + Send + Sync + 'static {
     fn widen<S: SimdExt>(simd: S, packed: Self::Packed<S>) -> S::f32s;
 
     /// Rounds to the nearest, ties to even.
-    fn narrow(values: &[f32], out: &mut [Self]);
+    fn narrow<S: SimdExt>(simd: S, values: &[f32], out: &mut [Self]);
 }
 
 impl Float for f32 {
@@ -38,7 +41,8 @@ impl Float for f32 {
         packed
     }
 
-    fn narrow(values: &[f32], out: &mut [Self]) {
+    #[inline(always)]
+    fn narrow<S: SimdExt>(_: S, values: &[f32], out: &mut [Self]) {
         out.copy_from_slice(values);
     }
 }
@@ -57,8 +61,9 @@ impl Float for f16 {
         simd.widen_f16(packed)
     }
 
-    fn narrow(values: &[f32], out: &mut [Self]) {
-        out.convert_from_f32_slice(values);
+    #[inline(always)]
+    fn narrow<S: SimdExt>(simd: S, values: &[f32], out: &mut [Self]) {
+        simd.narrow_f16(values, out);
     }
 }
 
@@ -76,8 +81,29 @@ impl Float for bf16 {
         simd.widen_bf16(packed)
     }
 
-    fn narrow(values: &[f32], out: &mut [Self]) {
+    #[inline(always)]
+    fn narrow<S: SimdExt>(_: S, values: &[f32], out: &mut [Self]) {
         out.convert_from_f32_slice(values);
+    }
+}
+
+/// Each of `values` in another type, rounded to the nearest, ties to even.
+///
+/// # Panics
+/// If there are not as many of both.
+pub fn narrow<T: Float>(isa: Isa, values: &[f32], out: &mut [T]) {
+    isa.run(Narrow { values, out });
+}
+
+struct Narrow<'a, T> {
+    values: &'a [f32],
+    out: &'a mut [T],
+}
+
+impl<T: Float> Kernel for Narrow<'_, T> {
+    #[inline(always)]
+    fn run<S: SimdExt>(self, simd: S) {
+        T::narrow(simd, self.values, self.out);
     }
 }
 

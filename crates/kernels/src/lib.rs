@@ -37,7 +37,7 @@ pub use attend::{
     Attention, Int8View, Kept, KeyMask, KeyPositions, Segment, Softmax, attend, attend_all, quantize_vectors,
 };
 pub use causal_conv::{CausalConv, causal_conv};
-pub use float::Float;
+pub use float::{Float, narrow};
 pub use gate::{Gate, gate};
 pub use highest::first_highest;
 pub use isa::Isa;

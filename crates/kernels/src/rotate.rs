@@ -31,9 +31,6 @@ pub fn rotate<T: Float>(isa: Isa, x: View<'_, f32>, angles: Angles<'_>, out: &mu
         let [_, heads, seq, head_dim] = x.shape();
         // SAFETY: each token of each row of the batch is visited once, by one thread.
         let heads = (0..heads).map(|head| (x.row(batch, head, at), unsafe { out.row_mut(batch, head, at) }));
-        if angles.pairs == 0 {
-            return heads.for_each(|(x, out)| T::narrow(x, out));
-        }
         let mut rotated = Scratch::of_any_values::<f32>(head_dim);
         let rotated = &mut rotated.values_mut()[..head_dim];
         isa.run(Rotate { heads, rotated, angles: angles.of(batch, at, seq) });
@@ -92,12 +89,12 @@ struct Rotate<'a, H> {
 
 impl<'x, T: Float, H: Iterator<Item = (&'x [f32], &'x mut [T])>> Kernel for Rotate<'_, H> {
     #[inline(always)]
-    fn run<S: SimdExt>(self, _: S) {
+    fn run<S: SimdExt>(self, simd: S) {
         let Self { heads, rotated, angles } = self;
         for (x, out) in heads {
             rotated.copy_from_slice(x);
             angles.turn(rotated);
-            T::narrow(rotated, out);
+            T::narrow(simd, rotated, out);
         }
     }
 }

@@ -23,38 +23,43 @@ thread_local! {
 }
 
 /// A buffer at the start of a cache line. Its thread gets it back when it is dropped.
-pub struct Scratch(Vec<Line>);
+pub struct Scratch {
+    /// As long as it has ever been, so that nothing is written where any values will do.
+    lines: Vec<Line>,
+    used: usize,
+}
 
 impl Scratch {
     /// At least `len` numbers, all zero.
     pub fn zeroed<T: Pod>(len: usize) -> Self {
-        let spare = SPARE.with(|spare| spare.borrow_mut().pop());
-        let mut lines = spare.unwrap_or_default();
-        lines.clear();
-        lines.resize((len * size_of::<T>()).div_ceil(size_of::<Line>()), Line::zeroed());
-        Self(lines)
+        let mut scratch = Self::of_any_values::<T>(len);
+        scratch.lines[..scratch.used].fill(Line::zeroed());
+        scratch
     }
 
     /// At least `len` numbers of any value.
     pub fn of_any_values<T: Pod>(len: usize) -> Self {
         let mut lines = SPARE.with(|spare| spare.borrow_mut().pop()).unwrap_or_default();
-        lines.resize((len * size_of::<T>()).div_ceil(size_of::<Line>()), Line::zeroed());
-        Self(lines)
+        let used = (len * size_of::<T>()).div_ceil(size_of::<Line>());
+        if lines.len() < used {
+            lines.resize(used, Line::zeroed());
+        }
+        Self { lines, used }
     }
 
     #[inline(always)]
     pub fn values<T: Pod>(&self) -> &[T] {
-        cast_slice(&self.0)
+        cast_slice(&self.lines[..self.used])
     }
 
     pub fn values_mut<T: Pod>(&mut self) -> &mut [T] {
-        cast_slice_mut(&mut self.0)
+        cast_slice_mut(&mut self.lines[..self.used])
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let lines = take(&mut self.0);
+        let lines = take(&mut self.lines);
         // At the end of a thread there may be nothing left to give it to.
         let _ = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();
@@ -80,5 +85,8 @@ mod tests {
         assert_eq!(second.values::<u8>().as_ptr(), at);
         assert!(second.values::<i8>().len() >= 300);
         assert!(second.values::<i8>().iter().all(|value| *value == 0));
+        drop(second);
+        let third = Scratch::of_any_values::<f32>(100);
+        assert_eq!((third.values::<u8>().as_ptr(), third.values::<f32>().len()), (at, 112));
     }
 }

@@ -1,6 +1,7 @@
 //! What the kernels need of an instruction set beyond [`pulp::Simd`]: 16-bit floats, and a multiply-add that is always fast.
 
 use bytemuck::Pod;
+use half::{f16, slice::HalfFloatSliceExt};
 use pulp::{Scalar256b, Simd};
 
 /// float32 lanes of the widest vector.
@@ -21,6 +22,12 @@ pub trait SimdExt: Simd {
 
     /// Signed bytes to float32. Exact.
     fn widen_i8(self, bytes: Self::Bytes) -> Self::f32s;
+
+    /// Each float32 to the nearest binary16, ties to even.
+    #[inline(always)]
+    fn narrow_f16(self, floats: &[f32], out: &mut [f16]) {
+        out.convert_from_f32_slice(floats);
+    }
 
     /// The sum of each of as many vectors as one has lanes, in the order of [`Simd::reduce_sum_f32s`].
     #[inline(always)]
@@ -48,6 +55,15 @@ impl SimdExt for pulp::x86::V4 {
     fn widen_i8(self, bytes: Self::Bytes) -> Self::f32s {
         let integers = self.avx512f._mm512_cvtepi8_epi32(pulp::cast(bytes));
         pulp::cast(self.avx512f._mm512_cvtepi32_ps(integers))
+    }
+
+    #[inline(always)]
+    fn narrow_f16(self, floats: &[f32], out: &mut [f16]) {
+        let ((vectors, rest), (halves, others)) = (Self::as_simd_f32s(floats), out.as_chunks_mut::<16>());
+        for (halves, vector) in halves.iter_mut().zip(vectors) {
+            *halves = pulp::cast(self.avx512f._mm512_cvtps_ph::<NEAREST>(pulp::cast(*vector)));
+        }
+        others.convert_from_f32_slice(rest);
     }
 
     /// Lanes that are 8, 4, 2 and 1 apart are added, of several vectors at a time: a quarter of the work of one by one.
@@ -93,6 +109,10 @@ impl SimdExt for pulp::x86::V4 {
         pulp::cast(self.avx512f._mm512_cvtph_ps(pulp::cast(halves)))
     }
 }
+
+/// To the nearest, ties to even, and no exception.
+#[cfg(target_arch = "x86_64")]
+const NEAREST: i32 = 8;
 
 /// Pairs of vectors, the first of each; the second is four behind.
 #[cfg(target_arch = "x86_64")]

@@ -45,9 +45,9 @@ impl LlamaAttention {
         let mut start = 0;
         let alone = views.into_iter().zip(states).zip(ctx.spans()).map(|((kv, state), positions)| {
             let own = |x: &Tensor<4>| narrow(x.clone(), start, positions.len());
-            let (q, rotated) = (own(q), own(rotated));
+            let (q, rotated) = (&own(q), &own(rotated));
             start += positions.len();
-            self.attend_to(kv, [&q, &rotated], positions.clone(), state.kv(), ctx)
+            self.attend_to(kv, [q, rotated], positions.clone(), state.kv(), ctx)
         });
         Some(one_behind_the_other(alone.collect())) // [1, tokens of all, heads * head_dim]
     }
@@ -59,7 +59,7 @@ impl LlamaAttention {
     pub(super) fn attend_in_place(
         &self,
         rope: usize,
-        [q, k, v]: [Tensor<4>; 3],
+        [q, k, v]: [&Tensor<4>; 3],
         positions: Range<usize>,
         start: usize,
         cache: &mut dyn LayerCache,
@@ -75,19 +75,18 @@ impl LlamaAttention {
         let mut write = |[keys, values]: [&mut Tensor<4>; 2], slot, seen: Option<SeenSlots>| {
             if let Some(seen) = seen.filter(|_| plainly) {
                 let held = [&mut *keys, &mut *values];
-                attended = ctx.keep_and_attend((rope, start), [&q, &k, &v], held, slot, seen, &params, self.kernels);
+                attended = ctx.keep_and_attend((rope, start), [q, k, v], held, slot, seen, &params, self.kernels);
                 if attended.is_some() {
                     return Written::Attended;
                 }
             }
-            rotated = ctx.rotate_and_keep(rope, start, [&q, &k, &v], [keys, values], slot, self.kernels);
+            rotated = ctx.rotate_and_keep(rope, start, [q, k, v], [keys, values], slot, self.kernels);
             if rotated.is_some() { Written::Kept } else { Written::Not }
         };
         let new = &mut InPlace { shape: k.dims(), device: k.device(), dtype: k.dtype(), write: &mut write };
         let appended = cache.append_in_place(new, positions.clone());
         if let Some(attended) = attended {
             ctx.done(Step::Attention);
-            [q, k, v].into_iter().for_each(|x| self.kernels.recycle(x));
             return attended; // [1, seq, heads * head_dim]
         }
         let (kv, rotated) = match (appended, rotated) {
@@ -96,13 +95,13 @@ impl LlamaAttention {
                 (kv, rotated)
             }
             _ => {
-                let rotate = |x| ctx.rotate_from(rope, start, x, self.kernels);
-                let (rotated, k) = (rotate(q.clone()), rotate(k)); // [1, heads or kv_heads, seq, head_dim]
+                let rotate = |x: &Tensor<4>| ctx.rotate_from(rope, start, x.clone(), self.kernels);
+                let (rotated, k) = (rotate(q), rotate(k)); // [1, heads or kv_heads, seq, head_dim]
                 ctx.done(Step::Rope);
-                (cache.append(k.into(), v.into(), positions.clone()), rotated)
+                (cache.append(k.into(), v.clone().into(), positions.clone()), rotated)
             }
         };
         ctx.done(Step::Cache);
-        self.attend_to(kv, [&q, &rotated], positions, cache, ctx)
+        self.attend_to(kv, [q, &rotated], positions, cache, ctx)
     }
 }

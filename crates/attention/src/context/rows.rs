@@ -17,8 +17,8 @@ impl ForwardContext<'_> {
     pub(crate) fn per_sequence<const N: usize>(
         &self,
         states: &mut [&mut LayerState],
-        x: [Tensor<4>; N],
-        mut each: impl FnMut(&mut dyn LayerCache, [Tensor<4>; N], Range<usize>, usize) -> Tensor<3>,
+        x: [&Tensor<4>; N],
+        mut each: impl FnMut(&mut dyn LayerCache, [&Tensor<4>; N], Range<usize>, usize) -> Tensor<3>,
     ) -> Tensor<3> {
         if let ([state], [span]) = (&mut *states, &self.spans[..])
             && state.kv().max_step() >= span.len()
@@ -32,8 +32,8 @@ impl ForwardContext<'_> {
             let mut from = span.start;
             while from < span.end {
                 let len = cache.max_step().min(span.end - from);
-                let part = x.each_ref().map(|x| narrow(x.clone(), start, len));
-                out.push(each(cache, part, from..from + len, start));
+                let part = x.map(|x| narrow(x.clone(), start, len));
+                out.push(each(cache, part.each_ref(), from..from + len, start));
                 (start, from) = (start + len, from + len);
             }
         }

@@ -126,7 +126,7 @@ pub fn floats<const D: usize>(values: Vec<f32>, shape: [usize; D], dtype: DType)
 
 fn narrowed<T: Float + Default + Clone>(values: &[f32]) -> Vec<T> {
     let mut narrowed = vec![T::default(); values.len()];
-    T::narrow(values, &mut narrowed);
+    cpu::narrow(Isa::best(), values, &mut narrowed);
     narrowed
 }
 

@@ -5,7 +5,7 @@ use burn::{
     tensor::{DType, Element as BurnElement, Tensor},
 };
 use bytemuck::Pod;
-use glass_kernels::{Float, Scratch};
+use glass_kernels::{self as cpu, Float, Isa, Scratch};
 use half::{bf16, f16};
 
 use super::{form::in_a_row, spare};
@@ -56,7 +56,7 @@ impl Output {
 
     fn narrow<T: Float + BurnElement + Pod>(&mut self) {
         if let (Some(wide), Some(narrow)) = (&self.wide, self.tensor.try_storage_mut::<T>()) {
-            T::narrow(&wide.values()[..self.len], narrow);
+            cpu::narrow(Isa::best(), &wide.values()[..self.len], narrow);
         }
     }
 
@@ -84,7 +84,7 @@ where
     let mut narrow = [T::default(); SOME];
     for values in values.chunks_mut(SOME) {
         let narrow = &mut narrow[..values.len()];
-        T::narrow(values, narrow);
+        cpu::narrow(Isa::best(), values, narrow);
         narrow.convert_to_f32_slice(values);
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Element as BurnElement, Tensor};
 use bytemuck::Pod;
-use glass_kernels::{self as cpu, Float, Isa, Matrix, Scratch};
+use glass_kernels::{self as cpu, Isa, Matrix, Scratch};
 use half::{bf16, f16};
 
 use super::{
@@ -40,7 +40,7 @@ pub fn multiply<const D: usize, const E: usize, C: FromIterator<Tensor<E>>>(
                     let x = read(x, around)?;
                     let mut narrow = Scratch::of_any_values::<bf16>(x.values().len());
                     let narrow = &mut narrow.values_mut()[..x.values().len()];
-                    bf16::narrow(x.values(), narrow);
+                    cpu::narrow(Isa::best(), x.values(), narrow);
                     cpu::matmul_t_bf16(narrow, &mut outputs.of(&weights)?);
                 }
                 DType::BF16 => cpu::matmul_t(read(x, around)?.values(), &mut outputs.of::<bf16>(&weights)?),

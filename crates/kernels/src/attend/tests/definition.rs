@@ -1,7 +1,11 @@
 //! Inputs, and what attention of them is by definition.
 
 use super::super::*;
-use crate::{float::Float, quant::GROUP_SIZE, testing::random};
+use crate::{
+    float::{Float, narrow},
+    quant::GROUP_SIZE,
+    testing::random,
+};
 
 /// Queries and results are `[batch, queries, heads, head_dim]` in memory, as projections make and take them.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +84,7 @@ impl<T: Float + Default> Inputs<T> {
                     }
                 }
                 let mut cache = vec![T::default(); wide.len()];
-                T::narrow(&wide, &mut cache);
+                narrow(Isa::best(), &wide, &mut cache);
                 cache
             };
             let seed = 10 * i as u64;
