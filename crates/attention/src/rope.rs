@@ -23,7 +23,7 @@ pub struct Rope {
     parameters: RopeParameters,
     head_dim: usize,
     /// Of passes of a length that they do not depend on.
-    inv_freq: Vec<f64>,
+    inv_freq: Arc<[f64]>,
     /// Tokens after which positions begin anew, where they do ([`DualChunk`]).
     chunk: Option<usize>,
     kept: Arc<Mutex<KeptAngles>>,
@@ -70,7 +70,7 @@ impl Rope {
                 _ => None,
             };
             let (head_dim, chunk) = config.layers.iter().find_map(user).unwrap_or_default();
-            let inv_freq = parameters.inv_freq(head_dim, 0);
+            let inv_freq = parameters.inv_freq(head_dim, 0).into();
             Self { parameters: parameters.clone(), head_dim, inv_freq, chunk, kept: Arc::default() }
         };
         ropes.map(rope).collect()
@@ -110,7 +110,7 @@ impl Rope {
     fn table_within(&self, length: usize, positions: impl Iterator<Item = usize>) -> RopeTable {
         let of_length = || self.parameters.inv_freq(self.head_dim, length);
         let own = self.parameters.depends_on_length(length).then(of_length);
-        let inv_freq = own.as_ref().unwrap_or(&self.inv_freq);
+        let inv_freq = own.as_deref().unwrap_or(&self.inv_freq);
         let scaling = self.parameters.attention_scaling();
         let mut table = RopeTable::default();
         for position in positions {

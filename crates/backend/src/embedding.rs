@@ -24,6 +24,9 @@ impl Embedding {
 
     /// `ids` `[batch, seq]`, every id below `vocab` -> `[batch, seq, columns]`
     pub fn forward(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        if let Some(rows) = self.weight.select_in_place(&ids) {
+            return rows; // [batch, seq, columns]
+        }
         let [batch, seq] = ids.dims();
         let rows = self.weight.select(ids.flatten(0, 1)); // [batch * seq, columns]
         let columns = rows.dims()[1];

@@ -105,6 +105,16 @@ impl WeightMatrix {
         selected.unwrap_or_else(|| unreachable!("there is more than one part"))
     }
 
+    /// The same of ids as they come, where a kernel reads them so.
+    ///
+    /// `ids` `[batch, seq]` -> `[batch, seq, columns]`
+    pub(crate) fn select_in_place(&self, ids: &Tensor<2, Int>) -> Option<Tensor<3>> {
+        match (&self.parts[..], &self.quantized[..]) {
+            ([], [quantized]) => self.kernels.select_in_place(quantized, ids),
+            _ => None,
+        }
+    }
+
     fn rows_of(&self, part: usize) -> usize {
         match self.quantized.get(part) {
             Some(quantized) => quantized.shape()[0],

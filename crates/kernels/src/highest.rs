@@ -66,7 +66,16 @@ fn by_lane(numbers: &[f32]) -> (f32, bool) {
             *outside |= u32::from(value.is_nan() | (value == f32::INFINITY));
         }
     }
-    (highest.into_iter().fold(f32::NEG_INFINITY, f32::max), outside == [0; LANES])
+    // Halves beside each other: lane after lane each comparison would wait for the last.
+    let mut width = LANES;
+    while width > 1 {
+        width /= 2;
+        let (low, high) = highest.split_at_mut(width);
+        for (low, high) in low.iter_mut().zip(high) {
+            *low = if *high > *low { *high } else { *low };
+        }
+    }
+    (highest[0], outside == [0; LANES])
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub use attention::{attend, attend_all, quantize_vectors};
 pub use form::{AsRead, ByHead};
 pub use keep::{keep, keep_and_attend, rotate_and_keep};
 pub use products::multiply;
-pub use quantized::select;
+pub use quantized::{select, select_panels};
 pub use recurrence::{causal_conv, linear_recurrence, selective_scan, softplus};
 pub use spare::give;
 pub use trained_scan::trained_scan;

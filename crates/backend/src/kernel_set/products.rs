@@ -209,6 +209,23 @@ impl KernelSet {
         }
     }
 
+    /// The same of a matrix that lies in the order in which this machine multiplies it.
+    ///
+    /// `ids` `[batch, seq]` -> `[batch, seq, columns]`
+    pub(crate) fn select_in_place(self, matrix: &QuantizedTensor, ids: &Tensor<2, Int>) -> Option<Tensor<3>> {
+        match (self.backend?, matrix) {
+            #[cfg(feature = "flex")]
+            (KernelBackend::Flex, QuantizedTensor::Panels(matrix)) => {
+                let [batch, seq] = ids.dims();
+                flex::select_panels(matrix, ids, [batch, seq, matrix.panels.columns()])
+            }
+            _ => {
+                let _ = ids;
+                None
+            }
+        }
+    }
+
     /// All numbers of a quantized matrix, in one launch.
     ///
     /// -> `[rows, columns]`

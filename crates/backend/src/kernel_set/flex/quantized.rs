@@ -1,13 +1,13 @@
 //! Quantized matrices on flex.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{DType, Int, Tensor};
 use glass_kernels::{
     self as cpu,
     quant::{self, BlockFormat, BlockMatrix, Panels, QuantFormat, QuantizedMatrix},
 };
 
 use super::{lent::Lent, output::Output};
-use crate::{BlockTensor, Few, PlanarTensor, QuantizedTensor, quantized::BlockStorage};
+use crate::{BlockTensor, Few, PanelTensor, PlanarTensor, QuantizedTensor, quantized::BlockStorage};
 
 /// `x` `[n, columns]` times each matrix `[rows, columns]` -> its output `[n, rows]`
 pub fn multiply(x: &[f32], weights: &[&QuantizedTensor], outputs: Few<&mut [f32]>) -> Option<()> {
@@ -58,9 +58,30 @@ pub fn select(matrix: &QuantizedTensor, ids: &Tensor<1, Int>) -> Option<Tensor<2
             quant::dequantize_blocks(HeldBlocks::of(&rows)?.matrix()?, out.values());
             out
         }
-        QuantizedTensor::Panels(matrix) => return Some(matrix.select(ids)),
+        QuantizedTensor::Panels(matrix) => return select_panels(matrix, ids, shape),
         QuantizedTensor::Halves(_) => return None,
     };
+    Some(out.tensor())
+}
+
+/// `ids` of any shape -> `shape`, the same and the columns
+pub fn select_panels<const D: usize, const E: usize>(
+    matrix: &PanelTensor,
+    ids: &Tensor<D, Int>,
+    shape: [usize; E],
+) -> Option<Tensor<E>> {
+    let lent = Lent::of(ids)?;
+    let mut out = Output::new(matrix.dtype, shape);
+    let mut dequantize = |ids: &mut dyn Iterator<Item = usize>| {
+        for (row, out) in ids.zip(out.values().chunks_exact_mut(matrix.panels.columns())) {
+            matrix.panels.dequantize(row..row + 1, out);
+        }
+    };
+    match lent.dtype() {
+        DType::I32 => dequantize(&mut lent.as_slice::<i32>()?.iter().map(|id| *id as usize)),
+        DType::I64 => dequantize(&mut lent.as_slice::<i64>()?.iter().map(|id| *id as usize)),
+        _ => return None,
+    }
     Some(out.tensor())
 }
 
