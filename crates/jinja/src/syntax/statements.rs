@@ -87,15 +87,17 @@ impl Parser {
             }
             "block" => {
                 let name = self.name()?;
-                if self.blocks.contains(&name) {
+                let scoped = self.skip_name("scoped");
+                if self.skip_name("required") {
+                    return self.fail(format!("block {name:?} is required, and there is no other template to have it"));
+                }
+                let block = self.macro_body(Some(name.clone()), Vec::new(), "endblock")?;
+                self.skip_name(&name);
+                if self.blocks.iter().any(|other| other.name == block.name) {
                     return self.fail(format!("block {name:?} defined twice"));
                 }
-                self.blocks.push(name.clone());
-                let scoped = self.skip_name("scoped");
-                self.skip_name("required");
-                let body = self.frame("endblock")?;
-                self.skip_name(&name);
-                Ok(Kind::Block { body, scoped })
+                self.blocks.push(block);
+                Ok(Kind::Block { name, scoped })
             }
             "macro" => {
                 let name = self.name()?;
