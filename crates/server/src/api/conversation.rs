@@ -66,6 +66,9 @@ impl Conversation {
             let why = "this model has no chat template, as it was not trained to chat: use /v1/completions";
             return Err(ApiError::unprocessable(why));
         };
+        for name in template.unread(&self.variables) {
+            served.note_unread(name);
+        }
         let calls = !self.tools.is_empty() && self.choice != ToolChoice::None;
         let forced = match (&served.syntax, calls) {
             (_, false) => None,

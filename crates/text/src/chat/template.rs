@@ -50,6 +50,20 @@ pub struct ChatInput {
     pub variables: Map<String, serde_json::Value>,
 }
 
+impl ChatInput {
+    /// Refuses variables that are the conversation itself, as those would count for nothing.
+    ///
+    /// # Errors
+    /// The first of them, in one line.
+    pub fn check_variables(variables: &Map<String, serde_json::Value>) -> Result<(), String> {
+        const OWN: [&str; 4] = ["messages", "tools", "documents", "add_generation_prompt"];
+        match OWN.iter().find(|name| variables.contains_key(**name)) {
+            Some(name) => Err(format!("{name} is set by the program: leave it out")),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The text of a template.
 pub(crate) struct Source {
     name: String,
@@ -157,6 +171,17 @@ impl ChatTemplate {
     /// Gives every rendering these variables, as `enable_thinking`. Those of [`ChatInput::variables`] go before them.
     pub fn set_variables(&mut self, variables: Map<String, serde_json::Value>) {
         self.variables = variables;
+    }
+
+    /// Those of these variables that no template reads: they change nothing.
+    pub fn unread<'v>(&self, variables: &'v Map<String, serde_json::Value>) -> impl Iterator<Item = &'v str> {
+        let reads = |name: &str| {
+            [Some(&self.default), self.tool_use.as_ref()]
+                .into_iter()
+                .flatten()
+                .any(|parsed| parsed.template.reads(name))
+        };
+        variables.keys().map(String::as_str).filter(move |name| !reads(name))
     }
 
     /// `eos_token`, which ends a turn in most templates.
