@@ -17,6 +17,7 @@ pub fn parse_variables(text: &str) -> Result<Variables, String> {
     match serde_json::from_str(text) {
         Ok(serde_json::Value::Object(variables)) => {
             ChatInput::check_variables(&variables)?;
+            glass_json::check_integers(text.as_bytes()).map_err(|error| error.to_string())?;
             Ok(Variables(variables))
         }
         _ => Err("not a JSON object, as {\"enable_thinking\": false}".to_owned()),

@@ -82,6 +82,8 @@ impl JsonSchema {
         let mut schema =
             serde_json::from_str(text).map_err(|error| ConstraintError::NotJson { reason: one_line(&error) })?;
         prepare(&mut schema, "#")?;
+        let refused = |reason: String| ConstraintError::Refused { reason };
+        glass_json::check_integers(text.as_bytes()).map_err(|error| refused(error.to_string()))?;
         let this = Self(match schema {
             // The grammar's options have their place in an object.
             Value::Bool(true) => Value::Object(Map::new()),
@@ -90,9 +92,7 @@ impl JsonSchema {
         match Constraint::of(&ApproximateTokEnv::single_byte_env(), &this) {
             Ok(_) => Ok(this),
             // A vocabulary of all bytes spells everything.
-            Err(ConstraintError::DeadEnd { .. }) => {
-                Err(ConstraintError::Refused { reason: "no value satisfies it".to_owned() })
-            }
+            Err(ConstraintError::DeadEnd { .. }) => Err(refused("no value satisfies it".to_owned())),
             Err(error) => Err(error),
         }
     }

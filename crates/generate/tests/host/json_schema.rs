@@ -33,6 +33,7 @@ fn a_schema_is_honoured_as_a_whole_or_refused() {
         (r##"{"$ref": "#/$defs/missing"}"##, "missing"),
         (r#"{"type": "integer", "minimum": 3, "maximum": 2}"#, "minimum"),
         (r#"{"enum": []}"#, "is empty"),
+        (r#"{"const": [18446744073709551616]}"#, "the integer 18446744073709551616 at line 1 column 12"),
         // What no value satisfies, whatever the vocabulary.
         (r##"{"$ref": "#"}"##, "no value satisfies it"),
         (r##"{"$ref": "#/$defs/a", "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}]}}}"##, "no value satisfies it"),

@@ -292,14 +292,20 @@ pub fn read_content(content: Value, place: &str, kinds: &[&str]) -> Result<Strin
     Ok(texts.join("\n"))
 }
 
-/// The arguments of an earlier call as templates want them: an object, where they are one.
-pub fn read_arguments(arguments: Option<Value>) -> Value {
-    match arguments {
-        None => json!({}),
+/// Takes the arguments of an earlier call as templates want them: an object, where they are one.
+///
+/// # Errors
+/// An integer that a prompt would have otherwise.
+pub fn read_arguments(call: &mut Fields) -> Result<Value, ApiError> {
+    match call.take("arguments") {
+        None => Ok(json!({})),
         Some(Value::String(text)) => match serde_json::from_str(&text) {
-            Ok(Value::Object(object)) => object.into(),
-            _ => Value::String(text),
+            Ok(Value::Object(object)) => {
+                let read = glass_json::check_integers(text.as_bytes());
+                read.map(|()| object.into()).map_err(|error| call.invalid("arguments", error.to_string()))
+            }
+            _ => Ok(Value::String(text)),
         },
-        Some(other) => other,
+        Some(other) => Ok(other),
     }
 }
