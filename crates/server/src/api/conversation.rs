@@ -104,15 +104,13 @@ impl Conversation {
             cut_last(&mut text, messages)?;
         }
         let holds = forced.is_some() || self.options.json_schema.is_some();
-        if let Some(marks) = served.marks.filter(|marks| holds && marks.is_open(&text)) {
-            // What is held to a schema begins with its first token: thoughts that the template has opened end here.
-            text = format!("{}\n\n{}\n\n", text.trim_end(), marks.close);
+        let call = forced.as_ref().map_or("", |forced| &forced.prefix);
+        if let Some(marks) = served.marks.filter(|_| holds) {
+            marks.hold(&mut text, call);
         }
-        let splits = self.splits_reasoning && served.identity.splits_reasoning && !holds;
-        let thoughts = served.marks.filter(|_| splits).map(|marks| Thoughts::new(marks, &text));
-        if let Some(forced) = &forced {
-            text.push_str(&forced.prefix);
-        }
+        let aloud = !(self.splits_reasoning && served.identity.splits_reasoning);
+        let thoughts = served.marks.filter(|_| !holds).map(|marks| Thoughts::new(marks, &text, aloud));
+        text.push_str(call);
         let ids = served.tokenizer()?.encode(&text, false).map_err(|error| served.error(&error.into()))?;
         Ok(Prompt { ids, forced, thoughts })
     }
@@ -165,6 +163,7 @@ impl Conversation {
         }
         let reader = match (&served.syntax, &forced) {
             (Some(syntax), Some(forced)) => Some(forced.reader(syntax)),
+            _ if thoughts.as_ref().is_some_and(Thoughts::has_calls) => None,
             (Some(syntax), None) if calls => Some(Reader::new(syntax.clone(), self.tools.clone())),
             _ => None,
         };
