@@ -260,7 +260,9 @@ fn prepare_message(message: &serde_json::Value) -> serde_json::Value {
     fields.retain(|_, value| !value.is_null());
     let reasoning = REASONING.iter().find_map(|name| fields.get(*name)).cloned();
     if let Some(reasoning) = reasoning {
-        fields.entry("thinking").or_insert(reasoning.clone());
+        // In the order of transformers, which a template may write.
+        let thinking = fields.get("thinking").unwrap_or(&reasoning).clone();
+        fields.shift_insert(0, "thinking".to_owned(), thinking);
         fields.insert(REASONING[0].to_owned(), reasoning);
     }
     fields.into()

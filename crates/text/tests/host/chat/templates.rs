@@ -258,3 +258,18 @@ fn variables_that_change_nothing_are_told() {
         assert_eq!(error, format!("{name} is set by the program: leave it out"));
     }
 }
+
+/// A template that writes messages whole shows the order of their fields.
+#[test]
+fn reasoning_stands_where_transformers_puts_it() {
+    let template = ChatTemplate::from_text("{{ messages[0].keys()|list }}{{ messages[0].thinking }}", "mine", &[]);
+    let template = template.expect("a template");
+    for (message, keys) in [
+        (json!({"role": "r", "reasoning": "a"}), "['thinking', 'role', 'reasoning', 'reasoning_content']a"),
+        (json!({"reasoning_content": "a", "thinking": "b"}), "['thinking', 'reasoning_content']b"),
+        (json!({"role": "r", "thinking": null, "content": "c"}), "['role', 'content']"),
+    ] {
+        let input = ChatInput { messages: vec![message], ..ChatInput::default() };
+        assert_eq!(template.render(&input).expect("a text"), keys);
+    }
+}
