@@ -105,6 +105,10 @@ impl Renderer<'_> {
                 let inner = scope.inner();
                 let text = Value::str(self.text(body, &inner)?);
                 let value = self.eval_over(filter, &inner, text)?;
+                // Python joins what is written.
+                if !matches!(value, Value::Str(_) | Value::Markup(_)) {
+                    return type_error(format!("expected str instance, {} found", value.type_name()));
+                }
                 out.push_str(&to_str(&value));
             }
             Kind::AutoEscape(value, body) => {

@@ -175,7 +175,9 @@ impl Parser {
     }
 
     fn for_statement(&mut self) -> Result<Kind> {
+        self.loops_around += 1;
         let target = self.target(false, &["in"])?;
+        self.loops_around -= 1;
         self.expect_name("in")?;
         let iter = self.tuple_until(false, &["recursive"])?;
         let test = if self.skip_name("if") { Some(self.expression()?) } else { None };
@@ -198,6 +200,9 @@ impl Parser {
                 self.expect_op(",")?;
             }
             let name = self.name()?;
+            if arguments.iter().any(|(other, _)| *other == name) {
+                return self.fail(format!("duplicate argument {name:?}"));
+            }
             let default = if self.skip_op("=") { Some(self.expression()?) } else { None };
             if default.is_none() && arguments.last().is_some_and(|(_, default)| default.is_some()) {
                 return self.fail("non-default argument follows default argument");
@@ -219,10 +224,12 @@ impl Parser {
         let loops = std::mem::take(&mut self.loops);
         let body = self.frame(end)?;
         self.loops = loops;
-        let reads = |name: &str| {
-            let given = arguments.iter().any(|(argument, _)| &**argument == name);
-            !given && self.loaded[before..].iter().any(|loaded| &**loaded == name)
-        };
+        let given = |name: &str| arguments.iter().find(|(argument, _)| &**argument == name);
+        let loads = |name: &str| self.loaded[before..].iter().any(|loaded| &**loaded == name);
+        if loads("caller") && given("caller").is_some_and(|(_, default)| default.is_none()) {
+            return self.fail("the special argument \"caller\" must be left out or have a default");
+        }
+        let reads = |name: &str| given(name).is_none() && loads(name);
         let (varargs, kwargs, caller) = (reads("varargs"), reads("kwargs"), reads("caller"));
         Ok(Macro { name, arguments, body, varargs, kwargs, caller })
     }
