@@ -17,7 +17,12 @@ use std::{
 use glass_generate::{Conversation, GenerateOptions, Llama, ModelFiles};
 use glass_text::ChatTemplate;
 
-use crate::{args, embedded, error::CliError, interrupt, load, options, say::note};
+use crate::{
+    args, embedded,
+    error::CliError,
+    interrupt, load, options,
+    say::{note, warn},
+};
 use input::{Event, Input};
 use settings::Settings;
 use talk::Talk;
@@ -30,10 +35,7 @@ pub fn run(args: args::Chat) -> Result<(), CliError> {
     let messages = args.load.as_ref().map(talk::saved).transpose()?;
     let device = load::device(&args.compute)?;
     let files = load::any_files(&args.model)?;
-    let mut template = template(files.as_ref(), args.chat_template.as_deref())?;
-    if let Some(args::Variables(variables)) = &args.chat_template_kwargs {
-        template.set_variables(variables.clone());
-    }
+    let template = template(files.as_ref(), args.chat_template.as_deref(), args.chat_template_kwargs.as_ref())?;
     let overrides = &args.model.overrides;
     let loaded = match &files {
         Some(files) => load::load_files(files, overrides, device, &args.compute)?,
@@ -66,9 +68,13 @@ pub fn run(args: args::Chat) -> Result<(), CliError> {
     converse(&mut talk, Input::open(terminal, &args)?)
 }
 
-/// The template that was given, or the model's own.
-pub fn template(files: Option<&ModelFiles>, given: Option<&Path>) -> Result<ChatTemplate, CliError> {
-    Ok(match (files, given) {
+/// The template that was given, or the model's own, with these variables.
+pub fn template(
+    files: Option<&ModelFiles>,
+    given: Option<&Path>,
+    variables: Option<&args::Variables>,
+) -> Result<ChatTemplate, CliError> {
+    let mut template = match (files, given) {
         (Some(files), Some(file)) => files.chat_template_of(file)?,
         (Some(files), None) => files.chat_template()?,
         (None, Some(file)) => {
@@ -76,7 +82,14 @@ pub fn template(files: Option<&ModelFiles>, given: Option<&Path>) -> Result<Chat
             ChatTemplate::from_text(&text, &file.display().to_string(), &[])?
         }
         (None, None) => embedded::chat_template()?,
-    })
+    };
+    if let Some(args::Variables(variables)) = variables {
+        let says =
+            |name| format!("--chat-template-kwargs: the chat template does not read {name:?}, which changes nothing");
+        warn(template.unread(variables).map(says));
+        template.set_variables(variables.clone());
+    }
+    Ok(template)
 }
 
 /// Answers every message until the end of the input.

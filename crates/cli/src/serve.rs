@@ -96,23 +96,19 @@ fn wait(server: Server, grace: Duration) -> Result<(), CliError> {
 
 /// The template of the model, if it was trained to chat.
 fn template(files: Option<&ModelFiles>, args: &args::Serve) -> Result<Option<glass_text::ChatTemplate>, CliError> {
-    let mut template = match chat::template(files, args.chat_template.as_deref()) {
-        Ok(template) => template,
+    match chat::template(files, args.chat_template.as_deref(), args.chat_template_kwargs.as_ref()) {
+        Ok(template) => Ok(Some(template)),
         Err(CliError::Model(error)) => match *error {
             glass_generate::Error::ChatTemplate(
                 ChatTemplateError::Missing { .. } | ChatTemplateError::MissingKey { .. },
             ) => {
                 status!("glass: the model has no chat template: it answers /v1/completions alone");
-                return Ok(None);
+                Ok(None)
             }
-            error => return Err(error.into()),
+            error => Err(error.into()),
         },
-        Err(error) => return Err(error),
-    };
-    if let Some(args::Variables(variables)) = &args.chat_template_kwargs {
-        template.set_variables(variables.clone());
+        Err(error) => Err(error),
     }
-    Ok(Some(template))
 }
 
 /// What clients call the model: its name on the hub, or that of its folder or file.

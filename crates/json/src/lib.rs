@@ -48,6 +48,36 @@ pub fn parse_object(text: &[u8]) -> Result<Map<String, Value>, NotJson> {
     }
 }
 
+/// Refuses integers that a [`Value`] holds as floats, which are written otherwise: a prompt, or what a model wrote, would change.
+///
+/// # Errors
+/// The first integer beyond 64 bits, or `-0`, which is 0 in Python; in one line. What is no JSON is nobody's error here.
+pub fn check_integers(text: &[u8]) -> Result<(), NotJson> {
+    let mut at = 0;
+    while let Some(&letter) = text.get(at) {
+        at += match letter {
+            b'"' => string(&text[at..]),
+            b'-' | b'0'..=b'9' => {
+                let word = word_at(&text[at..]);
+                let fits = word.parse::<u64>().is_ok() || word.parse().is_ok_and(|number: i64| number < 0);
+                let digits = word.strip_prefix('-').unwrap_or(word);
+                if !fits && !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()) {
+                    let lines: Vec<&[u8]> = text[..at].split(|letter| *letter == b'\n').collect();
+                    let (line, column) = (lines.len(), lines.last().map_or(0, |line| line.len()) + 1);
+                    return Err(NotJson(format!(
+                        "the integer {} at line {line} column {column} would become a float, as -0 and all beyond 64 bits do: \
+                         write it as a text or as a float",
+                        beginning(word)
+                    )));
+                }
+                word.len().max(1)
+            }
+            _ => 1,
+        };
+    }
+    Ok(())
+}
+
 /// The number that a value is, infinities and NaN included.
 pub fn as_f64(value: &Value) -> Option<f64> {
     match word(value) {
@@ -161,11 +191,17 @@ fn string(text: &[u8]) -> usize {
     text.len()
 }
 
-/// Length of the word or number at the front, and what stands for it if the standard has none.
-fn number(text: &[u8]) -> (usize, Option<String>) {
+/// The word or number at the front.
+fn word_at(text: &[u8]) -> &str {
     let is_part = |letter: &&u8| letter.is_ascii_alphanumeric() || matches!(letter, b'+' | b'-' | b'.');
     let len = text.iter().take_while(is_part).count();
-    let word = std::str::from_utf8(&text[..len]).unwrap_or_default();
+    std::str::from_utf8(&text[..len]).unwrap_or_default()
+}
+
+/// Length of the word or number at the front, and what stands for it if the standard has none.
+fn number(text: &[u8]) -> (usize, Option<String>) {
+    let word = word_at(text);
+    let len = word.len();
     let digits = word.strip_prefix('-').unwrap_or(word);
     let word = match word {
         "NaN" | "Infinity" | "-Infinity" => word,
@@ -250,6 +286,26 @@ mod tests {
                 list.as_array().unwrap()[..5],
                 *serde_json::json!([1, -0.5, true, null, "é\n"]).as_array().unwrap()
             );
+        }
+    }
+
+    #[test]
+    fn integers_that_would_become_floats() {
+        for text in [
+            "[18446744073709551615, -9223372036854775808, 0, 1e30, -0.0, -0e1, 18446744073709551616.0]",
+            r#"{"-0": "a \" 99999999999999999999"}"#,
+            "-",
+            "\"\\",
+        ] {
+            check_integers(text.as_bytes()).expect(text);
+        }
+        for (text, place) in [
+            ("18446744073709551616", "18446744073709551616 at line 1 column 1 "),
+            ("{\"a\":\n [1, -9223372036854775809]}", "-9223372036854775809 at line 2 column 6 "),
+            (r#"["\\", -0]"#, "-0 at line 1 column 8 "),
+        ] {
+            let error = check_integers(text.as_bytes()).expect_err(text).to_string();
+            assert!(error.starts_with(&format!("the integer {place}")), "{text}: {error}");
         }
     }
 

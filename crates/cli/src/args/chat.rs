@@ -3,6 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
+use glass_text::ChatInput;
 
 use super::{AnyModel, Cache, Compute, Sampling, TEXT, from_1};
 
@@ -12,15 +13,13 @@ const CONVERSATION: &str = "Conversation";
 #[derive(Clone, Debug)]
 pub struct Variables(pub serde_json::Map<String, serde_json::Value>);
 
-/// Variables that are the conversation itself.
-const SET_HERE: [&str; 4] = ["messages", "tools", "documents", "add_generation_prompt"];
-
 pub fn parse_variables(text: &str) -> Result<Variables, String> {
     match serde_json::from_str(text) {
-        Ok(serde_json::Value::Object(variables)) => match SET_HERE.iter().find(|name| variables.contains_key(**name)) {
-            Some(name) => Err(format!("{name} is set by the program: leave it out")),
-            None => Ok(Variables(variables)),
-        },
+        Ok(serde_json::Value::Object(variables)) => {
+            ChatInput::check_variables(&variables)?;
+            glass_json::check_integers(text.as_bytes()).map_err(|error| error.to_string())?;
+            Ok(Variables(variables))
+        }
         _ => Err("not a JSON object, as {\"enable_thinking\": false}".to_owned()),
     }
 }

@@ -304,6 +304,10 @@ fn options_are_those_of_generate() {
     let ran = says(chat(path, &["--cache", "tova:40"]), "Hello\nHello\n/stats\n");
     assert_eq!(answers(&ran).len(), 2);
     ran.says(&["results are not its own"]);
+    let ran =
+        says(chat(path, &["--chat-template-kwargs", "{\"enable_thinking\": false, \"bos_token\": \"x\"}"]), "Hello\n");
+    ran.says(&["warning: --chat-template-kwargs: the chat template does not read \"enable_thinking\""]);
+    assert_eq!(ran.stderr.matches("does not read").count(), 2, "{ran:?}");
 }
 
 #[cfg(unix)]

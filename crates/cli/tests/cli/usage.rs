@@ -82,6 +82,8 @@ fn bad_arguments_are_refused() {
         let variables = format!("{{\"{name}\": false}}");
         refused(&["chat", model, "--chat-template-kwargs", &variables], &[name, "leave it out"]);
     }
+    let large = r#"{"x": 18446744073709551616}"#;
+    refused(&["chat", model, "--chat-template-kwargs", large], &["the integer 18446744073709551616", "as a text"]);
     let two = ["--cache-dtype", "q8", "--cache", "dtype=f16"];
     fails(&[&["generate", model, "--ids", "1"], &two[..]].concat(), &["--cache-dtype q8", "--cache dtype=f16"]);
     refused(&["logits", model, "--ids", "1", "-o", "x", "--capture", "thoughts"], &["thoughts", "hidden, attention"]);

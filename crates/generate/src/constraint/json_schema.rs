@@ -1,10 +1,12 @@
 //! A JSON Schema that is honoured as a whole, or refused.
 
+use std::collections::HashSet;
+
 use glass_text::one_line;
 use llguidance::{JsonCompileOptions, api::TopLevelGrammar, toktrie::ApproximateTokEnv};
 use serde_json::{Map, Number, Value};
 
-use super::{ConstraintError, parser};
+use super::{Constraint, ConstraintError};
 
 /// What `llguidance` turns into a grammar.
 const HONOURED: [&str; 27] = [
@@ -80,13 +82,19 @@ impl JsonSchema {
         let mut schema =
             serde_json::from_str(text).map_err(|error| ConstraintError::NotJson { reason: one_line(&error) })?;
         prepare(&mut schema, "#")?;
+        let refused = |reason: String| ConstraintError::Refused { reason };
+        glass_json::check_integers(text.as_bytes()).map_err(|error| refused(error.to_string()))?;
         let this = Self(match schema {
             // The grammar's options have their place in an object.
             Value::Bool(true) => Value::Object(Map::new()),
             schema => schema,
         });
-        parser(&ApproximateTokEnv::single_byte_env(), this.grammar())?;
-        Ok(this)
+        match Constraint::of(&ApproximateTokEnv::single_byte_env(), &this) {
+            Ok(_) => Ok(this),
+            // A vocabulary of all bytes spells everything.
+            Err(ConstraintError::DeadEnd { .. }) => Err(refused("no value satisfies it".to_owned())),
+            Err(error) => Err(error),
+        }
     }
 
     /// Without space between tokens of JSON: a small model would like it too well and never come to the end.
@@ -141,7 +149,28 @@ fn prepare(schema: &mut Value, place: &str) -> Result<(), ConstraintError> {
         }
     }
     bound_numbers(fields);
-    Ok(())
+    match fields.get("minProperties").and_then(Value::as_f64) {
+        Some(least) if has_open_keys(fields) && least > required(fields) as f64 + 1.0 => {
+            // The grammar does not keep them apart.
+            let reason = format!(
+                "{place}/minProperties: of the {least} keys, those that are not required could be the same one twice: require \
+                 them, or set additionalProperties to false"
+            );
+            Err(ConstraintError::Refused { reason })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether an object may have keys that the schema does not list.
+fn has_open_keys(fields: &Map<String, Value>) -> bool {
+    fields.contains_key("patternProperties") || fields.get("additionalProperties") != Some(&Value::Bool(false))
+}
+
+/// How many keys an object must have.
+fn required(fields: &Map<String, Value>) -> usize {
+    let keys = fields.get("required").and_then(Value::as_array);
+    keys.map_or(0, |keys| keys.iter().collect::<HashSet<_>>().len())
 }
 
 fn bound_numbers(fields: &mut Map<String, Value>) {

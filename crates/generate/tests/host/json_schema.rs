@@ -33,6 +33,17 @@ fn a_schema_is_honoured_as_a_whole_or_refused() {
         (r##"{"$ref": "#/$defs/missing"}"##, "missing"),
         (r#"{"type": "integer", "minimum": 3, "maximum": 2}"#, "minimum"),
         (r#"{"enum": []}"#, "is empty"),
+        (r#"{"const": [18446744073709551616]}"#, "the integer 18446744073709551616 at line 1 column 12"),
+        // What no value satisfies, whatever the vocabulary.
+        (r##"{"$ref": "#"}"##, "no value satisfies it"),
+        (r##"{"$ref": "#/$defs/a", "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}]}}}"##, "no value satisfies it"),
+        // The same key twice would be one.
+        (r#"{"type": "object", "minProperties": 2}"#, "#/minProperties: of the 2 keys"),
+        (r#"{"minProperties": 3, "required": ["a", "a"]}"#, "#/minProperties: of the 3 keys"),
+        (
+            r#"{"items": {"minProperties": 2, "additionalProperties": false, "patternProperties": {"^p_": {}}}}"#,
+            "#/items/minProperties: of the 2 keys",
+        ),
         (r#"{"type": "integer", "multipleOf": 10001}"#, "#/multipleOf: multiples of 10001"),
         (r#"{"items": {"type": "number", "multipleOf": 1.00007}}"#, "#/items/multipleOf"),
         (r#"{"type": "integer", "multipleOf": 1e9}"#, "remainders"),
@@ -46,6 +57,13 @@ fn a_schema_is_honoured_as_a_whole_or_refused() {
     for step in ["10000", "10000.0", "0.01", "12.5"] {
         let schema = format!(r#"{{"type": "number", "multipleOf": {step}}}"#);
         assert!(JsonSchema::parse(&schema).is_ok(), "{step}");
+    }
+    for fields in [
+        r#""minProperties": 1"#,
+        r#""minProperties": 3, "required": ["a", "b"]"#,
+        r#""minProperties": 2, "required": ["a", "b"], "properties": {"a": {}, "b": {}}, "additionalProperties": false"#,
+    ] {
+        assert!(JsonSchema::parse(&format!(r#"{{"type": "object", {fields}}}"#)).is_ok(), "{fields}");
     }
     // Annotations say nothing about values.
     JsonSchema::parse(r#"{"title": "t", "type": "null", "description": "d", "default": null}"#).unwrap();

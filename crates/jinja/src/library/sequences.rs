@@ -126,11 +126,13 @@ pub(super) fn sorted(mut pairs: Vec<(Value, Value)>, reverse: bool) -> Result<Ve
 }
 
 fn batch(items: &[Value], size: i128, fill: Value) -> Result<Value> {
-    // A size below 1 is never reached: one batch, as if there were no end.
+    // A size below 1 is never reached: one batch, as if there were no end. One of 0 is what is there before the first item.
+    let none = size == 0;
     let size = usize::try_from(size).ok().filter(|size| *size > 0);
     let chunks: Vec<&[Value]> = match size {
         Some(size) => items.chunks(size).collect(),
         None if items.is_empty() => Vec::new(),
+        None if none => vec![&[], items],
         None => vec![items],
     };
     let fills = !fill.is_none();

@@ -33,7 +33,8 @@ impl MacroValue {
 }
 
 impl Renderer<'_> {
-    pub(super) fn define(&self, node: &Arc<Macro>, scope: &Rc<Scope>) -> Rc<MacroValue> {
+    pub(super) fn define(&mut self, node: &Arc<Macro>, scope: &Rc<Scope>) -> Rc<MacroValue> {
+        self.defining.push(scope.clone());
         Rc::new(MacroValue { node: node.clone(), scope: scope.clone() })
     }
 

@@ -36,6 +36,12 @@ impl Scope {
         }
     }
 
+    /// Forgets the variables, and those of the frames around.
+    pub fn clear(&self) {
+        self.variables.take();
+        self.around.iter().for_each(|around| around.clear());
+    }
+
     pub fn get(&self, name: &str) -> Value {
         let mut scope = Some(self);
         while let Some(here) = scope {

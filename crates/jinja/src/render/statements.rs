@@ -74,10 +74,15 @@ impl Renderer<'_> {
                 let text = self.text(body, &scope.inner())?;
                 out.push_str(&text);
             }
-            Kind::Block { body, scoped } => {
+            Kind::Block { name, scoped } => {
                 let around = if *scoped { scope.clone() } else { scope.outermost() };
-                let text = self.text(body, &around.inner())?;
-                out.push_str(&text);
+                let inner = around.inner();
+                if *scoped {
+                    self.set_self(&inner, &around);
+                }
+                if let Some(block) = self.blocks.iter().find(|block| block.name.as_ref() == Some(name)) {
+                    out.push_str(&self.text(&block.body, &inner)?);
+                }
             }
             Kind::Macro(node) => {
                 let value = Value::Macro(self.define(node, scope));
@@ -100,6 +105,10 @@ impl Renderer<'_> {
                 let inner = scope.inner();
                 let text = Value::str(self.text(body, &inner)?);
                 let value = self.eval_over(filter, &inner, text)?;
+                // Python joins what is written.
+                if !matches!(value, Value::Str(_) | Value::Markup(_)) {
+                    return type_error(format!("expected str instance, {} found", value.type_name()));
+                }
                 out.push_str(&to_str(&value));
             }
             Kind::AutoEscape(value, body) => {

@@ -1,6 +1,6 @@
 //! The tree of a template.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 pub(crate) type Name = Arc<str>;
 
@@ -89,6 +89,15 @@ pub(crate) struct Statement {
 pub(crate) type Body = Vec<Statement>;
 
 #[derive(Debug)]
+pub(crate) struct Tree {
+    pub body: Body,
+    /// The parts that others could replace, each under its name: functions without arguments.
+    pub blocks: Vec<Arc<Macro>>,
+    /// Every name that an expression reads.
+    pub names: HashSet<Name>,
+}
+
+#[derive(Debug)]
 pub(crate) enum Kind {
     Text(String),
     Print(Expr),
@@ -97,10 +106,9 @@ pub(crate) enum Kind {
     If(Vec<(Expr, Body)>, Body),
     For(Arc<For>),
     With(Vec<(Target, Expr)>, Body),
-    /// A part of a template that others could replace: here a body with a scope of its own.
+    /// What the block of this name writes. If it is scoped, it sees the variables of the frames around it.
     Block {
-        body: Body,
-        /// It sees the variables of the frames around it.
+        name: Name,
         scoped: bool,
     },
     Macro(Arc<Macro>),

@@ -1,7 +1,9 @@
 //! The stream of tokens, and what the two halves of the parser share.
 
+use std::sync::Arc;
+
 use super::{
-    ast::{Body, Name},
+    ast::{Macro, Name, Tree},
     lexer::{Token, tokens},
     symbols,
 };
@@ -12,7 +14,7 @@ const MAX_DEPTH: usize = 96;
 
 /// # Errors
 /// The text is not Jinja.
-pub(crate) fn parse(source: &str) -> Result<Body> {
+pub(crate) fn parse(source: &str) -> Result<Tree> {
     let mut parser = Parser {
         tokens: tokens(source)?,
         at: 0,
@@ -25,8 +27,15 @@ pub(crate) fn parse(source: &str) -> Result<Body> {
         unknown: Vec::new(),
     };
     let mut body = parser.body(&[])?;
-    symbols::hide(&mut body);
-    parser.unknown.into_iter().next().map_or(Ok(body), Err)
+    let Parser { mut blocks, loaded, unknown, .. } = parser;
+    // A block looks its variables up when it is rendered: the frames around it know none of its names.
+    [&mut body].into_iter().chain(blocks.iter_mut().map(|block| &mut block.body)).for_each(symbols::hide);
+    match unknown.into_iter().next() {
+        Some(error) => Err(error),
+        None => {
+            Ok(Tree { body, blocks: blocks.into_iter().map(Arc::new).collect(), names: loaded.into_iter().collect() })
+        }
+    }
 }
 
 pub(super) struct Parser {
@@ -39,8 +48,8 @@ pub(super) struct Parser {
     pub loops: usize,
     /// How many loops are around, macros between them or not.
     pub loops_around: usize,
-    /// The names of the blocks so far.
-    pub blocks: Vec<Name>,
+    /// The blocks so far.
+    pub blocks: Vec<Macro>,
     /// Every name that an expression read so far.
     pub loaded: Vec<Name>,
     /// Filters and tests that there are not, where that matters.

@@ -87,15 +87,17 @@ impl Parser {
             }
             "block" => {
                 let name = self.name()?;
-                if self.blocks.contains(&name) {
+                let scoped = self.skip_name("scoped");
+                if self.skip_name("required") {
+                    return self.fail(format!("block {name:?} is required, and there is no other template to have it"));
+                }
+                let block = self.macro_body(Some(name.clone()), Vec::new(), "endblock")?;
+                self.skip_name(&name);
+                if self.blocks.iter().any(|other| other.name == block.name) {
                     return self.fail(format!("block {name:?} defined twice"));
                 }
-                self.blocks.push(name.clone());
-                let scoped = self.skip_name("scoped");
-                self.skip_name("required");
-                let body = self.frame("endblock")?;
-                self.skip_name(&name);
-                Ok(Kind::Block { body, scoped })
+                self.blocks.push(block);
+                Ok(Kind::Block { name, scoped })
             }
             "macro" => {
                 let name = self.name()?;
@@ -173,7 +175,9 @@ impl Parser {
     }
 
     fn for_statement(&mut self) -> Result<Kind> {
+        self.loops_around += 1;
         let target = self.target(false, &["in"])?;
+        self.loops_around -= 1;
         self.expect_name("in")?;
         let iter = self.tuple_until(false, &["recursive"])?;
         let test = if self.skip_name("if") { Some(self.expression()?) } else { None };
@@ -196,6 +200,9 @@ impl Parser {
                 self.expect_op(",")?;
             }
             let name = self.name()?;
+            if arguments.iter().any(|(other, _)| *other == name) {
+                return self.fail(format!("duplicate argument {name:?}"));
+            }
             let default = if self.skip_op("=") { Some(self.expression()?) } else { None };
             if default.is_none() && arguments.last().is_some_and(|(_, default)| default.is_some()) {
                 return self.fail("non-default argument follows default argument");
@@ -217,10 +224,12 @@ impl Parser {
         let loops = std::mem::take(&mut self.loops);
         let body = self.frame(end)?;
         self.loops = loops;
-        let reads = |name: &str| {
-            let given = arguments.iter().any(|(argument, _)| &**argument == name);
-            !given && self.loaded[before..].iter().any(|loaded| &**loaded == name)
-        };
+        let given = |name: &str| arguments.iter().find(|(argument, _)| &**argument == name);
+        let loads = |name: &str| self.loaded[before..].iter().any(|loaded| &**loaded == name);
+        if loads("caller") && given("caller").is_some_and(|(_, default)| default.is_none()) {
+            return self.fail("the special argument \"caller\" must be left out or have a default");
+        }
+        let reads = |name: &str| given(name).is_none() && loads(name);
         let (varargs, kwargs, caller) = (reads("varargs"), reads("kwargs"), reads("caller"));
         Ok(Macro { name, arguments, body, varargs, kwargs, caller })
     }

@@ -59,8 +59,6 @@ fn inside(statement: &mut Statement, this: &Frame<'_>) {
         Kind::SetBlock(_, _, body) | Kind::Filter(_, body) | Kind::AutoEscape(_, body) | Kind::Generation(body) => {
             frame(body, &[], around)
         }
-        // A block looks its variables up when it is rendered: the frames around it know none of its names.
-        Kind::Block { body, .. } => frame(body, &[], None),
         Kind::Macro(node) | Kind::Call(_, node) => {
             if let Some(Macro { arguments, body, .. }) = Arc::get_mut(node) {
                 let special = ["caller", "kwargs", "varargs"].map(Name::from);

@@ -2,6 +2,7 @@
 
 mod messages;
 
+use glass_text::ChatInput;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -121,9 +122,7 @@ fn variables(fields: &mut Fields) -> Result<Map<String, Value>, ApiError> {
         Some(Value::Object(variables)) => variables,
         Some(_) => return Err(fields.invalid("chat_template_kwargs", "must be an object")),
     };
-    if ["messages", "tools"].iter().any(|name| variables.contains_key(*name)) {
-        return Err(fields.invalid("chat_template_kwargs", "messages and tools are parameters of their own"));
-    }
+    ChatInput::check_variables(&variables).map_err(|why| fields.invalid("chat_template_kwargs", why))?;
     if let Some(effort) = fields.text("reasoning_effort")? {
         variables.insert("reasoning_effort".to_owned(), effort.into());
     }

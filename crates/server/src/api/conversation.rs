@@ -66,6 +66,9 @@ impl Conversation {
             let why = "this model has no chat template, as it was not trained to chat: use /v1/completions";
             return Err(ApiError::unprocessable(why));
         };
+        for name in template.unread(&self.variables) {
+            served.note_unread(name);
+        }
         let calls = !self.tools.is_empty() && self.choice != ToolChoice::None;
         let forced = match (&served.syntax, calls) {
             (_, false) => None,
@@ -101,15 +104,13 @@ impl Conversation {
             cut_last(&mut text, messages)?;
         }
         let holds = forced.is_some() || self.options.json_schema.is_some();
-        if let Some(marks) = served.marks.filter(|marks| holds && marks.is_open(&text)) {
-            // What is held to a schema begins with its first token: thoughts that the template has opened end here.
-            text = format!("{}\n\n{}\n\n", text.trim_end(), marks.close);
+        let call = forced.as_ref().map_or("", |forced| &forced.prefix);
+        if let Some(marks) = served.marks.filter(|_| holds) {
+            marks.hold(&mut text, call);
         }
-        let splits = self.splits_reasoning && served.identity.splits_reasoning && !holds;
-        let thoughts = served.marks.filter(|_| splits).map(|marks| Thoughts::new(marks, &text));
-        if let Some(forced) = &forced {
-            text.push_str(&forced.prefix);
-        }
+        let aloud = !(self.splits_reasoning && served.identity.splits_reasoning);
+        let thoughts = served.marks.filter(|_| !holds).map(|marks| Thoughts::new(marks, &text, aloud));
+        text.push_str(call);
         let ids = served.tokenizer()?.encode(&text, false).map_err(|error| served.error(&error.into()))?;
         Ok(Prompt { ids, forced, thoughts })
     }
@@ -162,6 +163,7 @@ impl Conversation {
         }
         let reader = match (&served.syntax, &forced) {
             (Some(syntax), Some(forced)) => Some(forced.reader(syntax)),
+            _ if thoughts.as_ref().is_some_and(Thoughts::has_calls) => None,
             (Some(syntax), None) if calls => Some(Reader::new(syntax.clone(), self.tools.clone())),
             _ => None,
         };
@@ -289,14 +291,20 @@ pub fn read_content(content: Value, place: &str, kinds: &[&str]) -> Result<Strin
     Ok(texts.join("\n"))
 }
 
-/// The arguments of an earlier call as templates want them: an object, where they are one.
-pub fn read_arguments(arguments: Option<Value>) -> Value {
-    match arguments {
-        None => json!({}),
+/// Takes the arguments of an earlier call as templates want them: an object, where they are one.
+///
+/// # Errors
+/// An integer that a prompt would have otherwise.
+pub fn read_arguments(call: &mut Fields) -> Result<Value, ApiError> {
+    match call.take("arguments") {
+        None => Ok(json!({})),
         Some(Value::String(text)) => match serde_json::from_str(&text) {
-            Ok(Value::Object(object)) => object.into(),
-            _ => Value::String(text),
+            Ok(Value::Object(object)) => {
+                let read = glass_json::check_integers(text.as_bytes());
+                read.map(|()| object.into()).map_err(|error| call.invalid("arguments", error.to_string()))
+            }
+            _ => Ok(Value::String(text)),
         },
-        Some(other) => other,
+        Some(other) => Ok(other),
     }
 }

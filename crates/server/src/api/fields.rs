@@ -19,10 +19,14 @@ impl Fields {
     /// The object that a request is.
     ///
     /// # Errors
-    /// It is no JSON, or no object.
+    /// It is no JSON, or no object; an integer that would be written otherwise in a prompt.
     pub fn of_body(body: &[u8]) -> Result<Self, ApiError> {
         match serde_json::from_slice(body) {
-            Ok(Value::Object(left)) => Ok(Self { left, place: String::new() }),
+            Ok(Value::Object(left)) => {
+                let read = |error| ApiError::bad_request(format!("the body is not read: {error}"));
+                glass_json::check_integers(body).map_err(read)?;
+                Ok(Self { left, place: String::new() })
+            }
             Ok(_) => Err(ApiError::bad_request("the body is JSON, but no object {...}")),
             Err(error) => Err(ApiError::bad_request(format!("the body is not JSON: {error}"))),
         }
@@ -228,6 +232,15 @@ mod tests {
         let error = request.refuse("suffix", &[json!("")], "no model here fills gaps").unwrap_err();
         assert_eq!(error.code, Some("unsupported_parameter"));
         assert_eq!(error.message, "suffix: no model here fills gaps");
+    }
+
+    #[test]
+    fn integers_stay_what_they_are() {
+        for body in [r#"{"a": [18446744073709551616]}"#, r#"{"a": {"b": -0}}"#] {
+            let error = Fields::of_body(body.as_bytes()).unwrap_err();
+            assert!(error.status == 400 && error.message.contains("would become a float"), "{}", error.message);
+        }
+        fields(json!({"a": [u64::MAX, i64::MIN, 1e30, -0.0, "99999999999999999999"]}));
     }
 
     #[test]

@@ -227,6 +227,9 @@ impl Protocol for Messages {
         for call in answer.calls {
             // A call that was cut is no object; the reason says so.
             let input: Value = serde_json::from_str(&call.arguments).unwrap_or_else(|_| json!({}));
+            if let Err(error) = glass_json::check_integers(call.arguments.as_bytes()) {
+                served.note(format!("a call of the model: {error}"));
+            }
             content.push(json!({ "type": "tool_use", "id": call.id, "name": call.name, "input": input }));
         }
         let reason = answer.reason.unwrap_or(Reason::End);

@@ -131,9 +131,16 @@ impl Served {
     /// Tells once of each parameter that is not known: it was ignored.
     pub fn note_unknown(&self, names: Vec<String>) {
         for name in names {
-            let name: String = one_line(&name).chars().take(80).collect();
-            self.note(format!("a request has the parameter {name:?}, which is not known here: ignored"));
+            self.note(format!("a request has the parameter {:?}, which is not known here: ignored", short(&name)));
         }
+    }
+
+    /// Tells once of a variable that the chat template does not read: it changed nothing.
+    pub fn note_unread(&self, name: &str) {
+        self.note(format!(
+            "a request sets {:?}, which the chat template of this model does not read: ignored",
+            short(name)
+        ));
     }
 
     /// Tells who runs the server this line, once.
@@ -196,6 +203,11 @@ impl Served {
             None => line.to_owned(),
         }
     }
+}
+
+/// A name of a request, for a line.
+fn short(name: &str) -> String {
+    one_line(&name).chars().take(80).collect()
 }
 
 /// Where the first special token of a text begins.

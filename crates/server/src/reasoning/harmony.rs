@@ -2,7 +2,8 @@
 //!
 //! `<|channel|>analysis<|message|>…<|end|><|start|>assistant<|channel|>final<|message|>…`
 //!
-//! Analysis is thought; what is sent to a function is a call; all else is said.
+//! Analysis is thought; what is sent to a function is a call; all else is said. Where thoughts are left in the text, all but
+//! calls is, as it was written.
 
 use crate::tools::{Part, kept};
 
@@ -17,14 +18,42 @@ const TO: &str = "to=";
 /// Whose the functions of a request are.
 const FUNCTIONS: &str = "to=functions.";
 
+/// What begins a message of the model's.
+const TURN: &str = "<|start|>assistant";
+
 /// Whether a template writes an earlier answer so.
 pub fn is_written(turn: &str, answer: &str) -> bool {
     turn.contains(&format!("{CHANNEL}final{MESSAGE}{answer}"))
 }
 
+/// Goes on with a prompt to where text is held to a schema: behind the header of an answer, or of a call, which `call` is.
+pub fn hold(prompt: &mut String, call: &str) {
+    if !prompt.ends_with(TURN) {
+        prompt.push_str(&format!("{END}{TURN}"));
+    }
+    if call.is_empty() {
+        prompt.push_str(&format!("{CHANNEL}final{MESSAGE}"));
+    } else if call.starts_with(TO) {
+        prompt.push(' ');
+    }
+}
+
+/// What stands between the name of a function and its arguments: as the template has it, and as models write it. Of other
+/// families the first alone.
+pub fn between(open: &str, between: &str) -> Vec<String> {
+    let mut all = vec![between.to_owned()];
+    if open.ends_with(FUNCTIONS) {
+        let own = [format!(" {CONSTRAIN}json{MESSAGE}"), format!("{CHANNEL}commentary {CONSTRAIN}json{MESSAGE}")];
+        all.extend(own.into_iter().filter(|other| other != between));
+    }
+    all
+}
+
 /// Takes the messages of an answer apart.
 #[derive(Clone, Debug, Default)]
 pub struct Harmony {
+    /// Thoughts are text.
+    aloud: bool,
     state: State,
     /// What was read and not yet understood.
     held: String,
@@ -45,9 +74,15 @@ enum State {
 }
 
 impl Harmony {
+    /// Of an answer that begins within thoughts, or not.
+    pub fn new(thinks: bool, aloud: bool) -> Self {
+        let state = if thinks { State::Thought } else { State::Before };
+        Self { aloud, state, held: String::new() }
+    }
+
     /// Whether what comes next is no part of the answer.
     pub fn hides(&self) -> bool {
-        matches!(self.state, State::Header | State::Thought)
+        !self.aloud && matches!(self.state, State::Header | State::Thought)
     }
 
     /// Whether this special token, which no text has, means something here.
@@ -92,7 +127,8 @@ impl Harmony {
                     return false;
                 };
                 self.state = begin(&self.held[..at], parts);
-                self.held.drain(..at + MESSAGE.len());
+                let header = self.held.drain(..at + MESSAGE.len()).collect();
+                self.write(header, parts);
                 true
             }
             State::Thought | State::Said | State::Call { .. } => {
@@ -106,10 +142,18 @@ impl Harmony {
                 if self.state == (State::Call { begun: false }) {
                     parts.push(Part::Arguments("{}".to_owned()));
                 }
-                self.held.drain(..END.len());
+                let end = self.held.drain(..END.len()).collect();
+                self.write(end, parts);
                 self.state = State::Header;
                 true
             }
+        }
+    }
+
+    /// The signs around a message, where they are shown.
+    fn write(&self, signs: String, parts: &mut Vec<Part>) {
+        if self.aloud && !matches!(self.state, State::Call { .. }) {
+            parts.push(Part::Text(signs));
         }
     }
 
@@ -119,6 +163,7 @@ impl Harmony {
             return;
         }
         parts.extend(match &mut self.state {
+            State::Header | State::Thought if self.aloud => Some(Part::Text(text)),
             State::Thought => Some(Part::Reasoning(text)),
             State::Said => Some(Part::Text(text)),
             State::Call { begun } if *begun || !text.trim().is_empty() => {
@@ -153,8 +198,7 @@ mod tests {
     use super::*;
 
     /// Thoughts, answer and calls of a text that comes in pieces of so many characters.
-    fn read(text: &str, size: usize) -> (String, String, Vec<(String, String)>) {
-        let mut harmony = Harmony::default();
+    fn read(mut harmony: Harmony, text: &str, size: usize) -> (String, String, Vec<(String, String)>) {
         let (mut parts, letters) = (Vec::new(), text.chars().collect::<Vec<_>>());
         for piece in letters.chunks(size) {
             harmony.push(&piece.iter().collect::<String>(), &mut parts);
@@ -203,10 +247,43 @@ mod tests {
             ("to".to_owned(), "", "to", vec![]),
         ] {
             for size in 1..=text.len() {
-                let found = read(&text, size);
+                let found = read(Harmony::default(), &text, size);
                 let calls = calls.iter().map(|(name, json)| (name.to_string(), json.to_string())).collect::<Vec<_>>();
                 assert_eq!((&*found.0, &*found.1, found.2), (thoughts, said, calls), "{text:?} by {size}");
             }
         }
+    }
+
+    #[test]
+    fn aloud_all_but_calls_is_as_it_was_written() {
+        let thought = "<|channel|>analysis<|message|>Hm<|end|>";
+        let call = "<|start|>assistant<|channel|>commentary to=functions.f <|constrain|>json<|message|>{}";
+        let said = "<|start|>assistant<|channel|>final<|message|>Yes";
+        for size in 1..=60 {
+            let aloud = |text: &str| read(Harmony::new(false, true), text, size);
+            let whole = format!("{thought}{said}");
+            assert_eq!(aloud(&whole), (String::new(), whole.clone(), vec![]));
+            let (_, text, calls) = aloud(&format!("{thought}{call}"));
+            assert_eq!((&*text, calls), (thought, vec![("f".to_owned(), "{}".to_owned())]));
+        }
+        assert_eq!(read(Harmony::new(true, false), "Hm<|end|>", 3).0, "Hm", "thoughts that the prompt began");
+    }
+
+    #[test]
+    fn what_is_held_stands_behind_a_header() {
+        let held = |prompt: &str, call: &str| {
+            let mut prompt = prompt.to_owned();
+            hold(&mut prompt, call);
+            prompt + call
+        };
+        let turn = "<|start|>assistant";
+        let call = "to=functions.f<|channel|>commentary json<|message|>";
+        let answer = format!("{turn}<|channel|>final<|message|>");
+        assert_eq!(held(turn, ""), answer);
+        assert_eq!(held(turn, call), format!("{turn} {call}"));
+        assert_eq!(held(turn, "<|channel|>f"), format!("{turn}<|channel|>f"));
+        let thinks = format!("{turn}<|channel|>analysis<|message|>");
+        assert_eq!(held(&thinks, ""), format!("{thinks}<|end|>{answer}"));
+        assert_eq!(held(&answer, call), format!("{answer}<|end|>{turn} {call}"));
     }
 }

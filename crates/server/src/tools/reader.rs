@@ -1,6 +1,6 @@
 //! Text and calls of an answer, as it grows.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{Body, JsonCall, Part, Syntax, Tool, syntax::CALL_ID, values::typed};
 
@@ -228,18 +228,18 @@ impl Reader {
         let (name, mut rest) = whole.split_once(before_key.trim()).unwrap_or((&whole, ""));
         let name = name.split(['<', '>', '\n']).next().unwrap_or_default().trim();
         let tool = self.tools.iter().find(|tool| tool.name == name);
-        let mut arguments = Map::new();
+        let mut arguments = Vec::new();
         while let Some((key, behind)) = rest.split_once(before_value.trim()) {
             let (value, behind) = behind.split_once(after_value.trim()).unwrap_or((behind, ""));
             // Space of the syntax is no part of a value, and all other space is.
             let value = value.strip_prefix(&before_value[before_value.trim_end().len()..]).unwrap_or(value);
             let own = after_value.len() - after_value.trim_start().len();
             let value = value.strip_suffix(&after_value[..own]).unwrap_or(value);
-            arguments.insert(key.trim().to_owned(), typed(value, tool, key.trim()));
+            arguments.push(format!("{}:{}", Value::from(key.trim()), typed(value, tool, key.trim())));
             rest = behind.trim_start().strip_prefix(another.trim()).unwrap_or("");
         }
         parts.push(Part::Call { name: name.to_owned() });
-        parts.push(Part::Arguments(Value::Object(arguments).to_string()));
+        parts.push(Part::Arguments(format!("{{{}}}", arguments.join(","))));
         self.opened.clear();
         self.state = State::Behind;
         true

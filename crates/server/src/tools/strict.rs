@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Body, Syntax, Tool, forced::call_schema, syntax::CALL_ID};
+use crate::reasoning;
 
 /// The marks behind which this syntax has a call, each with the schema of what follows: strict functions get what they ask for,
 /// others any object. `None` where a call does not begin with a mark, has a name of its own, or is no JSON: it cannot be held.
@@ -28,8 +29,13 @@ pub fn marked(tools: &[Tool], syntax: &Syntax) -> Option<Vec<(String, Value)>> {
         }
         Body::Named { between } => {
             let strict = tools.iter().filter(|tool| tool.strict);
-            let mark = |tool: &Tool| format!("{open}{}{between}", tool.name);
-            Some(strict.map(|tool| (mark(tool), tool.parameters.clone())).collect())
+            let marked = |tool: &Tool| {
+                let (name, parameters) = (tool.name.clone(), tool.parameters.clone());
+                reasoning::between(open, between)
+                    .into_iter()
+                    .map(move |between| (format!("{open}{name}{between}"), parameters.clone()))
+            };
+            Some(strict.flat_map(marked).collect())
         }
     }
 }
@@ -61,6 +67,14 @@ mod tests {
             assert_eq!((marked.len(), &*marked[0].0), (1, mark));
             JsonSchema::parse(&marked[0].1.to_string()).unwrap();
         }
+        // gpt-oss writes its header in another order than its template.
+        let body = Body::Named { between: "<|channel|>commentary json<|message|>".into() };
+        let all = marked(&tools, &Syntax { body, ..json("to=functions.", false) }).unwrap();
+        let marks: Vec<&str> = all.iter().map(|(mark, _)| mark.as_str()).collect();
+        assert_eq!(
+            marks[..2],
+            ["to=functions.f<|channel|>commentary json<|message|>", "to=functions.f <|constrain|>json<|message|>"]
+        );
         assert_eq!(marked(&tools, &json("", false)), None);
         let named = Body::Named { between: format!("[CALL_ID]{CALL_ID}[ARGS]") };
         assert_eq!(marked(&tools, &Syntax { body: named, ..json("[CALLS]", false) }), None);

@@ -7,20 +7,22 @@ use super::Tool;
 /// Schemas that refer to each other end somewhere.
 const DEPTH: usize = 16;
 
-/// A value as the function's schema has it. Nothing is said of a key that the schema does not have.
-pub fn typed(text: &str, tool: Option<&Tool>, key: &str) -> Value {
+/// A value as the function's schema has it, as JSON: a number has the digits that the model wrote. Nothing is said of a key that
+/// the schema does not have.
+pub fn typed(text: &str, tool: Option<&Tool>, key: &str) -> String {
     let own = Value::from(text);
-    let read = serde_json::from_str(text).ok().or_else(|| python(text));
+    let read = [Some(text.trim().to_owned()), python(text)].into_iter().flatten();
+    let mut read = read.filter_map(|json| Some((serde_json::from_str::<Value>(&json).ok()?, json)));
     let root = tool.map(|tool| &tool.parameters);
     let schema = root.and_then(|root| root.get("properties")?.get(key));
     let may_be = |value: &Value| match (schema, root) {
         (Some(schema), Some(root)) => allows(schema, root, value, DEPTH),
         _ => true,
     };
-    match read {
-        Some(value) if !value.is_string() && may_be(&value) => value,
-        _ if may_be(&own) => own,
-        read => read.unwrap_or(own),
+    match read.next() {
+        Some((value, json)) if !value.is_string() && may_be(&value) => json,
+        _ if may_be(&own) => own.to_string(),
+        read => read.map_or(own.to_string(), |(_, json)| json),
     }
 }
 
@@ -57,8 +59,8 @@ fn is_kind(value: &Value, kind: &str) -> bool {
     }
 }
 
-/// A literal of Python, which templates write where they print a value that is no text.
-fn python(text: &str) -> Option<Value> {
+/// A literal of Python, which templates write where they print a value that is no text, in the signs of JSON.
+fn python(text: &str) -> Option<String> {
     let (mut json, mut rest) = (String::new(), text);
     while let Some(first) = rest.chars().next() {
         if matches!(first, '\'' | '"') {
@@ -76,7 +78,7 @@ fn python(text: &str) -> Option<Value> {
         });
         rest = &rest[end..];
     }
-    serde_json::from_str(&json).ok()
+    Some(json)
 }
 
 /// A text up to its closing quote, and what is behind that.
@@ -156,7 +158,15 @@ mod tests {
             ("unknown", "12", json!(12)),
             ("unknown", "Rome", json!("Rome")),
         ] {
-            assert_eq!(typed(text, Some(&tool), key), value, "{key}: {text}");
+            let json = typed(text, Some(&tool), key);
+            assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), value, "{key}: {text}");
+        }
+        for (key, text, json) in [
+            ("count", " 123456789012345678901 ", "123456789012345678901"),
+            ("opts", "{'a': -123456789012345678901}", "{\"a\": -123456789012345678901}"),
+            ("unknown", "-0", "-0"),
+        ] {
+            assert_eq!(typed(text, Some(&tool), key), json, "no digit is lost");
         }
     }
 }

@@ -48,6 +48,8 @@ fn every_error_names_its_parameter() {
         // A state for each of a hundred million remainders.
         (schema(json!({"type": "integer", "multipleOf": 99_999_989})), 422, "response_format"),
         (json!({"chat_template_kwargs": {"messages": []}}), 400, "chat_template_kwargs"),
+        (json!({"chat_template_kwargs": {"x": 1, "documents": []}}), 400, "chat_template_kwargs"),
+        (json!({"chat_template_kwargs": {"add_generation_prompt": true}}), 400, "chat_template_kwargs"),
     ] {
         let answer = chat(more.clone());
         let error = &answer.json()["error"];

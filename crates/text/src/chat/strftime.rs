@@ -1,6 +1,6 @@
 //! Python's `datetime.strftime`, in English as Python has it without a locale, of a time without a zone.
 
-use jiff::civil::DateTime;
+use jiff::{civil::DateTime, tz::TimeZone};
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -19,7 +19,8 @@ const MONTHS: [&str; 12] = [
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 /// The time in this format. As on Linux: `-`, `_`, `0` and `^` behind the percent sign decide how numbers are filled and
-/// letters written; what is not a directive stays as it is.
+/// letters written, and `E` and `O`, which ask for another calendar or other digits, change nothing; what is not a directive
+/// stays as it is.
 pub(super) fn strftime(format: &str, time: DateTime) -> String {
     let mut out = String::new();
     let mut rest = format;
@@ -28,8 +29,16 @@ pub(super) fn strftime(format: &str, time: DateTime) -> String {
         let behind = &rest[at + 1..];
         let flags = behind.len() - behind.trim_start_matches(['-', '_', '0', '^', '#']).len();
         let digits = behind[flags..].len() - behind[flags..].trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let directive = behind[flags + digits..].chars().next();
-        let length = 1 + flags + digits + directive.map_or(0, char::len_utf8);
+        let mut letters = behind[flags + digits..].chars().peekable();
+        let known = match letters.peek() {
+            Some('E') => "cCxXyY",
+            Some('O') => "bBdeHhImMSuUVwWy",
+            _ => "",
+        };
+        let first = letters.next();
+        let other = letters.next().filter(|directive| known.contains(*directive));
+        let directive = other.or(first);
+        let length = 1 + flags + digits + usize::from(other.is_some()) + directive.map_or(0, char::len_utf8);
         let (flags, width) = behind[..flags + digits].split_at(flags);
         match directive.and_then(|directive| value(directive, time)) {
             Some(value) => out.push_str(&value.filled(flags, width.parse().unwrap_or(0))),
@@ -107,6 +116,7 @@ fn value(directive: char, time: DateTime) -> Option<Value> {
         'l' => Value::Number(twelve, 2, ' '),
         'M' => two(i64::from(time.minute())),
         'S' => two(i64::from(time.second())),
+        's' => Value::Number(time.to_zoned(TimeZone::system()).ok()?.timestamp().as_second(), 0, '0'),
         'f' => Value::Number(i64::from(time.subsec_nanosecond() / 1000), 6, '0'),
         'j' => Value::Number(day_of_year, 3, '0'),
         'w' => Value::Number(weekday, 0, '0'),
@@ -135,5 +145,7 @@ mod tests {
             assert_eq!(strftime(format, july), case[1].as_str().unwrap(), "{format}");
             assert_eq!(strftime(format, january), case[2].as_str().unwrap(), "{format}");
         }
+        let seconds: i64 = strftime("%s", july).parse().expect("a number");
+        assert!((seconds - 1_720_105_569).abs() < 86_400, "{seconds}");
     }
 }

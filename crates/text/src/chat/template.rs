@@ -50,6 +50,20 @@ pub struct ChatInput {
     pub variables: Map<String, serde_json::Value>,
 }
 
+impl ChatInput {
+    /// Refuses variables that are the conversation itself, as those would count for nothing.
+    ///
+    /// # Errors
+    /// The first of them, in one line.
+    pub fn check_variables(variables: &Map<String, serde_json::Value>) -> Result<(), String> {
+        const OWN: [&str; 4] = ["messages", "tools", "documents", "add_generation_prompt"];
+        match OWN.iter().find(|name| variables.contains_key(**name)) {
+            Some(name) => Err(format!("{name} is set by the program: leave it out")),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The text of a template.
 pub(crate) struct Source {
     name: String,
@@ -159,6 +173,17 @@ impl ChatTemplate {
         self.variables = variables;
     }
 
+    /// Those of these variables that no template reads: they change nothing.
+    pub fn unread<'v>(&self, variables: &'v Map<String, serde_json::Value>) -> impl Iterator<Item = &'v str> {
+        let reads = |name: &str| {
+            [Some(&self.default), self.tool_use.as_ref()]
+                .into_iter()
+                .flatten()
+                .any(|parsed| parsed.template.reads(name))
+        };
+        variables.keys().map(String::as_str).filter(move |name| !reads(name))
+    }
+
     /// `eos_token`, which ends a turn in most templates.
     pub fn eos_token(&self) -> Option<&str> {
         let mut tokens = self.special_tokens.iter();
@@ -235,7 +260,9 @@ fn prepare_message(message: &serde_json::Value) -> serde_json::Value {
     fields.retain(|_, value| !value.is_null());
     let reasoning = REASONING.iter().find_map(|name| fields.get(*name)).cloned();
     if let Some(reasoning) = reasoning {
-        fields.entry("thinking").or_insert(reasoning.clone());
+        // In the order of transformers, which a template may write.
+        let thinking = fields.get("thinking").unwrap_or(&reasoning).clone();
+        fields.shift_insert(0, "thinking".to_owned(), thinking);
         fields.insert(REASONING[0].to_owned(), reasoning);
     }
     fields.into()

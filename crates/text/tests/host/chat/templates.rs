@@ -241,3 +241,35 @@ fn variables_of_a_template_stay() {
     input.variables = Map::from_iter([("enable_thinking".to_owned(), json!(null)), ("x".to_owned(), json!(1e16))]);
     assert_eq!(template.render(&input).expect("a text"), "None1e+16");
 }
+
+#[test]
+fn variables_that_change_nothing_are_told() {
+    let files = [
+        ("chat_template.jinja", "{% if effort == 'low' %}{{ '' }}{% endif %}"),
+        ("additional_chat_templates/tool_use.jinja", "{% set enable = enable_thinking %}"),
+    ];
+    let template = ChatTemplate::from_folder(folder(&files).path()).expect("a template");
+    let variables = |names: &[&str]| Map::from_iter(names.iter().map(|name| (name.to_string(), json!(true))));
+    let given = variables(&["effort", "enable_thinkin", "enable_thinking", "low"]);
+    assert_eq!(template.unread(&given).collect::<Vec<_>>(), ["enable_thinkin", "low"]);
+    assert_eq!(ChatInput::check_variables(&given), Ok(()));
+    for name in ["messages", "tools", "documents", "add_generation_prompt"] {
+        let error = ChatInput::check_variables(&variables(&["effort", name])).expect_err(name);
+        assert_eq!(error, format!("{name} is set by the program: leave it out"));
+    }
+}
+
+/// A template that writes messages whole shows the order of their fields.
+#[test]
+fn reasoning_stands_where_transformers_puts_it() {
+    let template = ChatTemplate::from_text("{{ messages[0].keys()|list }}{{ messages[0].thinking }}", "mine", &[]);
+    let template = template.expect("a template");
+    for (message, keys) in [
+        (json!({"role": "r", "reasoning": "a"}), "['thinking', 'role', 'reasoning', 'reasoning_content']a"),
+        (json!({"reasoning_content": "a", "thinking": "b"}), "['thinking', 'reasoning_content']b"),
+        (json!({"role": "r", "thinking": null, "content": "c"}), "['role', 'content']"),
+    ] {
+        let input = ChatInput { messages: vec![message], ..ChatInput::default() };
+        assert_eq!(template.render(&input).expect("a text"), keys);
+    }
+}
