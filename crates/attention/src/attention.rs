@@ -62,22 +62,18 @@ impl LlamaAttention {
     }
 
     /// What the queries find: `q`, `k` and `v` `[batch, heads or kv_heads, seq, head_dim]` -> `[batch, seq, heads * head_dim]`
-    fn attend(
-        &self,
-        [q, k, v]: [&Tensor<4>; 3],
-        states: &mut [&mut LayerState],
-        ctx: &ForwardContext<'_>,
-    ) -> Tensor<3> {
+    fn attend(&self, qkv: [&Tensor<4>; 3], states: &mut [&mut LayerState], ctx: &ForwardContext<'_>) -> Tensor<3> {
         let (rope, kernels) = (self.config.rope, self.kernels);
         let alone = match &mut states[..] {
             [state] => state.kv().max_step() >= ctx.seq(),
             _ => !kernels.attends_to_all(), // where one work can be the attention of all, it is
         };
         if let Some(rope) = rope.filter(|_| alone && kernels.keeps() && ctx.padding().is_none()) {
-            return ctx.per_sequence(states, [q, k, v], |cache, qkv, positions, start| {
+            return ctx.per_sequence(states, qkv, |cache, qkv, positions, start| {
                 self.attend_in_place(rope, qkv, positions, start, cache, ctx)
             });
         }
+        let [q, k, v] = qkv;
         let rotated = ctx.rotate(rope, q.clone(), None, kernels); // [batch, heads, seq, head_dim]
         let k = ctx.rotate(rope, k.clone(), None, kernels); // [batch, kv_heads, seq, head_dim]
         ctx.done(Step::Rope);

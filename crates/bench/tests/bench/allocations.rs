@@ -73,7 +73,7 @@ fn of_token(layers: usize, precision: Precision) -> usize {
 /// Layers of decode take nothing, where the sums of the residual stream are the products'. Whoever lets a pass take more for itself says so here.
 #[test]
 fn no_operation_of_a_token_asks_for_memory() {
-    for name in ["f32", "q8", "q4"] {
+    for name in ["f32", "f16", "bf16", "q8", "q4"] {
         let precision: Precision = name.parse().unwrap();
         let [one, four] = [1, 4].map(|layers| of_token(layers, precision));
         eprintln!("{name}: {one} with one layer, {four} with four");
