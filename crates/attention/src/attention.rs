@@ -118,7 +118,7 @@ impl LlamaAttention {
     /// Queries, keys and values, head by head: `[batch, heads or kv_heads, seq, head_dim]`
     fn project_heads(&self, x: Input<'_, 3>) -> [Tensor<4>; 3] {
         let normed = |norm: &Option<QkNorm>, x: Tensor<4>| match norm {
-            Some(norm) => norm.forward(x.swap_dims(1, 2)).swap_dims(1, 2), // as [batch, seq, heads, head_dim]
+            Some(norm) => norm.forward_by_head(x),
             None => x,
         };
         let projections = [&self.q_proj, &self.k_proj, &self.v_proj];

@@ -35,6 +35,14 @@ impl QkNorm {
         })
     }
 
+    /// Of what is projected: `x` `[batch, heads, seq, head_dim]` -> the same shape
+    pub fn forward_by_head(&self, mut x: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Head(norm) if norm.forward_in_place(&mut x) => x,
+            _ => self.forward(x.swap_dims(1, 2)).swap_dims(1, 2), // as [batch, seq, heads, head_dim]
+        }
+    }
+
     /// `x` `[batch, seq, heads, head_dim]` -> the same shape
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         match self {

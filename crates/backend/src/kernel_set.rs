@@ -70,6 +70,21 @@ impl KernelSet {
         }
     }
 
+    /// The same of vectors where they lie, in whatever order. `None`, and nothing was changed: it takes a tensor more.
+    ///
+    /// `x` `[.., d]`, `weight` `[d]`
+    pub fn rms_norm_in_place<const D: usize>(self, x: &mut Tensor<D>, weight: &Tensor<1>, norm: RmsNorm) -> Option<()> {
+        match self.backend? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => flex::rms_norm_in_place(x, weight, norm),
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(_) => {
+                let _ = (x, weight, norm);
+                None
+            }
+        }
+    }
+
     /// `x + delta`, and the norm of that, as between the two parts of a decoder layer.
     ///
     /// `x` and `delta` `[.., d]`, `weight` `[d]` -> as `x` each

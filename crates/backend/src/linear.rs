@@ -76,16 +76,24 @@ impl Linear {
         head_dim: usize,
     ) -> [Tensor<4>; N] {
         let x = x.into();
-        if projections.iter().all(|projection| projection.bias.is_none()) {
-            let weights = projections.map(|projection| &projection.weight);
-            if let Some(Each(products)) = WeightMatrix::matmul_t_by_head(&weights, &x, head_dim) {
-                return products;
-            }
+        let weights = projections.map(|projection| &projection.weight);
+        if let Some(Each(mut products)) = WeightMatrix::matmul_t_by_head(&weights, &x, head_dim) {
+            projections.iter().zip(&mut products).for_each(|(projection, y)| projection.add_bias_by_head(y));
+            return products;
         }
         Self::forward_all(projections, x).map(|y| {
             let [batch, seq, width] = y.dims();
             y.reshape([batch, seq, width / head_dim, head_dim]).swap_dims(1, 2) // [batch, heads, seq, head_dim]
         })
+    }
+
+    /// `y` `[batch, heads, seq, head_dim]`
+    fn add_bias_by_head(&self, y: &mut Tensor<4>) {
+        let Some(bias) = &self.bias else { return };
+        if self.weight.kernels().add_by_head(y, bias).is_none() {
+            let [_, heads, _, head_dim] = y.dims();
+            *y = y.clone() + bias.val().reshape([1, heads, 1, head_dim]); // [batch, heads, seq, head_dim]
+        }
     }
 
     /// The projection of `x` added to `residual`.

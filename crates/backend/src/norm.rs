@@ -57,6 +57,12 @@ impl Norm {
         norm(&self.config, x, self.weight.as_ref().map(row), self.bias.as_ref().map(row))
     }
 
+    /// The same of vectors where they lie, in whatever order; false, and nothing was changed: it takes a tensor more.
+    pub fn forward_in_place<const D: usize>(&self, x: &mut Tensor<D>) -> bool {
+        let normed = self.fused().and_then(|(weight, rms)| self.kernels.rms_norm_in_place(x, weight, rms));
+        normed.is_some()
+    }
+
     /// Groups of a vector, each by itself, with its part of the weight.
     ///
     /// `x` `[batch, seq, groups, size / groups]` -> the same shape

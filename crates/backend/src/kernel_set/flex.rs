@@ -6,6 +6,7 @@
 mod attention;
 mod floats;
 mod form;
+mod in_place;
 mod keep;
 mod lent;
 mod output;
@@ -17,6 +18,7 @@ mod trained_scan;
 
 pub use attention::{attend, attend_all, quantize_vectors};
 pub use form::{AsRead, ByHead};
+pub use in_place::{add_by_head, rms_norm_in_place};
 pub use keep::{keep, keep_and_attend, rotate_and_keep};
 pub use products::multiply;
 pub use quantized::{select, select_panels};

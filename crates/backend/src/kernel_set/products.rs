@@ -68,6 +68,21 @@ impl KernelSet {
         }
     }
 
+    /// Adds a bias to such a product where it lies. `None`, and nothing was changed: it takes a tensor more.
+    ///
+    /// `x` `[batch, heads, seq, head_dim]`, `bias` `[heads * head_dim]`
+    pub(crate) fn add_by_head(self, x: &mut Tensor<4>, bias: &Tensor<1>) -> Option<()> {
+        match self.backend? {
+            #[cfg(feature = "flex")]
+            KernelBackend::Flex => flex::add_by_head(x, bias),
+            #[cfg(feature = "wgpu")]
+            KernelBackend::Cube(_) => {
+                let _ = (x, bias);
+                None
+            }
+        }
+    }
+
     /// What an operation no longer needs, for the results of others: on a CPU, where nobody else holds it.
     pub fn recycle<const D: usize>(self, x: Tensor<D>) {
         match self.backend {

@@ -51,9 +51,9 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 /// What a token takes, behind eight or some more: the least of several, because helpers that are at other tests' work cost some.
-fn of_token(layers: usize, precision: Precision) -> usize {
+fn of_token(family: &str, layers: usize, precision: Precision) -> usize {
     let config = format!(
-        r#"{{"model_type": "llama", "vocab_size": 1000, "hidden_size": 512, "intermediate_size": 1408,
+        r#"{{"model_type": "{family}", "vocab_size": 1000, "hidden_size": 512, "intermediate_size": 1408,
             "num_hidden_layers": {layers}, "num_attention_heads": 8, "num_key_value_heads": 4,
             "tie_word_embeddings": true, "max_position_embeddings": 512}}"#
     );
@@ -75,9 +75,12 @@ fn of_token(layers: usize, precision: Precision) -> usize {
 fn no_operation_of_a_token_asks_for_memory() {
     for name in ["f32", "f16", "bf16", "q8", "q4"] {
         let precision: Precision = name.parse().unwrap();
-        let [one, four] = [1, 4].map(|layers| of_token(layers, precision));
-        eprintln!("{name}: {one} with one layer, {four} with four");
-        assert_eq!(one, four, "{name}: what more layers take");
-        assert!(one <= 50, "{name}: {one} beside the layers");
+        // With biases, and with norms of queries and keys.
+        for family in ["llama", "qwen2", "qwen3"] {
+            let [one, four] = [1, 4].map(|layers| of_token(family, layers, precision));
+            eprintln!("{family} in {name}: {one} with one layer, {four} with four");
+            assert_eq!(one, four, "{family} in {name}: what more layers take");
+            assert!(one <= 50, "{family} in {name}: {one} beside the layers");
+        }
     }
 }

@@ -240,3 +240,35 @@ fn what_is_kept_in_place_is_what_is_rotated_and_written() {
         Ok(())
     });
 }
+
+#[test]
+fn heads_are_normed_and_biased_where_they_lie() {
+    let strategy = (1usize..3, 1usize..5, 1usize..10, 1usize..40, prop::bool::ANY);
+    on_both(12, &strategy, |kernels, device, dtype, (batch, heads, seq, head_dim, plus_one)| {
+        // As products write them: one token behind the other.
+        let lies = || numbers(1, [batch, seq, heads, head_dim], device, dtype).swap_dims(1, 2);
+        let (weight, bias) = (numbers(2, [head_dim], device, dtype), numbers(3, [heads * head_dim], device, dtype));
+        let norm = RmsNorm { eps: 1e-5, plus_one };
+        let mut normed = lies();
+        let done = kernels.rms_norm_in_place(&mut normed, &weight, norm).is_some();
+        prop_assert_eq!(done, kernels == CPU);
+        let expected = if done { kernels.rms_norm(&lies(), &weight, norm).expect("a kernel") } else { lies() };
+        prop_assert_eq!(normed.into_data(), expected.into_data());
+
+        let mut biased = lies();
+        prop_assert_eq!(kernels.add_by_head(&mut biased, &bias).is_some(), done);
+        let expected = if done { lies() + bias.clone().reshape([1, heads, 1, head_dim]) } else { lies() };
+        prop_assert_eq!(biased.into_data(), expected.into_data());
+
+        // What others hold too is not changed, and neither is a bias added to what lies otherwise.
+        let held = lies();
+        prop_assert!(kernels.rms_norm_in_place(&mut held.clone(), &weight, norm).is_none());
+        prop_assert!(kernels.add_by_head(&mut held.clone(), &bias).is_none());
+        prop_assert_eq!(held.into_data(), lies().into_data());
+        if heads > 1 && seq > 1 {
+            let mut by_head = numbers(4, [batch, heads, seq, head_dim], device, dtype);
+            prop_assert!(kernels.add_by_head(&mut by_head, &bias).is_none());
+        }
+        Ok(())
+    });
+}
