@@ -91,7 +91,7 @@ impl LlamaDecoderLayer {
 
     fn adds_in_place(&self, x: &Tensor<3>, ctx: &ForwardContext<'_>) -> bool {
         let [batch, seq, _] = x.dims();
-        self.device.kernel_set().adds_in_products(batch * seq)
+        self.device.kernel_set().adds_in_products(batch * seq, x.dtype())
             && self.norms == NormPlacement::Pre
             && self.residual_multiplier == 1.0
             && ctx.dropouts().residual.p == 0.0

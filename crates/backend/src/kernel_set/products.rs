@@ -1,6 +1,6 @@
 //! Products with matrices, and what is done around them.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{DType, Int, Tensor};
 use glass_kernels::{RmsNorm, WeightKind, quant::BlockFormat};
 
 #[cfg(feature = "flex")]
@@ -129,12 +129,13 @@ impl KernelSet {
         }
     }
 
-    /// Whether products of `n` vectors can be told to add to something.
-    pub fn adds_in_products(self, n: usize) -> bool {
-        let _ = n;
+    /// Whether products of `n` vectors of this type can be told to add to something.
+    pub fn adds_in_products(self, n: usize, dtype: DType) -> bool {
+        let _ = (n, dtype);
         match self.backend {
+            // In 16 bits sum and norm are one kernel: it norms the sum before that is rounded.
             #[cfg(feature = "flex")]
-            Some(KernelBackend::Flex) => true,
+            Some(KernelBackend::Flex) => dtype == DType::F32,
             #[cfg(feature = "wgpu")]
             Some(KernelBackend::Cube(class)) => class.software || n <= glass_kernels_cube::MAX_VECTORS,
             None => false,
