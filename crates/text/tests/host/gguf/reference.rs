@@ -137,7 +137,6 @@ fn a_named_token_that_text_makes_is_text() {
     let tokenizer = load(&metadata(&json!({
         "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "gpt-2",
         "tokenizer.ggml.tokens": ["!", "a", "b", "ab", "<|end|>"], "tokenizer.ggml.token_type": [1, 1, 1, 1, 1],
-            "tokenizer.ggml.add_bos_token": false,
         "tokenizer.ggml.merges": ["a b"], "tokenizer.ggml.padding_token_id": 0, "tokenizer.ggml.cls_token_id": 3,
         "tokenizer.ggml.eos_token_id": 4,
     })));
@@ -152,6 +151,7 @@ fn some_names_leave_words_that_are_tokens_whole() {
         let tokenizer = load(&metadata(&json!({
             "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": pre, "tokenizer.ggml.merges": ["a b"],
             "tokenizer.ggml.tokens": ["a", "b", "c", "ab", "abc"], "tokenizer.ggml.token_type": [1, 1, 1, 1, 1],
+            "tokenizer.ggml.add_bos_token": false,
         })));
         tokenizer.encode("abc", false).expect("ids")
     };
