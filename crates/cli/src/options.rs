@@ -104,7 +104,10 @@ pub fn prefill(args: &args::Cache, llama: &Llama, tokens: usize) -> Result<Prefi
         llama.device.check_dtype(dtype).map_err(|_| {
             let name = llama.device.name();
             let types: Vec<String> = llama.device.dtypes().iter().map(ToString::to_string).collect();
-            CliError::Usage(format!("--cache-dtype {dtype}: device {name} keeps {} or q8", types.join(", ")))
+            CliError::Usage(format!(
+                "keys and values in {dtype} (--cache-dtype): device {name} keeps {} or q8",
+                types.join(", ")
+            ))
         })?;
     }
     if !cache.is_exact(&llama.config) {

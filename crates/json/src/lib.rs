@@ -5,7 +5,7 @@
 //! [`Value`] has no number for the first two: they become what transformers 5 writes for them, `{"__float__": "Infinity"}`,
 //! which [`as_f64`] understands. The half of a pair becomes U+FFFD. A byte order mark in front is passed over.
 
-use std::{error, fmt};
+use std::{borrow::Cow, error, fmt};
 
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
@@ -53,7 +53,37 @@ pub fn parse_object(text: &[u8]) -> Result<Map<String, Value>, NotJson> {
 /// # Errors
 /// The first integer beyond 64 bits, or `-0`, which is 0 in Python; in one line. What is no JSON is nobody's error here.
 pub fn check_integers(text: &[u8]) -> Result<(), NotJson> {
-    let mut at = 0;
+    let Some((at, word)) = odd_integer(text, 0) else { return Ok(()) };
+    let lines: Vec<&[u8]> = text[..at].split(|letter| *letter == b'\n').collect();
+    let (line, column) = (lines.len(), lines.last().map_or(0, |line| line.len()) + 1);
+    Err(NotJson(format!(
+        "the integer {} at line {line} column {column} would become a float, as -0 and all beyond 64 bits do: \
+         write it as a text or as a float",
+        beginning(word)
+    )))
+}
+
+/// The same text with those integers as texts, so that no digit is lost; -0 is 0, as in Python.
+pub fn quote_integers(text: &str) -> Cow<'_, str> {
+    let (mut quoted, mut from) = (String::new(), 0);
+    while let Some((at, word)) = odd_integer(text.as_bytes(), from) {
+        quoted.push_str(&text[from..at]);
+        match word {
+            "-0" => quoted.push('0'),
+            word => quoted.extend(["\"", word, "\""]),
+        }
+        from = at + word.len();
+    }
+    if from == 0 {
+        return text.into();
+    }
+    quoted.push_str(&text[from..]);
+    quoted.into()
+}
+
+/// The first integer from here on that a [`Value`] holds as a float, and where it stands. `from` is in no string.
+fn odd_integer(text: &[u8], from: usize) -> Option<(usize, &str)> {
+    let mut at = from;
     while let Some(&letter) = text.get(at) {
         at += match letter {
             b'"' => string(&text[at..]),
@@ -62,20 +92,14 @@ pub fn check_integers(text: &[u8]) -> Result<(), NotJson> {
                 let fits = word.parse::<u64>().is_ok() || word.parse().is_ok_and(|number: i64| number < 0);
                 let digits = word.strip_prefix('-').unwrap_or(word);
                 if !fits && !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()) {
-                    let lines: Vec<&[u8]> = text[..at].split(|letter| *letter == b'\n').collect();
-                    let (line, column) = (lines.len(), lines.last().map_or(0, |line| line.len()) + 1);
-                    return Err(NotJson(format!(
-                        "the integer {} at line {line} column {column} would become a float, as -0 and all beyond 64 bits do: \
-                         write it as a text or as a float",
-                        beginning(word)
-                    )));
+                    return Some((at, word));
                 }
                 word.len().max(1)
             }
             _ => 1,
         };
     }
-    Ok(())
+    None
 }
 
 /// The number that a value is, infinities and NaN included.
@@ -307,6 +331,15 @@ mod tests {
             let error = check_integers(text.as_bytes()).expect_err(text).to_string();
             assert!(error.starts_with(&format!("the integer {place}")), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn integers_become_texts_where_no_digit_may_be_lost() {
+        let text = r#"{"a": 123456789012345678901, "b": [-0, 1, "x 99999999999999999999"], "c": -9223372036854775809}"#;
+        let quoted =
+            r#"{"a": "123456789012345678901", "b": [0, 1, "x 99999999999999999999"], "c": "-9223372036854775809"}"#;
+        assert_eq!(quote_integers(text), quoted);
+        assert!(matches!(quote_integers(quoted), Cow::Borrowed(_)));
     }
 
     #[test]

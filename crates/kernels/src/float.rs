@@ -92,6 +92,7 @@ impl Float for bf16 {
 /// # Panics
 /// If there are not as many of both.
 pub fn narrow<T: Float>(isa: Isa, values: &[f32], out: &mut [T]) {
+    assert_eq!(values.len(), out.len(), "as many outputs as inputs");
     isa.run(Narrow { values, out });
 }
 

@@ -61,7 +61,7 @@ fn keys_and_values_have_a_type_of_their_own() {
     let args = ["generate", &model, "-p", "a", "-n", "1"];
     fails(
         &[&args[..], &["--dtype", "f32", "--device", "ndarray", "--cache-dtype", "f16"]].concat(),
-        &["--cache-dtype f16: device ndarray keeps f32 or q8"],
+        &["keys and values in f16 (--cache-dtype): device ndarray keeps f32 or q8"],
     );
     refused(&[&args[..], &["--cache", "dtype=q3"]].concat(), &["q3", "dtype=f32, dtype=f16, dtype=bf16 or dtype=q8"]);
 }

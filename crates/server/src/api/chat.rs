@@ -76,7 +76,7 @@ pub fn read_stream(fields: &mut Fields) -> Result<Stream, ApiError> {
 
 /// The most tokens of an answer, or 0 if nothing says so, and which of its names does.
 pub fn most(fields: &mut Fields, names: &[&'static str]) -> Result<(usize, &'static str), ApiError> {
-    match fields.either(names, Fields::count)? {
+    match fields.either(names, Fields::limit)? {
         Some((name, 0)) => Err(fields.invalid(name, "must be at least 1")),
         Some((name, most)) => Ok((most, name)),
         None => Ok((0, names[0])),
@@ -84,14 +84,15 @@ pub fn most(fields: &mut Fields, names: &[&'static str]) -> Result<(usize, &'sta
 }
 
 /// Whether a last message of the assistant is gone on with: unless `continue_final_message`, as of vLLM, says otherwise.
-fn continues(fields: &mut Fields, messages: &[Value]) -> Result<bool, ApiError> {
+pub fn continues(fields: &mut Fields, messages: &[Value]) -> Result<bool, ApiError> {
     let asked = fields.flag("continue_final_message")?;
     if asked == Some(true) {
-        if messages.last().is_none_or(|last| last["role"] != "assistant") {
-            return Err(fields.invalid("continue_final_message", "the last message is not the assistant's"));
+        if messages.last().is_none_or(|last| last["role"] != "assistant" || last.get("tool_calls").is_some()) {
+            let why = "the last message is not the assistant's, or ends with calls";
+            return Err(fields.invalid("continue_final_message", why));
         }
-        // vLLM wants it to be false there.
-        fields.pass_over(&["add_generation_prompt"]);
+        let rule = "a new turn begins there, and the last message goes on: leave it out";
+        fields.refuse("add_generation_prompt", &[json!(false)], rule)?;
     }
     Ok(asked != Some(false))
 }

@@ -40,7 +40,7 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
     }
     let echo = fields.flag("echo")? == Some(true);
     let mut options = read_options(&mut fields, &served.defaults, served.llama().config.vocab_size)?;
-    let asked = match fields.either(&["max_tokens", "max_completion_tokens", "n_predict"], Fields::count)? {
+    let asked = match fields.either(&["max_tokens", "max_completion_tokens", "n_predict"], Fields::limit)? {
         Some((name, 0)) if !echo => {
             return Err(fields.invalid(name, "must be at least 1, or 0 to repeat the prompt alone (echo)"));
         }
@@ -236,9 +236,12 @@ impl Completions {
         }
         self.offsets[choice] = Some(offset);
         let top = |told: &TokenLogprobs| -> Value {
-            let top = told.top.iter().map(|&(id, logprob)| (text(id), finite(logprob).into()));
-            // Of two tokens with one text the more probable, which comes first.
-            top.rev().collect::<Map<_, _>>().into()
+            let mut top = Map::new();
+            for &(id, logprob) in &told.top {
+                // Of two tokens with one text the more probable, which comes first.
+                top.entry(text(id)).or_insert_with(|| finite(logprob).into());
+            }
+            top.into()
         };
         let nothing = || first.map(|_| Value::Null).into_iter();
         json!({

@@ -92,12 +92,8 @@ impl Conversation {
             add_generation_prompt: true,
             variables: self.variables.clone(),
         };
-        let continues = self.continues && open_last(&mut input.messages);
-        if continues && self.options.json_schema.is_some() {
-            let why =
-                "the last message is the assistant's and would go on, and JSON of a schema begins anew: leave one out";
-            return Err(ApiError::unsupported(messages, why));
-        }
+        // JSON of a schema begins anew, and so does its turn.
+        let continues = self.continues && self.options.json_schema.is_none() && open_last(&mut input.messages);
         input.add_generation_prompt = !continues;
         let mut text = template.render(&input).map_err(|error| served.template_error(&error, messages))?;
         if continues {
@@ -109,7 +105,8 @@ impl Conversation {
             marks.hold(&mut text, call);
         }
         let aloud = !(self.splits_reasoning && served.identity.splits_reasoning);
-        let thoughts = served.marks.filter(|_| !holds).map(|marks| Thoughts::new(marks, &text, aloud));
+        let thoughts =
+            served.marks.filter(|_| !holds).map(|marks| Thoughts::new(marks, &text, aloud).with_calls(calls));
         text.push_str(call);
         let ids = served.tokenizer()?.encode(&text, false).map_err(|error| served.error(&error.into()))?;
         Ok(Prompt { ids, forced, thoughts })
@@ -291,20 +288,15 @@ pub fn read_content(content: Value, place: &str, kinds: &[&str]) -> Result<Strin
     Ok(texts.join("\n"))
 }
 
-/// Takes the arguments of an earlier call as templates want them: an object, where they are one.
-///
-/// # Errors
-/// An integer that a prompt would have otherwise.
-pub fn read_arguments(call: &mut Fields) -> Result<Value, ApiError> {
+/// Takes the arguments of an earlier call as templates want them: an object, where they are one. The model may have written
+/// integers that no value holds: they keep their digits, as texts.
+pub fn read_arguments(call: &mut Fields) -> Value {
     match call.take("arguments") {
-        None => Ok(json!({})),
-        Some(Value::String(text)) => match serde_json::from_str(&text) {
-            Ok(Value::Object(object)) => {
-                let read = glass_json::check_integers(text.as_bytes());
-                read.map(|()| object.into()).map_err(|error| call.invalid("arguments", error.to_string()))
-            }
-            _ => Ok(Value::String(text)),
+        None => json!({}),
+        Some(Value::String(text)) => match serde_json::from_str(&glass_json::quote_integers(&text)) {
+            Ok(Value::Object(object)) => object.into(),
+            _ => Value::String(text),
         },
-        Some(other) => Ok(other),
+        Some(other) => other,
     }
 }

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Answer, Answers, ApiError, Asked, Conversation, Fields, Frame, Prepared, Protocol, Reason, Served, Update, call_id,
-    chat::most, cuts, random, read_content, read_format, read_options, stops,
+    chat::{continues, most},
+    cuts, random, read_content, read_format, read_options, stops,
 };
 use crate::{
     engine::Usage,
@@ -74,6 +75,7 @@ fn read(fields: &mut Fields, served: &Served) -> Result<(Conversation, bool), Ap
     let mut variables = read_thinking(fields, served)?;
     let (tools, choice) = read_tools(fields, Dialect::Messages)?;
     let cuts = cuts(fields, &["stop_sequences", "stop", "ignore_eos"]);
+    let continues = continues(fields, &read)?;
     let strings = stops(fields, "stop_sequences")?;
     let mut options = read_options(fields, &served.defaults, served.llama().config.vocab_size)?;
     // The older name of the same.
@@ -102,7 +104,7 @@ fn read(fields: &mut Fields, served: &Served) -> Result<(Conversation, bool), Ap
         options,
         n: 1,
         names,
-        continues: true,
+        continues,
         cuts,
     };
     Ok((conversation, single_call))

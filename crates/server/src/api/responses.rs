@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Answer, Answers, ApiError, Asked, Call, Conversation, Fields, Frame, Prepared, Protocol, Reason, Served, Update,
-    call_id, chat::most, cuts, now, random, read_format, read_options,
+    call_id,
+    chat::{continues, most},
+    cuts, now, random, read_format, read_options,
 };
 use crate::{
     engine::Usage,
@@ -55,6 +57,7 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
     let single_call = fields.flag("parallel_tool_calls")? == Some(false);
     let stream = fields.flag("stream")? == Some(true);
     let cuts = cuts(&fields, &["stop", "ignore_eos"]);
+    let continues = continues(&mut fields, &messages)?;
     let mut options = read_options(&mut fields, &served.defaults, served.llama().config.vocab_size)?;
     options.stop_strings.extend(served.identity.chat_stops.iter().cloned());
     let (limit, name) = most(&mut fields, &["max_output_tokens", "n_predict"])?;
@@ -92,7 +95,7 @@ pub fn ask(served: &Served, body: &[u8]) -> Result<Asked, ApiError> {
         options,
         n: 1,
         names,
-        continues: true,
+        continues,
         cuts,
     };
     let Prepared { request, thoughts, reader } = conversation.prepare(served)?;

@@ -12,7 +12,7 @@ const STOPS: (usize, usize) = (32, 1024);
 const BIASES: usize = 4096;
 
 /// Parameters that other servers know and that would change a text, with the values at which they do not.
-fn not_honoured() -> [(&'static str, Vec<Value>); 42] {
+fn not_honoured() -> [(&'static str, Vec<Value>); 40] {
     [
         ("audio", vec![]),
         ("prediction", vec![]),
@@ -48,9 +48,6 @@ fn not_honoured() -> [(&'static str, Vec<Value>); 42] {
         ("dynatemp_range", vec![json!(0), json!(0.0)]),
         ("top_n_sigma", vec![json!(-1), json!(-1.0)]),
         ("lora", vec![json!([])]),
-        ("samplers", vec![json!([])]),
-        // Penalties look at the whole text.
-        ("repeat_last_n", vec![json!(-1)]),
         ("include_stop_str_in_output", vec![json!(false)]),
         ("think", vec![]),
         ("format", vec![json!("")]),
@@ -137,6 +134,13 @@ pub fn read_options(fields: &mut Fields, defaults: &Defaults, vocab_size: usize)
         sequence_bias,
         seed: seed(fields)?,
     };
+    // Penalties look at the whole text.
+    let penalizes =
+        [sampling.presence_penalty, sampling.frequency_penalty] != [0.0; 2] || sampling.repetition_penalty != 1.0;
+    match penalizes {
+        true => fields.refuse("repeat_last_n", &[json!(-1)], "is not supported beside a penalty: leave it out")?,
+        false => fields.pass_over(&["repeat_last_n"]),
+    }
     let checked = sampling.validate().and_then(|()| sampling.check_vocabulary(vocab_size));
     checked.map_err(|error| match error {
         SamplingError::Option { option, value, rule } => {
@@ -288,8 +292,7 @@ mod tests {
             (json!({"suffix": "end"}), "suffix"),
             (json!({"modalities": ["text", "audio"]}), "modalities"),
             (json!({"guided_regex": "a+"}), "guided_regex"),
-            (json!({"samplers": ["top_k"]}), "samplers"),
-            (json!({"repeat_last_n": 64}), "repeat_last_n"),
+            (json!({"repeat_last_n": 64, "repeat_penalty": 1.1}), "repeat_last_n"),
             (json!({"include_stop_str_in_output": true}), "include_stop_str_in_output"),
             (json!({"think": false}), "think"),
             (json!({"format": "json"}), "format"),
@@ -298,6 +301,6 @@ mod tests {
             let error = read(value.clone()).unwrap_err();
             assert_eq!((error.status, error.param.as_deref()), (400, Some(param)), "{value}");
         }
-        read(json!({"suffix": null, "modalities": ["text"], "repeat_last_n": -1, "options": {}, "logit_bias": [[7, false]]})).unwrap();
+        read(json!({"suffix": null, "modalities": ["text"], "repeat_last_n": 64, "options": {}, "logit_bias": [[7, false]]})).unwrap();
     }
 }

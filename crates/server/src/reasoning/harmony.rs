@@ -54,6 +54,8 @@ pub fn between(open: &str, between: &str) -> Vec<String> {
 pub struct Harmony {
     /// Thoughts are text.
     aloud: bool,
+    /// What is sent to a function is a call: the request has functions.
+    calls: bool,
     state: State,
     /// What was read and not yet understood.
     held: String,
@@ -74,10 +76,17 @@ enum State {
 }
 
 impl Harmony {
-    /// Of an answer that begins within thoughts, or not.
-    pub fn new(thinks: bool, aloud: bool) -> Self {
-        let state = if thinks { State::Thought } else { State::Before };
-        Self { aloud, state, held: String::new() }
+    /// Of an answer that follows this prompt, perhaps within a message that it has begun.
+    pub fn new(prompt: &str, aloud: bool) -> Self {
+        let (start, message) = (prompt.rfind(START), prompt.rfind(MESSAGE));
+        let header = start.zip(message).and_then(|(start, message)| prompt.get(start..message));
+        let is_over = prompt.rfind(END) > message;
+        let state = header.filter(|_| !is_over).map(|header| begin(header, false, &mut Vec::new()));
+        Self { aloud, calls: false, state: state.unwrap_or_default(), held: String::new() }
+    }
+
+    pub fn with_calls(self, calls: bool) -> Self {
+        Self { calls, ..self }
     }
 
     /// Whether what comes next is no part of the answer.
@@ -101,6 +110,10 @@ impl Harmony {
         let rest = std::mem::take(&mut self.held);
         match self.state {
             State::Before => self.state = State::Said,
+            // No header after all.
+            State::Header if ["<|", TO].iter().all(|mark| !rest.trim_start().starts_with(mark)) => {
+                self.state = State::Said
+            }
             State::Call { begun: false } if rest.trim().is_empty() => parts.push(Part::Arguments("{}".to_owned())),
             _ => {}
         }
@@ -126,7 +139,7 @@ impl Harmony {
                 let Some(at) = self.held.find(MESSAGE) else {
                     return false;
                 };
-                self.state = begin(&self.held[..at], parts);
+                self.state = begin(&self.held[..at], self.calls, parts);
                 let header = self.held.drain(..at + MESSAGE.len()).collect();
                 self.write(header, parts);
                 true
@@ -176,14 +189,18 @@ impl Harmony {
 }
 
 /// What begins behind this header.
-fn begin(header: &str, parts: &mut Vec<Part>) -> State {
+fn begin(header: &str, calls: bool, parts: &mut Vec<Part>) -> State {
     let word = |mark: &str| {
         let text = header.split_once(mark)?.1;
         text.split(|letter: char| letter.is_whitespace() || letter == '<').next()
     };
-    if let Some(name) = word(FUNCTIONS) {
-        parts.push(Part::Call { name: name.to_owned() });
-        return State::Call { begun: false };
+    match word(FUNCTIONS) {
+        Some(name) if calls => {
+            parts.push(Part::Call { name: name.to_owned() });
+            return State::Call { begun: false };
+        }
+        Some(_) => return State::Said,
+        None => {}
     }
     // What is sent to the model's own tools is not said to anybody.
     match word(CHANNEL) {
@@ -247,7 +264,7 @@ mod tests {
             ("to".to_owned(), "", "to", vec![]),
         ] {
             for size in 1..=text.len() {
-                let found = read(Harmony::default(), &text, size);
+                let found = read(Harmony::default().with_calls(true), &text, size);
                 let calls = calls.iter().map(|(name, json)| (name.to_string(), json.to_string())).collect::<Vec<_>>();
                 assert_eq!((&*found.0, &*found.1, found.2), (thoughts, said, calls), "{text:?} by {size}");
             }
@@ -260,13 +277,26 @@ mod tests {
         let call = "<|start|>assistant<|channel|>commentary to=functions.f <|constrain|>json<|message|>{}";
         let said = "<|start|>assistant<|channel|>final<|message|>Yes";
         for size in 1..=60 {
-            let aloud = |text: &str| read(Harmony::new(false, true), text, size);
+            let aloud = |text: &str| read(Harmony::new(TURN, true).with_calls(true), text, size);
             let whole = format!("{thought}{said}");
             assert_eq!(aloud(&whole), (String::new(), whole.clone(), vec![]));
             let (_, text, calls) = aloud(&format!("{thought}{call}"));
             assert_eq!((&*text, calls), (thought, vec![("f".to_owned(), "{}".to_owned())]));
         }
-        assert_eq!(read(Harmony::new(true, false), "Hm<|end|>", 3).0, "Hm", "thoughts that the prompt began");
+    }
+
+    #[test]
+    fn an_answer_goes_on_where_the_prompt_ends() {
+        let said = |prompt: &str, text: &str| read(Harmony::new(prompt, false), text, 3).1;
+        let (thinks, says) =
+            (format!("{TURN}{CHANNEL}analysis{MESSAGE}"), format!("{TURN}{CHANNEL}final{MESSAGE}Set "));
+        assert_eq!(read(Harmony::new(&thinks, false), "Hm<|end|>", 3).0, "Hm");
+        assert_eq!(said(&says, "to=5 and run."), "to=5 and run.");
+        assert_eq!(said(&format!("{says}{END}{TURN}"), "<|channel|>final<|message|>4"), "4");
+        // Where nothing may be called, nothing is.
+        let call = " to=functions.f<|channel|>commentary json<|message|>{}";
+        assert_eq!(read(Harmony::new(TURN, false), call, 3), (String::new(), "{}".to_owned(), vec![]));
+        assert_eq!(said(&says, "4<|end|>And more"), "4And more", "no header");
     }
 
     #[test]

@@ -37,8 +37,13 @@ impl Thoughts {
             true => State::Within { first: true },
             false => State::Before,
         };
-        let harmony = (marks == HARMONY).then(|| Harmony::new(is_open, aloud));
+        let harmony = (marks == HARMONY).then(|| Harmony::new(prompt, aloud));
         Self { marks, state, held: String::new(), harmony }
+    }
+
+    /// Calls are taken apart as well, where thoughts are messages and some may come.
+    pub fn with_calls(self, calls: bool) -> Self {
+        Self { harmony: self.harmony.map(|harmony| harmony.with_calls(calls)), ..self }
     }
 
     /// Whether calls are taken apart as well.

@@ -1,11 +1,13 @@
 //! Values of calls that are written without quotes: which of them are texts, the function's schema says.
 
+use std::cell::Cell;
+
 use serde_json::Value;
 
 use super::Tool;
 
-/// Schemas that refer to each other end somewhere.
-const DEPTH: usize = 16;
+/// Schemas that are looked at: those that refer to each other end somewhere.
+const MOST: usize = 1000;
 
 /// A value as the function's schema has it, as JSON: a number has the digits that the model wrote. Nothing is said of a key that
 /// the schema does not have.
@@ -16,7 +18,7 @@ pub fn typed(text: &str, tool: Option<&Tool>, key: &str) -> String {
     let root = tool.map(|tool| &tool.parameters);
     let schema = root.and_then(|root| root.get("properties")?.get(key));
     let may_be = |value: &Value| match (schema, root) {
-        (Some(schema), Some(root)) => allows(schema, root, value, DEPTH),
+        (Some(schema), Some(root)) => allows(schema, root, value, &Cell::new(MOST)),
         _ => true,
     };
     match read.next() {
@@ -27,11 +29,12 @@ pub fn typed(text: &str, tool: Option<&Tool>, key: &str) -> String {
 }
 
 /// Whether a schema has values of this kind; what bounds them is not looked at.
-fn allows(schema: &Value, root: &Value, value: &Value, depth: usize) -> bool {
-    let Some(fields) = schema.as_object().filter(|_| depth > 0) else {
+fn allows(schema: &Value, root: &Value, value: &Value, left: &Cell<usize>) -> bool {
+    left.set(left.get().saturating_sub(1));
+    let Some(fields) = schema.as_object().filter(|_| left.get() > 0) else {
         return true;
     };
-    let inner = |schema: &Value| allows(schema, root, value, depth - 1);
+    let inner = |schema: &Value| allows(schema, root, value, left);
     fields.iter().all(|(keyword, said)| match (keyword.as_str(), said) {
         ("type", Value::String(kind)) => is_kind(value, kind),
         ("type", Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).any(|kind| is_kind(value, kind)),

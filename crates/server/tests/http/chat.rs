@@ -106,6 +106,9 @@ fn stop_strings_biases_and_limits() {
     let stopped = ask(json!({"temperature": 0, "stop": stop})).ok();
     assert_eq!(stopped["choices"][0]["finish_reason"], "stop");
     assert_eq!(stopped["choices"][0]["message"]["content"], text[..text.find(&stop).unwrap()]);
+    // What clients of llama-server send by default.
+    let usual = json!({"n_predict": -1, "samplers": ["top_k", "temperature"], "repeat_last_n": 64, "temperature": 0});
+    assert_eq!(ask(usual).ok()["choices"][0]["message"]["content"], text);
     // A token that is forbidden is not there, and one that is forced is.
     let tokens = post(shared(), "/tokenize", &json!({"content": "Q"})).ok();
     let forced = ask(json!({"logit_bias": {tokens["tokens"][0].to_string(): 100}, "max_tokens": 5})).ok();
@@ -148,7 +151,7 @@ fn a_last_message_of_the_assistant_goes_on() {
     let new_turn = turns(json!({"continue_final_message": false})) - turns(json!({}));
     assert_eq!(new_turn, "assistant:".len() as u64, "a new turn, where that is asked for");
     let held = on(json!({"response_format": {"type": "json_object"}}));
-    assert_eq!((held.status, &held.json()["error"]["param"]), (400, &json!("messages")));
+    assert!(content(held).starts_with('{'), "JSON begins anew");
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub fn read_input(input: Value, messages: &mut Vec<Value>) -> Result<(), ApiErro
             "function_call" => {
                 let (id, name) = (item.text("call_id")?, item.text("name")?);
                 let (id, name) = (item.need("call_id", id)?, item.need("name", name)?);
-                let arguments = read_arguments(&mut item)?;
+                let arguments = read_arguments(&mut item);
                 let call =
                     json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments } });
                 // Calls of one turn belong to one message.
