@@ -116,13 +116,13 @@ impl Fields {
         })
     }
 
-    /// A limit, of which -1 says that there is none, as of llama-server.
+    /// A limit; -1 says that there is none, as of llama-server.
     ///
     /// # Errors
     /// Something else than a [`COUNT`].
     pub fn limit(&mut self, field: &str) -> Result<Option<usize>, ApiError> {
         match self.peek(field).and_then(Value::as_i64) {
-            Some(-1) => Ok(self.take(field).and(None)),
+            Some(-1) => Ok(self.take(field).and(Some(usize::MAX))),
             _ => self.count(field),
         }
     }
@@ -217,7 +217,7 @@ mod tests {
         ] {
             assert!(fields(json!({ "n": value })).count("n").unwrap_err().message.contains(rule));
         }
-        assert_eq!(fields(json!({"n": -1})).limit("n").unwrap(), None);
+        assert_eq!(fields(json!({"n": -1})).limit("n").unwrap(), Some(usize::MAX));
         assert!(fields(json!({"n": -2})).limit("n").is_err());
         assert!(fields(json!({"x": 1e300})).number("x").is_err());
     }

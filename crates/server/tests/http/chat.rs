@@ -107,7 +107,7 @@ fn stop_strings_biases_and_limits() {
     assert_eq!(stopped["choices"][0]["finish_reason"], "stop");
     assert_eq!(stopped["choices"][0]["message"]["content"], text[..text.find(&stop).unwrap()]);
     // What clients of llama-server send by default.
-    let usual = json!({"n_predict": -1, "samplers": ["top_k", "temperature"], "repeat_last_n": 64, "temperature": 0});
+    let usual = json!({"samplers": ["top_k", "temperature"], "repeat_last_n": 64, "temperature": 0});
     assert_eq!(ask(usual).ok()["choices"][0]["message"]["content"], text);
     // A token that is forbidden is not there, and one that is forced is.
     let tokens = post(shared(), "/tokenize", &json!({"content": "Q"})).ok();
