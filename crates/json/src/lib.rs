@@ -5,10 +5,14 @@
 //! [`Value`] has no number for the first two: they become what transformers 5 writes for them, `{"__float__": "Infinity"}`,
 //! which [`as_f64`] understands. The half of a pair becomes U+FFFD. A byte order mark in front is passed over.
 
-use std::{borrow::Cow, error, fmt};
+mod integers;
+
+use std::{error, fmt};
 
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
+
+pub use integers::{check_integers, quote_integers};
 
 /// transformers' tag of a number that JSON does not have (`configuration_utils.py`).
 const TAG: &str = "__float__";
@@ -46,60 +50,6 @@ pub fn parse_object(text: &[u8]) -> Result<Map<String, Value>, NotJson> {
         Value::Object(object) => Ok(object),
         other => Err(NotJson(format!("{} where an object {{...}} is expected", beginning(&shown(&other))))),
     }
-}
-
-/// Refuses integers that a [`Value`] holds as floats, which are written otherwise: a prompt, or what a model wrote, would change.
-///
-/// # Errors
-/// The first integer beyond 64 bits, or `-0`, which is 0 in Python; in one line. What is no JSON is nobody's error here.
-pub fn check_integers(text: &[u8]) -> Result<(), NotJson> {
-    let Some((at, word)) = odd_integer(text, 0) else { return Ok(()) };
-    let lines: Vec<&[u8]> = text[..at].split(|letter| *letter == b'\n').collect();
-    let (line, column) = (lines.len(), lines.last().map_or(0, |line| line.len()) + 1);
-    Err(NotJson(format!(
-        "the integer {} at line {line} column {column} would become a float, as -0 and all beyond 64 bits do: \
-         write it as a text or as a float",
-        beginning(word)
-    )))
-}
-
-/// The same text with those integers as texts, so that no digit is lost; -0 is 0, as in Python.
-pub fn quote_integers(text: &str) -> Cow<'_, str> {
-    let (mut quoted, mut from) = (String::new(), 0);
-    while let Some((at, word)) = odd_integer(text.as_bytes(), from) {
-        quoted.push_str(&text[from..at]);
-        match word {
-            "-0" => quoted.push('0'),
-            word => quoted.extend(["\"", word, "\""]),
-        }
-        from = at + word.len();
-    }
-    if from == 0 {
-        return text.into();
-    }
-    quoted.push_str(&text[from..]);
-    quoted.into()
-}
-
-/// The first integer from here on that a [`Value`] holds as a float, and where it stands. `from` is in no string.
-fn odd_integer(text: &[u8], from: usize) -> Option<(usize, &str)> {
-    let mut at = from;
-    while let Some(&letter) = text.get(at) {
-        at += match letter {
-            b'"' => string(&text[at..]),
-            b'-' | b'0'..=b'9' => {
-                let word = word_at(&text[at..]);
-                let fits = word.parse::<u64>().is_ok() || word.parse().is_ok_and(|number: i64| number < 0);
-                let digits = word.strip_prefix('-').unwrap_or(word);
-                if !fits && !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()) {
-                    return Some((at, word));
-                }
-                word.len().max(1)
-            }
-            _ => 1,
-        };
-    }
-    None
 }
 
 /// The number that a value is, infinities and NaN included.
@@ -160,8 +110,8 @@ fn untagged(value: &Value, write: impl Fn(&Value) -> String) -> String {
 /// Python's JSON turned into the standard's.
 struct Standard {
     text: Vec<u8>,
-    /// Line, column and number of the letters that were put in.
-    added: Vec<(usize, usize, usize)>,
+    /// Line and column of what was put in, and how many letters longer it is.
+    added: Vec<(usize, usize, isize)>,
 }
 
 impl Standard {
@@ -178,7 +128,7 @@ impl Standard {
             match put {
                 Some(put) => {
                     standard.text.extend(put.bytes());
-                    standard.added.push((line, standard.text.len() - line_start, put.len() - taken));
+                    standard.added.push((line, standard.text.len() - line_start, put.len() as isize - taken as isize));
                 }
                 None if letter == b'"' => standard.text.extend(without_half_pairs(now)),
                 None => standard.text.extend(now),
@@ -195,10 +145,10 @@ impl Standard {
     fn place(&self, error: &serde_json::Error) -> NotJson {
         let (line, column) = (error.line(), error.column());
         let before = self.added.iter().filter(|(of, end, _)| *of == line && *end <= column);
-        let added: usize = before.map(|(.., letters)| letters).sum();
+        let added: isize = before.map(|(.., letters)| letters).sum();
         let text = error.to_string();
         let what = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
-        NotJson(format!("{what} at line {line} column {}", column.saturating_sub(added)))
+        NotJson(format!("{what} at line {line} column {}", column.saturating_add_signed(-added)))
     }
 }
 
@@ -314,35 +264,6 @@ mod tests {
     }
 
     #[test]
-    fn integers_that_would_become_floats() {
-        for text in [
-            "[18446744073709551615, -9223372036854775808, 0, 1e30, -0.0, -0e1, 18446744073709551616.0]",
-            r#"{"-0": "a \" 99999999999999999999"}"#,
-            "-",
-            "\"\\",
-        ] {
-            check_integers(text.as_bytes()).expect(text);
-        }
-        for (text, place) in [
-            ("18446744073709551616", "18446744073709551616 at line 1 column 1 "),
-            ("{\"a\":\n [1, -9223372036854775809]}", "-9223372036854775809 at line 2 column 6 "),
-            (r#"["\\", -0]"#, "-0 at line 1 column 8 "),
-        ] {
-            let error = check_integers(text.as_bytes()).expect_err(text).to_string();
-            assert!(error.starts_with(&format!("the integer {place}")), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn integers_become_texts_where_no_digit_may_be_lost() {
-        let text = r#"{"a": 123456789012345678901, "b": [-0, 1, "x 99999999999999999999"], "c": -9223372036854775809}"#;
-        let quoted =
-            r#"{"a": "123456789012345678901", "b": [0, 1, "x 99999999999999999999"], "c": "-9223372036854775809"}"#;
-        assert_eq!(quote_integers(text), quoted);
-        assert!(matches!(quote_integers(quoted), Cow::Borrowed(_)));
-    }
-
-    #[test]
     fn what_python_refuses_is_refused_where_it_stands() {
         for (text, place) in [
             ("{\"a\": NaN,\n \"b\": Infinity, }", "line 2 column 17"),
@@ -362,6 +283,9 @@ mod tests {
             let error = parse(text.as_bytes()).unwrap_err().to_string();
             assert!(error.ends_with(place), "{text:?}: {error}");
         }
+        // Infinity is written with fewer letters than this.
+        let error = parse(format!("[1{}, x]", "0".repeat(400)).as_bytes()).unwrap_err().to_string();
+        assert!(error.ends_with("line 1 column 405"), "{error}");
         let error = parse_object(b"[1, Infinity]").unwrap_err().to_string();
         assert_eq!(error, "[1,Infinity] where an object {...} is expected");
     }
