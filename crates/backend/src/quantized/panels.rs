@@ -50,11 +50,15 @@ impl PanelTensor {
     pub(crate) fn select(&self, ids: &Tensor<1, Int>) -> Tensor<2> {
         let columns = self.panels.columns();
         let mut values = vec![0.0; ids.dims()[0] * columns];
-        for (id, out) in ids.to_data().iter::<i64>().zip(values.chunks_exact_mut(columns)) {
-            let row = id as usize;
+        self.dequantize_rows(ids.to_data().iter::<i64>().map(|id| id as usize), &mut values);
+        self.tensor(values)
+    }
+
+    /// The rows with these numbers -> `out` `[n, columns]`
+    pub(crate) fn dequantize_rows(&self, rows: impl Iterator<Item = usize>, out: &mut [f32]) {
+        for (row, out) in rows.zip(out.chunks_exact_mut(self.panels.columns())) {
             self.panels.dequantize(row..row + 1, out);
         }
-        self.tensor(values)
     }
 
     /// -> `[rows, columns]`

@@ -72,14 +72,9 @@ pub fn select_panels<const D: usize, const E: usize>(
 ) -> Option<Tensor<E>> {
     let lent = Lent::of(ids)?;
     let mut out = Output::new(matrix.dtype, shape);
-    let mut dequantize = |ids: &mut dyn Iterator<Item = usize>| {
-        for (row, out) in ids.zip(out.values().chunks_exact_mut(matrix.panels.columns())) {
-            matrix.panels.dequantize(row..row + 1, out);
-        }
-    };
     match lent.dtype() {
-        DType::I32 => dequantize(&mut lent.as_slice::<i32>()?.iter().map(|id| *id as usize)),
-        DType::I64 => dequantize(&mut lent.as_slice::<i64>()?.iter().map(|id| *id as usize)),
+        DType::I32 => matrix.dequantize_rows(lent.as_slice::<i32>()?.iter().map(|id| *id as usize), out.values()),
+        DType::I64 => matrix.dequantize_rows(lent.as_slice::<i64>()?.iter().map(|id| *id as usize), out.values()),
         _ => return None,
     }
     Some(out.tensor())
